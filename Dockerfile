@@ -1,0 +1,27 @@
+# k2conn in a container: `docker build -t k2conn .`, then `docker run -e K2_KAFKA_BOOTSTRAP_SERVERS=... -p 9091:9091 k2conn`.
+
+FROM python:3.12-slim AS build
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+
+FROM python:3.12-slim
+RUN useradd --system --create-home --home-dir /var/lib/k2conn --uid 10001 k2conn
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-index --find-links /wheels k2conn
+
+USER k2conn
+# The working folder holds what outlives a restart (the spool); mount a volume here to keep it.
+WORKDIR /var/lib/k2conn
+ENV PYTHONUNBUFFERED=1
+
+# No image is made from a connector that would not start.
+RUN k2conn validate $(python -c "from k2conn.resources import connectors_folder as f; print(*sorted(f().glob('*.yaml')))")
+
+EXPOSE 9091
+STOPSIGNAL SIGTERM
+# Alive, not ready: an exchange or a broker that is down must not get the process restarted.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9091/live', timeout=4)"]
+ENTRYPOINT ["k2conn"]
+CMD ["run", "--daemon"]

@@ -1,0 +1,62 @@
+# k2conn: `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps say what was installed last; a second call of a target finds them and goes straight on.
+INSTALLED := $(VENV)/.installed
+INSTALLED_TEST := $(VENV)/.installed-test
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint servers bench clean python java
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(INSTALLED) ## an exchange on this machine, through a connector, to the screen; no Kafka, no network
+	@$(BIN)/k2conn demo
+
+test: java $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED_TEST) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+servers: java $(INSTALLED_TEST) ## a Kafka broker and a schema registry until Ctrl-C; prints their addresses
+	@$(BIN)/python -m tests.servers
+
+bench: java $(INSTALLED_TEST) ## the benchmarks
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the environment, the caches and the builds; the downloaded servers stay
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The package is installed editable: a change of the source needs no new install, one of pyproject.toml does.
+$(INSTALLED): pyproject.toml | python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing k2conn into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(INSTALLED_TEST): pyproject.toml | python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing k2conn and what its tests need into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(INSTALLED)
+
+# Prerequisites are named, with the way to install them, before anything else happens.
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "error: $(PYTHON) is missing. Python 3.11 or newer is needed: apt-get install python3 python3-venv," \
+	       "or brew install python; or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $$($(PYTHON) --version) is too old. Python 3.11 or newer is needed: apt-get install python3.11" \
+	       "python3.11-venv, or brew install python; or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
+
+# The script reads the source tree directly: it runs before anything is installed.
+java: python
+	@$(PYTHON) -m tests.servers --check

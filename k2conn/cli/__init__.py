@@ -1,0 +1,24 @@
+"""The command line: one module a command, each imported when it runs, so that `--help` is quick.
+
+Exit codes: 0 fine, 2 usage or settings, 65 something was dead-lettered (map), 69 a dependency is unreachable,
+70 our bug, 78 a connector file is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from k2conn.cli.application import application
+from k2conn.errors import K2Error
+
+
+def main() -> None:
+    """The `k2conn` command."""
+    try:
+        application()
+    except K2Error as error:
+        print(f"k2conn: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None

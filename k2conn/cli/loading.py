@@ -1,0 +1,40 @@
+"""Connectors by file or by shipped name, checked: what every command starts from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from k2conn.errors import SettingsError, SpecError
+from k2conn.plan import Plan
+from k2conn.resources import connectors_folder
+from k2conn.spec.compiler import load_plan
+from k2conn.spec.problems import known
+
+
+def shipped() -> list[Path]:
+    """The connector files that ship with k2conn, sorted by name."""
+    return sorted(connectors_folder().glob("*.yaml"))
+
+
+def find(name: str) -> Path:
+    """The file of a connector given by path or by shipped name; SettingsError names what is known."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        if not path.is_file():
+            raise SettingsError(f"there is no connector file {name}")
+        return path
+    inside = connectors_folder() / f"{name}.yaml"
+    if "/" not in name and inside.is_file():
+        return inside
+    raise SettingsError(f"there is no connector '{name}'{known(name, [one.stem for one in shipped()])}")
+
+
+def load(name: str) -> Plan:
+    """The plan of a connector given by path or name; prints all problems and exits 78 where it is wrong."""
+    try:
+        return load_plan(find(name))
+    except SpecError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,152 @@
+"""`k2conn map`: raw frames in, records out, no network."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import nullcontext
+from decimal import Decimal
+from typing import Any, BinaryIO, NamedTuple
+
+from k2conn import exactjson
+from k2conn.cli.loading import load
+from k2conn.engine.intake import Books, Intake
+from k2conn.engine.session import World
+from k2conn.envelope import Envelope
+from k2conn.errors import RecordError, SettingsError
+from k2conn.plan import Plan
+from k2conn.spec.problems import known
+from k2conn.spec.times import times
+
+NOTHING_DEAD, DEAD = 0, 65
+
+
+class Row(NamedTuple):
+    """One line of input."""
+
+    frame: str
+    received_at: int
+    session: str
+
+
+def chosen_streams(plan: Plan, streams: str | None) -> list[str]:
+    """The streams to run; all of the spec's where none are named."""
+    declared = [stream.name for stream in plan.streams]
+    if streams is None:
+        return declared
+    wanted = [name.strip() for name in streams.split(",") if name.strip()]
+    for name in wanted:
+        if name not in declared:
+            raise SettingsError(f"{plan.name} has no stream '{name}'{known(name, declared)}")
+    return wanted
+
+
+def run(
+    connector: str,
+    file: str,
+    frame_key: str | None,
+    time_key: str | None,
+    session_key: str | None,
+    streams: str | None,
+    deduplicate: bool,
+) -> int:
+    """Maps every line; returns the exit code."""
+    if frame_key is None and (time_key or session_key):
+        raise SettingsError("--time-key and --session-key need --frame-key")
+    plan = load(connector)
+    books = Books(plan, chosen_streams(plan, streams), window=50_000 if deduplicate else 0)
+    names = {mapping.stream.kafka_topic: name for name, mapping in books.mappings.items()}
+    intakes: list[Intake] = []
+    session: str | None = None
+    try:
+        opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from None
+    with opened as source:
+        for row in _rows(source, frame_key, time_key, session_key):
+            if not intakes or row.session != session:
+                session = row.session
+                intakes = _connect(books)
+            for envelope in _receive(books, intakes, row):
+                _show(plan, books, names, envelope)
+                if envelope.account is not None:
+                    envelope.account.settled(envelope.dead)
+    sys.stdout.flush()
+    print(exactjson.encode(books.ledger.report()).decode(), file=sys.stderr)
+    print(f"{plan.name}: {books.ledger.equation()}", file=sys.stderr)
+    return DEAD if books.ledger.totals()["dead_letters"] else NOTHING_DEAD
+
+
+def _connect(books: Books) -> list[Intake]:
+    """Fresh sessions of all sockets of the connector, as if just connected."""
+    world = World(lambda: str(uuid.uuid4()), {})
+    plan = books.plan
+    symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
+    return [Intake(books, connection, symbols, world) for connection in plan.connections]
+
+
+def _receive(books: Books, intakes: list[Intake], row: Row) -> list[Envelope]:
+    """One frame; of a connector with several sockets, the first that knows the message takes it."""
+    if len(intakes) == 1:
+        return intakes[0].receive(row.frame, 0.0, row.received_at)[0]
+    ledger = books.ledger
+    for at, intake in enumerate(intakes):
+        before = ledger.unrecognised
+        envelopes, _ = intake.receive(row.frame, 0.0, row.received_at)
+        if ledger.unrecognised == before or at == len(intakes) - 1:
+            return envelopes
+        ledger.unrecognised = before
+        ledger.frames -= 1
+    return []
+
+
+def _show(plan: Plan, books: Books, names: dict[str, str], envelope: Envelope) -> None:
+    if envelope.schema is None:
+        sys.stderr.write(f"dead letter: {envelope.value.decode()}\n")
+        return
+    stream = getattr(envelope.account, "stream", names.get(envelope.topic, ""))
+    record = envelope.schema.decode_plain(envelope.value)
+    line = {"connector": plan.name, "stream": stream, "type": envelope.schema.name, "record": record}
+    sys.stdout.write(exactjson.encode(line).decode() + "\n")
+
+
+def _rows(source: BinaryIO, frame_key: str | None, time_key: str | None, session_key: str | None) -> Iterator[Row]:
+    for number, line in enumerate(source, 1):
+        text = line.rstrip(b"\r\n")
+        if not text.strip():
+            continue
+        if frame_key is None:
+            yield Row(text.decode("utf-8", "replace"), time.time_ns() // 1000, "")
+            continue
+        try:
+            members = exactjson.members(text)
+        except exactjson.JsonError as error:
+            raise SettingsError(f"line {number} is no JSON object: {error}") from None
+        if frame_key not in members:
+            raise SettingsError(f"line {number} has no '{frame_key}'{known(frame_key, list(members))}")
+        yield Row(_frame(members[frame_key]), _moment(members, time_key, number), _session(members, session_key))
+
+
+def _frame(raw: bytes) -> str:
+    """The frame: a JSON text's own text, or the JSON value as it stands."""
+    if raw[:1] == b'"':
+        return str(exactjson.decode(raw))
+    return raw.decode("utf-8", "replace")
+
+
+def _session(members: dict[str, bytes], key: str | None) -> str:
+    return members.get(key, b"").decode("utf-8", "replace") if key else ""
+
+
+def _moment(members: dict[str, bytes], key: str | None, number: int) -> int:
+    """Microseconds since the epoch: ISO 8601 text, or seconds as number or text; now where the line has none."""
+    value: Any = exactjson.decode(members[key]) if key and key in members else None
+    if value is None:
+        return time.time_ns() // 1000
+    iso = isinstance(value, str) and not value.replace(".", "").isdecimal()
+    try:
+        return times("iso8601", "UTC")(value) if iso else times("s")(Decimal(value))
+    except (RecordError, TypeError) as error:
+        raise SettingsError(f"line {number}: '{key}' is no time: {error}") from None

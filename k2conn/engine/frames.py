@@ -1,0 +1,100 @@
+"""The frames of a step: symbols and topics spread over frames as the step and the venue's limits say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from k2conn import exactjson
+from k2conn.engine.subscriptions import Subscription
+from k2conn.errors import SettingsError
+from k2conn.plan import Json, SendScope, Step, Symbol, Template
+
+ScopeOf = Callable[..., SendScope]
+
+
+@dataclass(slots=True)
+class OutFrame:
+    """One frame to send and the subscriptions it makes; ``counter`` is the `$counter` value in it, if any."""
+
+    text: str
+    subscriptions: list[Subscription]
+    counter: int | None = None
+    waiting: bool = False
+
+
+def step_frames(
+    step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None
+) -> list[OutFrame]:
+    """The frames of one step for some subscriptions; raises SettingsError where one frame breaks the byte limit."""
+    if not step.streams:
+        return [_frame(step.send, [], scope, count)]
+    bound = min(bound for bound in (step.batch_bytes, limit, 1 << 30) if bound)
+    out: list[OutFrame] = []
+    for group in _groups(step, wanted):
+        out.extend(_fitting(step.send, group, scope, count, bound))
+    return out
+
+
+def undo_frames(step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int]) -> list[str]:
+    """The frames that take a step's subscriptions back."""
+    if step.undo is None:
+        return []
+    return [_frame(step.undo, group, scope, count).text for group in _groups(step, wanted)]
+
+
+def _groups(step: Step, wanted: Sequence[Subscription]) -> list[list[Subscription]]:
+    """The subscriptions of each frame: one topic, one symbol, a batch, or all."""
+    if step.per == "topic":
+        return [[one] for one in wanted]
+    if step.per == "symbol":
+        return _by_symbol(wanted)
+    if not wanted:
+        return []
+    if step.batch is None:
+        return [list(wanted)]
+    if any(one.topic is not None for one in wanted):
+        return [list(wanted[at : at + step.batch]) for at in range(0, len(wanted), step.batch)]
+    symbols = _by_symbol(wanted)
+    return [sum(symbols[at : at + step.batch], []) for at in range(0, len(symbols), step.batch)]
+
+
+def _by_symbol(wanted: Sequence[Subscription]) -> list[list[Subscription]]:
+    groups: dict[str, list[Subscription]] = {}
+    for one in wanted:
+        groups.setdefault(one.symbol.native, []).append(one)
+    return list(groups.values())
+
+
+def _fitting(
+    send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int], bound: int
+) -> list[OutFrame]:
+    """One frame where it fits the byte limit, else two halves."""
+    trial = _frame(send, group, scope, lambda: 10**6)
+    if len(trial.text.encode()) <= bound:
+        return [_frame(send, group, scope, count)]
+    if len(group) < 2:
+        raise SettingsError(f"a frame for one subscription has more than the venue's {bound} bytes")
+    half = len(group) // 2
+    return _fitting(send, group[:half], scope, count, bound) + _fitting(send, group[half:], scope, count, bound)
+
+
+def _frame(send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int]) -> OutFrame:
+    used: list[int] = []
+
+    def counted() -> int:
+        used.append(count())
+        return used[-1]
+
+    symbols: dict[str, Symbol] = {one.symbol.native: one.symbol for one in group}
+    topics: list[Json] = []
+    for one in group:
+        if one.topic is not None and one.topic not in topics:
+            topics.append(one.topic)
+    value = send(scope._replace(counter=counted, symbols=tuple(symbols.values()), topics=tuple(topics)))
+    return OutFrame(frame_text(value), group, used[0] if used else None)
+
+
+def frame_text(value: Json) -> str:
+    """Text as it is; anything else as JSON."""
+    return value if isinstance(value, str) else exactjson.encode(value).decode()

@@ -1,0 +1,151 @@
+"""The books: every frame received and every item in it is accounted for, at every instant.
+
+For each connector, stream and symbol::
+
+    items    = filtered + received
+    received = published + duplicates + dead letters + in flight + lost
+
+*filtered* items are no records by the connector file's own words (`drop_when`, a skipped snapshot); *in flight* ones
+are with the sink, not yet durable. *lost* is never silent: it has a reason and a log line, and ends the process with
+a non-zero exit code. Frames are control, unrecognised, malformed or data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+NOWHERE = "-"
+"""The stream or symbol of what could not be told: a frame that is no JSON, an item without a symbol."""
+
+
+class Account:
+    """One stream's books for one symbol."""
+
+    __slots__ = (
+        "backfilled", "dead_in_flight", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
+        "last_received_us", "lost", "published", "received", "settled_us", "snapshots", "stream", "symbol",
+        "unknown_sides",
+    )
+
+    def __init__(self, stream: str, symbol: str) -> None:
+        self.stream = stream
+        self.symbol = symbol
+        self.received = 0
+        self.published = 0
+        self.duplicates = 0
+        self.dead_letters = 0
+        self.dead_in_flight = 0
+        self.filtered = 0
+        self.lost = 0
+        self.unknown_sides = 0
+        self.snapshots = 0
+        self.gaps = 0
+        self.backfilled = 0
+        self.last_event_us = 0
+        self.last_received_us = 0
+        self.settled_us = 0
+        self.last_price = ""
+
+    def settled(self, dead: bool) -> None:
+        """An envelope became durable in the sink."""
+        if dead:
+            self.dead_letters += 1
+            self.dead_in_flight -= 1
+        else:
+            self.published += 1
+
+    @property
+    def in_flight(self) -> int:
+        """Handed to the sink, not yet durable."""
+        return self.received - self.published - self.duplicates - self.dead_letters - self.lost
+
+    def figures(self) -> dict[str, int]:
+        """The books as numbers."""
+        return {
+            "items": self.received + self.filtered,
+            "filtered": self.filtered,
+            "received": self.received,
+            "published": self.published,
+            "duplicates": self.duplicates,
+            "dead_letters": self.dead_letters,
+            "in_flight": self.in_flight,
+            "lost": self.lost,
+            "unknown_sides": self.unknown_sides,
+            "snapshots": self.snapshots,
+        }
+
+
+class Ledger:
+    """One connector's books."""
+
+    def __init__(self, connector: str, exchange: str) -> None:
+        self.connector = connector
+        self.exchange = exchange
+        self.frames = 0
+        self.control = 0
+        self.unrecognised = 0
+        self.malformed = 0
+        self.connects = 0
+        self.reconnects: Counter[str] = Counter()
+        self.refused = 0
+        self.dead_reasons: Counter[str] = Counter()
+        self._accounts: dict[tuple[str, str], Account] = {}
+
+    def account(self, stream: str, symbol: str) -> Account:
+        """The books of one stream and symbol, opened on first use."""
+        key = (stream, symbol)
+        found = self._accounts.get(key)
+        if found is None:
+            found = self._accounts[key] = Account(stream, symbol)
+        return found
+
+    def accounts(self) -> Iterator[Account]:
+        """All books."""
+        return iter(tuple(self._accounts.values()))
+
+    def totals(self, stream: str | None = None) -> dict[str, int]:
+        """The sums over symbols, of one stream or of all."""
+        total: Counter[str] = Counter(Account("", "").figures())
+        for account in self.accounts():
+            if stream is None or account.stream == stream:
+                total.update(account.figures())
+        return dict(total)
+
+    def balanced(self) -> bool:
+        """Whether no account shows less than nothing in flight (more came out than went in)."""
+        return all(account.in_flight >= 0 for account in self.accounts())
+
+    def report(self) -> dict[str, Any]:
+        """The whole books, for `--summary` and /health."""
+        streams: dict[str, Any] = {}
+        for account in self.accounts():
+            stream = streams.setdefault(account.stream, {**self.totals(account.stream), "symbols": {}})
+            stream["symbols"][account.symbol] = account.figures()
+        return {
+            "connector": self.connector,
+            "exchange": self.exchange,
+            "frames": self.frames,
+            "control": self.control,
+            "unrecognised": self.unrecognised,
+            "malformed": self.malformed,
+            "connects": self.connects,
+            "reconnects": sum(self.reconnects.values()),
+            "reconnect_causes": dict(self.reconnects),
+            "refused": self.refused,
+            "dead_letter_reasons": dict(self.dead_reasons),
+            **self.totals(),
+            "balanced": self.balanced(),
+            "streams": streams,
+        }
+
+    def equation(self) -> str:
+        """The conservation equation with this connector's numbers."""
+        t = self.totals()
+        right = t["published"] + t["duplicates"] + t["dead_letters"] + t["in_flight"] + t["lost"]
+        sign = "=" if right == t["received"] else "!="
+        return (
+            f"received {t['received']} {sign} published {t['published']} + duplicates {t['duplicates']}"
+            f" + dead letters {t['dead_letters']} + in flight {t['in_flight']} + lost {t['lost']}"
+        )

@@ -1,0 +1,286 @@
+"""Messages to envelopes: one mapping for each stream, compiled from its plan.
+
+The hot path: everything that does not depend on the item (schema positions, constants, the symbol's key, id seed and
+vendor_data) is prepared once, the rest is one call for each field. An item that cannot become a record costs one dead
+letter, never its neighbours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.avro import load_schema
+from k2conn.engine.deadletter import dead_letter
+from k2conn.engine.identity import IdMaker, Ordinals
+from k2conn.engine.ledger import NOWHERE, Account, Ledger
+from k2conn.engine.window import Window
+from k2conn.envelope import Envelope
+from k2conn.errors import RecordError
+from k2conn.plan import Plan, Scope, Stream, Symbol
+
+_FIRST = "$first:"
+_CARRY = "$carry:"
+_ORDINALS = "$ordinals:"
+_SECOND = 1_000_000
+
+
+class Line:
+    """What is known of one symbol on one stream, prepared once."""
+
+    __slots__ = ("account", "currency", "ids", "key", "resolved", "symbol", "vendor")
+
+    def __init__(self, plan: Plan, stream: Stream, symbol: Symbol, account: Account) -> None:
+        self.resolved = symbol
+        self.symbol = symbol.record
+        self.currency = symbol.quote
+        self.key = symbol.record.encode()
+        self.account = account
+        self.ids = IdMaker(plan.exchange, stream.name, symbol.record)
+        self.vendor = {
+            "native_symbol": symbol.native,
+            "base_asset": symbol.base,
+            "quote_asset": symbol.quote,
+            **dict(symbol.parts),
+        }
+
+
+class StreamMapping:
+    """Maps the messages of one stream; shared by all sockets of a connector."""
+
+    def __init__(self, plan: Plan, stream: Stream, ledger: Ledger, window: Window) -> None:
+        self.plan = plan
+        self.stream = stream
+        self.ledger = ledger
+        self.window = window
+        self.schema = load_schema(stream.record)
+        self._lines: dict[str, Line] = {}
+        self._prefix = plan.exchange + "-"
+        names = [field.name for field in self.schema.fields]
+        self._width = len(names)
+        self._at = {name: at for at, name in enumerate(names)}
+        carried = stream.carry.fields if stream.carry else ()
+        self._readers = tuple((self._at[f.name], f.read) for f in stream.fields if f.name not in carried)
+        self._vendor = tuple((field.name, field.read) for field in stream.vendor)
+        self._blank = self._constants()
+        self._encode = self._encoder()
+        self._identity_at = tuple((name, self._at.get(name)) for name in stream.identity_fields)
+        self._i_id = self._at[f"{stream.record}_id"]
+        self._i_price = self._at.get("price", self._at.get("bid_price", 0))
+        self._scale: int = 10 ** self.schema.fields[self._i_price].scale
+        self._i_time = self._at["timestamp"]
+
+    def _constants(self) -> list[Any]:
+        """The record's values before an item is read."""
+        values: list[Any] = [None] * self._width
+        for name, value in self.stream.constants.items():
+            values[self._at[name]] = value
+        if "trade_conditions" in self._at:
+            values[self._at["trade_conditions"]] = []
+        return values
+
+    def _encoder(self) -> Callable[[list[Any]], bytes]:
+        """The encoder with everything that never changes already encoded."""
+        mapped = {field.name for field in self.stream.fields}
+        always: dict[str, object] = {**self.stream.constants, "platform_sequence": None}
+        for name, value in (("trade_conditions", []), ("source_sequence", None)):
+            if name in self._at and name not in mapped:
+                always[name] = value
+        return self.schema.compile(always)
+
+    # -- messages
+
+    def take(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
+        """Maps one message of this stream into ``out``; ``scope`` carries the receipt time and connection state."""
+        stream = self.stream
+        scope.message = message
+        snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
+        if stream.each is None:
+            self._item(message, frame, scope, out, snapshot)
+            return
+        try:
+            items: Any = stream.each(message, scope)
+        except RecordError as error:
+            self._dead(error.at("each", stream.each_text, None), None, frame, scope, out)
+            return
+        if type(items) is list:
+            if stream.reverse:
+                items = items[::-1]
+            if stream.drop_first:
+                self._first_batch(items, frame, scope, out, snapshot)
+                return
+            for item in items:
+                self._item(item, frame, scope, out, snapshot)
+        elif type(items) is dict:
+            for key, item in items.items():
+                scope.key = key
+                self._item(item, frame, scope, out, snapshot)
+            scope.key = None
+        elif items is not None:
+            self._dead(RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object"),
+                       None, frame, scope, out)
+        else:
+            self._dead(RecordError("each", stream.each_text, None, "missing-field", "the message has no items"),
+                       None, frame, scope, out)
+
+    def _first_batch(
+        self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool
+    ) -> None:
+        """The first message of a symbol on a connection is its recent past: tagged or skipped as the spec says."""
+        seen: set[str] = scope.state.setdefault(_FIRST + self.stream.name, set())
+        fresh: set[str] = set()
+        for item in items:
+            name = self._name(item, scope)
+            first = name is not None and name not in seen
+            if name is not None and first:
+                fresh.add(name)
+            if first and self.stream.drop_first == "skip":
+                self._account(name).filtered += 1
+            else:
+                self._item(item, frame, scope, out, snapshot or first)
+        seen |= fresh
+
+    def _name(self, item: Any, scope: Scope) -> str | None:
+        try:
+            name: str = self.stream.symbol.read(item, scope)
+            return name
+        except RecordError:
+            return None  # said by _item, where it becomes a dead letter
+
+    def _account(self, native: str | None) -> Account:
+        line = self._lines.get(native) if native else None
+        return line.account if line else self.ledger.account(self.stream.name, native or NOWHERE)
+
+    # -- items
+
+    def _item(self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool) -> None:
+        stream = self.stream
+        line: Line | None = None
+        if scope.notes:
+            scope.notes = {}
+        try:
+            native = stream.symbol.read(item, scope)
+            line = self._lines.get(native) or self._open_line(native)
+            scope.symbol = line.resolved
+            account = line.account
+            if stream.drop_when is not None and stream.drop_when.condition(item, scope):
+                account.filtered += 1
+                return
+            if snapshot:
+                if stream.skip_snapshot:
+                    account.filtered += 1
+                    return
+                account.snapshots += 1
+            values = self._blank.copy()
+            for at, read in self._readers:
+                values[at] = read(item, scope)
+            if stream.carry is not None and not self._carried(item, values, line, scope):
+                account.filtered += 1
+                return
+            self._finish(item, values, line, scope, snapshot)
+            body = self._encode(values)
+        except RecordError as error:
+            self._dead(error, line, frame, scope, out)
+            return
+        account.received += 1
+        if scope.unknown_sides:
+            account.unknown_sides += scope.unknown_sides
+            scope.unknown_sides = 0
+        if self.window.seen(values[0]):
+            account.duplicates += 1
+            return
+        event = values[self._i_time]
+        account.last_event_us = event
+        account.last_received_us = scope.received_at
+        account.last_price = values[self._i_price]
+        out.append(Envelope(stream.kafka_topic, line.key, body, self.schema, event // 1000, account))
+
+    def _finish(self, item: Any, values: list[Any], line: Line, scope: Scope, snapshot: bool) -> None:
+        """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
+        stream, at = self.stream, self._at
+        if stream.identity is not None:
+            own = stream.identity.read(item, scope)
+        else:
+            own = self._own_id(values, line, scope)
+        values[0] = line.ids.make(own) if not stream.random_id else str(uuid.uuid4())
+        values[self._i_id] = self._prefix + own
+        values[at["symbol"]] = line.symbol
+        values[at["currency"]] = line.currency if stream.currency is None else stream.currency.read(item, scope)
+        values[at["ingestion_timestamp"]] = scope.received_at
+        values[at["vendor_data"]] = self._vendor_data(item, line, scope, snapshot)
+
+    def _own_id(self, values: list[Any], line: Line, scope: Scope) -> str:
+        """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
+        row = "|".join([f"{name}={values[at]}" for name, at in self._identity_at if at is not None])
+        key = _ORDINALS + self.stream.name
+        ordinals = scope.state.get(key)
+        if ordinals is None:
+            ordinals = scope.state[key] = Ordinals()
+        number = ordinals.number(f"{line.symbol}|{row}")
+        digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
+        return f"{values[self._i_time]}-{digest}-{number}"
+
+    def _vendor_data(self, item: Any, line: Line, scope: Scope, snapshot: bool) -> dict[str, str]:
+        found = line.vendor.copy()
+        for name, read in self._vendor:
+            text = read(item, scope)
+            if text is not None:
+                found[name] = text
+        if self.stream.unmapped and type(item) is dict:
+            mapped = self.stream.mapped_keys
+            for key, value in item.items():
+                if key not in mapped and value is not None:
+                    found.setdefault(key, value if type(value) is str else exactjson.spell(value))
+        if snapshot:
+            found["snapshot"] = "true"
+        if scope.notes:
+            found.update(scope.notes)
+            scope.notes = {}
+        return found
+
+    def _carried(self, item: Any, values: list[Any], line: Line, scope: Scope) -> bool:
+        """Fills carried fields; False before the symbol's first snapshot."""
+        carry = self.stream.carry
+        assert carry is not None
+        book: dict[str, list[Any]] = scope.state.setdefault(_CARRY + self.stream.name, {})
+        last = book.get(line.symbol)
+        if carry.begin is not None and carry.begin.condition(scope.message, scope):
+            last = None
+        elif carry.begin is not None and last is None:
+            return False
+        now = list(last) if last is not None else list(carry.defaults)
+        for at, read in enumerate(carry.readers):
+            try:
+                now[at] = read(item, scope)
+            except RecordError as error:
+                if error.reason != "missing-field" or now[at] is None:
+                    raise
+        book[line.symbol] = now
+        for name, value in zip(carry.fields, now, strict=True):
+            values[self._at[name]] = value
+        return True
+
+    def _open_line(self, native: str) -> Line:
+        symbol = self.plan.symbols.resolve(native)
+        if symbol is None:
+            detail = f"no symbol rule reads '{native[:40]}' ({self.plan.symbols.description})"
+            raise RecordError("symbol", self.stream.symbol.expression, native, "unknown-symbol", detail)
+        line = Line(self.plan, self.stream, symbol, self.ledger.account(self.stream.name, symbol.record))
+        if len(self._lines) < 100_000:
+            self._lines[native] = line
+        return line
+
+    def _dead(
+        self, error: RecordError, line: Line | None, frame: str | bytes, scope: Scope, out: list[Envelope]
+    ) -> None:
+        account = line.account if line else self.ledger.account(self.stream.name, NOWHERE)
+        account.received += 1
+        account.dead_in_flight += 1
+        scope.unknown_sides = 0
+        self.ledger.dead_reasons[error.reason] += 1
+        symbol = line.symbol if line else ""
+        out.append(dead_letter(self.plan.name, self.plan.exchange, self.stream.name, self.stream.kafka_topic,
+                               symbol, error, frame, scope.received_at, account))

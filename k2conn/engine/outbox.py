@@ -1,0 +1,55 @@
+"""Frames on their way out, within the venue's rate: a token bucket and a pause between frames. Pure: time comes in."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from k2conn.plan import Rate
+
+
+class Outbox:
+    """A queue that says what may be sent now, and when the next may."""
+
+    def __init__(self, limit: Rate | None) -> None:
+        self._limit = limit
+        self._queue: deque[tuple[str, float]] = deque()
+        self._sent: deque[float] = deque()
+        self._free_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, frame: str, pause: float = 0.0, first: bool = False) -> None:
+        """Queues a frame; ``pause`` seconds are left after it, ``first`` puts it before the others (answers)."""
+        if first:
+            self._queue.appendleft((frame, pause))
+        else:
+            self._queue.append((frame, pause))
+
+    def due(self, now: float) -> list[str]:
+        """The frames that may be sent now."""
+        out: list[str] = []
+        while self._queue and self._next(now) <= now:
+            frame, pause = self._queue.popleft()
+            out.append(frame)
+            self._free_at = now + pause
+            if self._limit is not None:
+                self._sent.append(now)
+        return out
+
+    def deadline(self, now: float) -> float | None:
+        """When the next frame may be sent; None where nothing waits."""
+        return self._next(now) if self._queue else None
+
+    def _next(self, now: float) -> float:
+        ready = self._free_at
+        if self._limit is not None:
+            while self._sent and self._sent[0] <= now - self._limit.seconds:
+                self._sent.popleft()
+            if len(self._sent) >= self._limit.count:
+                ready = max(ready, self._sent[0] + self._limit.seconds)
+        return ready
+
+    def clear(self) -> None:
+        """Forgets what waits."""
+        self._queue.clear()

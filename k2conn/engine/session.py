@@ -1,0 +1,432 @@
+"""One connection's conversation, without a socket and without a clock (sans-I/O).
+
+Inputs are `open`, `receive`, `timer` and `retire`, each with the time; outputs are lists of actions; `deadline` says
+when the next timer is due. Theory of operation::
+
+    connecting --open--> steps[0] -> steps[1] ... -> settled --retire--> retiring
+                          |  each step sends its frames (within the venue's rate), then waits for its replies
+                          |  data is delivered at any time, from the first frame on
+                          +--> closing: a refused or unanswered set-up step, a missing heartbeat answer, silence,
+                               or the venue's own notice; the runner connects again with a new session
+
+Times are seconds of a monotonic clock (``now``); ``wall`` is microseconds since the epoch, only for what is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from k2conn import exactjson
+from k2conn.engine.codec import decoder
+from k2conn.engine.frames import OutFrame, frame_text, step_frames, undo_frames
+from k2conn.engine.outbox import Outbox
+from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Router
+from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED, Subscription, Subscriptions
+from k2conn.errors import RecordError
+from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Step, Stream, Symbol
+
+
+class Send(NamedTuple):
+    """Send this text frame."""
+
+    frame: str
+
+
+class Deliver(NamedTuple):
+    """A message of a stream: map it."""
+
+    stream: int
+    message: Json
+
+
+class Close(NamedTuple):
+    """Close the socket and connect again after at least ``delay`` seconds."""
+
+    cause: str
+    detail: str = ""
+    delay: float = 0.0
+
+
+class Note(NamedTuple):
+    """Something to log and count: confirmed, refused, unacknowledged, error, unrecognised, settled."""
+
+    kind: str
+    detail: dict[str, Any]
+
+
+class Malformed(NamedTuple):
+    """A frame that is no message: a dead letter."""
+
+    error: RecordError
+
+
+Action = Send | Deliver | Close | Note | Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a session may know of the world: its own random ids and the environment (for keys)."""
+
+    uuid: Callable[[], str]
+    environment: Mapping[str, str]
+
+
+def subscriptions_for(
+    connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: World
+) -> list[Subscription]:
+    """What a connection is asked for: each of its streams for each of its symbols, with the venue's topics."""
+    scope = SendScope(counter=lambda: 0, uuid=world.uuid, now_us=0, state={}, environment=world.environment)
+    found = []
+    for stream in streams:
+        for symbol in symbols:
+            topic = stream.topic(scope._replace(symbols=(symbol,))) if stream.topic else None
+            found.append(Subscription(stream.name, symbol, topic))
+    return found
+
+
+class Session:
+    """The state of one connection; a new one for every connect."""
+
+    def __init__(
+        self, connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: World
+    ) -> None:
+        self.connection = connection
+        self.streams = tuple(streams)
+        self.world = world
+        self.scope = Scope()
+        self.subscriptions = Subscriptions(subscriptions_for(connection, streams, symbols, world))
+        self.settled = False
+        self.control = 0
+        self.unrecognised = 0
+        self.last_frame = 0.0
+        self._router = Router(connection, self.streams)
+        self._decode = decoder(connection.codec)
+        self._outbox = Outbox(connection.limits.send)
+        self._counter = 0
+        self._at = -1
+        self._frames: list[OutFrame] = []
+        self._reply_by: float | None = None
+        self._ping_at: float | None = None
+        self._pong_by: float | None = None
+        self._ping_every = 0.0
+        self._closed = False
+        self._now = 0.0
+        self._wall = 0
+
+    # -- inputs
+
+    def url(self, at: int, wall: int) -> str:
+        """The address to connect to, the ``at``-th of the failover list."""
+        self._wall = wall
+        template = self.connection.urls[at % len(self.connection.urls)]
+        topics: list[Json] = []
+        for one in self.subscriptions.all:
+            if one.topic is not None and one.topic not in topics:
+                topics.append(one.topic)
+        symbols = {one.symbol.native: one.symbol for one in self.subscriptions.all}
+        scope = self._send_scope()._replace(topics=tuple(topics), symbols=tuple(symbols.values()))
+        return str(template(scope))
+
+    def headers(self, wall: int) -> dict[str, str]:
+        """Extra handshake headers."""
+        self._wall = wall
+        return dict(self.connection.headers(self._send_scope())) if self.connection.headers else {}
+
+    def captured(self, captures: Sequence[Capture], message: Json) -> None:
+        """Keeps what an HTTP answer (or a message) tells; raises RecordError where a value is missing."""
+        for capture in captures:
+            value = capture.value(message, self.scope)
+            if value is None:
+                raise RecordError(capture.into, None, None, "missing-field", "the answer does not have it")
+            self._keep(capture, value, message)
+
+    def open(self, now: float, wall: int) -> list[Action]:
+        """The socket is open."""
+        self._now, self._wall, self.last_frame = now, wall, now
+        beat = self.connection.heartbeat
+        if beat is not None and beat.send is not None:
+            self._ping_every = beat.every(self.scope.state)
+            self._ping_at = now + self._ping_every
+        out: list[Action] = []
+        self._advance(out)
+        self._flush(out)
+        return out
+
+    def receive(self, frame: str | bytes, now: float, wall: int) -> list[Action]:
+        """A frame came."""
+        self._now, self._wall, self.last_frame = now, wall, now
+        out: list[Action] = []
+        try:
+            message = self._decode(frame)
+        except RecordError as error:
+            return [Malformed(error)]
+        each = self.connection.each
+        if each is not None:
+            messages = each(message, self.scope)
+            for one in messages if type(messages) is list else [message]:
+                self._message(one, out)
+        else:
+            self._message(message, out)
+        if len(self._outbox):
+            self._flush(out)
+        return out
+
+    def timer(self, now: float, wall: int) -> list[Action]:
+        """The deadline has come (or any time before)."""
+        self._now, self._wall = now, wall
+        out: list[Action] = []
+        if self._closed:
+            return out
+        if self._pong_by is not None and now >= self._pong_by:
+            return self._close("heartbeat", "the heartbeat was not answered")
+        stale = self.connection.stale_after
+        if stale is not None and now >= self.last_frame + stale:
+            return self._close("stale", f"no frame for {stale:g} s")
+        if self._reply_by is not None and now >= self._reply_by:
+            self._expired(out)
+        if self._ping_at is not None and now >= self._ping_at:
+            self._ping(now)
+        self._flush(out)
+        return out
+
+    @property
+    def deadline(self) -> float | None:
+        """When `timer` is next due; None for never."""
+        stale = self.connection.stale_after
+        times = [self._ping_at, self._pong_by, self._reply_by, self._outbox.deadline(self._now),
+                 self.last_frame + stale if stale is not None else None]
+        due = [time for time in times if time is not None]
+        return min(due) if due and not self._closed else None
+
+    def heard(self, stream: str, native: str, out: list[Action]) -> None:
+        """The first data of a subscription came."""
+        one = self.subscriptions.heard(stream, native)
+        if one is not None:
+            out.append(Note("first-data", {"stream": stream, "symbol": native}))
+            self._resolved(out)
+
+    def retire(self, now: float, wall: int) -> list[Action]:
+        """The connection is no longer wanted: take subscriptions back."""
+        self._now, self._wall = now, wall
+        out: list[Action] = []
+        self._outbox.clear()
+        if self._at >= 0:
+            for step in self.connection.steps:
+                for text in undo_frames(step, self._wanted(step), self._send_scope(), self._count):
+                    out.append(Send(text))
+        self._closed = True
+        return out
+
+    # -- steps
+
+    def _advance(self, out: list[Action]) -> None:
+        """Begins the next step; several at once where they wait for nothing."""
+        while self._at + 1 < len(self.connection.steps):
+            self._at += 1
+            step = self.connection.steps[self._at]
+            wanted = self._wanted(step)
+            if step.streams and not wanted:
+                continue
+            scope = self._send_scope()
+            self._frames = step_frames(step, wanted, scope, self._count, self.connection.limits.frame_bytes)
+            for frame in self._frames:
+                self._outbox.put(frame.text, step.pause)
+            if step.expect is not None and not step.expect.first_data:
+                for frame in self._frames:
+                    frame.waiting = True
+                self._reply_by = self._now + step.expect.within
+                return
+        self._reply_by = None
+        if not self.settled:
+            self.settled = True
+            states = {state: self.subscriptions.count(state) for state in (CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED)}
+            out.append(Note("settled", states))
+
+    def _wanted(self, step: Step) -> list[Subscription]:
+        found = self.subscriptions.of(step.streams)
+        if step.symbols is not None:
+            test = step.symbols.condition
+            found = [one for one in found if test(_plain(one.symbol), self.scope)]
+        return found
+
+    def _resolved(self, out: list[Action]) -> None:
+        """Goes on where the current step waits for nothing more."""
+        if self._reply_by is None:
+            return
+        for frame in self._frames:
+            if frame.waiting and frame.subscriptions:
+                frame.waiting = any(one.state == PENDING for one in frame.subscriptions)
+        if not any(frame.waiting for frame in self._frames):
+            self._reply_by = None
+            self._advance(out)
+
+    def _expired(self, out: list[Action]) -> None:
+        """A step's replies did not all come in time."""
+        self._reply_by = None
+        step = self.connection.steps[self._at]
+        late = [one for frame in self._frames if frame.waiting for one in frame.subscriptions if one.state == PENDING]
+        if not step.streams or (late and not any(one.state == CONFIRMED for one in self.subscriptions.all)):
+            out.extend(self._close("unacknowledged", f"no answer to {step.name} in time"))
+            return
+        for one in late:
+            one.state = UNACKNOWLEDGED
+        out.append(Note("unacknowledged", {"step": step.name, "symbols": [one.symbol.native for one in late]}))
+        self._advance(out)
+
+    # -- messages
+
+    def _message(self, message: Json, out: list[Action]) -> None:
+        kind, at = self._router.route(message, self.scope)
+        if kind == STREAM:
+            out.append(Deliver(at, message))
+            return
+        self._capture(message)
+        if kind == REPLY:
+            self.control += 1
+            self._reply(message, out)
+        elif kind == ANSWER:
+            self.control += 1
+            answer = self.connection.answers[at]
+            self._outbox.put(frame_text(answer.send(self._send_scope()._replace(message=message))), first=True)
+        elif kind == PONG:
+            self.control += 1
+            self._pong_by = None
+        elif kind == IGNORE:
+            self.control += 1
+        elif kind == NOTICE:
+            self.control += 1
+            self._notice(at, message, out)
+        elif isinstance(message, str):
+            out.append(Malformed(RecordError("frame", None, message, "malformed-frame", "text that is no JSON")))
+        else:
+            self.unrecognised += 1
+            if self.unrecognised <= 5:
+                out.append(Note("unrecognised", {"message": exactjson.spell(message)[:300]}))
+
+    def _capture(self, message: Json) -> None:
+        for capture in self.connection.captures:
+            if capture.when is None or capture.when.condition(message, self.scope):
+                value = capture.value(message, self.scope)
+                if value is not None:
+                    self._keep(capture, value, message)
+
+    def _keep(self, capture: Capture, value: Json, message: Json) -> None:
+        if capture.key is None:
+            self.scope.state[capture.into] = value
+            return
+        key = capture.key(message, self.scope)
+        if key is not None:
+            self.scope.state.setdefault(capture.into, {})[exactjson.spell(key)] = value
+
+    def _notice(self, at: int, message: Json, out: list[Action]) -> None:
+        notice = self.connection.notices[at]
+        reason = notice.reason(message, self.scope) if notice.reason else None
+        text = exactjson.spell(reason if reason is not None else message)[:300]
+        if notice.reconnect:
+            out.extend(self._close("notice", text, notice.delay))
+        else:
+            out.append(Note("error", {"reason": text}))
+
+    def _reply(self, message: Json, out: list[Action]) -> None:
+        """An acknowledgement or refusal; of which step's, the rules and what waits decide."""
+        for step in self._open_steps():
+            expect = step.expect
+            assert expect is not None
+            refused = expect.refused is not None and expect.refused.condition(message, self.scope)
+            if not refused and not (expect.accepted and expect.accepted.condition(message, self.scope)):
+                continue
+            touched = self._speaks_of(step, message)
+            reason = expect.reason(message, self.scope) if refused and expect.reason else None
+            if not step.streams:
+                for frame in self._frames:
+                    frame.waiting = False
+                if refused:
+                    out.extend(self._close("refused", f"{step.name}: {exactjson.spell(reason)[:300]}"))
+                    return
+            for one in touched:
+                self._mark(one, refused, reason, out)
+            self._resolved(out)
+            return
+
+    def _open_steps(self) -> list[Step]:
+        """The current step first, then those before it (late answers)."""
+        return [self.connection.steps[at] for at in range(self._at, -1, -1) if self.connection.steps[at].expect]
+
+    def _speaks_of(self, step: Step, message: Json) -> list[Subscription]:
+        """The subscriptions a reply is about."""
+        expect = step.expect
+        assert expect is not None
+        current = step is self.connection.steps[self._at]
+        frames = [frame for frame in self._frames if frame.waiting] if current else []
+        candidates = [one for frame in frames for one in frame.subscriptions] if current else self._wanted(step)
+        if expect.reply_to is not None:
+            number = expect.reply_to(message, self.scope)
+            wanted = exactjson.spell(number)
+            hit = [frame for frame in frames if frame.counter is not None and str(frame.counter) == wanted]
+            candidates = [one for frame in hit for one in frame.subscriptions]
+            frames = hit
+        for getter, spelled in ((expect.symbol, _native), (expect.topic, _topic)):
+            found = getter(message, self.scope) if getter else None
+            if found is not None:
+                names = {exactjson.spell(one).lower() for one in (found if isinstance(found, list) else [found])}
+                return [one for one in candidates if spelled(one).lower() in names]
+        return frames[0].subscriptions if frames else []
+
+    def _mark(self, one: Subscription, refused: bool, reason: Json, out: list[Action]) -> None:
+        if not refused:
+            if one.state != CONFIRMED:
+                one.state = CONFIRMED
+                out.append(Note("confirmed", {"stream": one.stream, "symbol": one.symbol.native}))
+        elif one.state != REFUSED:
+            one.state = REFUSED
+            one.reason = exactjson.spell(reason)[:300] if reason is not None else ""
+            out.append(Note("refused", {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}))
+            if self.subscriptions.count(REFUSED) == len(self.subscriptions.all):
+                out.extend(self._close("refused", one.reason))
+
+    # -- sending
+
+    def _ping(self, now: float) -> None:
+        beat = self.connection.heartbeat
+        assert beat is not None and beat.send is not None
+        self._outbox.put(frame_text(beat.send(self._send_scope())))
+        self._ping_at = now + self._ping_every
+        if beat.within is not None and self._pong_by is None:
+            self._pong_by = now + beat.within
+
+    def _flush(self, out: list[Action]) -> None:
+        if not self._closed:
+            out.extend(Send(frame) for frame in self._outbox.due(self._now))
+
+    def _close(self, cause: str, detail: str, delay: float = 0.0) -> list[Action]:
+        if self._closed:
+            return []
+        self._closed = True
+        return [Close(cause, detail, delay)]
+
+    def _count(self) -> int:
+        self._counter += 1
+        return self._counter
+
+    def _send_scope(self) -> SendScope:
+        return SendScope(
+            counter=self._count,
+            uuid=self.world.uuid,
+            now_us=self._wall,
+            state=self.scope.state,
+            environment=self.world.environment,
+        )
+
+
+def _plain(symbol: Symbol) -> dict[str, Json]:
+    return {**symbol._asdict(), **dict(symbol.parts)}
+
+
+def _native(one: Subscription) -> str:
+    return one.symbol.native
+
+
+def _topic(one: Subscription) -> str:
+    return exactjson.spell(one.topic)

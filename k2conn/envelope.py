@@ -1,0 +1,37 @@
+"""The envelope: an encoded record with its topic and key, the last of the five words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from k2conn.avro import RecordSchema
+
+
+class Account(Protocol):
+    """Whose books an envelope is in: told once, when the envelope is durable."""
+
+    def settled(self, dead: bool) -> None:
+        """Count one envelope as durable; ``dead`` where it is a dead letter."""
+
+
+class Envelope(NamedTuple):
+    """An encoded record on its way to a sink.
+
+    ``topic`` is the whole topic name (a dead letter's already ends in ``.dlq``). ``key`` is the symbol in
+    UTF-8, or None. ``value`` is the Avro body without any framing, or a dead letter's JSON document.
+    ``schema`` None marks a dead letter: its value goes out as it is. ``timestamp_ms`` is the exchange's event
+    time, milliseconds since 1970.
+    """
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    schema: RecordSchema | None
+    timestamp_ms: int
+    account: Account | None = None
+
+    @property
+    def dead(self) -> bool:
+        """Whether this is a dead letter."""
+        return self.schema is None

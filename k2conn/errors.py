@@ -1,0 +1,136 @@
+"""The error tree, sorted by what the caller does next.
+
+::
+
+    K2Error                    exit 70  (ours to fix, unless a child says otherwise)
+     +-- SpecError             exit 78  fix the connector file
+     +-- SettingsError         exit 2   fix the flags or the environment
+     |    +-- MissingVariable           set the variable that it names
+     +-- Unreachable           exit 69  bring the dependency up
+     +-- TransportError        exit 69  reconnect
+     +-- RecordError           exit 70  write a dead letter, go on with the next record
+     |    +-- EncodeError               a value that does not fit its schema
+     +-- SinkError             exit 69  stop: this sink cannot go on
+
+Anything that is not a ``K2Error`` is a bug of ours and ends the process loudly. Values of records may appear
+in a ``RecordError``; secrets never appear in any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+REASONS = (
+    "malformed-frame",
+    "frame-too-large",
+    "missing-field",
+    "bad-number",
+    "overflow",
+    "bad-time",
+    "unknown-side",
+    "unknown-symbol",
+    "bad-type",
+    "record-too-large",
+    "refused-by-sink",
+    "unmapped-message",
+)
+"""Why a record became a dead letter: the whole list, so that it can be a metric's label."""
+
+SHOWN = 200
+"""Characters of a bad value that an error's text repeats."""
+
+
+class K2Error(Exception):
+    """Any failure that k2conn foresees."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class SpecError(K2Error):
+    """A connector file is wrong. ``problems`` are all of its problems, sorted; each prints itself as one
+    line.
+    """
+
+    exit_code = 78
+
+    def __init__(self, problems: Sequence[object]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class SettingsError(K2Error):
+    """Flags or environment contradict each other, or name something that does not exist."""
+
+    exit_code = 2
+
+
+class MissingVariable(SettingsError):
+    """A connector needs an environment variable that is not set; only its name is ever shown."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the connector needs the environment variable {name}, which is not set")
+        self.name = name
+
+
+class Unreachable(K2Error):
+    """A dependency did not answer within its bound; the text names its address and the reason."""
+
+    exit_code = 69
+
+
+class TransportError(K2Error):
+    """A connection ended or could not be made; the session reconnects."""
+
+    exit_code = 69
+
+
+class RecordError(K2Error):
+    """One record cannot be made or published. Its neighbours are not touched.
+
+    ``field`` is the v2 field (or the stream's own word), ``expression`` what the author wrote for it or None,
+    ``value`` what was found, ``reason`` one of ``REASONS``, ``detail`` the text for people.
+    """
+
+    def __init__(
+        self, field: str | None, expression: str | None, value: object, reason: str, detail: str
+    ) -> None:
+        if reason not in REASONS:
+            raise ValueError(f"{reason!r} is not one of the reasons {', '.join(REASONS)}")
+        super().__init__(detail)
+        self.field = field
+        self.expression = expression
+        self.value = value
+        self.reason = reason
+        self.detail = detail
+
+    def at(self, field: str, expression: str | None, value: object) -> RecordError:
+        """The same error with its place filled in, where the raiser knew only the value."""
+        if self.field is None:
+            self.field = field
+        if self.expression is None:
+            self.expression = expression
+        if self.value is None:
+            self.value = value
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.field or 'record'}: {self.detail} (got {_shown(self.value)})"
+
+
+class EncodeError(RecordError):
+    """A value does not fit its field's schema type; nothing was written."""
+
+    def __init__(self, field: str, value: object, reason: str, detail: str) -> None:
+        super().__init__(field, None, value, reason, detail)
+
+
+class SinkError(K2Error):
+    """A sink can never go on, whatever is tried again."""
+
+    exit_code = 69
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,67 @@
+"""JSON without binary floats: the one door to msgspec.
+
+Numbers with a fraction or an exponent become Decimal with every digit kept, whole numbers become int of any size.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class JsonError(ValueError):
+    """Text that is not JSON (or is nested too deeply to be a message)."""
+
+
+def decode(text: str | bytes) -> Any:
+    """The value of one JSON text. Raises JsonError with the reason and the byte offset where there is one."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, InvalidOperation) as error:
+        raise JsonError(str(error)) from None
+    except RecursionError:
+        raise JsonError("nested too deeply") from None
+
+
+def members(text: str | bytes) -> dict[str, bytes]:
+    """The members of one JSON object, each as its own untouched text. Raises JsonError."""
+    try:
+        return {key: bytes(raw) for key, raw in _members.decode(text).items()}
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise JsonError(str(error)) from None
+    except RecursionError:
+        raise JsonError("nested too deeply") from None
+
+
+def encode(value: Any) -> bytes:
+    """Compact JSON (UTF-8); a Decimal is written as a bare number with its own digits."""
+    return _encoder.encode(value)
+
+
+def spell(value: Any) -> str:
+    """A value as text in JSON spelling: ``true``, ``64000.10``, text as it is, arrays and objects as JSON."""
+    if type(value) is str:
+        return value
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if type(value) is int:
+        return str(value)
+    if type(value) is Decimal:
+        return plain(value)
+    return encode(value).decode()
+
+
+def plain(number: Decimal) -> str:
+    """A decimal's own digits without an exponent where that stays short, else in scientific form."""
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and -40 <= exponent <= 0:
+        return format(number, "f")
+    return str(number)

@@ -1,0 +1,128 @@
+"""Topics and lanes: what waits for Kafka, in order. No I/O and no clock of its own.
+
+A lane is one partition of one topic. It has at most one batch under way, so nothing can overtake: a batch
+that fails goes back to the front of its lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from k2conn.avro import RecordSchema
+from k2conn.envelope import Envelope
+from k2conn.sinks.kafka.partitioner import partition_of
+
+KEYS = 100_000
+"""Keys whose partition a topic remembers."""
+
+NARROW_FOR = 300.0
+"""Seconds a lane keeps to smaller batches after a broker refused one for its size."""
+
+
+class Lane:
+    """One partition: ``waiting`` envelopes, oldest first, and the batch ``under_way``."""
+
+    __slots__ = ("future", "limit", "narrow_until", "partition", "sent_at", "under_way", "waiting")
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.waiting: list[Envelope] = []
+        self.under_way: list[Envelope] = []
+        self.future: asyncio.Future[Any] | None = None
+        self.sent_at = 0.0
+        self.limit: int | None = None
+        self.narrow_until = 0.0
+
+    def offered(self, now: float) -> Sequence[Envelope]:
+        """What the next batch may be made of."""
+        if self.limit is not None and now > self.narrow_until:
+            self.limit = None
+        return self.waiting if self.limit is None else self.waiting[: self.limit]
+
+    def depart(self, count: int, now: float) -> None:
+        """The first ``count`` of the waiting are on their way."""
+        self.under_way = self.waiting[:count]
+        del self.waiting[:count]
+        self.sent_at = now
+
+    def arrived(self) -> list[Envelope]:
+        """The batch under way was taken: it leaves the lane."""
+        batch, self.under_way, self.future = self.under_way, [], None
+        return batch
+
+    def came_back(self) -> None:
+        """The batch under way was not taken: it waits again, in front of all others."""
+        self.waiting[:0] = self.arrived()
+
+    def refused(self, now: float) -> Envelope | None:
+        """The broker refused the batch under way because of a record in it.
+
+        Returns that record once it is known (it leaves the lane); until then half of the batch is tried next.
+        """
+        size = len(self.under_way)
+        if size == 1:
+            self.limit = None
+            return self.arrived()[0]
+        self.came_back()
+        self.limit = size // 2
+        self.narrow_until = now + NARROW_FOR
+        return None
+
+
+class Topic:
+    """One topic: what was put but has no partition yet (``fresh``), and its lanes once they are known."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fresh: list[Envelope] = []
+        self.heads: dict[RecordSchema | None, bytes] = {None: b""}
+        self.lanes: list[Lane] = []
+        self.trouble: str | None = None
+        self.not_before = 0.0
+        self.failures = 0
+        self.preparing: asyncio.Task[None] | None = None
+        self._by_key: dict[bytes | None, Lane] = {}
+        self._turn = 0
+
+    def widen(self, partitions: int) -> None:
+        """The topic has so many partitions (lanes are never taken away: what waits in them stays theirs)."""
+        self.lanes += [Lane(index) for index in range(len(self.lanes), partitions)]
+        self._by_key.clear()
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything waits, with a lane or without."""
+        return bool(self.fresh) or any(lane.waiting for lane in self.lanes)
+
+    def distribute(self, largest: int) -> list[Envelope]:
+        """Move the fresh envelopes to their lanes, up to the first whose schema has no framing yet.
+
+        Returns those with more than ``largest`` bytes, which go nowhere.
+        """
+        too_large: list[Envelope] = []
+        heads, by_key = self.heads, self._by_key
+        if len(by_key) > KEYS:
+            by_key.clear()
+        by_key.pop(None, None)  # keyless envelopes change their lane with every round
+        moved = 0
+        for envelope in self.fresh:
+            if envelope.schema not in heads:
+                break
+            moved += 1
+            if len(envelope.value) > largest:
+                too_large.append(envelope)
+                continue
+            lane = by_key.get(envelope.key)
+            if lane is None:
+                lane = by_key[envelope.key] = self._lane(envelope.key)
+            lane.waiting.append(envelope)
+        del self.fresh[:moved]
+        return too_large
+
+    def _lane(self, key: bytes | None) -> Lane:
+        if key is not None:
+            return self.lanes[partition_of(key, len(self.lanes))]
+        self._turn = (self._turn + 1) % len(self.lanes)
+        return self.lanes[self._turn]

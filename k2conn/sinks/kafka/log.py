@@ -1,0 +1,41 @@
+"""The client's own log, turned into one voice: the last line for the status, and now and then a line for
+people.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+EVERY = 30.0
+"""Seconds between two equal lines: the client repeats itself ten times a second while a broker is away."""
+
+_ours = logging.getLogger("k2conn.sinks.kafka")
+_theirs = logging.getLogger("aiokafka")
+
+
+class Ear(logging.Handler):
+    """Listens to the client's warnings between ``attach`` and ``detach``; ``last`` is the latest."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.last: str | None = None
+        self._said: dict[str, float] = {}
+
+    def attach(self) -> None:
+        """Take the client's log over."""
+        _theirs.propagate = False
+        _theirs.addHandler(self)
+
+    def detach(self) -> None:
+        """Give it back."""
+        _theirs.removeHandler(self)
+        _theirs.propagate = not _theirs.handlers
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember the line; pass it on if this kind was quiet for a while."""
+        self.last = record.getMessage()
+        kind, now = str(record.msg), time.monotonic()
+        if now - self._said.get(kind, -EVERY) >= EVERY:
+            self._said[kind] = now
+            _ours.warning("kafka client: %s", self.last)

@@ -1,0 +1,226 @@
+"""A connected producer: the one door to aiokafka, whose errors become ``Unreachable`` or a ``Failure`` here.
+
+Batches are built by us and handed over whole (``create_batch``/``send_batch``), a third of the cost of a
+``send`` each. aiokafka retries a batch by itself, in order and without repeats, for as long as it lives; what
+it cannot retry breaks the partition's sequence for good, so a failed producer is left (``abandon``) and a new
+one made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+
+from k2conn.avro import RecordSchema
+from k2conn.envelope import Envelope
+from k2conn.errors import Unreachable
+from k2conn.sinks.kafka.tls import client_context
+from k2conn.sinks.settings import KafkaSettings
+
+AHEAD_MS = 10 * 60 * 1000
+"""A broker refuses a whole batch for one record dated more than an hour ahead (its default): a venue's wrong
+clock must not do that, so a record's Kafka timestamp is never further ahead than this. The record's own field
+keeps it.
+"""
+
+RECORD_OVERHEAD = 100
+"""More bytes than a record's framing and a batch's header can take."""
+
+STOP_WITHIN = 3.0
+"""Seconds a producer may take to close."""
+
+REFUSED = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.InvalidTimestampError,
+)
+"""What is wrong with a record, not with the cluster: some record of the batch will never be taken."""
+
+UNKNOWN_INVALID_RECORD = 87
+"""The protocol's INVALID_RECORD, which aiokafka does not know by name."""
+
+
+class Failure(NamedTuple):
+    """Why a batch was not acknowledged. ``refused``: a record of it is to blame; ``too_large``: by its size;
+    ``topic``: only this topic is in trouble (rights, existence)."""
+
+    text: str
+    refused: bool = False
+    too_large: bool = False
+    topic: bool = False
+
+
+class Producer:
+    """One life of a producer, from ``connect`` to ``stop`` or ``abandon``."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client = AIOKafkaProducer(
+            **_connection(settings),
+            acks="all" if settings.acks == "all" else int(settings.acks),
+            enable_idempotence=settings.idempotent,
+            compression_type=None if settings.compression == "none" else settings.compression,
+            max_batch_size=settings.batch_bytes,
+            max_request_size=settings.max_request_bytes,
+            linger_ms=0,
+        )
+
+    async def connect(self, within: float) -> None:
+        """Reach the cluster. Raises Unreachable, with the addresses and the reason, after ``within``
+        seconds.
+        """
+        address = self._settings.bootstrap
+        try:
+            await asyncio.wait_for(self._client.start(), within)
+        except TimeoutError:
+            await self.stop()
+            raise Unreachable(f"kafka {address}: no answer in {within:.0f} s") from None
+        except (kafka_errors.KafkaError, OSError) as error:
+            await self.stop()
+            raise Unreachable(f"kafka {address}: {_text(error)}") from error
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    async def find(self, topic: str, within: float) -> int:
+        """How many partitions ``topic`` has, now. Raises Unreachable with the reason where it cannot be
+        told.
+        """
+        try:
+            if self._settings.create_topics and self.partitions(topic) is None:
+                await asyncio.wait_for(_create(self._settings, topic), within)
+            return len(await asyncio.wait_for(self._client.partitions_for(topic), within))
+        except TimeoutError:
+            hint = "" if self._settings.create_topics else " and topics are not created here (create_topics)"
+            raise Unreachable(f"kafka topic {topic}: no partitions known; it may not exist{hint}") from None
+        except (kafka_errors.KafkaError, OSError) as error:
+            raise Unreachable(f"kafka topic {topic}: {_text(error)}") from error
+
+    def partitions(self, topic: str) -> int | None:
+        """How many partitions ``topic`` had at last sight; None where it is not known. Does not wait."""
+        known = self._client.client.cluster.partitions_for_topic(topic)
+        return len(known) if known else None
+
+    def pack(
+        self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]
+    ) -> tuple[Any, int]:
+        """A batch of the first envelopes, as many as fit (at least one), and how many those are."""
+        batch = self._client.create_batch()
+        append = batch.append
+        latest = int(time.time() * 1000) + AHEAD_MS
+        count = 0
+        for _, key, value, schema, stamp, _ in envelopes:
+            if not 0 <= stamp <= latest:
+                stamp = min(max(stamp, 0), latest)
+            if append(timestamp=stamp, key=key, value=heads[schema] + value) is None:
+                break
+            count += 1
+        batch.close()
+        return batch, count
+
+    async def send(self, topic: str, partition: int, batch: Any) -> asyncio.Future[Any] | Failure:
+        """Hand ``batch`` over; the future ends when it is acknowledged, or fails (see ``failure_of``)."""
+        if partition >= (self.partitions(topic) or 0):
+            return Failure(f"partition {partition} is gone", topic=True)
+        try:
+            future: asyncio.Future[Any] = await self._client.send_batch(batch, topic, partition=partition)
+        except kafka_errors.KafkaError as error:
+            return failure_from(error)
+        return future
+
+    async def stop(self) -> None:
+        """Close; waits for what is unacknowledged, within a bound."""
+        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError, OSError):
+            await asyncio.wait_for(self._client.stop(), STOP_WITHIN)
+
+    async def abandon(self) -> None:
+        """Let go of it although batches are unacknowledged, so that it can never send them later.
+
+        ``stop`` would wait for the broker, and nothing public ends aiokafka's sender without it.
+        """
+        sender = self._client._sender.sender_task
+        if sender is not None:
+            sender.cancel()
+            with contextlib.suppress(TimeoutError, kafka_errors.KafkaError, OSError):
+                await asyncio.wait_for(self._client.client.close(), STOP_WITHIN)
+            await _ended(sender, self._client.client)
+            self._client._message_accumulator.fail_all(kafka_errors.ProducerClosed())
+        await self.stop()
+
+
+async def _ended(sender: asyncio.Task[Any], client: Any) -> None:
+    # A request under way waits for metadata that a closed client never fetches: release it, cancel once more.
+    for _ in range(20):
+        waiting = client._md_update_fut
+        if waiting is not None and not waiting.done():
+            waiting.cancel()
+        await asyncio.wait({sender}, timeout=0.15)
+        if sender.done():
+            return
+        sender.cancel()
+
+
+def failure_of(future: asyncio.Future[Any]) -> Failure | None:
+    """What became of a sent batch: None if it is durable."""
+    if future.cancelled():
+        return Failure("the batch was abandoned")
+    error = future.exception()
+    if error is None:
+        return None
+    return failure_from(error)
+
+
+def failure_from(error: BaseException) -> Failure:
+    """An error of the client, sorted by what helps."""
+    too_large = isinstance(
+        error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError
+    )
+    invalid = getattr(error, "errno", None) == UNKNOWN_INVALID_RECORD
+    topic = isinstance(
+        error,
+        kafka_errors.TopicAuthorizationFailedError
+        | kafka_errors.InvalidTopicError
+        | kafka_errors.UnknownTopicOrPartitionError
+        | kafka_errors.PolicyViolationError,
+    )
+    return Failure(_text(error), invalid or isinstance(error, REFUSED), too_large, topic)
+
+
+async def _create(settings: KafkaSettings, topic: str) -> None:
+    admin = AIOKafkaAdminClient(**_connection(settings))
+    try:
+        await admin.start()
+        answer = await admin.create_topics([NewTopic(topic, settings.partitions, settings.replication)])
+        for name, code, text in answer.topic_errors:
+            error = kafka_errors.for_code(code)
+            if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
+                raise error(f"{name} cannot be created: {text}")
+    finally:
+        await admin.close()
+
+
+def _connection(settings: KafkaSettings) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "client_id": settings.client_id,
+        "request_timeout_ms": settings.request_timeout_ms,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        given["ssl_context"] = client_context(settings.ca_file, settings.cert_file, settings.key_file)
+    if settings.sasl_mechanism:
+        given["sasl_mechanism"] = settings.sasl_mechanism
+        given["sasl_plain_username"] = settings.username
+        given["sasl_plain_password"] = settings.password
+    return given
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,110 @@
+"""A schema registry in Confluent's language: registering schemas under subjects.
+
+Blocking calls over the standard library, each bounded; the sink makes them in a thread, once a topic.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from k2conn.errors import SinkError, Unreachable
+
+CONTENT = "application/vnd.schemaregistry.v1+json"
+SHOWN = 300
+"""Characters of a registry's answer that an error's text repeats."""
+
+
+class SchemaRegistry:
+    """The registry at ``url`` (a base address; http or https). ``timeout`` bounds each call, in seconds."""
+
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        credentials: tuple[str, str] | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        self.url = url
+        self._host = parts.hostname or ""
+        self._port = parts.port
+        self._path = parts.path.rstrip("/")
+        self._timeout = timeout
+        self._tls = (context or ssl.create_default_context()) if parts.scheme == "https" else None
+        self._headers = {"Accept": f"{CONTENT}, application/json", "Content-Type": CONTENT}
+        if credentials:
+            token = base64.b64encode(":".join(credentials).encode()).decode()
+            self._headers["Authorization"] = f"Basic {token}"
+
+    def check(self) -> None:
+        """Whether it answers: Unreachable where it does not, SinkError where it refuses us."""
+        self._call("GET", "/subjects")
+
+    def register(self, subject: str, schema: str, compatibility: str) -> int:
+        """The id of ``schema`` under ``subject``, registered if it is new, after setting ``compatibility``
+        unless "".
+
+        Unreachable where trying again may help, SinkError where the registry refuses (an incompatible
+        schema).
+        """
+        name = quote(subject, safe="")
+        wish = {"compatibility": compatibility}
+        early = not compatibility or self._call("PUT", f"/config/{name}", wish, missing_ok=True) is not None
+        answer = self._call("POST", f"/subjects/{name}/versions", {"schema": schema, "schemaType": "AVRO"})
+        if not early:
+            # Some registries keep rules only for subjects that exist.
+            self._call("PUT", f"/config/{name}", wish)
+        if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
+            raise SinkError(
+                f"schema registry {self.url}: no schema id in the answer for {subject}: {_cut(answer)}"
+            )
+        return int(answer["id"])
+
+    def _call(self, method: str, path: str, body: object = None, missing_ok: bool = False) -> Any:
+        """The decoded answer; None for a 404 that is ``missing_ok``."""
+        try:
+            status, text = self._exchange(method, self._path + path, body)
+        except (OSError, HTTPException) as error:
+            raise Unreachable(f"schema registry {self.url}: {_reason(error)}") from error
+        if status == 404 and missing_ok:
+            return None
+        if status >= 500 or status == 429:
+            raise Unreachable(f"schema registry {self.url}: {method} {path} answered {status}: {_cut(text)}")
+        if status >= 300:
+            raise SinkError(f"schema registry {self.url}: {method} {path} answered {status}: {_cut(text)}")
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise SinkError(
+                f"schema registry {self.url}: {method} {path} is not JSON: {_cut(text)}"
+            ) from None
+
+    def _exchange(self, method: str, path: str, body: object) -> tuple[int, str]:
+        connection = (
+            HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+            if self._tls
+            else HTTPConnection(self._host, self._port, timeout=self._timeout)
+        )
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, data, self._headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode("utf-8", "replace")
+        finally:
+            connection.close()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _cut(answer: object) -> str:
+    text = str(answer)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,115 @@
+"""Prices and quantities: number text to a scaled integer, exactly or not at all.
+
+The encoder's value is the unscaled integer at the schema's scale: 64000.1 at scale 8 is 6400010000000. No binary
+float and no rounding on the way; a value that does not fit is an overflow, which the connector's `on_overflow` policy
+answers: a dead letter, or half-even rounding with the original kept in vendor_data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.errors import RecordError
+
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\Z")
+_WIDE = Context(prec=400)
+_LONGEST = 200
+
+Decimals = Callable[[Any], int]
+
+
+class Overflow(RecordError):
+    """A number with more digits than the field holds; ``exact`` is the number itself."""
+
+    def __init__(self, exact: Decimal, detail: str) -> None:
+        super().__init__(None, None, None, "overflow", detail)
+        self.exact = exact
+
+
+def decimals(scale: int, precision: int, factor: Decimal | None = None, magnitude: bool = False) -> Decimals:
+    """A converter from JSON number or number text to the unscaled integer; raises RecordError.
+
+    ``factor`` multiplies (a venue that sends prices in 1e-8), ``magnitude`` drops the sign (a venue whose amounts
+    carry the side in their sign).
+    """
+    limit: int = 10**precision
+    one: int = 10**scale
+    zeros = tuple("0" * (scale - n) for n in range(scale + 1))
+
+    def plain(value: Any) -> int:
+        if type(value) is str:
+            whole, point, fraction = value.partition(".")
+            places = len(fraction)
+            digits = whole + fraction
+            if point and places <= scale and digits.isdecimal() and digits.isascii():
+                number = int(digits + zeros[places])
+                if number < limit:
+                    return number
+            return slow(value)
+        if type(value) is int:
+            number = value * one
+            return number if 0 <= number < limit else slow(value)
+        return slow(value)
+
+    def slow(value: Any) -> int:
+        exact = read_number(value)
+        if magnitude:
+            exact = exact.copy_abs()
+        if factor is not None:
+            exact = _WIDE.multiply(exact, factor)
+        if exact < 0:
+            raise RecordError(None, None, None, "bad-number", "the number is negative")
+        return fit(exact, scale, precision)
+
+    if factor is not None:
+        return slow
+    return plain if not magnitude else slow
+
+
+def read_number(value: Any) -> Decimal:
+    """The exact number of a JSON number or number text; raises RecordError for anything else."""
+    if type(value) is Decimal:
+        exact = value
+    elif type(value) is int:
+        exact = Decimal(value)
+    elif type(value) is str and len(value) <= _LONGEST and _NUMBER.match(value):
+        try:
+            exact = Decimal(value)
+        except InvalidOperation:
+            raise RecordError(None, None, None, "bad-number", "not a number") from None
+    elif value is None:
+        raise RecordError(None, None, None, "missing-field", "the value is missing")
+    else:
+        raise RecordError(None, None, None, "bad-number", f"{_kind(value)} is not a number")
+    if exact and not -_LONGEST < exact.adjusted() < _LONGEST:
+        raise RecordError(None, None, None, "overflow", "the exponent is out of any range")
+    return exact
+
+
+def fit(exact: Decimal, scale: int, precision: int) -> int:
+    """The unscaled integer of an exact number; raises Overflow where a digit would be lost."""
+    scaled = exact.scaleb(scale, _WIDE)
+    number = int(scaled)
+    if number != scaled:
+        raise Overflow(exact, f"more than {scale} decimals")
+    if abs(number) >= 10**precision:
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more")
+    return number
+
+
+def rounded(exact: Decimal, scale: int, precision: int) -> int:
+    """The unscaled integer after half-even rounding; raises Overflow where the whole part does not fit."""
+    number = int(exact.scaleb(scale, _WIDE).to_integral_value(ROUND_HALF_EVEN))
+    if abs(number) >= 10**precision:
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more")
+    return number
+
+
+def _kind(value: Any) -> str:
+    if type(value) is str:
+        return f"the text '{value[:40]}'"
+    return {bool: "a truth value", list: "an array", dict: "an object"}.get(type(value), exactjson.spell(value)[:40])

@@ -1,0 +1,8 @@
+"""A real Kafka broker and a real schema registry for tests, benchmarks and first steps, without containers."""
+
+from .broker import Broker
+from .prerequisites import Missing
+from .process import Failed
+from .registry import Registry
+
+__all__ = ["Broker", "Failed", "Missing", "Registry"]

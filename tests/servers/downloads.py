@@ -1,0 +1,120 @@
+"""The servers' jars, downloaded once with Maven and kept outside the source tree.
+
+They live in `$K2CONN_CACHE/servers-VERSIONS`, by default below `~/.cache/k2conn` or `$XDG_CACHE_HOME/k2conn`.
+A download is made in a folder of its own and renamed into place when it is whole, under a lock, so a cut
+download leaves nothing half done and two test runs on one machine share one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .prerequisites import Missing, mvn
+
+KAFKA_VERSION = "4.1.1"
+APICURIO_VERSION = "3.0.9"
+
+_POM = Path(__file__).with_name("kafka.pom.xml")
+_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
+_COPY_DEPENDENCIES = f"{_PLUGIN}:3.6.1:copy-dependencies"
+# The registry's parent POM is not published. Newer versions of the plugin insist on it; 2.10 does not.
+_COPY = f"{_PLUGIN}:2.10:copy"
+
+
+def kafka_jars() -> Path:
+    """The folder of the Kafka broker's jars."""
+    return _kept("kafka", _download_kafka)
+
+
+def apicurio_jar() -> Path:
+    """The runnable jar of the schema registry; its libraries lie beside it."""
+    return _kept("apicurio", _download_apicurio) / f"apicurio-registry-app-{APICURIO_VERSION}-runner.jar"
+
+
+def downloaded() -> bool:
+    """Whether both servers are there already."""
+    return all((cache_folder() / name).is_dir() for name in ("kafka", "apicurio"))
+
+
+def cache_folder() -> Path:
+    """Where the downloads of these versions are kept."""
+    base = os.environ.get("K2CONN_CACHE")
+    if not base:
+        base = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "k2conn")
+    return Path(base) / f"servers-kafka{KAFKA_VERSION}-apicurio{APICURIO_VERSION}"
+
+
+def _kept(name: str, download: Callable[[Path], None]) -> Path:
+    """The folder `name` of the cache, downloaded first if it is not there."""
+    cache = cache_folder()
+    kept = cache / name
+    if kept.is_dir():
+        return kept
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "lock"):
+        if not kept.is_dir():  # another process may have brought it while this one waited
+            with tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as folder:
+                whole = Path(folder) / name
+                whole.mkdir()
+                download(whole)
+                whole.rename(kept)
+    return kept
+
+
+def _download_kafka(into: Path) -> None:
+    pom = into.parent / "pom.xml"
+    shutil.copy(_POM, pom)
+    _maven(
+        into.parent,
+        _COPY_DEPENDENCIES,
+        f"-Dkafka.version={KAFKA_VERSION}",
+        f"-DoutputDirectory={into}",
+        "-DincludeScope=runtime",
+    )
+
+
+def _download_apicurio(into: Path) -> None:
+    _maven(
+        into.parent,
+        _COPY,
+        f"-Dartifact=io.apicurio:apicurio-registry-app:{APICURIO_VERSION}:tar.gz:all",
+        f"-DoutputDirectory={into.parent}",
+    )
+    with tarfile.open(into.parent / f"apicurio-registry-app-{APICURIO_VERSION}-all.tar.gz") as archive:
+        archive.extractall(into, filter="data")
+
+
+def _maven(folder: Path, *arguments: str) -> None:
+    """Run Maven quietly; show the end of what it said where it fails."""
+    command = [mvn(), "--quiet", "--batch-mode", "-Dstyle.color=never", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        tail = "\n".join(done.stdout.splitlines()[-15:])
+        raise Missing(
+            "the test servers could not be downloaded; Maven needs a way to its central repository once "
+            f"(a proxy goes into ~/.m2/settings.xml). It said:\n{tail}"
+        )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the file's lock; the system gives it back even where the holder is killed."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,56 @@
+"""The programs the servers need on this machine, each named with the way to install it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+JAVA_AT_LEAST = 17
+
+
+class Missing(RuntimeError):
+    """A prerequisite that is not there; the text says what it is and how to get it."""
+
+
+@cache
+def java() -> str:
+    """The path of a Java of at least version 17: JAVA_HOME's, else the one on PATH."""
+    path = _program("java", home="JAVA_HOME")
+    how = (
+        f"Java {JAVA_AT_LEAST} or newer runs the Kafka broker and the schema registry. Install it with "
+        "`apt-get install openjdk-17-jdk-headless`, `dnf install java-17-openjdk-headless` or "
+        "`brew install openjdk@17`, or set JAVA_HOME"
+    )
+    if path is None:
+        raise Missing(f"java is missing. {how}.")
+    said = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
+    found = re.search(r'version "(\d+)', said.stderr)
+    if found is None or int(found[1]) < JAVA_AT_LEAST:
+        first = next(iter(said.stderr.splitlines()), "nothing")
+        raise Missing(f"{path} is too old or not a Java: `java -version` says {first!r}. {how}.")
+    return path
+
+
+@cache
+def mvn() -> str:
+    """The path of Maven, which downloads the two servers once."""
+    path = _program("mvn", home="MAVEN_HOME")
+    if path is None:
+        raise Missing(
+            "mvn (Apache Maven) is missing. It downloads the Kafka broker and the schema registry once. "
+            "Install it with `apt-get install maven`, `dnf install maven` or `brew install maven`."
+        )
+    return path
+
+
+def _program(name: str, home: str) -> str | None:
+    """The program below the folder the variable `home` names, else the one on PATH."""
+    if folder := os.environ.get(home):
+        candidate = Path(folder) / "bin" / name
+        if os.access(candidate, os.X_OK):
+            return str(candidate)
+    return shutil.which(name)
