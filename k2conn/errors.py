@@ -80,9 +80,18 @@ class Unreachable(K2Error):
 
 
 class TransportError(K2Error):
-    """A connection ended or could not be made; the session reconnects."""
+    """A connection ended or could not be made; the session reconnects.
+
+    ``cause`` is of a bounded set (a metric's label), ``delay`` the least number of seconds to stay away.
+    """
 
     exit_code = 69
+
+    def __init__(self, cause: str, detail: str = "", delay: float = 0.0) -> None:
+        super().__init__(detail or cause)
+        self.cause = cause
+        self.detail = detail
+        self.delay = delay
 
 
 class RecordError(K2Error):

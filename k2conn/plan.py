@@ -129,6 +129,11 @@ class Expect:
     reply_to: Getter | None = None
     """The reply's copy of the frame's ``$counter`` value."""
     reason: Getter | None = None
+    symbol_text: str = ""
+    """What the author wrote for ``symbol`` and the three after it: where a mock exchange puts such values."""
+    topic_text: str = ""
+    reply_to_text: str = ""
+    reason_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

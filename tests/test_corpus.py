@@ -77,5 +77,5 @@ def _compare(line: dict[str, Any], found: list[tuple[str, dict[str, Any]]], reco
     if "quote" in line["kinds"] or line["quotes"]:
         if len(quotes) != len(line["quotes"]):
             wrong.append(f"{len(quotes)} quotes, not {len(line['quotes'])}")
-        wrong += filter(None, (quote_differs(e, r) for e, r in zip(line["quotes"], quotes, strict=False)))
+        wrong += filter(None, (quote_differs(e, r, not recorded) for e, r in zip(line["quotes"], quotes, strict=False)))
     return wrong

@@ -218,8 +218,8 @@ def _long(at: int, branches: tuple[bytes | None, bytes], after: bytes, slow: Pie
         try:
             upper = uppers.get(value >> 27)
             if upper is not None:
-                low: bytes = MORE_ZIGZAG[value & 8191]
-                return before + low + MORE[value >> 13 & 16383] + upper
+                written: bytes = before + MORE_ZIGZAG[value & 8191] + MORE[value >> 13 & 16383] + upper
+                return written
         except UNUSUAL:
             pass
         return other(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,3 +75,83 @@ def map_(
     from k2conn.cli.map import run
 
     raise typer.Exit(run(connector, file, frame_key, time_key, session_key, streams, deduplicate))
+
+
+@application.command()
+def run(
+    connectors: Annotated[
+        list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated, as the venue writes them.")] = None,
+    streams: Streams = None,
+    sink: Annotated[str | None, typer.Option(help="kafka, file or console.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")] = None,
+    registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s.")] = None,
+    max_records: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
+    host: Annotated[str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="K2_METRICS_PORT", help="Their port; 0 for any, -1 for none.")
+    ] = 9091,
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    daemon: Annotated[bool, typer.Option("--daemon", help="Logs as JSON, for containers.")] = False,
+) -> None:
+    """Run connectors: live streams into Kafka, files or the console.
+
+    Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data.
+
+    Example: k2conn run kraken --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
+    """
+    from k2conn.cli.run import Options
+    from k2conn.cli.run import run as start
+
+    options = Options(
+        connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
+        log_level, daemon,
+    )
+    raise typer.Exit(start(options))
+
+
+@application.command()
+def test(
+    connectors: Annotated[
+        list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass too.")] = False,
+) -> None:
+    """Play the tests written in connector files.
+
+    Example: k2conn test connectors/kraken.yaml -v
+    """
+    from k2conn.cli.test import run as play
+
+    raise typer.Exit(play(connectors or (), verbose))
+
+
+@application.command("list")
+def list_(
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """List the shipped connectors.
+
+    Example: k2conn list
+    """
+    from k2conn.cli.list import run as show
+
+    raise typer.Exit(show(format))
+
+
+@application.command()
+def explain(
+    connector: Connector,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+) -> None:
+    """Show what a connector sends, recognises and makes of it.
+
+    Example: k2conn explain kraken
+    """
+    from k2conn.cli.explain import run as show
+
+    raise typer.Exit(show(connector, symbols))

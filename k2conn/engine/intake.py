@@ -69,7 +69,6 @@ class Intake:
         books = self.books
         account = books.ledger.account(NOWHERE, NOWHERE)
         account.received += 1
-        account.dead_in_flight += 1
         books.ledger.dead_reasons[action.error.reason] += 1
         return dead_letter(books.plan.name, books.plan.exchange, NOWHERE, books.malformed_topic, "",
                            action.error, frame, wall, account)

@@ -24,7 +24,7 @@ class Account:
     """One stream's books for one symbol."""
 
     __slots__ = (
-        "backfilled", "dead_in_flight", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
+        "backfilled", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
         "last_received_us", "lost", "published", "received", "settled_us", "snapshots", "stream", "symbol",
         "unknown_sides",
     )
@@ -36,7 +36,6 @@ class Account:
         self.published = 0
         self.duplicates = 0
         self.dead_letters = 0
-        self.dead_in_flight = 0
         self.filtered = 0
         self.lost = 0
         self.unknown_sides = 0
@@ -52,7 +51,6 @@ class Account:
         """An envelope became durable in the sink."""
         if dead:
             self.dead_letters += 1
-            self.dead_in_flight -= 1
         else:
             self.published += 1
 

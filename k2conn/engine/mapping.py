@@ -114,6 +114,8 @@ class StreamMapping:
                 return
             for item in items:
                 self._item(item, frame, scope, out, snapshot)
+        elif type(items) is dict and not stream.each_key:
+            self._item(items, frame, scope, out, snapshot)
         elif type(items) is dict:
             for key, item in items.items():
                 scope.key = key
@@ -278,7 +280,6 @@ class StreamMapping:
     ) -> None:
         account = line.account if line else self.ledger.account(self.stream.name, NOWHERE)
         account.received += 1
-        account.dead_in_flight += 1
         scope.unknown_sides = 0
         self.ledger.dead_reasons[error.reason] += 1
         symbol = line.symbol if line else ""

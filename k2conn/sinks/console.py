@@ -98,9 +98,7 @@ class ConsoleSink:
 
     def _write(self) -> None:
         records = [line(envelope) for envelope in self._waiting if envelope.schema is not None]
-        dead = [
-            envelope.value.decode("utf-8", "replace") for envelope in self._waiting if envelope.schema is None
-        ]
+        dead = [envelope.value.decode("utf-8", "replace") for envelope in self._waiting if envelope.schema is None]
         for stream, lines in ((self._records, records), (self._dead, dead)):
             if lines:
                 stream.write("\n".join(lines) + "\n")
@@ -111,9 +109,7 @@ def line(envelope: Envelope) -> str:
     """A record as one line of JSON."""
     assert envelope.schema is not None
     record = envelope.schema.decode_plain(envelope.value)
-    return json.dumps(
-        {"topic": envelope.topic, "type": envelope.schema.name, "record": record}, ensure_ascii=False
-    )
+    return json.dumps({"topic": envelope.topic, "type": envelope.schema.name, "record": record}, ensure_ascii=False)
 
 
 def make(

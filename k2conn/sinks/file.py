@@ -63,9 +63,7 @@ class Segment:
         self.schema = schema
         self.path, self._file = _new_file(folder, "avro" if schema else "jsonl")
         stream = cast(BinaryIO, self._file)
-        self._writer = (
-            ContainerWriter(stream, schema, block_bytes=BLOCK_BYTES) if schema else LineWriter(stream)
-        )
+        self._writer = ContainerWriter(stream, schema, block_bytes=BLOCK_BYTES) if schema else LineWriter(stream)
 
     @property
     def size(self) -> int:
@@ -108,6 +106,7 @@ class FileSink:
         self._sizes: dict[str, int] = {}
         self._segments: dict[str, Segment] = {}
         self._bytes = 0
+        self._moved = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._errors = 0
         self._trouble: str | None = None
@@ -121,9 +120,7 @@ class FileSink:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise Unreachable(
-                f"cannot write into the folder {self._folder}: {error.strerror or error}"
-            ) from error
+            raise Unreachable(f"cannot write into the folder {self._folder}: {error.strerror or error}") from error
 
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """Check the topics' names. Raises SinkError for one that cannot be a folder's name."""
@@ -157,7 +154,8 @@ class FileSink:
         """Wait until the disk takes what waits."""
         self._write_all()
         while self.crowded:
-            await asyncio.sleep(FLUSH_EVERY)
+            self._moved.clear()
+            await self._moved.wait()
 
     async def flush(self, within: float) -> int:
         """Write all that waits, again and again for at most ``within`` seconds."""
@@ -227,6 +225,7 @@ class FileSink:
         size = sum(len(envelope.value) for envelope in batch)
         self._bytes -= size
         self._sizes[topic] -= size
+        self._moved.set()
         if batch:
             self._settle(batch)
 

@@ -113,9 +113,7 @@ def _delivery(given: KafkaSettings) -> list[str]:
     if given.linger_ms < 0:
         problems.append(f"linger_ms={given.linger_ms} is below 0")
     if given.batch_bytes > given.max_request_bytes:
-        problems.append(
-            f"batch_bytes={given.batch_bytes} is above max_request_bytes={given.max_request_bytes}"
-        )
+        problems.append(f"batch_bytes={given.batch_bytes} is above max_request_bytes={given.max_request_bytes}")
     if given.delivery_timeout_ms < given.request_timeout_ms + given.linger_ms:
         problems.append(
             f"delivery_timeout_ms={given.delivery_timeout_ms} is below "
@@ -130,21 +128,15 @@ def _security(given: KafkaSettings) -> list[str]:
     if given.sasl_mechanism is not None:
         problems += _one_of("sasl_mechanism", given.sasl_mechanism, MECHANISMS)
     if sasl and given.sasl_mechanism is None:
-        problems.append(
-            f"security_protocol={given.security_protocol} needs a sasl_mechanism: {', '.join(MECHANISMS)}"
-        )
+        problems.append(f"security_protocol={given.security_protocol} needs a sasl_mechanism: {', '.join(MECHANISMS)}")
     if sasl and not (given.username and given.password):
         problems.append(f"security_protocol={given.security_protocol} needs a username and a password")
     if not sasl and (given.sasl_mechanism or given.username or given.password):
-        problems.append(
-            f"SASL settings are given, but security_protocol={given.security_protocol} does not use them"
-        )
+        problems.append(f"SASL settings are given, but security_protocol={given.security_protocol} does not use them")
     if given.key_file and not given.cert_file:
         problems.append("key_file is given without cert_file")
     if given.cert_file and not given.security_protocol.endswith("SSL"):
-        problems.append(
-            f"cert_file is given, but security_protocol={given.security_protocol} does not use it"
-        )
+        problems.append(f"cert_file is given, but security_protocol={given.security_protocol} does not use it")
     if bool(given.registry_username) != bool(given.registry_password):
         problems.append("registry_username and registry_password go together")
     return problems
@@ -159,9 +151,7 @@ def _addresses(given: KafkaSettings) -> list[str]:
     url = urlsplit(given.registry_url)
     if "@" in url.netloc:
         # Not repeated in the text: it holds a password.
-        problems.append(
-            "registry_url carries credentials; give registry_username and registry_password instead"
-        )
+        problems.append("registry_url carries credentials; give registry_username and registry_password instead")
     elif url.scheme not in ("http", "https") or not url.hostname:
         problems.append(f"registry_url {given.registry_url!r} is not an http:// or https:// address")
     return problems

@@ -323,7 +323,7 @@ def true(value: Any) -> bool:
 
 def _check_arguments(name: str, given: list[Any]) -> None:
     wanted, more = functions.arity(name)
-    if len(given) == wanted or more and len(given) > wanted:
+    if len(given) == wanted or (more and len(given) > wanted):
         return
     least = "at least " if more else ""
     text = f"{name}() takes {least}{wanted} argument{'' if wanted == 1 else 's'}, not {len(given)}"

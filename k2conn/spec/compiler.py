@@ -6,15 +6,17 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from k2conn.errors import SpecError
-from k2conn.plan import Connection, HttpRequest, Plan, Stream, Symbol, SymbolRule
+from k2conn.plan import Connection, Plan, Stream
 from k2conn.spec.connections import ConnectionCompiler
-from k2conn.spec.document import Document, Path, read_document
-from k2conn.spec.durations import duration
-from k2conn.spec.examples import read_examples
+from k2conn.spec.document import MAX_BYTES, Document, Path, read_document
+from k2conn.spec.examples import ExampleReader
+from k2conn.spec.instruments import SymbolCompiler, form_parts
+from k2conn.spec.notes import Notes
 from k2conn.spec.problems import Problem
 from k2conn.spec.shape import check_shape
 from k2conn.spec.streams import StreamCompiler
-from k2conn.spec.symbols import Form, form, resolver
+
+_NAMED = ("connector", "exchange", "asset_class", "docs")
 
 
 def load_plan(path: FilePath) -> Plan:
@@ -26,13 +28,21 @@ def load_plan(path: FilePath) -> Plan:
 
 
 def check_file(path: FilePath) -> tuple[Plan | None, list[Problem]]:
-    """Reads and checks one file: a plan and no problems, or problems and perhaps no plan."""
+    """Reads and checks one file: a plan and no problems, or problems and no plan."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return None, [Problem(str(path), 1, 1, "yaml", f"not UTF-8 text: {error.reason}")]
-    except OSError as error:
-        return None, [Problem(str(path), 1, 1, "unreadable", error.strerror or str(error))]
+        if len(data) > MAX_BYTES:
+            text = data.decode("utf-8", "replace")
+            return check_text(str(path), text, path.parent)
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        return None, [Problem(str(path), line, column, "yaml", "not UTF-8 text: save the file as UTF-8")]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return None, [Problem(str(path), 1, 1, "unreadable", f"cannot be read: {reason}")]
     return check_text(str(path), text, path.parent)
 
 
@@ -41,51 +51,42 @@ def check_text(file: str, text: str, folder: FilePath) -> tuple[Plan | None, lis
     document = read_document(file, text)
     if document.value is not None or not document.problems:
         check_shape(document)
-    plan = _Compiler(document, folder).compile() if isinstance(document.value, dict) else None
+    plan = None
+    if isinstance(document.value, dict) and not document.full:
+        plan = _Compiler(document, folder).compile()
     problems = sorted(set(document.problems))
     return (None if problems else plan), problems
 
 
 class _Compiler:
-    """Compiles whatever parts have the right shape, so that problems of meaning come together with those of shape."""
+    """Compiles whatever has the right shape, so that problems of meaning come together with those of shape."""
 
     def __init__(self, document: Document, folder: FilePath) -> None:
         self.document = document
         self.folder = folder
         self.spec: dict[str, Any] = document.value
-        self.broken = [problem.path for problem in document.problems]
-
-    def note(self, path: Path, code: str, text: str) -> None:
-        self.document.problem(path, code, text)
-
-    def _sound(self, *parts: str | int) -> bool:
-        """Whether a section is there and has no problem of shape in it."""
-        value: Any = self.spec
-        for part in parts:
-            try:
-                value = value[part]
-            except (KeyError, IndexError, TypeError):
-                return False
-        prefix = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)[1:]
-        return not any(path == prefix or path.startswith((prefix + ".", prefix + "[")) for path in self.broken)
+        self.note = Notes(document, form_parts(self.spec))
 
     def compile(self) -> Plan | None:
-        named = all(self._sound(name) for name in ("connector", "exchange", "asset_class"))
-        symbols = self._symbols() if self._sound("symbols") else None
-        streams = self._streams() if named and isinstance(self.spec.get("streams"), dict) else ()
-        connections = self._connections(streams)
-        names = tuple(self.spec["streams"]) if isinstance(self.spec.get("streams"), dict) else ()
-        examples = read_examples(self.document, names, symbols.default if symbols else ()) if self._tests() else ()
+        """The plan; None where a part of it cannot be made."""
+        note, spec = self.note, self.spec
         self._check_name()
-        if symbols is None or not named or not self._sound("docs"):
+        compiler = SymbolCompiler(note, spec, self.folder)
+        symbols = compiler.rule() if self._sound("symbols") else None
+        streams = tuple(self._streams()) if self._sound("exchange") and self._sound("asset_class") else ()
+        connections = tuple(self._connections())
+        names = tuple(self._declared())
+        examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
+        if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        listing, every = self._listing()
+        listing, every = compiler.listing()
+        asset_class = spec["asset_class"]
         return Plan(
-            name=self.spec["connector"],
-            exchange=self.spec["exchange"],
-            asset_class=self.spec["asset_class"],
-            market=self.spec.get("market", "spot" if self.spec["asset_class"] == "crypto" else self.spec["asset_class"]),
-            docs=self.spec["docs"],
+            name=spec["connector"],
+            exchange=spec["exchange"],
+            asset_class=asset_class,
+            market=spec.get("market", "spot" if asset_class == "crypto" else asset_class),
+            docs=spec["docs"],
             path=self.document.file,
             symbols=symbols,
             connections=connections,
@@ -95,104 +96,69 @@ class _Compiler:
             listing_every=every,
         )
 
-    def _tests(self) -> bool:
-        return "tests" in self.spec and self._sound("tests")
+    def _sound(self, name: str) -> bool:
+        return name in self.spec and self.note.sound((name,))
 
     def _check_name(self) -> None:
         stem = FilePath(self.document.file).stem
         if self._sound("connector") and self.spec["connector"] != stem and self.document.file.endswith(".yaml"):
-            text = f"the file is named '{stem}': name the connector the same"
+            text = f"the file is named '{stem}.yaml': name the connector '{stem}', or the file after it"
             self.note(("connector",), "name", text)
 
-    def _streams(self) -> tuple[Stream, ...]:
+    # -- streams
+
+    def _declared(self) -> dict[str, bool]:
+        """The declared streams, and whether each says a topic."""
+        said = self.spec.get("streams")
+        if not isinstance(said, dict):
+            return {}
+        return {name: isinstance(one, dict) and "topic" in one for name, one in said.items()}
+
+    def _streams(self) -> list[Stream]:
         compiler = StreamCompiler(self.note, self.spec)
-        found = [
-            compiler.stream(name, said) for name, said in self.spec["streams"].items() if self._sound("streams", name)
-        ]
-        return tuple(stream for stream in found if stream)
-
-    def _connections(self, streams: tuple[Stream, ...]) -> tuple[Connection, ...]:
-        if "connection" in self.spec and "connections" in self.spec:
-            self.note(("connections",), "value", "say either `connection` or `connections`")
-            return ()
-        if "connection" not in self.spec and "connections" not in self.spec:
-            self.note((), "missing", "'connection' is missing: where to connect and what to say")
-            return ()
-        entries: list[tuple[Any, Path]]
-        if "connection" in self.spec:
-            entries = [(self.spec["connection"], ("connection",))]
-        else:
-            entries = [(one, ("connections", at)) for at, one in enumerate(self.spec["connections"])]
-        if len(streams) != len(self.spec.get("streams") or ()):
-            declared = set(self.spec.get("streams") or ())
-            if not declared or not all(self._sound(*path) for _, path in entries):
-                return ()
-        compiler = ConnectionCompiler(self.note, self.folder, streams)
-        whole = len(streams) == len(self.spec.get("streams") or ())
-        found = [compiler.connection(said, path) for said, path in entries if self._sound(*path) and whole]
-        self._check_names(entries)
-        return tuple(connection for connection in found if connection)
-
-    def _check_names(self, entries: list[tuple[Any, Path]]) -> None:
-        seen: set[str] = set()
-        for said, path in entries:
-            name = said.get("name") if isinstance(said, dict) else None
-            if len(entries) > 1 and name is None:
-                self.note(path, "missing", "'name' is missing: several connections are told apart by name")
-            if name in seen:
-                self.note((*path, "name"), "value", f"two connections are named '{name}'")
-            if name:
-                seen.add(name)
-
-    # -- symbols
-
-    def _symbols(self) -> SymbolRule | None:
-        said = self.spec["symbols"]
-        quotes = tuple(said.get("quotes", ()))
-        aliases = {key.upper(): value for key, value in said.get("aliases", {}).items()}
-        forms = self._forms(said, quotes)
-        record = said.get("record")
-        table = {
-            native: Symbol(native, one.get("record") or _spelled(native, one, record), one["base"], one["quote"])
-            for native, one in said.get("table", {}).items()
-        }
-        if not forms and not table and "list" not in said:
-            if "form" not in said:
-                self.note(("symbols",), "missing", "symbols need a `form`, a `table` or a `list`")
-            return None
-        resolve = resolver(tuple(forms), table, aliases, record)
-        for at, native in enumerate(said["default"]):
-            if "list" not in said and resolve(native) is None:
-                text = f"no rule in `symbols` reads '{native}'"
-                self.note(("symbols", "default", at), "unknown-symbol", text)
-        words = [rule.text for rule in forms] + (["table"] if table else []) + (["list"] if "list" in said else [])
-        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words))
-
-    def _forms(self, said: dict[str, Any], quotes: tuple[str, ...]) -> list[Form]:
-        wanted = said.get("form", [])
-        entries = [(wanted, ("symbols", "form"))] if not isinstance(wanted, list) else [
-            (one, ("symbols", "form", at)) for at, one in enumerate(wanted)
-        ]
-        found: list[Form] = []
-        for one, path in entries:
-            text = one if isinstance(one, str) else one["form"]
-            fixed = {} if isinstance(one, str) else {key: one[key] for key in ("base", "quote") if key in one}
-            if "{base}{quote}" in text and not quotes:
-                self.note(path, "missing", "nothing separates {base} from {quote}: list the currencies in `quotes:`")
-                continue
-            try:
-                found.append(form(text, quotes, fixed))
-            except ValueError as error:
-                self.note(path, "form", str(error))
+        found: list[Stream] = []
+        for name in self._declared() if self.note.reachable(("streams",)) else ():
+            if self.note.reachable(("streams", name)):
+                stream = compiler.stream(name, self.spec["streams"][name])
+                if stream:
+                    found.append(stream)
         return found
 
-    def _listing(self) -> tuple[HttpRequest | None, float | None]:
-        said = self.spec["symbols"].get("list")
-        if said is None:
-            return None, None
-        request = ConnectionCompiler(self.note, self.folder, ()).http({"http": said["http"]}, ("symbols", "list"))
-        return request, duration(said["refresh"]) if "refresh" in said else None
+    # -- connections
 
+    def _connections(self) -> list[Connection]:
+        entries = self._entries()
+        compiler = ConnectionCompiler(self.note, self.folder, self._declared())
+        found = [compiler.connection(said, path) for said, path in entries]
+        self._check_names(entries)
+        if all(self.note.sound(path) for _, path in entries) and entries:
+            self.note.check_states(set().union(*(compiler.captured(said, path) for said, path in entries)))
+        return [connection for connection in found if connection]
 
-def _spelled(native: str, one: dict[str, str], record: str | None) -> str:
-    return native.upper() if record == "native" else one["base"] + one["quote"]
+    def _entries(self) -> list[tuple[dict[str, Any], Path]]:
+        """The connections that can be looked into."""
+        one, several = "connection" in self.spec, "connections" in self.spec
+        if one and several:
+            self.note(("connections",), "value", "say either `connection` or `connections`", at_key=True)
+        if not one and not several:
+            self.note((), "missing", "'connection' is missing: where to connect and what to say")
+        if one == several:
+            return []
+        if one:
+            entries: list[tuple[Any, Path]] = [(self.spec["connection"], ("connection",))]
+        else:
+            said = self.spec["connections"] if self.note.reachable(("connections",)) else []
+            entries = [(entry, ("connections", at)) for at, entry in enumerate(said)]
+        return [(entry, path) for entry, path in entries if self.note.reachable(path)]
+
+    def _check_names(self, entries: list[tuple[dict[str, Any], Path]]) -> None:
+        seen: set[str] = set()
+        for said, path in entries:
+            name = said.get("name")
+            if len(entries) > 1 and name is None:
+                self.note(path, "missing", "'name' is missing: several connections are told apart by name")
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                self.note((*path, "name"), "value", f"two connections are named '{name}'")
+            seen.add(name)

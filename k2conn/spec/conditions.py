@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from k2conn import exactjson
 from k2conn.plan import Condition, Getter, Match, Scope
+from k2conn.spec.closures import true
 from k2conn.spec.document import Path
-from k2conn.spec.expressions import ExpressionError, compile_condition, compile_expression, equal
+from k2conn.spec.functions import equal
+from k2conn.spec.notes import Notes
+from k2conn.spec.problems import known
 
 _PRESENT, _ABSENT = "$present", "$absent"
+_ANY, _NONE = object(), object()
+"""What `$present` and `$absent` are once read, so that they cannot be mistaken for text."""
 
-Note = Callable[[Path, str, str], None]
-"""Where problems go: (path, code, text)."""
 
-
-def compile_match(value: Any, path: Path, note: Note) -> Match | None:
+def compile_match(value: Any, path: Path, note: Notes) -> Match | None:
     """Compiles one ``when``; None after noting what is wrong."""
-    if isinstance(value, str):
-        try:
-            condition, _ = compile_condition(value)
-        except ExpressionError as error:
-            note(path, error.code, str(error))
-            return None
-        return Match(value, condition)
-    return _map(value, path, note)
+    if not isinstance(value, str):
+        return _map(value, path, note)
+    expression = note.expression(value, path, lenient=True)
+    if expression is None:
+        return None
+    get = expression.get
+    return Match(value, lambda message, scope: true(get(message, scope)))
 
 
-def compile_matches(value: Any, path: Path, note: Note) -> tuple[Match, ...]:
+def compile_matches(value: Any, path: Path, note: Notes) -> tuple[Match, ...]:
     """Compiles one ``when`` or a list of them."""
     if not isinstance(value, list):
         value, paths = [value], [path]
@@ -50,32 +50,49 @@ def any_of(matches: tuple[Match, ...]) -> Match | None:
     return Match(" or ".join(match.text for match in matches), condition)
 
 
-def _map(value: dict[str, Any], path: Path, note: Note) -> Match | None:
+def _map(value: dict[str, Any], path: Path, note: Notes) -> Match | None:
     tests: list[Condition] = []
     equalities: list[tuple[str, Getter, tuple[Any, ...]]] = []
     wrong = False
     for text, wanted in value.items():
-        try:
-            get = compile_expression(text, True).get
-        except ExpressionError as error:
-            note((*path, text), error.code, str(error))
+        place = (*path, text)
+        expression = note.expression(text, place, lenient=True, at_key=True)
+        values = _wanted(wanted, place, note)
+        if expression is None or values is None:
             wrong = True
             continue
-        values = tuple(wanted) if isinstance(wanted, list) else (wanted,)
-        tests.append(_test(get, values))
-        if not {_PRESENT, _ABSENT} & {one for one in values if isinstance(one, str)}:
-            equalities.append((text, get, values))
+        tests.append(_test(expression.get, values))
+        if _ANY not in values and _NONE not in values:
+            equalities.append((text, expression.get, values))
     if wrong:
         return None
     pure = tuple(equalities) if len(equalities) == len(value) else None
     return Match(_text(value), _all(tuple(tests)), pure)
 
 
+def _wanted(wanted: Any, path: Path, note: Notes) -> tuple[Any, ...] | None:
+    """The values one path may have; None after noting a name that is no value."""
+    found = [(one, (*path, at)) for at, one in enumerate(wanted)] if isinstance(wanted, list) else [(wanted, path)]
+    values: list[Any] = []
+    for one, place in found:
+        if not isinstance(one, str) or not one.startswith("$"):
+            values.append(one)
+        elif one.startswith("$$"):
+            values.append(one[1:])
+        elif one in (_PRESENT, _ABSENT):
+            values.append(_ANY if one == _PRESENT else _NONE)
+        else:
+            text = f"{one} is no value to compare with{known(one, (_PRESENT, _ABSENT))} A literal $ is written $$"
+            note(place, "unknown-name", text)
+            return None
+    return tuple(values)
+
+
 def _test(get: Getter, values: tuple[Any, ...]) -> Condition:
-    if values == (_PRESENT,):
-        return lambda value, scope: get(value, scope) is not None
-    if values == (_ABSENT,):
-        return lambda value, scope: get(value, scope) is None
+    if _ANY in values:
+        return _presence(get, True, values)
+    if _NONE in values:
+        return _presence(get, False, values)
     if len(values) == 1 and isinstance(values[0], str):
         wanted = values[0]
         return lambda value, scope: get(value, scope) == wanted
@@ -93,6 +110,18 @@ def _test(get: Getter, values: tuple[Any, ...]) -> Condition:
         return any(equal(found, one) for one in values)
 
     return among
+
+
+def _presence(get: Getter, wanted: bool, values: tuple[Any, ...]) -> Condition:
+    """`$present`, `$absent`, or one of them or a value."""
+    others = tuple(one for one in values if one is not _ANY and one is not _NONE)
+    both = _ANY in values and _NONE in values
+
+    def presence(value: Any, scope: Scope) -> bool:
+        found = get(value, scope)
+        return both or (found is not None) == wanted or any(equal(found, one) for one in others)
+
+    return presence
 
 
 def _all(tests: tuple[Condition, ...]) -> Condition:

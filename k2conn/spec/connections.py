@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
-from urllib.parse import urlsplit
 
+from k2conn.errors import RecordError
 from k2conn.plan import (
     Answer,
     Backoff,
     Capture,
-    Codec,
     Connection,
     Expect,
     Getter,
@@ -24,112 +21,109 @@ from k2conn.plan import (
     Notice,
     SendScope,
     Step,
-    Stream,
     Template,
 )
-from k2conn.spec.conditions import Note, any_of, compile_match, compile_matches
+from k2conn.spec.addresses import SET_UP, URL, http_request, websocket_url
+from k2conn.spec.codecs import compile_codec
+from k2conn.spec.conditions import any_of, compile_match, compile_matches
 from k2conn.spec.document import Path
 from k2conn.spec.durations import duration, rate, size
-from k2conn.spec.expressions import ExpressionError, compile_expression
+from k2conn.spec.notes import Notes
 from k2conn.spec.problems import known
-from k2conn.spec.templates import Compiled, TemplateError, compile_template
+from k2conn.spec.templates import Compiled
 
-_SET_UP = ("counter", "uuid", "now_s", "now_ms", "now_us", "state", "env")
-_URL = (*_SET_UP, "symbol", "symbols", "topic", "topics")
-_SEND = (*_URL, "message")
+_LISTS = ("steps", "before", "capture", "answer", "failover")
+"""Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
 
 
 class ConnectionCompiler:
-    """Compiles the sockets of one connector, given its streams."""
+    """Compiles the sockets of one connector. ``streams`` are the declared ones, and whether each has a `topic`."""
 
-    def __init__(self, note: Note, folder: FilePath, streams: tuple[Stream, ...]) -> None:
+    def __init__(self, note: Notes, folder: FilePath, streams: Mapping[str, bool]) -> None:
         self.note = note
         self.folder = folder
         self.streams = streams
 
-    def connection(self, said: dict[str, Any], path: Path) -> Connection | None:
+    def connection(self, whole: dict[str, Any], path: Path) -> Connection | None:
         """One kind of socket; None after noting what is wrong with its address."""
+        said = self.note.pruned(whole, path, _LISTS)
         urls = self._urls(said, path)
-        streams = self._streams(said, "streams", path) or tuple(stream.name for stream in self.streams)
+        streams = self._names(said, "streams", path) or tuple(self.streams)
         steps = tuple(self._steps(said, path, streams))
+        reconnect, back = said.get("reconnect", {}), (*path, "reconnect")
+        codec = compile_codec(said.get("codec", "json"), (*path, "codec"), self.folder, self.note)
+        parts: dict[str, Any] = {
+            "symbols": self._match(said, "symbols", path),
+            "headers": self._template(said, "headers", path, SET_UP),
+            "each": self._getter(said, "each", path),
+            "limits": self._limits(said.get("limits", {}), (*path, "limits")),
+            "before": tuple(self._before(said, path)),
+            "captures": tuple(self._captures(said, path)),
+            "answers": tuple(self._answers(said, path)),
+            "heartbeat": self._heartbeat(said["heartbeat"], (*path, "heartbeat")) if "heartbeat" in said else None,
+            "ignore": compile_matches(said.get("ignore", []), (*path, "ignore"), self.note),
+            "notices": tuple(self._notices(said, path)),
+            "backoff": Backoff(
+                self._positive(reconnect, "base", back, 1.0),
+                _number(reconnect.get("factor", 2)),
+                self._positive(reconnect, "cap", back, 60.0),
+                reconnect.get("attempts"),
+            ),
+        }
         if not urls:
             return None
-        codec = self._codec(said.get("codec", "json"), (*path, "codec"))
-        reconnect = said.get("reconnect", {})
         return Connection(
             name=said.get("name", "main"),
             urls=tuple(url.render for url in urls),
             url_texts=tuple(url.text for url in urls),
             streams=streams,
-            symbols=compile_match(said["symbols"], (*path, "symbols"), self.note) if "symbols" in said else None,
-            headers=self._template(said, "headers", path, _SET_UP),
             codec=codec,
-            each=self._getter(said, "each", path),
-            limits=_limits(said.get("limits", {})),
-            before=tuple(self.http(one, (*path, "before", at)) for at, one in enumerate(said.get("before", ()))),
             steps=steps,
-            captures=self._captures(said, path),
-            answers=self._answers(said, path),
-            heartbeat=self._heartbeat(said, path),
-            ignore=compile_matches(said.get("ignore", []), (*path, "ignore"), self.note),
-            notices=self._notices(said, path),
-            backoff=Backoff(
-                duration(reconnect.get("base", "1s")),
-                _number(reconnect.get("factor", 2)),
-                duration(reconnect.get("cap", "60s")),
-                reconnect.get("attempts"),
-            ),
             max_frame=size(said.get("max_frame", "16 MiB")),
             stale_after=duration(said.get("stale_after", "60s")) or None,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
             per_symbol=said.get("per") == "symbol",
+            **parts,
         )
 
-    # -- addresses
+    def captured(self, whole: dict[str, Any], path: Path) -> set[str]:
+        """The names under which a connection keeps something, as far as they can be read."""
+        names = {one["into"] for one, _ in self.note.entries(whole, "capture", path)}
+        for one, _ in self.note.entries(whole, "before", path):
+            names.update(one.get("capture", {}))
+        return names
 
     def _urls(self, said: dict[str, Any], path: Path) -> list[Compiled]:
+        entries = [(said["url"], (*path, "url"))] if "url" in said else []
+        entries += self.note.entries(said, "failover", path)
+        insecure = said.get("allow_insecure") is True
         found: list[Compiled] = []
-        places: list[tuple[str, Path]] = [(said["url"], (*path, "url"))]
-        places += [(url, (*path, "failover", at)) for at, url in enumerate(said.get("failover", ()))]
-        for url, place in places:
-            compiled = self._compiled(url, place, _URL)
-            if compiled and self._checked_url(url, place, bool(said.get("allow_insecure"))):
+        for url, place in entries:
+            compiled = websocket_url(url, place, insecure, self.note)
+            if compiled and "symbol" in compiled.names and said.get("per") != "symbol":
+                text = "an address with $symbol is for one symbol: say `per: symbol` beside it, or use {$symbols}"
+                self.note(place, "missing", text)
+            elif compiled:
                 found.append(compiled)
         return found
-
-    def _checked_url(self, url: str, path: Path, insecure: bool) -> bool:
-        if url.startswith("{$state."):
-            return True
-        if not re.match(r"wss?://[^/{}\s]+", url):
-            self.note(path, "url", "an address starts with wss:// and a host")
-            return False
-        parts = urlsplit(url)
-        if parts.username or parts.password:
-            self.note(path, "secret", "no credentials in an address; use {$env.NAME}")
-            return False
-        if parts.scheme == "ws" and not insecure and not is_loopback(parts.hostname or ""):
-            self.note(path, "insecure", "ws:// sends everything in the clear: use wss://, or say allow_insecure: true")
-            return False
-        return True
 
     # -- steps
 
-    def _steps(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> list[Step]:
-        found: list[Step] = []
-        for at, step in enumerate(said.get("steps", ())):
-            compiled = self._step(step, (*path, "steps", at), streams)
-            if compiled:
-                found.append(compiled)
-        return found
+    def _steps(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Iterator[Step]:
+        for one, place in self.note.entries(said, "steps", path):
+            step = self._step(one, place, streams)
+            if step:
+                yield step
 
     def _step(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Step | None:
-        send = self._compiled(said["send"], (*path, "send"), _SEND[:-1])
-        undo = self._template(said, "undo", path, _SEND[:-1])
+        send = self.note.template(said["send"], (*path, "send"), URL)
+        undo = self._template(said, "undo", path, URL)
         expect = self._expect(said.get("expect"), (*path, "expect"))
+        symbols = self._match(said, "symbols", path)
         if send is None:
             return None
         covered = self._covered(said, path, send, streams)
-        per = said.get("per") or ("symbol" if "symbol" in send.names else "topic" if "topic" in send.names else None)
+        per = said.get("per") or next((name for name in ("symbol", "topic") if name in send.names), None)
         if covered is None:
             return None
         return Step(
@@ -142,41 +136,46 @@ class ConnectionCompiler:
             uses_counter="counter" in send.names,
             expect=expect,
             undo=undo,
-            name=said.get("name", f"step {path[-1] if isinstance(path[-1], str) else int(path[-1]) + 1}"),
+            name=said.get("name", f"step {int(path[-1]) + 1}"),
             pause=duration(said.get("pause", "0")),
-            symbols=compile_match(said["symbols"], (*path, "symbols"), self.note) if "symbols" in said else None,
+            symbols=symbols,
         )
 
     def _covered(
         self, said: dict[str, Any], path: Path, send: Compiled, streams: tuple[str, ...]
     ) -> tuple[str, ...] | None:
         """Which streams a step subscribes; None after noting a problem."""
-        named = self._streams(said, "for", path)
-        topics = bool({"topic", "topics"} & send.names)
-        symbols = bool({"symbol", "symbols"} & send.names)
-        if topics:
-            wanted = named or tuple(s.name for s in self.streams if s.topic and s.name in streams)
-            missing = [s.name for s in self.streams if s.name in wanted and s.topic is None]
+        named = self._names(said, "for", path)
+        if {"topic", "topics"} & send.names:
+            wanted = named or tuple(name for name in streams if self.streams[name])
+            missing = [name for name in wanted if not self.streams[name]]
             for name in missing:
-                self.note(("streams", name), "missing", f"step '{said.get('name', '')}' sends topics: say `topic:`")
+                text = f"this step sends topics, but stream '{name}' has none: say `topic:` in the stream"
+                self.note((*path, "for"), "missing", text)
+            if not wanted:
+                text = "this step sends topics, but no stream has one: say `topic:` in the streams"
+                self.note((*path, "send"), "missing", text)
             return None if missing else wanted
-        if named is not None:
-            return named
-        if symbols:
-            self.note(path, "missing", "a step that sends symbols says for which streams: `for: trade`")
+        if named is None and {"symbol", "symbols"} & send.names:
+            example = next(iter(self.streams), "trade")
+            text = f"a step that sends symbols says for which streams, such as `for: {example}`"
+            self.note(path, "missing", text)
             return None
-        return ()
+        return named or ()
 
-    def _streams(self, said: dict[str, Any], key: str, path: Path) -> tuple[str, ...] | None:
+    def _names(self, said: dict[str, Any], key: str, path: Path) -> tuple[str, ...] | None:
+        """The streams that are named under a key; None where none are."""
         if key not in said:
             return None
-        names = [said[key]] if isinstance(said[key], str) else said[key]
-        declared = [stream.name for stream in self.streams]
-        for at, name in enumerate(names):
-            if name not in declared:
-                place = (*path, key) if isinstance(said[key], str) else (*path, key, at)
-                self.note(place, "unknown-stream", f"'{name}' is no stream of this connector{known(name, declared)}")
-        return tuple(name for name in names if name in declared)
+        place = (*path, key)
+        named = [(said[key], place)]
+        if isinstance(said[key], list):
+            named = [(name, (*place, at)) for at, name in enumerate(said[key])]
+        for name, where in named:
+            if name not in self.streams:
+                text = f"'{name}' is no stream of this connector{known(name, self.streams)}"
+                self.note(where, "unknown-stream", text)
+        return tuple(name for name, _ in named if name in self.streams)
 
     def _expect(self, said: Any, path: Path) -> Expect | None:
         if said is None:
@@ -184,9 +183,9 @@ class ConnectionCompiler:
         if said == "first-data":
             return Expect(within=10.0, first_data=True)
         return Expect(
-            within=duration(said.get("within", "10s")),
-            accepted=compile_match(said["accepted"], (*path, "accepted"), self.note),
-            refused=compile_match(said["refused"], (*path, "refused"), self.note) if "refused" in said else None,
+            within=self._positive(said, "within", path, 10.0),
+            accepted=self._match(said, "accepted", path),
+            refused=self._match(said, "refused", path),
             symbol=self._getter(said, "symbol", path),
             topic=self._getter(said, "topic", path),
             reply_to=self._getter(said, "reply_to", path),
@@ -195,168 +194,110 @@ class ConnectionCompiler:
 
     # -- what is heard
 
-    def _captures(self, said: dict[str, Any], path: Path) -> tuple[Capture, ...]:
-        found: list[Capture] = []
-        for at, one in enumerate(said.get("capture", ())):
-            place = (*path, "capture", at)
-            when = compile_match(one["when"], (*place, "when"), self.note)
+    def _before(self, said: dict[str, Any], path: Path) -> Iterator[HttpRequest]:
+        for one, place in self.note.entries(said, "before", path):
+            request = http_request(one, place, self.note)
+            if request:
+                yield request
+
+    def _captures(self, said: dict[str, Any], path: Path) -> Iterator[Capture]:
+        for one, place in self.note.entries(said, "capture", path):
+            when = self._match(one, "when", place)
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
             if when and value:
-                found.append(Capture(one["into"], value, key, when))
-        return tuple(found)
+                yield Capture(one["into"], value, key, when)
 
-    def _answers(self, said: dict[str, Any], path: Path) -> tuple[Answer, ...]:
-        found: list[Answer] = []
-        for at, one in enumerate(said.get("answer", ())):
-            place = (*path, "answer", at)
-            when = compile_match(one["when"], (*place, "when"), self.note)
-            send = self._compiled(one["send"], (*place, "send"), (*_SET_UP, "message"))
+    def _answers(self, said: dict[str, Any], path: Path) -> Iterator[Answer]:
+        for one, place in self.note.entries(said, "answer", path):
+            when = self._match(one, "when", place)
+            send = self.note.template(one["send"], (*place, "send"), (*SET_UP, "message"))
             if when and send:
-                found.append(Answer(when, send.render, send.text))
-        return tuple(found)
+                yield Answer(when, send.render, send.text)
 
-    def _notices(self, said: dict[str, Any], path: Path) -> tuple[Notice, ...]:
-        found: list[Notice] = []
+    def _notices(self, said: dict[str, Any], path: Path) -> Iterator[Notice]:
         for key, reconnect in (("reconnect", True), ("errors", False)):
-            one = said.get(key, {})
+            one, place = said.get(key, {}), (*path, key)
+            reason = self._getter(one, "reason", place)
             if "when" in one:
-                match = any_of(compile_matches(one["when"], (*path, key, "when"), self.note))
-                reason = self._getter(one, "reason", (*path, key))
+                match = any_of(compile_matches(one["when"], (*place, "when"), self.note))
                 if match:
-                    found.append(Notice(match, reason, reconnect, duration(one.get("delay", "0"))))
-        return tuple(found)
+                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")))
+                continue
+            for word in ("reason", "delay"):
+                if word in one:
+                    text = f"`{word}` belongs to a `when`: say which message"
+                    self.note((*place, word), "missing", text, at_key=True)
 
     def _heartbeat(self, said: dict[str, Any], path: Path) -> Heartbeat | None:
-        if "heartbeat" not in said:
-            return None
-        one, place = said["heartbeat"], (*path, "heartbeat")
-        every = self._every(one["every"], (*place, "every"))
-        send = self._compiled(one["send"], (*place, "send"), _SET_UP) if "send" in one else None
-        answer = compile_match(one["answer"], (*place, "answer"), self.note) if "answer" in one else None
-        if every is None or "send" in one and send is None:
+        every = self._every(said["every"], (*path, "every"))
+        send = self.note.template(said["send"], (*path, "send"), SET_UP) if "send" in said else None
+        answer = self._match(said, "answer", path)
+        within = self._positive(said, "within", path, 0.0) if "within" in said else None
+        if "within" in said and "answer" not in said and "send" in said:
+            self.note((*path, "within"), "missing", "`within` waits for an answer: say `answer:`", at_key=True)
+        if every is None or ("send" in said and send is None):
             return None
         return Heartbeat(
             every=every,
-            every_text=one["every"],
+            every_text=said["every"],
             send=send.render if send else None,
             text=send.text if send else "WebSocket ping",
             answer=answer,
-            within=duration(one["within"]) if "within" in one else None,
+            within=within,
         )
 
     def _every(self, text: str, path: Path) -> Callable[[Mapping[str, Any]], float] | None:
         if "{$" not in text:
-            try:
-                seconds = duration(text)
-            except ValueError as error:
-                self.note(path, "value", str(error))
-                return None
-            return lambda state: seconds
-        compiled = self._compiled(text, path, ("state",))
+            seconds = self.note.read(duration, text, path)
+            if seconds == 0:
+                self.note(path, "value", f"'{text}' is no time at all: say how long, such as 30s")
+            return None if seconds is None else lambda state: seconds
+        compiled = self.note.template(text, path, ("state",))
         if compiled is None:
             return None
         render = compiled.render
-        return lambda state: duration(str(render(_state_scope(state))))
 
-    # -- codecs, HTTP
+        def every(state: Mapping[str, Any]) -> float:
+            found = str(render(_state_scope(state)))
+            try:
+                return duration(found) or 1.0
+            except ValueError as error:
+                raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
 
-    def _codec(self, said: Any, path: Path) -> Codec:
-        if isinstance(said, str):
-            binary = () if said == "json" else (said,)
-            return Codec(text=("json",), binary=(*binary, "json"))
-        text = said.get("text", "json")
-        binary = said.get("binary", "json")
-        limit = size(said.get("limit", "8 MiB"))
-        if binary == "protobuf":
-            return self._protobuf(said, path, _steps_of(text), limit)
-        return Codec(_steps_of(text), _steps_of(binary), limit)
-
-    def _protobuf(self, said: dict[str, Any], path: Path, text: tuple[str, ...], limit: int) -> Codec:
-        name = said.get("descriptor", "")
-        file = (self.folder / name).resolve()
-        if not name or "message" not in said:
-            self.note(path, "missing", "protobuf needs `descriptor:` (a file beside this one) and `message:`")
-        elif file.parent != self.folder.resolve():
-            self.note((*path, "descriptor"), "path", "the descriptor lies beside the connector file")
-        elif not file.is_file() or file.stat().st_size > 1 << 20:
-            self.note((*path, "descriptor"), "path", f"'{name}' is no file of at most 1 MiB beside this one")
-        else:
-            return Codec(text, ("protobuf",), limit, file.read_bytes(), said["message"])
-        return Codec(text, (), limit)
-
-    def http(self, said: dict[str, Any], path: Path) -> HttpRequest:
-        """One HTTP call."""
-        method, _, url = said["http"].partition(" ")
-        if not url.startswith("https://") and not is_loopback(urlsplit(url).hostname or ""):
-            self.note((*path, "http"), "insecure", "an HTTP call goes to https://")
-        compiled = self._compiled(url, (*path, "http"), _SET_UP)
-        captures: list[Capture] = []
-        for name in said.get("capture", {}):
-            value = self._getter(said["capture"], name, (*path, "capture"))
-            if value:
-                captures.append(Capture(name, value))
-        return HttpRequest(
-            method=method,
-            url=compiled.render if compiled else lambda scope: url,
-            url_text=url,
-            headers=self._template(said, "headers", path, _SET_UP),
-            body=self._template(said, "body", path, _SET_UP),
-            capture=tuple(captures),
-            within=duration(said.get("within", "10s")),
-        )
+        return every
 
     # -- small parts
+
+    def _limits(self, said: dict[str, Any], path: Path) -> Limits:
+        rates = {key: self.note.read(rate, said[key], (*path, key)) for key in ("connect", "send") if key in said}
+        return Limits(
+            connect=rates.get("connect"),
+            send=rates.get("send"),
+            symbols=said.get("symbols"),
+            topics=said.get("topics"),
+            frame_bytes=size(said["frame"]) if "frame" in said else None,
+            connections=said.get("connections"),
+            lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
+        )
+
+    def _positive(self, said: dict[str, Any], key: str, path: Path, default: float) -> float:
+        return self.note.positive(said[key], (*path, key)) if key in said else default
+
+    def _match(self, said: dict[str, Any], key: str, path: Path) -> Match | None:
+        return compile_match(said[key], (*path, key), self.note) if key in said else None
 
     def _getter(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
         if key not in said:
             return None
-        try:
-            return compile_expression(said[key], True).get
-        except ExpressionError as error:
-            self.note((*path, key), error.code, str(error))
-            return None
+        expression = self.note.expression(said[key], (*path, key), lenient=True)
+        return expression.get if expression else None
 
     def _template(self, said: dict[str, Any], key: str, path: Path, allowed: tuple[str, ...]) -> Template | None:
         if key not in said:
             return None
-        compiled = self._compiled(said[key], (*path, key), allowed)
+        compiled = self.note.template(said[key], (*path, key), allowed)
         return compiled.render if compiled else None
-
-    def _compiled(self, value: Any, path: Path, allowed: tuple[str, ...]) -> Compiled | None:
-        try:
-            return compile_template(value, allowed)
-        except TemplateError as error:
-            self.note((*path, *error.path), error.code, str(error))
-            return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _steps_of(name: str) -> tuple[str, ...]:
-    if name == "refuse":
-        return ()
-    return tuple(part for part in name.split("+") if part != "json") + ("json",)
-
-
-def _limits(said: dict[str, Any]) -> Limits:
-    return Limits(
-        connect=rate(said["connect"]) if "connect" in said else None,
-        send=rate(said["send"]) if "send" in said else None,
-        symbols=said.get("symbols"),
-        topics=said.get("topics"),
-        frame_bytes=size(said["frame"]) if "frame" in said else None,
-        connections=said.get("connections"),
-        lifetime=duration(said["lifetime"]) if "lifetime" in said else None,
-    )
 
 
 def _number(value: Any) -> float:
@@ -368,5 +309,3 @@ def _number(value: Any) -> float:
 def _state_scope(state: Mapping[str, Any]) -> SendScope:
     return SendScope(counter=lambda: 0, uuid=lambda: "", now_us=0, state=state, environment={})
 
-
-__all__ = ["ConnectionCompiler", "Match", "is_loopback"]

@@ -18,6 +18,8 @@ from k2conn.errors import RecordError
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\Z")
 _WIDE = Context(prec=400)
 _LONGEST = 200
+_QUICK = 40
+"""Characters up to which plain digits are read without a Decimal."""
 
 Decimals = Callable[[Any], int]
 
@@ -41,7 +43,7 @@ def decimals(scale: int, precision: int, factor: Decimal | None = None, magnitud
     zeros = tuple("0" * (scale - n) for n in range(scale + 1))
 
     def plain(value: Any) -> int:
-        if type(value) is str:
+        if type(value) is str and len(value) <= _QUICK:
             whole, point, fraction = value.partition(".")
             places = len(fraction)
             digits = whole + fraction
@@ -81,7 +83,7 @@ def read_number(value: Any) -> Decimal:
             exact = Decimal(value)
         except InvalidOperation:
             raise RecordError(None, None, None, "bad-number", "not a number") from None
-    elif value is None:
+    elif value is None or value == "":
         raise RecordError(None, None, None, "missing-field", "the value is missing")
     else:
         raise RecordError(None, None, None, "bad-number", f"{_kind(value)} is not a number")

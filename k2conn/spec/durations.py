@@ -1,4 +1,7 @@
-"""Durations, sizes and rates as people write them: ``30s``, ``16 KiB``, ``5 per 1s``. Exact, in seconds and bytes."""
+"""Durations, sizes and rates as people write them: ``30s``, ``16 KiB``, ``5 per 1s``. Exact, in seconds and bytes.
+
+The texts' patterns stand in the JSON Schema too, so that an editor marks them while they are typed.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,19 @@ from fractions import Fraction
 
 from k2conn.plan import Rate
 
-_SECONDS = {"us": Fraction(1, 10**6), "ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60),
-            "h": Fraction(3600), "d": Fraction(86400)}
+_SECONDS = {
+    "us": Fraction(1, 10**6),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+    "d": Fraction(86400),
+}
 _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h|d)\Z")
-_SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)\Z")
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
+_DURATION = re.compile(rf"({_NUMBER})\s*(us|ms|s|m|h|d)\Z")
+_SIZE = re.compile(r"([0-9]{1,12})\s*(B|KiB|MiB|GiB)\Z")
+_RATE = re.compile(rf"([0-9]{{1,9}}) per ({_NUMBER})?\s*(us|ms|s|m|h|d)\Z")
 
 
 def duration(text: str) -> float:
@@ -21,20 +32,29 @@ def duration(text: str) -> float:
         return 0.0
     found = _DURATION.match(text)
     if not found:
-        raise ValueError(f"'{text}' is no duration with a unit, such as 30s or 500ms")
-    seconds = Fraction(found.group(1)) * _SECONDS[found.group(2)]
-    return seconds.numerator / seconds.denominator
+        raise ValueError(f"'{text[:40]}' is no duration with a unit, such as 30s or 500ms")
+    return _seconds(found.group(1), found.group(2))
 
 
 def size(text: str) -> int:
     """Bytes; ValueError where the text is no size with a unit."""
     found = _SIZE.match(text.strip())
     if not found:
-        raise ValueError(f"'{text}' is no size with a unit, such as 16 KiB")
+        raise ValueError(f"'{text[:40]}' is no size with a unit, such as 16 KiB")
     return int(found.group(1)) * _BYTES[found.group(2)]
 
 
 def rate(text: str) -> Rate:
-    """``5 per 1s``, ``300 per 5m``, ``10 per s``."""
-    count, _, span = text.partition(" per ")
-    return Rate(int(count), duration(span if span.strip()[:1].isdigit() else f"1{span.strip()}"))
+    """``5 per 1s``, ``300 per 5m``, ``10 per s``; ValueError for anything else and where either is zero."""
+    found = _RATE.match(text.strip())
+    if not found:
+        raise ValueError(f"'{text[:40]}' is no rate, such as 5 per 1s or 300 per 5m")
+    count, seconds = int(found.group(1)), _seconds(found.group(2) or "1", found.group(3))
+    if not count or not seconds:
+        raise ValueError(f"'{text[:40]}' allows nothing: both numbers are above 0")
+    return Rate(count, seconds)
+
+
+def _seconds(number: str, unit: str) -> float:
+    exact = Fraction(number) * _SECONDS[unit]
+    return exact.numerator / exact.denominator

@@ -5,76 +5,78 @@ from __future__ import annotations
 from typing import Any
 
 from k2conn.errors import RecordError
-from k2conn.plan import Example, Exchange
-from k2conn.spec.document import Document, Path
+from k2conn.plan import Example, Exchange, SymbolRule
+from k2conn.spec.document import Path
 from k2conn.spec.durations import duration
-from k2conn.spec.problems import known
+from k2conn.spec.notes import Notes
+from k2conn.spec.problems import known, short
 from k2conn.spec.times import times
 
 _RECEIVED_AT = 1_767_323_045_000_000
 """2026-01-02T03:04:05Z: when examples that do not say it are received."""
 _KINDS = ("url", "after", "sent", "received", "closed")
 """In one turn, time passes first."""
+_OUTCOMES = ("records", "dead_letters")
 
 
-def read_examples(document: Document, streams: tuple[str, ...], defaults: tuple[str, ...]) -> tuple[Example, ...]:
-    """All examples of one file; problems are noted in the document."""
-    found: list[Example] = []
-    for at, said in enumerate(document.value.get("tests", ())):
-        path: Path = ("tests", at)
+class ExampleReader:
+    """Reads the tests of one connector file. ``streams`` are the declared ones."""
+
+    def __init__(self, note: Notes, streams: tuple[str, ...], symbols: SymbolRule | None) -> None:
+        self.note = note
+        self.streams = streams
+        self.symbols = symbols
+
+    def examples(self, spec: dict[str, Any]) -> tuple[Example, ...]:
+        """All examples of sound shape."""
+        found = [self._example(said, path) for said, path in self.note.entries(spec, "tests", ())]
+        return tuple(example for example in found if example)
+
+    def _example(self, said: dict[str, Any], path: Path) -> Example | None:
         if ("dialogue" in said) == ("received" in said):
-            document.problem(path, "value", "a test has either a `dialogue` or one `received` frame")
-            continue
-        for place, name in enumerate(said.get("streams", ())):
-            if name not in streams:
-                text = f"'{name}' is no stream of this connector{known(name, streams)}"
-                document.problem((*path, "streams", place), "unknown-stream", text)
-        turns = _turns(document, said, path)
-        received_at = _moment(document, said, path)
-        found.append(
-            Example(
-                name=said["name"],
-                line=document.place(path)[0],
-                turns=turns,
-                symbols=tuple(said.get("symbols", defaults)),
-                streams=tuple(said["streams"]) if "streams" in said else None,
-                received_at=received_at,
-            )
+            self.note(path, "value", "a test has either a `dialogue` or one `received` frame")
+            return None
+        for at, name in enumerate(said.get("streams", ())):
+            if name not in self.streams:
+                text = f"'{short(name)}' is no stream of this connector{known(name, self.streams)}"
+                self.note((*path, "streams", at), "unknown-stream", text)
+        for at, name in enumerate(said.get("symbols", ())):
+            if self.symbols is not None and self.symbols.resolve(name) is None:
+                text = f"no rule in `symbols` reads '{short(name)}'"
+                self.note((*path, "symbols", at), "unknown-symbol", text)
+        return Example(
+            name=said["name"],
+            line=self.note.document.place(path)[0],
+            turns=self._turns(said, path),
+            symbols=tuple(said.get("symbols", self.symbols.default if self.symbols else ())),
+            streams=tuple(said["streams"]) if "streams" in said else None,
+            received_at=self._moment(said, path),
         )
-    return tuple(found)
 
+    def _moment(self, said: dict[str, Any], path: Path) -> int:
+        if "received_at" not in said:
+            return _RECEIVED_AT
+        try:
+            return times("iso8601")(said["received_at"])
+        except RecordError as error:
+            self.note((*path, "received_at"), "value", f"{error.detail}: write it as 2026-01-02T03:04:05Z")
+            return _RECEIVED_AT
 
-def _moment(document: Document, said: dict[str, Any], path: Path) -> int:
-    if "received_at" not in said:
-        return _RECEIVED_AT
-    try:
-        return times("iso8601", "UTC")(said["received_at"])
-    except RecordError as error:
-        document.problem((*path, "received_at"), "value", error.detail)
-        return _RECEIVED_AT
+    def _turns(self, said: dict[str, Any], path: Path) -> tuple[Exchange, ...]:
+        turns: list[Exchange] = []
+        entries = [(one, (*path, "dialogue", at)) for at, one in enumerate(said.get("dialogue", ()))] or [(said, path)]
+        for one, place in entries:
+            kinds = [kind for kind in _KINDS if kind in one]
+            if not kinds:
+                self.note(place, "value", f"a turn says at least one of {', '.join(_KINDS)}")
+            for key in _OUTCOMES:
+                if key in one and "received" not in one:
+                    text = f"`{key}` come of a frame: say `received` beside it"
+                    self.note((*place, key), "missing", text, at_key=True)
+            turns.extend(self._turn(kind, one, place) for kind in kinds)
+        return tuple(turns)
 
-
-def _turns(document: Document, said: dict[str, Any], path: Path) -> tuple[Exchange, ...]:
-    turns: list[Exchange] = []
-    entries = [(one, (*path, "dialogue", at)) for at, one in enumerate(said.get("dialogue", ()))] or [(said, path)]
-    for one, place in entries:
-        before = len(turns)
-        for kind in _KINDS:
-            if kind not in one:
-                continue
-            value = one[kind]
-            if kind == "after":
-                value = duration(value)
-            records, dead = (one.get("records"), one.get("dead_letters")) if kind == "received" else (None, None)
-            turns.append(
-                Exchange(
-                    kind,
-                    value,
-                    document.place((*place, kind))[0],
-                    tuple(records) if records is not None else None,
-                    tuple(dead) if dead is not None else None,
-                )
-            )
-        if len(turns) == before:
-            document.problem(place, "value", f"a turn says one of {', '.join(_KINDS)}")
-    return tuple(turns)
+    def _turn(self, kind: str, one: dict[str, Any], place: Path) -> Exchange:
+        value = duration(one[kind]) if kind == "after" else one[kind]
+        outcomes = [tuple(one[key]) if kind == "received" and key in one else None for key in _OUTCOMES]
+        return Exchange(kind, value, self.note.document.place((*place, kind))[0], *outcomes)

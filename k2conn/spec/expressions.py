@@ -82,15 +82,16 @@ class _Lexer(lexer.Lexer):
 
     def _consume_literal(self) -> Any:
         """A literal with exact numbers (the package's own would make a binary float of them)."""
-        start = self._position
-        lexeme = self._consume_until("`").replace("\\`", "`")
+        inner: Any = self
+        start = inner._position
+        lexeme = inner._consume_until("`").replace("\\`", "`")
         for text in (lexeme, f'"{lexeme.lstrip()}"'):
             try:
                 value = exactjson.decode(text)
             except exactjson.JsonError:
                 continue
-            return {"type": "literal", "value": value, "start": start, "end": self._position - start}
-        raise exceptions.LexerError(start, self._expression[start:], f"`{lexeme}` is no JSON value")
+            return {"type": "literal", "value": value, "start": start, "end": inner._position - start}
+        raise exceptions.LexerError(start, inner._expression[start:], f"`{lexeme}` is no JSON value")
 
 
 class _Parser(parser.Parser):

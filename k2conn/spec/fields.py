@@ -5,7 +5,6 @@ Which converter is decided by the field's kind in the record schema, so a new re
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,23 +12,38 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Field, Getter, Reader, Scope
-from k2conn.spec.conditions import Note, compile_match
-from k2conn.spec.decimals import Overflow, decimals, read_number, rounded
+from k2conn.plan import Condition, Field, Getter, Reader
+from k2conn.spec.conditions import compile_match
+from k2conn.spec.decimals import decimals, read_number
 from k2conn.spec.document import Path
-from k2conn.spec.expressions import ExpressionError, compile_expression
+from k2conn.spec.notes import Notes
 from k2conn.spec.patterns import text_pattern
 from k2conn.spec.problems import known
-from k2conn.spec.sides import SIDES, inverted, mapped_side, signed_side
-from k2conn.spec.times import times
+from k2conn.spec.readers import (
+    Convert,
+    by_symbol,
+    cased,
+    cut_out,
+    looked_up,
+    or_received,
+    placed,
+    reader,
+    received,
+    rounding,
+    text,
+    texts,
+    whole_number,
+)
+from k2conn.spec.sides import inverted, mapped_side, signed_side
+from k2conn.spec.times import UNITS, times
 
-Convert = Callable[[Any], Any]
+_RECEIVED = "$received_at"
 
 
 class FieldCompiler:
-    """Compiles the fields of one stream; problems go to ``note``, a field with problems is None."""
+    """Compiles the fields of one connector's streams; a field with problems is None."""
 
-    def __init__(self, note: Note, on_overflow: str) -> None:
+    def __init__(self, note: Notes, on_overflow: str) -> None:
         self.note = note
         self.on_overflow = on_overflow
 
@@ -58,157 +72,133 @@ class FieldCompiler:
             return None
         get, speed = found
 
-        def read(item: Any, scope: Scope) -> str | None:
+        def read(item: Any, scope: Any) -> str | None:
             kept = get(item, scope)
             return None if kept is None else kept if type(kept) is str else exactjson.spell(kept)
 
         return Field(name, read, value, "JSON spelling", speed=speed)
 
-    # -- kinds
+    # -- numbers
 
     def _decimal(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
-        policy = said.get("on_overflow", self.on_overflow)
-        scale = said.get("scale")
+        scale, magnitude = said.get("scale"), said.get("magnitude") is True
         if isinstance(scale, dict):
-            return self._scaled_by_symbol(target, said, path, policy)
-        convert = decimals(target.scale, target.precision, _decimal(scale), bool(said.get("magnitude")))
-        words = f"decimal({target.precision},{target.scale})"
-        words += f" * {exactjson.spell(scale)}" if scale is not None else ""
-        words += ", magnitude" if said.get("magnitude") else ""
-        if policy == "round":
-            return self._rounding(target, said, path, convert, words + ", rounded half-even if longer")
-        return self._simple(target, said, path, convert, words)
-
-    def _rounding(
-        self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str
-    ) -> Field | None:
-        found = self._getter(said, path)
-        if found is None:
+            found = self._scaled_by_symbol(target, said, path, magnitude)
+        else:
+            words = f" * {exactjson.spell(scale)}" if scale is not None else ""
+            words = f"decimal({target.precision},{target.scale}){words}" + (", magnitude" if magnitude else "")
+            convert = decimals(target.scale, target.precision, _exact(scale), magnitude)
+            found = self._simple(target, said, path, convert, words)
+        if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
+            return found
+        got = self._getter(said, path)
+        if got is None:
             return None
-        get, speed = found
-        absent, fallback = _fallback(said, convert)
-        name, expression = target.name, _expression(said)
+        read = rounding(found.read, got[0], target.name, target.scale, target.precision)
+        words = found.converter + ", rounded half-even if longer"
+        return Field(target.name, read, found.expression, words, found.default, found.speed)
 
-        def read(item: Any, scope: Scope) -> Any:
-            value = get(item, scope)
-            if absent and (value is None or value == ""):
-                return fallback
-            try:
-                return convert(value)
-            except Overflow as error:
-                try:
-                    number = rounded(error.exact, target.scale, target.precision)
-                except RecordError as still:
-                    raise still.at(name, expression, value) from None
-                scope.notes[f"{name}_exact"] = exactjson.spell(value)
-                return number
-            except RecordError as error:
-                raise error.at(name, expression, value) from None
-
-        return Field(name, read, expression, words, _default(said), speed)
-
-    def _scaled_by_symbol(self, target: SchemaField, said: dict[str, Any], path: Path, policy: str) -> Field | None:
+    def _scaled_by_symbol(
+        self, target: SchemaField, said: dict[str, Any], path: Path, magnitude: bool
+    ) -> Field | None:
         rules: list[tuple[Condition | None, Convert]] = []
+        wrong = False
         for at, rule in enumerate(said["scale"]["by_symbol"]):
             place = (*path, "scale", "by_symbol", at, "when")
             match = compile_match(rule["when"], place, self.note) if "when" in rule else None
-            if "when" in rule and match is None:
-                return None
-            convert = decimals(target.scale, target.precision, _decimal(rule["scale"]), bool(said.get("magnitude")))
+            wrong = wrong or ("when" in rule and match is None)
+            convert = decimals(target.scale, target.precision, _exact(rule["scale"]), magnitude)
             rules.append((match.condition if match else None, convert))
         found = self._getter(said, path)
-        if found is None:
+        absent = self._absent(target, said, path, decimals(target.scale, target.precision))
+        if wrong or found is None or absent is None:
             return None
         get, speed = found
-        name, expression = target.name, _expression(said)
+        expression = _expression(said)
+        read = by_symbol(get, tuple(rules), target.name, expression, *absent)
+        words = f"decimal({target.precision},{target.scale}) scaled by symbol"
+        return Field(target.name, read, expression, words, _default(said), speed)
 
-        def read(item: Any, scope: Scope) -> Any:
-            value = get(item, scope)
-            symbol = scope.symbol._asdict() if scope.symbol else None
-            for condition, convert in rules:
-                if condition is None or condition(symbol, scope):
-                    try:
-                        return convert(value)
-                    except RecordError as error:
-                        raise error.at(name, expression, value) from None
-            raise RecordError(name, expression, value, "bad-number", "no scale rule is for this symbol")
-
-        return Field(name, read, expression, f"decimal scaled by symbol, overflow: {policy}", None, speed)
+    # -- times
 
     def _time(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
-        if said.get("from") == "$received_at":
-            return Field(target.name, _received, "$received_at", "receipt time, marked in vendor_data")
+        if said.get("from") == _RECEIVED:
+            return Field(target.name, received, _RECEIVED, "receipt time, marked in vendor_data")
         if "unit" not in said:
-            text = "a time says its unit: {from: ..., unit: s|ms|us|ns|iso8601}"
+            shown = said.get("from", "EXPRESSION")
+            text = f"a time says its unit: {{from: {shown}, unit: one of {', '.join(UNITS)}}}"
             self.note(path, "time-unit", text)
             return None
         zone = said.get("zone")
-        if zone is not None and not _is_zone(zone):
-            self.note((*path, "zone"), "value", f"'{zone}' is no IANA time zone")
+        if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
             return None
         convert = times(said["unit"], zone)
         words = f"time in {said['unit']}" + (f", zone {zone}" if zone else "")
-        if said.get("absent") == "$received_at":
-            return self._time_or_receipt(target, said, path, convert, words)
-        return self._simple(target, said, path, convert, words)
-
-    def _time_or_receipt(
-        self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str
-    ) -> Field | None:
+        if said.get("absent") != _RECEIVED:
+            return self._simple(target, said, path, convert, words)
         found = self._getter(said, path)
         if found is None:
             return None
         get, speed = found
-        name, expression = target.name, _expression(said)
+        read = or_received(reader(get, convert, target.name, _expression(said), False, None), get)
+        return Field(target.name, read, _expression(said), words, _RECEIVED, speed)
 
-        def read(item: Any, scope: Scope) -> Any:
-            value = get(item, scope)
-            if value is None or value == "":
-                return _received(item, scope)
-            try:
-                return convert(value)
-            except RecordError as error:
-                raise error.at(name, expression, value) from None
+    def _zone(self, zone: str, unit: str, path: Path) -> bool:
+        if unit != "iso8601":
+            text = f"a zone is for iso8601 text; a number in {unit} counts from 1970 UTC"
+            self.note(path, "value", text, at_key=True)
+            return False
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.note(path, "value", f"'{zone}' is no IANA time zone, such as UTC or Asia/Tokyo")
+            return False
+        return True
 
-        return Field(name, read, expression, words, "$received_at", speed)
+    # -- sides
 
     def _enum(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         if "value" in said:
             return self._constant_enum(target, said, path)
-        if "map" not in said and "sign" not in said:
-            self.note(path, "side-map", "a side says what its values mean: {from: ..., map: {buy: BUY, sell: SELL}}")
+        if ("map" in said) == ("sign" in said):
+            shown = said.get("from", "EXPRESSION")
+            text = f"a {target.name} says what its values mean: {{from: {shown}, map: {{buy: BUY, sell: SELL}}}}"
+            self.note(path, "side-map", text + ", or `sign:`" if "map" not in said else "say `map` or `sign`, not both")
             return None
-        rules, place = (said["map"], "map") if "map" in said else (said["sign"], "sign")
-        wrong = False
-        for key, symbol in rules.items():
-            if symbol not in target.symbols:
-                self.note((*path, place, key), "side-map", f"'{symbol}' is no side{known(symbol, target.symbols)}")
-                wrong = True
+        place = "map" if "map" in said else "sign"
+        rules: dict[str, str] = said[place]
+        wrong = [self._wrong_symbol(target, symbol, (*path, place, key)) for key, symbol in rules.items()]
+        if "absent" in said:
+            wrong.append(self._wrong_symbol(target, said["absent"], (*path, "absent")))
         found = self._getter(said, path)
-        if wrong or found is None:
+        invert = None
+        if "invert_when" in said:
+            invert = compile_match(said["invert_when"], (*path, "invert_when"), self.note)
+        if any(wrong) or found is None or ("invert_when" in said and invert is None):
             return None
         get, speed = found
-        strict = bool(said.get("strict"))
-        read: Reader = (
-            mapped_side(get, said["map"], strict, said.get("absent"))
-            if "map" in said
-            else signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict)
-        )
-        if "invert_when" in said:
-            match = compile_match(said["invert_when"], (*path, "invert_when"), self.note)
-            if match is None:
-                return None
-            read = inverted(read, match.condition)
-        words = ", ".join(f"{key} -> {symbol}" for key, symbol in rules.items()) + (", strict" if strict else "")
-        return Field(target.name, _placed(read, get, target.name, _expression(said)), _expression(said), words,
+        read = _side(get, said)
+        if invert:
+            read = inverted(read, invert.condition)
+        expression = _expression(said)
+        words = ", ".join(f"{key} -> {symbol}" for key, symbol in rules.items())
+        words += ", strict" if said.get("strict") else ""
+        return Field(target.name, placed(read, get, target.name, expression), expression, words,
                      said.get("absent"), speed)
+
+    def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
+        if symbol in target.symbols:
+            return False
+        self.note(path, "side-map", f"'{exactjson.spell(symbol)}' is no {target.name}{known(symbol, target.symbols)}")
+        return True
 
     def _constant_enum(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         symbol = said["value"]
-        if symbol not in target.symbols:
-            self.note((*path, "value"), "side-map", f"'{symbol}' is no {target.name}{known(symbol, target.symbols)}")
+        if self._wrong_symbol(target, symbol, (*path, "value")):
             return None
         return Field(target.name, lambda item, scope: symbol, symbol, "constant")
+
+    # -- text, whole numbers, lists
 
     def _list(self, target: SchemaField, value: Any, path: Path) -> Field | None:
         if isinstance(value, list):
@@ -219,96 +209,76 @@ class FieldCompiler:
         self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str
     ) -> Field | None:
         if "value" in said:
-            try:
-                constant = convert(said["value"])
-            except RecordError as error:
-                self.note((*path, "value"), "value", error.detail)
-                return None
-            return Field(target.name, lambda item, scope: constant, exactjson.spell(said["value"]), "constant")
+            return self._constant(target, said, path, convert)
         found = self._getter(said, path)
-        if found is None:
+        absent = self._absent(target, said, path, convert)
+        if found is None or absent is None:
             return None
         get, speed = found
-        try:
-            absent, fallback = _fallback(said, convert)
-        except RecordError as error:
-            self.note((*path, "absent"), "value", error.detail)
-            return None
-        if not absent and target.nullable:
-            absent, fallback = True, None
-        read = _reader(get, convert, target.name, _expression(said), absent, fallback)
+        read = reader(get, convert, target.name, _expression(said), *absent)
         default = _default(said) or ("null" if target.nullable else None)
         return Field(target.name, read, _expression(said), words, default, speed)
+
+    def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
+        if "from" in said:
+            self.note((*path, "value"), "value", "a field has `from` or `value`, not both", at_key=True)
+            return None
+        try:
+            constant = convert(said["value"])
+        except RecordError as error:
+            self.note((*path, "value"), "value", error.detail)
+            return None
+        return Field(target.name, lambda item, scope: constant, exactjson.spell(said["value"]), "constant")
+
+    def _absent(
+        self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert
+    ) -> tuple[bool, Any] | None:
+        """Whether something stands for a missing value, and what; None after noting that it does not fit."""
+        if "absent" not in said:
+            return target.nullable, None
+        absent = said["absent"]
+        if absent == []:
+            return True, []
+        if absent is None and target.nullable:
+            return True, None
+        try:
+            return True, convert(absent)
+        except RecordError as error:
+            detail = f"the {target.name} field is never empty" if absent is None else error.detail
+            self.note((*path, "absent"), "value", detail)
+            return None
 
     # -- where the value comes from
 
     def _getter(self, said: dict[str, Any], path: Path) -> tuple[Getter, str] | None:
-        place = (*path, "from") if "from" in said else path
         if "from" not in said:
-            self.note(path, "missing", "the field says where it comes from: {from: EXPRESSION}")
+            self.note(path, "missing", "the field says where it comes from: {from: EXPRESSION}, or {value: CONSTANT}")
             return None
-        try:
-            expression = compile_expression(said["from"])
-        except ExpressionError as error:
-            self.note(place, error.code, str(error) + _near(error))
+        place = path if (*path, "from") not in self.note.document.places else (*path, "from")
+        expression = self.note.expression(said["from"], place)
+        if expression is None:
             return None
         get = expression.get
         if "look_up" in said:
-            get = _look_up(get, said["look_up"].removeprefix("$state."))
+            name = said["look_up"].removeprefix("$state.")
+            self.note.state(name, (*path, "look_up"))
+            get = looked_up(get, name)
         if "pattern" in said:
             try:
-                get = _cut(get, text_pattern(said["pattern"], "symbol" if path[-1] == "symbol" else "value"))
+                get = cut_out(get, text_pattern(said["pattern"], "symbol" if path[-1] == "symbol" else "value"))
             except ValueError as error:
                 self.note((*path, "pattern"), "pattern", str(error))
                 return None
         if "case" in said:
-            get = _cased(get, said["case"])
+            get = cased(get, said["case"])
         return get, expression.speed
 
 
-def _near(error: ExpressionError) -> str:
-    from k2conn.spec.expressions import FUNCTION_NAMES, VARIABLES
-
-    if error.code == "unknown-function":
-        return known(error.name, FUNCTION_NAMES)
-    if error.code == "unknown-name":
-        return known(error.name, VARIABLES)
-    return ""
-
-
-def _reader(get: Getter, convert: Convert, name: str, expression: str, absent: bool, fallback: Any) -> Reader:
-    def read(item: Any, scope: Scope) -> Any:
-        value = get(item, scope)
-        try:
-            return convert(value)
-        except RecordError as error:
-            if absent and (value is None or value == ""):
-                return fallback
-            raise error.at(name, expression, value) from None
-
-    return read
-
-
-def _placed(read: Reader, get: Getter, name: str, expression: str) -> Reader:
-    def placed(item: Any, scope: Scope) -> Any:
-        try:
-            return read(item, scope)
-        except RecordError as error:
-            raise error.at(name, expression, get(item, scope)) from None
-
-    return placed
-
-
-def _received(_: Any, scope: Scope) -> int:
-    scope.notes["timestamp_source"] = "received"
-    return scope.received_at
-
-
-def _fallback(said: dict[str, Any], convert: Convert) -> tuple[bool, Any]:
-    if "absent" not in said:
-        return False, None
-    absent = said["absent"]
-    return True, absent if isinstance(absent, list) else None if absent is None else convert(absent)
+def _side(get: Getter, said: dict[str, Any]) -> Reader:
+    strict, absent = said.get("strict") is True, said.get("absent")
+    if "map" in said:
+        return mapped_side(get, said["map"], strict, absent)
+    return signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict, absent)
 
 
 def _default(said: dict[str, Any]) -> str | None:
@@ -316,82 +286,13 @@ def _default(said: dict[str, Any]) -> str | None:
 
 
 def _expression(said: dict[str, Any]) -> str:
-    text = str(said["from"])
+    words = str(said["from"])
     if "look_up" in said:
-        text += f" looked up in {said['look_up']}"
+        words += f" looked up in {said['look_up']}"
     if "pattern" in said:
-        text += f" cut by {said['pattern']}"
-    return text
+        words += f" cut by {said['pattern']}"
+    return words
 
 
-def _decimal(value: Any) -> Decimal | None:
+def _exact(value: Any) -> Decimal | None:
     return None if value is None else read_number(value)
-
-
-def _is_zone(zone: str) -> bool:
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
-
-def _look_up(get: Getter, name: str) -> Getter:
-    def look_up(item: Any, scope: Scope) -> Any:
-        table = scope.state.get(name)
-        key = get(item, scope)
-        return table.get(exactjson.spell(key)) if isinstance(table, dict) and key is not None else None
-
-    return look_up
-
-
-def _cut(get: Getter, cut: Callable[[str], str | None]) -> Getter:
-    def part(item: Any, scope: Scope) -> Any:
-        value = get(item, scope)
-        return cut(value) if type(value) is str else None
-
-    return part
-
-
-def _cased(get: Getter, case: str) -> Getter:
-    change = str.upper if case == "upper" else str.lower
-
-    def cased(item: Any, scope: Scope) -> Any:
-        value = get(item, scope)
-        return change(value) if type(value) is str else value
-
-    return cased
-
-
-def text(value: Any) -> str:
-    """Text as it is, a whole number as its digits; anything else is no id."""
-    if type(value) is str and value:
-        return value
-    if type(value) is int:
-        return str(value)
-    if value is None or value == "":
-        raise RecordError(None, None, None, "missing-field", "the value is missing")
-    raise RecordError(None, None, None, "bad-type", f"{exactjson.spell(value)[:40]} is neither text nor a whole number")
-
-
-def texts(value: Any) -> list[str]:
-    """A list of texts."""
-    if type(value) is str:
-        return [value]
-    if type(value) is not list:
-        raise RecordError(None, None, None, "bad-type", "not a list of text")
-    return [exactjson.spell(one) for one in value]
-
-
-def whole_number(value: Any) -> int:
-    """A whole number that an Avro long can hold."""
-    if type(value) is str and value.lstrip("-").isdecimal() and len(value) < 40:
-        value = int(value)
-    if type(value) is not int:
-        raise RecordError(None, None, None, "missing-field" if value is None else "bad-type", "not a whole number")
-    if not -(2**63) <= value < 2**63:
-        raise RecordError(None, None, None, "overflow", "does not fit 64 bits")
-    return value
-
-
-__all__ = ["SIDES", "FieldCompiler", "text", "texts", "whole_number"]

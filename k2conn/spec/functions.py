@@ -28,13 +28,15 @@ class ExactFunctions(functions.Functions):
     """The standard functions; those that would make or refuse a number are exact here."""
 
     def _get_allowed_pytypes(self, types: Any) -> Any:
-        allowed, allowed_subtypes = super()._get_allowed_pytypes(types)
+        inherited: Any = super()
+        allowed, allowed_subtypes = inherited._get_allowed_pytypes(types)
         if "float" in allowed:
             allowed = [*allowed, "Decimal"]
         return allowed, [(*names, "Decimal") if "float" in names else names for names in allowed_subtypes]
 
     def _convert_to_jmespath_type(self, pyobject: str) -> Any:
-        return "number" if pyobject == "Decimal" else super()._convert_to_jmespath_type(pyobject)
+        inherited: Any = super()
+        return "number" if pyobject == "Decimal" else inherited._convert_to_jmespath_type(pyobject)
 
     @signature({"types": ["number"]})
     def _func_abs(self, arg: Any) -> Any:
@@ -80,7 +82,8 @@ class ExactFunctions(functions.Functions):
 
     @signature({"types": []})
     def _func_type(self, arg: Any) -> Any:
-        return "number" if isinstance(arg, Decimal) else super()._func_type(arg)
+        inherited: Any = super()
+        return "number" if isinstance(arg, Decimal) else inherited._func_type(arg)
 
 
 _functions = ExactFunctions()

@@ -9,21 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_PLACE = re.compile(r"\{([a-z_]+)\}")
+PLACE = re.compile(r"\{([a-z_]+)\}")
+_LONGEST = 500
+_CACHED = 10_000
+_PARTS = 6
 
 
 def text_pattern(pattern: str, wanted: str) -> Callable[[str], str | None]:
-    """A function from text to the wanted part; ValueError where the pattern has no such part or is not decidable."""
-    names = _PLACE.findall(pattern)
+    """A function from text to the wanted part; ValueError where the pattern is not usable."""
+    check_places(pattern)
+    names = PLACE.findall(pattern)
     if names.count(wanted) != 1:
-        raise ValueError(f"the pattern needs {{{wanted}}} once")
-    if re.search(r"\}\{", pattern):
-        raise ValueError("two parts need text between them")
-    if len(names) > 6:
-        raise ValueError("a pattern has at most 6 parts")
+        raise ValueError(f"the pattern '{pattern}' has {{{wanted}}} once, and {{_}} for parts of no interest")
+    if "}{" in pattern:
+        raise ValueError(f"two parts of '{pattern}' stand side by side: nothing says where one ends")
     source = ""
     at = 0
-    for place in _PLACE.finditer(pattern):
+    for place in PLACE.finditer(pattern):
         group = f"(?P<{wanted}>.+?)" if place.group(1) == wanted else ".*?"
         source += re.escape(pattern[at : place.start()]) + group
         at = place.end()
@@ -33,10 +35,19 @@ def text_pattern(pattern: str, wanted: str) -> Callable[[str], str | None]:
     def cut(text: str) -> str | None:
         if text in known:
             return known[text]
-        found = compiled.match(text) if len(text) <= 500 else None
+        found = compiled.match(text) if len(text) <= _LONGEST else None
         part = found.group(wanted) if found else None
-        if len(known) < 10_000:
+        if len(known) < _CACHED:
             known[text] = part
         return part
 
     return cut
+
+
+def check_places(text: str) -> None:
+    """Refuses braces that are no ``{name}`` and more parts than any venue's names have; ValueError."""
+    rest = PLACE.sub("", text)
+    if "{" in rest or "}" in rest:
+        raise ValueError(f"'{text}' has a brace that belongs to no {{name}} in small letters")
+    if len(PLACE.findall(text)) > _PARTS:
+        raise ValueError(f"'{text}' has more than {_PARTS} parts")

@@ -1,4 +1,4 @@
-"""Problems of a connector file: values with a place, a bounded code and a text; checking and printing are two things."""
+"""Problems of a connector file: values with a place, a code and a text; checking and printing are two things."""
 
 from __future__ import annotations
 

@@ -24,11 +24,12 @@ def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: st
     for spelled, python in (("true", True), ("false", False)):
         if spelled in values:
             table[python] = values[spelled]
+    absent = absent or values.get("null")
 
     def side(item: Any, scope: Scope) -> str:
         value = get(item, scope)
         if type(value) is str or type(value) is bool:
-            found = table.get(value)
+            found = table.get(value, absent if value == "" else None)
         else:
             found = absent if value is None else table.get(exactjson.spell(value))
         return found if found is not None else _unknown(value, scope, strict)
@@ -36,11 +37,15 @@ def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: st
     return side
 
 
-def signed_side(get: Getter, positive: str, negative: str, strict: bool) -> Reader:
+def signed_side(
+    get: Getter, positive: str, negative: str, strict: bool, absent: str | None = None
+) -> Reader:
     """Side by the sign of an amount; zero has no side."""
 
     def side(item: Any, scope: Scope) -> str:
         value = get(item, scope)
+        if absent is not None and (value is None or value == ""):
+            return absent
         number = read_number(value)
         if number > 0:
             return positive

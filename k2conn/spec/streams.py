@@ -3,66 +3,79 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from k2conn import exactjson
 from k2conn.avro import RecordSchema, known_schemas, load_schema
 from k2conn.errors import RecordError
 from k2conn.plan import Carry, Field, Match, Reader, Scope, Sequence, Stream, Template
-from k2conn.spec.conditions import Note, compile_match
+from k2conn.spec.closures import ExpressionError
+from k2conn.spec.conditions import compile_match
 from k2conn.spec.document import Path
-from k2conn.spec.expressions import Expression, ExpressionError, compile_expression
-from k2conn.spec.fields import FieldCompiler, text, whole_number
-from k2conn.spec.problems import known
-from k2conn.spec.templates import TemplateError, compile_template
+from k2conn.spec.expressions import Expression, compile_expression
+from k2conn.spec.fields import FieldCompiler
+from k2conn.spec.notes import Notes
+from k2conn.spec.problems import known, short
+from k2conn.spec.readers import whole_number
 
-ENGINE_FIELDS = ("message_id", "exchange", "asset_class", "ingestion_timestamp", "platform_sequence", "vendor_data")
+ENGINE_FIELDS = (
+    "message_id", "exchange", "asset_class", "ingestion_timestamp", "platform_sequence", "vendor_data",
+)
 """Fields that the engine fills; a spec cannot map them."""
 TOPIC = "market.{asset_class}.{data_type}.{exchange}"
 DATA_TYPES = {"trade": "trades", "quote": "quotes"}
 _PLACES = ("asset_class", "data_type", "exchange", "stream")
+_APART = ("symbol", "trade_id", "quote_id", "currency")
+"""Fields that the plan keeps apart from the others."""
+_SIDES_OF_A_QUOTE = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 
 
 class StreamCompiler:
     """Compiles the streams of one connector."""
 
-    def __init__(self, note: Note, spec: dict[str, Any]) -> None:
+    def __init__(self, note: Notes, spec: dict[str, Any]) -> None:
         self.note = note
         self.spec = spec
-        self.fields = FieldCompiler(note, spec.get("on_overflow", "dead_letter"))
+        overflow = spec.get("on_overflow", "dead_letter") if note.sound(("on_overflow",)) else "dead_letter"
+        self.fields = FieldCompiler(note, overflow)
 
-    def stream(self, name: str, said: dict[str, Any]) -> Stream | None:
+    def stream(self, name: str, whole: dict[str, Any]) -> Stream | None:
         """One stream; None after noting what is wrong."""
         path: Path = ("streams", name)
-        record = said.get("record", name)
-        if record not in known_schemas():
-            place = (*path, "record") if "record" in said else path
-            self.note(place, "record", f"'{record}' is no record type{known(record, known_schemas())}; say `record:`")
+        schema = self._schema(name, whole, path)
+        if schema is None or not self.note.reachable((*path, "fields")):
             return None
-        schema = load_schema(record)
-        when = compile_match(said["when"], (*path, "when"), self.note)
+        said = self.note.pruned(whole, path)
+        mapping = self.note.pruned(whole["fields"], (*path, "fields"))
+        when = self._match(said, "when", path)
         each = self._expression(said, "each", path)
-        mapped = self._mapped(schema, said, path)
-        symbol = self._symbol(said, path)
-        identity = self._identity(record, said, path)
+        mapped = self._mapped(schema, whole, mapping, path)
+        self._check_names(schema, whole, path)
+        symbol = self._text("symbol", mapping, path)
+        identity = self._text(f"{schema.name}_id", mapping, path)
         snapshot, skip = self._snapshot(said, path)
-        currency = self._text(said["fields"], "currency", path) if "currency" in said["fields"] else None
+        currency = self._text("currency", mapping, path)
         topic = self._topic(said, path)
-        kafka_topic = self._kafka_topic(record, name, said, path)
-        drop_when = compile_match(said["drop_when"], (*path, "drop_when"), self.note) if "drop_when" in said else None
-        vendor = self._vendor(said, path)
-        if when is None or symbol is None or mapped is None or kafka_topic is None:
+        kafka_topic = self._kafka_topic(schema.name, name, said, path)
+        drop_when = self._match(said, "drop_when", path)
+        vendor = tuple(self._vendor(said, path))
+        identity_fields = self._identity_fields(schema, whole, said, path)
+        carry = self._carry(schema, said, mapping, path)
+        sequence = self._sequence(said, path)
+        expressions = self._expressions(said, mapping)
+        if when is None or symbol is None or kafka_topic is None:
             return None
         return Stream(
             name=name,
-            record=record,
+            record=schema.name,
             enabled=said.get("default", True),
             when=when,
             kafka_topic=kafka_topic,
             topic=topic,
             each=each.get if each else None,
             each_text=said.get("each", "the message"),
-            each_key=False,
+            each_key=any("key" in one.variables for one in expressions),
             reverse=said.get("order") == "newest-first",
             drop_when=drop_when,
             snapshot=snapshot,
@@ -70,38 +83,56 @@ class StreamCompiler:
             drop_first=None if said.get("first_batch", "keep") == "keep" else said["first_batch"],
             symbol=symbol,
             identity=identity,
-            identity_fields=self._identity_fields(schema, said, path, identity),
+            identity_fields=identity_fields,
             fields=mapped,
             constants={"exchange": self.spec["exchange"], "asset_class": self.spec["asset_class"]},
             currency=currency,
             vendor=vendor,
             unmapped=said.get("unmapped", "keep") == "keep",
-            mapped_keys=self._mapped_keys(said),
-            carry=self._carry(schema, said, path),
-            sequence=self._sequence(said, path),
+            mapped_keys=frozenset().union(*(one.heads for one in expressions)),
+            carry=carry,
+            sequence=sequence,
             random_id=said.get("message_id") == "random",
         )
 
+    def _schema(self, name: str, said: dict[str, Any], path: Path) -> RecordSchema | None:
+        record = said.get("record", name)
+        if not self.note.sound((*path, "record")):
+            return None
+        if record in known_schemas():
+            return load_schema(record)
+        if "record" in said:
+            text = f"'{short(record)}' is no record type{known(record, known_schemas())}"
+            self.note((*path, "record"), "record", text)
+        else:
+            names = ", ".join(known_schemas())
+            self.note(path, "record", f"'{name}' is no record type: say `record:` with one of {names}", at_key=True)
+        return None
+
     # -- fields
 
-    def _mapped(self, schema: RecordSchema, said: dict[str, Any], path: Path) -> tuple[Field, ...] | None:
+    def _mapped(
+        self, schema: RecordSchema, whole: dict[str, Any], mapping: dict[str, Any], path: Path
+    ) -> tuple[Field, ...]:
+        """The fields that are mapped, in schema order, but for those kept apart; what is missing is noted."""
         place = (*path, "fields")
-        names = [field.name for field in schema.fields if field.name not in ENGINE_FIELDS]
-        special = ("symbol", "trade_id", "quote_id", "currency")
         found: list[Field | None] = []
-        for name in said["fields"]:
-            if name in ENGINE_FIELDS:
-                self.note((*place, name), "unknown-field", f"'{name}' is filled by the engine; it cannot be mapped")
-            elif name not in names:
-                text = f"'{name}' is no field of the {schema.name} record{known(name, names)}"
-                self.note((*place, name), "unknown-field", text)
         for field in schema.fields:
-            if field.name in said["fields"] and field.name in names and field.name not in special:
-                found.append(self.fields.field(field, said["fields"][field.name], (*place, field.name)))
-            elif self._required(field.name, schema, said):
-                self.note(place, "unmapped-field", f"the {schema.name} record needs '{field.name}'")
-                found.append(None)
-        return None if None in found else tuple(field for field in found if field)
+            if field.name in mapping and field.name not in (*_APART, *ENGINE_FIELDS):
+                found.append(self.fields.field(field, mapping[field.name], (*place, field.name)))
+            elif self._required(field.name, schema, whole):
+                hint = _without(field.name)
+                self.note(place, "unmapped-field", f"the {schema.name} record needs '{field.name}'{hint}", at_key=True)
+        return tuple(field for field in found if field)
+
+    def _check_names(self, schema: RecordSchema, whole: dict[str, Any], path: Path) -> None:
+        names = [field.name for field in schema.fields if field.name not in ENGINE_FIELDS]
+        for name in whole["fields"]:
+            text = f"'{short(name)}' is no field of the {schema.name} record{known(name, names)}"
+            if name in ENGINE_FIELDS:
+                text = f"'{name}' is filled by the engine: take it out"
+            if name not in names:
+                self.note((*path, "fields", name), "unknown-field", text, at_key=True)
 
     @staticmethod
     def _required(name: str, schema: RecordSchema, said: dict[str, Any]) -> bool:
@@ -109,95 +140,94 @@ class StreamCompiler:
             return False
         if name in ("trade_id", "quote_id"):
             return "identity" not in said
-        field = schema.fields[schema.index(name)]
-        return not field.has_default
+        return not schema.fields[schema.index(name)].has_default
 
-    def _symbol(self, said: dict[str, Any], path: Path) -> Field | None:
-        return self._text(said["fields"], "symbol", path) if "symbol" in said["fields"] else None
-
-    def _text(self, fields: dict[str, Any], name: str, path: Path) -> Field | None:
-        target = load_schema("trade").fields[load_schema("trade").index("symbol")]
-        found = self.fields.field(target, fields[name], (*path, "fields", name))
-        return Field(name, _renamed(found.read, name), found.expression, found.converter, found.default,
-                     found.speed) if found else None
-
-    def _identity(self, record: str, said: dict[str, Any], path: Path) -> Field | None:
-        name = f"{record}_id"
-        return self._text(said["fields"], name, path) if name in said["fields"] else None
+    def _text(self, name: str, mapping: dict[str, Any], path: Path) -> Field | None:
+        """One of the fields that the plan keeps apart: text, whatever the schema."""
+        if name not in mapping:
+            return None
+        schema = load_schema("trade")
+        found = self.fields.field(schema.fields[schema.index("symbol")], mapping[name], (*path, "fields", name))
+        if found is None:
+            return None
+        read = _renamed(found.read, name)
+        return Field(name, read, found.expression, found.converter, found.default, found.speed)
 
     def _identity_fields(
-        self, schema: RecordSchema, said: dict[str, Any], path: Path, identity: Field | None
+        self, schema: RecordSchema, whole: dict[str, Any], said: dict[str, Any], path: Path
     ) -> tuple[str, ...]:
         names = tuple(said.get("identity", ()))
-        mapped = [field.name for field in schema.fields if field.name in said["fields"]]
+        mapped = [field.name for field in schema.fields if field.name in whole["fields"]]
         for at, name in enumerate(names):
             if name not in mapped:
-                text = f"'{name}' is no mapped field{known(name, mapped)}"
+                text = f"'{short(name)}' is no mapped field{known(name, mapped)}"
                 self.note((*path, "identity", at), "unknown-field", text)
-        if names and identity:
-            self.note((*path, "identity"), "value", f"the venue's own id is mapped ({schema.name}_id): say one of them")
+        if names and f"{schema.name}_id" in whole["fields"]:
+            text = f"the venue's own id is mapped ({schema.name}_id), which is the identity: say one of the two"
+            self.note((*path, "identity"), "value", text, at_key=True)
         return names
 
-    def _vendor(self, said: dict[str, Any], path: Path) -> tuple[Field, ...]:
+    def _vendor(self, said: dict[str, Any], path: Path) -> Iterator[Field]:
         place = (*path, "vendor_data")
         wanted = said.get("vendor_data", [])
         if isinstance(wanted, list):
             entries = [(key, _quoted(key), (*place, at)) for at, key in enumerate(wanted)]
         else:
             entries = [(key, value, (*place, key)) for key, value in wanted.items()]
-        found = [self.fields.vendor(name, value, where) for name, value, where in entries]
-        return tuple(field for field in found if field)
+        for name, value, where in entries:
+            found = self.fields.vendor(name, value, where)
+            if found:
+                yield found
 
-    def _mapped_keys(self, said: dict[str, Any]) -> frozenset[str]:
-        """The item's top-level keys that a field or a vendor entry reads as a plain path."""
-        keys: set[str] = set()
+    @staticmethod
+    def _expressions(said: dict[str, Any], mapping: dict[str, Any]) -> list[Expression]:
+        """The usable expressions of all fields and vendor entries."""
         wanted = said.get("vendor_data", [])
-        values = [*said["fields"].values(), *([_quoted(k) for k in wanted] if isinstance(wanted, list)
-                                              else wanted.values())]
-        for value in values:
-            expression = value.get("from") if isinstance(value, dict) else value
-            if isinstance(expression, str):
+        kept = [_quoted(key) for key in wanted] if isinstance(wanted, list) else list(wanted.values())
+        found: list[Expression] = []
+        for value in (*mapping.values(), *kept):
+            text = value.get("from") if isinstance(value, dict) else value
+            if isinstance(text, str):
                 try:
-                    keys |= compile_expression(expression).heads
+                    found.append(compile_expression(text))
                 except ExpressionError:
                     continue  # noted where the field itself is compiled
-        return frozenset(keys)
+        return found
 
     # -- the rest of a stream
 
+    def _match(self, said: dict[str, Any], key: str, path: Path) -> Match | None:
+        return compile_match(said[key], (*path, key), self.note) if key in said else None
+
     def _expression(self, said: dict[str, Any], key: str, path: Path) -> Expression | None:
-        if key not in said:
-            return None
-        try:
-            return compile_expression(said[key])
-        except ExpressionError as error:
-            self.note((*path, key), error.code, str(error))
-            return None
+        return self.note.expression(said[key], (*path, key)) if key in said else None
 
     def _snapshot(self, said: dict[str, Any], path: Path) -> tuple[Match | None, bool]:
-        if "snapshot" not in said:
-            return None, False
-        value, place = said["snapshot"], (*path, "snapshot")
-        if isinstance(value, dict) and set(value) <= {"when", "action"} and "when" in value:
-            return compile_match(value["when"], (*place, "when"), self.note), value.get("action") == "skip"
-        return compile_match(value, place, self.note), False
+        """`snapshot` is a condition, or a map with the condition in `when`."""
+        value = said.get("snapshot")
+        if isinstance(value, dict) and "when" in value:
+            return self._match(value, "when", (*path, "snapshot")), value.get("action") == "skip"
+        return self._match(said, "snapshot", path), False
 
     def _topic(self, said: dict[str, Any], path: Path) -> Template | None:
         if "topic" not in said:
             return None
-        try:
-            return compile_template(said["topic"], ("symbol", "env")).render
-        except TemplateError as error:
-            self.note((*path, "topic", *error.path), error.code, str(error))
-            return None
+        compiled = self.note.template(said["topic"], (*path, "topic"), ("symbol", "env"))
+        return compiled.render if compiled else None
 
     def _kafka_topic(self, record: str, name: str, said: dict[str, Any], path: Path) -> str | None:
         own = "kafka_topic" in said
-        template = said["kafka_topic"] if own else self.spec.get("kafka_topic", TOPIC)
         place = (*path, "kafka_topic") if own else ("kafka_topic",)
-        wrong = [place_ for place_ in re.findall(r"\{([^}]*)\}", template) if place_ not in _PLACES]
-        for one in wrong:
-            self.note(place, "unknown-placeholder", f"unknown placeholder {{{one}}}{known(one, _PLACES)}")
+        template: str = said["kafka_topic"] if own else TOPIC
+        if not own and "kafka_topic" in self.spec and self.note.sound(place):
+            template = self.spec["kafka_topic"]
+        rest = template
+        for one in _PLACES:
+            rest = rest.replace(f"{{{one}}}", "")
+        wrong = re.findall(r"\{([^{}]*)\}?|\}", rest)
+        for one in dict.fromkeys(wrong):
+            text = f"unknown placeholder {{{short(one)}}}{known(one, [f'{{{name}}}' for name in _PLACES])}"
+            self.note(place, "unknown-placeholder", text, offset=template.find("{" + one))
         if wrong:
             return None
         topic: str = template.format(
@@ -206,41 +236,46 @@ class StreamCompiler:
             exchange=self.spec["exchange"].lower(),
             stream=name,
         )
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic):
-            self.note(place, "value", f"'{topic}' is no Kafka topic name")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", topic) or topic in (".", ".."):
+            text = f"'{short(topic)}' is no Kafka topic name: letters, digits, '.', '_' and '-', at most 200 of them"
+            self.note(place, "value", text)
             return None
         return topic
 
-    def _carry(self, schema: RecordSchema, said: dict[str, Any], path: Path) -> Carry | None:
+    def _carry(
+        self, schema: RecordSchema, said: dict[str, Any], mapping: dict[str, Any], path: Path
+    ) -> Carry | None:
         """Carried fields are read strictly; their `absent` only stands where nothing was said yet."""
         if "carry" not in said:
             return None
-        begin = said["carry"].get("begin")
-        match = compile_match(begin, (*path, "carry", "begin"), self.note) if begin is not None else None
+        match = self._match(said["carry"], "begin", (*path, "carry"))
         names: list[str] = []
         readers: list[Reader] = []
         defaults: list[Any] = []
-        for name in (n for n in ("bid_price", "bid_quantity", "ask_price", "ask_quantity") if n in said["fields"]):
-            value = said["fields"][name]
+        for name in (one for one in _SIDES_OF_A_QUOTE if one in mapping):
+            value, place = mapping[name], (*path, "fields", name)
             target = schema.fields[schema.index(name)]
             given = {"from": value} if isinstance(value, str) else value
-            strict = {key: one for key, one in given.items() if key != "absent"}
-            field = self.fields.field(target, strict, (*path, "fields", name))
-            fallback = None
-            if "absent" in given:
-                fallback = self.fields.field(target, {"value": given["absent"]}, (*path, "fields", name))
+            field = self.fields.field(target, {key: one for key, one in given.items() if key != "absent"}, place)
+            fallback = self.fields.field(target, {"value": given["absent"]}, place) if "absent" in given else None
             if field:
                 names.append(name)
                 readers.append(field.read)
                 defaults.append(fallback.read(None, Scope()) if fallback else None)
+        if not names:
+            text = f"nothing to carry: the stream maps none of {', '.join(_SIDES_OF_A_QUOTE)}"
+            self.note((*path, "carry"), "value", text, at_key=True)
         return Carry(tuple(names), tuple(readers), tuple(defaults), match)
 
     def _sequence(self, said: dict[str, Any], path: Path) -> Sequence | None:
         if "sequence" not in said:
             return None
-        rule = said["sequence"]
-        read = self._number_reader(rule, "from", (*path, "sequence"))
-        previous = self._number_reader(rule, "previous", (*path, "sequence")) if "previous" in rule else None
+        rule, place = said["sequence"], (*path, "sequence")
+        read = self._number_reader(rule, "from", place)
+        previous = self._number_reader(rule, "previous", place)
+        if (rule["rule"] == "linked") != ("previous" in rule):
+            text = "`rule: linked` and `previous:` (where the number before this one stands) belong together"
+            self.note(place, "value", text)
         return Sequence(read, rule["from"], rule["rule"], rule["per"], previous) if read else None
 
     def _number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
@@ -256,6 +291,17 @@ class StreamCompiler:
         return read
 
 
+def _without(name: str) -> str:
+    """What to do about a field that a venue may not have."""
+    if name in ("trade_id", "quote_id"):
+        return ": map it, or say `identity: [...]` where the venue has no id"
+    if name == "side":
+        return ": map it, or say `side: {value: UNKNOWN}` where the venue does not tell"
+    if name == "timestamp":
+        return ": map it with its unit, or say `timestamp: $received_at` where the venue gives none"
+    return ": say where it comes from"
+
+
 def _renamed(read: Reader, name: str) -> Reader:
     def renamed(item: Any, scope: Scope) -> Any:
         try:
@@ -269,6 +315,3 @@ def _renamed(read: Reader, name: str) -> Reader:
 
 def _quoted(key: str) -> str:
     return exactjson.encode(key).decode()
-
-
-__all__ = ["DATA_TYPES", "ENGINE_FIELDS", "TOPIC", "StreamCompiler", "text"]

@@ -2,8 +2,10 @@
 
 A *form* is a pattern in the exchange's spelling, such as ``{base}/{quote}`` or ``{base}{quote}_{expiry}``. Where no
 separator parts base from quote, the quote currencies are a declared list, the longest that fits decides (BTCFDUSD is
-BTC in FDUSD although USD is listed too), and a table settles what is still told wrongly. No match is None, which the
-engine makes a dead letter.
+BTC in FDUSD although USD is listed too), and a table settles what is still told wrongly. The list's spelling is
+compared without regard to case, because records have upper case and some venues write btcusdt. A part never holds a
+separator of its own form: ``{base}-{quote}`` does not read BTC-USD-SWAP. No match is None, which the engine makes a
+dead letter.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from k2conn.plan import Symbol
+from k2conn.spec.patterns import PLACE, check_places
 
-_PLACE = re.compile(r"\{([a-z_]+)\}")
-_WORD = r"[^\s/:,]+?"
+_LONGEST = 100
+"""Characters of a native symbol; what is longer is none."""
+_CACHED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +30,46 @@ class Form:
     pattern: re.Pattern[str]
     fixed: Mapping[str, str]
 
+    @property
+    def parts(self) -> frozenset[str]:
+        """The names that every symbol of this form has."""
+        return frozenset(self.pattern.groupindex) | frozenset(self.fixed)
+
 
 def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str]) -> Form:
     """Compiles one form; ValueError where its placeholders are not usable."""
-    names = _PLACE.findall(text)
+    check_places(text)
+    names = PLACE.findall(text)
     if len(set(names)) != len(names):
-        raise ValueError("a placeholder stands twice")
+        raise ValueError(f"a part of '{text}' stands twice")
     if "base" not in {*names, *fixed} or "quote" not in {*names, *fixed}:
-        raise ValueError("a form needs {base} and {quote}, or says them beside it")
+        raise ValueError(f"'{text}' does not give both {{base}} and {{quote}}; say what is fixed beside `form:`")
+    _check_neighbours(text, quotes)
+    separators = {one for one in PLACE.sub("", text) if not one.isalnum()} | {"/", ":", ","}
+    word = f"[^\\s{re.escape(''.join(sorted(separators)))}]+?"
     pattern = ""
     at = 0
-    for place in _PLACE.finditer(text):
-        pattern += re.escape(text[at : place.start()]) + f"(?P<{place.group(1)}>{_part(place.group(1), quotes)})"
+    for place in PLACE.finditer(text):
+        part = _part(place.group(1), quotes) or word
+        pattern += re.escape(text[at : place.start()]) + f"(?P<{place.group(1)}>{part})"
         at = place.end()
     return Form(text, re.compile(pattern + re.escape(text[at:]) + r"\Z"), dict(fixed))
 
 
-def _part(name: str, quotes: tuple[str, ...]) -> str:
+def _check_neighbours(text: str, quotes: tuple[str, ...]) -> None:
+    for pair in re.finditer(r"\{([a-z_]+)\}(?=\{([a-z_]+)\})", text):
+        if "quote" not in pair.groups() or not quotes:
+            first, second = pair.groups()
+            hint = ": list the currencies in `quotes:`" if "quote" in pair.groups() else ""
+            raise ValueError(f"nothing separates {{{first}}} from {{{second}}}{hint}")
+
+
+def _part(name: str, quotes: tuple[str, ...]) -> str | None:
     if name == "quote" and quotes:
-        return "|".join(re.escape(quote) for quote in quotes)
+        return f"(?i:{'|'.join(re.escape(quote) for quote in quotes)})"
     if name in ("expiry", "strike"):
         return r"[0-9][0-9A-Za-z.]*?"
-    return _WORD
+    return None
 
 
 def resolver(
@@ -64,11 +86,13 @@ def resolver(
             return cache[native]
         except KeyError:
             found = _read(native)
-            if len(cache) < 100_000:
+            if len(cache) < _CACHED:
                 cache[native] = found
             return found
 
     def _read(native: str) -> Symbol | None:
+        if len(native) > _LONGEST:
+            return None
         for rule in forms:
             found = rule.pattern.match(native)
             if found:
@@ -78,16 +102,19 @@ def resolver(
     return resolve
 
 
+def spelling(native: str, parts: Mapping[str, str], record: str | None) -> str:
+    """Our spelling of a symbol: base and quote, ``native`` in upper case, or what the template says."""
+    if record is None:
+        return parts["base"] + parts["quote"]
+    if record == "native":
+        return native.upper()
+    values = {**parts, "native": native}
+    return PLACE.sub(lambda place: values[place.group(1)].upper(), record)
+
+
 def _symbol(native: str, parts: Mapping[str, str], aliases: Mapping[str, str], record: str | None) -> Symbol:
     base = parts["base"].upper()
     quote = parts["quote"].upper()
     base, quote = aliases.get(base, base), aliases.get(quote, quote)
-    if record is None:
-        spelling = base + quote
-    elif record == "native":
-        spelling = native.upper()
-    else:
-        values = {**parts, "base": base, "quote": quote, "native": native}
-        spelling = _PLACE.sub(lambda place: values[place.group(1)].upper(), record)
     extra = tuple((name, text) for name, text in parts.items() if name not in ("base", "quote"))
-    return Symbol(native, spelling, base, quote, extra)
+    return Symbol(native, spelling(native, {**parts, "base": base, "quote": quote}, record), base, quote, extra)

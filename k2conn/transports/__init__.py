@@ -1,0 +1,44 @@
+"""Transports: how frames come in. One file each, named by the scheme it speaks.
+
+A transport is a callable thing for one connection: `run` opens it and calls `on_frame` for every frame, synchronously,
+in order; `send` queues a frame and never blocks; when `on_frame` answers true, the transport stops reading until
+`relief()` returns, which slows the socket down (back-pressure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+OnFrame = Callable[[str | bytes], bool]
+"""Takes one frame; true asks the transport to wait for relief before it reads on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where and how to connect. ``ping_every`` seconds between protocol pings (None: none)."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_frame: int = 16 * 1024 * 1024
+    ping_every: float | None = 20.0
+    ping_timeout: float | None = 20.0
+    open_timeout: float = 10.0
+    verify: bool = True
+    ca_file: str | None = None
+
+
+class Transport(Protocol):
+    """One connection; used once."""
+
+    async def run(self, on_open: Callable[[], None], on_frame: OnFrame, relief: Callable[[], Awaitable[None]]) -> None:
+        """Connects, calls ``on_open`` once, then ``on_frame`` until the connection ends; always raises TransportError
+        with the cause, except after `close`.
+        """
+
+    def send(self, frame: str) -> None:
+        """Queues a text frame; silently nothing once the connection has ended."""
+
+    async def close(self, reason: str = "") -> None:
+        """Ends the connection, within seconds."""

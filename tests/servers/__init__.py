@@ -1,4 +1,4 @@
-"""A real Kafka broker and a real schema registry for tests, benchmarks and first steps, without containers."""
+"""A real Kafka broker and schema registry for tests, benchmarks and first steps, without containers."""
 
 from .broker import Broker
 from .prerequisites import Missing

@@ -108,9 +108,7 @@ class Producer:
         known = self._client.client.cluster.partitions_for_topic(topic)
         return len(known) if known else None
 
-    def pack(
-        self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]
-    ) -> tuple[Any, int]:
+    def pack(self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]) -> tuple[Any, int]:
         """A batch of the first envelopes, as many as fit (at least one), and how many those are."""
         batch = self._client.create_batch()
         append = batch.append
@@ -179,9 +177,7 @@ def failure_of(future: asyncio.Future[Any]) -> Failure | None:
 
 def failure_from(error: BaseException) -> Failure:
     """An error of the client, sorted by what helps."""
-    too_large = isinstance(
-        error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError
-    )
+    too_large = isinstance(error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError)
     invalid = getattr(error, "errno", None) == UNKNOWN_INVALID_RECORD
     topic = isinstance(
         error,

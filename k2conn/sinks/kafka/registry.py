@@ -60,9 +60,7 @@ class SchemaRegistry:
             # Some registries keep rules only for subjects that exist.
             self._call("PUT", f"/config/{name}", wish)
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
-            raise SinkError(
-                f"schema registry {self.url}: no schema id in the answer for {subject}: {_cut(answer)}"
-            )
+            raise SinkError(f"schema registry {self.url}: no schema id in the answer for {subject}: {_cut(answer)}")
         return int(answer["id"])
 
     def _call(self, method: str, path: str, body: object = None, missing_ok: bool = False) -> Any:
@@ -80,9 +78,7 @@ class SchemaRegistry:
         try:
             return json.loads(text)
         except ValueError:
-            raise SinkError(
-                f"schema registry {self.url}: {method} {path} is not JSON: {_cut(text)}"
-            ) from None
+            raise SinkError(f"schema registry {self.url}: {method} {path} is not JSON: {_cut(text)}") from None
 
     def _exchange(self, method: str, path: str, body: object) -> tuple[int, str]:
         connection = (

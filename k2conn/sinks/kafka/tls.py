@@ -18,7 +18,5 @@ def client_context(ca_file: Path | None, cert_file: Path | None, key_file: Path 
         try:
             context.load_cert_chain(cert_file, key_file)
         except OSError as error:
-            raise SettingsError(
-                f"cert_file {cert_file} with key_file {key_file}: {error.strerror or error}"
-            ) from None
+            raise SettingsError(f"cert_file {cert_file} with key_file {key_file}: {error.strerror or error}") from None
     return context

@@ -1,0 +1,31 @@
+"""`k2conn list`: the shipped connectors."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from k2conn import exactjson
+from k2conn.cli.loading import load, shipped
+
+
+def run(output: str) -> int:
+    """Prints a line for each connector."""
+    plans = [load(str(path)) for path in shipped()]
+    if output == "json":
+        rows = [
+            {"connector": p.name, "exchange": p.exchange, "asset_class": p.asset_class, "market": p.market,
+             "streams": [s.name for s in p.streams], "docs": p.docs}
+            for p in plans
+        ]
+        print(exactjson.encode(rows).decode())
+        return 0
+    console = Console()
+    table = Table("connector", "exchange", "market", "streams", "documentation", box=None, pad_edge=False)
+    for plan in plans:
+        streams = ", ".join(s.name if s.enabled else f"({s.name})" for s in plan.streams)
+        table.add_row(plan.name, plan.exchange, plan.market, streams, plan.docs)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+    return 0

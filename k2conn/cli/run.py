@@ -1,0 +1,174 @@
+"""`k2conn run`: connectors into a sink, for months."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.cli.loading import load, shipped
+from k2conn.errors import SettingsError
+from k2conn.health import HealthServer
+from k2conn.plan import Plan
+from k2conn.runner import Job, Outcome, Runner
+from k2conn.runner.journal import LEVELS, configure, journal
+from k2conn.settings import connector_settings, sink_settings, text_list
+from k2conn.spec.durations import duration as seconds_of
+from k2conn.spec.problems import known
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; None where it says nothing."""
+
+    connectors: Sequence[str]
+    symbols: str | None = None
+    streams: str | None = None
+    sink: str | None = None
+    folder: Path | None = None
+    kafka: str | None = None
+    registry: str | None = None
+    duration: str | None = None
+    max_records: int | None = None
+    summary: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 9091
+    log_level: str = "info"
+    daemon: bool = False
+
+
+def run(options: Options) -> int:
+    """Runs until told to stop; returns the exit code."""
+    level = options.log_level.lower()
+    if level not in LEVELS:
+        raise SettingsError(f"--log-level {options.log_level}{known(level, LEVELS)}")
+    configure(level, options.daemon)
+    environment = os.environ
+    jobs = jobs_for(options, environment)
+    settings = sink_settings(
+        environment, kind=options.sink, folder=options.folder, kafka=options.kafka, registry=options.registry
+    )
+    limit = _duration(options.duration)
+    runner = Runner(jobs, settings, max_records=options.max_records)
+    outcome = _loop(_run(runner, options, limit))
+    _report(runner, options, outcome)
+    return outcome.exit_code
+
+
+def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
+    """What to run: the connectors that are named, or else those that the environment enables."""
+    plans = [load(name) for name in options.connectors] if options.connectors else _enabled(environment)
+    jobs: list[Job] = []
+    symbols = tuple(text_list(options.symbols)) if options.symbols else None
+    if symbols and len(plans) > 1:
+        raise SettingsError("--symbols is for one connector: venues spell symbols differently; "
+                            "use K2_<EXCHANGE>_SYMBOLS for several")
+    for plan in plans:
+        own = connector_settings(environment, plan.exchange, plan.name)
+        if own.enabled is False and options.connectors:
+            journal(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
+        streams = tuple(text_list(options.streams)) if options.streams else own.streams
+        for name in streams or ():
+            declared = [stream.name for stream in plan.streams]
+            if name not in declared:
+                raise SettingsError(f"{plan.name} has no stream '{name}'{known(name, declared)}")
+        jobs.append(Job(plan, symbols or own.symbols, streams, own.overrides))
+    names = [job.plan.name for job in jobs]
+    for name in set(names):
+        if names.count(name) > 1:
+            raise SettingsError(f"connector {name} is named twice")
+    return jobs
+
+
+def _enabled(environment: Mapping[str, str]) -> list[Plan]:
+    """Without arguments: what `K2_CONNECTORS` or `K2_<EXCHANGE>_ENABLED=true` name, or the working folder's files."""
+    if environment.get("K2_CONNECTORS"):
+        return [load(name) for name in text_list(environment["K2_CONNECTORS"])]
+    local = sorted(Path("connectors").glob("*.yaml")) if Path("connectors").is_dir() else []
+    wanted = [
+        path for path in (local or shipped())
+        if environment.get(f"K2_{path.stem.upper().replace('-', '_')}_ENABLED", "").lower() in ("true", "1", "yes", "on")
+    ]
+    if not wanted:
+        names = ", ".join(path.stem for path in (local or shipped())[:8])
+        raise SettingsError(
+            "nothing to run: name connectors (k2conn run NAME...), or set K2_CONNECTORS or K2_<NAME>_ENABLED=true;"
+            f" there are {names}, ... (k2conn list)"
+        )
+    return [load(str(path)) for path in wanted]
+
+
+def _duration(text: str | None) -> float | None:
+    try:
+        return seconds_of(text) if text else None
+    except ValueError as error:
+        raise SettingsError(f"--duration: {error}") from None
+
+
+def _loop(main: Any) -> Outcome:
+    """The event loop: uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)  # type: ignore[no-any-return]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        return loop.run(main)  # type: ignore[no-any-return]
+
+
+async def _run(runner: Runner, options: Options, limit: float | None) -> Outcome:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    _on_signals(loop, stop)
+    server = HealthServer(runner, options.host, options.port) if options.port >= 0 else None
+    if server is not None:
+        await server.start()
+        journal().info("listening", metrics=f"http://{options.host}:{server.port}/metrics")
+    if limit is not None:
+        loop.call_later(limit, stop.set)
+    try:
+        return await runner.run(stop)
+    finally:
+        if server is not None:
+            await server.stop()
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """The first SIGINT or SIGTERM stops in order, a second SIGINT at once."""
+
+    def asked() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+
+
+def _report(runner: Runner, options: Options, outcome: Outcome) -> None:
+    """The final figures: a line for each connector, and the summary file."""
+    for connector in runner.connectors:
+        ledger = connector.books.ledger
+        print(
+            f"{connector.plan.name}: {ledger.equation()}; frames {ledger.frames}, "
+            f"reconnects {sum(ledger.reconnects.values())}, unrecognised {ledger.unrecognised}",
+            file=sys.stderr,
+        )
+    if outcome.unsent:
+        print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
+    if options.summary is not None:
+        report = {**runner.report(), "unsent": outcome.unsent, "exit_code": outcome.exit_code}
+        try:
+            options.summary.write_bytes(exactjson.encode(report) + b"\n")
+        except OSError as error:
+            raise SettingsError(f"--summary {options.summary}: {error.strerror}") from None
+
+
+__all__ = ["Options", "jobs_for", "run"]

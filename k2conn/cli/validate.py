@@ -1,0 +1,46 @@
+"""`k2conn validate`: is a connector file right? Problems of YAML, shape and meaning, and examples that do not map."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from k2conn import exactjson
+from k2conn.cli.loading import find
+from k2conn.errors import SettingsError, SpecError
+from k2conn.plan import Plan
+from k2conn.rehearsal import rehearse
+from k2conn.spec.compiler import check_file
+from k2conn.spec.problems import Problem
+
+
+def check(path: Path) -> tuple[Plan | None, list[Problem]]:
+    """A file's plan, or all its problems; a plan's examples have been played."""
+    plan, problems = check_file(path)
+    if plan is None:
+        return None, problems
+    for example in plan.examples:
+        for difference in rehearse(plan, example):
+            text = f"example '{example.name}': {difference}"
+            problems.append(Problem(str(path), difference.line, 1, "example", text))
+    return (None if problems else plan), sorted(problems)
+
+
+def run(files: Sequence[str], output: str) -> int:
+    """Checks files; returns 0, or 78 where there are problems."""
+    if output not in ("text", "json"):
+        raise SettingsError(f"--format {output}: known are text, json")
+    problems: list[Problem] = []
+    good = 0
+    for name in files:
+        plan, found = check(find(name))
+        problems += found
+        good += plan is not None
+    if output == "json":
+        print(exactjson.encode({"problems": [problem.plain() for problem in problems], "valid": good}).decode())
+        return SpecError.exit_code if problems else 0
+    for problem in problems:
+        print(problem)
+    print(f"{good} of {len(files)} connector files are valid", file=sys.stderr)
+    return SpecError.exit_code if problems else 0

@@ -1,0 +1,240 @@
+"""Templates read backwards: from a frame that was rendered to what it was rendered with.
+
+A template is rendered twice with marks in place of its values, once for one symbol and once for two. What is a mark
+becomes a hole, a list or a comma-joined text that grew becomes a repetition, all else must be equal. Matching a
+client's frame against the shape gives the values back. Marks are private-use characters around ``Aa``, whose letters
+show a change of case; numbers are marked by their size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from k2conn.errors import K2Error
+from k2conn.plan import Json, SendScope, Symbol, Template
+
+COUNTER = 7_700_000_000_000_000_001
+NOW_US = 6_666_666_777_777_888_999
+_NUMBERS = {
+    COUNTER: "counter",
+    NOW_US: "now",
+    NOW_US // 1000: "now",
+    NOW_US // 1_000_000: "now",
+}
+_MARK = re.compile("([\ue000-\ue0ff])(Aa|aa|AA)([\ue100-\ue101])|" + "|".join(map(str, _NUMBERS)))
+_CASES = {"Aa": "", "aa": ".lower", "AA": ".upper"}
+_FIRST, _OTHER = "\ue100", "\ue101"
+_FIXED = ("native", "record", "base", "quote", "topic", "uuid", "state", "env")
+
+Row = dict[str, Json]
+"""What one repetition captured: ``native``, ``base.lower``, ``topic``, ``counter``..."""
+
+
+@dataclass(slots=True)
+class Capture:
+    """What a match captured: ``common`` once for the frame, ``rows`` one for each symbol or topic in a list."""
+
+    common: Row = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+
+    def put(self, name: str, value: Json) -> bool:
+        """Keeps a value; False where the same hole held another one."""
+        known = self.common.setdefault(name, value)
+        return name not in ("native", "topic", "counter") or bool(known == value)
+
+
+class Shape:
+    """A template's rendering with holes."""
+
+    def match(self, value: Json, found: Capture) -> bool:
+        """Whether a value has this shape; what stands in the holes goes to ``found``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Shape):
+    """Must be equal."""
+
+    value: Json
+
+    def match(self, value: Json, found: Capture) -> bool:
+        """Equality, with true apart from 1."""
+        return type(value) is type(self.value) and bool(value == self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Hole(Shape):
+    """Any value."""
+
+    name: str
+
+    def match(self, value: Json, found: Capture) -> bool:
+        """Always, unless the same hole held something else."""
+        return found.put(self.name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Shape):
+    """Text with holes in it; ``joined`` holes hold a comma-separated list."""
+
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+    joined: bool
+
+    def match(self, value: Json, found: Capture) -> bool:
+        """By pattern, the shortest text first."""
+        matched = self.pattern.fullmatch(value) if isinstance(value, str) else None
+        if matched is None:
+            return False
+        texts = dict(zip(self.names, matched.groups(), strict=True))
+        if self.joined:
+            parts = [text.split(",") for text in texts.values()]
+            found.rows.extend(dict(zip(texts, row, strict=False)) for row in zip(*parts, strict=False))
+            return True
+        return all(found.put(name, text) for name, text in texts.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Object(Shape):
+    """An object with just these keys."""
+
+    members: Mapping[str, Shape]
+
+    def match(self, value: Json, found: Capture) -> bool:
+        """Key by key."""
+        if not isinstance(value, dict) or value.keys() != self.members.keys():
+            return False
+        return all(shape.match(value[key], found) for key, shape in self.members.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Array(Shape):
+    """A list of so many."""
+
+    items: tuple[Shape, ...]
+
+    def match(self, value: Json, found: Capture) -> bool:
+        """Item by item."""
+        if not isinstance(value, list) or len(value) != len(self.items):
+            return False
+        return all(shape.match(one, found) for shape, one in zip(self.items, value, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Shape):
+    """A list with one entry for each symbol or topic."""
+
+    item: Shape
+
+    def match(self, value: Json, found: Capture) -> bool:
+        """Each entry is a row."""
+        if not isinstance(value, list):
+            return False
+        for one in value:
+            row = Capture()
+            if not self.item.match(one, row):
+                return False
+            found.rows.append(row.common)
+        return True
+
+
+class _Anything(dict[str, str]):
+    """An environment that has every variable."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return _mark(_FIXED.index("env"), _FIRST)
+
+    def __missing__(self, key: str) -> str:
+        return str(self.get(key))
+
+
+class ShapeMaker:
+    """Makes shapes of a connector's templates; ``parts`` are its symbols' further parts, ``states`` what it captures."""
+
+    def __init__(self, parts: tuple[str, ...], states: tuple[str, ...]) -> None:
+        self._names = (*_FIXED, *parts)
+        self._state: dict[str, Json] = {name: _mark(_FIXED.index("state"), _FIRST) for name in states}
+        self._parts = parts
+
+    def shape(self, template: Template, message: Json = None, state: Mapping[str, Json] | None = None) -> Shape | None:
+        """The shape of what a template renders to; None where it cannot be rendered with marks."""
+        scope = SendScope(
+            counter=lambda: COUNTER,
+            uuid=lambda: _mark(_FIXED.index("uuid"), _FIRST),
+            now_us=NOW_US,
+            state={**self._state, **(state or {})},
+            environment=_Anything(),
+            message=message,
+        )
+        one, other = self._symbol(_FIRST), self._symbol(_OTHER)
+        topics = tuple(_mark(_FIXED.index("topic"), which) for which in (_FIRST, _OTHER))
+        try:
+            single = template(scope._replace(symbols=(one,), topics=topics[:1]))
+            double = template(scope._replace(symbols=(one, other), topics=topics))
+        except K2Error:
+            return None
+        return self._shape(single, double)
+
+    def _symbol(self, which: str) -> Symbol:
+        texts = [_mark(at, which) for at in range(len(self._names))]
+        further = tuple(zip(self._parts, texts[len(_FIXED) :], strict=True))
+        return Symbol(texts[0], texts[1], texts[2], texts[3], further)
+
+    def _shape(self, single: Json, double: Json) -> Shape:
+        if isinstance(single, dict) and isinstance(double, dict):
+            return Object({key: self._shape(value, double.get(key)) for key, value in single.items()})
+        if isinstance(single, list) and isinstance(double, list):
+            if len(single) == 1 and len(double) == 2:
+                return Repeat(self._shape(single[0], double[0]))
+            return Array(tuple(self._shape(one, two) for one, two in zip(single, double, strict=False)))
+        if isinstance(single, str):
+            return self._text(single, _OTHER in str(double))
+        if isinstance(single, int) and single in _NUMBERS:
+            return Hole(_NUMBERS[single])
+        return Constant(single)
+
+    def _text(self, text: str, joined: bool) -> Shape:
+        source, at = "", 0
+        names: list[str] = []
+        for place in _MARK.finditer(text):
+            source += re.escape(text[at : place.start()])
+            name = self._name(place)
+            names.append(name)
+            source += "(.+)" if joined else "(.+?)"
+            at = place.end()
+        if not names:
+            return Constant(text)
+        source += re.escape(text[at:])
+        if source in ("(.+?)", "(.+)") and not joined:
+            return Hole(names[0])
+        if joined and len(names) > 1:
+            source = source.replace("(.+)", "(.+?)", len(names) - 1)
+        return Text(re.compile(source, re.DOTALL), tuple(names), joined)
+
+    def _name(self, place: re.Match[str]) -> str:
+        if place.group(1) is None:
+            return _NUMBERS[int(place.group())]
+        return self._names[ord(place.group(1)) - 0xE000] + _CASES[place.group(2)]
+
+
+def _mark(kind: int, which: str) -> str:
+    return f"{chr(0xE000 + kind)}Aa{which}"
+
+
+def fits(row: Row, symbol: Symbol) -> bool:
+    """Whether a row's captures are this symbol's parts."""
+    texts = {**symbol._asdict(), **dict(symbol.parts)}
+    found = False
+    for name, value in row.items():
+        part, _, case = name.partition(".")
+        if part not in texts or part == "parts":
+            continue
+        own = texts[part]
+        if value != (getattr(own, case)() if case else own):
+            return False
+        found = True
+    return found
+

@@ -1,0 +1,71 @@
+"""Numbers in the venue's own spelling: the same JSON type, the same decimals, no binary float."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from decimal import Decimal, InvalidOperation
+
+from k2conn.plan import Json
+
+_DIGITS = re.compile(r"\d{1,18}(?=\D*\Z)")
+_HEX = re.compile(r"[0-9a-fA-F]{12,}\Z")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_NAMES = uuid.UUID("6f1f7c2e-5a0b-4c1e-9d61-7d5f5c0f9b2a")
+
+
+def is_number(value: Json) -> bool:
+    """Whether a value is a number or the text of one."""
+    return type(value) in (int, Decimal) or type(value) is str and exact(value) is not None
+
+
+def exact(value: Json) -> Decimal | None:
+    """The number, with its own exponent; None for what is none."""
+    if type(value) not in (int, Decimal, str):
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def tick(value: Json) -> Decimal:
+    """The last digit's worth."""
+    exponent = (exact(value) or Decimal(0)).as_tuple().exponent
+    return Decimal(1).scaleb(exponent if isinstance(exponent, int) else 0)
+
+
+def spelled(number: Decimal, like: Json) -> Json:
+    """A number as ``like`` is written."""
+    fitted = number.quantize(tick(like))
+    if type(like) is int:
+        return int(fitted)
+    return fitted if type(like) is Decimal else format(fitted, "f")
+
+
+def counted(value: Json) -> int | None:
+    """The number by which an id counts: itself, or the last run of digits in it; None where it has none."""
+    if type(value) is int:
+        return value
+    if type(value) is not str or _UUID.match(value) or _HEX.match(value) and not value.isdecimal():
+        return None
+    found = _DIGITS.search(value)
+    return int(found.group()) if found else None
+
+
+def count_to(value: Json, number: int, seed: str) -> Json:
+    """The id that is ``number``, spelled like ``value``; ids without a number are made of ``seed`` and ``number``."""
+    if type(value) is int:
+        return number
+    text = str(value)
+    if counted(text) is not None:
+        found = _DIGITS.search(text)
+        assert found is not None
+        return text[: found.start()] + str(number).rjust(len(found.group()), "0") + text[found.end() :]
+    made = uuid.uuid5(_NAMES, f"{seed}/{number}")
+    if _UUID.match(text):
+        return str(made)
+    if _HEX.match(text):
+        return (made.hex * (1 + len(text) // 32))[: len(text)]
+    return f"{text}{number}"

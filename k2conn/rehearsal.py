@@ -1,0 +1,234 @@
+"""A connector file's own tests, played on the engine with a clock of their own: no socket, no sleep.
+
+A dialogue's turns go through the same session and mapping as live frames do. What we say is compared as JSON (as text
+where it is text), records by the fields that the test names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.engine.frames import frame_text
+from k2conn.engine.intake import Books, Intake
+from k2conn.engine.session import Action, Close, Send, World
+from k2conn.engine.sharding import shards
+from k2conn.envelope import Envelope
+from k2conn.errors import K2Error
+from k2conn.plan import Example, Exchange, Plan, Symbol
+
+ANY = "$any"
+"""In a frame that a test expects to be sent: any value."""
+_UUID = "00000000-0000-4000-8000-000000000000"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that came out otherwise than the test says; ``line`` is where the test says it."""
+
+    example: str
+    line: int
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected}, found {self.found}"
+
+
+def rehearse(plan: Plan, example: Example, environment: Mapping[str, str] | None = None) -> list[Difference]:
+    """Plays one example; an empty list where all is as it says."""
+    stage = _Stage(plan, example, environment or {})
+    try:
+        for turn in example.turns:
+            stage.play(turn)
+        stage.finish()
+    except K2Error as error:
+        stage.differ(example.line, "error", "none", str(error))
+    return stage.differences
+
+
+class _Stage:
+    """One connection on a fake clock."""
+
+    def __init__(self, plan: Plan, example: Example, environment: Mapping[str, str]) -> None:
+        self.example = example
+        self.differences: list[Difference] = []
+        self.now = 1000.0
+        self.wall = example.received_at
+        self.sent: list[str] = []
+        self.closed: Close | None = None
+        self.spoken = any(turn.kind == "sent" for turn in example.turns)
+        self.books = Books(plan, self._streams(plan, example), window=0)
+        symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
+        self.world = World(lambda: _UUID, environment)
+        self.intakes = self._intakes(plan, symbols)
+        self.intake = self.intakes[0]
+        self.opened = False
+
+    def _streams(self, plan: Plan, example: Example) -> list[str]:
+        if example.streams is not None:
+            return list(example.streams)
+        if any(turn.kind == "sent" for turn in example.turns):
+            return [stream.name for stream in plan.streams if stream.enabled]
+        return [stream.name for stream in plan.streams]
+
+    def _intakes(self, plan: Plan, symbols: Sequence[Symbol]) -> list[Intake]:
+        found = [Intake(self.books, one.connection, one.symbols, self.world)
+                 for one in shards(plan, self.books.streams, symbols)]
+        return found or [Intake(self.books, plan.connections[0], symbols, self.world)]
+
+    def _open(self) -> None:
+        if not self.opened:
+            self.opened = True
+            for intake in self.intakes:
+                self._act(intake.session.open(self.now, self.wall))
+
+    def play(self, turn: Exchange) -> None:
+        """One turn."""
+        if turn.kind == "url":
+            found = self.intake.session.url(0, self.wall)
+            if found != turn.value:
+                self.differ(turn.line, "url", turn.value, found)
+        elif turn.kind == "after":
+            self._open()
+            self._pass(turn.value)
+        elif turn.kind == "sent":
+            self._open()
+            self._expect_sent(turn)
+        elif turn.kind == "received":
+            self._open()
+            self._receive(turn)
+        elif turn.kind == "closed":
+            cause = self.closed.cause if self.closed else "not closed"
+            if cause != turn.value:
+                self.differ(turn.line, "closed", turn.value, cause)
+
+    def finish(self) -> None:
+        """A dialogue says everything that is sent."""
+        if self.spoken and self.sent:
+            self.differ(self.example.line, "sent", "nothing more", self.sent[0])
+
+    # -- turns
+
+    def _pass(self, seconds: float) -> None:
+        """Time passes, deadline by deadline."""
+        end = self.now + seconds
+        while True:
+            deadlines = [d for intake in self.intakes if (d := intake.session.deadline) is not None and d <= end]
+            if not deadlines:
+                break
+            self._move(max(min(deadlines), self.now))
+            for intake in self.intakes:
+                self._act(intake.session.timer(self.now, self.wall))
+        self._move(end)
+
+    def _move(self, now: float) -> None:
+        self.wall += round((now - self.now) * 1_000_000)
+        self.now = now
+
+    def _expect_sent(self, turn: Exchange) -> None:
+        for at, text in enumerate(self.sent):
+            if same(turn.value, _value(text, turn.value)):
+                del self.sent[at]
+                return
+        self.differ(turn.line, "sent", frame_text(turn.value), self.sent.pop(0) if self.sent else "nothing")
+
+    def _receive(self, turn: Exchange) -> None:
+        frame = frame_text(turn.value)
+        envelopes: list[Envelope] = []
+        ledger = self.books.ledger
+        for at, intake in enumerate(self.intakes):
+            before = ledger.unrecognised
+            envelopes, actions = intake.receive(frame, self.now, self.wall)
+            self._act(actions)
+            if ledger.unrecognised == before or at == len(self.intakes) - 1:
+                break
+        records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
+        dead = [exactjson.decode(e.value) for e in envelopes if e.schema is None]
+        self._compare(turn, "record", list(turn.records or ()), records)
+        self._compare(turn, "dead letter", list(turn.dead or ()), dead)
+
+    def _compare(self, turn: Exchange, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]) -> None:
+        if len(expected) != len(found) and (turn.records is not None or turn.dead is not None or found):
+            shown = "; ".join(exactjson.encode(one).decode()[:300] for one in found[:3]) or "none"
+            self.differ(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
+        for at, (wanted, got) in enumerate(zip(expected, found, strict=False)):
+            for name, value in _flat(wanted):
+                own = _member(got, name)
+                if not same_field(name, value, own):
+                    place = f"{what} {at + 1}, {name}"
+                    self.differ(turn.line, place, exactjson.spell(value), "nothing" if own is None else exactjson.spell(own))
+
+    def _act(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if type(action) is Send:
+                self.sent.append(action.frame)
+            elif type(action) is Close:
+                self.closed = action
+
+    def differ(self, line: int, what: str, expected: str, found: str) -> None:
+        """Notes one difference."""
+        self.differences.append(Difference(self.example.name, line, what, expected, found))
+
+
+def _flat(wanted: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """A test's fields, with vendor_data's entries one by one."""
+    found: list[tuple[str, Any]] = []
+    for name, value in wanted.items():
+        if name == "vendor_data" and isinstance(value, Mapping):
+            found += [(f"vendor_data.{key}", one) for key, one in value.items()]
+        else:
+            found.append((name, value))
+    return found
+
+
+def _member(record: Mapping[str, Any], name: str) -> Any:
+    if name.startswith("vendor_data."):
+        return (record.get("vendor_data") or {}).get(name.removeprefix("vendor_data."))
+    return record.get(name)
+
+
+def same_field(name: str, expected: Any, found: Any) -> bool:
+    """Equal as the field means it: numbers by value, times as ISO text or microseconds, all else by JSON spelling."""
+    if name.endswith("timestamp") and isinstance(expected, str) and isinstance(found, int):
+        try:
+            moment = datetime.fromisoformat(expected.replace("Z", "+00:00"))
+        except ValueError:
+            return False
+        return (moment - _EPOCH) // timedelta(microseconds=1) == found
+    if name.startswith(("price", "quantity", "bid_", "ask_")) and found is not None:
+        try:
+            return Decimal(str(expected)) == Decimal(str(found))
+        except InvalidOperation:
+            return False
+    if expected is None or found is None:
+        return expected is found
+    return exactjson.spell(expected) == exactjson.spell(found)
+
+
+def same(expected: Any, found: Any) -> bool:
+    """Equal frames; ``$any`` in the expected one stands for any value."""
+    if expected == ANY:
+        return True
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        return expected.keys() == found.keys() and all(same(value, found[key]) for key, value in expected.items())
+    if isinstance(expected, list) and isinstance(found, list):
+        return len(expected) == len(found) and all(map(same, expected, found))
+    if isinstance(expected, bool) or isinstance(found, bool):
+        return expected is found
+    return bool(expected == found)
+
+
+def _value(text: str, like: Any) -> Any:
+    if isinstance(like, str):
+        return text
+    try:
+        return exactjson.decode(text)
+    except exactjson.JsonError:
+        return text

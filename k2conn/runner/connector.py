@@ -1,0 +1,91 @@
+"""A connector at work: its sockets, its books, and the way its envelopes take into the sink."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from k2conn.engine.intake import Books
+from k2conn.engine.sharding import shards
+from k2conn.envelope import Envelope
+from k2conn.errors import SettingsError
+from k2conn.plan import Plan, Symbol
+from k2conn.runner.socket import Overrides, Socket
+from k2conn.sinks import Sink
+from k2conn.transports import Address, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: a plan, its symbols (None: the defaults), its streams (None: the default ones), and overrides."""
+
+    plan: Plan
+    symbols: tuple[str, ...] | None = None
+    streams: tuple[str, ...] | None = None
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+class Connector:
+    """One running connector."""
+
+    def __init__(
+        self,
+        job: Job,
+        sink: Sink,
+        count: Callable[[int], None],
+        environment: Mapping[str, str],
+        open_transport: Callable[[Address], Transport],
+    ) -> None:
+        self.job = job
+        self.plan = job.plan
+        self.books = Books(job.plan, job.streams)
+        self.sink = sink
+        self._count = count
+        found = shards(job.plan, self.books.streams, resolve(job.plan, job.symbols or job.plan.symbols.default))
+        self.sockets = tuple(
+            Socket(self.books, shard, self.publish, sink.drain, job.overrides, environment, open_transport)
+            for shard in found
+        )
+
+    def publish(self, envelopes: list[Envelope]) -> bool:
+        """Hands envelopes to the sink; true where the socket must wait for the sink."""
+        put = self.sink.put
+        for envelope in envelopes:
+            put(envelope)
+        self._count(len(envelopes))
+        return self.sink.crowded
+
+    async def run(self) -> None:
+        """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
+        async with asyncio.TaskGroup() as group:
+            for socket in self.sockets:
+                group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
+
+    async def stop(self) -> None:
+        """Stops receiving."""
+        await asyncio.gather(*(socket.stop() for socket in self.sockets))
+
+    @property
+    def state(self) -> str:
+        """The worst state of its sockets, for people: failed, waiting, connecting, subscribing, live, stopped."""
+        order = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
+        return min((socket.state for socket in self.sockets), key=order.index, default="stopped")
+
+
+def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:
+    """The symbols by their native names; SettingsError names those that no rule reads."""
+    found: list[Symbol] = []
+    unknown: list[str] = []
+    for name in names:
+        symbol = plan.symbols.resolve(name)
+        if symbol is None:
+            unknown.append(name)
+        elif symbol not in found:
+            found.append(symbol)
+    if unknown:
+        example = plan.symbols.default[0]
+        raise SettingsError(
+            f"{plan.name}: no symbol rule reads {', '.join(unknown)}; this venue writes them like {example}"
+        )
+    return found

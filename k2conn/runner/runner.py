@@ -1,0 +1,179 @@
+"""Many connectors into one sink.
+
+Stop, in this order: stop receiving (subscriptions taken back, sockets closed, at most 5 s), flush the sink (at most
+10 s), close it, final figures. Nothing is left unsent without being said: the exit code is then 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from k2conn.engine.deadletter import dead_letter
+from k2conn.engine.ledger import Account
+from k2conn.envelope import Envelope
+from k2conn.errors import RecordError
+from k2conn.runner.connector import Connector, Job
+from k2conn.runner.journal import journal
+from k2conn.sinks import Sink, SinkSettings, make_sink
+from k2conn.transports import Address, Transport
+
+RECEIVE_WITHIN = 5.0
+FLUSH_WITHIN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. ``unsent``: envelopes the sink could not make durable in time."""
+
+    unsent: int
+    failed: tuple[str, ...]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 where everything went out; 1 where something is unsent; 69 where a connector gave up."""
+        if self.unsent:
+            return 1
+        return 69 if self.failed else 0
+
+
+class Runner:
+    """Runs jobs until told to stop."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        sink_settings: SinkSettings,
+        *,
+        environment: Mapping[str, str] | None = None,
+        max_records: int | None = None,
+        open_transport: Callable[[Address], Transport] | None = None,
+    ) -> None:
+        self.sink: Sink = make_sink(sink_settings, self._settle, self._reject)
+        self.records = 0
+        self.started = time.monotonic()
+        self._max_records = max_records
+        self._enough = asyncio.Event()
+        self._log = journal()
+        world = dict(os.environ) if environment is None else environment
+        opener = open_transport or _websocket
+        self.connectors = tuple(Connector(job, self.sink, self._count, world, opener) for job in jobs)
+
+    async def run(self, stop: asyncio.Event) -> Outcome:
+        """Runs until ``stop`` is set, the record limit is reached, or every connector gave up.
+
+        Raises Unreachable where the sink cannot be opened. An exception that is a bug of ours stops everything in
+        order, then goes on up.
+        """
+        await self.sink.open()
+        await self._prepare()
+        self.started = time.monotonic()
+        tasks = [asyncio.create_task(connector.run(), name=connector.plan.name) for connector in self.connectors]
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
+        try:
+            await self._until(tasks, waits)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            unsent = await self._stop(tasks)
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise _inner(error)
+        failed = tuple(c.plan.name for c in self.connectors if any(s.state == "failed" for s in c.sockets))
+        return Outcome(unsent, failed, time.monotonic() - self.started)
+
+    async def _prepare(self) -> None:
+        """Registers the schemas of all topics, so that a refusal is said at start."""
+        topics: dict[str, Any] = {}
+        for connector in self.connectors:
+            for mapping in connector.books.mappings.values():
+                topics[mapping.stream.kafka_topic] = mapping.schema
+        await self.sink.prepare(topics)
+
+    async def _until(self, tasks: list[asyncio.Task[None]], waits: list[asyncio.Task[Any]]) -> None:
+        """Waits for a reason to stop: asked, enough, all gave up, or a bug."""
+        running: set[asyncio.Task[Any]] = set(tasks)
+        while running:
+            done, _ = await asyncio.wait({*running, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            running -= done
+            if any(wait in done for wait in waits):
+                return
+            if any(not task.cancelled() and task.exception() is not None for task in done):
+                return
+
+    async def _stop(self, tasks: list[asyncio.Task[None]]) -> int:
+        self._log.info("stopping")
+        try:
+            async with asyncio.timeout(RECEIVE_WITHIN):
+                await asyncio.gather(*(connector.stop() for connector in self.connectors))
+                await asyncio.wait(tasks)
+        except TimeoutError:
+            self._log.warning("sockets did not close in time", within=RECEIVE_WITHIN)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        unsent = await self.sink.flush(FLUSH_WITHIN)
+        await self.sink.close()
+        if unsent:
+            self._log.error("unsent records", count=unsent)
+        return unsent
+
+    # -- the sink's answers
+
+    def _settle(self, envelopes: Sequence[Envelope]) -> None:
+        now = time.time_ns() // 1000
+        for envelope in envelopes:
+            account = envelope.account
+            if account is not None:
+                account.settled(envelope.schema is None)
+        if envelopes and isinstance(envelopes[-1].account, Account):
+            envelopes[-1].account.settled_us = now
+
+    def _reject(self, envelope: Envelope, reason: str) -> None:
+        """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and said."""
+        account = envelope.account
+        if not isinstance(account, Account):
+            return
+        connector = next((c for c in self.connectors if account in c.books.ledger.accounts()), None)
+        if envelope.schema is None or connector is None:
+            account.lost += 1
+            self._log.error("dead letter lost", topic=envelope.topic, reason=reason)
+            return
+        connector.books.ledger.dead_reasons[reason] += 1
+        error = RecordError("record", None, None, reason, f"{len(envelope.value)} bytes of Avro")
+        self.sink.put(
+            dead_letter(connector.plan.name, connector.plan.exchange, account.stream, envelope.topic, account.symbol,
+                        error, envelope.value, time.time_ns() // 1000, account)
+        )
+
+    def _count(self, number: int) -> None:
+        self.records += number
+        if self._max_records is not None and self.records >= self._max_records:
+            self._enough.set()
+
+    def report(self) -> dict[str, Any]:
+        """The final books of all connectors, as JSON-ready values."""
+        return {
+            "seconds": round(time.monotonic() - self.started, 3),
+            "records": self.records,
+            "sink": self.sink.status(),
+            "connectors": {c.plan.name: c.books.ledger.report() for c in self.connectors},
+        }
+
+
+def _websocket(address: Address) -> Transport:
+    from k2conn.transports.websocket import WebSocket
+
+    return WebSocket(address)
+
+
+def _inner(error: BaseException) -> BaseException:
+    """The bug itself, out of the groups of tasks it went through."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

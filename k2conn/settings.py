@@ -1,0 +1,191 @@
+"""Settings by precedence: flag, environment (`K2_*`), default. Everything named here is really read.
+
+Contradictions are refused at start, all at once, with the names of the variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.errors import SettingsError
+from k2conn.runner import Overrides
+from k2conn.sinks.settings import KafkaSettings, SinkSettings
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+KAFKA_VARIABLES = {
+    "K2_KAFKA_BOOTSTRAP_SERVERS": ("bootstrap", "text"),
+    "K2_KAFKA_SCHEMA_REGISTRY_URL": ("registry_url", "text"),
+    "K2_KAFKA_ACKS": ("acks", "text"),
+    "K2_KAFKA_IDEMPOTENCE_ENABLED": ("idempotent", "bool"),
+    "K2_KAFKA_COMPRESSION_TYPE": ("compression", "text"),
+    "K2_KAFKA_LINGER_MS": ("linger_ms", "int"),
+    "K2_KAFKA_BATCH_SIZE": ("batch_bytes", "int"),
+    "K2_KAFKA_MAX_REQUEST_SIZE": ("max_request_bytes", "int"),
+    "K2_KAFKA_REQUEST_TIMEOUT_MS": ("request_timeout_ms", "int"),
+    "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("delivery_timeout_ms", "int"),
+    "K2_KAFKA_CLIENT_ID": ("client_id", "text"),
+    "K2_KAFKA_SUBJECT": ("subject", "text"),
+    "K2_KAFKA_COMPATIBILITY": ("compatibility", "text"),
+    "K2_KAFKA_CREATE_TOPICS": ("create_topics", "bool"),
+    "K2_KAFKA_PARTITIONS": ("partitions", "int"),
+    "K2_KAFKA_REPLICATION_FACTOR": ("replication", "int"),
+    "K2_KAFKA_SECURITY_PROTOCOL": ("security_protocol", "text"),
+    "K2_KAFKA_SASL_MECHANISM": ("sasl_mechanism", "text"),
+    "K2_KAFKA_SASL_USERNAME": ("username", "text"),
+    "K2_KAFKA_SASL_PASSWORD": ("password", "secret"),
+    "K2_KAFKA_SSL_CA_FILE": ("ca_file", "path"),
+    "K2_KAFKA_SSL_CERT_FILE": ("cert_file", "path"),
+    "K2_KAFKA_SSL_KEY_FILE": ("key_file", "path"),
+    "K2_KAFKA_SCHEMA_REGISTRY_USERNAME": ("registry_username", "text"),
+    "K2_KAFKA_SCHEMA_REGISTRY_PASSWORD": ("registry_password", "secret"),
+}
+"""Environment variable -> (KafkaSettings field, kind). A secret may also be read from the file in NAME_FILE."""
+
+CONNECTOR_VARIABLES = (
+    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS",
+    "HEALTH_CHECK_TIMEOUT", "SSL_VERIFY", "CUSTOM_CA_BUNDLE", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS",
+)
+"""What follows `K2_<CONNECTOR>_`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSettings:
+    """What the environment says of one connector; None: nothing."""
+
+    enabled: bool | None = None
+    symbols: tuple[str, ...] | None = None
+    streams: tuple[str, ...] | None = None
+    overrides: Overrides = Overrides()
+
+
+class Environment:
+    """The environment, read with named errors."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.problems: list[str] = []
+
+    def get(self, name: str, kind: str = "text") -> Any:
+        """The value of a variable in its kind; None where it is not set or empty."""
+        text = self._variables.get(name, "").strip()
+        if kind == "secret" and not text:
+            return self._secret_file(f"{name}_FILE")
+        if not text:
+            return None
+        try:
+            return _KINDS[kind](text)
+        except ValueError as error:
+            shown = "" if kind == "secret" else f" '{text}'"
+            self.problems.append(f"{name}{shown}: {error}")
+            return None
+
+    def _secret_file(self, name: str) -> str | None:
+        file = self._variables.get(name, "").strip()
+        if not file:
+            return None
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            self.problems.append(f"{name}: {error.strerror}")
+            return None
+
+    def finish(self) -> None:
+        """Raises SettingsError with all problems."""
+        if self.problems:
+            raise SettingsError("; ".join(self.problems))
+
+
+def sink_settings(environment: Mapping[str, str], **flags: Any) -> SinkSettings:
+    """The sink's settings. ``flags``: kind, folder, kafka (bootstrap), registry; None where not given.
+
+    Without a kind, a Kafka address (flag or environment) means `kafka`, else the embedded default `file`.
+    """
+    reader = Environment(environment)
+    kafka: dict[str, Any] = {}
+    for name, (field, kind) in KAFKA_VARIABLES.items():
+        value = reader.get(name, kind)
+        if value is not None:
+            kafka[field] = value
+    for flag, field in (("kafka", "bootstrap"), ("registry", "registry_url")):
+        if flags.get(flag):
+            kafka[field] = flags[flag]
+    kind = flags.get("kind") or reader.get("K2_SINK") or ("kafka" if "bootstrap" in kafka else "file")
+    if kind != "kafka" and (flags.get("kafka") or flags.get("registry")):
+        reader.problems.append(f"--kafka and --registry need the kafka sink, not {kind}")
+    folder = flags.get("folder") or reader.get("K2_SINK_FOLDER", "path") or Path("data")
+    reader.finish()
+    return SinkSettings(kind=kind, folder=Path(folder), kafka=KafkaSettings(**kafka))
+
+
+def connector_settings(environment: Mapping[str, str], exchange: str, name: str) -> ConnectorSettings:
+    """What `K2_<EXCHANGE>_*` says; `K2_<CONNECTOR NAME>_*` comes first where both are set."""
+    reader = Environment(environment)
+    prefixes = dict.fromkeys((_prefix(name), _prefix(exchange)))
+
+    def get(suffix: str, kind: str = "text") -> Any:
+        return next((v for p in prefixes if (v := reader.get(f"{p}{suffix}", kind)) is not None), None)
+
+    urls = [get("WEBSOCKET_URL"), *(get("FAILOVER_URLS", "list") or ())]
+    stale = get("HEALTH_CHECK_TIMEOUT", "int")
+    overrides = Overrides(
+        urls=tuple(url for url in urls if url),
+        verify=get("SSL_VERIFY", "bool") is not False,
+        ca_file=get("CUSTOM_CA_BUNDLE"),
+        ping_every=get("PING_INTERVAL_SECONDS", "int"),
+        ping_timeout=get("PING_TIMEOUT_SECONDS", "int"),
+        stale_after=stale,
+        attempts=get("MAX_RECONNECT_ATTEMPTS", "int"),
+        base_delay=get("RECONNECT_DELAY", "int"),
+    )
+    found = ConnectorSettings(
+        enabled=get("ENABLED", "bool"),
+        symbols=_tuple(get("SYMBOLS", "list")),
+        streams=_tuple(get("STREAMS", "list")),
+        overrides=overrides,
+    )
+    for url in overrides.urls:
+        if not url.startswith(("ws://", "wss://")):
+            reader.problems.append(f"{_prefix(exchange)}WEBSOCKET_URL: an address starts with wss://")
+    reader.finish()
+    return found
+
+
+def _prefix(name: str) -> str:
+    return "K2_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper()) + "_"
+
+
+def _tuple(value: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(value) if value else None
+
+
+def text_list(text: str) -> list[str]:
+    """`A,B` or `["A","B"]`."""
+    if text.startswith("["):
+        try:
+            found = exactjson.decode(text)
+        except exactjson.JsonError as error:
+            raise ValueError(f"no JSON list: {error}") from None
+        return [str(one) for one in found]
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _bool(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError("say true or false")
+
+
+def _int(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("a whole number is needed")
+    return int(text)
+
+
+_KINDS: dict[str, Any] = {"text": str, "secret": str, "bool": _bool, "int": _int, "list": text_list, "path": Path}

@@ -1,0 +1,338 @@
+"""The sender: one task that gives every lane its next batch, and a new producer when the old one breaks.
+
+Theory of operation. A round moves what is fresh to its lanes (one a partition) and gives every lane that has
+nothing under way its next batch. A failure puts the batch back in front of its lane and *breaks* the
+producer: no further batch departs until a new one is connected, with a bounded exponential backoff, for ever.
+A lane has one batch under way, so the order per key holds through all of this; what was under way when a
+producer broke may arrive twice, which readers see by ``message_id``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from k2conn.avro import RecordSchema
+from k2conn.envelope import Envelope
+from k2conn.errors import SinkError, Unreachable
+from k2conn.sinks.kafka.framing import head
+from k2conn.sinks.kafka.lanes import Lane, Topic
+from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, failure_of
+from k2conn.sinks.kafka.registry import SchemaRegistry
+from k2conn.sinks.settings import KafkaSettings
+
+WATCH_EVERY = 1.0
+"""Seconds between two looks at the batches under way."""
+
+GRACE = 1.0
+"""Seconds that a broken producer's other batches have to come in."""
+
+BACKOFF_CAP = 10.0
+"""The longest wait between two attempts, in seconds."""
+
+CHUNK = 500
+"""Records packed before the loop gets a turn: about two milliseconds."""
+
+log = logging.getLogger("k2conn.sinks.kafka")
+
+
+class Sender:
+    """What is on its way to Kafka.
+
+    ``taken`` is told each batch that was acknowledged, ``refused`` each envelope that never will be, and why.
+    ``topics`` is what was put; ``alarm`` is true while a round is due, so that ``put`` need not ask for one.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        registry: SchemaRegistry,
+        taken: Callable[[list[Envelope]], None],
+        refused: Callable[[Envelope, str], None],
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._taken = taken
+        self._refused = refused
+        self._linger = settings.linger_ms / 1000
+        self._largest = settings.max_request_bytes - RECORD_OVERHEAD
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._producer: Producer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._broken: str | None = None
+        self._attempts = 0
+        self._bug: Exception | None = None
+        self.topics: dict[str, Topic] = {}
+        self.alarm = False
+        self.rebuilds = 0
+        self.errors = 0
+        self.last_error: str | None = None
+
+    async def connect(self, end: float) -> None:
+        """Reach the cluster by the loop's time ``end``, trying again until then, or raise Unreachable."""
+        self._loop = asyncio.get_running_loop()
+        self._producer = await self._connected_by(end)
+
+    def start(self, ended: Callable[[], None]) -> None:
+        """Begin the rounds; ``ended`` is told when they end, which only a bug or ``stop`` does."""
+        self._task = asyncio.create_task(self._run(), name="kafka-sender")
+        self._task.add_done_callback(lambda _: ended())
+        self.wake()
+
+    def check(self) -> None:
+        """Raise the bug that ended the rounds, if one did."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    @property
+    def dead(self) -> bool:
+        """Whether a bug ended the rounds."""
+        return self._task is not None and self._task.done()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a producer in good order."""
+        return self._producer is not None and self._broken is None
+
+    @property
+    def under_way(self) -> int:
+        """Envelopes sent and not yet acknowledged."""
+        return sum(len(lane.under_way) for topic in self.topics.values() for lane in topic.lanes)
+
+    @property
+    def oldest(self) -> float:
+        """Age in seconds of the oldest batch under way; 0 where there is none."""
+        now = self._now()
+        lanes = (lane for topic in self.topics.values() for lane in topic.lanes if lane.under_way)
+        return now - min((lane.sent_at for lane in lanes), default=now)
+
+    def topic(self, name: str) -> Topic:
+        """The topic of that name, new if need be."""
+        return self.topics.setdefault(name, Topic(name))
+
+    def wake(self) -> None:
+        """Ask for a round now."""
+        self._wake.set()
+
+    def wake_later(self) -> None:
+        """Ask for a round after the linger."""
+        if self._loop is not None:
+            self.alarm = True
+            self._loop.call_later(self._linger, self._wake.set)
+
+    async def stop(self) -> None:
+        """End the rounds and disconnect; what is not acknowledged is forgotten."""
+        tasks = [self._task, *(topic.preparing for topic in self.topics.values())]
+        for task in filter(None, tasks):
+            task.cancel()
+        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+        self._task = None
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await (producer.abandon() if self.under_way else producer.stop())
+
+    # --- rounds
+
+    async def _run(self) -> None:
+        watched = self._now()
+        while True:
+            await self._woken()
+            self._wake.clear()
+            self.alarm = False
+            if self._now() - watched >= WATCH_EVERY:
+                watched = self._now()
+                self._watch()
+            if self._bug is not None:
+                raise self._bug
+            if self._broken is not None:
+                await self._rebuild()
+            for topic in list(self.topics.values()):
+                await self._depart(topic)
+
+    async def _woken(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), WATCH_EVERY)
+
+    async def _depart(self, topic: Topic) -> None:
+        producer = self._producer
+        if producer is None or not topic.waits or self._now() < topic.not_before:
+            return
+        if not self._has_lanes(topic, producer):
+            self._prepare_later(topic)
+            return
+        for envelope in topic.distribute(self._largest):
+            self._refused(envelope, "record-too-large")
+        if topic.fresh:  # the first of them has a schema that is new here
+            self._prepare_later(topic)
+        for lane in topic.lanes:
+            if self._broken is not None:
+                return
+            if lane.waiting and not lane.under_way:
+                await self._send(producer, topic, lane)
+
+    async def _send(self, producer: Producer, topic: Topic, lane: Lane) -> None:
+        now = self._now()
+        batch, count = producer.pack(lane.offered(now), topic.heads)
+        lane.depart(count, now)
+        sent = await producer.send(topic.name, lane.partition, batch)
+        if isinstance(sent, Failure):
+            self._failed(topic, lane, sent)
+            return
+        lane.future = sent
+        sent.add_done_callback(partial(self._done, topic, lane))
+        if count >= CHUNK:
+            await asyncio.sleep(0)
+
+    def _done(self, topic: Topic, lane: Lane, future: asyncio.Future[Any]) -> None:
+        failure = failure_of(future)
+        if lane.future is not future:
+            return  # of a producer that was left; the batch is back in its lane
+        if failure is not None:
+            self._failed(topic, lane, failure)
+            return
+        self._attempts = topic.failures = 0
+        topic.trouble = None
+        batch = lane.arrived()
+        self._taken(batch)
+        if len(lane.waiting) >= CHUNK:
+            self._wake.set()
+        elif lane.waiting and not self.alarm:
+            self.wake_later()
+
+    def _failed(self, topic: Topic, lane: Lane, failure: Failure) -> None:
+        """The batch of ``lane`` was not taken: keep it, and leave this producer, whose sequence has a hole."""
+        if self._producer is None:  # news of the producer that is being left
+            lane.came_back()
+            return
+        self._note(f"{topic.name}/{lane.partition}: {failure.text}")
+        self._broken = failure.text
+        if failure.refused:
+            culprit = lane.refused(self._now())
+            self._attempts = 0
+            if culprit is not None:
+                self._refused(culprit, "record-too-large" if failure.too_large else "refused-by-sink")
+        else:
+            lane.came_back()
+        if failure.topic:
+            self._delay(topic, failure.text)
+            self._attempts = 0
+        self._wake.set()
+
+    async def _rebuild(self) -> None:
+        """Leave the broken producer and connect a new one, for ever."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await self._settled_down()
+            await producer.abandon()
+        for topic in self.topics.values():
+            for lane in topic.lanes:
+                lane.came_back()
+        while self._producer is None:
+            await asyncio.sleep(_backoff(self._attempts))
+            self._attempts += 1
+            self.rebuilds += 1
+            producer = Producer(self._settings)
+            try:
+                await producer.connect(self._settings.open_timeout)
+            except Unreachable as error:
+                self._note(str(error))
+                continue
+            self._producer = producer
+        self._broken = None
+        log.info("kafka producer made anew (%d times)", self.rebuilds)
+
+    async def _settled_down(self) -> None:
+        """Give the other batches under way a moment for their news: what is left now is sent twice."""
+        for _ in range(20):
+            if not self.under_way:
+                return
+            await asyncio.sleep(GRACE / 20)
+
+    # --- topics
+
+    def _has_lanes(self, topic: Topic, producer: Producer) -> bool:
+        """Whether this producer knows the topic's partitions; a topic that has grown gets more lanes."""
+        partitions = producer.partitions(topic.name)
+        if partitions is None or not topic.lanes:
+            return False
+        if len(topic.lanes) < partitions:
+            topic.widen(partitions)
+        return True
+
+    def _prepare_later(self, topic: Topic) -> None:
+        if topic.preparing is None:
+            schema = topic.fresh[0].schema if topic.fresh else None
+            topic.preparing = asyncio.create_task(self._prepared(topic, schema), name=f"kafka-{topic.name}")
+
+    async def _prepared(self, topic: Topic, schema: RecordSchema | None) -> None:
+        try:
+            await self.make_ready(topic, schema)
+        except (Unreachable, SinkError) as error:
+            self._note(str(error))
+            self._delay(topic, str(error))
+        except Exception as bug:  # not foreseen, so it ends the rounds, and with them the process
+            self._bug = bug
+        finally:
+            topic.preparing = None
+            self.wake_later()
+
+    async def make_ready(self, topic: Topic, schema: RecordSchema | None) -> None:
+        """Register ``schema`` for ``topic``, find its partitions. Unreachable, or SinkError for a refusal."""
+        if schema not in topic.heads:
+            assert schema is not None
+            subject = self._settings.subject.format(topic=topic.name, record=schema.full_name)
+            number = await asyncio.to_thread(
+                self._registry.register, subject, schema.text, self._settings.compatibility
+            )
+            topic.heads[schema] = head(number)
+        producer = self._producer
+        if producer is None:
+            raise Unreachable(f"kafka {self._settings.bootstrap}: not connected")
+        topic.widen(await producer.find(topic.name, self._settings.open_timeout))
+        topic.trouble, topic.failures = None, 0
+
+    def _delay(self, topic: Topic, trouble: str) -> None:
+        topic.trouble = trouble
+        topic.not_before = self._now() + _backoff(topic.failures)
+        topic.failures += 1
+
+    # --- small things
+
+    async def _connected_by(self, end: float) -> Producer:
+        while True:
+            producer = Producer(self._settings)
+            try:
+                await producer.connect(max(end - self._now(), 0.1))
+                return producer
+            except Unreachable:
+                if self._now() + 0.5 > end:
+                    raise
+                await asyncio.sleep(0.5)
+
+    def _watch(self) -> None:
+        limit = self._settings.delivery_timeout_ms / 1000
+        if self._broken is None and self.oldest > limit:
+            self._broken = f"no acknowledgement for {limit:.0f} s"
+            self._note(self._broken)
+
+    def _note(self, text: str) -> None:
+        self.errors += 1
+        if text != self.last_error:
+            log.warning("kafka: %s", text)
+        self.last_error = text
+
+    def _now(self) -> float:
+        return self._loop.time() if self._loop is not None else 0.0
+
+
+def _backoff(attempts: int) -> float:
+    """Seconds before the next attempt: none at first, then 0.1 s doubling up to the cap, with jitter."""
+    if not attempts:
+        return 0.0
+    return min(BACKOFF_CAP, 0.1 * 2.0 ** min(attempts, 10)) * random.uniform(0.5, 1.0)

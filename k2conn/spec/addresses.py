@@ -1,0 +1,93 @@
+"""Addresses checked and compiled: WebSocket URLs and HTTP calls.
+
+What would send everything in the clear, or keep a key in the file, is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from k2conn.plan import Capture, HttpRequest
+from k2conn.spec.document import Path
+from k2conn.spec.durations import duration
+from k2conn.spec.notes import Notes
+from k2conn.spec.templates import Compiled
+
+SET_UP = ("counter", "uuid", "now_s", "now_ms", "now_us", "state", "env")
+"""Placeholders that have a meaning before anything is subscribed."""
+URL = (*SET_UP, "symbol", "symbols", "topic", "topics")
+_START = re.compile(r"(wss?|https?)://[^/{}\s]+")
+
+
+def websocket_url(url: str, path: Path, insecure: bool, note: Notes) -> Compiled | None:
+    """The template of one WebSocket address; None after noting what is wrong with it."""
+    compiled = note.template(url, path, URL)
+    if compiled is None:
+        return None
+    if url.startswith("{$state."):
+        return compiled  # the whole address comes from the venue; checked when it is known
+    parts = _split(url, ("wss", "ws"), "wss://", path, note)
+    if parts is None:
+        return None
+    if parts.scheme == "ws" and not insecure and not is_loopback(parts.hostname or ""):
+        text = "ws:// sends everything in the clear: use wss://, or say allow_insecure: true"
+        note(path, "insecure", text)
+        return None
+    return compiled
+
+
+def http_request(said: dict[str, Any], path: Path, note: Notes) -> HttpRequest | None:
+    """One HTTP call; None after noting what is wrong with its address."""
+    place = (*path, "http")
+    method, _, url = said["http"].partition(" ")
+    compiled = note.template(url, place, SET_UP)
+    parts = _split(url, ("https", "http"), "https://", place, note)
+    if parts and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        note(place, "insecure", "http:// sends everything in the clear: use https://")
+        parts = None
+    captures: list[Capture] = []
+    for name, text in said.get("capture", {}).items():
+        value = note.expression(text, (*path, "capture", name), lenient=True)
+        if value:
+            captures.append(Capture(name, value.get))
+    headers = note.template(said["headers"], (*path, "headers"), SET_UP) if "headers" in said else None
+    body = note.template(said["body"], (*path, "body"), SET_UP) if "body" in said else None
+    if compiled is None or parts is None:
+        return None
+    return HttpRequest(
+        method=method,
+        url=compiled.render,
+        url_text=url,
+        headers=headers.render if headers else None,
+        body=body.render if body else None,
+        capture=tuple(captures),
+        within=note.positive(said["within"], (*path, "within")) if "within" in said else duration("10s"),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(url: str, schemes: tuple[str, ...], wanted: str, path: Path, note: Notes) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        right = _START.match(url) and parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        note(path, "url", f"an address starts with {wanted} and a host, such as {wanted}example.com/path")
+        return None
+    if parts.username is not None or parts.password is not None:
+        note(path, "secret", "an address carries no user and password: use $env.NAME in `headers:` or `send:`")
+        return None
+    return parts

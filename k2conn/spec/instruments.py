@@ -1,0 +1,117 @@
+"""``symbols:`` compiled: the rules by which the venue's names are read, and its own instrument list."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Any
+
+from k2conn.plan import Capture, HttpRequest, Symbol, SymbolRule
+from k2conn.spec.addresses import http_request
+from k2conn.spec.conditions import compile_match
+from k2conn.spec.document import Path
+from k2conn.spec.notes import Notes
+from k2conn.spec.patterns import PLACE, check_places
+from k2conn.spec.problems import known, short
+from k2conn.spec.symbols import Form, form, resolver, spelling
+
+_LISTED = ("each", "symbol", "base", "quote")
+
+
+def form_parts(spec: dict[str, Any]) -> tuple[str, ...]:
+    """The further parts that symbols of this file have, as far as its forms can be read."""
+    said = spec.get("symbols")
+    wanted = said.get("form", []) if isinstance(said, dict) else []
+    found: list[str] = []
+    for one in wanted if isinstance(wanted, list) else [wanted]:
+        text = one.get("form") if isinstance(one, dict) else one
+        found += PLACE.findall(text) if isinstance(text, str) else []
+    return tuple(dict.fromkeys(found))
+
+
+class SymbolCompiler:
+    """Compiles the symbols of one connector."""
+
+    def __init__(self, note: Notes, spec: dict[str, Any], folder: FilePath) -> None:
+        self.note = note
+        self.said: dict[str, Any] = spec.get("symbols", {})
+        self.folder = folder
+
+    def rule(self) -> SymbolRule | None:
+        """The rule by which symbols are read; None after noting what is wrong with it."""
+        said = self.said
+        if not {"form", "table", "list"} & set(said):
+            text = "nothing says how symbols are read: say `form:`, such as \"{base}/{quote}\", or `table:` or `list:`"
+            self.note(("symbols",), "missing", text)
+            return None
+        forms = self._forms()
+        record = said.get("record")
+        wrong = record is not None and record != "native" and not self._record(record, forms)
+        if forms is None or wrong:
+            return None
+        aliases = {key.upper(): value for key, value in said.get("aliases", {}).items()}
+        table = {native: self._row(native, one, record) for native, one in said.get("table", {}).items()}
+        resolve = resolver(tuple(forms), table, aliases, record)
+        words = [one.text for one in forms] + [word for word in ("table", "list") if word in said]
+        for at, native in enumerate(said["default"]):
+            if "list" not in said and resolve(native) is None:
+                text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
+                self.note(("symbols", "default", at), "unknown-symbol", text)
+        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words))
+
+    def _forms(self) -> list[Form] | None:
+        """The compiled forms; None after noting that one is not usable."""
+        wanted = self.said.get("form", [])
+        entries: list[tuple[Any, Path]] = [(wanted, ("symbols", "form"))]
+        if isinstance(wanted, list):
+            entries = [(one, ("symbols", "form", at)) for at, one in enumerate(wanted)]
+        quotes = tuple(self.said.get("quotes", ()))
+        found: list[Form] = []
+        for one, path in entries:
+            text = one if isinstance(one, str) else one["form"]
+            fixed = {} if isinstance(one, str) else {key: one[key] for key in ("base", "quote") if key in one}
+            try:
+                found.append(form(text, quotes, fixed))
+            except ValueError as error:
+                self.note(path if isinstance(one, str) else (*path, "form"), "form", str(error))
+        return found if len(found) == len(entries) else None
+
+    def _record(self, record: str, forms: list[Form] | None) -> bool:
+        """Whether our spelling's template can be filled for every symbol."""
+        path: Path = ("symbols", "record")
+        try:
+            check_places(record)
+        except ValueError as error:
+            self.note(path, "form", str(error))
+            return False
+        always = frozenset.intersection(*(one.parts for one in forms)) if forms else frozenset({"base", "quote"})
+        if self.said.get("table") and forms:
+            always &= {"base", "quote"}
+        wrong = [name for name in PLACE.findall(record) if name not in {*always, "base", "quote", "native"}]
+        for name in wrong:
+            text = f"not every symbol has {{{name}}}{known(name, sorted({*always, 'base', 'quote', 'native'}))}"
+            self.note(path, "form", text)
+        return not wrong
+
+    @staticmethod
+    def _row(native: str, one: dict[str, str], record: str | None) -> Symbol:
+        text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
+        return Symbol(native, text, one["base"], one["quote"])
+
+    def listing(self) -> tuple[HttpRequest | None, float | None]:
+        """The call for the venue's own list; its captures are each, symbol, base, quote, and `when` as a value."""
+        said, path = self.said.get("list"), ("symbols", "list")
+        if said is None:
+            return None, None
+        captures = []
+        for name in _LISTED:
+            expression = self.note.expression(said[name], (*path, name), lenient=True)
+            if expression:
+                captures.append(Capture(name, expression.get))
+        when = compile_match(said["when"], (*path, "when"), self.note) if "when" in said else None
+        if when:
+            captures.append(Capture("when", lambda item, scope: True, None, when))
+        request = http_request({"http": said["http"]}, path, self.note)
+        every = self.note.positive(said["refresh"], (*path, "refresh")) if "refresh" in said else None
+        if request is None:
+            return None, every
+        return HttpRequest(request.method, request.url, request.url_text, capture=tuple(captures)), every

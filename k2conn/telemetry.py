@@ -1,0 +1,122 @@
+"""Metrics: the one door to prometheus-client. Read from the books when they are asked for, so they cost nothing per
+record and can never disagree with the ledger.
+
+One family of names, ``k2conn_*``, with labels connector, exchange, stream (and symbol where there are few): never a
+name per exchange, never a label value that an error text could grow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from k2conn.runner import Runner
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_STREAM = ("connector", "exchange", "stream")
+_COUNTERS = (
+    ("received", "Items a record is owed for."),
+    ("published", "Records durable in the sink."),
+    ("duplicates", "Records dropped because they came before."),
+    ("dead_letters", "Records that could not be made, durable as dead letters."),
+    ("filtered", "Items that are no record by the connector file's own words."),
+    ("lost", "Records lost, with a reason in the log."),
+    ("unknown_sides", "Records whose side the venue said in an unknown word."),
+    ("snapshots", "Records of the recent past, sent on subscribe."),
+)
+
+
+class RunnerCollector:
+    """Reads one runner's books."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: the books are read on collection."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, now."""
+        yield from self._streams()
+        yield from self._connectors()
+        yield from self._sockets()
+        yield from self._sink()
+
+    def _streams(self) -> Iterable[Metric]:
+        families: list[Any] = [
+            CounterMetricFamily(f"k2conn_records_{name}", text, labels=_STREAM) for name, text in _COUNTERS
+        ]
+        flight = GaugeMetricFamily("k2conn_records_in_flight", "Handed to the sink, not yet durable.", labels=_STREAM)
+        event = GaugeMetricFamily("k2conn_last_event_timestamp_seconds", "Exchange time of the latest record.", labels=_STREAM)
+        data = GaugeMetricFamily("k2conn_last_data_timestamp_seconds", "Receipt of the latest record.", labels=_STREAM)
+        for connector in self._runner.connectors:
+            ledger = connector.books.ledger
+            for stream in connector.books.streams:
+                labels = (connector.plan.name, connector.plan.exchange, stream.name)
+                totals = ledger.totals(stream.name)
+                for family, (name, _) in zip(families, _COUNTERS, strict=True):
+                    family.add_metric(labels, totals[name])
+                flight.add_metric(labels, totals["in_flight"])
+                books = [account for account in ledger.accounts() if account.stream == stream.name]
+                event.add_metric(labels, max((a.last_event_us for a in books), default=0) / 1e6)
+                data.add_metric(labels, max((a.last_received_us for a in books), default=0) / 1e6)
+        return [*families, flight, event, data]
+
+    def _connectors(self) -> Iterable[Metric]:
+        labels = ("connector", "exchange")
+        counters = {
+            "frames": "Frames received.",
+            "control": "Frames of the conversation: acknowledgements, heartbeats, status.",
+            "unrecognised": "Messages that no rule of the connector knows.",
+            "malformed": "Frames that are no message.",
+            "connects": "Connections made.",
+            "refused": "Subscriptions refused.",
+        }
+        families = {
+            name: CounterMetricFamily(f"k2conn_{name}", text, labels=labels) for name, text in counters.items()
+        }
+        again = CounterMetricFamily("k2conn_reconnects", "Connections lost, by cause.", labels=(*labels, "cause"))
+        dead = CounterMetricFamily("k2conn_dead_letter_reasons", "Dead letters by reason.", labels=(*labels, "reason"))
+        for connector in self._runner.connectors:
+            ledger = connector.books.ledger
+            own = (connector.plan.name, connector.plan.exchange)
+            for name, family in families.items():
+                family.add_metric(own, getattr(ledger, name))
+            for cause, number in ledger.reconnects.items():
+                again.add_metric((*own, cause), number)
+            for reason, number in ledger.dead_reasons.items():
+                dead.add_metric((*own, reason), number)
+        return [*families.values(), again, dead]
+
+    def _sockets(self) -> Iterable[Metric]:
+        state = GaugeMetricFamily(
+            "k2conn_connection_live", "1 where a socket is subscribed.", labels=("connector", "exchange", "socket")
+        )
+        for connector in self._runner.connectors:
+            for socket in connector.sockets:
+                live = 1 if socket.state == "live" else 0
+                state.add_metric((connector.plan.name, connector.plan.exchange, socket.shard.name), live)
+        return [state]
+
+    def _sink(self) -> Iterable[Metric]:
+        status = self._runner.sink.status()
+        up = GaugeMetricFamily("k2conn_sink_reachable", "1 where the sink can be reached.", labels=("sink",))
+        up.add_metric((self._runner.sink.name,), 1 if status.get("reachable") else 0)
+        queued = GaugeMetricFamily("k2conn_sink_queued", "Envelopes waiting in the sink.", labels=("sink",))
+        waiting = status.get("queued", 0)
+        queued.add_metric((self._runner.sink.name,), waiting if isinstance(waiting, int) else 0)
+        start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
+        start.add_metric((), time.monotonic() - self._runner.started)
+        return [up, queued, start]
+
+
+def exposition(runner: Runner) -> bytes:
+    """The metrics as Prometheus reads them."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(RunnerCollector(runner))  # type: ignore[arg-type]  # a collector by its two methods
+    return generate_latest(registry)

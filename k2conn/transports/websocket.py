@@ -1,0 +1,148 @@
+"""WebSockets (RFC 6455): the one door to websockets.
+
+permessage-deflate is allowed, TLS is verified, frames are bounded. Protocol pings are the library's: they notice a
+half-open connection, which no application heartbeat is needed for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
+
+from k2conn import __version__
+from k2conn.errors import TransportError
+from k2conn.transports import Address, OnFrame
+
+CLOSE_TIMEOUT = 2.0
+_QUEUE = 64
+"""Frames the library may hold before it stops reading the socket."""
+
+
+class WebSocket:
+    """One WebSocket connection."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._socket: ClientConnection | None = None
+        self._out: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    async def run(self, on_open: Callable[[], None], on_frame: OnFrame, relief: Callable[[], Awaitable[None]]) -> None:
+        """See `Transport.run`."""
+        self._socket = await self._connect()
+        sender = asyncio.ensure_future(self._send_all(self._socket))
+        try:
+            on_open()
+            receive = self._socket.recv
+            while True:
+                if on_frame(await receive()):
+                    await relief()
+        except ConnectionClosed as error:
+            if self._closing:
+                return
+            raise _closed(error) from None
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+            await self.close()
+
+    def send(self, frame: str) -> None:
+        """See `Transport.send`."""
+        self._out.append(frame)
+        self._wake.set()
+
+    async def close(self, reason: str = "") -> None:
+        """See `Transport.close`."""
+        self._closing = True
+        if self._socket is not None:
+            await self._drain_out(self._socket)
+            await self._socket.close(1000, reason[:100])
+
+    async def _drain_out(self, socket: ClientConnection) -> None:
+        """Sends what is still queued (unsubscribes), for a moment."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                while self._out:
+                    await socket.send(self._out.popleft())
+        except (ConnectionClosed, TimeoutError):
+            self._out.clear()
+
+    async def _send_all(self, socket: ClientConnection) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._out:
+                    await socket.send(self._out.popleft())
+        except ConnectionClosed:
+            return  # the reader sees the same and says why
+
+    async def _connect(self) -> ClientConnection:
+        address = self.address
+        try:
+            return await connect(
+                address.url,
+                additional_headers=dict(address.headers),
+                user_agent_header=f"k2conn/{__version__}",
+                ssl=_tls(address) if address.url.startswith("wss:") else None,
+                open_timeout=address.open_timeout,
+                ping_interval=address.ping_every,
+                ping_timeout=address.ping_timeout,
+                close_timeout=CLOSE_TIMEOUT,
+                max_size=address.max_frame,
+                max_queue=_QUEUE,
+                proxy=None if _is_local(address.url) else True,
+            )
+        except InvalidStatus as error:
+            raise _refused(error) from None
+        except TimeoutError:
+            raise TransportError("connect", f"no answer within {address.open_timeout:g} s") from None
+        except (InvalidHandshake, InvalidURI, WebSocketException) as error:
+            raise TransportError("handshake", str(error)) from None
+        except ssl.SSLError as error:
+            raise TransportError("tls", error.reason or str(error)) from None
+        except OSError as error:
+            raise TransportError("connect", error.strerror or str(error)) from None
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def _tls(address: Address) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=address.ca_file)
+    if not address.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _refused(error: InvalidStatus) -> TransportError:
+    """HTTP 429 and 418 say how long to stay away (Retry-After, in seconds)."""
+    status = error.response.status_code
+    after = error.response.headers.get("Retry-After", "")
+    delay = int(after) if after.isdecimal() and len(after) < 7 else 60 if status in (418, 429) else 0
+    return TransportError(f"http-{status}", f"the server answered HTTP {status}", float(delay))
+
+
+def _closed(error: ConnectionClosed) -> TransportError:
+    received = error.rcvd
+    if received is None:
+        cause = "ping-timeout" if error.sent is not None and error.sent.code == 1011 else "lost"
+        if error.sent is not None and error.sent.code == 1009:
+            return TransportError("frame-too-large", "a frame is larger than the connector allows")
+        return TransportError(cause, "the connection was lost without a close frame")
+    return TransportError("closed", f"closed by the server: {received.code} {received.reason}".rstrip())

@@ -1,0 +1,150 @@
+"""What people install and deploy: the wheel's contents, the container files, the CI script."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    code = "import sys, hatchling.build as b; b.build_wheel(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True, capture_output=True, timeout=60
+    )
+    (file,) = folder.glob("k2conn-*.whl")
+    return zipfile.ZipFile(file)
+
+
+@pytest.mark.parametrize(("folder", "suffix"), [("connectors", ".yaml"), ("schemas", ".avsc")])
+def test_wheel_carries_every_connector_and_schema(wheel: zipfile.ZipFile, folder: str, suffix: str) -> None:
+    source = {file.name: file.read_bytes() for file in (ROOT / folder).glob(f"*{suffix}")}
+    inside = {
+        Path(name).name: wheel.read(name)
+        for name in wheel.namelist()
+        if Path(name).parent == Path("k2conn", folder) and name.endswith(suffix)
+    }
+    assert source
+    assert inside == source
+
+
+def test_wheel_carries_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    modules = {str(file.relative_to(ROOT)) for file in (ROOT / "k2conn").rglob("*.py")}
+    assert modules <= names
+    assert {Path(name).parts[0] for name in names} == {"k2conn"}
+
+
+def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = Parser().parsestr(wheel.read(name).decode())
+    assert (metadata["Name"], metadata["Version"]) == ("k2conn", PROJECT["version"])
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["License-Expression"] == "MIT"
+    required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert len(required) == len(PROJECT["dependencies"])
+
+
+def test_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "k2conn = k2conn.cli:main" in wheel.read(name).decode()
+
+
+def test_every_dependency_has_its_reason() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    start = lines.index("dependencies = [")
+    block = lines[start + 1 : lines.index("]", start)]
+    for before, line in zip(["", *block], block, strict=False):
+        if line.strip().startswith('"'):
+            assert before.strip().startswith("#"), line
+
+
+def test_image_stops_reports_and_runs_as_intended() -> None:
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    words = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    final = [
+        (word[0], word[1]) for word in words[max(i for i, word in enumerate(words) if word[0] == "FROM") :]
+    ]
+    instructions = dict(final)
+    assert instructions["USER"] not in ("root", "0")
+    assert instructions["EXPOSE"] == "9091"
+    assert instructions["STOPSIGNAL"] == "SIGTERM"
+    assert "127.0.0.1:9091/live" in instructions["HEALTHCHECK"]
+    assert instructions["ENTRYPOINT"] == '["k2conn"]'
+    assert instructions["CMD"] == '["run", "--daemon"]'
+    assert any(word == "RUN" and text.startswith("k2conn validate") for word, text in final)
+
+
+def test_build_context_holds_what_the_wheel_is_made_of() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert lines[lines.index("*") :][1:]  # all is left out first
+    kept = {line[1:] for line in lines if line.startswith("!")}
+    assert {"pyproject.toml", "LICENSE", "k2conn", "connectors", "schemas"} <= kept
+
+
+def test_compose_waits_for_health_and_gives_time_to_stop() -> None:
+    services = compose()
+    k2conn = services["k2conn"]
+    assert k2conn["depends_on"] == {
+        name: {"condition": "service_healthy"} for name in services if name != "k2conn"
+    }
+    assert all("healthcheck" in services[name] for name in k2conn["depends_on"])
+    assert k2conn["stop_grace_period"] == "30s"
+    assert any(port.endswith(":9091") for port in k2conn["ports"])
+
+
+def test_compose_addresses_name_services_and_their_listeners() -> None:
+    services = compose()
+    settings = services["k2conn"]["environment"]
+    assert all(name.startswith("K2_") for name in settings)
+    assert (
+        f"//{settings['K2_KAFKA_BOOTSTRAP_SERVERS']}"
+        in services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    )
+    assert settings["K2_KAFKA_SCHEMA_REGISTRY_URL"] == "http://registry:8080/apis/ccompat/v7"
+
+
+def test_compose_and_tests_run_the_same_servers() -> None:
+    from tests.servers.downloads import APICURIO_VERSION, KAFKA_VERSION
+
+    services = compose()
+    assert services["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+    assert services["registry"]["image"] == f"apicurio/apicurio-registry:{APICURIO_VERSION}"
+
+
+def test_ci_script_is_executable_and_stops_at_the_first_error() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert "set -euo pipefail" in script.read_text()
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_every_make_target_is_in_its_help() -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert set(re.findall(r"make (\w+)", listed)) >= {
+        "demo",
+        "test",
+        "lint",
+        "servers",
+        "bench",
+        "clean",
+        "help",
+    }
+
+
+def compose() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return services
