@@ -153,7 +153,8 @@ class Capture:
 class Step:
     """One thing said after connecting. ``per``: once (None), or a frame each ``symbol``/``topic``."""
 
-    send: Template
+    send: Template | None
+    """None: nothing is sent, the step waits for what the venue says of its own accord (a welcome)."""
     text: str
     streams: tuple[str, ...] = ()
     """The streams whose subscriptions this frame makes; empty for set-up (login, flags)."""
@@ -336,7 +337,7 @@ class Stream:
     identity: Field | None
     """The venue's own id (trade_id, quote_id); None where the venue has none."""
     identity_fields: tuple[str, ...]
-    """The record fields that tell rows apart where the venue has no id."""
+    """The record fields that tell rows apart where the venue has no id, or an item lacks it."""
     fields: tuple[Field, ...]
     """All other mapped fields, in schema order."""
     constants: Mapping[str, Json]

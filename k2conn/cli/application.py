@@ -155,3 +155,34 @@ def explain(
     from k2conn.cli.explain import run as show
 
     raise typer.Exit(show(connector, symbols))
+
+
+@application.command()
+def plan(
+    connector: Connector,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+    streams: Streams = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
+) -> None:
+    """Show the sockets, frames, bytes and rates that running a connector takes.
+
+    Example: k2conn plan binance --symbols BTCUSDT,ETHUSDT,SOLUSDT --frames
+    """
+    from k2conn.cli.plan import run as show
+
+    raise typer.Exit(show(connector, symbols, streams, frames))
+
+
+@application.command("eval")
+def eval_(
+    expression: Annotated[str, typer.Argument(help="A JMESPath expression.")],
+    file: Annotated[str, typer.Argument(help="JSON, or JSON lines; - for standard input.")] = "-",
+    condition: Annotated[bool, typer.Option("--when", help="As in `when`: a wrong type is null, no error.")] = False,
+) -> None:
+    """Evaluate a JMESPath expression as the engine does, on exact numbers.
+
+    Example: echo '{"p": 64000.10}' | k2conn eval p
+    """
+    from k2conn.cli.eval import run as evaluate
+
+    raise typer.Exit(evaluate(expression, file, condition))

@@ -66,7 +66,8 @@ def _frames(plan: Plan, connection: Connection, names: list[str]) -> list[str]:
     for step in connection.steps:
         own = [one for one in wanted if one.stream in step.streams]
         try:
-            out += [frame.text for frame in step_frames(step, own, scope, lambda: next(counter), None)]
+            frames = step_frames(step, own, scope, lambda: next(counter), None)
+            out += [frame.text or f"(waits: {step.name})" for frame in frames]
         except (MissingVariable, LookupError):
             out.append(step.text)
         except Exception as error:  # noqa: BLE001  # a value that only a live connection has: shown as written
@@ -87,7 +88,7 @@ def _stream(console: Console, stream: Stream) -> None:
     own += [stream.currency] if stream.currency else []
     for field in own:
         table.add_row(field.name, field.expression, field.converter, field.default or "", field.speed)
-    if stream.identity is None:
+    if stream.identity_fields:
         table.add_row(f"{stream.record}_id", ", ".join(stream.identity_fields), "time, digest, number among equals", "", "")
     for field in stream.vendor:
         table.add_row(f"vendor_data.{field.name}", field.expression, field.converter, "", field.speed)

@@ -15,7 +15,10 @@ ScopeOf = Callable[..., SendScope]
 
 @dataclass(slots=True)
 class OutFrame:
-    """One frame to send and the subscriptions it makes; ``counter`` is the `$counter` value in it, if any."""
+    """One frame to send and the subscriptions it makes; ``counter`` is the `$counter` value in it, if any.
+
+    Empty text is a step that only waits: nothing is sent.
+    """
 
     text: str
     subscriptions: list[Subscription]
@@ -27,6 +30,8 @@ def step_frames(
     step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None
 ) -> list[OutFrame]:
     """The frames of one step for some subscriptions; raises SettingsError where one frame breaks the byte limit."""
+    if step.send is None:
+        return [OutFrame("", list(wanted))]
     if not step.streams:
         return [_frame(step.send, [], scope, count)]
     bound = min(bound for bound in (step.batch_bytes, limit, 1 << 30) if bound)

@@ -203,10 +203,15 @@ class StreamMapping:
     def _finish(self, item: Any, values: list[Any], line: Line, scope: Scope, snapshot: bool) -> None:
         """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
         stream, at = self.stream, self._at
-        if stream.identity is not None:
-            own = stream.identity.read(item, scope)
-        else:
+        if stream.identity is None:
             own = self._own_id(values, line, scope)
+        else:
+            try:
+                own = stream.identity.read(item, scope)
+            except RecordError as error:
+                if error.reason != "missing-field" or not stream.identity_fields:
+                    raise
+                own = self._own_id(values, line, scope)
         values[0] = line.ids.make(own) if not stream.random_id else str(uuid.uuid4())
         values[self._i_id] = self._prefix + own
         values[at["symbol"]] = line.symbol

@@ -232,7 +232,8 @@ class Session:
             scope = self._send_scope()
             self._frames = step_frames(step, wanted, scope, self._count, self.connection.limits.frame_bytes)
             for frame in self._frames:
-                self._outbox.put(frame.text, step.pause)
+                if frame.text:
+                    self._outbox.put(frame.text, step.pause)
             if step.expect is not None and not step.expect.first_data:
                 for frame in self._frames:
                     frame.waiting = True

@@ -152,7 +152,10 @@ class _Anything(dict[str, str]):
 
 
 class ShapeMaker:
-    """Makes shapes of a connector's templates; ``parts`` are its symbols' further parts, ``states`` what it captures."""
+    """Makes the shapes of a connector's templates.
+
+    ``parts`` are the names of its symbols' further parts, ``states`` of what it captures.
+    """
 
     def __init__(self, parts: tuple[str, ...], states: tuple[str, ...]) -> None:
         self._names = (*_FIXED, *parts)

@@ -17,7 +17,9 @@ _MICROS = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400 * _MICROS
 _QUARTER = 900 * _MICROS
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)(?:([.,])(\d{1,12}))?(\s*(?:Z|z|[+-]\d\d(?::?\d\d)?)?)", re.ASCII)
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)(?:([.,])(\d{1,12}))?(\s*(?:Z|z|[+-]\d\d(?::?\d\d)?)?)", re.ASCII
+)
 
 
 def layout(value: Json, read_us: int) -> Write | None:

@@ -16,7 +16,7 @@ _NAMES = uuid.UUID("6f1f7c2e-5a0b-4c1e-9d61-7d5f5c0f9b2a")
 
 def is_number(value: Json) -> bool:
     """Whether a value is a number or the text of one."""
-    return type(value) in (int, Decimal) or type(value) is str and exact(value) is not None
+    return type(value) in (int, Decimal) or (type(value) is str and exact(value) is not None)
 
 
 def exact(value: Json) -> Decimal | None:
@@ -48,7 +48,7 @@ def counted(value: Json) -> int | None:
     """The number by which an id counts: itself, or the last run of digits in it; None where it has none."""
     if type(value) is int:
         return value
-    if type(value) is not str or _UUID.match(value) or _HEX.match(value) and not value.isdecimal():
+    if type(value) is not str or _UUID.match(value) or (_HEX.match(value) and not value.isdecimal()):
         return None
     found = _DIGITS.search(value)
     return int(found.group()) if found else None

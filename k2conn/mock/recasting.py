@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from k2conn.mock.listening import Wanted
-from k2conn.plan import Json
+from k2conn.plan import Getter, Json, Scope
 
 Place = tuple[Any, Any]
 """A container and the key or index of a leaf in it."""
@@ -61,13 +61,14 @@ def leaves(value: Json, container: Any = None, key: Any = None) -> Iterator[Plac
         yield container, key
 
 
-def moves(frame: Json, read: Callable[[], Any], place: Place) -> bool:
-    """Whether what ``read`` finds depends on the leaf at ``place``."""
+def moves(frame: Json, read: Getter, place: Place) -> bool:
+    """Whether what ``read`` finds in the frame depends on the leaf at ``place``."""
     container, key = place
-    before, kept = read(), container[key]
+    scope = Scope()
+    before, kept = read(frame, scope), container[key]
     container[key] = "\ue000"
     try:
-        return bool(read() != before)
+        return bool(read(frame, scope) != before)
     finally:
         container[key] = kept
 

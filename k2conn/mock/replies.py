@@ -121,11 +121,10 @@ class Replies:
             return message
         before = reply.said
         keys = {key for container, key in leaves(before.frame) if container[key] == before.counter}
-        scope = Scope()
         for place in list(leaves(message)):
             container, key = place
             echoed = key in keys and exactjson.spell(container[key]) == exactjson.spell(before.counter)
-            if echoed or (reply_to and moves(message, lambda: reply_to(message, scope), place)):
+            if echoed or (reply_to and moves(message, reply_to, place)):
                 container[key] = str(said.counter) if isinstance(container[key], str) else said.counter
         return message
 
@@ -137,11 +136,10 @@ class Replies:
                 continue
             if capture.when is not None and not capture.when.condition(message, scope):
                 continue
-            key_of = capture.key
+            at = self._allotted.setdefault((wanted.stream, wanted.symbol.native), len(self._allotted))
             for place in list(leaves(message)):
                 container, key = place
-                if type(container[key]) is int and moves(message, lambda: key_of(message, scope), place):
-                    at = self._allotted.setdefault((wanted.stream, wanted.symbol.native), len(self._allotted))
+                if type(container[key]) is int and moves(message, capture.key, place):
                     container[key] += at
         return message
 
@@ -164,7 +162,7 @@ def _spoken_of(reply: Reply, new: Wanted) -> Wanted | None:
     own = sorted(reply.said.wanted, key=lambda one: one.stream != new.stream)
     spelled = [one for one in own if exactjson.spell(one.topic or "\ue000").lower() in text]
     spelled += [one for one in own if one.symbol.native.lower() in text]
-    return (spelled or own or [None])[0]
+    return next(iter(spelled or own), None)
 
 
 def _found(expect: Expect, message: Json) -> tuple[Json, bool]:

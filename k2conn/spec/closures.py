@@ -101,8 +101,10 @@ class ClosureCompiler:
 
     def _subexpression(self, node: Any) -> Getter:
         children = node["children"]
-        if _is_name(children[0], "state") and _is_key(children[1]):
-            self.states.add(children[1]["value"])
+        if len(children) > MAX_DEPTH:
+            raise ExpressionError(f"a path has at most {MAX_DEPTH} parts")
+        if _is_name(children[0], "state"):
+            self.states.update(_first_key(children[1]))
         found = self.compile(children[0])
         for child in children[1:]:
             found = _member(found, child["value"]) if _is_key(child) else _then(found, self.compile(child))
@@ -336,6 +338,15 @@ def _is_name(node: Any, name: str) -> bool:
 
 def _is_key(node: Any) -> bool:
     return node["type"] == "field" and not isinstance(node["value"], Name)
+
+
+def _first_key(node: Any) -> list[str]:
+    """The key that the right side of ``$state.`` begins with."""
+    while not _is_key(node):
+        if node["type"] not in ("subexpression", "index_expression", "projection", "flatten", "value_projection"):
+            return []
+        node = node["children"][0]
+    return [node["value"]]
 
 
 def _plain_key(key: str) -> str:

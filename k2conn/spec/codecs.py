@@ -9,6 +9,7 @@ from k2conn.plan import Codec
 from k2conn.spec.document import Path
 from k2conn.spec.durations import size
 from k2conn.spec.notes import Notes
+from k2conn.spec.problems import short
 
 _LARGEST = 1 << 20
 """Bytes that a protobuf descriptor may have."""
@@ -47,7 +48,7 @@ def _descriptor(said: dict[str, Any], path: Path, folder: FilePath, note: Notes)
             return file.read_bytes()
     except OSError:
         inside = True
-    text = f"'{name}' is no file of at most 1 MiB beside this one" if inside else f"'{name}' leads out of the folder"
+    text = f"'{short(name)}' is no file of at most 1 MiB beside this one" if inside else f"'{short(name)}' leads out of the folder"
     note(place, "path", text)
     return None
 

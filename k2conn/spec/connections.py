@@ -116,24 +116,28 @@ class ConnectionCompiler:
                 yield step
 
     def _step(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Step | None:
-        send = self.note.template(said["send"], (*path, "send"), URL)
+        send = self.note.template(said["send"], (*path, "send"), URL) if "send" in said else None
         undo = self._template(said, "undo", path, URL)
         expect = self._expect(said.get("expect"), (*path, "expect"))
         symbols = self._match(said, "symbols", path)
-        if send is None:
+        if "send" in said and send is None:
             return None
-        covered = self._covered(said, path, send, streams)
-        per = said.get("per") or next((name for name in ("symbol", "topic") if name in send.names), None)
+        if send is None and said.get("expect") in (None, "first-data"):
+            self.note(path, "missing", "a step says what it sends with `send:`, or what it waits for with `expect:`")
+            return None
+        names = send.names if send else frozenset()
+        covered = self._covered(said, path, names, streams)
+        per = said.get("per") or next((name for name in ("symbol", "topic") if name in names), None)
         if covered is None:
             return None
         return Step(
-            send=send.render,
-            text=send.text,
+            send=send.render if send else None,
+            text=send.text if send else "",
             streams=covered,
             per=per,
             batch=said.get("batch"),
             batch_bytes=size(said["batch_bytes"]) if "batch_bytes" in said else None,
-            uses_counter="counter" in send.names,
+            uses_counter="counter" in names,
             expect=expect,
             undo=undo,
             name=said.get("name", f"step {int(path[-1]) + 1}"),
@@ -142,11 +146,11 @@ class ConnectionCompiler:
         )
 
     def _covered(
-        self, said: dict[str, Any], path: Path, send: Compiled, streams: tuple[str, ...]
+        self, said: dict[str, Any], path: Path, sent: frozenset[str], streams: tuple[str, ...]
     ) -> tuple[str, ...] | None:
         """Which streams a step subscribes; None after noting a problem."""
         named = self._names(said, "for", path)
-        if {"topic", "topics"} & send.names:
+        if {"topic", "topics"} & sent:
             wanted = named or tuple(name for name in streams if self.streams[name])
             missing = [name for name in wanted if not self.streams[name]]
             for name in missing:
@@ -156,7 +160,7 @@ class ConnectionCompiler:
                 text = "this step sends topics, but no stream has one: say `topic:` in the streams"
                 self.note((*path, "send"), "missing", text)
             return None if missing else wanted
-        if named is None and {"symbol", "symbols"} & send.names:
+        if named is None and {"symbol", "symbols"} & sent:
             example = next(iter(self.streams), "trade")
             text = f"a step that sends symbols says for which streams, such as `for: {example}`"
             self.note(path, "missing", text)

@@ -18,7 +18,7 @@ from k2conn.spec.decimals import decimals, read_number
 from k2conn.spec.document import Path
 from k2conn.spec.notes import Notes
 from k2conn.spec.patterns import text_pattern
-from k2conn.spec.problems import known
+from k2conn.spec.problems import known, short
 from k2conn.spec.readers import (
     Convert,
     by_symbol,
@@ -151,7 +151,7 @@ class FieldCompiler:
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            self.note(path, "value", f"'{zone}' is no IANA time zone, such as UTC or Asia/Tokyo")
+            self.note(path, "value", f"'{short(zone)}' is no IANA time zone, such as UTC or Asia/Tokyo")
             return False
         return True
 
@@ -189,7 +189,7 @@ class FieldCompiler:
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
         if symbol in target.symbols:
             return False
-        self.note(path, "side-map", f"'{exactjson.spell(symbol)}' is no {target.name}{known(symbol, target.symbols)}")
+        self.note(path, "side-map", f"'{short(exactjson.spell(symbol))}' is no {target.name}{known(symbol, target.symbols)}")
         return True
 
     def _constant_enum(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:

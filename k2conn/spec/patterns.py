@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from k2conn.spec.problems import short
+
 PLACE = re.compile(r"\{([a-z_]+)\}")
 _LONGEST = 500
 _CACHED = 10_000
@@ -20,9 +22,9 @@ def text_pattern(pattern: str, wanted: str) -> Callable[[str], str | None]:
     check_places(pattern)
     names = PLACE.findall(pattern)
     if names.count(wanted) != 1:
-        raise ValueError(f"the pattern '{pattern}' has {{{wanted}}} once, and {{_}} for parts of no interest")
+        raise ValueError(f"the pattern '{short(pattern)}' has {{{wanted}}} once, and {{_}} for parts of no interest")
     if "}{" in pattern:
-        raise ValueError(f"two parts of '{pattern}' stand side by side: nothing says where one ends")
+        raise ValueError(f"two parts of '{short(pattern)}' stand side by side: nothing says where one ends")
     source = ""
     at = 0
     for place in PLACE.finditer(pattern):
@@ -48,6 +50,6 @@ def check_places(text: str) -> None:
     """Refuses braces that are no ``{name}`` and more parts than any venue's names have; ValueError."""
     rest = PLACE.sub("", text)
     if "{" in rest or "}" in rest:
-        raise ValueError(f"'{text}' has a brace that belongs to no {{name}} in small letters")
+        raise ValueError(f"'{short(text)}' has a brace that belongs to no {{name}} in small letters")
     if len(PLACE.findall(text)) > _PARTS:
-        raise ValueError(f"'{text}' has more than {_PARTS} parts")
+        raise ValueError(f"'{short(text)}' has more than {_PARTS} parts")

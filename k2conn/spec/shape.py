@@ -148,7 +148,8 @@ def _branch_types(error: ValidationError) -> list[Any]:
 
 
 def _types(value: Any) -> str:
-    return " or ".join(_NAMES.get(name, str(name)) for name in ([value] if isinstance(value, str) else value))
+    names = [_NAMES.get(name, str(name)) for name in ([value] if isinstance(value, str) else value)]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _kind(value: Any) -> str:

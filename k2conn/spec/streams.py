@@ -162,9 +162,6 @@ class StreamCompiler:
             if name not in mapped:
                 text = f"'{short(name)}' is no mapped field{known(name, mapped)}"
                 self.note((*path, "identity", at), "unknown-field", text)
-        if names and f"{schema.name}_id" in whole["fields"]:
-            text = f"the venue's own id is mapped ({schema.name}_id), which is the identity: say one of the two"
-            self.note((*path, "identity"), "value", text, at_key=True)
         return names
 
     def _vendor(self, said: dict[str, Any], path: Path) -> Iterator[Field]:
@@ -226,7 +223,8 @@ class StreamCompiler:
             rest = rest.replace(f"{{{one}}}", "")
         wrong = re.findall(r"\{([^{}]*)\}?|\}", rest)
         for one in dict.fromkeys(wrong):
-            text = f"unknown placeholder {{{short(one)}}}{known(one, [f'{{{name}}}' for name in _PLACES])}"
+            names = known(f"{{{one}}}", [f"{{{name}}}" for name in _PLACES])
+            text = f"unknown placeholder {{{short(one)}}}{names}" if one else f"a brace that belongs to no name{names}"
             self.note(place, "unknown-placeholder", text, offset=template.find("{" + one))
         if wrong:
             return None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from k2conn.plan import Symbol
 from k2conn.spec.patterns import PLACE, check_places
+from k2conn.spec.problems import short
 
 _LONGEST = 100
 """Characters of a native symbol; what is longer is none."""
@@ -41,9 +42,9 @@ def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str]) -> Form:
     check_places(text)
     names = PLACE.findall(text)
     if len(set(names)) != len(names):
-        raise ValueError(f"a part of '{text}' stands twice")
+        raise ValueError(f"a part of '{short(text)}' stands twice")
     if "base" not in {*names, *fixed} or "quote" not in {*names, *fixed}:
-        raise ValueError(f"'{text}' does not give both {{base}} and {{quote}}; say what is fixed beside `form:`")
+        raise ValueError(f"'{short(text)}' does not give both {{base}} and {{quote}}; say what is fixed beside `form:`")
     _check_neighbours(text, quotes)
     separators = {one for one in PLACE.sub("", text) if not one.isalnum()} | {"/", ":", ","}
     word = f"[^\\s{re.escape(''.join(sorted(separators)))}]+?"

@@ -1,0 +1,47 @@
+"""`k2conn eval`: one JMESPath expression, as the engine evaluates it, on exact numbers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from k2conn import exactjson
+from k2conn.errors import RecordError, SettingsError
+from k2conn.plan import Scope
+from k2conn.spec.expressions import ExpressionError, compile_expression
+
+
+def run(text: str, file: str, condition: bool) -> int:
+    """Evaluates on each line (or on the one JSON text of a file); returns 0, 65 where a value is refused."""
+    try:
+        expression = compile_expression(text, condition)
+    except ExpressionError as error:
+        print(f"{text}\n{' ' * error.offset}^", file=sys.stderr)
+        raise SettingsError(str(error)) from None
+    code = 0
+    for document in _documents(file):
+        scope = Scope()
+        scope.message = document
+        try:
+            print(exactjson.encode(expression.get(document, scope)).decode())
+        except RecordError as error:
+            print(f"k2conn: {error.detail}", file=sys.stderr)
+            code = 65
+    print(f"speed: {expression.speed}", file=sys.stderr)
+    return code
+
+
+def _documents(file: str) -> list[object]:
+    """The whole text as one document, or else each line as one."""
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from None
+    try:
+        return [exactjson.decode(data)]
+    except exactjson.JsonError as whole:
+        lines = [line for line in data.splitlines() if line.strip()]
+        try:
+            return [exactjson.decode(line) for line in lines]
+        except exactjson.JsonError:
+            raise SettingsError(f"no JSON: {whole}") from None

@@ -1,0 +1,49 @@
+"""`k2conn plan`: sockets, frames, bytes and rates that running a connector would take."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from k2conn.cli.loading import load
+from k2conn.cli.map import chosen_streams
+from k2conn.engine.forecast import broken_limits, forecast
+from k2conn.runner.connector import resolve
+from k2conn.settings import text_list
+
+
+def run(connector: str, symbols: str | None, streams: str | None, show_frames: bool) -> int:
+    """Prints the forecast; returns 0, or 78 where a declared limit would be broken."""
+    plan = load(connector)
+    names = tuple(text_list(symbols)) if symbols else plan.symbols.default
+    wanted = chosen_streams(plan, streams) if streams else [s.name for s in plan.streams if s.enabled]
+    own = [stream for stream in plan.streams if stream.name in wanted]
+    sockets = forecast(plan, own, resolve(plan, names))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 140
+    table = Table("socket", "symbols", "subscriptions", "frames", "bytes", "largest", "least time", box=None)
+    for socket in sockets:
+        size = sum(len(frame.encode()) for frame in socket.frames)
+        table.add_row(socket.shard.name, str(len(socket.shard.symbols)), str(socket.subscriptions),
+                      str(len(socket.frames)), str(size), str(socket.largest), f"{socket.seconds:g} s")
+    console.print(table)
+    for connection in plan.connections:
+        limits = connection.limits
+        said = [f"connect {limits.connect.count} per {limits.connect.seconds:g} s" if limits.connect else "",
+                f"send {limits.send.count} per {limits.send.seconds:g} s" if limits.send else "",
+                f"symbols {limits.symbols}" if limits.symbols else "", f"topics {limits.topics}" if limits.topics else "",
+                f"frame {limits.frame_bytes} bytes" if limits.frame_bytes else "",
+                f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
+        console.print(f"{connection.name}: venue's limits: {', '.join(filter(None, said)) or 'none declared'}")
+    for socket in sockets:
+        for name in socket.later:
+            console.print(f"{socket.shard.name}: '{name}' needs what only a live connection knows")
+        for frame in socket.frames if show_frames else ():
+            console.print(f"{socket.shard.name}  {frame}", markup=False, soft_wrap=True)
+    problems = broken_limits(plan, sockets)
+    for problem in problems:
+        print(f"limit broken: {problem}", file=sys.stderr)
+    return 78 if problems else 0

@@ -1,0 +1,84 @@
+"""What running a connector will ask of the venue: sockets, frames, bytes and the time the venue's rate makes it take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from k2conn.engine.frames import OutFrame, step_frames
+from k2conn.engine.sharding import Shard, shards
+from k2conn.engine.session import World, subscriptions_for
+from k2conn.errors import K2Error
+from k2conn.plan import Plan, SendScope, Step, Stream, Symbol
+
+_NOWHERE = World(lambda: "00000000-0000-4000-8000-000000000000", {})
+
+
+@dataclass(frozen=True, slots=True)
+class SocketForecast:
+    """One socket: what it carries and what is sent on it. ``seconds`` is the least time that subscribing takes."""
+
+    shard: Shard
+    subscriptions: int
+    frames: tuple[str, ...]
+    seconds: float
+    later: tuple[str, ...] = ()
+    """Steps whose frames need what only a live connection knows (captured values, keys)."""
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest frame."""
+        return max((len(frame.encode()) for frame in self.frames), default=0)
+
+
+def forecast(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> tuple[SocketForecast, ...]:
+    """A forecast for each socket of a connector."""
+    return tuple(_socket(plan, shard, streams) for shard in shards(plan, streams, symbols))
+
+
+def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
+    """Which declared limits of the venue a run would break, in words."""
+    found: list[str] = []
+    for connection in plan.connections:
+        own = [socket for socket in sockets if socket.shard.connection is connection]
+        limits = connection.limits
+        if limits.connections is not None and len(own) > limits.connections:
+            found.append(f"{connection.name}: {len(own)} sockets, the venue allows {limits.connections}")
+        if limits.connect is not None and len(own) > limits.connect.count:
+            found.append(f"{connection.name}: {len(own)} sockets, the venue allows {limits.connect.count} connects in"
+                         f" {limits.connect.seconds:g} s")
+        for socket in own:
+            if limits.frame_bytes is not None and socket.largest > limits.frame_bytes:
+                found.append(f"{connection.name}: a frame of {socket.largest} bytes, the venue allows {limits.frame_bytes}")
+            if limits.topics is not None and socket.subscriptions > limits.topics:
+                found.append(f"{connection.name}: {socket.subscriptions} topics on a socket, the venue allows {limits.topics}")
+    return found
+
+
+def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForecast:
+    connection = shard.connection
+    own = [stream for stream in streams if stream.name in connection.streams]
+    wanted = subscriptions_for(connection, own, shard.symbols, _NOWHERE)
+    numbers = iter(range(1, 10_000_000))
+    scope = SendScope(lambda: 0, _NOWHERE.uuid, 0, {}, {})
+    frames: list[OutFrame] = []
+    later: list[str] = []
+    pause = 0.0
+    for step in connection.steps:
+        mine = [one for one in wanted if one.stream in step.streams]
+        if step.streams and not mine:
+            continue
+        try:
+            made = step_frames(step, mine, scope, lambda: next(numbers), connection.limits.frame_bytes)
+        except K2Error:
+            later.append(_name(step))
+            continue
+        frames += [frame for frame in made if frame.text]
+        pause += step.pause * max(0, len(made) - 1)
+    rate = connection.limits.send
+    throttled = (len(frames) - 1) // rate.count * rate.seconds if rate and frames else 0.0
+    return SocketForecast(shard, len(wanted), tuple(frame.text for frame in frames), max(pause, throttled), tuple(later))
+
+
+def _name(step: Step) -> str:
+    return step.name or step.text[:60]

@@ -1,0 +1,340 @@
+"""A mock exchange: the clients, subscriptions and books of one connector's venue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from k2conn.mock.casting import encoded
+from k2conn.mock.desk import Desk, Key
+from k2conn.mock.faults import GARBAGE, Faults
+from k2conn.mock.holes import Capture, Shape
+from k2conn.mock.listening import PING, UNKNOWN, Symbols, Wanted, read
+from k2conn.mock.server import MockServer
+from k2conn.mock.tape import Market, Printed
+from k2conn.plan import Json, Plan
+
+_KEPT = 10_000
+"""Frames of clients that are remembered."""
+_BEHIND = 1.0
+"""Seconds a tape may catch up after a pause."""
+
+
+class Client:
+    """One connection of a client."""
+
+    def __init__(self, socket: ServerConnection, desk: Desk) -> None:
+        self.socket = socket
+        self.desk = desk
+        self.subscribed: dict[Key, Wanted] = {}
+        self.data = 0
+        """Data frames it was sent."""
+        self.received: deque[Json] = deque(maxlen=_KEPT)
+        self.awaited: list[Shape] = []
+        """The answers that are due to our own pings."""
+
+    async def send(self, message: Json) -> None:
+        """One message, in the connector's codec."""
+        await self.socket.send(self.desk.encode(encoded(message)))
+
+
+class MockExchange:
+    """One connector's venue on a loopback socket, driven by the connector's plan alone.
+
+    An async context manager; alone it has a port of its own, or a `MockServer` serves several. ``rate`` is data
+    frames a second for each subscribed stream and symbol; with 0 nothing comes but what `play` is asked for. The same
+    data goes to all clients. ``frames`` are recorded frames (their texts) instead of those of the connector's tests;
+    not ``fresh`` plays them as they are, ``once`` not over again. ``limit`` ends each tape after so many frames.
+    ``ping_every`` is the period in seconds of the venue's own pings.
+
+    For conservation: ``sent`` has, for each stream and native symbol, the ids of all items that left for at least one
+    client, in order; with ``keep`` false only ``counts`` (frames) are kept.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        port: int = 0,
+        rate: float = 10.0,
+        fresh: bool = True,
+        frames: Sequence[str] = (),
+        symbols: Sequence[str] = (),
+        once: bool = False,
+        limit: int | None = None,
+        ping_every: float | None = None,
+        faults: Faults | None = None,
+        keep: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.plan = plan
+        self.rate = rate
+        self.faults = faults or Faults()
+        self.clients: list[Client] = []
+        self.sent: dict[Key, list[str]] = {}
+        self.counts: Counter[Key] = Counter()
+        self.received: deque[Json] = deque(maxlen=_KEPT)
+        self.connects = 0
+        self.unplaced = 0
+        """Client frames that fit nothing the connector says."""
+        self.pings = 0
+        """Heartbeats of clients."""
+        self.pongs = 0
+        """Right answers to our own pings."""
+        self.garbage = 0
+        self._given = port
+        self._limit = limit
+        self._keep = keep
+        self._ping_every = ping_every
+        known = Symbols(plan, symbols)
+        markets: dict[str, Market] = {}
+        self._desks = {
+            connection.name: Desk(
+                plan, connection, known, markets, texts=frames, fresh=fresh, once=once, seed=seed
+            )
+            for connection in plan.connections
+        }
+        self._due: dict[Key, float] = {}
+        self._finished: set[Key] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._server: MockServer | None = None
+        self._own: MockServer | None = None
+
+    # -- where it is
+
+    async def __aenter__(self) -> MockExchange:
+        self._own = MockServer([self], self._given)
+        await self._own.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own is not None:
+            await self._own.__aexit__(kind, error, trace)
+
+    @property
+    def port(self) -> int:
+        """The port, once it listens."""
+        return self._server.port if self._server else self._given
+
+    def url(self, connection_name: str | None = None) -> str:
+        """Where a client connects to; the first connection of the plan needs no name."""
+        path = self.plan.name
+        if connection_name not in (None, self.plan.connections[0].name):
+            path += f"/{connection_name}"
+        return f"ws://127.0.0.1:{self.port}/{path}"
+
+    def start(self, server: MockServer) -> None:
+        """Begins to play; called by the server."""
+        self._server = server
+        self._tasks.append(asyncio.create_task(self._play(), name=f"mock {self.plan.name}"))
+        if self._ping_every is not None:
+            self._tasks.append(asyncio.create_task(self._ping(self._ping_every), name=f"mock {self.plan.name} ping"))
+
+    async def stop(self) -> None:
+        """Stops playing; a bug met on the way is raised here."""
+        for task in self._tasks:
+            task.cancel()
+        found = await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for error in found:
+            if isinstance(error, Exception):
+                raise error
+
+    # -- what tests ask and do
+
+    @property
+    def subscriptions(self) -> set[Key]:
+        """The (stream, native symbol) pairs that some client is subscribed to."""
+        return {key for client in self.clients for key in client.subscribed}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What this venue cannot do for want of an example."""
+        return [text for desk in self._desks.values() for text in desk.warnings]
+
+    async def drop_clients(self, code: int | None = 1011) -> None:
+        """Ends all connections, with a close code or (None) without a word."""
+        await asyncio.gather(*(self._drop(client, code) for client in tuple(self.clients)))
+
+    async def play(self, stream: str, symbol: str, count: int = 1) -> None:
+        """Sends so many frames of one subscribed stream and symbol, now."""
+        for _ in range(count):
+            await self._publish((stream, symbol))
+
+    async def wait_for(self, condition: Callable[[], object], within: float = 5.0) -> None:
+        """Returns when the condition holds; TimeoutError where it does not in time."""
+        async with asyncio.timeout(within):
+            while not condition():  # noqa: ASYNC110  (whatever a test asks of us changes without an event)
+                await asyncio.sleep(0.005)
+
+    # -- clients
+
+    async def serve(self, socket: ServerConnection, target: str) -> None:
+        """One client from its handshake to its end; ``target`` is its path behind the connector's name."""
+        name, _, rest = target[1:].partition("/")
+        desk = self._desks.get(name.partition("?")[0])
+        if desk is not None:
+            target = "/" + rest
+        client = Client(socket, desk or next(iter(self._desks.values())))
+        self.clients.append(client)
+        self.connects += 1
+        try:
+            await self._welcome(client, target)
+            async for frame in socket:
+                await self._heard(client, frame)
+        except ConnectionClosed:
+            return
+        finally:
+            self.clients.remove(client)
+
+    async def _welcome(self, client: Client, target: str) -> None:
+        for message in client.desk.welcome:
+            await client.send(message)
+        await self._subscribe(client, client.desk.listener.asked_by_url(target))
+
+    async def _heard(self, client: Client, frame: str | bytes) -> None:
+        text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+        value = read(text)
+        client.received.append(value)
+        self.received.append(value)
+        if self.faults.deaf:
+            return
+        if self._is_pong(client, value):
+            self.pongs += 1
+            return
+        answer = self._desk_for(client, text).hear(text, self.faults)
+        self.unplaced += answer.said.kind == UNKNOWN
+        self.pings += answer.said.kind == PING
+        if self.faults.delay:
+            await asyncio.sleep(self.faults.delay)
+        for message in answer.replies:
+            await client.send(message)
+        for one in answer.undone:
+            client.subscribed.pop((one.stream, one.symbol.native), None)
+        await self._subscribe(client, answer.made)
+
+    def _desk_for(self, client: Client, text: str) -> Desk:
+        """The client's desk; where it came without a name, the one that understands it."""
+        if not client.subscribed and client.desk.listener.hear(text).kind == UNKNOWN:
+            for desk in self._desks.values():
+                if desk.listener.hear(text).kind != UNKNOWN:
+                    client.desk = desk
+        return client.desk
+
+    def _is_pong(self, client: Client, value: Json) -> bool:
+        for shape in client.awaited:
+            if shape.match(value, Capture()):
+                client.awaited.remove(shape)
+                return True
+        return False
+
+    async def _subscribe(self, client: Client, made: Sequence[Wanted]) -> None:
+        for one in made:
+            opening = client.desk.opening(one, _now_us())
+            key = (one.stream, one.symbol.native)
+            if opening is not None and await self._deliver(client, opening):
+                self._book(key, opening)
+            client.subscribed[key] = one
+        self._wake.set()
+
+    async def _drop(self, client: Client, code: int | None) -> None:
+        if code is None:
+            client.socket.transport.abort()
+        else:
+            await client.socket.close(code, "mock")
+
+    # -- data
+
+    async def _play(self) -> None:
+        """Publishes whatever is due, for ever."""
+        while True:
+            self._wake.clear()
+            wait = await self._publish_due() if self.rate > 0 else None
+            if wait is None or wait > 0:
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+            await asyncio.sleep(0)
+
+    async def _publish_due(self) -> float | None:
+        """One round over all tapes; seconds until the next is due, None where nothing is subscribed."""
+        now = time.monotonic()
+        keys = self.subscriptions - self._finished
+        self._due = {key: max(self._due.get(key, now), now - _BEHIND) for key in keys}
+        for key in sorted(keys):
+            while self._due[key] <= now and key not in self._finished:
+                await self._publish(key)
+                self._due[key] += 1 / self.rate
+        following = [due for key, due in self._due.items() if key not in self._finished]
+        return max(0.0, min(following) - time.monotonic()) if following else None
+
+    async def _publish(self, key: Key) -> None:
+        """One frame of one tape to all who want it."""
+        listeners = [client for client in tuple(self.clients) if key in client.subscribed]
+        tape = listeners[0].desk.tape(listeners[0].subscribed[key]) if listeners else None
+        printed = tape.next(_now_us()) if tape is not None else None
+        if printed is None:
+            self._finished |= {key} if listeners else set()
+            return
+        delivered = [await self._deliver(client, printed) for client in listeners]
+        if any(delivered):
+            self._book(key, printed)
+        if self._limit is not None and self.counts[key] >= self._limit:
+            self._finished.add(key)
+
+    def _book(self, key: Key, printed: Printed) -> None:
+        self.counts[key] += 1
+        if self._keep:
+            self.sent.setdefault(key, []).extend(printed.ids)
+
+    async def _deliver(self, client: Client, printed: Printed) -> bool:
+        """One data frame to one client, with the faults of the day; whether it left."""
+        faults = self.faults
+        if faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
+            return False
+        frame = client.desk.encode(printed.text)
+        try:
+            await client.socket.send(frame)
+            client.data += 1
+            if faults.duplicate_every and client.data % faults.duplicate_every == 0:
+                await client.socket.send(frame)
+            if faults.garbage_every and client.data % faults.garbage_every == 0:
+                self.garbage += 1
+                await client.socket.send(client.desk.encode(GARBAGE))
+        except ConnectionClosed:
+            return False
+        if faults.close_after is not None and client.data >= faults.close_after:
+            client.subscribed.clear()
+            await self._drop(client, faults.close_code)
+        return True
+
+    async def _ping(self, every: float) -> None:
+        """The venue's own pings."""
+        while True:
+            await asyncio.sleep(every)
+            for client in tuple(self.clients):
+                now_ms = time.time_ns() // 1_000_000
+                message = client.desk.ping(now_ms)
+                if message is None:
+                    continue
+                client.awaited += client.desk.listener.answers(message, {})
+                try:
+                    await client.send(message)
+                except ConnectionClosed:
+                    continue
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+

@@ -1,0 +1,73 @@
+"""The socket that mock exchanges listen on: one loopback port, one path for each connector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from k2conn.errors import Unreachable
+
+if TYPE_CHECKING:
+    from k2conn.mock.exchange import MockExchange
+
+HOST = "127.0.0.1"
+
+
+class MockServer:
+    """Serves several mock exchanges, each under ``/<connector>`` (and ``/<connector>/<connection>``)."""
+
+    def __init__(self, exchanges: Sequence[MockExchange], port: int = 0) -> None:
+        self.exchanges = {exchange.plan.name: exchange for exchange in exchanges}
+        self.port = port
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> MockServer:
+        try:
+            self._server = await serve(
+                self._handle,
+                HOST,
+                self.port,
+                process_request=self._admit,
+                compression=None,
+                ping_interval=None,
+                close_timeout=1,
+                max_size=None,
+                server_header="k2conn mock",
+            )
+        except OSError as error:
+            raise Unreachable(f"port {self.port} of {HOST}: {error.strerror}") from None
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        for exchange in self.exchanges.values():
+            exchange.start(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for exchange in self.exchanges.values():
+            await exchange.stop()
+        if self._server is not None:
+            self._server.close(code=1001)
+            await self._server.wait_closed()
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """404 for what is no connector. The place for the answers that `before:` wants over HTTP: as soon as tests can
+        show them, GET is answered here; other methods need a server of their own.
+        """
+        name = request.path.split("?")[0].split("/")[1]
+        if name in self.exchanges:
+            return None
+        known = ", ".join(sorted(self.exchanges))
+        return connection.respond(HTTPStatus.NOT_FOUND, f"no connector '{name}' here; there is {known}\n")
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        _, name, *rest = connection.request.path.split("/", 2)
+        name, question, query = name.partition("?")
+        target = "/" + "/".join(rest) + question + query
+        await self.exchanges[name].serve(connection, target)

@@ -1,0 +1,169 @@
+"""Number text to scaled integers: exactly, or not at all."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2conn.errors import RecordError
+from k2conn.spec.decimals import Overflow, decimals, read_number, rounded
+
+D = Decimal
+
+FITS = [
+    ("64000.10", 6_400_010_000_000),
+    ("64000.1", 6_400_010_000_000),
+    ("64000", 6_400_000_000_000),
+    ("64000.", 6_400_000_000_000),
+    (".5", 50_000_000),
+    ("0", 0),
+    ("-0", 0),
+    ("-0.0", 0),
+    ("+1.5", 150_000_000),
+    ("00012.50", 1_250_000_000),
+    ("1E-8", 1),
+    ("1e-8", 1),
+    ("1.5E+3", 150_000_000_000),
+    (D("1E-8"), 1),
+    (D("64000.10"), 6_400_010_000_000),
+    (D("0E+30"), 0),
+    (64000, 6_400_000_000_000),
+    (0, 0),
+    ("9999999999.99999999", 10**18 - 1),
+    (D("9999999999.99999999"), 10**18 - 1),
+    (9999999999, 9_999_999_999 * 10**8),
+    ("1.123456780", 112_345_678),
+    ("1.10000000000000000000000000000000000000000000", 110_000_000),
+    (D("1.123456780"), 112_345_678),
+]
+
+REFUSED = [
+    ("10000000000", "overflow"),
+    (10000000000, "overflow"),
+    (10**400, "overflow"),
+    ("10000000000.0", "overflow"),
+    ("1.123456789", "overflow"),
+    (D("1.123456789"), "overflow"),
+    ("1e-9", "overflow"),
+    ("1e999999", "bad-number"),
+    ("1e9999", "overflow"),
+    (D("1e999999"), "overflow"),
+    (D("1e-999999"), "overflow"),
+    ("9" * 5000, "bad-number"),
+    ("0." + "9" * 5000, "bad-number"),
+    ("-1", "bad-number"),
+    (-1, "bad-number"),
+    (D("-0.00000001"), "bad-number"),
+    ("", "missing-field"),
+    (None, "missing-field"),
+    (True, "bad-number"),
+    (False, "bad-number"),
+    ("NaN", "bad-number"),
+    ("Infinity", "bad-number"),
+    ("-inf", "bad-number"),
+    (" 1", "bad-number"),
+    ("1 ", "bad-number"),
+    ("1,5", "bad-number"),
+    ("1_000", "bad-number"),
+    ("1_0.0", "bad-number"),
+    ("0x10", "bad-number"),
+    ("1.2.3", "bad-number"),
+    ("--1", "bad-number"),
+    (".", "bad-number"),
+    ("e5", "bad-number"),
+    ("\u0661\u0662.\u0663", "bad-number"),
+    ("1\n", "bad-number"),
+    ("\u00b2.5", "bad-number"),
+    ([], "bad-number"),
+    ({}, "bad-number"),
+    ([1], "bad-number"),
+]
+
+
+@pytest.mark.parametrize(("value", "wanted"), FITS, ids=[repr(value)[:40] for value, _ in FITS])
+def test_what_fits_is_exact(value: Any, wanted: int) -> None:
+    found = decimals(8, 18)(value)
+    assert type(found) is int
+    assert found == wanted
+
+
+@pytest.mark.parametrize(("value", "reason"), REFUSED, ids=[repr(value)[:40] for value, _ in REFUSED])
+def test_what_does_not_fit_says_why(value: Any, reason: str) -> None:
+    for convert in (decimals(8, 18), decimals(8, 18, D(1))):
+        with pytest.raises(RecordError) as caught:
+            convert(value)
+        assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "factor", "wanted"),
+    [
+        (6400010000000, D("1e-8"), 6_400_010_000_000),
+        ("12345", D("0.1"), 123_450_000_000),
+        (D("0.5"), D(100), 5_000_000_000),
+        ("1e-4", D("1e4"), 100_000_000),
+        ("0.000000011", D(1000), 1100),
+    ],
+)
+def test_a_scale_multiplies_exactly(value: Any, factor: Decimal, wanted: int) -> None:
+    assert decimals(8, 18, factor)(value) == wanted
+
+
+def test_a_scale_that_leaves_too_many_decimals_is_an_overflow() -> None:
+    with pytest.raises(Overflow) as caught:
+        decimals(8, 18, D("1e-8"))("0.1")
+    assert caught.value.exact == D("1e-9")
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("-0.25", 25_000_000), (D("-0.25"), 25_000_000), (-1, 10**8), ("2.5", 250_000_000)])
+def test_magnitude_drops_the_sign(value: Any, wanted: int) -> None:
+    assert decimals(8, 18, None, True)(value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("1.123456785", 112_345_678),
+        ("1.123456775", 112_345_678),
+        ("1.1234567751", 112_345_678),
+        ("1.123456789", 112_345_679),
+        ("1e-30", 0),
+    ],
+)
+def test_rounding_is_half_even(text: str, wanted: int) -> None:
+    assert rounded(D(text), 8, 18) == wanted
+
+
+def test_rounding_does_not_make_room_for_large_numbers() -> None:
+    with pytest.raises(Overflow, match="10000000000 or more"):
+        rounded(D("9999999999.999999999"), 8, 18)
+
+
+@given(st.integers(min_value=0, max_value=10**18 - 1))
+def test_every_number_that_fits_comes_back_whole(number: int) -> None:
+    text = f"{number // 10**8}.{number % 10**8:08}"
+    convert = decimals(8, 18)
+    assert convert(text) == convert(D(text)) == convert(text.rstrip("0")) == number
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**11))
+def test_any_decimal_is_exact_or_refused(number: Decimal) -> None:
+    for value in (number, str(number), format(number, "f")):
+        try:
+            found = decimals(8, 18)(value)
+        except RecordError as error:
+            assert error.reason == "overflow" or len(str(value)) > 200
+        else:
+            assert D(found).scaleb(-8) == number
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_number_or_a_record_error(text: str) -> None:
+    try:
+        assert read_number(text) == D(text)
+    except RecordError as error:
+        assert error.reason in ("bad-number", "missing-field")
