@@ -12,6 +12,8 @@ import msgspec
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LONG = 10**4000
+"""From here on Python does not write an int in decimal digits."""
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -53,7 +55,7 @@ def spell(value: Any) -> str:
     if value is False:
         return "false"
     if type(value) is int:
-        return str(value)
+        return str(value) if -_LONG < value < _LONG else format(Decimal(value), "f")
     if type(value) is Decimal:
         return plain(value)
     return encode(value).decode()

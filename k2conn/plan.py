@@ -83,13 +83,25 @@ class SymbolRule:
     description: str
 
 
+class Leaf(NamedTuple):
+    """One plain path that a condition reads; ``presence``: only whether something is there matters."""
+
+    text: str
+    get: Getter
+    presence: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One ``when``: ``equalities`` is the look-up form (None where an expression must run)."""
+    """One ``when``: ``equalities`` is the look-up form (None where an expression must run).
+
+    ``leaves`` are the paths whose values decide the condition; None where more than paths decides.
+    """
 
     text: str
     condition: Condition
     equalities: tuple[tuple[str, Getter, tuple[Json, ...]], ...] | None = None
+    leaves: tuple[Leaf, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +365,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One turn of a test's dialogue, by kind: sent, received, after or records.
+    """One turn of a test's dialogue, by kind: answered, url, after, sent, received or closed.
 
     ``value``: a frame (JSON value, or text as it is) for sent and received; seconds for after;
     a tuple of expected record fields for records.

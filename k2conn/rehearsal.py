@@ -70,6 +70,7 @@ class _Stage:
         self.intakes = self._intakes(plan, symbols)
         self.intake = self.intakes[0]
         self.opened = False
+        self.answered = 0
 
     def _streams(self, plan: Plan, example: Example) -> list[str]:
         if example.streams is not None:
@@ -84,14 +85,19 @@ class _Stage:
         return found or [Intake(self.books, plan.connections[0], symbols, self.world)]
 
     def _open(self) -> None:
+        """Opens the sockets; a test that does not show the HTTP answers before them has only frames to map."""
         if not self.opened:
             self.opened = True
             for intake in self.intakes:
+                if intake.session.connection.before and not self.answered:
+                    continue
                 self._act(intake.session.open(self.now, self.wall))
 
     def play(self, turn: Exchange) -> None:
         """One turn."""
-        if turn.kind == "url":
+        if turn.kind == "answered":
+            self._answered(turn)
+        elif turn.kind == "url":
             found = self.intake.session.url(0, self.wall)
             if found != turn.value:
                 self.differ(turn.line, "url", turn.value, found)
@@ -115,6 +121,13 @@ class _Stage:
             self.differ(self.example.line, "sent", "nothing more", self.sent[0])
 
     # -- turns
+
+    def _answered(self, turn: Exchange) -> None:
+        """The venue answers the next HTTP call of `before`."""
+        for intake in self.intakes:
+            for request in intake.session.connection.before[self.answered : self.answered + 1]:
+                intake.session.captured(request.capture, turn.value)
+        self.answered += 1
 
     def _pass(self, seconds: float) -> None:
         """Time passes, deadline by deadline."""

@@ -47,7 +47,7 @@ KAFKA_VARIABLES = {
 """Environment variable -> (KafkaSettings field, kind). A secret may also be read from the file in NAME_FILE."""
 
 CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS",
+    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "HTTP_URL", "FAILOVER_URLS", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS",
     "HEALTH_CHECK_TIMEOUT", "SSL_VERIFY", "CUSTOM_CA_BUNDLE", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS",
 )
 """What follows `K2_<CONNECTOR>_`."""
@@ -134,6 +134,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     stale = get("HEALTH_CHECK_TIMEOUT", "int")
     overrides = Overrides(
         urls=tuple(url for url in urls if url),
+        http_url=get("HTTP_URL"),
         verify=get("SSL_VERIFY", "bool") is not False,
         ca_file=get("CUSTOM_CA_BUNDLE"),
         ping_every=get("PING_INTERVAL_SECONDS", "int"),

@@ -42,6 +42,12 @@ def same_number(expected: Any, text: Any, ours: str) -> bool:
     return abs(expected) == float(ours)
 
 
+def _exact(record: Mapping[str, Any], field: str) -> str:
+    """Rule 1: as exact decimals. Where the record's 8 decimals cannot hold a number, vendor_data has its text."""
+    text: str = record["vendor_data"].get(f"{field}_exact", record[field])
+    return text
+
+
 def same_time(expected: Any, ours: int, within_us: int) -> bool:
     """Within the oracle's own precision."""
     wanted = micros(expected)
@@ -65,7 +71,7 @@ def trade_differs(expected: Mapping[str, Any], record: Mapping[str, Any], inexac
     if identity is not None and not inexact and prefix + str(identity) != record["trade_id"]:
         wrong.append(f"id {identity} != {record['trade_id']}")
     for theirs, ours in (("price", "price"), ("amount", "quantity")):
-        if not same_number(expected[theirs], expected.get(f"{theirs}_str"), record[ours]):
+        if not same_number(expected[theirs], expected.get(f"{theirs}_str"), _exact(record, ours)):
             wrong.append(f"{theirs} {expected[theirs]} != {record[ours]}")
     if (expected["side"] or "unknown").upper() != record["side"]:
         wrong.append(f"side {expected['side']} != {record['side']}")
@@ -84,7 +90,7 @@ def quote_differs(expected: Mapping[str, Any], record: Mapping[str, Any], sizes:
             key = f"{side}_{theirs}"
             if theirs == "amount" and not sizes:
                 continue
-            if not same_number(expected[key], expected.get(f"{key}_str"), record[f"{side}_{ours}"]):
+            if not same_number(expected[key], expected.get(f"{key}_str"), _exact(record, f"{side}_{ours}")):
                 wrong.append(f"{key} {expected[key]} != {record[f'{side}_{ours}']}")
     if not same_time(expected["timestamp"], record["timestamp"], precision(expected["timestamp"])):
         wrong.append(f"time {micros(expected['timestamp'])} != {record['timestamp']}")

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from k2conn.engine.deadletter import dead_letter
 from k2conn.engine.ledger import NOWHERE, Ledger
 from k2conn.engine.mapping import StreamMapping
-from k2conn.engine.session import Action, Deliver, Malformed, Session, World
+from k2conn.engine.routing import STREAM
+from k2conn.engine.session import Action, Malformed, Session, World
 from k2conn.engine.window import Window
 from k2conn.envelope import Envelope
-from k2conn.plan import Connection, Plan, Symbol
+from k2conn.errors import RecordError
+from k2conn.plan import Connection, Json, Plan, Symbol
 
 
 class Books:
@@ -40,35 +42,56 @@ class Intake:
         self._mappings = tuple(books.mappings[stream.name] for stream in streams)
         self._ledger = books.ledger
         self._scope = self.session.scope
+        self._single = connection.each is None
 
     def receive(self, frame: str | bytes, now: float, wall: int) -> tuple[list[Envelope], list[Action]]:
         """One frame, received at ``wall`` microseconds since the epoch: envelopes for the sink, actions for the socket."""
-        session, ledger = self.session, self._ledger
-        ledger.frames += 1
-        scope = self._scope
-        scope.received_at = wall
-        control, unknown = session.control, session.unrecognised
+        session = self.session
+        self._ledger.frames += 1
+        self._scope.received_at = wall
         envelopes: list[Envelope] = []
-        rest: list[Action] = []
-        for action in session.receive(frame, now, wall):
-            if type(action) is Deliver:
-                mapping = self._mappings[action.stream]
-                mapping.take(action.message, frame, scope, envelopes)
-                if session.subscriptions.waiting and scope.symbol is not None:
-                    session.heard(mapping.stream.name, scope.symbol.native, rest)
-            elif type(action) is Malformed:
-                ledger.malformed += 1
-                envelopes.append(self._malformed(action, frame, wall))
-            else:
-                rest.append(action)
-        ledger.control += session.control - control
-        ledger.unrecognised += session.unrecognised - unknown
-        return envelopes, rest
+        actions: list[Action] = []
+        try:
+            message = session.arrived(frame, now, wall)
+        except RecordError as error:
+            envelopes.append(self._malformed(error, frame, wall))
+            return envelopes, actions
+        if self._single:
+            self._message(message, frame, wall, envelopes, actions)
+        else:
+            for one in session.messages(message):
+                self._message(one, frame, wall, envelopes, actions)
+        return envelopes, actions
 
-    def _malformed(self, action: Malformed, frame: str | bytes, wall: int) -> Envelope:
+    def _message(
+        self, message: Json, frame: str | bytes, wall: int, envelopes: list[Envelope], actions: list[Action]
+    ) -> None:
+        session = self.session
+        route = session.route(message)
+        if route[0] == STREAM:
+            mapping = self._mappings[route[1]]
+            mapping.take(message, frame, self._scope, envelopes)
+            if session.subscriptions.waiting and self._scope.symbol is not None:
+                session.heard(mapping.stream.name, self._scope.symbol.native, actions)
+                session.flush(actions)
+            return
+        control, unknown = session.control, session.unrecognised
+        found: list[Action] = []
+        session.handle(message, route, found)
+        session.flush(found)
+        self._ledger.control += session.control - control
+        self._ledger.unrecognised += session.unrecognised - unknown
+        for action in found:
+            if type(action) is Malformed:
+                envelopes.append(self._malformed(action.error, frame, wall))
+            else:
+                actions.append(action)
+
+    def _malformed(self, error: RecordError, frame: str | bytes, wall: int) -> Envelope:
         books = self.books
+        books.ledger.malformed += 1
         account = books.ledger.account(NOWHERE, NOWHERE)
         account.received += 1
-        books.ledger.dead_reasons[action.error.reason] += 1
+        books.ledger.dead_reasons[error.reason] += 1
         return dead_letter(books.plan.name, books.plan.exchange, NOWHERE, books.malformed_topic, "",
-                           action.error, frame, wall, account)
+                           error, frame, wall, account)

@@ -22,7 +22,7 @@ from k2conn import exactjson
 from k2conn.engine.codec import decoder
 from k2conn.engine.frames import OutFrame, frame_text, step_frames, undo_frames
 from k2conn.engine.outbox import Outbox
-from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Router
+from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
 from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED, Subscription, Subscriptions
 from k2conn.errors import RecordError
 from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Step, Stream, Symbol
@@ -151,27 +151,51 @@ class Session:
             self._ping_at = now + self._ping_every
         out: list[Action] = []
         self._advance(out)
-        self._flush(out)
+        self.flush(out)
         return out
 
     def receive(self, frame: str | bytes, now: float, wall: int) -> list[Action]:
         """A frame came."""
-        self._now, self._wall, self.last_frame = now, wall, now
         out: list[Action] = []
         try:
-            message = self._decode(frame)
+            message = self.arrived(frame, now, wall)
         except RecordError as error:
             return [Malformed(error)]
-        each = self.connection.each
-        if each is not None:
-            messages = each(message, self.scope)
-            for one in messages if type(messages) is list else [message]:
-                self._message(one, out)
-        else:
-            self._message(message, out)
-        if len(self._outbox):
-            self._flush(out)
+        for one in self.messages(message):
+            self.handle(one, self.route(one), out)
+        self.flush(out)
         return out
+
+    # -- the parts of `receive`, for those who receive very often
+
+    def arrived(self, frame: str | bytes, now: float, wall: int) -> Json:
+        """The message (or messages) of a frame; raises RecordError for a frame that is none."""
+        self._now, self._wall, self.last_frame = now, wall, now
+        return self._decode(frame)
+
+    def messages(self, message: Json) -> list[Json]:
+        """The messages of a decoded frame: one, or those that the connector file says it holds."""
+        each = self.connection.each
+        if each is None:
+            return [message]
+        found = each(message, self.scope)
+        return found if type(found) is list else [message]
+
+    def route(self, message: Json) -> Route:
+        """The rule for one message."""
+        return self._router.route(message, self.scope)
+
+    def handle(self, message: Json, route: Route, out: list[Action]) -> None:
+        """Does what the rule says, into ``out``."""
+        if route[0] == STREAM:
+            out.append(Deliver(route[1], message))
+        else:
+            self._control(message, route, out)
+
+    def flush(self, out: list[Action]) -> None:
+        """Sends what may be sent now."""
+        if len(self._outbox) and not self._closed:
+            out.extend(Send(frame) for frame in self._outbox.due(self._now))
 
     def timer(self, now: float, wall: int) -> list[Action]:
         """The deadline has come (or any time before)."""
@@ -188,7 +212,7 @@ class Session:
             self._expired(out)
         if self._ping_at is not None and now >= self._ping_at:
             self._ping(now)
-        self._flush(out)
+        self.flush(out)
         return out
 
     @property
@@ -278,11 +302,8 @@ class Session:
 
     # -- messages
 
-    def _message(self, message: Json, out: list[Action]) -> None:
-        kind, at = self._router.route(message, self.scope)
-        if kind == STREAM:
-            out.append(Deliver(at, message))
-            return
+    def _control(self, message: Json, route: Route, out: list[Action]) -> None:
+        kind, at = route
         self._capture(message)
         if kind == REPLY:
             self.control += 1
@@ -396,10 +417,6 @@ class Session:
         self._ping_at = now + self._ping_every
         if beat.within is not None and self._pong_by is None:
             self._pong_by = now + beat.within
-
-    def _flush(self, out: list[Action]) -> None:
-        if not self._closed:
-            out.extend(Send(frame) for frame in self._outbox.due(self._now))
 
     def _close(self, cause: str, detail: str, delay: float = 0.0) -> list[Action]:
         if self._closed:

@@ -14,7 +14,9 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from k2conn import exactjson
 from k2conn.engine.backoff import Delays
 from k2conn.engine.intake import Books, Intake
 from k2conn.engine.session import Action, Close, Note, Send, World
@@ -35,6 +37,8 @@ class Overrides:
 
     urls: tuple[str, ...] = ()
     """Instead of the plan's; a connection other than the first gets its name as a last path segment."""
+    http_url: str | None = None
+    """Scheme and host instead of those of the HTTP calls that the plan declares."""
     verify: bool = True
     ca_file: str | None = None
     ping_every: float | None = None
@@ -132,7 +136,7 @@ class Socket:
     def _address(self, intake: Intake) -> Address:
         connection, given = self.shard.connection, self._overrides
         wall = _wall()
-        url = given.urls[self._url_at % len(given.urls)] if given.urls else intake.session.url(self._url_at, wall)
+        url = self._given_url() if given.urls else intake.session.url(self._url_at, wall)
         beat = connection.heartbeat
         every = given.ping_every or (beat.every({}) if beat is not None and beat.send is None else 20.0)
         return Address(
@@ -145,11 +149,18 @@ class Socket:
             ca_file=given.ca_file,
         )
 
+    def _given_url(self) -> str:
+        """The overriding address; where a connector has several kinds of socket, all but the first add their name."""
+        urls = self._overrides.urls
+        url = urls[self._url_at % len(urls)]
+        connection = self.shard.connection
+        return url if connection is self.books.plan.connections[0] else f"{url.rstrip('/')}/{connection.name}"
+
     async def _before(self, request: HttpRequest, intake: Intake) -> None:
         wall = _wall()
         scope = SendScope(counter=lambda: 0, uuid=self._world.uuid, now_us=wall, state=intake.session.scope.state,
                           environment=self._world.environment)
-        answer = await call(http_call(request, scope, self._overrides.ca_file))
+        answer = await call(http_call(request, scope, self._overrides.ca_file, self._overrides.http_url))
         intake.session.captured(request.capture, answer)
 
     def _opened(self) -> None:
@@ -263,15 +274,17 @@ class Socket:
         }
 
 
-def http_call(request: HttpRequest, scope: SendScope, ca_file: str | None) -> Call:
-    """A declared HTTP request, filled in."""
-    from k2conn import exactjson
-
+def http_call(request: HttpRequest, scope: SendScope, ca_file: str | None, base: str | None = None) -> Call:
+    """A declared HTTP request, filled in; ``base`` (scheme and host) replaces the declared one."""
     body = exactjson.encode(request.body(scope)) if request.body else None
     headers = {key: str(value) for key, value in request.headers(scope).items()} if request.headers else {}
     if body is not None:
         headers.setdefault("Content-Type", "application/json")
-    return Call(request.method, str(request.url(scope)), headers, body, request.within, ca_file)
+    url = str(request.url(scope))
+    if base is not None:
+        parts = urlsplit(url)
+        url = base.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Call(request.method, url, headers, body, request.within, ca_file)
 
 
 def _wall() -> int:

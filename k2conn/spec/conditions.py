@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.plan import Condition, Getter, Match, Scope
+from k2conn.plan import Condition, Getter, Leaf, Match, Scope
 from k2conn.spec.closures import true
 from k2conn.spec.document import Path
+from k2conn.spec.expressions import Expression
 from k2conn.spec.functions import equal
 from k2conn.spec.notes import Notes
 from k2conn.spec.problems import known
@@ -15,6 +18,20 @@ from k2conn.spec.problems import known
 _PRESENT, _ABSENT = "$present", "$absent"
 _ANY, _NONE = object(), object()
 """What `$present` and `$absent` are once read, so that they cannot be mistaken for text."""
+_STATE = re.compile(r"\$state\.([a-z][a-z0-9_]*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _Captured:
+    """What `$state.NAME` is once read: what was captured under that name, or any key of that table."""
+
+    name: str
+
+    def holds(self, found: Any, scope: Scope) -> bool:
+        kept = scope.state.get(self.name)
+        if found is None or kept is None:
+            return False
+        return exactjson.spell(found) in kept if isinstance(kept, dict) else equal(found, kept)
 
 
 def compile_match(value: Any, path: Path, note: Notes) -> Match | None:
@@ -25,7 +42,7 @@ def compile_match(value: Any, path: Path, note: Notes) -> Match | None:
     if expression is None:
         return None
     get = expression.get
-    return Match(value, lambda message, scope: true(get(message, scope)))
+    return Match(value, lambda message, scope: true(get(message, scope)), leaves=expression.leaves)
 
 
 def compile_matches(value: Any, path: Path, note: Notes) -> tuple[Match, ...]:
@@ -47,12 +64,22 @@ def any_of(matches: tuple[Match, ...]) -> Match | None:
     def condition(value: Any, scope: Scope) -> bool:
         return any(test(value, scope) for test in conditions)
 
-    return Match(" or ".join(match.text for match in matches), condition)
+    return Match(" or ".join(match.text for match in matches), condition, leaves=_together(matches))
+
+
+def _together(matches: tuple[Match, ...]) -> tuple[Leaf, ...] | None:
+    found: list[Leaf] = []
+    for match in matches:
+        if match.leaves is None:
+            return None
+        found += match.leaves
+    return tuple(found)
 
 
 def _map(value: dict[str, Any], path: Path, note: Notes) -> Match | None:
     tests: list[Condition] = []
     equalities: list[tuple[str, Getter, tuple[Any, ...]]] = []
+    leaves: list[Leaf] | None = []
     wrong = False
     for text, wanted in value.items():
         place = (*path, text)
@@ -62,12 +89,21 @@ def _map(value: dict[str, Any], path: Path, note: Notes) -> Match | None:
             wrong = True
             continue
         tests.append(_test(expression.get, values))
-        if _ANY not in values and _NONE not in values:
+        if not any(one is _ANY or one is _NONE or isinstance(one, _Captured) for one in values):
             equalities.append((text, expression.get, values))
+        leaves = _more(leaves, expression, values)
     if wrong:
         return None
     pure = tuple(equalities) if len(equalities) == len(value) else None
-    return Match(_text(value), _all(tuple(tests)), pure)
+    return Match(_text(value), _all(tuple(tests)), pure, tuple(leaves) if leaves is not None else None)
+
+
+def _more(leaves: list[Leaf] | None, expression: Expression, values: tuple[Any, ...]) -> list[Leaf] | None:
+    """The leaves so far and those of one more path; None once they do not decide (captured values change)."""
+    if leaves is None or expression.leaves is None or any(isinstance(one, _Captured) for one in values):
+        return None
+    presence = expression.speed == "plain" and all(one is _ANY or one is _NONE for one in values)
+    return leaves + [leaf._replace(presence=presence) for leaf in expression.leaves]
 
 
 def _wanted(wanted: Any, path: Path, note: Notes) -> tuple[Any, ...] | None:
@@ -81,14 +117,22 @@ def _wanted(wanted: Any, path: Path, note: Notes) -> tuple[Any, ...] | None:
             values.append(one[1:])
         elif one in (_PRESENT, _ABSENT):
             values.append(_ANY if one == _PRESENT else _NONE)
+        elif (state := _STATE.match(one)) is not None:
+            note.state(state.group(1), place)
+            values.append(_Captured(state.group(1)))
         else:
-            text = f"{one} is no value to compare with{known(one, (_PRESENT, _ABSENT))} A literal $ is written $$"
+            names = known(one, (_PRESENT, _ABSENT, "$state.NAME"))
+            text = f"{one} is no value to compare with{names} A literal $ is written $$"
             note(place, "unknown-name", text)
             return None
     return tuple(values)
 
 
 def _test(get: Getter, values: tuple[Any, ...]) -> Condition:
+    learnt = tuple(one for one in values if isinstance(one, _Captured))
+    if learnt:
+        rest = tuple(one for one in values if not isinstance(one, _Captured))
+        return _learnt(get, learnt, _test(get, rest) if rest else None)
     if _ANY in values:
         return _presence(get, True, values)
     if _NONE in values:
@@ -110,6 +154,16 @@ def _test(get: Getter, values: tuple[Any, ...]) -> Condition:
         return any(equal(found, one) for one in values)
 
     return among
+
+
+def _learnt(get: Getter, learnt: tuple[_Captured, ...], other: Condition | None) -> Condition:
+    """`$state.NAME`, or one of them or another value."""
+
+    def captured(value: Any, scope: Scope) -> bool:
+        found = get(value, scope)
+        return any(one.holds(found, scope) for one in learnt) or (other is not None and other(value, scope))
+
+    return captured
 
 
 def _presence(get: Getter, wanted: bool, values: tuple[Any, ...]) -> Condition:

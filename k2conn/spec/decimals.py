@@ -32,11 +32,13 @@ class Overflow(RecordError):
         self.exact = exact
 
 
-def decimals(scale: int, precision: int, factor: Decimal | None = None, magnitude: bool = False) -> Decimals:
+def decimals(
+    scale: int, precision: int, factor: Decimal | None = None, magnitude: bool = False, signed: bool = False
+) -> Decimals:
     """A converter from JSON number or number text to the unscaled integer; raises RecordError.
 
     ``factor`` multiplies (a venue that sends prices in 1e-8), ``magnitude`` drops the sign (a venue whose amounts
-    carry the side in their sign).
+    carry the side in their sign), ``signed`` allows a price below zero (spreads between contracts).
     """
     limit: int = 10**precision
     one: int = 10**scale
@@ -63,7 +65,7 @@ def decimals(scale: int, precision: int, factor: Decimal | None = None, magnitud
             exact = exact.copy_abs()
         if factor is not None:
             exact = _WIDE.multiply(exact, factor)
-        if exact < 0:
+        if exact < 0 and not signed:
             raise RecordError(None, None, None, "bad-number", "the number is negative")
         return fit(exact, scale, precision)
 
@@ -87,6 +89,8 @@ def read_number(value: Any) -> Decimal:
         raise RecordError(None, None, None, "missing-field", "the value is missing")
     else:
         raise RecordError(None, None, None, "bad-number", f"{_kind(value)} is not a number")
+    if not exact.is_finite():
+        raise RecordError(None, None, None, "bad-number", "not a number")
     if exact and not -_LONGEST < exact.adjusted() < _LONGEST:
         raise RecordError(None, None, None, "overflow", "the exponent is out of any range")
     return exact

@@ -14,8 +14,8 @@ from k2conn.spec.times import times
 
 _RECEIVED_AT = 1_767_323_045_000_000
 """2026-01-02T03:04:05Z: when examples that do not say it are received."""
-_KINDS = ("url", "after", "sent", "received", "closed")
-"""In one turn, time passes first."""
+_KINDS = ("answered", "url", "after", "sent", "received", "closed")
+"""In one turn, the venue answers over HTTP first, and time passes before anything is said."""
 _OUTCOMES = ("records", "dead_letters")
 
 

@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 from jmespath import exceptions, lexer, parser
 
 from k2conn import exactjson
-from k2conn.plan import Condition, Getter, Scope
+from k2conn.plan import Condition, Getter, Leaf, Scope
 from k2conn.spec.closures import ClosureCompiler, ExpressionError, Name, true
+from k2conn.spec.leaves import leaves
 from k2conn.spec.problems import short
 
 MAX_LENGTH = 2000
@@ -43,6 +44,8 @@ class Expression:
     """The engine's names in it, without the ``$``."""
     states: frozenset[str]
     """The names that stand behind ``$state.``"""
+    leaves: tuple[Leaf, ...] | None
+    """The plain paths that decide the value; None where more does."""
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +59,8 @@ def compile_expression(text: str, lenient: bool = False) -> Expression:
         error.offset = _offset(text, error.name)
         raise
     return Expression(
-        text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states)
+        text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
+        leaves(node),
     )
 
 

@@ -81,13 +81,16 @@ class FieldCompiler:
     # -- numbers
 
     def _decimal(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
-        scale, magnitude = said.get("scale"), said.get("magnitude") is True
+        scale, magnitude, signed = said.get("scale"), said.get("magnitude") is True, said.get("signed") is True
+        if magnitude and signed:
+            self.note((*path, "signed"), "value", "`magnitude` drops the sign: say one of the two", at_key=True)
+            return None
         if isinstance(scale, dict):
-            found = self._scaled_by_symbol(target, said, path, magnitude)
+            found = self._scaled_by_symbol(target, said, path, magnitude, signed)
         else:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
-            words = f"decimal({target.precision},{target.scale}){words}" + (", magnitude" if magnitude else "")
-            convert = decimals(target.scale, target.precision, _exact(scale), magnitude)
+            words = f"decimal({target.precision},{target.scale}){words}" + (", magnitude" if magnitude else "") + (", signed" if signed else "")
+            convert = decimals(target.scale, target.precision, _exact(scale), magnitude, signed)
             found = self._simple(target, said, path, convert, words)
         if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
             return found
@@ -99,7 +102,7 @@ class FieldCompiler:
         return Field(target.name, read, found.expression, words, found.default, found.speed)
 
     def _scaled_by_symbol(
-        self, target: SchemaField, said: dict[str, Any], path: Path, magnitude: bool
+        self, target: SchemaField, said: dict[str, Any], path: Path, magnitude: bool, signed: bool
     ) -> Field | None:
         rules: list[tuple[Condition | None, Convert]] = []
         wrong = False
@@ -107,7 +110,7 @@ class FieldCompiler:
             place = (*path, "scale", "by_symbol", at, "when")
             match = compile_match(rule["when"], place, self.note) if "when" in rule else None
             wrong = wrong or ("when" in rule and match is None)
-            convert = decimals(target.scale, target.precision, _exact(rule["scale"]), magnitude)
+            convert = decimals(target.scale, target.precision, _exact(rule["scale"]), magnitude, signed)
             rules.append((match.condition if match else None, convert))
         found = self._getter(said, path)
         absent = self._absent(target, said, path, decimals(target.scale, target.precision))

@@ -69,23 +69,30 @@ class SymbolCompiler:
         for one, path in entries:
             text = one if isinstance(one, str) else one["form"]
             fixed = {} if isinstance(one, str) else {key: one[key] for key in ("base", "quote") if key in one}
+            own = None if isinstance(one, str) else one.get("record")
             try:
-                found.append(form(text, quotes, fixed))
+                compiled = form(text, quotes, fixed, own)
             except ValueError as error:
                 self.note(path if isinstance(one, str) else (*path, "form"), "form", str(error))
+                continue
+            if own in (None, "native") or self._spelled(own, compiled.parts, (*path, "record")):
+                found.append(compiled)
         return found if len(found) == len(entries) else None
 
     def _record(self, record: str, forms: list[Form] | None) -> bool:
         """Whether our spelling's template can be filled for every symbol."""
-        path: Path = ("symbols", "record")
+        always = frozenset.intersection(*(one.parts for one in forms)) if forms else frozenset({"base", "quote"})
+        if self.said.get("table") and forms:
+            always &= {"base", "quote"}
+        return self._spelled(record, always, ("symbols", "record"))
+
+    def _spelled(self, record: str, always: frozenset[str], path: Path) -> bool:
+        """Whether a template of our spelling can be filled from the parts that are always there."""
         try:
             check_places(record)
         except ValueError as error:
             self.note(path, "form", str(error))
             return False
-        always = frozenset.intersection(*(one.parts for one in forms)) if forms else frozenset({"base", "quote"})
-        if self.said.get("table") and forms:
-            always &= {"base", "quote"}
         wrong = [name for name in PLACE.findall(record) if name not in {*always, "base", "quote", "native"}]
         for name in wrong:
             text = f"not every symbol has {{{name}}}{known(name, sorted({*always, 'base', 'quote', 'native'}))}"

@@ -30,6 +30,8 @@ class Form:
     text: str
     pattern: re.Pattern[str]
     fixed: Mapping[str, str]
+    record: str | None = None
+    """Our spelling for this form alone; None: as for all."""
 
     @property
     def parts(self) -> frozenset[str]:
@@ -37,7 +39,7 @@ class Form:
         return frozenset(self.pattern.groupindex) | frozenset(self.fixed)
 
 
-def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str]) -> Form:
+def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: str | None = None) -> Form:
     """Compiles one form; ValueError where its placeholders are not usable."""
     check_places(text)
     names = PLACE.findall(text)
@@ -54,7 +56,7 @@ def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str]) -> Form:
         part = _part(place.group(1), quotes) or word
         pattern += re.escape(text[at : place.start()]) + f"(?P<{place.group(1)}>{part})"
         at = place.end()
-    return Form(text, re.compile(pattern + re.escape(text[at:]) + r"\Z"), dict(fixed))
+    return Form(text, re.compile(pattern + re.escape(text[at:]) + r"\Z"), dict(fixed), record)
 
 
 def _check_neighbours(text: str, quotes: tuple[str, ...]) -> None:
@@ -97,7 +99,7 @@ def resolver(
         for rule in forms:
             found = rule.pattern.match(native)
             if found:
-                return _symbol(native, {**found.groupdict(), **rule.fixed}, aliases, record)
+                return _symbol(native, {**found.groupdict(), **rule.fixed}, aliases, rule.record or record)
         return None
 
     return resolve

@@ -14,6 +14,7 @@ from decimal import ROUND_FLOOR, Context
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from k2conn import exactjson
 from k2conn.errors import RecordError
 from k2conn.spec.decimals import read_number
 
@@ -136,5 +137,5 @@ def _zone(offset: str | None, zone: tzinfo | None) -> tzinfo:
 
 
 def _out_of_range(value: Any) -> int:
-    detail = f"{str(value)[:40]} is out of range for the declared unit"
+    detail = f"{exactjson.spell(value)[:40]} is out of range for the declared unit"
     raise RecordError(None, None, None, "bad-time", detail)

@@ -1,0 +1,53 @@
+"""Text patterns: the named part of a channel's text, or None."""
+
+from __future__ import annotations
+
+import pytest
+
+from k2conn.spec.patterns import text_pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "wanted"),
+    [
+        ("market.{symbol}.trade.detail", "market.btcusdt.trade.detail", "btcusdt"),
+        ("{symbol}@trade", "btcusdt@trade", "btcusdt"),
+        ("trades.{symbol}.{_}", "trades.BTC-PERPETUAL.100ms", "BTC-PERPETUAL"),
+        ("lightning_executions_{symbol}", "lightning_executions_FX_BTC_JPY", "FX_BTC_JPY"),
+        ("/market/match:{symbol}", "/market/match:BTC-USDT", "BTC-USDT"),
+        ("{symbol}", "anything", "anything"),
+        ("a.{_}.{symbol}", "a.b.c.d", "c.d"),
+        ("a+{symbol}(b)", "a+x(b)", "x"),
+        ("market.{symbol}.trade.detail", "market.btcusdt.kline", None),
+        ("market.{symbol}.trade.detail", "market..trade.detail", None),
+        ("market.{symbol}.trade.detail", "", None),
+        ("{symbol}@trade", "x@trade\n", None),
+        ("{symbol}@trade", "x" * 600 + "@trade", None),
+    ],
+)
+def test_the_named_part_is_cut_out(pattern: str, text: str, wanted: str | None) -> None:
+    cut = text_pattern(pattern, "symbol")
+    assert cut(text) == wanted
+    assert cut(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("market.trade", r"has \{symbol\} once"),
+        ("{symbol}.{symbol}", r"has \{symbol\} once"),
+        ("{value}.x", r"has \{symbol\} once"),
+        ("{_}{symbol}", "side by side"),
+        ("{symbol", "brace"),
+        ("{Symbol}.x", "brace"),
+        ("{_}.{_}.{_}.{_}.{_}.{_}.{symbol}", "more than 6 parts"),
+    ],
+)
+def test_an_undecidable_pattern_is_refused(pattern: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        text_pattern(pattern, "symbol")
+
+
+def test_a_hostile_text_is_quick() -> None:
+    cut = text_pattern("{_}.{_}.{_}.{_}.{_}.{symbol}!", "symbol")
+    assert cut("." * 500) is None
