@@ -296,6 +296,9 @@ class Field:
     converter: str
     default: str | None = None
     speed: str = "plain"
+    direct: tuple[str, Callable[[Json], Any]] | None = None
+    """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
+    raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,20 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from k2conn import exactjson
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def on_the_wire(line: Mapping[str, Any], frame: str) -> list[str]:
+    """The frame as a socket delivers it. `not_wire: suffixed`: the recorder appended channel and symbol to an array,
+    which stand for the acknowledgement that told them: it is said again, and the suffix cut off."""
+    if line.get("not_wire") != "suffixed":
+        return [frame]
+    *message, channel, name = exactjson.decode(frame)
+    known = {"pair": name} if len(name) > 5 else {"currency": name}
+    acknowledgement = {"event": "subscribed", "channel": channel, "chanId": message[0], **known}
+    return [exactjson.encode(one).decode() for one in (acknowledgement, message)]
 
 
 def micros(value: Any) -> int | None:
@@ -31,15 +44,19 @@ def same_symbol(expected: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     return bool(names & {_letters(record["symbol"]), _letters(record["vendor_data"].get("native_symbol", ""))})
 
 
-def same_number(expected: Any, text: Any, ours: str) -> bool:
-    """As exact decimals where the oracle kept the text, else our decimal as a double equals the oracle's."""
+def same_number(expected: Any, text: Any, ours: str, signed: bool = False) -> bool:
+    """Rule 1: exact decimals where the oracle kept the text, else our decimal as a double equals the oracle's.
+
+    Quantities are absolute; prices are ``signed`` (a spread may cost less than nothing).
+    """
     if text is None and isinstance(expected, str):
         text = expected
     if text not in (None, ""):
-        return abs(Decimal(str(text))) == Decimal(ours)
+        exact = Decimal(str(text))
+        return (exact if signed else abs(exact)) == Decimal(ours)
     if expected in (None, 0, ""):
         return Decimal(ours) == 0
-    return abs(expected) == float(ours)
+    return (expected if signed else abs(expected)) == float(ours)
 
 
 def _exact(record: Mapping[str, Any], field: str) -> str:
@@ -71,7 +88,7 @@ def trade_differs(expected: Mapping[str, Any], record: Mapping[str, Any], inexac
     if identity is not None and not inexact and prefix + str(identity) != record["trade_id"]:
         wrong.append(f"id {identity} != {record['trade_id']}")
     for theirs, ours in (("price", "price"), ("amount", "quantity")):
-        if not same_number(expected[theirs], expected.get(f"{theirs}_str"), _exact(record, ours)):
+        if not same_number(expected[theirs], expected.get(f"{theirs}_str"), _exact(record, ours), ours == "price"):
             wrong.append(f"{theirs} {expected[theirs]} != {record[ours]}")
     if (expected["side"] or "unknown").upper() != record["side"]:
         wrong.append(f"side {expected['side']} != {record['side']}")
@@ -90,7 +107,8 @@ def quote_differs(expected: Mapping[str, Any], record: Mapping[str, Any], sizes:
             key = f"{side}_{theirs}"
             if theirs == "amount" and not sizes:
                 continue
-            if not same_number(expected[key], expected.get(f"{key}_str"), _exact(record, f"{side}_{ours}")):
+            text, exact = expected.get(f"{key}_str"), _exact(record, f"{side}_{ours}")
+            if not same_number(expected[key], text, exact, ours == "price"):
                 wrong.append(f"{key} {expected[key]} != {record[f'{side}_{ours}']}")
     if not same_time(expected["timestamp"], record["timestamp"], precision(expected["timestamp"])):
         wrong.append(f"time {micros(expected['timestamp'])} != {record['timestamp']}")

@@ -25,7 +25,8 @@ from k2conn.plan import Plan, Scope, Stream, Symbol
 _FIRST = "$first:"
 _CARRY = "$carry:"
 _ORDINALS = "$ordinals:"
-_SECOND = 1_000_000
+_QUICK = (RecordError, KeyError, TypeError)
+"""What a quick converter raises where the complete reader must decide."""
 
 
 class Line:
@@ -63,8 +64,14 @@ class StreamMapping:
         self._width = len(names)
         self._at = {name: at for at, name in enumerate(names)}
         carried = stream.carry.fields if stream.carry else ()
-        self._readers = tuple((self._at[f.name], f.read) for f in stream.fields if f.name not in carried)
+        own = [field for field in stream.fields if field.name not in carried]
+        self._readers = tuple((self._at[field.name], field.read) for field in own)
+        self._direct = tuple((self._at[field.name], *field.direct) for field in own if field.direct)
+        self._indirect = tuple((self._at[field.name], field.read) for field in own if not field.direct)
+        self._symbol_key = stream.symbol.direct[0] if stream.symbol.direct else None
         self._vendor = tuple((field.name, field.read) for field in stream.vendor)
+        self._vendor_keys = tuple((field.name, field.direct[0]) for field in stream.vendor if field.direct)
+        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor if not field.direct)
         self._blank = self._constants()
         self._encode = self._encoder()
         self._identity_at = tuple((name, self._at.get(name)) for name in stream.identity_fields)
@@ -164,8 +171,7 @@ class StreamMapping:
         if scope.notes:
             scope.notes = {}
         try:
-            native = stream.symbol.read(item, scope)
-            line = self._lines.get(native) or self._open_line(native)
+            line = self._line(item, scope)
             scope.symbol = line.resolved
             account = line.account
             if stream.drop_when is not None and stream.drop_when.condition(item, scope):
@@ -176,9 +182,7 @@ class StreamMapping:
                     account.filtered += 1
                     return
                 account.snapshots += 1
-            values = self._blank.copy()
-            for at, read in self._readers:
-                values[at] = read(item, scope)
+            values = self._read(item, scope)
             if stream.carry is not None and not self._carried(item, values, line, scope):
                 account.filtered += 1
                 return
@@ -199,6 +203,38 @@ class StreamMapping:
         account.last_received_us = scope.received_at
         account.last_price = values[self._i_price]
         out.append(Envelope(stream.kafka_topic, line.key, body, self.schema, event // 1000, account))
+
+    def _line(self, item: Any, scope: Scope) -> Line:
+        """The item's symbol; raises RecordError where there is none that is known."""
+        if self._symbol_key is not None and type(item) is dict:
+            native = item.get(self._symbol_key)
+            found = self._lines.get(native) if type(native) is str else None
+            if found is not None:
+                return found
+        native = self.stream.symbol.read(item, scope)
+        return self._lines.get(native) or self._open_line(native)
+
+    def _read(self, item: Any, scope: Scope) -> list[Any]:
+        """The mapped fields in schema order; raises RecordError.
+
+        Most fields are one key of the item: those are converted at once, and only where that fails do the complete
+        readers decide what stands there, or what is wrong.
+        """
+        values = self._blank.copy()
+        if type(item) is dict:
+            get = item.get
+            try:
+                for at, key, convert in self._direct:
+                    values[at] = convert(get(key))
+                for at, read in self._indirect:
+                    values[at] = read(item, scope)
+                return values
+            except _QUICK:
+                scope.notes = {}
+                scope.unknown_sides = 0
+        for at, read in self._readers:
+            values[at] = read(item, scope)
+        return values
 
     def _finish(self, item: Any, values: list[Any], line: Line, scope: Scope, snapshot: bool) -> None:
         """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
@@ -232,21 +268,32 @@ class StreamMapping:
 
     def _vendor_data(self, item: Any, line: Line, scope: Scope, snapshot: bool) -> dict[str, str]:
         found = line.vendor.copy()
-        for name, read in self._vendor:
+        rest = self._vendor
+        if type(item) is dict:
+            get = item.get
+            for name, key in self._vendor_keys:
+                value = get(key)
+                if value is not None:
+                    found[name] = value if type(value) is str else exactjson.spell(value)
+            rest = self._vendor_rest
+            if self.stream.unmapped and not item.keys() <= self.stream.mapped_keys:
+                self._keep_unmapped(item, found)
+        for name, read in rest:
             text = read(item, scope)
             if text is not None:
                 found[name] = text
-        if self.stream.unmapped and type(item) is dict:
-            mapped = self.stream.mapped_keys
-            for key, value in item.items():
-                if key not in mapped and value is not None:
-                    found.setdefault(key, value if type(value) is str else exactjson.spell(value))
         if snapshot:
             found["snapshot"] = "true"
         if scope.notes:
             found.update(scope.notes)
             scope.notes = {}
         return found
+
+    def _keep_unmapped(self, item: dict[str, Any], found: dict[str, str]) -> None:
+        mapped = self.stream.mapped_keys
+        for key, value in item.items():
+            if key not in mapped and value is not None:
+                found.setdefault(key, value if type(value) is str else exactjson.spell(value))
 
     def _carried(self, item: Any, values: list[Any], line: Line, scope: Scope) -> bool:
         """Fills carried fields; False before the symbol's first snapshot."""

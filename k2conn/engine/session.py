@@ -24,7 +24,7 @@ from k2conn.engine.frames import OutFrame, frame_text, step_frames, undo_frames
 from k2conn.engine.outbox import Outbox
 from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
 from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED, Subscription, Subscriptions
-from k2conn.errors import RecordError
+from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Step, Stream, Symbol
 
 
@@ -106,7 +106,8 @@ class Session:
         self._outbox = Outbox(connection.limits.send)
         self._counter = 0
         self._at = -1
-        self._frames: list[OutFrame] = []
+        self._frames: dict[int, list[OutFrame]] = {}
+        """The frames of each step that was begun."""
         self._reply_by: float | None = None
         self._ping_at: float | None = None
         self._pong_by: float | None = None
@@ -150,7 +151,7 @@ class Session:
             self._ping_every = beat.every(self.scope.state)
             self._ping_at = now + self._ping_every
         out: list[Action] = []
-        self._advance(out)
+        self._guarded(out, self._advance)
         self.flush(out)
         return out
 
@@ -190,7 +191,7 @@ class Session:
         if route[0] == STREAM:
             out.append(Deliver(route[1], message))
         else:
-            self._control(message, route, out)
+            self._guarded(out, lambda found: self._control(message, route, found))
 
     def flush(self, out: list[Action]) -> None:
         """Sends what may be sent now."""
@@ -209,11 +210,18 @@ class Session:
         if stale is not None and now >= self.last_frame + stale:
             return self._close("stale", f"no frame for {stale:g} s")
         if self._reply_by is not None and now >= self._reply_by:
-            self._expired(out)
+            self._guarded(out, self._expired)
         if self._ping_at is not None and now >= self._ping_at:
-            self._ping(now)
+            self._guarded(out, self._ping)
         self.flush(out)
         return out
+
+    def resume(self, now: float) -> None:
+        """Reading was held back until now: what came in the meantime was not seen, so it counts as no silence."""
+        held = now - self.last_frame
+        self.last_frame = now
+        self._pong_by = None if self._pong_by is None else self._pong_by + held
+        self._reply_by = None if self._reply_by is None else self._reply_by + held
 
     @property
     def deadline(self) -> float | None:
@@ -229,19 +237,26 @@ class Session:
         one = self.subscriptions.heard(stream, native)
         if one is not None:
             out.append(Note("first-data", {"stream": stream, "symbol": native}))
-            self._resolved(out)
+            self._guarded(out, self._resolved)
+            self.flush(out)
 
     def retire(self, now: float, wall: int) -> list[Action]:
         """The connection is no longer wanted: take subscriptions back."""
         self._now, self._wall = now, wall
         out: list[Action] = []
         self._outbox.clear()
-        if self._at >= 0:
-            for step in self.connection.steps:
-                for text in undo_frames(step, self._wanted(step), self._send_scope(), self._count):
-                    out.append(Send(text))
+        for step in self.connection.steps[: self._at + 1] if not self._closed else ():
+            asked = [one for one in self._wanted(step) if one.state != REFUSED]
+            out += [Send(text) for text in undo_frames(step, asked, self._send_scope(), self._count)]
         self._closed = True
         return out
+
+    def _guarded(self, out: list[Action], act: Callable[[list[Action]], None]) -> None:
+        """Does something that builds frames; where a value for one is missing, the connection cannot go on."""
+        try:
+            act(out)
+        except (RecordError, SettingsError) as error:
+            out.extend(self._close("settings", str(error), self.connection.backoff.cap))
 
     # -- steps
 
@@ -254,12 +269,13 @@ class Session:
             if step.streams and not wanted:
                 continue
             scope = self._send_scope()
-            self._frames = step_frames(step, wanted, scope, self._count, self.connection.limits.frame_bytes)
-            for frame in self._frames:
+            frames = step_frames(step, wanted, scope, self._count, self.connection.limits.frame_bytes)
+            self._frames[self._at] = frames
+            for frame in frames:
                 if frame.text:
                     self._outbox.put(frame.text, step.pause)
             if step.expect is not None and not step.expect.first_data:
-                for frame in self._frames:
+                for frame in frames:
                     frame.waiting = True
                 self._reply_by = self._now + step.expect.within
                 return
@@ -280,10 +296,11 @@ class Session:
         """Goes on where the current step waits for nothing more."""
         if self._reply_by is None:
             return
-        for frame in self._frames:
+        frames = self._frames[self._at]
+        for frame in frames:
             if frame.waiting and frame.subscriptions:
                 frame.waiting = any(one.state == PENDING for one in frame.subscriptions)
-        if not any(frame.waiting for frame in self._frames):
+        if not any(frame.waiting for frame in frames):
             self._reply_by = None
             self._advance(out)
 
@@ -291,7 +308,8 @@ class Session:
         """A step's replies did not all come in time."""
         self._reply_by = None
         step = self.connection.steps[self._at]
-        late = [one for frame in self._frames if frame.waiting for one in frame.subscriptions if one.state == PENDING]
+        waiting = [frame for frame in self._frames[self._at] if frame.waiting]
+        late = [one for frame in waiting for one in frame.subscriptions if one.state == PENDING]
         if not step.streams or (late and not any(one.state == CONFIRMED for one in self.subscriptions.all)):
             out.extend(self._close("unacknowledged", f"no answer to {step.name} in time"))
             return
@@ -352,43 +370,55 @@ class Session:
             out.append(Note("error", {"reason": text}))
 
     def _reply(self, message: Json, out: list[Action]) -> None:
-        """An acknowledgement or refusal; of which step's, the rules and what waits decide."""
-        for step in self._open_steps():
-            expect = step.expect
-            assert expect is not None
-            refused = expect.refused is not None and expect.refused.condition(message, self.scope)
-            if not refused and not (expect.accepted and expect.accepted.condition(message, self.scope)):
+        """An acknowledgement or refusal: of the current step, or late of an earlier one. One that speaks of nothing
+        that was asked for changes nothing.
+        """
+        for at in range(self._at, -1, -1):
+            step = self.connection.steps[at]
+            refused = self._verdict(step, message)
+            if refused is None:
                 continue
-            touched = self._speaks_of(step, message)
-            reason = expect.reason(message, self.scope) if refused and expect.reason else None
             if not step.streams:
-                for frame in self._frames:
-                    frame.waiting = False
-                if refused:
-                    out.extend(self._close("refused", f"{step.name}: {exactjson.spell(reason)[:300]}"))
-                    return
+                self._set_up(at, step, refused, message, out)
+                return
+            touched = self._speaks_of(at, step, message)
             for one in touched:
-                self._mark(one, refused, reason, out)
-            self._resolved(out)
+                self._mark(one, refused, self._reason(step, message) if refused else None, out)
+            if touched:
+                self._resolved(out)
+                return
+
+    def _verdict(self, step: Step, message: Json) -> bool | None:
+        """Whether a message refuses (True) or accepts (False) what a step asked; None where it does neither."""
+        expect = step.expect
+        if expect is not None and expect.refused is not None and expect.refused.condition(message, self.scope):
+            return True
+        if expect is not None and expect.accepted is not None and expect.accepted.condition(message, self.scope):
+            return False
+        return None
+
+    def _reason(self, step: Step, message: Json) -> Json:
+        return step.expect.reason(message, self.scope) if step.expect and step.expect.reason else None
+
+    def _set_up(self, at: int, step: Step, refused: bool, message: Json, out: list[Action]) -> None:
+        """The reply to a step that subscribes nothing (a login)."""
+        if refused:
+            reason = self._reason(step, message)
+            out.extend(self._close("refused", f"{step.name}: {exactjson.spell(reason)[:300]}"))
             return
+        for frame in self._frames.get(at, ()):
+            frame.waiting = False
+        self._resolved(out)
 
-    def _open_steps(self) -> list[Step]:
-        """The current step first, then those before it (late answers)."""
-        return [self.connection.steps[at] for at in range(self._at, -1, -1) if self.connection.steps[at].expect]
-
-    def _speaks_of(self, step: Step, message: Json) -> list[Subscription]:
-        """The subscriptions a reply is about."""
+    def _speaks_of(self, at: int, step: Step, message: Json) -> list[Subscription]:
+        """The subscriptions a reply is about, by its counter, symbol or topic; else those of the oldest frame waiting."""
         expect = step.expect
         assert expect is not None
-        current = step is self.connection.steps[self._at]
-        frames = [frame for frame in self._frames if frame.waiting] if current else []
-        candidates = [one for frame in frames for one in frame.subscriptions] if current else self._wanted(step)
+        frames = [frame for frame in self._frames.get(at, ()) if frame.waiting]
         if expect.reply_to is not None:
-            number = expect.reply_to(message, self.scope)
-            wanted = exactjson.spell(number)
-            hit = [frame for frame in frames if frame.counter is not None and str(frame.counter) == wanted]
-            candidates = [one for frame in hit for one in frame.subscriptions]
-            frames = hit
+            wanted = exactjson.spell(expect.reply_to(message, self.scope))
+            frames = [frame for frame in frames if frame.counter is not None and str(frame.counter) == wanted]
+        candidates = [one for frame in frames for one in frame.subscriptions]
         for getter, spelled in ((expect.symbol, _native), (expect.topic, _topic)):
             found = getter(message, self.scope) if getter else None
             if found is not None:
@@ -410,13 +440,14 @@ class Session:
 
     # -- sending
 
-    def _ping(self, now: float) -> None:
+    def _ping(self, out: list[Action]) -> None:
         beat = self.connection.heartbeat
-        assert beat is not None and beat.send is not None
-        self._outbox.put(frame_text(beat.send(self._send_scope())))
-        self._ping_at = now + self._ping_every
+        assert beat is not None
+        assert beat.send is not None
+        self._outbox.put(frame_text(beat.send(self._send_scope())), first=True)
+        self._ping_at = self._now + self._ping_every
         if beat.within is not None and self._pong_by is None:
-            self._pong_by = now + beat.within
+            self._pong_by = self._now + beat.within
 
     def _close(self, cause: str, detail: str, delay: float = 0.0) -> list[Action]:
         if self._closed:

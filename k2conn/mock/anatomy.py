@@ -129,6 +129,8 @@ class Reading:
             items = stream.each(message, scope)
         except RecordError:
             return []
+        if isinstance(items, dict) and not stream.each_key:
+            return [_row(self.plan, stream, items, scope)]
         if isinstance(items, dict):
             found = []
             for key, item in items.items():

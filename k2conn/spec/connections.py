@@ -29,7 +29,9 @@ from k2conn.spec.conditions import any_of, compile_match, compile_matches
 from k2conn.spec.document import Path
 from k2conn.spec.durations import duration, rate, size
 from k2conn.spec.notes import Notes
+from k2conn.spec.patterns import text_pattern
 from k2conn.spec.problems import known
+from k2conn.spec.readers import cut_out
 from k2conn.spec.templates import Compiled
 
 _LISTS = ("steps", "before", "capture", "answer", "failover")
@@ -190,11 +192,27 @@ class ConnectionCompiler:
             within=self._positive(said, "within", path, 10.0),
             accepted=self._match(said, "accepted", path),
             refused=self._match(said, "refused", path),
-            symbol=self._getter(said, "symbol", path),
-            topic=self._getter(said, "topic", path),
+            symbol=self._spoken_of(said, "symbol", path),
+            topic=self._spoken_of(said, "topic", path),
             reply_to=self._getter(said, "reply_to", path),
             reason=self._getter(said, "reason", path),
+            symbol_text=_written(said, "symbol"),
+            topic_text=_written(said, "topic"),
+            reply_to_text=_written(said, "reply_to"),
+            reason_text=_written(said, "reason"),
         )
+
+    def _spoken_of(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
+        """Where a reply has the symbol or topic: an expression, or one and the pattern that cuts it out of a sentence."""
+        value = said.get(key)
+        if not isinstance(value, dict):
+            return self._getter(said, key, path)
+        get = self._getter(value, "from", (*path, key))
+        try:
+            return cut_out(get, text_pattern(value["pattern"], key)) if get else None
+        except ValueError as error:
+            self.note((*path, key, "pattern"), "pattern", str(error))
+            return None
 
     # -- what is heard
 
@@ -302,6 +320,12 @@ class ConnectionCompiler:
             return None
         compiled = self.note.template(said[key], (*path, key), allowed)
         return compiled.render if compiled else None
+
+
+def _written(said: dict[str, Any], key: str) -> str:
+    """An expression as it is written; nothing where it needs a pattern."""
+    value = said.get(key, "")
+    return value if isinstance(value, str) else ""
 
 
 def _number(value: Any) -> float:

@@ -46,6 +46,8 @@ class Expression:
     """The names that stand behind ``$state.``"""
     leaves: tuple[Leaf, ...] | None
     """The plain paths that decide the value; None where more does."""
+    key: str | None
+    """The key, where the expression is one key of the value and nothing else."""
 
 
 @lru_cache(maxsize=4096)
@@ -60,7 +62,7 @@ def compile_expression(text: str, lenient: bool = False) -> Expression:
         raise
     return Expression(
         text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
-        leaves(node),
+        leaves(node), _key(node),
     )
 
 
@@ -145,6 +147,11 @@ def _offset(text: str, name: str) -> int:
         return 0
     found = re.search(rf"(?<![\w$]){re.escape(name)}(?!\w)", text)
     return found.start() if found else 0
+
+
+def _key(node: Any) -> str | None:
+    plain = node["type"] == "field" and not isinstance(node["value"], Name)
+    return str(node["value"]) if plain else None
 
 
 def _heads(node: Any) -> set[str]:

@@ -16,6 +16,7 @@ from k2conn.plan import Condition, Field, Getter, Reader
 from k2conn.spec.conditions import compile_match
 from k2conn.spec.decimals import decimals, read_number
 from k2conn.spec.document import Path
+from k2conn.spec.expressions import compile_expression
 from k2conn.spec.notes import Notes
 from k2conn.spec.patterns import text_pattern
 from k2conn.spec.problems import known, short
@@ -25,6 +26,7 @@ from k2conn.spec.readers import (
     cased,
     cut_out,
     looked_up,
+    or_fallback,
     or_received,
     placed,
     reader,
@@ -34,7 +36,7 @@ from k2conn.spec.readers import (
     texts,
     whole_number,
 )
-from k2conn.spec.sides import inverted, mapped_side, signed_side
+from k2conn.spec.sides import inverted, mapped_side, quick_side, signed_side
 from k2conn.spec.times import UNITS, times
 
 _RECEIVED = "$received_at"
@@ -76,7 +78,7 @@ class FieldCompiler:
             kept = get(item, scope)
             return None if kept is None else kept if type(kept) is str else exactjson.spell(kept)
 
-        return Field(name, read, value, "JSON spelling", speed=speed)
+        return Field(name, read, value, "JSON spelling", speed=speed, direct=_direct({"from": value}, exactjson.spell))
 
     # -- numbers
 
@@ -186,8 +188,9 @@ class FieldCompiler:
         expression = _expression(said)
         words = ", ".join(f"{key} -> {symbol}" for key, symbol in rules.items())
         words += ", strict" if said.get("strict") else ""
+        quick = _direct(said, quick_side(said["map"])) if "map" in said and not invert else None
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
-                     said.get("absent"), speed)
+                     said.get("absent"), speed, quick)
 
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
         if symbol in target.symbols:
@@ -220,7 +223,8 @@ class FieldCompiler:
         get, speed = found
         read = reader(get, convert, target.name, _expression(said), *absent)
         default = _default(said) or ("null" if target.nullable else None)
-        return Field(target.name, read, _expression(said), words, default, speed)
+        quick = or_fallback(convert, absent[1]) if absent[0] else convert
+        return Field(target.name, read, _expression(said), words, default, speed, _direct(said, quick))
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
         if "from" in said:
@@ -282,6 +286,14 @@ def _side(get: Getter, said: dict[str, Any]) -> Reader:
     if "map" in said:
         return mapped_side(get, said["map"], strict, absent)
     return signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict, absent)
+
+
+def _direct(said: dict[str, Any], quick: Convert) -> tuple[str, Convert] | None:
+    """The key and the quick converter where a field is one key of its item and nothing more."""
+    if {"look_up", "pattern", "case"} & set(said):
+        return None
+    key = compile_expression(said["from"]).key
+    return (key, quick) if key is not None else None
 
 
 def _default(said: dict[str, Any]) -> str | None:

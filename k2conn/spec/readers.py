@@ -114,6 +114,15 @@ def or_received(read: Reader, get: Getter) -> Reader:
     return either
 
 
+def or_fallback(convert: Convert, fallback: Any) -> Convert:
+    """A converter for which the fallback stands for null and empty text."""
+
+    def either(value: Any) -> Any:
+        return fallback if value is None or value == "" else convert(value)
+
+    return either
+
+
 # -- steps between the message and the converter
 
 

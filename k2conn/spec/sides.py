@@ -6,7 +6,7 @@ or is a dead letter where the spec says ``strict: true``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from k2conn import exactjson
@@ -20,10 +20,7 @@ _OPPOSITE = {"BUY": "SELL", "SELL": "BUY", "SELL_SHORT": "BUY"}
 
 def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: str | None) -> Reader:
     """Side by look-up; keys are in JSON spelling (``true``, ``1``, ``buy``)."""
-    table: dict[Any, str] = dict(values)
-    for spelled, python in (("true", True), ("false", False)):
-        if spelled in values:
-            table[python] = values[spelled]
+    table = _table(values)
     absent = absent or values.get("null")
 
     def side(item: Any, scope: Scope) -> str:
@@ -35,6 +32,26 @@ def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: st
         return found if found is not None else _unknown(value, scope, strict)
 
     return side
+
+
+def quick_side(values: Mapping[str, str]) -> Callable[[Any], str]:
+    """The side of a text or truth value that the map knows; KeyError or TypeError for anything else."""
+    table = _table(values)
+
+    def side(value: Any) -> str:
+        if type(value) is str or type(value) is bool:
+            return table[value]
+        raise KeyError
+
+    return side
+
+
+def _table(values: Mapping[str, str]) -> dict[Any, str]:
+    table: dict[Any, str] = dict(values)
+    for spelled, python in (("true", True), ("false", False)):
+        if spelled in values:
+            table[python] = values[spelled]
+    return table
 
 
 def signed_side(

@@ -151,7 +151,7 @@ class StreamCompiler:
         if found is None:
             return None
         read = _renamed(found.read, name)
-        return Field(name, read, found.expression, found.converter, found.default, found.speed)
+        return Field(name, read, found.expression, found.converter, found.default, found.speed, found.direct)
 
     def _identity_fields(
         self, schema: RecordSchema, whole: dict[str, Any], said: dict[str, Any], path: Path

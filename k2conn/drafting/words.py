@@ -1,0 +1,125 @@
+"""What names and texts tell: the vocabulary that exchanges share, and nothing of any one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+KIND_NAMES = frozenset({
+    "channel", "ch", "topic", "type", "ty", "event", "e", "stream", "feed", "method", "action", "m", "op", "table",
+    "subject", "name", "cmd", "command", "subbed", "msg", "id", "rep", "result", "chan", "kind", "messagetype", "data",
+    "tag", "status",
+})
+"""Keys under which a message says what it is, without separators and in small letters."""
+
+TRADE_WORDS = frozenset({
+    "trade", "trades", "match", "matches", "deal", "deals", "execution", "executions", "fill", "fills", "te",
+    "transaction", "transactions", "tick",
+})
+QUOTE_WORDS = frozenset({"ticker", "tickers", "bbo", "quote", "quotes", "spread", "best", "top", "nbbo", "lite"})
+BOOK_WORDS = frozenset({"depth", "book", "books", "orderbook", "order", "orders", "l2", "level2", "l2update", "board", "diff", "snapshots"})
+OTHER_WORDS = frozenset({
+    "candle", "candles", "kline", "klines", "ohlc", "liquidation", "liquidations", "force", "funding", "mark", "index",
+    "estimated", "price", "status", "summary", "statistics", "stats", "interest", "settlement", "spot24h", "rate",
+    "instruments", "instrument", "premium", "tu",
+})
+ACK_WORDS = frozenset({
+    "subscribe", "subscribed", "subscription", "subscriptions", "subscriptionstatus", "unsubscribe", "unsubscribed",
+    "sub", "ack", "connected", "welcome", "info", "conf", "auth", "systemstatus", "login", "succeeded", "hello",
+})
+BEAT_WORDS = frozenset({"ping", "pong", "heartbeat", "hb", "test"})
+ERROR_WORDS = frozenset({"error", "errors", "fail", "failed", "alert"})
+SNAPSHOT_WORDS = frozenset({"snapshot", "partial", "snap"})
+ALL_WORDS = (TRADE_WORDS | QUOTE_WORDS | BOOK_WORDS | OTHER_WORDS | ACK_WORDS | BEAT_WORDS | SNAPSHOT_WORDS
+             | frozenset({"update", "delta", "incremental", "realtime"}))
+
+QUOTES = (
+    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDD", "DAI", "USD", "EUR", "GBP", "JPY", "KRW", "TRY", "BRL", "AUD",
+    "CHF", "CAD", "SGD", "INR", "IDR", "MXN", "ARS", "ZAR", "PLN", "UAH", "BTC", "XBT", "ETH", "BNB", "TRX", "HT", "UST",
+)
+"""Currencies that prices are commonly in."""
+
+PRODUCTS = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "PI", "FI", "PF", "FF", "FX", "CW", "NW", "CQ", "NQ", "C", "P"})
+"""Parts of a symbol that name a product instead of a currency."""
+
+_QUOTED = re.compile(rf"[a-z0-9]{{2,}}(?:{'|'.join(quote.lower() for quote in QUOTES)})\Z")
+_UPPER = re.compile(r"[a-z@]?[A-Z0-9]*[A-Z][A-Z0-9]*\Z")
+_SYMBOL = re.compile(r"[A-Za-z0-9@]+(?:[-_/:.][A-Za-z0-9]+)*\Z")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
+_PARTS = re.compile(r"([^A-Za-z0-9]+)")
+_SUFFIXES = frozenset({"perp", "swap", "perpetual"})
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def folded(name: str) -> str:
+    """A key without separators, in small letters: `best_bid` and `bestBid` are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def rank(name: str, ranks: Mapping[str, int]) -> int:
+    """How well a key's name fits, 0 for not at all; single letters count in their own case first."""
+    if name in ranks:
+        return ranks[name]
+    return ranks.get(folded(name), 0) if len(name) > 1 else 0
+
+
+def words(texts: Iterable[str]) -> frozenset[str]:
+    """The words of some texts, camelCase taken apart; each whole text (and part) is a word too."""
+    found: set[str] = set()
+    for text in texts:
+        for part in re.split(r"[^A-Za-z0-9]+", text):
+            found.add(part.lower())
+            found.update(one.lower() for one in _CAMEL.findall(part))
+    return frozenset(found - {""})
+
+
+def like_symbol(text: str) -> bool:
+    """Whether a text could be an instrument's name: capitals, or a known currency at its end."""
+    if not 2 <= len(text) <= 40 or _UUID.match(text) or not _SYMBOL.match(text) or text.isdecimal():
+        return False
+    first = re.split(r"[-_/:.]", text)[0]
+    return bool(_UPPER.match(first) or _QUOTED.match(first) or re.match(r"[a-z0-9]+[-_/](?:usd|btc|eur|eth)", text))
+
+
+def surely_symbol(text: str) -> bool:
+    """The same with a currency in it that prices are commonly in."""
+    if not like_symbol(text):
+        return False
+    parts = [part.upper() for part in re.split(r"[-_/:.]", text)]
+    return any(part in QUOTES for part in parts) or any(parts[0].endswith(one) and len(parts[0]) > len(one) for one in QUOTES)
+
+
+def symbol_span(text: str, known: Iterable[str] = ()) -> tuple[int, int] | None:
+    """Where an instrument's name stands in a channel's text; ``known`` are names that the message says elsewhere."""
+    folded_text = text.lower()
+    for name in sorted(known, key=len, reverse=True):
+        start = folded_text.find(name.lower())
+        if len(name) > 2 and start >= 0:
+            return start, start + len(name)
+    return _span(_PARTS.split(text))
+
+
+def _span(parts: list[str]) -> tuple[int, int] | None:
+    """The run of parts (every second one is a separator) that look like a name."""
+    first = last = -1
+    for place in range(0, len(parts), 2):
+        part = parts[place]
+        if first < 0:
+            if _is_name(part):
+                first = last = place
+        elif place == last + 2 and parts[place - 1] in ("-", "_", "/", ":") and _goes_on(part):
+            last = place
+    if first < 0:
+        return None
+    start = sum(map(len, parts[:first]))
+    return start, start + sum(map(len, parts[first : last + 1]))
+
+
+def _is_name(part: str) -> bool:
+    return len(part) > 1 and part.lower() not in ALL_WORDS and bool(_UPPER.match(part) or _QUOTED.match(part))
+
+
+def _goes_on(part: str) -> bool:
+    return bool(_UPPER.match(part) or part.isdecimal() or re.match(r"\d+[A-Z]{3}\d+\Z", part)) or (
+        part in _SUFFIXES or part.upper() in QUOTES
+    )
