@@ -24,7 +24,7 @@ class Scope:
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("key", "message", "notes", "received_at", "state", "symbol", "unknown_sides")
+    __slots__ = ("heard", "key", "message", "notes", "received_at", "state", "symbol", "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -35,6 +35,8 @@ class Scope:
         self.notes: dict[str, str] = {}
         """What the converters of one record want said in its vendor_data."""
         self.unknown_sides = 0
+        self.heard: set[str] | None = None
+        """Where somebody wants to know: the native names of the symbols in this message."""
 
 
 class SendScope(NamedTuple):
@@ -51,6 +53,8 @@ class SendScope(NamedTuple):
     symbols: tuple[Symbol, ...] = ()
     topics: tuple[Json, ...] = ()
     message: Json = None
+    sign: Callable[[SendScope], Json] | None = None
+    """What ``$signature`` is on this connection."""
 
 
 Getter = Callable[[Json, Scope], Json]
@@ -81,6 +85,8 @@ class SymbolRule:
     default: tuple[str, ...]
     resolve: Callable[[str], Symbol | None]
     description: str
+    learn: Callable[[str, str, str], None] = lambda native, base, quote: None
+    """Takes in what the venue itself says: (native, base, quote)."""
 
 
 class Leaf(NamedTuple):
@@ -225,9 +231,23 @@ class HttpRequest:
     url_text: str
     headers: Template | None = None
     body: Template | None = None
-    form: bool = False
+    form: Template | None = None
+    """A form's fields instead of a JSON body."""
     capture: tuple[Capture, ...] = ()
     within: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The venue's own instrument list: the call, where its rows are, and what a row says. ``refresh`` in seconds."""
+
+    request: HttpRequest
+    each: Getter
+    symbol: Getter
+    base: Getter
+    quote: Getter
+    when: Match | None = None
+    refresh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +286,7 @@ class Connection:
     streams: tuple[str, ...]
     symbols: Match | None = None
     headers: Template | None = None
+    sign: Template | None = None
     codec: Codec = field(default_factory=Codec)
     each: Getter | None = None
     """Where one frame holds several messages."""
@@ -352,7 +373,7 @@ class Stream:
     identity: Field | None
     """The venue's own id (trade_id, quote_id); None where the venue has none."""
     identity_fields: tuple[str, ...]
-    """The record fields that tell rows apart where the venue has no id, or an item lacks it."""
+    """The record fields that tell rows apart where the venue has no id, an item lacks it, or several share it."""
     fields: tuple[Field, ...]
     """All other mapped fields, in schema order."""
     constants: Mapping[str, Json]
@@ -379,6 +400,8 @@ class Exchange:
     line: int
     records: tuple[Mapping[str, Json], ...] | None = None
     dead: tuple[Mapping[str, Json], ...] | None = None
+    socket: str | None = None
+    """Which socket, by its connection's name; None: any that it fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,9 +430,8 @@ class Plan:
     connections: tuple[Connection, ...]
     streams: tuple[Stream, ...]
     examples: tuple[Example, ...]
-    listing: HttpRequest | None = None
+    listing: Listing | None = None
     """Where the venue's own instrument list comes from."""
-    listing_every: float | None = None
 
     def stream(self, name: str) -> Stream:
         """The stream of that name; KeyError lists nothing, callers check names at plan time."""

@@ -61,7 +61,8 @@ class _Stage:
         self.differences: list[Difference] = []
         self.now = 1000.0
         self.wall = example.received_at
-        self.sent: list[str] = []
+        self.sent: list[tuple[str, str]] = []
+        """What was sent and not yet told, each with its socket's name."""
         self.closed: Close | None = None
         self.spoken = any(turn.kind == "sent" for turn in example.turns)
         self.books = Books(plan, self._streams(plan, example), window=0)
@@ -91,14 +92,14 @@ class _Stage:
             for intake in self.intakes:
                 if intake.session.connection.before and not self.answered:
                     continue
-                self._act(intake.session.open(self.now, self.wall))
+                self._act(intake, intake.session.open(self.now, self.wall))
 
     def play(self, turn: Exchange) -> None:
         """One turn."""
         if turn.kind == "answered":
             self._answered(turn)
         elif turn.kind == "url":
-            found = self.intake.session.url(0, self.wall)
+            found = next(iter(self._on(turn)), self.intake).session.url(0, self.wall)
             if found != turn.value:
                 self.differ(turn.line, "url", turn.value, found)
         elif turn.kind == "after":
@@ -118,7 +119,7 @@ class _Stage:
     def finish(self) -> None:
         """A dialogue says everything that is sent."""
         if self.spoken and self.sent:
-            self.differ(self.example.line, "sent", "nothing more", self.sent[0])
+            self.differ(self.example.line, "sent", "nothing more", self.sent[0][1])
 
     # -- turns
 
@@ -138,7 +139,7 @@ class _Stage:
                 break
             self._move(max(min(deadlines), self.now))
             for intake in self.intakes:
-                self._act(intake.session.timer(self.now, self.wall))
+                self._act(intake, intake.session.timer(self.now, self.wall))
         self._move(end)
 
     def _move(self, now: float) -> None:
@@ -146,21 +147,25 @@ class _Stage:
         self.now = now
 
     def _expect_sent(self, turn: Exchange) -> None:
-        for at, text in enumerate(self.sent):
-            if same(turn.value, _value(text, turn.value)):
+        for at, (socket, text) in enumerate(self.sent):
+            if turn.socket in (None, socket) and same(turn.value, _value(text, turn.value)):
                 del self.sent[at]
                 return
-        self.differ(turn.line, "sent", frame_text(turn.value), self.sent.pop(0) if self.sent else "nothing")
+        self.differ(turn.line, "sent", frame_text(turn.value), self.sent.pop(0)[1] if self.sent else "nothing")
+
+    def _on(self, turn: Exchange) -> list[Intake]:
+        """The sockets that a turn may be on."""
+        return [one for one in self.intakes if turn.socket in (None, one.session.connection.name)]
 
     def _receive(self, turn: Exchange) -> None:
         frame = frame_text(turn.value)
         envelopes: list[Envelope] = []
         ledger = self.books.ledger
-        for at, intake in enumerate(self.intakes):
+        for intake in self._on(turn):
             before = ledger.unrecognised
             envelopes, actions = intake.receive(frame, self.now, self.wall)
-            self._act(actions)
-            if ledger.unrecognised == before or at == len(self.intakes) - 1:
+            self._act(intake, actions)
+            if ledger.unrecognised == before:
                 break
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
         dead = [exactjson.decode(e.value) for e in envelopes if e.schema is None]
@@ -178,10 +183,10 @@ class _Stage:
                     place = f"{what} {at + 1}, {name}"
                     self.differ(turn.line, place, exactjson.spell(value), "nothing" if own is None else exactjson.spell(own))
 
-    def _act(self, actions: Sequence[Action]) -> None:
+    def _act(self, intake: Intake, actions: Sequence[Action]) -> None:
         for action in actions:
             if type(action) is Send:
-                self.sent.append(action.frame)
+                self.sent.append((intake.session.connection.name, action.frame))
             elif type(action) is Close:
                 self.closed = action
 

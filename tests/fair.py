@@ -56,7 +56,7 @@ def same_number(expected: Any, text: Any, ours: str, signed: bool = False) -> bo
         return (exact if signed else abs(exact)) == Decimal(ours)
     if expected in (None, 0, ""):
         return Decimal(ours) == 0
-    return (expected if signed else abs(expected)) == float(ours)
+    return float(expected if signed else abs(expected)) == float(ours)
 
 
 def _exact(record: Mapping[str, Any], field: str) -> str:

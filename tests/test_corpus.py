@@ -122,7 +122,7 @@ def test_corpus_agrees(name: str) -> None:
 def _compare(line: dict[str, Any], found: list[tuple[str, dict[str, Any]]], recorded: bool) -> list[str]:
     wrong: list[str] = []
     trades = [record for kind, record in found if kind == "trade"]
-    if not recorded:
+    if not recorded or not line["trades"]:  # rule 5: one oracle drops the recent past, the other counts it, mostly
         trades = [record for record in trades if record["vendor_data"].get("snapshot") != "true"]
     quotes = [record for kind, record in found if kind == "quote"]
     if "trade" in line["kinds"] or line["trades"]:

@@ -24,7 +24,6 @@ from k2conn.mock.server import MockServer
 from k2conn.plan import Plan
 
 
-
 def _plans() -> Iterator[Plan]:
     """The connectors that ship; a broken one is another test's business."""
     for path in shipped():
@@ -56,11 +55,13 @@ class Listener:
 
     async def run(self, exchange: MockExchange) -> None:
         """Converses on all sockets of the connector until cancelled or the exchange closes one."""
-        await asyncio.gather(*(self._socket(exchange.url(name), intake) for name, intake in self.intakes))
+        await asyncio.gather(*(self._socket(exchange.url(name), intake, exchange.before) for name, intake in self.intakes))
 
-    async def _socket(self, url: str, intake: Intake) -> None:
+    async def _socket(self, url: str, intake: Intake, before: list[Any]) -> None:
+        session = intake.session
+        for request, answer in zip(session.connection.before, before, strict=False):
+            session.captured(request.capture, answer)
         async with connect(url, compression=None, proxy=None) as socket:
-            session = intake.session
             await self._act(socket, session.open(time.monotonic(), _wall()))
             while True:
                 deadline = session.deadline

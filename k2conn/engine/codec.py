@@ -85,13 +85,14 @@ def _inflate(window: int, limit: int) -> Decode:
         data = frame.encode() if isinstance(frame, str) else frame
         machine = zlib.decompressobj(window)
         try:
-            found = machine.decompress(data, limit)
-            complete = machine.eof
+            found = machine.decompress(data, limit + 1)
         except zlib.error as error:
             raise _malformed(f"cannot be inflated: {error}") from None
-        if machine.unconsumed_tail:
+        if len(found) > limit:
             raise RecordError("frame", None, None, "frame-too-large", f"inflates to more than {limit} bytes")
-        if not complete and window != -15:
+        if machine.unused_data:
+            raise _malformed(f"{len(machine.unused_data)} bytes after the end of the compressed data")
+        if not machine.eof and window != _WINDOW["deflate"]:
             raise _malformed("the compressed data ends too early")
         return found
 

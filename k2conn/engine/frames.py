@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from k2conn import exactjson
 from k2conn.engine.subscriptions import Subscription
@@ -61,7 +62,7 @@ def _groups(step: Step, wanted: Sequence[Subscription]) -> list[list[Subscriptio
     if any(one.topic is not None for one in wanted):
         return [list(wanted[at : at + step.batch]) for at in range(0, len(wanted), step.batch)]
     symbols = _by_symbol(wanted)
-    return [sum(symbols[at : at + step.batch], []) for at in range(0, len(symbols), step.batch)]
+    return [list(chain.from_iterable(symbols[at : at + step.batch])) for at in range(0, len(symbols), step.batch)]
 
 
 def _by_symbol(wanted: Sequence[Subscription]) -> list[list[Subscription]]:

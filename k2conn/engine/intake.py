@@ -45,7 +45,9 @@ class Intake:
         self._single = connection.each is None
 
     def receive(self, frame: str | bytes, now: float, wall: int) -> tuple[list[Envelope], list[Action]]:
-        """One frame, received at ``wall`` microseconds since the epoch: envelopes for the sink, actions for the socket."""
+        """One frame, received at ``wall`` (microseconds since the epoch): envelopes for the sink, actions for the
+        socket.
+        """
         session = self.session
         self._ledger.frames += 1
         self._scope.received_at = wall
@@ -70,10 +72,10 @@ class Intake:
         route = session.route(message)
         if route[0] == STREAM:
             mapping = self._mappings[route[1]]
-            mapping.take(message, frame, self._scope, envelopes)
-            if session.subscriptions.waiting and self._scope.symbol is not None:
-                session.heard(mapping.stream.name, self._scope.symbol.native, actions)
-                session.flush(actions)
+            if session.subscriptions.waiting:
+                self._first_data(mapping, message, frame, envelopes, actions)
+            else:
+                mapping.take(message, frame, self._scope, envelopes)
             return
         control, unknown = session.control, session.unrecognised
         found: list[Action] = []
@@ -86,6 +88,18 @@ class Intake:
                 envelopes.append(self._malformed(action.error, frame, wall))
             else:
                 actions.append(action)
+
+    def _first_data(
+        self, mapping: StreamMapping, message: Json, frame: str | bytes, out: list[Envelope], actions: list[Action]
+    ) -> None:
+        """Maps a message while some subscriptions have had no data, and tells the session whose data it was."""
+        scope = self._scope
+        heard: set[str] = set()
+        scope.heard = heard
+        mapping.take(message, frame, scope, out)
+        scope.heard = None
+        for native in sorted(heard):
+            self.session.heard(mapping.stream.name, native, actions)
 
     def _malformed(self, error: RecordError, frame: str | bytes, wall: int) -> Envelope:
         books = self.books

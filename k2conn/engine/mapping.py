@@ -64,6 +64,7 @@ class StreamMapping:
         self._width = len(names)
         self._at = {name: at for at, name in enumerate(names)}
         carried = stream.carry.fields if stream.carry else ()
+        self._carried_at = tuple(self._at[name] for name in carried)
         own = [field for field in stream.fields if field.name not in carried]
         self._readers = tuple((self._at[field.name], field.read) for field in own)
         self._direct = tuple((self._at[field.name], *field.direct) for field in own if field.direct)
@@ -76,6 +77,7 @@ class StreamMapping:
         self._encode = self._encoder()
         self._identity_at = tuple((name, self._at.get(name)) for name in stream.identity_fields)
         self._i_id = self._at[f"{stream.record}_id"]
+        self._shared_id = stream.identity is not None and f"{stream.record}_id" in stream.identity_fields
         self._i_price = self._at.get("price", self._at.get("bid_price", 0))
         self._scale: int = 10 ** self.schema.fields[self._i_price].scale
         self._i_time = self._at["timestamp"]
@@ -146,8 +148,8 @@ class StreamMapping:
             first = name is not None and name not in seen
             if name is not None and first:
                 fresh.add(name)
-            if first and self.stream.drop_first == "skip":
-                self._account(name).filtered += 1
+            if first and self.stream.drop_first == "skip" and (account := self._account(name)) is not None:
+                account.filtered += 1
             else:
                 self._item(item, frame, scope, out, snapshot or first)
         seen |= fresh
@@ -159,9 +161,12 @@ class StreamMapping:
         except RecordError:
             return None  # said by _item, where it becomes a dead letter
 
-    def _account(self, native: str | None) -> Account:
-        line = self._lines.get(native) if native else None
-        return line.account if line else self.ledger.account(self.stream.name, native or NOWHERE)
+    def _account(self, native: str | None) -> Account | None:
+        """The books of a symbol; None where no rule reads it, which `_item` says."""
+        try:
+            return (self._lines.get(native) or self._open_line(native)).account if native else None
+        except RecordError:
+            return None
 
     # -- items
 
@@ -173,8 +178,14 @@ class StreamMapping:
         try:
             line = self._line(item, scope)
             scope.symbol = line.resolved
+            if scope.heard is not None:
+                scope.heard.add(line.resolved.native)
             account = line.account
             if stream.drop_when is not None and stream.drop_when.condition(item, scope):
+                account.filtered += 1
+                return
+            carried = self._carried(item, line, scope) if stream.carry is not None else ()
+            if carried is None:
                 account.filtered += 1
                 return
             if snapshot:
@@ -183,9 +194,8 @@ class StreamMapping:
                     return
                 account.snapshots += 1
             values = self._read(item, scope)
-            if stream.carry is not None and not self._carried(item, values, line, scope):
-                account.filtered += 1
-                return
+            for at, value in carried:
+                values[at] = value
             self._finish(item, values, line, scope, snapshot)
             body = self._encode(values)
         except RecordError as error:
@@ -248,8 +258,10 @@ class StreamMapping:
                 if error.reason != "missing-field" or not stream.identity_fields:
                     raise
                 own = self._own_id(values, line, scope)
-        values[0] = line.ids.make(own) if not stream.random_id else str(uuid.uuid4())
         values[self._i_id] = self._prefix + own
+        if self._shared_id:
+            own = self._own_id(values, line, scope)
+        values[0] = line.ids.make(own) if not stream.random_id else str(uuid.uuid4())
         values[at["symbol"]] = line.symbol
         values[at["currency"]] = line.currency if stream.currency is None else stream.currency.read(item, scope)
         values[at["ingestion_timestamp"]] = scope.received_at
@@ -295,8 +307,10 @@ class StreamMapping:
             if key not in mapped and value is not None:
                 found.setdefault(key, value if type(value) is str else exactjson.spell(value))
 
-    def _carried(self, item: Any, values: list[Any], line: Line, scope: Scope) -> bool:
-        """Fills carried fields; False before the symbol's first snapshot."""
+    def _carried(self, item: Any, line: Line, scope: Scope) -> Iterable[tuple[int, Any]] | None:
+        """The carried fields, by place; None before the symbol's first snapshot. Comes before all that can fail or
+        skip the item: its news are the book's all the same.
+        """
         carry = self.stream.carry
         assert carry is not None
         book: dict[str, list[Any]] = scope.state.setdefault(_CARRY + self.stream.name, {})
@@ -304,18 +318,21 @@ class StreamMapping:
         if carry.begin is not None and carry.begin.condition(scope.message, scope):
             last = None
         elif carry.begin is not None and last is None:
-            return False
+            return None
         now = list(last) if last is not None else list(carry.defaults)
+        failed: RecordError | None = None
         for at, read in enumerate(carry.readers):
             try:
                 now[at] = read(item, scope)
             except RecordError as error:
-                if error.reason != "missing-field" or now[at] is None:
-                    raise
+                if error.reason != "missing-field":
+                    now[at] = None  # what it is now cannot be told, and it is not the old value
+                if now[at] is None and failed is None:
+                    failed = error
         book[line.symbol] = now
-        for name, value in zip(carry.fields, now, strict=True):
-            values[self._at[name]] = value
-        return True
+        if failed is not None:
+            raise failed
+        return zip(self._carried_at, now, strict=True)
 
     def _open_line(self, native: str) -> Line:
         symbol = self.plan.symbols.resolve(native)

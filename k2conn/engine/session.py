@@ -411,7 +411,7 @@ class Session:
         self._resolved(out)
 
     def _speaks_of(self, at: int, step: Step, message: Json) -> list[Subscription]:
-        """The subscriptions a reply is about, by its counter, symbol or topic; else those of the oldest frame waiting."""
+        """The subscriptions a reply is about: by its counter, symbol or topic, else the oldest waiting frame's."""
         expect = step.expect
         assert expect is not None
         frames = [frame for frame in self._frames.get(at, ()) if frame.waiting]
@@ -466,6 +466,7 @@ class Session:
             now_us=self._wall,
             state=self.scope.state,
             environment=self.world.environment,
+            sign=self.connection.sign,
         )
 
 

@@ -1,4 +1,4 @@
-"""Which symbols go to which socket: a venue's limits on symbols and topics, and one socket a symbol where it asks so."""
+"""Which symbols go to which socket: by a venue's limits on symbols and topics, or one socket a symbol."""
 
 from __future__ import annotations
 

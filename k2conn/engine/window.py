@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class Window:
-    """Remembers between ``size`` and twice ``size`` of the latest ids, about 110 bytes each.
+    """Remembers between ``size`` and twice ``size`` of the latest ids, about 110 bytes each; a size of 0 nothing.
 
-    A size of 0 remembers nothing. Two generations of a set: when the young one is full it becomes the old one, so that forgetting costs nothing per
+    Two generations of a set: when the young one is full it becomes the old one, so that forgetting costs nothing per
     record.
     """
 

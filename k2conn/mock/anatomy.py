@@ -40,14 +40,12 @@ class Row:
     @property
     def event_us(self) -> int | None:
         """The item's time, where it has one of its own."""
-        found = self.values.get(TIME, [None])[0]
-        return found if type(found) is int else None
+        return next((value for value in self.values[TIME] if type(value) is int), None)
 
     @property
     def identity(self) -> str | None:
         """The venue's id of the item."""
-        found = self.values.get(IDENTITY, [None])[0]
-        return found if type(found) is str else None
+        return next((value for value in self.values[IDENTITY] if type(value) is str), None)
 
 
 @dataclass(slots=True)

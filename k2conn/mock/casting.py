@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.mock.anatomy import IDENTITY, PRICE, SYMBOL, TIME, Part, Reading, Row
+from k2conn.mock.anatomy import IDENTITY, PRICE, TIME, Part, Reading, Row
 from k2conn.mock.lessons import DataFrame
 from k2conn.mock.listening import Symbols, Wanted, topic_of
 from k2conn.mock.moments import Write, layout, near
@@ -49,7 +49,7 @@ class Casting:
         if not own or own[0].symbol is None:
             return None
         stream = own[0].stream
-        here = {**shown.state, **state}
+        here = _merged(shown.state, state)
         for old in self._spellings(stream, own[0]):
             frame = recast(shown.frame, old, wanted)
             if self._about(frame, wanted, here) or self._looked_up(frame, wanted, here):
@@ -64,18 +64,16 @@ class Casting:
 
     def _about(self, frame: Json, wanted: Wanted, state: dict[str, Json]) -> bool:
         rows = self.reading.rows(frame, state)
-        return bool(rows) and all(row.symbol and row.symbol.record == wanted.symbol.record for row in rows)
+        about = {(row.stream.name, row.symbol.record if row.symbol else None) for row in rows}
+        return about == {(wanted.stream, wanted.symbol.record)}
 
     def _looked_up(self, frame: Json, wanted: Wanted, state: dict[str, Json]) -> bool:
         """Sets, in place, the number by which the venue calls this subscription, where its frames have only that."""
-        tables = [table for table in state.values() if isinstance(table, dict)]
-        for part in self.reading.parts(frame, state):
-            if part.role != SYMBOL:
-                continue
-            container, key = part.place
+        names = [name for table in state.values() if isinstance(table, dict) for name in table]
+        for container, key in leaves(frame):
             kept = container[key]
-            for called in (name for table in tables for name in table):
-                container[key] = int(called) if type(kept) is int and called.isdecimal() else called
+            for name in names if exactjson.spell(kept) in names else ():
+                container[key] = int(name) if type(kept) is int and name.isdecimal() else name
                 if self._about(frame, wanted, state):
                     return True
             container[key] = kept
@@ -96,6 +94,15 @@ class Casting:
             state=state,
             ids=_id_places(rows, parts),
         )
+
+
+def _merged(shown: Mapping[str, Json], now: Mapping[str, Json]) -> dict[str, Json]:
+    """What the example's connection had learnt, with what the real ones have learnt since, table by table."""
+    merged = dict(shown)
+    for name, value in now.items():
+        known = merged.get(name)
+        merged[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _value(place: Place) -> Any:

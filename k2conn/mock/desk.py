@@ -65,8 +65,13 @@ class Desk:
 
     @property
     def welcome(self) -> list[Json]:
-        """What the venue says first."""
-        return self._lessons.welcome[:1]
+        """What the venue says of its own accord, first."""
+        return self._lessons.welcome[:1] or self._replies.unasked()
+
+    @property
+    def before(self) -> list[Json]:
+        """The answers to the HTTP calls that precede a connection, from the tests."""
+        return self._lessons.before
 
     def hear(self, text: str, faults: Faults) -> Answer:
         """A client's frame."""

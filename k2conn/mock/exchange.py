@@ -161,6 +161,11 @@ class MockExchange:
         """What this venue cannot do for want of an example."""
         return [text for desk in self._desks.values() for text in desk.warnings]
 
+    @property
+    def before(self) -> list[Json]:
+        """The answers to the HTTP calls that precede a connection, as the connector's tests show them."""
+        return [answer for desk in self._desks.values() for answer in desk.before]
+
     async def drop_clients(self, code: int | None = 1011) -> None:
         """Ends all connections, with a close code or (None) without a word."""
         await asyncio.gather(*(self._drop(client, code) for client in tuple(self.clients)))
@@ -171,9 +176,12 @@ class MockExchange:
             await self._publish((stream, symbol))
 
     async def wait_for(self, condition: Callable[[], object], within: float = 5.0) -> None:
-        """Returns when the condition holds; TimeoutError where it does not in time."""
+        """Returns when the condition holds; TimeoutError where it does not in time, our own bug at once."""
         async with asyncio.timeout(within):
-            while not condition():  # noqa: ASYNC110  (whatever a test asks of us changes without an event)
+            while not condition():
+                for task in self._tasks:
+                    if task.done():
+                        task.result()
                 await asyncio.sleep(0.005)
 
     # -- clients

@@ -41,6 +41,8 @@ class Lessons:
     pings: list[Json] = field(default_factory=list)
     errors: list[Json] = field(default_factory=list)
     welcome: list[Json] = field(default_factory=list)
+    before: list[Json] = field(default_factory=list)
+    """The answers of one test to the HTTP calls that precede a connection."""
     data: list[DataFrame] = field(default_factory=list)
 
 
@@ -98,6 +100,8 @@ class _Pupil:
 
     def follow(self, example: Example) -> None:
         spoken = any(turn.kind == "sent" for turn in example.turns)
+        if not self.lessons.before:
+            self.lessons.before = [turn.value for turn in example.turns if turn.kind == "answered"]
         for turn in example.turns:
             if turn.kind == "sent":
                 self.said.insert(0, self.listener.hear(_text(turn.value)))

@@ -41,6 +41,12 @@ class Replies:
         ]
         return [self._allot(message, one) for message, one in made if message is not None]
 
+    def unasked(self) -> list[Json]:
+        """What a step waits for that says nothing itself."""
+        made = [_built(step.expect.accepted) for step in self.connection.steps
+                if step.send is None and step.expect is not None and step.expect.accepted is not None]
+        return made[:1]
+
     def refuse(self, said: Said, wanted: Sequence[Wanted]) -> tuple[list[Json], bool]:
         """The refusals of a step's frame; true where they speak of single symbols, so that the others are accepted."""
         expect = said.step.expect if said.step else None
@@ -70,9 +76,7 @@ class Replies:
         if self.lessons.pongs:
             reply = self.lessons.pongs[0]
             return [self._numbered(deepcopy(reply.message), reply, said, None)]
-        made = _built(beat.answer)
-        if isinstance(made, dict) and isinstance(said.frame, dict):
-            made |= {key: value for key, value in said.frame.items() if value == said.counter and key not in made}
+        made = _echoed(_built(beat.answer), said)
         return [made] if beat.answer.condition(made, Scope()) else []
 
     def ping(self, now_ms: int) -> Json:
@@ -182,7 +186,7 @@ def synthesised(match: Match, expect: Expect, said: Said, wanted: Wanted | None)
     """A reply that ``match`` accepts, with symbol, topic and number where ``expect`` looks for them; None where that
     cannot be told from the rules.
     """
-    made = _built(match)
+    made = _echoed(_built(match), said)
     if isinstance(made, dict):
         for text, value in (
             (expect.symbol_text, wanted.symbol.native if wanted else None),
@@ -211,6 +215,13 @@ def _built(match: Match, present: Json = 1) -> Json:
     for path, value in pairs:
         if value != "$absent" and _PATH.fullmatch(path):
             _put(made, path, value)
+    return made
+
+
+def _echoed(made: Json, said: Said) -> Json:
+    """With the client's number under the client's own key, as venues do."""
+    if isinstance(made, dict) and isinstance(said.frame, dict) and said.counter is not None:
+        made |= {key: value for key, value in said.frame.items() if value == said.counter}
     return made
 
 

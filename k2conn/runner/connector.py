@@ -11,6 +11,7 @@ from k2conn.engine.sharding import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
+from k2conn.runner.instruments import Instruments
 from k2conn.runner.socket import Overrides, Socket
 from k2conn.sinks import Sink
 from k2conn.transports import Address, Transport
@@ -42,11 +43,13 @@ class Connector:
         self.books = Books(job.plan, job.streams)
         self.sink = sink
         self._count = count
-        found = shards(job.plan, self.books.streams, resolve(job.plan, job.symbols or job.plan.symbols.default))
-        self.sockets = tuple(
-            Socket(self.books, shard, self.publish, sink.drain, job.overrides, environment, open_transport)
-            for shard in found
+        self._environment = environment
+        self._open_transport = open_transport
+        self._stopping = asyncio.Event()
+        self._instruments = (
+            Instruments(job.plan, job.plan.listing, job.overrides, environment) if job.plan.listing else None
         )
+        self.sockets: tuple[Socket, ...] = () if self._instruments else self._sockets()
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where the socket must wait for the sink."""
@@ -58,19 +61,53 @@ class Connector:
 
     async def run(self) -> None:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
-        async with asyncio.TaskGroup() as group:
-            for socket in self.sockets:
-                group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
+        if self._instruments is not None and not await self._listed(self._instruments):
+            return
+        keeping = asyncio.ensure_future(self._instruments.keep()) if self._instruments else None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for socket in self.sockets:
+                    group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+
+    def _sockets(self) -> tuple[Socket, ...]:
+        symbols = resolve(self.plan, self.job.symbols or self.plan.symbols.default)
+        return tuple(
+            Socket(self.books, shard, self.publish, self.sink.drain, self.job.overrides, self._environment,
+                   self._open_transport)
+            for shard in shards(self.plan, self.books.streams, symbols)
+        )
+
+    async def _listed(self, instruments: Instruments) -> bool:
+        """Waits for the venue's list, then knows the sockets; False where stopped before."""
+        wanted = self.job.symbols or self.plan.symbols.default
+        reading = asyncio.ensure_future(
+            instruments.first(lambda: all(self.plan.symbols.resolve(name) for name in wanted))
+        )
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if not reading.done():
+            reading.cancel()
+            return False
+        reading.result()
+        self.sockets = self._sockets()
+        return True
 
     async def stop(self) -> None:
         """Stops receiving."""
+        self._stopping.set()
         await asyncio.gather(*(socket.stop() for socket in self.sockets))
 
     @property
     def state(self) -> str:
         """The worst state of its sockets, for people: failed, waiting, connecting, subscribing, live, stopped."""
         order = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
-        return min((socket.state for socket in self.sockets), key=order.index, default="stopped")
+        return min((socket.state for socket in self.sockets), key=order.index, default="waiting")
 
 
 def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
 from k2conn.engine.backoff import Delays
@@ -159,7 +159,7 @@ class Socket:
     async def _before(self, request: HttpRequest, intake: Intake) -> None:
         wall = _wall()
         scope = SendScope(counter=lambda: 0, uuid=self._world.uuid, now_us=wall, state=intake.session.scope.state,
-                          environment=self._world.environment)
+                          environment=self._world.environment, sign=self.shard.connection.sign)
         answer = await call(http_call(request, scope, self._overrides.ca_file, self._overrides.http_url))
         intake.session.captured(request.capture, answer)
 
@@ -277,9 +277,11 @@ class Socket:
 def http_call(request: HttpRequest, scope: SendScope, ca_file: str | None, base: str | None = None) -> Call:
     """A declared HTTP request, filled in; ``base`` (scheme and host) replaces the declared one."""
     body = exactjson.encode(request.body(scope)) if request.body else None
+    if request.form:
+        body = urlencode({key: exactjson.spell(value) for key, value in request.form(scope).items()}).encode()
     headers = {key: str(value) for key, value in request.headers(scope).items()} if request.headers else {}
     if body is not None:
-        headers.setdefault("Content-Type", "application/json")
+        headers.setdefault("Content-Type", "application/x-www-form-urlencoded" if request.form else "application/json")
     url = str(request.url(scope))
     if base is not None:
         parts = urlsplit(url)

@@ -39,11 +39,12 @@ def websocket_url(url: str, path: Path, insecure: bool, note: Notes) -> Compiled
     return compiled
 
 
-def http_request(said: dict[str, Any], path: Path, note: Notes) -> HttpRequest | None:
-    """One HTTP call; None after noting what is wrong with its address."""
+def http_request(said: dict[str, Any], path: Path, note: Notes, signed: bool = False) -> HttpRequest | None:
+    """One HTTP call; None after noting what is wrong with its address. ``signed``: there is a ``$signature``."""
+    allowed = (*SET_UP, "signature") if signed else SET_UP
     place = (*path, "http")
     method, _, url = said["http"].partition(" ")
-    compiled = note.template(url, place, SET_UP)
+    compiled = note.template(url, place, allowed)
     parts = _split(url, ("https", "http"), "https://", place, note)
     if parts and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         note(place, "insecure", "http:// sends everything in the clear: use https://")
@@ -53,8 +54,11 @@ def http_request(said: dict[str, Any], path: Path, note: Notes) -> HttpRequest |
         value = note.expression(text, (*path, "capture", name), lenient=True)
         if value:
             captures.append(Capture(name, value.get))
-    headers = note.template(said["headers"], (*path, "headers"), SET_UP) if "headers" in said else None
-    body = note.template(said["body"], (*path, "body"), SET_UP) if "body" in said else None
+    if "body" in said and "form" in said:
+        note((*path, "form"), "value", "a call has a `body` (JSON) or a `form`, not both", at_key=True)
+    headers, body, form = (
+        note.template(said[key], (*path, key), allowed) if key in said else None for key in ("headers", "body", "form")
+    )
     if compiled is None or parts is None:
         return None
     return HttpRequest(
@@ -63,6 +67,7 @@ def http_request(said: dict[str, Any], path: Path, note: Notes) -> HttpRequest |
         url_text=url,
         headers=headers.render if headers else None,
         body=body.render if body else None,
+        form=form.render if form else None,
         capture=tuple(captures),
         within=note.positive(said["within"], (*path, "within")) if "within" in said else duration("10s"),
     )

@@ -79,7 +79,7 @@ class _Compiler:
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        listing, every = compiler.listing()
+        listing = compiler.listing()
         asset_class = spec["asset_class"]
         return Plan(
             name=spec["connector"],
@@ -93,7 +93,6 @@ class _Compiler:
             streams=streams,
             examples=examples,
             listing=listing,
-            listing_every=every,
         )
 
     def _sound(self, name: str) -> bool:

@@ -32,9 +32,10 @@ from k2conn.spec.notes import Notes
 from k2conn.spec.patterns import text_pattern
 from k2conn.spec.problems import known
 from k2conn.spec.readers import cut_out
+from k2conn.spec.signatures import compile_signature
 from k2conn.spec.templates import Compiled
 
-_LISTS = ("steps", "before", "capture", "answer", "failover")
+_LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
 
 
@@ -45,10 +46,14 @@ class ConnectionCompiler:
         self.note = note
         self.folder = folder
         self.streams = streams
+        self._set_up: tuple[str, ...] = SET_UP
+        self._sent: tuple[str, ...] = URL
 
     def connection(self, whole: dict[str, Any], path: Path) -> Connection | None:
         """One kind of socket; None after noting what is wrong with its address."""
         said = self.note.pruned(whole, path, _LISTS)
+        signed = ("signature",) if "sign" in said else ()
+        self._set_up, self._sent = (*SET_UP, *signed), (*URL, *signed)
         urls = self._urls(said, path)
         streams = self._names(said, "streams", path) or tuple(self.streams)
         steps = tuple(self._steps(said, path, streams))
@@ -56,7 +61,8 @@ class ConnectionCompiler:
         codec = compile_codec(said.get("codec", "json"), (*path, "codec"), self.folder, self.note)
         parts: dict[str, Any] = {
             "symbols": self._match(said, "symbols", path),
-            "headers": self._template(said, "headers", path, SET_UP),
+            "headers": self._template(said, "headers", path, self._set_up),
+            "sign": compile_signature(said["sign"], (*path, "sign"), self.note) if "sign" in said else None,
             "each": self._getter(said, "each", path),
             "limits": self._limits(said.get("limits", {}), (*path, "limits")),
             "before": tuple(self._before(said, path)),
@@ -118,7 +124,7 @@ class ConnectionCompiler:
                 yield step
 
     def _step(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Step | None:
-        send = self.note.template(said["send"], (*path, "send"), URL) if "send" in said else None
+        send = self.note.template(said["send"], (*path, "send"), self._sent) if "send" in said else None
         undo = self._template(said, "undo", path, URL)
         expect = self._expect(said.get("expect"), (*path, "expect"))
         symbols = self._match(said, "symbols", path)
@@ -218,7 +224,7 @@ class ConnectionCompiler:
 
     def _before(self, said: dict[str, Any], path: Path) -> Iterator[HttpRequest]:
         for one, place in self.note.entries(said, "before", path):
-            request = http_request(one, place, self.note)
+            request = http_request(one, place, self.note, "sign" in said)
             if request:
                 yield request
 
@@ -291,7 +297,8 @@ class ConnectionCompiler:
 
     # -- small parts
 
-    def _limits(self, said: dict[str, Any], path: Path) -> Limits:
+    def _limits(self, whole: dict[str, Any], path: Path) -> Limits:
+        said = self.note.pruned(whole, path)
         rates = {key: self.note.read(rate, said[key], (*path, key)) for key in ("connect", "send") if key in said}
         return Limits(
             connect=rates.get("connect"),

@@ -131,7 +131,7 @@ def read_document(file: str, text: str) -> Document:
 def _note_error(document: Document, error: yaml.MarkedYAMLError) -> None:
     mark: Any = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    words = " ".join(str(part) for part in (error.context, error.problem) if part)
+    words = ", ".join(str(part) for part in (error.context, error.problem) if part)
     hint = next((f"; {hint}" for found, hint in _HINTS if found in words), "")
     document.note(line, column, "yaml", words + hint)
 
@@ -195,13 +195,14 @@ class _Builder:
                 break
             key = self._key(event)
             place = (*path, key)
-            if key in found:
+            if key == "<<":
+                self._note(event, "yaml", "merge keys (<<) are not part of the language: write it out")
+                self._passed_over(place)
+            elif key in found:
                 line = self.document.keys[place][0] if place in self.document.keys else "?"
                 text = f"'{short(key)}' stands here twice (first on line {line}): keep one"
                 self._note(event, "duplicate-key", text)
-                self.unplaced += 1
-                self._value(next(self.events), place)
-                self.unplaced -= 1
+                self._passed_over(place)
             else:
                 if not self.unplaced:
                     self.document.keys[place] = (event.start_mark.line + 1, event.start_mark.column + 1)
@@ -214,9 +215,13 @@ class _Builder:
             raise _Refused("a key is text: quote one that starts with [ or {", event.start_mark)
         self._trap(event)
         key: str = event.value
-        if key == "<<":
-            self._note(event, "yaml", "merge keys (<<) are not part of the language: write it out")
         return key
+
+    def _passed_over(self, path: Path) -> None:
+        """Reads a value that is not kept."""
+        self.unplaced += 1
+        self._value(next(self.events), path)
+        self.unplaced -= 1
 
     def _sequence(self, path: Path) -> list[Any]:
         found: list[Any] = []

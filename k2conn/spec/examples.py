@@ -26,9 +26,11 @@ class ExampleReader:
         self.note = note
         self.streams = streams
         self.symbols = symbols
+        self.sockets: tuple[str, ...] = ()
 
     def examples(self, spec: dict[str, Any]) -> tuple[Example, ...]:
         """All examples of sound shape."""
+        self.sockets = tuple(said["name"] for said, _ in self.note.entries(spec, "connections", ()) if "name" in said)
         found = [self._example(said, path) for said, path in self.note.entries(spec, "tests", ())]
         return tuple(example for example in found if example)
 
@@ -73,10 +75,13 @@ class ExampleReader:
                 if key in one and "received" not in one:
                     text = f"`{key}` come of a frame: say `received` beside it"
                     self.note((*place, key), "missing", text, at_key=True)
+            if "socket" in one and one["socket"] not in self.sockets:
+                text = f"'{short(one['socket'])}' is no connection of this connector{known(one['socket'], self.sockets)}"
+                self.note((*place, "socket"), "value", text)
             turns.extend(self._turn(kind, one, place) for kind in kinds)
         return tuple(turns)
 
     def _turn(self, kind: str, one: dict[str, Any], place: Path) -> Exchange:
         value = duration(one[kind]) if kind == "after" else one[kind]
-        outcomes = [tuple(one[key]) if kind == "received" and key in one else None for key in _OUTCOMES]
-        return Exchange(kind, value, self.note.document.place((*place, kind))[0], *outcomes)
+        records, dead = [tuple(one[key]) if kind == "received" and key in one else None for key in _OUTCOMES]
+        return Exchange(kind, value, self.note.document.place((*place, kind))[0], records, dead, one.get("socket"))

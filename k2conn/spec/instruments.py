@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
-from k2conn.plan import Capture, HttpRequest, Symbol, SymbolRule
+from k2conn.plan import Listing, Symbol, SymbolRule
 from k2conn.spec.addresses import http_request
 from k2conn.spec.conditions import compile_match
 from k2conn.spec.document import Path
@@ -56,7 +56,7 @@ class SymbolCompiler:
             if "list" not in said and resolve(native) is None:
                 text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
                 self.note(("symbols", "default", at), "unknown-symbol", text)
-        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words))
+        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.learn)
 
     def _forms(self) -> list[Form] | None:
         """The compiled forms; None after noting that one is not usable."""
@@ -104,21 +104,16 @@ class SymbolCompiler:
         text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
         return Symbol(native, text, one["base"], one["quote"])
 
-    def listing(self) -> tuple[HttpRequest | None, float | None]:
-        """The call for the venue's own list; its captures are each, symbol, base, quote, and `when` as a value."""
+    def listing(self) -> Listing | None:
+        """The call for the venue's own list and what its rows say; None where there is none, or it is wrong."""
         said, path = self.said.get("list"), ("symbols", "list")
         if said is None:
-            return None, None
-        captures = []
-        for name in _LISTED:
-            expression = self.note.expression(said[name], (*path, name), lenient=True)
-            if expression:
-                captures.append(Capture(name, expression.get))
+            return None
+        found = {name: self.note.expression(said[name], (*path, name), lenient=True) for name in _LISTED}
         when = compile_match(said["when"], (*path, "when"), self.note) if "when" in said else None
-        if when:
-            captures.append(Capture("when", lambda item, scope: True, None, when))
         request = http_request({"http": said["http"]}, path, self.note)
         every = self.note.positive(said["refresh"], (*path, "refresh")) if "refresh" in said else None
-        if request is None:
-            return None, every
-        return HttpRequest(request.method, request.url, request.url_text, capture=tuple(captures)), every
+        getters = {name: one.get for name, one in found.items() if one}
+        if request is None or len(getters) < len(_LISTED):
+            return None
+        return Listing(request, **getters, when=when, refresh=every)

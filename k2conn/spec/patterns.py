@@ -1,7 +1,7 @@
 """Text patterns with named parts, such as ``market.{symbol}.trade.detail``: cut a word out of a channel's text.
 
-Not regular expressions: a part matches as little as the text around it allows, ``{_}`` is a part of no interest, so a
-pattern from a stranger cannot run away.
+Not regular expressions: the text between the parts is looked for from left to right, once, so a part is as short as
+what follows it allows, and no text from a stranger can make a pattern run away. ``{_}`` is a part of no interest.
 """
 
 from __future__ import annotations
@@ -20,30 +20,44 @@ _PARTS = 6
 def text_pattern(pattern: str, wanted: str) -> Callable[[str], str | None]:
     """A function from text to the wanted part; ValueError where the pattern is not usable."""
     check_places(pattern)
-    names = PLACE.findall(pattern)
+    pieces = PLACE.split(pattern)
+    names, between = pieces[1::2], pieces[2::2]
     if names.count(wanted) != 1:
         raise ValueError(f"the pattern '{short(pattern)}' has {{{wanted}}} once, and {{_}} for parts of no interest")
-    if "}{" in pattern:
+    if "" in between[:-1]:
         raise ValueError(f"two parts of '{short(pattern)}' stand side by side: nothing says where one ends")
-    source = ""
-    at = 0
-    for place in PLACE.finditer(pattern):
-        group = f"(?P<{wanted}>.+?)" if place.group(1) == wanted else ".*?"
-        source += re.escape(pattern[at : place.start()]) + group
-        at = place.end()
-    compiled = re.compile(source + re.escape(pattern[at:]) + r"\Z", re.DOTALL)
+    steps = [(name == wanted, text) for name, text in zip(names, between, strict=True)]
     known: dict[str, str | None] = {}
 
     def cut(text: str) -> str | None:
         if text in known:
             return known[text]
-        found = compiled.match(text) if len(text) <= _LONGEST else None
-        part = found.group(wanted) if found else None
+        found = _cut(text, pieces[0], steps) if len(text) <= _LONGEST else None
         if len(known) < _CACHED:
-            known[text] = part
-        return part
+            known[text] = found
+        return found
 
     return cut
+
+
+def _cut(text: str, prefix: str, steps: list[tuple[bool, str]]) -> str | None:
+    """The wanted part of a text: each step is a part and the text that ends it, the last one's ends the whole."""
+    if not text.startswith(prefix):
+        return None
+    at, part = len(prefix), None
+    end = len(text) - len(steps[-1][1])
+    for number, (wanted, ends) in enumerate(steps):
+        start = at + wanted
+        if number == len(steps) - 1:
+            stop = end if start <= end and text.endswith(ends) else -1
+        else:
+            stop = text.find(ends, start, end)
+        if stop < 0:
+            return None
+        if wanted:
+            part = text[at:stop]
+        at = stop + len(ends)
+    return part
 
 
 def check_places(text: str) -> None:

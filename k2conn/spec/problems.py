@@ -9,6 +9,8 @@ from difflib import get_close_matches
 _SHOWN = 60
 """Characters of an author's text that a message repeats."""
 _COMPARED = 64
+_NEAR = 0.65
+"""How alike a near match is; below it the known values help more."""
 _LISTED = 40
 
 
@@ -42,7 +44,7 @@ def known(value: object, values: Iterable[str]) -> str:
     """The helpful end of a message: a near match, else the known values."""
     names = list(dict.fromkeys(values))
     text = str(value)
-    near = get_close_matches(text, names, n=1, cutoff=0.6) if len(text) <= _COMPARED else []
+    near = get_close_matches(text, names, n=1, cutoff=_NEAR) if len(text) <= _COMPARED else []
     if near:
         return f"; did you mean '{near[0]}'?"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""

@@ -115,7 +115,7 @@ def _explained(error: ValidationError, name: str) -> str:
 def _description(error: ValidationError) -> str:
     schema: Any = error.schema
     text: str = schema.get("description") or f"it must match {error.validator_value}"
-    return text.rstrip(".")
+    return text[0].lower() + text[1:].rstrip(".")
 
 
 def _words(error: ValidationError) -> tuple[str, str]:
@@ -123,7 +123,7 @@ def _words(error: ValidationError) -> tuple[str, str]:
     instance: Any = error.instance
     shown = short(exactjson.spell(instance))
     if error.validator == "type":
-        return "type", f"must be {_types(value)}, not {_kind(instance)}{_quoting(_types(value), instance)}"
+        return "type", f"must be {_types(value)}, not {_kind(instance)}{_expected(error, _types(value), instance)}"
     if error.validator == "enum":
         return "value", f"'{shown}' is not allowed{known(shown, map(str, value))}"
     if error.validator == "const":
@@ -162,6 +162,12 @@ def _kind(value: Any) -> str:
     if isinstance(value, dict):
         return "a map"
     return "a list" if isinstance(value, list) else short(exactjson.spell(value))
+
+
+def _expected(error: ValidationError, wanted: str, value: Any) -> str:
+    """What belongs here, where the schema says more than a type."""
+    schema: Any = error.schema
+    return f": {_description(error)}" if "pattern" in schema and "description" in schema else _quoting(wanted, value)
 
 
 def _quoting(wanted: str, value: Any) -> str:

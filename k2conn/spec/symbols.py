@@ -11,7 +11,7 @@ dead letter.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from k2conn.plan import Symbol
@@ -75,34 +75,56 @@ def _part(name: str, quotes: tuple[str, ...]) -> str | None:
     return None
 
 
+class Resolver:
+    """The look-up from native name to Symbol, cached by name; what the table says stands, whatever is learnt."""
+
+    def __init__(
+        self, forms: tuple[Form, ...], table: Mapping[str, Symbol], aliases: Mapping[str, str], record: str | None
+    ) -> None:
+        self._forms = forms
+        self._table = table
+        self._aliases = aliases
+        self._record = record
+        self._cache: dict[str, Symbol | None] = dict(table)
+
+    def __call__(self, native: str) -> Symbol | None:
+        """The symbol of a native name; None where no rule reads it."""
+        try:
+            return self._cache[native]
+        except KeyError:
+            found = self._read(native)
+            if len(self._cache) < _CACHED:
+                self._cache[native] = found
+            return found
+
+    def learn(self, native: str, base: str, quote: str) -> None:
+        """Takes in what the venue itself says of one name."""
+        if native not in self._table:
+            known = self._read(native)
+            parts = dict(known.parts) if known else {}
+            self._cache[native] = _symbol(
+                native, {**parts, "base": base, "quote": quote}, self._aliases, self._record
+            )
+
+    def _read(self, native: str) -> Symbol | None:
+        if len(native) > _LONGEST:
+            return None
+        for rule in self._forms:
+            found = rule.pattern.match(native)
+            if found:
+                parts = {**found.groupdict(), **rule.fixed}
+                return _symbol(native, parts, self._aliases, rule.record or self._record)
+        return None
+
+
 def resolver(
     forms: tuple[Form, ...],
     table: Mapping[str, Symbol],
     aliases: Mapping[str, str],
     record: str | None,
-) -> Callable[[str], Symbol | None]:
-    """The look-up from native name to Symbol, cached by name; ``record`` is the template of our spelling."""
-    cache: dict[str, Symbol | None] = dict(table)
-
-    def resolve(native: str) -> Symbol | None:
-        try:
-            return cache[native]
-        except KeyError:
-            found = _read(native)
-            if len(cache) < _CACHED:
-                cache[native] = found
-            return found
-
-    def _read(native: str) -> Symbol | None:
-        if len(native) > _LONGEST:
-            return None
-        for rule in forms:
-            found = rule.pattern.match(native)
-            if found:
-                return _symbol(native, {**found.groupdict(), **rule.fixed}, aliases, rule.record or record)
-        return None
-
-    return resolve
+) -> Resolver:
+    """The look-up of one connector; ``record`` is the template of our spelling."""
+    return Resolver(forms, table, aliases, record)
 
 
 def spelling(native: str, parts: Mapping[str, str], record: str | None) -> str:

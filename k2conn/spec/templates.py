@@ -5,7 +5,8 @@ A whole value ``$name`` keeps its type (a counter is a number, ``$symbols`` a li
 ``$env.NAME`` into the environment. ``{$each_symbol: ...}`` and ``{$each_topic: ...}`` make a list with one entry each.
 A literal dollar sign at the start of a value, or after a brace, is written twice.
 
-Names: $symbol $symbols $topic $topics $counter $uuid $now_s $now_ms $now_us $state.NAME $env.NAME $message.PATH
+Names: $symbol $symbols $topic $topics $counter $uuid $now_s $now_ms $now_us $signature $state.NAME $env.NAME
+$message.PATH
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from k2conn.spec.closures import ExpressionError
 from k2conn.spec.expressions import compile_expression
 from k2conn.spec.problems import known, short
 
-_SIMPLE_NAMES = ("symbol", "symbols", "topic", "topics", "counter", "uuid", "now_s", "now_ms", "now_us")
+_SIMPLE_NAMES = ("symbol", "symbols", "topic", "topics", "counter", "uuid", "now_s", "now_ms", "now_us", "signature")
 _SPELLED = {"state": "$state.NAME", "env": "$env.NAME", "message": "$message.PATH"}
 NAMES = (*_SIMPLE_NAMES, *_SPELLED)
 SYMBOL_PARTS = ("native", "record", "base", "quote", "lower", "upper")
@@ -250,6 +251,7 @@ _SIMPLE: Mapping[str, Template] = {
     "now_s": lambda scope: scope.now_us // 1_000_000,
     "now_ms": lambda scope: scope.now_us // 1000,
     "now_us": lambda scope: scope.now_us,
+    "signature": lambda scope: scope.sign(scope) if scope.sign else None,
 }
 
 

@@ -1,0 +1,29 @@
+"""A venue's own instrument list taken into the symbol rule: base and quote as the venue says them, no guess by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.errors import RecordError
+from k2conn.plan import Listing, Scope, SymbolRule
+
+
+def learn(listing: Listing, answer: Any, rule: SymbolRule) -> int:
+    """Takes every listed instrument in; how many there were. RecordError where the answer has no list."""
+    scope = Scope()
+    scope.message = answer
+    rows = listing.each(answer, scope)
+    if isinstance(rows, dict):
+        rows = list(rows.values())
+    if not isinstance(rows, list):
+        raise RecordError("list", None, None, "missing-field", "the answer has no list of instruments")
+    count = 0
+    for row in rows:
+        if listing.when is not None and not listing.when.condition(row, scope):
+            continue
+        native, base, quote = (get(row, scope) for get in (listing.symbol, listing.base, listing.quote))
+        if native and base and quote:
+            rule.learn(exactjson.spell(native), exactjson.spell(base), exactjson.spell(quote))
+            count += 1
+    return count

@@ -1,0 +1,57 @@
+"""A venue's instrument list kept current: fetched before the first connect, and again as often as the file says."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+from k2conn.engine.backoff import Delays
+from k2conn.engine.instruments import learn
+from k2conn.errors import MissingVariable, RecordError, TransportError
+from k2conn.plan import Backoff, Listing, Plan, SendScope
+from k2conn.runner.journal import journal
+from k2conn.runner.socket import Overrides, http_call
+from k2conn.transports.http import call
+
+TRIES = 3
+"""Attempts before a connector whose symbols its rules can read goes on without the list."""
+
+
+class Instruments:
+    """One connector's list."""
+
+    def __init__(self, plan: Plan, listing: Listing, overrides: Overrides, environment: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._listing = listing
+        self._overrides = overrides
+        self._environment = environment
+        self._log = journal(connector=plan.name)
+
+    async def first(self, enough: Callable[[], bool]) -> None:
+        """Waits for the list; after some tries goes on without it where ``enough`` says that symbols can be read."""
+        delays = Delays(Backoff(), random.random)
+        while not await self._fetch():
+            if delays.attempts >= TRIES and enough():
+                self._log.warning("going on without the venue's instrument list")
+                return
+            await asyncio.sleep(delays.next())
+
+    async def keep(self) -> None:
+        """Fetches the list again and again; returns at once where the file names no period."""
+        while self._listing.refresh:
+            await asyncio.sleep(self._listing.refresh)
+            await self._fetch()
+
+    async def _fetch(self) -> bool:
+        scope = SendScope(lambda: 0, lambda: str(uuid.uuid4()), time.time_ns() // 1000, {}, self._environment)
+        try:
+            request = http_call(self._listing.request, scope, self._overrides.ca_file, self._overrides.http_url)
+            count = learn(self._listing, await call(request), self._plan.symbols)
+        except (TransportError, RecordError, MissingVariable) as error:
+            self._log.warning("instrument list not read", detail=str(error))
+            return False
+        self._log.info("instrument list read", instruments=count)
+        return True
