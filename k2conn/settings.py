@@ -5,10 +5,11 @@ Contradictions are refused at start, all at once, with the names of the variable
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.errors import SettingsError
@@ -47,10 +48,14 @@ KAFKA_VARIABLES = {
 """Environment variable -> (KafkaSettings field, kind). A secret may also be read from the file in NAME_FILE."""
 
 CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "HTTP_URL", "FAILOVER_URLS", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS",
-    "HEALTH_CHECK_TIMEOUT", "SSL_VERIFY", "CUSTOM_CA_BUNDLE", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS",
+    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
+    "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
+    "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS",
 )
 """What follows `K2_<CONNECTOR>_`."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts that may be spoken to in the clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class ConnectorSettings:
     enabled: bool | None = None
     symbols: tuple[str, ...] | None = None
     streams: tuple[str, ...] | None = None
-    overrides: Overrides = Overrides()
+    overrides: Overrides = field(default_factory=Overrides)
 
 
 class Environment:
@@ -107,13 +112,13 @@ def sink_settings(environment: Mapping[str, str], **flags: Any) -> SinkSettings:
     """
     reader = Environment(environment)
     kafka: dict[str, Any] = {}
-    for name, (field, kind) in KAFKA_VARIABLES.items():
+    for name, (setting, kind) in KAFKA_VARIABLES.items():
         value = reader.get(name, kind)
         if value is not None:
-            kafka[field] = value
-    for flag, field in (("kafka", "bootstrap"), ("registry", "registry_url")):
+            kafka[setting] = value
+    for flag, setting in (("kafka", "bootstrap"), ("registry", "registry_url")):
         if flags.get(flag):
-            kafka[field] = flags[flag]
+            kafka[setting] = flags[flag]
     kind = flags.get("kind") or reader.get("K2_SINK") or ("kafka" if "bootstrap" in kafka else "file")
     if kind != "kafka" and (flags.get("kafka") or flags.get("registry")):
         reader.problems.append(f"--kafka and --registry need the kafka sink, not {kind}")
@@ -130,18 +135,29 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     def get(suffix: str, kind: str = "text") -> Any:
         return next((v for p in prefixes if (v := reader.get(f"{p}{suffix}", kind)) is not None), None)
 
-    urls = [get("WEBSOCKET_URL"), *(get("FAILOVER_URLS", "list") or ())]
-    stale = get("HEALTH_CHECK_TIMEOUT", "int")
+    url, http_url = get("WEBSOCKET_URL"), get("HTTP_URL")
+    failover = tuple(get("FAILOVER_URLS", "list") or ())
+    insecure = get("ALLOW_INSECURE", "bool") is True
+    for suffix, schemes, addresses in (
+        ("WEBSOCKET_URL", ("wss", "ws"), (url,)),
+        ("FAILOVER_URLS", ("wss", "ws"), failover),
+        ("HTTP_URL", ("https", "http"), (http_url,)),
+    ):
+        wrong = [text for one in addresses if one and (text := _wrong_address(one, schemes, insecure))]
+        reader.problems += [f"{_prefix(name)}{suffix}: {text}" for text in wrong]
+    hours = get("CONNECTION_MAX_LIFETIME_HOURS", "hours")
     overrides = Overrides(
-        urls=tuple(url for url in urls if url),
-        http_url=get("HTTP_URL"),
+        urls=(url,) if url else (),
+        failover=failover,
+        http_url=http_url,
         verify=get("SSL_VERIFY", "bool") is not False,
-        ca_file=get("CUSTOM_CA_BUNDLE"),
-        ping_every=get("PING_INTERVAL_SECONDS", "int"),
-        ping_timeout=get("PING_TIMEOUT_SECONDS", "int"),
-        stale_after=stale,
+        ca_file=get("CUSTOM_CA_BUNDLE", "file"),
+        ping_every=get("PING_INTERVAL_SECONDS", "positive"),
+        ping_timeout=get("PING_TIMEOUT_SECONDS", "positive"),
+        stale_after=get("HEALTH_CHECK_TIMEOUT", "int"),
         attempts=get("MAX_RECONNECT_ATTEMPTS", "int"),
-        base_delay=get("RECONNECT_DELAY", "int"),
+        base_delay=get("RECONNECT_DELAY", "positive"),
+        max_age=hours * 3600.0 if hours else None,
     )
     found = ConnectorSettings(
         enabled=get("ENABLED", "bool"),
@@ -149,11 +165,35 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         streams=_tuple(get("STREAMS", "list")),
         overrides=overrides,
     )
-    for url in overrides.urls:
-        if not url.startswith(("ws://", "wss://")):
-            reader.problems.append(f"{_prefix(exchange)}WEBSOCKET_URL: an address starts with wss://")
     reader.finish()
     return found
+
+
+def is_enabled(environment: Mapping[str, str], name: str) -> bool:
+    """Whether `K2_<CONNECTOR NAME>_ENABLED` says so."""
+    reader = Environment(environment)
+    found = reader.get(f"{_prefix(name)}ENABLED", "bool") is True
+    reader.finish()
+    return found
+
+
+def unread(environment: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """Variables that look like settings of Kafka or of these connectors or exchanges, but that nothing reads."""
+    known = {*KAFKA_VARIABLES, *(f"{name}_FILE" for name, (_, kind) in KAFKA_VARIABLES.items() if kind == "secret")}
+    prefixes = tuple(dict.fromkeys(_prefix(name) for name in names))
+    known |= {f"{prefix}{suffix}" for prefix in prefixes for suffix in CONNECTOR_VARIABLES}
+    return sorted(name for name in environment if name.startswith(("K2_KAFKA_", *prefixes)) and name not in known)
+
+
+def _wrong_address(text: str, schemes: tuple[str, str], insecure: bool) -> str:
+    """What is wrong with an address, without repeating it (it may hold a key); nothing where it is right."""
+    parts = urlsplit(text)
+    secure, open_one = schemes
+    if parts.scheme not in schemes or not parts.hostname:
+        return f"an address starts with {secure}:// and names a host"
+    if parts.scheme == open_one and not insecure and parts.hostname not in LOOPBACK:
+        return f"{open_one}:// is for this machine only: say {secure}://, or ALLOW_INSECURE=true beside it"
+    return ""
 
 
 def _prefix(name: str) -> str:
@@ -171,7 +211,9 @@ def text_list(text: str) -> list[str]:
             found = exactjson.decode(text)
         except exactjson.JsonError as error:
             raise ValueError(f"no JSON list: {error}") from None
-        return [str(one) for one in found]
+        if not all(isinstance(one, str) for one in found):
+            raise ValueError('a JSON list of texts is needed: ["A", "B"]')
+        return list(found)
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -189,4 +231,25 @@ def _int(text: str) -> int:
     return int(text)
 
 
-_KINDS: dict[str, Any] = {"text": str, "secret": str, "bool": _bool, "int": _int, "list": text_list, "path": Path}
+def _positive(text: str) -> int:
+    if _int(text) < 1:
+        raise ValueError("a whole number above 0 is needed")
+    return int(text)
+
+
+def _hours(text: str) -> int:
+    if not 1 <= _int(text) <= 24:
+        raise ValueError("hours from 1 to 24 are needed")
+    return int(text)
+
+
+def _file(text: str) -> str:
+    if not Path(text).is_file():
+        raise ValueError("there is no such file")
+    return text
+
+
+_KINDS: dict[str, Any] = {
+    "text": str, "secret": str, "bool": _bool, "int": _int, "positive": _positive, "hours": _hours, "list": text_list,
+    "path": Path, "file": _file,
+}

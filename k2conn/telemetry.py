@@ -1,8 +1,8 @@
 """Metrics: the one door to prometheus-client. Read from the books when they are asked for, so they cost nothing per
 record and can never disagree with the ledger.
 
-One family of names, ``k2conn_*``, with labels connector, exchange, stream (and symbol where there are few): never a
-name per exchange, never a label value that an error text could grow.
+One family of names, ``k2conn_*``, with labels connector, exchange and stream: never a name per exchange, never a label
+value that an error text could grow. Stream ``-`` holds what could not be told: frames that are no message.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from k2conn.engine.ledger import NOWHERE
 from k2conn.runner import Runner
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,17 +53,19 @@ class RunnerCollector:
             CounterMetricFamily(f"k2conn_records_{name}", text, labels=_STREAM) for name, text in _COUNTERS
         ]
         flight = GaugeMetricFamily("k2conn_records_in_flight", "Handed to the sink, not yet durable.", labels=_STREAM)
-        event = GaugeMetricFamily("k2conn_last_event_timestamp_seconds", "Exchange time of the latest record.", labels=_STREAM)
+        event = GaugeMetricFamily(
+            "k2conn_last_event_timestamp_seconds", "Exchange time of the latest record.", labels=_STREAM
+        )
         data = GaugeMetricFamily("k2conn_last_data_timestamp_seconds", "Receipt of the latest record.", labels=_STREAM)
         for connector in self._runner.connectors:
             ledger = connector.books.ledger
-            for stream in connector.books.streams:
-                labels = (connector.plan.name, connector.plan.exchange, stream.name)
-                totals = ledger.totals(stream.name)
+            for stream in (*(one.name for one in connector.books.streams), NOWHERE):
+                labels = (connector.plan.name, connector.plan.exchange, stream)
+                totals = ledger.totals(stream)
                 for family, (name, _) in zip(families, _COUNTERS, strict=True):
                     family.add_metric(labels, totals[name])
                 flight.add_metric(labels, totals["in_flight"])
-                books = [account for account in ledger.accounts() if account.stream == stream.name]
+                books = [account for account in ledger.accounts() if account.stream == stream]
                 event.add_metric(labels, max((a.last_event_us for a in books), default=0) / 1e6)
                 data.add_metric(labels, max((a.last_received_us for a in books), default=0) / 1e6)
         return [*families, flight, event, data]
@@ -118,5 +121,6 @@ class RunnerCollector:
 def exposition(runner: Runner) -> bytes:
     """The metrics as Prometheus reads them."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(RunnerCollector(runner))  # type: ignore[arg-type]  # a collector by its two methods
+    registry.register(RunnerCollector(runner))
+    ProcessCollector(registry=registry)
     return generate_latest(registry)

@@ -34,9 +34,15 @@ READ: list[tuple[Callable[[str], Any], str, Any]] = [
 ]
 
 REFUSED: list[tuple[Callable[[str], Any], str]] = [
-    *[(duration, text) for text in ("", "30", "s", "30 sec", "-1s", "1e3s", "1,5s", "30s 5ms", "\u0663s", "9" * 5000 + "s")],
+    *[
+        (duration, text)
+        for text in ("", "30", "s", "30 sec", "-1s", "1e3s", "1,5s", "30s 5ms", "\u0663s", "9" * 5000 + "s")
+    ],
     *[(size, text) for text in ("", "16", "16 KB", "16 kib", "1.5 MiB", "-1 B", "9" * 5000 + "B")],
-    *[(rate, text) for text in ("", "5", "5 per", "5/s", "per 1s", "0 per 1s", "5 per 0s", "1.5 per s", "9" * 5000 + " per s")],
+    *[
+        (rate, text)
+        for text in ("", "5", "5 per", "5/s", "per 1s", "0 per 1s", "5 per 0s", "1.5 per s", "9" * 5000 + " per s")
+    ],
 ]
 
 

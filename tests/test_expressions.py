@@ -163,36 +163,100 @@ def test_names_in_an_expression_are_known() -> None:
 
 
 def test_every_function_of_the_standard_is_there() -> None:
-    assert {"abs", "avg", "contains", "ends_with", "join", "length", "map", "max_by", "merge", "not_null", "reverse",
-            "sort_by", "starts_with", "sum", "to_array", "to_number", "to_string", "type", "values"} <= set(NAMES)
+    assert {
+        "abs",
+        "avg",
+        "contains",
+        "ends_with",
+        "join",
+        "length",
+        "map",
+        "max_by",
+        "merge",
+        "not_null",
+        "reverse",
+        "sort_by",
+        "starts_with",
+        "sum",
+        "to_array",
+        "to_number",
+        "to_string",
+        "type",
+        "values",
+    } <= set(NAMES)
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
     max_leaves=8,
 )
 pieces = st.sampled_from(
-    ["a", "b", "c", ".", "[0]", "[*]", "[]", "*", "[?", "]", "[", "`1`", "`0.1`", "'x'", "==", "<", ">", "||", "&&", "!",
-     "(", ")", ",", "&", "@", "|", "length", "sum", "sort_by", "to_string", "max", "$message", "$state", "$", "{", "}",
-     ":", "-1", '"', "`", "\\", "\0", "é"]
+    [
+        "a",
+        "b",
+        "c",
+        ".",
+        "[0]",
+        "[*]",
+        "[]",
+        "*",
+        "[?",
+        "]",
+        "[",
+        "`1`",
+        "`0.1`",
+        "'x'",
+        "==",
+        "<",
+        ">",
+        "||",
+        "&&",
+        "!",
+        "(",
+        ")",
+        ",",
+        "&",
+        "@",
+        "|",
+        "length",
+        "sum",
+        "sort_by",
+        "to_string",
+        "max",
+        "$message",
+        "$state",
+        "$",
+        "{",
+        "}",
+        ":",
+        "-1",
+        '"',
+        "`",
+        "\\",
+        "\0",
+        "é",
+    ]
 )
 
 
 @given(st.lists(pieces, max_size=12).map("".join), json_values)
 def test_any_text_compiles_or_is_refused_and_runs_or_is_a_record_error(text: str, value: Any) -> None:
+    offset, reason = 0, "bad-type"
     try:
         expression = compile_expression(text)
+        compile_expression(text, True).get(value, scope())
+        assert not isinstance(expression.get(value, scope()), float)
     except ExpressionError as error:
-        assert 0 <= error.offset <= len(text)
-        return
-    try:
-        found = expression.get(value, scope())
+        offset = error.offset
     except RecordError as error:
-        assert error.reason == "bad-type"
-        return
-    assert not isinstance(found, float)
-    compile_expression(text, True).get(value, scope())
+        reason = error.reason
+    assert 0 <= offset <= len(text)
+    assert reason == "bad-type"
 
 
 @given(st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=8, max_value=10**10, min_value=-(10**10))))

@@ -117,8 +117,12 @@ def test_a_time_of_its_unit_is_exact(unit: str, value: Any, wanted: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("unit", "value", "reason"), REFUSED, ids=[f"{unit}-{str(value)[:30]!r}" if type(value) is not int or value < 10**40
-                                               else f"{unit}-huge" for unit, value, _ in REFUSED]
+    ("unit", "value", "reason"),
+    REFUSED,
+    ids=[
+        f"{unit}-{str(value)[:30]!r}" if type(value) is not int or value < 10**40 else f"{unit}-huge"
+        for unit, value, _ in REFUSED
+    ],
 )
 def test_anything_else_is_refused(unit: str, value: Any, reason: str) -> None:
     with pytest.raises(RecordError) as caught:
@@ -138,7 +142,11 @@ def test_the_remembered_minute_reads_like_the_first() -> None:
     assert read("2026-01-02T03:04:05.678901Z") == T
     assert read("2026-01-02T03:04:05.678901Z") == T
     assert read("2026-01-02T03:04:59.999999Z") == S + 54_999_999
-    for wrong in ("2026-01-02T03:04:60.000001Z", "2026-01-02T03:04:1\u0665.000000Z", "2026-01-02T03:04:05.67\u06608901Z"):
+    for wrong in (
+        "2026-01-02T03:04:60.000001Z",
+        "2026-01-02T03:04:1\u0665.000000Z",
+        "2026-01-02T03:04:05.67\u06608901Z",
+    ):
         if "60" in wrong[17:19]:
             assert read(wrong) == S + 55_000_001
         else:
@@ -164,10 +172,14 @@ def test_units_agree(micros: int) -> None:
     assert times("ms")(D(micros).scaleb(-3)) == micros
 
 
-@given(st.sampled_from(["s", "ms", "us", "ns", "iso8601"]),
-       st.one_of(st.text(max_size=30), st.integers(), st.decimals(), st.booleans(), st.none(), st.floats()))
+@given(
+    st.sampled_from(["s", "ms", "us", "ns", "iso8601"]),
+    st.one_of(st.text(max_size=30), st.integers(), st.decimals(), st.booleans(), st.none(), st.floats()),
+)
 def test_any_value_is_a_time_or_a_record_error(unit: str, value: Any) -> None:
+    reason = None
     try:
         assert type(times(unit, "UTC" if unit == "iso8601" else None)(value)) is int
     except RecordError as error:
-        assert error.reason in ("bad-time", "missing-field")
+        reason = error.reason
+    assert reason in (None, "bad-time", "missing-field")

@@ -7,9 +7,12 @@ Exit codes: 0 fine, 2 usage or settings, 65 something was dead-lettered (map), 6
 from __future__ import annotations
 
 import sys
+import traceback
 
 from k2conn.cli.application import application
 from k2conn.errors import K2Error
+
+REPORT = "https://github.com/k2conn/k2conn/issues"
 
 
 def main() -> None:
@@ -22,3 +25,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
+    except Exception:
+        traceback.print_exc()
+        print(f"k2conn: this is a bug of k2conn, not of yours: please report it with the lines above ({REPORT})",
+              file=sys.stderr)
+        raise SystemExit(K2Error.exit_code) from None

@@ -18,11 +18,9 @@ from k2conn.health import HealthServer
 from k2conn.plan import Plan
 from k2conn.runner import Job, Outcome, Runner
 from k2conn.runner.journal import LEVELS, configure, journal
-from k2conn.settings import connector_settings, sink_settings, text_list
+from k2conn.settings import connector_settings, is_enabled, sink_settings, text_list, unread
 from k2conn.spec.durations import duration as seconds_of
 from k2conn.spec.problems import known
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +45,29 @@ class Options:
 
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit code."""
-    level = options.log_level.lower()
-    if level not in LEVELS:
-        raise SettingsError(f"--log-level {options.log_level}{known(level, LEVELS)}")
-    configure(level, options.daemon)
     environment = os.environ
+    _log(options, environment)
     jobs = jobs_for(options, environment)
     settings = sink_settings(
         environment, kind=options.sink, folder=options.folder, kafka=options.kafka, registry=options.registry
     )
     limit = _duration(options.duration)
     runner = Runner(jobs, settings, max_records=options.max_records)
-    outcome = _loop(_run(runner, options, limit))
-    _report(runner, options, outcome)
+    outcome = None
+    try:
+        outcome = _loop(_run(runner, options, limit))
+    finally:  # the books are said, whatever ended the run
+        _report(runner, options, outcome)
     return outcome.exit_code
+
+
+def _log(options: Options, environment: Mapping[str, str]) -> None:
+    level, form = options.log_level.lower(), environment.get("K2_LOG_FORMAT", "").lower()
+    if level not in LEVELS:
+        raise SettingsError(f"--log-level {options.log_level}{known(level, LEVELS)}")
+    if form not in ("", "text", "json"):
+        raise SettingsError(f"K2_LOG_FORMAT {form}{known(form, ('text', 'json'))}")
+    configure(level, form == "json" if form else options.daemon)
 
 
 def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
@@ -85,18 +92,18 @@ def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
     for name in set(names):
         if names.count(name) > 1:
             raise SettingsError(f"connector {name} is named twice")
+    for name in unread(environment, [*names, *(plan.exchange for plan in plans)]):
+        journal().warning("nothing reads this variable", variable=name)
     return jobs
 
 
 def _enabled(environment: Mapping[str, str]) -> list[Plan]:
     """Without arguments: what `K2_CONNECTORS` or `K2_<EXCHANGE>_ENABLED=true` name, or the working folder's files."""
-    if environment.get("K2_CONNECTORS"):
-        return [load(name) for name in text_list(environment["K2_CONNECTORS"])]
+    named = text_list(environment.get("K2_CONNECTORS", ""))
+    if named:
+        return [load(name) for name in named]
     local = sorted(Path("connectors").glob("*.yaml")) if Path("connectors").is_dir() else []
-    wanted = [
-        path for path in (local or shipped())
-        if environment.get(f"K2_{path.stem.upper().replace('-', '_')}_ENABLED", "").lower() in ("true", "1", "yes", "on")
-    ]
+    wanted = [path for path in (local or shipped()) if is_enabled(environment, path.stem)]
     if not wanted:
         names = ", ".join(path.stem for path in (local or shipped())[:8])
         raise SettingsError(
@@ -143,17 +150,17 @@ async def _run(runner: Runner, options: Options, limit: float | None) -> Outcome
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """The first SIGINT or SIGTERM stops in order, a second SIGINT at once."""
 
-    def asked() -> None:
+    def interrupted() -> None:
         if stop.is_set():
             os._exit(130)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked)
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
 
 
-def _report(runner: Runner, options: Options, outcome: Outcome) -> None:
-    """The final figures: a line for each connector, and the summary file."""
+def _report(runner: Runner, options: Options, outcome: Outcome | None) -> None:
+    """The final figures: a line for each connector, and (where the run ended in order) the summary file."""
     for connector in runner.connectors:
         ledger = connector.books.ledger
         print(
@@ -161,6 +168,8 @@ def _report(runner: Runner, options: Options, outcome: Outcome) -> None:
             f"reconnects {sum(ledger.reconnects.values())}, unrecognised {ledger.unrecognised}",
             file=sys.stderr,
         )
+    if outcome is None:
+        return
     if outcome.unsent:
         print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
     if options.summary is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.cli.loading import find
+from k2conn.engine.forecast import broken_limits, forecast
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
 from k2conn.rehearsal import rehearse
@@ -20,6 +21,9 @@ def check(path: Path) -> tuple[Plan | None, list[Problem]]:
     plan, problems = check_file(path)
     if plan is None:
         return None, problems
+    defaults = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
+    for broken in broken_limits(plan, forecast(plan, [s for s in plan.streams if s.enabled], defaults)):
+        problems.append(Problem(str(path), 1, 1, "limit", f"the default symbols break a declared limit: {broken}"))
     for example in plan.examples:
         for difference in rehearse(plan, example):
             text = f"example '{example.name}': {difference}"

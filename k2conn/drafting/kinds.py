@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k2conn.drafting.leaves import Path, scalars, walk
+from k2conn.drafting.leaves import Path, at, scalars, walk
 from k2conn.drafting.recording import Frame
 from k2conn.drafting.words import (
     ALL_WORDS,
     KIND_NAMES,
+    STATE_WORDS,
     folded,
     like_symbol,
     surely_symbol,
@@ -23,6 +24,8 @@ from k2conn.drafting.words import (
 )
 
 SYMBOL = "{symbol}"
+STATE = "{state}"
+"""Stands for the words that tell a snapshot from what follows it."""
 _SYMBOL_NAMES = frozenset({"symbol", "instid", "productid", "pair", "instrumentname", "instrument", "code", "market",
                            "currencypair", "s", "coin", "contract", "productcode"})
 _MANY = 12
@@ -43,7 +46,15 @@ class Group:
     @property
     def words(self) -> frozenset[str]:
         """The words of its texts."""
-        return words(text.replace(SYMBOL, " ") for _, text in self.texts)
+        return words(text.replace(SYMBOL, " ") for _, text in self.texts if text != STATE)
+
+    @property
+    def states(self) -> tuple[Path, frozenset[str]] | None:
+        """Where the messages say whether they are a snapshot, and what they say there."""
+        for path, text in self.texts:
+            if text == STATE:
+                return path, frozenset(str(at(message, path)) for message in self.messages)
+        return None
 
 
 def groups(frames: Sequence[Frame]) -> list[Group]:
@@ -68,7 +79,9 @@ def _texts(message: Any) -> Iterator[tuple[Path, str]]:
     for path, value in pairs:
         telling = bool(words([value]) & ALL_WORDS)
         named = isinstance(path[-1], str) and folded(path[-1]) in KIND_NAMES
-        if (named or telling) and not (value in known or (surely_symbol(value) and not telling)):
+        if value.lower() in STATE_WORDS:
+            yield path, STATE
+        elif (named or telling) and not (value in known or (surely_symbol(value) and not telling)):
             span = symbol_span(value, known)
             yield path, (value if span is None else value[: span[0]] + SYMBOL + value[span[1] :])
 

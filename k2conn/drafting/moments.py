@@ -1,4 +1,4 @@
-"""Times: which column, and in which unit. Magnitudes of the years 2009 to 2099 do not overlap between units."""
+"""Times: which column, and in which unit. Magnitudes of the years 2009 to 2034 do not overlap between units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = {
     "tms": 5, "datatime": 3, "updatetime": 5, "systemtime": 3,
 }
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,12})?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z", re.ASCII)
-_FROM, _TO = 1_230_768_000, 4_102_444_800
+_FROM, _TO = 1_230_768_000, 2_051_222_400
 _SCALES = (("s", 1), ("ms", 1000), ("us", 1_000_000), ("ns", 1_000_000_000))
 
 

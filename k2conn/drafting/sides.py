@@ -42,7 +42,7 @@ def _rule(column: Column) -> Guess | None:
         return _flag(column) if named else None
     if all(isinstance(value, str) for value in column.present):
         for buy, sell in PAIRS:
-            if {value.lower() for value in values} <= {buy, sell} and (named or len(buy) > 1 or column.path[-1:] == (column.name,)):
+            if {value.lower() for value in values} <= {buy, sell} and (named or len(buy) > 1 or column.name.isdigit()):
                 return _mapped(column, buy, sell, next(iter(sorted(values))))
     if named >= 5 and not isinstance(column.present[0], bool):
         fitting = [pair for pair in CODES if values <= set(pair)]

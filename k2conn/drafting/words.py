@@ -30,8 +30,9 @@ ACK_WORDS = frozenset({
 BEAT_WORDS = frozenset({"ping", "pong", "heartbeat", "hb", "test"})
 ERROR_WORDS = frozenset({"error", "errors", "fail", "failed", "alert"})
 SNAPSHOT_WORDS = frozenset({"snapshot", "partial", "snap"})
+STATE_WORDS = SNAPSHOT_WORDS | frozenset({"update", "delta", "incremental"})
 ALL_WORDS = (TRADE_WORDS | QUOTE_WORDS | BOOK_WORDS | OTHER_WORDS | ACK_WORDS | BEAT_WORDS | SNAPSHOT_WORDS
-             | frozenset({"update", "delta", "incremental", "realtime"}))
+             | STATE_WORDS | frozenset({"realtime"}))
 
 QUOTES = (
     "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDD", "DAI", "USD", "EUR", "GBP", "JPY", "KRW", "TRY", "BRL", "AUD",
@@ -77,7 +78,13 @@ def like_symbol(text: str) -> bool:
     """Whether a text could be an instrument's name: capitals, or a known currency at its end."""
     if not 2 <= len(text) <= 40 or _UUID.match(text) or not _SYMBOL.match(text) or text.isdecimal():
         return False
-    first = re.split(r"[-_/:.]", text)[0]
+    parts = re.split(r"[-_/:.]", text)
+    first = parts[0]
+    small = [part for part in parts if part.islower()]
+    if small and len(small) < sum(not part.isdigit() for part in parts) and any(one not in _SUFFIXES for one in small):
+        return False
+    if len(parts) > 1 and any(part in QUOTES for part in parts):
+        return True
     return bool(_UPPER.match(first) or _QUOTED.match(first) or re.match(r"[a-z0-9]+[-_/](?:usd|btc|eur|eth)", text))
 
 
@@ -86,7 +93,7 @@ def surely_symbol(text: str) -> bool:
     if not like_symbol(text):
         return False
     parts = [part.upper() for part in re.split(r"[-_/:.]", text)]
-    return any(part in QUOTES for part in parts) or any(parts[0].endswith(one) and len(parts[0]) > len(one) for one in QUOTES)
+    return any(part.endswith(quote) and (len(parts) > 1 or part != quote) for part in parts for quote in QUOTES)
 
 
 def symbol_span(text: str, known: Iterable[str] = ()) -> tuple[int, int] | None:

@@ -12,6 +12,8 @@ from k2conn.errors import RecordError
 RAW_LIMIT = 64 * 1024
 """Bytes of the raw frame that a dead letter keeps."""
 _VALUE_LIMIT = 2000
+DEAD_SUFFIX = ".dlq"
+"""What a topic's dead letters add to its name."""
 
 
 def dead_letter(
@@ -40,7 +42,7 @@ def dead_letter(
         **_raw(frame),
     }
     value = exactjson.encode(document)
-    return Envelope(topic + ".dlq", symbol.encode() or None, value, None, received_at // 1000, account)
+    return Envelope(topic + DEAD_SUFFIX, symbol.encode() or None, value, None, received_at // 1000, account)
 
 
 def _raw(frame: str | bytes) -> dict[str, Any]:

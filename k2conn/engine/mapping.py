@@ -29,13 +29,17 @@ _QUICK = (RecordError, KeyError, TypeError)
 """What a quick converter raises where the complete reader must decide."""
 
 
+Encode = Callable[[list[Any]], bytes]
+
+
 class Line:
     """What is known of one symbol on one stream, prepared once."""
 
-    __slots__ = ("account", "currency", "ids", "key", "resolved", "symbol", "vendor")
+    __slots__ = ("account", "currency", "encode", "ids", "key", "resolved", "symbol", "vendor")
 
-    def __init__(self, plan: Plan, stream: Stream, symbol: Symbol, account: Account) -> None:
+    def __init__(self, plan: Plan, stream: Stream, symbol: Symbol, account: Account, encode: Encode) -> None:
         self.resolved = symbol
+        self.encode = encode
         self.symbol = symbol.record
         self.currency = symbol.quote
         self.key = symbol.record.encode()
@@ -74,7 +78,7 @@ class StreamMapping:
         self._vendor_keys = tuple((field.name, field.direct[0]) for field in stream.vendor if field.direct)
         self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor if not field.direct)
         self._blank = self._constants()
-        self._encode = self._encoder()
+        self._always = self._encoded_once()
         self._identity_at = tuple((name, self._at.get(name)) for name in stream.identity_fields)
         self._i_id = self._at[f"{stream.record}_id"]
         self._shared_id = stream.identity is not None and f"{stream.record}_id" in stream.identity_fields
@@ -91,14 +95,19 @@ class StreamMapping:
             values[self._at["trade_conditions"]] = []
         return values
 
-    def _encoder(self) -> Callable[[list[Any]], bytes]:
-        """The encoder with everything that never changes already encoded."""
+    def _encoded_once(self) -> dict[str, object]:
+        """The fields that are the same in every record of the stream: they are encoded once."""
         mapped = {field.name for field in self.stream.fields}
         always: dict[str, object] = {**self.stream.constants, "platform_sequence": None}
         for name, value in (("trade_conditions", []), ("source_sequence", None)):
             if name in self._at and name not in mapped:
                 always[name] = value
-        return self.schema.compile(always)
+        return always
+
+    def _encoder(self, symbol: Symbol) -> Encode:
+        """The encoder of one symbol's records: what never changes is already encoded."""
+        own = {"symbol": symbol.record} if self.stream.currency else {"symbol": symbol.record, "currency": symbol.quote}
+        return self.schema.compile({**self._always, **own})
 
     # -- messages
 
@@ -197,8 +206,10 @@ class StreamMapping:
             for at, value in carried:
                 values[at] = value
             self._finish(item, values, line, scope, snapshot)
-            body = self._encode(values)
+            body = line.encode(values)
         except RecordError as error:
+            if line is None and self._dropped_unread(error, item, scope):
+                return
             self._dead(error, line, frame, scope, out)
             return
         account.received += 1
@@ -245,6 +256,14 @@ class StreamMapping:
         for at, read in self._readers:
             values[at] = read(item, scope)
         return values
+
+    def _dropped_unread(self, error: RecordError, item: Any, scope: Scope) -> bool:
+        """What is no record by declaration needs no symbol that our rules read."""
+        drop = self.stream.drop_when
+        if error.reason != "unknown-symbol" or drop is None or not drop.condition(item, scope):
+            return False
+        self.ledger.account(self.stream.name, NOWHERE).filtered += 1
+        return True
 
     def _finish(self, item: Any, values: list[Any], line: Line, scope: Scope, snapshot: bool) -> None:
         """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
@@ -339,7 +358,8 @@ class StreamMapping:
         if symbol is None:
             detail = f"no symbol rule reads '{native[:40]}' ({self.plan.symbols.description})"
             raise RecordError("symbol", self.stream.symbol.expression, native, "unknown-symbol", detail)
-        line = Line(self.plan, self.stream, symbol, self.ledger.account(self.stream.name, symbol.record))
+        line = Line(self.plan, self.stream, symbol, self.ledger.account(self.stream.name, symbol.record),
+                    self._encoder(symbol))
         if len(self._lines) < 100_000:
             self._lines[native] = line
         return line

@@ -1,4 +1,4 @@
-"""Protobuf frames to messages: the one door to protobuf.
+"""Protobuf frames to messages, and back for the mock exchange: the one door to protobuf.
 
 The connector file ships a FileDescriptorSet beside it and names the message; fields keep the names of the .proto file,
 64-bit numbers come as text (exact), absent fields are absent.
@@ -42,3 +42,18 @@ def protobuf_decoder(codec: Codec) -> Callable[[Any], Any]:
         return json_format.MessageToDict(found, preserving_proto_field_name=True)
 
     return decode
+
+
+def protobuf_encoder(codec: Codec) -> Callable[[Any], bytes | None]:
+    """The function from JSON values to a binary frame; None for what the message has no fields for."""
+    kind = message_class(codec.descriptor or b"", codec.message_type or "")
+
+    def encode(value: Any) -> bytes | None:
+        if not isinstance(value, dict):
+            return None
+        try:
+            return json_format.ParseDict(value, kind()).SerializeToString()
+        except json_format.ParseError:
+            return None
+
+    return encode

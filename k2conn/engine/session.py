@@ -135,6 +135,13 @@ class Session:
         self._wall = wall
         return dict(self.connection.headers(self._send_scope())) if self.connection.headers else {}
 
+    def frames(self, wall: int) -> list[str]:
+        """What all steps send, on a session that is not opened; raises RecordError where that is learnt later."""
+        self._wall = wall
+        limit = self.connection.limits.frame_bytes
+        scopes = ((step, self._wanted(step), self._send_scope()) for step in self.connection.steps)
+        return [frame.text for s, wanted, scope in scopes for frame in step_frames(s, wanted, scope, self._count, limit)]
+
     def captured(self, captures: Sequence[Capture], message: Json) -> None:
         """Keeps what an HTTP answer (or a message) tells; raises RecordError where a value is missing."""
         for capture in captures:

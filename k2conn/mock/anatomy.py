@@ -27,6 +27,12 @@ _MOST_LEAVES = 600
 """A frame with more leaves is played as it is."""
 
 
+class Unread(str):
+    """Why a value cannot be read."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Row:
     """One item as the plan reads it: a value, or the reason it cannot be read, for each role."""
@@ -176,4 +182,4 @@ def _read(read: Reader, item: Json, scope: Scope) -> Any:
     try:
         return read(item, scope)
     except RecordError as error:
-        return error.reason
+        return Unread(error.reason)

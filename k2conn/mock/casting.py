@@ -49,10 +49,10 @@ class Casting:
         if not own or own[0].symbol is None:
             return None
         stream = own[0].stream
-        here = _merged(shown.state, state)
+        here = {**shown.state, **state}
         for old in self._spellings(stream, own[0]):
             frame = recast(shown.frame, old, wanted)
-            if self._about(frame, wanted, here) or self._looked_up(frame, wanted, here):
+            if self._about(frame, wanted, here) or self._looked_up(frame, wanted, shown.state, here):
                 return self._cast(frame, here)
         return None
 
@@ -67,14 +67,15 @@ class Casting:
         about = {(row.stream.name, row.symbol.record if row.symbol else None) for row in rows}
         return about == {(wanted.stream, wanted.symbol.record)}
 
-    def _looked_up(self, frame: Json, wanted: Wanted, state: dict[str, Json]) -> bool:
+    def _looked_up(self, frame: Json, wanted: Wanted, then: Mapping[str, Json], now: dict[str, Json]) -> bool:
         """Sets, in place, the number by which the venue calls this subscription, where its frames have only that."""
-        names = [name for table in state.values() if isinstance(table, dict) for name in table]
+        known = [name for table in then.values() if isinstance(table, dict) for name in table]
+        names = [name for table in now.values() if isinstance(table, dict) for name in table]
         for container, key in leaves(frame):
             kept = container[key]
-            for name in names if exactjson.spell(kept) in names else ():
+            for name in names if exactjson.spell(kept) in known else ():
                 container[key] = int(name) if type(kept) is int and name.isdecimal() else name
-                if self._about(frame, wanted, state):
+                if self._about(frame, wanted, now):
                     return True
             container[key] = kept
         return False
@@ -94,15 +95,6 @@ class Casting:
             state=state,
             ids=_id_places(rows, parts),
         )
-
-
-def _merged(shown: Mapping[str, Json], now: Mapping[str, Json]) -> dict[str, Json]:
-    """What the example's connection had learnt, with what the real ones have learnt since, table by table."""
-    merged = dict(shown)
-    for name, value in now.items():
-        known = merged.get(name)
-        merged[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _value(place: Place) -> Any:
@@ -130,20 +122,6 @@ def _clocks(frame: Json, rows: Sequence[Row], parts: Sequence[Part]) -> list[tup
         if (id(place[0]), place[1]) not in taken and (other := near(_value(place), event or 0)):
             found.append((place, other[0], other[1] - (event or 0)))
     return found
-
-
-def sound(rows: Sequence[Row]) -> bool:
-    """Whether every item can become a record (of deltas, that it has a symbol)."""
-    for row in rows:
-        if row.symbol is None or row.dropped:
-            return False
-        numbers = [value for role, values in row.values.items() if role in _NUMBERS for value in values]
-        if row.stream.carry is None and not all(type(value) is int for value in numbers):
-            return False
-    return bool(rows)
-
-
-_NUMBERS = ("price", "amount", "timestamp")
 
 
 def encoded(frame: Json) -> bytes:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, Protocol
 
-from k2conn import exactjson
 from k2conn.mock.anatomy import Reading
-from k2conn.mock.casting import Cast, Casting, sound
+from k2conn.mock.casting import Cast, Casting
 from k2conn.mock.encoding import encoder
 from k2conn.mock.faults import Faults
-from k2conn.mock.lessons import DataFrame, learn, messages, remember
+from k2conn.mock.lessons import learn, remember
+from k2conn.mock.library import Library, Shown, recorded
 from k2conn.mock.listening import STEP, UNDO, UNKNOWN, Listener, Said, Symbols, Wanted
 from k2conn.mock.replies import Replies
-from k2conn.mock.tape import FreshTape, Market, Printed, RecordedTape, recorded
-from k2conn.plan import Condition, Connection, Json, Plan, Scope, Stream
+from k2conn.mock.tape import FreshTape, Market, Printed, RecordedTape
+from k2conn.plan import Connection, Json, Plan, Scope
 
 Key = tuple[str, str]
 """A stream's name and a native symbol."""
@@ -58,7 +58,7 @@ class Desk:
         self._markets = markets
         self._fresh, self._once, self._seed = fresh, once, seed
         self._scope = Scope()
-        self._data = self._recorded(texts) if texts else self._lessons.data
+        self._library = Library(self._reading, recorded(self._reading, texts) if texts else self._lessons.data)
         self._tapes: dict[Key, Tape | None] = {}
 
     # -- conversation
@@ -105,6 +105,11 @@ class Desk:
 
     # -- data
 
+    @property
+    def streams(self) -> frozenset[str]:
+        """The streams that there are frames of."""
+        return self._library.streams
+
     def tape(self, wanted: Wanted) -> Tape | None:
         """What is played for one stream of one symbol; None, with a warning, where nothing can be."""
         key = (wanted.stream, wanted.symbol.native)
@@ -118,89 +123,33 @@ class Desk:
         """What a client gets first of a stream of deltas: the snapshot they begin with."""
         tape = self.tape(wanted)
         carry = self.plan.stream(wanted.stream).carry
-        if carry is None or carry.begin is None or not isinstance(tape, FreshTape) or tape.opener is None:
+        if carry is None or carry.begin is None or not isinstance(tape, FreshTape):
             return None
-        return tape.print(tape.opener, now_us)
+        return tape.open(now_us)
 
     def _fresh_tape(self, wanted: Wanted) -> FreshTape | None:
-        stream = self.plan.stream(wanted.stream)
-        shown = [one for one in self._data if one.stream == wanted.stream and self._sound(one)]
-        openers = [one for one in shown if self._begins(stream, one)]
-        usual = [one for one in shown if one not in openers and not self._snapshot(stream, one)]
-        casts = self._casts(usual, wanted) or self._casts(shown, wanted)
+        record = wanted.symbol.record
+        openers = self._casts(self._library.openers(wanted.stream, record), wanted)
+        casts = self._casts(self._library.usual(wanted.stream, record), wanted) or openers
         if not casts:
             return None
-        market = self._markets.setdefault(
-            wanted.symbol.record, Market(Random(f"{self._seed}/{wanted.symbol.record}"))
-        )
-        opener = next((cast for cast, _ in self._casts(openers, wanted)), None)
-        if opener is not None:
-            casts = [*casts, (opener, False)] if not self._casts(usual, wanted) else casts
+        market = self._markets.setdefault(record, Market(Random(f"{self._seed}/{record}")))
         name = f"{wanted.stream}/{wanted.symbol.native}"
-        return FreshTape(name, wanted.symbol.record, casts, market, self._reading, self._seed, opener)
+        return FreshTape(name, record, casts, openers[:1], market, self._reading, self._seed)
 
-    def _casts(self, shown: Sequence[DataFrame], wanted: Wanted) -> list[tuple[Cast, bool]]:
-        """The frames for one symbol: its own where there are some, else others' recast."""
-        own = [one for one in shown if self._symbol(one) == wanted.symbol.record]
+    def _casts(self, shown: Sequence[Shown], wanted: Wanted) -> list[tuple[Cast, bool]]:
+        """The frames recast for one symbol, each with whether it was that symbol's already."""
         found = []
-        for one in (own or shown)[:_MOST]:
-            cast = self._casting.cast(one, wanted, self._scope.state)
+        for one in shown[:_MOST]:
+            cast = self._casting.cast(one.data, wanted, self._scope.state)
             if cast is not None:
-                found.append((cast, bool(own)))
+                found.append((cast, one.symbol == wanted.symbol.record))
         return found
 
     def _recorded_tape(self, wanted: Wanted) -> RecordedTape | None:
-        frames = [
-            recorded(self._reading, one.text, one.frame, one.state)
-            for one in self._data
-            if one.stream == wanted.stream and self._symbol(one) == wanted.symbol.record
-        ]
+        shown = self._library.recordings(wanted.stream, wanted.symbol.record)
+        frames = [Printed(one.data.text.encode(), one.ids) for one in shown]
         return RecordedTape(frames, self._once) if frames else None
-
-    def _recorded(self, texts: Sequence[str]) -> list[DataFrame]:
-        """The data frames among recorded ones, each with what its connection had learnt."""
-        found: list[DataFrame] = []
-        scope = Scope()
-        state: dict[str, Json] = {}
-        for text in texts:
-            try:
-                frame = exactjson.decode(text)
-            except exactjson.JsonError:
-                continue
-            rows = self._reading.rows(frame, state)
-            if rows:
-                found.append(DataFrame(rows[0].stream.name, frame, text, state))
-                continue
-            for message in messages(self.connection, frame, scope):
-                remember(self.connection, message, scope)
-            if scope.state != state:
-                state = {
-                    name: dict(value) if isinstance(value, dict) else value for name, value in scope.state.items()
-                }
-        return found
-
-    def _sound(self, shown: DataFrame) -> bool:
-        return sound(self._reading.rows(shown.frame, dict(shown.state)))
-
-    def _symbol(self, shown: DataFrame) -> str | None:
-        rows = self._reading.rows(shown.frame, dict(shown.state))
-        return rows[0].symbol.record if rows and rows[0].symbol else None
-
-    def _begins(self, stream: Stream, shown: DataFrame) -> bool:
-        return stream.carry is not None and stream.carry.begin is not None and self._holds(
-            stream.carry.begin.condition, shown
-        )
-
-    def _snapshot(self, stream: Stream, shown: DataFrame) -> bool:
-        return stream.snapshot is not None and self._holds(stream.snapshot.condition, shown)
-
-    def _holds(self, condition: Condition, shown: DataFrame) -> bool:
-        scope = Scope(dict(shown.state))
-        for message in messages(self.connection, shown.frame, scope):
-            scope.message = message
-            if condition(message, scope):
-                return True
-        return False
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:

@@ -7,6 +7,7 @@ import gzip
 import zlib
 from collections.abc import Callable
 
+from k2conn import exactjson
 from k2conn.errors import SettingsError
 from k2conn.plan import Codec
 
@@ -17,11 +18,29 @@ def encoder(codec: Codec) -> Encode:
     """The function from JSON text (or a word) to a frame. Packed frames are binary where the codec packs those;
     SettingsError for a packing this side does not have.
     """
+    if codec.binary == ("protobuf",):
+        return _protobuf(codec)
     if codec.binary not in ((), ("json",)):
         stages = _stages(codec.binary)
         return lambda text: _run(stages, text)
     stages = _stages(codec.text)
     return lambda text: _run(stages, text).decode()
+
+
+def _protobuf(codec: Codec) -> Encode:
+    """Binary what the descriptor knows, text what it does not (acknowledgements)."""
+    from k2conn.engine.protobuf import protobuf_encoder
+
+    encode = protobuf_encoder(codec)
+
+    def either(text: bytes) -> str | bytes:
+        try:
+            packed = encode(exactjson.decode(text))
+        except exactjson.JsonError:
+            packed = None
+        return text.decode() if packed is None else packed
+
+    return either
 
 
 def _run(stages: list[Callable[[bytes], bytes]], data: bytes) -> bytes:

@@ -157,14 +157,30 @@ class MockExchange:
         return {key for client in self.clients for key in client.subscribed}
 
     @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams it can play: those that a test or a recording shows."""
+        found = frozenset[str]().union(*(desk.streams for desk in self._desks.values()))
+        return tuple(stream.name for stream in self.plan.streams if stream.name in found)
+
+    @property
     def warnings(self) -> list[str]:
         """What this venue cannot do for want of an example."""
         return [text for desk in self._desks.values() for text in desk.warnings]
 
     @property
     def before(self) -> list[Json]:
-        """The answers to the HTTP calls that precede a connection, as the connector's tests show them."""
-        return [answer for desk in self._desks.values() for answer in desk.before]
+        """The answers to the HTTP calls that precede a connection, as the connector's tests show them; where they name
+        a WebSocket's address, it is this exchange's.
+        """
+        answers = next((desk.before for desk in self._desks.values() if desk.before), [])
+        return [_led_here(answer, self.url()) for answer in answers]
+
+    @property
+    def http_url(self) -> str | None:
+        """What to call instead of the venue's own HTTP host; None where the connector calls none."""
+        if self._server is None or self._server.http is None or not self.before:
+            return None
+        return f"http://127.0.0.1:{self._server.http.port}/{self.plan.name}"
 
     async def drop_clients(self, code: int | None = 1011) -> None:
         """Ends all connections, with a close code or (None) without a word."""
@@ -341,6 +357,14 @@ class MockExchange:
                     await client.send(message)
                 except ConnectionClosed:
                     continue
+
+
+def _led_here(answer: Json, url: str) -> Json:
+    if isinstance(answer, dict):
+        return {key: _led_here(value, url) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [_led_here(value, url) for value in answer]
+    return url if isinstance(answer, str) and answer.startswith(("wss://", "ws://")) else answer
 
 
 def _now_us() -> int:

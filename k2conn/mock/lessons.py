@@ -104,7 +104,7 @@ class _Pupil:
             self.lessons.before = [turn.value for turn in example.turns if turn.kind == "answered"]
         for turn in example.turns:
             if turn.kind == "sent":
-                self.said.insert(0, self.listener.hear(_text(turn.value)))
+                self.said.append(self.listener.hear(_text(turn.value)))
             elif turn.kind == "received":
                 data = bool(turn.records) or turn.records is None
                 self._received(turn.value, data and not turn.dead, spoken)
@@ -134,12 +134,29 @@ class _Pupil:
             self.lessons.welcome.append(message)
 
     def _answers(self, message: Json) -> bool:
-        """Files the message under what it answers, the latest first."""
-        for said in self.said:
-            place = self._place(said, message)
-            if place is not None:
-                place.append(Reply(message, said))
-                return True
+        """Files the message under what it answers: what it names, else the oldest that has had no answer."""
+        answered = [reply.said for reply in (*self.lessons.accepted, *self.lessons.refused, *self.lessons.pongs)]
+        fitting = [(said, place) for said in self.said if (place := self._place(said, message)) is not None]
+        if not fitting:
+            return False
+        said, place = min(
+            fitting, key=lambda one: (not self._names(one[0], message), any(one[0] is other for other in answered))
+        )
+        place.append(Reply(message, said))
+        return True
+
+    def _names(self, said: Said, message: Json) -> bool:
+        """Whether a reply names what a frame asked for, or the frame's own number."""
+        expect = said.step.expect if said.step else None
+        if expect is None:
+            return False
+        if expect.reply_to is not None and said.counter is not None:
+            return exactjson.spell(expect.reply_to(message, self.scope)) == exactjson.spell(said.counter)
+        for getter, spelled in ((expect.topic, [one.topic for one in said.wanted]),
+                                (expect.symbol, [one.symbol.native for one in said.wanted])):
+            found = getter(message, self.scope) if getter else None
+            if found is not None:
+                return any(one in spelled for one in (found if isinstance(found, list) else [found]))
         return False
 
     def _place(self, said: Said, message: Json) -> list[Reply] | None:
@@ -148,7 +165,7 @@ class _Pupil:
             return self.lessons.pongs if kind == PONG else None
         expect = said.step.expect if said.step is not None else None
         if said.kind == UNDO:
-            return self.lessons.undone if said is self.said[0] else None
+            return self.lessons.undone if said is self.said[-1] else None
         if said.kind != STEP or expect is None:
             return None
         if expect.refused is not None and expect.refused.condition(message, self.scope):

@@ -77,7 +77,9 @@ class Listener:
         self._streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self._topics = [(s, shape) for s in self._streams if s.topic and (shape := self._maker.shape(s.topic))]
         self._steps = [
-            (step, shape) for step in connection.steps if step.send and step.send and (shape := self._maker.shape(step.send))
+            (step, shape)
+            for step in connection.steps
+            if step.send is not None and (shape := self._maker.shape(step.send))
         ]
         self._undos = [
             (step, shape) for step in connection.steps if step.undo and (shape := self._maker.shape(step.undo))

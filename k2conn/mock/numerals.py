@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from k2conn.plan import Json
 
+_DECIMALS = 8
 _DIGITS = re.compile(r"\d{1,18}(?=\D*\Z)")
 _HEX = re.compile(r"[0-9a-fA-F]{12,}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
@@ -31,14 +32,22 @@ def exact(value: Json) -> Decimal | None:
 
 
 def tick(value: Json) -> Decimal:
-    """The last digit's worth."""
-    exponent = (exact(value) or Decimal(0)).as_tuple().exponent
-    return Decimal(1).scaleb(exponent if isinstance(exponent, int) else 0)
+    """The smallest step of a number: its last digit's worth, but not zeros beyond what a record can hold."""
+    number = exact(value) or Decimal(0)
+    exponent = _exponent(number)
+    if exponent < -_DECIMALS <= _exponent(number.normalize()):
+        exponent = -_DECIMALS
+    return Decimal(1).scaleb(exponent)
+
+
+def _exponent(number: Decimal) -> int:
+    found = number.as_tuple().exponent
+    return found if isinstance(found, int) else 0
 
 
 def spelled(number: Decimal, like: Json) -> Json:
     """A number as ``like`` is written."""
-    fitted = number.quantize(tick(like))
+    fitted = number.quantize(Decimal(1).scaleb(_exponent(exact(like) or Decimal(0))))
     if type(like) is int:
         return int(fitted)
     return fitted if type(like) is Decimal else format(fitted, "f")

@@ -73,14 +73,11 @@ def moves(frame: Json, read: Getter, place: Place) -> bool:
         container[key] = kept
 
 
-def widen(frame: Json, old: Sequence[Json], new: Sequence[Json]) -> bool:
-    """Replaces, in place, the lists that consist of ``old`` values by ``new`` ones; whether there was one."""
-    found = False
+def widen(frame: Json, old: Sequence[Json], new: Sequence[Json]) -> None:
+    """Replaces, in place, the items of the lists that consist of ``old`` values by the ``new`` ones."""
     for container in _containers(frame):
         if isinstance(container, list) and container and all(one in old for one in container):
             container[:] = [_plain_copy(one) for one in new]
-            found = True
-    return found
 
 
 def _containers(value: Json) -> list[Any]:

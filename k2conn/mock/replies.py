@@ -17,6 +17,7 @@ from k2conn.plan import Connection, Expect, Getter, Json, Match, Scope, Step
 
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _PAIR = re.compile(rf"({_PATH.pattern}|@) ?(?:==?) ?(`[^`]*`|'[^']*'|[^,&]+?) *(?:,|&&|\Z)")
+_HERE = "\ue001"
 _REASON = "refused by the mock exchange"
 
 
@@ -108,16 +109,26 @@ class Replies:
             return [(self._numbered(deepcopy(reply.message), reply, said, expect.reply_to), None)]
         found, by_topic = _found(expect, reply.message)
         if found is None or isinstance(found, list):
-            message = _recast(reply, wanted[0])
-            if found is not None:
-                values = [one.topic if by_topic else one.symbol.native for one in wanted]
-                widen(message, values[:1], list({exactjson.spell(value): value for value in values}.values()))
+            message = self._widened(reply, wanted, by_topic) if found is not None else _recast(reply, wanted[0])
             return [(self._numbered(message, reply, said, expect.reply_to), wanted[0])]
         keys = {exactjson.spell(one.topic) if by_topic else one.symbol.native: one for one in reversed(wanted)}
         return [
             (self._numbered(_recast(reply, one), reply, said, expect.reply_to), one)
             for one in reversed(list(keys.values()))
         ]
+
+    @staticmethod
+    def _widened(reply: Reply, wanted: Sequence[Wanted], by_topic: bool) -> Json:
+        """One reply for many: its lists of the lesson's symbols or topics become lists of the new ones."""
+        def values(of: Sequence[Wanted]) -> list[Json]:
+            found = [one.topic if by_topic else one.symbol.native for one in of]
+            return list({exactjson.spell(value): value for value in found}.values())
+
+        message = deepcopy(reply.message)
+        widen(message, values(reply.said.wanted), [_HERE])
+        message = _recast(reply._replace(message=message), wanted[0])
+        widen(message, [_HERE], values(wanted))
+        return message
 
     def _numbered(self, message: Json, reply: Reply, said: Said, reply_to: Getter | None) -> Json:
         """The message with the client's own number wherever the lesson repeats its client's."""

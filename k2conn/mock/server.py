@@ -11,6 +11,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from k2conn.errors import Unreachable
+from k2conn.mock.http import MockHttp
 
 if TYPE_CHECKING:
     from k2conn.mock.exchange import MockExchange
@@ -24,6 +25,8 @@ class MockServer:
     def __init__(self, exchanges: Sequence[MockExchange], port: int = 0) -> None:
         self.exchanges = {exchange.plan.name: exchange for exchange in exchanges}
         self.port = port
+        self.http: MockHttp | None = None
+        """Where the calls that precede a connection are answered; None where no connector has any."""
         self._server: Server | None = None
 
     async def __aenter__(self) -> MockServer:
@@ -42,6 +45,9 @@ class MockServer:
         except OSError as error:
             raise Unreachable(f"port {self.port} of {HOST}: {error.strerror}") from None
         self.port = next(iter(self._server.sockets)).getsockname()[1]
+        if any(exchange.before for exchange in self.exchanges.values()):
+            self.http = MockHttp(self.exchanges, HOST)
+            await self.http.start()
         for exchange in self.exchanges.values():
             exchange.start(self)
         return self
@@ -54,11 +60,11 @@ class MockServer:
         if self._server is not None:
             self._server.close(code=1001)
             await self._server.wait_closed()
+        if self.http is not None:
+            await self.http.stop()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """404 for what is no connector. The place for the answers that `before:` wants over HTTP: as soon as tests can
-        show them, GET is answered here; other methods need a server of their own.
-        """
+        """404 for what is no connector."""
         name = request.path.split("?")[0].split("/")[1]
         if name in self.exchanges:
             return None

@@ -58,11 +58,11 @@ class FreshTape:
     """Plays casts in turn with new times, ids, prices and amounts."""
 
     def __init__(
-        self, name: str, symbol: str, casts: Sequence[tuple[Cast, bool]], market: Market, reading: Reading, seed: int,
-        opener: Cast | None = None,
+        self, name: str, symbol: str, casts: Sequence[tuple[Cast, bool]], openers: Sequence[tuple[Cast, bool]],
+        market: Market, reading: Reading, seed: int,
     ) -> None:
         """``casts`` come with whether they are the example's own symbol, whose prices stay."""
-        self.opener = opener
+        self._opener = next((cast for cast, _ in openers), None)
         self._name = name
         self._reading = reading
         self._market = market
@@ -70,13 +70,19 @@ class FreshTape:
         self._numbers: dict[tuple[str, int], int] = {}
         self._printed = 0
         self._bases = {
-            id(cast): market.base(cast.price, symbol, own) for cast, own in casts if cast.price is not None
+            id(cast): market.base(cast.price, symbol, own)
+            for cast, own in [*casts, *openers]
+            if cast.price is not None
         }
         self._turns = cycle([cast for cast, _ in casts])
 
     def next(self, now_us: int) -> Printed:
         """The next frame."""
         return self.print(next(self._turns), now_us)
+
+    def open(self, now_us: int) -> Printed | None:
+        """The frame that a stream of deltas begins with."""
+        return self.print(self._opener, now_us) if self._opener else None
 
     def print(self, cast: Cast, now_us: int) -> Printed:
         """One frame of this tape."""
@@ -115,7 +121,7 @@ class FreshTape:
         step = max(cast.tick, (base / 100_000).quantize(cast.tick, ROUND_FLOOR))
         target = base + self._market.steps * step
         if target <= base / 2:
-            target = base
+            target = base - self._market.steps * step
         return (target - cast.price).quantize(cast.tick, ROUND_FLOOR)
 
     def _count(self, role: str, order: int, was: Json) -> Json:
@@ -159,8 +165,3 @@ class RecordedTape:
         self._at += 1
         return self._frames[(self._at - 1) % len(self._frames)]
 
-
-def recorded(reading: Reading, text: str, frame: Json, state: dict[str, Json]) -> Printed:
-    """A recorded frame for a tape."""
-    rows = reading.rows(frame, state)
-    return Printed(text.encode(), tuple(row.identity or "" for row in rows))

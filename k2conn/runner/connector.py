@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from k2conn.engine.gate import Gate
 from k2conn.engine.intake import Books
 from k2conn.engine.sharding import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
-from k2conn.plan import Plan, Symbol
+from k2conn.plan import Connection, Plan, Symbol
 from k2conn.runner.instruments import Instruments
 from k2conn.runner.socket import Overrides, Socket
 from k2conn.sinks import Sink
@@ -39,15 +40,15 @@ class Connector:
         open_transport: Callable[[Address], Transport],
     ) -> None:
         self.job = job
-        self.plan = job.plan
-        self.books = Books(job.plan, job.streams)
+        self.plan = overridden(job.plan, job.overrides)
+        self.books = Books(self.plan, job.streams)
         self.sink = sink
         self._count = count
         self._environment = environment
         self._open_transport = open_transport
         self._stopping = asyncio.Event()
         self._instruments = (
-            Instruments(job.plan, job.plan.listing, job.overrides, environment) if job.plan.listing else None
+            Instruments(self.plan, self.plan.listing, job.overrides, environment) if self.plan.listing else None
         )
         self.sockets: tuple[Socket, ...] = () if self._instruments else self._sockets()
 
@@ -63,22 +64,31 @@ class Connector:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
         if self._instruments is not None and not await self._listed(self._instruments):
             return
-        keeping = asyncio.ensure_future(self._instruments.keep()) if self._instruments else None
-        try:
-            async with asyncio.TaskGroup() as group:
-                for socket in self.sockets:
-                    group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
-        finally:
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(self._instruments.keep()) if self._instruments else None
+            sockets = [
+                group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
+                for socket in self.sockets
+            ]
+            await asyncio.wait(sockets)
             if keeping is not None:
                 keeping.cancel()
 
     def _sockets(self) -> tuple[Socket, ...]:
         symbols = resolve(self.plan, self.job.symbols or self.plan.symbols.default)
-        return tuple(
+        gates = {connection.name: Gate(connection.limits.connect) for connection in self.plan.connections}
+        found = shards(self.plan, self.books.streams, symbols)
+        if not found:
+            names = ", ".join(stream.name for stream in self.books.streams)
+            raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
+        sockets = tuple(
             Socket(self.books, shard, self.publish, self.sink.drain, self.job.overrides, self._environment,
-                   self._open_transport)
-            for shard in shards(self.plan, self.books.streams, symbols)
+                   self._open_transport, gates[shard.connection.name])
+            for shard in found
         )
+        for socket in sockets:
+            socket.check()
+        return sockets
 
     async def _listed(self, instruments: Instruments) -> bool:
         """Waits for the venue's list, then knows the sockets; False where stopped before."""
@@ -108,6 +118,22 @@ class Connector:
         """The worst state of its sockets, for people: failed, waiting, connecting, subscribing, live, stopped."""
         order = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
         return min((socket.state for socket in self.sockets), key=order.index, default="waiting")
+
+
+def overridden(plan: Plan, given: Overrides) -> Plan:
+    """The plan with what the environment says about all its connections."""
+    return replace(plan, connections=tuple(_overridden(connection, given) for connection in plan.connections))
+
+
+def _overridden(connection: Connection, given: Overrides) -> Connection:
+    backoff, stale = connection.backoff, connection.stale_after
+    if given.base_delay is not None:
+        backoff = replace(backoff, base=given.base_delay, cap=max(backoff.cap, given.base_delay))
+    if given.attempts is not None:
+        backoff = replace(backoff, attempts=given.attempts or None)
+    if given.stale_after is not None:
+        stale = given.stale_after or None
+    return replace(connection, backoff=backoff, stale_after=stale)
 
 
 def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:

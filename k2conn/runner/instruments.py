@@ -48,7 +48,7 @@ class Instruments:
     async def _fetch(self) -> bool:
         scope = SendScope(lambda: 0, lambda: str(uuid.uuid4()), time.time_ns() // 1000, {}, self._environment)
         try:
-            request = http_call(self._listing.request, scope, self._overrides.ca_file, self._overrides.http_url)
+            request = http_call(self._listing.request, scope, self._overrides)
             count = learn(self._listing, await call(request), self._plan.symbols)
         except (TransportError, RecordError, MissingVariable) as error:
             self._log.warning("instrument list not read", detail=str(error))

@@ -1,4 +1,7 @@
-"""What happened, in words: one log event each, with the connector and socket it belongs to. The one door to structlog."""
+"""What happened, in words: one log event each, with its connector and socket. The one door to structlog.
+
+What libraries and the sinks say through the standard ``logging`` comes out in the same voice.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,18 @@ def configure(level: str, as_json: bool) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [_Relay()]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("k2conn").setLevel(level.upper())
+
+
+class _Relay(logging.Handler):
+    """Lines of the standard library's logging, said by the journal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        extra = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger(logger=record.name).log(record.levelno, record.getMessage(), **extra)
 
 
 def journal(**context: object) -> Any:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k2conn.engine.deadletter import dead_letter
+from k2conn.engine.deadletter import DEAD_SUFFIX, dead_letter
 from k2conn.engine.ledger import Account
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.connector import Connector, Job
 from k2conn.runner.journal import journal
-from k2conn.sinks import Sink, SinkSettings, make_sink
+from k2conn.sinks import Sink, make_sink
+from k2conn.sinks.settings import SinkSettings
 from k2conn.transports import Address, Transport
 
 RECEIVE_WITHIN = 5.0
@@ -59,6 +60,7 @@ class Runner:
         self.started = time.monotonic()
         self._max_records = max_records
         self._enough = asyncio.Event()
+        self._bugs: list[Exception] = []
         self._log = journal()
         world = dict(os.environ) if environment is None else environment
         opener = open_transport or _websocket
@@ -71,8 +73,13 @@ class Runner:
         order, then goes on up.
         """
         await self.sink.open()
-        await self._prepare()
+        try:
+            await self._prepare()
+        except BaseException:
+            await self.sink.close()
+            raise
         self.started = time.monotonic()
+        asyncio.get_running_loop().set_exception_handler(self._uncaught)
         tasks = [asyncio.create_task(connector.run(), name=connector.plan.name) for connector in self.connectors]
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
         try:
@@ -81,19 +88,34 @@ class Runner:
             for wait in waits:
                 wait.cancel()
             unsent = await self._stop(tasks)
-        for task in tasks:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise _inner(error)
+        self._raise_bugs(tasks)
         failed = tuple(c.plan.name for c in self.connectors if any(s.state == "failed" for s in c.sockets))
         return Outcome(unsent, failed, time.monotonic() - self.started)
 
+    def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Raises the first exception that ended a connector, or that a callback of the loop left uncaught."""
+        errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+        for error in (*errors, *self._bugs):
+            raise _inner(error)
+
+    def _uncaught(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception in a callback (a timer, an acknowledgement): nobody else would see it, so it ends the run. What
+        the loop reports beside that, such as a connection that broke while closing, is only logged.
+        """
+        error = context.get("exception")
+        if isinstance(error, Exception) and "handle" in context:
+            self._bugs.append(error)
+            self._enough.set()
+        else:
+            self._log.warning("event loop", message=context.get("message"), error=repr(error) if error else None)
+
     async def _prepare(self) -> None:
-        """Registers the schemas of all topics, so that a refusal is said at start."""
+        """Registers the schemas of all topics, finds those of the dead letters: a refusal is said at start."""
         topics: dict[str, Any] = {}
         for connector in self.connectors:
             for mapping in connector.books.mappings.values():
                 topics[mapping.stream.kafka_topic] = mapping.schema
-        await self.sink.prepare(topics)
+        await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
 
     async def _until(self, tasks: list[asyncio.Task[None]], waits: list[asyncio.Task[Any]]) -> None:
         """Waits for a reason to stop: asked, enough, all gave up, or a bug."""
@@ -110,15 +132,17 @@ class Runner:
         self._log.info("stopping")
         try:
             async with asyncio.timeout(RECEIVE_WITHIN):
-                await asyncio.gather(*(connector.stop() for connector in self.connectors))
+                await asyncio.gather(*(connector.stop() for connector in self.connectors), return_exceptions=True)
                 await asyncio.wait(tasks)
         except TimeoutError:
             self._log.warning("sockets did not close in time", within=RECEIVE_WITHIN)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        unsent = await self.sink.flush(FLUSH_WITHIN)
-        await self.sink.close()
+        try:
+            unsent = await self.sink.flush(FLUSH_WITHIN)
+        finally:
+            await self.sink.close()
         if unsent:
             self._log.error("unsent records", count=unsent)
         return unsent

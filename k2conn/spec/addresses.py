@@ -19,7 +19,7 @@ from k2conn.spec.templates import Compiled
 SET_UP = ("counter", "uuid", "now_s", "now_ms", "now_us", "state", "env")
 """Placeholders that have a meaning before anything is subscribed."""
 URL = (*SET_UP, "symbol", "symbols", "topic", "topics")
-_START = re.compile(r"(wss?|https?)://[^/{}\s]+")
+_HOST = re.compile(r"(wss?|https?)://([A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?]|\Z)[^\s\0#]*\Z")
 
 
 def websocket_url(url: str, path: Path, insecure: bool, note: Notes) -> Compiled | None:
@@ -84,15 +84,16 @@ def is_loopback(host: str) -> bool:
 
 
 def _split(url: str, schemes: tuple[str, ...], wanted: str, path: Path, note: Notes) -> SplitResult | None:
+    """An address in its parts; None after noting that it is none, or carries a password."""
     try:
         parts = urlsplit(url)
-        right = _START.match(url) and parts.scheme in schemes and parts.hostname and parts.port != 0
+        if "@" in parts.netloc:
+            note(path, "secret", "an address carries no user and password: use $env.NAME in `headers:` or `send:`")
+            return None
+        right = _HOST.match(url) and parts.scheme in schemes and parts.port != 0
     except ValueError:
         right = False
-    if not right:
-        note(path, "url", f"an address starts with {wanted} and a host, such as {wanted}example.com/path")
-        return None
-    if parts.username is not None or parts.password is not None:
-        note(path, "secret", "an address carries no user and password: use $env.NAME in `headers:` or `send:`")
-        return None
-    return parts
+    if right:
+        return parts
+    note(path, "url", f"an address starts with {wanted} and a host that is written out, as {wanted}example.com/path")
+    return None

@@ -48,8 +48,8 @@ def _descriptor(said: dict[str, Any], path: Path, folder: FilePath, note: Notes)
             return file.read_bytes()
     except OSError:
         inside = True
-    text = f"'{short(name)}' is no file of at most 1 MiB beside this one" if inside else f"'{short(name)}' leads out of the folder"
-    note(place, "path", text)
+    why = "is no file of at most 1 MiB beside this one" if inside else "leads out of the folder"
+    note(place, "path", f"'{short(name)}' {why}")
     return None
 
 

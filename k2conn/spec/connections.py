@@ -209,7 +209,7 @@ class ConnectionCompiler:
         )
 
     def _spoken_of(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
-        """Where a reply has the symbol or topic: an expression, or one and the pattern that cuts it out of a sentence."""
+        """Where a reply has the symbol or topic: an expression, or one with the pattern that cuts it out of a text."""
         value = said.get(key)
         if not isinstance(value, dict):
             return self._getter(said, key, path)

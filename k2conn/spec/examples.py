@@ -76,7 +76,8 @@ class ExampleReader:
                     text = f"`{key}` come of a frame: say `received` beside it"
                     self.note((*place, key), "missing", text, at_key=True)
             if "socket" in one and one["socket"] not in self.sockets:
-                text = f"'{short(one['socket'])}' is no connection of this connector{known(one['socket'], self.sockets)}"
+                names = known(one["socket"], self.sockets)
+                text = f"'{short(one['socket'])}' is no connection of this connector{names}"
                 self.note((*place, "socket"), "value", text)
             turns.extend(self._turn(kind, one, place) for kind in kinds)
         return tuple(turns)

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -22,6 +24,7 @@ from jmespath import exceptions, lexer, parser
 from k2conn import exactjson
 from k2conn.plan import Condition, Getter, Leaf, Scope
 from k2conn.spec.closures import ClosureCompiler, ExpressionError, Name, true
+from k2conn.spec.interpreter import interpret
 from k2conn.spec.leaves import leaves
 from k2conn.spec.problems import short
 
@@ -50,9 +53,29 @@ class Expression:
     """The key, where the expression is one key of the value and nothing else."""
 
 
-@lru_cache(maxsize=4096)
+_reference: ContextVar[bool] = ContextVar("reference", default=False)
+
+
+@contextmanager
+def reference() -> Iterator[None]:
+    """Expressions compiled inside are interpreted by jmespath: the slow reference for tests and benchmarks."""
+    token = _reference.set(True)
+    try:
+        yield
+    finally:
+        _reference.reset(token)
+
+
 def compile_expression(text: str, lenient: bool = False) -> Expression:
     """Compiles one JMESPath text; raises ExpressionError. ``lenient``: a function's type error gives null."""
+    if not _reference.get():
+        return _compile(text, lenient)
+    found = _compile(text, lenient)
+    return replace(found, get=interpret(_parse(text), lenient), leaves=None, key=None)
+
+
+@lru_cache(maxsize=4096)
+def _compile(text: str, lenient: bool) -> Expression:
     node = _parse(text)
     compiler = ClosureCompiler(lenient)
     try:

@@ -91,7 +91,8 @@ class FieldCompiler:
             found = self._scaled_by_symbol(target, said, path, magnitude, signed)
         else:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
-            words = f"decimal({target.precision},{target.scale}){words}" + (", magnitude" if magnitude else "") + (", signed" if signed else "")
+            words = f"decimal({target.precision},{target.scale}){words}"
+            words += ", magnitude" if magnitude else ", signed" if signed else ""
             convert = decimals(target.scale, target.precision, _exact(scale), magnitude, signed)
             found = self._simple(target, said, path, convert, words)
         if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
@@ -195,7 +196,8 @@ class FieldCompiler:
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
         if symbol in target.symbols:
             return False
-        self.note(path, "side-map", f"'{short(exactjson.spell(symbol))}' is no {target.name}{known(symbol, target.symbols)}")
+        text = f"'{short(exactjson.spell(symbol))}' is no {target.name}{known(symbol, target.symbols)}"
+        self.note(path, "side-map", text)
         return True
 
     def _constant_enum(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:

@@ -28,7 +28,7 @@ def _collect(node: Any, found: dict[str, Any]) -> bool:
     if kind == "literal":
         return True
     if kind in _BRANCHES:
-        return all([_collect(child, found) for child in node["children"]])
+        return all(_collect(child, found) for child in node["children"])
     text = _chain(node)
     if text is None:
         return False

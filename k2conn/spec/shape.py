@@ -66,10 +66,11 @@ def _note(document: Document, error: ValidationError) -> None:
             _unknown_keys(document, path, leaf)
         elif leaf.validator == "required":
             _missing_keys(document, path, leaf)
-        elif leaf.validator == "propertyNames":
-            _break(document, path)
+        elif "propertyNames" in leaf.absolute_schema_path:
+            place = (*path, str(leaf.instance))
+            _break(document, place)
             text = f"'{short(str(leaf.instance))}' is no usable name: {_description(leaf)}"
-            document.problem((*path, str(leaf.instance)), "value", text, at_key=True)
+            document.problem(place, "value", text, at_key=True)
         else:
             _break(document, path)
             code, text = _words(leaf)

@@ -48,7 +48,7 @@ def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: s
     if "base" not in {*names, *fixed} or "quote" not in {*names, *fixed}:
         raise ValueError(f"'{short(text)}' does not give both {{base}} and {{quote}}; say what is fixed beside `form:`")
     _check_neighbours(text, quotes)
-    separators = {one for one in PLACE.sub("", text) if not one.isalnum()} | {"/", ":", ","}
+    separators = {one for one in PLACE.sub("", text) if not one.isalnum()} | {"/", ":", ",", "@"}
     word = f"[^\\s{re.escape(''.join(sorted(separators)))}]+?"
     pattern = ""
     at = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from ssl import CERT_NONE, SSLContext, create_default_context
 from typing import Protocol
 
 OnFrame = Callable[[str | bytes], bool]
@@ -27,6 +28,15 @@ class Address:
     open_timeout: float = 10.0
     verify: bool = True
     ca_file: str | None = None
+
+
+def client_context(ca_file: str | None, verify: bool) -> SSLContext:
+    """TLS that checks the server's certificate and name, unless told not to."""
+    context = create_default_context(cafile=ca_file)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = CERT_NONE
+    return context
 
 
 class Transport(Protocol):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from k2conn import __version__, exactjson
 from k2conn.errors import TransportError
+from k2conn.transports import client_context
 
 MAX_ANSWER = 32 * 1024 * 1024
 
@@ -28,6 +28,7 @@ class Call:
     body: bytes | None = field(default=None, repr=False)
     within: float = 10.0
     ca_file: str | None = None
+    verify: bool = True
 
 
 async def call(request: Call) -> object:
@@ -42,7 +43,7 @@ async def call(request: Call) -> object:
 def _call(request: Call) -> object:
     parts = urlsplit(request.url)
     if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=request.ca_file)
+        context = client_context(request.ca_file, request.verify)
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             parts.netloc, timeout=request.within, context=context
         )

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
+    InvalidProxy,
     InvalidStatus,
     InvalidURI,
     WebSocketException,
@@ -23,7 +24,7 @@ from websockets.exceptions import (
 
 from k2conn import __version__
 from k2conn.errors import TransportError
-from k2conn.transports import Address, OnFrame
+from k2conn.transports import Address, OnFrame, client_context
 
 CLOSE_TIMEOUT = 2.0
 _QUEUE = 64
@@ -56,8 +57,10 @@ class WebSocket:
             raise _closed(error) from None
         finally:
             sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            (ended,) = await asyncio.gather(sender, return_exceptions=True)
             await self.close()
+            if isinstance(ended, Exception):
+                raise ended
 
     def send(self, frame: str) -> None:
         """See `Transport.send`."""
@@ -97,7 +100,7 @@ class WebSocket:
                 address.url,
                 additional_headers=dict(address.headers),
                 user_agent_header=f"k2conn/{__version__}",
-                ssl=_tls(address) if address.url.startswith("wss:") else None,
+                ssl=client_context(address.ca_file, address.verify) if address.url.startswith("wss:") else None,
                 open_timeout=address.open_timeout,
                 ping_interval=address.ping_every,
                 ping_timeout=address.ping_timeout,
@@ -110,7 +113,9 @@ class WebSocket:
             raise _refused(error) from None
         except TimeoutError:
             raise TransportError("connect", f"no answer within {address.open_timeout:g} s") from None
-        except (InvalidHandshake, InvalidURI, WebSocketException) as error:
+        except (InvalidURI, InvalidProxy) as error:  # their text repeats the address, which may hold a secret
+            raise TransportError("handshake", error.msg) from None
+        except (InvalidHandshake, WebSocketException, ValueError) as error:
             raise TransportError("handshake", str(error)) from None
         except ssl.SSLError as error:
             raise TransportError("tls", error.reason or str(error)) from None
@@ -121,13 +126,6 @@ class WebSocket:
 def _is_local(url: str) -> bool:
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
-
-def _tls(address: Address) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=address.ca_file)
-    if not address.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _refused(error: InvalidStatus) -> TransportError:

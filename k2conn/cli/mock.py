@@ -1,0 +1,126 @@
+"""`k2conn mock`: connectors' venues on a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from k2conn.cli.loading import load
+from k2conn.errors import SettingsError
+from k2conn.mock.exchange import MockExchange
+from k2conn.mock.faults import Faults
+from k2conn.mock.recordings import read_frames
+from k2conn.mock.server import MockServer
+from k2conn.settings import text_list
+from k2conn.spec.durations import duration as seconds_of
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    connectors: Sequence[str]
+    port: int = 0
+    rate: float = 10.0
+    fresh: bool = True
+    frames: Sequence[Path] = ()
+    frame_key: str | None = None
+    once: bool = False
+    limit: int | None = None
+    duration: str | None = None
+    symbols: str | None = None
+    ping_every: str | None = None
+    seed: int = 0
+    faults: Faults = field(default_factory=Faults)
+
+
+def run(options: Options) -> int:
+    """Serves until interrupted or the time is over; returns the exit code."""
+    limit = _seconds("--duration", options.duration)
+    exchanges = exchanges_for(options)
+    asyncio.run(_serve(exchanges, options.port, limit))
+    for exchange in exchanges:
+        print(summary(exchange), file=sys.stderr)
+    return 0
+
+
+def exchanges_for(options: Options) -> list[MockExchange]:
+    """A mock exchange for each connector."""
+    plans = [load(name) for name in options.connectors]
+    if len({plan.name for plan in plans}) < len(plans):
+        raise SettingsError("a connector is named twice")
+    if len(plans) > 1 and (options.frames or options.symbols):
+        raise SettingsError("--frames and --symbols are for one connector")
+    frames = read_frames(options.frames, options.frame_key)
+    return [
+        MockExchange(
+            plan,
+            rate=options.rate,
+            fresh=options.fresh,
+            frames=frames,
+            symbols=text_list(options.symbols or ""),
+            once=options.once,
+            limit=options.limit,
+            ping_every=_seconds("--ping-every", options.ping_every),
+            faults=options.faults,
+            keep=False,
+            seed=options.seed,
+        )
+        for plan in plans
+    ]
+
+
+def variables(exchange: MockExchange) -> list[str]:
+    """What to put into the environment of `k2conn run`, so that it talks to a mock exchange."""
+    prefix = "K2_" + "".join(letter if letter.isalnum() else "_" for letter in exchange.plan.name.upper())
+    found = [f"{prefix}_WEBSOCKET_URL={exchange.url()}"]
+    return [*found, f"{prefix}_HTTP_URL={exchange.http_url}"] if exchange.http_url else found
+
+
+def summary(exchange: MockExchange) -> str:
+    """One line about what a mock exchange did."""
+    return (
+        f"{exchange.plan.name}: {exchange.connects} connections, {exchange.counts.total()} data frames, "
+        f"{exchange.pings} heartbeats answered, {exchange.unplaced} frames not understood"
+    )
+
+
+async def _serve(exchanges: Sequence[MockExchange], port: int, limit: float | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with MockServer(exchanges, port):
+        for exchange in exchanges:
+            print("\n".join(variables(exchange)), flush=True)
+        if limit is not None:
+            loop.call_later(limit, stop.set)
+        said: set[str] = set()
+        while not stop.is_set():
+            _warn(exchanges, said)
+            try:
+                async with asyncio.timeout(0.5):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+        _warn(exchanges, said)
+
+
+def _warn(exchanges: Sequence[MockExchange], said: set[str]) -> None:
+    for exchange in exchanges:
+        for text in exchange.warnings:
+            line = f"{exchange.plan.name}: {text}"
+            if line not in said:
+                said.add(line)
+                print(line, file=sys.stderr, flush=True)
+
+
+def _seconds(option: str, text: str | None) -> float | None:
+    try:
+        return seconds_of(text) if text else None
+    except ValueError as error:
+        raise SettingsError(f"{option}: {error}") from None

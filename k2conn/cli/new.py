@@ -1,0 +1,178 @@
+"""`k2conn new`: the draft of a connector file from recorded frames."""
+
+from __future__ import annotations
+
+import re
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from k2conn.drafting.draft import Draft, Request, Stream, draft
+from k2conn.drafting.recording import Frame, NoFrame, frames
+from k2conn.drafting.writing import Played, written
+from k2conn.engine.intake import Books, Intake
+from k2conn.engine.session import World
+from k2conn.envelope import Envelope
+from k2conn.errors import SettingsError
+from k2conn.plan import Plan
+from k2conn.rehearsal import rehearse
+from k2conn.spec.compiler import check_text
+from k2conn.spec.problems import Problem, known
+
+ASSET_CLASSES = ("crypto", "equities", "futures", "options")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+_EXCHANGE = re.compile(r"[A-Z][A-Z0-9_.-]{0,31}\Z")
+_RECEIVED_AT = 1_767_323_045_000_000
+"""2026-01-02T03:04:05Z: when a test that does not say it is received."""
+_LONGEST = 4000
+_SHOWN = ("trade_id", "quote_id", "symbol", "currency", "price", "quantity", "side", "bid_price", "bid_quantity", "ask_price",
+          "ask_quantity", "timestamp")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    name: str
+    url: str
+    sample: str
+    frame_key: str | None = None
+    docs: str | None = None
+    exchange: str | None = None
+    asset_class: str = "crypto"
+    output: str | None = None
+    force: bool = False
+
+
+def run(options: Options) -> int:
+    """Writes the draft; returns 0, or 78 where it does not validate as it stands."""
+    request = _request(options)
+    target = None if options.output == "-" else Path(options.output or f"{options.name}.yaml")
+    if target is not None and target.exists() and not options.force:
+        raise SettingsError(f"{target} exists: say --force to overwrite it, or --output with another name")
+    sample = _sample(options)
+    made = draft(request, sample)
+    text, problems = finished(made, sample)
+    if target is None:
+        sys.stdout.write(text)
+    else:
+        try:
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"{target}: {error.strerror}") from None
+    _report(made, target, problems)
+    return 78 if problems else 0
+
+
+def finished(made: Draft, sample: Sequence[Frame]) -> tuple[str, list[Problem]]:
+    """A draft's text with tests that the engine made, and what `validate` would say of it."""
+    text = written(made)
+    plan, problems = check_text(_file(made), text, Path())
+    if plan is None:
+        return text, problems
+    examples = [played for stream in made.streams if (played := _played(plan, made, stream, sample)) is not None]
+    whole = written(made, examples)
+    plan, problems = check_text(_file(made), whole, Path())
+    if plan is None or any(rehearse(plan, example) for example in plan.examples):
+        return text, check_text(_file(made), text, Path())[1]
+    return whole, problems
+
+
+def _file(made: Draft) -> str:
+    return f"{made.request.name}.yaml"
+
+
+def _request(options: Options) -> Request:
+    exchange = options.exchange or options.name.upper().replace("_", "-")
+    if not _NAME.match(options.name):
+        raise SettingsError(f"'{options.name}' is no connector name: small letters, digits, _ and -, a letter first")
+    if not _EXCHANGE.match(exchange):
+        raise SettingsError(f"'{exchange}' is no exchange code: upper case letters, digits, _ . and -, a letter first")
+    if options.asset_class not in ASSET_CLASSES:
+        raise SettingsError(f"--asset-class {options.asset_class}{known(options.asset_class, ASSET_CLASSES)}")
+    if not re.match(r"wss?://[^\s/]+", options.url):
+        raise SettingsError(f"--url {options.url}: a WebSocket address, such as wss://host/path")
+    if options.docs and not options.docs.startswith("https://"):
+        raise SettingsError(f"--docs {options.docs}: an https:// address")
+    return Request(options.name, exchange, options.asset_class, options.url, options.docs)
+
+
+def _sample(options: Options) -> list[Frame]:
+    try:
+        lines = sys.stdin.buffer.read() if options.sample == "-" else Path(options.sample).read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{options.sample}: {error.strerror}") from None
+    try:
+        found = list(frames(lines.splitlines(), options.frame_key))
+    except NoFrame as error:
+        raise SettingsError(f"{options.sample}: {error}") from None
+    if not found:
+        raise SettingsError(f"{options.sample} holds no frame")
+    return found
+
+
+# -- the tests
+
+
+def _played(plan: Plan, made: Draft, stream: Stream, sample: Sequence[Frame]) -> Played | None:
+    """The shortest frame of a stream that becomes records, and the records."""
+    own = {frame.text for group in stream.mapping.groups for frame in group.frames}
+    before: list[str] = []
+    best: Played | None = None
+    for frame in sample:
+        if made.capture and frame.text not in own and isinstance(frame.message, dict) and len(before) < 50:
+            before.append(frame.text)
+        if frame.text not in own or len(frame.text) > _LONGEST or "\n" in frame.text:
+            continue
+        if best is not None and len(best.frames[-1]) <= len(frame.text):
+            continue
+        records = _records(plan, stream.name, [*before, frame.text])
+        if records:
+            needed = _needed(plan, stream.name, before, frame.text)
+            best = Played(f"a {stream.name} of the sample", (stream.name,), [*needed, frame.text], records)
+    return best
+
+
+def _needed(plan: Plan, stream: str, before: list[str], frame: str) -> list[str]:
+    """Of earlier frames, the one without which a frame becomes nothing."""
+    if _records(plan, stream, [frame]):
+        return []
+    return [next(one for one in before if _records(plan, stream, [one, frame]))] if before else []
+
+
+def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """What the last of some frames becomes; nothing where it becomes a dead letter."""
+    books = Books(plan, [stream], window=0)
+    symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
+    intake = Intake(books, plan.connections[0], symbols, World(lambda: str(uuid.uuid4()), {}))
+    envelopes: list[Envelope] = []
+    for text in texts:
+        envelopes, _ = intake.receive(text, 0.0, _RECEIVED_AT)
+    if any(envelope.schema is None for envelope in envelopes):
+        return []
+    return [_shown(envelope.schema.decode_plain(envelope.value)) for envelope in envelopes if envelope.schema is not None]
+
+
+def _shown(record: dict[str, Any]) -> dict[str, Any]:
+    found = {name: record[name] for name in _SHOWN if name in record}
+    moment = _EPOCH + timedelta(microseconds=record["timestamp"])
+    found["timestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if "quote_id" in found and not any(mark in str(found["quote_id"]) for mark in "-"):
+        del found["quote_id"]
+    return found
+
+
+def _report(made: Draft, target: Path | None, problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    streams = ", ".join(stream.name for stream in made.streams) or "no stream"
+    where = target or "standard output"
+    print(f"{where}: {streams} from {made.frames} frames; {'does not validate yet' if problems else 'validates'}. "
+          "Its comments say how sure each guess is; GAP marks what is yours to find out.", file=sys.stderr)
+    if target is not None and not problems:
+        print(f"next: k2conn test {target}; k2conn map {target} SAMPLE; then fill in the subscribe frame", file=sys.stderr)

@@ -1,0 +1,214 @@
+"""The house as drawn in docs/architecture.md: arrows only go down, one door per dependency, no exchange in Python."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "k2conn"
+
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "resources": set(),
+    "exactjson": set(),
+    "avro": {"errors", "resources"},
+    "envelope": {"avro"},
+    "plan": set(),
+    "spec": {"avro", "errors", "exactjson", "plan", "resources"},
+    "engine": {"avro", "envelope", "errors", "exactjson", "plan"},
+    "sinks": {"avro", "envelope", "errors"},
+    "transports": {"errors", "exactjson"},
+    "runner": {"avro", "engine", "envelope", "errors", "exactjson", "plan", "sinks", "transports"},
+    "telemetry": {"engine", "runner"},
+    "health": {"errors", "exactjson", "runner", "telemetry"},
+    "settings": {"errors", "exactjson", "runner", "sinks"},
+    "rehearsal": {"engine", "envelope", "errors", "exactjson", "plan"},
+    "mock": {"engine", "envelope", "errors", "exactjson", "plan", "rehearsal"},
+    "drafting": {"avro", "engine", "envelope", "errors", "exactjson", "plan", "rehearsal", "spec"},
+}
+"""What each room may import; `cli` stands above all of them, `k2conn` itself (its version) is for everybody."""
+
+DOORS: dict[str, set[str]] = {
+    "yaml": {"spec/document.py"},
+    "jsonschema": {"spec/shape.py"},
+    "jmespath": {"spec/expressions.py", "spec/functions.py", "spec/closures.py", "spec/leaves.py"},
+    "fastavro": {"avro/"},
+    "msgspec": {"exactjson.py"},
+    "google": {"engine/protobuf.py"},
+    "websockets": {"transports/websocket.py", "mock/"},
+    "aiokafka": {"sinks/kafka/"},
+    "prometheus_client": {"telemetry.py"},
+    "structlog": {"runner/journal.py"},
+    "typer": {"cli/"},
+    "rich": {"cli/"},
+    "uvloop": {"cli/run.py"},
+}
+"""Where a dependency may be imported; its errors are translated there."""
+
+WORLD = {"asyncio", "time", "socket", "threading", "random", "http", "urllib.request", "ssl", "subprocess", "os"}
+"""What the pure wings must not know: the loop, the clock, the network, chance, the environment."""
+
+FORBIDDEN = {
+    "eval(": "runs what an author wrote",
+    "exec(": "runs what an author wrote",
+    "pickle": "runs what a stranger wrote",
+    "yaml.load(": "makes objects of what a stranger wrote",
+    "float(": "loses digits",
+}
+ALLOWED = {
+    ("cli/run.py", "float("): "a duration in seconds",
+    ("spec/durations.py", "float("): "seconds and sizes, never a price",
+    ("transports/", "float("): "Retry-After, in seconds",
+    ("mock/", "float("): "delays in seconds",
+    ("engine/forecast.py", "float("): "seconds",
+    ("cli/demo.py", "float("): "seconds",
+}
+
+
+@cache
+def sources() -> dict[str, str]:
+    found = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
+    return {name: text for name, text in found.items() if not name.startswith(("connectors/", "schemas/"))}
+
+
+def imports(name: str) -> Iterator[str]:
+    """The dotted names that a file imports, wherever in it; those for type checkers only are left out."""
+    tree = ast.parse(sources()[name])
+    typed = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    skipped = {id(inner) for node in typed for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            assert node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(name: str) -> str:
+    return name.removesuffix(".py").split("/")[0]
+
+
+def inner(dotted: str) -> str | None:
+    """The room of ours that a dotted name is in."""
+    parts = dotted.split(".")
+    if parts[0] != "k2conn" or len(parts) < 2 or parts[1].startswith("__"):
+        return None
+    return parts[1]
+
+
+def test_arrows_only_go_down() -> None:
+    wrong = []
+    for name in sources():
+        own = room(name)
+        if own in ("cli", "__main__", "__init__"):
+            continue
+        assert own in ROOMS, f"{name}: a new room: say in ROOMS what it may import"
+        for dotted in imports(name):
+            other = inner(dotted)
+            if other not in (None, own) and other not in ROOMS[own]:
+                wrong.append(f"{name} imports {dotted}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_drawing_has_no_circle() -> None:
+    seen: set[str] = set()
+    while len(seen) < len(ROOMS):
+        ready = {name for name, below in ROOMS.items() if name not in seen and below <= seen}
+        assert ready, f"these rooms import each other: {sorted(set(ROOMS) - seen)}"
+        seen |= ready
+
+
+def modules_of(dotted: str) -> Iterator[str]:
+    parts = dotted.split(".")[1:]
+    for count in (len(parts), len(parts) - 1):
+        stem = "/".join(parts[:count])
+        for candidate in (f"{stem}.py", f"{stem}/__init__.py"):
+            if candidate in sources():
+                yield candidate
+                return
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    below = {
+        name: {module for dotted in imports(name) if inner(dotted) for module in modules_of(dotted)} - {name}
+        for name in sources()
+    }
+    seen: set[str] = set()
+    while len(seen) < len(below):
+        ready = {name for name, needed in below.items() if name not in seen and needed <= seen}
+        assert ready, f"circle among {sorted(set(below) - seen)}"
+        seen |= ready
+
+
+@pytest.mark.parametrize("wing", ["spec", "engine", "avro", "plan", "errors", "envelope", "exactjson", "rehearsal"])
+def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(wing: str) -> None:
+    wrong = []
+    for name in sources():
+        if room(name) == wing:
+            for dotted in imports(name):
+                if dotted in WORLD or any(dotted.startswith(f"{one}.") for one in WORLD):
+                    wrong.append(f"{name} imports {dotted}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("library", sorted(DOORS))
+def test_one_door_for_each_dependency(library: str) -> None:
+    users = {name for name in sources() if any(dotted.split(".")[0] == library for dotted in imports(name))}
+    strangers = {name for name in users if not any(name.startswith(door) for door in DOORS[library])}
+    assert not strangers, f"{library} is imported by {sorted(strangers)}"
+
+
+def test_every_dependency_has_a_door() -> None:
+    standard = {"__future__"} | set(__import__("sys").stdlib_module_names)
+    found = {dotted.split(".")[0] for name in sources() for dotted in imports(name)} - standard - {"k2conn"}
+    assert found <= set(DOORS)
+
+
+def words_of(text: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Za-z0-9]+", text)}
+
+
+def test_no_exchange_has_a_line_of_python() -> None:
+    names = {part for path in (ROOT / "connectors").glob("*.yaml") for part in path.stem.split("-")[:1]}
+    assert {"binance", "kraken", "coinbase"} <= names
+    wrong = []
+    for name, text in sources().items():
+        found = (words_of(code_of(text)) & names) - {"gate"}  # "gate" is a word of ours, too
+        wrong += [f"{name}: {one}" for one in sorted(found)]
+    assert not wrong, "\n".join(wrong)
+
+
+def code_of(text: str) -> str:
+    """A file's code and texts, without comments; examples of commands in help texts name shipped connectors."""
+    kept = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            continue
+        kept.append("\n".join(line for line in token.string.splitlines() if "k2conn " not in line))
+    return " ".join(kept)
+
+
+def test_nothing_dangerous_and_nothing_inexact() -> None:
+    wrong = []
+    for name, text in sources().items():
+        for number, line in enumerate(text.splitlines(), 1):
+            code = line.split("#")[0]
+            for word, why in FORBIDDEN.items():
+                if re.search(rf"(?<![\w.`]){re.escape(word)}", code) and not allowed(name, word):
+                    wrong.append(f"{name}:{number}: {word} {why}: {line.strip()}")
+    assert not wrong, "\n".join(wrong)
+
+
+def allowed(name: str, word: str) -> bool:
+    return any(name.startswith(place) and word == one for place, one in ALLOWED)
