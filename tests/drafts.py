@@ -134,15 +134,18 @@ def corpus_files(folder: Path) -> list[Path]:
 
 def table(scores: list[Score]) -> str:
     """The scores in Markdown."""
-    rows = ["| frames of | frames | validates | trades mapped exactly | right | quotes | what is wrong |", "|---|---:|---|---:|---|---:|---|"]
+    rows = ["| frames of | frames | validates | trades mapped exactly | right | quotes | what is wrong |",
+            "|---|---:|---|---:|---|---:|---|"]
     for one in scores:
         wrong = ", ".join(f"{what} {count}" for what, count in one.wrong.items())
+        right = "yes" if one.right else "no" if one.trades else "-"
         rows.append(f"| {one.name} | {one.frames} | {'yes' if one.valid else 'no'} | {one.exact} of {one.trades} | "
-                    f"{'yes' if one.right else '-' if not one.trades else 'no'} | {one.good_quotes} of {one.quotes} | {wrong} |")
+                    f"{right} | {one.good_quotes} of {one.quotes} | {wrong} |")
     able = [one for one in scores if one.trades]
     rows.append("")
-    rows.append(f"{sum(one.right for one in able)} of {len(able)} drafts map all trades of their sample rightly without an "
-                f"edit ({sum(one.exact for one in able)} of {sum(one.trades for one in able)} trades); "
+    right, exact = sum(one.right for one in able), sum(one.exact for one in able)
+    rows.append(f"{right} of {len(able)} drafts map all trades of their sample rightly without an edit "
+                f"({exact} of {sum(one.trades for one in able)} trades); "
                 f"{sum(one.valid for one in scores)} of {len(scores)} validate as they stand.")
     return "\n".join(rows)
 

@@ -19,7 +19,7 @@ from tests.fair import micros, on_the_wire, quote_differs, trade_differs
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 FILES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
 ARGUED = Path(__file__).parent / "corpus_disagreements.yaml"
-"""Where we disagree with an oracle for a reason: {file: [{lines: [..], field: .., why: ..}]}; told in docs/corpus.md."""
+"""Where we disagree with an oracle for a reason: {file: [{lines: .., field: .., why: ..}]}; told in docs/corpus.md."""
 
 
 class _Connector:
@@ -43,7 +43,7 @@ def _of_any(connectors: list[_Connector], frame: str, received_at: int) -> list[
     """What the connector makes of a frame that the frame is for.
 
     Some recordings hold several markets of a venue on one socket (spot, perpetuals, options) for which there are
-    several connectors, each with its own symbols: a frame is for the first that makes records of it, and no dead letter.
+    several connectors, each with its own symbols: a frame is for the first that makes records of it, no dead letter.
     """
     reason: AssertionError | None = None
     silent = False

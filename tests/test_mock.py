@@ -7,6 +7,8 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +20,17 @@ from k2conn.cli.loading import load, shipped
 from k2conn.engine.intake import Books, Intake
 from k2conn.engine.session import Action, Note, Send, World
 from k2conn.engine.sharding import shards
+from k2conn.errors import SettingsError
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.faults import Faults
+from k2conn.mock.holes import Capture, ShapeMaker
+from k2conn.mock.moments import layout, near
+from k2conn.mock.numerals import count_to, counted, spelled, tick
+from k2conn.mock.recordings import read_frames
 from k2conn.mock.server import MockServer
-from k2conn.plan import Plan
+from k2conn.plan import Plan, Scope
+from k2conn.spec.templates import compile_template
+from k2conn.transports.http import Call, call
 
 
 def _plans() -> Iterator[Plan]:
@@ -199,7 +208,8 @@ def test_fresh_frames_have_contiguous_ids_times_of_now_and_prices_that_move(name
             assert len({tuple(record[name] for name in prices) for record in records}) > 1
             key = next(key for key in exchange.sent if plan.symbols.resolve(key[1]).record == first)  # type: ignore[union-attr]
             if plan.stream(stream).identity is not None:
-                received = [(r.get("trade_id") or r.get("quote_id")).removeprefix(plan.exchange + "-") for r in records]
+                own = [str(record.get("trade_id") or record.get("quote_id")) for record in records]
+                received = [text.removeprefix(plan.exchange + "-") for text in own]
                 assert received == exchange.sent[key][: len(received)]
 
     run(test)
@@ -402,9 +412,118 @@ def test_several_connectors_share_one_port() -> None:
         async with MockServer(exchanges) as server:
             for exchange in exchanges:
                 assert exchange.url() == f"ws://127.0.0.1:{server.port}/{exchange.plan.name}"
-                async with connect(exchange.url(), proxy=None):
-                    await exchange.wait_for(lambda exchange=exchange: exchange.clients)
+                async with connect(exchange.url(), proxy=None) as socket:
+                    await socket.ping()
+                    assert exchange.connects == 1
             with pytest.raises(InvalidStatus, match="404"):
                 await connect(f"ws://127.0.0.1:{server.port}/nowhere", proxy=None)
 
     run(test)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if any(c.before for c in PLANS[n].connections)])
+def test_the_calls_before_a_connection_are_answered(name: str) -> None:
+    plan = PLANS[name]
+
+    async def test() -> None:
+        async with MockExchange(plan, rate=0) as exchange:
+            for connection in plan.connections:
+                for request in connection.before:
+                    path = request.url_text.split("/", 3)[3]
+                    answer = await call(Call(request.method, f"{exchange.http_url}/{path}"))
+                    assert answer == exchange.before[0]
+                    assert all(capture.value(answer, Scope()) is not None for capture in request.capture)
+
+    run(test)
+
+
+def test_frames_are_read_from_files(tmp_path: Path) -> None:
+    plain, keyed = tmp_path / "plain.jsonl", tmp_path / "keyed.jsonl"
+    plain.write_text('{"a": 1.10}\n\n[2]\n')
+    keyed.write_text('{"at": 1, "raw": {"a":1.10}}\n{"raw": "[2]"}\n')
+    assert read_frames([plain]) == ['{"a": 1.10}', "[2]"]
+    assert read_frames([keyed], "raw") == ['{"a":1.10}', "[2]"]
+    with pytest.raises(SettingsError, match=r"plain\.jsonl:1 has no 'raw'"):
+        read_frames([plain], "raw")
+
+
+# -- the small parts
+
+
+@pytest.mark.parametrize(
+    ("value", "micros", "later"),
+    [
+        (1672531199900, 1672531199900000, 1672531200900),
+        (1672531199900123, 1672531199900123, 1672531200900123),
+        (1672531199900123456, 1672531199900123, 1672531200900123000),
+        ("1672531199.900123", 1672531199900123, "1672531200.900123"),
+        (Decimal("1672531199.9"), 1672531199900000, Decimal("1672531200.9")),
+        ("2022-12-31T23:59:59.9Z", 1672531199900000, "2023-01-01T00:00:00.9Z"),
+        ("2022-12-31 23:59:59.900123456+00:00", 1672531199900123, "2023-01-01 00:00:00.900123000+00:00"),
+        ("2023-01-01T08:59:59", 1672531199000000, "2023-01-01T09:00:00"),
+    ],
+)
+def test_times_are_written_in_the_notation_they_were_read_in(value: Any, micros: int, later: Any) -> None:
+    write = layout(value, micros)
+    assert write is not None
+    assert write(micros + 1_000_000) == later
+    assert type(write(micros)) is type(value)
+
+
+@pytest.mark.parametrize("value", ["soon", True, None, 42, "64000.10"])
+def test_what_is_no_time_of_that_moment_has_no_notation(value: Any) -> None:
+    assert layout(value, 1672531199900000) is None
+    assert near(value, 1672531199900000) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "step"),
+    [("64000.10", "0.01"), ("16500.00", "0.01"), ("25.35190000", "0.0001"), (7, "1"), (Decimal("0.5147"), "0.0001"),
+     ("0.0162522200", "1e-8"), (Decimal("5860832.0"), "0.1")],
+)
+def test_a_number_moves_by_its_last_digit(value: Any, step: str) -> None:
+    assert tick(value) == Decimal(step)
+    assert spelled(Decimal(str(value)), value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "expected"),
+    [(41, 42, 42), ("41", 42, "42"), ("0041", 42, "0042"), ("T-41-x", 42, "T-42-x")],
+)
+def test_ids_count_in_their_own_spelling(value: Any, number: int, expected: Any) -> None:
+    assert count_to(value, number, "seed") == expected
+    assert counted(value) == 41
+
+
+def test_ids_without_a_number_keep_their_shape_and_differ() -> None:
+    for text in ("9e450397-1ac1-5e19-8382-341ee56666a6", "62fade002e113d292303a18b"):
+        made = [str(count_to(text, number, "seed")) for number in range(100)]
+        assert len(set(made)) == 100
+        assert {len(one) for one in made} == {len(text)}
+        assert counted(text) is None
+
+
+@pytest.mark.parametrize(
+    ("template", "frame", "rows"),
+    [
+        ({"ch": "market.{$symbol.lower}.trade"}, {"ch": "market.btcusdt.trade"}, [{"native.lower": "btcusdt"}]),
+        ({"topic": "/match:{$symbols}"}, {"topic": "/match:A-B,C-D"}, [{"native": "A-B"}, {"native": "C-D"}]),
+        ([{"ticket": "$uuid"}, {"codes": "$symbols"}], [{"ticket": "x"}, {"codes": ["A", "B"]}],
+         [{"native": "A"}, {"native": "B"}]),
+        ({"args": {"$each_symbol": {"base": "$symbol.base", "to": "$symbol.quote"}}, "id": "$counter"},
+         {"args": [{"base": "A", "to": "B"}], "id": 7}, [{"base": "A", "quote": "B"}]),
+        ({"args": "$topics", "t": "$now_ms"}, {"args": [{"c": "t", "i": "A"}], "t": 5}, [{"topic": {"c": "t", "i": "A"}}]),
+        ({"a": "$symbol", "b": "$symbol"}, {"a": "A", "b": "B"}, None),
+        ({"a": True}, {"a": 1}, None),
+    ],
+)
+def test_a_frame_gives_back_what_its_template_was_rendered_with(
+    template: Any, frame: Any, rows: list[dict[str, Any]] | None
+) -> None:
+    shape = ShapeMaker((), ()).shape(compile_template(template).render)
+    found = Capture()
+    assert shape is not None
+    assert shape.match(frame, found) is (rows is not None)
+    if rows is not None:
+        common = {name: value for name, value in found.common.items() if name not in ("uuid", "counter", "now")}
+        assert (found.rows or [common]) == rows

@@ -186,3 +186,112 @@ def eval_(
     from k2conn.cli.eval import run as evaluate
 
     raise typer.Exit(evaluate(expression, file, condition))
+
+
+@application.command()
+def mock(
+    connectors: Files,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for any free port.")] = 0,
+    rate: Annotated[float, typer.Option(min=0, help="Data frames a second for each stream and symbol.")] = 10.0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--recorded", help="New times, ids and prices, or frames exactly as they are.")
+    ] = True,
+    frames: Annotated[
+        list[Path] | None, typer.Option(help="Recorded frames, one a line, instead of those of the tests.")
+    ] = None,
+    frame_key: Annotated[
+        str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Play recorded frames once, not over and over.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames of a stream and symbol.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s.")] = None,
+    symbols: Annotated[str | None, typer.Option(help="Further symbols the venue has, comma-separated.")] = None,
+    refuse: Annotated[str | None, typer.Option(help="Symbols to refuse, comma-separated.")] = None,
+    ping_every: Annotated[str | None, typer.Option(help="The venue's own pings, such as 10s.")] = None,
+    close_after: Annotated[int | None, typer.Option(min=1, help="Close a connection after so many frames.")] = None,
+    stall_after: Annotated[int | None, typer.Option(min=0, help="Send no more after so many frames.")] = None,
+    duplicate_every: Annotated[int | None, typer.Option(min=1, help="Send each n-th frame twice.")] = None,
+    garbage_every: Annotated[int | None, typer.Option(min=1, help="Send a broken frame after each n-th.")] = None,
+    silent: Annotated[bool, typer.Option("--silent", help="Never acknowledge a subscription.")] = False,
+    delay: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Another seed, other prices.")] = 0,
+) -> None:
+    """Play the venues of connectors on this machine: their protocol, and data from their tests or from recordings.
+
+    Prints the variables that point `k2conn run` at it; ends with Ctrl-C.
+
+    Example: k2conn mock kraken coinbase --port 9999 --rate 50
+    """
+    from k2conn.cli.mock import Options
+    from k2conn.cli.mock import run as serve
+    from k2conn.mock.faults import Faults
+    from k2conn.settings import text_list
+
+    faults = Faults(
+        refuse=frozenset(text_list(refuse or "")), silent=silent, close_after=close_after, stall_after=stall_after,
+        duplicate_every=duplicate_every, garbage_every=garbage_every, delay=delay,
+    )
+    options = Options(
+        connectors, port, rate, fresh, frames or (), frame_key, once, limit, duration, symbols, ping_every, seed, faults
+    )
+    raise typer.Exit(serve(options))
+
+
+@application.command()
+def demo(
+    duration: Annotated[str, typer.Option(help="How long, such as 15s.")] = "15s",
+    rate: Annotated[float, typer.Option(min=0.1, help="Data frames a second for each stream and symbol.")] = 20.0,
+    folder: Annotated[Path | None, typer.Option(help="Where the records go; else a new temporary folder.")] = None,
+    connectors: Annotated[str | None, typer.Option(help="Comma-separated; else three well-known ones.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live table.")] = False,
+) -> None:
+    """See it work, with no network and no Kafka: mock exchanges, real WebSockets, Avro files, a live table.
+
+    Example: k2conn demo --duration 10s --rate 100
+    """
+    from k2conn.cli.demo import Options
+    from k2conn.cli.demo import run as show
+
+    raise typer.Exit(show(Options(duration, rate, folder, connectors, plain)))
+
+
+@application.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The connector's name: small letters, digits, _ and -.")],
+    url: Annotated[str, typer.Option(help="Where the exchange's WebSocket is, such as wss://ws.example.com.")],
+    sample: Annotated[str, typer.Option(help="Recorded frames, one a line; - for standard input.")],
+    frame_key: Annotated[
+        str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
+    ] = None,
+    docs: Annotated[str | None, typer.Option(help="The exchange's documentation, https://...")] = None,
+    exchange: Annotated[str | None, typer.Option(help="The exchange's code in records (default: NAME).")] = None,
+    asset_class: Annotated[
+        str, typer.Option("--asset-class", help="crypto, equities, futures or options.")
+    ] = "crypto",
+    output: Annotated[str | None, typer.Option(help="The file to write, - for the screen; else NAME.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Draft a connector file from recorded frames: each guess with its reason, each gap marked.
+
+    Example: k2conn new example --url wss://ws.example.com --sample frames.jsonl --frame-key raw
+    """
+    from k2conn.cli.new import Options, run
+
+    raise typer.Exit(run(Options(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
+
+
+@application.command()
+def docs(
+    connectors: Annotated[
+        list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a page is out of date.")] = False,
+) -> None:
+    """Write a Markdown page for each connector, and an index of them.
+
+    Example: k2conn docs --check
+    """
+    from k2conn.cli.docs import run
+
+    raise typer.Exit(run(connectors or (), output, check))

@@ -29,8 +29,8 @@ _EXCHANGE = re.compile(r"[A-Z][A-Z0-9_.-]{0,31}\Z")
 _RECEIVED_AT = 1_767_323_045_000_000
 """2026-01-02T03:04:05Z: when a test that does not say it is received."""
 _LONGEST = 4000
-_SHOWN = ("trade_id", "quote_id", "symbol", "currency", "price", "quantity", "side", "bid_price", "bid_quantity", "ask_price",
-          "ask_quantity", "timestamp")
+_SHOWN = ("trade_id", "quote_id", "symbol", "currency", "price", "quantity", "side", "bid_price", "bid_quantity",
+          "ask_price", "ask_quantity", "timestamp")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -134,7 +134,7 @@ def _played(plan: Plan, made: Draft, stream: Stream, sample: Sequence[Frame]) ->
         records = _records(plan, stream.name, [*before, frame.text])
         if records:
             needed = _needed(plan, stream.name, before, frame.text)
-            best = Played(f"a {stream.name} of the sample", (stream.name,), [*needed, frame.text], records)
+            best = Played(f"a {stream.name} of the sample", (stream.name,), (*needed, frame.text), tuple(records))
     return best
 
 
@@ -155,7 +155,7 @@ def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, An
         envelopes, _ = intake.receive(text, 0.0, _RECEIVED_AT)
     if any(envelope.schema is None for envelope in envelopes):
         return []
-    return [_shown(envelope.schema.decode_plain(envelope.value)) for envelope in envelopes if envelope.schema is not None]
+    return [_shown(one.schema.decode_plain(one.value)) for one in envelopes if one.schema is not None]
 
 
 def _shown(record: dict[str, Any]) -> dict[str, Any]:
@@ -175,4 +175,4 @@ def _report(made: Draft, target: Path | None, problems: Sequence[Problem]) -> No
     print(f"{where}: {streams} from {made.frames} frames; {'does not validate yet' if problems else 'validates'}. "
           "Its comments say how sure each guess is; GAP marks what is yours to find out.", file=sys.stderr)
     if target is not None and not problems:
-        print(f"next: k2conn test {target}; k2conn map {target} SAMPLE; then fill in the subscribe frame", file=sys.stderr)
+        print(f"next: k2conn test {target}, then fill in the subscribe frame", file=sys.stderr)

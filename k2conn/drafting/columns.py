@@ -126,7 +126,8 @@ def _inner(items: Sequence[Any], prefix: Path) -> Iterator[Column]:
         names.update(dict.fromkeys((key,) for key in members))
     for item in items:
         for path, value in walk(item):
-            if len(path) == 2 and isinstance(item, dict) and not isinstance(value, (dict, list)) and isinstance(path[1], str):
+            nested = len(path) == 2 and isinstance(path[1], str) and isinstance(item, dict)
+            if nested and not isinstance(value, (dict, list)):
                 names.setdefault(path)
     for path in names:
         yield Column(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)

@@ -15,6 +15,8 @@ from k2conn.drafting.words import ALL_WORDS, KIND_NAMES, folded, words
 
 _VALUES = 4
 _CANDIDATES = 24
+_TELLING = 3
+"""The weight of a test that asks what a message says of itself, rather than what it happens to have."""
 
 
 class Test(NamedTuple):
@@ -33,17 +35,17 @@ def apart(groups: Sequence[Group], others: Sequence[Group]) -> Guess:
     rest = [message for group in others for message in group.messages]
     tests = sorted(_tests(groups, wanted), key=lambda one: -one.weight)[:_CANDIDATES]
     tests = [test for test in tests if all(test.holds(message) for message in wanted)]
-    best: tuple[int, int, tuple[Test, ...]] | None = None
+    found: list[tuple[tuple[int, ...], int, tuple[Test, ...]]] = []
     for size in (1, 2, 3):
         for some in combinations(tests, size):
             wrong = sum(all(test.holds(message) for test in some) for message in rest)
-            if best is None or (wrong, -sum(test.weight for test in some)) < best[:2]:
-                best = (wrong, -sum(test.weight for test in some), some)
-        if best is not None and best[0] == 0:
+            telling = max(test.weight for test in some) >= _TELLING
+            found.append(((wrong, not telling, size, -sum(test.weight for test in some)), wrong, some))
+        if size > 1 and any(not wrong for _, wrong, _ in found):
             break
-    if best is None:
-        return Guess("`true`", "nothing tells these messages apart", False, "what these messages have and others have not")
-    wrong, _, some = best
+    if not found:
+        return Guess("`true`", "nothing tells these messages apart", False, "what only these messages have")
+    _, wrong, some = min(found, key=lambda one: one[0])
     why = f"holds for {len(wanted)} of {len(wanted)} such frames and {wrong} of {len(rest)} others"
     return Guess(_said(some), why, not wrong and some[0].weight > 2, "what tells them apart" if wrong else "")
 

@@ -50,7 +50,8 @@ class Stream(NamedTuple):
     default: bool
 
 
-class Quiet(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Quiet:
     """Messages that are no records: how they are recognised, what they seem to be, how many, and one of them."""
 
     when: Any
@@ -91,7 +92,8 @@ def draft(request: Request, frames: Sequence[Frame]) -> Draft:
     mapped = [group for one in streams for group in one.mapping.groups]
     seen = [name for one in streams for name in one.mapping.symbol.seen]
     rest = [group for group in found if group not in mapped]
-    return Draft(request, len(frames), tuple(streams), tuple(_quiet(rest, mapped)), natives.spelling(seen or ["BASE-QUOTE"]), len(set(seen)))
+    spelling = natives.spelling(seen or ["BASE-QUOTE"])
+    return Draft(request, len(frames), tuple(streams), tuple(_quiet(rest, mapped)), spelling, len(set(seen)))
 
 
 def _mapping(group: Group, found: Sequence[Group]) -> Mapping | None:

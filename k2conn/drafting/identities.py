@@ -11,10 +11,11 @@ from k2conn.drafting.guesses import Guess
 from k2conn.drafting.leaves import whole
 from k2conn.drafting.words import folded, rank
 
-TRADE_NAMES = {"tradeid": 9, "execid": 9, "matchid": 9, "dealid": 9, "tid": 8, "sequentialid": 8, "uid": 7, "id": 7, "i": 6,
-               "t": 6, "sid": 6, "a": 5, "tradeno": 8, "d": 4, "fillid": 8, "eventid": 6, "trdmatchid": 9, "l": 1}
-QUOTE_NAMES = {"u": 7, "updateid": 8, "bookupdateid": 9, "quoteid": 9, "seqid": 7, "sequence": 7, "seq": 6, "lastupdateid": 7,
-               "seqnum": 5, "changeid": 7, "version": 3}
+TRADE_NAMES = {"tradeid": 9, "execid": 9, "matchid": 9, "dealid": 9, "tid": 8, "sequentialid": 8, "uid": 7,
+               "id": 7, "i": 6, "t": 6, "sid": 6, "a": 5, "tradeno": 8, "d": 4, "fillid": 8, "eventid": 6,
+               "trdmatchid": 9, "l": 1}
+QUOTE_NAMES = {"u": 7, "updateid": 8, "bookupdateid": 9, "quoteid": 9, "seqid": 7, "sequence": 7, "seq": 6,
+               "lastupdateid": 7, "seqnum": 5, "changeid": 7, "version": 3}
 _SHORTEST = 3
 
 
@@ -33,7 +34,8 @@ def guess(pool: Pool, names: dict[str, int], taken: Sequence[Column | None]) -> 
     if better is not column and better.present:
         text = f"{better.expression} || {column.expression}"
         return Guess(text, f"{why}; {better.expression} is in {len(better.present)} of them", False), column
-    gap = "" if column.complete else f"{len(column.values) - len(column.present)} records have none and become dead letters"
+    missing = len(column.values) - len(column.present)
+    gap = f"{missing} records have none and become dead letters" if missing else ""
     return Guess(column.expression, why, len(column.present) > 1 and not gap, gap), column
 
 
@@ -41,7 +43,8 @@ def first_whole(columns: Sequence[Column]) -> Column | None:
     """Of an array's positions, the first that holds whole numbers all different and large: an id by its place."""
     for column in columns[:2]:
         numbers = [whole(value) for value in column.present]
-        if numbers and column.complete and all(one is not None and one >= 100_000 for one in numbers) and _distinct(column, ()):
+        large = bool(numbers) and all(one is not None and one >= 100_000 for one in numbers)
+        if large and column.complete and _distinct(column, ()):
             return column
     return None
 
@@ -54,11 +57,12 @@ def sequence(column: Column | None, symbols: Column | None) -> tuple[dict[str, o
     if any(abs(one) >= 2**53 for one in map(_int, column.values)):
         return None, "numbers beyond 2^53 are no counters"
     if len(steps) < 3:
-        return None, f"GAP: what the ids promise (only {len(steps)} steps within a symbol were seen): contiguous, monotonic?"
+        return None, f"GAP: contiguous or monotonic? Only {len(steps)} steps within a symbol were seen"
     rule = "contiguous" if set(steps) == {1} else "monotonic" if min(steps) > 0 else ""
     if not rule:
         return None, "guess: ids go back and forth, so nothing is promised"
-    return {"from": column.expression, "rule": rule, "per": "symbol"}, f"sure: {len(steps)} steps within a symbol are all so"
+    said: dict[str, object] = {"from": column.expression, "rule": rule, "per": "symbol"}
+    return said, f"sure: {len(steps)} steps within a symbol are all so"
 
 
 def newest_first(pool: Pool, column: Column | None) -> bool:

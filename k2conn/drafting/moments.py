@@ -12,7 +12,8 @@ from k2conn.drafting.leaves import number
 from k2conn.drafting.words import folded, rank
 
 NAMES = {
-    "microtimestamp": 9, "tradetimestamp": 9, "tradetime": 9, "ttms": 9, "createtimems": 9, "exectime": 9, "execdate": 8,
+    "microtimestamp": 9, "tradetimestamp": 9, "tradetime": 9, "ttms": 9, "createtimems": 9, "exectime": 9,
+    "execdate": 8, "x": 3,
     "createtime": 8, "createdat": 8, "T": 8, "time": 7, "ts": 7, "timestamp": 7, "timestampms": 8, "t": 7, "date": 6,
     "transacttime": 8, "datetime": 7, "timens": 8, "quotetime": 8, "timems": 6, "E": 4, "eventtime": 4, "sendtime": 4,
     "tms": 5, "datatime": 3, "updatetime": 5, "systemtime": 3,
@@ -49,11 +50,11 @@ def best(columns: Sequence[Column], rows: bool) -> tuple[Column, str] | None:
         values = [value for value in column.present if value != 0]
         found = unit(values) if values else None
         named = rank(column.name, NAMES)
-        if found is None or (("id" in name or "seq" in name) and not named) or (found == "s" and not named and not rows):
+        counter = "id" in name or "seq" in name
+        if found is None or not (named or rows or found in ("iso8601", "local")) or (counter and not named):
             continue
-        if not (named or rows or found in ("iso8601", "local")):
-            continue
-        scored.append(((len(values) * 2 > len(column.values), not column.outer, named, found != "s", -place), column, found))
+        merit = (len(values) * 2 > len(column.values), not column.outer, named, found != "s", -place)
+        scored.append((merit, column, found))
     if not scored:
         return None
     _, column, found = max(scored, key=lambda one: one[0])

@@ -14,9 +14,11 @@ from k2conn.drafting.kinds import SYMBOL, Group
 from k2conn.drafting.leaves import Path, at, scalars, spelled
 from k2conn.drafting.words import PRODUCTS, QUOTES, like_symbol, rank, surely_symbol
 
-NAMES = {"symbol": 9, "s": 8, "instid": 9, "productid": 9, "pair": 8, "instrumentname": 9, "instrument": 8, "code": 7, "cd": 7,
+NAMES = {"symbol": 9, "s": 8, "instid": 9, "productid": 9, "pair": 8, "instrumentname": 9, "instrument": 8, "code": 7,
+         "cd": 7, "book": 7, "marketid": 9,
          "currencypair": 9, "coin": 8, "market": 7, "contract": 7, "contractcode": 8, "productcode": 9, "i": 5, "id": 4,
          "symbolname": 8, "name": 3, "sym": 8, "instrumentid": 8, "tradingpair": 8, "asset": 5, "ps": 1}
+_APART = re.compile(r"[A-Z0-9]+[-/_:][A-Z0-9]+\Z")
 _EXPIRY = re.compile(r"\d{6,8}\Z|\d{1,2}[A-Z]{3}\d{2}\Z|\d{4}\Z")
 
 
@@ -43,7 +45,7 @@ def _column(pool: Pool) -> Symbol | None:
         if not texts or len(texts) < len(column.values) or not all(map(like_symbol, texts)):
             continue
         ranked = rank(column.name, NAMES)
-        sure = all(surely_symbol(text) or (pool.rows and re.search("[-/_:]", text) and text.isupper()) for text in texts)
+        sure = all(surely_symbol(text) or (pool.rows and bool(_APART.search(text))) for text in texts)
         if (ranked and (sure or ranked >= 7)) or (sure and (column.outer or pool.rows)):
             found.append(((ranked >= 7, sure, not column.outer, ranked), column))
     if not found:
@@ -78,19 +80,22 @@ def _cut_from(raw: str, text: str) -> str:
 
 def _looked_up(pool: Pool, others: Sequence[Group]) -> Symbol | None:
     """By the number at the head of an array message, which an acknowledgement has beside a name."""
-    numbers = {message_head for column in pool.columns if column.path == (0,) and column.outer for message_head in column.values}
-    if not numbers and pool.place.kind == "row":
-        numbers = {column.values[0] for column in pool.outer if column.path == (0,)}
+    numbers = {head for column in pool.outer if column.path == (0,) for head in column.values}
     for group in others:
         for message in group.messages:
             if not isinstance(message, dict):
                 continue
             pairs = list(scalars(message))
-            keys = [path for path, value in pairs if isinstance(value, int) and not isinstance(value, bool) and value in numbers]
-            names = [path for path, value in pairs if isinstance(value, str) and like_symbol(value) and rank(str(path[-1]), NAMES)]
+            keys = [path for path, value in pairs if type(value) is int and value in numbers]
+            texts = [path for path, value in pairs if isinstance(value, str) and like_symbol(value)]
+            names = [path for path in texts if _pair_rank(path)]
             if keys and names:
-                return _captured(keys[0], max(names, key=lambda path: rank(str(path[-1]), {**NAMES, "pair": 10})), others)
+                return _captured(keys[0], max(names, key=_pair_rank), others)
     return None
+
+
+def _pair_rank(path: Path) -> int:
+    return rank(str(path[-1]), {**NAMES, "pair": 10})
 
 
 def _captured(key: Path, name: Path, others: Sequence[Group]) -> Symbol:
@@ -100,9 +105,9 @@ def _captured(key: Path, name: Path, others: Sequence[Group]) -> Symbol:
             and all(at(row, path) == value for row in rows)]
     when: dict[str, Any] = {spelled(path): value for path, value in same[:1]} or {spelled(key): "$present"}
     capture = {"when": when, "into": "symbol_of", "key": spelled(key), "value": spelled(name)}
-    head = "$message[0]"
     why = f"{spelled(key)} of an acknowledgement names the instrument, seen in {len(rows)}"
-    return Symbol(Guess({"from": head, "look_up": "$state.symbol_of"}, why), tuple(str(at(row, name)) for row in rows), None, capture)
+    guess = Guess({"from": "$message[0]", "look_up": "$state.symbol_of"}, why)
+    return Symbol(guess, tuple(str(at(row, name)) for row in rows), None, capture)
 
 
 def _unknown() -> Symbol:
@@ -163,13 +168,18 @@ def _form(name: str) -> tuple[str | dict[str, str], str | None]:
     other = next((one for one in "/-_:" if one in name.replace(separator, "")), None)
     if other is not None:
         parts = re.split(r"[-/_:]", name)
-        return {"form": "{base}", "quote": "USD"} if len(parts) > 5 else _parted(name.split(other), other)
+        return (_whole(), None) if len(parts) > 5 else _parted(name.split(other), other)
     return _parted(name.split(separator), separator)
 
 
 def _joined(name: str) -> tuple[str | dict[str, str], str | None]:
     quote = _ending(name)
-    return ("{base}{quote}", quote) if quote else ({"form": "{base}", "quote": "USD"}, None)
+    return ("{base}{quote}", quote) if quote else (_whole(), None)
+
+
+def _whole() -> dict[str, str]:
+    """A name that is the base alone."""
+    return {"form": "{base}", "quote": "USD"}
 
 
 def _ending(name: str) -> str | None:
@@ -195,7 +205,9 @@ def _parted(parts: list[str], separator: str) -> tuple[str | dict[str, str], str
         words, rest, quote = ["{base}", "{quote}"], parts[2:], parts[1].upper()
     words = head + words + _rest(rest)
     text = separator.join(words)
-    return ({"form": text, "quote": "USD"} if fixed else text), quote
+    if fixed:
+        return {"form": text, "quote": "USD"}, quote
+    return text, quote
 
 
 def _follows(part: str) -> bool:

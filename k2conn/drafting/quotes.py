@@ -63,7 +63,8 @@ def _fit(pool: Pool, group: Group, others: Sequence[Group], top: bool) -> Mappin
     if (levels > 1 or (levels == 1 and not top)) or (not top and (bid.quantity is None or group.states is not None)):
         return None
     symbol = natives.where(pool, group, others)
-    when, moment = moments.guess(pool.columns if not pool.rows else [one for one in pool.columns if one.numeric], pool.rows)
+    columns = [one for one in pool.columns if one.numeric or not pool.rows]
+    when, moment = moments.guess(columns, pool.rows)
     said, identity = identities.guess(pool, identities.QUOTE_NAMES, [moment, symbol.column])
     if identity is not None and not identity.complete:
         said = None
@@ -163,14 +164,17 @@ def _positions(pool: Pool, top: bool) -> tuple[Side | None, Side | None]:
     """By position: bid, its size, ask, its size; or bid, ask, ... and then both sizes."""
     columns = [one for one in pool.inner if len(one.path) == 1]
     numeric = [one for one in columns if one.numeric and moments.unit(one.present) is None]
-    if not top and pool.place.kind != "row" or len(numeric) < 4:
+    if (not top and pool.place.kind != "row") or len(numeric) < 4:
         return None, None
     one, two, three, four = numeric[:4]
     if _near(one, two) and any(column not in numeric for column in columns[:3]):
-        return Side(one.expression, three.expression, one.values, 0), Side(two.expression, four.expression, two.values, 0)
-    if _near(one, three):
-        return Side(one.expression, two.expression, one.values, 0), Side(three.expression, four.expression, three.values, 0)
-    return None, None
+        return _pairs(one, three, two, four)
+    return _pairs(one, two, three, four) if _near(one, three) else (None, None)
+
+
+def _pairs(bid: Column, bid_size: Column, ask: Column, ask_size: Column) -> tuple[Side, Side]:
+    return (Side(bid.expression, bid_size.expression, bid.values, 0),
+            Side(ask.expression, ask_size.expression, ask.values, 0))
 
 
 def _near(bid: Column, ask: Column) -> bool:
@@ -196,7 +200,8 @@ def _side(name: str, side: Side, group: Group) -> dict[str, Guess]:
     price: Any = {"from": side.price, "absent": 0} if missing else side.price
     found = {f"{name}_price": Guess(price, why)}
     if side.quantity is None:
-        found[f"{name}_quantity"] = Guess({"value": 0}, "no size was found", False, "whether the venue tells it elsewhere")
+        gap = "whether the venue tells it elsewhere"
+        found[f"{name}_quantity"] = Guess({"value": 0}, "no size was found", False, gap)
     else:
         quantity: Any = {"from": side.quantity, "absent": 0} if missing else side.quantity
         found[f"{name}_quantity"] = Guess(quantity, "beside the price")

@@ -12,8 +12,9 @@ from k2conn.drafting.words import folded, rank
 
 NAMES = {"side": 9, "S": 8, "takerside": 9, "tradeside": 9, "direction": 8, "ab": 8, "askbid": 9, "m": 7, "bm": 8,
          "isbuyermaker": 9, "buyermaker": 9, "maker": 7, "s": 6, "type": 5, "tradetype": 8, "sd": 6, "way": 6,
-         "makerside": 9, "aggressorside": 9, "isbuyer": 7, "takerordertype": 8, "bs": 5, "d": 3, "dir": 7}
-PAIRS = (("buy", "sell"), ("b", "s"), ("bid", "ask"), ("bid", "offer"), ("b", "a"), ("buyer", "seller"), ("long", "short"))
+         "makerside": 9, "aggressorside": 9, "isbuyer": 7, "takerordertype": 8, "bs": 5, "d": 3, "dir": 7, "t": 5}
+PAIRS = (("buy", "sell"), ("b", "s"), ("bid", "ask"), ("bid", "offer"), ("b", "a"), ("buyer", "seller"),
+         ("long", "short"))
 """What the aggressor's sides are called, first the one that buys."""
 CODES = (("0", "1"), ("1", "2"), ("1", "-1"))
 _WHOSE = "whether this names the aggressor (taker) or the maker"
@@ -25,7 +26,8 @@ def guess(columns: Sequence[Column], quantity: Column | None = None) -> tuple[Gu
               for column in columns if (found := _rule(column)) is not None]
     if quantity is not None and any((number(value) or 0) < 0 for value in quantity.present):
         said = {"from": quantity.expression, "sign": {"positive": "BUY", "negative": "SELL"}}
-        return Guess(said, "amounts above and below zero", True, "that a negative amount is the aggressor's sale"), quantity
+        gap = "that a negative amount is the aggressor's sale"
+        return Guess(said, "amounts above and below zero", True, gap), quantity
     if not scored:
         return None, None
     _, _, found, column = max(scored, key=lambda one: one[:2])
@@ -49,7 +51,8 @@ def _rule(column: Column) -> Guess | None:
         if fitting:
             buy, sell = _likelier(fitting, values)
             said = {"from": column.expression, "map": {buy: "BUY", sell: "SELL"}}
-            return Guess(said, f"codes {', '.join(sorted(values))}, the lower one buys", False, f"what they mean, and {_WHOSE}")
+            why = f"codes {', '.join(sorted(values))}, the lower one buys"
+            return Guess(said, why, False, f"what they mean, and {_WHOSE}")
     return None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+from itertools import combinations
 
 from k2conn.drafting import identities, moments, natives, sides
 from k2conn.drafting.columns import Column, Pool, pools
@@ -21,24 +23,23 @@ from k2conn.drafting.words import (
     rank,
 )
 
-PRICES = {"pricestr": 10, "price": 9, "px": 9, "p": 8, "tradeprice": 9, "tp": 7, "rate": 6, "execprice": 9, "lastprice": 4, "pr": 6}
-QUANTITIES = {"amountstr": 10, "quantity": 10, "qty": 9, "q": 8, "sz": 9, "size": 9, "amount": 8, "tradevolume": 9, "volume": 7,
-              "vol": 7, "v": 7, "tv": 7, "tradeamount": 8, "tradeqty": 9, "execqty": 9, "baseamount": 8, "tradesize": 9, "a": 3,
-              "basevolume": 7, "qtystr": 10, "sizestr": 10, "filled": 5}
-_NOT_TRADES = frozenset({"bids", "asks", "bid", "ask", "bestbid", "bestask", "open", "high", "open24h", "bidprice", "askprice",
-                         "lastupdateid", "checksum", "bestbidprice", "highestbid", "bidpx"})
+PRICES = {"pricestr": 10, "price": 9, "px": 9, "p": 8, "tradeprice": 9, "tp": 7, "rate": 6, "execprice": 9,
+          "lastprice": 4, "pr": 6, "r": 3}
+QUANTITIES = {"amountstr": 10, "quantity": 10, "qty": 9, "q": 8, "sz": 9, "size": 9, "amount": 8, "tradevolume": 9,
+              "volume": 7, "vol": 7, "v": 7, "tv": 7, "tradeamount": 8, "tradeqty": 9, "execqty": 9, "baseamount": 8,
+              "tradesize": 9, "a": 3, "basevolume": 7, "qtystr": 10, "sizestr": 10, "filled": 5}
+_NOT_TRADES = frozenset({"bids", "asks", "bid", "ask", "bestbid", "bestask", "open", "high", "open24h", "bidprice",
+                         "askprice", "lastupdateid", "checksum", "bestbidprice", "highestbid", "bidpx"})
 _ENOUGH = 20
 
 
 def find(group: Group, others: Sequence[Group]) -> Mapping | None:
     """The trades in a group's messages, where there are any."""
     said = group.words
-    if said & (BOOK_WORDS | OTHER_WORDS | BEAT_WORDS) and not said & {"executions", "trades", "publictrade"}:
-        if not (said & TRADE_WORDS) or said & BOOK_WORDS:
-            return None
-    if said & QUOTE_WORDS and not said & TRADE_WORDS:
+    told = said & TRADE_WORDS
+    if said & (BOOK_WORDS | OTHER_WORDS | BEAT_WORDS | QUOTE_WORDS | ACK_WORDS) and not told:
         return None
-    if said & ACK_WORDS and not said & TRADE_WORDS:
+    if said & BOOK_WORDS and not said & {"executions", "trades", "publictrade"}:
         return None
     found = [mapping for pool in pools(group.messages) if (mapping := _fit(pool, group, others)) is not None]
     return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
@@ -70,7 +71,8 @@ def _fit(pool: Pool, group: Group, others: Sequence[Group]) -> Mapping | None:
     fields = {"trade_id": said} if said else {}
     fields |= {"price": _price(price), "quantity": _quantity(quantity), "timestamp": when}
     fields["side"] = side or Guess({"value": "UNKNOWN"}, "no side was found", False, "whether the venue tells it")
-    score = rank(price.name, PRICES) + rank(quantity.name, QUANTITIES) + 9 * (side is not None) + 6 * told + 4 * bool(said)
+    score = rank(price.name, PRICES) + rank(quantity.name, QUANTITIES) + 9 * (side is not None)
+    score += 6 * told + 4 * bool(said)
     score += 4 * (moment is not None) + _ENOUGH * pool.rows
     options, notes = _options(pool, group, identity, symbol, moment, bool(said))
     ids = frozenset(str(value) for value in identity.present) if identity else frozenset()
@@ -78,12 +80,31 @@ def _fit(pool: Pool, group: Group, others: Sequence[Group]) -> Mapping | None:
 
 
 def _by_name(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] | None:
+    columns = [one for one in columns if one not in _products(columns)]
     prices = [(rank(one.name, PRICES), one) for one in columns if one.numeric and rank(one.name, PRICES)]
     quantities = [(rank(one.name, QUANTITIES), one) for one in columns if one.numeric and rank(one.name, QUANTITIES)]
     if not prices or not quantities:
         return None
     price, quantity = (max(found, key=lambda one: (len(one[1].present), one[0]))[1] for found in (prices, quantities))
     return (price, quantity, None) if price is not quantity else None
+
+
+def _products(columns: Sequence[Column]) -> list[Column]:
+    """Columns that are two others multiplied in every record: what was paid, neither price nor quantity."""
+    numeric = [one for one in columns if one.numeric and one.complete and moments.unit(one.present) is None]
+    found: list[Column] = []
+    for one, two in combinations(numeric, 2):
+        for three in numeric:
+            if three is not one and three is not two and all(
+                map(_multiplied, one.values, two.values, three.values)
+            ):
+                found.append(three)
+    return found
+
+
+def _multiplied(one: object, two: object, three: object) -> bool:
+    first, second, third = (number(value) or Decimal(0) for value in (one, two, three))
+    return 1 not in (first, second) and third != 0 and abs(first * second - third) * 500 <= abs(third)
 
 
 def _by_position(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] | None:
@@ -108,8 +129,7 @@ def _price(column: Column) -> Guess:
     why = f"{count} of {len(column.values)} are numbers"
     if column.name.isdigit():
         return Guess(column.expression, f"{why}, told by position alone", False)
-    whole = all("." not in str(value) for value in column.present)
-    if whole and all((number(value) or 0) >= 1000 for value in column.present) and not isinstance(column.present[0], str):
+    if all(isinstance(value, int) and value >= 1000 for value in column.present):
         return Guess(column.expression, f"{why}, all whole", False, "whether prices are scaled (`scale:`)")
     return Guess(column.expression, why)
 

@@ -17,7 +17,8 @@ TRADE_WORDS = frozenset({
     "transaction", "transactions", "tick",
 })
 QUOTE_WORDS = frozenset({"ticker", "tickers", "bbo", "quote", "quotes", "spread", "best", "top", "nbbo", "lite"})
-BOOK_WORDS = frozenset({"depth", "book", "books", "orderbook", "order", "orders", "l2", "level2", "l2update", "board", "diff", "snapshots"})
+BOOK_WORDS = frozenset({"depth", "book", "books", "orderbook", "order", "orders", "l2", "level2", "l2update", "board",
+                        "diff", "snapshots"})
 OTHER_WORDS = frozenset({
     "candle", "candles", "kline", "klines", "ohlc", "liquidation", "liquidations", "force", "funding", "mark", "index",
     "estimated", "price", "status", "summary", "statistics", "stats", "interest", "settlement", "spot24h", "rate",
@@ -35,15 +36,18 @@ ALL_WORDS = (TRADE_WORDS | QUOTE_WORDS | BOOK_WORDS | OTHER_WORDS | ACK_WORDS | 
              | STATE_WORDS | frozenset({"realtime"}))
 
 QUOTES = (
-    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDD", "DAI", "USD", "EUR", "GBP", "JPY", "KRW", "TRY", "BRL", "AUD",
-    "CHF", "CAD", "SGD", "INR", "IDR", "MXN", "ARS", "ZAR", "PLN", "UAH", "BTC", "XBT", "ETH", "BNB", "TRX", "HT", "UST",
+    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDD", "DAI", "USD", "EUR", "GBP", "JPY", "KRW", "TRY", "BRL",
+    "AUD", "CHF", "CAD", "SGD", "INR", "IDR", "MXN", "ARS", "ZAR", "PLN", "UAH", "BTC", "XBT", "ETH", "BNB", "TRX",
+    "HT", "UST",
 )
 """Currencies that prices are commonly in."""
 
-PRODUCTS = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "PI", "FI", "PF", "FF", "FX", "CW", "NW", "CQ", "NQ", "C", "P"})
+PRODUCTS = frozenset({"PERP", "PERPETUAL", "SWAP", "SPOT", "PI", "FI", "PF", "FF", "FX", "CW", "NW", "CQ", "NQ", "C",
+                      "P"})
 """Parts of a symbol that name a product instead of a currency."""
 
 _QUOTED = re.compile(rf"[a-z0-9]{{2,}}(?:{'|'.join(quote.lower() for quote in QUOTES)})\Z")
+_SMALL = re.compile(rf"[a-z0-9]+[-_/](?:{'|'.join(quote.lower() for quote in QUOTES)})\b")
 _UPPER = re.compile(r"[a-z@]?[A-Z0-9]*[A-Z][A-Z0-9]*\Z")
 _SYMBOL = re.compile(r"[A-Za-z0-9@]+(?:[-_/:.][A-Za-z0-9]+)*\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
@@ -85,7 +89,7 @@ def like_symbol(text: str) -> bool:
         return False
     if len(parts) > 1 and any(part in QUOTES for part in parts):
         return True
-    return bool(_UPPER.match(first) or _QUOTED.match(first) or re.match(r"[a-z0-9]+[-_/](?:usd|btc|eur|eth)", text))
+    return bool(_UPPER.match(first) or _QUOTED.match(first) or _SMALL.match(text))
 
 
 def surely_symbol(text: str) -> bool:

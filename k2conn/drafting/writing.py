@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.drafting.draft import Draft, Quiet, Stream
@@ -14,17 +14,17 @@ from k2conn.drafting.guesses import Guess
 _PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*\Z")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 _WIDTH = 116
-_ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid_price", "bid_quantity", "ask_price", "ask_quantity")
+_ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid_price", "bid_quantity", "ask_price",
+          "ask_quantity")
 
 
-class Played:
+class Played(NamedTuple):
     """One example: the frames, and the records that the engine makes of the last of them."""
 
-    def __init__(self, name: str, streams: Sequence[str], frames: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:
-        self.name = name
-        self.streams = tuple(streams)
-        self.frames = tuple(frames)
-        self.records = tuple(records)
+    name: str
+    streams: tuple[str, ...]
+    frames: tuple[str, ...]
+    records: tuple[Mapping[str, Any], ...]
 
 
 def written(draft: Draft, examples: Sequence[Played] = ()) -> str:
@@ -77,8 +77,8 @@ def _comment(indent: str, text: str) -> Iterator[str]:
 def _head(draft: Draft) -> Iterator[str]:
     said = draft.request
     yield "# yaml-language-server: $schema=../schemas/connector.schema.json"
-    yield from _comment("", f"A draft from {draft.frames} frames. Beside each guess stands its reason; GAP marks what frames "
-                            "cannot tell. Look at every one, then take the comments out.")
+    yield from _comment("", f"A draft from {draft.frames} frames. Beside each guess stands its reason; GAP marks what "
+                            "frames cannot tell. Look at every one, then take the comments out.")
     yield f"connector: {_text(said.name)}"
     yield f"exchange: {_text(said.exchange)}"
     yield f"asset_class: {said.asset_class}"
@@ -170,7 +170,7 @@ def _stream(stream: Stream) -> Iterator[str]:
 
 def _tests(examples: Sequence[Played]) -> Iterator[str]:
     yield "tests:"
-    yield "  # Frames of the sample and what the engine makes of them now: compare every field with the exchange's words."
+    yield "  # Frames of the sample and what the engine makes of them now: compare with the exchange's words."
     for one in examples:
         yield f"  - name: {_text(one.name)}"
         yield f"    streams: {flow(one.streams)}"
@@ -193,11 +193,12 @@ def _gaps(draft: Draft) -> Iterator[str]:
             "heartbeat: who pings whom, how often, in which words; and what the venue calls an error",
             "limits: connections, frames sent, symbols on one connection, and how long one lives"]
     for stream in draft.streams:
-        for name, guess in (("when", stream.when), ("symbol", stream.mapping.symbol.guess), *stream.mapping.fields.items()):
+        mapping = stream.mapping
+        for name, guess in (("when", stream.when), ("symbol", mapping.symbol.guess), *mapping.fields.items()):
             if guess.gap:
                 gaps.append(f"{stream.name}.{name}: {guess.gap}")
     if any(one.mapping.record == "trade" for one in draft.streams):
-        gaps.append("quantity: base units, quote units or contracts; and which trades of the venue are none of the book")
+        gaps.append("quantity: base units, quote units or contracts; and which trades are none of the order book")
     else:
         gaps.append("trades: none were found in the sample")
     yield "# What is left to find out (GAP):"

@@ -138,9 +138,10 @@ class Session:
     def frames(self, wall: int) -> list[str]:
         """What all steps send, on a session that is not opened; raises RecordError where that is learnt later."""
         self._wall = wall
-        limit = self.connection.limits.frame_bytes
-        scopes = ((step, self._wanted(step), self._send_scope()) for step in self.connection.steps)
-        return [frame.text for s, wanted, scope in scopes for frame in step_frames(s, wanted, scope, self._count, limit)]
+        limit, found = self.connection.limits.frame_bytes, []
+        for step in self.connection.steps:
+            found += step_frames(step, self._wanted(step), self._send_scope(), self._count, limit)
+        return [frame.text for frame in found]
 
     def captured(self, captures: Sequence[Capture], message: Json) -> None:
         """Keeps what an HTTP answer (or a message) tells; raises RecordError where a value is missing."""
@@ -223,10 +224,9 @@ class Session:
         self.flush(out)
         return out
 
-    def resume(self, now: float) -> None:
-        """Reading was held back until now: what came in the meantime was not seen, so it counts as no silence."""
-        held = now - self.last_frame
-        self.last_frame = now
+    def resume(self, held: float) -> None:
+        """Reading was held back for so many seconds: what came meanwhile was not seen, so they count as no silence."""
+        self.last_frame += held
         self._pong_by = None if self._pong_by is None else self._pong_by + held
         self._reply_by = None if self._reply_by is None else self._reply_by + held
 

@@ -186,6 +186,10 @@ class MockExchange:
         """Ends all connections, with a close code or (None) without a word."""
         await asyncio.gather(*(self._drop(client, code) for client in tuple(self.clients)))
 
+    def pause(self) -> None:
+        """Publishes nothing more by itself."""
+        self.rate = 0.0
+
     async def play(self, stream: str, symbol: str, count: int = 1) -> None:
         """Sends so many frames of one subscribed stream and symbol, now."""
         for _ in range(count):
@@ -282,7 +286,7 @@ class MockExchange:
         """Publishes whatever is due, for ever."""
         while True:
             self._wake.clear()
-            wait = await self._publish_due() if self.rate > 0 else None
+            wait = await self._publish_due(self.rate) if self.rate > 0 else None
             if wait is None or wait > 0:
                 try:
                     async with asyncio.timeout(wait):
@@ -291,7 +295,7 @@ class MockExchange:
                     continue
             await asyncio.sleep(0)
 
-    async def _publish_due(self) -> float | None:
+    async def _publish_due(self, rate: float) -> float | None:
         """One round over all tapes; seconds until the next is due, None where nothing is subscribed."""
         now = time.monotonic()
         keys = self.subscriptions - self._finished
@@ -299,7 +303,7 @@ class MockExchange:
         for key in sorted(keys):
             while self._due[key] <= now and key not in self._finished:
                 await self._publish(key)
-                self._due[key] += 1 / self.rate
+                self._due[key] += 1 / rate
         following = [due for key, due in self._due.items() if key not in self._finished]
         return max(0.0, min(following) - time.monotonic()) if following else None
 

@@ -8,7 +8,8 @@ from decimal import Decimal, InvalidOperation
 
 from k2conn.plan import Json
 
-_DECIMALS = 8
+_CENTS = 2
+"""Decimals that are never taken for padding."""
 _DIGITS = re.compile(r"\d{1,18}(?=\D*\Z)")
 _HEX = re.compile(r"[0-9a-fA-F]{12,}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
@@ -32,12 +33,9 @@ def exact(value: Json) -> Decimal | None:
 
 
 def tick(value: Json) -> Decimal:
-    """The smallest step of a number: its last digit's worth, but not zeros beyond what a record can hold."""
+    """The smallest step of a number: the worth of its last digit, or of its last but padding zeros."""
     number = exact(value) or Decimal(0)
-    exponent = _exponent(number)
-    if exponent < -_DECIMALS <= _exponent(number.normalize()):
-        exponent = -_DECIMALS
-    return Decimal(1).scaleb(exponent)
+    return Decimal(1).scaleb(max(_exponent(number), min(_exponent(number.normalize()), -_CENTS)))
 
 
 def _exponent(number: Decimal) -> int:

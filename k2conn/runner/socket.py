@@ -108,9 +108,11 @@ class Socket:
         connection, wall = self.shard.connection, _wall()
         session = Intake(self.books, connection, self.shard.symbols, self._world).session
         scope = self._http_scope(session, wall)
-        requests = [partial(http_call, request, scope, self._overrides) for request in connection.before]
-        opening = partial(session.frames, wall)
-        for build in (*requests, partial(session.url, 0, wall), partial(session.headers, wall), opening):
+        builds: list[Callable[[], object]] = [
+            partial(http_call, request, scope, self._overrides) for request in connection.before
+        ]
+        builds += [partial(session.url, 0, wall), partial(session.headers, wall), partial(session.frames, wall)]
+        for build in builds:
             with suppress(RecordError):  # a value that only a live connection has
                 build()
 
@@ -237,13 +239,13 @@ class Socket:
 
     async def _relieved(self) -> None:
         """Waits for the sink. Nothing is read meanwhile, so the session's clocks stand still."""
-        self._held = True
+        self._held, since = True, time.monotonic()
         try:
             await self._relief()
         finally:
             self._held = False
             if self.intake is not None:
-                self.intake.session.resume(time.monotonic())
+                self.intake.session.resume(time.monotonic() - since)
                 self._arm()
 
     def _frame(self, frame: str | bytes) -> bool:

@@ -1,0 +1,131 @@
+"""What runs, as a table or as lines: for each stream of each symbol its rate, last price, latency and state."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from statistics import median
+from typing import NamedTuple
+
+from rich.table import Table
+
+from k2conn.engine.ledger import NOWHERE, Account
+from k2conn.envelope import Envelope
+from k2conn.runner import Runner
+
+_WINDOW = 3.0
+"""Seconds over which a rate is taken."""
+_SCALE = 8
+_STYLES = {"live": "green", "stopped": "dim", "failed": "red", "waiting": "red"}
+
+
+class Line(NamedTuple):
+    """One stream of one symbol at one moment."""
+
+    connector: str
+    stream: str
+    symbol: str
+    rate: float
+    price: str
+    latency_ms: float | None
+    published: int
+    state: str
+
+
+class TimedRunner(Runner):
+    """A runner that also notes, for each stream and symbol, how old records are when they become durable."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        self.latencies: dict[int, deque[float]] = {}
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+
+    def _settle(self, envelopes: Sequence[Envelope]) -> None:
+        super()._settle(envelopes)
+        now_ms = time.time_ns() / 1_000_000
+        for envelope in envelopes:
+            if envelope.schema is not None:
+                known = self.latencies.setdefault(id(envelope.account), deque(maxlen=200))
+                known.append(now_ms - envelope.timestamp_ms)
+
+
+class Board:
+    """Watches a runner."""
+
+    def __init__(self, runner: TimedRunner) -> None:
+        self._runner = runner
+        self._counts: dict[int, deque[tuple[float, int]]] = {}
+        self._began = time.monotonic()
+
+    def lines(self) -> Iterator[Line]:
+        """All streams and symbols that had data, in order."""
+        now = time.monotonic()
+        for connector in self._runner.connectors:
+            accounts = [one for one in connector.books.ledger.accounts() if one.stream != NOWHERE]
+            for account in sorted(accounts, key=lambda one: (one.stream, one.symbol)):
+                latencies = self._runner.latencies.get(id(account))
+                yield Line(
+                    connector.plan.name,
+                    account.stream,
+                    account.symbol,
+                    self._rate(account, now),
+                    _price(account),
+                    median(latencies) if latencies else None,
+                    account.published,
+                    connector.state,
+                )
+
+    def table(self) -> Table:
+        """The board for a terminal."""
+        table = Table(title="k2conn demo: mock exchanges over WebSockets into Avro files", title_justify="left")
+        for name in ("exchange", "stream", "symbol"):
+            table.add_column(name)
+        for name in ("records/s", "last price", "exchange to disk", "on disk"):
+            table.add_column(name, justify="right")
+        table.add_column("state")
+        for line in self.lines():
+            style = _STYLES.get(line.state, "yellow")
+            table.add_row(
+                line.connector, line.stream, line.symbol, f"{line.rate:.1f}", line.price, _ms(line.latency_ms),
+                f"{line.published:,}", f"[{style}]{line.state}[/]",
+            )
+        return table
+
+    def text(self) -> str:
+        """One line for each connector, where there is no terminal."""
+        found: dict[str, list[Line]] = {}
+        for line in self.lines():
+            found.setdefault(line.connector, []).append(line)
+        return "\n".join(_summed(name, lines) for name, lines in found.items())
+
+    def _rate(self, account: Account, now: float) -> float:
+        known = self._counts.setdefault(id(account), deque([(self._began, 0)]))
+        known.append((now, account.received))
+        while len(known) > 1 and known[1][0] <= now - _WINDOW:
+            known.popleft()
+        (then, before), (_, after) = known[0], known[-1]
+        return (after - before) / (now - then) if now > then else 0.0
+
+
+def _summed(name: str, lines: Sequence[Line]) -> str:
+    rate = sum(line.rate for line in lines)
+    latencies = [line.latency_ms for line in lines if line.latency_ms is not None]
+    last = {line.symbol: line.price for line in lines}
+    prices = ", ".join(f"{symbol} {price}" for symbol, price in last.items())
+    return (
+        f"{name}: {lines[0].state}, {rate:.1f} records/s, {sum(line.published for line in lines):,} on disk, "
+        f"latency {_ms(median(latencies) if latencies else None)}, {prices}"
+    )
+
+
+def _ms(latency: float | None) -> str:
+    return "-" if latency is None else f"{latency:.0f} ms"
+
+
+def _price(account: Account) -> str:
+    unscaled: object = account.last_price
+    if not isinstance(unscaled, int):
+        return "-"
+    number = Decimal(unscaled).scaleb(-_SCALE).normalize()
+    return f"{number:,f}"

@@ -1,0 +1,47 @@
+"""What a connector says and how its streams map, as rows of text: what `explain` and `docs` show."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+
+from k2conn.engine.frames import step_frames
+from k2conn.engine.session import World, subscriptions_for
+from k2conn.errors import MissingVariable
+from k2conn.plan import Connection, Plan, SendScope, Stream
+
+
+def sent_frames(
+    plan: Plan, connection: Connection, names: Sequence[str], new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
+) -> list[str]:
+    """The frames as they would be sent now; a step that needs a captured or secret value is shown as written."""
+    world = World(new_uuid, {})
+    streams = [s for s in plan.streams if s.enabled and s.name in connection.streams]
+    symbols = [found for name in names if (found := plan.symbols.resolve(name))]
+    wanted = subscriptions_for(connection, streams, symbols, world)
+    counter = iter(range(1, 1_000_000))
+    scope = SendScope(lambda: 0, world.uuid, 0, {}, {})
+    out: list[str] = []
+    for step in connection.steps:
+        own = [one for one in wanted if one.stream in step.streams]
+        try:
+            frames = step_frames(step, own, scope, lambda: next(counter), None)
+            out += [frame.text or f"(waits: {step.name})" for frame in frames]
+        except (MissingVariable, LookupError):
+            out.append(step.text)
+        except Exception as error:  # a value that only a live connection has: shown as written
+            out.append(f"{step.text}   ({error})")
+    return out
+
+
+def field_rows(stream: Stream) -> list[tuple[str, str, str, str, str]]:
+    """Field, expression, converter, default and speed of all that a stream maps, vendor_data last."""
+    own = [stream.symbol, *([stream.identity] if stream.identity else []), *stream.fields]
+    own += [stream.currency] if stream.currency else []
+    rows = [(one.name, one.expression, one.converter, one.default or "", one.speed) for one in own]
+    if stream.identity_fields:
+        words = "time, digest, number among equals"
+        rows.append((f"{stream.record}_id", ", ".join(stream.identity_fields), words, "", ""))
+    rows += [(f"vendor_data.{one.name}", one.expression, one.converter, "", one.speed) for one in stream.vendor]
+    rows.append(("vendor_data.*", "everything unmapped" if stream.unmapped else "nothing else", "", "", ""))
+    return rows

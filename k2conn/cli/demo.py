@@ -1,0 +1,139 @@
+"""`k2conn demo`: mock exchanges over real WebSockets into files, watched live. No network, no Kafka, no settings."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from k2conn.cli.board import Board, TimedRunner
+from k2conn.cli.loading import load
+from k2conn.errors import SettingsError
+from k2conn.mock.exchange import MockExchange
+from k2conn.mock.server import MockServer
+from k2conn.resources import connectors_folder
+from k2conn.runner import Job, Outcome, Overrides
+from k2conn.runner.journal import configure
+from k2conn.settings import text_list
+from k2conn.sinks.settings import SinkSettings
+from k2conn.spec.durations import duration as seconds_of
+
+_REFRESH = 0.25
+_LINES_EVERY = 2.0
+_ARRIVE = 0.3
+"""Seconds for the last frames to arrive, once the mock exchanges are quiet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    duration: str = "15s"
+    rate: float = 20.0
+    folder: Path | None = None
+    connectors: str | None = None
+    plain: bool = False
+
+
+def run(options: Options) -> int:
+    """Runs the demo; 0 where all that the mock exchanges sent is on disk."""
+    seconds = _duration(options.duration)
+    names = text_list(options.connectors) if options.connectors else shown_by_default()
+    configure("error", False)
+    exchanges = [MockExchange(load(name), rate=options.rate) for name in names]
+    for exchange in exchanges:
+        if not exchange.streams:
+            raise SettingsError(f"{exchange.plan.name} has no tests with records, so nothing can be played")
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="k2conn-demo-"))
+    return asyncio.run(_demo(exchanges, seconds, folder, options.plain or not sys.stdout.isatty()))
+
+
+def shown_by_default() -> list[str]:
+    """The connectors of the demo: the lines of `connectors/demo.txt`."""
+    return (connectors_folder() / "demo.txt").read_text(encoding="utf-8").split()
+
+
+async def _demo(exchanges: Sequence[MockExchange], seconds: float, folder: Path, plain: bool) -> int:
+    over, stop = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, over.set)
+    async with MockServer(exchanges):
+        runner = TimedRunner([_job(exchange) for exchange in exchanges], SinkSettings(kind="file", folder=folder))
+        board = Board(runner)
+        running = asyncio.create_task(runner.run(stop))
+        running.add_done_callback(lambda task: over.set())
+        loop.call_later(seconds, over.set)
+        await _watch(board, over, plain)
+        for exchange in exchanges:
+            exchange.pause()
+        await asyncio.sleep(_ARRIVE)
+        stop.set()
+        outcome = await running
+    return _report(runner, exchanges, outcome, folder)
+
+
+def _job(exchange: MockExchange) -> Job:
+    """A connector's job, pointed at its mock exchange."""
+    streams = tuple(
+        stream.name for stream in exchange.plan.streams if stream.name in exchange.streams and stream.enabled
+    )
+    overrides = Overrides(urls=(exchange.url(),), http_url=exchange.http_url)
+    return Job(exchange.plan, streams=streams or exchange.streams, overrides=overrides)
+
+
+async def _watch(board: Board, over: asyncio.Event, plain: bool) -> None:
+    """Shows the board until the time is over."""
+    if plain:
+        while not await _sleep(over, _LINES_EVERY):
+            print(board.text(), flush=True)
+        return
+    with Live(board.table(), console=Console(), refresh_per_second=1 / _REFRESH) as live:
+        while not await _sleep(over, _REFRESH):
+            live.update(board.table())
+
+
+async def _sleep(over: asyncio.Event, seconds: float) -> bool:
+    """Waits; true where it is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            await over.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: Outcome, folder: Path) -> int:
+    """The books of both sides, and where the records are."""
+    complete = True
+    print("\nWhat the exchanges sent, and what became of it:")
+    for exchange, connector in zip(exchanges, runner.connectors, strict=True):
+        sent = sum(map(len, exchange.sent.values()))
+        totals = connector.books.ledger.totals()
+        complete &= sent == totals["received"] + totals["filtered"] and connector.books.ledger.balanced()
+        print(f"  {exchange.plan.name}: sent {sent}; {connector.books.ledger.equation()}")
+    files = sorted(folder.rglob("*.avro"))
+    print(f"\n{len(files)} files of records (Avro, the v2 schema inside):")
+    for file in files:
+        print(f"  {file}  {file.stat().st_size:,} bytes")
+    if files:
+        print(f"\nRead one:  python -m fastavro --pretty {files[0]} | head -20")
+    print("Next:      k2conn list; k2conn explain NAME; k2conn run NAME --kafka HOST:9092 --registry URL")
+    if not complete:
+        print("the two sides do not agree", file=sys.stderr)
+    return outcome.exit_code or (0 if complete else 70)
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise SettingsError(f"--duration: {error}") from None
+

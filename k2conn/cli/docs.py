@@ -1,0 +1,301 @@
+"""`k2conn docs`: a Markdown page for each connector, and an index of them, made from the files alone.
+
+Pages say what the connector files say, so they are generated, never edited; `--check` finds those out of date.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from k2conn import exactjson
+from k2conn.cli.conversation import field_rows, sent_frames
+from k2conn.cli.loading import find, load, shipped
+from k2conn.engine.frames import frame_text
+from k2conn.errors import SettingsError
+from k2conn.plan import Connection, Plan, Stream
+from k2conn.spec.document import read_document
+
+_UUID = "00000000-0000-4000-8000-000000000000"
+_SHOWN = 1500
+"""Characters of an example frame."""
+_FRAMES = 6
+"""Sent frames that a page shows."""
+INDEX = "README.md"
+
+
+class Page(NamedTuple):
+    """A connector, as it runs and as it is written."""
+
+    plan: Plan
+    said: Mapping[str, Any]
+    text: str
+
+
+def run(connectors: Sequence[str], folder: Path, check: bool) -> int:
+    """Writes the pages, or compares them; returns 0, or 1 where --check finds a page out of date."""
+    pages = [_read(name) for name in connectors or [str(path) for path in shipped()]]
+    files = {f"{page.plan.name}.md": markdown(page) for page in pages}
+    if not connectors:
+        files[INDEX] = index(pages)
+    stale = [name for name, text in files.items() if _now(folder / name) != text]
+    extra = _extra(folder, files) if not connectors else []
+    if check:
+        for name in stale:
+            print(f"{folder / name} is out of date: run k2conn docs", file=sys.stderr)
+        for path in extra:
+            print(f"{path} is of no connector: remove it", file=sys.stderr)
+        print(f"{len(files) - len(stale)} of {len(files)} pages are up to date", file=sys.stderr)
+        return 1 if stale or extra else 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in stale:
+            (folder / name).write_text(files[name], encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--output {folder}: {error.strerror}") from None
+    print(f"{len(stale)} of {len(files)} pages written to {folder}", file=sys.stderr)
+    return 0
+
+
+def _read(name: str) -> Page:
+    path = find(name)
+    text = path.read_text(encoding="utf-8")
+    return Page(load(name), read_document(str(path), text).value, text)
+
+
+def _now(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _extra(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.md")) if path.name not in files]
+
+
+# -- the index
+
+
+def index(pages: Sequence[Page]) -> str:
+    """The table of all connectors."""
+    lines = ["# Connectors", "", "Made by `k2conn docs` from the files in `connectors/`; edit those.", "",
+             "| connector | exchange | market | asset class | streams | heartbeat | encoding | auth |",
+             "|---|---|---|---|---|---|---|---|"]
+    for page in sorted(pages, key=lambda one: one.plan.name):
+        plan = page.plan
+        streams = ", ".join(one.name if one.enabled else f"({one.name})" for one in plan.streams)
+        beats = _unique(_beat(one) for one in plan.connections)
+        codecs = _unique(_encoding(one) for one in plan.connections)
+        cells = [f"[{plan.name}]({plan.name}.md)", plan.exchange, plan.market, plan.asset_class, streams, beats, codecs,
+                 _auth(page)]
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    lines += ["", f"{len(pages)} connectors. Streams in brackets run only when they are named.", ""]
+    return "\n".join(lines)
+
+
+def _unique(texts: Iterator[str] | Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
+
+
+def _beat(connection: Connection) -> str:
+    """The heartbeat in a few words."""
+    said: list[str] = []
+    if connection.heartbeat:
+        what = "protocol ping" if connection.heartbeat.send is None else "message"
+        said.append(f"{what} every {connection.heartbeat.every_text}")
+    if connection.answers:
+        said.append("answers the server's ping")
+    return ", ".join(said) or "server's protocol pings"
+
+
+def _encoding(connection: Connection) -> str:
+    codec = connection.codec
+    text = "+".join(codec.text) or "refused"
+    binary = "+".join(codec.binary) or "refused"
+    return text if text == binary or binary == "refused" else f"{text} (text), {binary} (binary)"
+
+
+def _auth(page: Page) -> str:
+    names = sorted(set(re.findall(r"\$env\.([A-Z][A-Z0-9_]*)", page.text)))
+    if names:
+        return "keys: " + ", ".join(names)
+    return "token over HTTP" if any(one.before for one in page.plan.connections) else "none"
+
+
+# -- a page
+
+
+def markdown(page: Page) -> str:
+    """One connector's page."""
+    lines = [*_title(page), *_symbols(page)]
+    entries = page.said.get("connections") or [page.said.get("connection", {})]
+    for connection, said in zip(page.plan.connections, entries, strict=False):
+        lines += ["", *_connection(page, connection, said)]
+    for stream in page.plan.streams:
+        lines += ["", *_stream(page, stream, page.said["streams"][stream.name])]
+    lines += ["", *_examples(page.plan)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _title(page: Page) -> Iterator[str]:
+    plan = page.plan
+    streams = " and ".join(dict.fromkeys(f"{one.record}s" for one in plan.streams))
+    yield f"# {plan.name}"
+    yield ""
+    yield f"Made by `k2conn docs` from `connectors/{plan.name}.yaml`; edit that file."
+    yield ""
+    yield (f"{streams.capitalize()} of {plan.exchange} ({plan.market}, {plan.asset_class}). "
+           f"[The exchange's documentation]({plan.docs}).")
+    if page.said.get("notes"):
+        yield ""
+        yield str(page.said["notes"]).strip()
+    yield ""
+    yield f"Authentication: {_auth(page)}."
+
+
+def _symbols(page: Page) -> Iterator[str]:
+    plan, said = page.plan, page.said["symbols"]
+    yield ""
+    yield "## Symbols"
+    yield ""
+    yield f"Read by {_code(plan.symbols.description)}."
+    yield ""
+    yield "| the exchange's spelling | the record's | currency |"
+    yield "|---|---|---|"
+    for name in plan.symbols.default:
+        found = plan.symbols.resolve(name)
+        if found:
+            yield f"| {_code(name)} | {_code(found.record)} | {found.quote} |"
+    if said.get("aliases"):
+        pairs = ", ".join(f"{theirs} is {ours}" for theirs, ours in said["aliases"].items())
+        yield ""
+        yield f"Aliases: {pairs}."
+
+
+def _connection(page: Page, connection: Connection, said: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## Connection {connection.name}" if len(page.plan.connections) > 1 else "## Connection"
+    yield ""
+    for number, url in enumerate(connection.url_texts):
+        yield f"- {'connects to' if not number else 'or to'} {_code(url)}"
+    for request in connection.before:
+        yield f"- before every connect: {_code(f'{request.method} {request.url_text}')}"
+    limits = ", ".join(f"{name} {value}" for name, value in said.get("limits", {}).items())
+    yield f"- the venue's limits: {limits or 'none declared'}"
+    yield f"- frames: {_encoding(connection)}"
+    if connection.heartbeat:
+        beat = connection.heartbeat
+        yield f"- heartbeat every {beat.every_text}: {_code(beat.text) if beat.send else 'a protocol ping'}"
+    for answer in connection.answers:
+        yield f"- answers {_code(answer.when.text)} with {_code(answer.text)}"
+    for capture in connection.captures:
+        yield f"- learns {_code('$state.' + capture.into)} when {_code(capture.when.text) if capture.when else 'always'}"
+    for notice in connection.notices:
+        yield f"- {'connects again' if notice.reconnect else 'logs an error'} when {_code(notice.when.text)}"
+    for match in connection.ignore:
+        yield f"- ignores {_code(match.text)}"
+    yield from _said_after(page.plan, connection)
+
+
+def _said_after(plan: Plan, connection: Connection) -> Iterator[str]:
+    """The frames sent, and how each step is acknowledged."""
+    frames = sent_frames(plan, connection, plan.symbols.default, lambda: _UUID)
+    if frames:
+        yield ""
+        yield "Sent after connecting, for the default symbols:"
+        yield ""
+        yield "```json"
+        yield from frames[:_FRAMES]
+        yield "```"
+        if len(frames) > _FRAMES:
+            yield ""
+            yield f"and {len(frames) - _FRAMES} more of their kind."
+    if any(step.expect for step in connection.steps):
+        yield ""
+        yield "| step | acknowledged by | refused by | within |"
+        yield "|---|---|---|---|"
+    for number, step in enumerate(connection.steps, 1):
+        if step.expect is not None:
+            accepted = _code(step.expect.accepted.text) if step.expect.accepted else "its first data"
+            refused = _code(step.expect.refused.text) if step.expect.refused else ""
+            yield f"| {_cell(step.name or str(number))} | {accepted} | {refused} | {step.expect.within:g} s |"
+
+
+def _stream(page: Page, stream: Stream, said: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## Stream {stream.name}"
+    yield ""
+    yield f"{stream.record.capitalize()} records to the Kafka topic {_code(stream.kafka_topic)}" + (
+        "." if stream.enabled else "; runs only when it is named."
+    )
+    yield ""
+    if "topic" in said:
+        yield f"- the venue's topic: {_code(_spelled(said['topic']))}"
+    yield f"- recognised by {_code(stream.when.text)}"
+    yield f"- items: {_code(stream.each_text) if stream.each else 'the message itself'}" + (
+        ", newest first, so they are reversed" if stream.reverse else ""
+    )
+    if stream.drop_when:
+        yield f"- dropped when {_code(stream.drop_when.text)}"
+    if stream.snapshot:
+        yield f"- the recent past when {_code(stream.snapshot.text)}: {'skipped' if stream.skip_snapshot else 'tagged'}"
+    if "first_batch" in said:
+        yield f"- a symbol's first message on a connection is the recent past: {said['first_batch']}"
+    if stream.carry:
+        begin = f", afresh when {_code(stream.carry.begin.text)}" if stream.carry.begin else ""
+        yield f"- a side that is absent keeps its last value for that symbol{begin}"
+    if stream.sequence:
+        yield f"- sequence {_code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
+    yield ""
+    yield "| field | from | becomes | where absent | speed |"
+    yield "|---|---|---|---|---|"
+    for name, expression, converter, default, speed in field_rows(stream):
+        shown = expression if name == "vendor_data.*" else _code(expression)
+        yield f"| {_cell(name)} | {shown} | {_cell(converter)} | {_cell(default)} | {_cell(speed)} |"
+
+
+def _examples(plan: Plan) -> Iterator[str]:
+    """Of each record type the first short example."""
+    seen: set[str] = set()
+    for example in plan.examples:
+        for turn in example.turns:
+            if turn.kind != "received" or not turn.records:
+                continue
+            kind = "quote" if "bid_price" in turn.records[0] else "trade"
+            frame = frame_text(turn.value)
+            if kind in seen or len(frame) > _SHOWN:
+                continue
+            yield from [""] if seen else []
+            seen.add(kind)
+            yield f"## Example: {kind}"
+            yield ""
+            yield f"From the file's test \"{example.name}\"."
+            yield ""
+            yield "```json"
+            yield frame
+            yield "```"
+            yield ""
+            yield "becomes"
+            yield ""
+            yield "```json"
+            for record in turn.records:
+                yield exactjson.encode(record).decode()
+            yield "```"
+
+
+# -- Markdown
+
+
+def _spelled(value: Any) -> str:
+    return value if isinstance(value, str) else exactjson.encode(value).decode()
+
+
+def _code(text: str) -> str:
+    """Inline code, also for text with backticks or bars in it."""
+    text = " ".join(text.split()).replace("|", "\\|")
+    fence = "``" if "`" in text else "`"
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}" if text else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,39 @@
+"""Ids: the UUIDv5 that anybody can compute, and numbers among equal rows."""
+
+from __future__ import annotations
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2conn.engine.identity import NAMESPACE, IdMaker, Ordinals
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_the_id_is_the_uuid5_of_the_documented_text(identity: str) -> None:
+    made = IdMaker("VENUE", "trade", "BTCUSD").make(identity)
+    assert made == str(uuid.uuid5(NAMESPACE, f"VENUE|trade|BTCUSD|{identity}"))
+    assert uuid.UUID(made).version == 5
+    assert uuid.UUID(made).variant == uuid.RFC_4122
+
+
+def test_the_namespace_never_changes() -> None:
+    assert str(NAMESPACE) == str(uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/k2conn/k2conn/message_id"))
+    assert IdMaker("KRAKEN", "trade", "BTCUSD").make("42") == FIRST
+
+
+FIRST = str(uuid.uuid5(NAMESPACE, "KRAKEN|trade|BTCUSD|42"))
+
+
+def test_equal_rows_are_numbered() -> None:
+    ordinals = Ordinals()
+    assert [ordinals.number(row) for row in "aabab"] == [0, 1, 0, 2, 1]
+
+
+def test_only_the_latest_rows_are_remembered() -> None:
+    ordinals = Ordinals(limit=2)
+    for row in "abc":
+        ordinals.number(row)
+    assert ordinals.number("a") == 0
+    assert ordinals.number("c") == 1
