@@ -24,7 +24,7 @@ class Scope:
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("heard", "key", "message", "notes", "received_at", "state", "symbol", "unknown_sides")
+    __slots__ = ("epoch", "heard", "key", "message", "notes", "received_at", "state", "symbol", "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -35,6 +35,8 @@ class Scope:
         self.notes: dict[str, str] = {}
         """What the converters of one record want said in its vendor_data."""
         self.unknown_sides = 0
+        self.epoch = 0
+        """Which connection of the connector this is, counted from 1."""
         self.heard: set[str] | None = None
         """Where somebody wants to know: the native names of the symbols in this message."""
 
@@ -345,6 +347,8 @@ class Sequence:
     rule: str
     per: str
     previous: Reader | None = None
+    key: str | None = None
+    """The item's key, where the number is one."""
 
 
 @dataclass(frozen=True, slots=True)

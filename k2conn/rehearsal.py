@@ -172,7 +172,9 @@ class _Stage:
         self._compare(turn, "record", list(turn.records or ()), records)
         self._compare(turn, "dead letter", list(turn.dead or ()), dead)
 
-    def _compare(self, turn: Exchange, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]) -> None:
+    def _compare(
+        self, turn: Exchange, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]
+    ) -> None:
         if len(expected) != len(found) and (turn.records is not None or turn.dead is not None or found):
             shown = "; ".join(exactjson.encode(one).decode()[:300] for one in found[:3]) or "none"
             self.differ(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
@@ -181,7 +183,8 @@ class _Stage:
                 own = _member(got, name)
                 if not same_field(name, value, own):
                     place = f"{what} {at + 1}, {name}"
-                    self.differ(turn.line, place, exactjson.spell(value), "nothing" if own is None else exactjson.spell(own))
+                    shown = "nothing" if own is None else exactjson.spell(own)
+                    self.differ(turn.line, place, exactjson.spell(value), shown)
 
     def _act(self, intake: Intake, actions: Sequence[Action]) -> None:
         for action in actions:

@@ -28,6 +28,7 @@ _COUNTERS = (
     ("lost", "Records lost, with a reason in the log."),
     ("unknown_sides", "Records whose side the venue said in an unknown word."),
     ("snapshots", "Records of the recent past, sent on subscribe."),
+    ("gaps", "Gaps found in the venue's numbers."),
 )
 
 

@@ -62,9 +62,10 @@ connection:
 WORLD = World(lambda: "00000000-0000-4000-8000-000000000000", {"KEY": "secret"})
 
 
-def plan_of(connection: str = SUBSCRIBE, streams: str = STREAMS, head: str = HEAD) -> Plan:
+def plan_of(connection: str = SUBSCRIBE, streams: str = STREAMS, name: str = "venue") -> Plan:
     """The plan of a connector file in parts; fails with its problems."""
-    plan, problems = check_text("venue.yaml", head + connection + streams, Path())
+    head = HEAD.replace("connector: venue", f"connector: {name}")
+    plan, problems = check_text(f"{name}.yaml", head + connection + streams, Path())
     assert plan is not None, "\n".join(map(str, problems))
     return plan
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.plans import HEAD, STREAMS, SUBSCRIBE, Script, plan_of, trade, trades
+from tests.plans import STREAMS, SUBSCRIBE, Script, plan_of, trade, trades
 
 BTC, ETH = "BTC-USD", "ETH-USD"
 BOTH = [BTC, ETH]
@@ -523,7 +523,7 @@ def test_the_address_may_name_topics() -> None:
 
 
 def test_addresses_take_turns() -> None:
-    plan = plan_of(connection("  failover: [\"wss://b.example\"]\n"), head=HEAD)
+    plan = plan_of(connection("  failover: [\"wss://b.example\"]\n"))
     session = Script(plan).session
     assert [session.url(at, 0) for at in range(3)] == [
         "wss://venue.example/ws", "wss://b.example", "wss://venue.example/ws"

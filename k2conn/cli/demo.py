@@ -124,7 +124,7 @@ def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: Out
     for file in files:
         print(f"  {file}  {file.stat().st_size:,} bytes")
     if files:
-        print(f"\nRead one:  python -m fastavro --pretty {files[0]} | head -20")
+        print(f"\nRead one:  python -m fastavro {files[-1]}")
     print("Next:      k2conn list; k2conn explain NAME; k2conn run NAME --kafka HOST:9092 --registry URL")
     if not complete:
         print("the two sides do not agree", file=sys.stderr)

@@ -189,7 +189,8 @@ def _connection(page: Page, connection: Connection, said: Mapping[str, Any]) -> 
     for answer in connection.answers:
         yield f"- answers {_code(answer.when.text)} with {_code(answer.text)}"
     for capture in connection.captures:
-        yield f"- learns {_code('$state.' + capture.into)} when {_code(capture.when.text) if capture.when else 'always'}"
+        when = _code(capture.when.text) if capture.when else "always"
+        yield f"- learns {_code('$state.' + capture.into)} when {when}"
     for notice in connection.notices:
         yield f"- {'connects again' if notice.reconnect else 'logs an error'} when {_code(notice.when.text)}"
     for match in connection.ignore:
@@ -218,7 +219,8 @@ def _said_after(plan: Plan, connection: Connection) -> Iterator[str]:
         if step.expect is not None:
             accepted = _code(step.expect.accepted.text) if step.expect.accepted else "its first data"
             refused = _code(step.expect.refused.text) if step.expect.refused else ""
-            yield f"| {_cell(step.name or str(number))} | {accepted} | {refused} | {step.expect.within:g} s |"
+            name = _cell(step.name or str(number))
+            yield f"| {name} | {accepted} | {refused} | {step.expect.within:g} s |"
 
 
 def _stream(page: Page, stream: Stream, said: Mapping[str, Any]) -> Iterator[str]:

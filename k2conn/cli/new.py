@@ -28,7 +28,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 _EXCHANGE = re.compile(r"[A-Z][A-Z0-9_.-]{0,31}\Z")
 _RECEIVED_AT = 1_767_323_045_000_000
 """2026-01-02T03:04:05Z: when a test that does not say it is received."""
-_LONGEST = 4000
+_LONGEST, _MOST = 4000, 10
+"""Characters of a test's frame, and its records."""
 _SHOWN = ("trade_id", "quote_id", "symbol", "currency", "price", "quantity", "side", "bid_price", "bid_quantity",
           "ask_price", "ask_quantity", "timestamp")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -132,7 +133,7 @@ def _played(plan: Plan, made: Draft, stream: Stream, sample: Sequence[Frame]) ->
         if best is not None and len(best.frames[-1]) <= len(frame.text):
             continue
         records = _records(plan, stream.name, [*before, frame.text])
-        if records:
+        if records and len(records) <= _MOST:
             needed = _needed(plan, stream.name, before, frame.text)
             best = Played(f"a {stream.name} of the sample", (stream.name,), (*needed, frame.text), tuple(records))
     return best

@@ -183,8 +183,9 @@ def _whole() -> dict[str, str]:
 
 
 def _ending(name: str) -> str | None:
+    """The quote currency at a name's end: the longest that leaves a base of three letters, else one of two."""
     fitting = [quote for quote in QUOTES if name.upper().endswith(quote) and len(name) > len(quote) + 1]
-    return max(fitting, key=len) if fitting else None
+    return max(fitting, key=lambda quote: (len(name) - len(quote) > 2, len(quote)), default=None)
 
 
 def _parted(parts: list[str], separator: str) -> tuple[str | dict[str, str], str | None]:

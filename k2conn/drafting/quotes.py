@@ -55,12 +55,14 @@ def find(group: Group, others: Sequence[Group]) -> Mapping | None:
 
 
 def _fit(pool: Pool, group: Group, others: Sequence[Group], top: bool) -> Mapping | None:
+    texts = " ".join(text for _, text in group.texts)
     direct = {folded(one.name) if len(one.name) > 1 else one.name: one for one in pool.inner if len(one.path) == 1}
     bid, ask = _positions(pool, top) if pool.rows else _pair(direct)
     if bid is None or ask is None or not _ordered(bid, ask):
         return None
     levels = max(bid.levels, ask.levels)
-    if (levels > 1 or (levels == 1 and not top)) or (not top and (bid.quantity is None or group.states is not None)):
+    deep = levels > 1 and (group.states is None or not _TOP.search(texts.lower()))
+    if (deep or (levels == 1 and not top)) or (not top and (bid.quantity is None or group.states is not None)):
         return None
     symbol = natives.where(pool, group, others)
     columns = [one for one in pool.columns if one.numeric or not pool.rows]
@@ -79,7 +81,7 @@ def _fit(pool: Pool, group: Group, others: Sequence[Group], top: bool) -> Mappin
     if not said:
         options["identity"] = Guess(["timestamp", *_SIDES], "no id was found; equal rows are numbered", False)
     score = 20 + 6 * top + 4 * (bid.quantity is not None) + 2 * bool(said)
-    score += 8 * ("bookticker" in group.words or bool(_TOP.search(" ".join(text for _, text in group.texts).lower())))
+    score += 8 * ("bookticker" in group.words or bool(_TOP.search(texts.lower())))
     return Mapping("quote", pool.place, symbol, fields, (group,), score, options, partial=_absent(bid, ask))
 
 

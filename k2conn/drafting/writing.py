@@ -11,7 +11,8 @@ from k2conn import exactjson
 from k2conn.drafting.draft import Draft, Quiet, Stream
 from k2conn.drafting.guesses import Guess
 
-_PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*\Z")
+_PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*(?: [A-Za-z0-9_.$/-]+)*\Z")
+_ADDRESS = re.compile(r"wss?://[A-Za-z0-9_./:?=&%+-]+\Z")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 _WIDTH = 116
 _ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid_price", "bid_quantity", "ask_price",
@@ -105,7 +106,8 @@ def _symbols(draft: Draft) -> Iterator[str]:
 
 def _connection(draft: Draft) -> Iterator[str]:
     yield "connection:"
-    yield f"  url: {_text(draft.request.url)}"
+    url = draft.request.url
+    yield f"  url: {url if _ADDRESS.match(url) else _text(url)}"
     yield "  # GAP: what is sent to subscribe, and what is answered. It could look like this:"
     yield "  # steps:"
     yield "  #   - send: {method: subscribe, params: $symbols, id: $counter}"

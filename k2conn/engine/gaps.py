@@ -17,6 +17,7 @@ from k2conn.plan import Sequence
 
 GRACE_US = 2_000_000
 HOLES = 256
+CONNECTIONS = 64
 
 
 @dataclass(slots=True)
@@ -35,7 +36,8 @@ class Gap:
     cause: str
     count: int | None
     missing: int | None
-    reported: bool = False
+    reported: int | None = None
+    """How many were missing when the gap was reported; None before."""
 
     @property
     def open(self) -> bool:
@@ -72,16 +74,19 @@ class GapTracker:
     def __init__(self, stream: str, rule: Sequence) -> None:
         self.stream = stream
         self.rule = rule.rule
+        self.per = rule.per
         self._numbers: dict[str, Numbers] = {}
         self._waiting: list[Gap] = []
         self.backwards = 0
         """Numbers that came again or late without filling a hole (repeats, mostly)."""
+        self.unreadable = 0
+        """Items whose number could not be read."""
 
     def see(self, key: str, number: int, previous: int | None, now_us: int, epoch: int) -> Gap | None:
         """One record's number. ``epoch`` counts connections. A gap that this number has just closed, if any."""
         known = self._numbers.get(key)
         if known is None:
-            self._numbers[key] = Numbers(number, epoch)
+            self._open(key, number, epoch)
             return None
         if number <= known.last:
             closed = known.fill(number)
@@ -90,6 +95,12 @@ class GapTracker:
         self._ahead(known, key, number, previous, now_us, epoch)
         known.last, known.epoch = number, epoch
         return None
+
+    def _open(self, key: str, number: int, epoch: int) -> None:
+        """A key's first number; of numbers that belong to connections only the latest are kept."""
+        self._numbers[key] = Numbers(number, epoch)
+        if self.per == "connection" and len(self._numbers) > CONNECTIONS:
+            del self._numbers[next(iter(self._numbers))]
 
     def _ahead(
         self, known: Numbers, key: str, number: int, previous: int | None, now_us: int, epoch: int
@@ -105,16 +116,12 @@ class GapTracker:
             gap = Gap(self.stream, key, known.last, previous, now_us, cause, None, None)
             self._waiting.append(gap)
 
-    def forget(self) -> None:
-        """A new connection whose numbers start anew (rules per connection)."""
-        self._numbers.clear()
-
     def due(self, now_us: int) -> Iterator[Gap]:
         """The gaps whose grace is over and of which something is still missing."""
         while self._waiting and self._waiting[0].since_us + GRACE_US <= now_us:
             gap = self._waiting.pop(0)
             if gap.open:
-                gap.reported = True
+                gap.reported = gap.missing or 0
                 yield gap
 
     @property

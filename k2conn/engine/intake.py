@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from k2conn.engine.deadletter import dead_letter
+from k2conn.engine.gaprecords import STREAM, gap_envelope
+from k2conn.engine.gaps import Gap
 from k2conn.engine.ledger import NOWHERE, Ledger
 from k2conn.engine.mapping import StreamMapping
-from k2conn.engine.routing import STREAM
+from k2conn.engine import routing
 from k2conn.engine.session import Action, Malformed, Session, World
 from k2conn.engine.window import Window
 from k2conn.envelope import Envelope
@@ -29,7 +31,31 @@ class Books:
         self.mappings = {
             stream.name: StreamMapping(plan, stream, self.ledger, Window(window)) for stream in self.streams
         }
+        self.connections = 0
         self.malformed_topic = (self.streams or plan.streams)[0].kafka_topic
+
+
+    def gap_records(self, now_us: int) -> list[Envelope]:
+        """Records of the gaps found or closed since the last call; ``now_us`` is microseconds since the epoch."""
+        found: list[Envelope] = []
+        for mapping in self.mappings.values():
+            if mapping.gaps is None:
+                continue
+            for gap in mapping.gaps.due(now_us):
+                account = self.ledger.account(mapping.stream.name, gap.key)
+                account.gaps += 1
+                account.missing += gap.missing or 0
+                found.append(self._gap(gap, now_us))
+            closed, mapping.closed = mapping.closed, []
+            for gap in closed:
+                self.ledger.account(mapping.stream.name, gap.key).missing -= gap.reported or 0
+                found.append(self._gap(gap, now_us))
+        return found
+
+    def _gap(self, gap: Gap, now_us: int) -> Envelope:
+        account = self.ledger.account(STREAM, gap.key)
+        account.received += 1
+        return gap_envelope(self.plan, gap, now_us, account)
 
 
 class Intake:
@@ -39,6 +65,8 @@ class Intake:
         self.books = books
         streams = tuple(stream for stream in books.streams if stream.name in connection.streams)
         self.session = Session(connection, streams, symbols, world)
+        books.connections += 1
+        self.session.scope.epoch = books.connections
         self._mappings = tuple(books.mappings[stream.name] for stream in streams)
         self._ledger = books.ledger
         self._scope = self.session.scope
@@ -70,7 +98,7 @@ class Intake:
     ) -> None:
         session = self.session
         route = session.route(message)
-        if route[0] == STREAM:
+        if route[0] == routing.STREAM:
             mapping = self._mappings[route[1]]
             if session.subscriptions.waiting:
                 self._first_data(mapping, message, frame, envelopes, actions)

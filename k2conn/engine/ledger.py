@@ -25,7 +25,7 @@ class Account:
 
     __slots__ = (
         "backfilled", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
-        "last_received_us", "lost", "published", "received", "settled_us", "snapshots", "stream", "symbol",
+        "last_received_us", "lost", "missing", "published", "received", "settled_us", "snapshots", "stream", "symbol",
         "unknown_sides",
     )
 
@@ -41,6 +41,7 @@ class Account:
         self.unknown_sides = 0
         self.snapshots = 0
         self.gaps = 0
+        self.missing = 0
         self.backfilled = 0
         self.last_event_us = 0
         self.last_received_us = 0
@@ -72,6 +73,8 @@ class Account:
             "lost": self.lost,
             "unknown_sides": self.unknown_sides,
             "snapshots": self.snapshots,
+            "gaps": self.gaps,
+            "missing": self.missing,
         }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.avro import load_schema
 from k2conn.engine.deadletter import dead_letter
+from k2conn.engine.gaps import Gap, GapTracker
 from k2conn.engine.identity import IdMaker, Ordinals
 from k2conn.engine.ledger import NOWHERE, Account, Ledger
 from k2conn.engine.window import Window
@@ -85,6 +86,10 @@ class StreamMapping:
         self._i_price = self._at.get("price", self._at.get("bid_price", 0))
         self._scale: int = 10 ** self.schema.fields[self._i_price].scale
         self._i_time = self._at["timestamp"]
+        rule = stream.sequence
+        self.gaps = GapTracker(stream.name, rule) if rule and rule.rule in ("contiguous", "linked") else None
+        self.closed: list[Gap] = []
+        """Reported gaps that have become whole since somebody last took them from here."""
 
     def _constants(self) -> list[Any]:
         """The record's values before an item is read."""
@@ -213,6 +218,8 @@ class StreamMapping:
             self._dead(error, line, frame, scope, out)
             return
         account.received += 1
+        if self.gaps is not None:
+            self._number(self.gaps, item, line, scope)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
@@ -224,6 +231,24 @@ class StreamMapping:
         account.last_received_us = scope.received_at
         account.last_price = values[self._i_price]
         out.append(Envelope(stream.kafka_topic, line.key, body, self.schema, event // 1000, account))
+
+    def _number(self, gaps: GapTracker, item: Any, line: Line, scope: Scope) -> None:
+        """Tells the gap tracker of the record's number; a number that is none says nothing."""
+        rule = self.stream.sequence
+        assert rule is not None
+        try:
+            number = item.get(rule.key) if rule.key is not None and type(item) is dict else None
+            if type(number) is not int:
+                number = rule.read(item, scope)
+            previous = rule.previous(item, scope) if rule.previous is not None else None
+        except RecordError:
+            gaps.unreadable += 1
+            return
+        if number is not None:
+            key = line.symbol if rule.per == "symbol" else str(scope.epoch)
+            closed = gaps.see(key, number, previous, scope.received_at, scope.epoch)
+            if closed is not None and closed.reported is not None:
+                self.closed.append(closed)
 
     def _line(self, item: Any, scope: Scope) -> Line:
         """The item's symbol; raises RecordError where there is none that is known."""

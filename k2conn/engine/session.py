@@ -429,8 +429,8 @@ class Session:
         for getter, spelled in ((expect.symbol, _native), (expect.topic, _topic)):
             found = getter(message, self.scope) if getter else None
             if found is not None:
-                names = {exactjson.spell(one).lower() for one in (found if isinstance(found, list) else [found])}
-                return [one for one in candidates if spelled(one).lower() in names]
+                names = {_spelled(one) for one in (found if isinstance(found, list) else [found])}
+                return [one for one in candidates if spelled(one) in names]
         return frames[0].subscriptions if frames else []
 
     def _mark(self, one: Subscription, refused: bool, reason: Json, out: list[Action]) -> None:
@@ -482,8 +482,13 @@ def _plain(symbol: Symbol) -> dict[str, Json]:
 
 
 def _native(one: Subscription) -> str:
-    return one.symbol.native
+    return _spelled(one.symbol.native)
 
 
 def _topic(one: Subscription) -> str:
-    return exactjson.spell(one.topic)
+    return _spelled(one.topic)
+
+
+def _spelled(name: Json) -> str:
+    """A symbol or topic to compare by: without regard to case, and to the order of an object's keys."""
+    return exactjson.spell(dict(sorted(name.items())) if isinstance(name, dict) else name).lower()

@@ -16,6 +16,8 @@ _PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 _MICROS = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400 * _MICROS
+_NANOS = 19
+"""Characters that a time with nanoseconds has at least."""
 _QUARTER = 900 * _MICROS
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)(?:([.,])(\d{1,12}))?(\s*(?:Z|z|[+-]\d\d(?::?\d\d)?)?)", re.ASCII
@@ -105,6 +107,7 @@ def _offset(suffix: str) -> int:
 
 
 def _same(written: Json, value: Json) -> bool:
-    """Equal but for what is finer than a microsecond; another unit has another length."""
+    """Equal but for the three digits that are finer than a microsecond."""
     one, other = str(written), str(value)
-    return len(one) == len(other) and one[:-4] == other[:-4]
+    differing = sum(left != right for left, right in zip(one, other, strict=False))
+    return len(one) == len(other) and differing <= (3 if len(other) >= _NANOS else 0)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from k2conn.engine.gate import Gate
+from k2conn.engine.gaprecords import gap_words
+from k2conn.engine.gaps import GRACE_US
 from k2conn.engine.intake import Books
 from k2conn.engine.sharding import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Connection, Plan, Symbol
 from k2conn.runner.instruments import Instruments
+from k2conn.runner.journal import journal
 from k2conn.runner.socket import Overrides, Socket
 from k2conn.sinks import Sink
 from k2conn.transports import Address, Transport
+
+
+_LOOK_EVERY = 0.5
+"""Seconds between two looks for gaps whose grace is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class Connector:
         self._environment = environment
         self._open_transport = open_transport
         self._stopping = asyncio.Event()
+        self._log = journal(connector=job.plan.name)
         self._instruments = (
             Instruments(self.plan, self.plan.listing, job.overrides, environment) if self.plan.listing else None
         )
@@ -70,9 +79,26 @@ class Connector:
                 group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
                 for socket in self.sockets
             ]
+            watching = group.create_task(self._watch_gaps())
             await asyncio.wait(sockets)
+            watching.cancel()
             if keeping is not None:
                 keeping.cancel()
+        self._report_gaps(GRACE_US)
+
+    async def _watch_gaps(self) -> None:
+        """Publishes gap records as their grace runs out."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            self._report_gaps(0)
+
+    def _report_gaps(self, ahead_us: int) -> None:
+        """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
+        found = self.books.gap_records(time.time_ns() // 1000 + ahead_us)
+        for envelope in found:
+            self._log.warning("gap", **gap_words(envelope))
+        if found:
+            self.publish(found)
 
     def _sockets(self) -> tuple[Socket, ...]:
         symbols = resolve(self.plan, self.job.symbols or self.plan.symbols.default)

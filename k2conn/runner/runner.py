@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from k2conn.avro import load_schema
 from k2conn.engine.deadletter import DEAD_SUFFIX, dead_letter
+from k2conn.engine.gaprecords import gap_topic
 from k2conn.engine.ledger import Account
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.connector import Connector, Job
 from k2conn.runner.journal import journal
-from k2conn.sinks import Sink, make_sink
+from k2conn.sinks import Reject, Settle, Sink, make_sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.transports import Address, Transport
 
@@ -54,8 +56,9 @@ class Runner:
         environment: Mapping[str, str] | None = None,
         max_records: int | None = None,
         open_transport: Callable[[Address], Transport] | None = None,
+        open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_sink,
     ) -> None:
-        self.sink: Sink = make_sink(sink_settings, self._settle, self._reject)
+        self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
         self.started = time.monotonic()
         self._max_records = max_records
@@ -115,6 +118,8 @@ class Runner:
         for connector in self.connectors:
             for mapping in connector.books.mappings.values():
                 topics[mapping.stream.kafka_topic] = mapping.schema
+                if mapping.gaps is not None:
+                    topics[gap_topic(connector.plan)] = load_schema("gap")
         await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
 
     async def _until(self, tasks: list[asyncio.Task[None]], waits: list[asyncio.Task[Any]]) -> None:

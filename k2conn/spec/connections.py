@@ -12,51 +12,44 @@ from k2conn.plan import (
     Backoff,
     Capture,
     Connection,
-    Expect,
-    Getter,
     Heartbeat,
     HttpRequest,
     Limits,
-    Match,
     Notice,
     SendScope,
-    Step,
-    Template,
 )
 from k2conn.spec.addresses import SET_UP, URL, http_request, websocket_url
 from k2conn.spec.codecs import compile_codec
-from k2conn.spec.conditions import any_of, compile_match, compile_matches
+from k2conn.spec.conditions import any_of, compile_matches
 from k2conn.spec.document import Path
 from k2conn.spec.durations import duration, rate, size
 from k2conn.spec.notes import Notes
-from k2conn.spec.patterns import text_pattern
-from k2conn.spec.problems import known
-from k2conn.spec.readers import cut_out
+from k2conn.spec.sections import Section
 from k2conn.spec.signatures import compile_signature
+from k2conn.spec.steps import StepCompiler
 from k2conn.spec.templates import Compiled
 
 _LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
 
 
-class ConnectionCompiler:
+class ConnectionCompiler(Section):
     """Compiles the sockets of one connector. ``streams`` are the declared ones, and whether each has a `topic`."""
 
     def __init__(self, note: Notes, folder: FilePath, streams: Mapping[str, bool]) -> None:
-        self.note = note
+        super().__init__(note)
         self.folder = folder
         self.streams = streams
         self._set_up: tuple[str, ...] = SET_UP
-        self._sent: tuple[str, ...] = URL
 
     def connection(self, whole: dict[str, Any], path: Path) -> Connection | None:
         """One kind of socket; None after noting what is wrong with its address."""
         said = self.note.pruned(whole, path, _LISTS)
         signed = ("signature",) if "sign" in said else ()
-        self._set_up, self._sent = (*SET_UP, *signed), (*URL, *signed)
+        self._set_up = (*SET_UP, *signed)
         urls = self._urls(said, path)
-        streams = self._names(said, "streams", path) or tuple(self.streams)
-        steps = tuple(self._steps(said, path, streams))
+        streams = self._names(said, "streams", path, self.streams) or tuple(self.streams)
+        steps = tuple(StepCompiler(self.note, self.streams, streams, (*URL, *signed)).steps(said, path))
         reconnect, back = said.get("reconnect", {}), (*path, "reconnect")
         codec = compile_codec(said.get("codec", "json"), (*path, "codec"), self.folder, self.note)
         parts: dict[str, Any] = {
@@ -114,111 +107,6 @@ class ConnectionCompiler:
             elif compiled:
                 found.append(compiled)
         return found
-
-    # -- steps
-
-    def _steps(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Iterator[Step]:
-        for one, place in self.note.entries(said, "steps", path):
-            step = self._step(one, place, streams)
-            if step:
-                yield step
-
-    def _step(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Step | None:
-        send = self.note.template(said["send"], (*path, "send"), self._sent) if "send" in said else None
-        undo = self._template(said, "undo", path, URL)
-        expect = self._expect(said.get("expect"), (*path, "expect"))
-        symbols = self._match(said, "symbols", path)
-        if "send" in said and send is None:
-            return None
-        if send is None and said.get("expect") in (None, "first-data"):
-            self.note(path, "missing", "a step says what it sends with `send:`, or what it waits for with `expect:`")
-            return None
-        names = send.names if send else frozenset()
-        covered = self._covered(said, path, names, streams)
-        per = said.get("per") or next((name for name in ("symbol", "topic") if name in names), None)
-        if covered is None:
-            return None
-        return Step(
-            send=send.render if send else None,
-            text=send.text if send else "",
-            streams=covered,
-            per=per,
-            batch=said.get("batch"),
-            batch_bytes=size(said["batch_bytes"]) if "batch_bytes" in said else None,
-            uses_counter="counter" in names,
-            expect=expect,
-            undo=undo,
-            name=said.get("name", f"step {int(path[-1]) + 1}"),
-            pause=duration(said.get("pause", "0")),
-            symbols=symbols,
-        )
-
-    def _covered(
-        self, said: dict[str, Any], path: Path, sent: frozenset[str], streams: tuple[str, ...]
-    ) -> tuple[str, ...] | None:
-        """Which streams a step subscribes; None after noting a problem."""
-        named = self._names(said, "for", path)
-        if {"topic", "topics"} & sent:
-            wanted = named or tuple(name for name in streams if self.streams[name])
-            missing = [name for name in wanted if not self.streams[name]]
-            for name in missing:
-                text = f"this step sends topics, but stream '{name}' has none: say `topic:` in the stream"
-                self.note((*path, "for"), "missing", text)
-            if not wanted:
-                text = "this step sends topics, but no stream has one: say `topic:` in the streams"
-                self.note((*path, "send"), "missing", text)
-            return None if missing else wanted
-        if named is None and {"symbol", "symbols"} & sent:
-            example = next(iter(self.streams), "trade")
-            text = f"a step that sends symbols says for which streams, such as `for: {example}`"
-            self.note(path, "missing", text)
-            return None
-        return named or ()
-
-    def _names(self, said: dict[str, Any], key: str, path: Path) -> tuple[str, ...] | None:
-        """The streams that are named under a key; None where none are."""
-        if key not in said:
-            return None
-        place = (*path, key)
-        named = [(said[key], place)]
-        if isinstance(said[key], list):
-            named = [(name, (*place, at)) for at, name in enumerate(said[key])]
-        for name, where in named:
-            if name not in self.streams:
-                text = f"'{name}' is no stream of this connector{known(name, self.streams)}"
-                self.note(where, "unknown-stream", text)
-        return tuple(name for name, _ in named if name in self.streams)
-
-    def _expect(self, said: Any, path: Path) -> Expect | None:
-        if said is None:
-            return None
-        if said == "first-data":
-            return Expect(within=10.0, first_data=True)
-        return Expect(
-            within=self._positive(said, "within", path, 10.0),
-            accepted=self._match(said, "accepted", path),
-            refused=self._match(said, "refused", path),
-            symbol=self._spoken_of(said, "symbol", path),
-            topic=self._spoken_of(said, "topic", path),
-            reply_to=self._getter(said, "reply_to", path),
-            reason=self._getter(said, "reason", path),
-            symbol_text=_written(said, "symbol"),
-            topic_text=_written(said, "topic"),
-            reply_to_text=_written(said, "reply_to"),
-            reason_text=_written(said, "reason"),
-        )
-
-    def _spoken_of(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
-        """Where a reply has the symbol or topic: an expression, or one with the pattern that cuts it out of a text."""
-        value = said.get(key)
-        if not isinstance(value, dict):
-            return self._getter(said, key, path)
-        get = self._getter(value, "from", (*path, key))
-        try:
-            return cut_out(get, text_pattern(value["pattern"], key)) if get else None
-        except ValueError as error:
-            self.note((*path, key, "pattern"), "pattern", str(error))
-            return None
 
     # -- what is heard
 
@@ -309,30 +197,6 @@ class ConnectionCompiler:
             connections=said.get("connections"),
             lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
         )
-
-    def _positive(self, said: dict[str, Any], key: str, path: Path, default: float) -> float:
-        return self.note.positive(said[key], (*path, key)) if key in said else default
-
-    def _match(self, said: dict[str, Any], key: str, path: Path) -> Match | None:
-        return compile_match(said[key], (*path, key), self.note) if key in said else None
-
-    def _getter(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
-        if key not in said:
-            return None
-        expression = self.note.expression(said[key], (*path, key), lenient=True)
-        return expression.get if expression else None
-
-    def _template(self, said: dict[str, Any], key: str, path: Path, allowed: tuple[str, ...]) -> Template | None:
-        if key not in said:
-            return None
-        compiled = self.note.template(said[key], (*path, key), allowed)
-        return compiled.render if compiled else None
-
-
-def _written(said: dict[str, Any], key: str) -> str:
-    """An expression as it is written; nothing where it needs a pattern."""
-    value = said.get(key, "")
-    return value if isinstance(value, str) else ""
 
 
 def _number(value: Any) -> float:

@@ -11,13 +11,13 @@ from k2conn.avro import RecordSchema, known_schemas, load_schema
 from k2conn.errors import RecordError
 from k2conn.plan import Carry, Field, Match, Reader, Scope, Sequence, Stream, Template
 from k2conn.spec.closures import ExpressionError
-from k2conn.spec.conditions import compile_match
 from k2conn.spec.document import Path
 from k2conn.spec.expressions import Expression, compile_expression
 from k2conn.spec.fields import FieldCompiler
 from k2conn.spec.notes import Notes
 from k2conn.spec.problems import known, short
 from k2conn.spec.readers import whole_number
+from k2conn.spec.sections import Section
 
 ENGINE_FIELDS = (
     "message_id", "exchange", "asset_class", "ingestion_timestamp", "platform_sequence", "vendor_data",
@@ -28,14 +28,16 @@ DATA_TYPES = {"trade": "trades", "quote": "quotes"}
 _PLACES = ("asset_class", "data_type", "exchange", "stream")
 _APART = ("symbol", "trade_id", "quote_id", "currency")
 """Fields that the plan keeps apart from the others."""
+ENGINE_RECORDS = ("gap",)
+"""Record types that the engine makes itself."""
 _SIDES_OF_A_QUOTE = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 
 
-class StreamCompiler:
+class StreamCompiler(Section):
     """Compiles the streams of one connector."""
 
     def __init__(self, note: Notes, spec: dict[str, Any]) -> None:
-        self.note = note
+        super().__init__(note)
         self.spec = spec
         overflow = spec.get("on_overflow", "dead_letter") if note.sound(("on_overflow",)) else "dead_letter"
         self.fields = FieldCompiler(note, overflow)
@@ -99,14 +101,15 @@ class StreamCompiler:
         record = said.get("record", name)
         if not self.note.sound((*path, "record")):
             return None
-        if record in known_schemas():
+        records = [one for one in known_schemas() if one not in ENGINE_RECORDS]
+        if record in records:
             return load_schema(record)
         if "record" in said:
-            text = f"'{short(record)}' is no record type{known(record, known_schemas())}"
+            text = f"'{short(record)}' is no record type{known(record, records)}"
             self.note((*path, "record"), "record", text)
         else:
-            names = ", ".join(known_schemas())
-            self.note(path, "record", f"'{name}' is no record type: say `record:` with one of {names}", at_key=True)
+            text = f"'{name}' is no record type: say `record:` with one of {', '.join(records)}"
+            self.note(path, "record", text, at_key=True)
         return None
 
     # -- fields
@@ -193,9 +196,6 @@ class StreamCompiler:
 
     # -- the rest of a stream
 
-    def _match(self, said: dict[str, Any], key: str, path: Path) -> Match | None:
-        return compile_match(said[key], (*path, key), self.note) if key in said else None
-
     def _expression(self, said: dict[str, Any], key: str, path: Path) -> Expression | None:
         return self.note.expression(said[key], (*path, key)) if key in said else None
 
@@ -274,7 +274,9 @@ class StreamCompiler:
         if (rule["rule"] == "linked") != ("previous" in rule):
             text = "`rule: linked` and `previous:` (where the number before this one stands) belong together"
             self.note(place, "value", text)
-        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous) if read else None
+        if read is None:
+            return None
+        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, compile_expression(rule["from"]).key)
 
     def _number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
         expression = self._expression(rule, key, path)

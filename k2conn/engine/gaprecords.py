@@ -1,0 +1,51 @@
+"""Gaps as records: found and closed, on ``market.{asset_class}.gaps.{exchange}``."""
+
+from __future__ import annotations
+
+from k2conn.avro import load_schema
+from k2conn.engine.gaps import Gap
+from k2conn.engine.identity import IdMaker
+from k2conn.envelope import Account, Envelope
+from k2conn.plan import Plan
+
+STREAM = "gaps"
+"""The ledger's name for gap records."""
+
+
+def gap_topic(plan: Plan) -> str:
+    """Where a connector's gap records go."""
+    return f"market.{plan.asset_class}.gaps.{plan.exchange.lower()}"
+
+
+def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: Account) -> Envelope:
+    """The record of one gap as it stands; ``now_us`` is microseconds since the epoch."""
+    schema = load_schema("gap")
+    status = "OPEN" if gap.open else "CLOSED"
+    own = f"{plan.exchange}-{gap.stream}-{gap.key}-{gap.first}"
+    values: dict[str, object] = {
+        "message_id": IdMaker(plan.exchange, gap.stream, gap.key).make(f"gap|{gap.first}|{gap.last}|{status}"),
+        "gap_id": own,
+        "symbol": gap.key,
+        "exchange": plan.exchange,
+        "asset_class": plan.asset_class,
+        "connector": plan.name,
+        "stream": gap.stream,
+        "status": status,
+        "first_sequence": gap.first,
+        "last_sequence": gap.last,
+        "count": gap.count,
+        "missing": gap.missing,
+        "cause": gap.cause,
+        "timestamp": gap.since_us,
+        "ingestion_timestamp": now_us,
+    }
+    body = schema.encode([values[field.name] for field in schema.fields])
+    return Envelope(gap_topic(plan), gap.key.encode(), body, schema, now_us // 1000, account)
+
+
+def gap_words(envelope: Envelope) -> dict[str, object]:
+    """A gap record for the log."""
+    assert envelope.schema is not None
+    record = envelope.schema.decode_plain(envelope.value)
+    names = ("stream", "symbol", "status", "first_sequence", "last_sequence", "missing", "cause")
+    return {name: record[name] for name in names}

@@ -1,0 +1,208 @@
+"""Environment variables: each that is documented is read, contradictions are refused all at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k2conn.errors import SettingsError
+from k2conn.runner import Overrides
+from k2conn.settings import (
+    CONNECTOR_VARIABLES,
+    KAFKA_VARIABLES,
+    connector_settings,
+    is_enabled,
+    sink_settings,
+    text_list,
+    unread,
+)
+
+KAFKA: dict[str, tuple[str, str, Any]] = {
+    "K2_KAFKA_BOOTSTRAP_SERVERS": ("kafka:9092", "bootstrap", "kafka:9092"),
+    "K2_KAFKA_SCHEMA_REGISTRY_URL": ("https://registry", "registry_url", "https://registry"),
+    "K2_KAFKA_ACKS": ("all", "acks", "all"),
+    "K2_KAFKA_IDEMPOTENCE_ENABLED": ("false", "idempotent", False),
+    "K2_KAFKA_COMPRESSION_TYPE": ("zstd", "compression", "zstd"),
+    "K2_KAFKA_LINGER_MS": ("25", "linger_ms", 25),
+    "K2_KAFKA_BATCH_SIZE": ("16384", "batch_bytes", 16384),
+    "K2_KAFKA_MAX_REQUEST_SIZE": ("2000000", "max_request_bytes", 2_000_000),
+    "K2_KAFKA_REQUEST_TIMEOUT_MS": ("5000", "request_timeout_ms", 5000),
+    "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("60000", "delivery_timeout_ms", 60_000),
+    "K2_KAFKA_CLIENT_ID": ("me", "client_id", "me"),
+    "K2_KAFKA_SUBJECT": ("{record}", "subject", "{record}"),
+    "K2_KAFKA_COMPATIBILITY": ("FULL", "compatibility", "FULL"),
+    "K2_KAFKA_CREATE_TOPICS": ("yes", "create_topics", True),
+    "K2_KAFKA_PARTITIONS": ("40", "partitions", 40),
+    "K2_KAFKA_REPLICATION_FACTOR": ("3", "replication", 3),
+    "K2_KAFKA_SSL_CA_FILE": ("/ca.pem", "ca_file", Path("/ca.pem")),
+}
+SECURE = {
+    "K2_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "K2_KAFKA_SASL_MECHANISM": "PLAIN",
+    "K2_KAFKA_SASL_USERNAME": "me",
+    "K2_KAFKA_SASL_PASSWORD": "hunter2",
+    "K2_KAFKA_SSL_CERT_FILE": "/c.pem",
+    "K2_KAFKA_SSL_KEY_FILE": "/k.pem",
+    "K2_KAFKA_SCHEMA_REGISTRY_USERNAME": "reg",
+    "K2_KAFKA_SCHEMA_REGISTRY_PASSWORD": "hunter3",
+}
+
+
+def test_every_variable_is_tried_here() -> None:
+    assert set(KAFKA_VARIABLES) == {*KAFKA, *SECURE}
+
+
+@pytest.mark.parametrize("name", sorted(KAFKA))
+def test_a_kafka_variable_is_read(name: str) -> None:
+    text, setting, value = KAFKA[name]
+    assert getattr(sink_settings({name: text}).kafka, setting) == value
+
+
+def test_the_secure_variables_are_read() -> None:
+    kafka = sink_settings(SECURE).kafka
+    for name, text in SECURE.items():
+        assert str(getattr(kafka, KAFKA_VARIABLES[name][0])) == text
+    assert "hunter" not in repr(kafka)
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("hunter2\n")
+    given = {key: text for key, text in SECURE.items() if key != "K2_KAFKA_SASL_PASSWORD"}
+    settings = sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")})
+    assert settings.kafka.password == "hunter2"
+    with pytest.raises(SettingsError, match="K2_KAFKA_SASL_PASSWORD_FILE: No such file"):
+        sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
+
+
+def test_a_flag_comes_before_a_variable() -> None:
+    environment = {"K2_KAFKA_BOOTSTRAP_SERVERS": "a:1", "K2_SINK": "file", "K2_SINK_FOLDER": "/env"}
+    assert sink_settings(environment).kind == "file"
+    assert sink_settings(environment).folder == Path("/env")
+    given = sink_settings(environment, kind="kafka", kafka="b:2", registry="http://r", folder="/flag")
+    assert (given.kind, given.kafka.bootstrap, given.kafka.registry_url) == ("kafka", "b:2", "http://r")
+    assert given.folder == Path("/flag")
+
+
+def test_an_address_means_kafka_and_none_means_files() -> None:
+    assert sink_settings({"K2_KAFKA_BOOTSTRAP_SERVERS": "a:1"}).kind == "kafka"
+    assert sink_settings({}, kafka="a:1").kind == "kafka"
+    assert sink_settings({}).kind == "file"
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "text"),
+    [
+        ({"K2_KAFKA_ACKS": "1"}, {}, "contradicts the idempotent producer"),
+        ({"K2_KAFKA_LINGER_MS": "ten"}, {}, "K2_KAFKA_LINGER_MS 'ten': a whole number"),
+        ({"K2_KAFKA_CREATE_TOPICS": "maybe"}, {}, "K2_KAFKA_CREATE_TOPICS 'maybe': say true or false"),
+        ({}, {"kind": "file", "kafka": "a:1"}, "need the kafka sink"),
+        ({"K2_KAFKA_BOOTSTRAP_SERVERS": "nowhere"}, {}, "not host:port"),
+    ],
+)
+def test_contradictions_are_refused(environment: dict[str, str], flags: dict[str, str], text: str) -> None:
+    with pytest.raises(SettingsError, match=text) as caught:
+        sink_settings(environment, **flags)
+    assert caught.value.exit_code == 2
+
+
+# -- connectors
+
+
+def given(**variables: str) -> Overrides:
+    return connector_settings({f"K2_VENUE_{name}": text for name, text in variables.items()}, "VENUE", "venue").overrides
+
+
+CASES: list[tuple[str, str, Overrides]] = [
+    ("WEBSOCKET_URL", "wss://v.example/ws", Overrides(urls=("wss://v.example/ws",))),
+    ("WEBSOCKET_URL", "ws://127.0.0.1:8765", Overrides(urls=("ws://127.0.0.1:8765",))),
+    ("FAILOVER_URLS", "wss://a,wss://b", Overrides(failover=("wss://a", "wss://b"))),
+    ("HTTP_URL", "http://localhost:8", Overrides(http_url="http://localhost:8")),
+    ("SSL_VERIFY", "false", Overrides(verify=False)),
+    ("CUSTOM_CA_BUNDLE", __file__, Overrides(ca_file=__file__)),
+    ("RECONNECT_DELAY", "5", Overrides(base_delay=5)),
+    ("MAX_RECONNECT_ATTEMPTS", "10", Overrides(attempts=10)),
+    ("HEALTH_CHECK_TIMEOUT", "30", Overrides(stale_after=30)),
+    ("HEALTH_CHECK_TIMEOUT", "0", Overrides(stale_after=0)),
+    ("CONNECTION_MAX_LIFETIME_HOURS", "4", Overrides(max_age=14_400)),
+    ("PING_INTERVAL_SECONDS", "180", Overrides(ping_every=180)),
+    ("PING_TIMEOUT_SECONDS", "10", Overrides(ping_timeout=10)),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), CASES)
+def test_a_connector_variable_is_read(name: str, text: str, expected: Overrides) -> None:
+    assert given(**{name: text}) == expected
+
+
+def test_every_connector_variable_is_tried_here() -> None:
+    tried = {name for name, _, _ in CASES} | {"ENABLED", "SYMBOLS", "STREAMS", "ALLOW_INSECURE"}
+    assert set(CONNECTOR_VARIABLES) == tried
+
+
+@pytest.mark.parametrize("text", ["BTC-USD, ETH-USD", '["BTC-USD","ETH-USD"]', "BTC-USD,ETH-USD,"])
+def test_lists_have_two_spellings(text: str) -> None:
+    found = connector_settings({"K2_VENUE_SYMBOLS": text, "K2_VENUE_STREAMS": "trade"}, "VENUE", "venue")
+    assert found.symbols == ("BTC-USD", "ETH-USD")
+    assert found.streams == ("trade",)
+
+
+@pytest.mark.parametrize("text", ['["a"', "[1]"])
+def test_a_list_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="JSON list"):
+        text_list(text)
+
+
+def test_a_connector_s_own_name_comes_before_its_exchange_s() -> None:
+    environment = {"K2_VENUE_SYMBOLS": "A", "K2_VENUE_FUTURES_SYMBOLS": "B", "K2_VENUE_RECONNECT_DELAY": "5"}
+    found = connector_settings(environment, "VENUE", "venue-futures")
+    assert found.symbols == ("B",)
+    assert found.overrides.base_delay == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("WEBSOCKET_URL", "http://x", "starts with wss://"),
+        ("WEBSOCKET_URL", "wss://", "names a host"),
+        ("WEBSOCKET_URL", "ws://exchange.example/?key=hunter2", "ws:// is for this machine only"),
+        ("FAILOVER_URLS", "wss://a,ws://b", "ws:// is for this machine only"),
+        ("HTTP_URL", "http://elsewhere", "http:// is for this machine only"),
+        ("CUSTOM_CA_BUNDLE", "/nowhere", "no such file"),
+        ("CONNECTION_MAX_LIFETIME_HOURS", "0", "1 to 24"),
+        ("CONNECTION_MAX_LIFETIME_HOURS", "25", "1 to 24"),
+        ("PING_INTERVAL_SECONDS", "0", "above 0"),
+        ("SSL_VERIFY", "sometimes", "say true or false"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(name: str, text: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem) as caught:
+        given(**{name: text})
+    assert f"K2_VENUE_{name}" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_open_may_be_allowed() -> None:
+    assert given(WEBSOCKET_URL="ws://mock:8765", ALLOW_INSECURE="true").urls == ("ws://mock:8765",)
+
+
+def test_all_problems_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        given(WEBSOCKET_URL="x", RECONNECT_DELAY="soon", SSL_VERIFY="?")
+    assert str(caught.value).count(";") == 2
+
+
+def test_enabled_in_every_spelling_and_refused_in_none() -> None:
+    for text in ("true", "TRUE", "1", "yes", "on"):
+        assert is_enabled({"K2_VENUE_FUTURES_ENABLED": text}, "venue-futures")
+    for text in ("false", "0", "", "off"):
+        assert not is_enabled({"K2_VENUE_ENABLED": text}, "venue")
+    with pytest.raises(SettingsError, match="K2_VENUE_ENABLED 'si'"):
+        is_enabled({"K2_VENUE_ENABLED": "si"}, "venue")
+
+
+def test_variables_that_nothing_reads_are_found() -> None:
+    environment = {"K2_KAFKA_RETRIES": "3", "K2_KAFKA_ACKS": "all", "K2_VENUE_SYMBOL": "x", "K2_VENUE_SYMBOLS": "x",
+                   "K2_KAFKA_SASL_PASSWORD_FILE": "x", "K2_OTHER_SYMBOL": "x", "K2_API_KEY": "x"}
+    assert unread(environment, ["venue", "VENUE"]) == ["K2_KAFKA_RETRIES", "K2_VENUE_SYMBOL"]
