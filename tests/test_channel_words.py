@@ -88,7 +88,8 @@ def test_a_form_may_have_a_spelling_of_its_own() -> None:
     forms = """[{form: "{base}-{quote}", record: "{base}{quote}-PERP"},
         {form: "{base}-{quote}-{expiry}", record: native}, "{base}/{quote}"]"""
     head = HEAD.replace('"{base}-{quote}"', forms)
-    plan = plan_of(head=head)
+    plan, _ = check_text("venue.yaml", head + _TWO_SOCKETS + STREAMS, Path())
+    assert plan
     found = [plan.symbols.resolve(name) for name in ("BTC-USD", "BTC-USD-260327", "BTC/USD")]
     assert [one.record for one in found if one] == ["BTCUSD-PERP", "BTC-USD-260327", "BTCUSD"]
 

@@ -67,8 +67,8 @@ def test_a_page_says_what_the_file_says(connector: Path, tmp_path: Path) -> None
         "- connects to `wss://ws.example.com`", "- the venue's limits: connect 5 per 1s",
         '- heartbeat every 20s: `{"op":"ping"}`', "- connects again when `op = bye`",
         '{"op":"subscribe","args":["BTC-USD"],"id":1}', "| subscribe | `op = ok` | `op = error` | 10 s |",
-        "Trade records to the Kafka topic `market.crypto.trades.venue`.", "- recognised by `ch = trade`", "- items: `data`",
-        "- the recent past when `type = snapshot`: tagged", "- sequence `id`: contiguous per symbol",
+        "Trade records to the Kafka topic `market.crypto.trades.venue`.", "- recognised by `ch = trade`",
+        "- items: `data`", "- the recent past when `type = snapshot`: tagged", "- sequence `id`: contiguous per symbol",
         "| symbol | `` $message.sym \\|\\| `x` `` |", "| quantity | `q` | decimal(18,8) | 0 | plain |",
         '"p":2.50', '{"trade_id":"VENUE-1","price":"2.5"}',
     ):

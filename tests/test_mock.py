@@ -71,7 +71,7 @@ class Listener:
         session = intake.session
         for request, answer in zip(session.connection.before, before, strict=False):
             session.captured(request.capture, answer)
-        async with connect(url, compression=None, proxy=None) as socket:
+        async with connect(url, compression=None, proxy=None, close_timeout=0.2) as socket:
             await self._act(socket, session.open(time.monotonic(), _wall()))
             while True:
                 deadline = session.deadline

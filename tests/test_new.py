@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from k2conn import exactjson
 from k2conn.cli.new import Options, finished, run
 from k2conn.drafting.draft import Draft, Request, draft
 from k2conn.drafting.recording import Frame, NoFrame, frames
@@ -17,6 +18,7 @@ from k2conn.spec.compiler import check_text
 from tests.drafts import corpus_files, score
 
 DATA = Path(__file__).parent / "data" / "new"
+SAID = {"name": "venue", "url": "wss://ws.example.com", "sample": str(DATA / "letters.jsonl"), "output": "-"}
 ASKED = Request("venue", "VENUE", "crypto", "wss://ws.example.com/v1", None)
 
 
@@ -35,7 +37,15 @@ def said(made: Draft, stream: str) -> dict[str, Any]:
     one = next(one for one in made.streams if one.name == stream)
     found = {name: guess.value for name, guess in one.mapping.fields.items()}
     options = {name: guess.value for name, guess in one.mapping.options.items()}
-    return {"when": one.when.value, "each": one.mapping.place.each, "symbol": one.mapping.symbol.guess.value, **found, **options}
+    where = {"when": one.when.value, "each": one.mapping.place.each, "symbol": one.mapping.symbol.guess.value}
+    return {**where, **found, **options}
+
+
+def trade(**members: object) -> str:
+    """A frame with one trade; what is said replaces or adds members."""
+    plain = {"type": "trade", "symbol": "BTC-USD", "price": "1.5", "size": "2", "side": "buy", "id": 77001,
+             "ts": 1700000000123}
+    return exactjson.encode({**plain, **members}).decode()
 
 
 def of(*texts: str) -> Draft:
@@ -53,8 +63,8 @@ def test_a_draft_validates_and_its_own_tests_pass(name: str) -> None:
 def test_single_letters_and_a_value_that_is_price_times_quantity() -> None:
     made, _, _ = drafted("letters")
     assert said(made, "trade") == {
-        "when": {"type": "trades", "payload": "$present"}, "each": "payload", "symbol": "$message.book", "trade_id": "i",
-        "price": "r", "quantity": "a", "timestamp": {"from": "x", "unit": "ms"},
+        "when": {"type": "trades", "payload": "$present"}, "each": "payload", "symbol": "$message.book",
+        "trade_id": "i", "price": "r", "quantity": "a", "timestamp": {"from": "x", "unit": "ms"},
         "side": {"from": "t", "map": {"0": "BUY", "1": "SELL"}},
     }
     assert [one.name for one in made.streams] == ["trade"]
@@ -73,7 +83,7 @@ def test_levels_and_deltas_are_carried() -> None:
     made, _, _ = drafted("levels")
     quote = said(made, "quote")
     assert quote["when"] == "starts_with(topic, 'orderbook.1.')"
-    assert quote["ask_price"] == {"from": "a[0][0]", "absent": 0}
+    assert quote["bid_price"] == {"from": "b[?[1] != '0'] | [0][0]", "absent": 0}
     assert quote["carry"] == {"per": "symbol", "begin": {"type": "snapshot"}}
     assert said(made, "trade")["side"]["map"] == {"Buy": "BUY", "Sell": "SELL"}
 
@@ -119,11 +129,11 @@ def test_a_time_without_offset_is_a_gap() -> None:
     assert "zone" in guess.gap
 
 
-@pytest.mark.parametrize(("ids", "rule"), [((1001, 1002, 1003, 1004), "contiguous"), ((1001, 1005, 1006, 1010), "monotonic"),
-                                           ((1001, 1009, 1003, 1004), None)])
+@pytest.mark.parametrize(("ids", "rule"), [
+    ((1001, 1002, 1003, 1004), "contiguous"), ((1001, 1005, 1006, 1010), "monotonic"), ((1001, 1009, 1003, 1004), None),
+])
 def test_what_ids_promise(ids: tuple[int, ...], rule: str | None) -> None:
-    made = of(*(f'{{"type":"trade","symbol":"BTC-USD","price":"1.5","size":"2","side":"buy","ts":1700000000123,"id":{one}}}'
-                for one in ids))
+    made = of(*(trade(id=one) for one in ids))
     assert said(made, "trade").get("sequence", {}).get("rule") == rule
 
 
@@ -134,14 +144,13 @@ def test_what_ids_promise(ids: tuple[int, ...], rule: str | None) -> None:
     (("BTC-PERPETUAL",), [{"form": "{base}-PERPETUAL", "quote": "USD"}]),
 ])
 def test_how_symbols_are_spelled(names: tuple[str, ...], forms: list[Any]) -> None:
-    made = of(*(f'{{"type":"trade","symbol":"{name}","price":"1.5","size":"2","side":"buy","ts":1700000000123,"id":77001}}'
-                for name in names))
+    made = of(*(trade(symbol=name) for name in names))
     assert made.spelling.forms == forms
 
 
 def test_numbers_keep_their_digits() -> None:
-    sample = [b'{"type":"trade","symbol":"BTC-USD","price":64000.10,"size":1e-7,"side":"buy","ts":1700000000123,"id":77001}']
-    read = list(frames(sample, None))
+    frame = b'{"type":"trade","symbol":"BTC-USD","price":64000.10,"size":1e-7,"side":"buy","id":77001}'
+    read = list(frames([frame], None))
     text, _ = finished(draft(ASKED, read), read)
     assert '"price":64000.10,"size":1e-7' in text
     assert 'price: "64000.1", quantity: "0.0000001"' in text
@@ -164,7 +173,7 @@ def test_a_sample_without_trades_leaves_a_marked_gap() -> None:
 def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
     target = tmp_path / "venue.yaml"
     target.write_text("mine")
-    options = {"name": "venue", "url": "wss://ws.example.com", "sample": str(DATA / "letters.jsonl"), "output": str(target)}
+    options = {**SAID, "output": str(target)}
     with pytest.raises(SettingsError, match="--force"):
         run(Options(**options))  # type: ignore[arg-type]
     assert target.read_text() == "mine"
@@ -174,11 +183,11 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("change", "text"), [
     ({"name": "Venue"}, "no connector name"), ({"url": "https://x"}, "WebSocket address"),
-    ({"asset_class": "bonds"}, "asset-class"), ({"docs": "http://x"}, "https://"), ({"exchange": "low"}, "no exchange code"),
-    ({"sample": "/nowhere"}, "No such file"),
+    ({"asset_class": "bonds"}, "asset-class"), ({"docs": "http://x"}, "https://"),
+    ({"exchange": "low"}, "no exchange code"), ({"sample": "/nowhere"}, "No such file"),
 ])
 def test_what_cannot_be_drafted_is_said(change: dict[str, str], text: str) -> None:
-    options = {"name": "venue", "url": "wss://ws.example.com", "sample": str(DATA / "letters.jsonl"), "output": "-", **change}
+    options = {**SAID, **change}
     with pytest.raises(SettingsError, match=text):
         run(Options(**options))  # type: ignore[arg-type]
 

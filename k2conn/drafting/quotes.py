@@ -76,7 +76,7 @@ def _fit(pool: Pool, group: Group, others: Sequence[Group], top: bool) -> Mappin
     fields: dict[str, Guess] = {"quote_id": said} if said else {}
     fields["timestamp"] = when
     for name, side in (("bid", bid), ("ask", ask)):
-        fields |= _side(name, side, group)
+        fields |= _side(name, side, _absent(bid, ask))
     options: dict[str, Guess] = {}
     if not said:
         options["identity"] = Guess(["timestamp", *_SIDES], "no id was found; equal rows are numbered", False)
@@ -128,12 +128,21 @@ def _level(column: Column) -> Side | None:
     if isinstance(first, dict):
         return _objects(column, filled)
     if isinstance(first, list):
-        values = tuple(value[0][0] if value and value[0] else None for value in column.values)
+        kept = [_kept(value) for value in column.values]
+        values = tuple(value[0][0] if value and value[0] else None for value in kept)
         longest = max(len(value) for value in filled)
-        return Side(f"{column.expression}[0][0]", f"{column.expression}[0][1]", values, longest)
+        head = column.expression
+        if kept != list(column.values):  # levels of size 0 are deletions
+            head += "[?[1] != '0'] | "
+        return Side(f"{head}[0][0]", f"{head}[0][1]", values, longest)
     place = 2 if len(filled[0]) == 3 and isinstance(filled[0][1], int) and isinstance(filled[0][2], str) else 1
     values = tuple(value[0] if value else None for value in column.values)
     return Side(f"{column.expression}[0]", f"{column.expression}[{place}]", values, 0) if len(filled[0]) > 1 else None
+
+
+def _kept(levels: Any) -> Any:
+    """Levels without those that a change takes away."""
+    return [level for level in levels if level[1:2] != ["0"]] if isinstance(levels, list) else levels
 
 
 def _objects(column: Column, filled: list[Any]) -> Side | None:
@@ -195,10 +204,9 @@ def _absent(*sides: Side) -> bool:
     return any(value in (None, "") for side in sides for value in side.values)
 
 
-def _side(name: str, side: Side, group: Group) -> dict[str, Guess]:
+def _side(name: str, side: Side, missing: bool) -> dict[str, Guess]:
     present = sum(value not in (None, "") for value in side.values)
     why = f"{present} of {len(side.values)} frames have it"
-    missing = present < len(side.values)
     price: Any = {"from": side.price, "absent": 0} if missing else side.price
     found = {f"{name}_price": Guess(price, why)}
     if side.quantity is None:

@@ -43,7 +43,7 @@ class _Relay(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         extra = {"exc_info": record.exc_info} if record.exc_info else {}
-        structlog.get_logger(logger=record.name).log(record.levelno, record.getMessage(), **extra)
+        structlog.get_logger(source=record.name).log(record.levelno, record.getMessage(), **extra)
 
 
 def journal(**context: object) -> Any:
