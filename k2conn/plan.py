@@ -304,6 +304,8 @@ class Connection:
     max_frame: int = 16 * 1024 * 1024
     stale_after: float | None = 60.0
     """Seconds without any frame after which the connection counts as dead; None: never."""
+    allow_insecure: bool = False
+    """Whether ws:// to another machine is allowed."""
     url_uses_topics: bool = False
     per_symbol: bool = False
     """One socket a symbol (its URL or its frames name a single one)."""

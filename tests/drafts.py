@@ -1,31 +1,37 @@
 """How good drafts are: every corpus file drafted from its own frames, and its trades mapped by the draft without edits.
 
-    python -m tests.drafts [CORPUS]
+    python -m tests.drafts [CORPUS] [-v]
+    python -m tests.drafts --connectors backpack bithumb ...
 
-prints the table of docs/add-an-exchange.md. Right means: every trade of the file, and no other, with its price,
-quantity, time, side and id as the corpus says.
+prints the tables of docs/add-an-exchange.md; the second drafts from the frames in connectors' own tests and compares
+with the records they expect, for venues whose frames had no part in making the drafter. Right means: every trade of
+the file, and no other, with its price, quantity, time, side and id as the corpus says.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.cli.loading import load
 from k2conn.cli.new import finished
 from k2conn.drafting.draft import Request, draft
 from k2conn.drafting.recording import frames
+from k2conn.engine.frames import frame_text
 from k2conn.engine.intake import Books
 from k2conn.plan import Plan
+from k2conn.rehearsal import same_field
 from k2conn.spec.compiler import check_text
 from tests.fair import micros, quote_differs, trade_differs
 from tests.test_corpus import _intakes
 
-FIELDS = ("symbol", "id", "price", "amount", "side", "time")
+COMPARED = ("trade_id", "price", "quantity", "side", "timestamp")
 
 
 @dataclass
@@ -150,9 +156,41 @@ def table(scores: list[Score]) -> str:
     return "\n".join(rows)
 
 
+def held_out(name: str) -> tuple[int, int, str]:
+    """Of the trades in a connector's tests: how many a draft from the same frames maps rightly, of how many."""
+    wanted = _expected(load(name))
+    sample = list(frames([text.encode() for text in wanted], None))
+    asked = Request("venue", load(name).exchange, "crypto", "wss://example.com", None)
+    text, _ = finished(draft(asked, sample), sample)
+    plan = check_text("venue.yaml", text, Path())[0]
+    good, first = 0, "" if plan else "the draft does not validate"
+    intake = _intakes(Books(plan, None, window=0))[0] if plan else None
+    for frame, records in wanted.items():
+        envelopes = intake.receive(frame, 0.0, 1_767_323_045_000_000)[0] if intake else []
+        found = [one.schema.decode_plain(one.value) for one in envelopes if one.schema and one.schema.name == "trade"]
+        for place, record in enumerate(records):
+            own = found[place] if place < len(found) else {}
+            wrong = [key for key in COMPARED if key in record and not same_field(key, record[key], own.get(key))]
+            good += not wrong
+            first = first or ", ".join(wrong if own else ["missing"] if wrong else [])
+    return good, sum(map(len, wanted.values())), first
+
+
+def _expected(plan: Plan) -> dict[str, list[Mapping[str, Any]]]:
+    """The frames of a connector's tests, and the trades each becomes."""
+    turns = [turn for example in plan.examples for turn in example.turns if turn.kind == "received"]
+    return {frame_text(turn.value): [one for one in turn.records or () if "price" in one] for turn in turns}
+
+
 def main() -> None:
     """Prints the table; with -v the first mistake of each file."""
     arguments = [one for one in sys.argv[1:] if not one.startswith("-")]
+    if "--connectors" in sys.argv:
+        print("| connector | trades mapped exactly | first mistake |\n|---|---:|---|")
+        for name in arguments:
+            good, count, first = held_out(name)
+            print(f"| {name} | {good} of {count} | {first} |")
+        return
     folder = Path(arguments[0]) if arguments else Path(__file__).resolve().parents[2] / "shared" / "corpus"
     scores = [score(path) for path in corpus_files(folder)]
     print(table(scores))

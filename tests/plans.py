@@ -70,7 +70,9 @@ def plan_of(connection: str = SUBSCRIBE, streams: str = STREAMS, name: str = "ve
     return plan
 
 
-def intake_of(plan: Plan, symbols: tuple[str, ...] = (), streams: list[str] | None = None, window: int = 1000) -> Intake:
+def intake_of(
+    plan: Plan, symbols: tuple[str, ...] = (), streams: list[str] | None = None, window: int = 1000
+) -> Intake:
     """A fresh connection of a plan's first kind of socket."""
     names = symbols or plan.symbols.default
     found = [symbol for name in names if (symbol := plan.symbols.resolve(name))]

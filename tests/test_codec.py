@@ -108,10 +108,12 @@ def test_what_is_no_json_is_malformed(frame: str | bytes) -> None:
 
 @given(st.binary(max_size=200), st.sampled_from([*sorted(CODED), "auto"]))
 def test_no_bytes_do_more_than_be_malformed(frame: bytes, step: str) -> None:
+    reason = ""
     try:
         decode((step, "json"), frame)
     except RecordError as error:
-        assert error.reason in ("malformed-frame", "frame-too-large")
+        reason = error.reason
+    assert reason in ("", "malformed-frame", "frame-too-large")
 
 
 # -- protobuf
@@ -132,7 +134,7 @@ def test_a_protobuf_frame() -> None:
     frame = kind(price="64000.10", sentAt=1767323045678901234).SerializeToString()
     codec = Codec(binary=("protobuf",), descriptor=descriptor(), message_type="venue.Deal")
     assert decoder(codec)(frame) == {"price": "64000.10", "sentAt": "1767323045678901234"}
-    with pytest.raises(RecordError, match="malformed|no venue"):
+    with pytest.raises(RecordError, match="no venue"):
         decoder(codec)(b"\x0a\xff")
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from k2conn.cli.docs import INDEX, run
 from k2conn.cli.loading import shipped
+from k2conn.rehearsal import rehearse
+from k2conn.spec.compiler import check_text
 
 SPEC = """\
 connector: venue
@@ -95,6 +97,15 @@ def test_all_shipped_connectors_have_a_page_and_a_row(tmp_path: Path, capsys: py
     (tmp_path / "gone.md").write_text("of no connector")
     assert run([], tmp_path, True) == 1
     assert "gone.md is of no connector" in capsys.readouterr().err
+
+
+def test_the_connector_of_the_guide_validates_and_its_test_passes() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "add-an-exchange.md").read_text()
+    text = next(block for block in guide.split("```yaml\n") if block.startswith("connector:")).split("```")[0]
+    plan, problems = check_text("bitso.yaml", text, Path())
+    assert problems == []
+    assert plan is not None
+    assert [difference for example in plan.examples for difference in rehearse(plan, example)] == []
 
 
 def test_pages_do_not_change_from_run_to_run(tmp_path: Path) -> None:

@@ -206,14 +206,11 @@ def test_three_exchanges_by_environment_alone(
         topics = {stream.name: stream.kafka_topic for stream in exchange.plan.streams if stream.enabled}
         messages = {name: read(broker, topic, 1) for name, topic in topics.items()}
         assert sum(map(len, messages.values())) == books["published"]
-        for record in readable(registry, messages["trade"]):
-            assert record["exchange"] == exchange.plan.exchange
-            assert record["price"] > 0
-        sent = [f"{exchange.plan.exchange}-{one}" for (stream, _), ids in exchange.sent.items() for one in ids
-                if stream == "trade"]
-        got = [record["trade_id"] for record in readable(registry, messages["trade"])]
-        assert len(got) == len(set(got))
-        assert set(got) <= set(sent)
-        assert len(got) >= 0.9 * len(sent)  # those under way when it stopped were not received
-        partitions = {message.partition() for message in messages["trade"]}
-        assert partitions <= {0, 1, 2}
+        records = readable(registry, messages["trade"])
+        assert {record["exchange"] for record in records} == {exchange.plan.exchange}
+        for (stream, symbol), ids in exchange.sent.items():
+            if stream == "trade":
+                own = [record for record in records if record["vendor_data"]["native_symbol"] == symbol]
+                got = [record["trade_id"].partition("-")[2] for record in own]
+                assert got == ids[: len(got)]  # in order, none missing, none twice
+                assert len(got) >= 0.9 * len(ids)  # the last ones were under way when it stopped

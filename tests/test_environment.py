@@ -111,7 +111,8 @@ def test_contradictions_are_refused(environment: dict[str, str], flags: dict[str
 
 
 def given(**variables: str) -> Overrides:
-    return connector_settings({f"K2_VENUE_{name}": text for name, text in variables.items()}, "VENUE", "venue").overrides
+    environment = {f"K2_VENUE_{name}": text for name, text in variables.items()}
+    return connector_settings(environment, "VENUE", "venue").overrides
 
 
 CASES: list[tuple[str, str, Overrides]] = [

@@ -125,9 +125,8 @@ def test_other_paths_methods_and_noise() -> None:
 
 def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
     async def main() -> None:
-        async with Venue(says()).open() as venue:
-            async with Run(venue.plan()) as run:
-                with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{venue.port} .*--port"):
-                    await HealthServer(run.runner, "127.0.0.1", venue.port).start()
+        async with Venue(says()).open() as venue, Run(venue.plan()) as run:
+            with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{venue.port} .*--port"):
+                await HealthServer(run.runner, "127.0.0.1", venue.port).start()
 
     asyncio.run(main())

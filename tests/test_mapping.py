@@ -200,8 +200,8 @@ def test_symbols_have_aliases_and_keep_their_native_name() -> None:
 
 def test_an_object_keyed_by_symbol() -> None:
     plan = stream(symbol="$key")
-    records, _ = feed(intake_of(plan), '{"ch":"trade","data":{"BTC-USD":%s,"ETH-USD":%s}}' % (
-        exactjson.encode(trade(1)).decode(), exactjson.encode(trade(2)).decode()))
+    frame = {"ch": "trade", "data": {"BTC-USD": trade(1), "ETH-USD": trade(2)}}
+    records, _ = feed(intake_of(plan), exactjson.encode(frame).decode())
     assert [record["symbol"] for record in records] == ["BTCUSD", "ETHUSD"]
 
 
@@ -267,12 +267,13 @@ def deltas(begin: bool = True) -> Intake:
 
 
 def delta(number: int, kind: str = "delta", **fields: Any) -> str:
-    return exactjson.encode({"ch": "quote", "kind": kind, "s": "BTC-USD", "i": number, "t": 1767323045678} | fields).decode()
+    said = {"ch": "quote", "kind": kind, "s": "BTC-USD", "i": number, "t": 1767323045678}
+    return exactjson.encode(said | fields).decode()
 
 
-def prices(records: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+def prices(records: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     names = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
-    return [tuple(record[name] for name in names) for record in records]  # type: ignore[misc]
+    return [tuple(record[name] for name in names) for record in records]
 
 
 FULL = {"b": "10", "B": "1", "a": "11", "A": "2"}

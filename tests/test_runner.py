@@ -268,11 +268,11 @@ def test_silence_may_be_no_death() -> None:
 
 def test_an_old_connection_is_replaced_without_delay() -> None:
     async def main() -> None:
-        async with Venue(says(trades(trade(1)))).open() as venue:
-            async with Run(venue.plan(), overrides=Overrides(max_age=0.3)) as run:
-                await run.until(lambda: run.ledger.reconnects["rotation"] >= 2)
-                assert set(run.ledger.reconnects) == {"rotation"}
-                assert run.runner.connectors[0].sockets[0]._delays.attempts == 0
+        overrides = Overrides(max_age=0.3)
+        async with Venue(says(trades(trade(1)))).open() as venue, Run(venue.plan(), overrides=overrides) as run:
+            await run.until(lambda: run.ledger.reconnects["rotation"] >= 2)
+            assert set(run.ledger.reconnects) == {"rotation"}
+            assert run.runner.connectors[0].sockets[0]._delays.attempts == 0
 
     asyncio.run(main())
 
@@ -426,12 +426,12 @@ def test_sockets_that_do_not_close_in_time_are_left(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(k2conn.runner.runner, "RECEIVE_WITHIN", 0.3)
 
     async def main() -> None:
-        async with Venue(says(trades(trade(1)), trades(trade(2)))).open() as venue:
-            async with Run(venue.plan(), sink=Narrow) as run:
-                run.sink.bound = 0
-                await run.until(lambda: len(run.sink.taken) == 1)
-                start = time.monotonic()
-                assert (await run.end()).exit_code == 0
-                assert time.monotonic() - start < 5
+        frames = trades(trade(1)), trades(trade(2))
+        async with Venue(says(*frames)).open() as venue, Run(venue.plan(), sink=Narrow) as run:
+            run.sink.bound = 0
+            await run.until(lambda: len(run.sink.taken) == 1)
+            start = time.monotonic()
+            assert (await run.end()).exit_code == 0
+            assert time.monotonic() - start < 5
 
     asyncio.run(main())

@@ -33,7 +33,7 @@ TOPICS = STREAMS.replace("when: {ch: trade}", 'topic: "{$symbol}@t"\n    when: {
         ("{symbols: 3}", ("trade",), [["main-0", "ABC"], ["main-1", "DEF"], ["main-2", "G"]]),
         ("{topics: 4}", ("trade",), [["main-0", "ABCD"], ["main-1", "EFG"]]),
         ("{topics: 4}", ("trade", "quote"), [["main-0", "AB"], ["main-1", "CD"], ["main-2", "EF"], ["main-3", "G"]]),
-        ("{topics: 6, symbols: 2}", ("trade",), [["main-0", "AB"], ["main-1", "CD"], ["main-2", "EF"], ["main-3", "G"]]),
+        ("{topics: 6, symbols: 4}", ("trade",), [["main-0", "ABCD"], ["main-1", "EFG"]]),
     ],
 )
 def test_limits_make_several_sockets(limits: str, only: tuple[str, ...], expected: list[list[str]]) -> None:

@@ -63,7 +63,9 @@ def answered(status: HTTPStatus, **headers: str) -> TransportError:
         (HTTPStatus.FORBIDDEN, {}, 0),
     ],
 )
-def test_a_refused_handshake_says_how_long_to_stay_away(status: HTTPStatus, headers: dict[str, str], delay: int) -> None:
+def test_a_refused_handshake_says_how_long_to_stay_away(
+    status: HTTPStatus, headers: dict[str, str], delay: int
+) -> None:
     error = answered(status, **headers)
     assert (error.cause, error.delay) == (f"http-{status.value}", delay)
     assert "hunter2" not in str(error)

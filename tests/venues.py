@@ -146,8 +146,13 @@ class Run:
     """A runner at work in this loop."""
 
     def __init__(
-        self, *plans: Plan, overrides: Overrides | None = None, sink: type[MemorySink] = MemorySink, stuck: bool = False,
-        max_records: int | None = None, environment: dict[str, str] | None = None,
+        self,
+        *plans: Plan,
+        overrides: Overrides | None = None,
+        sink: type[MemorySink] = MemorySink,
+        stuck: bool = False,
+        max_records: int | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
         jobs = [Job(plan, streams=("trade",), overrides=overrides or Overrides()) for plan in plans]
         made: list[MemorySink] = []

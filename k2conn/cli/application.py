@@ -91,7 +91,9 @@ def run(
     duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s.")] = None,
     max_records: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
-    host: Annotated[str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")
+    ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(envvar="K2_METRICS_PORT", help="Their port; 0 for any, -1 for none.")
     ] = 9091,

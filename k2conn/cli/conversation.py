@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from k2conn.engine.frames import step_frames
 from k2conn.engine.session import World, subscriptions_for
-from k2conn.errors import MissingVariable
+from k2conn.errors import MissingVariable, RecordError
 from k2conn.plan import Connection, Plan, SendScope, Stream
 
 
@@ -29,7 +29,7 @@ def sent_frames(
             out += [frame.text or f"(waits: {step.name})" for frame in frames]
         except (MissingVariable, LookupError):
             out.append(step.text)
-        except Exception as error:  # a value that only a live connection has: shown as written
+        except RecordError as error:  # a value that only a live connection has: shown as written
             out.append(f"{step.text}   ({error})")
     return out
 

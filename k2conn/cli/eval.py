@@ -8,7 +8,8 @@ from pathlib import Path
 from k2conn import exactjson
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Scope
-from k2conn.spec.expressions import ExpressionError, compile_expression
+from k2conn.spec.closures import ExpressionError
+from k2conn.spec.expressions import compile_expression
 
 
 def run(text: str, file: str, condition: bool) -> int:

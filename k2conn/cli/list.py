@@ -7,10 +7,13 @@ from rich.table import Table
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.errors import SettingsError
 
 
 def run(output: str) -> int:
     """Prints a line for each connector."""
+    if output not in ("text", "json"):
+        raise SettingsError(f"--format {output}: known are text, json")
     plans = [load(str(path)) for path in shipped()]
     if output == "json":
         rows = [

@@ -148,5 +148,5 @@ def _moment(members: dict[str, bytes], key: str | None, number: int) -> int:
     iso = isinstance(value, str) and not value.replace(".", "").isdecimal()
     try:
         return times("iso8601", "UTC")(value) if iso else times("s")(Decimal(value))
-    except (RecordError, TypeError) as error:
+    except (RecordError, TypeError, ValueError, ArithmeticError) as error:
         raise SettingsError(f"line {number}: '{key}' is no time: {error}") from None

@@ -34,7 +34,8 @@ def run(connector: str, symbols: str | None, streams: str | None, show_frames: b
         limits = connection.limits
         said = [f"connect {limits.connect.count} per {limits.connect.seconds:g} s" if limits.connect else "",
                 f"send {limits.send.count} per {limits.send.seconds:g} s" if limits.send else "",
-                f"symbols {limits.symbols}" if limits.symbols else "", f"topics {limits.topics}" if limits.topics else "",
+                f"symbols {limits.symbols}" if limits.symbols else "",
+                f"topics {limits.topics}" if limits.topics else "",
                 f"frame {limits.frame_bytes} bytes" if limits.frame_bytes else "",
                 f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
         console.print(f"{connection.name}: venue's limits: {', '.join(filter(None, said)) or 'none declared'}")

@@ -1,4 +1,4 @@
-"""What running a connector will ask of the venue: sockets, frames, bytes and the time the venue's rate makes it take."""
+"""What running a connector will ask of the venue: sockets, frames, bytes, and the time the venue's rate costs."""
 
 from __future__ import annotations
 
@@ -49,9 +49,11 @@ def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
                          f" {limits.connect.seconds:g} s")
         for socket in own:
             if limits.frame_bytes is not None and socket.largest > limits.frame_bytes:
-                found.append(f"{connection.name}: a frame of {socket.largest} bytes, the venue allows {limits.frame_bytes}")
+                large = f"a frame of {socket.largest} bytes, the venue allows {limits.frame_bytes}"
+                found.append(f"{connection.name}: {large}")
             if limits.topics is not None and socket.subscriptions > limits.topics:
-                found.append(f"{connection.name}: {socket.subscriptions} topics on a socket, the venue allows {limits.topics}")
+                many = f"{socket.subscriptions} topics on a socket, the venue allows {limits.topics}"
+                found.append(f"{connection.name}: {many}")
     return found
 
 
@@ -77,7 +79,8 @@ def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForeca
         pause += step.pause * max(0, len(made) - 1)
     rate = connection.limits.send
     throttled = (len(frames) - 1) // rate.count * rate.seconds if rate and frames else 0.0
-    return SocketForecast(shard, len(wanted), tuple(frame.text for frame in frames), max(pause, throttled), tuple(later))
+    texts = tuple(frame.text for frame in frames)
+    return SocketForecast(shard, len(wanted), texts, max(pause, throttled), tuple(later))
 
 
 def _name(step: Step) -> str:

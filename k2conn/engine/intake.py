@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from k2conn.engine import routing
 from k2conn.engine.deadletter import dead_letter
 from k2conn.engine.gaprecords import STREAM, gap_envelope
 from k2conn.engine.gaps import Gap
 from k2conn.engine.ledger import NOWHERE, Ledger
 from k2conn.engine.mapping import StreamMapping
-from k2conn.engine import routing
 from k2conn.engine.session import Action, Malformed, Session, World
 from k2conn.engine.window import Window
 from k2conn.envelope import Envelope

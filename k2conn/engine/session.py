@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.engine.codec import decoder
@@ -24,7 +25,8 @@ from k2conn.engine.frames import OutFrame, frame_text, step_frames, undo_frames
 from k2conn.engine.outbox import Outbox
 from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
 from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED, Subscription, Subscriptions
-from k2conn.errors import RecordError, SettingsError
+from k2conn.errors import RecordError, SettingsError, TransportError
+from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Step, Stream, Symbol
 
 
@@ -128,7 +130,15 @@ class Session:
                 topics.append(one.topic)
         symbols = {one.symbol.native: one.symbol for one in self.subscriptions.all}
         scope = self._send_scope()._replace(topics=tuple(topics), symbols=tuple(symbols.values()))
-        return str(template(scope))
+        return self._checked(str(template(scope)))
+
+    def _checked(self, url: str) -> str:
+        """An address that the venue itself gave is held to the same rule as one in the file: no ws:// to elsewhere."""
+        parts = urlsplit(url)
+        safe = parts.scheme == "wss" or self.connection.allow_insecure or is_loopback(parts.hostname or "")
+        if parts.scheme not in ("ws", "wss") or not safe:
+            raise TransportError("insecure", f"the address is no wss:// one: {parts.scheme}://{parts.hostname}")
+        return url
 
     def headers(self, wall: int) -> dict[str, str]:
         """Extra handshake headers."""

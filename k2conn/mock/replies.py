@@ -172,9 +172,16 @@ def _recast(reply: Reply, new: Wanted) -> Json:
 
 
 def _spoken_of(reply: Reply, new: Wanted) -> Wanted | None:
-    """Which of the subscriptions of the lesson its reply is about: the one it spells, of the same stream if it may."""
-    text = exactjson.encode(reply.message).decode().lower()
+    """Which of the subscriptions of the lesson its reply is about: the one that the plan reads in it, else the one it
+    spells, of the same stream if it may.
+    """
     own = sorted(reply.said.wanted, key=lambda one: one.stream != new.stream)
+    expect = reply.said.step.expect if reply.said.step else None
+    found, by_topic = _found(expect, reply.message) if expect else (None, False)
+    for one in own if found is not None else ():
+        if exactjson.spell(one.topic if by_topic else one.symbol.native) == exactjson.spell(found):
+            return one
+    text = exactjson.encode(reply.message).decode().lower()
     spelled = [one for one in own if exactjson.spell(one.topic or "\ue000").lower() in text]
     spelled += [one for one in own if one.symbol.native.lower() in text]
     return next(iter(spelled or own), None)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from k2conn.engine.gate import Gate
 from k2conn.engine.gaprecords import gap_words
 from k2conn.engine.gaps import GRACE_US
+from k2conn.engine.gate import Gate
 from k2conn.engine.intake import Books
 from k2conn.engine.sharding import shards
 from k2conn.envelope import Envelope
@@ -20,7 +20,6 @@ from k2conn.runner.journal import journal
 from k2conn.runner.socket import Overrides, Socket
 from k2conn.sinks import Sink
 from k2conn.transports import Address, Transport
-
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks for gaps whose grace is over."""

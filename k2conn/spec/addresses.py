@@ -5,11 +5,11 @@ What would send everything in the clear, or keep a key in the file, is refused.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, HttpRequest
 from k2conn.spec.document import Path
 from k2conn.spec.durations import duration
@@ -71,16 +71,6 @@ def http_request(said: dict[str, Any], path: Path, note: Notes, signed: bool = F
         capture=tuple(captures),
         within=note.positive(said["within"], (*path, "within")) if "within" in said else duration("10s"),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _split(url: str, schemes: tuple[str, ...], wanted: str, path: Path, note: Notes) -> SplitResult | None:

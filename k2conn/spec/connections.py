@@ -82,6 +82,7 @@ class ConnectionCompiler(Section):
             steps=steps,
             max_frame=size(said.get("max_frame", "16 MiB")),
             stale_after=duration(said.get("stale_after", "60s")) or None,
+            allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
             per_symbol=said.get("per") == "symbol",
             **parts,

@@ -24,6 +24,7 @@ from websockets.exceptions import (
 
 from k2conn import __version__
 from k2conn.errors import TransportError
+from k2conn.loopback import is_loopback
 from k2conn.transports import Address, OnFrame, client_context
 
 CLOSE_TIMEOUT = 2.0
@@ -107,7 +108,7 @@ class WebSocket:
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=address.max_frame,
                 max_queue=_QUEUE,
-                proxy=None if _is_local(address.url) else True,
+                proxy=None if is_loopback(urlsplit(address.url).hostname or "") else True,
             )
         except InvalidStatus as error:
             raise _refused(error) from None
@@ -121,11 +122,6 @@ class WebSocket:
             raise TransportError("tls", error.reason or str(error)) from None
         except OSError as error:
             raise TransportError("connect", error.strerror or str(error)) from None
-
-
-def _is_local(url: str) -> bool:
-    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-
 
 
 def _refused(error: InvalidStatus) -> TransportError:
