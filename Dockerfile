@@ -13,7 +13,8 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
 USER k2conn
 # The working folder holds what outlives a restart (the spool); mount a volume here to keep it.
 WORKDIR /var/lib/k2conn
-ENV PYTHONUNBUFFERED=1
+# /metrics and /health listen for the outside: a container's own loopback is nobody else's.
+ENV PYTHONUNBUFFERED=1 K2_METRICS_HOST=0.0.0.0
 
 # No image is made from a connector that would not start.
 RUN k2conn validate $(python -c "from k2conn.resources import connectors_folder as f; print(*sorted(f().glob('*.yaml')))")

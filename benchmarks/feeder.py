@@ -49,7 +49,6 @@ class Feed:
         self._file = connection.makefile("rb")
         self.tape = tapes[self._shake_hands(tapes)]
         self.asked = 0
-        say(f"open {self.tape.venue}")
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _shake_hands(self, tapes: dict[str, Tape]) -> str:
@@ -154,6 +153,7 @@ class Feeder:
             connection, _ = self._server.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._feeds.append(Feed(connection, self._tapes))
+            say(f"open {self._feeds[-1].tape.venue}")
 
     def _play(self, feed: Feed, legs: Sequence[Leg]) -> None:
         start, end = feed.legs(legs) if legs else feed.full(self._blocks[feed.tape.venue])
@@ -174,7 +174,8 @@ def _blocks(tape: Tape, frames: int) -> list[bytes]:
 
 def say(text: str) -> None:
     """A line to whoever started this process."""
-    print(text, flush=True)
+    sys.stdout.write(text + "\n")  # one call, for several threads speak
+    sys.stdout.flush()
 
 
 def main() -> None:

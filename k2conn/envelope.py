@@ -9,7 +9,15 @@ if TYPE_CHECKING:
 
 
 class Account(Protocol):
-    """Whose books an envelope is in: told once, when the envelope is durable."""
+    """Whose books an envelope is in: one stream's, for one symbol. Told once, when the envelope is durable.
+
+    ``spooled`` counts those that wait on disk, ``lost`` those that nothing can be done for.
+    """
+
+    stream: str
+    symbol: str
+    spooled: int
+    lost: int
 
     def settled(self, dead: bool) -> None:
         """Count one envelope as durable; ``dead`` where it is a dead letter."""

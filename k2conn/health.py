@@ -8,11 +8,13 @@ dependency here.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from k2conn import __version__, exactjson, telemetry
+from k2conn.engine.watch import DEAD, REASONS
 from k2conn.errors import SettingsError
-from k2conn.runner import Runner
+from k2conn.runner import Connector, Runner
 
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 _JSON = "application/json"
@@ -75,7 +77,9 @@ class HealthServer:
         if path in ("/ready", "/health", "/"):
             state = health(self._runner)
             ready = state["ready"] if path == "/ready" else state["status"] != "failed"
-            shown = {"ready": ready, "waiting_for": state["waiting_for"]} if path == "/ready" else state
+            shown = state
+            if path == "/ready":
+                shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence(self._runner)}
             return (200 if ready else 503), _JSON, exactjson.encode(shown)
         return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live"}'
 
@@ -89,10 +93,14 @@ def health(runner: Runner) -> dict[str, Any]:
         sockets = [socket.status() for socket in connector.sockets]
         not_live = [str(s["socket"]) for s in sockets if s["state"] != "live"]
         waiting += [f"{connector.plan.name}/{name}" for name in not_live]
+        waiting += _silent(connector)
         connectors[connector.plan.name] = {
             "state": connector.state,
             "sockets": sockets,
             "ledger": connector.books.ledger.equation(),
+            "streams": {stream.name: _stream(connector, stream.name) for stream in connector.books.streams},
+            "endpoints": {name: site.status(time.monotonic()) for name, site in connector.sites.items()},
+            "reconnect_causes": dict(connector.books.ledger.reconnects),
             **connector.books.ledger.totals(),
         }
     failed = [name for name, one in connectors.items() if one["state"] == "failed"]
@@ -105,3 +113,27 @@ def health(runner: Runner) -> dict[str, Any]:
         "sink": sink,
         "connectors": connectors,
     }
+
+
+def silence(runner: Runner) -> dict[str, dict[str, int]]:
+    """For each stream that has silent symbols: how many, by cause."""
+    found = {
+        f"{connector.plan.name}/{stream.name}": connector.silence.causes(stream.name)
+        for connector in runner.connectors
+        for stream in connector.books.streams
+    }
+    return {name: causes for name, causes in found.items() if causes}
+
+
+def _silent(connector: Connector) -> list[str]:
+    """The streams of which not one symbol speaks, with the cause. One silent symbol among others stops nobody, and
+    that the connections are gone is said elsewhere.
+    """
+    worst = {stream.name: connector.silence.watch.silent(stream.name) for stream in connector.books.streams}
+    return [
+        f"{connector.plan.name}/{name}: {REASONS[state]}" for name, state in worst.items() if state not in (None, DEAD)
+    ]
+
+
+def _stream(connector: Connector, name: str) -> dict[str, Any]:
+    return {**connector.books.ledger.totals(name), **connector.silence.status(name)}

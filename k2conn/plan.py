@@ -41,6 +41,21 @@ class Scope:
         """Where somebody wants to know: the native names of the symbols in this message."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """What a REST call asks for: the numbers ``first`` to ``last`` (both included), at most ``count`` of them, and the
+    event times (microseconds since the epoch) of the records before and after.
+
+    Of a hole that has no numbers ``first`` and ``last`` are 0.
+    """
+
+    first: int
+    last: int
+    count: int
+    from_us: int
+    to_us: int
+
+
 class SendScope(NamedTuple):
     """What a frame to be sent, a URL or an HTTP request can be built from.
 
@@ -57,6 +72,8 @@ class SendScope(NamedTuple):
     message: Json = None
     sign: Callable[[SendScope], Json] | None = None
     """What ``$signature`` is on this connection."""
+    hole: Hole | None = None
+    """What is missing, where that is asked for."""
 
 
 Getter = Callable[[Json, Scope], Json]
@@ -309,6 +326,8 @@ class Connection:
     url_uses_topics: bool = False
     per_symbol: bool = False
     """One socket a symbol (its URL or its frames name a single one)."""
+    replicas: int = 1
+    """Sockets with the same subscriptions, into one deduplicated stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +373,31 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """The REST call that a stream's missing records are asked for with, and how its answer is read."""
+
+    request: HttpRequest
+    each: Getter | None
+    """Where the rows are; None: the answer is the list of them."""
+    each_text: str
+    rows: Stream
+    """The stream as its rows are read: the same records with the same ids, from items of another shape."""
+    number: Reader | None
+    """A row's number in the stream's sequence; None where the sequence has no holes that numbers tell of."""
+    time: Reader
+    """A row's event time, microseconds since the epoch."""
+    timed: bool
+    """Whether the call says a time."""
+    symbols: Match | None = None
+    """The symbols that are asked for with this call; None: all."""
+    limit: Rate | None = None
+    size: int | None = None
+    """Rows an answer holds at most; None: one call is all there is."""
+    by: str = "last"
+    """Which end of the range answers begin at and the next call moves: ``first`` or ``last``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """One record type of one connector."""
 
@@ -391,6 +435,10 @@ class Stream:
     carry: Carry | None
     sequence: Sequence | None
     random_id: bool = False
+    backfills: tuple[Backfill, ...] = ()
+    """How missing records are fetched: the first whose symbols fit; none: gaps are reported only."""
+    stale_after: float | None = None
+    """Seconds without data of any of its symbols after which a connection counts as dead; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.errors import SettingsError
+from k2conn.loopback import is_loopback
 from k2conn.runner import Overrides
-from k2conn.sinks.settings import KafkaSettings, SinkSettings
+from k2conn.sinks.settings import KafkaSettings, SinkSettings, SpoolSettings
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -47,15 +48,20 @@ KAFKA_VARIABLES = {
 }
 """Environment variable -> (KafkaSettings field, kind). A secret may also be read from the file in NAME_FILE."""
 
+SPOOL_VARIABLES = {
+    "K2_SPOOL": ("mode", "text"),
+    "K2_SPOOL_FOLDER": ("folder", "path"),
+    "K2_SPOOL_MAX_BYTES": ("max_bytes", "int"),
+    "K2_SPOOL_FSYNC_MS": ("fsync_ms", "int"),
+}
+"""Environment variable -> (SpoolSettings field, kind)."""
+
 CONNECTOR_VARIABLES = (
     "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
-    "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS",
+    "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL", "REPLICAS",
 )
 """What follows `K2_<CONNECTOR>_`."""
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Hosts that may be spoken to in the clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +117,7 @@ def sink_settings(environment: Mapping[str, str], **flags: Any) -> SinkSettings:
     Without a kind, a Kafka address (flag or environment) means `kafka`, else the embedded default `file`.
     """
     reader = Environment(environment)
-    kafka: dict[str, Any] = {}
-    for name, (setting, kind) in KAFKA_VARIABLES.items():
-        value = reader.get(name, kind)
-        if value is not None:
-            kafka[setting] = value
+    kafka, spool = _read(reader, KAFKA_VARIABLES), _read(reader, SPOOL_VARIABLES)
     for flag, setting in (("kafka", "bootstrap"), ("registry", "registry_url")):
         if flags.get(flag):
             kafka[setting] = flags[flag]
@@ -124,7 +126,15 @@ def sink_settings(environment: Mapping[str, str], **flags: Any) -> SinkSettings:
         reader.problems.append(f"--kafka and --registry need the kafka sink, not {kind}")
     folder = flags.get("folder") or reader.get("K2_SINK_FOLDER", "path") or Path("data")
     reader.finish()
-    return SinkSettings(kind=kind, folder=Path(folder), kafka=KafkaSettings(**kafka))
+    return SinkSettings(
+        kind=kind, folder=Path(folder), kafka=KafkaSettings(**kafka), spool=SpoolSettings(**spool)
+    )
+
+
+def _read(reader: Environment, variables: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The settings that these variables name, where they are set."""
+    found = {setting: reader.get(name, kind) for name, (setting, kind) in variables.items()}
+    return {setting: value for setting, value in found.items() if value is not None}
 
 
 def connector_settings(environment: Mapping[str, str], exchange: str, name: str) -> ConnectorSettings:
@@ -158,6 +168,8 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         attempts=get("MAX_RECONNECT_ATTEMPTS", "int"),
         base_delay=get("RECONNECT_DELAY", "positive"),
         max_age=hours * 3600.0 if hours else None,
+        backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
+        replicas=get("REPLICAS", "replicas"),
     )
     found = ConnectorSettings(
         enabled=get("ENABLED", "bool"),
@@ -165,6 +177,14 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         streams=_tuple(get("STREAMS", "list")),
         overrides=overrides,
     )
+    reader.finish()
+    return found
+
+
+def state_folder(environment: Mapping[str, str]) -> Path | None:
+    """Where connectors keep what the next process must know (`K2_STATE_FOLDER`); None: nowhere."""
+    reader = Environment(environment)
+    found: Path | None = reader.get("K2_STATE_FOLDER", "path")
     reader.finish()
     return found
 
@@ -179,10 +199,12 @@ def is_enabled(environment: Mapping[str, str], name: str) -> bool:
 
 def unread(environment: Mapping[str, str], names: Sequence[str]) -> list[str]:
     """Variables that look like settings of Kafka or of these connectors or exchanges, but that nothing reads."""
-    known = {*KAFKA_VARIABLES, *(f"{name}_FILE" for name, (_, kind) in KAFKA_VARIABLES.items() if kind == "secret")}
+    secrets = (f"{name}_FILE" for name, (_, kind) in KAFKA_VARIABLES.items() if kind == "secret")
+    known = {*KAFKA_VARIABLES, *SPOOL_VARIABLES, *secrets}
     prefixes = tuple(dict.fromkeys(_prefix(name) for name in names))
     known |= {f"{prefix}{suffix}" for prefix in prefixes for suffix in CONNECTOR_VARIABLES}
-    return sorted(name for name in environment if name.startswith(("K2_KAFKA_", *prefixes)) and name not in known)
+    ours = ("K2_KAFKA_", "K2_SPOOL", *prefixes)
+    return sorted(name for name in environment if name.startswith(ours) and name not in known)
 
 
 def _wrong_address(text: str, schemes: tuple[str, str], insecure: bool) -> str:
@@ -191,13 +213,18 @@ def _wrong_address(text: str, schemes: tuple[str, str], insecure: bool) -> str:
     secure, open_one = schemes
     if parts.scheme not in schemes or not parts.hostname:
         return f"an address starts with {secure}:// and names a host"
-    if parts.scheme == open_one and not insecure and parts.hostname not in LOOPBACK:
+    if parts.scheme == open_one and not insecure and not is_loopback(parts.hostname):
         return f"{open_one}:// is for this machine only: say {secure}://, or ALLOW_INSECURE=true beside it"
     return ""
 
 
 def _prefix(name: str) -> str:
     return "K2_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper()) + "_"
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is set."""
+    return next((value for value in values if value is not None), None)
 
 
 def _tuple(value: list[str] | None) -> tuple[str, ...] | None:
@@ -243,6 +270,12 @@ def _hours(text: str) -> int:
     return int(text)
 
 
+def _replicas(text: str) -> int:
+    if not 1 <= _int(text) <= 8:
+        raise ValueError("a number of sockets from 1 to 8 is needed")
+    return int(text)
+
+
 def _file(text: str) -> str:
     if not Path(text).is_file():
         raise ValueError("there is no such file")
@@ -251,5 +284,5 @@ def _file(text: str) -> str:
 
 _KINDS: dict[str, Any] = {
     "text": str, "secret": str, "bool": _bool, "int": _int, "positive": _positive, "hours": _hours, "list": text_list,
-    "path": Path, "file": _file,
+    "path": Path, "file": _file, "replicas": _replicas,
 }

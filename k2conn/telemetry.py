@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from k2conn.engine.breaker import STATES as BREAKER_STATES
 from k2conn.engine.ledger import NOWHERE
 from k2conn.runner import Runner
 
@@ -29,6 +30,7 @@ _COUNTERS = (
     ("unknown_sides", "Records whose side the venue said in an unknown word."),
     ("snapshots", "Records of the recent past, sent on subscribe."),
     ("gaps", "Gaps found in the venue's numbers."),
+    ("backfilled", "Records that were fetched to fill gaps."),
 )
 
 
@@ -47,6 +49,8 @@ class RunnerCollector:
         yield from self._streams()
         yield from self._connectors()
         yield from self._sockets()
+        yield from self._subscriptions()
+        yield from self._endpoints()
         yield from self._sink()
 
     def _streams(self) -> Iterable[Metric]:
@@ -58,6 +62,10 @@ class RunnerCollector:
             "k2conn_last_event_timestamp_seconds", "Exchange time of the latest record.", labels=_STREAM
         )
         data = GaugeMetricFamily("k2conn_last_data_timestamp_seconds", "Receipt of the latest record.", labels=_STREAM)
+        lag = GaugeMetricFamily(
+            "k2conn_lag_seconds", "Exchange time to acknowledgement, of the stream's slowest symbol.", labels=_STREAM
+        )
+        now = time.time_ns() // 1000
         for connector in self._runner.connectors:
             ledger = connector.books.ledger
             for stream in (*(one.name for one in connector.books.streams), NOWHERE):
@@ -69,7 +77,8 @@ class RunnerCollector:
                 books = [account for account in ledger.accounts() if account.stream == stream]
                 event.add_metric(labels, max((a.last_event_us for a in books), default=0) / 1e6)
                 data.add_metric(labels, max((a.last_received_us for a in books), default=0) / 1e6)
-        return [*families, flight, event, data]
+                lag.add_metric(labels, max((a.lag_us(now) for a in books), default=0) / 1e6)
+        return [*families, flight, event, data, lag]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")
@@ -101,11 +110,43 @@ class RunnerCollector:
         state = GaugeMetricFamily(
             "k2conn_connection_live", "1 where a socket is subscribed.", labels=("connector", "exchange", "socket")
         )
+        legs = CounterMetricFamily(
+            "k2conn_leg_records", "Of a replica's records: the first copies, late ones, and those it never had.",
+            labels=("connector", "exchange", "socket", "copy"),
+        )
         for connector in self._runner.connectors:
             for socket in connector.sockets:
-                live = 1 if socket.state == "live" else 0
-                state.add_metric((connector.plan.name, connector.plan.exchange, socket.shard.name), live)
-        return [state]
+                own = (connector.plan.name, connector.plan.exchange, socket.shard.name)
+                state.add_metric(own, 1 if socket.state == "live" else 0)
+                for copy, number in socket.leg.tally.figures().items() if socket.leg is not None else ():
+                    legs.add_metric((*own, copy), number)
+        return [state, legs]
+
+    def _subscriptions(self) -> Iterable[Metric]:
+        found = GaugeMetricFamily(
+            "k2conn_subscriptions", "Symbols of a stream, by how they do.", labels=(*_STREAM, "state")
+        )
+        for connector in self._runner.connectors:
+            for stream in connector.books.streams:
+                for state, number in connector.silence.watch.counts(stream.name).items():
+                    found.add_metric((connector.plan.name, connector.plan.exchange, stream.name, state), number)
+        return [found]
+
+    def _endpoints(self) -> Iterable[Metric]:
+        labels = ("connector", "exchange", "connection", "endpoint")
+        state = GaugeMetricFamily(
+            "k2conn_breaker", "1 for the state an address's breaker is in.", labels=(*labels, "state")
+        )
+        opened = CounterMetricFamily("k2conn_breaker_opened", "How often an address was out of order.", labels=labels)
+        now = time.monotonic()
+        for connector in self._runner.connectors:
+            for name, site in connector.sites.items():
+                for at, breaker in enumerate(site.endpoints.breakers):
+                    own = (connector.plan.name, connector.plan.exchange, name, str(at))
+                    opened.add_metric(own, breaker.opened)
+                    for one in BREAKER_STATES:
+                        state.add_metric((*own, one), 1 if breaker.state(now) == one else 0)
+        return [state, opened]
 
     def _sink(self) -> Iterable[Metric]:
         status = self._runner.sink.status()
@@ -116,7 +157,24 @@ class RunnerCollector:
         queued.add_metric((self._runner.sink.name,), waiting if isinstance(waiting, int) else 0)
         start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
         start.add_metric((), time.monotonic() - self._runner.started)
-        return [up, queued, start]
+        return [up, queued, start, *_spool(status.get("spool"))]
+
+
+def _spool(status: object) -> Iterable[Metric]:
+    """The spool's figures, where the sink has one."""
+    texts = {
+        "bytes": "Bytes in the spool.",
+        "max_bytes": "Bytes the spool may hold before sockets must wait.",
+        "records": "Records in the spool that are not acknowledged.",
+        "segments": "Files of the spool.",
+        "damaged": "Records of the spool that could not be read back.",
+        "recovered": "Records that an earlier run left in the spool.",
+    }
+    for name, text in texts.items():
+        if isinstance(status, dict):
+            family = GaugeMetricFamily(f"k2conn_spool_{name}", text)
+            family.add_metric((), status[name])
+            yield family
 
 
 def exposition(runner: Runner) -> bytes:

@@ -15,6 +15,7 @@ from k2conn.settings import (
     connector_settings,
     is_enabled,
     sink_settings,
+    state_folder,
     text_list,
     unread,
 )
@@ -129,12 +130,26 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("CONNECTION_MAX_LIFETIME_HOURS", "4", Overrides(max_age=14_400)),
     ("PING_INTERVAL_SECONDS", "180", Overrides(ping_every=180)),
     ("PING_TIMEOUT_SECONDS", "10", Overrides(ping_timeout=10)),
+    ("BACKFILL", "false", Overrides(backfill=False)),
+    ("REPLICAS", "2", Overrides(replicas=2)),
 ]
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), CASES)
 def test_a_connector_variable_is_read(name: str, text: str, expected: Overrides) -> None:
     assert given(**{name: text}) == expected
+
+
+def test_backfill_may_be_off_for_all_but_one() -> None:
+    environment = {"K2_BACKFILL": "false", "K2_VENUE_BACKFILL": "true"}
+    assert connector_settings(environment, "VENUE", "venue").overrides.backfill
+    assert not connector_settings(environment, "OTHER", "other").overrides.backfill
+    assert connector_settings({}, "OTHER", "other").overrides.backfill
+
+
+def test_the_state_folder_is_read() -> None:
+    assert state_folder({"K2_STATE_FOLDER": "/state"}) == Path("/state")
+    assert state_folder({}) is None
 
 
 def test_every_connector_variable_is_tried_here() -> None:

@@ -78,7 +78,7 @@ def test_a_restart_knows_what_came_before_it() -> None:
     gaps = tracker()
     gaps.resume({"BTCUSD": 10})
     feed(gaps, [13], epoch=1)
-    assert due(gaps) == [(11, 12, 2, "reconnect")]
+    assert due(gaps) == [(11, 12, 2, "restart")]
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=80))

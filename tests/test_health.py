@@ -55,7 +55,7 @@ def serving(check: Any, connection: str | None = None) -> None:
 def test_a_run_in_good_order() -> None:
     async def check(port: int, run: Run) -> None:
         assert (await get(port, "/live"))[::2] == (200, b'{"status":"live"}')
-        assert (await get(port, "/ready"))[::2] == (200, b'{"ready":true,"waiting_for":[]}')
+        assert (await get(port, "/ready"))[::2] == (200, b'{"ready":true,"waiting_for":[],"silence":{}}')
         status, headers, body = await get(port, "/health?verbose=1")
         state = exactjson.decode(body)
         assert status == 200
@@ -74,7 +74,7 @@ def test_a_run_without_its_exchange_is_alive_but_not_ready() -> None:
         assert (await get(port, "/live"))[0] == 200
         status, _, body = await get(port, "/ready")
         assert status == 503
-        assert exactjson.decode(body) == {"ready": False, "waiting_for": ["venue/main-0"]}
+        assert exactjson.decode(body) == {"ready": False, "waiting_for": ["venue/main-0"], "silence": {}}
         status, _, body = await get(port, "/health")
         assert (status, exactjson.decode(body)["status"]) == (200, "degraded")
 

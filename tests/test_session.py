@@ -100,9 +100,20 @@ def test_a_reply_without_any_hint_is_for_the_oldest_frame() -> None:
     on = script(BATCHES % FIFO, *FIVE)
     on.open()
     on.hear({"ok": True})
-    on.hear({"ok": False})
-    assert on.states() == {"A-USD": "confirmed", "B-USD": "confirmed", "C-USD": "refused", "D-USD": "refused",
+    on.hear({"ok": True})
+    assert on.states() == {"A-USD": "confirmed", "B-USD": "confirmed", "C-USD": "confirmed", "D-USD": "confirmed",
                            "E-USD": "pending"}
+
+
+def test_a_refused_frame_is_halved_until_only_the_wrong_symbol_is_refused() -> None:
+    on = script(BATCHES % FIFO, "A-USD", "B-USD")
+    on.open()
+    sent = on.hear({"ok": False})
+    assert list(on.states().values()) == ["pending", "pending"]
+    assert len(sent) == 2
+    on.hear({"ok": False})
+    on.hear({"ok": True})
+    assert on.states() == {"A-USD": "refused", "B-USD": "confirmed"}
 
 
 def test_one_frame_each_symbol() -> None:
@@ -436,7 +447,8 @@ def test_the_venue_asks_for_a_new_connection_after_a_while() -> None:
     on.hear({"event": "bye", "text": "maintenance"})
     assert on.closed is not None
     assert (on.closed.cause, on.closed.detail, on.closed.delay) == ("notice", "maintenance", 15)
-    assert on.session.deadline is None
+    on.hear({"event": "bye", "text": "once more"})
+    assert on.session.deadline is not None, "the conversation goes on until another connection stands"
 
 
 def test_an_error_of_the_venue_is_noted_and_the_connection_stays() -> None:
@@ -509,7 +521,9 @@ def test_a_session_that_was_not_opened_has_nothing_to_take_back() -> None:
 def test_after_the_end_nothing_is_sent() -> None:
     on = script(NOTICES + "  answer: [{when: ping, send: {pong: 1}}]\n")
     on.open()
+    on.retire()
     on.hear({"event": "bye"})
+    assert on.closed is None
     assert on.hear({"ping": 1}) == []
     assert on.wait(1000) == []
 

@@ -117,6 +117,25 @@ def run(
 
 
 @application.command()
+def status(
+    host: Annotated[
+        str, typer.Option(envvar="K2_METRICS_HOST", help="Where the running process listens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="K2_METRICS_PORT", help="Its port.")] = 9091,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Ask a running process how it does: books, sockets, silent symbols, the sink.
+
+    Exits with 0 where all is well, 1 where something is amiss, 69 where nobody answers.
+
+    Example: k2conn status --port 9091 --format json
+    """
+    from k2conn.cli.status import run as show
+
+    raise typer.Exit(show(host, port, format))
+
+
+@application.command()
 def test(
     connectors: Annotated[
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
@@ -255,6 +274,41 @@ def demo(
     from k2conn.cli.demo import run as show
 
     raise typer.Exit(show(Options(duration, rate, folder, connectors, plain)))
+
+
+@application.command()
+def certify(
+    connectors: Files,
+    duration: Annotated[str, typer.Option(help="How long, such as 60s; longer where the faults need it.")] = "60s",
+    rate: Annotated[float, typer.Option(min=1, help="Data frames a second for each stream and symbol.")] = 50.0,
+    sink: Annotated[str | None, typer.Option(help="file (default) or kafka.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the file sink writes; else a folder that goes away.")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers; topics get a prefix.")] = None,
+    registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
+    faults: Annotated[str, typer.Option(help="all, or the names of some, comma-separated.")] = "all",
+    report: Annotated[
+        list[Path] | None, typer.Option("--report", help="Also write it to this .txt, .json or .html file.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other prices.")] = 0,
+    broker_pid: Annotated[
+        int | None, typer.Option("--broker-pid", help="A broker's process on this machine that may be paused.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "error",
+) -> None:
+    """Prove that a connector loses nothing: a mock of its venue misbehaves, then every id is read back.
+
+    For each stream and symbol: sent = published + deduplicated + filtered + quarantined + lost, with lost = 0 and
+    every id once. Exits with 1 where that does not hold.
+
+    Example: k2conn certify kraken --report kraken.html
+    """
+    from k2conn.cli.certify import Options
+    from k2conn.cli.certify import run as prove
+
+    options = Options(
+        connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level
+    )
+    raise typer.Exit(prove(options))
 
 
 @application.command()

@@ -18,7 +18,7 @@ from k2conn.health import HealthServer
 from k2conn.plan import Plan
 from k2conn.runner import Job, Outcome, Runner
 from k2conn.runner.journal import LEVELS, configure, journal
-from k2conn.settings import connector_settings, is_enabled, sink_settings, text_list, unread
+from k2conn.settings import connector_settings, is_enabled, sink_settings, state_folder, text_list, unread
 from k2conn.spec.durations import duration as seconds_of
 from k2conn.spec.problems import known
 
@@ -52,7 +52,7 @@ def run(options: Options) -> int:
         environment, kind=options.sink, folder=options.folder, kafka=options.kafka, registry=options.registry
     )
     limit = _duration(options.duration)
-    runner = Runner(jobs, settings, max_records=options.max_records)
+    runner = Runner(jobs, settings, max_records=options.max_records, state_folder=state_folder(environment))
     outcome = None
     try:
         outcome = _loop(_run(runner, options, limit))

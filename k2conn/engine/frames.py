@@ -49,6 +49,15 @@ def undo_frames(step: Step, wanted: Sequence[Subscription], scope: SendScope, co
     return [_frame(step.undo, group, scope, count).text for group in _groups(step, wanted)]
 
 
+def split(wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]] | None:
+    """The two halves of what one frame asked for: by topic, or by symbol where there are none; None for a single one."""
+    groups = [[one] for one in wanted] if any(one.topic is not None for one in wanted) else _by_symbol(wanted)
+    if len(groups) < 2:
+        return None
+    half = len(groups) // 2
+    return sum(groups[:half], []), sum(groups[half:], [])
+
+
 def _groups(step: Step, wanted: Sequence[Subscription]) -> list[list[Subscription]]:
     """The subscriptions of each frame: one topic, one symbol, a batch, or all."""
     if step.per == "topic":

@@ -21,10 +21,11 @@ def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: Account) -> Envelop
     """The record of one gap as it stands; ``now_us`` is microseconds since the epoch."""
     schema = load_schema("gap")
     status = "OPEN" if gap.open else "CLOSED"
-    own = f"{plan.exchange}-{gap.stream}-{gap.key}-{gap.first}"
+    place = f"{gap.first}" if gap.first is not None else f"t{gap.from_us}"
+    stage = f"{gap.last}|{status}" if gap.backfill in ("none", "pending") else f"{gap.last}|{status}|{gap.missing}"
     values: dict[str, object] = {
-        "message_id": IdMaker(plan.exchange, gap.stream, gap.key).make(f"gap|{gap.first}|{gap.last}|{status}"),
-        "gap_id": own,
+        "message_id": IdMaker(plan.exchange, gap.stream, gap.key).make(f"gap|{place}|{stage}"),
+        "gap_id": f"{plan.exchange}-{gap.stream}-{gap.key}-{place}",
         "symbol": gap.key,
         "exchange": plan.exchange,
         "asset_class": plan.asset_class,
@@ -37,6 +38,10 @@ def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: Account) -> Envelop
         "missing": gap.missing,
         "cause": gap.cause,
         "timestamp": gap.since_us,
+        "recovered": gap.recovered,
+        "backfill": gap.backfill,
+        "from_timestamp": gap.from_us or None,
+        "to_timestamp": gap.to_us or None,
         "ingestion_timestamp": now_us,
     }
     body = schema.encode([values[field.name] for field in schema.fields])
@@ -47,5 +52,7 @@ def gap_words(envelope: Envelope) -> dict[str, object]:
     """A gap record for the log."""
     assert envelope.schema is not None
     record = envelope.schema.decode_plain(envelope.value)
-    names = ("stream", "symbol", "status", "first_sequence", "last_sequence", "missing", "cause")
+    names = (
+        "stream", "symbol", "status", "first_sequence", "last_sequence", "missing", "cause", "recovered", "backfill",
+    )
     return {name: record[name] for name in names}

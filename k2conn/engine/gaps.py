@@ -10,49 +10,62 @@ Pure: time comes in as microseconds. Memory is bounded: of a symbol's holes the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from k2conn.plan import Sequence
 
 GRACE_US = 2_000_000
 HOLES = 256
 CONNECTIONS = 64
+RESTARTED = -1
+"""The epoch of what an earlier process saw."""
 
 
 @dataclass(slots=True)
 class Gap:
     """Numbers ``first`` to ``last`` (both included) that were not received on one stream of one symbol or connection.
 
-    ``cause`` is ``reconnect`` (the hole lies across two connections) or ``stream``. ``missing`` is how many are still
-    missing, ``count`` how many were; None where the numbers do not count records (linked).
+    ``cause`` is ``reconnect`` (the hole lies across two connections), ``restart`` (across two processes) or ``stream``.
+    ``missing`` is how many are still missing, ``count`` how many were; None where that cannot be told: numbers that do
+    not count records (linked, where ``first`` was received), or no numbers at all (``first`` and ``last`` are None).
+    ``from_us`` and ``to_us`` are the event times of the records before and after, 0 where they are not known.
     """
 
     stream: str
     key: str
-    first: int
-    last: int
+    first: int | None
+    last: int | None
     since_us: int
     cause: str
     count: int | None
     missing: int | None
     reported: int | None = None
     """How many were missing when the gap was reported; None before."""
+    from_us: int = 0
+    to_us: int = 0
+    recovered: int = 0
+    """How many records were fetched."""
+    backfill: str = "none"
+    """How fetching them stands: none, pending, done or failed."""
 
     @property
     def open(self) -> bool:
-        """Whether something is still missing."""
+        """Whether something is still missing, as far as can be told."""
         return self.missing is None or self.missing > 0
 
 
 class Numbers:
     """The numbers of one key (a symbol, or a connection)."""
 
-    __slots__ = ("epoch", "holes", "last")
+    __slots__ = ("epoch", "event_us", "holes", "last")
 
-    def __init__(self, first: int, epoch: int) -> None:
+    def __init__(self, first: int, epoch: int, event_us: int) -> None:
         self.last = first
         self.epoch = epoch
+        self.event_us = event_us
+        """The event time of the last number's record."""
         self.holes: list[tuple[int, int, Gap]] = []
         """Disjoint ranges still missing, oldest first, each with the gap it belongs to."""
 
@@ -82,39 +95,45 @@ class GapTracker:
         self.unreadable = 0
         """Items whose number could not be read."""
 
-    def see(self, key: str, number: int, previous: int | None, now_us: int, epoch: int) -> Gap | None:
+    def see(
+        self, key: str, number: int, previous: int | None, now_us: int, epoch: int, event_us: int = 0
+    ) -> Gap | None:
         """One record's number. ``epoch`` counts connections. A gap that this number has just closed, if any."""
         known = self._numbers.get(key)
         if known is None:
-            self._open(key, number, epoch)
+            self._open(key, number, epoch, event_us)
             return None
         if number <= known.last:
             closed = known.fill(number)
             self.backwards += closed is None
             return closed
-        self._ahead(known, key, number, previous, now_us, epoch)
+        if number != known.last + 1 or self.rule == "linked":
+            self._ahead(known, key, number, previous, now_us, epoch, event_us)
         known.last, known.epoch = number, epoch
+        known.event_us = event_us or known.event_us
         return None
 
-    def _open(self, key: str, number: int, epoch: int) -> None:
+    def _open(self, key: str, number: int, epoch: int, event_us: int) -> None:
         """A key's first number; of numbers that belong to connections only the latest are kept."""
-        self._numbers[key] = Numbers(number, epoch)
+        self._numbers[key] = Numbers(number, epoch, event_us)
         if self.per == "connection" and len(self._numbers) > CONNECTIONS:
             del self._numbers[next(iter(self._numbers))]
 
     def _ahead(
-        self, known: Numbers, key: str, number: int, previous: int | None, now_us: int, epoch: int
+        self, known: Numbers, key: str, number: int, previous: int | None, now_us: int, epoch: int, event_us: int
     ) -> None:
-        cause = "stream" if epoch == known.epoch else "reconnect"
-        if self.rule == "contiguous" and number > known.last + 1:
+        cause = cause_of(known.epoch, epoch)
+        if self.rule == "contiguous":
             count = number - known.last - 1
             gap = Gap(self.stream, key, known.last + 1, number - 1, now_us, cause, count, count)
-            known.holes.append((gap.first, gap.last, gap))
+            known.holes.append((known.last + 1, number - 1, gap))
             del known.holes[:-HOLES]
-            self._waiting.append(gap)
         elif self.rule == "linked" and previous is not None and previous != known.last:
             gap = Gap(self.stream, key, known.last, previous, now_us, cause, None, None)
-            self._waiting.append(gap)
+        else:
+            return
+        gap.from_us, gap.to_us = known.event_us, event_us
+        self._waiting.append(gap)
 
     def due(self, now_us: int) -> Iterator[Gap]:
         """The gaps whose grace is over and of which something is still missing."""
@@ -124,12 +143,61 @@ class GapTracker:
                 gap.reported = gap.missing or 0
                 yield gap
 
+    # -- backfill
+
+    def missing(self, gap: Gap) -> list[tuple[int, int]]:
+        """The ranges of a contiguous gap that are still missing, oldest first; none where it is whole, or so old that
+        its holes are no longer known one by one.
+        """
+        known = self._numbers.get(gap.key)
+        return [(first, last) for first, last, owner in known.holes if owner is gap] if known else []
+
+    def recovered(self, gap: Gap, number: int) -> bool:
+        """A number of a gap was fetched; whether the gap has just become whole."""
+        known = self._numbers.get(gap.key)
+        return known is not None and known.fill(number) is gap
+
+    # -- restart
+
     @property
     def last(self) -> dict[str, int]:
-        """The latest number of each key, for the state file."""
+        """The latest number of each key."""
         return {key: numbers.last for key, numbers in self._numbers.items()}
 
-    def resume(self, last: dict[str, int]) -> None:
+    def state(self) -> dict[str, Any]:
+        """What the next process must know: each symbol's latest number and its holes."""
+        if self.per != "symbol":
+            return {}
+        return {
+            key: {
+                "last": numbers.last,
+                "event_us": numbers.event_us,
+                "holes": [[first, last, gap.from_us, gap.to_us] for first, last, gap in numbers.holes],
+            }
+            for key, numbers in self._numbers.items()
+        }
+
+    def resume(self, last: Mapping[str, int], event_us: Mapping[str, int] | None = None) -> None:
         """What an earlier process saw last: a hole since then is a gap too."""
         for key, number in last.items():
-            self._numbers.setdefault(key, Numbers(number, -1))
+            self._numbers.setdefault(key, Numbers(number, RESTARTED, (event_us or {}).get(key, 0)))
+
+    def reopen(self, key: str, holes: list[list[int]], now_us: int) -> None:
+        """The holes that an earlier process left, reported and asked for anew. Each is first, last and the times of the
+        records around it.
+        """
+        known = self._numbers.get(key)
+        if known is None or self.rule != "contiguous":
+            return
+        for first, last, from_us, to_us in holes[-HOLES:]:
+            count = last - first + 1
+            gap = Gap(self.stream, key, first, last, now_us, "restart", count, count, from_us=from_us, to_us=to_us)
+            known.holes.append((first, last, gap))
+            self._waiting.append(gap)
+
+
+def cause_of(before: int, now: int) -> str:
+    """Why something may lie between the records of two epochs."""
+    if before == RESTARTED:
+        return "restart"
+    return "stream" if before == now else "reconnect"

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from k2conn.engine import routing
 from k2conn.engine.deadletter import dead_letter
-from k2conn.engine.gaprecords import STREAM, gap_envelope
-from k2conn.engine.gaps import Gap
+from k2conn.engine.gapbooks import GapBooks
 from k2conn.engine.ledger import NOWHERE, Ledger
+from k2conn.engine.legs import Leg
 from k2conn.engine.mapping import StreamMapping
-from k2conn.engine.session import Action, Malformed, Session, World
+from k2conn.engine.session import Action, Close, Malformed, Session, World
 from k2conn.engine.window import Window
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -23,7 +23,10 @@ from k2conn.plan import Connection, Json, Plan, Symbol
 class Books:
     """What all sockets of one connector share: mappings, the duplicate window, the ledger."""
 
-    def __init__(self, plan: Plan, streams: Sequence[str] | None = None, window: int = 50_000) -> None:
+    def __init__(
+        self, plan: Plan, streams: Sequence[str] | None = None, window: int = 50_000, backfill: bool = False
+    ) -> None:
+        """``streams`` None: those that run where none are named. ``backfill``: somebody fills gaps."""
         self.plan = plan
         wanted = [s.name for s in plan.streams if s.enabled] if streams is None else list(streams)
         self.streams = tuple(stream for stream in plan.streams if stream.name in wanted)
@@ -31,37 +34,21 @@ class Books:
         self.mappings = {
             stream.name: StreamMapping(plan, stream, self.ledger, Window(window)) for stream in self.streams
         }
+        self.gaps = GapBooks(plan, self.ledger, self.mappings, backfill)
         self.connections = 0
         self.malformed_topic = (self.streams or plan.streams)[0].kafka_topic
 
-
     def gap_records(self, now_us: int) -> list[Envelope]:
         """Records of the gaps found or closed since the last call; ``now_us`` is microseconds since the epoch."""
-        found: list[Envelope] = []
-        for mapping in self.mappings.values():
-            if mapping.gaps is None:
-                continue
-            for gap in mapping.gaps.due(now_us):
-                account = self.ledger.account(mapping.stream.name, gap.key)
-                account.gaps += 1
-                account.missing += gap.missing or 0
-                found.append(self._gap(gap, now_us))
-            closed, mapping.closed = mapping.closed, []
-            for gap in closed:
-                self.ledger.account(mapping.stream.name, gap.key).missing -= gap.reported or 0
-                found.append(self._gap(gap, now_us))
-        return found
-
-    def _gap(self, gap: Gap, now_us: int) -> Envelope:
-        account = self.ledger.account(STREAM, gap.key)
-        account.received += 1
-        return gap_envelope(self.plan, gap, now_us, account)
+        return self.gaps.records(now_us)
 
 
 class Intake:
     """One socket's way in."""
 
-    def __init__(self, books: Books, connection: Connection, symbols: Sequence[Symbol], world: World) -> None:
+    def __init__(
+        self, books: Books, connection: Connection, symbols: Sequence[Symbol], world: World, leg: Leg | None = None
+    ) -> None:
         self.books = books
         streams = tuple(stream for stream in books.streams if stream.name in connection.streams)
         self.session = Session(connection, streams, symbols, world)
@@ -71,6 +58,10 @@ class Intake:
         self._ledger = books.ledger
         self._scope = self.session.scope
         self._single = connection.each is None
+        self._leg = leg
+        self._spans = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
+        self._heard_at: dict[int, float] | None = {} if self._spans else None
+        """When each stream was last heard, where somebody wants to know."""
 
     def receive(self, frame: str | bytes, now: float, wall: int) -> tuple[list[Envelope], list[Action]]:
         """One frame, received at ``wall`` (microseconds since the epoch): envelopes for the sink, actions for the
@@ -86,12 +77,51 @@ class Intake:
         except RecordError as error:
             envelopes.append(self._malformed(error, frame, wall))
             return envelopes, actions
+        if self._leg is not None:
+            self._leg.now_us = wall
+            self._say_leg(self._leg)
         if self._single:
             self._message(message, frame, wall, envelopes, actions)
         else:
             for one in session.messages(message):
                 self._message(one, frame, wall, envelopes, actions)
+        if self._leg is not None:
+            self._say_leg(None)
         return envelopes, actions
+
+    def _say_leg(self, leg: Leg | None) -> None:
+        """Tells the duplicate windows on which leg the records come that are read now."""
+        for mapping in self._mappings:
+            mapping.window.leg = leg
+
+    # -- silence of a whole stream
+
+    def silent_at(self, patience: int) -> float | None:
+        """When the first stream with a `stale_after` counts as dead, unless it is heard before; None for never."""
+        if self._heard_at is None:
+            return None
+        since, heard = self.session.opened, self._heard_at
+        return min(heard.get(at, since) + span * (1 if at in heard else patience) for at, _, span in self._spans)
+
+    def silent(self, patience: int, now: float) -> Close:
+        """What is done then. Some symbols' silence is no matter: here not one of a stream's symbols was heard."""
+        since, heard = self.session.opened, self._heard_at or {}
+        names = [
+            name for at, name, span in self._spans
+            if heard.get(at, since) + span * (1 if at in heard else patience) <= now
+        ]
+        return Close("stale-stream", f"no data of {', '.join(names)} for {now - self._latest(names):.0f} s")
+
+    def resume(self, held: float) -> None:
+        """Reading was held back for so many seconds: they count as no silence."""
+        self.session.resume(held)
+        if self._heard_at is not None:
+            self._heard_at = {at: then + held for at, then in self._heard_at.items()}
+
+    def _latest(self, names: Sequence[str]) -> float:
+        """When one of some streams was last heard, or the connection opened."""
+        heard = self._heard_at or {}
+        return max((heard.get(at, self.session.opened) for at, name, _ in self._spans if name in names), default=0.0)
 
     def _message(
         self, message: Json, frame: str | bytes, wall: int, envelopes: list[Envelope], actions: list[Action]
@@ -99,6 +129,8 @@ class Intake:
         session = self.session
         route = session.route(message)
         if route[0] == routing.STREAM:
+            if self._heard_at is not None:
+                self._heard_at[route[1]] = session.last_frame
             mapping = self._mappings[route[1]]
             if session.subscriptions.waiting:
                 self._first_data(mapping, message, frame, envelopes, actions)

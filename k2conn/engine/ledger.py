@@ -6,8 +6,9 @@ For each connector, stream and symbol::
     received = published + duplicates + dead letters + in flight + lost
 
 *filtered* items are no records by the connector file's own words (`drop_when`, a skipped snapshot); *in flight* ones
-are with the sink, not yet durable. *lost* is never silent: it has a reason and a log line, and ends the process with
-a non-zero exit code. Frames are control, unrecognised, malformed or data.
+are with the sink, not yet durable (*spooled* ones of them are on disk meanwhile). *lost* is never silent: it has a
+reason and a log line, and ends the process with a non-zero exit code. Frames are control, unrecognised, malformed or
+data.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Account:
 
     __slots__ = (
         "backfilled", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
-        "last_received_us", "lost", "missing", "published", "received", "settled_us", "snapshots", "stream", "symbol",
-        "unknown_sides",
+        "last_received_us", "lost", "missing", "published", "received", "settled_event_us", "settled_us", "snapshots",
+        "spooled", "stream", "symbol", "unknown_sides",
     )
 
     def __init__(self, stream: str, symbol: str) -> None:
@@ -46,6 +47,8 @@ class Account:
         self.last_event_us = 0
         self.last_received_us = 0
         self.settled_us = 0
+        self.settled_event_us = 0
+        self.spooled = 0
         self.last_price = ""
 
     def settled(self, dead: bool) -> None:
@@ -60,6 +63,14 @@ class Account:
         """Handed to the sink, not yet durable."""
         return self.received - self.published - self.duplicates - self.dead_letters - self.lost
 
+    def lag_us(self, now_us: int) -> int:
+        """Microseconds from the exchange's time of the latest record known to be durable to its acknowledgement; while
+        more is in flight, to ``now_us``.
+        """
+        if not self.settled_event_us:
+            return 0
+        return (now_us if self.in_flight else self.settled_us) - self.settled_event_us
+
     def figures(self) -> dict[str, int]:
         """The books as numbers."""
         return {
@@ -70,11 +81,13 @@ class Account:
             "duplicates": self.duplicates,
             "dead_letters": self.dead_letters,
             "in_flight": self.in_flight,
+            "spooled": self.spooled,
             "lost": self.lost,
             "unknown_sides": self.unknown_sides,
             "snapshots": self.snapshots,
             "gaps": self.gaps,
             "missing": self.missing,
+            "backfilled": self.backfilled,
         }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.avro import load_schema
+from k2conn.engine.breaks import BreakTracker
 from k2conn.engine.deadletter import dead_letter
 from k2conn.engine.gaps import Gap, GapTracker
 from k2conn.engine.identity import IdMaker, Ordinals
@@ -64,6 +65,8 @@ class StreamMapping:
         self.window = window
         self.schema = load_schema(stream.record)
         self._lines: dict[str, Line] = {}
+        self.symbols: dict[str, Symbol] = {}
+        """The symbols seen so far, by our spelling."""
         self._prefix = plan.exchange + "-"
         names = [field.name for field in self.schema.fields]
         self._width = len(names)
@@ -88,6 +91,8 @@ class StreamMapping:
         self._i_time = self._at["timestamp"]
         rule = stream.sequence
         self.gaps = GapTracker(stream.name, rule) if rule and rule.rule in ("contiguous", "linked") else None
+        self.breaks: BreakTracker | None = None
+        """Where a stream without such numbers has a backfill that is on."""
         self.closed: list[Gap] = []
         """Reported gaps that have become whole since somebody last took them from here."""
 
@@ -197,6 +202,8 @@ class StreamMapping:
             account = line.account
             if stream.drop_when is not None and stream.drop_when.condition(item, scope):
                 account.filtered += 1
+                if self.gaps is not None:
+                    self._number(self.gaps, item, line, scope, 0)  # it came, though it is no record
                 return
             carried = self._carried(item, line, scope) if stream.carry is not None else ()
             if carried is None:
@@ -215,11 +222,15 @@ class StreamMapping:
         except RecordError as error:
             if line is None and self._dropped_unread(error, item, scope):
                 return
+            if line is not None and self.gaps is not None:
+                self._number(self.gaps, item, line, scope, 0)
             self._dead(error, line, frame, scope, out)
             return
         account.received += 1
         if self.gaps is not None:
-            self._number(self.gaps, item, line, scope)
+            self._number(self.gaps, item, line, scope, values[self._i_time])
+        elif self.breaks is not None:
+            self.breaks.see(line.symbol, values[self._i_time], scope.received_at, scope.epoch)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
@@ -232,7 +243,7 @@ class StreamMapping:
         account.last_price = values[self._i_price]
         out.append(Envelope(stream.kafka_topic, line.key, body, self.schema, event // 1000, account))
 
-    def _number(self, gaps: GapTracker, item: Any, line: Line, scope: Scope) -> None:
+    def _number(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:
         """Tells the gap tracker of the record's number; a number that is none says nothing."""
         rule = self.stream.sequence
         assert rule is not None
@@ -246,7 +257,7 @@ class StreamMapping:
             return
         if number is not None:
             key = line.symbol if rule.per == "symbol" else str(scope.epoch)
-            closed = gaps.see(key, number, previous, scope.received_at, scope.epoch)
+            closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us)
             if closed is not None and closed.reported is not None:
                 self.closed.append(closed)
 
@@ -387,6 +398,7 @@ class StreamMapping:
                     self._encoder(symbol))
         if len(self._lines) < 100_000:
             self._lines[native] = line
+            self.symbols[symbol.record] = symbol
         return line
 
     def _dead(

@@ -6,8 +6,10 @@ when the next timer is due. Theory of operation::
     connecting --open--> steps[0] -> steps[1] ... -> settled --retire--> retiring
                           |  each step sends its frames (within the venue's rate), then waits for its replies
                           |  data is delivered at any time, from the first frame on
-                          +--> closing: a refused or unanswered set-up step, a missing heartbeat answer, silence,
-                               or the venue's own notice; the runner connects again with a new session
+                          +--> closing: a refused or unanswered set-up step, a missing heartbeat answer, silence; the
+                          |    runner connects again with a new session
+                          +--> the venue's own notice: a Close, too, but the conversation goes on, so that the runner
+                               may open the next connection first
 
 Times are seconds of a monotonic clock (``now``); ``wall`` is microseconds since the epoch, only for what is sent.
 """
@@ -21,7 +23,7 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.engine.codec import decoder
-from k2conn.engine.frames import OutFrame, frame_text, step_frames, undo_frames
+from k2conn.engine.frames import OutFrame, frame_text, split, step_frames, undo_frames
 from k2conn.engine.outbox import Outbox
 from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
 from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED, Subscription, Subscriptions
@@ -103,6 +105,7 @@ class Session:
         self.control = 0
         self.unrecognised = 0
         self.last_frame = 0.0
+        self.opened = 0.0
         self._router = Router(connection, self.streams)
         self._decode = decoder(connection.codec)
         self._outbox = Outbox(connection.limits.send)
@@ -115,6 +118,7 @@ class Session:
         self._pong_by: float | None = None
         self._ping_every = 0.0
         self._closed = False
+        self._noticed = False
         self._now = 0.0
         self._wall = 0
 
@@ -163,7 +167,7 @@ class Session:
 
     def open(self, now: float, wall: int) -> list[Action]:
         """The socket is open."""
-        self._now, self._wall, self.last_frame = now, wall, now
+        self._now, self._wall, self.last_frame, self.opened = now, wall, now, now
         beat = self.connection.heartbeat
         if beat is not None and beat.send is not None:
             self._ping_every = beat.every(self.scope.state)
@@ -285,8 +289,7 @@ class Session:
             wanted = self._wanted(step)
             if step.streams and not wanted:
                 continue
-            scope = self._send_scope()
-            frames = step_frames(step, wanted, scope, self._count, self.connection.limits.frame_bytes)
+            frames = self._frames_of(step, wanted)
             self._frames[self._at] = frames
             for frame in frames:
                 if frame.text:
@@ -301,6 +304,9 @@ class Session:
             self.settled = True
             states = {state: self.subscriptions.count(state) for state in (CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED)}
             out.append(Note("settled", states))
+
+    def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[OutFrame]:
+        return step_frames(step, wanted, self._send_scope(), self._count, self.connection.limits.frame_bytes)
 
     def _wanted(self, step: Step) -> list[Subscription]:
         found = self.subscriptions.of(step.streams)
@@ -382,7 +388,9 @@ class Session:
         reason = notice.reason(message, self.scope) if notice.reason else None
         text = exactjson.spell(reason if reason is not None else message)[:300]
         if notice.reconnect:
-            out.extend(self._close("notice", text, notice.delay))
+            if not self._closed and not self._noticed:  # the conversation goes on until another connection stands
+                out.append(Close("notice", text, notice.delay))
+            self._noticed = True
         else:
             out.append(Note("error", {"reason": text}))
 
@@ -399,11 +407,32 @@ class Session:
                 self._set_up(at, step, refused, message, out)
                 return
             touched = self._speaks_of(at, step, message)
+            if refused and self._halve(at, step, touched, out):
+                return
             for one in touched:
                 self._mark(one, refused, self._reason(step, message) if refused else None, out)
             if touched:
                 self._resolved(out)
                 return
+
+    def _halve(self, at: int, step: Step, touched: list[Subscription], out: list[Action]) -> bool:
+        """A whole frame was refused and nothing says for whose sake: its halves are asked for one by one, so that in
+        the end only the wrong ones are refused. False where there is nothing to halve.
+        """
+        frame = next((one for one in self._frames.get(at, ()) if one.subscriptions is touched), None)
+        parts = split(touched)
+        if frame is None or parts is None:
+            return False
+        frame.waiting = False
+        for part in parts:
+            for again in self._frames_of(step, part):
+                again.waiting = True
+                self._frames[at].append(again)
+                self._outbox.put(again.text, step.pause)
+        if at == self._at and step.expect is not None:
+            self._reply_by = self._now + step.expect.within
+        out.append(Note("halved", {"step": step.name, "symbols": [one.symbol.native for one in touched]}))
+        return True
 
     def _verdict(self, step: Step, message: Json) -> bool | None:
         """Whether a message refuses (True) or accepts (False) what a step asked; None where it does neither."""

@@ -15,11 +15,14 @@ class Shard:
     connection: Connection
     symbols: tuple[Symbol, ...]
     number: int
+    leg: int = 0
+    """Which of the sockets with the same subscriptions, where there are several (`replicas`)."""
 
     @property
     def name(self) -> str:
-        """The socket's name in logs and metrics: connection and number."""
-        return f"{self.connection.name}-{self.number}"
+        """The socket's name in logs and metrics: connection, number, and leg where there are several."""
+        leg = f".{self.leg}" if self.connection.replicas > 1 else ""
+        return f"{self.connection.name}-{self.number}{leg}"
 
 
 def shards(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> tuple[Shard, ...]:
@@ -32,7 +35,8 @@ def shards(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> 
             continue
         size = _size(connection, own, len(wanted))
         for number, at in enumerate(range(0, len(wanted), size)):
-            found.append(Shard(connection, tuple(wanted[at : at + size]), number))
+            carried = tuple(wanted[at : at + size])
+            found += [Shard(connection, carried, number, leg) for leg in range(connection.replicas)]
     return tuple(found)
 
 

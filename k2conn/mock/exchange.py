@@ -6,18 +6,20 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from k2conn.mock.casting import encoded
-from k2conn.mock.desk import Desk, Key
-from k2conn.mock.faults import GARBAGE, Faults
+from k2conn.mock.desk import Desk, Key, Tape
+from k2conn.mock.faults import GARBAGE, Faults, corrupted
 from k2conn.mock.holes import Capture, Shape
 from k2conn.mock.listening import PING, UNKNOWN, Symbols, Wanted, read
 from k2conn.mock.server import MockServer
 from k2conn.mock.tape import Market, Printed
+from k2conn.mock.witness import Leg, Sent, Witness
 from k2conn.plan import Json, Plan
 
 _KEPT = 10_000
@@ -38,10 +40,28 @@ class Client:
         self.received: deque[Json] = deque(maxlen=_KEPT)
         self.awaited: list[Shape] = []
         """The answers that are due to our own pings."""
+        self.frozen = False
+        """Whether its socket is half-open: nothing is read, written or answered any more, nor closed."""
+        self.leg: Leg | None = None
+        """The witness's notes of it."""
 
     async def send(self, message: Json) -> None:
         """One message, in the connector's codec."""
-        await self.socket.send(self.desk.encode(encoded(message)))
+        await self.write(self.desk.encode(encoded(message)))
+
+    async def write(
+        self, frame: str | bytes, key: Key | None = None, ids: tuple[str, ...] = (), broken: bool = False
+    ) -> None:
+        """One frame, noted by the witness before it leaves."""
+        if self.leg is not None:
+            self.leg.note(Sent(key, ids, frame, broken), self.socket)
+        await self.socket.send(frame)
+
+    def freeze(self) -> None:
+        """Makes its socket half-open."""
+        self.frozen = True
+        self.subscribed.clear()
+        self.socket.transport.pause_reading()
 
 
 class MockExchange:
@@ -54,7 +74,8 @@ class MockExchange:
     ``ping_every`` is the period in seconds of the venue's own pings.
 
     For conservation: ``sent`` has, for each stream and native symbol, the ids of all items that left for at least one
-    client, in order; with ``keep`` false only ``counts`` (frames) are kept.
+    client, in order; with ``keep`` false only ``counts`` (frames) are kept. A ``witness`` notes what each client
+    has read for certain. ``restless``: a tape that was begun goes on while nobody listens, as on a real venue.
     """
 
     def __init__(
@@ -72,8 +93,11 @@ class MockExchange:
         faults: Faults | None = None,
         keep: bool = True,
         seed: int = 0,
+        witness: Witness | None = None,
+        restless: bool = False,
     ) -> None:
         self.plan = plan
+        self.witness = witness
         self.rate = rate
         self.faults = faults or Faults()
         self.clients: list[Client] = []
@@ -88,6 +112,12 @@ class MockExchange:
         self.pongs = 0
         """Right answers to our own pings."""
         self.garbage = 0
+        self.rejected: list[float] = []
+        """When (monotonic) connects were answered with an HTTP error."""
+        self._restless = restless
+        self._begun: dict[Key, tuple[Desk, Wanted]] = {}
+        self._printed: Counter[Key] = Counter()
+        self._held: dict[Key, Printed] = {}
         self._given = port
         self._limit = limit
         self._keep = keep
@@ -162,6 +192,10 @@ class MockExchange:
         found = frozenset[str]().union(*(desk.streams for desk in self._desks.values()))
         return tuple(stream.name for stream in self.plan.streams if stream.name in found)
 
+    def packed(self, stream: str, text: bytes) -> str | bytes:
+        """A text as a frame of the connection that carries a stream."""
+        return next(desk for desk in self._desks.values() if stream in desk.connection.streams).encode(text)
+
     @property
     def warnings(self) -> list[str]:
         """What this venue cannot do for want of an example."""
@@ -185,6 +219,30 @@ class MockExchange:
     async def drop_clients(self, code: int | None = 1011) -> None:
         """Ends all connections, with a close code or (None) without a word."""
         await asyncio.gather(*(self._drop(client, code) for client in tuple(self.clients)))
+
+    def freeze_clients(self) -> None:
+        """Makes all connections that there are half-open; `drop_clients` ends them."""
+        for client in tuple(self.clients):
+            client.freeze()
+
+    def leave_slowly(self, code: int = 1001) -> None:
+        """Says goodbye to all clients, then does nothing: the sockets stay open until `drop_clients`."""
+        for client in tuple(self.clients):
+            client.socket.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
+            client.freeze()
+
+    async def shout(self, text: bytes, packed: bool = True, broken: bool = True) -> None:
+        """Sends one frame to all clients that is of no stream. ``broken``: it is to end as a dead letter."""
+        for client in tuple(self.clients):
+            if not client.frozen:
+                frame = client.desk.encode(text) if packed else text
+                with suppress(ConnectionClosed):
+                    await client.write(frame, broken=broken)
+
+    async def release(self) -> None:
+        """Sends what `reorder_every` holds back."""
+        for key in tuple(self._held):
+            await self._spread(key, self._held.pop(key), None)
 
     def pause(self) -> None:
         """Publishes nothing more by itself."""
@@ -213,6 +271,8 @@ class MockExchange:
         if desk is not None:
             target = "/" + rest
         client = Client(socket, desk or next(iter(self._desks.values())))
+        if self.witness is not None:
+            client.leg = self.witness.leg(client.desk.connection)
         self.clients.append(client)
         self.connects += 1
         try:
@@ -223,6 +283,16 @@ class MockExchange:
             return
         finally:
             self.clients.remove(client)
+            if client.leg is not None:
+                client.leg.stop()
+
+    def admit(self) -> tuple[int, int] | None:
+        """Whether a client may connect now: else the HTTP status it gets, and its Retry-After in seconds."""
+        if self.faults.reject <= 0:
+            return None
+        self.faults.reject -= 1
+        self.rejected.append(time.monotonic())
+        return self.faults.reject_status, self.faults.retry_after
 
     async def _welcome(self, client: Client, target: str) -> None:
         for message in client.desk.welcome:
@@ -234,7 +304,7 @@ class MockExchange:
         value = read(text)
         client.received.append(value)
         self.received.append(value)
-        if self.faults.deaf:
+        if self.faults.deaf or client.frozen:
             return
         if self._is_pong(client, value):
             self.pongs += 1
@@ -256,6 +326,8 @@ class MockExchange:
             for desk in self._desks.values():
                 if desk.listener.hear(text).kind != UNKNOWN:
                     client.desk = desk
+                    if client.leg is not None:
+                        client.leg.connection = desk.connection
         return client.desk
 
     def _is_pong(self, client: Client, value: Json) -> bool:
@@ -269,9 +341,11 @@ class MockExchange:
         for one in made:
             opening = client.desk.opening(one, _now_us())
             key = (one.stream, one.symbol.native)
-            if opening is not None and await self._deliver(client, opening):
+            if opening is not None and await self._deliver(client, key, opening):
                 self._book(key, opening)
             client.subscribed[key] = one
+            if self._restless:
+                self._begun[key] = client.desk, one
         self._wake.set()
 
     async def _drop(self, client: Client, code: int | None) -> None:
@@ -298,7 +372,7 @@ class MockExchange:
     async def _publish_due(self, rate: float) -> float | None:
         """One round over all tapes; seconds until the next is due, None where nothing is subscribed."""
         now = time.monotonic()
-        keys = self.subscriptions - self._finished
+        keys = (self.subscriptions | self._begun.keys()) - self._finished
         self._due = {key: max(self._due.get(key, now), now - _BEHIND) for key in keys}
         for key in sorted(keys):
             while self._due[key] <= now and key not in self._finished:
@@ -309,37 +383,70 @@ class MockExchange:
 
     async def _publish(self, key: Key) -> None:
         """One frame of one tape to all who want it."""
-        listeners = [client for client in tuple(self.clients) if key in client.subscribed]
-        tape = listeners[0].desk.tape(listeners[0].subscribed[key]) if listeners else None
+        tape = self._tape(key)
         printed = tape.next(_now_us()) if tape is not None else None
         if printed is None:
-            self._finished |= {key} if listeners else set()
+            self._finished |= {key} if tape is not None or key in self.subscriptions else set()
             return
-        delivered = [await self._deliver(client, printed) for client in listeners]
-        if any(delivered):
-            self._book(key, printed)
+        await self._leave(key, printed)
         if self._limit is not None and self.counts[key] >= self._limit:
             self._finished.add(key)
+
+    def _tape(self, key: Key) -> Tape | None:
+        """What is played of one stream and symbol, if anybody is to hear it."""
+        for client in self.clients:
+            if key in client.subscribed:
+                return client.desk.tape(client.subscribed[key])
+        if key in self._begun:
+            desk, wanted = self._begun[key]
+            return desk.tape(wanted)
+        return None
+
+    async def _leave(self, key: Key, printed: Printed) -> None:
+        """One frame and what the faults of the day make of it: left out, held back, broken."""
+        faults = self.faults
+        self._printed[key] += 1
+        turn = self._printed[key]
+        if faults.skip_every and turn % faults.skip_every == 0:
+            if self.witness is not None:
+                self.witness.withheld.setdefault(key, []).append(printed)
+            return
+        if faults.reorder_every and turn % faults.reorder_every == 0 and key not in self._held:
+            self._held[key] = printed
+            return
+        await self._spread(key, printed, faults.corrupt_every if turn % (faults.corrupt_every or 1) == 0 else None)
+        if key in self._held:
+            await self._spread(key, self._held.pop(key), None)
+
+    async def _spread(self, key: Key, printed: Printed, corrupt: int | None) -> None:
+        """One frame to all who want it."""
+        listeners = [client for client in tuple(self.clients) if key in client.subscribed]
+        delivered = [await self._deliver(client, key, printed, corrupt is not None) for client in listeners]
+        if any(delivered):
+            self._book(key, printed)
+        elif self.witness is not None:
+            self.witness.missed.setdefault(key, []).append(printed)
 
     def _book(self, key: Key, printed: Printed) -> None:
         self.counts[key] += 1
         if self._keep:
             self.sent.setdefault(key, []).extend(printed.ids)
 
-    async def _deliver(self, client: Client, printed: Printed) -> bool:
+    async def _deliver(self, client: Client, key: Key, printed: Printed, broken: bool = False) -> bool:
         """One data frame to one client, with the faults of the day; whether it left."""
         faults = self.faults
-        if faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
+        if client.frozen or faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
             return False
         frame = client.desk.encode(printed.text)
+        frame = corrupted(frame) if broken else frame
         try:
-            await client.socket.send(frame)
+            await client.write(frame, key, printed.ids, broken)
             client.data += 1
             if faults.duplicate_every and client.data % faults.duplicate_every == 0:
-                await client.socket.send(frame)
+                await client.write(frame, key, printed.ids, broken)
             if faults.garbage_every and client.data % faults.garbage_every == 0:
                 self.garbage += 1
-                await client.socket.send(client.desk.encode(GARBAGE))
+                await client.write(client.desk.encode(GARBAGE), broken=True)
         except ConnectionClosed:
             return False
         if faults.close_after is not None and client.data >= faults.close_after:

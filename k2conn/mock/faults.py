@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Faults:
-    """Misbehaviour of a mock exchange; may be changed while it runs. All counts are of data frames, per connection."""
+    """Misbehaviour of a mock exchange; may be changed while it runs. All counts are of data frames, per connection;
+    those of `skip_every`, `reorder_every` and `corrupt_every` are of one stream and symbol, the same for all clients.
+    """
 
     refuse: frozenset[str] = frozenset()
     """Native symbols that are refused."""
@@ -27,8 +29,25 @@ class Faults:
     """Send each n-th frame twice."""
     garbage_every: int | None = None
     """Send a broken frame after each n-th."""
+    skip_every: int | None = None
+    """Leave each n-th frame out: its ids are never sent."""
+    reorder_every: int | None = None
+    """Send each n-th frame after the one that follows it."""
+    corrupt_every: int | None = None
+    """Send each n-th frame broken, so that its items cannot be read."""
+    reject: int = 0
+    """Answer so many more connects with ``reject_status`` and a Retry-After of ``retry_after`` seconds."""
+    reject_status: int = 429
+    retry_after: int = 1
     delay: float = 0.0
     """Seconds before each answer to the client."""
 
 
 GARBAGE = b'{"broken": ['
+
+
+def corrupted(frame: str | bytes) -> str | bytes:
+    """A frame that nobody can read: packed ones have a wrong byte where they begin, texts lose their end."""
+    if isinstance(frame, bytes):
+        return bytes([frame[0] ^ 0xFF]) + frame[1:]
+    return frame[:-1] if frame[-1:] in "]}" else "{" + frame

@@ -64,10 +64,15 @@ class MockServer:
             await self.http.stop()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """404 for what is no connector."""
+        """404 for what is no connector; an HTTP error, with a Retry-After, where the exchange wants no clients now."""
         name = request.path.split("?")[0].split("/")[1]
         if name in self.exchanges:
-            return None
+            rejected = self.exchanges[name].admit()
+            if rejected is None:
+                return None
+            response = connection.respond(HTTPStatus(rejected[0]), "not now\n")
+            response.headers["Retry-After"] = str(rejected[1])
+            return response
         known = ", ".join(sorted(self.exchanges))
         return connection.respond(HTTPStatus.NOT_FOUND, f"no connector '{name}' here; there is {known}\n")
 

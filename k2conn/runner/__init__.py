@@ -1,7 +1,7 @@
 """The runner: the only asyncio loop. Many connectors into one sink, started together, stopped in order."""
 
 from k2conn.runner.connector import Connector, Job
+from k2conn.runner.overrides import Overrides
 from k2conn.runner.runner import Outcome, Runner
-from k2conn.runner.socket import Overrides
 
 __all__ = ["Connector", "Job", "Outcome", "Overrides", "Runner"]

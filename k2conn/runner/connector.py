@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from k2conn.engine.gaprecords import gap_words
 from k2conn.engine.gaps import GRACE_US
-from k2conn.engine.gate import Gate
 from k2conn.engine.intake import Books
+from k2conn.engine.legs import Legs
+from k2conn.engine.session import World
 from k2conn.engine.sharding import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
-from k2conn.plan import Connection, Plan, Symbol
+from k2conn.plan import Plan, Symbol
+from k2conn.runner.backfill import Backfiller
 from k2conn.runner.instruments import Instruments
 from k2conn.runner.journal import journal
-from k2conn.runner.socket import Overrides, Socket
+from k2conn.runner.memory import Memory
+from k2conn.runner.overrides import Overrides, overridden
+from k2conn.runner.requests import http_call
+from k2conn.runner.silence import Silence
+from k2conn.runner.site import Kit, Site
+from k2conn.runner.socket import Socket
 from k2conn.sinks import Sink
 from k2conn.transports import Address, Transport
 
@@ -45,10 +56,13 @@ class Connector:
         count: Callable[[int], None],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
+        state_folder: Path | None = None,
     ) -> None:
+        """``state_folder`` None: what was seen is forgotten when the process ends."""
         self.job = job
         self.plan = overridden(job.plan, job.overrides)
-        self.books = Books(self.plan, job.streams)
+        self.books = Books(self.plan, job.streams, backfill=job.overrides.backfill)
+        self.memory = Memory(state_folder, self.books) if state_folder is not None else None
         self.sink = sink
         self._count = count
         self._environment = environment
@@ -58,6 +72,14 @@ class Connector:
         self._instruments = (
             Instruments(self.plan, self.plan.listing, job.overrides, environment) if self.plan.listing else None
         )
+        self.filler = Backfiller(
+            self.books.gaps, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
+        )
+        self.silence = Silence(self.books.ledger, self._log)
+        self.sites: dict[str, Site] = {}
+        """By the connection's name."""
+        self.legs: tuple[Legs, ...] = ()
+        """The books of the shards that have replicas."""
         self.sockets: tuple[Socket, ...] = () if self._instruments else self._sockets()
 
     def publish(self, envelopes: list[Envelope]) -> bool:
@@ -72,24 +94,35 @@ class Connector:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
         if self._instruments is not None and not await self._listed(self._instruments):
             return
+        if self.memory is not None:
+            self.memory.load()
+        self.filler.check()
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._instruments.keep()) if self._instruments else None
             sockets = [
                 group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
                 for socket in self.sockets
             ]
-            watching = group.create_task(self._watch_gaps())
+            watching = group.create_task(self._watch())
+            filling = group.create_task(self.filler.run())
             await asyncio.wait(sockets)
             watching.cancel()
+            filling.cancel()
             if keeping is not None:
                 keeping.cancel()
         self._report_gaps(GRACE_US)
+        self.filler.stop()
 
-    async def _watch_gaps(self) -> None:
-        """Publishes gap records as their grace runs out."""
+    async def _watch(self) -> None:
+        """Publishes gap records as their grace runs out; looks for silence; books what replicas missed."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
+            if self.memory is not None:
+                self.memory.look(time.monotonic())
+            self.silence.look(self.sockets)
+            for legs in self.legs:
+                legs.expire(time.time_ns() // 1000)
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
@@ -98,18 +131,29 @@ class Connector:
             self._log.warning("gap", **gap_words(envelope))
         if found:
             self.publish(found)
+        self.filler.take()
 
     def _sockets(self) -> tuple[Socket, ...]:
         symbols = resolve(self.plan, self.job.symbols or self.plan.symbols.default)
-        gates = {connection.name: Gate(connection.limits.connect) for connection in self.plan.connections}
+        self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         found = shards(self.plan, self.books.streams, symbols)
         if not found:
             names = ", ".join(stream.name for stream in self.books.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
-        sockets = tuple(
-            Socket(self.books, shard, self.publish, self.sink.drain, self.job.overrides, self._environment,
-                   self._open_transport, gates[shard.connection.name])
+        world = World(lambda: str(uuid.uuid4()), self._environment)
+        kit = Kit(self.books, self.publish, self.sink.drain, self.job.overrides, world, self._open_transport)
+        numbers = Counter(shard.connection.name for shard in found)
+        self.sites = {one.name: Site(kit, one, numbers[one.name]) for one in self.plan.connections if numbers[one.name]}
+        legs = {
+            (shard.connection.name, shard.number): Legs(shard.connection.replicas)
             for shard in found
+            if shard.connection.replicas > 1
+        }
+        self.legs = tuple(legs.values())
+        sockets = tuple(
+            Socket(kit, self.sites[shard.connection.name], shard, legs[key].leg(shard.leg) if key in legs else None)
+            for shard in found
+            for key in [(shard.connection.name, shard.number)]
         )
         for socket in sockets:
             socket.check()
@@ -143,22 +187,6 @@ class Connector:
         """The worst state of its sockets, for people: failed, waiting, connecting, subscribing, live, stopped."""
         order = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
         return min((socket.state for socket in self.sockets), key=order.index, default="waiting")
-
-
-def overridden(plan: Plan, given: Overrides) -> Plan:
-    """The plan with what the environment says about all its connections."""
-    return replace(plan, connections=tuple(_overridden(connection, given) for connection in plan.connections))
-
-
-def _overridden(connection: Connection, given: Overrides) -> Connection:
-    backoff, stale = connection.backoff, connection.stale_after
-    if given.base_delay is not None:
-        backoff = replace(backoff, base=given.base_delay, cap=max(backoff.cap, given.base_delay))
-    if given.attempts is not None:
-        backoff = replace(backoff, attempts=given.attempts or None)
-    if given.stale_after is not None:
-        stale = given.stale_after or None
-    return replace(connection, backoff=backoff, stale_after=stale)
 
 
 def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:

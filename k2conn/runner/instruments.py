@@ -13,7 +13,8 @@ from k2conn.engine.instruments import learn
 from k2conn.errors import MissingVariable, RecordError, TransportError
 from k2conn.plan import Backoff, Listing, Plan, SendScope
 from k2conn.runner.journal import journal
-from k2conn.runner.socket import Overrides, http_call
+from k2conn.runner.overrides import Overrides
+from k2conn.runner.requests import http_call
 from k2conn.transports.http import call
 
 TRIES = 3

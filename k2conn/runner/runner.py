@@ -11,18 +11,21 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from k2conn.avro import load_schema
 from k2conn.engine.deadletter import DEAD_SUFFIX, dead_letter
 from k2conn.engine.gaprecords import gap_topic
-from k2conn.engine.ledger import Account
+from k2conn.engine.ledger import NOWHERE, Account
+from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.connector import Connector, Job
 from k2conn.runner.journal import journal
-from k2conn.sinks import Reject, Settle, Sink, make_sink
+from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
+from k2conn.spool import make_spooled
 from k2conn.transports import Address, Transport
 
 RECEIVE_WITHIN = 5.0
@@ -56,7 +59,8 @@ class Runner:
         environment: Mapping[str, str] | None = None,
         max_records: int | None = None,
         open_transport: Callable[[Address], Transport] | None = None,
-        open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_sink,
+        open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_spooled,
+        state_folder: Path | None = None,
     ) -> None:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
@@ -67,7 +71,7 @@ class Runner:
         self._log = journal()
         world = dict(os.environ) if environment is None else environment
         opener = open_transport or _websocket
-        self.connectors = tuple(Connector(job, self.sink, self._count, world, opener) for job in jobs)
+        self.connectors = tuple(Connector(job, self.sink, self._count, world, opener, state_folder) for job in jobs)
 
     async def run(self, stop: asyncio.Event) -> Outcome:
         """Runs until ``stop`` is set, the record limit is reached, or every connector gave up.
@@ -118,7 +122,7 @@ class Runner:
         for connector in self.connectors:
             for mapping in connector.books.mappings.values():
                 topics[mapping.stream.kafka_topic] = mapping.schema
-                if mapping.gaps is not None:
+                if mapping.gaps is not None or mapping.breaks is not None:
                     topics[gap_topic(connector.plan)] = load_schema("gap")
         await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
 
@@ -146,6 +150,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             unsent = await self.sink.flush(FLUSH_WITHIN)
+            await asyncio.gather(*(one.memory.finish() for one in self.connectors if one.memory is not None))
         finally:
             await self.sink.close()
         if unsent:
@@ -160,25 +165,38 @@ class Runner:
             account = envelope.account
             if account is not None:
                 account.settled(envelope.schema is None)
-        if envelopes and isinstance(envelopes[-1].account, Account):
-            envelopes[-1].account.settled_us = now
+        last = envelopes[-1].account if envelopes else None
+        if isinstance(last, Account):
+            last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
 
     def _reject(self, envelope: Envelope, reason: str) -> None:
         """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and said."""
         account = envelope.account
-        if not isinstance(account, Account):
+        if account is None:
             return
-        connector = next((c for c in self.connectors if account in c.books.ledger.accounts()), None)
-        if envelope.schema is None or connector is None:
+        if envelope.schema is None:
             account.lost += 1
             self._log.error("dead letter lost", topic=envelope.topic, reason=reason)
             return
-        connector.books.ledger.dead_reasons[reason] += 1
+        names = self._owner(envelope, account, reason)
         error = RecordError("record", None, None, reason, f"{len(envelope.value)} bytes of Avro")
+        now = time.time_ns() // 1000
         self.sink.put(
-            dead_letter(connector.plan.name, connector.plan.exchange, account.stream, envelope.topic, account.symbol,
-                        error, envelope.value, time.time_ns() // 1000, account)
+            dead_letter(*names, account.stream, envelope.topic, account.symbol, error, envelope.value, now, account)
         )
+
+    def _owner(self, envelope: Envelope, account: AnyAccount, reason: str) -> tuple[str, str]:
+        """Connector and exchange of a rejected record. One that an earlier process left in the spool is in none of our
+        books, but its topic may be one of ours.
+        """
+        for connector in self.connectors:
+            if any(one is account for one in connector.books.ledger.accounts()):
+                connector.books.ledger.dead_reasons[reason] += 1
+                return connector.plan.name, connector.plan.exchange
+        for connector in self.connectors:
+            if any(stream.kafka_topic == envelope.topic for stream in connector.plan.streams):
+                return connector.plan.name, connector.plan.exchange
+        return NOWHERE, NOWHERE
 
     def _count(self, number: int) -> None:
         self.records += number

@@ -1,8 +1,9 @@
-"""One socket's life: connect, converse, and connect again, for ever.
+"""One socket of a connector, kept alive: connect, and connect again, for ever.
 
-A session is new for every connection; the socket only carries frames, time and actions between it and the transport.
-What ends a connection: the transport (lost, closed, refused), the session (silence, refusal, notice), or the runner.
-Our own bugs are not caught here: they end the process.
+A connection that was lost is made again after a delay. One that is to be *replaced* (it is old, the venue asks for it,
+or a better address has recovered) goes on until its successor stands: the new connection is opened first, and the old
+one is closed when the new one has delivered every stream of every symbol that the old one delivered, or a bound has
+passed. What both deliver meanwhile falls away in the duplicate window.
 """
 
 from __future__ import annotations
@@ -10,106 +11,67 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
-from k2conn import exactjson
 from k2conn.engine.backoff import Delays
-from k2conn.engine.gate import Gate
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import Action, Close, Note, Send, Session, World
+from k2conn.engine.intake import Intake
+from k2conn.engine.legs import Leg
 from k2conn.engine.sharding import Shard
-from k2conn.envelope import Envelope
-from k2conn.errors import RecordError, SettingsError, TransportError
-from k2conn.plan import HttpRequest, SendScope
+from k2conn.errors import RecordError
 from k2conn.runner.journal import journal
-from k2conn.transports import Address, Transport
-from k2conn.transports.http import Call, call
+from k2conn.runner.link import RECORD, SETTLED, End, Link, http_scope, wall_us
+from k2conn.runner.requests import http_call
+from k2conn.runner.site import Kit, Site
 
 STATES = ("waiting", "connecting", "subscribing", "live", "stopped", "failed")
 
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What the environment changes about a connector's connections; None (or empty): nothing. Times are seconds."""
-
-    urls: tuple[str, ...] = ()
-    """Instead of the plan's; a connection other than the first gets its name as a last path segment. Where the plan's
-    address names symbols, its path and query go behind the given one."""
-    failover: tuple[str, ...] = ()
-    """Instead of the plan's addresses after the first: tried in turn when a connection cannot be made."""
-    http_url: str | None = None
-    """Scheme and host instead of those of the HTTP calls that the plan declares."""
-    verify: bool = True
-    ca_file: str | None = None
-    ping_every: float | None = None
-    ping_timeout: float | None = None
-    stale_after: float | None = None
-    """0: silence is never taken for death."""
-    attempts: int | None = None
-    """0: never give up."""
-    base_delay: float | None = None
-    max_age: float | None = None
-    """A connection older than this is replaced by a new one."""
+PROVE_WITHIN = 30.0
+"""Seconds after its subscription in which a new connection shows every symbol; then it takes over all the same."""
+SETTLE_WITHIN = 60.0
+"""Seconds a new connection may take to be subscribed; then it is given up and the old one goes on."""
+DRAIN = 0.5
+"""Seconds the old connection is still read when the new one has proved itself: it may lag behind."""
+TRY_AGAIN = 10.0
+"""Seconds after which a replacement that could not be made is tried again."""
+LOOK = 1.0
+"""Seconds between two looks whether a better address has recovered."""
+PATIENCE = 16
+"""How many times its `stale_after` a stream may at most be silent after connections without any data."""
 
 
 class Socket:
-    """One connection of a connector, kept alive until stopped."""
+    """Keeps one shard connected until stopped."""
 
-    def __init__(
-        self,
-        books: Books,
-        shard: Shard,
-        publish: Callable[[list[Envelope]], bool],
-        relief: Callable[[], Awaitable[None]],
-        overrides: Overrides,
-        environment: Mapping[str, str],
-        open_transport: Callable[[Address], Transport],
-        gate: Gate | None = None,
-    ) -> None:
-        self.books = books
+    def __init__(self, kit: Kit, site: Site, shard: Shard, leg: Leg | None = None) -> None:
+        self.site = site
         self.shard = shard
-        self.state = "waiting"
+        self.link: Link | None = None
+        self.leg = leg
         self.detail = ""
-        self.since = time.monotonic()
-        self.last_frame_us = 0
-        self.last_data_us = 0
-        self.connected_us = 0
-        self.intake: Intake | None = None
-        self._publish = publish
-        self._relief = relief
-        self._overrides = overrides
-        self._world = World(lambda: str(uuid.uuid4()), environment)
-        self._open_transport = open_transport
-        self._gate = gate or Gate(shard.connection.limits.connect)
-
+        self.replacing = False
+        self._kit = kit
+        self._state = "waiting"
         self._delays = Delays(shard.connection.backoff, random.random)
         self._stop_asked = asyncio.Event()
-        self._attempt: asyncio.Future[None] | None = None
-        self._held = False
-        self._retire_at: float | None = None
-        self._bug: BaseException | None = None
-        self._transport: Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._closing: asyncio.Task[None] | None = None
-        self._close: Close | None = None
-        self._url_at = 0
-        self._log = journal(connector=books.plan.name, socket=shard.name)
+        self._news = asyncio.Event()
+        self._links: set[Link] = set()
+        """All that have a task."""
+        self._silences = 0
+        """Connections in a row that were closed for a stream's silence without having had any data."""
+        self._log = journal(connector=kit.books.plan.name, socket=shard.name)
 
     def check(self) -> None:
         """Builds what a connection says, as far as that can be told before one is made. Raises MissingVariable for a
         variable it needs, SettingsError for a frame that cannot be sent.
         """
-        connection, wall = self.shard.connection, _wall()
-        session = Intake(self.books, connection, self.shard.symbols, self._world).session
-        scope = self._http_scope(session, wall)
+        connection, wall, kit = self.shard.connection, wall_us(), self._kit
+        session = Intake(kit.books, connection, self.shard.symbols, kit.world).session
+        scope = http_scope(kit, self.shard, session)
         builds: list[Callable[[], object]] = [
-            partial(http_call, request, scope, self._overrides) for request in connection.before
+            partial(http_call, request, scope, kit.overrides) for request in connection.before
         ]
         builds += [partial(session.url, 0, wall), partial(session.headers, wall), partial(session.frames, wall)]
         for build in builds:
@@ -118,278 +80,270 @@ class Socket:
 
     async def run(self) -> None:
         """Keeps the connection until `stop`; returns early only where the attempts are used up."""
-        while not self._stop_asked.is_set():
-            try:
-                await self._attempted()
-                cause, detail, delay = self._ended()
-            except TransportError as error:
-                cause, detail, delay = error.cause, error.detail, error.delay
-                self._url_at += 1
-            except (SettingsError, RecordError) as error:
-                cause, detail, delay = "settings", str(error), self.shard.connection.backoff.cap
-            finally:
-                self._cancel_timer()
-            if self._bug is not None:
-                raise self._bug
-            if self._stop_asked.is_set():
-                break
-            await self._again(cause, detail, delay)
-            if self.state == "failed":
-                return
-        self._be("stopped")
+        try:
+            while not self._stop_asked.is_set():
+                end = await self._connected()
+                if end is None or self._stop_asked.is_set():
+                    break
+                await self._again(end)
+                if self._state == "failed":
+                    return
+            await self._all_ended()
+            self._be("stopped")
+        finally:
+            for link in self._links:
+                if link.task is not None:
+                    link.task.cancel()
 
     async def stop(self) -> None:
         """Takes subscriptions back and closes; `run` then returns."""
         self._stop_asked.set()
-        if self.connected_us and self._transport is not None and self.intake is not None:
-            self._act(self.intake.session.retire(time.monotonic(), _wall()))
-            await self._transport.close("stopping")
-        elif self._attempt is not None:
-            self._attempt.cancel()
+        self._news.set()
+        await asyncio.gather(*(link.stop() for link in tuple(self._links)))
 
-    async def _attempted(self) -> None:
-        """One connection from its making to its end; `stop` may cut the making short."""
-        self._attempt = asyncio.ensure_future(self._once())
-        try:
-            await self._attempt
-        except asyncio.CancelledError:
-            if not self._stop_asked.is_set() and self._bug is None:
-                raise
-        finally:
-            self._attempt.cancel()
-            self._attempt = None
+    # -- one connection after the other
 
-    # -- one connection
-
-    async def _once(self) -> None:
-        self._close = None
-        self._held = False
-        self.connected_us = 0
-        shard = self.shard
-        await self._sleep(self._gate.wait(time.monotonic()))
-        if self._stop_asked.is_set():
-            return
+    async def _connected(self) -> End | None:
+        """A connection and whatever replaces it, until one is lost; None where stopped before one was made."""
+        endpoint = await self._endpoint()
+        if endpoint is None:
+            return None
+        link = self.link = self._begin(endpoint)
         self._be("connecting")
-        intake = self.intake = Intake(self.books, shard.connection, shard.symbols, self._world)
-        for request in shard.connection.before:
-            await self._before(request, intake)
-        self._transport = self._open_transport(self._address(intake))
-        try:
-            await self._transport.run(self._opened, self._frame, self._relieved)
-        finally:
-            if self._closing is not None:
-                await asyncio.gather(self._closing, return_exceptions=True)
-                self._closing = None
-            self._transport = None
+        while True:
+            end = link.ended
+            if end is not None:
+                self._judge(link, end)
+                return end
+            if self._stop_asked.is_set():
+                await self._turn(None)
+            elif link.due is not None:
+                link = await self._replaced(link, link.due)
+            else:
+                self._ask_for_better(link)
+                await self._turn(LOOK if self._has_better(link) else None)
 
-    def _address(self, intake: Intake) -> Address:
-        connection, given = self.shard.connection, self._overrides
-        wall = _wall()
-        beat = connection.heartbeat
-        own = beat.every(intake.session.scope.state) if beat is not None and beat.send is None else 20.0
-        every = given.ping_every or own
-        return Address(
-            url=self._url(intake, wall),
-            headers=intake.session.headers(wall),
-            max_frame=connection.max_frame,
-            ping_every=every,
-            ping_timeout=given.ping_timeout or 20.0,
-            verify=given.verify,
-            ca_file=given.ca_file,
-        )
+    async def _endpoint(self) -> int | None:
+        """The address to connect to, as soon as there is one that is not out of order; None where stopped."""
+        while not self._stop_asked.is_set():
+            endpoint, wait = self.site.endpoints.choose(time.monotonic(), self.shard.leg)
+            if wait <= 0:
+                return endpoint
+            self._be("waiting", self.detail or f"all addresses are out of order; the next try in {wait:.0f} s")
+            await self._turn(wait)
+        return None
 
-    def _url(self, intake: Intake, wall: int) -> str:
-        """The address whose turn it is: of the given ones, or else of the plan's."""
-        given, connection, at = self._overrides, self.shard.connection, self._url_at
-        own = range(1 if given.failover else len(connection.urls))
-        choices: list[str | int] = [*(given.urls or own), *given.failover]
-        choice = choices[at % len(choices)]
-        if isinstance(choice, int):
-            return intake.session.url(choice, wall)
-        if connection is not self.books.plan.connections[0]:
-            choice = f"{choice.rstrip('/')}/{connection.name}"
-        if connection.url_uses_topics:
-            parts = urlsplit(intake.session.url(at, wall))
-            choice = choice.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
-        return choice
+    def _begin(self, endpoint: int) -> Link:
+        self.site.endpoints.breakers[endpoint].attempt(time.monotonic())
+        patience = min(PATIENCE, 2 ** min(self._silences, 10))
+        link = Link(self._kit, self.site, self.shard, endpoint, self.leg, patience, self._heard, self._log)
+        self._links.add(link)
+        link.start()
+        return link
 
-    async def _before(self, request: HttpRequest, intake: Intake) -> None:
-        scope = self._http_scope(intake.session, _wall())
-        answer = await call(http_call(request, scope, self._overrides))
-        intake.session.captured(request.capture, answer)
+    def _heard(self, link: Link, what: str) -> None:
+        """What a link tells."""
+        self._news.set()
+        if what in (SETTLED, RECORD):
+            breaker = self.site.endpoints.breakers[link.endpoint]
+            self._tried(link, partial(breaker.succeed, time.monotonic()))
+        if what == RECORD:
+            breaker.proved()
+            self._delays.reset()
+            self._silences = 0
 
-    def _http_scope(self, session: Session, wall: int) -> SendScope:
-        return SendScope(counter=lambda: 0, uuid=self._world.uuid, now_us=wall, state=session.scope.state,
-                         environment=self._world.environment, sign=self.shard.connection.sign)
-
-    def _opened(self) -> None:
-        assert self.intake is not None
-        self.books.ledger.connects += 1
-        self.connected_us = _wall()
-        self._be("subscribing")
-        self._log.info("connected", symbols=len(self.shard.symbols))
-        self._retire_at = self._old_at(time.monotonic())
-        self._act(self.intake.session.open(time.monotonic(), _wall()))
-        self._arm()
-
-    def _old_at(self, now: float) -> float | None:
-        """When this connection is to be replaced: somewhat early, and not at the same time as its sisters."""
-        ages = [age for age in (self._overrides.max_age, self.shard.connection.limits.lifetime) if age]
-        return now + min(ages) * random.uniform(0.9, 0.99) if ages else None
-
-    async def _relieved(self) -> None:
-        """Waits for the sink. Nothing is read meanwhile, so the session's clocks stand still."""
-        self._held, since = True, time.monotonic()
-        try:
-            await self._relief()
-        finally:
-            self._held = False
-            if self.intake is not None:
-                self.intake.session.resume(time.monotonic() - since)
-                self._arm()
-
-    def _frame(self, frame: str | bytes) -> bool:
-        intake = self.intake
-        assert intake is not None
-        wall = _wall()
-        envelopes, actions = intake.receive(frame, time.monotonic(), wall)
-        self.last_frame_us = wall
-        if actions:
-            self._act(actions)
-            self._arm()
-        if envelopes:
-            self.last_data_us = wall
-            if self._delays.attempts and any(envelope.schema is not None for envelope in envelopes):
-                self._delays.reset()
-            return self._publish(envelopes)
-        return False
-
-    def _act(self, actions: Sequence[Action]) -> None:
-        for action in actions:
-            if type(action) is Send:
-                if self._transport is not None:
-                    self._transport.send(action.frame)
-            elif type(action) is Note:
-                self._note(action)
-            elif type(action) is Close and self._closing is None and self._transport is not None:
-                self._close = action
-                self._closing = asyncio.ensure_future(self._transport.close(action.cause))
-
-    def _note(self, note: Note) -> None:
-        if note.kind == "settled":
-            self._be("live")
-            self._log.info("subscribed", **note.detail)
-        elif note.kind in ("refused", "unacknowledged", "error"):
-            self.books.ledger.refused += note.kind == "refused"
-            self._log.warning(note.kind, **note.detail)
+    def _judge(self, link: Link, end: End) -> None:
+        """What an end that was not planned says about the address."""
+        breaker = self.site.endpoints.breakers[link.endpoint]
+        good = link.data or _lasted(link) > self.shard.connection.backoff.cap
+        if self._stop_asked.is_set() or good or end.cause in ("settings", "refused", "stopped"):
+            breaker.leave()
         else:
-            self._log.debug(note.kind, **note.detail)
+            self._tried(link, partial(breaker.fail, time.monotonic()))
+        if end.cause == "stale-stream" and not link.data:
+            self._silences += 1
 
-    # -- time
+    def _tried(self, link: Link, tell: Callable[[], None]) -> None:
+        """Tells a breaker something, and says where that changes its state."""
+        breaker = self.site.endpoints.breakers[link.endpoint]
+        before = breaker.state(time.monotonic())
+        tell()
+        after = breaker.state(time.monotonic())
+        if after != before:
+            host = self.site.host(link.endpoint)
+            self._log.warning("address " + ("recovered" if after == "closed" else "out of order"), host=host,
+                              breaker=after)
 
-    def _arm(self) -> None:
-        """One timer, for the session's next deadline or the connection's age."""
-        self._cancel_timer()
-        assert self.intake is not None
-        times = [self.intake.session.deadline, self._retire_at]
-        due = [moment for moment in times if moment is not None]
-        if due and not self._held:
-            delay = max(0.0, min(due) - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+    # -- replacement
 
-    def _tick(self) -> None:
-        """The timer. An exception here would only be logged by the loop, so it is handed to `run`."""
-        self._timer = None
-        if self.intake is None or self._transport is None:
+    def _has_better(self, link: Link) -> bool:
+        return self.site.endpoints.order(self.shard.leg)[0] != link.endpoint
+
+    def _ask_for_better(self, link: Link) -> None:
+        """Goes back to an earlier address when it may be tried again."""
+        if link.state != "live" or not self._has_better(link):
             return
-        now = time.monotonic()
-        try:
-            if self._retire_at is not None and now >= self._retire_at:
-                self._retire_at = None
-                self._act([Close("rotation", "the connection is old enough")])
-            self._act(self.intake.session.timer(now, _wall()))
-            self._arm()
-        except Exception as bug:
-            self._bug = bug
-            if self._attempt is not None:
-                self._attempt.cancel()
+        better = self.site.endpoints.better(link.endpoint, time.monotonic(), self.shard.leg)
+        if better is not None:
+            link.ask(End("failback", f"{self.site.host(better)} may have recovered"))
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    async def _replaced(self, old: Link, due: End) -> Link:
+        """Replaces a connection; the successor, or the old one where that could not be done or has ended before."""
+        until = time.monotonic() + due.delay
+        if not self.site.overlaps:
+            while (left := until - time.monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
+                await self._turn(left)
+            return await self._closed_first(old, due)
+        while self.site.spare <= 0 or time.monotonic() < until:
+            if old.ended is not None or self._stop_asked.is_set():
+                return old
+            await self._turn(min(0.25, max(0.01, until - time.monotonic())))
+        endpoint, wait = self.site.endpoints.choose(time.monotonic(), self.shard.leg)
+        if old.ended is not None or self._stop_asked.is_set():
+            return old
+        if wait > 0:
+            self._put_off(old, due, wait)
+            return old
+        self.site.spare -= 1
+        self.replacing = True
+        try:
+            return await self._overlapped(old, due, self._begin(endpoint))
+        finally:
+            self.site.spare += 1
+            self.replacing = False
+
+    async def _overlapped(self, old: Link, due: End, new: Link) -> Link:
+        """Both connections at work, until the new one has proved itself, or one of them ends."""
+        began, settled = time.monotonic(), 0.0
+        while not self._stop_asked.is_set():
+            now = time.monotonic()
+            end = new.ended
+            if end is not None:
+                self._judge(new, end)
+                self._count(end)
+                self._put_off(old, due, TRY_AGAIN)
+                self._log.warning("replacement failed, the old connection goes on", cause=end.cause, detail=end.detail)
+                return old
+            if (lost := old.ended) is not None:
+                self._count(lost)
+                self._log.warning("connection lost", cause=lost.cause, detail=lost.detail, again_in="its successor's")
+                self.link = new
+                return new
+            if new.state == "live":
+                settled = settled or now
+                proved = old.heard <= new.heard
+                if proved or now >= settled + PROVE_WITHIN:
+                    await self._taken_over(old, due, new, proved)
+                    return new
+            elif now >= began + SETTLE_WITHIN:
+                await new.stop("no answer")
+                continue
+            await self._turn(max(0.01, (settled + PROVE_WITHIN if settled else began + SETTLE_WITHIN) - now))
+        return old
+
+    async def _taken_over(self, old: Link, due: End, new: Link, proved: bool) -> None:
+        """The new connection is the socket's; the old one is read a moment longer, then closed."""
+        self.link = new
+        until = time.monotonic() + DRAIN
+        while (time.monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
+            await self._turn(max(0.01, until - time.monotonic()))
+        self._count(due)
+        self._log.info("connection replaced", cause=due.cause, detail=due.detail, all_symbols_seen=proved)
+        await old.stop(due.cause)
+
+    async def _closed_first(self, old: Link, due: End) -> Link:
+        """The new connection after the old one, where the venue allows no more at a time."""
+        if old.ended is not None or self._stop_asked.is_set():
+            return old
+        await old.stop(due.cause)
+        endpoint, wait = self.site.endpoints.choose(time.monotonic(), self.shard.leg)
+        if self._stop_asked.is_set():
+            return old
+        self._count(due)
+        self._log.info("connection replaced", cause=due.cause, detail=due.detail, all_symbols_seen=False)
+        self.link = self._begin(endpoint if wait <= 0 else old.endpoint)
+        return self.link
+
+    def _put_off(self, old: Link, due: End, seconds: float) -> None:
+        """Tries a replacement again later: by age where it was the age, at once again by `_ask_for_better`."""
+        old.due = None
+        if due.cause != "failback":
+            asyncio.get_running_loop().call_later(seconds, old.ask, due)
 
     # -- again
 
-    def _ended(self) -> tuple[str, str, float]:
-        """Why a connection that we closed was closed."""
-        if self._close is None:
-            return "closed", "", 0.0
-        return self._close.cause, self._close.detail, self._close.delay
+    def _count(self, end: End) -> None:
+        self._kit.books.ledger.reconnects[end.cause] += 1
 
-    async def _again(self, cause: str, detail: str, least: float) -> None:
-        self.books.ledger.reconnects[cause] += 1
-        if cause == "rotation":
-            self._log.info("connection replaced", detail=detail)
-            return
-        if self._lasted() > self.shard.connection.backoff.cap:
+    async def _again(self, end: End) -> None:
+        self._count(end)
+        if self.link is not None and _lasted(self.link) > self.shard.connection.backoff.cap:
             self._delays.reset()
         if self._delays.exhausted:
-            self._be("failed", f"{cause}: {detail}")
-            self._log.error("gave up", cause=cause, detail=detail, attempts=self._delays.attempts)
+            self._be("failed", f"{end.cause}: {end.detail}")
+            self._log.error("gave up", cause=end.cause, detail=end.detail, attempts=self._delays.attempts)
             return
-        delay = self._delays.next(least)
-        self._be("waiting", f"{cause}: {detail}")
-        self._log.warning("connection lost", cause=cause, detail=detail, again_in=f"{delay:.1f} s")
-        await self._sleep(delay)
+        delay = self._delays.next(end.delay)
+        self._be("waiting", f"{end.cause}: {end.detail}")
+        self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
+        until = time.monotonic() + delay
+        while (left := until - time.monotonic()) > 0 and not self._stop_asked.is_set():
+            await self._turn(left)
 
-    def _lasted(self) -> float:
-        """Seconds the last connection stood; a long one counts as a good one, data or not."""
-        return (_wall() - self.connected_us) / 1_000_000 if self.connected_us else 0.0
+    async def _turn(self, seconds: float | None) -> None:
+        """Waits until something happens, at most so long; a bug in any link is raised."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        self._news.clear()
+        for link in tuple(self._links):
+            if link.ended is not None and link is not self.link:
+                self._links.discard(link)
 
-    async def _sleep(self, seconds: float) -> None:
-        """Sleeps, but no longer than until stopped."""
-        if seconds > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop_asked.wait(), seconds)
+    async def _all_ended(self) -> None:
+        while any(link.ended is None for link in self._links):
+            await self._turn(None)
+
+    # -- what is seen from outside
+
+    @property
+    def state(self) -> str:
+        """waiting, connecting, subscribing, live, stopped or failed."""
+        return self.link.state if self._state == "connecting" and self.link is not None else self._state
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._state == "connecting" and self.link is not None and self.link.opened_at is not None
 
     def _be(self, state: str, detail: str = "") -> None:
-        self.state, self.detail, self.since = state, detail, time.monotonic()
+        self._state, self.detail = state, detail
 
     def status(self) -> dict[str, Any]:
         """For /health and the demo's table."""
-        subscriptions = self.intake.session.subscriptions if self.intake else None
+        link = self.link
+        subscriptions = link.intake.session.subscriptions if link is not None and link.intake is not None else None
+        opened = link.opened_at if link is not None and self.connected else None
         return {
             "socket": self.shard.name,
             "state": self.state,
             "detail": self.detail,
+            "host": self.site.host(link.endpoint) if link is not None else None,
+            "seconds_connected": round(time.monotonic() - opened, 3) if opened is not None else None,
+            "replacing": self.replacing,
             "symbols": len(self.shard.symbols),
             "confirmed": subscriptions.count("confirmed") if subscriptions else 0,
             "refused": subscriptions.count("refused") if subscriptions else 0,
-            "seconds_since_frame": _ago(self.last_frame_us),
-            "seconds_since_data": _ago(self.last_data_us),
+            "seconds_since_frame": _ago(link.last_frame_us) if link is not None else None,
+            "seconds_since_data": _ago(link.last_data_us) if link is not None else None,
+            **({"leg": self.leg.tally.figures()} if self.leg is not None else {}),
         }
 
 
-def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:
-    """A declared HTTP request, filled in."""
-    body = exactjson.encode(request.body(scope)) if request.body else None
-    if request.form:
-        body = urlencode({key: exactjson.spell(value) for key, value in request.form(scope).items()}).encode()
-    headers = {key: str(value) for key, value in request.headers(scope).items()} if request.headers else {}
-    if body is not None:
-        headers.setdefault("Content-Type", "application/x-www-form-urlencoded" if request.form else "application/json")
-    url = str(request.url(scope))
-    if given.http_url is not None:
-        parts = urlsplit(url)
-        url = given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify)
-
-
-def _wall() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
+def _lasted(link: Link) -> float:
+    """Seconds a connection stood; a long one counts as a good one, data or not."""
+    return time.monotonic() - link.opened_at if link.opened_at is not None else 0.0
 
 
 def _ago(wall: int) -> float | None:
-    return round((_wall() - wall) / 1_000_000, 3) if wall else None
+    return round((wall_us() - wall) / 1_000_000, 3) if wall else None

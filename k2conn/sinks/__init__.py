@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
@@ -63,6 +63,21 @@ class Sink(Protocol):
     def status(self) -> dict[str, object]:
         """For the health page: at least ``reachable`` (bool), ``queued``, ``errors`` (int), ``last_error``
         (text).
+        """
+
+
+class SpoolableSink(Sink, Protocol):
+    """A sink across a network, before which a spool on disk makes sense.
+
+    Its ``status`` may name topics that alone are in trouble: ``trouble``, a mapping from the topic to the text.
+    """
+
+    def unsettled(self) -> Iterator[Envelope]:
+        """What was taken and neither settled nor rejected yet, in order per topic and key."""
+
+    def withdraw(self, topic: str) -> Sequence[Envelope]:
+        """Give back what waits for a topic in trouble, but for a few that find out when it is well again. They are
+        forgotten here, and come later per key than all that stays.
         """
 
 

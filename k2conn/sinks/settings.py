@@ -12,6 +12,7 @@ MiB = 1024 * 1024
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+SPOOLS = ("always", "trouble", "never")
 COMPATIBILITIES = (
     "",
     "NONE",
@@ -67,6 +68,34 @@ class KafkaSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpoolSettings:
+    """The spool on disk before a sink that is across a network. SettingsError for what cannot be.
+
+    ``mode``: ``trouble`` spools while the sink cannot be reached or holds more than its bound, ``always`` puts every
+    record on the disk first, ``never`` has no spool. ``folder`` may be shared by processes; each takes a part of it.
+    """
+
+    mode: str = "trouble"
+    folder: Path = Path("spool")
+    max_bytes: int = 1024 * MiB
+    """What may be on the disk; the sink is crowded beyond."""
+    fsync_ms: float = 200
+    """What was written is forced to the disk this often: all that a power cut can take."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, all at once."""
+        problems = _one_of("spool", self.mode, SPOOLS) + _not_positive(self, "max_bytes")
+        if self.fsync_ms < 0:
+            problems.append(f"fsync_ms={self.fsync_ms} is below 0")
+        refuse(problems)
+
+    @property
+    def segment_bytes(self) -> int:
+        """A new file when one has grown to this: a 64th of the bound, so that room comes back in small steps."""
+        return max(64 * 1024, self.max_bytes // 64)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SinkSettings:
     """Which sink, and how. ``kind`` names a file in ``k2conn/sinks``.
 
@@ -79,6 +108,7 @@ class SinkSettings:
     rotation_bytes: int = 128 * MiB
     buffer_bytes: int = 32 * MiB
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
 
     def __post_init__(self) -> None:
         """Refuse bounds that bound nothing."""

@@ -39,9 +39,13 @@ def websocket_url(url: str, path: Path, insecure: bool, note: Notes) -> Compiled
     return compiled
 
 
-def http_request(said: dict[str, Any], path: Path, note: Notes, signed: bool = False) -> HttpRequest | None:
-    """One HTTP call; None after noting what is wrong with its address. ``signed``: there is a ``$signature``."""
-    allowed = (*SET_UP, "signature") if signed else SET_UP
+def http_request(
+    said: dict[str, Any], path: Path, note: Notes, signed: bool = False, allowed: tuple[str, ...] = SET_UP
+) -> HttpRequest | None:
+    """One HTTP call; None after noting what is wrong with its address. ``signed``: there is a ``$signature``;
+    ``allowed`` are the other placeholders that have a meaning.
+    """
+    allowed = (*allowed, "signature") if signed else allowed
     place = (*path, "http")
     method, _, url = said["http"].partition(" ")
     compiled = note.template(url, place, allowed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from k2conn.errors import SpecError
 from k2conn.plan import Connection, Plan, Stream
+from k2conn.spec.backfills import BackfillCompiler
 from k2conn.spec.connections import ConnectionCompiler
 from k2conn.spec.document import MAX_BYTES, Document, Path, read_document
 from k2conn.spec.examples import ExampleReader
@@ -115,12 +117,14 @@ class _Compiler:
 
     def _streams(self) -> list[Stream]:
         compiler = StreamCompiler(self.note, self.spec)
+        backfills = BackfillCompiler(compiler)
         found: list[Stream] = []
         for name in self._declared() if self.note.reachable(("streams",)) else ():
             if self.note.reachable(("streams", name)):
-                stream = compiler.stream(name, self.spec["streams"][name])
+                whole = self.spec["streams"][name]
+                stream = compiler.stream(name, whole)
                 if stream:
-                    found.append(stream)
+                    found.append(replace(stream, backfills=tuple(backfills.backfills(stream, whole))))
         return found
 
     # -- connections

@@ -85,6 +85,7 @@ class ConnectionCompiler(Section):
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
             per_symbol=said.get("per") == "symbol",
+            replicas=said.get("replicas", 1),
             **parts,
         )
 

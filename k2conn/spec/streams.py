@@ -12,6 +12,7 @@ from k2conn.errors import RecordError
 from k2conn.plan import Carry, Field, Match, Reader, Scope, Sequence, Stream, Template
 from k2conn.spec.closures import ExpressionError
 from k2conn.spec.document import Path
+from k2conn.spec.durations import duration
 from k2conn.spec.expressions import Expression, compile_expression
 from k2conn.spec.fields import FieldCompiler
 from k2conn.spec.notes import Notes
@@ -53,19 +54,19 @@ class StreamCompiler(Section):
         when = self._match(said, "when", path)
         each = self._expression(said, "each", path)
         mapped = self._mapped(schema, whole, mapping, path)
-        self._check_names(schema, whole, path)
-        symbol = self._text("symbol", mapping, path)
-        identity = self._text(f"{schema.name}_id", mapping, path)
+        self.check_names(schema, whole, path)
+        symbol = self.text("symbol", mapping, path)
+        identity = self.text(f"{schema.name}_id", mapping, path)
         snapshot, skip = self._snapshot(said, path)
-        currency = self._text("currency", mapping, path)
+        currency = self.text("currency", mapping, path)
         topic = self._topic(said, path)
         kafka_topic = self._kafka_topic(schema.name, name, said, path)
         drop_when = self._match(said, "drop_when", path)
-        vendor = tuple(self._vendor(said, path))
+        vendor = tuple(self.vendor(said, path))
         identity_fields = self._identity_fields(schema, whole, said, path)
         carry = self._carry(schema, said, mapping, path)
         sequence = self._sequence(said, path)
-        expressions = self._expressions(said, mapping)
+        expressions = self.expressions(said, mapping)
         if when is None or symbol is None or kafka_topic is None:
             return None
         return Stream(
@@ -95,6 +96,7 @@ class StreamCompiler(Section):
             carry=carry,
             sequence=sequence,
             random_id=said.get("message_id") == "random",
+            stale_after=self._stale_after(said, path),
         )
 
     def _schema(self, name: str, said: dict[str, Any], path: Path) -> RecordSchema | None:
@@ -128,7 +130,8 @@ class StreamCompiler(Section):
                 self.note(place, "unmapped-field", f"the {schema.name} record needs '{field.name}'{hint}", at_key=True)
         return tuple(field for field in found if field)
 
-    def _check_names(self, schema: RecordSchema, whole: dict[str, Any], path: Path) -> None:
+    def check_names(self, schema: RecordSchema, whole: dict[str, Any], path: Path) -> None:
+        """Notes the fields that the record does not have."""
         names = [field.name for field in schema.fields if field.name not in ENGINE_FIELDS]
         for name in whole["fields"]:
             text = f"'{short(name)}' is no field of the {schema.name} record{known(name, names)}"
@@ -145,7 +148,7 @@ class StreamCompiler(Section):
             return "identity" not in said
         return not schema.fields[schema.index(name)].has_default
 
-    def _text(self, name: str, mapping: dict[str, Any], path: Path) -> Field | None:
+    def text(self, name: str, mapping: dict[str, Any], path: Path) -> Field | None:
         """One of the fields that the plan keeps apart: text, whatever the schema."""
         if name not in mapping:
             return None
@@ -167,7 +170,8 @@ class StreamCompiler(Section):
                 self.note((*path, "identity", at), "unknown-field", text)
         return names
 
-    def _vendor(self, said: dict[str, Any], path: Path) -> Iterator[Field]:
+    def vendor(self, said: dict[str, Any], path: Path) -> Iterator[Field]:
+        """What is kept besides the record's own fields."""
         place = (*path, "vendor_data")
         wanted = said.get("vendor_data", [])
         if isinstance(wanted, list):
@@ -180,7 +184,7 @@ class StreamCompiler(Section):
                 yield found
 
     @staticmethod
-    def _expressions(said: dict[str, Any], mapping: dict[str, Any]) -> list[Expression]:
+    def expressions(said: dict[str, Any], mapping: dict[str, Any]) -> list[Expression]:
         """The usable expressions of all fields and vendor entries."""
         wanted = said.get("vendor_data", [])
         kept = [_quoted(key) for key in wanted] if isinstance(wanted, list) else list(wanted.values())
@@ -205,6 +209,9 @@ class StreamCompiler(Section):
         if isinstance(value, dict) and "when" in value:
             return self._match(value, "when", (*path, "snapshot")), value.get("action") == "skip"
         return self._match(said, "snapshot", path), False
+
+    def _stale_after(self, said: dict[str, Any], path: Path) -> float | None:
+        return self.note.read(duration, said.get("stale_after", "0"), (*path, "stale_after")) or None
 
     def _topic(self, said: dict[str, Any], path: Path) -> Template | None:
         if "topic" not in said:
@@ -269,8 +276,8 @@ class StreamCompiler(Section):
         if "sequence" not in said:
             return None
         rule, place = said["sequence"], (*path, "sequence")
-        read = self._number_reader(rule, "from", place)
-        previous = self._number_reader(rule, "previous", place)
+        read = self.number_reader(rule, "from", place)
+        previous = self.number_reader(rule, "previous", place)
         if (rule["rule"] == "linked") != ("previous" in rule):
             text = "`rule: linked` and `previous:` (where the number before this one stands) belong together"
             self.note(place, "value", text)
@@ -278,7 +285,8 @@ class StreamCompiler(Section):
             return None
         return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, compile_expression(rule["from"]).key)
 
-    def _number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
+    def number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
+        """A whole number that stands under a key's expression; None where the key is not said, or wrong."""
         expression = self._expression(rule, key, path)
         if expression is None:
             return None

@@ -6,7 +6,7 @@ A whole value ``$name`` keeps its type (a counter is a number, ``$symbols`` a li
 A literal dollar sign at the start of a value, or after a brace, is written twice.
 
 Names: $symbol $symbols $topic $topics $counter $uuid $now_s $now_ms $now_us $signature $state.NAME $env.NAME
-$message.PATH
+$message.PATH, and in a `backfill` those of `k2conn.spec.holes`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from k2conn.errors import MissingVariable, RecordError
 from k2conn.plan import Scope, SendScope, Symbol, Template
 from k2conn.spec.closures import ExpressionError
 from k2conn.spec.expressions import compile_expression
+from k2conn.spec.holes import PLACES
 from k2conn.spec.problems import known, short
 
-_SIMPLE_NAMES = ("symbol", "symbols", "topic", "topics", "counter", "uuid", "now_s", "now_ms", "now_us", "signature")
+_SIMPLE_NAMES = (
+    "symbol", "symbols", "topic", "topics", "counter", "uuid", "now_s", "now_ms", "now_us", "signature", *PLACES,
+)
 _SPELLED = {"state": "$state.NAME", "env": "$env.NAME", "message": "$message.PATH"}
 NAMES = (*_SIMPLE_NAMES, *_SPELLED)
 SYMBOL_PARTS = ("native", "record", "base", "quote", "lower", "upper")
@@ -252,6 +255,7 @@ _SIMPLE: Mapping[str, Template] = {
     "now_ms": lambda scope: scope.now_us // 1000,
     "now_us": lambda scope: scope.now_us,
     "signature": lambda scope: scope.sign(scope) if scope.sign else None,
+    **PLACES,
 }
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -35,9 +37,35 @@ async def call(request: Call) -> object:
     """The decoded JSON answer; TransportError with a cause for anything else."""
     try:
         async with asyncio.timeout(request.within + 1):
-            return await asyncio.to_thread(_call, request)
+            return await _aside(request)
     except TimeoutError:
         raise TransportError("http", f"no answer within {request.within:g} s") from None
+
+
+async def _aside(request: Call) -> object:
+    """The call in a thread of its own, which nobody waits for once the answer is not wanted any more."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[object] = loop.create_future()
+
+    def settle(answer: object, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(answer)
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        answer, failed = None, None
+        try:
+            answer = _call(request)
+        except BaseException as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, answer, failed)
+
+    threading.Thread(target=work, name="http", daemon=True).start()
+    return await future
 
 
 def _call(request: Call) -> object:
@@ -53,8 +81,8 @@ def _call(request: Call) -> object:
     headers = {"User-Agent": f"k2conn/{__version__}", "Accept": "application/json", **request.headers}
     try:
         connection.request(request.method, path, body=request.body, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read(MAX_ANSWER + 1)
+        with connection.getresponse() as answer:
+            body = answer.read(MAX_ANSWER + 1)
     except (OSError, http.client.HTTPException) as error:
         raise TransportError("http", f"{parts.hostname}: {error}") from None
     finally:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -26,10 +26,9 @@ from k2conn import __version__
 from k2conn.errors import TransportError
 from k2conn.loopback import is_loopback
 from k2conn.transports import Address, OnFrame, client_context
+from k2conn.transports.reader import Reader
 
 CLOSE_TIMEOUT = 2.0
-_QUEUE = 64
-"""Frames the library may hold before it stops reading the socket."""
 
 
 class WebSocket:
@@ -37,7 +36,7 @@ class WebSocket:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._socket: ClientConnection | None = None
+        self._socket: Reader | None = None
         self._out: deque[str] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -48,15 +47,17 @@ class WebSocket:
         sender = asyncio.ensure_future(self._send_all(self._socket))
         try:
             on_open()
-            receive = self._socket.recv
-            while True:
-                if on_frame(await receive()):
-                    await relief()
+            self._socket.begin(on_frame, relief, self.address.max_frame)
+            await self._socket.recv()  # gives nothing, for the reader takes all; raises when the connection ends
         except ConnectionClosed as error:
+            await self._socket.finish()
+            if self._socket.bug is not None:
+                raise self._socket.bug from None
             if self._closing:
                 return
             raise _closed(error) from None
         finally:
+            self._socket.release()
             sender.cancel()
             (ended,) = await asyncio.gather(sender, return_exceptions=True)
             await self.close()
@@ -75,7 +76,7 @@ class WebSocket:
             await self._drain_out(self._socket)
             await self._socket.close(1000, reason[:100])
 
-    async def _drain_out(self, socket: ClientConnection) -> None:
+    async def _drain_out(self, socket: Reader) -> None:
         """Sends what is still queued (unsubscribes), for a moment."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -84,7 +85,7 @@ class WebSocket:
         except (ConnectionClosed, TimeoutError):
             self._out.clear()
 
-    async def _send_all(self, socket: ClientConnection) -> None:
+    async def _send_all(self, socket: Reader) -> None:
         try:
             while True:
                 await self._wake.wait()
@@ -94,10 +95,10 @@ class WebSocket:
         except ConnectionClosed:
             return  # the reader sees the same and says why
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> Reader:
         address = self.address
         try:
-            return await connect(
+            socket = await connect(
                 address.url,
                 additional_headers=dict(address.headers),
                 user_agent_header=f"k2conn/{__version__}",
@@ -107,9 +108,11 @@ class WebSocket:
                 ping_timeout=address.ping_timeout,
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=address.max_frame,
-                max_queue=_QUEUE,
+                create_connection=Reader,
                 proxy=None if is_loopback(urlsplit(address.url).hostname or "") else True,
             )
+            assert isinstance(socket, Reader)
+            return socket
         except InvalidStatus as error:
             raise _refused(error) from None
         except TimeoutError:

@@ -7,7 +7,7 @@ that fails goes back to the front of its lane.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from k2conn.avro import RecordSchema
@@ -16,6 +16,9 @@ from k2conn.sinks.kafka.partitioner import partition_of
 
 KEYS = 100_000
 """Keys whose partition a topic remembers."""
+
+KEPT = 100
+"""Envelopes of a lane that a topic in trouble keeps: they are tried again and again."""
 
 NARROW_FOR = 300.0
 """Seconds a lane keeps to smaller batches after a broker refused one for its size."""
@@ -95,6 +98,24 @@ class Topic:
     def waits(self) -> bool:
         """Whether anything waits, with a lane or without."""
         return bool(self.fresh) or any(lane.waiting for lane in self.lanes)
+
+    def unsettled(self) -> Iterator[Envelope]:
+        """What is here, oldest first within a key."""
+        for lane in self.lanes:
+            yield from lane.under_way
+            yield from lane.waiting
+        yield from self.fresh
+
+    def withdraw(self) -> list[Envelope]:
+        """Take away what waits, but for the first of each lane."""
+        given: list[Envelope] = []
+        for lane in self.lanes:
+            given += lane.waiting[KEPT:]
+            del lane.waiting[KEPT:]
+        kept = 0 if given else KEPT
+        given += self.fresh[kept:]
+        del self.fresh[kept:]
+        return given
 
     def distribute(self, largest: int) -> list[Envelope]:
         """Move the fresh envelopes to their lanes, up to the first whose schema has no framing yet.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
@@ -92,6 +92,18 @@ class KafkaSink:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._until(lambda: not self._queued), within)
         return self._queued
+
+    def unsettled(self) -> Iterator[Envelope]:
+        """What is not acknowledged, in order per topic and key."""
+        for topic in self._topics.values():
+            yield from topic.unsettled()
+
+    def withdraw(self, topic: str) -> list[Envelope]:
+        """Give back what waits for ``topic``, but for the first of each lane."""
+        known = self._topics.get(topic)
+        given = known.withdraw() if known is not None else []
+        self._forget(given)
+        return given
 
     async def close(self) -> None:
         """Disconnect; what is not acknowledged stays unsettled."""

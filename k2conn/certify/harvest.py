@@ -1,0 +1,70 @@
+"""What came out: records and dead letters read back from the sink, by a reader that shares nothing with the writer but
+the schema.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.avro import RecordSchema
+from k2conn.avro.reading import read_container
+from k2conn.engine.deadletter import DEAD_SUFFIX
+from k2conn.sinks.kafka.reading import HEAD, read_topics
+from k2conn.sinks.settings import KafkaSettings
+
+
+@dataclass(slots=True)
+class Harvest:
+    """All that was read back."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    letters: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, record: dict[str, Any]) -> None:
+        """One record."""
+        (self.gaps if "gap_id" in record else self.records).append(record)
+
+    def frames(self) -> Counter[bytes]:
+        """The raw frames in dead letters that are of no stream: those that could not be read at all."""
+        return Counter(raw(letter) for letter in self.letters if letter["stream"] == "-")
+
+    def dead(self) -> Counter[tuple[str, str]]:
+        """Dead letters of single items, by stream and symbol."""
+        own = [letter for letter in self.letters if letter["stream"] != "-"]
+        return Counter((letter["stream"], letter["symbol"] or "-") for letter in own)
+
+
+def raw(letter: Mapping[str, Any]) -> bytes:
+    """The frame in a dead letter."""
+    if "frame_base64" in letter:
+        return base64.b64decode(letter["frame_base64"])
+    return str(letter["frame"]).encode()
+
+
+def from_files(folder: Path) -> Harvest:
+    """What the file sink wrote."""
+    found = Harvest()
+    for path in sorted(folder.glob("*/*.avro")):
+        for record in read_container(path):
+            found.take(record)
+    for path in sorted(folder.glob("*/*.jsonl")):
+        found.letters += [exactjson.decode(line) for line in path.read_bytes().splitlines() if line]
+    return found
+
+
+async def from_kafka(settings: KafkaSettings, topics: Mapping[str, RecordSchema], letters: Iterable[str]) -> Harvest:
+    """What is in Kafka: ``topics`` with the schema each was written with, and topics of dead letters."""
+    found = Harvest()
+    async for topic, value in read_topics(settings, [*topics, *letters]):
+        if topic.endswith(DEAD_SUFFIX):
+            found.letters.append(exactjson.decode(value))
+        else:
+            found.take(topics[topic].decode_plain(value[HEAD:]))
+    return found

@@ -1,0 +1,173 @@
+"""`k2conn certify`: connectors against mocks of their venues that misbehave, and the proof that nothing was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from k2conn import exactjson
+from k2conn.certify.ordeals import Broker, chosen
+from k2conn.certify.page import page
+from k2conn.certify.report import COLUMNS, EQUATION, complaints, document, reaction, totals, verdict
+from k2conn.certify.stage import OpenSink, Outcome, Stage
+from k2conn.cli.loading import load
+from k2conn.errors import SettingsError
+from k2conn.runner.journal import configure
+from k2conn.settings import sink_settings
+from k2conn.sinks.settings import SinkSettings
+from k2conn.spec.durations import duration as seconds_of
+from k2conn.spool import make_spooled
+
+NOT_PROVEN = 1
+"""The exit code where it does not balance."""
+_FORMS = (".txt", ".json", ".html")
+_COLOURS = {"passed": "green", "failed": "red", "not done": "dim"}
+_WIDTH = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    connectors: Sequence[str]
+    duration: str = "60s"
+    rate: float = 50.0
+    sink: str | None = None
+    folder: Path | None = None
+    kafka: str | None = None
+    registry: str | None = None
+    faults: str = "all"
+    reports: Sequence[Path] = ()
+    seed: int = 0
+    broker_pid: int | None = None
+    log_level: str = "error"
+
+
+class BrokerProcess:
+    """A broker on this machine, by its process id."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def pause(self) -> None:
+        """Freeze it."""
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self._pid, signal.SIGCONT)
+
+
+def run(options: Options, open_sink: OpenSink = make_spooled) -> int:
+    """Certifies all at once; 0 where everything is proven."""
+    for report in options.reports:
+        if report.suffix not in _FORMS:
+            raise SettingsError(f"--report {report}: its name ends in {', '.join(_FORMS[:-1])} or {_FORMS[-1]}")
+    configure(options.log_level, False)
+    broker = BrokerProcess(options.broker_pid) if options.broker_pid is not None else None
+    with tempfile.TemporaryDirectory(prefix="k2conn-certify-") as temporary:
+        folder = options.folder or Path(temporary)
+        stages = [_stage(name, options, folder / str(at), broker, open_sink)
+                  for at, name in enumerate(options.connectors)]
+        outcomes = asyncio.run(_all(stages))
+    show(outcomes, Console(width=None if sys.stdout.isatty() else _WIDTH))
+    for report in options.reports:
+        _write(report, outcomes)
+    return 0 if all(outcome.passed for outcome in outcomes) else NOT_PROVEN
+
+
+def _stage(name: str, options: Options, folder: Path, broker: Broker | None, open_sink: OpenSink) -> Stage:
+    plan = load(name)
+    try:
+        duration = seconds_of(options.duration)
+    except ValueError as error:
+        raise SettingsError(f"--duration: {error}") from None
+    return Stage(
+        plan, _settings(options, folder), chosen(options.faults), duration=duration, rate=options.rate,
+        seed=options.seed, prefix=f"certify-{time.time_ns() // 1_000_000}-{os.getpid()}." if _kind(options) == "kafka" else "",
+        broker=broker, open_sink=open_sink,
+    )
+
+
+def _kind(options: Options) -> str:
+    """Files, unless Kafka is asked for in so many words: the environment alone must not lead there."""
+    kind = options.sink or ("kafka" if options.kafka else "file")
+    if kind not in ("kafka", "file"):
+        raise SettingsError(f"--sink {kind}: what is written must be read back, so it is kafka or file")
+    return kind
+
+
+def _settings(options: Options, folder: Path) -> SinkSettings:
+    kind = _kind(options)
+    given = sink_settings(os.environ, kind=kind, folder=folder, kafka=options.kafka, registry=options.registry)
+    kafka = replace(given.kafka, create_topics=True)
+    return replace(given, kafka=kafka, spool=replace(given.spool, folder=folder / "spool"))
+
+
+async def _all(stages: Sequence[Stage]) -> list[Outcome]:
+    """Each on a stage of its own, at the same time."""
+    return list(await asyncio.gather(*(stage.run() for stage in stages)))
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
+    """The outcome for people."""
+    for outcome in outcomes:
+        console.print(_trials(outcome))
+        console.print(_rows(outcome))
+        for text in complaints(outcome):
+            console.print(f"  {text}", style="red", markup=False, highlight=False)
+        word = "passed" if outcome.passed else "NOT PROVEN"
+        console.print(f"{outcome.connector}: {word}; {_equation(outcome)}; {outcome.gaps} gap records; "
+                      f"{outcome.seconds:g} s\n", style=_COLOURS["passed" if outcome.passed else "failed"])
+
+
+def _equation(outcome: Outcome) -> str:
+    sums = totals(outcome)
+    words = EQUATION.split()
+    return " ".join(f"{word} {sums[word]}" if word in sums else word for word in words)
+
+
+def _trials(outcome: Outcome) -> Table:
+    table = Table(title=f"{outcome.connector}: what went wrong on purpose", title_justify="left")
+    for name in ("ordeal", "what the exchange does", "what the connector did", "verdict"):
+        table.add_column(name)
+    for trial in outcome.trials:
+        colour = _COLOURS[verdict(trial)]
+        table.add_row(trial.name, trial.text, reaction(trial), f"[{colour}]{verdict(trial)}[/]")
+    return table
+
+
+def _rows(outcome: Outcome) -> Table:
+    table = Table(title=f"{outcome.connector}: the proof", title_justify="left")
+    for name in ("stream", "symbol"):
+        table.add_column(name)
+    for name in COLUMNS:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("")
+    for row in outcome.proof.rows:
+        word = "[green]balanced[/]" if row.balanced else "[red]open[/]"
+        table.add_row(row.stream, row.symbol, *(f"{getattr(row, name)}" for name in COLUMNS), word)
+    return table
+
+
+def _write(report: Path, outcomes: Sequence[Outcome]) -> None:
+    try:
+        if report.suffix == ".json":
+            report.write_bytes(exactjson.encode(document(outcomes)) + b"\n")
+        elif report.suffix == ".html":
+            report.write_text(page(outcomes), encoding="utf-8")
+        else:
+            with report.open("w", encoding="utf-8") as file:
+                show(outcomes, Console(file=file, width=_WIDTH))
+    except OSError as error:
+        raise SettingsError(f"--report {report}: {error.strerror}") from None

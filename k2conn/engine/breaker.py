@@ -1,0 +1,111 @@
+"""A circuit breaker for each address of a venue, and which of several addresses is to be used now.
+
+::
+
+    CLOSED --so many failures in a row--> OPEN --so many seconds--> HALF_OPEN --so many successes--> CLOSED
+                                            ^                           |
+                                            +--------one failure--------+
+
+While a breaker is open its address is not tried at all: the next one in order is, or, where there is none, nobody
+connects. Half open, one attempt at a time is let through. A *failure* is a connection that could not be made or that
+ended before it had any data; a *success* is one that was subscribed, and again its first data. Pure: time comes in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
+STATES = (CLOSED, HALF_OPEN, OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Fuse:
+    """When a breaker opens, for how long, and what closes it."""
+
+    failures: int = 3
+    seconds: float = 30.0
+    successes: int = 2
+
+
+class Breaker:
+    """One address's breaker. Times are seconds of a monotonic clock."""
+
+    def __init__(self, fuse: Fuse) -> None:
+        self._fuse = fuse
+        self._opened_at: float | None = None
+        self._failures = 0
+        self._successes = 0
+        self._probing_until = 0.0
+        self.opened = 0
+        """How often it has opened."""
+
+    def state(self, now: float) -> str:
+        """CLOSED, OPEN or HALF_OPEN."""
+        if self._opened_at is None:
+            return CLOSED
+        return HALF_OPEN if now >= self._opened_at + self._fuse.seconds else OPEN
+
+    def wait(self, now: float) -> float:
+        """Seconds until an attempt may be made; 0 where one may be now."""
+        if self._opened_at is None:
+            return 0.0
+        return max(0.0, self._opened_at + self._fuse.seconds - now, self._probing_until - now)
+
+    def attempt(self, now: float) -> None:
+        """An attempt is made; half open, no other is let through until its outcome is known."""
+        if self.state(now) == HALF_OPEN:
+            self._probing_until = now + self._fuse.seconds
+
+    def succeed(self, now: float) -> None:
+        """A connection was subscribed, or had its first data."""
+        self._probing_until = 0.0
+        if self.state(now) == CLOSED:
+            return
+        self._successes += 1
+        if self._successes >= self._fuse.successes:
+            self._opened_at, self._failures, self._successes = None, 0, 0
+
+    def proved(self) -> None:
+        """Data came: failures count from nothing again."""
+        if self._opened_at is None:
+            self._failures = 0
+
+    def fail(self, now: float) -> None:
+        """A connection could not be made, or ended without data."""
+        self._probing_until = 0.0
+        self._failures += 1
+        state = self.state(now)
+        if state == HALF_OPEN or (state == CLOSED and self._failures >= self._fuse.failures):
+            self._opened_at, self._successes = now, 0
+            self.opened += 1
+
+    def leave(self) -> None:
+        """An attempt was given up for reasons that are not the address's."""
+        self._probing_until = 0.0
+
+
+class Endpoints:
+    """A venue's addresses for one kind of connection, in order of preference, each with its breaker.
+
+    Shared by all sockets of that kind. ``first``: replicas begin at different addresses.
+    """
+
+    def __init__(self, count: int, fuse: Fuse) -> None:
+        self.breakers = tuple(Breaker(fuse) for _ in range(max(1, count)))
+
+    def order(self, first: int = 0) -> list[int]:
+        """All addresses, the preferred one first."""
+        count = len(self.breakers)
+        return [(first + at) % count for at in range(count)]
+
+    def choose(self, now: float, first: int = 0) -> tuple[int, float]:
+        """The address to use, and the seconds to wait before it may be used (0 unless all are open)."""
+        waits = [(self.breakers[at].wait(now), place, at) for place, at in enumerate(self.order(first))]
+        wait, _, at = min(waits)
+        return at, wait
+
+    def better(self, at: int, now: float, first: int = 0) -> int | None:
+        """An address before ``at`` in the order that may be tried again."""
+        order = self.order(first)
+        return next((one for one in order[: order.index(at)] if self.breakers[one].wait(now) <= 0), None)

@@ -1,0 +1,54 @@
+"""Breaks: records that a connection's end may have cost, on streams whose numbers do not tell.
+
+Where a stream has no numbers that count its records, nothing shows what was missed between two connections. Such a
+break is only a suspicion: whoever can ask the venue (see `k2conn.engine.filling`) finds out whether it is a gap.
+
+Pure; one entry a symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k2conn.engine.gaps import GRACE_US, RESTARTED, Gap, cause_of
+
+
+class BreakTracker:
+    """The latest record of each symbol of one stream, and the connection it came on."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self._latest: dict[str, list[int]] = {}
+        """By symbol: the epoch, and the latest event time."""
+        self._waiting: list[Gap] = []
+
+    def see(self, key: str, event_us: int, now_us: int, epoch: int) -> None:
+        """One record's event time; the first one on a later connection begins a break."""
+        known = self._latest.get(key)
+        if known is None:
+            self._latest[key] = [epoch, event_us]
+            return
+        if epoch > known[0]:
+            cause = cause_of(known[0], epoch)
+            self._waiting.append(Gap(self.stream, key, None, None, now_us, cause, None, None, from_us=known[1]))
+            known[0] = epoch
+        if event_us > known[1]:
+            known[1] = event_us
+
+    def due(self, now_us: int) -> Iterator[Gap]:
+        """The breaks whose grace is over; they reach up to the latest record."""
+        while self._waiting and self._waiting[0].since_us + GRACE_US <= now_us:
+            gap = self._waiting.pop(0)
+            gap.to_us = self._latest[gap.key][1]
+            gap.reported = 0
+            yield gap
+
+    @property
+    def last(self) -> dict[str, int]:
+        """The latest event time of each symbol, for the next process."""
+        return {key: latest for key, (_, latest) in self._latest.items()}
+
+    def resume(self, last: dict[str, int]) -> None:
+        """What an earlier process saw last."""
+        for key, event_us in last.items():
+            self._latest.setdefault(key, [RESTARTED, event_us])

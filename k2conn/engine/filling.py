@@ -1,0 +1,189 @@
+"""Filling one gap: which calls it needs, and what of their answers was missing.
+
+A gap of numbered records is filled number by number: of an answer only what is still missing is mapped. Where numbers
+do not tell (linked records, breaks), all that lies within the gap is mapped and what came before falls away by its id;
+such a gap is closed when the answers have covered it from end to end.
+
+Pure: whoever runs it makes the calls, one after the other, until `ask` has nothing more to ask for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.engine.gaps import Gap
+from k2conn.engine.rows import RowMapping
+from k2conn.envelope import Envelope
+from k2conn.errors import RecordError
+from k2conn.plan import Hole, Json, Scope, Symbol
+
+MOST_CALLS = 500
+"""Calls for one gap; what they do not give stays missing."""
+_SHOWN = 200
+
+
+class Filling:
+    """One gap while it is filled."""
+
+    def __init__(self, rows: RowMapping, gap: Gap, symbol: Symbol) -> None:
+        self.rows = rows
+        self.gap = gap
+        self.symbol = symbol
+        self.calls = 0
+        self._by_time = gap.first is None
+        self._counted = gap.missing is not None
+        self._dead: set[int] = set()
+        self._scope = Scope()
+        self._covered = False
+        self._topped = False
+        """Whether an answer held the gap's newer end: the venue's history may be behind its stream."""
+        self.passed = False
+        """Whether the venue only gives what is later than the gap's beginning, and always will."""
+        self.again()
+
+    def again(self) -> None:
+        """Begins anew, for what is still missing."""
+        gap = self.gap
+        self._done = False
+        self._from_us, self._to_us = gap.from_us, gap.to_us
+        if gap.first is None or gap.last is None:
+            self._low, self._high = gap.from_us, gap.to_us
+        else:
+            self._low, self._high = gap.first + (not self._counted), gap.last
+
+    @property
+    def filled(self) -> bool:
+        """Whether nothing of the gap is missing any more."""
+        return not self.gap.open or (self._covered and not self._dead)
+
+    def ask(self) -> Hole | None:
+        """What the next call asks for; None where there is nothing more to ask."""
+        backfill = self.rows.backfill
+        if self._counted:
+            self._narrow()
+        if self._done or self.filled or self._low > self._high or self.calls >= MOST_CALLS:
+            return None
+        if backfill.timed and not self._from_us:
+            return None  # nobody knows since when
+        self.calls += 1
+        if self._by_time:
+            return Hole(0, 0, backfill.size or 0, self._from_us, self._to_us)
+        count = self._high - self._low + 1
+        return Hole(self._low, self._high, min(count, backfill.size or count), self._from_us, self._to_us)
+
+    def _narrow(self) -> None:
+        """What has come meanwhile is not asked for."""
+        tracker = self.rows.owner.gaps
+        missing = tracker.missing(self.gap) if tracker is not None else []
+        ahead = [(first, last) for first, last in missing if last >= self._low and first <= self._high]
+        if ahead:
+            self._low, self._high = max(self._low, ahead[0][0]), min(self._high, ahead[-1][1])
+        else:
+            self._done = True
+
+    def take(self, answer: Json, now_us: int, out: list[Envelope]) -> None:
+        """Maps what was missing of one answer; RecordError where it holds no rows."""
+        rows = self._rows(answer)
+        self._scope.message = answer
+        self._scope.received_at = now_us
+        keyed = self._keyed(rows)
+        top = self.gap.to_us if self.gap.last is None else self.gap.last
+        self._topped = self._topped or self.rows.backfill.timed or (bool(keyed) and keyed[-1][0] >= top)
+        for key, row in keyed:
+            if self._wanted(key):
+                self._map(key, row, out)
+        self._move(keyed, len(rows))
+
+    def _rows(self, answer: Json) -> list[Json]:
+        each = self.rows.backfill.each
+        rows = answer if each is None else each(answer, self._scope)
+        if type(rows) is not list:
+            shown = exactjson.encode(answer).decode()[:_SHOWN]
+            detail = f"the answer has no rows: {shown}"
+            raise RecordError("each", self.rows.backfill.each_text, None, "missing-field", detail)
+        return rows
+
+    def _keyed(self, rows: list[Json]) -> list[tuple[int, Json]]:
+        """The rows by number (or time), oldest first; RecordError where none has one."""
+        number, failed = self.rows.backfill.number, None
+        read = self.rows.backfill.time if self._by_time or number is None else number
+        found: list[tuple[int, Json]] = []
+        for row in rows:
+            try:
+                key = read(row, self._scope)
+            except RecordError as error:
+                failed = error
+                continue
+            if key is not None:
+                found.append((key, row))
+        if rows and not found:
+            raise failed or RecordError("number", None, rows[0], "missing-field", "a row has no number")
+        if len(found) > 1 and found[0][0] > found[-1][0]:
+            found.reverse()
+        return sorted(found, key=lambda one: one[0])
+
+    def _wanted(self, key: int) -> bool:
+        if key in self._dead and not self._by_time:
+            return False
+        if not self._counted:
+            return self._low <= key <= self._high
+        tracker = self.rows.owner.gaps
+        return tracker is not None and any(first <= key <= last for first, last in tracker.missing(self.gap))
+
+    def _map(self, key: int, row: Json, out: list[Envelope]) -> None:
+        """One row; what was published of it is told to the books, and its number to the tracker."""
+        before, gap, owner = len(out), self.gap, self.rows.owner
+        self._scope.symbol = self.symbol
+        self.rows.row(row, self._scope, out)
+        if len(out) > before:
+            if out[-1].schema is None:
+                self._dead.add(key)
+                return
+            owner.ledger.account(gap.stream, gap.key).backfilled += 1
+            gap.recovered += 1
+        if self._counted and owner.gaps is not None and owner.gaps.recovered(gap, key):
+            owner.closed.append(gap)
+
+    # -- paging
+
+    def _move(self, keyed: list[tuple[int, Json]], rows: int) -> None:
+        """Where the next call begins; or the end, where the gap is covered or nothing new comes."""
+        backfill = self.rows.backfill
+        short = backfill.size is not None and rows < self._asked()
+        if not keyed:
+            self._done, self._covered = True, self._covered or (short and self._topped)
+            return
+        first, last = keyed[0], keyed[-1]
+        step = 0 if self._by_time else 1
+        if backfill.by == "first":
+            reached = last[0] >= self._high + (1 - step)
+            self._covered = self._covered or reached or (short and last[0] >= self._high)
+            onward = last[0] + step > self._low
+            self._low, self._from_us = max(self._low, last[0] + step), self._time(last[1], self._from_us)
+        else:
+            reached = first[0] <= self._low - (1 - step) or short
+            self._covered = self._covered or (reached and self._topped)
+            self.passed = backfill.size is None and not reached
+            onward = first[0] - step < self._high
+            self._high, self._to_us = min(self._high, first[0] - step), self._time(first[1], self._to_us)
+        self._done = reached or short or not onward or backfill.size is None
+
+    def _asked(self) -> int:
+        size = self.rows.backfill.size or 0
+        return size if self._by_time else min(size, self._high - self._low + 1)
+
+    def _time(self, row: Any, otherwise: int) -> int:
+        try:
+            found: int = self.rows.backfill.time(row, self._scope)
+        except RecordError:
+            return otherwise
+        return found
+
+    def finish(self) -> None:
+        """Says in the gap how it ended."""
+        gap = self.gap
+        if not self._counted and self.filled:
+            gap.missing = 0
+        if self._by_time and not gap.open:
+            gap.count = gap.recovered

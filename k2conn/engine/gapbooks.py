@@ -1,0 +1,101 @@
+"""The books of gaps: which were found, which are to be filled, how each ended; all as records.
+
+A stream with a backfill has its gaps in `to_fill` for whoever makes the calls. Where numbers do not tell what is
+missing, every break is filled; it only becomes a gap record where something was missed, or where that cannot be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from k2conn.engine.breaks import BreakTracker
+from k2conn.engine.filling import Filling
+from k2conn.engine.gaprecords import STREAM, gap_envelope
+from k2conn.engine.gaps import Gap
+from k2conn.engine.ledger import Ledger
+from k2conn.engine.mapping import StreamMapping
+from k2conn.engine.rows import RowMapping
+from k2conn.envelope import Envelope
+from k2conn.plan import Plan, Symbol
+
+
+class GapBooks:
+    """One connector's gaps. ``backfill``: somebody fills what is in `to_fill`."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, mappings: Mapping[str, StreamMapping], backfill: bool) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.mappings = mappings
+        self.rows = {
+            name: tuple(RowMapping(mapping, one) for one in mapping.stream.backfills)
+            for name, mapping in mappings.items()
+            if backfill and mapping.stream.backfills
+        }
+        self.symbols: dict[str, Symbol] = {}
+        """The symbols that are subscribed, by our spelling, where somebody said them."""
+        self.to_fill: list[Gap] = []
+        for name in self.rows:
+            if mappings[name].gaps is None:
+                mappings[name].breaks = BreakTracker(name)
+
+    def leave(self, stream: str) -> None:
+        """A stream's gaps are reported only from now on."""
+        del self.rows[stream]
+        self.mappings[stream].breaks = None
+
+    def records(self, now_us: int) -> list[Envelope]:
+        """Records of the gaps found or closed since the last call; ``now_us`` is microseconds since the epoch."""
+        found: list[Envelope] = []
+        for name, mapping in self.mappings.items():
+            if mapping.breaks is not None:
+                self._fill(mapping.breaks.due(now_us))  # a suspicion is no record
+            if mapping.gaps is None:
+                continue
+            for gap in mapping.gaps.due(now_us):
+                account = self.ledger.account(name, gap.key)
+                account.gaps += 1
+                account.missing += gap.missing or 0
+                if name in self.rows:
+                    self._fill((gap,))
+                found.append(self._record(gap, now_us))
+            closed, mapping.closed = mapping.closed, []
+            for gap in closed:
+                self.ledger.account(name, gap.key).missing -= gap.reported or 0
+                gap.backfill = "done" if gap.recovered else "none"
+                found.append(self._record(gap, now_us))
+        return found
+
+    def _fill(self, gaps: Iterable[Gap]) -> None:
+        for gap in gaps:
+            gap.backfill = "pending"
+            self.to_fill.append(gap)
+
+    def _record(self, gap: Gap, now_us: int) -> Envelope:
+        account = self.ledger.account(STREAM, gap.key)
+        account.received += 1
+        return gap_envelope(self.plan, gap, now_us, account)
+
+    # -- filling
+
+    def filling(self, gap: Gap) -> Filling | None:
+        """How a gap is filled; None where its symbol is not subscribed any more, or no call is for it."""
+        symbol = self.mappings[gap.stream].symbols.get(gap.key) or self.symbols.get(gap.key)
+        if symbol is not None:
+            for rows in self.rows.get(gap.stream, ()):
+                if rows.fits(symbol):
+                    return Filling(rows, gap, symbol)
+        return None
+
+    def ended(self, gap: Gap, now_us: int) -> list[Envelope]:
+        """The records that are due when filling a gap has ended, with all or in vain."""
+        gap.backfill = "failed" if gap.open else "done"
+        found = self.records(now_us)
+        counted = gap.first is not None and gap.count is not None
+        if not gap.open and (counted or not gap.recovered):
+            return found  # it is among those closed, or nothing was missed
+        account = self.ledger.account(gap.stream, gap.key)
+        account.gaps += gap.first is None
+        if gap.missing is not None:
+            account.missing -= (gap.reported or 0) - gap.missing
+            gap.reported = gap.missing
+        return [*found, self._record(gap, now_us)]

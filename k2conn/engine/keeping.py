@@ -1,0 +1,76 @@
+"""What a connector's next process must know of this one: the latest numbers and holes of each symbol, and the latest ids.
+
+Pure: plain JSON values in and out. What is read back is checked whole before any of it is taken in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k2conn.engine.intake import Books
+from k2conn.engine.mapping import StreamMapping
+
+VERSION = 1
+IDS = 5_000
+"""Ids kept of each stream's duplicate window, the latest ones."""
+
+
+def kept(books: Books) -> dict[str, Any]:
+    """The state of a connector's books, as it stands."""
+    return {
+        "version": VERSION,
+        "connector": books.plan.name,
+        "exchange": books.plan.exchange,
+        "streams": {name: _stream(mapping) for name, mapping in books.mappings.items()},
+    }
+
+
+def _stream(mapping: StreamMapping) -> dict[str, Any]:
+    return {
+        "numbers": mapping.gaps.state() if mapping.gaps is not None else {},
+        "times": mapping.breaks.last if mapping.breaks is not None else {},
+        "ids": mapping.window.tail(IDS),
+    }
+
+
+def resume(books: Books, state: Any, now_us: int) -> None:
+    """Takes in what an earlier process kept; ValueError, and nothing taken in, where it is not this connector's."""
+    streams = _checked(books, state)
+    for name, said in streams.items():
+        mapping = books.mappings.get(name)
+        if mapping is None:
+            continue
+        mapping.window.resume(said["ids"])
+        if mapping.breaks is not None:
+            mapping.breaks.resume(said["times"])
+        if mapping.gaps is not None:
+            numbers = said["numbers"]
+            mapping.gaps.resume(
+                {key: one["last"] for key, one in numbers.items()},
+                {key: one["event_us"] for key, one in numbers.items()},
+            )
+            for key, one in numbers.items():
+                mapping.gaps.reopen(key, one["holes"], now_us)
+
+
+def _checked(books: Books, state: Any) -> dict[str, Any]:
+    try:
+        whose = (state["version"], state["connector"], state["exchange"])
+        if whose != (VERSION, books.plan.name, books.plan.exchange):
+            raise ValueError(f"it is of {whose[1]} ({whose[2]}), version {whose[0]}")
+        streams: dict[str, Any] = state["streams"]
+        for said in streams.values():
+            _check(all(type(one) is str for one in said["ids"]) and type(said["ids"]) is list)
+            _check(all(type(one) is int for one in said["times"].values()))
+            for one in said["numbers"].values():
+                _check(type(one["last"]) is int and type(one["event_us"]) is int and type(one["holes"]) is list)
+                _check(all(len(hole) == 4 and all(type(n) is int for n in hole) for hole in one["holes"]))
+                _check(all(hole[0] <= hole[1] <= one["last"] for hole in one["holes"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it has not the right form ({type(error).__name__}: {error})") from None
+    return streams
+
+
+def _check(right: bool) -> None:
+    if not right:
+        raise ValueError("it has not the right form")

@@ -1,0 +1,99 @@
+"""Replicas: several sockets with the same subscriptions, and what each of them missed.
+
+The legs of one shard deliver the same records; the shared duplicate window lets the first copy through. Of every
+record this book keeps for a few seconds which legs had it: the first one's copy is *first*, each other's *late*, and a
+leg that has not had it when the time is over *missed* it. Nothing is owed by a leg before its first record.
+Pure: time comes in as microseconds since the epoch. Memory is bounded: at most MOST records are open at a time.
+"""
+
+from __future__ import annotations
+
+GRACE_US = 10_000_000
+"""How long a leg's copy may be late."""
+MOST = 50_000
+
+
+class Tally:
+    """One leg's figures, in records."""
+
+    __slots__ = ("first", "late", "missing")
+
+    def __init__(self) -> None:
+        self.first = 0
+        self.late = 0
+        self.missing = 0
+
+    def figures(self) -> dict[str, int]:
+        """As numbers."""
+        return {"first": self.first, "late": self.late, "missing": self.missing}
+
+
+class Legs:
+    """The book of one shard's legs."""
+
+    def __init__(self, count: int) -> None:
+        self.tallies = tuple(Tally() for _ in range(count))
+        self._all = (1 << count) - 1
+        self._joined: list[int | None] = [None] * count
+        """When each leg delivered its first record."""
+        self._open: dict[str, tuple[int, int]] = {}
+        """For each record that some leg has not had: the legs that had it, as bits, and when it came first."""
+
+    def leg(self, number: int) -> Leg:
+        """What one leg's sockets tell the book through."""
+        return Leg(self, number)
+
+    def note(self, number: int, identity: str, known: bool, now_us: int) -> None:
+        """A record came on a leg; ``known``: some socket had it before."""
+        bit = 1 << number
+        if self._joined[number] is None:
+            self._joined[number] = now_us
+        found = self._open.get(identity)
+        if found is not None:
+            if found[0] & bit:
+                return
+            self.tallies[number].late += 1
+            had = found[0] | bit
+            if had == self._all:
+                del self._open[identity]
+            else:
+                self._open[identity] = (had, found[1])
+        elif not known:
+            self.tallies[number].first += 1
+            self._open[identity] = (bit, now_us)
+            if len(self._open) > MOST:
+                self._settle(next(iter(self._open)))
+
+    def expire(self, now_us: int) -> None:
+        """Books what is still missing when its time is over."""
+        while self._open:
+            identity, (_, since) = next(iter(self._open.items()))
+            if since + GRACE_US > now_us:
+                return
+            self._settle(identity)
+
+    def _settle(self, identity: str) -> None:
+        had, since = self._open.pop(identity)
+        for number, (tally, joined) in enumerate(zip(self.tallies, self._joined, strict=True)):
+            if joined is not None and joined <= since and not had & (1 << number):
+                tally.missing += 1
+
+
+class Leg:
+    """One leg of a shard, as the duplicate window sees it."""
+
+    __slots__ = ("_book", "_number", "now_us")
+
+    def __init__(self, book: Legs, number: int) -> None:
+        self._book = book
+        self._number = number
+        self.now_us = 0
+
+    def note(self, identity: str, known: bool) -> None:
+        """A record came, at ``now_us``."""
+        self._book.note(self._number, identity, known, self.now_us)
+
+    @property
+    def tally(self) -> Tally:
+        """This leg's figures."""
+        return self._book.tallies[self._number]

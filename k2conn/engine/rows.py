@@ -1,0 +1,26 @@
+"""The rows of a backfill's answer as records: with the ids, the window and the books of the stream they belong to."""
+
+from __future__ import annotations
+
+from k2conn import exactjson
+from k2conn.engine.mapping import StreamMapping
+from k2conn.envelope import Envelope
+from k2conn.plan import Backfill, Json, Scope, Symbol
+
+
+class RowMapping(StreamMapping):
+    """Maps rows; the numbers of what is mapped are told to the stream's tracker by whoever asked for them."""
+
+    def __init__(self, owner: StreamMapping, backfill: Backfill) -> None:
+        super().__init__(owner.plan, backfill.rows, owner.ledger, owner.window)
+        self.owner = owner
+        self.backfill = backfill
+
+    def fits(self, symbol: Symbol) -> bool:
+        """Whether this call is for a symbol."""
+        condition = self.backfill.symbols
+        return condition is None or condition.condition({**symbol._asdict(), **dict(symbol.parts)}, Scope())
+
+    def row(self, row: Json, scope: Scope, out: list[Envelope]) -> None:
+        """One row of the symbol in ``scope``: an envelope, a dead letter, or nothing where the record came before."""
+        self._item(row, exactjson.encode(row).decode(), scope, out, False)

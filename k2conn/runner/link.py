@@ -1,0 +1,284 @@
+"""One connection, from its making to its end. Used once; a socket has one, or two while one replaces the other.
+
+A session is new for every connection; the link only carries frames, time and actions between it and the transport.
+What ends a connection: the transport (lost, closed, refused), the session (silence, refusal), or the socket, that
+stops or replaces it. Our own bugs are not caught here: they end the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from k2conn.engine.intake import Intake
+from k2conn.engine.legs import Leg
+from k2conn.engine.session import Action, Close, Note, Send, Session
+from k2conn.engine.sharding import Shard
+from k2conn.errors import RecordError, SettingsError, TransportError
+from k2conn.plan import HttpRequest, SendScope
+from k2conn.runner.requests import http_call
+from k2conn.runner.site import Kit, Site
+from k2conn.transports import Address, Transport
+from k2conn.transports.http import call
+
+SETTLED, RECORD, NEWS = "settled", "record", "news"
+"""What a link tells its socket: subscribed, the first record, something else that may matter."""
+NOTICE, ROTATION = "notice", "rotation"
+
+
+class End(NamedTuple):
+    """Why a connection ended, or is to be replaced; ``delay`` is the least number of seconds to stay away."""
+
+    cause: str
+    detail: str = ""
+    delay: float = 0.0
+
+
+class Link:
+    """One connection of a socket to the ``endpoint``-th address of its site.
+
+    ``patience`` is how many times their `stale_after` streams without any data may be silent.
+    """
+
+    def __init__(
+        self, kit: Kit, site: Site, shard: Shard, endpoint: int, leg: Leg | None, patience: int,
+        tell: Callable[[Link, str], None], log: Any,
+    ) -> None:
+        self.endpoint = endpoint
+        self.state = "connecting"
+        self.intake: Intake | None = None
+        self.opened_at: float | None = None
+        """When it was opened, by the monotonic clock; None before."""
+        self.last_frame_us = 0
+        self.last_data_us = 0
+        self.data = False
+        """Whether a record came."""
+        self.held = False
+        """Whether it waits for the sink."""
+        self.due: End | None = None
+        """Why it is to be replaced; None while it is not."""
+        self.replace_at: float | None = None
+        self.task: asyncio.Task[End] | None = None
+        self._kit = kit
+        self._site = site
+        self._shard = shard
+        self._leg = leg
+        self._patience = patience
+        self._tell = tell
+        self._log = log
+        self._transport: Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._close: Close | None = None
+        self._stopped = False
+        self._bug: Exception | None = None
+
+    def start(self) -> None:
+        """Begins; whatever its end is, the socket is told."""
+        self.task = asyncio.create_task(self._run(), name=f"{self._kit.books.plan.name}/{self._shard.name}")
+        self.task.add_done_callback(lambda _: self._tell(self, NEWS))
+
+    @property
+    def ended(self) -> End | None:
+        """Its end; None before. A bug is raised."""
+        if self.task is None or not self.task.done():
+            return None
+        return End("stopped") if self.task.cancelled() else self.task.result()
+
+    @property
+    def heard(self) -> set[tuple[str, str]]:
+        """The streams and symbols of which it delivered data."""
+        every = self.intake.session.subscriptions.all if self.intake else ()
+        return {(one.stream, one.symbol.native) for one in every if one.data}
+
+    async def stop(self, reason: str = "stopping") -> None:
+        """Takes subscriptions back and closes; cuts the making short where there is no connection yet."""
+        self._stopped = True
+        if self.opened_at is not None and self._transport is not None and self.intake is not None:
+            self._act(self.intake.session.retire(time.monotonic(), wall_us()))
+            await self._transport.close(reason)
+        elif self.task is not None:
+            self.task.cancel()
+        if self.task is not None:
+            await asyncio.wait({self.task})
+
+    async def _run(self) -> End:
+        try:
+            await self._once()
+        except TransportError as error:
+            if self._close is None:
+                return End(error.cause, error.detail, error.delay)
+        except (SettingsError, RecordError) as error:
+            return End("settings", str(error), self._shard.connection.backoff.cap)
+        except asyncio.CancelledError:
+            if self._bug is None:
+                raise
+        finally:
+            self._cancel_timer()
+        if self._bug is not None:
+            raise self._bug
+        return End("closed") if self._close is None else End(*self._close)
+
+    # -- one connection
+
+    async def _once(self) -> None:
+        shard = self._shard
+        await asyncio.sleep(self._site.gate.wait(time.monotonic()))
+        intake = self.intake = Intake(self._kit.books, shard.connection, shard.symbols, self._kit.world, self._leg)
+        for request in shard.connection.before:
+            await self._before(request, intake)
+        self._transport = self._kit.open_transport(self._address(intake))
+        try:
+            await self._transport.run(self._opened, self._frame, self._relieved)
+        finally:
+            if self._closing is not None:
+                await asyncio.gather(self._closing, return_exceptions=True)
+                self._closing = None
+            self._transport = None
+
+    def _address(self, intake: Intake) -> Address:
+        connection, given = self._shard.connection, self._kit.overrides
+        wall = wall_us()
+        beat = connection.heartbeat
+        own = beat.every(intake.session.scope.state) if beat is not None and beat.send is None else 20.0
+        return Address(
+            url=self._site.url(intake.session, self.endpoint, wall),
+            headers=intake.session.headers(wall),
+            max_frame=connection.max_frame,
+            ping_every=given.ping_every or own,
+            ping_timeout=given.ping_timeout or 20.0,
+            verify=given.verify,
+            ca_file=given.ca_file,
+        )
+
+    async def _before(self, request: HttpRequest, intake: Intake) -> None:
+        scope = http_scope(self._kit, self._shard, intake.session)
+        answer = await call(http_call(request, scope, self._kit.overrides))
+        intake.session.captured(request.capture, answer)
+
+    def _opened(self) -> None:
+        assert self.intake is not None
+        self._kit.books.ledger.connects += 1
+        now = self.opened_at = time.monotonic()
+        self.state = "subscribing"
+        self._log.info("connected", symbols=len(self._shard.symbols))
+        self.replace_at = self._old_at(now)
+        self._act(self.intake.session.open(now, wall_us()))
+        self._arm()
+
+    def _old_at(self, now: float) -> float | None:
+        """When this connection is to be replaced: somewhat early, and not at the same time as its sisters."""
+        ages = [age for age in (self._kit.overrides.max_age, self._shard.connection.limits.lifetime) if age]
+        return now + min(ages) * random.uniform(0.9, 0.99) if ages else None
+
+    async def _relieved(self) -> None:
+        """Waits for the sink. Nothing is read meanwhile, so the session's clocks stand still."""
+        self.held, since = True, time.monotonic()
+        try:
+            await self._kit.relief()
+        finally:
+            self.held = False
+            if self.intake is not None:
+                self.intake.resume(time.monotonic() - since)
+                self._arm()
+
+    def _frame(self, frame: str | bytes) -> bool:
+        intake = self.intake
+        assert intake is not None
+        wall = wall_us()
+        envelopes, actions = intake.receive(frame, time.monotonic(), wall)
+        self.last_frame_us = wall
+        if actions:
+            self._act(actions)
+            self._arm()
+        if envelopes:
+            self.last_data_us = wall
+            if not self.data and any(envelope.schema is not None for envelope in envelopes):
+                self.data = True
+                self._tell(self, RECORD)
+            return self._kit.publish(envelopes)
+        return False
+
+    def _act(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if type(action) is Send:
+                if self._transport is not None:
+                    self._transport.send(action.frame)
+            elif type(action) is Note:
+                self._note(action)
+            elif type(action) is Close and action.cause == NOTICE:
+                self.ask(End(*action))
+            elif type(action) is Close and self._closing is None and self._transport is not None:
+                self._close = action
+                self._closing = asyncio.ensure_future(self._transport.close(action.cause))
+
+    def ask(self, due: End) -> None:
+        """Asks for a replacement; this connection goes on until there is one."""
+        if self.due is None:
+            self.due = due
+            self._tell(self, NEWS)
+
+    def _note(self, note: Note) -> None:
+        if note.kind == "settled":
+            self.state = "live"
+            self._log.info("subscribed", **note.detail)
+            self._tell(self, SETTLED)
+        elif note.kind in ("refused", "unacknowledged", "error"):
+            self._kit.books.ledger.refused += note.kind == "refused"
+            self._log.warning(note.kind, **note.detail)
+        else:
+            self._log.debug(note.kind, **note.detail)
+            if note.kind == "first-data":
+                self._tell(self, NEWS)
+
+    # -- time
+
+    def _arm(self) -> None:
+        """One timer, for the session's next deadline, a stream's silence or the connection's age."""
+        self._cancel_timer()
+        assert self.intake is not None
+        times = [self.intake.session.deadline, self.intake.silent_at(self._patience), self.replace_at]
+        due = [moment for moment in times if moment is not None]
+        if due and not self.held and not self._stopped:
+            delay = max(0.0, min(due) - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        """The timer. An exception here would only be logged by the loop, so it is handed to `run`."""
+        self._timer = None
+        if self.intake is None or self._transport is None:
+            return
+        now = time.monotonic()
+        try:
+            if self.replace_at is not None and now >= self.replace_at:
+                self.replace_at = None
+                self.ask(End(ROTATION, "the connection is old enough"))
+            silent_at = self.intake.silent_at(self._patience)
+            if silent_at is not None and now >= silent_at:
+                self._act([self.intake.silent(self._patience, now)])
+            self._act(self.intake.session.timer(now, wall_us()))
+            if self._closing is None:
+                self._arm()
+        except Exception as bug:
+            self._bug = bug
+            if self.task is not None:
+                self.task.cancel()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def http_scope(kit: Kit, shard: Shard, session: Session) -> SendScope:
+    """What a request before a connection can be built from."""
+    return SendScope(counter=lambda: 0, uuid=kit.world.uuid, now_us=wall_us(), state=session.scope.state,
+                     environment=kit.world.environment, sign=shard.connection.sign)
+
+
+def wall_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000

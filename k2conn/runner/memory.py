@@ -1,0 +1,109 @@
+"""A connector's state file: what the next process must know, and nothing that is not durable yet.
+
+The state is taken every few seconds, but written only once all records that were under way by then are safe (durable in
+the sink, or in the spool): a state that is ahead of the sink would make the next process take lost records for repeats.
+So the file may be some seconds behind, never ahead. It is replaced as a whole (written beside, fsync, renamed).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from k2conn import exactjson
+from k2conn.engine.intake import Books
+from k2conn.engine.keeping import kept, resume
+from k2conn.engine.ledger import Account
+from k2conn.runner.journal import journal
+
+EVERY = 5.0
+"""Seconds between two states."""
+LARGEST = 64 * 1024 * 1024
+
+
+class Memory:
+    """One connector's file in the state folder."""
+
+    def __init__(self, folder: Path, books: Books) -> None:
+        self.path = folder / f"{books.plan.name}.json"
+        self._books = books
+        self._log = journal(connector=books.plan.name)
+        self._taken: bytes | None = None
+        """The state that waits to be safe."""
+        self._owed: list[tuple[Account, int]] = []
+        """What must have been settled of each account until then."""
+        self._written: bytes | None = None
+        self._next = 0.0
+        self._writing: asyncio.Task[None] | None = None
+
+    def load(self) -> None:
+        """Takes in what an earlier process kept; a file that cannot be used is said and left alone."""
+        try:
+            with self.path.open("rb") as file:
+                data = file.read(LARGEST + 1)
+            resume(self._books, exactjson.decode(data), time.time_ns() // 1000)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            self._log.warning("state file ignored", file=str(self.path), detail=str(error))
+
+    def look(self, now: float) -> None:
+        """Takes the state when it is time, starts writing it when it is safe; never waits. ``now`` is monotonic."""
+        if self._writing is not None and not self._writing.done():
+            return
+        if self._taken is None and now >= self._next:
+            self._take()
+            self._next = now + EVERY
+        if self._taken is not None and self._safe():
+            data, self._taken = self._taken, None
+            self._writing = asyncio.create_task(asyncio.to_thread(self._write, data))
+
+    async def finish(self) -> None:
+        """The last state, once the sink has been flushed: the latest where all is safe, else the one before."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        before, owed = self._taken, self._owed
+        self._take()
+        if not self._safe():
+            self._taken, self._owed = before, owed
+        if self._taken is not None and self._safe():
+            self._write(self._taken)
+
+    def _take(self) -> None:
+        self._taken = exactjson.encode(kept(self._books))
+        self._owed = [(one, one.received - one.duplicates) for one in self._books.ledger.accounts()]
+
+    def _safe(self) -> bool:
+        """Whether all that was under way when the state was taken is safe by now. A symbol's records are settled in
+        order.
+        """
+        return all(one.published + one.dead_letters + one.lost + one.spooled >= owed for one, owed in self._owed)
+
+    def _write(self, data: bytes) -> None:
+        if data == self._written:
+            return
+        beside = self.path.with_suffix(".tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self.path)
+            _sync(self.path.parent)
+            self._written = data
+        except OSError as error:
+            self._log.error("state not written", file=str(self.path), detail=str(error))
+
+
+def _sync(folder: Path) -> None:
+    """Makes a rename durable, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,55 @@
+"""What the environment changes about a connector's connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from k2conn.engine.breaker import Fuse
+from k2conn.plan import Connection, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """None (or empty): nothing is changed. Times are seconds."""
+
+    urls: tuple[str, ...] = ()
+    """Instead of the plan's; a connection other than the first gets its name as a last path segment. Where the plan's
+    address names symbols, its path and query go behind the given one."""
+    failover: tuple[str, ...] = ()
+    """Instead of the plan's addresses after the first: used while those before are out of order."""
+    http_url: str | None = None
+    """Scheme and host instead of those of the HTTP calls that the plan declares."""
+    verify: bool = True
+    ca_file: str | None = None
+    ping_every: float | None = None
+    ping_timeout: float | None = None
+    stale_after: float | None = None
+    """0: silence is never taken for death."""
+    attempts: int | None = None
+    """0: never give up."""
+    base_delay: float | None = None
+    max_age: float | None = None
+    """A connection older than this is replaced by a new one."""
+    backfill: bool = True
+    """False: gaps are reported only."""
+    replicas: int | None = None
+    """Sockets with the same subscriptions."""
+    fuse: Fuse = field(default_factory=Fuse)
+    """When an address is out of order."""
+
+
+def overridden(plan: Plan, given: Overrides) -> Plan:
+    """The plan with what the environment says about all its connections."""
+    return replace(plan, connections=tuple(_overridden(connection, given) for connection in plan.connections))
+
+
+def _overridden(connection: Connection, given: Overrides) -> Connection:
+    backoff, stale = connection.backoff, connection.stale_after
+    if given.base_delay is not None:
+        backoff = replace(backoff, base=given.base_delay, cap=max(backoff.cap, given.base_delay))
+    if given.attempts is not None:
+        backoff = replace(backoff, attempts=given.attempts or None)
+    if given.stale_after is not None:
+        stale = given.stale_after or None
+    replicas = connection.replicas if given.replicas is None else given.replicas
+    return replace(connection, backoff=backoff, stale_after=stale, replicas=replicas)

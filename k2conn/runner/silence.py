@@ -1,0 +1,90 @@
+"""Looks at a connector's sockets and books now and then, and says which symbols are silent and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from k2conn.engine.ledger import Ledger
+from k2conn.engine.subscriptions import CONFIRMED, Subscription
+from k2conn.engine.watch import DEAD, REASONS, SILENT, Reading, Watch
+from k2conn.runner.link import Link
+from k2conn.runner.socket import Socket
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks."""
+WORST = 5
+"""Silent symbols of a stream that are named."""
+_NOTHING = Reading(None, "", 0)
+
+
+class Silence:
+    """The watch over one connector."""
+
+    def __init__(self, ledger: Ledger, log: Any) -> None:
+        self.watch = Watch()
+        self._ledger = ledger
+        self._log = log
+        self._said: dict[str, str | None] = {}
+        self._looked = 0.0
+
+    def look(self, sockets: Sequence[Socket]) -> None:
+        """Looks, unless it has just looked; a stream that falls silent as a whole, or speaks again, is logged."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_EVERY:
+            return
+        self._looked = now
+        known: set[tuple[str, str]] = set()
+        for (stream, symbol), (link, one) in _carriers(sockets).items():
+            received = self._ledger.account(stream, symbol).received
+            reading = _NOTHING._replace(received=received)
+            if link is not None:
+                reading = Reading(link.opened_at, one.state, received)
+            self.watch.look((stream, symbol), reading, now)
+            known.add((stream, symbol))
+        self.watch.forget(known)
+        self._say({stream for stream, _ in known})
+
+    def _say(self, streams: Iterable[str]) -> None:
+        for stream in streams:
+            worst = self.watch.silent(stream)
+            if worst != self._said.get(stream):
+                if worst is None:
+                    self._log.info("stream speaks again", stream=stream)
+                elif worst != DEAD:  # the loss of its connections was said
+                    counts = {state: number for state, number in self.watch.counts(stream).items() if number}
+                    self._log.warning("stream is silent", stream=stream, reason=REASONS[worst], symbols=counts)
+                self._said[stream] = worst
+
+    def causes(self, stream: str) -> dict[str, int]:
+        """How many symbols are silent, by cause; only those that there are."""
+        return {state: number for state, number in self.watch.counts(stream).items() if number and state in SILENT}
+
+    def status(self, stream: str) -> dict[str, Any]:
+        """For /health: symbols by state, and the worst of them by name."""
+        now = time.monotonic()
+        worst = []
+        for symbol, state in self.watch.worst(stream, WORST):
+            silence = self.watch.silence((stream, symbol), now)
+            seconds = round(silence, 1) if silence is not None else None
+            worst.append({"symbol": symbol, "state": state, "reason": REASONS[state], "seconds_since_data": seconds})
+        return {"states": {state: n for state, n in self.watch.counts(stream).items() if n}, "worst": worst}
+
+
+def _carriers(sockets: Sequence[Socket]) -> dict[tuple[str, str], tuple[Link | None, Subscription]]:
+    """For each stream and symbol the connection that carries it best: an open one rather than none, a confirmed
+    subscription rather than another.
+    """
+    found: dict[tuple[str, str], tuple[int, Link | None, Subscription]] = {}
+    for socket in sockets:
+        link = socket.link
+        if link is None or link.intake is None:
+            continue
+        live = link.opened_at is not None and socket.connected
+        for one in link.intake.session.subscriptions.all:
+            rank = (2 if one.state == CONFIRMED else 1) if live else 0
+            key = (one.stream, one.symbol.record)
+            if key not in found or found[key][0] < rank:
+                found[key] = (rank, link if live else None, one)
+    return {key: (link, one) for key, (_, link, one) in found.items()}

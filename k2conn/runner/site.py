@@ -1,0 +1,79 @@
+"""What all sockets of one kind of connection share: the venue's limits on them, its addresses and their breakers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from k2conn.engine.breaker import Endpoints
+from k2conn.engine.gate import Gate
+from k2conn.engine.intake import Books
+from k2conn.engine.session import Session, World
+from k2conn.envelope import Envelope
+from k2conn.plan import Connection
+from k2conn.runner.overrides import Overrides
+from k2conn.transports import Address, Transport
+
+OVERLAPS = 4
+"""Replacements that may be under way at a time, where the venue's limit on connections allows more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What every socket of a connector is given."""
+
+    books: Books
+    publish: Callable[[list[Envelope]], bool]
+    """Hands envelopes on; true where the socket must wait for ``relief``."""
+    relief: Callable[[], Awaitable[None]]
+    overrides: Overrides
+    world: World
+    open_transport: Callable[[Address], Transport]
+
+
+class Site:
+    """One kind of connection of one running connector."""
+
+    def __init__(self, kit: Kit, connection: Connection, sockets: int) -> None:
+        given = kit.overrides
+        self.connection = connection
+        self.gate = Gate(connection.limits.connect)
+        own = range(1 if given.failover else len(connection.urls))
+        self._choices: list[str | int] = [*(given.urls or own), *given.failover]
+        self._first = connection is kit.books.plan.connections[0]
+        self.endpoints = Endpoints(len(self._choices), given.fuse)
+        most = connection.limits.connections
+        self.spare = OVERLAPS if most is None else max(0, min(OVERLAPS, most - sockets))
+        """Connections that may be opened now beside those that are to be replaced."""
+        self.overlaps = self.spare > 0
+        """Whether the venue's limit on connections leaves room to open the new before the old is closed."""
+
+    def url(self, session: Session, at: int, wall: int) -> str:
+        """The ``at``-th address: of the given ones, or else of the plan's."""
+        choice = self._choices[at]
+        if isinstance(choice, int):
+            return session.url(choice, wall)
+        if not self._first:
+            choice = f"{choice.rstrip('/')}/{self.connection.name}"
+        if self.connection.url_uses_topics:
+            parts = urlsplit(session.url(at, wall))
+            choice = choice.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
+        return choice
+
+    def host(self, at: int) -> str:
+        """An address's host, for people; never more of it, for the rest may hold a key."""
+        choice = self._choices[at]
+        text = self.connection.url_texts[choice] if isinstance(choice, int) else choice
+        try:
+            return urlsplit(text).hostname or "-"
+        except ValueError:
+            return "-"  # a host that only a live connection knows
+
+    def status(self, now: float) -> list[dict[str, Any]]:
+        """The addresses and their breakers, for /health."""
+        return [
+            {"host": self.host(at), "breaker": breaker.state(now), "opened": breaker.opened}
+            for at, breaker in enumerate(self.endpoints.breakers)
+        ]

@@ -1,0 +1,35 @@
+"""The spool: records that Kafka cannot take now wait on disk, in order, and go out first when it can.
+
+::
+
+    __init__   make_spooled: the sink the settings name, with a spool before it where that makes sense
+    sink       SpoolingSink: when to spool, when to stop; what the runner sees
+    lane       the order: nothing overtakes what is on disk
+    log        a queue on disk of segments, with a mark where it begins
+    keeper     writes, forces, marks and removes, off the hot path
+    disk       the files, in one thread
+    segment, entries   one file, and its bytes
+    slot       a process's part of the folder
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from k2conn.sinks import Reject, Settle, Sink, SpoolableSink, make_sink
+from k2conn.sinks.settings import SinkSettings
+from k2conn.spool.sink import SpoolingSink
+
+SPOOLABLE = ("kafka",)
+"""Kinds of sinks across a network; the others write to this machine anyway."""
+
+
+def make_spooled(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
+    """The sink that ``settings`` name, behind a spool unless its mode is ``never`` or the sink needs none."""
+    if settings.spool.mode == "never" or settings.kind not in SPOOLABLE:
+        return make_sink(settings, settle, reject)
+
+    def inner(settled: Settle, rejected: Reject) -> SpoolableSink:
+        return cast(SpoolableSink, make_sink(settings, settled, rejected))
+
+    return SpoolingSink(inner, settings.spool, settle, reject)

@@ -1,0 +1,135 @@
+"""The keeper: what was appended goes to the disk, what is done with goes away. One task for all logs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from k2conn.spool.disk import Disk
+from k2conn.spool.log import Log
+from k2conn.spool.segment import Segment
+
+WRITE_EVERY = 0.01
+"""Seconds an entry may wait in memory before it is handed to the operating system."""
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at how the inner sink is."""
+
+AGAIN = 1.0
+"""Seconds after a failed write."""
+
+log = logging.getLogger("k2conn.spool")
+
+
+class Keeper:
+    """Keeps ``logs()``. ``look`` is called now and then, ``moved`` when something was written or removed."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        logs: Callable[[], Sequence[Log]],
+        fsync_every: float,
+        look: Callable[[], None],
+        moved: Callable[[], None],
+    ) -> None:
+        self.errors = 0
+        self.last_error: str | None = None
+        self.trouble: str | None = None
+        self.synced = 0
+        self._disk = disk
+        self._logs = logs
+        self._fsync_every = fsync_every
+        self._look = look
+        self._moved = moved
+        self._dirty = asyncio.Event()
+        self._one = asyncio.Lock()
+        self._unsynced = False
+        self._synced_at = 0.0
+
+    def touched(self) -> None:
+        """Something was appended."""
+        self._dirty.set()
+
+    async def keep(self) -> None:
+        """Write, force, mark and remove, for ever."""
+        now = asyncio.get_running_loop().time
+        looked = now()
+        while True:
+            await self._woken(self._fsync_every if self._unsynced else LOOK_EVERY)
+            if now() - looked >= LOOK_EVERY:
+                looked = now()
+                self._look()
+            due = now() - self._synced_at >= self._fsync_every
+            if self._dirty.is_set() or (due and self._to_do()):
+                await self.tick(due)
+                await asyncio.sleep(WRITE_EVERY if self.trouble is None else AGAIN)
+
+    async def tick(self, sync: bool) -> bool:
+        """Write what waits; with ``sync`` also force it to the disk, note the marks and remove what is done with.
+        False where the disk did not take it: it stays in memory, and is tried again.
+        """
+        async with self._one:
+            try:
+                await self._write(sync)
+            except OSError as error:
+                self._failed(error)
+                return False
+        self.trouble = None
+        self._moved()
+        return True
+
+    async def _write(self, sync: bool) -> None:
+        logs = list(self._logs())
+        # What is done with is looked up first. Whatever took its place (a dead letter, a record that changed its log)
+        # is then among the parts, and on the disk before the mark moves and files go.
+        done = [(one, one.position(), one.finished()) for one in logs] if sync else []
+        appended = sum(one.appended for one in logs)
+        self._dirty.clear()
+        parts = [(one, segment, data) for one in logs for segment, data in one.parts()]
+        if parts:
+            await self._append(parts)
+        if sync:
+            await self._force(appended)
+        for one, position, finished in done:
+            await self._forget(one, position, finished)
+
+    async def _append(self, parts: Sequence[tuple[Log, Segment, bytes]]) -> None:
+        self._unsynced = True
+        try:
+            await self._disk.run(self._disk.write, [(segment, data) for _, segment, data in parts])
+        except OSError:
+            self._dirty.set()
+            raise
+        for one, segment, data in parts:
+            one.wrote(segment, len(data))
+
+    async def _force(self, appended: int) -> None:
+        if self._unsynced:
+            await self._disk.run(self._disk.sync)
+        self._unsynced = False
+        self._synced_at = asyncio.get_running_loop().time()
+        self.synced = appended
+
+    async def _forget(self, one: Log, position: tuple[int, int], finished: list[Segment]) -> None:
+        if one.stale:
+            await self._disk.run(self._disk.mark, one.folder, *position)
+            one.marked(position)
+        if finished:
+            await self._disk.run(self._disk.remove, finished)
+            one.removed(finished)
+
+    def _to_do(self) -> bool:
+        return self._unsynced or any(one.segments and (one.finished() or one.stale) for one in self._logs())
+
+    def _failed(self, error: OSError) -> None:
+        self.errors += 1
+        text = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
+        if self.trouble is None:
+            log.error("spool: cannot write: %s; what waits for it is in memory", text)
+        self.trouble = self.last_error = text
+
+    async def _woken(self, within: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._dirty.wait(), min(within, LOOK_EVERY))

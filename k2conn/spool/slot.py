@@ -1,0 +1,92 @@
+"""A slot: the part of the spool's folder that one process has for itself, by a lock the system gives back."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from k2conn.spool.segment import SUFFIX
+
+SLOTS = 100
+"""Processes that may share one folder."""
+
+
+class Slot:
+    """A locked folder."""
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self.folder = folder
+        self._lock = lock
+
+    def release(self) -> None:
+        """Give it back; a folder with nothing left in it goes away."""
+        if not _segments(self.folder):
+            _remove_tree(self.folder)
+            with suppress(OSError):
+                self.folder.parent.rmdir()
+        os.close(self._lock)
+
+
+def left_over(base: Path) -> Slot | None:
+    """The first slot with something left in it by a process that is gone; None where there is none."""
+    for folder in _folders(base):
+        if _segments(folder) and (slot := _locked(folder)) is not None:
+            return slot
+    return None
+
+
+def any_slot(base: Path) -> Slot:
+    """The first free slot, made if need be. OSError where the folder cannot be written to."""
+    slot = left_over(base)
+    if slot is not None:
+        return slot
+    for number in range(SLOTS):
+        slot = _locked(base / str(number))
+        if slot is not None:
+            return slot
+    raise OSError(f"{SLOTS} processes share it already")
+
+
+def abandoned(base: Path) -> list[Path]:
+    """Slots with something left in them that no process has."""
+    found = []
+    for folder in _folders(base):
+        if _segments(folder) and (slot := _locked(folder)) is not None:
+            found.append(folder)
+            slot.release()
+    return found
+
+
+def _folders(base: Path) -> list[Path]:
+    return sorted(path for path in base.glob("*") if path.name.isdecimal()) if base.is_dir() else []
+
+
+def _segments(folder: Path) -> bool:
+    return any(folder.rglob(f"*{SUFFIX}"))
+
+
+def _locked(folder: Path) -> Slot | None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:  # else its last owner removed it meanwhile
+            return Slot(folder, lock)
+    except BlockingIOError:
+        pass
+    os.close(lock)
+    return None
+
+
+def _remove_tree(folder: Path) -> None:
+    for path in _deepest_first(folder):
+        with suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _deepest_first(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.rglob("*"), reverse=True)
+    yield folder

@@ -1,0 +1,223 @@
+"""The reader: a client's WebSocket whose everyday frames take a short way.
+
+The library's own way costs some microseconds a frame (a generator, a frame object, a queue, a future), which is as much
+as all that k2conn does with a trade. Nearly every frame a venue sends is one whole, uncompressed text or binary message
+of moderate size: those are cut out of the received bytes here and handed on at once. Everything else, handshake, pings,
+goodbyes, fragments, compressed and oversized frames, is left to the library, a whole frame at a time, so that its
+parser always stands between two frames. Order is that of the wire in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN
+
+from k2conn.transports import OnFrame
+
+_TEXT, _BINARY = 0x81, 0x82
+"""First bytes of whole uncompressed messages."""
+_LONGEST_HEAD = 256 * 1024
+"""Bytes of an answer to the handshake; the library refuses long before."""
+
+
+class Reader(ClientConnection):
+    """A connection that hands frames on as they come, once `begin` said to whom."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.bug: BaseException | None = None
+        """What the frame's taker, or its relief, raised: the connection is aborted for it."""
+        self._on_frame: OnFrame | None = None
+        self._relief: Callable[[], Awaitable[None]] | None = None
+        self._limit = 0
+        """Bytes of the largest message."""
+        self._left = b""
+        """Received, and not yet handed on: a frame's beginning, or all that came while held."""
+        self._more: list[bytes] = []
+        self._needed = 0
+        """Bytes that the frame in ``_left`` lacks; what comes meanwhile collects in ``_more``."""
+        self._whole = False
+        """The library reads everything from here on."""
+        self._parts = bytearray()
+        self._kind: Opcode | None = None
+        """Of the fragmented message under way."""
+        self._holding: asyncio.Task[None] | None = None
+
+    def begin(self, on_frame: OnFrame, relief: Callable[[], Awaitable[None]], limit: int) -> None:
+        """Frames go to ``on_frame`` from now on, at first those that came already; ``limit`` bytes have the largest."""
+        self._on_frame, self._relief, self._limit = on_frame, relief, limit
+        self._read(b"")
+
+    async def finish(self) -> None:
+        """Waits until everything received was handed on."""
+        while self._holding is not None:
+            await asyncio.wait({self._holding})
+
+    def release(self) -> None:
+        """Frames that still come are of no interest."""
+        self._on_frame = _ignore
+        if self._holding is not None:
+            self._holding.cancel()
+
+    # -- what comes
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._whole:
+            super().data_received(data)
+        elif self.response is None:
+            self._shake_hands(data)
+        elif self._on_frame is None or self._holding is not None:
+            self._left += data
+        elif len(data) < self._needed:
+            self._more.append(data)
+            self._needed -= len(data)
+        else:
+            self._read(data)
+
+    def _shake_hands(self, data: bytes) -> None:
+        """The library gets the answer to the handshake, and where that is no "Switching Protocols" all the rest."""
+        self._left += data
+        end = self._left.find(b"\r\n\r\n") + 4
+        if end < 4 and len(self._left) < _LONGEST_HEAD:
+            return
+        head, self._left = self._left[:end], self._left[end:]
+        if end >= 4:
+            super().data_received(head)
+        if self.response is None or end < 4:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The library takes over, here between two frames."""
+        self._whole = True
+        rest, self._left = self._left, b""
+        if rest:
+            super().data_received(rest)
+
+    def _read(self, data: bytes) -> None:
+        """Hands on all whole frames in what was left and ``data``."""
+        if self._more:
+            data = b"".join((self._left, *self._more, data))
+            self._more.clear()
+        elif self._left:
+            data = self._left + data
+        self._needed = 0
+        try:
+            self._left = data[self._frames(data) :]
+        except Exception as bug:
+            self._fail(bug)
+            return
+        if self._whole:
+            self._give_up()
+
+    def _frames(self, data: bytes) -> int:
+        """Hands on frame by frame; where that ended."""
+        on_frame, limit = self._on_frame, self._limit
+        assert on_frame is not None
+        at, end = 0, len(data)
+        while at + 2 <= end:
+            first, size = data[at], data[at + 1]
+            start = at + 2
+            if size > 125:
+                start += 2 if size == 126 else 8
+                if size > 127 or start > end:  # masked, which no server may do, or not all there
+                    return self._odd(at) if size > 127 else at
+                size = int.from_bytes(data[at + 2 : start], "big")
+                if size > limit:
+                    return self._odd(at)
+            stop = start + size
+            if stop > end:
+                self._needed = stop - end
+                return at
+            if first == _TEXT and self._kind is None:
+                try:
+                    text = data[start:stop].decode()
+                except UnicodeDecodeError:
+                    return self._odd(at)
+                held = on_frame(text)
+            elif first == _BINARY and self._kind is None:
+                held = on_frame(data[start:stop])
+            else:
+                super().data_received(data[at:stop])
+                if self.protocol.state is not OPEN:
+                    return self._odd(stop)
+                held = self._holding is not None
+            at = stop
+            if held:
+                self._hold()
+                return at
+        return at
+
+    def _odd(self, at: int) -> int:
+        """From here on everything is the library's."""
+        self._whole = True
+        return at
+
+    # -- what the library found
+
+    def process_event(self, event: Any) -> None:
+        """Messages that took the long way are handed on in their turn; all other events are the library's."""
+        if self.response is None or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            super().process_event(event)
+        elif self._on_frame is not None:
+            try:
+                self._part(event)
+            except Exception as bug:
+                self._fail(bug)
+
+    def _part(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._kind = frame.opcode
+        self._parts += frame.data
+        if not frame.fin:
+            return
+        kind, body = self._kind, bytes(self._parts)
+        self._kind = None
+        self._parts.clear()
+        message: str | bytes = body
+        if kind is Opcode.TEXT:
+            try:
+                message = body.decode()
+            except UnicodeDecodeError as error:
+                self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+                self.send_data()
+                return
+        assert self._on_frame is not None
+        if self._on_frame(message):
+            self._hold()
+
+    # -- back-pressure
+
+    def _hold(self) -> None:
+        """Reads no more until there is relief."""
+        if self._holding is None:
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
+            self._holding = asyncio.ensure_future(self._held())
+
+    async def _held(self) -> None:
+        assert self._relief is not None
+        try:
+            await self._relief()
+        except Exception as bug:
+            self._holding = None
+            self._fail(bug)
+            return
+        self._holding = None
+        self._read(b"")
+        if self._holding is None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _fail(self, bug: BaseException) -> None:
+        self.bug = self.bug or bug
+        self._on_frame = _ignore
+        self.transport.abort()
+
+
+def _ignore(frame: str | bytes) -> bool:
+    return False

@@ -1,0 +1,41 @@
+"""What each of several sockets with the same subscriptions had, had late, and never had."""
+
+from __future__ import annotations
+
+from k2conn.engine.legs import GRACE_US, Legs
+from k2conn.engine.window import Window
+
+
+def test_first_late_and_missing() -> None:
+    legs = Legs(2)
+    a, b = legs.leg(0), legs.leg(1)
+    window = Window(100)
+
+    def comes(leg: object, identity: str, now: int) -> bool:
+        window.leg = leg  # type: ignore[assignment]
+        window.leg.now_us = now  # type: ignore[union-attr]
+        return window.seen(identity)
+
+    assert not comes(a, "before", 0)
+    assert not comes(b, "1", 10)
+    assert comes(a, "1", 11)
+    assert comes(a, "1", 12), "twice on one leg is no merit"
+    assert not comes(a, "2", 20)
+    assert not comes(b, "3", 30)
+    legs.expire(GRACE_US + 15)
+    assert b.tally.figures() == {"first": 2, "late": 0, "missing": 0}, "nothing is owed from before the first record"
+    legs.expire(GRACE_US + 40)
+    assert a.tally.figures() == {"first": 2, "late": 1, "missing": 1}
+    assert b.tally.figures() == {"first": 2, "late": 0, "missing": 1}
+    assert comes(b, "2", GRACE_US + 50), "too late to count"
+    assert b.tally.figures() == {"first": 2, "late": 0, "missing": 1}
+
+
+def test_the_book_is_bounded() -> None:
+    legs = Legs(2)
+    legs.note(1, "x", False, 0)
+    for number in range(60_000):
+        legs.note(0, str(number), False, 1)
+    assert len(legs._open) == 50_000
+    assert legs.tallies[1].missing == 10_001 - 1
+    assert legs.tallies[0].missing == 0

@@ -1,0 +1,340 @@
+"""Connections that replace each other, addresses that fail, replicas, streams that fall silent: over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+import k2conn.runner.socket as timing
+from k2conn import exactjson
+from k2conn.cli.loading import find
+from k2conn.engine.breaker import Fuse
+from k2conn.mock import Faults, MockExchange
+from k2conn.plan import Plan
+from k2conn.runner import Overrides
+from k2conn.spec.compiler import load_plan
+from tests.plans import STREAMS, trade, trades
+from tests.test_runner import ids, says
+from tests.venues import CONNECTION, Run, Venue
+
+NOTICE = CONNECTION.replace("reconnect: {", "reconnect: {when: {op: bye}, reason: why, delay: 0s, ")
+QUICK = Fuse(failures=2, seconds=0.6, successes=2)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "PROVE_WITHIN", 1.0)
+    monkeypatch.setattr(timing, "DRAIN", 0.1)
+    monkeypatch.setattr(timing, "LOOK", 0.05)
+    monkeypatch.setattr(timing, "TRY_AGAIN", 0.3)
+
+
+@pytest.fixture(scope="module")
+def kraken() -> Plan:
+    return load_plan(find("kraken"))
+
+
+def published(run: Run) -> Counter[str]:
+    return Counter(ids(run.sink))
+
+
+def sent(exchange: MockExchange) -> set[str]:
+    return {f"KRAKEN-{one}" for (stream, _), found in exchange.sent.items() if stream == "trade" for one in found}
+
+
+async def settled(run: Run, exchange: MockExchange) -> None:
+    """Nothing more is sent, and all that was has come."""
+    exchange.pause()
+    await run.until(lambda: set(ids(run.sink)) >= sent(exchange))
+
+
+def test_a_rotation_loses_nothing_and_repeats_nothing(kraken: Plan) -> None:
+    async def main() -> None:
+        async with MockExchange(kraken, rate=100) as exchange:
+            overrides = Overrides(urls=(exchange.url(),), max_age=0.6)
+            async with Run(kraken, overrides=overrides) as run:
+                await run.until(lambda: run.ledger.reconnects["rotation"] >= 4)
+                await settled(run, exchange)
+                assert set(run.ledger.reconnects) == {"rotation"}
+                assert set(published(run)) == sent(exchange)
+                assert published(run).most_common(1)[0][1] == 1
+                assert run.ledger.totals()["duplicates"] > 0, "the connections overlapped"
+                assert len(sent(exchange)) > 300
+
+    asyncio.run(main())
+
+
+def test_the_old_connection_goes_when_the_new_one_has_shown_every_symbol() -> None:
+    gate = asyncio.Event()
+    open_now: list[int] = []
+
+    async def first(socket: ServerConnection) -> None:
+        await socket.send(trades(trade(1), trade(2, s="ETH-USD")))
+
+    async def second(socket: ServerConnection) -> None:
+        await socket.send(trades(trade(1)))
+        await gate.wait()
+        open_now.append(len(venue_sockets))
+        await socket.send(trades(trade(3, s="ETH-USD")))
+
+    venue_sockets: set[int] = set()
+
+    async def main() -> None:
+        timing.PROVE_WITHIN = 5.0
+        async with Venue(counted(first, venue_sockets), counted(second, venue_sockets)).open() as venue:
+            async with Run(venue.plan(connection=NOTICE), overrides=Overrides(max_age=0.3)) as run:
+                await run.until(lambda: venue.connects == 2)
+                await asyncio.sleep(0.4)
+                assert not run.ledger.reconnects
+                assert run.runner.connectors[0].sockets[0].replacing
+                gate.set()
+                await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
+                await run.until(lambda: len(venue_sockets) == 1)
+                assert open_now == [2]
+                assert ids(run.sink)[:3] == ["VENUE-1", "VENUE-2", "VENUE-3"]
+
+    asyncio.run(main())
+
+
+def counted(act: Any, sockets: set[int]) -> Any:
+    async def acts(socket: ServerConnection) -> None:
+        sockets.add(id(socket))
+        socket_closed = asyncio.ensure_future(socket.wait_closed())
+        socket_closed.add_done_callback(lambda _: sockets.discard(id(socket)))
+        await act(socket)
+
+    return acts
+
+
+def test_the_bound_ends_the_wait_for_a_symbol_that_is_quiet() -> None:
+    async def main() -> None:
+        acts = says(trades(trade(1), trade(2, s="ETH-USD"))), says(trades(trade(3)))
+        async with Venue(*acts).open() as venue:
+            async with Run(venue.plan(), overrides=Overrides(max_age=0.3)) as run:
+                await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
+                assert ids(run.sink) == ["VENUE-1", "VENUE-2", "VENUE-3"]
+
+    asyncio.run(main())
+
+
+def test_a_notice_opens_the_next_connection_before_the_old_one_goes() -> None:
+    async def bye(socket: ServerConnection) -> None:
+        await socket.send(trades(trade(1)))
+        await socket.send('{"op":"bye","why":"maintenance"}')
+        await asyncio.sleep(0.3)
+        await socket.send(trades(trade(2)))
+
+    async def main() -> None:
+        acts = bye, says(trades(trade(3)))
+        async with Venue(*acts).open() as venue, Run(venue.plan(connection=NOTICE)) as run:
+            await run.until(lambda: run.ledger.reconnects["notice"] == 1)
+            assert dict(run.ledger.reconnects) == {"notice": 1}
+            assert sorted(ids(run.sink))[0] == "VENUE-1"
+            assert "VENUE-3" in ids(run.sink)
+
+    asyncio.run(main())
+
+
+def test_where_the_venue_allows_no_more_connections_the_old_one_is_closed_first() -> None:
+    async def main() -> None:
+        connection = CONNECTION + "  limits: {connections: 1}\n"
+        sockets: set[int] = set()
+        most: list[int] = []
+
+        async def act(socket: ServerConnection) -> None:
+            most.append(len(sockets))
+            await socket.send(trades(trade(1)))
+
+        async with Venue(counted(act, sockets)).open() as venue:
+            async with Run(venue.plan(connection=connection), overrides=Overrides(max_age=0.3)) as run:
+                await run.until(lambda: run.ledger.reconnects["rotation"] >= 2)
+            assert max(most) == 1
+
+    asyncio.run(main())
+
+
+def test_a_replacement_that_cannot_be_made_leaves_the_old_connection_alone() -> None:
+    async def main() -> None:
+        async with Venue(says(trades(trade(1))), says(then="drop"), says(trades(trade(2)))).open() as venue:
+            async with Run(venue.plan(), overrides=Overrides(max_age=0.3)) as run:
+                await run.until(lambda: run.ledger.reconnects["rotation"] >= 1)
+                assert run.ledger.reconnects["lost"] == 1
+                assert ids(run.sink) == ["VENUE-1", "VENUE-2"]
+
+    asyncio.run(main())
+
+
+def test_stopping_amid_a_replacement_stops_both() -> None:
+    async def main() -> None:
+        acts = says(trades(trade(1))), says()
+        async with Venue(*acts).open() as venue:
+            async with Run(venue.plan(), overrides=Overrides(max_age=0.2)) as run:
+                await run.until(lambda: run.runner.connectors[0].sockets[0].replacing and venue.connects == 2)
+                assert (await run.end()).exit_code == 0
+                assert run.runner.connectors[0].state == "stopped"
+                await asyncio.sleep(0.1)
+                assert sum(said["op"] == "unsub" for said in venue.heard) == 2
+
+    asyncio.run(main())
+
+
+# -- addresses
+
+
+def test_a_breaker_really_opens() -> None:
+    async def main() -> None:
+        overrides = Overrides(fuse=Fuse(failures=2, seconds=1.2), base_delay=0.01)
+        async with Run(Venue().plan(connection=CONNECTION % 1), overrides=overrides) as run:
+            await run.until(lambda: run.ledger.reconnects["connect"] == 2)
+            await asyncio.sleep(0.6)
+            assert run.ledger.reconnects["connect"] == 2
+            connector = run.runner.connectors[0]
+            assert connector.sites["main"].status(asyncio.get_running_loop().time())[0]["breaker"] == "open"
+            await run.until(lambda: run.ledger.reconnects["connect"] == 3)
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def returning(port: int, act: Any) -> AsyncIterator[Venue]:
+    """A venue at a port that was free."""
+    from websockets.asyncio.server import serve
+
+    venue = Venue(act)
+    async with serve(venue._serve, "127.0.0.1", port):
+        venue.port = port
+        yield venue
+
+
+def test_the_next_address_is_used_while_the_first_is_out_of_order_and_then_the_first_again() -> None:
+    async def main() -> None:
+        async with Venue(says(trades(trade(1)))).open() as gone:
+            port = gone.port
+        async with Venue(says(trades(trade(2)))).open() as second:
+            plan = second.plan(connection=CONNECTION % port)
+            overrides = Overrides(failover=(second.url,), base_delay=0.01, fuse=QUICK)
+            async with Run(plan, overrides=overrides) as run:
+                await run.until(lambda: run.sink.taken)
+                assert run.ledger.reconnects["connect"] == 2
+                await asyncio.sleep(0.8)
+                connector = run.runner.connectors[0]
+                assert connector.state == "live", "a failed probe of the first leaves the second at work"
+                async with returning(port, says(trades(trade(2), trade(3)))) as first:
+                    await run.until(lambda: run.ledger.reconnects["failback"] == 1)
+                    assert first.connects == 1
+                    assert ids(run.sink) == ["VENUE-2", "VENUE-3"]
+                    assert connector.sockets[0].status()["state"] == "live"
+                    states = [one["breaker"] for one in connector.sites["main"].status(asyncio.get_event_loop().time())]
+                    assert states == ["closed", "closed"]
+
+    asyncio.run(main())
+
+
+# -- replicas
+
+
+def test_replicas_make_one_stream_and_say_what_each_missed(kraken: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k2conn.engine.legs.GRACE_US", 300_000)
+
+    async def main() -> None:
+        async with MockExchange(kraken, rate=50) as exchange:
+            overrides = Overrides(urls=(exchange.url(),), replicas=2, base_delay=0.01)
+            async with Run(kraken, overrides=overrides) as run:
+                sockets = run.runner.connectors[0].sockets
+                assert [socket.shard.name for socket in sockets] == ["main-0.0", "main-0.1"]
+                await run.until(lambda: len(exchange.clients) == 2 and len(run.sink.taken) > 50)
+                await exchange._drop(exchange.clients[0], None)
+                await run.until(lambda: len(exchange.clients) == 2 and len(run.sink.taken) > 150)
+                await settled(run, exchange)
+                assert set(published(run)) == sent(exchange), "one leg's loss is nobody's"
+                assert published(run).most_common(1)[0][1] == 1
+                figures = [socket.status()["leg"] for socket in sockets]
+                assert sum(one["first"] for one in figures) == len(run.sink.taken)
+                assert all(one["late"] + one["first"] > 100 for one in figures)
+
+    asyncio.run(main())
+
+
+def test_a_leg_that_stalls_is_charged_with_what_it_missed(kraken: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k2conn.engine.legs.GRACE_US", 300_000)
+
+    async def main() -> None:
+        async with MockExchange(kraken, rate=50) as exchange:
+            async with Run(kraken, overrides=Overrides(urls=(exchange.url(),), replicas=2)) as run:
+                sockets = run.runner.connectors[0].sockets
+                await run.until(lambda: all(socket.leg and socket.leg.tally.late for socket in sockets[1:]))
+                exchange.clients[0].subscribed.clear()
+                await run.until(lambda: any(socket.leg and socket.leg.tally.missing > 10 for socket in sockets))
+                missing = sorted(socket.leg.tally.missing for socket in sockets if socket.leg)
+                assert missing[0] == 0
+
+    asyncio.run(main())
+
+
+# -- silence
+
+
+def silent_streams(after: str) -> str:
+    return STREAMS.replace("    when: {ch: trade}\n", f"    when: {{ch: trade}}\n    stale_after: {after}\n")
+
+
+def test_a_stream_without_any_data_is_made_anew_whatever_else_comes() -> None:
+    async def beats(socket: ServerConnection) -> None:
+        await socket.send(trades(trade(1)))
+        with contextlib.suppress(Exception):
+            while True:
+                await asyncio.sleep(0.05)
+                await socket.send('{"ch":"beat"}')
+
+    async def main() -> None:
+        async with Venue(beats).open() as venue, Run(venue.plan(streams=silent_streams("300ms"))) as run:
+            await run.until(lambda: run.ledger.reconnects["stale-stream"] >= 2)
+            assert set(run.ledger.reconnects) == {"stale-stream"}
+
+    asyncio.run(main())
+
+
+def test_one_quiet_symbol_closes_nothing() -> None:
+    async def one_speaks(socket: ServerConnection) -> None:
+        with contextlib.suppress(Exception):
+            await socket.send(trades(trade(0, s="ETH-USD")))
+            for number in range(1, 1000):
+                await asyncio.sleep(0.05)
+                await socket.send(trades(trade(number)))
+
+    async def main() -> None:
+        async with Venue(one_speaks).open() as venue, Run(venue.plan(streams=silent_streams("300ms"))) as run:
+            await run.until(lambda: len(run.sink.taken) > 15)
+            assert not run.ledger.reconnects
+            assert venue.connects == 1
+
+    asyncio.run(main())
+
+
+def test_a_stream_that_never_speaks_is_tried_ever_more_patiently() -> None:
+    async def main() -> None:
+        overrides = Overrides(fuse=Fuse(failures=100))
+        async with Venue(says()).open() as venue:
+            async with Run(venue.plan(streams=silent_streams("100ms")), overrides=overrides) as run:
+                await asyncio.sleep(2.0)
+                assert 2 <= run.ledger.reconnects["stale-stream"] <= 5
+
+    asyncio.run(main())
+
+
+def test_what_is_never_acknowledged_is_said_as_that(kraken: Plan) -> None:
+    async def main() -> None:
+        async with MockExchange(kraken, rate=0, faults=Faults(silent=True)) as exchange:
+            async with Run(kraken, overrides=Overrides(urls=(exchange.url(),))) as run:
+                await run.until(lambda: run.runner.connectors[0].silence.watch.counts("trade")["asked"] == 2)
+                text = exactjson.encode(run.runner.connectors[0].silence.status("trade"))
+                assert b'"asked":2' in text
+
+    asyncio.run(main())
