@@ -95,6 +95,8 @@ class Symbol(NamedTuple):
     quote: str
     parts: tuple[tuple[str, str], ...] = ()
     """Further parts of the native name by the rule's own words, such as ("expiry", "260327")."""
+    asset_class: str = ""
+    """Where a venue has several on one socket; empty: the connector's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +409,8 @@ class Stream:
     enabled: bool
     when: Match
     kafka_topic: str
+    kafka_topics: Mapping[str, str]
+    """The topic of each asset class that the connector's symbols have."""
     topic: Template | None
     """The venue's own name for this stream of one symbol, where subscriptions go by topic."""
     each: Getter | None

@@ -57,7 +57,7 @@ def rest(answer: Callable[[Asked], Answer]) -> Iterator[Rest]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *values: Any) -> None:
+        def log_message(self, *values: Any) -> None:
             """Nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

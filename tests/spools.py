@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,10 @@ class Inner:
 
     async def flush(self, within: float) -> int:
         end = asyncio.get_running_loop().time() + within
-        while self.waiting and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.005)
+        while self.waiting and (left := end - asyncio.get_running_loop().time()) > 0:
+            self._room.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), left)
         return len(self.waiting)
 
     def unsettled(self) -> Iterator[Envelope]:

@@ -57,7 +57,9 @@ def test_late_numbers_close_a_reported_gap() -> None:
     assert due(gaps) == [(2, 3, 2, "stream")]
     assert gaps.see("BTCUSD", 3, None, NOW, 1) is None
     closed = gaps.see("BTCUSD", 2, None, NOW, 1)
-    assert closed is not None and closed.reported == 2 and not closed.open
+    assert closed is not None
+    assert closed.reported == 2
+    assert not closed.open
 
 
 def test_numbers_that_only_grow_say_nothing_of_gaps() -> None:
@@ -86,5 +88,5 @@ def test_what_is_missing_is_what_was_not_seen(numbers: list[int]) -> None:
     gaps = tracker()
     feed(gaps, numbers)
     missing = sum(gap.missing or 0 for gap in gaps.due(NOW + GRACE_US))
-    expected = {n for n in range(numbers[0], max(numbers) + 1)} - set(numbers)
+    expected = set(range(numbers[0], max(numbers) + 1)) - set(numbers)
     assert missing == len(expected)

@@ -101,7 +101,7 @@ class Bench:
     async def until(self, holds: Callable[[], bool], within: float = 30) -> None:
         end = time.monotonic() + within
         while not holds():
-            assert time.monotonic() < end, self.sink.status()
+            assert time.monotonic() < end, str(self.sink.status())
             await asyncio.sleep(0.02)
 
 
@@ -412,6 +412,8 @@ class Child:
             self.process.kill()
         self.process.wait(60)
         self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def test_a_killed_process_loses_no_more_than_was_not_yet_on_the_disk(

@@ -31,10 +31,10 @@ ROOMS: dict[str, set[str]] = {
     "runner": {"avro", "engine", "envelope", "errors", "exactjson", "plan", "sinks", "spool", "transports"},
     "telemetry": {"engine", "runner"},
     "health": {"engine", "errors", "exactjson", "runner", "telemetry"},
-    "settings": {"errors", "exactjson", "runner", "sinks"},
+    "settings": {"errors", "exactjson", "loopback", "runner", "sinks"},
     "rehearsal": {"engine", "envelope", "errors", "exactjson", "plan"},
     "mock": {"engine", "envelope", "errors", "exactjson", "plan", "rehearsal"},
-    "certify": {"avro", "engine", "envelope", "errors", "exactjson", "mock", "plan", "runner", "sinks"},
+    "certify": {"avro", "engine", "envelope", "errors", "exactjson", "mock", "plan", "runner", "sinks", "spool"},
     "drafting": {"avro", "engine", "envelope", "errors", "exactjson", "plan", "rehearsal", "spec"},
 }
 """What each room may import; `cli` stands above all of them, `k2conn` itself (its version) is for everybody."""

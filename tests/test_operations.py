@@ -19,7 +19,9 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
 
 
-@pytest.mark.parametrize("name", [*KAFKA_VARIABLES, *SPOOL_VARIABLES, *(f"K2_<X>_{one}" for one in CONNECTOR_VARIABLES)])
+@pytest.mark.parametrize(
+    "name", [*KAFKA_VARIABLES, *SPOOL_VARIABLES, *(f"K2_<X>_{one}" for one in CONNECTOR_VARIABLES)]
+)
 def test_every_variable_is_documented(name: str) -> None:
     assert f"`{name}`" in OPERATIONS
 

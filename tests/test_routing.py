@@ -71,7 +71,9 @@ def test_conditions_are_asked_in_order() -> None:
     assert router(CONDITIONS).route({"ch": "trade"}, Scope()) == (STREAM, 0)
 
 
-values: st.SearchStrategy[Any] = st.sampled_from([None, True, False, 0, 1, "sub", "ping", "trade", "status", "quote", "", [], {}, "x" * 300])
+values: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, False, 0, 1, "sub", "ping", "trade", "status", "quote", "", [], {}, "x" * 300]
+)
 messages = st.dictionaries(st.sampled_from(["op", "ok", "ch", "id", "result"]), values, max_size=5)
 
 

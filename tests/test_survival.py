@@ -35,7 +35,12 @@ def quickened(plan: Plan) -> Plan:
         if beat is not None:
             beat = replace(beat, every=lambda state: BEAT, within=BEAT if beat.answer else None)
         connections.append(
-            replace(one, heartbeat=beat, backoff=replace(one.backoff, base=0.05, cap=0.1), limits=replace(one.limits, connect=None))
+            replace(
+                one,
+                heartbeat=beat,
+                backoff=replace(one.backoff, base=0.05, cap=0.1),
+                limits=replace(one.limits, connect=None),
+            )
         )
     return replace(plan, connections=tuple(connections))
 
@@ -45,7 +50,8 @@ async def running(plan: Plan, folder: Path, faults: Faults, stale: float | None 
                   symbols: tuple[str, ...] | None = None) -> AsyncIterator[tuple[Runner, MockExchange]]:
     """The connector in the runner, against its own mock."""
     async with MockExchange(plan, rate=50, faults=faults) as exchange:
-        overrides = Overrides(urls=(exchange.url(plan.connections[0].name),), http_url=exchange.http_url, stale_after=stale)
+        url = exchange.url(plan.connections[0].name)
+        overrides = Overrides(urls=(url,), http_url=exchange.http_url, stale_after=stale)
         runner = Runner([Job(plan, symbols, None, overrides)], SinkSettings(kind="file", folder=folder), environment={})
         stop = asyncio.Event()
         task = asyncio.create_task(runner.run(stop))
@@ -71,7 +77,7 @@ def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 async def until(condition: Callable[[], bool], within: float = 8.0) -> None:
     """Waits for a fact."""
     async with asyncio.timeout(within):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # the engine has no event for every fact a test may wait for
             await asyncio.sleep(0.01)
 
 

@@ -1,7 +1,20 @@
 """Avro: record schemas, the compiled encoder, the decoder and container files. The door to fastavro."""
 
+from k2conn.avro.checked import fixed_bytes
+from k2conn.avro.compiled import Piece
 from k2conn.avro.container import ContainerWriter
 from k2conn.avro.fields import SchemaField
 from k2conn.avro.schema import RecordSchema, known_schemas, load_schema, plain_text
+from k2conn.avro.varint import LENGTH_TEXT
 
-__all__ = ["ContainerWriter", "RecordSchema", "SchemaField", "known_schemas", "load_schema", "plain_text"]
+__all__ = [
+    "LENGTH_TEXT",
+    "ContainerWriter",
+    "Piece",
+    "RecordSchema",
+    "SchemaField",
+    "fixed_bytes",
+    "known_schemas",
+    "load_schema",
+    "plain_text",
+]

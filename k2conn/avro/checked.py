@@ -27,6 +27,11 @@ def checked_writer(field: SchemaField) -> Writer:
     return lambda given: null if given is None else value + plain(given)
 
 
+def fixed_bytes(field: SchemaField, value: object) -> bytes:
+    """One value of ``field``, written now; EncodeError where it does not fit."""
+    return checked_writer(field)(value)
+
+
 def text_bytes(name: str, value: object) -> bytes:
     """A string as Avro writes it; not a str, or half a surrogate pair, is refused."""
     if not isinstance(value, str):

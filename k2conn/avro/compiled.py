@@ -37,7 +37,7 @@ def compile_encoder(fields: Sequence[SchemaField], constants: Mapping[str, objec
     unknown = sorted(set(constants) - {field.name for field in fields})
     if unknown:
         raise EncodeError(unknown[0], constants[unknown[0]], "bad-type", "no such field in the schema")
-    pieces = _pieces(fields, constants)
+    pieces = compile_pieces(fields, constants, 0, len(fields))
     count = len(fields)
 
     def encode(values: Values) -> bytes:
@@ -51,17 +51,20 @@ def compile_encoder(fields: Sequence[SchemaField], constants: Mapping[str, objec
     return encode
 
 
-def _pieces(fields: Sequence[SchemaField], constants: Mapping[str, object]) -> list[Piece]:
-    """Walk the fields from the left: take the longest run that one piece can write, and the constants after
-    it.
+def compile_pieces(
+    fields: Sequence[SchemaField], constants: Mapping[str, object], first: int, end: int
+) -> list[Piece]:
+    """The pieces of the fields from ``first`` to before ``end``, in order; each takes the values of the whole record.
+
+    From the left: the longest run that one piece can write, and the constants after it.
     """
     pieces: list[Piece] = []
-    at = 0
-    while at < len(fields):
+    fields, at = fields[:end], first
+    while at < end:
         start, run = at, _run(fields, at, constants)
         at += len(run)
         after = b""
-        while at < len(fields) and fields[at].name in constants:
+        while at < end and fields[at].name in constants:
             after += checked_writer(fields[at])(constants[fields[at].name])
             at += 1
         pieces.append(_piece(run, start, after))

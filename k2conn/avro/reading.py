@@ -10,6 +10,7 @@ from typing import Any
 
 import fastavro
 
+from k2conn.avro.container import MAGIC
 from k2conn.avro.schema import plain_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,8 +23,11 @@ def read_container(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         try:
             reader = fastavro.reader(stream)
-        except (EOFError, IndexError):
-            return
+        except (EOFError, IndexError, ValueError):
+            stream.seek(0)
+            if MAGIC.startswith(stream.read(len(MAGIC))):
+                return  # not even the header was written out
+            raise ValueError(f"{path} is no Avro container") from None
         while True:
             try:
                 record = next(reader)

@@ -14,7 +14,7 @@ from typing import Any
 
 import fastavro
 
-from k2conn.avro.compiled import compile_encoder
+from k2conn.avro.compiled import Piece, compile_encoder, compile_pieces
 from k2conn.avro.fields import SchemaField, parse_field
 from k2conn.errors import SettingsError
 from k2conn.resources import schema_text, schemas_folder
@@ -65,6 +65,12 @@ class RecordSchema:
         Raises EncodeError for a constant that does not fit its field.
         """
         return compile_encoder(self.fields, constants)
+
+    def pieces(self, constants: Mapping[str, object], first: int, end: int) -> list[Piece]:
+        """Like ``compile``, for the fields from place ``first`` to before ``end`` only, in pieces that a caller puts
+        together; each takes a whole record's values.
+        """
+        return compile_pieces(self.fields, constants, first, end)
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The record of one Avro body: decimals as Decimal at the field's scale, times as int since 1970 UTC

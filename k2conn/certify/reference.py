@@ -106,7 +106,7 @@ class Reference:
         assert sent.frame is not None
         accounts = self._totals()
         envelopes = self._received(sent.frame, intake)
-        if sent.key is None:
+        if not self._ours(sent):
             return
         line = self._line_of(sent)
         keys = self._keys(envelopes, line)
@@ -153,11 +153,15 @@ class Reference:
         assert sent.frame is not None
         raw = sent.frame.encode() if isinstance(sent.frame, str) else sent.frame
         (self.letters if sure else self.letters_doubt)[raw] += 1
-        if sent.key is None:
+        if not self._ours(sent):
             return
         line = self._line_of(sent)
         line.broken += len(sent.ids) if sure else 0
         line.broken_doubt += 0 if sure else len(sent.ids)
+
+    def _ours(self, sent: Sent) -> bool:
+        """Whether a frame is data of a stream that the connector was to read; some venues send others unasked."""
+        return sent.key is not None and sent.key[0] in self._streams
 
     def _line_of(self, sent: Sent) -> Line:
         assert sent.key is not None
@@ -190,7 +194,7 @@ class Reference:
         for printed in (witness.withheld, witness.missed):
             for key, frames in printed.items():
                 leg = next((leg for leg in witness.legs if key[0] in leg.connection.streams), None)
-                if leg is None:
+                if leg is None or key[0] not in self._streams:
                     continue
                 intake = self._learnt(leg)
                 for one in frames:

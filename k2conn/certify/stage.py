@@ -35,7 +35,7 @@ OpenSink = Callable[[SinkSettings, Settle, Reject], Sink]
 LIVE_WITHIN = 15.0
 """Seconds in which all subscriptions must have data, at first and after each ordeal."""
 _CALM = 0.5
-"""Seconds without trouble before the first ordeal and after each."""
+"""Seconds without trouble before each ordeal; less in a short certification."""
 
 
 @dataclass(slots=True)
@@ -98,6 +98,7 @@ class Stage:
         if not self.streams:
             raise SettingsError(f"{plan.name} has no tests with records, so nothing can be played")
         self._open_sink = open_sink
+        self._calm = max(0.1, min(_CALM, duration / 60))
         self._sunk: Sink | None = None
         self._running: asyncio.Task[Any] | None = None
         self._ledger = Ledger(plan.name, plan.exchange)
@@ -131,7 +132,8 @@ class Stage:
         overrides = Overrides(
             urls=(self.exchange.url(),),
             http_url=self.exchange.http_url or server,  # never the venue itself
-            ping_every=PING, ping_timeout=2 * PING, stale_after=STALE, backfill=False, fuse=Fuse(failures=50, seconds=0.5),
+            ping_every=PING, ping_timeout=2 * PING, stale_after=STALE, backfill=False,
+            fuse=Fuse(failures=50, seconds=0.5),
         )
         return Job(self.plan, streams=self.streams, overrides=overrides)
 
@@ -146,7 +148,7 @@ class Stage:
         if await self._live() is None:
             return [], ["not all subscriptions had data: " + "; ".join(self.exchange.warnings or ["no reason known"])]
         due = [ordeal for ordeal in self.ordeals if not ordeal.needs(self.scene)]
-        each = max(0.0, self.duration / max(1, len(due)) - 2 * _CALM)
+        each = max(0.0, self.duration / max(1, len(due)) - 2 * self._calm)
         trials = []
         for ordeal in self.ordeals:
             trials.append(await self._trial(ordeal, each))
@@ -163,7 +165,7 @@ class Stage:
         trial = Trial(ordeal.name, ordeal.text, skipped=ordeal.needs(self.scene))
         if trial.skipped:
             return trial
-        await asyncio.sleep(_CALM)
+        await asyncio.sleep(self._calm)
         began, before, rejected = time.monotonic(), self._figures(), len(self.exchange.rejected)
         await ordeal.run(self.scene, least)
         trial.seconds = round(time.monotonic() - began, 1)
@@ -224,7 +226,8 @@ class Stage:
         if self.settings.kind == "file":
             return await asyncio.to_thread(from_files, self.settings.folder)
         topics: dict[str, RecordSchema] = {
-            self.prefix + one.kafka_topic: load_schema(one.record) for one in self.plan.streams
+            self.prefix + topic: load_schema(one.record)
+            for one in self.plan.streams for topic in one.kafka_topics.values()
         }
         topics[self.prefix + gap_topic(self.plan)] = load_schema("gap")
         return await from_kafka(self.settings.kafka, topics, [topic + DEAD_SUFFIX for topic in topics])

@@ -99,6 +99,7 @@ def run(
     ] = 9091,
     log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
     daemon: Annotated[bool, typer.Option("--daemon", help="Logs as JSON, for containers.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Reload a connector file when it changes.")] = False,
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console.
 
@@ -111,7 +112,7 @@ def run(
 
     options = Options(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon,
+        log_level, daemon, watch,
     )
     raise typer.Exit(start(options))
 
@@ -282,7 +283,9 @@ def certify(
     duration: Annotated[str, typer.Option(help="How long, such as 60s; longer where the faults need it.")] = "60s",
     rate: Annotated[float, typer.Option(min=1, help="Data frames a second for each stream and symbol.")] = 50.0,
     sink: Annotated[str | None, typer.Option(help="file (default) or kafka.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where the file sink writes; else a folder that goes away.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the file sink writes; else a folder that goes away.")
+    ] = None,
     kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers; topics get a prefix.")] = None,
     registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
     faults: Annotated[str, typer.Option(help="all, or the names of some, comma-separated.")] = "all",

@@ -94,9 +94,13 @@ def _stage(name: str, options: Options, folder: Path, broker: Broker | None, ope
         raise SettingsError(f"--duration: {error}") from None
     return Stage(
         plan, _settings(options, folder), chosen(options.faults), duration=duration, rate=options.rate,
-        seed=options.seed, prefix=f"certify-{time.time_ns() // 1_000_000}-{os.getpid()}." if _kind(options) == "kafka" else "",
-        broker=broker, open_sink=open_sink,
+        seed=options.seed, prefix=_prefix() if _kind(options) == "kafka" else "", broker=broker, open_sink=open_sink,
     )
+
+
+def _prefix() -> str:
+    """What makes this certification's topics its own."""
+    return f"certify-{time.time_ns() // 1_000_000}-{os.getpid()}."
 
 
 def _kind(options: Options) -> str:

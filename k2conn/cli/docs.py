@@ -247,6 +247,9 @@ def _stream(page: Page, stream: Stream, said: Mapping[str, Any]) -> Iterator[str
         yield f"- a side that is absent keeps its last value for that symbol{begin}"
     if stream.sequence:
         yield f"- sequence {_code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
+    for one in stream.backfills:
+        whose = f", for symbols where {_code(one.symbols.text)}" if one.symbols else ""
+        yield f"- missing records are fetched with {_code(f'{one.request.method} {one.request.url_text}')}{whose}"
     yield ""
     yield "| field | from | becomes | where absent | speed |"
     yield "|---|---|---|---|---|"

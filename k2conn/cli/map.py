@@ -57,7 +57,7 @@ def run(
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
     books = Books(plan, chosen_streams(plan, streams), window=50_000 if deduplicate else 0)
-    names = {mapping.stream.kafka_topic: name for name, mapping in books.mappings.items()}
+    names = {topic: name for name, one in books.mappings.items() for topic in one.stream.kafka_topics.values()}
     intakes: list[Intake] = []
     session: str | None = None
     try:

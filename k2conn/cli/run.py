@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.reload import keep_reloading
 from k2conn.errors import SettingsError
 from k2conn.health import HealthServer
 from k2conn.plan import Plan
@@ -41,6 +45,7 @@ class Options:
     port: int = 9091
     log_level: str = "info"
     daemon: bool = False
+    watch: bool = False
 
 
 def run(options: Options) -> int:
@@ -87,7 +92,8 @@ def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
             declared = [stream.name for stream in plan.streams]
             if name not in declared:
                 raise SettingsError(f"{plan.name} has no stream '{name}'{known(name, declared)}")
-        jobs.append(Job(plan, symbols or own.symbols, streams, own.overrides))
+        asked = Job(plan, symbols or own.symbols, streams, own.overrides)
+        jobs.append(replace(asked, digest=_digest(asked)))
     names = [job.plan.name for job in jobs]
     for name in set(names):
         if names.count(name) > 1:
@@ -95,6 +101,16 @@ def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
     for name in unread(environment, [*names, *(plan.exchange for plan in plans)]):
         journal().warning("nothing reads this variable", variable=name)
     return jobs
+
+
+def _digest(job: Job) -> str:
+    """Tells one job from another: the files it is said in, and what flags and environment add."""
+    found = hashlib.sha256(repr((job.symbols, job.streams, job.overrides)).encode())
+    file = Path(job.plan.path)
+    for path in (file, *sorted(file.parent.glob("*.desc"))):
+        with suppress(OSError):
+            found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _enabled(environment: Mapping[str, str]) -> list[Plan]:
@@ -140,11 +156,17 @@ async def _run(runner: Runner, options: Options, limit: float | None) -> Outcome
         journal().info("listening", metrics=f"http://{options.host}:{server.port}/metrics")
     if limit is not None:
         loop.call_later(limit, stop.set)
+    reloading = asyncio.create_task(keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch))
+    reloading.add_done_callback(lambda _: stop.set())  # it only ends by a bug
     try:
         return await runner.run(stop)
     finally:
+        reloading.cancel()
+        (ended,) = await asyncio.gather(reloading, return_exceptions=True)
         if server is not None:
             await server.stop()
+        if isinstance(ended, Exception):
+            raise ended
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -26,7 +26,10 @@ def run(host: str, port: int, form: str) -> int:
     if form == "json":
         print(exactjson.encode(state).decode())
     else:
-        show(state, Console(highlight=False, soft_wrap=True))
+        console = Console(highlight=False, soft_wrap=True)
+        if not console.is_terminal:
+            console.width = 160
+        show(state, console)
     return 0 if state["status"] == "ok" else 1
 
 

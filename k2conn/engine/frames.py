@@ -50,12 +50,12 @@ def undo_frames(step: Step, wanted: Sequence[Subscription], scope: SendScope, co
 
 
 def split(wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]] | None:
-    """The two halves of what one frame asked for: by topic, or by symbol where there are none; None for a single one."""
+    """The two halves of what one frame asked for, by topic or else by symbol; None for a single one."""
     groups = [[one] for one in wanted] if any(one.topic is not None for one in wanted) else _by_symbol(wanted)
     if len(groups) < 2:
         return None
     half = len(groups) // 2
-    return sum(groups[:half], []), sum(groups[half:], [])
+    return _joined(groups[:half]), _joined(groups[half:])
 
 
 def _groups(step: Step, wanted: Sequence[Subscription]) -> list[list[Subscription]]:
@@ -72,6 +72,10 @@ def _groups(step: Step, wanted: Sequence[Subscription]) -> list[list[Subscriptio
         return [list(wanted[at : at + step.batch]) for at in range(0, len(wanted), step.batch)]
     symbols = _by_symbol(wanted)
     return [list(chain.from_iterable(symbols[at : at + step.batch])) for at in range(0, len(symbols), step.batch)]
+
+
+def _joined(groups: Sequence[list[Subscription]]) -> list[Subscription]:
+    return [one for group in groups for one in group]
 
 
 def _by_symbol(wanted: Sequence[Subscription]) -> list[list[Subscription]]:

@@ -14,6 +14,10 @@ class Gate:
         self._limit = limit
         self._passed: deque[float] = deque()
 
+    def follow(self, before: Gate) -> None:
+        """Counts the attempts of the gate that this one replaces, too."""
+        self._passed = before._passed
+
     def wait(self, now: float) -> float:
         """Books the next attempt and gives the seconds to wait for it."""
         if self._limit is None:

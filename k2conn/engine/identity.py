@@ -26,7 +26,7 @@ class IdMaker:
     def make(self, identity: str) -> str:
         """The UUIDv5 text; equal to ``uuid.uuid5(NAMESPACE, "EXCHANGE|stream|SYMBOL|identity")``."""
         state = self._start.copy()
-        state.update(identity.encode("utf-8", "surrogatepass"))
+        state.update(identity.encode() if identity.isascii() else identity.encode("utf-8", "surrogatepass"))
         d = state.hexdigest()
         return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
 

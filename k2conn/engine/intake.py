@@ -5,7 +5,8 @@ Pure: the runner, `k2conn map`, `k2conn test` and the benchmarks all feed frames
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 from k2conn.engine import routing
 from k2conn.engine.deadletter import dead_letter
@@ -24,18 +25,27 @@ class Books:
     """What all sockets of one connector share: mappings, the duplicate window, the ledger."""
 
     def __init__(
-        self, plan: Plan, streams: Sequence[str] | None = None, window: int = 50_000, backfill: bool = False
+        self, plan: Plan, streams: Sequence[str] | None = None, window: int = 50_000, backfill: bool = False,
+        before: Books | None = None,
     ) -> None:
-        """``streams`` None: those that run where none are named. ``backfill``: somebody fills gaps."""
+        """``streams`` None: those that run where none are named. ``backfill``: somebody fills gaps. ``before``: the
+        books of the plan that this one replaces; ledger, duplicate windows and numbers go on, for both.
+        """
         self.plan = plan
         wanted = [s.name for s in plan.streams if s.enabled] if streams is None else list(streams)
         self.streams = tuple(stream for stream in plan.streams if stream.name in wanted)
-        self.ledger = Ledger(plan.name, plan.exchange)
-        self.mappings = {
-            stream.name: StreamMapping(plan, stream, self.ledger, Window(window)) for stream in self.streams
+        self.ledger: Ledger = before.ledger if before is not None else Ledger(plan.name, plan.exchange)
+        old: dict[str, StreamMapping] = before.mappings if before is not None else {}
+        self.mappings: dict[str, StreamMapping] = {
+            name: StreamMapping(plan, stream, self.ledger, old[name].window if name in old else Window(window))
+            for stream in self.streams
+            for name in [stream.name]
         }
         self.gaps = GapBooks(plan, self.ledger, self.mappings, backfill)
-        self.connections = 0
+        self.epochs: Iterator[int] = before.epochs if before is not None else count(1)
+        """Numbers for connections."""
+        for name in old.keys() & self.mappings.keys():
+            self.mappings[name].follow(old[name])
         self.malformed_topic = (self.streams or plan.streams)[0].kafka_topic
 
     def gap_records(self, now_us: int) -> list[Envelope]:
@@ -52,8 +62,7 @@ class Intake:
         self.books = books
         streams = tuple(stream for stream in books.streams if stream.name in connection.streams)
         self.session = Session(connection, streams, symbols, world)
-        books.connections += 1
-        self.session.scope.epoch = books.connections
+        self.session.scope.epoch = next(books.epochs)
         self._mappings = tuple(books.mappings[stream.name] for stream in streams)
         self._ledger = books.ledger
         self._scope = self.session.scope

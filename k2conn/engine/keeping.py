@@ -1,4 +1,4 @@
-"""What a connector's next process must know of this one: the latest numbers and holes of each symbol, and the latest ids.
+"""What a connector's next process must know of this one: each symbol's latest number and holes, and the latest ids.
 
 Pure: plain JSON values in and out. What is read back is checked whole before any of it is taken in.
 """

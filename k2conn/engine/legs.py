@@ -82,15 +82,18 @@ class Legs:
 class Leg:
     """One leg of a shard, as the duplicate window sees it."""
 
-    __slots__ = ("_book", "_number", "now_us")
+    __slots__ = ("_book", "_number", "last_us", "now_us")
 
     def __init__(self, book: Legs, number: int) -> None:
         self._book = book
         self._number = number
         self.now_us = 0
+        self.last_us = 0
+        """When the latest record came, a repeat or not."""
 
     def note(self, identity: str, known: bool) -> None:
         """A record came, at ``now_us``."""
+        self.last_us = self.now_us
         self._book.note(self._number, identity, known, self.now_us)
 
     @property

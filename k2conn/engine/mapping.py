@@ -19,6 +19,7 @@ from k2conn.engine.deadletter import dead_letter
 from k2conn.engine.gaps import Gap, GapTracker
 from k2conn.engine.identity import IdMaker, Ordinals
 from k2conn.engine.ledger import NOWHERE, Account, Ledger
+from k2conn.engine.shortcut import Quick, Shortcuts
 from k2conn.engine.window import Window
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -37,7 +38,7 @@ Encode = Callable[[list[Any]], bytes]
 class Line:
     """What is known of one symbol on one stream, prepared once."""
 
-    __slots__ = ("account", "currency", "encode", "ids", "key", "resolved", "symbol", "vendor")
+    __slots__ = ("account", "currency", "encode", "ids", "key", "quick", "resolved", "symbol", "topic", "vendor")
 
     def __init__(self, plan: Plan, stream: Stream, symbol: Symbol, account: Account, encode: Encode) -> None:
         self.resolved = symbol
@@ -46,6 +47,7 @@ class Line:
         self.currency = symbol.quote
         self.key = symbol.record.encode()
         self.account = account
+        self.topic = stream.kafka_topics.get(symbol.asset_class, stream.kafka_topic)
         self.ids = IdMaker(plan.exchange, stream.name, symbol.record)
         self.vendor = {
             "native_symbol": symbol.native,
@@ -53,6 +55,7 @@ class Line:
             "quote_asset": symbol.quote,
             **dict(symbol.parts),
         }
+        self.quick: Quick | None = None
 
 
 class StreamMapping:
@@ -83,6 +86,8 @@ class StreamMapping:
         self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor if not field.direct)
         self._blank = self._constants()
         self._always = self._encoded_once()
+        self._encode = self.schema.compile(self._always)
+        self._shortcuts = Shortcuts(stream, self.schema, self._prefix, self._blank, self._direct, self._indirect)
         self._identity_at = tuple((name, self._at.get(name)) for name in stream.identity_fields)
         self._i_id = self._at[f"{stream.record}_id"]
         self._shared_id = stream.identity is not None and f"{stream.record}_id" in stream.identity_fields
@@ -95,6 +100,15 @@ class StreamMapping:
         """Where a stream without such numbers has a backfill that is on."""
         self.closed: list[Gap] = []
         """Reported gaps that have become whole since somebody last took them from here."""
+
+    def follow(self, before: StreamMapping) -> None:
+        """Goes on with the numbers of the mapping that this one replaces, where both count in the same way."""
+        ours, theirs = self.stream.sequence, before.stream.sequence
+        if ours is not None and theirs is not None and self.gaps is not None and before.gaps is not None:
+            if (ours.rule, ours.per, ours.expression) == (theirs.rule, theirs.per, theirs.expression):
+                self.gaps = before.gaps
+        if self.breaks is not None and before.breaks is not None:
+            self.breaks = before.breaks
 
     def _constants(self) -> list[Any]:
         """The record's values before an item is read."""
@@ -113,11 +127,6 @@ class StreamMapping:
             if name in self._at and name not in mapped:
                 always[name] = value
         return always
-
-    def _encoder(self, symbol: Symbol) -> Encode:
-        """The encoder of one symbol's records: what never changes is already encoded."""
-        own = {"symbol": symbol.record} if self.stream.currency else {"symbol": symbol.record, "currency": symbol.quote}
-        return self.schema.compile({**self._always, **own})
 
     # -- messages
 
@@ -214,11 +223,15 @@ class StreamMapping:
                     account.filtered += 1
                     return
                 account.snapshots += 1
-            values = self._read(item, scope)
-            for at, value in carried:
-                values[at] = value
-            self._finish(item, values, line, scope, snapshot)
-            body = line.encode(values)
+            made = line.quick(item, scope) if line.quick is not None and not snapshot and type(item) is dict else None
+            if made is None:
+                values = self._read(item, scope)
+                for at, value in carried:
+                    values[at] = value
+                self._finish(item, values, line, scope, snapshot)
+                body = line.encode(values)
+            else:
+                values, body = made
         except RecordError as error:
             if line is None and self._dropped_unread(error, item, scope):
                 return
@@ -241,7 +254,7 @@ class StreamMapping:
         account.last_event_us = event
         account.last_received_us = scope.received_at
         account.last_price = values[self._i_price]
-        out.append(Envelope(stream.kafka_topic, line.key, body, self.schema, event // 1000, account))
+        out.append(Envelope(line.topic, line.key, body, self.schema, event // 1000, account))
 
     def _number(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:
         """Tells the gap tracker of the record's number; a number that is none says nothing."""
@@ -394,8 +407,10 @@ class StreamMapping:
         if symbol is None:
             detail = f"no symbol rule reads '{native[:40]}' ({self.plan.symbols.description})"
             raise RecordError("symbol", self.stream.symbol.expression, native, "unknown-symbol", detail)
-        line = Line(self.plan, self.stream, symbol, self.ledger.account(self.stream.name, symbol.record),
-                    self._encoder(symbol))
+        always = {**self._always, "asset_class": symbol.asset_class} if symbol.asset_class else self._always
+        encode = self.schema.compile(always) if symbol.asset_class else self._encode
+        line = Line(self.plan, self.stream, symbol, self.ledger.account(self.stream.name, symbol.record), encode)
+        line.quick = self._shortcuts.shortcut(symbol, line.vendor, always, line.ids)
         if len(self._lines) < 100_000:
             self._lines[native] = line
             self.symbols[symbol.record] = symbol
@@ -409,5 +424,6 @@ class StreamMapping:
         scope.unknown_sides = 0
         self.ledger.dead_reasons[error.reason] += 1
         symbol = line.symbol if line else ""
-        out.append(dead_letter(self.plan.name, self.plan.exchange, self.stream.name, self.stream.kafka_topic,
-                               symbol, error, frame, scope.received_at, account))
+        topic = line.topic if line else self.stream.kafka_topic
+        out.append(dead_letter(self.plan.name, self.plan.exchange, self.stream.name, topic, symbol, error, frame,
+                               scope.received_at, account))

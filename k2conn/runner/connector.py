@@ -44,6 +44,8 @@ class Job:
     symbols: tuple[str, ...] | None = None
     streams: tuple[str, ...] | None = None
     overrides: Overrides = field(default_factory=Overrides)
+    digest: str = ""
+    """Tells whether a job is another one than before; empty where nobody asks."""
 
 
 class Connector:
@@ -57,12 +59,20 @@ class Connector:
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
         state_folder: Path | None = None,
+        before: Connector | None = None,
     ) -> None:
-        """``state_folder`` None: what was seen is forgotten when the process ends."""
+        """``state_folder`` None: what was seen is forgotten when the process ends. ``before``: the connector that this
+        one is to replace; its books go on, and its state file as soon as it is gone (`remember`).
+        """
         self.job = job
         self.plan = overridden(job.plan, job.overrides)
-        self.books = Books(self.plan, job.streams, backfill=job.overrides.backfill)
-        self.memory = Memory(state_folder, self.books) if state_folder is not None else None
+        books: Books | None = before.books if before is not None else None
+        self.books: Books = Books(self.plan, job.streams, backfill=job.overrides.backfill, before=books)
+        self._state_folder = state_folder
+        self.memory: Memory | None = None
+        self._before = before
+        if before is None:
+            self.remember()
         self.sink = sink
         self._count = count
         self._environment = environment
@@ -89,6 +99,19 @@ class Connector:
             put(envelope)
         self._count(len(envelopes))
         return self.sink.crowded
+
+    def remember(self) -> None:
+        """From now on the state file is this connector's."""
+        self._before = None
+        if self._state_folder is not None:
+            self.memory = Memory(self._state_folder, self.books)
+
+    @property
+    def proved(self) -> bool:
+        """Whether every socket is subscribed or has had data."""
+        return bool(self.sockets) and all(
+            socket.state == "live" or (socket.link is not None and socket.link.data) for socket in self.sockets
+        )
 
     async def run(self) -> None:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
@@ -155,6 +178,9 @@ class Connector:
             for shard in found
             for key in [(shard.connection.name, shard.number)]
         )
+        for name, site in self.sites.items():
+            if self._before is not None and name in self._before.sites:
+                site.gate.follow(self._before.sites[name].gate)
         for socket in sockets:
             socket.check()
         return sockets

@@ -55,7 +55,7 @@ class Link:
         self.last_frame_us = 0
         self.last_data_us = 0
         self.data = False
-        """Whether a record came."""
+        """Whether a record came, a repeat or not."""
         self.held = False
         """Whether it waits for the sink."""
         self.due: End | None = None
@@ -197,10 +197,15 @@ class Link:
         if envelopes:
             self.last_data_us = wall
             if not self.data and any(envelope.schema is not None for envelope in envelopes):
-                self.data = True
-                self._tell(self, RECORD)
+                self._proved()
             return self._kit.publish(envelopes)
+        if actions and not self.data and any(type(one) is Note and one.kind == "first-data" for one in actions):
+            self._proved()  # what was only repeats is data, too: of a replica, or after a reconnect
         return False
+
+    def _proved(self) -> None:
+        self.data = True
+        self._tell(self, RECORD)
 
     def _act(self, actions: Sequence[Action]) -> None:
         for action in actions:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from k2conn.transports import Address, Transport
 
 RECEIVE_WITHIN = 5.0
 FLUSH_WITHIN = 10.0
+_LOOK = 0.05
+"""Seconds between two looks whether a new connector has proved itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,21 @@ class Runner:
         self.started = time.monotonic()
         self._max_records = max_records
         self._enough = asyncio.Event()
+        self.stopping = False
         self._bugs: list[Exception] = []
         self._log = journal()
         world = dict(os.environ) if environment is None else environment
         opener = open_transport or _websocket
-        self.connectors = tuple(Connector(job, self.sink, self._count, world, opener, state_folder) for job in jobs)
+        self._make = partial(
+            Connector, sink=self.sink, count=self._count, environment=world, open_transport=opener,
+            state_folder=state_folder,
+        )
+        self.connectors = tuple(self._make(job) for job in jobs)
+        self._tasks: dict[Connector, asyncio.Task[None]] = {}
+        """The connectors at work, those that come or go on a reload too."""
+        self._changed = asyncio.Event()
+        self._between = False
+        """Whether a connector has gone whose successor is about to start."""
 
     async def run(self, stop: asyncio.Event) -> Outcome:
         """Runs until ``stop`` is set, the record limit is reached, or every connector gave up.
@@ -87,15 +100,17 @@ class Runner:
             raise
         self.started = time.monotonic()
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
-        tasks = [asyncio.create_task(connector.run(), name=connector.plan.name) for connector in self.connectors]
+        for connector in self.connectors:
+            self._start(connector)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
         try:
-            await self._until(tasks, waits)
+            await self._until(waits)
         finally:
+            self.stopping = True
             for wait in waits:
                 wait.cancel()
-            unsent = await self._stop(tasks)
-        self._raise_bugs(tasks)
+            unsent = await self._stop(list(self._tasks.values()))
+        self._raise_bugs(list(self._tasks.values()))
         failed = tuple(c.plan.name for c in self.connectors if any(s.state == "failed" for s in c.sockets))
         return Outcome(unsent, failed, time.monotonic() - self.started)
 
@@ -116,32 +131,86 @@ class Runner:
         else:
             self._log.warning("event loop", message=context.get("message"), error=repr(error) if error else None)
 
-    async def _prepare(self) -> None:
+    # -- reload
+
+    async def replace(self, old: Connector, job: Job, within: float) -> bool:
+        """Starts the new job beside the old connector, and retires that when the new one is subscribed or has data.
+        False, with the old one at work as before, where it is neither in time or the sink refuses its schemas.
+
+        Where the venue's limit on connections allows no two, the old one goes first, and the new one stays.
+        """
+        new = self._make(job, before=old)
+        await self._prepare((new,))
+        crowded = any(_crowded(old, new, name) for name in new.sites)
+        if crowded:
+            self._between = True
+            await self._retire(old)
+            self._hand_over(old, new)
+        task = self._start(new)
+        self._between = False
+        until = time.monotonic() + within
+        while not (new.proved or task.done() or self.stopping) and time.monotonic() < until:
+            await asyncio.wait({task}, timeout=_LOOK)
+        if crowded:
+            return new.proved
+        if not new.proved or self.stopping:
+            await self._retire(new)
+            return False
+        await self._retire(old)
+        self._hand_over(old, new)
+        return True
+
+    def _hand_over(self, old: Connector, new: Connector) -> None:
+        self.connectors = tuple(new if one is old else one for one in self.connectors)
+        new.remember()
+
+    def _start(self, connector: Connector) -> asyncio.Task[None]:
+        task = asyncio.create_task(connector.run(), name=connector.plan.name)
+        self._tasks[connector] = task
+        self._changed.set()
+        return task
+
+    async def _retire(self, connector: Connector) -> None:
+        """Stops one connector; what it has handed to the sink goes on. A bug in it is left for `run` to raise."""
+        task = self._tasks[connector]
+        await connector.stop()
+        await asyncio.wait({task})
+        if connector.memory is not None:
+            await connector.memory.finish()
+        if task.exception() is None:
+            del self._tasks[connector]
+        self._changed.set()
+
+    async def _prepare(self, connectors: Sequence[Connector] | None = None) -> None:
         """Registers the schemas of all topics, finds those of the dead letters: a refusal is said at start."""
         topics: dict[str, Any] = {}
-        for connector in self.connectors:
+        for connector in self.connectors if connectors is None else connectors:
             for mapping in connector.books.mappings.values():
-                topics[mapping.stream.kafka_topic] = mapping.schema
+                topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
                 if mapping.gaps is not None or mapping.breaks is not None:
                     topics[gap_topic(connector.plan)] = load_schema("gap")
         await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
 
-    async def _until(self, tasks: list[asyncio.Task[None]], waits: list[asyncio.Task[Any]]) -> None:
+    async def _until(self, waits: list[asyncio.Task[Any]]) -> None:
         """Waits for a reason to stop: asked, enough, all gave up, or a bug."""
-        running: set[asyncio.Task[Any]] = set(tasks)
-        while running:
-            done, _ = await asyncio.wait({*running, *waits}, return_when=asyncio.FIRST_COMPLETED)
-            running -= done
-            if any(wait in done for wait in waits):
+        while True:
+            tasks = list(self._tasks.values())
+            done = [task for task in tasks if task.done()]
+            if any(wait.done() for wait in waits) or (len(done) == len(tasks) and not self._between):
                 return
             if any(not task.cancelled() and task.exception() is not None for task in done):
                 return
+            changed = asyncio.create_task(self._changed.wait())
+            running = [task for task in tasks if not task.done()]
+            await asyncio.wait({*running, *waits, changed}, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+            self._changed.clear()
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> int:
         self._log.info("stopping")
         try:
             async with asyncio.timeout(RECEIVE_WITHIN):
-                await asyncio.gather(*(connector.stop() for connector in self.connectors), return_exceptions=True)
+                await asyncio.gather(*(connector.stop() for connector in self._tasks), return_exceptions=True)
                 await asyncio.wait(tasks)
         except TimeoutError:
             self._log.warning("sockets did not close in time", within=RECEIVE_WITHIN)
@@ -194,7 +263,7 @@ class Runner:
                 connector.books.ledger.dead_reasons[reason] += 1
                 return connector.plan.name, connector.plan.exchange
         for connector in self.connectors:
-            if any(stream.kafka_topic == envelope.topic for stream in connector.plan.streams):
+            if any(envelope.topic in stream.kafka_topics.values() for stream in connector.plan.streams):
                 return connector.plan.name, connector.plan.exchange
         return NOWHERE, NOWHERE
 
@@ -211,6 +280,13 @@ class Runner:
             "sink": self.sink.status(),
             "connectors": {c.plan.name: c.books.ledger.report() for c in self.connectors},
         }
+
+
+def _crowded(old: Connector, new: Connector, name: str) -> bool:
+    """Whether a venue's limit on connections of one kind does not allow those of both connectors."""
+    most = new.sites[name].connection.limits.connections
+    both = [socket for socket in (*old.sockets, *new.sockets) if socket.shard.connection.name == name]
+    return most is not None and len(both) > most
 
 
 def _websocket(address: Address) -> Transport:

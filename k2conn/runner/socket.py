@@ -335,7 +335,7 @@ class Socket:
             "confirmed": subscriptions.count("confirmed") if subscriptions else 0,
             "refused": subscriptions.count("refused") if subscriptions else 0,
             "seconds_since_frame": _ago(link.last_frame_us) if link is not None else None,
-            "seconds_since_data": _ago(link.last_data_us) if link is not None else None,
+            "seconds_since_data": _ago(max(link.last_data_us, self.leg.last_us if self.leg else 0)) if link else None,
             **({"leg": self.leg.tally.figures()} if self.leg is not None else {}),
         }
 

@@ -71,7 +71,7 @@ class SymbolCompiler:
             fixed = {} if isinstance(one, str) else {key: one[key] for key in ("base", "quote") if key in one}
             own = None if isinstance(one, str) else one.get("record")
             try:
-                compiled = form(text, quotes, fixed, own)
+                compiled = form(text, quotes, fixed, own, "" if isinstance(one, str) else one.get("asset_class", ""))
             except ValueError as error:
                 self.note(path if isinstance(one, str) else (*path, "form"), "form", str(error))
                 continue
@@ -102,7 +102,7 @@ class SymbolCompiler:
     @staticmethod
     def _row(native: str, one: dict[str, str], record: str | None) -> Symbol:
         text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
-        return Symbol(native, text, one["base"], one["quote"])
+        return Symbol(native, text, one["base"], one["quote"], (), one.get("asset_class", ""))
 
     def listing(self) -> Listing | None:
         """The call for the venue's own list and what its rows say; None where there is none, or it is wrong."""

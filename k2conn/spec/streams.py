@@ -60,21 +60,22 @@ class StreamCompiler(Section):
         snapshot, skip = self._snapshot(said, path)
         currency = self.text("currency", mapping, path)
         topic = self._topic(said, path)
-        kafka_topic = self._kafka_topic(schema.name, name, said, path)
+        kafka_topics = self._kafka_topics(schema.name, name, said, path)
         drop_when = self._match(said, "drop_when", path)
         vendor = tuple(self.vendor(said, path))
         identity_fields = self._identity_fields(schema, whole, said, path)
         carry = self._carry(schema, said, mapping, path)
         sequence = self._sequence(said, path)
         expressions = self.expressions(said, mapping)
-        if when is None or symbol is None or kafka_topic is None:
+        if when is None or symbol is None or kafka_topics is None:
             return None
         return Stream(
             name=name,
             record=schema.name,
             enabled=said.get("default", True),
             when=when,
-            kafka_topic=kafka_topic,
+            kafka_topic=kafka_topics[self.spec["asset_class"]],
+            kafka_topics=kafka_topics,
             topic=topic,
             each=each.get if each else None,
             each_text=said.get("each", "the message"),
@@ -219,7 +220,10 @@ class StreamCompiler(Section):
         compiled = self.note.template(said["topic"], (*path, "topic"), ("symbol", "env"))
         return compiled.render if compiled else None
 
-    def _kafka_topic(self, record: str, name: str, said: dict[str, Any], path: Path) -> str | None:
+    def _kafka_topics(
+        self, record: str, name: str, said: dict[str, Any], path: Path
+    ) -> dict[str, str] | None:
+        """The Kafka topic of each asset class; None after noting what is wrong with the template."""
         own = "kafka_topic" in said
         place = (*path, "kafka_topic") if own else ("kafka_topic",)
         template: str = said["kafka_topic"] if own else TOPIC
@@ -235,17 +239,30 @@ class StreamCompiler(Section):
             self.note(place, "unknown-placeholder", text, offset=template.find("{" + one))
         if wrong:
             return None
-        topic: str = template.format(
-            asset_class=self.spec["asset_class"],
-            data_type=DATA_TYPES.get(record, record),
-            exchange=self.spec["exchange"].lower(),
-            stream=name,
-        )
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", topic) or topic in (".", ".."):
-            text = f"'{short(topic)}' is no Kafka topic name: letters, digits, '.', '_' and '-', at most 200 of them"
-            self.note(place, "value", text)
-            return None
-        return topic
+        topics: dict[str, str] = {
+            one: template.format(
+                asset_class=one,
+                data_type=DATA_TYPES.get(record, record),
+                exchange=self.spec["exchange"].lower(),
+                stream=name,
+            )
+            for one in self._asset_classes()
+        }
+        for topic in topics.values():
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", topic) or topic in (".", ".."):
+                text = f"'{short(topic)}' is no Kafka topic name: letters, digits, '.', '_' and '-', at most 200 of them"
+                self.note(place, "value", text)
+                return None
+        return topics
+
+    def _asset_classes(self) -> list[str]:
+        """The connector's own asset class first, then those of its forms and of its table."""
+        said = self.spec.get("symbols")
+        symbols = said if isinstance(said, dict) else {}
+        forms, table = symbols.get("form", []), symbols.get("table", {})
+        rows = [*(forms if isinstance(forms, list) else [forms]), *(table.values() if isinstance(table, dict) else [])]
+        others = [str(one["asset_class"]) for one in rows if isinstance(one, dict) and "asset_class" in one]
+        return list(dict.fromkeys([str(self.spec["asset_class"]), *others]))
 
     def _carry(
         self, schema: RecordSchema, said: dict[str, Any], mapping: dict[str, Any], path: Path

@@ -32,6 +32,7 @@ class Form:
     fixed: Mapping[str, str]
     record: str | None = None
     """Our spelling for this form alone; None: as for all."""
+    asset_class: str = ""
 
     @property
     def parts(self) -> frozenset[str]:
@@ -39,7 +40,7 @@ class Form:
         return frozenset(self.pattern.groupindex) | frozenset(self.fixed)
 
 
-def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: str | None = None) -> Form:
+def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: str | None = None, asset_class: str = "") -> Form:
     """Compiles one form; ValueError where its placeholders are not usable."""
     check_places(text)
     names = PLACE.findall(text)
@@ -56,7 +57,7 @@ def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: s
         part = _part(place.group(1), quotes) or word
         pattern += re.escape(text[at : place.start()]) + f"(?P<{place.group(1)}>{part})"
         at = place.end()
-    return Form(text, re.compile(pattern + re.escape(text[at:]) + r"\Z"), dict(fixed), record)
+    return Form(text, re.compile(pattern + re.escape(text[at:]) + r"\Z"), dict(fixed), record, asset_class)
 
 
 def _check_neighbours(text: str, quotes: tuple[str, ...]) -> None:
@@ -100,21 +101,24 @@ class Resolver:
     def learn(self, native: str, base: str, quote: str) -> None:
         """Takes in what the venue itself says of one name."""
         if native not in self._table:
-            known = self._read(native)
-            parts = dict(known.parts) if known else {}
-            self._cache[native] = _symbol(
-                native, {**parts, "base": base, "quote": quote}, self._aliases, self._record
-            )
+            self._cache[native] = self._read(native, {"base": base, "quote": quote})
 
-    def _read(self, native: str) -> Symbol | None:
+    def _read(self, native: str, said: Mapping[str, str] | None = None) -> Symbol | None:
+        """The symbol by the first form that fits; what the venue itself has ``said`` stands before its parts."""
         if len(native) > _LONGEST:
             return None
         for rule in self._forms:
             found = rule.pattern.match(native)
             if found:
-                parts = {**found.groupdict(), **rule.fixed}
-                return _symbol(native, parts, self._aliases, rule.record or self._record)
-        return None
+                parts = {**found.groupdict(), **rule.fixed, **(said or {})}
+                return self._symbol(native, parts, rule.record or self._record, rule.asset_class)
+        return self._symbol(native, said, self._record, "") if said else None
+
+    def _symbol(self, native: str, parts: Mapping[str, str], record: str | None, asset_class: str) -> Symbol:
+        base, quote = (self._aliases.get(part, part) for part in (parts["base"].upper(), parts["quote"].upper()))
+        extra = tuple((name, text) for name, text in parts.items() if name not in ("base", "quote"))
+        spelled = spelling(native, {**parts, "base": base, "quote": quote}, record)
+        return Symbol(native, spelled, base, quote, extra, asset_class)
 
 
 def resolver(
@@ -135,11 +139,3 @@ def spelling(native: str, parts: Mapping[str, str], record: str | None) -> str:
         return native.upper()
     values = {**parts, "native": native}
     return PLACE.sub(lambda place: values[place.group(1)].upper(), record)
-
-
-def _symbol(native: str, parts: Mapping[str, str], aliases: Mapping[str, str], record: str | None) -> Symbol:
-    base = parts["base"].upper()
-    quote = parts["quote"].upper()
-    base, quote = aliases.get(base, base), aliases.get(quote, quote)
-    extra = tuple((name, text) for name, text in parts.items() if name not in ("base", "quote"))
-    return Symbol(native, spelling(native, {**parts, "base": base, "quote": quote}, record), base, quote, extra)
