@@ -17,7 +17,8 @@ from k2conn.engine.session import World
 from tests.fair import micros, on_the_wire, quote_differs, trade_differs
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
-FILES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
+FILES: dict[str, str] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
+BY_CLASS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "corpus_by_class.yaml").read_text())
 ARGUED = Path(__file__).parent / "corpus_disagreements.yaml"
 """Where we disagree with an oracle for a reason: {file: [{lines: .., field: .., why: ..}]}; told in docs/corpus.md."""
 
@@ -25,11 +26,9 @@ ARGUED = Path(__file__).parent / "corpus_disagreements.yaml"
 class _Connector:
     """One connector on one connection of a recording."""
 
-    def __init__(self, named: str | dict[str, Any]) -> None:
-        """By name, or with the streams that the oracle speaks of where it leaves others alone."""
-        said = {"connector": named} if isinstance(named, str) else named
-        plan = load(said["connector"])
-        self.books = Books(plan, said.get("streams") or [stream.name for stream in plan.streams], window=0)
+    def __init__(self, name: str) -> None:
+        plan = load(name)
+        self.books = Books(plan, [stream.name for stream in plan.streams], window=0)
         self.intakes = _intakes(self.books)
 
     def reconnect(self) -> None:
@@ -92,10 +91,18 @@ def _records(books: Books, intakes: list[Intake], frame: str, received_at: int) 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_corpus_agrees(name: str) -> None:
+    _agrees(name, [FILES[name]])
+
+
+@pytest.mark.parametrize("name", sorted(BY_CLASS))
+def test_corpus_agrees_with_connectors_for_one_market_each(name: str) -> None:
+    _agrees(name, BY_CLASS[name])
+
+
+def _agrees(name: str, names: list[str]) -> None:
     if not CORPUS.is_dir():
         pytest.skip(f"the corpus is not beside this checkout ({CORPUS})")
-    names = FILES[name]
-    connectors = [_Connector(one) for one in (names if isinstance(names, list) else [names])]
+    connectors = [_Connector(one) for one in names]
     recorded = ".recorded." in name
     argued = _argued(name)
     session = None

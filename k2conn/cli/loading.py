@@ -20,13 +20,13 @@ def shipped() -> list[Path]:
 def find(name: str) -> Path:
     """The file of a connector given by path or by shipped name; SettingsError names what is known."""
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        if not path.is_file():
-            raise SettingsError(f"there is no connector file {name}")
+    if path.is_file():
         return path
-    inside = connectors_folder() / f"{name}.yaml"
+    inside = connectors_folder() / f"{name.removesuffix('.yaml')}.yaml"
     if "/" not in name and inside.is_file():
         return inside
+    if path.suffix in (".yaml", ".yml"):
+        raise SettingsError(f"there is no connector file {name}")
     raise SettingsError(f"there is no connector '{name}'{known(name, [one.stem for one in shipped()])}")
 
 

@@ -70,6 +70,8 @@ class Connector:
         self.books: Books = Books(self.plan, job.streams, backfill=job.overrides.backfill, before=books)
         self._state_folder = state_folder
         self.memory: Memory | None = None
+        self._fresh = before is None
+        """Whether the books have nothing yet of what an earlier process kept."""
         self._before = before
         if before is None:
             self.remember()
@@ -117,7 +119,7 @@ class Connector:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
         if self._instruments is not None and not await self._listed(self._instruments):
             return
-        if self.memory is not None:
+        if self.memory is not None and self._fresh:
             self.memory.load()
         self.filler.check()
         async with asyncio.TaskGroup() as group:

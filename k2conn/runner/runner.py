@@ -177,7 +177,7 @@ class Runner:
         await asyncio.wait({task})
         if connector.memory is not None:
             await connector.memory.finish()
-        if task.exception() is None:
+        if task.cancelled() or task.exception() is None:
             del self._tasks[connector]
         self._changed.set()
 
