@@ -9,7 +9,10 @@ import pytest
 
 PUBLIC = {
     "k2conn": [],
-    "k2conn.avro": ["ContainerWriter", "RecordSchema", "SchemaField", "known_schemas", "load_schema", "plain_text"],
+    "k2conn.avro": [
+        "ContainerWriter", "LENGTH_TEXT", "Piece", "RecordSchema", "SchemaField",
+        "fixed_bytes", "known_schemas", "load_schema", "plain_text",
+    ],
     "k2conn.engine": [],
     "k2conn.envelope": ["Account", "Envelope"],
     "k2conn.errors": [

@@ -108,7 +108,7 @@ def mutated(draw: st.DrawFn, value: Json) -> Json:
         elif kind == "rename" and isinstance(container, dict):
             container[draw(st.text(max_size=5))] = container.pop(key)
         else:
-            container[key] = draw(JUNK)
+            container[key] = deepcopy(draw(JUNK))
     return made[0]
 
 

@@ -144,10 +144,10 @@ def test_a_running_process_reads_its_file_again(tmp_path: Path, way: str) -> Non
             try:
                 await heard(venue, 1)
                 port = await told(process, r"127\.0\.0\.1:(\d+)/metrics")
-                await rewrite(process, file, text.replace("each: data", "eahc: data"), way)
+                rewrite(process, file, text.replace("each: data", "eahc: data"), way)
                 await told(process, "(the old plan goes on)")
                 assert len(subscribes(venue)) == 1
-                await rewrite(process, file, text.replace("[BTC-USD, ETH-USD]", "[ETH-USD]"), way)
+                rewrite(process, file, text.replace("[BTC-USD, ETH-USD]", "[ETH-USD]"), way)
                 await told(process, "(the new plan runs)")
                 assert subscribes(venue)[-1] == ["ETH-USD"]
                 status = await asyncio.to_thread(
@@ -172,7 +172,7 @@ async def started(file: Path, folder: Path, *flags: str) -> Any:
     )
 
 
-async def rewrite(process: Any, file: Path, text: str, way: str) -> None:
+def rewrite(process: Any, file: Path, text: str, way: str) -> None:
     file.write_text(text)
     if way == "signal":
         process.send_signal(signal.SIGHUP)

@@ -7,17 +7,18 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
 
 import k2conn.runner.socket as timing
-from k2conn import exactjson
 from k2conn.cli.loading import find
 from k2conn.engine.breaker import Fuse
+from k2conn.health import health
 from k2conn.mock.exchange import MockExchange
-from k2conn.mock.faults import Faults
 from k2conn.plan import Plan
 from k2conn.runner import Overrides
 from k2conn.spec.compiler import load_plan
@@ -92,17 +93,19 @@ def test_the_old_connection_goes_when_the_new_one_has_shown_every_symbol() -> No
 
     async def main() -> None:
         timing.PROVE_WITHIN = 5.0
-        async with Venue(counted(first, venue_sockets), counted(second, venue_sockets)).open() as venue:
-            async with Run(venue.plan(connection=NOTICE), overrides=Overrides(max_age=0.3)) as run:
-                await run.until(lambda: venue.connects == 2)
-                await asyncio.sleep(0.4)
-                assert not run.ledger.reconnects
-                assert run.runner.connectors[0].sockets[0].replacing
-                gate.set()
-                await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
-                await run.until(lambda: len(venue_sockets) == 1)
-                assert open_now[0] == 2
-                assert ids(run.sink)[:3] == ["VENUE-1", "VENUE-2", "VENUE-3"]
+        async with (
+            Venue(counted(first, venue_sockets), counted(second, venue_sockets)).open() as venue,
+            Run(venue.plan(connection=NOTICE), overrides=Overrides(max_age=0.3)) as run,
+        ):
+            await run.until(lambda: venue.connects == 2)
+            await asyncio.sleep(0.4)
+            assert not run.ledger.reconnects
+            assert run.runner.connectors[0].sockets[0].replacing
+            gate.set()
+            await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
+            await run.until(lambda: len(venue_sockets) == 1)
+            assert open_now[0] == 2
+            assert ids(run.sink)[:3] == ["VENUE-1", "VENUE-2", "VENUE-3"]
 
     asyncio.run(main())
 
@@ -120,10 +123,9 @@ def counted(act: Any, sockets: set[int]) -> Any:
 def test_the_bound_ends_the_wait_for_a_symbol_that_is_quiet() -> None:
     async def main() -> None:
         acts = says(trades(trade(1), trade(2, s="ETH-USD"))), says(trades(trade(3)))
-        async with Venue(*acts).open() as venue:
-            async with Run(venue.plan(), overrides=Overrides(max_age=0.3)) as run:
-                await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
-                assert ids(run.sink) == ["VENUE-1", "VENUE-2", "VENUE-3"]
+        async with Venue(*acts).open() as venue, Run(venue.plan(), overrides=Overrides(max_age=0.3)) as run:
+            await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
+            assert ids(run.sink) == ["VENUE-1", "VENUE-2", "VENUE-3"]
 
     asyncio.run(main())
 
@@ -156,9 +158,11 @@ def test_where_the_venue_allows_no_more_connections_the_old_one_is_closed_first(
             most.append(len(sockets))
             await socket.send(trades(trade(1)))
 
-        async with Venue(counted(act, sockets)).open() as venue:
-            async with Run(venue.plan(connection=connection), overrides=Overrides(max_age=0.3)) as run:
-                await run.until(lambda: run.ledger.reconnects["rotation"] >= 2)
+        async with (
+            Venue(counted(act, sockets)).open() as venue,
+            Run(venue.plan(connection=connection), overrides=Overrides(max_age=0.3)) as run,
+        ):
+            await run.until(lambda: run.ledger.reconnects["rotation"] >= 2)
             assert max(most) == 1
 
     asyncio.run(main())
@@ -166,11 +170,13 @@ def test_where_the_venue_allows_no_more_connections_the_old_one_is_closed_first(
 
 def test_a_replacement_that_cannot_be_made_leaves_the_old_connection_alone() -> None:
     async def main() -> None:
-        async with Venue(says(trades(trade(1))), says(then="drop"), says(trades(trade(2)))).open() as venue:
-            async with Run(venue.plan(), overrides=Overrides(max_age=0.3)) as run:
-                await run.until(lambda: run.ledger.reconnects["rotation"] >= 1)
-                assert run.ledger.reconnects["lost"] == 1
-                assert ids(run.sink) == ["VENUE-1", "VENUE-2"]
+        async with (
+            Venue(says(trades(trade(1))), says(then="drop"), says(trades(trade(2)))).open() as venue,
+            Run(venue.plan(), overrides=Overrides(max_age=0.3)) as run,
+        ):
+            await run.until(lambda: run.ledger.reconnects["rotation"] >= 1)
+            assert run.ledger.reconnects["lost"] == 1
+            assert ids(run.sink) == ["VENUE-1", "VENUE-2"]
 
     asyncio.run(main())
 
@@ -178,13 +184,12 @@ def test_a_replacement_that_cannot_be_made_leaves_the_old_connection_alone() -> 
 def test_stopping_amid_a_replacement_stops_both() -> None:
     async def main() -> None:
         acts = says(trades(trade(1))), says()
-        async with Venue(*acts).open() as venue:
-            async with Run(venue.plan(), overrides=Overrides(max_age=0.2)) as run:
-                await run.until(lambda: run.runner.connectors[0].sockets[0].replacing and venue.connects == 2)
-                assert (await run.end()).exit_code == 0
-                assert run.runner.connectors[0].state == "stopped"
-                await asyncio.sleep(0.1)
-                assert sum(said["op"] == "unsub" for said in venue.heard) == 2
+        async with Venue(*acts).open() as venue, Run(venue.plan(), overrides=Overrides(max_age=0.2)) as run:
+            await run.until(lambda: run.runner.connectors[0].sockets[0].replacing and venue.connects == 2)
+            assert (await run.end()).exit_code == 0
+            assert run.runner.connectors[0].state == "stopped"
+            await asyncio.sleep(0.1)
+            assert sum(said["op"] == "unsub" for said in venue.heard) == 2
 
     asyncio.run(main())
 
@@ -270,14 +275,16 @@ def test_a_leg_that_stalls_is_charged_with_what_it_missed(kraken: Plan, monkeypa
     monkeypatch.setattr("k2conn.engine.legs.GRACE_US", 300_000)
 
     async def main() -> None:
-        async with MockExchange(kraken, rate=50) as exchange:
-            async with Run(kraken, overrides=Overrides(urls=(exchange.url(),), replicas=2)) as run:
-                sockets = run.runner.connectors[0].sockets
-                await run.until(lambda: all(socket.leg and socket.leg.tally.late for socket in sockets[1:]))
-                exchange.clients[0].subscribed.clear()
-                await run.until(lambda: any(socket.leg and socket.leg.tally.missing > 10 for socket in sockets))
-                missing = sorted(socket.leg.tally.missing for socket in sockets if socket.leg)
-                assert missing[0] == 0
+        async with (
+            MockExchange(kraken, rate=50) as exchange,
+            Run(kraken, overrides=Overrides(urls=(exchange.url(),), replicas=2)) as run,
+        ):
+            sockets = run.runner.connectors[0].sockets
+            await run.until(lambda: all(socket.leg and socket.leg.tally.late for socket in sockets[1:]))
+            exchange.clients[0].subscribed.clear()
+            await run.until(lambda: any(socket.leg and socket.leg.tally.missing > 10 for socket in sockets))
+            missing = sorted(socket.leg.tally.missing for socket in sockets if socket.leg)
+            assert missing[0] == 0
 
     asyncio.run(main())
 
@@ -325,20 +332,53 @@ def test_one_quiet_symbol_closes_nothing() -> None:
 def test_a_stream_that_never_speaks_is_tried_ever_more_patiently() -> None:
     async def main() -> None:
         overrides = Overrides(fuse=Fuse(failures=100))
-        async with Venue(says()).open() as venue:
-            async with Run(venue.plan(streams=silent_streams("100ms")), overrides=overrides) as run:
-                await asyncio.sleep(2.0)
-                assert 2 <= run.ledger.reconnects["stale-stream"] <= 5
+        async with (
+            Venue(says()).open() as venue,
+            Run(venue.plan(streams=silent_streams("100ms")), overrides=overrides) as run,
+        ):
+            await asyncio.sleep(2.0)
+            assert 2 <= run.ledger.reconnects["stale-stream"] <= 5
 
     asyncio.run(main())
 
 
-def test_what_is_never_acknowledged_is_said_as_that(kraken: Plan) -> None:
+class Half(Venue):
+    """Acknowledges one symbol of two, drops the line when told, and then wants nobody for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(says(), admit=self.admitted)
+        self.gone = asyncio.Event()
+
+    def admitted(self, connection: ServerConnection, request: Request) -> Response | None:
+        if not self.connects:
+            return None
+        response = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "slow down\n")
+        response.headers["Retry-After"] = "30"
+        return response
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        self.connects += 1
+        await socket.recv()
+        await socket.send('{"op":"sub","ok":true,"s":["BTC-USD"]}')
+        await socket.send(trades(trade(1)))
+        await self.gone.wait()
+        socket.transport.abort()
+
+
+def test_symbols_are_watched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k2conn.runner.silence.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.05)
+
     async def main() -> None:
-        async with MockExchange(kraken, rate=0, faults=Faults(silent=True)) as exchange:
-            async with Run(kraken, overrides=Overrides(urls=(exchange.url(),))) as run:
-                await run.until(lambda: run.runner.connectors[0].silence.watch.counts("trade")["asked"] == 2)
-                text = exactjson.encode(run.runner.connectors[0].silence.status("trade"))
-                assert b'"asked":2' in text
+        connection = CONNECTION.replace("within: 5s", "within: 200ms")
+        async with Half().open() as venue, Run(venue.plan(connection=connection)) as run:
+            assert isinstance(venue, Half)
+            silence = run.runner.connectors[0].silence
+            await run.until(lambda: silence.causes("trade") == {"unacknowledged": 1})
+            assert silence.watch.states == {("trade", "BTCUSD"): "live", ("trade", "ETHUSD"): "unacknowledged"}
+            assert health(run.runner)["ready"], "one symbol's silence is said, but stops nobody"
+            venue.gone.set()
+            await run.until(lambda: silence.causes("trade") == {"dead": 2})
+            assert health(run.runner)["waiting_for"] == ["venue/main-0"]
 
     asyncio.run(main())

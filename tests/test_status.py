@@ -68,8 +68,8 @@ def test_a_silent_stream_is_named_with_its_cause_in_every_place(capsys: pytest.C
         }
         _, _, metrics = await get(port, "/metrics")
         for state, number in (("quiet", 1), ("unacknowledged", 1), ("live", 0)):
-            line = f'k2conn_subscriptions{{connector="venue",exchange="VENUE",state="{state}",stream="trade"}} {number}.0'
-            assert line in metrics.decode()
+            labels = f'connector="venue",exchange="VENUE",state="{state}",stream="trade"'
+            assert f"k2conn_subscriptions{{{labels}}} {number}.0" in metrics.decode()
         assert 'k2conn_breaker{connection="main",connector="venue",endpoint="0"' in metrics.decode()
         assert 'k2conn_leg_records_total{connector="venue",copy="late"' in metrics.decode()
 
@@ -90,7 +90,7 @@ def test_one_quiet_symbol_among_others_is_said_and_nothing_more(capsys: pytest.C
 
 
 def test_nobody_there_and_somebody_else() -> None:
-    with pytest.raises(Unreachable, match="no k2conn answers on 127.0.0.1:1"):
+    with pytest.raises(Unreachable, match=r"no k2conn answers on 127\.0\.0\.1:1"):
         status("127.0.0.1", 1, "text")
     with pytest.raises(SettingsError, match="did you mean 'json'"):
         status("127.0.0.1", 1, "jsn")

@@ -15,7 +15,7 @@ from typing import Any
 
 from k2conn.avro.checked import Writer, checked_writer
 from k2conn.avro.fields import SchemaField
-from k2conn.avro.varint import LAST, LENGTH, LENGTH_TEXT, MORE, MORE_ZIGZAG, varint
+from k2conn.avro.varint import LAST, LENGTH, LENGTH_TEXT, MORE_ZIGZAG, varint
 from k2conn.errors import EncodeError
 
 Values = Sequence[Any]
@@ -187,8 +187,8 @@ def _two_decimals(at: int, precision: int, after: bytes, slow: Piece) -> Piece:
         if type(one) is int and type(two) is int:
             try:
                 bits, more = one.bit_length(), two.bit_length()
-                head = lengths[bits] + one.to_bytes(sizes[bits], "big") + lengths[more]
-                return head + two.to_bytes(sizes[more], "big") + after
+                head = lengths[bits] + one.to_bytes(sizes[bits]) + lengths[more]
+                return head + two.to_bytes(sizes[more]) + after
             except UNUSUAL:
                 pass
         return slow(values)
@@ -199,19 +199,18 @@ def _two_decimals(at: int, precision: int, after: bytes, slow: Piece) -> Piece:
 def _long(at: int, branches: tuple[bytes | None, bytes], after: bytes, slow: Piece) -> Piece:
     null, before = branches
     nothing = None if null is None else null + after
-    # The upper parts seen so far. A number below 2**27 has none: key 0 is never kept.
+    # The upper parts seen so far: times and ids change in their lower ones, for a while. A number below 2**13 has none.
     uppers: dict[int, bytes] = {}
 
     def other(values: Values) -> bytes:
         value = values[at]
         if type(value) is int and 0 <= value < 2**62:
-            if value < 2**27:
-                zigzag = value << 1
-                small = LAST[zigzag] if zigzag < 16384 else MORE[zigzag & 16383] + LAST[zigzag >> 14]
-                return before + small + after
+            if value < 2**13:
+                return before + LAST[value << 1] + after
             if len(uppers) >= KEPT:
                 uppers.clear()
-            uppers[value >> 27] = varint(value >> 27) + after
+            uppers[value >> 13] = varint(value >> 13) + after
+            return before + varint(value << 1) + after
         return slow(values)
 
     def write(values: Values) -> bytes:
@@ -219,9 +218,9 @@ def _long(at: int, branches: tuple[bytes | None, bytes], after: bytes, slow: Pie
         if value is None and nothing is not None:
             return nothing
         try:
-            upper = uppers.get(value >> 27)
+            upper = uppers.get(value >> 13)
             if upper is not None:
-                written: bytes = before + MORE_ZIGZAG[value & 8191] + MORE[value >> 13 & 16383] + upper
+                written: bytes = before + MORE_ZIGZAG[value & 8191] + upper
                 return written
         except UNUSUAL:
             pass

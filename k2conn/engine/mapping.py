@@ -103,10 +103,10 @@ class StreamMapping:
 
     def follow(self, before: StreamMapping) -> None:
         """Goes on with the numbers of the mapping that this one replaces, where both count in the same way."""
-        ours, theirs = self.stream.sequence, before.stream.sequence
-        if ours is not None and theirs is not None and self.gaps is not None and before.gaps is not None:
-            if (ours.rule, ours.per, ours.expression) == (theirs.rule, theirs.per, theirs.expression):
-                self.gaps = before.gaps
+        rules = (self.stream.sequence, before.stream.sequence)
+        ours, theirs = (one and (one.rule, one.per, one.expression) for one in rules)
+        if self.gaps is not None and before.gaps is not None and ours == theirs:
+            self.gaps = before.gaps
         if self.breaks is not None and before.breaks is not None:
             self.breaks = before.breaks
 

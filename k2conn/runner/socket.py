@@ -312,6 +312,11 @@ class Socket:
         return self.link.state if self._state == "connecting" and self.link is not None else self._state
 
     @property
+    def intake(self) -> Intake | None:
+        """Where its connection's frames go in; None where there is none yet."""
+        return self.link.intake if self.link is not None else None
+
+    @property
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self._state == "connecting" and self.link is not None and self.link.opened_at is not None

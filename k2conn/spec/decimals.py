@@ -43,20 +43,31 @@ def decimals(
     limit: int = 10**precision
     one: int = 10**scale
     zeros = tuple("0" * (scale - n) for n in range(scale + 1))
+    point_at = -1 - scale
+    top = Decimal(limit).scaleb(-scale, _WIDE)
 
     def plain(value: Any) -> int:
         if type(value) is str and len(value) <= _QUICK:
-            whole, point, fraction = value.partition(".")
-            places = len(fraction)
-            digits = whole + fraction
-            if point and places <= scale and digits.isdecimal() and digits.isascii():
-                number = int(digits + zeros[places])
+            if scale and len(value) > scale and value[point_at] == ".":  # as many places as the field has
+                digits = value.replace(".", "", 1)
+                places = scale
+            else:
+                whole, point, fraction = value.partition(".")
+                places = len(fraction) if point else scale + 1
+                digits = whole + fraction
+            if places <= scale and digits.isdecimal() and digits.isascii():
+                number = int(digits + zeros[places] if zeros[places] else digits)
                 if number < limit:
                     return number
             return slow(value)
         if type(value) is int:
             number = value * one
             return number if 0 <= number < limit else slow(value)
+        if type(value) is Decimal and 0 <= value < top:
+            scaled = value.scaleb(scale, _WIDE)
+            number = int(scaled)
+            if number == scaled:
+                return number
         return slow(value)
 
     def slow(value: Any) -> int:

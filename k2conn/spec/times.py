@@ -80,14 +80,14 @@ def _exact(places: int) -> Times:
 
 
 def _iso(zone: tzinfo | None) -> Times:
-    minutes: dict[str, int] = {}
-    """The epoch microseconds at which recent minutes began: the next trades are in the same minute."""
+    seconds: dict[str, int] = {}
+    """The epoch microseconds at which recent seconds began: the next trades are in the same one."""
 
     def iso(value: Any) -> int:
-        if type(value) is str and len(value) == 27 and value[26] == "Z" and value[10] == "T":
-            start = minutes.get(value[:17])
-            digits = value[17:19] + value[20:26]
-            if start is not None and value[19] == "." and digits.isdecimal() and digits.isascii() and digits < "60":
+        if type(value) is str and len(value) == 27 and value[26] == "Z":
+            start = seconds.get(value[:19])
+            digits = value[20:26]
+            if start is not None and value[19] == "." and digits.isdecimal() and digits.isascii():
                 return start + int(digits)
         return read(value)
 
@@ -101,10 +101,10 @@ def _iso(zone: tzinfo | None) -> Times:
         number = _micros(found, zone)
         if not 0 <= number < _MAX_US:
             _out_of_range(value)
-        if len(value) == 27 and value[26] == "Z" and value[10] == "T" and value[17:19] < "60":
-            if len(minutes) > 64:
-                minutes.clear()
-            minutes[value[:17]] = number - int(value[17:19] + value[20:26])
+        if len(value) == 27 and value[26] == "Z" and value[17:19] < "60":
+            if len(seconds) > 64:
+                seconds.clear()
+            seconds[value[:19]] = number - int(value[20:26])
         return number
 
     return iso
