@@ -126,11 +126,14 @@ async def _run(
                     asyncio.create_task(_cut(given, exchange, seconds, course)),
                     asyncio.create_task(_watch(port, course)),
                 ]
-                await asyncio.sleep(seconds)
+                await _stays(engine, seconds)
                 await asyncio.gather(*chaos[:2])
                 chaos[2].cancel()
             await _drain(exchange, port, course)
             course.engine_cpu, course.engine_memory = round(engine.cpu, 1), engine.resident
+        except BaseException:
+            print((folder / "engine.log").read_text()[-6000:], file=sys.stderr)
+            raise
         finally:
             code = await asyncio.to_thread(engine.stop, 40)
     summary = folder / "summary.json"
@@ -161,6 +164,15 @@ def _environment(
         "K2_KAFKA_CREATE_TOPICS": "true",
         "K2_SPOOL_FOLDER": str(folder / "spool"),
     }
+
+
+async def _stays(engine: Process, seconds: float) -> None:
+    """Time passes; RuntimeError where the connector's process does not last that long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        await asyncio.sleep(0.5)
+        if not engine.running:
+            raise RuntimeError("the connector's process ended by itself")
 
 
 async def _restart(given: argparse.Namespace, broker: Broker, seconds: float, course: Course) -> None:
@@ -201,7 +213,7 @@ async def _drain(exchange: MockExchange, port: int, course: Course) -> None:
     witness, began = exchange.witness, time.monotonic()
     await exchange.wait_for(lambda: witness.settled, within=60)
     async with asyncio.timeout(120):
-        while any(one["in_flight"] for one in (await _health(port))["connectors"].values()):
+        while any(one["in_flight"] for one in (await _health(port))["connectors"].values()):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
     course.drained_after = round(time.monotonic() - began, 1)
 
@@ -236,7 +248,7 @@ def read(broker: Broker, topic: str, schema: str = "trade") -> Iterator[dict[str
             consumer.assign([partition])
             at = low
             while at < high:
-                for message in consumer.consume(10_000, 5.0):
+                for message in consumer.consume(10_000, 0.3):
                     value, offset = message.value(), message.offset()
                     assert message.error() is None, message.error()
                     assert value is not None

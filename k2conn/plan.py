@@ -116,6 +116,8 @@ class Leaf(NamedTuple):
     text: str
     get: Getter
     presence: bool = False
+    head: str | None = None
+    """The message's own key that the path begins with; None where it begins otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

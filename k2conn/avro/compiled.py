@@ -37,7 +37,8 @@ def compile_encoder(fields: Sequence[SchemaField], constants: Mapping[str, objec
     unknown = sorted(set(constants) - {field.name for field in fields})
     if unknown:
         raise EncodeError(unknown[0], constants[unknown[0]], "bad-type", "no such field in the schema")
-    pieces = compile_pieces(fields, constants, 0, len(fields))
+    places = {field.name: place for place, field in enumerate(fields)}
+    pieces = compile_pieces(fields, constants, 0, len(fields), places)
     count = len(fields)
 
     def encode(values: Values) -> bytes:
@@ -52,26 +53,33 @@ def compile_encoder(fields: Sequence[SchemaField], constants: Mapping[str, objec
 
 
 def compile_pieces(
-    fields: Sequence[SchemaField], constants: Mapping[str, object], first: int, end: int
+    fields: Sequence[SchemaField],
+    constants: Mapping[str, object],
+    first: int,
+    end: int,
+    places: Mapping[str, int],
 ) -> list[Piece]:
-    """The pieces of the fields from ``first`` to before ``end``, in order; each takes the values of the whole record.
+    """The pieces of the fields from ``first`` to before ``end``, in order; ``places`` says where in the values a
+    field's value is.
 
     From the left: the longest run that one piece can write, and the constants after it.
     """
     pieces: list[Piece] = []
     fields, at = fields[:end], first
     while at < end:
-        start, run = at, _run(fields, at, constants)
+        start, run = at, _run(fields, at, constants, places)
         at += len(run)
         after = b""
         while at < end and fields[at].name in constants:
             after += checked_writer(fields[at])(constants[fields[at].name])
             at += 1
-        pieces.append(_piece(run, start, after))
+        pieces.append(_piece(run, places[fields[start].name] if run else 0, after))
     return pieces
 
 
-def _run(fields: Sequence[SchemaField], at: int, constants: Mapping[str, object]) -> list[SchemaField]:
+def _run(
+    fields: Sequence[SchemaField], at: int, constants: Mapping[str, object], places: Mapping[str, int]
+) -> list[SchemaField]:
     if fields[at].name in constants:
         return []
     run = [fields[at]]
@@ -83,6 +91,7 @@ def _run(fields: Sequence[SchemaField], at: int, constants: Mapping[str, object]
             or candidate.nullable
             or run[0].nullable
             or candidate.name in constants
+            or places[candidate.name] != places[run[0].name] + len(run)
         ):
             break
         run.append(candidate)

@@ -66,11 +66,13 @@ class RecordSchema:
         """
         return compile_encoder(self.fields, constants)
 
-    def pieces(self, constants: Mapping[str, object], first: int, end: int) -> list[Piece]:
+    def pieces(
+        self, constants: Mapping[str, object], first: int, end: int, places: Mapping[str, int]
+    ) -> list[Piece]:
         """Like ``compile``, for the fields from place ``first`` to before ``end`` only, in pieces that a caller puts
-        together; each takes a whole record's values.
+        together; ``places`` says where in the values a field's value is.
         """
-        return compile_pieces(self.fields, constants, first, end)
+        return compile_pieces(self.fields, constants, first, end, places)
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The record of one Avro body: decimals as Decimal at the field's scale, times as int since 1970 UTC

@@ -11,24 +11,25 @@ import uuid
 from collections import OrderedDict
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/k2conn/k2conn/message_id")
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The digit of a UUID that says its variant, by the hash's own."""
 
 
 class IdMaker:
     """Makes the message ids of one exchange, stream and symbol."""
 
-    __slots__ = ("_start",)
+    __slots__ = ("state",)
 
     def __init__(self, exchange: str, stream: str, symbol: str) -> None:
-        self._start = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
-        self._start.update(f"{exchange}|{stream}|{symbol}|".encode())
+        self.state = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+        self.state.update(f"{exchange}|{stream}|{symbol}|".encode())
 
     def make(self, identity: str) -> str:
         """The UUIDv5 text; equal to ``uuid.uuid5(NAMESPACE, "EXCHANGE|stream|SYMBOL|identity")``."""
-        state = self._start.copy()
+        state = self.state.copy()
         state.update(identity.encode() if identity.isascii() else identity.encode("utf-8", "surrogatepass"))
         d = state.hexdigest()
-        return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
+        return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
 
 
 class Ordinals:

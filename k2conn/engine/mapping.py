@@ -87,7 +87,7 @@ class StreamMapping:
         self._blank = self._constants()
         self._always = self._encoded_once()
         self._encode = self.schema.compile(self._always)
-        self._shortcuts = Shortcuts(stream, self.schema, self._prefix, self._blank, self._direct, self._indirect)
+        self._shortcuts = Shortcuts(stream, self.schema, self._prefix, own)
         self._identity_at = tuple((name, self._at.get(name)) for name in stream.identity_fields)
         self._i_id = self._at[f"{stream.record}_id"]
         self._shared_id = stream.identity is not None and f"{stream.record}_id" in stream.identity_fields
@@ -230,8 +230,9 @@ class StreamMapping:
                     values[at] = value
                 self._finish(item, values, line, scope, snapshot)
                 body = line.encode(values)
+                identity, event, price = values[0], values[self._i_time], values[self._i_price]
             else:
-                values, body = made
+                identity, event, price, body = made
         except RecordError as error:
             if line is None and self._dropped_unread(error, item, scope):
                 return
@@ -241,19 +242,18 @@ class StreamMapping:
             return
         account.received += 1
         if self.gaps is not None:
-            self._number(self.gaps, item, line, scope, values[self._i_time])
+            self._number(self.gaps, item, line, scope, event)
         elif self.breaks is not None:
-            self.breaks.see(line.symbol, values[self._i_time], scope.received_at, scope.epoch)
+            self.breaks.see(line.symbol, event, scope.received_at, scope.epoch)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
-        if self.window.seen(values[0]):
+        if self.window.seen(identity):
             account.duplicates += 1
             return
-        event = values[self._i_time]
         account.last_event_us = event
         account.last_received_us = scope.received_at
-        account.last_price = values[self._i_price]
+        account.last_price = price
         out.append(Envelope(line.topic, line.key, body, self.schema, event // 1000, account))
 
     def _number(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:

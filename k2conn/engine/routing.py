@@ -1,25 +1,37 @@
 """Which rule a message falls under: control words first, then streams, in the order of the connector file.
 
 Most messages of a connection look alike. Where the values of a few plain paths decide all rules, the answer is
-remembered by those values (the message's *signature*): one look-up for each path and one for the route. Texts, truth
-values and absence are remembered; a message with anything else on a deciding path is asked rule by rule.
+remembered by those values (the message's *signature*): one look-up for each path and one for the route. A message's
+own keys say which paths it can have at all. Texts, truth values and absence are remembered; a message with anything
+else on a deciding path is asked rule by rule.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from k2conn.plan import Connection, Getter, Match, Scope, Stream
+from k2conn.plan import Connection, Getter, Leaf, Match, Scope, Stream
 
 IGNORE, STREAM, ANSWER, REPLY, PONG, NOTICE, UNKNOWN = range(7)
 
 Route = tuple[int, int]
 """(kind, index into that kind's list)."""
 _NOTHING: Route = (UNKNOWN, 0)
+_SHAPES = 100
+"""Shapes of messages that are remembered."""
 _MOST = 2000
-"""Signatures that are remembered."""
+"""Signatures of each that are remembered."""
 _LONGEST = 200
 """Characters of a text in a signature."""
+
+
+class Shape(NamedTuple):
+    """Messages with the same keys: the paths they can have (with whether only presence matters), and the routes by the
+    values on those paths.
+    """
+
+    paths: tuple[tuple[Getter, bool], ...]
+    known: dict[tuple[Any, ...], Route]
 
 
 class Router:
@@ -28,14 +40,16 @@ class Router:
     def __init__(self, connection: Connection, streams: tuple[Stream, ...]) -> None:
         self._rules = tuple(_rules(connection, streams))
         self._paths = _paths(self._rules)
-        self._known: dict[Any, Route] = {}
+        self._shapes: dict[tuple[str, ...], Shape] = {}
 
     def route(self, message: Any, scope: Scope) -> Route:
         """The rule for a message; UNKNOWN where there is none."""
-        if self._paths is None:
+        if type(message) is not dict or self._paths is None:
             return self._ask(message, scope)
+        shape = self._shapes.get(tuple(message)) or self._shape(tuple(message), self._paths)
+        paths, known = shape
         signature = []
-        for get, presence in self._paths:
+        for get, presence in paths:
             value = get(message, scope)
             kind = type(value)
             if value is None or kind is str:
@@ -47,13 +61,21 @@ class Router:
             else:
                 return self._ask(message, scope)
         key = tuple(signature)
-        found = self._known.get(key)
-        return found if found is not None else self._remember(key, message, scope)
+        found = known.get(key)
+        return found if found is not None else self._remember(shape, key, message, scope)
 
-    def _remember(self, key: tuple[Any, ...], message: Any, scope: Scope) -> Route:
+    def _shape(self, keys: tuple[str, ...], paths: tuple[Leaf, ...]) -> Shape:
+        """What is known of messages with these keys."""
+        own = [(leaf.get, leaf.presence) for leaf in paths if leaf.head is None or leaf.head in keys]
+        shape = Shape(tuple(own), {})
+        if len(self._shapes) < _SHAPES and len(keys) <= _LONGEST and all(len(key) <= _LONGEST for key in keys):
+            self._shapes[keys] = shape
+        return shape
+
+    def _remember(self, shape: Shape, key: tuple[Any, ...], message: Any, scope: Scope) -> Route:
         found = self._ask(message, scope)
-        if len(self._known) < _MOST and all(type(part) is not str or len(part) <= _LONGEST for part in key):
-            self._known[key] = found
+        if len(shape.known) < _MOST and all(type(part) is not str or len(part) <= _LONGEST for part in key):
+            shape.known[key] = found
         return found
 
     def _ask(self, message: Any, scope: Scope) -> Route:
@@ -83,13 +105,13 @@ def _rules(connection: Connection, streams: tuple[Stream, ...]) -> list[tuple[Ma
     return rules
 
 
-def _paths(rules: tuple[tuple[Match, Route], ...]) -> tuple[tuple[Getter, bool], ...] | None:
-    """All paths that decide, each with whether only presence matters; None where a rule depends on more."""
-    found: dict[str, tuple[Getter, bool]] = {}
+def _paths(rules: tuple[tuple[Match, Route], ...]) -> tuple[Leaf, ...] | None:
+    """All paths that decide; None where a rule depends on more."""
+    found: dict[str, Leaf] = {}
     for match, _ in rules:
         if match.leaves is None:
             return None
         for leaf in match.leaves:
             known = found.get(leaf.text)
-            found[leaf.text] = (leaf.get, leaf.presence and (known is None or known[1]))
+            found[leaf.text] = leaf._replace(presence=leaf.presence and (known is None or known.presence))
     return tuple(found.values())

@@ -9,133 +9,176 @@ shortcut may give up at any point, and never gives bytes that the complete way w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, RecordSchema, fixed_bytes
-from k2conn.engine.identity import IdMaker
+from k2conn.engine.identity import VARIANT, IdMaker
 from k2conn.errors import RecordError
-from k2conn.plan import Scope, Stream, Symbol
+from k2conn.plan import Field, Scope, Stream, Symbol
 
-Quick = Callable[[dict[str, Any], Scope], tuple[list[Any], bytes] | None]
-"""(item, scope) -> the record's values and its bytes; None where the complete way must be gone."""
-
-Direct = Sequence[tuple[int, str, Callable[[Any], Any]]]
-Indirect = Sequence[tuple[int, Callable[[Any, Scope], Any]]]
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 _SPELLED = {True: "true", False: "false"}
 
 
-class Shortcuts:
-    """The shortcuts of one stream; `shortcut` makes one symbol's."""
+class Made(NamedTuple):
+    """What a shortcut gives: what the books need to know of the record, and its bytes."""
 
-    def __init__(
-        self, stream: Stream, schema: RecordSchema, prefix: str, blank: Sequence[Any], direct: Direct, indirect: Indirect
-    ) -> None:
+    message_id: str
+    event_us: int
+    price: int
+    body: bytes
+
+
+Quick = Callable[[dict[str, Any], Scope], Made | None]
+"""(item, scope) -> the record; None where the complete way must be gone."""
+
+
+class Shortcuts:
+    """The shortcuts of one stream; `shortcut` makes one symbol's. ``own``: the fields that are read of each item."""
+
+    def __init__(self, stream: Stream, schema: RecordSchema, prefix: str, own: list[Field]) -> None:
         self._stream = stream
         self._schema = schema
         self._prefix = prefix
-        self._blank = list(blank)
-        self._direct = tuple(direct)
-        self._indirect = tuple(indirect)
-        self._pieces: dict[bytes, list[Piece]] = {}
-        """The middle of a record, by what of it belongs to the symbol: most symbols of a venue share a currency."""
+        self._direct = [field.direct for field in own if field.direct]
+        self._reads = [field.read for field in own if not field.direct]
+        order = [*(one for one in own if one.direct), *(one for one in own if not one.direct)]
+        self._places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
+        """Where a record's values are while it is made."""
+        self._pieces: dict[tuple[str, str], list[Piece]] = {}
+        """The middle of a record, by what of it belongs to the symbol: many have the same."""
 
-    def shortcut(self, symbol: Symbol, vendor: dict[str, str], always: dict[str, object], ids: IdMaker) -> Quick | None:
-        """One symbol's shortcut; None where the stream's records always need the complete way."""
-        stream, fields = self._stream, self._schema.fields
-        names = [field.name for field in fields]
-        own = [*vendor, *(field.name for field in stream.vendor)]
-        if (
-            stream.identity is None or stream.identity.direct is None or stream.random_id or stream.carry is not None
-            or stream.currency is not None or f"{stream.record}_id" in stream.identity_fields
-            or names[:2] != ["message_id", f"{stream.record}_id"] or names[-1] != "vendor_data"
-            or fields[-1].kind != "map<string>" or not fields[-1].null_first
-            or len(set(own)) < len(own) or not all(name.isascii() and len(name) < len(LENGTH_TEXT) for name in own)
-        ):
-            return None
+    def shortcut(
+        self, symbol: Symbol, vendor: Mapping[str, str], always: Mapping[str, object], ids: IdMaker
+    ) -> Quick | None:
+        """One symbol's shortcut; all its records have the values ``always``, their vendor_data begins with ``vendor``.
+        None where the stream's records need the complete way.
+        """
+        names = [*vendor, *(field.name for field in self._stream.vendor)]
         known = {**always, "symbol": symbol.record, "currency": symbol.quote}
-        first = 2
-        while names[first] in known:
-            first += 1
+        if not self._everyday(known) or len(set(names)) < len(names):
+            return None
+        fields = self._schema.fields
+        first = next(at for at in range(2, len(fields)) if fields[at].name not in known)
         try:
             after = b"".join([fixed_bytes(field, known[field.name]) for field in fields[2:first]]).decode("ascii")
-            opening = "".join([_entry(name, text) for name, text in vendor.items()])
+            heads = [LENGTH_TEXT[len(name)] + name for name in names]
+            opening = "".join([f"{head}{LENGTH_TEXT[len(text)]}{text}" for head, text in zip(heads, vendor.values())])
         except _UNUSUAL:
             return None
-        pieces = self._middle(known, first, symbol)
-        branch = "\x02" if fields[-1].nullable else ""
-        return self._quick(ids, after, branch, opening, len(vendor), pieces, frozenset(own))
-
-    def _middle(self, known: dict[str, object], first: int, symbol: Symbol) -> list[Piece]:
-        key = symbol.quote.encode()
+        if not all(text.isascii() for text in (self._prefix, opening, *heads)):
+            return None
+        key = symbol.quote, symbol.asset_class
         if key not in self._pieces:
-            self._pieces[key] = self._schema.pieces(known, first, len(self._schema.fields) - 1)
-        return self._pieces[key]
+            self._pieces[key] = self._schema.pieces(known, first, len(fields) - 1, self._places)
+        return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key])
 
-    def _quick(
-        self, ids: IdMaker, after: str, branch: str, opening: str, begun: int, pieces: list[Piece], own: frozenset[str]
+    def _everyday(self, known: Mapping[str, object]) -> bool:
+        """Whether this stream's records can be made in this way at all."""
+        stream, fields = self._stream, self._schema.fields
+        own_id = f"{stream.record}_id"
+        return (
+            stream.identity is not None and stream.identity.direct is not None and not stream.random_id
+            and stream.carry is None and stream.currency is None and own_id not in stream.identity_fields
+            and [field.name for field in fields[:2]] == ["message_id", own_id]
+            and fields[-1].name == "vendor_data" and fields[-1].kind == "map<string>" and fields[-1].null_first
+            and self._price in self._places and "timestamp" in self._places
+            and all(field.name in known or field.name in self._places for field in fields[2:-1])
+        )
+
+    @property
+    def _price(self) -> str:
+        return next(field.name for field in self._schema.fields if field.kind == "decimal")
+
+    def _quick(  # everything that the inner function needs is a local name of this one
+        self, ids: IdMaker, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece]
     ) -> Quick:
-        stream, blank, direct, indirect = self._stream, self._blank, self._direct, self._indirect
+        stream, price_at, time_at = self._stream, self._places[self._price], self._places["timestamp"]
         assert stream.identity is not None
         assert stream.identity.direct is not None
         id_key, id_text = stream.identity.direct
-        prefix, lengths, make = self._prefix, LENGTH_TEXT, ids.make
-        more, ingested = len(prefix), self._schema.index("ingestion_timestamp")
-        heads = [(_head(field.name), field.direct[0]) for field in stream.vendor if field.direct]
-        rest = [(_head(field.name), field.read) for field in stream.vendor if not field.direct]
-        mapped = stream.mapped_keys if stream.unmapped else None
-        start = lengths[36]
-        spelled, spell = _SPELLED, exactjson.spell
+        converts, reads = [convert for _, convert in self._direct], self._reads
+        plain = [(head, one.direct[0]) for head, one in zip(heads[begun:], stream.vendor) if one.direct]
+        plain_heads = [head for head, _ in plain]
+        rest = [(head, one.read) for head, one in zip(heads[begun:], stream.vendor) if not one.direct]
+        fields_end, plain_end = 1 + len(converts), 1 + len(converts) + len(plain)
+        keys = [id_key, *(key for key, _ in self._direct), *(key for _, key in plain)]
+        keys += [stream.symbol.direct[0] if stream.symbol.direct else id_key]
+        grab = itemgetter(*keys)
+        prefix, more, lengths, variant, state = self._prefix, len(self._prefix), LENGTH_TEXT, VARIANT, ids.state
+        start, branch = lengths[36], "\x02" if self._schema.fields[-1].nullable else ""
+        whole = f"{branch}{lengths[begun + len(plain)]}{opening}"
+        mapped = stream.mapped_keys if stream.unmapped else frozenset()
+        usual = len(set(keys)) if stream.unmapped and mapped.issuperset(keys) else -1
+        keeps, names = stream.unmapped, frozenset(heads)
+        spelled, spell, make = _SPELLED, exactjson.spell, tuple.__new__
+        scoped = bool(reads or rest)
 
-        def extra(item: dict[str, Any], mapped: frozenset[str]) -> list[str]:
+        def entry(head: str, value: Any) -> str:
+            text = value if type(value) is str else spell(value)
+            return f"{head}{lengths[len(text)]}{text}"
+
+        def extra(item: dict[str, Any]) -> list[str]:
             """The entries of unmapped keys; raises KeyError where one has the name of a mapped one."""
             found = []
             for key, value in item.items():
                 if key not in mapped and value is not None:
-                    if key in own:
+                    head = lengths[len(key)] + key
+                    if head in names:
                         raise KeyError(key)
-                    found.append(_entry(key, spell(value)))
+                    found.append(entry(head, value))
             return found
 
-        def quick(item: dict[str, Any], scope: Scope) -> tuple[list[Any], bytes] | None:
-            values = blank.copy()
-            get = item.get
+        def quick(item: dict[str, Any], scope: Scope) -> Made | None:
+            full = True
             try:
-                for at, key, convert in direct:
-                    values[at] = convert(get(key))
-                for at, read in indirect:
-                    values[at] = read(item, scope)
-                identity = id_text(get(id_key))
-                message_id = values[0] = make(identity)
-                values[ingested] = scope.received_at
+                got = grab(item)
+            except KeyError:
+                full = False
+                got = tuple(map(item.get, keys))
+            try:
+                identity = id_text(got[0])
+                values = [convert(value) for convert, value in zip(converts, got[1:fields_end])]
+                if reads:
+                    values += [read(item, scope) for read in reads]
+                values.append(scope.received_at)
+                digest = state.copy()
+                digest.update(identity.encode())
+                d = digest.hexdigest()
+                message_id = f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{variant[d[16]]}{d[17:20]}-{d[20:32]}"
                 head = f"{start}{message_id}{lengths[more + len(identity)]}{prefix}{identity}{after}"
-                entries = []
-                for name, key in heads:
-                    value = get(key)
+                entries = [whole]
+                for name, value in zip(plain_heads, got[fields_end:plain_end]):
                     kind = type(value)
                     if kind is str:
                         entries.append(f"{name}{lengths[len(value)]}{value}")
                     elif kind is int:
                         text = str(value)
                         entries.append(f"{name}{lengths[len(text)]}{text}")
+                    elif kind is bool:
+                        text = spelled[value]
+                        entries.append(f"{name}{lengths[len(text)]}{text}")
                     elif value is not None:
-                        text = spelled[value] if kind is bool else spell(value)
-                        entries.append(f"{name}{lengths[len(text)]}{text}")
-                if mapped is not None and not item.keys() <= mapped:
-                    entries += extra(item, mapped)
+                        entries.append(entry(name, value))
+                if keeps and not (full and len(item) == usual) and not item.keys() <= mapped:
+                    entries += extra(item)
                 for name, read in rest:
-                    text = read(item, scope)
-                    if text is not None:
-                        entries.append(f"{name}{lengths[len(text)]}{text}")
-                tail = f"{branch}{lengths[begun + len(entries)]}{opening}{''.join(entries)}\0"
-                if head.isascii() and tail.isascii() and not scope.notes and not scope.unknown_sides:
+                    value = read(item, scope)
+                    if value is not None:
+                        entries.append(entry(name, value))
+                if len(entries) != 1 + len(plain_heads):
+                    entries[0] = f"{branch}{lengths[begun + len(entries) - 1]}{opening}"
+                entries.append("\0")
+                tail = "".join(entries)
+                if head.isascii() and tail.isascii() and not (scoped and (scope.notes or scope.unknown_sides)):
                     parts = [head.encode()]
                     for piece in pieces:
                         parts.append(piece(values))
                     parts.append(tail.encode())
-                    return values, b"".join(parts)
+                    return make(Made, (message_id, values[time_at], values[price_at], b"".join(parts)))
             except _UNUSUAL:
                 pass
             scope.notes = {}
@@ -143,11 +186,3 @@ class Shortcuts:
             return None
 
         return quick
-
-
-def _head(name: str) -> str:
-    return LENGTH_TEXT[len(name)] + name
-
-
-def _entry(name: str, text: str) -> str:
-    return f"{LENGTH_TEXT[len(name)]}{name}{LENGTH_TEXT[len(text)]}{text}"

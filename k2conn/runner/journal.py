@@ -29,7 +29,7 @@ def configure(level: str, as_json: bool) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *names: structlog.PrintLogger(sys.stderr),  # asked for at each line: it may be replaced
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

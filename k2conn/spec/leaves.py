@@ -20,7 +20,7 @@ def leaves(node: Any) -> tuple[Leaf, ...] | None:
     found: dict[str, Any] = {}
     if not _collect(node, found):
         return None
-    return tuple(Leaf(text, ClosureCompiler(True).compile(leaf)) for text, leaf in found.items())
+    return tuple(Leaf(text, ClosureCompiler(True).compile(leaf), head=_head(leaf)) for text, leaf in found.items())
 
 
 def _collect(node: Any, found: dict[str, Any]) -> bool:
@@ -34,6 +34,13 @@ def _collect(node: Any, found: dict[str, Any]) -> bool:
         return False
     found[text] = node
     return True
+
+
+def _head(node: Any) -> str | None:
+    """The key that a chain begins with."""
+    while node["type"] in ("subexpression", "index_expression"):
+        node = node["children"][0]
+    return str(node["value"]) if node["type"] == "field" else None
 
 
 def _chain(node: Any) -> str | None:

@@ -131,5 +131,7 @@ class Keeper:
         self.trouble = self.last_error = text
 
     async def _woken(self, within: float) -> None:
+        # Not wait_for: Python 3.11's forgets a cancellation that comes in the moment the event is set.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._dirty.wait(), min(within, LOOK_EVERY))
+            async with asyncio.timeout(min(within, LOOK_EVERY)):
+                await self._dirty.wait()

@@ -156,8 +156,10 @@ class Sender:
                 await self._depart(topic)
 
     async def _woken(self) -> None:
+        # Not wait_for: Python 3.11's forgets a cancellation that comes in the moment the event is set.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), WATCH_EVERY)
+            async with asyncio.timeout(WATCH_EVERY):
+                await self._wake.wait()
 
     async def _depart(self, topic: Topic) -> None:
         producer = self._producer
@@ -294,8 +296,8 @@ class Sender:
         producer = self._producer
         if producer is None:
             raise Unreachable(f"kafka {self._settings.bootstrap}: not connected")
+        # Its trouble is over when a batch was taken: a topic that we may not write is found all the same.
         topic.widen(await producer.find(topic.name, self._settings.open_timeout))
-        topic.trouble, topic.failures = None, 0
 
     def _delay(self, topic: Topic, trouble: str) -> None:
         topic.trouble = trouble
