@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Account(Protocol):
     """Whose books an envelope is in: one stream's, for one symbol. Told once, when the envelope is durable.
 
-    ``spooled`` counts those that wait on disk, ``lost`` those that nothing can be done for.
+    ``spooled`` counts those that are on the disk until they are durable, ``lost`` those that nothing can be done for.
     """
 
     stream: str

@@ -18,7 +18,7 @@ Json = Any
 
 
 class Scope:
-    """What a mapping expression sees besides the item: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``.
+    """What a mapping sees besides the item: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``.
 
     One scope lives as long as its connection; ``message`` and ``received_at`` change with every frame.
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.

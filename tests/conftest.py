@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import uuid
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 
 from tests.servers import Broker, Missing, Registry
 
@@ -17,6 +19,19 @@ ROOT = Path(__file__).parent.parent
 SKIP_KAFKA = "K2CONN_SKIP_KAFKA"
 
 S = TypeVar("S", Broker, Registry)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """No test sees how another one has set up the logs."""
+    root, own = logging.getLogger(), logging.getLogger("k2conn")
+    before = root.handlers[:], root.level, own.level
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+    root.handlers = before[0]
+    root.setLevel(before[1])
+    own.setLevel(before[2])
 
 
 @pytest.fixture(scope="session")

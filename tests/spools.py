@@ -156,8 +156,8 @@ def killed(sink: SpoolingSink) -> None:
     for task in sink._tasks:
         task.cancel()
     sink._disk.end()
-    if sink._slot is not None:
-        os.close(sink._slot._lock)
+    if sink._shelf._slot is not None:
+        os.close(sink._shelf._slot._lock)
 
 
 def number_of(envelope: Envelope) -> int:

@@ -19,6 +19,7 @@ from k2conn.settings import (
     text_list,
     unread,
 )
+from k2conn.sinks.settings import SpoolSettings
 
 KAFKA: dict[str, tuple[str, str, Any]] = {
     "K2_KAFKA_BOOTSTRAP_SERVERS": ("kafka:9092", "bootstrap", "kafka:9092"),
@@ -75,6 +76,15 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     assert settings.kafka.password == "hunter2"
     with pytest.raises(SettingsError, match="K2_KAFKA_SASL_PASSWORD_FILE: No such file"):
         sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
+
+
+def test_the_spool_is_read() -> None:
+    assert sink_settings({}).spool == SpoolSettings(mode="trouble", folder=Path("spool"), max_bytes=1 << 30, fsync_ms=200)
+    given = {"K2_SPOOL": "always", "K2_SPOOL_FOLDER": "/s", "K2_SPOOL_MAX_BYTES": "1048576", "K2_SPOOL_FSYNC_MS": "50"}
+    assert sink_settings(given).spool == SpoolSettings(mode="always", folder=Path("/s"), max_bytes=1 << 20, fsync_ms=50)
+    with pytest.raises(SettingsError, match="spool='maybe': known are always, trouble, never; max_bytes=5 is below"):
+        sink_settings({"K2_SPOOL": "maybe", "K2_SPOOL_MAX_BYTES": "5"})
+    assert unread({"K2_SPOOL": "always", "K2_SPOOL_SIZE": "1"}, []) == ["K2_SPOOL_SIZE"]
 
 
 def test_a_flag_comes_before_a_variable() -> None:

@@ -109,7 +109,8 @@ def _sorted(reference: Reference, harvest: Harvest) -> tuple[dict[Place, Found],
 def _row(line: Line, found: Found, account: Account, dead: int) -> Row:
     row = Row(line.stream, line.symbol, filtered=account.filtered, deduplicated=account.duplicates)
     row.published = sum(map(len, found.values()))
-    row.in_doubt = line.doubt.total() + line.broken_doubt
+    may_arrive = line.doubt.total() + line.other_doubt
+    row.in_doubt = may_arrive + line.broken_doubt
     row.withheld = line.absent.total()
     missing = {key: most for key, count in line.sure.items() if (most := _least(line, key, count, found)) > 0}
     row.lost = sum(missing.values())
@@ -122,8 +123,8 @@ def _row(line: Line, found: Found, account: Account, dead: int) -> Row:
     row.sent = own + max(arrived, 0) + line.broken
     if arrived < 0 and not row.lost:
         row.wrong.append(f"{-arrived} items were read from the socket that the connector's books do not have")
-    if arrived > line.doubt.total():
-        row.wrong.append(f"the connector's books have {arrived - line.doubt.total()} items that were never sent")
+    if arrived > may_arrive:
+        row.wrong.append(f"the connector's books have {arrived - may_arrive} items that were never sent")
     if account.published != row.published:
         row.wrong.append(f"the connector's books say published {account.published}, read back are {row.published}")
     if account.dead_letters != dead:

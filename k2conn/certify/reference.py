@@ -45,6 +45,8 @@ class Line:
     """Items that are no records, by the file's own rules."""
     dead: int = 0
     """Items that cannot be records."""
+    other_doubt: int = 0
+    """Items of both kinds that may have died on the way."""
     names: dict[str, str] = field(default_factory=dict)
     """What the venue calls each key."""
     numbers: dict[str, int] = field(default_factory=dict)
@@ -115,6 +117,7 @@ class Reference:
         (line.sure if sure else line.doubt).update(keys)
         line.filtered += filtered if sure else 0
         line.dead += dead if sure else 0
+        line.other_doubt += 0 if sure else filtered + dead
         for key, number in zip(keys, self._numbers(sent, leg, intake), strict=False):
             line.numbers[key] = number
 

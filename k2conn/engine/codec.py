@@ -24,6 +24,8 @@ _WINDOW = {"gzip": 31, "zlib": 15, "deflate": -15}
 
 def decoder(codec: Codec) -> Decode:
     """The function from frame to message; raises RecordError (malformed-frame, frame-too-large)."""
+    if codec.text == codec.binary == ("json",):
+        return _json
     text = _pipeline(codec.text, codec, "text")
     binary = _pipeline(codec.binary, codec, "binary")
 

@@ -113,6 +113,10 @@ class GapTracker:
         known.event_us = event_us or known.event_us
         return None
 
+    def numbers(self, key: str) -> Numbers | None:
+        """What is known of one key; None before its first number."""
+        return self._numbers.get(key)
+
     def _open(self, key: str, number: int, epoch: int, event_us: int) -> None:
         """A key's first number; of numbers that belong to connections only the latest are kept."""
         self._numbers[key] = Numbers(number, epoch, event_us)

@@ -14,6 +14,7 @@ from k2conn.engine.gapbooks import GapBooks
 from k2conn.engine.ledger import NOWHERE, Ledger
 from k2conn.engine.legs import Leg
 from k2conn.engine.mapping import StreamMapping
+from k2conn.engine.routing import Route
 from k2conn.engine.session import Action, Close, Malformed, Session, World
 from k2conn.engine.window import Window
 from k2conn.envelope import Envelope
@@ -90,10 +91,14 @@ class Intake:
             self._leg.now_us = wall
             self._say_leg(self._leg)
         if self._single:
-            self._message(message, frame, wall, envelopes, actions)
+            route = session.route(message)
+            if route[0] == routing.STREAM and self._heard_at is None and not session.subscriptions.waiting:
+                self._mappings[route[1]].take(message, frame, self._scope, envelopes)
+            else:
+                self._message(message, route, frame, wall, envelopes, actions)
         else:
             for one in session.messages(message):
-                self._message(one, frame, wall, envelopes, actions)
+                self._message(one, session.route(one), frame, wall, envelopes, actions)
         if self._leg is not None:
             self._say_leg(None)
         return envelopes, actions
@@ -133,10 +138,10 @@ class Intake:
         return max((heard.get(at, self.session.opened) for at, name, _ in self._spans if name in names), default=0.0)
 
     def _message(
-        self, message: Json, frame: str | bytes, wall: int, envelopes: list[Envelope], actions: list[Action]
+        self, message: Json, route: Route, frame: str | bytes, wall: int, envelopes: list[Envelope],
+        actions: list[Action],
     ) -> None:
         session = self.session
-        route = session.route(message)
         if route[0] == routing.STREAM:
             if self._heard_at is not None:
                 self._heard_at[route[1]] = session.last_frame

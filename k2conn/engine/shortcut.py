@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, RecordSchema, fixed_bytes
 from k2conn.engine.identity import VARIANT, IdMaker
+from k2conn.engine.unrolled import body, row
 from k2conn.errors import RecordError
 from k2conn.plan import Field, Scope, Stream, Symbol
 
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
-_SPELLED = {True: "true", False: "false"}
 
 
 class Made(NamedTuple):
@@ -65,8 +65,8 @@ class Shortcuts:
         first = next(at for at in range(2, len(fields)) if fields[at].name not in known)
         try:
             after = b"".join([fixed_bytes(field, known[field.name]) for field in fields[2:first]]).decode("ascii")
-            heads = [LENGTH_TEXT[len(name)] + name for name in names]
-            opening = "".join([f"{head}{LENGTH_TEXT[len(text)]}{text}" for head, text in zip(heads, vendor.values())])
+            heads = [_prefixed(name) for name in names]
+            opening = "".join([_prefixed(name) + _prefixed(text) for name, text in vendor.items()])
         except _UNUSUAL:
             return None
         if not all(text.isascii() for text in (self._prefix, opening, *heads)):
@@ -101,9 +101,10 @@ class Shortcuts:
         assert stream.identity.direct is not None
         id_key, id_text = stream.identity.direct
         converts, reads = [convert for _, convert in self._direct], self._reads
-        plain = [(head, one.direct[0]) for head, one in zip(heads[begun:], stream.vendor) if one.direct]
-        plain_heads = [head for head, _ in plain]
-        rest = [(head, one.read) for head, one in zip(heads[begun:], stream.vendor) if not one.direct]
+        said = list(zip(heads[begun:], stream.vendor, strict=True))
+        plain = [(head, one.direct[0]) for head, one in said if one.direct]
+        rest = [(head, one.read) for head, one in said if not one.direct]
+        texts = [(head, f"{head}\x08true", f"{head}\x0afalse") for head, _ in plain]
         fields_end, plain_end = 1 + len(converts), 1 + len(converts) + len(plain)
         keys = [id_key, *(key for key, _ in self._direct), *(key for _, key in plain)]
         keys += [stream.symbol.direct[0] if stream.symbol.direct else id_key]
@@ -114,8 +115,8 @@ class Shortcuts:
         mapped = stream.mapped_keys if stream.unmapped else frozenset()
         usual = len(set(keys)) if stream.unmapped and mapped.issuperset(keys) else -1
         keeps, names = stream.unmapped, frozenset(heads)
-        spelled, spell, make = _SPELLED, exactjson.spell, tuple.__new__
-        scoped = bool(reads or rest)
+        spell, make, scoped = exactjson.spell, tuple.__new__, bool(reads or rest)
+        convert, write = row(converts), body(pieces)
 
         def entry(head: str, value: Any) -> str:
             text = value if type(value) is str else spell(value)
@@ -141,7 +142,7 @@ class Shortcuts:
                 got = tuple(map(item.get, keys))
             try:
                 identity = id_text(got[0])
-                values = [convert(value) for convert, value in zip(converts, got[1:fields_end])]
+                values = convert(got)
                 if reads:
                     values += [read(item, scope) for read in reads]
                 values.append(scope.received_at)
@@ -151,7 +152,7 @@ class Shortcuts:
                 message_id = f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{variant[d[16]]}{d[17:20]}-{d[20:32]}"
                 head = f"{start}{message_id}{lengths[more + len(identity)]}{prefix}{identity}{after}"
                 entries = [whole]
-                for name, value in zip(plain_heads, got[fields_end:plain_end]):
+                for (name, true, false), value in zip(texts, got[fields_end:plain_end]):  # noqa: B905
                     kind = type(value)
                     if kind is str:
                         entries.append(f"{name}{lengths[len(value)]}{value}")
@@ -159,8 +160,7 @@ class Shortcuts:
                         text = str(value)
                         entries.append(f"{name}{lengths[len(text)]}{text}")
                     elif kind is bool:
-                        text = spelled[value]
-                        entries.append(f"{name}{lengths[len(text)]}{text}")
+                        entries.append(true if value else false)
                     elif value is not None:
                         entries.append(entry(name, value))
                 if keeps and not (full and len(item) == usual) and not item.keys() <= mapped:
@@ -169,16 +169,13 @@ class Shortcuts:
                     value = read(item, scope)
                     if value is not None:
                         entries.append(entry(name, value))
-                if len(entries) != 1 + len(plain_heads):
+                if len(entries) != 1 + len(texts):
                     entries[0] = f"{branch}{lengths[begun + len(entries) - 1]}{opening}"
                 entries.append("\0")
                 tail = "".join(entries)
                 if head.isascii() and tail.isascii() and not (scoped and (scope.notes or scope.unknown_sides)):
-                    parts = [head.encode()]
-                    for piece in pieces:
-                        parts.append(piece(values))
-                    parts.append(tail.encode())
-                    return make(Made, (message_id, values[time_at], values[price_at], b"".join(parts)))
+                    encoded = write(head.encode(), values, tail.encode())
+                    return make(Made, (message_id, values[time_at], values[price_at], encoded))
             except _UNUSUAL:
                 pass
             scope.notes = {}
@@ -186,3 +183,7 @@ class Shortcuts:
             return None
 
         return quick
+
+
+def _prefixed(text: str) -> str:
+    return LENGTH_TEXT[len(text)] + text

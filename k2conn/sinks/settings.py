@@ -84,7 +84,9 @@ class SpoolSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, all at once."""
-        problems = _one_of("spool", self.mode, SPOOLS) + _not_positive(self, "max_bytes")
+        problems = _one_of("spool", self.mode, SPOOLS)
+        if self.max_bytes < MiB:
+            problems.append(f"max_bytes={self.max_bytes} is below {MiB} (1 MiB)")
         if self.fsync_ms < 0:
             problems.append(f"fsync_ms={self.fsync_ms} is below 0")
         refuse(problems)

@@ -43,20 +43,22 @@ def decimals(
     limit: int = 10**precision
     one: int = 10**scale
     zeros = tuple("0" * (scale - n) for n in range(scale + 1))
-    point_at = -1 - scale
+    point_at, least = -1 - scale, max(scale, 1)
     top = Decimal(limit).scaleb(-scale, _WIDE)
 
     def plain(value: Any) -> int:
-        if type(value) is str and len(value) <= _QUICK:
-            if scale and len(value) > scale and value[point_at] == ".":  # as many places as the field has
+        if type(value) is str:
+            size = len(value)
+            if least < size <= _QUICK and value[point_at] == ".":  # as many places as the field has: most venues
                 digits = value.replace(".", "", 1)
-                places = scale
-            else:
+            elif size <= _QUICK:
                 whole, point, fraction = value.partition(".")
-                places = len(fraction) if point else scale + 1
-                digits = whole + fraction
-            if places <= scale and digits.isdecimal() and digits.isascii():
-                number = int(digits + zeros[places] if zeros[places] else digits)
+                places = len(fraction)
+                digits = whole + fraction + zeros[places] if point and places <= scale and size > 1 else ""
+            else:
+                return slow(value)
+            if digits.isdecimal() and digits.isascii():
+                number = int(digits)
                 if number < limit:
                     return number
             return slow(value)

@@ -118,7 +118,9 @@ def or_fallback(convert: Convert, fallback: Any) -> Convert:
     """A converter for which the fallback stands for null and empty text."""
 
     def either(value: Any) -> Any:
-        return fallback if value is None or value == "" else convert(value)
+        if value is None or (type(value) is str and not value):
+            return fallback
+        return convert(value)
 
     return either
 

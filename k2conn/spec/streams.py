@@ -250,7 +250,7 @@ class StreamCompiler(Section):
         }
         for topic in topics.values():
             if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", topic) or topic in (".", ".."):
-                text = f"'{short(topic)}' is no Kafka topic name: letters, digits, '.', '_' and '-', at most 200 of them"
+                text = f"'{short(topic)}' is no Kafka topic name: letters, digits, '.', '_', '-', at most 200 of them"
                 self.note(place, "value", text)
                 return None
         return topics

@@ -40,7 +40,9 @@ class Form:
         return frozenset(self.pattern.groupindex) | frozenset(self.fixed)
 
 
-def form(text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: str | None = None, asset_class: str = "") -> Form:
+def form(
+    text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: str | None = None, asset_class: str = ""
+) -> Form:
     """Compiles one form; ValueError where its placeholders are not usable."""
     check_places(text)
     names = PLACE.findall(text)

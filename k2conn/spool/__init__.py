@@ -4,6 +4,7 @@
 
     __init__   make_spooled: the sink the settings name, with a spool before it where that makes sense
     sink       SpoolingSink: when to spool, when to stop; what the runner sees
+    shelf      the lanes of one process, in its slot of the folder
     lane       the order: nothing overtakes what is on disk
     log        a queue on disk of segments, with a mark where it begins
     keeper     writes, forces, marks and removes, off the hot path

@@ -91,7 +91,7 @@ class Keeper:
         if parts:
             await self._append(parts)
         if sync:
-            await self._force(appended)
+            await self._force(logs, appended)
         for one, position, finished in done:
             await self._forget(one, position, finished)
 
@@ -105,9 +105,11 @@ class Keeper:
         for one, segment, data in parts:
             one.wrote(segment, len(data))
 
-    async def _force(self, appended: int) -> None:
+    async def _force(self, logs: Sequence[Log], appended: int) -> None:
         if self._unsynced:
             await self._disk.run(self._disk.sync)
+            for one in logs:
+                one.forced()
         self._unsynced = False
         self._synced_at = asyncio.get_running_loop().time()
         self.synced = appended

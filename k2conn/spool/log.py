@@ -16,7 +16,7 @@ from pathlib import Path
 
 from k2conn.envelope import Account, Envelope
 from k2conn.spool.disk import Disk, read_mark
-from k2conn.spool.entries import MAGIC, RECORD, Walk, needed, walk
+from k2conn.spool.entries import MAGIC, RECORD, Entry, Walk, needed, walk
 from k2conn.spool.segment import SUFFIX, Segment
 
 CHUNK = 256 * 1024
@@ -45,8 +45,9 @@ class Log:
         self._segments: dict[int, Segment] = {}
         self._writing: Segment | None = None
         self._next: Ticket | None = None
-        self._marked = (0, 0)
-        self._numbers = 0
+        # Numbers go on behind an old mark: what is before a mark is taken for done with.
+        self._marked = read_mark(folder)
+        self.number = self._marked[0]
 
     @property
     def live(self) -> bool:
@@ -78,8 +79,6 @@ class Log:
         self.bytes += segment.size - before
         self.buffered += segment.size - before
         self.appended += 1
-        if envelope.account is not None:
-            envelope.account.spooled += 1
         self._touched()
         return segment, start
 
@@ -100,9 +99,8 @@ class Log:
         ticket = self.handed.pop(id(envelope), None)
         if ticket is None:
             return False
-        ticket[0].open -= 1
-        if envelope.account is not None:
-            envelope.account.spooled -= 1
+        segment, start = ticket
+        segment.done(start, envelope.account)
         return True
 
     def seal(self) -> None:
@@ -169,13 +167,18 @@ class Log:
         segment.wrote(count)
         self.buffered -= count
 
+    def forced(self) -> None:
+        """What is written is on the disk now."""
+        for segment in self._segments.values():
+            segment.forced()
+
     def position(self) -> tuple[int, int]:
         """The oldest record that is not done with, as the mark says it."""
         oldest = next(iter(self.handed.values()), None) or (self.chunk[0][1] if self.chunk else self._next)
         if oldest is not None:
             return oldest[0].number, oldest[1]
         last = next(reversed(self._segments.values()), None)
-        return (last.number, last.size) if last is not None else (self._numbers + 1, 0)
+        return (last.number, last.size) if last is not None else (self.number + 1, 0)
 
     def marked(self, position: tuple[int, int]) -> None:
         """The mark on disk says this now."""
@@ -198,8 +201,8 @@ class Log:
 
     def _new_segment(self) -> Segment:
         self.seal()
-        self._numbers += 1
-        segment = self._writing = self._segments[self._numbers] = Segment(self.folder, self._numbers)
+        self.number += 1
+        segment = self._writing = self._segments[self.number] = Segment(self.folder, self.number)
         self.bytes += segment.size
         self.buffered += segment.size
         return segment
@@ -211,7 +214,7 @@ class Log:
         found = await self._disk.run(self._scan, account)
         for segment in found:
             self._segments[segment.number] = segment
-            self._numbers = max(self._numbers, segment.number)
+            self.number = max(self.number, segment.number)
             self.bytes += segment.size
         if found:
             self._next = found[0], found[0].first
@@ -219,8 +222,7 @@ class Log:
 
     def _scan(self, account: Callable[[str, str], Account]) -> list[Segment]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        number, offset = read_mark(self.folder)
-        self._numbers = number
+        number, offset = self._marked
         found = []
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
             segment = Segment(self.folder, int(path.stem))
@@ -243,13 +245,21 @@ class Log:
             if entry.kind != RECORD:
                 segment.learn(entry, account)
             elif entry.start >= offset:
-                segment.records += entry.route in segment.routes
+                self._count(segment, entry)
         segment.open = segment.records
         segment.first = max(offset, len(MAGIC))
-        segment.size = segment.written = result.end
+        segment.size = segment.written = segment.synced = result.end
         if result.damaged:
             self.damaged += result.damaged
             log.error("spool: %d entries of %s are damaged, what they held is lost", result.damaged, segment.path)
         if result.stuck:
             log.warning("spool: the end of %s was torn: %d bytes cut off", segment.path, len(data) - result.end)
             self._disk.cut(segment, result.end)
+
+    @staticmethod
+    def _count(segment: Segment, entry: Entry) -> None:
+        route = segment.routes.get(entry.route)
+        if route is not None:
+            segment.records += 1
+            if route.account is not None:
+                route.account.spooled += 1

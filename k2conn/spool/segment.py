@@ -29,11 +29,12 @@ class Segment:
 
     ``size`` is what was appended, ``written`` what of it is in the file, ``buffer`` the rest; ``open`` counts its
     records that are not yet acknowledged (nor otherwise done with), ``taken`` those that were handed on, ``first`` is
-    where reading begins.
+    where reading begins, ``synced`` how much is forced to the disk.
     """
 
     __slots__ = (
-        "_ids", "buffer", "first", "number", "open", "path", "records", "routes", "schemas", "size", "taken", "written",
+        "_early", "_fresh", "_ids", "buffer", "first", "number", "open", "path", "records", "routes", "schemas", "size",
+        "synced", "taken", "written",
     )
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -48,6 +49,9 @@ class Segment:
         self.open = 0
         self.routes: dict[int, Route] = {}
         self.schemas: dict[int, RecordSchema] = {}
+        self.synced = 0
+        self._fresh: list[tuple[int, Account]] = []
+        self._early: set[int] = set()
         self._ids: dict[tuple[object, ...], int] = {}
 
     def append(self, envelope: Envelope) -> int:
@@ -60,12 +64,39 @@ class Segment:
         self._add(packed_record(route, stamp, value))
         self.records += 1
         self.open += 1
+        if account is not None:
+            self._fresh.append((start, account))
         return start
+
+    def done(self, start: int, account: Account | None) -> None:
+        """The record at ``start`` is durable elsewhere."""
+        self.open -= 1
+        if account is None:
+            return
+        if start < self.synced:
+            account.spooled -= 1
+        else:
+            self._early.add(start)
 
     def wrote(self, count: int) -> None:
         """So many bytes of the buffer's front are in the file."""
         del self.buffer[:count]
         self.written += count
+
+    def forced(self) -> None:
+        """What is written is on the disk now: only from here on a record counts as spooled in its account."""
+        if self.synced == self.written:
+            return
+        self.synced = self.written
+        later = []
+        for start, account in self._fresh:
+            if start >= self.synced:
+                later.append((start, account))
+            elif start in self._early:
+                self._early.discard(start)
+            else:
+                account.spooled += 1
+        self._fresh = later
 
     def seal(self) -> None:
         """Nothing is appended any more."""

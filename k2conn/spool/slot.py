@@ -38,15 +38,15 @@ def left_over(base: Path) -> Slot | None:
     return None
 
 
-def any_slot(base: Path) -> Slot:
-    """The first free slot, made if need be. OSError where the folder cannot be written to."""
-    slot = left_over(base)
-    if slot is not None:
-        return slot
+def fresh(base: Path) -> Slot:
+    """The first free slot with nothing left in it, made if need be. OSError where the folder cannot be written to."""
     for number in range(SLOTS):
         slot = _locked(base / str(number))
-        if slot is not None:
+        if slot is None:
+            continue
+        if not _segments(slot.folder):
             return slot
+        slot.release()
     raise OSError(f"{SLOTS} processes share it already")
 
 

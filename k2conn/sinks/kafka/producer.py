@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka.codec import lz4_encode  # type: ignore[import-untyped]
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
@@ -43,6 +44,11 @@ REFUSED = (
 )
 """What is wrong with a record, not with the cluster: some record of the batch will never be taken."""
 
+LZ4_LEVEL = 1
+"""LZ4 as it is meant, and as Java's client compresses by default. aiokafka asks for the "high compression" of level 9,
+which costs fourteen times the CPU (3.4 us a trade instead of 0.24) for batches an eighth smaller.
+"""
+
 UNKNOWN_INVALID_RECORD = 87
 """The protocol's INVALID_RECORD, which aiokafka does not know by name."""
 
@@ -62,6 +68,8 @@ class Producer:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        if lz4_encode.__defaults__ == (9,):  # there is no setting for it; another default of a later version stays
+            lz4_encode.__defaults__ = (LZ4_LEVEL,)
         self._client = AIOKafkaProducer(
             **_connection(settings),
             acks="all" if settings.acks == "all" else int(settings.acks),

@@ -1,0 +1,217 @@
+"""The shelf: the lanes of one process, in its slot of the spool's folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from k2conn.envelope import Envelope
+from k2conn.sinks import SpoolableSink
+from k2conn.sinks.settings import SpoolSettings
+from k2conn.spool.disk import Disk
+from k2conn.spool.lane import Lane
+from k2conn.spool.log import Log
+from k2conn.spool.recovered import Books
+from k2conn.spool.slot import Slot, abandoned, fresh, left_over
+
+MAIN, TOPICS = "main", "topics"
+"""Folders of a slot."""
+
+BUFFERED = 16 * 1024 * 1024
+"""Bytes that may wait for a slow disk in memory before the shelf counts as full."""
+
+log = logging.getLogger("k2conn.spool")
+
+
+class Shelf:
+    """The main lane and one for each ``parked`` topic.
+
+    ``feed`` starts a lane's reader, ``touched`` is called when something was appended. ``troubled`` and ``looked`` are
+    the sink's: which topics are in trouble, and when that was last looked at.
+    """
+
+    def __init__(
+        self,
+        settings: SpoolSettings,
+        disk: Disk,
+        inner: SpoolableSink,
+        feed: Callable[[Lane], None],
+        touched: Callable[[], None],
+    ) -> None:
+        self.books = Books()
+        self.main: Lane | None = None
+        self.parked: dict[str, Lane] = {}
+        self.recovered = 0
+        self.off: str | None = None
+        self.troubled: frozenset[str] = frozenset()
+        self.looked = asyncio.Event()
+        self._settings = settings
+        self._disk = disk
+        self._inner = inner
+        self._feed = feed
+        self._touched = touched
+        self._slot: Slot | None = None
+        self._damaged = 0
+        self._numbers: dict[str, int] = {}
+
+    # --- what there is
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is."""
+        return self._slot.folder if self._slot is not None else self._settings.folder
+
+    @property
+    def logs(self) -> list[Log]:
+        """All logs."""
+        parked = [lane.log for lane in self.parked.values()]
+        return parked if self.main is None else [self.main.log, *parked]
+
+    @property
+    def bytes(self) -> int:
+        """What is on the disk, or on its way there."""
+        return sum(one.bytes for one in self.logs)
+
+    @property
+    def behind(self) -> int:
+        """Records that are on the disk only."""
+        return sum(one.records - len(one.handed) for one in self.logs)
+
+    @property
+    def damaged(self) -> int:
+        """Records that could not be read back."""
+        return self._damaged + sum(one.damaged for one in self.logs)
+
+    def full(self, share: float) -> bool:
+        """Whether more than this share of the bound is taken, on disk or in the memory before it."""
+        logs = self.logs
+        if sum(one.bytes for one in logs) > share * self._settings.max_bytes:
+            return True
+        return sum(one.buffered for one in logs) > share * BUFFERED
+
+    # --- opening and leaving
+
+    async def take_up(self, always: bool) -> None:
+        """Take a slot in which something was left, or else (``always``) a fresh one. OSError where that fails."""
+        base = self._settings.folder
+        self._slot = await asyncio.to_thread(left_over, base)
+        if self._slot is not None:
+            try:
+                await self._load(self._slot.folder)
+            except OSError:
+                self.release()
+                raise
+        elif always:
+            self._slot = await asyncio.to_thread(fresh, base)
+            self._open_main(self._slot.folder)
+        for folder in await asyncio.to_thread(abandoned, base):
+            log.warning("%s holds records of a process that is gone; another start sends them", folder)
+
+    def opened(self) -> Lane | None:
+        """The main lane, made if need be; None where there is no place for it."""
+        if self.main is None:
+            try:
+                # Not a slot with something in it: that must be read first, which a start does.
+                self._slot = fresh(self._settings.folder)
+                self._open_main(self._slot.folder)
+            except OSError as error:
+                self.cannot(error)
+                return None
+            self.off = None
+        return self.main
+
+    def cannot(self, error: OSError) -> None:
+        """There is no spool, and why."""
+        text = str(error.strerror or error)
+        if self.off is None:
+            log.error(
+                "no spool in %s: %s; only memory holds what the sink does not take", self._settings.folder, text
+            )
+        self.off = text
+
+    def release(self) -> None:
+        """Give the slot back; what is in it is for the next process."""
+        self.main = None
+        self.parked.clear()
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+
+    # --- topics
+
+    def park(self, topic: str) -> Lane | None:
+        """A lane of its own for ``topic``; None where there is no place for it."""
+        try:
+            lane = self.parked[topic] = self._topic_lane(topic)
+        except OSError as error:
+            self.cannot(error)
+            return None
+        self._feed(lane)
+        return lane
+
+    def drop(self, topic: str) -> None:
+        """The topic's lane is empty and goes."""
+        gone = self.parked.pop(topic).log
+        self._damaged += gone.damaged
+        self._numbers[topic] = gone.number
+
+    # --- lanes
+
+    async def _load(self, slot: Path) -> None:
+        names = [unquote(folder.name) for folder in sorted((slot / TOPICS).glob("*"))]
+        main, parked = self._main_lane(slot), {topic: self._topic_lane(topic) for topic in names}
+        lanes = [*parked.values(), main]
+        for lane in lanes:
+            self.recovered += await lane.log.load(self.books.account)
+        self.main, self.parked = main, parked
+        for lane in lanes:
+            lane.look()
+            self._feed(lane)
+        if self.recovered:
+            log.warning("%d records of an earlier run are in %s and go out first", self.recovered, slot)
+
+    def _open_main(self, slot: Path) -> None:
+        (slot / MAIN).mkdir(exist_ok=True)
+        self.main = self._main_lane(slot)
+        self._feed(self.main)
+
+    def _main_lane(self, slot: Path) -> Lane:
+        return self._lane(slot / MAIN, self._hand_from_main, lambda: not self._inner.crowded, self._inner.drain)
+
+    def _topic_lane(self, topic: str) -> Lane:
+        folder = self.folder / TOPICS / quote(topic, safe="")
+        folder.mkdir(parents=True, exist_ok=True)
+        room = partial(self._topic_room, topic)
+        lane = self._lane(folder, self._inner.put, room, partial(self._topic_relief, room))
+        lane.log.number = max(lane.log.number, self._numbers.get(topic, 0))  # a late mark of the last one hides nothing
+        return lane
+
+    def _lane(
+        self,
+        folder: Path,
+        hand: Callable[[Envelope], None],
+        room: Callable[[], bool],
+        relief: Callable[[], Awaitable[None]],
+    ) -> Lane:
+        return Lane(Log(folder, self._disk, self._settings.segment_bytes, self._touched), hand, room, relief)
+
+    def _hand_from_main(self, envelope: Envelope) -> None:
+        """From the main log to the inner sink, or to the log of a parked topic."""
+        lane = self.parked.get(envelope.topic)
+        if lane is None:
+            self._inner.put(envelope)
+            return
+        assert self.main is not None
+        self.main.log.done(envelope)
+        lane.take(envelope)
+
+    def _topic_room(self, topic: str) -> bool:
+        return topic not in self.troubled and not self._inner.crowded
+
+    async def _topic_relief(self, room: Callable[[], bool]) -> None:
+        while not room():
+            await self.looked.wait()
