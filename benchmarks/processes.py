@@ -22,7 +22,9 @@ class Ended(RuntimeError):
 class Process:
     """A child with a log file; ``cpu`` is the time it has used so far, of all its threads, in seconds."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.log = log
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -117,7 +119,8 @@ class Feeding(Process):
     """A feeder in its own process (see `benchmarks.feeder`)."""
 
     def __init__(self, folder: Path, *venues: str, symbols: int = 10, frames: int = 0) -> None:
-        command = [sys.executable, "-m", "benchmarks.feeder", *venues, "--symbols", str(symbols), "--frames", str(frames)]
+        numbers = ["--symbols", str(symbols), "--frames", str(frames)]
+        command = [sys.executable, "-m", "benchmarks.feeder", *venues, *numbers]
         super().__init__("feeder", command, folder / "feeder.log")
         self.port = int(self.hear("port", 120))
 

@@ -74,7 +74,8 @@ class BinanceTape(Tape):
         identity = FIRST_ID + sequence
         maker = "true" if number % 3 else "false"
         return (
-            f'{{"stream":"{symbol.lower()}@aggTrade","data":{{"e":"aggTrade","E":{time + 1},"s":"{symbol}","a":{identity},'
+            f'{{"stream":"{symbol.lower()}@aggTrade","data":{{"e":"aggTrade","E":{time + 1},"s":"{symbol}",'
+            f'"a":{identity},'
             f'"p":"{cents // 100}.{cents % 100:02d}000000","q":"{amount // 10**8}.{amount % 10**8:08d}",'
             f'"f":{identity * 2},"l":{identity * 2 + 1},"T":{time},"m":{maker},"M":true}}}}'
         ).encode()
@@ -100,7 +101,8 @@ class KrakenTape(Tape):
         dimes = 640_001 + (number * 7919 + within) % 10_000
         amount = 1000 + (number * 104_729 + within) % 999_999
         return (
-            f'{{"symbol":"{symbol}","side":"{"buy" if (number + within) % 3 else "sell"}","price":{dimes // 10}.{dimes % 10},'
+            f'{{"symbol":"{symbol}","side":"{"buy" if (number + within) % 3 else "sell"}","price":'
+            f'{dimes // 10}.{dimes % 10},'
             f'"qty":{amount // 10**6}.{amount % 10**6:06d}25,"ord_type":"limit","trade_id":{FIRST_ID + sequence},'
             f'"timestamp":"{_iso(self.started_ms * 1000 + number * 500 + within)}"}}'
         )

@@ -79,7 +79,8 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
 
 
 def test_the_spool_is_read() -> None:
-    assert sink_settings({}).spool == SpoolSettings(mode="trouble", folder=Path("spool"), max_bytes=1 << 30, fsync_ms=200)
+    assert sink_settings({}).spool == SpoolSettings()
+    assert (SpoolSettings().mode, SpoolSettings().max_bytes, SpoolSettings().fsync_ms) == ("trouble", 1 << 30, 200)
     given = {"K2_SPOOL": "always", "K2_SPOOL_FOLDER": "/s", "K2_SPOOL_MAX_BYTES": "1048576", "K2_SPOOL_FSYNC_MS": "50"}
     assert sink_settings(given).spool == SpoolSettings(mode="always", folder=Path("/s"), max_bytes=1 << 20, fsync_ms=50)
     with pytest.raises(SettingsError, match="spool='maybe': known are always, trouble, never; max_bytes=5 is below"):
