@@ -47,8 +47,10 @@ def _round(folder: Path, bootstrap: str, registry: str, frames: int, at: int) ->
     topic = f"bench.{at}"
     file = folder / "binance.yaml"
     file.write_text(_connector(topic), encoding="utf-8")
-    command = [sys.executable, "-m", "k2conn", "run", str(file), "--streams", "agg_trade",
-               "--symbols", ",".join(symbols), "--kafka", bootstrap, "--registry", registry, "--port", "19191", "--log-level", "error"]
+    command = [
+        sys.executable, "-m", "k2conn", "run", str(file), "--streams", "agg_trade", "--symbols", ",".join(symbols),
+        "--kafka", bootstrap, "--registry", registry, "--port", "19191", "--log-level", "error",
+    ]
     given = {"K2_BINANCE_WEBSOCKET_URL": f"ws://127.0.0.1:{feeder.port}/stream", "K2_BINANCE_BACKFILL": "false",
              "K2_SPOOL_FOLDER": str(folder / "spool"), "K2_KAFKA_LINGER_MS": "5"}
     engine = Process("k2conn", command, folder / "k2conn.log", given)
