@@ -70,7 +70,7 @@ def map_(
 ) -> None:
     """Raw frames in, records out, without a network: one JSON object a record.
 
-    Example: k2conn map kraken frames.jsonl --frame-key raw --time-key local_timestamp --session-key session
+    Example: k2conn map NAME frames.jsonl --frame-key raw --time-key local_timestamp --session-key session
     """
     from k2conn.cli.map import run
 
@@ -105,7 +105,7 @@ def run(
 
     Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data.
 
-    Example: k2conn run kraken --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
+    Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
     from k2conn.cli.run import Options
     from k2conn.cli.run import run as start
@@ -145,7 +145,7 @@ def test(
 ) -> None:
     """Play the tests written in connector files.
 
-    Example: k2conn test connectors/kraken.yaml -v
+    Example: k2conn test connectors/NAME.yaml -v
     """
     from k2conn.cli.test import run as play
 
@@ -172,7 +172,7 @@ def explain(
 ) -> None:
     """Show what a connector sends, recognises and makes of it.
 
-    Example: k2conn explain kraken
+    Example: k2conn explain NAME
     """
     from k2conn.cli.explain import run as show
 
@@ -188,7 +188,7 @@ def plan(
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
 
-    Example: k2conn plan binance --symbols BTCUSDT,ETHUSDT,SOLUSDT --frames
+    Example: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --frames
     """
     from k2conn.cli.plan import run as show
 
@@ -242,7 +242,7 @@ def mock(
 
     Prints the variables that point `k2conn run` at it; ends with Ctrl-C.
 
-    Example: k2conn mock kraken coinbase --port 9999 --rate 50
+    Example: k2conn mock NAME OTHER --port 9999 --rate 50
     """
     from k2conn.cli.mock import Options
     from k2conn.cli.mock import run as serve
@@ -303,7 +303,7 @@ def certify(
     For each stream and symbol: sent = published + deduplicated + filtered + quarantined + lost, with lost = 0 and
     every id once. Exits with 1 where that does not hold.
 
-    Example: k2conn certify kraken --report kraken.html
+    Example: k2conn certify NAME --report proof.html
     """
     from k2conn.cli.certify import Options
     from k2conn.cli.certify import run as prove
