@@ -14,7 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import aiokafka.producer.sender
 import pytest
-from confluent_kafka import Consumer, Message
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
@@ -50,7 +50,9 @@ def read(broker: Broker, topic: str, count: int, within: float = 30) -> list[Mes
             "enable.auto.commit": False,
         }
     )
-    consumer.subscribe([topic])
+    # Assigned, not subscribed: a broker that has just been killed may take long to have its consumer groups again.
+    partitions = consumer.list_topics(topic, within).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     found: list[Message] = []
     end = time.monotonic() + within
     try:

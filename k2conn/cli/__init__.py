@@ -25,7 +25,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
-    except Exception:
+    except Exception:  # a bug of ours, whatever it is: it is shown whole and ends the process
         traceback.print_exc()
         print(f"k2conn: this is a bug of k2conn, not of yours: please report it with the lines above ({REPORT})",
               file=sys.stderr)

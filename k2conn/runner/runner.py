@@ -95,7 +95,7 @@ class Runner:
         await self.sink.open()
         try:
             await self._prepare()
-        except BaseException:
+        except BaseException:  # whatever it is, a sink that was opened is closed
             await self.sink.close()
             raise
         self.started = time.monotonic()

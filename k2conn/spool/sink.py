@@ -69,7 +69,7 @@ class SpoolingSink:
                 await self._inner.close()
                 raise Unreachable(f"spool folder {self._settings.folder}: {error.strerror or error}") from error
             self._shelf.cannot(error)
-        except BaseException:
+        except BaseException:  # whatever it is, a sink that was opened is closed
             await self._inner.close()
             raise
         self._diverted = self._always or self._shelf.recovered > 0

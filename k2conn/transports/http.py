@@ -59,7 +59,7 @@ async def _aside(request: Call) -> object:
         answer, failed = None, None
         try:
             answer = _call(request)
-        except BaseException as error:
+        except BaseException as error:  # handed to whoever waits for the answer, in their own thread
             failed = error
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, answer, failed)

@@ -21,6 +21,8 @@ from k2conn.transports import OnFrame
 
 _TEXT, _BINARY = 0x81, 0x82
 """First bytes of whole uncompressed messages."""
+_SHORT = 125
+"""Bytes up to which a frame's second byte is its length."""
 _LONGEST_HEAD = 256 * 1024
 """Bytes of an answer to the handshake; the library refuses long before."""
 
@@ -51,7 +53,10 @@ class Reader(ClientConnection):
     def begin(self, on_frame: OnFrame, relief: Callable[[], Awaitable[None]], limit: int) -> None:
         """Frames go to ``on_frame`` from now on, at first those that came already; ``limit`` bytes have the largest."""
         self._on_frame, self._relief, self._limit = on_frame, relief, limit
-        self._read(b"")
+        if limit > _SHORT:
+            self._read(b"")
+        else:
+            self._give_up()
 
     async def finish(self) -> None:
         """Waits until everything received was handed on."""
@@ -123,7 +128,7 @@ class Reader(ClientConnection):
         while at + 2 <= end:
             first, size = data[at], data[at + 1]
             start = at + 2
-            if size > 125:
+            if size > _SHORT:
                 start += 2 if size == 126 else 8
                 if size > 127 or start > end:  # masked, which no server may do, or not all there
                     return self._odd(at) if size > 127 else at
@@ -184,6 +189,7 @@ class Reader(ClientConnection):
             try:
                 message = body.decode()
             except UnicodeDecodeError as error:
+                self._on_frame = _ignore
                 self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
                 self.send_data()
                 return
