@@ -32,6 +32,7 @@ KAFKA_VARIABLES = {
     "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("delivery_timeout_ms", "int"),
     "K2_KAFKA_CLIENT_ID": ("client_id", "text"),
     "K2_KAFKA_SUBJECT": ("subject", "text"),
+    "K2_KAFKA_TOPIC_PREFIX": ("topic_prefix", "text"),
     "K2_KAFKA_COMPATIBILITY": ("compatibility", "text"),
     "K2_KAFKA_CREATE_TOPICS": ("create_topics", "bool"),
     "K2_KAFKA_PARTITIONS": ("partitions", "int"),
@@ -53,6 +54,7 @@ SPOOL_VARIABLES = {
     "K2_SPOOL_FOLDER": ("folder", "path"),
     "K2_SPOOL_MAX_BYTES": ("max_bytes", "int"),
     "K2_SPOOL_FSYNC_MS": ("fsync_ms", "int"),
+    "K2_SPOOL_PATIENCE_MS": ("patience_ms", "int"),
 }
 """Environment variable -> (SpoolSettings field, kind)."""
 

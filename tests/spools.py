@@ -108,7 +108,7 @@ class Spool:
             self.inner = Inner(settle, reject)
             return self.inner
 
-        given = SpoolSettings(folder=folder, **settings)
+        given = SpoolSettings(folder=folder, **{"patience_ms": 0, **settings})
         self.sink = SpoolingSink(make, given, self._settled, self.book.reject)
 
     def _settled(self, batch: Sequence[Envelope]) -> None:

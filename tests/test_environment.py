@@ -34,6 +34,7 @@ KAFKA: dict[str, tuple[str, str, Any]] = {
     "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("60000", "delivery_timeout_ms", 60_000),
     "K2_KAFKA_CLIENT_ID": ("me", "client_id", "me"),
     "K2_KAFKA_SUBJECT": ("{record}", "subject", "{record}"),
+    "K2_KAFKA_TOPIC_PREFIX": ("staging.", "topic_prefix", "staging."),
     "K2_KAFKA_COMPATIBILITY": ("FULL", "compatibility", "FULL"),
     "K2_KAFKA_CREATE_TOPICS": ("yes", "create_topics", True),
     "K2_KAFKA_PARTITIONS": ("40", "partitions", 40),
@@ -81,8 +82,10 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
 def test_the_spool_is_read() -> None:
     assert sink_settings({}).spool == SpoolSettings()
     assert (SpoolSettings().mode, SpoolSettings().max_bytes, SpoolSettings().fsync_ms) == ("trouble", 1 << 30, 200)
-    given = {"K2_SPOOL": "always", "K2_SPOOL_FOLDER": "/s", "K2_SPOOL_MAX_BYTES": "1048576", "K2_SPOOL_FSYNC_MS": "50"}
-    assert sink_settings(given).spool == SpoolSettings(mode="always", folder=Path("/s"), max_bytes=1 << 20, fsync_ms=50)
+    given = {"K2_SPOOL": "always", "K2_SPOOL_FOLDER": "/s", "K2_SPOOL_MAX_BYTES": "1048576", "K2_SPOOL_FSYNC_MS": "50",
+             "K2_SPOOL_PATIENCE_MS": "300"}
+    spool = SpoolSettings(mode="always", folder=Path("/s"), max_bytes=1 << 20, fsync_ms=50, patience_ms=300)
+    assert sink_settings(given).spool == spool
     with pytest.raises(SettingsError, match="spool='maybe': known are always, trouble, never; max_bytes=5 is below"):
         sink_settings({"K2_SPOOL": "maybe", "K2_SPOOL_MAX_BYTES": "5"})
     assert unread({"K2_SPOOL": "always", "K2_SPOOL_SIZE": "1"}, []) == ["K2_SPOOL_SIZE"]

@@ -116,6 +116,29 @@ def test_a_sink_that_is_not_crowded_but_away_is_spooled_too(tmp_path: Path) -> N
     run(work)
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_a_sink_that_is_only_slow_is_waited_for_a_while(tmp_path: Path, back: bool) -> None:
+    async def work() -> None:
+        async with opened(Spool(tmp_path, patience_ms=200)) as spool:
+            spool.inner.up, spool.inner.bound = False, 10
+            for number in range(20):
+                spool.sink.put(trade(number, TOPIC))
+            assert spool.sink.crowded
+            assert spool.status["state"] == "direct"
+            waiting = asyncio.create_task(spool.sink.drain())
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            if back:
+                spool.inner.back()
+            await asyncio.wait_for(waiting, 5)
+            assert not spool.sink.crowded
+            assert spool.status["state"] == ("direct" if back else "spooling")
+            spool.inner.back()
+            await spool.until(lambda: len(spool.numbers) == 20)
+
+    run(work)
+
+
 def test_a_full_spool_crowds_and_recovers(tmp_path: Path) -> None:
     async def work() -> None:
         async with opened(Spool(tmp_path, max_bytes=1 << 20)) as spool:

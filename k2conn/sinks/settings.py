@@ -46,6 +46,8 @@ class KafkaSettings:
     open_timeout: float = 10
     subject: str = "{topic}-value"
     """The registry's subject: ``{topic}`` is the topic's name, ``{record}`` the schema's full name."""
+    topic_prefix: str = ""
+    """Goes before the name of every topic."""
     compatibility: str = "BACKWARD"
     """Set on the subject before registering; "" leaves it as the registry has it."""
     create_topics: bool = False
@@ -81,6 +83,10 @@ class SpoolSettings:
     """What may be on the disk; the sink is crowded beyond."""
     fsync_ms: float = 200
     """What was written is forced to the disk this often: all that a power cut can take."""
+    patience_ms: float = 1000
+    """How long sockets wait for a sink that holds more than its bound, before the spool takes what comes: on a machine
+    that is only busy, the disk would be more to do, not less.
+    """
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, all at once."""
@@ -89,6 +95,8 @@ class SpoolSettings:
             problems.append(f"max_bytes={self.max_bytes} is below {MiB} (1 MiB)")
         if self.fsync_ms < 0:
             problems.append(f"fsync_ms={self.fsync_ms} is below 0")
+        if self.patience_ms < 0:
+            problems.append(f"patience_ms={self.patience_ms} is below 0")
         refuse(problems)
 
     @property
@@ -131,6 +139,7 @@ def _contradictions(given: KafkaSettings) -> list[str]:
         *_not_positive(given, "batch_bytes", "max_request_bytes", "request_timeout_ms", "open_timeout"),
         *_not_positive(given, "partitions", "replication"),
         *_subject(given.subject),
+        *_prefix(given.topic_prefix),
         *_security(given),
         *_addresses(given),
     ]
@@ -195,6 +204,12 @@ def _subject(template: str) -> list[str]:
     except (KeyError, IndexError, ValueError, AttributeError):
         return [f"subject {template!r}: known are {{topic}} and {{record}}"]
     return []
+
+
+def _prefix(text: str) -> list[str]:
+    if all(letter.isascii() and (letter.isalnum() or letter in "._-") for letter in text):
+        return []
+    return [f"topic_prefix {text!r}: a topic's name has letters, digits, '.', '_' and '-' only"]
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> list[str]:

@@ -1,7 +1,8 @@
 """A sink with a spool before it: what the inner sink cannot take now waits on disk, in order.
 
 Theory of operation. With the inner sink in good order (and mode ``trouble``) an envelope goes straight on: *direct*.
-When the inner sink cannot be reached, or holds more than its bound, the sink *diverts*: what the inner sink has in
+When the inner sink cannot be reached, or holds more than its bound for longer than the sockets' patience, the sink
+*diverts*: what the inner sink has in
 memory is copied to the main log, and every new envelope is appended there first, then handed on where there is room.
 What did not fit is read back in its turn. When the inner sink has been well and the log been read to its end for a
 moment, new envelopes go straight on again and the log dissolves as its records are acknowledged. A topic that alone is
@@ -13,6 +14,7 @@ the inner sink sees it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
@@ -31,6 +33,8 @@ from k2conn.spool.shelf import Shelf
 CALM = 1.0
 """Seconds the inner sink must be well, with nothing behind, before envelopes go straight on again."""
 
+OVERFULL = "more waits than memory is meant to hold"
+
 log = logging.getLogger("k2conn.spool")
 
 
@@ -47,6 +51,7 @@ class SpoolingSink:
         self._settle = settle
         self._reject = reject
         self._always = settings.mode == "always"
+        self._patience = settings.patience_ms / 1000
         self._disk = Disk()
         self._moved = asyncio.Event()
         self._keeper = Keeper(self._disk, self._logs, settings.fsync_ms / 1000, self._look, self._moved.set)
@@ -89,15 +94,23 @@ class SpoolingSink:
 
     @property
     def crowded(self) -> bool:
-        """Whether the spool is full too (or is off and the inner sink is crowded), or a bug has ended a task."""
-        if not self._diverted and self._inner.crowded and not self._divert("more waits than memory is meant to hold"):
+        """Whether the inner sink is (`drain` waits a while, then diverts), or the spool is full, or a bug has ended a
+        task.
+        """
+        if not self._diverted and self._inner.crowded and (self._patience or not self._divert(OVERFULL)):
             return True
         return not self._direct and (self._shelf.full(1.0) or any(task.done() for task in self._tasks))
 
     async def drain(self) -> None:
-        """Wait until an eighth of the spool is free. Raises what ended a task."""
+        """Wait until the inner sink has room, or has had none for a while; then until an eighth of the spool is free.
+        Raises what ended a task.
+        """
         if not self._diverted and self._inner.crowded:
-            await self._inner.drain()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await self._inner.drain()
+            if not self._diverted and self._inner.crowded and not self._divert(OVERFULL):
+                await self._inner.drain()
         while self._shelf.full(7 / 8):
             self._check()
             self._moved.clear()

@@ -25,6 +25,10 @@ _SHORT = 125
 """Bytes up to which a frame's second byte is its length."""
 _LONGEST_HEAD = 256 * 1024
 """Bytes of an answer to the handshake; the library refuses long before."""
+_TURN = 64 * 1024
+"""Bytes handed on in one turn of the event loop, at least: a fast feed must not keep the loop from all other work. The
+loop itself would read megabytes before it looks at anything else.
+"""
 
 
 class Reader(ClientConnection):
@@ -126,6 +130,9 @@ class Reader(ClientConnection):
         assert on_frame is not None
         at, end = 0, len(data)
         while at + 2 <= end:
+            if at >= _TURN:
+                self._hold(_a_turn)
+                return at
             first, size = data[at], data[at + 1]
             start = at + 2
             if size > _SHORT:
@@ -154,8 +161,10 @@ class Reader(ClientConnection):
                 held = self._holding is not None
             at = stop
             if held:
-                self._hold()
+                self._hold(self._relief)
                 return at
+        if at >= _TURN:
+            self._hold(_a_turn)
         return at
 
     def _odd(self, at: int) -> int:
@@ -195,21 +204,21 @@ class Reader(ClientConnection):
                 return
         assert self._on_frame is not None
         if self._on_frame(message):
-            self._hold()
+            self._hold(self._relief)
 
     # -- back-pressure
 
-    def _hold(self) -> None:
+    def _hold(self, relief: Callable[[], Awaitable[None]] | None) -> None:
         """Reads no more until there is relief."""
+        assert relief is not None
         if self._holding is None:
             if not self.transport.is_closing():
                 self.transport.pause_reading()
-            self._holding = asyncio.ensure_future(self._held())
+            self._holding = asyncio.ensure_future(self._held(relief))
 
-    async def _held(self) -> None:
-        assert self._relief is not None
+    async def _held(self, relief: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._relief()
+            await relief()
         except Exception as bug:
             self._holding = None
             self._fail(bug)
@@ -227,3 +236,8 @@ class Reader(ClientConnection):
 
 def _ignore(frame: str | bytes) -> bool:
     return False
+
+
+async def _a_turn() -> None:
+    """Relief after one turn of the event loop."""
+    await asyncio.sleep(0)
