@@ -1,6 +1,7 @@
 # k2conn in a container: `docker build -t k2conn .`, then `docker run -e K2_KAFKA_BOOTSTRAP_SERVERS=... -p 9091:9091 k2conn`.
 
-FROM python:3.12-slim AS build
+# The whole image has the C compiler that k2conn/native is built with.
+FROM python:3.12 AS build
 WORKDIR /source
 COPY . .
 RUN pip wheel --no-cache-dir --wheel-dir /wheels .

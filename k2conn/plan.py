@@ -205,6 +205,7 @@ class Step:
     uses_counter: bool = False
     expect: Expect | None = None
     undo: Template | None = None
+    undo_text: str = ""
     name: str = ""
     pause: float = 0.0
     """Seconds to leave between two frames of this step."""
@@ -334,6 +335,29 @@ class Connection:
     """Sockets with the same subscriptions, into one deduplicated stream."""
 
 
+class How(NamedTuple):
+    """What a quick converter does with the everyday forms of a value, in data: for those who do the same in C.
+
+    By ``kind``: *decimal* (digits with at most ``scale`` places, to the unscaled integer below ``below``; ``factor`` is
+    10**scale), *whole* (a number that is not negative, times ``factor``, below ``below``), *time* (ISO 8601 in UTC),
+    *named* (a text or truth value that ``table`` knows), *text* (not empty, or a whole number's digits).
+    """
+
+    kind: str
+    scale: int = 0
+    factor: int = 1
+    below: int = 1
+    table: dict[Any, str] | None = None
+
+
+class Direct(NamedTuple):
+    """One key of the item, its quick converter, and what that does where it can be said."""
+
+    key: str
+    convert: Callable[[Json], Any]
+    how: How | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One v2 field: ``read`` gives the encoder's value; the texts are for ``explain`` and dead letters."""
@@ -344,7 +368,7 @@ class Field:
     converter: str
     default: str | None = None
     speed: str = "plain"
-    direct: tuple[str, Callable[[Json], Any]] | None = None
+    direct: Direct | None = None
     """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
     raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 

@@ -145,7 +145,7 @@ def test_the_quick_way_gives_what_the_reader_gives() -> None:
         field, _ = compiled(name, said)
         assert field is not None
         if field.direct is not None:
-            key, convert = field.direct
+            key, convert, _ = field.direct
             try:
                 assert convert(ITEM.get(key)) == wanted
             except (RecordError, KeyError, TypeError):

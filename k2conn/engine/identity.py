@@ -18,11 +18,12 @@ VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 class IdMaker:
     """Makes the message ids of one exchange, stream and symbol."""
 
-    __slots__ = ("state",)
+    __slots__ = ("seed", "state")
 
     def __init__(self, exchange: str, stream: str, symbol: str) -> None:
-        self.state = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
-        self.state.update(f"{exchange}|{stream}|{symbol}|".encode())
+        self.seed = NAMESPACE.bytes + f"{exchange}|{stream}|{symbol}|".encode()
+        """What all these ids are hashed from; the venue's own id comes behind it."""
+        self.state = hashlib.sha1(self.seed, usedforsecurity=False)
 
     def make(self, identity: str) -> str:
         """The UUIDv5 text; equal to ``uuid.uuid5(NAMESPACE, "EXCHANGE|stream|SYMBOL|identity")``."""
@@ -51,3 +52,8 @@ class Ordinals:
         if len(self._seen) > self._limit:
             self._seen.popitem(last=False)
         return count
+
+    def forget(self, prefix: str) -> None:
+        """Rows that begin with this are numbered anew."""
+        for row in [row for row in self._seen if row.startswith(prefix)]:
+            del self._seen[row]

@@ -20,14 +20,12 @@ from k2conn.engine.gaps import Gap, GapTracker, Numbers
 from k2conn.engine.identity import IdMaker, Ordinals
 from k2conn.engine.ledger import NOWHERE, Account, Ledger
 from k2conn.engine.shortcut import Quick, Shortcuts
+from k2conn.engine.symbolstate import CARRY, FIRST, ORDINALS
 from k2conn.engine.window import Window
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Scope, Stream, Symbol
 
-_FIRST = "$first:"
-_CARRY = "$carry:"
-_ORDINALS = "$ordinals:"
 _QUICK = (RecordError, KeyError, TypeError)
 """What a quick converter raises where the complete reader must decide."""
 
@@ -85,7 +83,9 @@ class StreamMapping:
         self._carried_at = tuple(self._at[name] for name in carried)
         own = [field for field in stream.fields if field.name not in carried]
         self._readers = tuple((self._at[field.name], field.read) for field in own)
-        self._direct = tuple((self._at[field.name], *field.direct) for field in own if field.direct)
+        self._direct = tuple(
+            (self._at[field.name], field.direct.key, field.direct.convert) for field in own if field.direct
+        )
         self._indirect = tuple((self._at[field.name], field.read) for field in own if not field.direct)
         self._symbol_key = stream.symbol.direct[0] if stream.symbol.direct else None
         self._vendor = tuple((field.name, field.read) for field in stream.vendor)
@@ -177,7 +177,7 @@ class StreamMapping:
         self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool
     ) -> None:
         """The first message of a symbol on a connection is its recent past: tagged or skipped as the spec says."""
-        seen: set[str] = scope.state.setdefault(_FIRST + self.stream.name, set())
+        seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
         fresh: set[str] = set()
         for item in items:
             name = self._name(item, scope)
@@ -349,7 +349,7 @@ class StreamMapping:
     def _own_id(self, values: list[Any], line: Line, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
         row = "|".join([f"{name}={values[at]}" for name, at in self._identity_at if at is not None])
-        key = _ORDINALS + self.stream.name
+        key = ORDINALS + self.stream.name
         ordinals = scope.state.get(key)
         if ordinals is None:
             ordinals = scope.state[key] = Ordinals()
@@ -392,7 +392,7 @@ class StreamMapping:
         """
         carry = self.stream.carry
         assert carry is not None
-        book: dict[str, list[Any]] = scope.state.setdefault(_CARRY + self.stream.name, {})
+        book: dict[str, list[Any]] = scope.state.setdefault(CARRY + self.stream.name, {})
         last = book.get(line.symbol)
         if carry.begin is not None and carry.begin.condition(scope.message, scope):
             last = None

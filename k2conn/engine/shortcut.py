@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, RecordSchema, fixed_bytes
 from k2conn.engine.identity import VARIANT, IdMaker
+from k2conn.engine.kernel import kernel
 from k2conn.engine.unrolled import body, row
-from k2conn.errors import RecordError
+from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import Field, Scope, Stream, Symbol
 
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
@@ -45,8 +46,9 @@ class Shortcuts:
         self._prefix = prefix
         self._direct = [field.direct for field in own if field.direct]
         self._reads = [field.read for field in own if not field.direct]
-        order = [*(one for one in own if one.direct), *(one for one in own if not one.direct)]
-        self._places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
+        self._order = [*(one for one in own if one.direct), *(one for one in own if not one.direct)]
+        self._places = {field.name: at for at, field in enumerate(self._order)}
+        self._places["ingestion_timestamp"] = len(self._order)
         """Where a record's values are while it is made."""
         self._pieces: dict[tuple[str, str], list[Piece]] = {}
         """The middle of a record, by what of it belongs to the symbol: many have the same."""
@@ -61,6 +63,12 @@ class Shortcuts:
         known = {**always, "symbol": symbol.record, "currency": symbol.quote}
         if not self._everyday(known) or len(set(names)) < len(names):
             return None
+        try:
+            native = kernel(self._stream, self._schema, known, self._order, vendor, ids.seed, self._prefix, _UNUSUAL)
+        except EncodeError:
+            return None
+        if native is not None:
+            return native
         fields = self._schema.fields
         first = next(at for at in range(2, len(fields)) if fields[at].name not in known)
         try:
@@ -99,14 +107,14 @@ class Shortcuts:
         stream, price_at, time_at = self._stream, self._places[self._price], self._places["timestamp"]
         assert stream.identity is not None
         assert stream.identity.direct is not None
-        id_key, id_text = stream.identity.direct
-        converts, reads = [convert for _, convert in self._direct], self._reads
+        id_key, id_text, _ = stream.identity.direct
+        converts, reads = [one.convert for one in self._direct], self._reads
         said = list(zip(heads[begun:], stream.vendor, strict=True))
         plain = [(head, one.direct[0]) for head, one in said if one.direct]
         rest = [(head, one.read) for head, one in said if not one.direct]
         texts = [(head, f"{head}\x08true", f"{head}\x0afalse") for head, _ in plain]
         fields_end, plain_end = 1 + len(converts), 1 + len(converts) + len(plain)
-        keys = [id_key, *(key for key, _ in self._direct), *(key for _, key in plain)]
+        keys = [id_key, *(one.key for one in self._direct), *(key for _, key in plain)]
         keys += [stream.symbol.direct[0] if stream.symbol.direct else id_key]
         grab = itemgetter(*keys)
         prefix, more, lengths, variant, state = self._prefix, len(self._prefix), LENGTH_TEXT, VARIANT, ids.state

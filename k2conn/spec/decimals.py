@@ -14,12 +14,16 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.errors import RecordError
+from k2conn.plan import How
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\Z")
 _WIDE = Context(prec=400)
 _LONGEST = 200
 _QUICK = 40
 """Characters up to which plain digits are read without a Decimal."""
+
+_64_BITS = 18
+"""Digits that every number of 64 bits can have."""
 
 Decimals = Callable[[Any], int]
 
@@ -85,6 +89,11 @@ def decimals(
     if factor is not None:
         return slow
     return plain if not magnitude else slow
+
+
+def plain_decimal(scale: int, precision: int) -> How | None:
+    """What a converter without factor and sign does with plain digits; None where 64 bits do not hold them."""
+    return How("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _64_BITS else None
 
 
 def read_number(value: Any) -> Decimal:

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Field, Getter, Reader
+from k2conn.plan import Condition, Direct, Field, Getter, How, Reader
 from k2conn.spec.conditions import compile_match
-from k2conn.spec.decimals import decimals, read_number
+from k2conn.spec.decimals import decimals, plain_decimal, read_number
 from k2conn.spec.document import Path
 from k2conn.spec.expressions import compile_expression
 from k2conn.spec.notes import Notes
@@ -36,8 +36,8 @@ from k2conn.spec.readers import (
     texts,
     whole_number,
 )
-from k2conn.spec.sides import inverted, mapped_side, quick_side, signed_side
-from k2conn.spec.times import UNITS, times
+from k2conn.spec.sides import inverted, mapped_side, quick_side, side_table, signed_side
+from k2conn.spec.times import UNITS, plain_time, times
 
 _RECEIVED = "$received_at"
 
@@ -61,8 +61,8 @@ class FieldCompiler:
         if target.kind == "array<string>":
             return self._list(target, value, path)
         if target.kind in ("long", "int"):
-            return self._simple(target, said, path, whole_number, "whole number")
-        return self._simple(target, said, path, text, "text")
+            return self._simple(target, said, path, whole_number, "whole number", How("whole", below=2**63 - 1))
+        return self._simple(target, said, path, text, "text", How("text"))
 
     def vendor(self, name: str, value: Any, path: Path) -> Field | None:
         """One vendor_data entry: text in JSON spelling, None where the message has nothing."""
@@ -78,7 +78,8 @@ class FieldCompiler:
             kept = get(item, scope)
             return None if kept is None else kept if type(kept) is str else exactjson.spell(kept)
 
-        return Field(name, read, value, "JSON spelling", speed=speed, direct=_direct({"from": value}, exactjson.spell))
+        direct = _direct({"from": value}, exactjson.spell)
+        return Field(name, read, value, "JSON spelling", speed=speed, direct=direct)
 
     # -- numbers
 
@@ -93,8 +94,9 @@ class FieldCompiler:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
             words = f"decimal({target.precision},{target.scale}){words}"
             words += ", magnitude" if magnitude else ", signed" if signed else ""
+            how = plain_decimal(target.scale, target.precision) if scale is None and not magnitude else None
             convert = decimals(target.scale, target.precision, _exact(scale), magnitude, signed)
-            found = self._simple(target, said, path, convert, words)
+            found = self._simple(target, said, path, convert, words, how)
         if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
             return found
         got = self._getter(said, path)
@@ -141,7 +143,7 @@ class FieldCompiler:
         convert = times(said["unit"], zone)
         words = f"time in {said['unit']}" + (f", zone {zone}" if zone else "")
         if said.get("absent") != _RECEIVED:
-            return self._simple(target, said, path, convert, words)
+            return self._simple(target, said, path, convert, words, plain_time(said["unit"]))
         found = self._getter(said, path)
         if found is None:
             return None
@@ -189,7 +191,9 @@ class FieldCompiler:
         expression = _expression(said)
         words = ", ".join(f"{key} -> {symbol}" for key, symbol in rules.items())
         words += ", strict" if said.get("strict") else ""
-        quick = _direct(said, quick_side(said["map"])) if "map" in said and not invert else None
+        quick = None
+        if "map" in said and not invert:
+            quick = _direct(said, quick_side(said["map"]), How("named", table=side_table(said["map"])))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
                      said.get("absent"), speed, quick)
 
@@ -214,7 +218,8 @@ class FieldCompiler:
         return self._simple(target, {"from": value, "absent": []}, path, texts, "list of text")
 
     def _simple(
-        self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str
+        self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str,
+        how: How | None = None,
     ) -> Field | None:
         if "value" in said:
             return self._constant(target, said, path, convert)
@@ -226,7 +231,7 @@ class FieldCompiler:
         read = reader(get, convert, target.name, _expression(said), *absent)
         default = _default(said) or ("null" if target.nullable else None)
         quick = or_fallback(convert, absent[1]) if absent[0] else convert
-        return Field(target.name, read, _expression(said), words, default, speed, _direct(said, quick))
+        return Field(target.name, read, _expression(said), words, default, speed, _direct(said, quick, how))
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
         if "from" in said:
@@ -290,12 +295,12 @@ def _side(get: Getter, said: dict[str, Any]) -> Reader:
     return signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict, absent)
 
 
-def _direct(said: dict[str, Any], quick: Convert) -> tuple[str, Convert] | None:
+def _direct(said: dict[str, Any], quick: Convert, how: How | None = None) -> Direct | None:
     """The key and the quick converter where a field is one key of its item and nothing more."""
     if {"look_up", "pattern", "case"} & set(said):
         return None
     key = compile_expression(said["from"]).key
-    return (key, quick) if key is not None else None
+    return Direct(key, quick, how) if key is not None else None
 
 
 def _default(said: dict[str, Any]) -> str | None:

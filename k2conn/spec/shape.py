@@ -1,7 +1,8 @@
 """The shape of a connector file against its JSON Schema: the one door to jsonschema.
 
 jsonschema finds what does not fit; this room turns it into problems a person can use: unknown words are said at the
-key with a near match, and of several allowed forms the one that the author evidently meant is explained.
+key with a near match, and of several allowed forms the one that the author evidently meant is explained. A document
+that `fit` is sure of needs neither.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
-
-import jsonschema
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
 from k2conn.resources import schemas_folder
 from k2conn.spec.document import Document, Path
+from k2conn.spec.fit import fits
 from k2conn.spec.problems import known, short
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _NAMES = {
     "object": "a map",
@@ -31,12 +33,18 @@ _NAMES = {
 
 
 @lru_cache(maxsize=1)
+def _schema() -> Any:
+    return exactjson.decode((schemas_folder() / "connector.schema.json").read_bytes())
+
+
+@lru_cache(maxsize=1)
 def _validator() -> Any:
+    import jsonschema  # only for documents that need its judgement: its import takes longer than checking a file
+
     library: Any = jsonschema
-    schema = exactjson.decode((schemas_folder() / "connector.schema.json").read_bytes())
     draft = library.Draft202012Validator
     checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
-    return library.validators.extend(draft, type_checker=checker)(schema)
+    return library.validators.extend(draft, type_checker=checker)(_schema())
 
 
 def _is_number(_: Any, value: Any) -> bool:
@@ -52,6 +60,8 @@ def check_shape(document: Document) -> None:
     if not isinstance(document.value, dict):
         if not document.problems:
             document.problem((), "shape", "a connector file is a map; it starts with `connector: name`")
+        return
+    if fits(document.value, _schema()):
         return
     for error in _validator().iter_errors(document.value):
         _note(document, error)

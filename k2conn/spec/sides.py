@@ -20,7 +20,7 @@ _OPPOSITE = {"BUY": "SELL", "SELL": "BUY", "SELL_SHORT": "BUY"}
 
 def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: str | None) -> Reader:
     """Side by look-up; keys are in JSON spelling (``true``, ``1``, ``buy``)."""
-    table = _table(values)
+    table = side_table(values)
     absent = absent or values.get("null")
 
     def side(item: Any, scope: Scope) -> str:
@@ -36,7 +36,7 @@ def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: st
 
 def quick_side(values: Mapping[str, str]) -> Callable[[Any], str]:
     """The side of a text or truth value that the map knows; KeyError or TypeError for anything else."""
-    table = _table(values)
+    table = side_table(values)
 
     def side(value: Any) -> str:
         if type(value) is str or type(value) is bool:
@@ -46,7 +46,8 @@ def quick_side(values: Mapping[str, str]) -> Callable[[Any], str]:
     return side
 
 
-def _table(values: Mapping[str, str]) -> dict[Any, str]:
+def side_table(values: Mapping[str, str]) -> dict[Any, str]:
+    """The sides by text or truth value."""
     table: dict[Any, str] = dict(values)
     for spelled, python in (("true", True), ("false", False)):
         if spelled in values:

@@ -39,7 +39,7 @@ class StepCompiler(Section):
 
     def _step(self, said: dict[str, Any], path: Path) -> Step | None:
         send = self.note.template(said["send"], (*path, "send"), self._sent) if "send" in said else None
-        undo = self._template(said, "undo", path, URL)
+        undo = self.note.template(said["undo"], (*path, "undo"), URL) if "undo" in said else None
         expect = self._expect(said.get("expect"), (*path, "expect"))
         symbols = self._match(said, "symbols", path)
         if "send" in said and send is None:
@@ -61,7 +61,8 @@ class StepCompiler(Section):
             batch_bytes=size(said["batch_bytes"]) if "batch_bytes" in said else None,
             uses_counter="counter" in names,
             expect=expect,
-            undo=undo,
+            undo=undo.render if undo else None,
+            undo_text=undo.text if undo else "",
             name=said.get("name", f"step {int(path[-1]) + 1}"),
             pause=duration(said.get("pause", "0")),
             symbols=symbols,

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from k2conn import exactjson
 from k2conn.errors import RecordError
+from k2conn.plan import How
 from k2conn.spec.decimals import read_number
 
 UNITS = ("s", "ms", "us", "ns", "iso8601")
@@ -44,6 +45,13 @@ def times(unit: str, zone: str | None = None) -> Times:
     if unit in ("ms", "us"):
         return _whole(1000 if unit == "ms" else 1, _exact(_PLACES[unit]))
     return _exact(_PLACES[unit])
+
+
+def plain_time(unit: str) -> How | None:
+    """What `times` does with the everyday forms of a unit; None where it can be said only in Python."""
+    if unit in ("ms", "us"):
+        return How("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US)
+    return How("time") if unit == "iso8601" else None
 
 
 def _whole(factor: int, slow: Times) -> Times:

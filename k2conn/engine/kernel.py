@@ -1,0 +1,132 @@
+"""The kernel: a shortcut in C (`k2conn.native`), described to it with the very values the Python shortcut works with.
+
+A shortcut in C reads the everyday forms of a value itself (`plan.How` says which) and calls the Python converter for
+all others; what it cannot do at all (a decimal of more than 18 digits, a kind of field it does not know) makes
+`kernel` None, and the Python shortcut is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from k2conn import exactjson, native
+from k2conn.avro import RecordSchema, SchemaField, fixed_bytes
+from k2conn.errors import EncodeError
+from k2conn.plan import Field, Stream
+
+Quick = Callable[..., Any]
+Source = tuple[str | None, Callable[..., Any], int, int, int, int, dict[Any, str] | None]
+Piece = tuple[str, bool, int, int, object]
+
+_HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
+_RECEIVED = 6
+_KINDS = {"long": "l", "timestamp-micros": "l", "timestamp-millis": "l", "decimal": "d", "enum": "e", "string": "s",
+          "array<string>": "a"}
+_DIGITS = 18
+"""Decimal digits that a 64-bit number holds."""
+
+
+def kernel(
+    stream: Stream,
+    schema: RecordSchema,
+    known: Mapping[str, object],
+    order: Sequence[Field],
+    vendor: Mapping[str, str],
+    seed: bytes,
+    prefix: str,
+    unusual: tuple[type[Exception], ...],
+) -> Quick | None:
+    """One symbol's shortcut in C; None where there is none for such records.
+
+    ``order`` are the fields that are read of each item, ``known`` the values that all records of the symbol share,
+    ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from.
+    """
+    assert stream.identity is not None
+    places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
+    body = schema.fields[2:-1]
+    if native.Shortcut is None or not all(_can(field) for field in body if field.name not in known):
+        return None
+    price = next(field.name for field in schema.fields if field.kind == "decimal")
+    entries = tuple(
+        (one.direct.key if one.direct else None, one.read, _prefixed(one.name))
+        for one in sorted(stream.vendor, key=lambda one: one.direct is None)
+    )
+    found: Quick = native.Shortcut(
+        seed=seed,
+        identity=_source(stream.identity),
+        before=prefix.encode(),
+        after=b"",
+        opening=b"".join(_prefixed(part) for entry in vendor.items() for part in entry),
+        opened=len(vendor),
+        nullable=schema.fields[-1].nullable,
+        sources=(*map(_source, order), (None, _source, _RECEIVED, 0, 1, 1, None)),
+        pieces=_pieces(body, known, places),
+        entries=entries,
+        keeps=stream.unmapped,
+        mapped=frozenset(stream.mapped_keys),
+        names=frozenset((*vendor, *(one.name for one in stream.vendor))),
+        scoped=any(one.direct is None for one in (*order, *stream.vendor)),
+        time_at=places["timestamp"],
+        price_at=places[price],
+        spell=exactjson.spell,
+        unusual=unusual,
+    ).make
+    return found
+
+
+def _can(field: SchemaField) -> bool:
+    known = field.kind in _KINDS and (field.null_first or not field.nullable)
+    return known and (field.kind != "decimal" or field.precision <= _DIGITS)
+
+
+def _source(field: Field) -> Source:
+    if field.direct is None:
+        return None, field.read, 0, 0, 1, 1, None
+    key, convert, how = field.direct
+    if how is None:
+        return key, convert, 0, 0, 1, 1, None
+    return key, convert, _HOW[how.kind], how.scale, how.factor, how.below, how.table
+
+
+def _pieces(
+    fields: Sequence[SchemaField], known: Mapping[str, object], places: Mapping[str, int]
+) -> tuple[Piece, ...]:
+    """What is written, in schema order; neighbours that are always the same are one."""
+    found: list[Piece] = []
+    same = b""
+    for field in fields:
+        if field.name in known:
+            same += fixed_bytes(field, known[field.name])
+            continue
+        if same:
+            found.append(("c", False, 0, 1, same))
+            same = b""
+        below = 10**field.precision if field.kind == "decimal" else 1
+        found.append((_KINDS[field.kind], field.nullable, places[field.name], below, _names(field)))
+    return (*found, ("c", False, 0, 1, same)) if same else tuple(found)
+
+
+def _names(field: SchemaField) -> dict[str, bytes] | None:
+    """An enum's names, each with its bytes (without the branch of a union, which is written before)."""
+    if field.kind != "enum":
+        return None
+    plain = replace(field, nullable=False)
+    return {name: fixed_bytes(plain, name) for name in field.symbols}
+
+
+def _prefixed(text: str) -> bytes:
+    """A text as Avro writes it; raises EncodeError for half a surrogate pair."""
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        raise EncodeError("vendor_data", text, "bad-type", "half a surrogate pair is not text") from None
+    return _length(len(body)) + body
+
+
+def _length(size: int) -> bytes:
+    return fixed_bytes(_LONG, size)
+
+
+_LONG = SchemaField("length", "long")

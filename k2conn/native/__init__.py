@@ -1,0 +1,18 @@
+"""What is written in C, where it was built: speed only, every answer is also had without it.
+
+``Shortcut`` is None where no C compiler was at hand when k2conn was installed, or where K2CONN_PURE_PYTHON is set to
+anything but 0: then the Python beside it does the same.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+Shortcut: Any = None
+
+if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
+    try:
+        from k2conn.native.shortcut import Shortcut  # type: ignore[import-not-found, no-redef]
+    except ImportError:
+        Shortcut = None

@@ -1,0 +1,121 @@
+/* A byte buffer that starts on the stack, and Avro's ways of writing into it. */
+#ifndef K2CONN_BUFFER_H
+#define K2CONN_BUFFER_H
+
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+#define BUFFER_START 1024
+
+typedef struct {
+    char *bytes;
+    Py_ssize_t used, size;
+    char own[BUFFER_START];
+} Buffer;
+
+static inline void buffer_open(Buffer *buffer)
+{
+    buffer->bytes = buffer->own;
+    buffer->used = 0;
+    buffer->size = BUFFER_START;
+}
+
+static inline void buffer_close(Buffer *buffer)
+{
+    if (buffer->bytes != buffer->own)
+        PyMem_Free(buffer->bytes);
+}
+
+static int buffer_grow(Buffer *buffer, Py_ssize_t more)
+{
+    if (more > PY_SSIZE_T_MAX / 4 || buffer->used > PY_SSIZE_T_MAX / 4) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    Py_ssize_t size = 2 * (buffer->used + more);
+    char *bytes = buffer->bytes == buffer->own ? PyMem_Malloc((size_t)size)
+                                               : PyMem_Realloc(buffer->bytes, (size_t)size);
+    if (bytes == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (buffer->bytes == buffer->own)
+        memcpy(bytes, buffer->own, (size_t)buffer->used);
+    buffer->bytes = bytes;
+    buffer->size = size;
+    return 0;
+}
+
+/* Room for `more` bytes; every writer below asks before it writes. 0, or -1 with MemoryError set. */
+static inline int buffer_room(Buffer *buffer, Py_ssize_t more)
+{
+    return buffer->size - buffer->used >= more ? 0 : buffer_grow(buffer, more);
+}
+
+static inline int put_bytes(Buffer *buffer, const char *bytes, Py_ssize_t size)
+{
+    if (buffer_room(buffer, size) < 0)
+        return -1;
+    memcpy(buffer->bytes + buffer->used, bytes, (size_t)size);
+    buffer->used += size;
+    return 0;
+}
+
+/* An Avro int or long: zigzag, then seven bits a byte, lowest first. */
+static inline int put_long(Buffer *buffer, int64_t value)
+{
+    if (buffer_room(buffer, 10) < 0)
+        return -1;
+    uint64_t rest = ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0);
+    char *at = buffer->bytes + buffer->used;
+    while (rest > 127) {
+        *at++ = (char)((rest & 127) | 128);
+        rest >>= 7;
+    }
+    *at++ = (char)rest;
+    buffer->used = at - buffer->bytes;
+    return 0;
+}
+
+/* Avro's string: its length, its bytes. */
+static inline int put_text(Buffer *buffer, const char *text, Py_ssize_t size)
+{
+    return put_long(buffer, size) < 0 ? -1 : put_bytes(buffer, text, size);
+}
+
+/* Avro's decimal: the unscaled integer in as few bytes as hold it with its sign, highest first. */
+static inline int put_decimal(Buffer *buffer, int64_t value)
+{
+    if (buffer_room(buffer, 10) < 0)
+        return -1;
+    uint64_t magnitude = (uint64_t)(value < 0 ? ~value : value);
+    int size = 1;
+    while (size < 8 && magnitude >> (8 * size - 1))
+        size++;
+    char *at = buffer->bytes + buffer->used;
+    *at++ = (char)(size << 1);
+    for (int byte = size - 1; byte >= 0; byte--)
+        *at++ = (char)((uint64_t)value >> (8 * byte));
+    buffer->used = at - buffer->bytes;
+    return 0;
+}
+
+/* The decimal digits of a number, as text in JSON spelling; `digits` has room for 20. How many there are. */
+static inline int number_text(int64_t value, char *digits)
+{
+    char back[20];
+    int count = 0, size = 0;
+    uint64_t rest = value < 0 ? ~(uint64_t)value + 1 : (uint64_t)value;
+    do {
+        back[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (value < 0)
+        digits[size++] = '-';
+    while (count)
+        digits[size++] = back[--count];
+    return size;
+}
+
+#endif

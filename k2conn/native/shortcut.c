@@ -1,0 +1,689 @@
+/* The shortcut of `k2conn.engine.shortcut`, for one symbol, in C.
+
+   It does what the Python closure beside it does, value for value: reads an item's members, converts the everyday forms
+   itself and calls the Python converters for all others, writes the record's Avro body, and gives None for whatever is
+   not everyday. It parses no frames: what it gets are Python objects that the JSON decoder has made. All writes go
+   through a buffer that knows its size. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "buffer.h"
+#include "numbers.h"
+#include "sha1.h"
+
+#define MOST 64 /* entries of vendor_data, and fields: beyond that the Python way is gone */
+
+enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED }; /* how a value is found */
+enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
+
+typedef struct {
+    PyObject *key;    /* of the item; NULL where `call` gets item and scope */
+    PyObject *call;   /* the Python converter, or reader */
+    PyObject *table;  /* NAMED: value to name */
+    int how, scale;
+    int64_t factor, below;
+} Source;
+
+typedef struct {
+    int kind, nullable, source;
+    int64_t below;    /* UNSCALED: the first number with too many digits */
+    PyObject *given;  /* CONSTANT: bytes; ENUM: a dict of name to bytes */
+} Piece;
+
+typedef struct {
+    PyObject *key;    /* of the item; NULL where `read` gets item and scope */
+    PyObject *read;
+    PyObject *head;   /* bytes: the name with its length */
+} Entry;
+
+typedef struct {
+    int64_t number;
+    PyObject *object; /* owned; NULL where `number` is the value */
+} Value;
+
+typedef struct {
+    PyObject_HEAD
+    Sha1 seed;
+    PyObject *before, *after, *opening; /* bytes: of the own id, behind it, of vendor_data */
+    PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names that entries have */
+    PyObject *spell, *unusual;
+    Source identity;
+    Source *sources;
+    Piece *pieces;
+    Entry *entries;
+    int source_count, piece_count, entry_count, opened, nullable, keeps, scoped, time_at, price_at;
+} Shortcut;
+
+static PyObject *received_at, *notes, *unknown_sides, *zero, *decimal_type;
+
+/* -- one value */
+
+/* What the Python converter (or reader) makes of it. 0, or -1 with an exception set. */
+static int ask(const Source *source, PyObject *value, PyObject *item, PyObject *scope, Value *found)
+{
+    PyObject *given = source->key != NULL ? PyObject_CallOneArg(source->call, value != NULL ? value : Py_None)
+                                          : PyObject_CallFunctionObjArgs(source->call, item, scope, NULL);
+    if (given == NULL)
+        return -1;
+    if (exact_int(given, &found->number)) {
+        Py_DECREF(given);
+        return 0;
+    }
+    found->object = given;
+    return 0;
+}
+
+/* The scaled integer of a decimal text, an int, or a Decimal that is written without exponent. */
+static int unscaled(const Source *source, PyObject *value, int64_t *found)
+{
+    Py_ssize_t size = 0;
+    const char *text = ascii_text(value, &size);
+    if (text != NULL)
+        return decimal_digits(text, size, source->scale, source->below, found);
+    if (PyLong_CheckExact(value))
+        return whole_number(value, source->factor, source->below, found);
+    if ((PyObject *)Py_TYPE(value) != decimal_type)
+        return 0;
+    PyObject *digits = PyObject_Str(value);
+    if (digits == NULL) {
+        PyErr_Clear(); /* the converter meets the same, and says it */
+        return 0;
+    }
+    text = ascii_text(digits, &size);
+    int mine = text != NULL && decimal_digits(text, size, source->scale, source->below, found);
+    Py_DECREF(digits);
+    return mine;
+}
+
+/* The value of one source. 0, or -1 with an exception set. */
+static int take(const Source *source, PyObject *item, PyObject *scope, Value *found)
+{
+    PyObject *value = NULL;
+    found->object = NULL;
+    if (source->how == RECEIVED) {
+        PyObject *moment = PyObject_GetAttr(scope, received_at);
+        if (moment == NULL)
+            return -1;
+        int fits = exact_int(moment, &found->number);
+        Py_DECREF(moment);
+        if (!fits)
+            PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
+        return fits ? 0 : -1;
+    }
+    if (source->key != NULL) {
+        value = PyDict_GetItemWithError(item, source->key);
+        if (value == NULL && PyErr_Occurred())
+            return -1;
+    }
+    if (value != NULL) {
+        switch (source->how) {
+        case DECIMAL:
+            if (unscaled(source, value, &found->number))
+                return 0;
+            break;
+        case WHOLE:
+            if (whole_number(value, source->factor, source->below, &found->number))
+                return 0;
+            break;
+        case TIME:
+            if (utc_time(value, &found->number))
+                return 0;
+            break;
+        case TEXT:
+            if (exact_int(value, &found->number))
+                return 0;
+            if (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value)) {
+                found->object = Py_NewRef(value);
+                return 0;
+            }
+            break;
+        case NAMED:
+            if (PyUnicode_CheckExact(value) || PyBool_Check(value)) {
+                PyObject *name = PyDict_GetItemWithError(source->table, value);
+                if (name != NULL) {
+                    found->object = Py_NewRef(name);
+                    return 0;
+                }
+                if (PyErr_Occurred())
+                    return -1;
+            }
+            break;
+        }
+    }
+    return ask(source, value, item, scope, found);
+}
+
+/* -- one piece of the body: 1 written, 0 not everyday, -1 with an exception set */
+
+static int put_piece(Buffer *out, const Shortcut *self, const Piece *piece, const Value *values)
+{
+    if (piece->kind == CONSTANT)
+        return put_bytes(out, PyBytes_AS_STRING(piece->given), PyBytes_GET_SIZE(piece->given)) < 0 ? -1 : 1;
+    const Value *value = values + piece->source;
+    if (piece->nullable) {
+        int null = value->object == Py_None;
+        if (put_bytes(out, null ? "\0" : "\2", 1) < 0)
+            return -1;
+        if (null)
+            return 1;
+    }
+    switch (piece->kind) {
+    case LONG:
+        if (value->object != NULL)
+            return 0;
+        return put_long(out, value->number) < 0 ? -1 : 1;
+    case UNSCALED:
+        if (value->object != NULL || value->number >= piece->below || value->number <= -piece->below)
+            return 0;
+        return put_decimal(out, value->number) < 0 ? -1 : 1;
+    case ENUM: {
+        if (value->object == NULL || !PyUnicode_CheckExact(value->object))
+            return 0;
+        PyObject *bytes = PyDict_GetItemWithError(piece->given, value->object);
+        if (bytes == NULL)
+            return PyErr_Occurred() ? -1 : 0;
+        return put_bytes(out, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)) < 0 ? -1 : 1;
+    }
+    case STRING: {
+        if (value->object == NULL && self->sources[piece->source].how == TEXT) {
+            char digits[20];
+            return put_text(out, digits, number_text(value->number, digits)) < 0 ? -1 : 1;
+        }
+        if (value->object == NULL || !PyUnicode_CheckExact(value->object))
+            return 0;
+        Py_ssize_t size;
+        const char *text = PyUnicode_AsUTF8AndSize(value->object, &size);
+        return text == NULL || put_text(out, text, size) < 0 ? -1 : 1;
+    }
+    default: /* LIST */
+        if (value->object == NULL || !PyList_CheckExact(value->object) || PyList_GET_SIZE(value->object))
+            return 0;
+        return put_bytes(out, "\0", 1) < 0 ? -1 : 1;
+    }
+}
+
+/* -- vendor_data */
+
+/* A value as text in JSON spelling, behind its name. 0, or -1 with an exception set. */
+static int put_entry(Buffer *out, const Shortcut *self, const char *head, Py_ssize_t head_size, PyObject *value)
+{
+    if (put_bytes(out, head, head_size) < 0)
+        return -1;
+    if (value == Py_True)
+        return put_text(out, "true", 4);
+    if (value == Py_False)
+        return put_text(out, "false", 5);
+    int64_t number;
+    if (exact_int(value, &number)) {
+        char digits[20];
+        return put_text(out, digits, number_text(number, digits));
+    }
+    PyObject *spelled = PyUnicode_CheckExact(value) ? Py_NewRef(value) : PyObject_CallOneArg(self->spell, value);
+    if (spelled == NULL)
+        return -1;
+    Py_ssize_t size;
+    const char *text = PyUnicode_AsUTF8AndSize(spelled, &size);
+    int done = text == NULL ? -1 : put_text(out, text, size);
+    Py_DECREF(spelled);
+    return done;
+}
+
+/* The members of the item that are not mapped. How many, -2 where one has an entry's name, -1 with an exception set. */
+static int put_unmapped(Buffer *out, const Shortcut *self, PyObject *item)
+{
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    int count = 0;
+    while (PyDict_Next(item, &at, &key, &value)) {
+        int known = PySet_Contains(self->mapped, key);
+        if (known < 0)
+            return -1;
+        if (known || value == Py_None)
+            continue;
+        known = PySet_Contains(self->names, key);
+        if (known)
+            return known < 0 ? -1 : -2;
+        Py_ssize_t size;
+        const char *name = PyUnicode_AsUTF8AndSize(key, &size);
+        if (name == NULL || put_long(out, size) < 0 || put_entry(out, self, name, size, value) < 0)
+            return -1;
+        count++;
+    }
+    return count;
+}
+
+/* All of vendor_data. 1 written, 0 not everyday, -1 with an exception set. */
+static int put_vendor(Buffer *out, const Shortcut *self, PyObject *item, PyObject *scope)
+{
+    if (self->nullable && put_bytes(out, "\2", 1) < 0)
+        return -1;
+    Py_ssize_t count_at = out->used;
+    int count = self->opened;
+    if (put_bytes(out, "\0", 1) < 0
+        || put_bytes(out, PyBytes_AS_STRING(self->opening), PyBytes_GET_SIZE(self->opening)) < 0)
+        return -1;
+    Py_ssize_t found = 0; /* members of the item that have an entry */
+    int extras = 0;
+    for (int at = 0; at <= self->entry_count; at++) {
+        const Entry *entry = self->entries + at;
+        if (!extras && (at == self->entry_count || entry->key == NULL)) {
+            extras = 1; /* between the entries that are members and those that are read */
+            int more = self->keeps && PyDict_GET_SIZE(item) > 0 ? put_unmapped(out, self, item) : 0;
+            if (more < 0)
+                return more == -1 ? -1 : 0;
+            count += more;
+        }
+        if (at == self->entry_count)
+            break;
+        PyObject *value;
+        if (entry->key != NULL) {
+            value = Py_XNewRef(PyDict_GetItemWithError(item, entry->key));
+            if (value == NULL && PyErr_Occurred())
+                return -1;
+        } else {
+            value = PyObject_CallFunctionObjArgs(entry->read, item, scope, NULL);
+            if (value == NULL)
+                return -1;
+        }
+        if (value != NULL && value != Py_None) {
+            found++;
+            if (put_entry(out, self, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head), value) < 0) {
+                Py_DECREF(value);
+                return -1;
+            }
+        }
+        Py_XDECREF(value);
+    }
+    count += (int)found;
+    if (count < 1 || count >= MOST)
+        return 0;
+    out->bytes[count_at] = (char)(count << 1);
+    return put_bytes(out, "\0", 1) < 0 ? -1 : 1;
+}
+
+/* -- the record */
+
+/* The text of a name-based UUID (version 5). */
+static void spell_uuid(const uint8_t *digest, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int at = 0; at < 16; at++) {
+        uint8_t byte = digest[at];
+        if (at == 6)
+            byte = (uint8_t)((byte & 0x0f) | 0x50);
+        if (at == 8)
+            byte = (uint8_t)((byte & 0x3f) | 0x80);
+        if (at == 4 || at == 6 || at == 8 || at == 10)
+            *text++ = '-';
+        *text++ = digits[byte >> 4];
+        *text++ = digits[byte & 15];
+    }
+}
+
+/* message_id and the record's own id. 1 written, 0 not everyday, -1 with an exception set. */
+static int put_ids(Buffer *out, const Shortcut *self, PyObject *item, PyObject *scope, char *message_id)
+{
+    Value own;
+    if (take(&self->identity, item, scope, &own) < 0)
+        return -1;
+    char digits[20];
+    const char *text = digits;
+    Py_ssize_t size;
+    if (own.object == NULL) {
+        size = number_text(own.number, digits);
+    } else if (PyUnicode_CheckExact(own.object)) {
+        text = PyUnicode_AsUTF8AndSize(own.object, &size);
+        if (text == NULL) {
+            Py_DECREF(own.object);
+            return -1;
+        }
+    } else {
+        Py_DECREF(own.object);
+        return 0;
+    }
+    Sha1 state = self->seed;
+    uint8_t digest[20];
+    sha1_read(&state, (const uint8_t *)text, (size_t)size);
+    sha1_end(&state, digest);
+    spell_uuid(digest, message_id);
+    Py_ssize_t before = PyBytes_GET_SIZE(self->before);
+    int done = put_text(out, message_id, 36) < 0 || put_long(out, before + size) < 0
+                   || put_bytes(out, PyBytes_AS_STRING(self->before), before) < 0 || put_bytes(out, text, size) < 0
+                   || put_bytes(out, PyBytes_AS_STRING(self->after), PyBytes_GET_SIZE(self->after)) < 0
+                 ? -1 : 1;
+    Py_XDECREF(own.object);
+    return done;
+}
+
+/* Whether a Python reader left something that belongs into vendor_data, or to the books. */
+static int left_notes(PyObject *scope)
+{
+    PyObject *left = PyObject_GetAttr(scope, notes), *sides = PyObject_GetAttr(scope, unknown_sides);
+    int any = left == NULL || sides == NULL ? -1 : PyObject_IsTrue(left);
+    if (any == 0)
+        any = PyObject_IsTrue(sides);
+    Py_XDECREF(left);
+    Py_XDECREF(sides);
+    return any;
+}
+
+/* The whole record into `out`. 1 written, 0 not everyday, -1 with an exception set. */
+static int put_record(Buffer *out, const Shortcut *self, PyObject *item, PyObject *scope, Value *values,
+                      int *taken, char *message_id)
+{
+    int done = put_ids(out, self, item, scope, message_id);
+    if (done != 1)
+        return done;
+    for (; *taken < self->source_count; ++*taken)
+        if (take(self->sources + *taken, item, scope, values + *taken) < 0)
+            return -1;
+    for (int at = 0; at < self->piece_count; at++) {
+        done = put_piece(out, self, self->pieces + at, values);
+        if (done != 1)
+            return done;
+    }
+    done = put_vendor(out, self, item, scope);
+    if (done != 1 || !self->scoped)
+        return done;
+    int left = left_notes(scope);
+    return left < 0 ? -1 : !left;
+}
+
+static PyObject *made(const Shortcut *self, const Buffer *out, const Value *values, const char *message_id)
+{
+    const Value *time = values + self->time_at, *price = values + self->price_at;
+    if (time->object != NULL || price->object != NULL)
+        Py_RETURN_NONE;
+    PyObject *parts[4] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time->number),
+                          PyLong_FromLongLong(price->number), PyBytes_FromStringAndSize(out->bytes, out->used)};
+    PyObject *found = PyTuple_New(4);
+    int missing = found == NULL;
+    for (int at = 0; at < 4; at++) {
+        missing |= parts[at] == NULL;
+        if (found != NULL)
+            PyTuple_SET_ITEM(found, at, parts[at]); /* takes it over; NULL is allowed until the tuple is used */
+        else
+            Py_XDECREF(parts[at]);
+    }
+    if (!missing)
+        return found;
+    Py_XDECREF(found);
+    return NULL;
+}
+
+/* What an item that is not everyday has left behind in the scope is forgotten, as if it had not been tried. */
+static PyObject *give_up(PyObject *scope)
+{
+    PyObject *empty = PyDict_New();
+    if (empty == NULL)
+        return NULL;
+    int failed = PyObject_SetAttr(scope, notes, empty) < 0 || PyObject_SetAttr(scope, unknown_sides, zero) < 0;
+    Py_DECREF(empty);
+    if (failed)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *shortcut_make(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    const Shortcut *self = (const Shortcut *)object;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "a shortcut takes an item and a scope");
+        return NULL;
+    }
+    PyObject *item = arguments[0], *scope = arguments[1];
+    if (!PyDict_CheckExact(item))
+        return give_up(scope);
+    Buffer out;
+    Value values[MOST];
+    char message_id[36];
+    int taken = 0;
+    buffer_open(&out);
+    int done = put_record(&out, self, item, scope, values, &taken, message_id);
+    PyObject *found = NULL;
+    if (done == 1)
+        found = made(self, &out, values, message_id);
+    else if (done == 0)
+        found = give_up(scope);
+    else if (PyErr_ExceptionMatches(self->unusual)) {
+        PyErr_Clear();
+        found = give_up(scope);
+    }
+    while (taken)
+        Py_XDECREF(values[--taken].object);
+    buffer_close(&out);
+    return found;
+}
+
+/* -- making one */
+
+/* Each of these takes references only when all is well. */
+
+static int read_source(PyObject *given, Source *source)
+{
+    PyObject *key, *call, *table;
+    int how, scale;
+    long long factor, below;
+    if (!PyArg_ParseTuple(given, "OOiiLLO", &key, &call, &how, &scale, &factor, &below, &table))
+        return -1;
+    if (how < BY_PYTHON || how > RECEIVED || factor < 1 || below < 1 || scale < 0 || scale > 18
+        || (how == NAMED && !PyDict_CheckExact(table))) {
+        PyErr_SetString(PyExc_ValueError, "no such source");
+        return -1;
+    }
+    *source = (Source){key == Py_None ? NULL : Py_NewRef(key), Py_NewRef(call),
+                       table == Py_None ? NULL : Py_NewRef(table), how, scale, factor, below};
+    return 0;
+}
+
+static int read_piece(PyObject *given, Piece *piece, int sources)
+{
+    PyObject *what;
+    long long below;
+    int kind, nullable, source;
+    if (!PyArg_ParseTuple(given, "CpiLO", &kind, &nullable, &source, &below, &what))
+        return -1;
+    int known = kind == CONSTANT ? PyBytes_CheckExact(what)
+              : kind == ENUM ? PyDict_CheckExact(what)
+                             : kind == LONG || kind == UNSCALED || kind == STRING || kind == LIST;
+    if (kind == ENUM && known) {
+        PyObject *name, *bytes;
+        Py_ssize_t at = 0;
+        while (PyDict_Next(what, &at, &name, &bytes))
+            known = known && PyBytes_CheckExact(bytes);
+    }
+    if (!known || (kind != CONSTANT && (source < 0 || source >= sources))) {
+        PyErr_SetString(PyExc_ValueError, "no such piece");
+        return -1;
+    }
+    *piece = (Piece){kind, nullable, source, below, Py_NewRef(what)};
+    return 0;
+}
+
+static int read_entry(PyObject *given, Entry *entry)
+{
+    PyObject *key, *read, *head;
+    if (!PyArg_ParseTuple(given, "OOS", &key, &read, &head))
+        return -1;
+    *entry = (Entry){key == Py_None ? NULL : Py_NewRef(key), Py_NewRef(read), Py_NewRef(head)};
+    return 0;
+}
+
+static void shortcut_forget(Shortcut *self)
+{
+    Py_CLEAR(self->before);
+    Py_CLEAR(self->after);
+    Py_CLEAR(self->opening);
+    Py_CLEAR(self->mapped);
+    Py_CLEAR(self->names);
+    Py_CLEAR(self->spell);
+    Py_CLEAR(self->unusual);
+    Py_CLEAR(self->identity.key);
+    Py_CLEAR(self->identity.call);
+    Py_CLEAR(self->identity.table);
+    for (int at = 0; at < self->source_count; at++) {
+        Py_CLEAR(self->sources[at].key);
+        Py_CLEAR(self->sources[at].call);
+        Py_CLEAR(self->sources[at].table);
+    }
+    for (int at = 0; at < self->piece_count; at++)
+        Py_CLEAR(self->pieces[at].given);
+    for (int at = 0; at < self->entry_count; at++) {
+        Py_CLEAR(self->entries[at].key);
+        Py_CLEAR(self->entries[at].read);
+        Py_CLEAR(self->entries[at].head);
+    }
+}
+
+static int shortcut_visit(PyObject *object, visitproc visit, void *arg)
+{
+    Shortcut *self = (Shortcut *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->mapped);
+    Py_VISIT(self->names);
+    Py_VISIT(self->spell);
+    Py_VISIT(self->unusual);
+    Py_VISIT(self->identity.call);
+    Py_VISIT(self->identity.table);
+    for (int at = 0; at < self->source_count; at++) {
+        Py_VISIT(self->sources[at].call);
+        Py_VISIT(self->sources[at].table);
+    }
+    for (int at = 0; at < self->piece_count; at++)
+        Py_VISIT(self->pieces[at].given);
+    for (int at = 0; at < self->entry_count; at++)
+        Py_VISIT(self->entries[at].read);
+    return 0;
+}
+
+static int shortcut_clear(PyObject *object)
+{
+    shortcut_forget((Shortcut *)object);
+    return 0;
+}
+
+static void shortcut_end(PyObject *object)
+{
+    Shortcut *self = (Shortcut *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    shortcut_forget(self);
+    PyMem_Free(self->sources);
+    PyMem_Free(self->pieces);
+    PyMem_Free(self->entries);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObject *entries)
+{
+    if (PyTuple_GET_SIZE(sources) > MOST || PyTuple_GET_SIZE(pieces) > MOST || PyTuple_GET_SIZE(entries) > MOST) {
+        PyErr_SetString(PyExc_ValueError, "too many fields or entries");
+        return -1;
+    }
+    self->sources = PyMem_Calloc(MOST, sizeof(Source));
+    self->pieces = PyMem_Calloc(MOST, sizeof(Piece));
+    self->entries = PyMem_Calloc(MOST + 1, sizeof(Entry));
+    if (self->sources == NULL || self->pieces == NULL || self->entries == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    /* Each is counted when it is whole. */
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(sources); at++, self->source_count++)
+        if (read_source(PyTuple_GET_ITEM(sources, at), self->sources + at) < 0)
+            return -1;
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(pieces); at++, self->piece_count++)
+        if (read_piece(PyTuple_GET_ITEM(pieces, at), self->pieces + at, self->source_count) < 0)
+            return -1;
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(entries); at++, self->entry_count++)
+        if (read_entry(PyTuple_GET_ITEM(entries, at), self->entries + at) < 0)
+            return -1;
+    if (self->time_at < 0 || self->time_at >= self->source_count || self->price_at < 0
+        || self->price_at >= self->source_count) {
+        PyErr_SetString(PyExc_ValueError, "no such source");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    static char *names[] = {"seed", "identity", "before", "after", "opening", "opened", "nullable", "sources", "pieces",
+                            "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
+                            NULL};
+    Shortcut *self = (Shortcut *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    PyObject *seed, *identity, *before, *after, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSSipO!O!O!pO!O!piiOO!", names, &seed, &PyTuple_Type,
+                                     &identity, &before, &after, &opening, &self->opened, &self->nullable,
+                                     &PyTuple_Type, &sources, &PyTuple_Type, &pieces, &PyTuple_Type, &entries,
+                                     &self->keeps, &PyFrozenSet_Type, &mapped, &PyFrozenSet_Type, &known,
+                                     &self->scoped, &self->time_at, &self->price_at, &spell, &PyTuple_Type, &unusual)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->before = Py_NewRef(before);
+    self->after = Py_NewRef(after);
+    self->opening = Py_NewRef(opening);
+    self->mapped = Py_NewRef(mapped);
+    self->names = Py_NewRef(known);
+    self->spell = Py_NewRef(spell);
+    self->unusual = Py_NewRef(unusual);
+    sha1_open(&self->seed);
+    sha1_read(&self->seed, (const uint8_t *)PyBytes_AS_STRING(seed), (size_t)PyBytes_GET_SIZE(seed));
+    if (read_source(identity, &self->identity) < 0 || read_parts(self, sources, pieces, entries) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static PyMethodDef shortcut_methods[] = {
+    {"make", (PyCFunction)(void (*)(void))shortcut_make, METH_FASTCALL,
+     "(item, scope) -> (message_id, event_us, price, body), or None where the complete way must be gone."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot shortcut_slots[] = {
+    {Py_tp_doc, "One symbol's shortcut."},
+    {Py_tp_new, shortcut_new},
+    {Py_tp_methods, shortcut_methods},
+    {Py_tp_traverse, shortcut_visit},
+    {Py_tp_clear, shortcut_clear},
+    {Py_tp_dealloc, shortcut_end},
+    {0, NULL},
+};
+
+static PyType_Spec shortcut_spec = {
+    .name = "k2conn.native.shortcut.Shortcut",
+    .basicsize = sizeof(Shortcut),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = shortcut_slots,
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "k2conn.native.shortcut", .m_doc = "The shortcut in C.", .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit_shortcut(void)
+{
+    received_at = PyUnicode_InternFromString("received_at");
+    notes = PyUnicode_InternFromString("notes");
+    unknown_sides = PyUnicode_InternFromString("unknown_sides");
+    zero = PyLong_FromLong(0);
+    PyObject *decimal = PyImport_ImportModule("decimal");
+    decimal_type = decimal != NULL ? PyObject_GetAttrString(decimal, "Decimal") : NULL;
+    Py_XDECREF(decimal);
+    if (received_at == NULL || notes == NULL || unknown_sides == NULL || zero == NULL || decimal_type == NULL)
+        return NULL;
+    PyObject *found = PyModule_Create(&module);
+    PyObject *type = found != NULL ? PyType_FromSpec(&shortcut_spec) : NULL;
+    if (type == NULL || PyModule_AddObjectRef(found, "Shortcut", type) < 0) {
+        Py_XDECREF(type);
+        Py_XDECREF(found);
+        return NULL;
+    }
+    Py_DECREF(type);
+    return found;
+}
