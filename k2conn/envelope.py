@@ -19,8 +19,8 @@ class Account(Protocol):
     spooled: int
     lost: int
 
-    def settled(self, dead: bool) -> None:
-        """Count one envelope as durable; ``dead`` where it is a dead letter."""
+    def settled(self, dead: bool, count: int = 1) -> None:
+        """Count some envelopes as durable; ``dead`` where they are dead letters."""
 
 
 class Envelope(NamedTuple):

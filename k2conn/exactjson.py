@@ -21,6 +21,12 @@ class JsonError(ValueError):
     """Text that is not JSON (or is nested too deeply to be a message)."""
 
 
+quick = _decoder.decode
+"""`decode` without its errors, for who decodes very often: raises UNREADABLE, and then `decode` says what is wrong."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeError, InvalidOperation, RecursionError)
+
+
 def decode(text: str | bytes) -> Any:
     """The value of one JSON text. Raises JsonError with the reason and the byte offset where there is one."""
     try:

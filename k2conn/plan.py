@@ -443,6 +443,8 @@ class Stream:
     each_text: str
     each_key: bool
     """``each`` walks an object keyed by symbol: the key is ``$key``."""
+    each_direct: str | None
+    """The message's member that ``each`` is, where it is nothing more."""
     reverse: bool
     drop_when: Match | None
     snapshot: Match | None

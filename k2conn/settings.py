@@ -5,8 +5,8 @@ Contradictions are refused at start, all at once, with the names of the variable
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,6 +62,7 @@ CONNECTOR_VARIABLES = (
     "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL", "REPLICAS",
+    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES",
 )
 """What follows `K2_<CONNECTOR>_`."""
 
@@ -172,6 +173,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         max_age=hours * 3600.0 if hours else None,
         backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
         replicas=get("REPLICAS", "replicas"),
+        fuse=replace(Overrides().fuse, **_fuse(get)),
     )
     found = ConnectorSettings(
         enabled=get("ENABLED", "bool"),
@@ -181,6 +183,16 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     )
     reader.finish()
     return found
+
+
+def _fuse(get: Callable[[str, str], int | None]) -> dict[str, int]:
+    """When an address is out of order, and when it is no more: what is said of it."""
+    given = {
+        "failures": get("BREAKER_FAILURES", "positive"),
+        "seconds": get("BREAKER_OPEN_SECONDS", "positive"),
+        "successes": get("BREAKER_SUCCESSES", "positive"),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def state_folder(environment: Mapping[str, str]) -> Path | None:

@@ -52,6 +52,10 @@ def plan(call: str = FORWARD, sequence: str = COUNTED) -> Plan:
     return plan_of(SUBSCRIBE, STREAMS.replace("SEQUENCE", sequence).replace("CALL", call))
 
 
+def counted() -> Plan:
+    return plan()
+
+
 def row(number: int, **fields: Any) -> dict[str, Any]:
     """A row, and an item; ten milliseconds apart."""
     return trade(number, t=TIME + number * 10, **fields)
@@ -60,8 +64,8 @@ def row(number: int, **fields: Any) -> dict[str, Any]:
 class Desk:
     """Books with a backfill, fed by hand."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.books = Books(plan, ["trade"], 1000, backfill=True)
+    def __init__(self, plan: Plan, before: Books | None = None) -> None:
+        self.books = Books(plan, ["trade"], 1000, backfill=True, before=before)
         symbol = plan.symbols.resolve("BTC-USD")
         assert symbol is not None
         self.symbol: Symbol = symbol
@@ -278,8 +282,10 @@ def test_what_a_file_declares_no_record_leaves_no_gap() -> None:
 class Worker:
     """A worker on its own, against a REST API."""
 
-    def __init__(self, api: Rest, tries: int = 5, rounds: int = 3) -> None:
-        self.desk = Desk(plan())
+    def __init__(
+        self, api: Rest, tries: int = 5, rounds: int = 3, before: Worker | None = None, plan: Plan | None = None
+    ) -> None:
+        self.desk = Desk(plan or counted(), before.desk.books if before is not None else None)
         self.published: list[Envelope] = []
         self.filler = Backfiller(
             self.desk.books.gaps, self.publish, self._relief,
@@ -399,3 +405,59 @@ def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker.filler.waiting == 2
     assert [one["first_sequence"] for one in worker.gaps] == [6, 8]
 
+
+
+def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
+    async def main(api: Rest) -> tuple[Worker, Worker]:
+        old = Worker(api)
+        new = Worker(api, before=old)
+        new.desk.books.gaps.symbols = {"BTCUSD": new.desk.symbol}
+        old.desk.hear(row(1), row(5))
+        old.desk.hear(row(9))
+        old.desk.books.gap_records(LATER)
+        old.filler.take()
+        task = asyncio.create_task(old.filler.run())
+        while not api.asked:
+            await asyncio.sleep(0.005)
+            assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        old.filler.hand_over(new.filler)
+        old.filler.stop()
+        assert (old.filler.waiting, new.filler.waiting, old.gaps) == (0, 2, [])
+        task = asyncio.create_task(new.filler.run())
+        async with asyncio.timeout(10):
+            while len(new.gaps) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        task.cancel()
+        return old, new
+
+    def slow(asked: Asked) -> Answer:
+        if len(api.asked) == 1:
+            time.sleep(0.5)
+        first = int(asked.query["from"])
+        return Answer([row(n) for n in range(first, first + 3)])
+
+    with rest(slow) as api:
+        _, new = asyncio.run(main(api))
+    assert [(one["status"], one["recovered"], one["backfill"]) for one in new.gaps] == [("CLOSED", 3, "done")] * 2
+    assert [asked.query["from"] for asked in api.asked] == ["2", "2", "6"]
+    assert new.desk.account()["backfilled"] == 6
+
+
+@pytest.mark.parametrize("other", [plan(sequence=LINKED, call=BACKWARD), plan_of()])
+def test_what_the_next_worker_does_not_know_is_said_to_stay_open(other: Plan) -> None:
+    async def main(api: Rest) -> tuple[Worker, Worker]:
+        old = Worker(api)
+        new = Worker(api, before=old, plan=other)
+        old.desk.hear(row(1), row(5))
+        old.desk.books.gap_records(LATER)
+        old.filler.take()
+        old.filler.hand_over(new.filler)
+        old.filler.stop()
+        return old, new
+
+    with rest(answering(WHOLE)) as api:
+        old, new = asyncio.run(main(api))
+    assert new.filler.waiting == 0
+    assert [(one["status"], one["backfill"]) for one in old.gaps] == [("OPEN", "failed")]

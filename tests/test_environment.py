@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from k2conn.engine.breaker import Fuse
 from k2conn.errors import SettingsError
 from k2conn.runner import Overrides
 from k2conn.settings import (
@@ -146,6 +147,9 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("PING_TIMEOUT_SECONDS", "10", Overrides(ping_timeout=10)),
     ("BACKFILL", "false", Overrides(backfill=False)),
     ("REPLICAS", "2", Overrides(replicas=2)),
+    ("BREAKER_FAILURES", "5", Overrides(fuse=Fuse(failures=5))),
+    ("BREAKER_OPEN_SECONDS", "120", Overrides(fuse=Fuse(seconds=120))),
+    ("BREAKER_SUCCESSES", "1", Overrides(fuse=Fuse(successes=1))),
 ]
 
 
@@ -203,6 +207,7 @@ def test_a_connector_s_own_name_comes_before_its_exchange_s() -> None:
         ("CONNECTION_MAX_LIFETIME_HOURS", "0", "1 to 24"),
         ("CONNECTION_MAX_LIFETIME_HOURS", "25", "1 to 24"),
         ("PING_INTERVAL_SECONDS", "0", "above 0"),
+        ("BREAKER_FAILURES", "0", "above 0"),
         ("SSL_VERIFY", "sometimes", "say true or false"),
     ],
 )

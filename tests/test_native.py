@@ -86,7 +86,8 @@ DIGITS = st.from_regex(r"-?[0-9]{0,14}(\.[0-9]{0,10})?", fullmatch=True)
 NUMBERS = st.one_of(
     DIGITS, st.integers(), st.integers(-5, 2**63 + 5), st.decimals(allow_nan=False, allow_infinity=True),
     st.decimals(0, 10**9, places=8), st.booleans(), st.none(), st.text(max_size=12),
-    st.sampled_from(["", ".", "1.", ".5", "1e5", "+1", "1_0", " 1", "٣", "9" * 18, "9" * 19, "9" * 40, "0" * 41, "1..2"]),
+    st.sampled_from(["", ".", "1.", ".5", "1e5", "+1", "1_0", " 1", "٣", "1..2"]),
+    st.sampled_from(["9" * 18, "9" * 19, "9" * 40, "0" * 41]),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -25,8 +25,8 @@ def failure(url: str, frames: list[str | bytes] | None = None) -> TransportError
     heard: list[str | bytes] = frames if frames is not None else []
 
     async def main() -> TransportError:
-        def hear(frame: str | bytes) -> bool:
-            heard.append(frame)
+        def hear(frames: Sequence[str | bytes]) -> bool:
+            heard.extend(frames)
             return False
 
         with pytest.raises(TransportError) as caught:

@@ -43,6 +43,11 @@ class BreakTracker:
             gap.reported = 0
             yield gap
 
+    def rest(self, key: str) -> None:
+        """Nobody listened to a symbol for a while: its next record is the first on a later connection."""
+        if key in self._latest:
+            self._latest[key][0] = 0
+
     @property
     def last(self) -> dict[str, int]:
         """The latest event time of each symbol, for the next process."""

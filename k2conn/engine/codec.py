@@ -74,6 +74,14 @@ def _stage(step: str, codec: Codec) -> Decode:
 
 def _json(frame: str | bytes) -> Json:
     try:
+        return exactjson.quick(frame)
+    except exactjson.UNREADABLE:
+        return _judged(frame)
+
+
+def _judged(frame: str | bytes) -> Json:
+    """What a frame is that is no JSON."""
+    try:
         return exactjson.decode(frame)
     except exactjson.JsonError as error:
         text = frame if type(frame) is str else bytes(frame[:_WORD]).decode("utf-8", "replace")  # type: ignore[arg-type]

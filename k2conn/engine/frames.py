@@ -35,18 +35,28 @@ def step_frames(
         return [OutFrame("", list(wanted))]
     if not step.streams:
         return [_frame(step.send, [], scope, count)]
-    bound = min(bound for bound in (step.batch_bytes, limit, 1 << 30) if bound)
+    bound = _bound(step, limit)
     out: list[OutFrame] = []
     for group in _groups(step, wanted):
         out.extend(_fitting(step.send, group, scope, count, bound))
     return out
 
 
-def undo_frames(step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int]) -> list[str]:
-    """The frames that take a step's subscriptions back."""
+def undo_frames(
+    step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None = None
+) -> list[str]:
+    """The frames that take a step's subscriptions back, within the same limits as those that made them; raises
+    SettingsError where one breaks the byte limit.
+    """
     if step.undo is None:
         return []
-    return [_frame(step.undo, group, scope, count).text for group in _groups(step, wanted)]
+    found = [_fitting(step.undo, group, scope, count, _bound(step, limit)) for group in _groups(step, wanted)]
+    return [frame.text for frames in found for frame in frames]
+
+
+def _bound(step: Step, limit: int | None) -> int:
+    """Bytes that a frame of a step may have; ``limit`` is the connection's."""
+    return min(bound for bound in (step.batch_bytes, limit, 1 << 30) if bound)
 
 
 def split(wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]] | None:

@@ -103,6 +103,36 @@ class Intake:
             self._say_leg(None)
         return envelopes, actions
 
+    def receive_all(
+        self, frames: Sequence[str | bytes], now: float, wall: int
+    ) -> tuple[list[Envelope], list[Action]]:
+        """Frames that came at once, in their order; see `receive`."""
+        envelopes: list[Envelope] = []
+        actions: list[Action] = []
+        if not self._single or self._leg is not None or self._heard_at is not None:
+            for frame in frames:
+                found, asked = self.receive(frame, now, wall)
+                envelopes += found
+                actions += asked
+            return envelopes, actions
+        session, scope, mappings = self.session, self._scope, self._mappings
+        decode, route, subscriptions = session.decode, session.router.route, session.subscriptions
+        session.wake(now, wall)
+        scope.received_at = wall
+        self._ledger.frames += len(frames)
+        for frame in frames:
+            try:
+                message = decode(frame)
+            except RecordError as error:
+                envelopes.append(self._malformed(error, frame, wall))
+                continue
+            rule = route(message, scope)
+            if rule[0] == routing.STREAM and not subscriptions.waiting:
+                mappings[rule[1]].take(message, frame, scope, envelopes)
+            else:
+                self._message(message, rule, frame, wall, envelopes, actions)
+        return envelopes, actions
+
     def _say_leg(self, leg: Leg | None) -> None:
         """Tells the duplicate windows on which leg the records come that are read now."""
         for mapping in self._mappings:

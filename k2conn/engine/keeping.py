@@ -5,10 +5,12 @@ Pure: plain JSON values in and out. What is read back is checked whole before an
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from k2conn.engine.intake import Books
 from k2conn.engine.mapping import StreamMapping
+from k2conn.plan import Plan
 
 VERSION = 1
 IDS = 5_000
@@ -35,7 +37,7 @@ def _stream(mapping: StreamMapping) -> dict[str, Any]:
 
 def resume(books: Books, state: Any, now_us: int) -> None:
     """Takes in what an earlier process kept; ValueError, and nothing taken in, where it is not this connector's."""
-    streams = _checked(books, state)
+    streams = checked(books.plan, state)
     for name, said in streams.items():
         mapping = books.mappings.get(name)
         if mapping is None:
@@ -53,10 +55,46 @@ def resume(books: Books, state: Any, now_us: int) -> None:
                 mapping.gaps.reopen(key, one["holes"], now_us)
 
 
-def _checked(books: Books, state: Any) -> dict[str, Any]:
+def joined(plan: Plan, states: Sequence[Any]) -> dict[str, Any]:
+    """One state of several, which were kept side by side for symbols of their own; what a later one says goes before.
+    ValueError where one is not this connector's.
+    """
+    streams: dict[str, Any] = {}
+    for state in states:
+        for name, said in checked(plan, state).items():
+            known = streams.setdefault(name, {"numbers": {}, "times": {}, "ids": []})
+            known["numbers"].update(said["numbers"])
+            known["times"].update(said["times"])
+            known["ids"] = list(dict.fromkeys((*known["ids"], *said["ids"])))
+    return {"version": VERSION, "connector": plan.name, "exchange": plan.exchange, "streams": streams}
+
+
+def part(state: Mapping[str, Any], symbols: Collection[str], others: Collection[str], first: bool) -> dict[str, Any]:
+    """Of a joined state what the process needs that carries some symbols, by their record names, while ``others`` are
+    carried elsewhere. Of what nobody claims it has the numbers, and the ``first`` process the holes.
+    """
+    def own(key: str) -> bool:
+        return key in symbols or key not in others
+
+    def number(key: str, one: dict[str, Any]) -> dict[str, Any]:
+        return one if first or key in symbols else {**one, "holes": []}
+
+    streams = {
+        name: {
+            "numbers": {key: number(key, one) for key, one in said["numbers"].items() if own(key)},
+            "times": {key: one for key, one in said["times"].items() if own(key)},
+            "ids": said["ids"],
+        }
+        for name, said in state["streams"].items()
+    }
+    return {**state, "streams": streams}
+
+
+def checked(plan: Plan, state: Any) -> dict[str, Any]:
+    """The streams of a state that was read back; ValueError where it is not this connector's, or has another form."""
     try:
         whose = (state["version"], state["connector"], state["exchange"])
-        if whose != (VERSION, books.plan.name, books.plan.exchange):
+        if whose != (VERSION, plan.name, plan.exchange):
             raise ValueError(f"it is of {whose[1]} ({whose[2]}), version {whose[0]}")
         streams: dict[str, Any] = state["streams"]
         for said in streams.values():

@@ -14,7 +14,7 @@ data.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 NOWHERE = "-"
@@ -49,14 +49,15 @@ class Account:
         self.settled_us = 0
         self.settled_event_us = 0
         self.spooled = 0
-        self.last_price = ""
+        self.last_price: int | None = None
+        """Unscaled, as the record has it."""
 
-    def settled(self, dead: bool) -> None:
-        """An envelope became durable in the sink."""
+    def settled(self, dead: bool, count: int = 1) -> None:
+        """Some envelopes became durable in the sink."""
         if dead:
-            self.dead_letters += 1
+            self.dead_letters += count
         else:
-            self.published += 1
+            self.published += count
 
     @property
     def in_flight(self) -> int:
@@ -156,10 +157,15 @@ class Ledger:
 
     def equation(self) -> str:
         """The conservation equation with this connector's numbers."""
-        t = self.totals()
-        right = t["published"] + t["duplicates"] + t["dead_letters"] + t["in_flight"] + t["lost"]
-        sign = "=" if right == t["received"] else "!="
-        return (
-            f"received {t['received']} {sign} published {t['published']} + duplicates {t['duplicates']}"
-            f" + dead letters {t['dead_letters']} + in flight {t['in_flight']} + lost {t['lost']}"
-        )
+        return equation(self.totals())
+
+
+def equation(totals: Mapping[str, int]) -> str:
+    """The conservation equation with some figures, as `Ledger.totals` gives them."""
+    t = totals
+    right = t["published"] + t["duplicates"] + t["dead_letters"] + t["in_flight"] + t["lost"]
+    sign = "=" if right == t["received"] else "!="
+    return (
+        f"received {t['received']} {sign} published {t['published']} + duplicates {t['duplicates']}"
+        f" + dead letters {t['dead_letters']} + in flight {t['in_flight']} + lost {t['lost']}"
+    )

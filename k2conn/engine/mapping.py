@@ -101,6 +101,12 @@ class StreamMapping:
         self._i_price = self._at.get("price", self._at.get("bid_price", 0))
         self._scale: int = 10 ** self.schema.fields[self._i_price].scale
         self._i_time = self._at["timestamp"]
+        self._usual = (
+            stream.symbol.direct is not None and stream.drop_when is None and stream.drop_first is None
+            and stream.carry is None and not stream.reverse and not stream.each_key
+            and (stream.each is None or stream.each_direct is not None)
+        )
+        """Whether its items can go the short way."""
         rule = stream.sequence
         self.gaps = GapTracker(stream.name, rule) if rule and rule.rule in ("contiguous", "linked") else None
         self._number_key = rule.key if rule and rule.rule == "contiguous" and rule.per == "symbol" else None
@@ -143,6 +149,12 @@ class StreamMapping:
         stream = self.stream
         scope.message = message
         snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
+        if self._usual and not snapshot and type(message) is dict:
+            usual: Any = message if stream.each is None else message.get(stream.each_direct)
+            kind = type(usual)
+            if kind is dict or kind is list:
+                self._everyday((usual,) if kind is dict else usual, frame, scope, out)
+                return
         if stream.each is None:
             self._item(message, frame, scope, out, snapshot)
             return
@@ -205,6 +217,57 @@ class StreamMapping:
             return None
 
     # -- items
+
+    def _everyday(self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
+        """What `_item` does, for the items that have a shortcut; all others go there."""
+        lines, symbol_key, number_key = self._lines, self._symbol_key, self._number_key
+        gaps, breaks, window, heard = self.gaps, self.breaks, self.window, scope.heard
+        received_at, schema = scope.received_at, self.schema
+        for item in items:
+            native = item.get(symbol_key) if type(item) is dict else None
+            line = lines.get(native) if type(native) is str else None
+            if line is None or line.quick is None:
+                self._item(item, frame, scope, out, False)
+                continue
+            scope.symbol = line.resolved
+            made = line.quick(item, scope)
+            if made is None:
+                self._item(item, frame, scope, out, False)
+                continue
+            identity, event, price, body = made
+            account = line.account
+            account.received += 1
+            if heard is not None:
+                heard.add(line.resolved.native)
+            if gaps is not None:
+                numbers = line.numbers
+                number = item.get(number_key) if numbers is not None else None
+                if type(number) is int and numbers is not None and number == numbers.last + 1:
+                    numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event  # as `see` would
+                else:
+                    self._counted(gaps, item, line, scope, event)
+            elif breaks is not None:
+                breaks.see(line.symbol, event, received_at, scope.epoch)
+            if window.leg is not None or not window.size:
+                if window.seen(identity):
+                    account.duplicates += 1
+                    continue
+            elif identity in window.young or identity in window.old:
+                account.duplicates += 1
+                continue
+            else:
+                window.young[identity] = None
+                if len(window.young) >= window.size:
+                    window.turn()
+            account.last_event_us = event
+            account.last_received_us = received_at
+            account.last_price = price
+            out.append(_new(Envelope, (line.topic, line.key, body, schema, event // 1000, account)))
+
+    def _counted(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:
+        """A record's number that is not simply the next one."""
+        self._number(gaps, item, line, scope, event_us)
+        line.numbers = gaps.numbers(line.symbol) if self._number_key is not None else None
 
     def _item(self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool) -> None:
         stream = self.stream

@@ -32,6 +32,8 @@ class Shape(NamedTuple):
 
     paths: tuple[tuple[Getter, bool], ...]
     known: dict[tuple[Any, ...], Route]
+    only: Getter | None
+    """The path, where it is one and its value matters."""
 
 
 class Router:
@@ -46,8 +48,15 @@ class Router:
         """The rule for a message; UNKNOWN where there is none."""
         if type(message) is not dict or self._paths is None:
             return self._ask(message, scope)
-        shape = self._shapes.get(tuple(message)) or self._shape(tuple(message), self._paths)
-        paths, known = shape
+        members = tuple(message)
+        shape = self._shapes.get(members) or self._shape(members, self._paths)
+        paths, known, only = shape
+        if only is not None:
+            value = only(message, scope)
+            if type(value) is str:
+                found = known.get((value,))
+                if found is not None:
+                    return found
         signature = []
         for get, presence in paths:
             value = get(message, scope)
@@ -67,7 +76,7 @@ class Router:
     def _shape(self, keys: tuple[str, ...], paths: tuple[Leaf, ...]) -> Shape:
         """What is known of messages with these keys."""
         own = [(leaf.get, leaf.presence) for leaf in paths if leaf.head is None or leaf.head in keys]
-        shape = Shape(tuple(own), {})
+        shape = Shape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None)
         if len(self._shapes) < _SHAPES and len(keys) <= _LONGEST and all(len(key) <= _LONGEST for key in keys):
             self._shapes[keys] = shape
         return shape

@@ -30,27 +30,28 @@ def shards(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> 
     found: list[Shard] = []
     for connection in plan.connections:
         own = [stream for stream in streams if stream.name in connection.streams]
-        wanted = [symbol for symbol in symbols if _wanted(connection, symbol)]
+        wanted = [symbol for symbol in symbols if carries(connection, symbol)]
         if not own or not wanted:
             continue
-        size = _size(connection, own, len(wanted))
+        size = places(connection, own) or len(wanted)
         for number, at in enumerate(range(0, len(wanted), size)):
             carried = tuple(wanted[at : at + size])
             found += [Shard(connection, carried, number, leg) for leg in range(connection.replicas)]
     return tuple(found)
 
 
-def _wanted(connection: Connection, symbol: Symbol) -> bool:
+def carries(connection: Connection, symbol: Symbol) -> bool:
+    """Whether a symbol is one of a connection's."""
     if connection.symbols is None:
         return True
     return connection.symbols.condition({**symbol._asdict(), **dict(symbol.parts)}, Scope())
 
 
-def _size(connection: Connection, streams: Sequence[Stream], wanted: int) -> int:
-    """Symbols a socket may carry."""
+def places(connection: Connection, streams: Sequence[Stream]) -> int | None:
+    """Symbols that a socket with these streams may carry; None for any number."""
     if connection.per_symbol:
         return 1
-    size = connection.limits.symbols or wanted
+    bounds = [connection.limits.symbols] if connection.limits.symbols is not None else []
     if connection.limits.topics is not None:
-        size = min(size, connection.limits.topics // max(1, len(streams)))
-    return max(1, min(size, wanted))
+        bounds.append(connection.limits.topics // max(1, len(streams)))
+    return max(1, min(bounds)) if bounds else None

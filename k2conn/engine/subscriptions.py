@@ -6,7 +6,7 @@ still confirm it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from k2conn.plan import Json, Symbol
@@ -25,6 +25,13 @@ class Subscription:
     reason: str = ""
     data: bool = False
     """Whether a first data frame came."""
+    asked: float = 0.0
+    """When it was asked for, by a monotonic clock; 0 where that was when its connection was opened."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Stream and native symbol."""
+        return self.stream, self.symbol.native
 
 
 class Subscriptions:
@@ -32,9 +39,19 @@ class Subscriptions:
 
     def __init__(self, wanted: Iterable[Subscription]) -> None:
         self.all = tuple(wanted)
-        self._by_key = {(one.stream, one.symbol.native): one for one in self.all}
+        self._by_key = {one.key: one for one in self.all}
         self._quiet = set(self._by_key)
         """Those without data so far."""
+
+    def become(self, wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]]:
+        """From now on these are wanted: those known already stay what they are. Which have come, and which are gone."""
+        known = self._by_key
+        self.all = tuple(known.get(one.key, one) for one in wanted)
+        self._by_key = {one.key: one for one in self.all}
+        came = [one for key, one in self._by_key.items() if key not in known]
+        gone = [one for key, one in known.items() if key not in self._by_key]
+        self._quiet = (self._quiet & self._by_key.keys()) | {one.key for one in came}
+        return came, gone
 
     @property
     def waiting(self) -> bool:

@@ -46,8 +46,9 @@ FIRST_DATA = 60.0
 class Reading(NamedTuple):
     """What is known of one stream of one symbol at one moment.
 
-    ``asked_since``: when the connection that carries it was opened, None where there is none. ``subscription`` is its
-    state there, ``received`` how many items ever came.
+    ``asked_since``: when the connection that carries it was opened, or, where that was later, when it was asked for
+    there; None where there is no connection. ``subscription`` is its state there, ``received`` how many items ever
+    came.
     """
 
     asked_since: float | None

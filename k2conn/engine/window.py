@@ -15,36 +15,41 @@ class Window:
     forgetting costs nothing per record, and the latest ids can be told for the next process.
     """
 
-    __slots__ = ("_old", "_young", "leg", "size")
+    __slots__ = ("leg", "old", "size", "young")
 
     def __init__(self, size: int = 50_000) -> None:
         self.size = size
         self.leg: Leg | None = None
         """Of several sockets with the same subscriptions, the one whose frame is being read."""
-        self._young: dict[str, None] = {}
-        self._old: dict[str, None] = {}
+        self.young: dict[str, None] = {}
+        """What came lately; who writes here says `turn` when it is full."""
+        self.old: dict[str, None] = {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self.old)
 
     def seen(self, identity: str) -> bool:
         """Whether the id came lately; remembers it."""
-        young = self._young
+        young = self.young
         if self.leg is not None:
-            self.leg.note(identity, identity in young or identity in self._old)
+            self.leg.note(identity, identity in young or identity in self.old)
         if not self.size:
             return False
-        if identity in young or identity in self._old:
+        if identity in young or identity in self.old:
             return True
         young[identity] = None
         if len(young) >= self.size:
-            self._old, self._young = young, {}
+            self.turn()
         return False
+
+    def turn(self) -> None:
+        """The young generation is full: it becomes the old one."""
+        self.old, self.young = self.young, {}
 
     def tail(self, count: int) -> list[str]:
         """The latest ids, at most ``count`` of them, oldest first."""
-        found = list(islice(reversed(self._young), count))
-        found += islice(reversed(self._old), count - len(found))
+        found = list(islice(reversed(self.young), count))
+        found += islice(reversed(self.old), count - len(found))
         return found[::-1]
 
     def resume(self, ids: Iterable[str]) -> None:

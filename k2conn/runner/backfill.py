@@ -13,7 +13,7 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from k2conn.engine.backoff import Delays
@@ -87,6 +87,9 @@ class Backfiller:
     def take(self) -> None:
         """Takes in the gaps that have been found; never waits."""
         found, self._gaps.to_fill = self._gaps.to_fill, []
+        self._queue(found)
+
+    def _queue(self, found: Iterable[Gap]) -> None:
         for gap in found:
             if len(self._waiting) < QUEUE:
                 self._waiting.append(gap)
@@ -94,6 +97,35 @@ class Backfiller:
                 self._end(gap, "too many gaps wait")
         if self._waiting:
             self._wake.set()
+
+    def follow(self, before: Backfiller) -> None:
+        """Counts the calls of the worker that this one replaces, and is beside for a while, in the venue's limits."""
+        for name in self._gaps.rows.keys() & before._gaps.rows.keys():
+            for rows, others in zip(self._gaps.rows[name], before._gaps.rows[name], strict=False):
+                self._gates[id(rows)].follow(before._gates[id(others)])
+
+    def hand_over(self, heir: Backfiller) -> None:
+        """Leaves what is not filled to another worker, as far as that knows the same holes; after `run` was cancelled.
+        A gap that was under way comes first, and is asked for anew as far as it is still missing.
+        """
+        left: list[Gap] = []
+        if self._now is not None and heir._knows(self._now.gap, self._gaps):
+            left.append(self._now.gap)
+            self._now = None
+        kept: deque[Gap] = deque()
+        for gap in self._waiting:
+            (left if heir._knows(gap, self._gaps) else kept).append(gap)
+        self._waiting = kept
+        if left:
+            self._log.info("gaps handed over", count=len(left))
+        heir._queue(left)
+
+    def _knows(self, gap: Gap, others: GapBooks) -> bool:
+        """Whether a gap of other books is one of these, too, and is filled here."""
+        own, other = self._gaps.mappings.get(gap.stream), others.mappings[gap.stream]
+        if own is None or gap.stream not in self._gaps.rows:
+            return False
+        return own.breaks is other.breaks if gap.first is None else own.gaps is other.gaps
 
     @property
     def waiting(self) -> int:

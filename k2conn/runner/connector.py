@@ -6,8 +6,9 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from k2conn.engine.gaps import GRACE_US
 from k2conn.engine.intake import Books
 from k2conn.engine.legs import Legs
 from k2conn.engine.session import World
-from k2conn.engine.sharding import shards
+from k2conn.engine.sharding import Shard, shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
@@ -29,7 +30,7 @@ from k2conn.runner.requests import http_call
 from k2conn.runner.silence import Silence
 from k2conn.runner.site import Kit, Site
 from k2conn.runner.socket import Socket
-from k2conn.sinks import Sink
+from k2conn.sinks import Sink, putter
 from k2conn.transports import Address, Transport
 
 _LOOK_EVERY = 0.5
@@ -46,6 +47,13 @@ class Job:
     overrides: Overrides = field(default_factory=Overrides)
     digest: str = ""
     """Tells whether a job is another one than before; empty where nobody asks."""
+    likeness: str = ""
+    """The same for two jobs that differ in nothing but their symbols; empty where nobody asks."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The native names of its symbols."""
+        return self.symbols or self.plan.symbols.default
 
 
 class Connector:
@@ -73,9 +81,12 @@ class Connector:
         self._fresh = before is None
         """Whether the books have nothing yet of what an earlier process kept."""
         self._before = before
+        self.heir: Connector | None = None
+        """Who goes on with the gaps that are not filled when it ends, where it is replaced."""
         if before is None:
             self.remember()
         self.sink = sink
+        self._put_all = putter(sink)
         self._count = count
         self._environment = environment
         self._open_transport = open_transport
@@ -87,18 +98,23 @@ class Connector:
         self.filler = Backfiller(
             self.books.gaps, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
         )
+        if before is not None:
+            self.filler.follow(before.filler)
         self.silence = Silence(self.books.ledger, self._log)
         self.sites: dict[str, Site] = {}
         """By the connection's name."""
-        self.legs: tuple[Legs, ...] = ()
-        """The books of the shards that have replicas."""
+        self._kit = self._outfit()
+        self._legs: dict[tuple[str, int], Legs] = {}
+        """The books of the shards that have replicas, by connection and number."""
+        self._tasks: dict[Socket, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        """Where the sockets' tasks are; None while it does not run."""
+        self._changed = asyncio.Event()
         self.sockets: tuple[Socket, ...] = () if self._instruments else self._sockets()
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where the socket must wait for the sink."""
-        put = self.sink.put
-        for envelope in envelopes:
-            put(envelope)
+        self._put_all(envelopes)
         self._count(len(envelopes))
         return self.sink.crowded
 
@@ -117,26 +133,53 @@ class Connector:
 
     async def run(self) -> None:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
-        if self._instruments is not None and not await self._listed(self._instruments):
+        if self._instruments is not None and not await self._listed():
             return
         if self.memory is not None and self._fresh:
             self.memory.load()
         self.filler.check()
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._instruments.keep()) if self._instruments else None
-            sockets = [
-                group.create_task(socket.run(), name=f"{self.plan.name}/{socket.shard.name}")
-                for socket in self.sockets
-            ]
+            self._group = group
+            for socket in self.sockets:
+                self._start(socket)
             watching = group.create_task(self._watch())
             filling = group.create_task(self.filler.run())
-            await asyncio.wait(sockets)
+            await self._all_ended()
+            self._group = None
             watching.cancel()
             filling.cancel()
             if keeping is not None:
                 keeping.cancel()
-        self._report_gaps(GRACE_US)
+        heir = self.heir
+        self._report_gaps(0 if heir is not None and self._continued(heir) else GRACE_US)
+        if heir is not None:
+            self.filler.hand_over(heir.filler)
         self.filler.stop()
+
+    def _continued(self, heir: Connector) -> bool:
+        """Whether another connector goes on with all numbers, so that what is in its grace may stay there."""
+        ours, theirs = self.books.mappings, heir.books.mappings
+        return ours.keys() <= theirs.keys() and all(
+            one.gaps is theirs[name].gaps and one.breaks is theirs[name].breaks for name, one in ours.items()
+        )
+
+    def _start(self, socket: Socket) -> None:
+        assert self._group is not None
+        name = f"{self.plan.name}/{socket.shard.name}"
+        self._tasks[socket] = self._group.create_task(socket.run(), name=name)
+        self._changed.set()
+
+    async def _all_ended(self) -> None:
+        """Waits for the end of all sockets, those too that come meanwhile."""
+        while running := [task for task in self._tasks.values() if not task.done()]:
+            changed = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait({*running, changed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+            self._changed.clear()
+            self._tasks = {socket: task for socket, task in self._tasks.items() if not task.done()}
 
     async def _watch(self) -> None:
         """Publishes gap records as their grace runs out; looks for silence; books what replicas missed."""
@@ -146,7 +189,7 @@ class Connector:
             if self.memory is not None:
                 self.memory.look(time.monotonic())
             self.silence.look(self.sockets)
-            for legs in self.legs:
+            for legs in tuple(self._legs.values()):
                 legs.expire(time.time_ns() // 1000)
 
     def _report_gaps(self, ahead_us: int) -> None:
@@ -158,28 +201,18 @@ class Connector:
             self.publish(found)
         self.filler.take()
 
+    def _outfit(self) -> Kit:
+        world = World(lambda: str(uuid.uuid4()), self._environment)
+        return Kit(self.books, self.publish, self.sink.drain, self.job.overrides, world, self._open_transport)
+
     def _sockets(self) -> tuple[Socket, ...]:
-        symbols = resolve(self.plan, self.job.symbols or self.plan.symbols.default)
+        symbols = resolve(self.plan, self.job.wanted)
         self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         found = shards(self.plan, self.books.streams, symbols)
         if not found:
             names = ", ".join(stream.name for stream in self.books.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
-        world = World(lambda: str(uuid.uuid4()), self._environment)
-        kit = Kit(self.books, self.publish, self.sink.drain, self.job.overrides, world, self._open_transport)
-        numbers = Counter(shard.connection.name for shard in found)
-        self.sites = {one.name: Site(kit, one, numbers[one.name]) for one in self.plan.connections if numbers[one.name]}
-        legs = {
-            (shard.connection.name, shard.number): Legs(shard.connection.replicas)
-            for shard in found
-            if shard.connection.replicas > 1
-        }
-        self.legs = tuple(legs.values())
-        sockets = tuple(
-            Socket(kit, self.sites[shard.connection.name], shard, legs[key].leg(shard.leg) if key in legs else None)
-            for shard in found
-            for key in [(shard.connection.name, shard.number)]
-        )
+        sockets = self.furnished(found)
         for name, site in self.sites.items():
             if self._before is not None and name in self._before.sites:
                 site.gate.follow(self._before.sites[name].gate)
@@ -187,12 +220,70 @@ class Connector:
             socket.check()
         return sockets
 
-    async def _listed(self, instruments: Instruments) -> bool:
+    def furnished(self, found: Sequence[Shard]) -> tuple[Socket, ...]:
+        """A socket for each shard, not started; what sockets of one kind share is made where it is not there yet."""
+        sockets: list[Socket] = []
+        numbers = Counter(shard.connection.name for shard in found)
+        for shard in found:
+            connection = shard.connection
+            site = self.sites.get(connection.name)
+            if site is None:
+                site = self.sites[connection.name] = Site(self._kit, connection, numbers[connection.name])
+            leg = None
+            if connection.replicas > 1:
+                legs = self._legs.setdefault((connection.name, shard.number), Legs(connection.replicas))
+                leg = legs.leg(shard.leg)
+            sockets.append(Socket(self._kit, site, shard, leg))
+        return tuple(sockets)
+
+    # -- other symbols on the sockets that there are (see `k2conn.runner.change`)
+
+    @property
+    def changeable(self) -> bool:
+        """Whether it is at work, so that its sockets can go over to other symbols."""
+        return self._group is not None and not self._stopping.is_set()
+
+    async def stopped(self, within: float) -> bool:
+        """Waits at most so many seconds for somebody to say `stop`; whether that was said."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._stopping.wait()
+        return self._stopping.is_set()
+
+    def check(self, found: Sequence[Shard]) -> None:
+        """Builds what sockets of these shards would say; raises as `Socket.check` does."""
+        for shard in found:
+            Socket(self._kit, Site(self._kit, shard.connection, 1), shard).check()
+
+    async def read_list(self, names: Sequence[str]) -> None:
+        """Reads the venue's instrument list again, where there is one: new symbols may have come since."""
+        if self._instruments is not None:
+            await self._instruments.first(lambda: all(self.plan.symbols.resolve(name) for name in names))
+
+    def become(self, job: Job, symbols: Sequence[Symbol], new: Sequence[Socket], gone: Sequence[Socket]) -> None:
+        """Another job with the same plan but for its symbols: new sockets are started, those that go are to be stopped
+        by the caller.
+        """
+        self.job = job
+        self.plan = replace(self.plan, path=job.plan.path,
+                            symbols=replace(self.plan.symbols, default=job.plan.symbols.default))
+        self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
+        order = [connection.name for connection in self.plan.connections]
+        kept = [socket for socket in self.sockets if socket not in gone]
+        self.sockets = tuple(sorted(
+            (*kept, *new), key=lambda one: (order.index(one.shard.connection.name), one.shard.number, one.shard.leg)
+        ))
+        numbers = Counter(socket.shard.connection.name for socket in self.sockets)
+        for name, site in self.sites.items():
+            site.resize(numbers[name])
+        shards_left = {(one.shard.connection.name, one.shard.number) for one in self.sockets}
+        self._legs = {key: legs for key, legs in self._legs.items() if key in shards_left}
+        for socket in new:
+            self._start(socket)
+
+    async def _listed(self) -> bool:
         """Waits for the venue's list, then knows the sockets; False where stopped before."""
-        wanted = self.job.symbols or self.plan.symbols.default
-        reading = asyncio.ensure_future(
-            instruments.first(lambda: all(self.plan.symbols.resolve(name) for name in wanted))
-        )
+        reading = asyncio.ensure_future(self.read_list(self.job.wanted))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)

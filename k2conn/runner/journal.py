@@ -14,10 +14,15 @@ import structlog
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def configure(level: str, as_json: bool) -> None:
-    """Logs to stderr: lines for people, or one JSON object a line for machines."""
+def configure(level: str, as_json: bool, **always: object) -> None:
+    """Logs to stderr: lines for people, or one JSON object a line for machines. ``always`` is in every line."""
+
+    def say_always(logger: object, method: str, event: Any) -> Any:
+        return {**event, **always}
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        say_always,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -29,7 +34,8 @@ def configure(level: str, as_json: bool) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=lambda *names: structlog.PrintLogger(sys.stderr),  # asked for at each line: it may be replaced
+        # Asked for at each line: it may be replaced. One write a line: other processes may write into the same stream.
+        logger_factory=lambda *names: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -94,6 +94,20 @@ class Link:
         every = self.intake.session.subscriptions.all if self.intake else ()
         return {(one.stream, one.symbol.native) for one in every if one.data}
 
+    def carry(self, shard: Shard) -> None:
+        """From now on its symbols are this shard's; what is new is asked for, what is gone taken back."""
+        self._shard = shard
+        if self.intake is None or self._stopped or self._closing is not None:
+            return
+        self._act(self.intake.session.carry(shard.symbols, time.monotonic(), wall_us()))
+        if self.opened_at is not None:
+            self._arm()
+
+    @property
+    def changing(self) -> bool:
+        """Whether it is still asking for what `carry` said."""
+        return self.intake is not None and self.intake.session.changing
+
     async def stop(self, reason: str = "stopping") -> None:
         """Takes subscriptions back and closes; cuts the making short where there is no connection yet."""
         self._stopped = True
@@ -125,14 +139,14 @@ class Link:
     # -- one connection
 
     async def _once(self) -> None:
-        shard = self._shard
         await asyncio.sleep(self._site.gate.wait(time.monotonic()))
+        shard = self._shard
         intake = self.intake = Intake(self._kit.books, shard.connection, shard.symbols, self._kit.world, self._leg)
         for request in shard.connection.before:
             await self._before(request, intake)
         self._transport = self._kit.open_transport(self._address(intake))
         try:
-            await self._transport.run(self._opened, self._frame, self._relieved)
+            await self._transport.run(self._opened, self._frames, self._relieved)
         finally:
             if self._closing is not None:
                 await asyncio.gather(self._closing, return_exceptions=True)
@@ -185,11 +199,11 @@ class Link:
                 self.intake.resume(time.monotonic() - since)
                 self._arm()
 
-    def _frame(self, frame: str | bytes) -> bool:
+    def _frames(self, frames: Sequence[str | bytes]) -> bool:
         intake = self.intake
         assert intake is not None
         wall = wall_us()
-        envelopes, actions = intake.receive(frame, time.monotonic(), wall)
+        envelopes, actions = intake.receive_all(frames, time.monotonic(), wall)
         self.last_frame_us = wall
         if actions:
             self._act(actions)
@@ -231,6 +245,9 @@ class Link:
             self.state = "live"
             self._log.info("subscribed", **note.detail)
             self._tell(self, SETTLED)
+        elif note.kind == "changed":
+            self._log.info("symbols changed", **note.detail)
+            self._tell(self, NEWS)
         elif note.kind in ("refused", "unacknowledged", "error"):
             self._kit.books.ledger.refused += note.kind == "refused"
             self._log.warning(note.kind, **note.detail)

@@ -85,18 +85,23 @@ class Memory:
     def _write(self, data: bytes) -> None:
         if data == self._written:
             return
-        beside = self.path.with_suffix(".tmp")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-            _sync(self.path.parent)
+            write_whole(self.path, data)
             self._written = data
         except OSError as error:
             self._log.error("state not written", file=str(self.path), detail=str(error))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replaces a file as a whole, durably, and makes its folder where need be. OSError where that fails."""
+    beside = path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:

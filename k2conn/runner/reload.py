@@ -1,8 +1,9 @@
 """Reload: the running connectors against what their files say now.
 
-A connector whose file (or symbols, streams, settings) changed is started anew beside the old one, and only when it is
-subscribed or has data is the old one retired; the two share ledger and duplicate window, so nothing is lost and nothing
-is published twice. What cannot be read, or does not prove itself, changes nothing.
+Where only a connector's symbols changed, its open connections subscribe what is new and take back what is gone, if the
+venue allows it. Any other connector whose file (or symbols, streams, settings) changed is started anew beside the old
+one, and only when it is subscribed or has data is the old one retired; the two share ledger and duplicate window, so
+nothing is lost and nothing is published twice. What cannot be read, or does not prove itself, changes nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from k2conn.errors import K2Error
-from k2conn.runner.connector import Job
+from k2conn.runner.change import Change
+from k2conn.runner.connector import Connector, Job
 from k2conn.runner.journal import journal
 from k2conn.runner.runner import Runner
 
@@ -46,7 +48,7 @@ class Reloader:
         good, changed = True, 0
         for name in wanted.keys() & running.keys():
             job, old = wanted[name], running[name]
-            if job.digest and job.digest == old.job.digest:
+            if job.digest and job.digest == old.job.digest and job.wanted == old.job.wanted:
                 continue
             changed += 1
             good = await self._one(name, job) and good
@@ -57,6 +59,11 @@ class Reloader:
     async def _one(self, name: str, job: Job) -> bool:
         old = next(one for one in self._runner.connectors if one.plan.name == name)
         try:
+            change = Change(old, job)
+            reason = await _prepared(change)
+            if reason is None:
+                return await self._changed(old, change)
+            self._log.info("the connector is replaced as a whole", connector=name, reason=reason)
             proved = await self._runner.replace(old, job, PROVE_WITHIN)
         except K2Error as error:
             self._log.error("reload refused, the old plan goes on", connector=name, detail=str(error))
@@ -68,3 +75,24 @@ class Reloader:
         else:
             self._log.error("the new plan is not subscribed; the venue allows no second connection", connector=name)
         return proved
+
+    async def _changed(self, connector: Connector, change: Change) -> bool:
+        """Only the symbols change, on the connections that stand."""
+        done = await change.make(PROVE_WITHIN)
+        if not (change.added or change.removed):
+            self._log.info("reloaded: what runs has not changed", connector=connector.plan.name)
+            return True
+        log = self._log.info if done else self._log.error
+        said = "reloaded: the symbols changed" if done else "the new symbols were not all subscribed in time"
+        log(said, connector=connector.plan.name, added=list(change.added), removed=list(change.removed),
+            sockets_opened=change.opened, sockets_closed=change.closed)
+        return done
+
+
+async def _prepared(change: Change) -> str | None:
+    """Why a change cannot be made in place; None where it can."""
+    try:
+        async with asyncio.timeout(PROVE_WITHIN):
+            return await change.prepare()
+    except TimeoutError:
+        return "the venue's instrument list was not read in time"

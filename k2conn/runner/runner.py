@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,8 @@ class Runner:
         self._max_records = max_records
         self._enough = asyncio.Event()
         self.stopping = False
+        self.opened = asyncio.Event()
+        """Set once the sink is open and the connectors are started."""
         self._bugs: list[Exception] = []
         self._log = journal()
         world = dict(os.environ) if environment is None else environment
@@ -102,6 +105,7 @@ class Runner:
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
         for connector in self.connectors:
             self._start(connector)
+        self.opened.set()
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
         try:
             await self._until(waits)
@@ -144,7 +148,7 @@ class Runner:
         crowded = any(_crowded(old, new, name) for name in new.sites)
         if crowded:
             self._between = True
-            await self._retire(old)
+            await self._retire(old, new)
             self._hand_over(old, new)
         task = self._start(new)
         self._between = False
@@ -154,9 +158,9 @@ class Runner:
         if crowded:
             return new.proved
         if not new.proved or self.stopping:
-            await self._retire(new)
+            await self._retire(new, old)
             return False
-        await self._retire(old)
+        await self._retire(old, new)
         self._hand_over(old, new)
         return True
 
@@ -170,9 +174,12 @@ class Runner:
         self._changed.set()
         return task
 
-    async def _retire(self, connector: Connector) -> None:
-        """Stops one connector; what it has handed to the sink goes on. A bug in it is left for `run` to raise."""
+    async def _retire(self, connector: Connector, heir: Connector) -> None:
+        """Stops one connector; what it has handed to the sink goes on, and its ``heir`` with the gaps that are still to
+        be filled. A bug in it is left for `run` to raise.
+        """
         task = self._tasks[connector]
+        connector.heir = heir if not self.stopping else None
         await connector.stop()
         await asyncio.wait({task})
         if connector.memory is not None:
@@ -230,10 +237,10 @@ class Runner:
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         now = time.time_ns() // 1000
-        for envelope in envelopes:
-            account = envelope.account
+        counts = Counter([(envelope.account, envelope.schema is None) for envelope in envelopes])
+        for (account, dead), count in counts.items():
             if account is not None:
-                account.settled(envelope.schema is None)
+                account.settled(dead, count)
         last = envelopes[-1].account if envelopes else None
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000

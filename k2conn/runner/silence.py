@@ -40,7 +40,7 @@ class Silence:
             received = self._ledger.account(stream, symbol).received
             reading = _NOTHING._replace(received=received)
             if link is not None:
-                reading = Reading(link.opened_at, one.state, received)
+                reading = Reading(max(link.opened_at or 0.0, one.asked), one.state, received)
             self.watch.look((stream, symbol), reading, now)
             known.add((stream, symbol))
         self.watch.forget(known)

@@ -44,11 +44,25 @@ class Site:
         self._choices: list[str | int] = [*(given.urls or own), *given.failover]
         self._first = connection is kit.books.plan.connections[0]
         self.endpoints = Endpoints(len(self._choices), given.fuse)
-        most = connection.limits.connections
-        self.spare = OVERLAPS if most is None else max(0, min(OVERLAPS, most - sockets))
+        self._most = connection.limits.connections
+        self._beside = self._room(sockets)
+        """Replacements that may be under way at a time."""
+        self.spare = self._beside
         """Connections that may be opened now beside those that are to be replaced."""
-        self.overlaps = self.spare > 0
+
+    def _room(self, sockets: int) -> int:
+        return OVERLAPS if self._most is None else max(0, min(OVERLAPS, self._most - sockets))
+
+    @property
+    def overlaps(self) -> bool:
         """Whether the venue's limit on connections leaves room to open the new before the old is closed."""
+        return self._beside > 0
+
+    def resize(self, sockets: int) -> None:
+        """So many sockets from now on; replacements under way go on."""
+        room = self._room(sockets)
+        self.spare += room - self._beside
+        self._beside = room
 
     def url(self, session: Session, at: int, wall: int) -> str:
         """The ``at``-th address: of the given ones, or else of the plan's."""

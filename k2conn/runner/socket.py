@@ -95,6 +95,18 @@ class Socket:
                 if link.task is not None:
                     link.task.cancel()
 
+    def carry(self, shard: Shard) -> None:
+        """From now on its symbols are this shard's, on the connections that there are and on all to come."""
+        self.shard = shard
+        for link in self._links:
+            if link.task is not None and not link.task.done():
+                link.carry(shard)
+
+    @property
+    def changing(self) -> bool:
+        """Whether a connection is still asking for what `carry` said."""
+        return any(link.changing for link in self._links if link.task is not None and not link.task.done())
+
     async def stop(self) -> None:
         """Takes subscriptions back and closes; `run` then returns."""
         self._stop_asked.set()

@@ -80,6 +80,7 @@ class StreamCompiler(Section):
             each=each.get if each else None,
             each_text=said.get("each", "the message"),
             each_key=any("key" in one.variables for one in expressions),
+            each_direct=each.key if each else None,
             reverse=said.get("order") == "newest-first",
             drop_when=drop_when,
             snapshot=snapshot,

@@ -16,12 +16,12 @@ class Recovered:
         self.lost = 0
         self.spooled = 0
 
-    def settled(self, dead: bool) -> None:
-        """An envelope became durable in the sink."""
+    def settled(self, dead: bool, count: int = 1) -> None:
+        """Some envelopes became durable in the sink."""
         if dead:
-            self.dead_letters += 1
+            self.dead_letters += count
         else:
-            self.published += 1
+            self.published += count
 
 
 class Books:

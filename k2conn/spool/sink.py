@@ -22,7 +22,7 @@ from typing import Any
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
-from k2conn.sinks import Reject, Settle, SpoolableSink
+from k2conn.sinks import Reject, Settle, SpoolableSink, putter
 from k2conn.sinks.settings import SpoolSettings
 from k2conn.spool.disk import Disk
 from k2conn.spool.keeper import LOOK_EVERY, Keeper
@@ -47,6 +47,7 @@ class SpoolingSink:
         self._inner = make(self._settled, self._rejected)
         self.name = self._inner.name
         self._put = self._inner.put
+        self._put_all = putter(self._inner)
         self._settings = settings
         self._settle = settle
         self._reject = reject
@@ -91,6 +92,14 @@ class SpoolingSink:
             self._put(envelope)
         else:
             self._take(envelope)
+
+    def put_all(self, envelopes: Sequence[Envelope]) -> None:
+        """Take some envelopes, in order."""
+        if self._direct:
+            self._put_all(envelopes)
+        else:
+            for envelope in envelopes:
+                self._take(envelope)
 
     @property
     def crowded(self) -> bool:

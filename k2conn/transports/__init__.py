@@ -1,19 +1,19 @@
 """Transports: how frames come in. One file each, named by the scheme it speaks.
 
-A transport is a callable thing for one connection: `run` opens it and calls `on_frame` for every frame, synchronously,
-in order; `send` queues a frame and never blocks; when `on_frame` answers true, the transport stops reading until
-`relief()` returns, which slows the socket down (back-pressure).
+A transport is a callable thing for one connection: `run` opens it and calls `on_frames` with the frames that came at
+once, synchronously, in order; `send` queues a frame and never blocks; when `on_frames` answers true, the transport
+stops reading until `relief()` returns, which slows the socket down (back-pressure).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ssl import CERT_NONE, SSLContext, create_default_context
 from typing import Protocol
 
-OnFrame = Callable[[str | bytes], bool]
-"""Takes one frame; true asks the transport to wait for relief before it reads on."""
+OnFrames = Callable[[Sequence[str | bytes]], bool]
+"""Takes some frames, at least one; true asks the transport to wait for relief before it reads on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,10 @@ def client_context(ca_file: str | None, verify: bool) -> SSLContext:
 class Transport(Protocol):
     """One connection; used once."""
 
-    async def run(self, on_open: Callable[[], None], on_frame: OnFrame, relief: Callable[[], Awaitable[None]]) -> None:
-        """Connects, calls ``on_open`` once, then ``on_frame`` until the connection ends; always raises TransportError
+    async def run(
+        self, on_open: Callable[[], None], on_frames: OnFrames, relief: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Connects, calls ``on_open`` once, then ``on_frames`` until the connection ends; always raises TransportError
         with the cause, except after `close`.
         """
 

@@ -10,14 +10,14 @@ parser always stands between two frames. Order is that of the wire in any case.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 
-from k2conn.transports import OnFrame
+from k2conn.transports import OnFrames
 
 _TEXT, _BINARY = 0x81, 0x82
 """First bytes of whole uncompressed messages."""
@@ -38,7 +38,7 @@ class Reader(ClientConnection):
         super().__init__(*arguments, **options)
         self.bug: BaseException | None = None
         """What the frame's taker, or its relief, raised: the connection is aborted for it."""
-        self._on_frame: OnFrame | None = None
+        self._on_frames: OnFrames | None = None
         self._relief: Callable[[], Awaitable[None]] | None = None
         self._limit = 0
         """Bytes of the largest message."""
@@ -54,9 +54,10 @@ class Reader(ClientConnection):
         """Of the fragmented message under way."""
         self._holding: asyncio.Task[None] | None = None
 
-    def begin(self, on_frame: OnFrame, relief: Callable[[], Awaitable[None]], limit: int) -> None:
-        """Frames go to ``on_frame`` from now on, at first those that came already; ``limit`` bytes have the largest."""
-        self._on_frame, self._relief, self._limit = on_frame, relief, limit
+    def begin(self, on_frames: OnFrames, relief: Callable[[], Awaitable[None]], limit: int) -> None:
+        """Frames go to ``on_frames`` from now on, at first those that came already; none has more than ``limit`` bytes.
+        """
+        self._on_frames, self._relief, self._limit = on_frames, relief, limit
         if limit > _SHORT:
             self._read(b"")
         else:
@@ -69,7 +70,7 @@ class Reader(ClientConnection):
 
     def release(self) -> None:
         """Frames that still come are of no interest."""
-        self._on_frame = _ignore
+        self._on_frames = _ignore
         if self._holding is not None:
             self._holding.cancel()
 
@@ -81,7 +82,7 @@ class Reader(ClientConnection):
             super().data_received(data)
         elif self.response is None:
             self._shake_hands(data)
-        elif self._on_frame is None or self._holding is not None:
+        elif self._on_frames is None or self._holding is not None:
             self._left += data
         elif len(data) < self._needed:
             self._more.append(data)
@@ -125,14 +126,22 @@ class Reader(ClientConnection):
             self._give_up()
 
     def _frames(self, data: bytes) -> int:
-        """Hands on frame by frame; where that ended."""
-        on_frame, limit = self._on_frame, self._limit
-        assert on_frame is not None
+        """Hands on all whole frames, or those of one turn; where that ended."""
+        found: list[str | bytes] = []
+        at = self._cut(data, found)
+        if found:
+            self._hand_on(found)
+            if self._holding is not None:
+                self._whole = False  # what the library is to read is read when there was relief
+        if at >= _TURN and not self._whole:
+            self._hold(_a_turn)
+        return at
+
+    def _cut(self, data: bytes, found: list[str | bytes]) -> int:
+        """The everyday frames into ``found``, all others to the library, in their turn; where that ended."""
+        limit, plain = self._limit, self._kind is None
         at, end = 0, len(data)
-        while at + 2 <= end:
-            if at >= _TURN:
-                self._hold(_a_turn)
-                return at
+        while at + 2 <= end and at < _TURN:
             first, size = data[at], data[at + 1]
             start = at + 2
             if size > _SHORT:
@@ -146,26 +155,32 @@ class Reader(ClientConnection):
             if stop > end:
                 self._needed = stop - end
                 return at
-            if first == _TEXT and self._kind is None:
+            if first == _TEXT and plain:
                 try:
-                    text = data[start:stop].decode()
+                    found.append(data[start:stop].decode())
                 except UnicodeDecodeError:
                     return self._odd(at)
-                held = on_frame(text)
-            elif first == _BINARY and self._kind is None:
-                held = on_frame(data[start:stop])
+            elif first == _BINARY and plain:
+                found.append(data[start:stop])
             else:
+                if found:
+                    self._hand_on(found.copy())
+                    found.clear()
+                    if self._holding is not None:
+                        return at
                 super().data_received(data[at:stop])
+                plain = self._kind is None
                 if self.protocol.state is not OPEN:
                     return self._odd(stop)
-                held = self._holding is not None
+                if self._holding is not None:
+                    return stop
             at = stop
-            if held:
-                self._hold(self._relief)
-                return at
-        if at >= _TURN:
-            self._hold(_a_turn)
         return at
+
+    def _hand_on(self, found: list[str | bytes]) -> None:
+        assert self._on_frames is not None
+        if self._on_frames(found):
+            self._hold(self._relief)
 
     def _odd(self, at: int) -> int:
         """From here on everything is the library's."""
@@ -178,7 +193,7 @@ class Reader(ClientConnection):
         """Messages that took the long way are handed on in their turn; all other events are the library's."""
         if self.response is None or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             super().process_event(event)
-        elif self._on_frame is not None:
+        elif self._on_frames is not None:
             try:
                 self._part(event)
             except Exception as bug:
@@ -198,12 +213,12 @@ class Reader(ClientConnection):
             try:
                 message = body.decode()
             except UnicodeDecodeError as error:
-                self._on_frame = _ignore
+                self._on_frames = _ignore
                 self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
                 self.send_data()
                 return
-        assert self._on_frame is not None
-        if self._on_frame(message):
+        assert self._on_frames is not None
+        if self._on_frames([message]):
             self._hold(self._relief)
 
     # -- back-pressure
@@ -230,11 +245,11 @@ class Reader(ClientConnection):
 
     def _fail(self, bug: BaseException) -> None:
         self.bug = self.bug or bug
-        self._on_frame = _ignore
+        self._on_frames = _ignore
         self.transport.abort()
 
 
-def _ignore(frame: str | bytes) -> bool:
+def _ignore(frames: Sequence[str | bytes]) -> bool:
     return False
 
 

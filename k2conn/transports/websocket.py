@@ -25,7 +25,7 @@ from websockets.exceptions import (
 from k2conn import __version__
 from k2conn.errors import TransportError
 from k2conn.loopback import is_loopback
-from k2conn.transports import Address, OnFrame, client_context
+from k2conn.transports import Address, OnFrames, client_context
 from k2conn.transports.reader import Reader
 
 CLOSE_TIMEOUT = 2.0
@@ -41,13 +41,15 @@ class WebSocket:
         self._wake = asyncio.Event()
         self._closing = False
 
-    async def run(self, on_open: Callable[[], None], on_frame: OnFrame, relief: Callable[[], Awaitable[None]]) -> None:
+    async def run(
+        self, on_open: Callable[[], None], on_frames: OnFrames, relief: Callable[[], Awaitable[None]]
+    ) -> None:
         """See `Transport.run`."""
         self._socket = await self._connect()
         sender = asyncio.ensure_future(self._send_all(self._socket))
         try:
             on_open()
-            self._socket.begin(on_frame, relief, self.address.max_frame)
+            self._socket.begin(on_frames, relief, self.address.max_frame)
             await self._socket.recv()  # gives nothing, for the reader takes all; raises when the connection ends
         except ConnectionClosed as error:
             await self._socket.finish()

@@ -77,6 +77,20 @@ class KafkaSink:
         if not self._sender.alarm:
             self._sender.wake_later()
 
+    def put_all(self, envelopes: Sequence[Envelope]) -> None:
+        """Take some envelopes, in order."""
+        topics, size = self._topics, 0
+        for envelope in envelopes:
+            topic = topics.get(envelope[0])
+            if topic is None:
+                topic = self._sender.topic(envelope[0])
+            topic.fresh.append(envelope)
+            size += len(envelope[2])
+        self._queued += len(envelopes)
+        self._bytes += size + ENVELOPE_BYTES * len(envelopes)
+        if envelopes and not self._sender.alarm:
+            self._sender.wake_later()
+
     @property
     def crowded(self) -> bool:
         """Whether more waits than the bound, or a bug has ended the sender (``drain`` raises it)."""

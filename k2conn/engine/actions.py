@@ -1,0 +1,45 @@
+"""What a session wants done: the words in which it speaks to whoever holds the socket."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from k2conn.errors import RecordError
+from k2conn.plan import Json
+
+
+class Send(NamedTuple):
+    """Send this text frame."""
+
+    frame: str
+
+
+class Deliver(NamedTuple):
+    """A message of a stream: map it."""
+
+    stream: int
+    message: Json
+
+
+class Close(NamedTuple):
+    """Close the socket and connect again after at least ``delay`` seconds."""
+
+    cause: str
+    detail: str = ""
+    delay: float = 0.0
+
+
+class Note(NamedTuple):
+    """Something to log and count: confirmed, refused, unacknowledged, error, unrecognised, settled, changed."""
+
+    kind: str
+    detail: dict[str, Any]
+
+
+class Malformed(NamedTuple):
+    """A frame that is no message: a dead letter."""
+
+    error: RecordError
+
+
+Action = Send | Deliver | Close | Note | Malformed

@@ -1,0 +1,309 @@
+"""What a connection asks of the venue, step by step, and what of it is still to be answered.
+
+A *round* goes through the steps once: each sends its frames (within the venue's rate), then waits for its replies. The
+first round follows the opening of the connection and goes through all steps. A `change` of the subscriptions is a
+round of its own, through the steps that subscribe and for the new subscriptions only; what is given up is taken back
+when the new ones have been answered, so that no reply to an unsubscription is taken for one to a subscription. Only
+where the venue's limit has no room for both it is taken back first. Rounds never overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from k2conn import exactjson
+from k2conn.engine.actions import Action, Close, Note
+from k2conn.engine.frames import OutFrame, split, step_frames, undo_frames
+from k2conn.engine.outbox import Outbox
+from k2conn.engine.replies import reason, speaks_of, spelled, verdict
+from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED, Subscription, Subscriptions
+from k2conn.engine.symbolstate import forget
+from k2conn.plan import Connection, Json, Scope, SendScope, Step, Symbol
+
+_STATES = (CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED)
+
+
+class Change:
+    """A change under way: what came, what is given up, and whether that was taken back."""
+
+    def __init__(self, came: list[Subscription], gone: list[Subscription]) -> None:
+        self._shared: list[Subscription] = []
+        self.came = came
+        self.gone = gone
+        self.keys = {one.key for one in came}
+        """What is to be asked for."""
+        self.taken_back = False
+
+    def share(self, every: Sequence[Subscription]) -> None:
+        """One topic may serve several symbols: who comes to one that is subscribed need not ask, and what another
+        symbol still needs is not given up. ``every``: all subscriptions that are wanted.
+        """
+        before = (*self.gone, *(one for one in every if one.key not in self.keys))
+        topics = {spelled(one.topic): one for one in before if one.topic is not None and one.state != REFUSED}
+        for one in self.came:
+            other = topics.get(spelled(one.topic)) if one.topic is not None else None
+            if other is not None:
+                one.state, one.reason = other.state, other.reason
+                self.keys.discard(one.key)
+        wanted = {spelled(one.topic) for one in every if one.topic is not None}
+        self._shared = [one for one in self.gone if one.topic is not None and spelled(one.topic) in wanted]
+
+    @property
+    def left(self) -> list[Subscription]:
+        """What the venue has still to give up."""
+        if self.taken_back:
+            return []
+        return [one for one in self.gone if one.state != REFUSED and one not in self._shared]
+
+    def summary(self) -> dict[str, list[str]]:
+        """Native names: what was added and removed, and what of the added was refused."""
+        refused = [one for one in self.came if one.state == REFUSED]
+        return {"added": _names(self.came), "removed": _names(self.gone), "refused": _names(refused)}
+
+
+class Asking:
+    """The steps of one connection, and the replies to them. Times are seconds of a monotonic clock."""
+
+    def __init__(
+        self, connection: Connection, subscriptions: Subscriptions, outbox: Outbox, scope: Scope,
+        sending: Callable[[], SendScope], count: Callable[[], int], places: int | None,
+    ) -> None:
+        """``sending`` gives what frames are built from, ``count`` the next `$counter`; ``places`` is how many symbols
+        a connection may carry, None for any number.
+        """
+        self.settled = False
+        """Whether the first round is over."""
+        self.reply_by: float | None = None
+        """When the current step's replies are to be there; None where none is waited for."""
+        self._connection = connection
+        self._subscriptions = subscriptions
+        self._outbox = outbox
+        self._scope = scope
+        self._sending = sending
+        self._count = count
+        self._places = places
+        self._begun = False
+        self._at = -1
+        self._reached = -1
+        """The last step that was ever begun."""
+        self._frames: dict[int, list[OutFrame]] = {}
+        """By step: the frames of the latest round, then those of earlier ones that were never answered."""
+        self._asked: list[OutFrame] = []
+        """The current step's frames of this round."""
+        self._change: Change | None = None
+        self._next: Sequence[Subscription] | None = None
+        """What is to be subscribed when the round is over."""
+
+    # -- rounds
+
+    def begin(self, now: float, out: list[Action]) -> None:
+        """The connection is open: the first round."""
+        self._begun = True
+        self._advance(now, out)
+
+    @property
+    def changing(self) -> bool:
+        """Whether a change is under way, or waits for the round before it."""
+        return self._change is not None or self._next is not None
+
+    def change(self, wanted: Sequence[Subscription], now: float, out: list[Action]) -> None:
+        """From now on these are the subscriptions; those that are known already stay what they are."""
+        if not self._begun:
+            self._subscriptions.become(wanted)
+            return
+        self._next = wanted
+        if self.settled and self.reply_by is None:
+            self._begin_change(wanted, now, out)
+
+    def _begin_change(self, wanted: Sequence[Subscription], now: float, out: list[Action]) -> None:
+        self._next = None
+        before = {one.symbol.native for one in self._subscriptions.all}
+        change = self._change = Change(*self._subscriptions.become(wanted))
+        for one in change.came:
+            one.asked = now
+            forget(self._scope.state, one.stream, one.symbol)
+        change.share(self._subscriptions.all)
+        self._leave({one.key for one in change.gone})
+        if self._places is not None and len(before | {one.symbol.native for one in change.came}) > self._places:
+            self._take_back(change)
+        self._at = -1
+        self._advance(now, out)
+
+    def _leave(self, gone: set[tuple[str, str]]) -> None:
+        """Keeps of the frames so far those that were never answered, without what is given up."""
+        for at, frames in self._frames.items():
+            for frame in frames:
+                frame.subscriptions = [one for one in frame.subscriptions if one.key not in gone]
+            self._frames[at] = [frame for frame in frames if frame.waiting and frame.subscriptions]
+
+    def _take_back(self, change: Change) -> None:
+        for step in self._connection.steps:
+            for text in self._undone(step, change.left):
+                self._outbox.put(text, step.pause)
+        change.taken_back = True
+
+    def _advance(self, now: float, out: list[Action]) -> None:
+        """Begins the next step; several at once where they wait for nothing."""
+        while self._at + 1 < len(self._connection.steps):
+            self._at += 1
+            self._reached = max(self._reached, self._at)
+            step = self._connection.steps[self._at]
+            wanted = self._wanted(step)
+            if not wanted and (step.streams or self._change is not None):
+                continue
+            self._asked = self._frames_of(step, wanted)
+            self._frames[self._at] = [*self._asked, *self._frames.get(self._at, ())]
+            for frame in self._asked:
+                if frame.text:
+                    self._outbox.put(frame.text, step.pause)
+            if step.expect is not None and not step.expect.first_data:
+                for frame in self._asked:
+                    frame.waiting = True
+                self.reply_by = now + step.expect.within
+                return
+        self.reply_by = None
+        self._end(now, out)
+
+    def _end(self, now: float, out: list[Action]) -> None:
+        """The round is over."""
+        change, self._change = self._change, None
+        if not self.settled:
+            self.settled = True
+            out.append(Note("settled", {state: self._subscriptions.count(state) for state in _STATES}))
+        elif change is not None:
+            self._take_back(change)
+            out.append(Note("changed", change.summary()))
+        if self._next is not None:
+            self._begin_change(self._next, now, out)
+
+    def _wanted(self, step: Step) -> list[Subscription]:
+        """What this round asks for with a step."""
+        every = self._of(step, self._subscriptions.all)
+        return every if self._change is None else [one for one in every if one.key in self._change.keys]
+
+    def _of(self, step: Step, every: Iterable[Subscription]) -> list[Subscription]:
+        """Those of some subscriptions that a step is for."""
+        found = [one for one in every if one.stream in step.streams]
+        if step.symbols is not None:
+            test = step.symbols.condition
+            found = [one for one in found if test(_plain(one.symbol), self._scope)]
+        return found
+
+    # -- frames
+
+    def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[OutFrame]:
+        return step_frames(step, wanted, self._sending(), self._count, self._connection.limits.frame_bytes)
+
+    def _undone(self, step: Step, every: Iterable[Subscription]) -> list[str]:
+        limit = self._connection.limits.frame_bytes
+        return undo_frames(step, self._of(step, every), self._sending(), self._count, limit)
+
+    def all_frames(self) -> list[str]:
+        """What all steps send, on a connection that is not open."""
+        return [frame.text for step in self._connection.steps for frame in self._frames_of(step, self._wanted(step))]
+
+    def retired(self) -> list[str]:
+        """What takes back all that was asked for."""
+        left = self._change.left if self._change is not None else []
+        every = [*(one for one in self._subscriptions.all if one.state != REFUSED), *left]
+        return [text for step in self._connection.steps[: self._reached + 1] for text in self._undone(step, every)]
+
+    # -- replies
+
+    def resolved(self, now: float, out: list[Action]) -> None:
+        """Goes on where the current step waits for nothing more."""
+        if self.reply_by is None:
+            return
+        for frame in self._asked:
+            if frame.waiting and frame.subscriptions:
+                frame.waiting = any(one.state == PENDING for one in frame.subscriptions)
+        if not any(frame.waiting for frame in self._asked):
+            self.reply_by = None
+            self._advance(now, out)
+
+    def expired(self, now: float, out: list[Action]) -> None:
+        """The current step's replies did not all come in time."""
+        self.reply_by = None
+        step = self._connection.steps[self._at]
+        late = [one for frame in self._asked if frame.waiting for one in frame.subscriptions if one.state == PENDING]
+        if not step.streams or (late and not any(one.state == CONFIRMED for one in self._subscriptions.all)):
+            out.append(Close("unacknowledged", f"no answer to {step.name} in time"))
+            return
+        for one in late:
+            one.state = UNACKNOWLEDGED
+        out.append(Note("unacknowledged", {"step": step.name, "symbols": _names(late)}))
+        self._advance(now, out)
+
+    def reply(self, message: Json, now: float, out: list[Action]) -> None:
+        """An acknowledgement or refusal: of the current step, or late of another one. One that speaks of nothing that
+        was asked for changes nothing.
+        """
+        for at in (self._at, *(at for at in range(self._reached, -1, -1) if at != self._at)):
+            step = self._connection.steps[at]
+            refused = verdict(step, message, self._scope)
+            if refused is None:
+                continue
+            if not step.streams:
+                self._set_up(at, step, refused, message, now, out)
+                return
+            touched = speaks_of(step, self._frames.get(at, ()), message, self._scope)
+            if refused and self._halve(at, step, touched, now, out):
+                return
+            for one in touched:
+                self._mark(one, refused, reason(step, message, self._scope) if refused else None, out)
+            if touched:
+                self.resolved(now, out)
+                return
+
+    def _halve(self, at: int, step: Step, touched: list[Subscription], now: float, out: list[Action]) -> bool:
+        """A whole frame was refused and nothing says for whose sake: its halves are asked for one by one, so that in
+        the end only the wrong ones are refused. False where there is nothing to halve.
+        """
+        frame = next((one for one in self._frames.get(at, ()) if one.subscriptions is touched), None)
+        parts = split(touched)
+        if frame is None or parts is None:
+            return False
+        frame.waiting = False
+        current = any(frame is one for one in self._asked)
+        for part in parts:
+            for again in self._frames_of(step, part):
+                again.waiting = True
+                self._frames[at].append(again)
+                if current:
+                    self._asked.append(again)
+                self._outbox.put(again.text, step.pause)
+        if at == self._at and step.expect is not None:
+            self.reply_by = now + step.expect.within
+        out.append(Note("halved", {"step": step.name, "symbols": _names(touched)}))
+        return True
+
+    def _set_up(self, at: int, step: Step, refused: bool, message: Json, now: float, out: list[Action]) -> None:
+        """The reply to a step that subscribes nothing (a login)."""
+        if refused:
+            text = exactjson.spell(reason(step, message, self._scope))[:300]
+            out.append(Close("refused", f"{step.name}: {text}"))
+            return
+        for frame in self._frames.get(at, ()):
+            frame.waiting = False
+        self.resolved(now, out)
+
+    def _mark(self, one: Subscription, refused: bool, why: Json, out: list[Action]) -> None:
+        if not refused:
+            if one.state != CONFIRMED:
+                one.state = CONFIRMED
+                out.append(Note("confirmed", {"stream": one.stream, "symbol": one.symbol.native}))
+        elif one.state != REFUSED:
+            one.state = REFUSED
+            one.reason = exactjson.spell(why)[:300] if why is not None else ""
+            out.append(Note("refused", {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}))
+            if self._subscriptions.count(REFUSED) == len(self._subscriptions.all):
+                out.append(Close("refused", one.reason))
+
+
+def _names(every: Iterable[Subscription]) -> list[str]:
+    """Native names, each once."""
+    return list(dict.fromkeys(one.symbol.native for one in every))
+
+
+def _plain(symbol: Symbol) -> dict[str, Json]:
+    return {**symbol._asdict(), **dict(symbol.parts)}

@@ -1,0 +1,125 @@
+"""Bundles: symbols that only one process can carry together.
+
+Two processes may have a connector's symbols between them only where each can ask the venue for its own: what is asked
+for one symbol must not bring another one's records. Whether it does is seen by what would be sent: the address and the
+frames of one symbol alone, beside those of another. Where they are the same (a channel of all symbols, a topic of one
+currency, a venue that sends everything unasked), both would receive, and publish, the same records. Symbols that share
+a record key stay together, too, for the order of that key.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+from k2conn.engine.frames import step_frames
+from k2conn.engine.session import World, subscriptions_for
+from k2conn.engine.sharding import carries
+from k2conn.engine.subscriptions import Subscription
+from k2conn.errors import K2Error
+from k2conn.plan import Connection, Json, Plan, Scope, SendScope, Step, Stream, Symbol
+
+_NAMED = re.compile(r"\$(?:each_)?(?:symbol|topic)s?\b(?!\.)|\$symbols?\.(?:native|lower|upper)\b")
+"""What tells every symbol from every other in a frame that cannot be built now."""
+_PART = re.compile(r"\$symbols?\.(?!native|lower|upper)")
+"""What several symbols may have in common."""
+
+
+class _Keys(Mapping[str, str]):
+    """An environment in which every key is set: what it is set to is the same for all symbols."""
+
+    def __getitem__(self, name: str) -> str:
+        return "-"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+_WORLD = World(lambda: "-", _Keys())
+
+
+def bundles(plan: Plan, streams: Sequence[Stream], names: Sequence[str]) -> list[list[str]]:
+    """Some symbols, by their native names, in groups that stay together; in the order they are given in.
+
+    A name that no rule reads (it may stand in the venue's own list) is told from others by itself only.
+    """
+    symbols = {name: plan.symbols.resolve(name) or Symbol(name, name, "-", "-") for name in names}
+    groups = _Groups(symbols)
+    owners: dict[Hashable, str] = {}
+    for name, symbol in symbols.items():
+        for mark in _marks(plan, streams, symbol):
+            groups.join(name, owners.setdefault(mark, name))
+    return groups.all()
+
+
+class _Groups:
+    """Names that are joined step by step."""
+
+    def __init__(self, names: Mapping[str, Symbol]) -> None:
+        self._head = {name: name for name in names}
+
+    def join(self, one: str, other: str) -> None:
+        """Both, and all that either is joined with, are one group."""
+        first, second = self._head[one], self._head[other]
+        if first != second:
+            self._head = {name: second if head == first else head for name, head in self._head.items()}
+
+    def all(self) -> list[list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, head in self._head.items():
+            found.setdefault(head, []).append(name)
+        return list(found.values())
+
+
+def _marks(plan: Plan, streams: Sequence[Stream], symbol: Symbol) -> Iterator[Hashable]:
+    """What one symbol alone would make a process ask for; two symbols with a mark in common stay together."""
+    yield "key", symbol.record
+    for connection in plan.connections:
+        own = [stream for stream in streams if stream.name in connection.streams]
+        if not own or not carries(connection, symbol):
+            continue
+        wanted = subscriptions_for(connection, own, (symbol,), _WORLD)
+        place = (connection.name, _address(connection, symbol, wanted))
+        asked: set[str] = set()
+        for at, step in enumerate(connection.steps):
+            mine = [one for one in wanted if one.stream in step.streams and _for(step, symbol)]
+            if mine:
+                asked.update(one.stream for one in mine)
+                yield (*place, at, _said(step, symbol, mine))
+        for stream in own:
+            if stream.name not in asked:
+                yield (*place, stream.name)
+
+
+def _for(step: Step, symbol: Symbol) -> bool:
+    return step.symbols is None or step.symbols.condition({**symbol._asdict(), **dict(symbol.parts)}, Scope())
+
+
+def _scope(symbol: Symbol, wanted: Sequence[Subscription]) -> SendScope:
+    topics: list[Json] = [one.topic for one in wanted if one.topic is not None]
+    return SendScope(lambda: 0, _WORLD.uuid, 0, {}, _WORLD.environment, (symbol,), tuple(topics), sign=lambda _: "-")
+
+
+def _address(connection: Connection, symbol: Symbol, wanted: Sequence[Subscription]) -> Hashable:
+    """The address for one symbol; where only a live connection knows it, what its text says."""
+    try:
+        return str(connection.urls[0](_scope(symbol, wanted)))
+    except K2Error:
+        return _by_text(connection.url_texts[0], symbol)
+
+
+def _said(step: Step, symbol: Symbol, wanted: Sequence[Subscription]) -> Hashable:
+    """The frames for one symbol."""
+    try:
+        return tuple(frame.text for frame in step_frames(step, wanted, _scope(symbol, wanted), lambda: 0, None))
+    except K2Error:
+        return _by_text(step.text, symbol)
+
+
+def _by_text(text: str, symbol: Symbol) -> Hashable:
+    return symbol.native if _NAMED.search(text) and not _PART.search(text) else None

@@ -1,0 +1,26 @@
+"""What a connection's state remembers of single symbols, by name: for a symbol that is asked for anew it begins anew.
+
+Each name is followed by a stream's. They begin with a sign that no captured name has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k2conn.plan import Symbol
+
+FIRST = "$first:"
+"""The native names whose first message has come."""
+CARRY = "$carry:"
+"""By our spelling: the last values of a quote's fields."""
+ORDINALS = "$ordinals:"
+"""The numbers among equal rows."""
+
+
+def forget(state: dict[str, Any], stream: str, symbol: Symbol) -> None:
+    """Forgets one symbol of one stream: what comes of it next is as on a new connection."""
+    state.get(FIRST + stream, set()).discard(symbol.native)
+    state.get(CARRY + stream, {}).pop(symbol.record, None)
+    ordinals = state.get(ORDINALS + stream)
+    if ordinals is not None:
+        ordinals.forget(f"{symbol.record}|")
