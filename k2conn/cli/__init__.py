@@ -7,7 +7,6 @@ Exit codes: 0 fine, 2 usage or settings, 65 something was dead-lettered (map), 6
 from __future__ import annotations
 
 import sys
-import traceback
 
 from k2conn.cli.application import application
 from k2conn.errors import K2Error
@@ -26,6 +25,8 @@ def main() -> None:
         sys.stderr.close()
         raise SystemExit(0) from None
     except Exception:  # a bug of ours, whatever it is: it is shown whole and ends the process
+        import traceback
+
         traceback.print_exc()
         print(f"k2conn: this is a bug of k2conn, not of yours: please report it with the lines above ({REPORT})",
               file=sys.stderr)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from k2conn.cli.command import Command, Group
+
 application = typer.Typer(
     name="k2conn",
+    cls=Group,
     help="Exchange market data into Kafka, declared in YAML.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+command = partial(application.command, cls=Command)
 
 Connector = Annotated[str, typer.Argument(help="A connector file, or the name of a shipped one.")]
 Files = Annotated[list[str], typer.Argument(help="Connector files, or names of shipped ones.")]
@@ -38,7 +44,7 @@ def _root(
     """Exchange market data into Kafka, declared in YAML."""
 
 
-@application.command()
+@command()
 def validate(
     files: Files,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
@@ -52,7 +58,7 @@ def validate(
     raise typer.Exit(run(files, format))
 
 
-@application.command("map")
+@command("map")
 def map_(
     connector: Connector,
     file: Annotated[str, typer.Argument(help="A file of frames, one a line; - for standard input.")] = "-",
@@ -77,7 +83,7 @@ def map_(
     raise typer.Exit(run(connector, file, frame_key, time_key, session_key, streams, deduplicate))
 
 
-@application.command()
+@command()
 def run(
     connectors: Annotated[
         list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
@@ -100,6 +106,9 @@ def run(
     log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
     daemon: Annotated[bool, typer.Option("--daemon", help="Logs as JSON, for containers.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Reload a connector file when it changes.")] = False,
+    workers: Annotated[
+        int, typer.Option(envvar="K2_WORKERS", min=1, max=256, help="Processes that share the symbols, one core each.")
+    ] = 1,
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console.
 
@@ -112,12 +121,12 @@ def run(
 
     options = Options(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch,
+        log_level, daemon, watch, workers,
     )
     raise typer.Exit(start(options))
 
 
-@application.command()
+@command()
 def status(
     host: Annotated[
         str, typer.Option(envvar="K2_METRICS_HOST", help="Where the running process listens.")
@@ -136,7 +145,7 @@ def status(
     raise typer.Exit(show(host, port, format))
 
 
-@application.command()
+@command()
 def test(
     connectors: Annotated[
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
@@ -152,7 +161,7 @@ def test(
     raise typer.Exit(play(connectors or (), verbose))
 
 
-@application.command("list")
+@command("list")
 def list_(
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
@@ -165,7 +174,7 @@ def list_(
     raise typer.Exit(show(format))
 
 
-@application.command()
+@command()
 def explain(
     connector: Connector,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
@@ -179,7 +188,7 @@ def explain(
     raise typer.Exit(show(connector, symbols))
 
 
-@application.command()
+@command()
 def plan(
     connector: Connector,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
@@ -195,7 +204,7 @@ def plan(
     raise typer.Exit(show(connector, symbols, streams, frames))
 
 
-@application.command("eval")
+@command("eval")
 def eval_(
     expression: Annotated[str, typer.Argument(help="A JMESPath expression.")],
     file: Annotated[str, typer.Argument(help="JSON, or JSON lines; - for standard input.")] = "-",
@@ -210,7 +219,7 @@ def eval_(
     raise typer.Exit(evaluate(expression, file, condition))
 
 
-@application.command()
+@command()
 def mock(
     connectors: Files,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 for any free port.")] = 0,
@@ -259,7 +268,7 @@ def mock(
     raise typer.Exit(serve(options))
 
 
-@application.command()
+@command()
 def demo(
     duration: Annotated[str, typer.Option(help="How long, such as 15s.")] = "15s",
     rate: Annotated[float, typer.Option(min=0.1, help="Data frames a second for each stream and symbol.")] = 20.0,
@@ -277,7 +286,7 @@ def demo(
     raise typer.Exit(show(Options(duration, rate, folder, connectors, plain)))
 
 
-@application.command()
+@command()
 def certify(
     connectors: Files,
     duration: Annotated[str, typer.Option(help="How long, such as 60s; longer where the faults need it.")] = "60s",
@@ -314,7 +323,7 @@ def certify(
     raise typer.Exit(prove(options))
 
 
-@application.command()
+@command()
 def new(
     name: Annotated[str, typer.Argument(help="The connector's name: small letters, digits, _ and -.")],
     url: Annotated[str, typer.Option(help="Where the exchange's WebSocket is, such as wss://ws.example.com.")],
@@ -339,7 +348,7 @@ def new(
     raise typer.Exit(run(Options(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
 
 
-@application.command()
+@command()
 def docs(
     connectors: Annotated[
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
