@@ -1,100 +1,154 @@
-"""From a loopback WebSocket to an acknowledged batch in a real broker: CPU of the connector's process alone, per trade.
+"""From a loopback WebSocket to an acknowledged batch in a real broker: CPU of the program's process alone, per trade.
 
-Every record is read back: the count is exact and the order of each symbol's ids is the feeder's.
+k2conn, its own interpretive path and other programs get the same Binance aggTrade frames, as fast as each takes them,
+into the same broker. Rounds take turns, so that what the machine does beside meets all alike; ratios are taken within
+a round. Start-up is left out, topics stand beforehand. Every record is read back: count, order of each symbol, price,
+quantity and side are the feeder's, or the program counts as failed.
+
+Peers are built on first use (see `benchmarks.peers.builds`); one that cannot be is named, with the reason.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import tempfile
 import time
-import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer
-
-from benchmarks.processes import Feeding, Process
-from benchmarks.tapes import BinanceTape
-from k2conn.avro import load_schema
+from benchmarks.figures import at_least, below, progress
+from benchmarks.peers.programs import SYMBOLS, Program, Round, programs
+from benchmarks.peers.proof import prove
+from benchmarks.peers.topics import Topics, Wrong
+from benchmarks.processes import Ended, Feeding, Process
 from tests.servers import Broker, Registry
 
 ROUNDS = 5
+OURS = "k2conn"
+CPU_TARGET = 12.0
+"""Microseconds a trade; k2conn is to need less."""
+
+RATIO_TARGETS = {"cryptofeed": 12.0, "Redpanda Connect": 3.5, "k2conn, interpreted": 4.0}
+"""How many times k2conn's CPU a trade costs the others, at least."""
+
+_SETTLE = 0.5
+"""Seconds after the last record's arrival in the broker, for the acknowledgement to be worked off."""
+
+Times = dict[str, float]
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Medians of ROUNDS runs at full speed, each with a process of its own."""
-    frames = 20_000 if quick else 150_000
+    """Medians of ROUNDS rounds; quick: one short one."""
+    found, absent = programs()
+    failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with Broker(folder / "kafka") as broker, Registry(folder / "registry") as registry:
-            numbers = range(2 if quick else ROUNDS)
-            rounds = [_round(folder, broker.bootstrap, registry.url, frames, at) for at in numbers]
+            place = broker.bootstrap, registry.url
+            numbers = range(1 if quick else ROUNDS)
+            rounds = [_turns(folder / str(at), place, found, quick, failed) for at in numbers]
+    return result(found, rounds, {**absent, **failed}, quick)
+
+
+def result(
+    found: Sequence[Program], rounds: Sequence[Mapping[str, Times]], missing: Mapping[str, str], quick: bool
+) -> dict[str, Any]:
+    """What was measured, program by program, and the targets."""
+    rows = [_row(program, rounds, quick) for program in found if program.name not in missing]
+    rows += [{"name": name, "outcome": f"not measured: {why}"} for name, why in missing.items()]
+    ours = rows[0]
     return {
-        "trades": frames,
-        "rounds": rounds,
-        "cpu_us_per_trade": round(statistics.median(one["cpu_us"] for one in rounds), 2),
-        "trades_per_second": round(statistics.median(one["rate"] for one in rounds)),
-        "peers": {"cryptofeed": "not measured", "Redpanda Connect": "not measured", "naive Python": "not measured"},
+        "offered": "Binance aggTrade frames of 10 symbols on one loopback WebSocket, as fast as they are taken",
+        "checked": "every record read back: count, order by symbol, price, quantity, side",
+        "rounds": len(rounds),
+        "cpu_us_per_trade": ours["cpu_us"],
+        "trades_per_second": ours["rate"],
+        "programs": rows,
+        "targets": _targets({row["name"]: row for row in rows}),
     }
 
 
-def _round(folder: Path, bootstrap: str, registry: str, frames: int, at: int) -> dict[str, float]:
-    symbols = BinanceTape(10, 1).symbols
-    feeder = Feeding(folder, "binance", frames=frames)
-    topic = f"bench.{at}"
-    file = folder / "binance.yaml"
-    file.write_text(_connector(topic), encoding="utf-8")
-    command = [
-        sys.executable, "-m", "k2conn", "run", str(file), "--streams", "agg_trade", "--symbols", ",".join(symbols),
-        "--kafka", bootstrap, "--registry", registry, "--port", "19191", "--log-level", "error",
-    ]
-    given = {"K2_BINANCE_WEBSOCKET_URL": f"ws://127.0.0.1:{feeder.port}/stream", "K2_BINANCE_BACKFILL": "false",
-             "K2_SPOOL_FOLDER": str(folder / "spool"), "K2_KAFKA_LINGER_MS": "5"}
-    engine = Process("k2conn", command, folder / "k2conn.log", given)
+def _row(program: Program, rounds: Sequence[Mapping[str, Times]], quick: bool) -> dict[str, Any]:
+    """One program's medians; ``ratio`` is its CPU by k2conn's of the same round."""
+    own = [one[program.name] for one in rounds]
+    ratios = [one[program.name]["cpu_us"] / one[OURS]["cpu_us"] for one in rounds]
+    return {
+        "name": program.name,
+        "outcome": "measured",
+        "version": program.version,
+        "note": program.note,
+        "rounds": [{key: round(value, 2) for key, value in one.items()} for one in own],
+        "frames": _frames(program, quick),
+        "cpu_us": round(statistics.median(one["cpu_us"] for one in own), 2),
+        "rate": round(statistics.median(one["rate"] for one in own)),
+        "ratio": round(statistics.median(ratios), 2),
+        "ratios": [round(ratio, 2) for ratio in ratios],
+    }
+
+
+def _targets(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was wanted; a program that was not measured has met nothing."""
+    targets = [below("k2conn, CPU a trade", CPU_TARGET, rows[OURS]["cpu_us"], "us")]
+    for name, want in RATIO_TARGETS.items():
+        targets.append(at_least(f"{name}, CPU a trade beside k2conn's", want, rows[name].get("ratio"), "times"))
+    return targets
+
+
+def _turns(
+    folder: Path, place: tuple[str, str], found: Sequence[Program], quick: bool, failed: dict[str, str]
+) -> dict[str, Times]:
+    """One round: each program once. A peer that fails is out of this and later rounds; k2conn must not fail."""
+    times: dict[str, Times] = {}
+    for at, program in enumerate(found):
+        if program.name in failed:
+            continue
+        own = folder / str(at)
+        own.mkdir(parents=True)
+        try:
+            times[program.name] = _turn(own, place, program, _frames(program, quick))
+        except (Ended, Wrong) as error:
+            if program.name == OURS:
+                raise
+            failed[program.name] = str(error)
+            progress(f"{program.name}: {error}")
+    return times
+
+
+def _turn(folder: Path, place: tuple[str, str], program: Program, frames: int) -> Times:
+    bootstrap, registry = place
+    topic = f"{folder.parent.name}.{folder.name}"
+    topics = Topics(bootstrap, program.topics(topic))
+    feeder = Feeding(folder, "binance", symbols=SYMBOLS, frames=frames)
+    process = program.start(Round(folder, topic, f"ws://127.0.0.1:{feeder.port}", bootstrap, registry))
     try:
-        feeder.hear("asked 10")
-        engine.quiet()
-        before, start = engine.cpu, time.perf_counter()
+        _connected(feeder, process, program.ready)
+        process.quiet()
+        before, start = process.cpu, time.perf_counter()
         feeder.tell(f"go full {frames}")
-        while _published() < frames:
-            time.sleep(0.05)
-        spent, seconds = engine.cpu - before, time.perf_counter() - start
+        end = topics.wait(frames, process)
+        time.sleep(_SETTLE)
+        spent = process.cpu - before
+        if process.children:
+            raise Wrong(f"{process.children} child processes, whose CPU is not counted")
     finally:
-        engine.stop()
+        process.stop()
         feeder.stop()
-    _read_back(bootstrap, topic, frames)
-    return {"cpu_us": spent / frames * 1e6, "rate": frames / seconds}
+    try:
+        prove(topics.values(), program.read, frames, SYMBOLS)
+    finally:
+        topics.close()
+    times = {"cpu_us": spent / frames * 1e6, "rate": frames / (end - start)}
+    progress(f"{program.name}: {times['cpu_us']:.1f} us of CPU a trade, {times['rate']:,.0f} trades/s")
+    return times
 
 
-def _connector(topic: str) -> str:
-    """The shipped connector, with a topic of this round's own."""
-    from k2conn.cli.loading import find
-
-    return find("binance").read_text(encoding="utf-8") + f"\nkafka_topic: \"{topic}\"\n"
-
-
-def _published() -> int:
-    with urllib.request.urlopen("http://127.0.0.1:19191/health", timeout=10) as answer:
-        return int(json.load(answer)["connectors"]["binance"]["published"])
+def _connected(feeder: Feeding, process: Process, ready: str) -> None:
+    try:
+        feeder.hear(ready)
+    except Ended:
+        raise Wrong(f"it did not connect; its log ends: {process.tail(1)!r}") from None
 
 
-def _read_back(bootstrap: str, topic: str, frames: int) -> None:
-    """Exactly so many records, each symbol's ids rising by one."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
-    schema, last, count = load_schema("trade"), dict[str, int](), 0
-    while count < frames:
-        for message in consumer.consume(10_000, 20.0):
-            assert message.error() is None, message.error()
-            value = message.value()
-            assert value is not None
-            record = schema.decode_plain(value[5:])
-            number = int(record["source_sequence"])
-            assert last.get(record["symbol"], number - 1) == number - 1, "order"
-            last[record["symbol"]] = number
-            count += 1
-    assert not consumer.consume(1, 1.0), "more records than trades"
-    consumer.close()
+def _frames(program: Program, quick: bool) -> int:
+    return program.quick_frames if quick else program.frames

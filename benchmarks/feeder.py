@@ -21,7 +21,9 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.tapes import TAPES, Leg, Tape, told
 
@@ -44,11 +46,21 @@ def framed(payload: bytes, opcode: int = 1) -> bytes:
 class Feed:
     """One client's connection."""
 
-    def __init__(self, connection: socket.socket, tapes: dict[str, Tape]) -> None:
+    def __init__(
+        self, connection: socket.socket, tapes: dict[str, Tape], keeps: bool = False, tick: float = _TICK
+    ) -> None:
+        self.keeps = keeps
+        self.tick = tick
         self._connection = connection
+        self._sending = threading.Lock()
+        self._replies: deque[bytes] = deque()
         self._file = connection.makefile("rb")
         self.tape = tapes[self._shake_hands(tapes)]
         self.asked = 0
+        self.parcels: list[tuple[int, float]] = []
+        """Of the last legs: frames sent so far, and the moment just before the latest of them were, in seconds since
+        1970.
+        """
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _shake_hands(self, tapes: dict[str, Tape]) -> str:
@@ -77,30 +89,46 @@ class Feed:
             if opcode == 1:
                 self._answer(payload)
             elif opcode == 9:
-                self._connection.sendall(framed(payload, 10))
+                self._reply(framed(payload, 10))
             elif opcode == 8:
-                self._connection.sendall(framed(payload, 8))
+                self._reply(framed(payload, 8))
                 return
 
     def _answer(self, payload: bytes) -> None:
         answers, symbols = self.tape.answers(json.loads(payload))
         for answer in answers:
-            self._connection.sendall(framed(told(answer)))
+            self._reply(framed(told(answer)))
         if symbols:
             self.asked += symbols
             say(f"asked {self.asked}")
+
+    def _send(self, data: bytes) -> None:
+        with self._sending:
+            self._say_replies()
+            self._connection.sendall(data)
+
+    def _reply(self, data: bytes) -> None:
+        """An answer (a pong) goes between two blocks of frames, never into one, and does not wait for the last."""
+        self._replies.append(data)
+        with self._sending:
+            self._say_replies()
+
+    def _say_replies(self) -> None:
+        while self._replies:
+            self._connection.sendall(self._replies.popleft())
 
     def full(self, blocks: Sequence[bytes]) -> tuple[float, float]:
         """Sends all, as fast as it is taken."""
         start = time.time()
         for block in blocks:
-            self._connection.sendall(block)
+            self._send(block)
         return start, time.time()
 
     def legs(self, legs: Sequence[Leg]) -> tuple[float, float]:
-        """Sends what is due, every millisecond; when it is late it catches up."""
+        """Sends what is due, every millisecond or (where that is longer) frame; when it is late it catches up."""
         made = self._made(legs)
         tape, number, first = self.tape, 0, 0
+        self.parcels.clear()
         start = time.time()
         begin = time.perf_counter()
         for leg in legs:
@@ -108,9 +136,12 @@ class Feed:
                 ready = min(int((time.perf_counter() - begin) * leg.rate) + 1, leg.frames) + first
                 if ready > number:
                     some = [made[at] if at in made else framed(tape.frame(at)) for at in range(number, ready)]
-                    self._connection.sendall(b"".join(some))
+                    block = b"".join(some)
+                    if self.keeps:
+                        self.parcels.append((ready, time.time()))
+                    self._send(block)
                     number = ready
-                time.sleep(_TICK)
+                time.sleep(max(self.tick, begin + (number - first) / leg.rate - time.perf_counter()))
             first += leg.frames
             begin += leg.seconds
             while time.perf_counter() < begin:
@@ -132,7 +163,9 @@ class Feed:
 class Feeder:
     """All connections of one run."""
 
-    def __init__(self, tapes: dict[str, Tape], frames: int) -> None:
+    def __init__(self, tapes: dict[str, Tape], frames: int, journal: Path | None = None, tick: float = _TICK) -> None:
+        self._journal = journal
+        self._tick = tick
         self._tapes = tapes
         self._blocks = {venue: _blocks(tape, frames) for venue, tape in tapes.items()} if frames else {}
         self._feeds: list[Feed] = []
@@ -152,11 +185,13 @@ class Feeder:
         while True:
             connection, _ = self._server.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._feeds.append(Feed(connection, self._tapes))
+            self._feeds.append(Feed(connection, self._tapes, self._journal is not None, self._tick))
             say(f"open {self._feeds[-1].tape.venue}")
 
     def _play(self, feed: Feed, legs: Sequence[Leg]) -> None:
         start, end = feed.legs(legs) if legs else feed.full(self._blocks[feed.tape.venue])
+        if self._journal is not None:
+            self._journal.write_text("".join(f"{number} {moment:.6f}\n" for number, moment in feed.parcels))
         say(f"sent {feed.tape.venue} {start:.6f} {end:.6f}")
 
 
@@ -184,9 +219,12 @@ def main() -> None:
     parser.add_argument("venues", nargs="+", choices=sorted(TAPES))
     parser.add_argument("--symbols", type=int, default=10)
     parser.add_argument("--frames", type=int, default=0, help="make the bytes of so many frames in advance")
+    parser.add_argument("--journal", type=Path, help="write here when the frames of one connection's legs were sent")
+    parser.add_argument("--tick", type=float, default=_TICK, help="least seconds between two looks what is due")
     given = parser.parse_args()
     started = int(time.time() * 1000)
-    Feeder({venue: TAPES[venue](given.symbols, started) for venue in given.venues}, given.frames).run()
+    Feeder({venue: TAPES[venue](given.symbols, started) for venue in given.venues}, given.frames, given.journal,
+           given.tick).run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import queue
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +35,7 @@ class Process:
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
             )
+        _started.add(self)
         threading.Thread(target=self._read, daemon=True).start()
 
     @property
@@ -48,6 +51,12 @@ class Process:
             return sum(_run_time(task) for task in folder.iterdir()) / 1e9
         said = subprocess.run(["ps", "-o", "time=", "-p", str(self.pid)], capture_output=True, text=True, check=True)
         return _clock(said.stdout.strip())
+
+    @property
+    def children(self) -> int:
+        """Processes that it started and that are still there: their CPU is not in ``cpu``. 0 where nothing tells."""
+        files = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return sum(len(file.read_text().split()) for file in files)
 
     @property
     def resident(self) -> int:
@@ -110,16 +119,34 @@ class Process:
             self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
+    def tail(self, lines: int = 15) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
     def _why(self, what: str) -> str:
-        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-        return f"{self.name} {what}. The end of {self.log}:\n{tail}"
+        return f"{self.name} {what}. The end of {self.log}:\n{self.tail()}"
+
+
+_started: weakref.WeakSet[Process] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Whatever ends this process, an interruption too, it leaves no child behind."""
+    for process in list(_started):
+        if process.running:
+            process.stop(5.0)
 
 
 class Feeding(Process):
     """A feeder in its own process (see `benchmarks.feeder`)."""
 
-    def __init__(self, folder: Path, *venues: str, symbols: int = 10, frames: int = 0) -> None:
-        numbers = ["--symbols", str(symbols), "--frames", str(frames)]
+    def __init__(
+        self, folder: Path, *venues: str, symbols: int = 10, frames: int = 0, journal: Path | None = None,
+        tick: float = 0.001,
+    ) -> None:
+        numbers = ["--symbols", str(symbols), "--frames", str(frames), "--tick", f"{tick:.6f}"]
+        numbers += ["--journal", str(journal)] if journal is not None else []
         command = [sys.executable, "-m", "benchmarks.feeder", *venues, *numbers]
         super().__init__("feeder", command, folder / "feeder.log")
         self.port = int(self.hear("port", 120))
