@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from k2conn import __version__, exactjson, telemetry
 from k2conn.engine.watch import DEAD, REASONS
@@ -20,11 +20,43 @@ _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Servic
 _JSON = "application/json"
 
 
-class HealthServer:
-    """Serves one runner's state."""
+class View(Protocol):
+    """What is served: the state of one runner, or of a crew of them."""
 
-    def __init__(self, runner: Runner, host: str, port: int) -> None:
+    async def health(self) -> dict[str, Any]:
+        """The whole state, as `health` gives it."""
+
+    async def silence(self) -> dict[str, Any]:
+        """Silent symbols, as `silence` gives them."""
+
+    async def metrics(self) -> bytes:
+        """The metrics as Prometheus reads them."""
+
+
+class RunnerView:
+    """One runner's state."""
+
+    def __init__(self, runner: Runner) -> None:
         self._runner = runner
+
+    async def health(self) -> dict[str, Any]:
+        """See `View`."""
+        return health(self._runner)
+
+    async def silence(self) -> dict[str, Any]:
+        """See `View`."""
+        return silence(self._runner)
+
+    async def metrics(self) -> bytes:
+        """See `View`."""
+        return telemetry.exposition(self._runner)
+
+
+class HealthServer:
+    """Serves the state of a runner, or of whatever else has a view."""
+
+    def __init__(self, shown: Runner | View, host: str, port: int) -> None:
+        self._view: View = RunnerView(shown) if isinstance(shown, Runner) else shown
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
@@ -55,7 +87,7 @@ class HealthServer:
             async with asyncio.timeout(5):
                 head = await reader.readuntil(b"\r\n\r\n")
                 method, path = head.split(b" ", 2)[:2]
-                status, kind, body = self._answer(method.decode("latin-1"), path.decode("latin-1"))
+                status, kind, body = await self._answer(method.decode("latin-1"), path.decode("latin-1"))
                 writer.write(
                     f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
                     "Connection: close\r\n\r\n".encode() + (b"" if method == b"HEAD" else body)
@@ -66,20 +98,20 @@ class HealthServer:
         finally:
             writer.close()
 
-    def _answer(self, method: str, target: str) -> tuple[int, str, bytes]:
+    async def _answer(self, method: str, target: str) -> tuple[int, str, bytes]:
         path = target.split("?", 1)[0].rstrip("/") or "/"
         if method not in ("GET", "HEAD"):
             return 405, _JSON, b'{"error":"GET only"}'
         if path == "/metrics":
-            return 200, telemetry.CONTENT_TYPE, telemetry.exposition(self._runner)
+            return 200, telemetry.CONTENT_TYPE, await self._view.metrics()
         if path == "/live":
             return 200, _JSON, b'{"status":"live"}'
         if path in ("/ready", "/health", "/"):
-            state = health(self._runner)
+            state = await self._view.health()
             ready = state["ready"] if path == "/ready" else state["status"] != "failed"
             shown = state
             if path == "/ready":
-                shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence(self._runner)}
+                shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": await self._view.silence()}
             return (200 if ready else 503), _JSON, exactjson.encode(shown)
         return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live"}'
 

@@ -9,6 +9,7 @@ import pytest
 
 from k2conn import errors
 from k2conn.cli.application import application
+from k2conn.crew.exposition import crew_metrics
 from k2conn.errors import REASONS
 from k2conn.settings import CONNECTOR_VARIABLES, KAFKA_VARIABLES, SPOOL_VARIABLES
 from k2conn.telemetry import exposition
@@ -34,7 +35,7 @@ def test_no_variable_is_made_up() -> None:
 
 def test_every_metric_is_documented_and_none_is_made_up() -> None:
     run = Run(Venue().plan(connection=CONNECTION % 1))
-    text = exposition(run.runner).decode()
+    text = exposition(run.runner).decode() + crew_metrics([(0, True, 0)])
     real = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if name.startswith("k2conn_")}
     said = set(re.findall(r"`(k2conn_[a-z_]+)`", OPERATIONS))
     assert real <= said

@@ -8,21 +8,38 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from k2conn import exactjson
-from k2conn.certify.ordeals import Broker, chosen
+from k2conn.certify.detour import DetourLoop
+from k2conn.certify.engine import Launch, Setting
+from k2conn.certify.ordeals import chosen
 from k2conn.certify.page import page
-from k2conn.certify.report import COLUMNS, EQUATION, complaints, document, reaction, totals, verdict
+from k2conn.certify.report import (
+    AFTER,
+    AFTER_EQUATION,
+    COLUMNS,
+    EQUATION,
+    complaints,
+    document,
+    left_out,
+    reaction,
+    totals,
+    verdict,
+)
+from k2conn.certify.scene import Broker
 from k2conn.certify.stage import OpenSink, Outcome, Stage
 from k2conn.cli.loading import load
 from k2conn.errors import SettingsError
+from k2conn.plan import Plan
 from k2conn.runner.journal import configure
+from k2conn.settings import _prefix as variables_of
 from k2conn.settings import sink_settings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spec.durations import duration as seconds_of
@@ -31,8 +48,10 @@ from k2conn.spool import make_spooled
 NOT_PROVEN = 1
 """The exit code where it does not balance."""
 _FORMS = (".txt", ".json", ".html")
-_COLOURS = {"passed": "green", "failed": "red", "not done": "dim"}
+_COLOURS = {"passed": "green", "failed": "red", "not applicable": "dim", "not run": "yellow"}
 _WIDTH = 130
+_AT_MOST = "10m"
+"""The longest life of a process that is to be killed, should nobody be left to do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +98,8 @@ def run(options: Options, open_sink: OpenSink = make_spooled) -> int:
         folder = options.folder or Path(temporary)
         stages = [_stage(name, options, folder / str(at), broker, open_sink)
                   for at, name in enumerate(options.connectors)]
-        outcomes = asyncio.run(_all(stages))
+        with asyncio.Runner(loop_factory=DetourLoop) as loop:
+            outcomes = loop.run(_all(stages))
     show(outcomes, Console(width=None if sys.stdout.isatty() else _WIDTH))
     for report in options.reports:
         _write(report, outcomes)
@@ -92,10 +112,38 @@ def _stage(name: str, options: Options, folder: Path, broker: Broker | None, ope
         duration = seconds_of(options.duration)
     except ValueError as error:
         raise SettingsError(f"--duration: {error}") from None
+    settings = _settings(options, folder)
     return Stage(
-        plan, _settings(options, folder), chosen(options.faults), duration=duration, rate=options.rate,
-        seed=options.seed, prefix=_prefix() if _kind(options) == "kafka" else "", broker=broker, open_sink=open_sink,
+        plan, settings, chosen(options.faults), duration=duration, rate=options.rate, seed=options.seed, broker=broker,
+        launch=_launch(plan, settings), open_sink=open_sink,
     )
+
+
+def _launch(plan: Plan, settings: SinkSettings) -> Launch:
+    """How `k2conn run` is started on this connector, as an operator would who wants it to survive kill -9."""
+    own = {variables_of(plan.name), variables_of(plan.exchange)}
+    foreign = {name: text for name, text in os.environ.items() if not name.startswith(tuple(own))}
+
+    def launch(setting: Setting) -> tuple[Sequence[str], Mapping[str, str]]:
+        command = (
+            sys.executable, "-m", "k2conn", "run", plan.path, "--streams", ",".join(setting.streams), "--symbols",
+            ",".join(plan.symbols.default), "--sink", "kafka", "--kafka", settings.kafka.bootstrap, "--registry",
+            setting.registry_url, "--port", "-1", "--log-level", "info", "--duration", _AT_MOST,
+        )
+        name = variables_of(plan.name)
+        return command, foreign | {
+            f"{name}WEBSOCKET_URL": setting.socket_url,
+            f"{name}HTTP_URL": setting.http_url,  # never the venue itself
+            f"{name}BACKFILL": "false",
+            "K2_KAFKA_TOPIC_PREFIX": setting.prefix,
+            "K2_KAFKA_CREATE_TOPICS": "true",
+            "K2_SPOOL": "always",
+            "K2_SPOOL_FOLDER": str(setting.folder / "spool"),
+            "K2_STATE_FOLDER": str(setting.folder / "state"),
+            "K2_LOG_FORMAT": "text",
+        }
+
+    return launch
 
 
 def _prefix() -> str:
@@ -114,7 +162,7 @@ def _kind(options: Options) -> str:
 def _settings(options: Options, folder: Path) -> SinkSettings:
     kind = _kind(options)
     given = sink_settings(os.environ, kind=kind, folder=folder, kafka=options.kafka, registry=options.registry)
-    kafka = replace(given.kafka, create_topics=True)
+    kafka = replace(given.kafka, create_topics=True, topic_prefix=_prefix())
     return replace(given, kafka=kafka, spool=replace(given.spool, folder=folder / "spool"))
 
 
@@ -128,8 +176,12 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     for outcome in outcomes:
         console.print(_trials(outcome))
         console.print(_rows(outcome))
+        if outcome.aftermath:
+            console.print(_aftermath(outcome))
         for text in complaints(outcome):
             console.print(f"  {text}", style="red", markup=False, highlight=False)
+        if missing := left_out(outcome):
+            console.print(f"  not run: {missing}", style="yellow", markup=False, highlight=False)
         word = "passed" if outcome.passed else "NOT PROVEN"
         console.print(f"{outcome.connector}: {word}; {_equation(outcome)}; {outcome.gaps} gap records; "
                       f"{outcome.seconds:g} s\n", style=_COLOURS["passed" if outcome.passed else "failed"])
@@ -161,6 +213,22 @@ def _rows(outcome: Outcome) -> Table:
     for row in outcome.proof.rows:
         word = "[green]balanced[/]" if row.balanced else "[red]open[/]"
         table.add_row(row.stream, row.symbol, *(f"{getattr(row, name)}" for name in COLUMNS), word)
+    return table
+
+
+def _aftermath(outcome: Outcome) -> Table:
+    title = f"{outcome.connector}: kill -9, {AFTER_EQUATION}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("stream", "symbol"):
+        table.add_column(name)
+    always = ("sent", "published", "lost", "missed")
+    shown = [name for name in AFTER if name in always or any(getattr(row, name) for row in outcome.aftermath)]
+    for name in shown:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("")
+    for row in outcome.aftermath:
+        word = "[green]balanced[/]" if row.balanced else "[red]open[/]"
+        table.add_row(row.stream, row.symbol, *(f"{getattr(row, name)}" for name in shown), word)
     return table
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.cli.crew import lead
+from k2conn.cli.digests import digested
 from k2conn.cli.loading import load, shipped
-from k2conn.cli.reload import keep_reloading
+from k2conn.cli.reload import keep_reloading, read_again
+from k2conn.crew.inheritance import deal_state, send_left_over
+from k2conn.crew.line import Seat
+from k2conn.crew.worker import Worker
 from k2conn.errors import SettingsError
 from k2conn.health import HealthServer
 from k2conn.plan import Plan
@@ -46,37 +50,51 @@ class Options:
     log_level: str = "info"
     daemon: bool = False
     watch: bool = False
+    workers: int = 1
 
 
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit code."""
     environment = os.environ
-    _log(options, environment)
-    jobs = jobs_for(options, environment)
+    seat = Seat.taken(environment)
+    _log(options, environment, seat)
     settings = sink_settings(
         environment, kind=options.sink, folder=options.folder, kafka=options.kafka, registry=options.registry
     )
+    states = state_folder(environment)
+    if seat is not None:
+        read = partial(read_again, partial(jobs_for, options, environment, warn=False))
+        return _loop(_work(Worker(seat, read, settings, states))).exit_code
+    jobs = jobs_for(options, environment)
     limit = _duration(options.duration)
-    runner = Runner(jobs, settings, max_records=options.max_records, state_folder=state_folder(environment))
+    if options.workers > 1:
+        read = partial(read_again, partial(jobs_for, options, environment))
+        return lead(options, jobs, read, settings, states, limit)
+    if states is not None:
+        deal_state(states, jobs, None)
+    runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
     outcome = None
     try:
-        outcome = _loop(_run(runner, options, limit))
+        outcome = _loop(_run(runner, options, limit, partial(send_left_over, jobs, settings, None)))
     finally:  # the books are said, whatever ended the run
         _report(runner, options, outcome)
     return outcome.exit_code
 
 
-def _log(options: Options, environment: Mapping[str, str]) -> None:
+def _log(options: Options, environment: Mapping[str, str], seat: Seat | None) -> None:
     level, form = options.log_level.lower(), environment.get("K2_LOG_FORMAT", "").lower()
     if level not in LEVELS:
         raise SettingsError(f"--log-level {options.log_level}{known(level, LEVELS)}")
     if form not in ("", "text", "json"):
         raise SettingsError(f"K2_LOG_FORMAT {form}{known(form, ('text', 'json'))}")
-    configure(level, form == "json" if form else options.daemon)
+    always = {"worker": seat.index} if seat is not None else {}
+    configure(level, form == "json" if form else options.daemon, **always)
 
 
-def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
-    """What to run: the connectors that are named, or else those that the environment enables."""
+def jobs_for(options: Options, environment: Mapping[str, str], warn: bool = True) -> list[Job]:
+    """What to run: the connectors that are named, or else those that the environment enables. ``warn``: says what is
+    odd, but no error.
+    """
     plans = [load(name) for name in options.connectors] if options.connectors else _enabled(environment)
     jobs: list[Job] = []
     symbols = tuple(text_list(options.symbols)) if options.symbols else None
@@ -85,7 +103,7 @@ def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
                             "use K2_<EXCHANGE>_SYMBOLS for several")
     for plan in plans:
         own = connector_settings(environment, plan.exchange, plan.name)
-        if own.enabled is False and options.connectors:
+        if own.enabled is False and options.connectors and warn:
             journal(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
         streams = tuple(text_list(options.streams)) if options.streams else own.streams
         for name in streams or ():
@@ -93,24 +111,14 @@ def jobs_for(options: Options, environment: Mapping[str, str]) -> list[Job]:
             if name not in declared:
                 raise SettingsError(f"{plan.name} has no stream '{name}'{known(name, declared)}")
         asked = Job(plan, symbols or own.symbols, streams, own.overrides)
-        jobs.append(replace(asked, digest=_digest(asked)))
+        jobs.append(digested(asked))
     names = [job.plan.name for job in jobs]
     for name in set(names):
         if names.count(name) > 1:
             raise SettingsError(f"connector {name} is named twice")
-    for name in unread(environment, [*names, *(plan.exchange for plan in plans)]):
+    for name in unread(environment, [*names, *(plan.exchange for plan in plans)]) if warn else ():
         journal().warning("nothing reads this variable", variable=name)
     return jobs
-
-
-def _digest(job: Job) -> str:
-    """Tells one job from another: the files it is said in, and what flags and environment add."""
-    found = hashlib.sha256(repr((job.symbols, job.streams, job.overrides)).encode())
-    file = Path(job.plan.path)
-    for path in (file, *sorted(file.parent.glob("*.desc"))):
-        with suppress(OSError):
-            found.update(path.read_bytes())
-    return found.hexdigest()
 
 
 def _enabled(environment: Mapping[str, str]) -> list[Plan]:
@@ -136,8 +144,17 @@ def _duration(text: str | None) -> float | None:
         raise SettingsError(f"--duration: {error}") from None
 
 
+async def _work(worker: Worker) -> Outcome:
+    """One worker of a crew, until its parent or a signal stops it."""
+    stop = asyncio.Event()
+    _on_signals(asyncio.get_running_loop(), stop)
+    return await worker.run(stop)
+
+
 def _loop(main: Any) -> Outcome:
     """The event loop: uvloop where it is installed."""
+    gc.collect()
+    gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
     try:
         import uvloop
     except ImportError:
@@ -146,10 +163,13 @@ def _loop(main: Any) -> Outcome:
         return loop.run(main)  # type: ignore[no-any-return]
 
 
-async def _run(runner: Runner, options: Options, limit: float | None) -> Outcome:
+async def _run(
+    runner: Runner, options: Options, limit: float | None, before: Callable[[asyncio.Event], Awaitable[None]]
+) -> Outcome:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     _on_signals(loop, stop)
+    await before(stop)
     server = HealthServer(runner, options.host, options.port) if options.port >= 0 else None
     if server is not None:
         await server.start()

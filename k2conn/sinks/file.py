@@ -118,7 +118,7 @@ class FileSink:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another process may have the same folder
         except OSError as error:
             raise Unreachable(f"cannot write into the folder {self._folder}: {error.strerror or error}") from error
 

@@ -1,0 +1,245 @@
+"""The parent of a crew: it runs no connector, it keeps the workers that do.
+
+What becomes of a worker's end, unless the crew is stopping:
+
+- it could not begin the first time (wrong settings, a broker that is away), or a bug of ours ended it: the crew ends
+  with its exit code, as one process would;
+- it was killed, or stopped by somebody else: another process takes its place after a growing delay. Its state file
+  makes known what was missed meanwhile;
+- a dependency cannot be reached by a later process: it is tried for as long as another worker is at work;
+- it died FAST_DEATHS times in a row without having lived GOOD_LIFE seconds: the crew gives up.
+
+The parent's own death ends the workers: they see the line close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from k2conn.crew import figures
+from k2conn.crew.division import Share, deal_again
+from k2conn.crew.exposition import crew_metrics, merged
+from k2conn.crew.member import Member
+from k2conn.engine.backoff import Delays
+from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
+from k2conn.plan import Backoff
+from k2conn.runner import Job
+from k2conn.runner.journal import journal
+from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN
+
+STOP_WITHIN = RECEIVE_WITHIN + FLUSH_WITHIN + 5.0
+"""Seconds that workers have to end in order; then they are killed."""
+GOOD_LIFE = 60.0
+FAST_DEATHS = 5
+AGAIN = Backoff(base=1.0, cap=60.0)
+LEAST_DELAY = 0.25
+UNREACHABLE, BUG, UNSENT = Unreachable.exit_code, K2Error.exit_code, 1
+_WORST = (BUG, SettingsError.exit_code, 78, UNSENT, UNREACHABLE, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CrewOutcome:
+    """How a crew ended. ``report``: the sums of the books of those workers that ended in order; ``silent``: the others,
+    or those that an earlier process of theirs took its books from.
+    """
+
+    exit_code: int
+    unsent: int
+    report: dict[str, Any]
+    silent: tuple[int, ...]
+
+
+class Crew:
+    """Keeps a worker for each share. ``command`` starts one, ``read`` gives all jobs as they are said now."""
+
+    def __init__(
+        self,
+        shares: Sequence[Share],
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        read: Callable[[], Sequence[Job]],
+    ) -> None:
+        self.members = tuple(
+            Member(index, len(shares), share, command, self._begun) for index, share in enumerate(shares)
+        )
+        self._environment = environment
+        self._read = read
+        self._stopping = asyncio.Event()
+        self._verdict: int | None = None
+        """The exit code, where a worker's end has ended all."""
+        self._turn = asyncio.Lock()
+        self._log = journal()
+
+    async def run(self, stop: asyncio.Event) -> CrewOutcome:
+        """Keeps the workers until told to stop, or until one's end ends all."""
+        keeping = [asyncio.create_task(self._keep(member)) for member in self.members]
+        stopping = asyncio.create_task(stop.wait())
+        ending = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({*keeping, stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
+            codes = await self._stop(keeping)
+        finally:
+            for task in (*keeping, stopping, ending):
+                task.cancel()
+            await asyncio.gather(*keeping, stopping, ending, return_exceptions=True)  # kills what is left
+        return self._outcome(codes)
+
+    def kill(self) -> None:
+        """Ends all workers at once."""
+        for member in self.members:
+            member.kill()
+
+    async def _stop(self, keeping: Sequence[asyncio.Task[int]]) -> list[int]:
+        """Ends the workers in order; their exit codes."""
+        self._stopping.set()
+        self._log.info("stopping")
+        for member in self.members:
+            member.stop()
+        _, late = await asyncio.wait(keeping, timeout=STOP_WITHIN)
+        if late:
+            self._log.error("workers did not end in time", within=STOP_WITHIN, workers=len(late))
+            self.kill()
+            await asyncio.wait(late)
+        return [task.result() for task in keeping]
+
+    def _outcome(self, codes: Sequence[int]) -> CrewOutcome:
+        said = [member.report for member in self.members if member.report is not None]
+        worst = next(code for code in _WORST if code in codes)
+        return CrewOutcome(
+            exit_code=worst if self._verdict is None else self._verdict,
+            unsent=sum(one["unsent"] or 0 for one in said),
+            report=figures.report([one["report"] for one in said]),
+            silent=tuple(one.index for one in self.members if one.report is None or one.restarts),
+        )
+
+    # -- one worker
+
+    async def _keep(self, member: Member) -> int:
+        """Keeps one worker going until the crew stops; the exit code that its last process stands for."""
+        delays, fast = Delays(AGAIN, random.random), 0
+        while True:
+            code, lived = await self._lived(member)
+            if self._stopping.is_set():
+                return _ordered(code)
+            good = lived >= GOOD_LIFE
+            if good:
+                delays.reset()
+            fast = 0 if good else fast + (code != UNREACHABLE)
+            end = self._end(member, code, fast)
+            if end is not None:
+                self._log.error("worker ended, so all end", worker=member.index, **_how(code))
+                self._verdict = self._verdict if self._verdict is not None else end
+                self._stopping.set()
+                return _ordered(code)
+            delay = delays.next(LEAST_DELAY)
+            self._log.error("worker ended", worker=member.index, again_in=f"{delay:.1f} s", **_how(code))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
+            if self._stopping.is_set():
+                return 0
+            member.restarts += 1
+
+    async def _lived(self, member: Member) -> tuple[int, float]:
+        """One process of a worker, from its start to its end; a system that starts none is out of reach."""
+        try:
+            return await member.live(self._environment)
+        except OSError as error:
+            self._log.error("worker cannot be started", worker=member.index, detail=str(error))
+            return UNREACHABLE, 0.0
+
+    def _end(self, member: Member, code: int, fast: int) -> int | None:
+        """The exit code with which all end because one worker did; None where another process takes its place."""
+        if code == BUG or (code > UNSENT and not member.ever_up):
+            return code
+        if code == UNREACHABLE and not any(one.up for one in self.members):
+            return code
+        if fast >= FAST_DEATHS:
+            return code if code > UNSENT else SinkError.exit_code
+        return None
+
+    def _begun(self) -> None:
+        up = sum(member.up for member in self.members)
+        self._log.info("workers at work", workers=up, of=len(self.members))
+
+    # -- reload
+
+    async def reload(self) -> bool:
+        """Makes the workers run what the files say now; one reload at a time. Whether the new symbols were dealt out;
+        what becomes of them is said by the workers.
+        """
+        async with self._turn:
+            try:
+                jobs = await asyncio.to_thread(self._read)
+                shares = deal_again(jobs, [member.share for member in self.members])
+            except K2Error as error:
+                self._log.error("reload refused, the old plan goes on", problems=str(error).splitlines())
+                return False
+            known = {name for share in shares for name in share.symbols}
+            before = {name for member in self.members for name in member.share.symbols}
+            for name in sorted((known ^ before) | ({job.plan.name for job in jobs} - before)):
+                self._log.warning("a connector that comes or goes needs a restart", connector=name)
+            for member, share in zip(self.members, shares, strict=True):
+                member.deal(share)
+            return True
+
+    # -- what is seen from outside
+
+    async def health(self) -> dict[str, Any]:
+        """All workers' health as one."""
+        answers = await self._ask("health")
+        workers = [
+            {"worker": one.index, "up": one.up, "pid": one.pid, "restarts": one.restarts,
+             "symbols": {name: len(symbols) for name, symbols in one.share.symbols.items()}}
+            for one in self.members
+        ]
+        return figures.health({index: one and one["health"] for index, one in answers.items()}, workers)
+
+    async def silence(self) -> dict[str, Any]:
+        """Silent symbols by stream and cause."""
+        found: dict[str, Any] = figures.added([one["silence"] for one in (await self._ask("health")).values() if one])
+        return found or {}
+
+    async def metrics(self) -> bytes:
+        """The metrics of all workers that answer, and the crew's own."""
+        texts = {index: text for index, text in (await self._ask("metrics")).items() if text is not None}
+        own = crew_metrics((one.index, one.up, one.restarts) for one in self.members)
+        return (own + merged(texts)).encode()
+
+    async def _ask(self, what: str) -> dict[int, Any]:
+        answers = await asyncio.gather(*(member.ask(what) for member in self.members))
+        return dict(enumerate(answers))
+
+
+def worker_command() -> list[str]:
+    """What started this process, once more: the line to the parent makes a worker of it."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _ordered(code: int) -> int:
+    """What a worker's exit code says once all are stopping. One that had not yet begun dies by SIGTERM itself."""
+    if code == -signal.SIGTERM:
+        return 0
+    return code if code in _WORST else UNSENT
+
+
+def _how(code: int) -> dict[str, Any]:
+    if code >= 0:
+        return {"exit_code": code}
+    with suppress(ValueError):
+        return {"signal": signal.Signals(-code).name}
+    return {"signal": -code}
+
+
+def exit_now(crew: Crew) -> None:
+    """The second interrupt: everything ends at once."""
+    crew.kill()
+    os._exit(130)

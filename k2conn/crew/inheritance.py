@@ -1,0 +1,171 @@
+"""What earlier processes left, for whoever carries the symbols now.
+
+Each worker has its own state files and its own spool, in ``worker-0``, ``worker-1``, ... below the folders that are
+said. The next run may have another number of workers, or the symbols may be dealt out in another way. So before a run:
+
+- the state files of all earlier workers (and of a run without workers) are joined and dealt out anew;
+- spooled records whose symbols may now be another worker's are sent before any worker starts: they stay in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.crew.division import Share
+from k2conn.engine.keeping import checked, joined, part
+from k2conn.plan import Plan
+from k2conn.runner import Job, Runner
+from k2conn.runner.journal import journal
+from k2conn.runner.memory import LARGEST, write_whole
+from k2conn.sinks.settings import SinkSettings
+from k2conn.spool import SPOOLABLE
+from k2conn.spool.slot import abandoned
+
+DIVISION = "division.json"
+"""In the spool's folder: how the symbols were dealt out when it was last used by workers."""
+PATIENCE = 30.0
+"""Seconds without any progress after which spooled records are left where they are."""
+_LOOK = 0.1
+_WORKERS = "worker-*"
+
+
+def worker_folder(base: Path, index: int) -> Path:
+    """One worker's folder below another one."""
+    return base / f"worker-{index}"
+
+
+# -- state files
+
+
+def deal_state(folder: Path, jobs: Sequence[Job], shares: Sequence[Share] | None) -> None:
+    """Gives the state files in a folder to whoever needs them now; ``shares`` None: to a run without workers."""
+    for job in jobs:
+        try:
+            _deal_state(folder, job.plan, shares)
+        except OSError as error:
+            journal(connector=job.plan.name).error("state files left as they are", detail=str(error))
+
+
+def _deal_state(folder: Path, plan: Plan, shares: Sequence[Share] | None) -> None:
+    name = f"{plan.name}.json"
+    whole, parts = folder / name, sorted(folder.glob(f"{_WORKERS}/{name}"))
+    if not parts and (shares is None or not whole.exists()):
+        return
+    read = _read(plan, [*parts, *([whole] if whole.exists() else [])])
+    if not read:
+        return
+    state = joined(plan, list(read.values()))
+    wanted = {whole: state} if shares is None else _parts(folder, plan, shares, state)
+    for path, one in wanted.items():
+        write_whole(path, exactjson.encode(one))
+    for path in read.keys() - wanted.keys():
+        path.unlink()
+        if path.parent != folder:
+            with suppress(OSError):
+                path.parent.rmdir()
+
+
+def _parts(folder: Path, plan: Plan, shares: Sequence[Share], state: Mapping[str, Any]) -> dict[Path, dict[str, Any]]:
+    carried = {
+        index: {symbol.record for name in share.symbols[plan.name] if (symbol := plan.symbols.resolve(name))}
+        for index, share in enumerate(shares)
+        if plan.name in share.symbols
+    }
+    everybody = set().union(*carried.values())
+    return {
+        worker_folder(folder, index) / f"{plan.name}.json": part(state, own, everybody - own, index == min(carried))
+        for index, own in carried.items()
+    }
+
+
+def _read(plan: Plan, paths: Sequence[Path]) -> dict[Path, Any]:
+    """The states that can be used, oldest first; another one is said and left alone."""
+    found: dict[Path, Any] = {}
+    for path in sorted(paths, key=lambda one: one.stat().st_mtime_ns):
+        try:
+            with path.open("rb") as file:
+                state = exactjson.decode(file.read(LARGEST + 1))
+            checked(plan, state)
+            found[path] = state
+        except ValueError as error:
+            journal(connector=plan.name).warning("state file ignored", file=str(path), detail=str(error))
+    return found
+
+
+# -- spooled records
+
+
+async def send_left_over(
+    jobs: Sequence[Job], settings: SinkSettings, shares: Sequence[Share] | None, stop: asyncio.Event
+) -> None:
+    """Sends what is in spools that nobody of this run takes up by itself; ``shares`` None: a run without workers.
+
+    Raises Unreachable where the sink cannot be reached. Where a topic is in trouble, its records stay, with a log line.
+    """
+    base = settings.spool.folder
+    if settings.kind not in SPOOLABLE or settings.spool.mode == "never" or not (base.is_dir() or shares):
+        return
+    now = [{name: list(one) for name, one in share.symbols.items()} for share in shares or ()]
+    same = bool(now) and await asyncio.to_thread(_last_division, base) == now
+    own = [worker_folder(base, index) for index in range(len(now))] if same else []
+    for folder in [*([base] if now else []), *sorted(base.glob(_WORKERS))]:
+        left = await asyncio.to_thread(abandoned, folder)
+        if folder in own and len(left) == 1:
+            continue  # its worker takes it up
+        while left and not stop.is_set():
+            before = len(left)
+            await _send(jobs, settings, folder, stop)
+            left = await asyncio.to_thread(abandoned, folder)
+            if len(left) >= before:
+                break
+    await asyncio.to_thread(_note_division, base, now)
+
+
+async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop: asyncio.Event) -> None:
+    """Sends one part of a spool's folder."""
+    log = journal()
+    sink = Runner(jobs, replace(settings, spool=replace(settings.spool, folder=folder, mode="trouble"))).sink
+    await sink.open()
+    try:
+        left, moved = _records(sink.status()), time.monotonic()
+        log.warning("spooled records of an earlier division go out before the workers start", records=left,
+                    folder=str(folder))
+        while left and not stop.is_set():
+            await sink.drain()  # raises what ended one of its tasks
+            await asyncio.sleep(_LOOK)
+            before, left = left, _records(sink.status())
+            if left != before:
+                moved = time.monotonic()
+            elif time.monotonic() > moved + PATIENCE:
+                log.error("spooled records stay for another start", records=left, folder=str(folder))
+                break
+    finally:
+        await sink.close()
+
+
+def _records(status: Mapping[str, Any]) -> int:
+    return int(status["spool"]["records"])
+
+
+def _last_division(base: Path) -> Any:
+    try:
+        return exactjson.decode((base / DIVISION).read_bytes())
+    except (OSError, exactjson.JsonError):
+        return None  # nobody wrote it, or not to its end: then nobody is sure to carry the same
+
+
+def _note_division(base: Path, division: Sequence[Mapping[str, Any]]) -> None:
+    try:
+        if division:
+            write_whole(base / DIVISION, exactjson.encode(division))
+        else:
+            (base / DIVISION).unlink(missing_ok=True)
+    except OSError as error:
+        journal().warning("division not noted", file=str(base / DIVISION), detail=str(error))

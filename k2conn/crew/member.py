@@ -1,0 +1,142 @@
+"""One worker as the parent sees it: a process and the line to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from k2conn.crew.division import Share
+from k2conn.crew.line import SEAT, Line, Seat
+
+ANSWER_WITHIN = 3.0
+"""Seconds for an answer; a worker that is busier than that counts as one that does not answer."""
+HANG_UP_WITHIN = 2.0
+"""Seconds in which the last messages of a process that has ended are read."""
+
+
+class Member:
+    """A worker's place, and the processes that take it one after the other."""
+
+    def __init__(
+        self, index: int, workers: int, share: Share, command: Sequence[str], started: Callable[[], None]
+    ) -> None:
+        """``started`` is called whenever a process has opened its sink and begun."""
+        self.index = index
+        self.share = share
+        self.up = False
+        """Whether the process has begun."""
+        self.ever_up = False
+        self.restarts = 0
+        self.report: dict[str, Any] | None = None
+        """The final books of the latest process, where it ended in order."""
+        self._workers = workers
+        self._command = command
+        self._started = started
+        self._stopped = False
+        self._process: asyncio.subprocess.Process | None = None
+        self._line: Line | None = None
+        self._numbers = count(1)
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process at work; None where there is none."""
+        return self._process.pid if self._process is not None else None
+
+    async def live(self, environment: Mapping[str, str]) -> tuple[int, float]:
+        """Starts a process and waits for its end: its exit code (below 0: the signal that killed it), and the seconds
+        that it lived. OSError where the system starts none.
+        """
+        began, self.report = time.monotonic(), None
+        listening: asyncio.Task[None] | None = None
+        ours, theirs = socket.socketpair()
+        try:
+            handle = theirs.fileno()
+            seat = Seat(self.index, self._workers, handle)
+            # A session of its own: Ctrl-C reaches the parent only, which stops its workers in order.
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, env={**environment, SEAT: str(seat)}, pass_fds=(handle,), start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+            theirs.close()
+            if self._stopped:  # asked for while it was being started
+                self.stop()
+            ours.setblocking(False)
+            self._line = await Line.over(ours)
+            self._line.send({"share": self.share.plain()})
+            listening = asyncio.create_task(self._listen(self._line))
+            code = await self._process.wait()
+            await asyncio.wait({listening}, timeout=HANG_UP_WITHIN)
+            return code, time.monotonic() - began
+        finally:
+            theirs.close()
+            await self._leave(listening)
+            ours.close()
+
+    async def _leave(self, listening: asyncio.Task[None] | None) -> None:
+        """Lets go of a process: it has ended, or the parent itself ends by a bug."""
+        self.kill()
+        self.up, self._process = False, None
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        if self._line is not None:
+            line, self._line = self._line, None
+            await line.close()
+        for future in self._asked.values():
+            if not future.done():
+                future.set_result(None)
+        self._asked.clear()
+
+    async def _listen(self, line: Line) -> None:
+        while (message := await line.receive()) is not None:
+            if "up" in message:
+                self.up = self.ever_up = True
+                self._started()
+            elif "report" in message:
+                self.report = message
+            elif (future := self._asked.pop(message["number"], None)) is not None and not future.done():
+                future.set_result(message["answer"])
+
+    async def ask(self, what: str) -> Any:
+        """What the worker says to a question; None where it does not answer."""
+        if self._line is None or not self.up:
+            return None
+        number = next(self._numbers)
+        future = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._line.send({"ask": what, "number": number})
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            self._asked.pop(number, None)
+
+    def deal(self, share: Share) -> None:
+        """Another share: the process at work reloads, later ones begin with it."""
+        self.share = share
+        if self._line is not None:
+            self._line.send({"share": share.plain()})
+
+    def stop(self) -> None:
+        """Asks the process to end in order."""
+        self._stopped = True
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
