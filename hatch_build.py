@@ -15,7 +15,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path("k2conn", "native")
-SOURCES = ("shortcut.c",)
+SOURCES = ("shortcut.c", "frames.c")
 
 
 class NativeHook(BuildHookInterface):  # type: ignore[type-arg]

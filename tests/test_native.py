@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson, native
 from k2conn.avro import SchemaField, fixed_bytes
+from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import How
 from k2conn.spec.decimals import decimals, plain_decimal
@@ -46,7 +47,8 @@ def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: How, **more
         "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 2**62, None), source),
         "pieces": ((letter, False, 1, 10**18, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
         "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
-        "spell": exactjson.spell, "unusual": UNUSUAL, **more,
+        "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
+        "schema": None, "account": None, **more,
     }
     found: Callable[..., Any] = native.Shortcut(**given).make
     return found
@@ -79,7 +81,8 @@ def check(field: SchemaField, convert: Callable[[Any], Any], how: How | None, va
     if made is None:
         assert wanted is None or value is None, "left to the complete way"
     else:
-        assert made == (message_id("7"), 1, 1, wanted)
+        assert made == (message_id("7"), 1, 1, Envelope("t", b"S", wanted, None, 0, None))  # type: ignore[arg-type]
+        assert type(made[3]) is Envelope
 
 
 DIGITS = st.from_regex(r"-?[0-9]{0,14}(\.[0-9]{0,10})?", fullmatch=True)
@@ -175,7 +178,7 @@ def test_what_is_not_mapped_is_kept(rest: dict[str, Any]) -> None:
         assert made is None  # left to the complete way
         return
     entries = fixed_bytes(SchemaField("m", "map<string>"), {"v": "1", **kept})
-    assert made[3].endswith(b"\x02" + entries)
+    assert made[3].value.endswith(b"\x02" + entries)
 
 
 def test_an_odd_scope_item_or_number_of_arguments_is_no_crash() -> None:
@@ -213,6 +216,8 @@ WRONG: list[dict[str, Any]] = [
     {"identity": ("i",)},
     {"mapped": {"a set"}},
     {"seed": "text"},
+    {"envelope": list},
+    {"envelope": SchemaField},
 ]
 
 
@@ -220,6 +225,34 @@ WRONG: list[dict[str, Any]] = [
 def test_a_wrong_description_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):
         shortcut(LONG, whole_number, How("whole", below=2**62), **wrong)
+
+
+def test_frames_are_cut_by_the_arguments_said() -> None:
+    found: list[str | bytes] = []
+    wire = b"\x81\x02hi\x82\x01x" + b"\x81\x7e\x00\x03long"[:-1]
+    assert native.cut(wire, 100, 200, found) == len(wire)
+    assert found == ["hi", b"x", "lon"]
+    ends = [native.cut(wire[:end], 100, 200, []) for end in range(len(wire))]
+    assert ends == [0] * 4 + [4] * 3 + [7] * 7
+    assert native.cut(wire, 1, 200, []) == 4  # what begins before
+    assert native.cut(wire, 100, 2, []) == 7  # too long
+    for odd in (b"\x89\x00", b"\x01\x01x", b"\x81\x81maskx", b"\xc1\x01x", b"\x81\x01\xff", b"\x81\x7f" + b"\xff" * 8):
+        assert native.cut(odd + wire, 100, 200, []) == 0
+
+
+@pytest.mark.parametrize("wrong", [(b"", 1, 1), ("", 1, 1, []), (b"", 1, 1, ()), (b"", None, 1, []), (b"", 1, -1, [])])
+def test_wrong_arguments_are_refused(wrong: tuple[Any, ...]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        native.cut(*wrong)
+
+
+@given(st.binary(max_size=60), st.integers(0, 40))
+def test_any_bytes_are_cut_or_left(wire: bytes, limit: int) -> None:
+    found: list[str | bytes] = []
+    at = native.cut(wire, 50, limit, found)
+    assert 0 <= at <= len(wire)
+    sizes = [len(one.encode() if isinstance(one, str) else one) for one in found]
+    assert at == sum(size + (2 if size < 126 else 4) for size in sizes) or any(b in (0x7e, 0x7f) for b in wire)
 
 
 def test_it_can_be_left_out() -> None:

@@ -17,6 +17,8 @@ from k2conn.plan import Codec, Json
 
 Decode = Callable[[str | bytes], Json]
 
+UNREADABLE = (RecordError, *exactjson.UNREADABLE)
+
 _WORD = 64
 """Characters a text that is no JSON may have to count as a message."""
 _WINDOW = {"gzip": 31, "zlib": 15, "deflate": -15}
@@ -33,6 +35,11 @@ def decoder(codec: Codec) -> Decode:
         return text(frame) if type(frame) is str else binary(frame)
 
     return decode
+
+
+def quick(decode: Decode) -> Decode:
+    """A decoder without its own errors, where there is a quicker one: raises UNREADABLE for what ``decode`` judges."""
+    return exactjson.quick if decode is _json else decode
 
 
 def _pipeline(steps: tuple[str, ...], codec: Codec, kind: str) -> Decode:

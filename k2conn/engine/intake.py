@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from k2conn.engine import routing
+from k2conn.engine.codec import UNREADABLE, quick
 from k2conn.engine.deadletter import dead_letter
 from k2conn.engine.gapbooks import GapBooks
 from k2conn.engine.ledger import NOWHERE, Ledger
@@ -16,7 +17,7 @@ from k2conn.engine.legs import Leg
 from k2conn.engine.mapping import StreamMapping
 from k2conn.engine.routing import Route
 from k2conn.engine.session import Action, Close, Malformed, Session, World
-from k2conn.engine.window import Window
+from k2conn.engine.window import REMEMBERED, Window
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan, Symbol
@@ -26,7 +27,7 @@ class Books:
     """What all sockets of one connector share: mappings, the duplicate window, the ledger."""
 
     def __init__(
-        self, plan: Plan, streams: Sequence[str] | None = None, window: int = 50_000, backfill: bool = False,
+        self, plan: Plan, streams: Sequence[str] | None = None, window: int = REMEMBERED, backfill: bool = False,
         before: Books | None = None,
     ) -> None:
         """``streams`` None: those that run where none are named. ``backfill``: somebody fills gaps. ``before``: the
@@ -116,18 +117,21 @@ class Intake:
                 actions += asked
             return envelopes, actions
         session, scope, mappings = self.session, self._scope, self._mappings
-        decode, route, subscriptions = session.decode, session.router.route, session.subscriptions
+        decode, route, subscriptions = quick(session.decode), session.router.route, session.subscriptions
         session.wake(now, wall)
         scope.received_at = wall
         self._ledger.frames += len(frames)
         for frame in frames:
             try:
                 message = decode(frame)
-            except RecordError as error:
-                envelopes.append(self._malformed(error, frame, wall))
-                continue
+            except UNREADABLE:
+                try:
+                    message = session.decode(frame)
+                except RecordError as error:
+                    envelopes.append(self._malformed(error, frame, wall))
+                    continue
             rule = route(message, scope)
-            if rule[0] == routing.STREAM and not subscriptions.waiting:
+            if rule[0] == routing.STREAM and not subscriptions.quiet:
                 mappings[rule[1]].take(message, frame, scope, envelopes)
             else:
                 self._message(message, rule, frame, wall, envelopes, actions)

@@ -9,14 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn import exactjson, native
 from k2conn.avro import RecordSchema, SchemaField, fixed_bytes
+from k2conn.envelope import Account, Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Field, Stream
 
 Quick = Callable[..., Any]
+
+
+class Address(NamedTuple):
+    """What all envelopes of one symbol have in common."""
+
+    topic: str
+    symbol: bytes
+    schema: RecordSchema
+    account: Account
+
+
 Source = tuple[str | None, Callable[..., Any], int, int, int, int, dict[Any, str] | None]
 Piece = tuple[str, bool, int, int, object]
 
@@ -37,11 +49,13 @@ def kernel(
     seed: bytes,
     prefix: str,
     unusual: tuple[type[Exception], ...],
+    address: Address,
 ) -> Quick | None:
     """One symbol's shortcut in C; None where there is none for such records.
 
     ``order`` are the fields that are read of each item, ``known`` the values that all records of the symbol share,
-    ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from.
+    ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from,
+    ``address`` what all their envelopes have in common.
     """
     assert stream.identity is not None
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
@@ -72,6 +86,8 @@ def kernel(
         price_at=places[price],
         spell=exactjson.spell,
         unusual=unusual,
+        envelope=Envelope,
+        **address._asdict(),
     ).make
     return found
 

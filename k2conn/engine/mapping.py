@@ -18,6 +18,7 @@ from k2conn.engine.breaks import BreakTracker
 from k2conn.engine.deadletter import dead_letter
 from k2conn.engine.gaps import Gap, GapTracker, Numbers
 from k2conn.engine.identity import IdMaker, Ordinals
+from k2conn.engine.kernel import Address
 from k2conn.engine.ledger import NOWHERE, Account, Ledger
 from k2conn.engine.shortcut import Quick, Shortcuts
 from k2conn.engine.symbolstate import CARRY, FIRST, ORDINALS
@@ -29,9 +30,6 @@ from k2conn.plan import Plan, Scope, Stream, Symbol
 _QUICK = (RecordError, KeyError, TypeError)
 """What a quick converter raises where the complete reader must decide."""
 
-
-_new = tuple.__new__
-"""Half the time of a named tuple's own way, which is Python."""
 
 Encode = Callable[[list[Any]], bytes]
 
@@ -222,7 +220,7 @@ class StreamMapping:
         """What `_item` does, for the items that have a shortcut; all others go there."""
         lines, symbol_key, number_key = self._lines, self._symbol_key, self._number_key
         gaps, breaks, window, heard = self.gaps, self.breaks, self.window, scope.heard
-        received_at, schema = scope.received_at, self.schema
+        received_at = scope.received_at
         for item in items:
             native = item.get(symbol_key) if type(item) is dict else None
             line = lines.get(native) if type(native) is str else None
@@ -234,7 +232,7 @@ class StreamMapping:
             if made is None:
                 self._item(item, frame, scope, out, False)
                 continue
-            identity, event, price, body = made
+            identity, event, price, envelope = made
             account = line.account
             account.received += 1
             if heard is not None:
@@ -262,7 +260,7 @@ class StreamMapping:
             account.last_event_us = event
             account.last_received_us = received_at
             account.last_price = price
-            out.append(_new(Envelope, (line.topic, line.key, body, schema, event // 1000, account)))
+            out.append(envelope)
 
     def _counted(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:
         """A record's number that is not simply the next one."""
@@ -304,8 +302,9 @@ class StreamMapping:
                 self._finish(item, values, line, scope, snapshot)
                 body = line.encode(values)
                 identity, event, price = values[0], values[self._i_time], values[self._i_price]
+                envelope = Envelope(line.topic, line.key, body, self.schema, event // 1000, account)
             else:
-                identity, event, price, body = made
+                identity, event, price, envelope = made
         except RecordError as error:
             if line is None and self._dropped_unread(error, item, scope):
                 return
@@ -315,13 +314,7 @@ class StreamMapping:
             return
         account.received += 1
         if self.gaps is not None:
-            numbers = line.numbers
-            number = item.get(self._number_key) if everyday and numbers is not None else None
-            if type(number) is int and numbers is not None and number == numbers.last + 1:
-                numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event  # as `see` would
-            else:
-                self._number(self.gaps, item, line, scope, event)
-                line.numbers = self.gaps.numbers(line.symbol) if self._number_key is not None else None
+            self._counted(self.gaps, item, line, scope, event)
         elif self.breaks is not None:
             self.breaks.see(line.symbol, event, scope.received_at, scope.epoch)
         if scope.unknown_sides:
@@ -333,7 +326,7 @@ class StreamMapping:
         account.last_event_us = event
         account.last_received_us = scope.received_at
         account.last_price = price
-        out.append(_new(Envelope, (line.topic, line.key, body, self.schema, event // 1000, account)))
+        out.append(envelope)
 
     def _number(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:
         """Tells the gap tracker of the record's number; a number that is none says nothing."""
@@ -484,7 +477,8 @@ class StreamMapping:
         always = {**self._always, "asset_class": symbol.asset_class} if symbol.asset_class else self._always
         encode = self.schema.compile(always) if symbol.asset_class else self._encode
         line = Line(self.plan, self.stream, symbol, self.ledger.account(self.stream.name, symbol.record), encode)
-        line.quick = self._shortcuts.shortcut(symbol, line.vendor, always, line.ids)
+        address = Address(line.topic, line.key, self.schema, line.account)
+        line.quick = self._shortcuts.shortcut(symbol, line.vendor, always, line.ids, address)
         if len(self._lines) < 100_000:
             self._lines[native] = line
             self.symbols[symbol.record] = symbol

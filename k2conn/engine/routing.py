@@ -34,6 +34,8 @@ class Shape(NamedTuple):
     known: dict[tuple[Any, ...], Route]
     only: Getter | None
     """The path, where it is one and its value matters."""
+    texts: dict[str, Route]
+    """The routes by the texts on that path."""
 
 
 class Router:
@@ -50,13 +52,11 @@ class Router:
             return self._ask(message, scope)
         members = tuple(message)
         shape = self._shapes.get(members) or self._shape(members, self._paths)
-        paths, known, only = shape
+        paths, known, only, texts = shape
         if only is not None:
             value = only(message, scope)
-            if type(value) is str:
-                found = known.get((value,))
-                if found is not None:
-                    return found
+            if type(value) is str and value in texts:
+                return texts[value]
         signature = []
         for get, presence in paths:
             value = get(message, scope)
@@ -76,7 +76,7 @@ class Router:
     def _shape(self, keys: tuple[str, ...], paths: tuple[Leaf, ...]) -> Shape:
         """What is known of messages with these keys."""
         own = [(leaf.get, leaf.presence) for leaf in paths if leaf.head is None or leaf.head in keys]
-        shape = Shape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None)
+        shape = Shape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
         if len(self._shapes) < _SHAPES and len(keys) <= _LONGEST and all(len(key) <= _LONGEST for key in keys):
             self._shapes[keys] = shape
         return shape
@@ -85,6 +85,8 @@ class Router:
         found = self._ask(message, scope)
         if len(shape.known) < _MOST and all(type(part) is not str or len(part) <= _LONGEST for part in key):
             shape.known[key] = found
+            if shape.only is not None and type(key[0]) is str:
+                shape.texts[key[0]] = found
         return found
 
     def _ask(self, message: Any, scope: Scope) -> Route:

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, RecordSchema, fixed_bytes
 from k2conn.engine.identity import VARIANT, IdMaker
-from k2conn.engine.kernel import kernel
+from k2conn.engine.kernel import Address, kernel
 from k2conn.engine.unrolled import body, row
+from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import Field, Scope, Stream, Symbol
 
@@ -25,12 +26,12 @@ _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 
 
 class Made(NamedTuple):
-    """What a shortcut gives: what the books need to know of the record, and its bytes."""
+    """What a shortcut gives: what the books need to know of the record, and the record on its way."""
 
     message_id: str
     event_us: int
     price: int
-    body: bytes
+    envelope: Envelope
 
 
 Quick = Callable[[dict[str, Any], Scope], Made | None]
@@ -54,7 +55,7 @@ class Shortcuts:
         """The middle of a record, by what of it belongs to the symbol: many have the same."""
 
     def shortcut(
-        self, symbol: Symbol, vendor: Mapping[str, str], always: Mapping[str, object], ids: IdMaker
+        self, symbol: Symbol, vendor: Mapping[str, str], always: Mapping[str, object], ids: IdMaker, address: Address
     ) -> Quick | None:
         """One symbol's shortcut; all its records have the values ``always``, their vendor_data begins with ``vendor``.
         None where the stream's records need the complete way.
@@ -64,7 +65,8 @@ class Shortcuts:
         if not self._everyday(known) or len(set(names)) < len(names):
             return None
         try:
-            native = kernel(self._stream, self._schema, known, self._order, vendor, ids.seed, self._prefix, _UNUSUAL)
+            native = kernel(self._stream, self._schema, known, self._order, vendor, ids.seed, self._prefix, _UNUSUAL,
+                            address)
         except EncodeError:
             return None
         if native is not None:
@@ -82,7 +84,7 @@ class Shortcuts:
         key = symbol.quote, symbol.asset_class
         if key not in self._pieces:
             self._pieces[key] = self._schema.pieces(known, first, len(fields) - 1, self._places)
-        return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key])
+        return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key], address)
 
     def _everyday(self, known: Mapping[str, object]) -> bool:
         """Whether this stream's records can be made in this way at all."""
@@ -102,7 +104,8 @@ class Shortcuts:
         return next(field.name for field in self._schema.fields if field.kind == "decimal")
 
     def _quick(  # everything that the inner function needs is a local name of this one
-        self, ids: IdMaker, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece]
+        self, ids: IdMaker, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece],
+        address: Address,
     ) -> Quick:
         stream, price_at, time_at = self._stream, self._places[self._price], self._places["timestamp"]
         assert stream.identity is not None
@@ -123,6 +126,7 @@ class Shortcuts:
         mapped = stream.mapped_keys if stream.unmapped else frozenset()
         usual = len(set(keys)) if stream.unmapped and mapped.issuperset(keys) else -1
         keeps, names = stream.unmapped, frozenset(heads)
+        topic, key, schema, account = address
         spell, make, scoped = exactjson.spell, tuple.__new__, bool(reads or rest)
         convert, write = row(converts), body(pieces)
 
@@ -183,7 +187,9 @@ class Shortcuts:
                 tail = "".join(entries)
                 if head.isascii() and tail.isascii() and not (scoped and (scope.notes or scope.unknown_sides)):
                     encoded = write(head.encode(), values, tail.encode())
-                    return make(Made, (message_id, values[time_at], values[price_at], encoded))
+                    event: int = values[time_at]
+                    envelope = make(Envelope, (topic, key, encoded, schema, event // 1000, account))
+                    return make(Made, (message_id, event, values[price_at], envelope))
             except _UNUSUAL:
                 pass
             scope.notes = {}

@@ -40,7 +40,7 @@ class Subscriptions:
     def __init__(self, wanted: Iterable[Subscription]) -> None:
         self.all = tuple(wanted)
         self._by_key = {one.key: one for one in self.all}
-        self._quiet = set(self._by_key)
+        self.quiet = set(self._by_key)
         """Those without data so far."""
 
     def become(self, wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]]:
@@ -50,20 +50,20 @@ class Subscriptions:
         self._by_key = {one.key: one for one in self.all}
         came = [one for key, one in self._by_key.items() if key not in known]
         gone = [one for key, one in known.items() if key not in self._by_key]
-        self._quiet = (self._quiet & self._by_key.keys()) | {one.key for one in came}
+        self.quiet = (self.quiet & self._by_key.keys()) | {one.key for one in came}
         return came, gone
 
     @property
     def waiting(self) -> bool:
         """Whether some have had no data yet: only then must `heard` be told."""
-        return bool(self._quiet)
+        return bool(self.quiet)
 
     def heard(self, stream: str, native: str) -> Subscription | None:
         """Data came; the subscription if it was the first."""
         key = (stream, native)
-        if key not in self._quiet:
+        if key not in self.quiet:
             return None
-        self._quiet.discard(key)
+        self.quiet.discard(key)
         found = self._by_key[key]
         found.data = True
         if found.state != CONFIRMED:

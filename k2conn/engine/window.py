@@ -7,6 +7,9 @@ from itertools import islice
 
 from k2conn.engine.legs import Leg
 
+REMEMBERED = 16_000
+"""Ids: some seconds of a very busy stream. A snapshot, a replica, a rotation repeat what is younger than that."""
+
 
 class Window:
     """Remembers between ``size`` and twice ``size`` of the latest ids, about 125 bytes each; a size of 0 nothing.
@@ -17,7 +20,7 @@ class Window:
 
     __slots__ = ("leg", "old", "size", "young")
 
-    def __init__(self, size: int = 50_000) -> None:
+    def __init__(self, size: int = REMEMBERED) -> None:
         self.size = size
         self.leg: Leg | None = None
         """Of several sockets with the same subscriptions, the one whose frame is being read."""

@@ -1,7 +1,7 @@
 """What is written in C, where it was built: speed only, every answer is also had without it.
 
-``Shortcut`` is None where no C compiler was at hand when k2conn was installed, or where K2CONN_PURE_PYTHON is set to
-anything but 0: then the Python beside it does the same.
+``Shortcut`` and ``cut`` are None where no C compiler was at hand when k2conn was installed, or where K2CONN_PURE_PYTHON
+is set to anything but 0: then the Python beside them does the same.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ import os
 from typing import Any
 
 Shortcut: Any = None
+"""A record's way from item to bytes, of one symbol: see `k2conn.engine.kernel`."""
+cut: Any = None
+"""Everyday WebSocket frames out of received bytes: see `k2conn.transports.reader`."""
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
+        from k2conn.native.frames import cut  # type: ignore[import-not-found, no-redef]
         from k2conn.native.shortcut import Shortcut  # type: ignore[import-not-found, no-redef]
     except ImportError:
-        Shortcut = None
+        Shortcut = cut = None

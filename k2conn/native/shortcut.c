@@ -47,6 +47,8 @@ typedef struct {
     PyObject *before, *after, *opening; /* bytes: of the own id, behind it, of vendor_data */
     PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names that entries have */
     PyObject *spell, *unusual;
+    PyObject *envelope;                 /* the tuple type of what goes on to the sink */
+    PyObject *topic, *symbol, *schema, *account; /* four of its six members; the others are the record and its time */
     Source identity;
     Source *sources;
     Piece *pieces;
@@ -382,6 +384,9 @@ static int put_record(Buffer *out, const Shortcut *self, PyObject *item, PyObjec
         if (done != 1)
             return done;
     }
+    const Value *time = values + self->time_at;
+    if (time->object != NULL || time->number < 0 || values[self->price_at].object != NULL)
+        return 0;
     done = put_vendor(out, self, item, scope);
     if (done != 1 || !self->scoped)
         return done;
@@ -389,19 +394,15 @@ static int put_record(Buffer *out, const Shortcut *self, PyObject *item, PyObjec
     return left < 0 ? -1 : !left;
 }
 
-static PyObject *made(const Shortcut *self, const Buffer *out, const Value *values, const char *message_id)
+/* A tuple of such a type; takes the parts over. NULL with an exception set where it, or one of them, is missing. */
+static PyObject *tuple_of(PyTypeObject *type, PyObject **parts, int count)
 {
-    const Value *time = values + self->time_at, *price = values + self->price_at;
-    if (time->object != NULL || price->object != NULL)
-        Py_RETURN_NONE;
-    PyObject *parts[4] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time->number),
-                          PyLong_FromLongLong(price->number), PyBytes_FromStringAndSize(out->bytes, out->used)};
-    PyObject *found = PyTuple_New(4);
+    PyObject *found = type->tp_alloc(type, count);
     int missing = found == NULL;
-    for (int at = 0; at < 4; at++) {
+    for (int at = 0; at < count; at++) {
         missing |= parts[at] == NULL;
         if (found != NULL)
-            PyTuple_SET_ITEM(found, at, parts[at]); /* takes it over; NULL is allowed until the tuple is used */
+            PyTuple_SET_ITEM(found, at, parts[at]); /* NULL is allowed until the tuple is used */
         else
             Py_XDECREF(parts[at]);
     }
@@ -409,6 +410,18 @@ static PyObject *made(const Shortcut *self, const Buffer *out, const Value *valu
         return found;
     Py_XDECREF(found);
     return NULL;
+}
+
+static PyObject *made(const Shortcut *self, const Buffer *out, const Value *values, const char *message_id)
+{
+    int64_t time = values[self->time_at].number;
+    PyObject *sent[6] = {Py_NewRef(self->topic), Py_NewRef(self->symbol),
+                         PyBytes_FromStringAndSize(out->bytes, out->used), Py_NewRef(self->schema),
+                         PyLong_FromLongLong(time / 1000), Py_NewRef(self->account)};
+    PyObject *parts[4] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time),
+                          PyLong_FromLongLong(values[self->price_at].number),
+                          tuple_of((PyTypeObject *)self->envelope, sent, 6)};
+    return tuple_of(&PyTuple_Type, parts, 4);
 }
 
 /* What an item that is not everyday has left behind in the scope is forgotten, as if it had not been tried. */
@@ -518,6 +531,11 @@ static void shortcut_forget(Shortcut *self)
     Py_CLEAR(self->names);
     Py_CLEAR(self->spell);
     Py_CLEAR(self->unusual);
+    Py_CLEAR(self->envelope);
+    Py_CLEAR(self->topic);
+    Py_CLEAR(self->symbol);
+    Py_CLEAR(self->schema);
+    Py_CLEAR(self->account);
     Py_CLEAR(self->identity.key);
     Py_CLEAR(self->identity.call);
     Py_CLEAR(self->identity.table);
@@ -543,6 +561,9 @@ static int shortcut_visit(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->names);
     Py_VISIT(self->spell);
     Py_VISIT(self->unusual);
+    Py_VISIT(self->envelope);
+    Py_VISIT(self->schema);
+    Py_VISIT(self->account);
     Py_VISIT(self->identity.call);
     Py_VISIT(self->identity.table);
     for (int at = 0; at < self->source_count; at++) {
@@ -610,19 +631,32 @@ static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject 
 {
     static char *names[] = {"seed", "identity", "before", "after", "opening", "opened", "nullable", "sources", "pieces",
                             "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
-                            NULL};
+                            "envelope", "topic", "symbol", "schema", "account", NULL};
     Shortcut *self = (Shortcut *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     PyObject *seed, *identity, *before, *after, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSSipO!O!O!pO!O!piiOO!", names, &seed, &PyTuple_Type,
+    PyObject *envelope, *topic, *symbol, *schema, *account;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSSipO!O!O!pO!O!piiOO!O!OOOO", names, &seed, &PyTuple_Type,
                                      &identity, &before, &after, &opening, &self->opened, &self->nullable,
                                      &PyTuple_Type, &sources, &PyTuple_Type, &pieces, &PyTuple_Type, &entries,
                                      &self->keeps, &PyFrozenSet_Type, &mapped, &PyFrozenSet_Type, &known,
-                                     &self->scoped, &self->time_at, &self->price_at, &spell, &PyTuple_Type, &unusual)) {
+                                     &self->scoped, &self->time_at, &self->price_at, &spell, &PyTuple_Type, &unusual, &PyType_Type, &envelope,
+                                     &topic, &symbol, &schema, &account)) {
         Py_DECREF(self);
         return NULL;
     }
+    if (!PyType_IsSubtype((PyTypeObject *)envelope, &PyTuple_Type)
+        || ((PyTypeObject *)envelope)->tp_basicsize != PyTuple_Type.tp_basicsize) {
+        PyErr_SetString(PyExc_TypeError, "an envelope is a tuple and nothing more");
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->envelope = Py_NewRef(envelope);
+    self->topic = Py_NewRef(topic);
+    self->symbol = Py_NewRef(symbol);
+    self->schema = Py_NewRef(schema);
+    self->account = Py_NewRef(account);
     self->before = Py_NewRef(before);
     self->after = Py_NewRef(after);
     self->opening = Py_NewRef(opening);
@@ -641,7 +675,7 @@ static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject 
 
 static PyMethodDef shortcut_methods[] = {
     {"make", (PyCFunction)(void (*)(void))shortcut_make, METH_FASTCALL,
-     "(item, scope) -> (message_id, event_us, price, body), or None where the complete way must be gone."},
+     "(item, scope) -> (message_id, event_us, price, envelope), or None where the complete way must be gone."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -2,9 +2,9 @@
 
 The library's own way costs some microseconds a frame (a generator, a frame object, a queue, a future), which is as much
 as all that k2conn does with a trade. Nearly every frame a venue sends is one whole, uncompressed text or binary message
-of moderate size: those are cut out of the received bytes here and handed on at once. Everything else, handshake, pings,
-goodbyes, fragments, compressed and oversized frames, is left to the library, a whole frame at a time, so that its
-parser always stands between two frames. Order is that of the wire in any case.
+of moderate size: those are cut out of the received bytes here (in C where that was built) and handed on together.
+Everything else, handshake, pings, goodbyes, fragments, compressed and oversized frames, is left to the library, a whole
+frame at a time, so that its parser always stands between two frames. Order is that of the wire in any case.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 
+from k2conn import native
 from k2conn.transports import OnFrames
 
 _TEXT, _BINARY = 0x81, 0x82
@@ -141,6 +142,8 @@ class Reader(ClientConnection):
         """The everyday frames into ``found``, all others to the library, in their turn; where that ended."""
         limit, plain = self._limit, self._kind is None
         at, end = 0, len(data)
+        if native.cut is not None and plain:
+            at = native.cut(data, _TURN, limit, found)
         while at + 2 <= end and at < _TURN:
             first, size = data[at], data[at + 1]
             start = at + 2
