@@ -14,6 +14,8 @@ import asyncio
 import json
 import os
 import random
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +57,7 @@ class Course:
     """Envelopes with the sink at the worst moment."""
     engine_cpu: float = 0.0
     engine_memory: int = 0
+    engine_most_memory: int = 0
     drained_after: float = 0.0
 
 
@@ -70,14 +73,26 @@ def main() -> int:
     parser.add_argument("--cut-every", default="15s", help="mean time between cuts of all sockets")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    parser.add_argument("--log", type=Path, help="where the connector's log stays (else /tmp)")
     given = parser.parse_args()
+    given.log = given.log or Path(tempfile.gettempdir()) / f"k2conn-soak-{os.getpid()}.log"
     with tempfile.TemporaryDirectory(prefix="k2conn-soak-") as folder:
-        found = soak(given, Path(folder))
+        try:
+            found = soak(given, Path(folder))
+        finally:
+            _keep(Path(folder) / "engine.log", given.log)
     text = json.dumps(found, indent=1)
     print(text)
     if given.output:
         given.output.write_text(text + "\n")
     return 0 if found["passed"] else 1
+
+
+def _keep(log: Path, place: Path) -> None:
+    """The connector's log outlives the folder of the run."""
+    if log.exists():
+        shutil.copyfile(log, place)
+        print(f"the connector's log: {place}", file=sys.stderr)
 
 
 def soak(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -124,9 +139,9 @@ async def _run(
                 chaos = [
                     asyncio.create_task(_restart(given, broker, seconds, course)),
                     asyncio.create_task(_cut(given, exchange, seconds, course)),
-                    asyncio.create_task(_watch(port, course)),
+                    asyncio.create_task(_watch(port, engine, course)),
                 ]
-                await _stays(engine, seconds)
+                await _stays(engine, seconds, course)
                 await asyncio.gather(*chaos[:2])
                 chaos[2].cancel()
             await _drain(exchange, port, course)
@@ -147,7 +162,7 @@ async def _run(
 
 def _command(given: argparse.Namespace, symbols: list[str], port: int, folder: Path) -> list[str]:
     return [sys.executable, "-m", "k2conn", "run", given.connector, "--streams", given.stream, "--symbols",
-            ",".join(symbols), "--port", str(port), "--summary", str(folder / "summary.json"), "--log-level", "warning"]
+            ",".join(symbols), "--port", str(port), "--summary", str(folder / "summary.json")]
 
 
 def _environment(
@@ -166,13 +181,21 @@ def _environment(
     }
 
 
-async def _stays(engine: Process, seconds: float) -> None:
-    """Time passes; RuntimeError where the connector's process does not last that long."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+async def _stays(engine: Process, seconds: float, course: Course) -> None:
+    """Time passes; RuntimeError where the connector's process does not last that long, with how it ended."""
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < seconds:
         await asyncio.sleep(0.5)
         if not engine.running:
-            raise RuntimeError("the connector's process ended by itself")
+            raise RuntimeError(
+                f"the connector's process {engine.pid} ended after {passed:.0f} s: {_ending(engine.stop())}; at most "
+                f"{course.engine_most_memory:,} bytes of memory, {course.most_waiting} envelopes waiting"
+            )
+
+
+def _ending(code: int) -> str:
+    """An exit code in words. A SIGTERM from outside is a stop in order: code 0 or 1, and `stopping` in its log."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 async def _restart(given: argparse.Namespace, broker: Broker, seconds: float, course: Course) -> None:
@@ -197,10 +220,12 @@ async def _cut(given: argparse.Namespace, exchange: MockExchange, seconds: float
             course.cuts[how] += 1
 
 
-async def _watch(port: int, course: Course) -> None:
-    """Keeps the worst figure of what waits."""
-    while True:
+async def _watch(port: int, engine: Process, course: Course) -> None:
+    """Keeps the worst figures of what waits and of memory."""
+    while engine.running:
         await asyncio.sleep(0.5)
+        with suppress(OSError, StopIteration):  # it may end while it is looked at
+            course.engine_most_memory = max(course.engine_most_memory, engine.resident)
         with suppress(OSError, ValueError):
             waiting = sum(one["in_flight"] for one in (await _health(port))["connectors"].values())
             course.most_waiting = max(course.most_waiting, waiting)

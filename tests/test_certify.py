@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,22 @@ import pytest
 
 from k2conn.avro import ContainerWriter, load_schema
 from k2conn.avro.reading import read_container
+from k2conn.certify.aftermath import Aftermath, Death, settled_up
+from k2conn.certify.cluster import DEAD
+from k2conn.certify.detour import DetourLoop, way
+from k2conn.certify.engine import Engine, Setting
 from k2conn.certify.harvest import Harvest
 from k2conn.certify.haste import hasty
-from k2conn.certify.ordeals import ORDEALS, Scene, chosen, packs
+from k2conn.certify.lives import Lives
+from k2conn.certify.ordeals import ORDEALS, chosen, packs
 from k2conn.certify.page import page
 from k2conn.certify.proof import prove
+from k2conn.certify.proxy import Proxy
 from k2conn.certify.reference import Reference
-from k2conn.certify.report import complaints, document
-from k2conn.certify.stage import Outcome, Stage
-from k2conn.cli.certify import NOT_PROVEN, Options, run
+from k2conn.certify.report import complaints, document, left_out
+from k2conn.certify.scene import Scene
+from k2conn.certify.stage import Outcome, Stage, Trial
+from k2conn.cli.certify import NOT_PROVEN, Options, _stage, run
 from k2conn.cli.loading import load
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
@@ -30,6 +40,7 @@ from k2conn.mock.faults import corrupted
 from k2conn.mock.witness import Witness
 from k2conn.sinks import Reject, Settle, make_sink
 from k2conn.sinks.settings import SinkSettings
+from k2conn.spool import make_spooled
 from tests.servers import Broker, Registry
 from tests.sinks import TRADE
 
@@ -64,13 +75,31 @@ def test_it_passes(outcomes: dict[str, Outcome], name: str) -> None:
         assert row.lost == 0
 
 
+CLUSTER = {"broker", "slow-broker", "dead-broker", "registry-away", "registry-start", "kill"}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_ordeal_was_gone_through(outcomes: dict[str, Outcome], name: str) -> None:
+def test_every_ordeal_of_the_exchange_was_gone_through(outcomes: dict[str, Outcome], name: str) -> None:
     done = {trial.name for trial in outcomes[name].trials if not trial.skipped}
     scene = Scene(load(name), MockExchange(load(name)))
-    assert done == {ordeal.name for ordeal in ORDEALS if not ordeal.needs(scene)}
-    assert done >= {one.name for one in ORDEALS} - {"bomb", "broker", "no-pong", "lost-acks"}
+    assert done == {ordeal.name for ordeal in ORDEALS if not ordeal.skipped(scene)}
+    assert done >= {one.name for one in ORDEALS} - {"bomb", "no-pong", "lost-acks"} - CLUSTER
     assert ("bomb" in done) is packs(scene.plan)
+
+
+def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["kraken"]
+    assert set(outcome.not_run) == CLUSTER
+    reasons = {trial.name: trial.skipped for trial in outcome.trials if trial.skipped}
+    assert reasons["kill"] == "not run: needs --kafka HOST:PORT and --registry URL"
+    assert reasons["broker"] == "not run: needs --broker-pid PID, a broker on this machine"
+    assert reasons["bomb"] == "not applicable: its frames are not compressed"
+    found = document([outcome])["connectors"][0]
+    assert set(found["not_run"]) == CLUSTER
+    verdicts = {trial["name"]: trial["verdict"] for trial in found["ordeals"]}
+    assert (verdicts["kill"], verdicts["bomb"], verdicts["cut"]) == ("not run", "not applicable", "passed")
+    assert "dead-broker, registry-away" in left_out(outcome)
+    assert "Not run: broker (needs --broker-pid" in page([outcome])
 
 
 def test_what_was_skipped_is_in_gap_records(outcomes: dict[str, Outcome]) -> None:
@@ -272,16 +301,275 @@ def test_containers_are_read_back_up_to_a_torn_tail(tmp_path: Path) -> None:
         list(read_container(path))
 
 
+# -- the proxy
+
+
+@asynccontextmanager
+async def echoing() -> AsyncIterator[int]:
+    """A server that sends everything back; its port."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(100):
+                writer.write(data)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.sleep(0.1)  # until both ends of what was aborted are gone
+
+
+class Caller:
+    """A client's end of one connection."""
+
+    def __init__(self, ends: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        self.reader, self.writer = ends
+
+    async def echo(self, text: bytes) -> bytes:
+        self.writer.write(text)
+        return await asyncio.wait_for(self.reader.readexactly(len(text)), 5)
+
+    async def ended(self) -> bool:
+        """Whether the other end is gone; then this one goes, too."""
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(self.reader.read(), 5) == b""
+        self.writer.transport.abort()
+        return True
+
+
+def test_a_proxy_passes_on_cuts_refuses_and_slows() -> None:
+    async def main() -> None:
+        proxy, loop = Proxy(), asyncio.get_running_loop()
+        async with echoing() as port:
+            place = await proxy.through("127.0.0.1", port)
+            assert place == ("127.0.0.1", place[1])
+            assert place[1] != port
+            assert await proxy.through("127.0.0.1", port) == place
+            one = Caller(await asyncio.open_connection(*place))
+            assert await one.echo(b"here") == b"here"
+            proxy.delay = 0.2
+            began = loop.time()
+            assert await one.echo(b"slow") == b"slow"
+            assert loop.time() - began >= 0.4  # there and back
+            proxy.cut()
+            assert await one.ended()
+            assert (proxy.cuts, proxy.refused) == (1, 0)
+            assert await Caller(await asyncio.open_connection(*place)).ended()
+            assert (proxy.cuts, proxy.refused) == (1, 1)
+            proxy.mend()
+            another = Caller(await asyncio.open_connection(*place))
+            assert await another.echo(b"back") == b"back"
+            await proxy.close()
+            assert await another.ended()
+
+    asyncio.run(main())
+
+
+def test_a_detour_leads_a_task_and_those_it_starts_elsewhere_and_nobody_else() -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def main() -> None:
+        async with echoing() as port:
+
+            async def own(host: str, number: int) -> tuple[str, int]:
+                asked.append((host, number))
+                await reach("127.0.0.1", port)  # a way's own connections take no way
+                return "127.0.0.1", port
+
+            async def reach(host: str, number: int) -> None:
+                caller = Caller(await asyncio.open_connection(host, number))
+                assert await caller.echo(b"here") == b"here"
+                caller.writer.transport.abort()
+
+            async def led() -> None:
+                way.set(own)
+                await asyncio.create_task(reach("broker.example", 9092))
+
+            await asyncio.create_task(led())
+            assert asked == [("broker.example", 9092)]
+            await reach("127.0.0.1", port)
+            assert len(asked) == 1
+
+    with asyncio.Runner(loop_factory=DetourLoop) as loop:
+        loop.run(main())
+
+
 # -- the real broker
+
+KAFKA_NAMES = ("kraken", "htx")
+"""One whose numbers are contiguous, one with compressed frames and without numbers."""
+APART = ("broker", "slow-broker", "dead-broker", "registry-away")
+"""Played at the same time as the others, in a certification of their own: it is shorter."""
+
+
+@dataclass
+class Certified:
+    """Both certifications of a connector, and the lives of its process with what was read back of them."""
+
+    outcomes: list[Outcome]
+    lives: Lives
+    harvest: Harvest
+
+    @property
+    def trials(self) -> dict[str, Trial]:
+        return {trial.name: trial for outcome in self.outcomes for trial in outcome.trials}
+
+
+@pytest.fixture(scope="module")
+def certified(
+    broker: Broker, registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Certified]:
+    """Two connectors through all ordeals, at once."""
+    folder, lives = tmp_path_factory.mktemp("kafka"), {}
+    rest = ",".join(one.name for one in ORDEALS if one.name not in APART)
+    stages = []
+    for name in KAFKA_NAMES:
+        for faults in (rest, ",".join(APART)):
+            options = Options((name,), duration="1s", rate=20, kafka=broker.bootstrap, registry=registry.url,
+                              faults=faults)
+            stages.append(_stage(name, options, folder / f"{name}-{len(stages)}", broker, make_spooled))
+    real = Lives.run
+
+    async def noted(self: Lives) -> Any:
+        lives[self.plan.name] = self
+        return await real(self)
+
+    async def main() -> tuple[list[Outcome], dict[str, Harvest]]:
+        outcomes = await asyncio.gather(*(one.run() for one in stages))
+        return outcomes, {name: await one._read(f"{one._prefix}kill.") for name, one in lives.items()}
+
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=DetourLoop) as loop:
+        patch.setattr(Lives, "run", noted)
+        found, harvests = loop.run(main())
+    return {
+        name: Certified([one for one in found if one.connector == name], lives[name], harvests[name])
+        for name in KAFKA_NAMES
+    }
 
 
 @pytest.mark.kafka
-def test_against_the_real_broker(broker: Broker, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
-    faults = "gap,duplicates,garbage,corrupt,cut,busy,broker"
-    options = Options(["kraken"], duration="1s", rate=40, kafka=broker.bootstrap, registry=registry.url, faults=faults,
-                      broker_pid=broker.pid)
-    code = run(options)
+@pytest.mark.parametrize("name", KAFKA_NAMES)
+def test_all_ordeals_with_the_real_broker(certified: dict[str, Certified], name: str) -> None:
+    for outcome in certified[name].outcomes:
+        assert complaints(outcome) == []
+        assert outcome.passed
+        assert outcome.not_run == ()
+    trials = certified[name].trials
+    assert trials.keys() == {ordeal.name for ordeal in ORDEALS}
+    assert {trial.name for trial in trials.values() if trial.skipped} == {"bomb" if name == "kraken" else "no-pong"}
+    assert trials["dead-broker"].waiting > DEAD * 4 * 20 * 0.8  # two streams of two symbols
+    assert trials["dead-broker"].drained is not None
+    assert trials["slow-broker"].waiting > 10
+    assert any("published meanwhile" in text for text in trials["registry-away"].seen)
+    assert any("exit code 69" in text for text in trials["registry-start"].seen)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("name", KAFKA_NAMES)
+def test_what_kill_9_cost(certified: dict[str, Certified], name: str) -> None:
+    rows = certified[name].outcomes[0].aftermath
+    assert {row.stream for row in rows} == {"trade", "quote"}
+    for row in rows:
+        assert row.balanced
+        assert row.sent == row.published + row.filtered + row.quarantined + row.lost
+        assert row.published > 100
+        assert row.missed > 0
+        assert row.lost <= 20  # half a second's, twice
+        told = name == "kraken" and row.stream == "trade"
+        assert (row.missed_reported, row.missed_untold) == ((row.missed, 0) if told else (0, row.missed))
+
+
+def judged(one: Certified, change: Callable[[Harvest], None], deaths: list[Death] | None = None) -> list[str]:
+    """The complaints about lives whose harvest was tampered with."""
+    harvest = Harvest(list(one.harvest.records), list(one.harvest.gaps), list(one.harvest.letters))
+    change(harvest)
+    lives = one.lives
+    reference = Reference(lives.plan, lives.streams, lives.exchange)
+    return settled_up(reference, harvest, lives._deaths if deaths is None else deaths, lives._confirmed_at)[1]
+
+
+@pytest.mark.kafka
+def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> None:
+    one = certified["kraken"]
+    assert judged(one, lambda harvest: None) == []
+    early = trade_of(one.lives, 0, 20)
+    assert any(f"lost: {early}, read" in text for text in judged(one, lambda h: without(h, early)))
+    last = trade_of(one.lives, -1, 5)
+    said = f"lost: {last}, by a process that was not killed"
+    assert any(said in text for text in judged(one, lambda h: without(h, last)))
+    assert any("missing without a gap record" in text for text in judged(one, lambda h: h.gaps.clear()))
+    assert any(f"there twice: {last}, and no" in text for text in judged(one, lambda h: again(h, last)))
+    other = "with one message_id and different contents"
+    assert any(other in text for text in judged(one, lambda h: again(h, early, price="1")))
+    assert judged(one, lambda h: again(h, early)) == []  # a process that was killed may have sent it again
+    strange = {"message_id": "00000000-0000-5000-8000-000000000000"}
+    assert any("never printed it" in text for text in judged(one, lambda h: again(h, last, **strange)))
+    assert any("there twice" in text for text in judged(one, lambda h: again(h, early), deaths=[]))
+
+
+def trade_of(lives: Lives, leg: int, frame: int) -> str:
+    """The trade id of a frame of a connection, as its record has it."""
+    own = next(sent for sent in lives.witness.legs[leg].frames[frame:] if sent.key and sent.key[0] == "trade")
+    return f"{lives.plan.exchange}-{own.ids[0]}"
+
+
+def without(harvest: Harvest, trade_id: str) -> None:
+    harvest.records = [one for one in harvest.records if one.get("trade_id") != trade_id]
+
+
+def again(harvest: Harvest, trade_id: str, **other: Any) -> None:
+    record = next(one for one in harvest.records if one.get("trade_id") == trade_id)
+    harvest.records.append({**record, **other})
+
+
+@pytest.mark.kafka
+def test_the_report_of_kill_9(certified: dict[str, Certified]) -> None:
+    outcome = certified["kraken"].outcomes[0]
+    found = json.loads(json.dumps(document([outcome])))["connectors"][0]
+    assert found["not_run"] == []
+    assert [row["balanced"] for row in found["kill"]] == [True] * 4
+    assert "kill -9:" in page([outcome])
+
+
+@pytest.mark.kafka
+def test_the_command_with_the_real_broker(
+    broker: Broker, registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.txt"
+    options = Options(["kraken"], duration="1s", rate=40, kafka=broker.bootstrap, registry=registry.url,
+                      faults="gap,cut,registry-away,broker", broker_pid=broker.pid, reports=[report])
+    assert run(options) == 0
     said = capsys.readouterr().out
-    assert code == 0, said
     assert "kraken: passed" in said
-    assert "freezes" in said
+    assert "published meanwhile" in said
+    assert "freezes" in report.read_text()
+
+
+# -- a process that is killed
+
+
+def test_an_engine_is_killed_and_says_how_it_ended(tmp_path: Path) -> None:
+    def launch(setting: Setting) -> tuple[list[str], dict[str, str]]:
+        return ["/bin/sh", "-c", "echo here; exec sleep 60"], {"PATH": "/usr/bin:/bin"}
+
+    setting = Setting((), "", "", "", "", tmp_path)
+
+    async def main() -> None:
+        one = Engine(launch, setting, tmp_path / "log")
+        await one.start()
+        assert one.running
+        assert await one.ended(0.3) == -signal.SIGKILL
+        assert not one.running
+        assert one.tail() == "here"
+        another = Engine(launch, setting, tmp_path / "log")
+        await another.start()
+        assert await another.stop() == -signal.SIGTERM
+
+    asyncio.run(main())
+
+
+def test_books_of_kill_9_that_do_not_balance() -> None:
+    row = Aftermath("trade", "BTCUSD", sent=10, published=9, lost=1)
+    assert row.balanced
+    assert not replace(row, lost=0).balanced
+    assert not replace(row, wrong=["anything"]).balanced

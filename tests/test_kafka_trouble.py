@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 from confluent_kafka import Message
 
 from k2conn.avro import load_schema
@@ -64,7 +65,7 @@ class Bench:
         settings = SinkSettings(
             kafka=KafkaSettings(**given | kafka),
             buffer_bytes=buffer_bytes,
-            spool=SpoolSettings(folder=self.folder, **(spool or {})),
+            spool=SpoolSettings(folder=self.folder, **{"patience_ms": 0, **(spool or {})}),
         )
 
         def inner(settle: Any, reject: Any) -> SpoolableSink:
@@ -243,6 +244,36 @@ def test_a_fatal_idempotence_error_makes_a_new_producer_and_resends(
 
     bench.drive(work)
     proven(read(broker, topic, 2000), 2000)
+
+
+def test_a_cluster_that_names_no_controller_for_a_moment_is_asked_again(
+    bench: Bench, broker: Broker, kafka_topic: NameTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is just coming back does."""
+    topic, asked = kafka_topic("trades"), []
+    real = AIOKafkaAdminClient._send_to_controller
+
+    async def nothing() -> None:
+        pass
+
+    async def send(self: Any, request: Any) -> Any:
+        asked.append(request)
+        with monkeypatch.context() as patch:
+            if len(asked) < 3:
+                self._client.cluster.controller = None
+                patch.setattr(self._client, "force_metadata_update", nothing)
+            return await real(self, request)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "_send_to_controller", send)
+
+    async def work(sink: SpoolingSink) -> None:
+        await sink.prepare({topic: load_schema("trade")})
+        assert len(asked) == 3
+        await bench.put(topic, range(100))
+        assert await sink.flush(20) == 0
+
+    bench.drive(work, create_topics=True, partitions=1)
+    proven(read(broker, topic, 100), 100)
 
 
 # -- topics and records

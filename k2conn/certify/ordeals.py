@@ -1,56 +1,23 @@
-"""What goes wrong on purpose: each ordeal is one kind of misbehaviour, for as long as it needs to show."""
+"""What goes wrong on purpose at the exchange, each kind for as long as it needs to show; and all ordeals."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
 
+from k2conn.certify.cluster import CLUSTER
 from k2conn.certify.haste import ANSWER, PING, STALE
+from k2conn.certify.scene import QUARANTINE, RECONNECT, Ordeal, Scene
 from k2conn.errors import SettingsError
-from k2conn.mock.exchange import MockExchange
 from k2conn.mock.faults import Faults
 from k2conn.plan import Plan
 
-RECONNECT, QUARANTINE, DEDUPLICATE, GAP = "reconnect", "quarantine", "deduplicate", "gap"
-"""What a connector is to do about an ordeal."""
 _MOMENT = 1.0
 """Seconds that a fault in the data needs to show."""
 _BEYOND = 64
 _NOTICED = 2 * PING + STALE + ANSWER + 2.5
 """Seconds in which a dead socket must be noticed."""
-
-
-class Broker(Protocol):
-    """A Kafka broker that may be stopped for a while."""
-
-    def pause(self) -> None:
-        """Freeze it."""
-
-    def resume(self) -> None:
-        """Let it go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What an ordeal may touch."""
-
-    plan: Plan
-    exchange: MockExchange
-    broker: Broker | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ordeal:
-    """One kind of misbehaviour. ``run`` lasts at least its seconds; ``needs`` says why it cannot be done, if so."""
-
-    name: str
-    text: str
-    run: Callable[[Scene, float], Awaitable[None]]
-    expects: tuple[str, ...] = ()
-    needs: Callable[[Scene], str] = lambda scene: ""
 
 
 def _faults(seconds: float = _MOMENT, **given: int | bool) -> Callable[[Scene, float], Awaitable[None]]:
@@ -127,15 +94,6 @@ async def _bomb(scene: Scene, least: float) -> None:
     await asyncio.sleep(max(_MOMENT, least))
 
 
-async def _broker(scene: Scene, least: float) -> None:
-    assert scene.broker is not None
-    await asyncio.to_thread(scene.broker.pause)
-    try:
-        await asyncio.sleep(max(3.0, least))
-    finally:
-        await asyncio.to_thread(scene.broker.resume)
-
-
 def packs(plan: Plan) -> bool:
     """Whether frames are compressed."""
     steps = {step for connection in plan.connections for step in (*connection.codec.text, *connection.codec.binary)}
@@ -161,21 +119,20 @@ ORDEALS = (
     Ordeal("corrupt", "every sixth frame is damaged, packed ones so that they cannot be unpacked",
            _faults(corrupt_every=6), (QUARANTINE,)),
     Ordeal("bomb", "a small frame that unpacks to more than the connector allows", _bomb, (QUARANTINE,),
-           lambda scene: "" if packs(scene.plan) else "its frames are not compressed"),
+           lambda plan: "" if packs(plan) else "its frames are not compressed"),
     Ordeal("oversize", "a frame larger than the connector allows", _oversize, (RECONNECT,)),
     Ordeal("stall", "the socket stays open, no data comes", _stall, (RECONNECT,)),
     Ordeal("half-open", "the socket is dead, but nobody says so: no data, no answers, no pongs, no close", _half_open,
            (RECONNECT,)),
     Ordeal("no-pong", "heartbeats are not answered", _faults(ANSWER + 2.0, no_pong=True), (RECONNECT,),
-           lambda scene: "" if _beats(scene.plan) else "it waits for no answers to heartbeats"),
+           lambda plan: "" if _beats(plan) else "it waits for no answers to heartbeats"),
     Ordeal("slow-close", "the exchange says goodbye and then leaves the socket open", _slow_close, (RECONNECT,)),
     Ordeal("cut", "all sockets end without a word", _cut, (RECONNECT,)),
     Ordeal("lifetime", "the exchange ends all sockets in order, as after 24 hours", _lifetime, (RECONNECT,)),
     Ordeal("busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, (RECONNECT,)),
     Ordeal("lost-acks", "subscriptions are made but never acknowledged", _silent, (),
-           lambda scene: "" if _asks(scene.plan) else "nothing is acknowledged there"),
-    Ordeal("broker", "the Kafka broker freezes for three seconds", _broker, (),
-           lambda scene: "" if scene.broker is not None else "no broker was given that may be paused"),
+           lambda plan: "" if _asks(plan) else "nothing is acknowledged there"),
+    *CLUSTER,
 )
 
 

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from k2conn import __version__
-from k2conn.certify.report import COLUMNS, EQUATION, complaints, reaction, totals, verdict
+from k2conn.certify.report import (
+    AFTER,
+    AFTER_EQUATION,
+    COLUMNS,
+    EQUATION,
+    complaints,
+    left_out,
+    reaction,
+    totals,
+    verdict,
+)
 from k2conn.certify.stage import Outcome
 
 _STYLE = """
@@ -40,7 +50,9 @@ def _section(outcome: Outcome) -> str:
         f"and symbol, seed {outcome.seed}, {outcome.seconds:g} s, {outcome.gaps} gap records.</p>"
     )
     against = "".join(f"<li>{escape(text)}</li>" for text in complaints(outcome))
-    return head + (f'<ul class="failed">{against}</ul>' if against else "") + _ordeals(outcome) + _rows(outcome)
+    head += f'<ul class="failed">{against}</ul>' if against else ""
+    head += f'<p class="not">Not run: {escape(missing)}.</p>' if (missing := left_out(outcome)) else ""
+    return head + _ordeals(outcome) + _rows(outcome) + _aftermath(outcome)
 
 
 def _ordeals(outcome: Outcome) -> str:
@@ -53,16 +65,30 @@ def _ordeals(outcome: Outcome) -> str:
 
 
 def _rows(outcome: Outcome) -> str:
-    def cells(values: Iterable[int]) -> str:
-        return "".join(f'<td class="n">{value:,}' for value in values)
-
     rows = [
-        f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{cells(getattr(row, name) for name in COLUMNS)}"
+        f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in COLUMNS)}"
         f'<td class="{"passed" if row.balanced else "failed"}">{"balanced" if row.balanced else "open"}'
         for row in outcome.proof.rows
     ]
-    rows.append(f"<tr><th>all<th>{cells(totals(outcome).values())}<td>")
+    rows.append(f"<tr><th>all<th>{_cells(totals(outcome).values())}<td>")
     return _table(("stream", "symbol"), (*(name.replace("_", " ") for name in COLUMNS), "proof"), rows)
+
+
+def _aftermath(outcome: Outcome) -> str:
+    """What kill -9 cost, where it was played."""
+    if not outcome.aftermath:
+        return ""
+    rows = [
+        f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in AFTER)}"
+        f'<td class="{"passed" if row.balanced else "failed"}">{"balanced" if row.balanced else "open"}'
+        for row in outcome.aftermath
+    ]
+    table = _table(("stream", "symbol"), (*(name.replace("_", " ") for name in AFTER), "proof"), rows)
+    return f"<p>kill -9: <code>{escape(AFTER_EQUATION)}</code></p>{table}"
+
+
+def _cells(values: Iterable[int]) -> str:
+    return "".join(f'<td class="n">{value:,}' for value in values)
 
 
 def _table(words: Sequence[str], numbers: Sequence[str], rows: Iterable[str]) -> str:

@@ -69,7 +69,7 @@ class Proof:
 def prove(reference: Reference, harvest: Harvest, ledger: Ledger) -> Proof:
     """Sets the three books side by side: the exchange's, the sink's, the connector's own."""
     accounts = {(one.stream, one.symbol): one for one in ledger.accounts()}
-    found, strangers = _sorted(reference, harvest)
+    found, strangers = sorted_records(reference, harvest)
     dead = harvest.dead()
     rows = []
     for place in sorted(reference.lines):
@@ -89,7 +89,7 @@ Found = dict[str, list[dict[str, Any]]]
 """The records of each key."""
 
 
-def _sorted(reference: Reference, harvest: Harvest) -> tuple[dict[Place, Found], list[str]]:
+def sorted_records(reference: Reference, harvest: Harvest) -> tuple[dict[Place, Found], list[str]]:
     """The records by line and key, and those that are nobody's."""
     found: dict[Place, Found] = {}
     strangers: list[str] = []
@@ -159,11 +159,16 @@ def _gaps(row: Row, line: Line, found: Found, gaps: Iterable[dict[str, Any]]) ->
     if not here:
         return
     low, high = min(here), max(here)
-    ranges = [(gap["first_sequence"], gap["last_sequence"]) for gap in gaps
-              if (gap["stream"], gap["symbol"]) == (row.stream, row.symbol) and gap["first_sequence"] is not None]
+    told = ranges(gaps, row.stream, row.symbol)
     lacking = sorted({number for number in line.numbers.values() if low < number < high and number not in here})
-    silent = [number for number in lacking if not any(first <= number <= last for first, last in ranges)]
+    silent = [number for number in lacking if not any(first <= number <= last for first, last in told)]
     row.unreported = silent[:SHOWN]
+
+
+def ranges(gaps: Iterable[dict[str, Any]], stream: str, symbol: str) -> list[tuple[int, int]]:
+    """The first and the last number of each gap record of a stream and symbol."""
+    own = [gap for gap in gaps if (gap["stream"], gap["symbol"]) == (stream, symbol)]
+    return [(gap["first_sequence"], gap["last_sequence"]) for gap in own if gap["first_sequence"] is not None]
 
 
 def _letters(reference: Reference, harvest: Harvest) -> list[str]:

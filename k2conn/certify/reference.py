@@ -51,6 +51,10 @@ class Line:
     """What the venue calls each key."""
     numbers: dict[str, int] = field(default_factory=dict)
     """Each key's number, where the stream's numbers are contiguous."""
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Where each key was sent: the number of the connection, and of the frame on it. The first time; the last where a
+    key does not tell records apart.
+    """
     distinct: bool = True
     """Whether a key can be published once only."""
 
@@ -74,8 +78,8 @@ class Reference:
         self._readings: dict[str, Reading] = {}
         self._world = World(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
         assert exchange.witness is not None
-        for leg in exchange.witness.legs:
-            self._leg(leg)
+        for number, leg in enumerate(exchange.witness.legs):
+            self._leg(number, leg)
         self._never_left()
 
     def line(self, stream: str, symbol: str) -> Line:
@@ -87,7 +91,7 @@ class Reference:
 
     # -- one connection
 
-    def _leg(self, leg: Leg) -> None:
+    def _leg(self, number: int, leg: Leg) -> None:
         intake = self._intake(leg)
         intake.session.open(0.0, 1)
         for at, sent in enumerate(leg.frames):
@@ -95,7 +99,7 @@ class Reference:
             if sent.broken:
                 self._broken(sent, sure)
             elif sent.frame is not None:
-                self._frame(sent, leg, intake, sure)
+                self._frame(sent, leg, intake, sure, (number, at))
 
     def _intake(self, leg: Leg) -> Intake:
         symbols = [found for name in self.plan.symbols.default if (found := self.plan.symbols.resolve(name))]
@@ -104,7 +108,7 @@ class Reference:
             intake.session.captured(request.capture, answer)
         return intake
 
-    def _frame(self, sent: Sent, leg: Leg, intake: Intake, sure: bool) -> None:
+    def _frame(self, sent: Sent, leg: Leg, intake: Intake, sure: bool, place: tuple[int, int]) -> None:
         assert sent.frame is not None
         accounts = self._totals()
         envelopes = self._received(sent.frame, intake)
@@ -115,6 +119,7 @@ class Reference:
         filtered, dead = (now - before for now, before in zip(self._totals(), accounts, strict=True))
         self._compare(sent, envelopes, filtered, line)
         (line.sure if sure else line.doubt).update(keys)
+        line.places.update((key, place) for key in keys if key not in line.places or not line.distinct)
         line.filtered += filtered if sure else 0
         line.dead += dead if sure else 0
         line.other_doubt += 0 if sure else filtered + dead

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from k2conn import __version__
+from k2conn.certify.aftermath import Aftermath
 from k2conn.certify.proof import Row
 from k2conn.certify.stage import Outcome, Trial
 
 EQUATION = "sent = published + deduplicated + filtered + quarantined + lost"
+AFTER = tuple(one.name for one in fields(Aftermath) if one.name not in ("stream", "symbol", "wrong"))
+"""The columns of what kill -9 cost."""
+AFTER_EQUATION = "sent = published + filtered + quarantined + lost"
 COLUMNS = ("sent", "published", "deduplicated", "filtered", "quarantined", "lost", "recovered", "withheld", "in_doubt")
 
 
@@ -38,6 +42,8 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "ordeals": [{**asdict(trial), "verdict": verdict(trial)} for trial in outcome.trials],
         "rows": [{**asdict(row), "balanced": row.balanced} for row in outcome.proof.rows],
         "totals": totals(outcome),
+        "not_run": list(outcome.not_run),
+        "kill": [{**asdict(row), "balanced": row.balanced} for row in outcome.aftermath],
         "books": outcome.books,
     }
 
@@ -49,18 +55,23 @@ def totals(outcome: Outcome) -> dict[str, int]:
 
 def verdict(trial: Trial) -> str:
     """One word."""
-    return "not done" if trial.skipped else "failed" if trial.wrong else "passed"
+    if trial.skipped:
+        return trial.skipped.split(":")[0]
+    return "failed" if trial.wrong else "passed"
 
 
 def reaction(trial: Trial) -> str:
     """What the connector did about an ordeal."""
     if trial.skipped:
-        return trial.skipped
+        return trial.skipped.partition(": ")[2]
     said = [f"{count} x {cause}" for cause, count in sorted(trial.reconnects.items())]
     if trial.dead_letters:
         said.append(f"{trial.dead_letters} dead letters")
     if trial.duplicates:
         said.append(f"{trial.duplicates} duplicates dropped")
+    said += trial.seen
+    if trial.drained is not None:
+        said.append(f"{trial.waiting} records waited, all durable after {trial.drained:g} s")
     if trial.recovered is not None:
         said.append(f"all data again after {trial.recovered:g} s")
     return "; ".join([*said, *trial.wrong])
@@ -79,6 +90,15 @@ def faults_of(row: Row) -> list[str]:
     if not row.balanced and not found and not row.wrong:
         found.append("the equation does not hold")
     return [f"{row.stream} {row.symbol}: {text}" for text in (*found, *row.wrong)]
+
+
+def left_out(outcome: Outcome) -> str:
+    """Which ordeals were not run, and for want of what; empty where all were."""
+    wants: dict[str, list[str]] = {}
+    for trial in outcome.trials:
+        if trial.name in outcome.not_run:
+            wants.setdefault(reaction(trial), []).append(trial.name)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in wants.items())
 
 
 def complaints(outcome: Outcome) -> list[str]:

@@ -295,7 +295,7 @@ def certify(
     folder: Annotated[
         Path | None, typer.Option(help="Where the file sink writes; else a folder that goes away.")
     ] = None,
-    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers; topics get a prefix.")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, for ordeals of it too.")] = None,
     registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
     faults: Annotated[str, typer.Option(help="all, or the names of some, comma-separated.")] = "all",
     report: Annotated[

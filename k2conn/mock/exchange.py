@@ -11,6 +11,7 @@ from types import TracebackType
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from k2conn.mock.casting import encoded
 from k2conn.mock.desk import Desk, Key, Tape
@@ -228,7 +229,8 @@ class MockExchange:
     def leave_slowly(self, code: int = 1001) -> None:
         """Says goodbye to all clients, then does nothing: the sockets stay open until `drop_clients`."""
         for client in tuple(self.clients):
-            client.socket.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
+            if client.socket.state is State.OPEN:  # not of one that is taking its leave already
+                client.socket.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
             client.freeze()
 
     async def shout(self, text: bytes, packed: bool = True, broken: bool = True) -> None:

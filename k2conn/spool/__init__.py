@@ -3,6 +3,7 @@
 ::
 
     __init__   make_spooled: the sink the settings name, with a spool before it where that makes sense
+    prefixed   a prefix before every topic, where the settings have one
     sink       SpoolingSink: when to spool, when to stop; what the runner sees
     shelf      the lanes of one process, in its slot of the folder
     lane       the order: nothing overtakes what is on disk
@@ -19,6 +20,7 @@ from typing import cast
 
 from k2conn.sinks import Reject, Settle, Sink, SpoolableSink, make_sink
 from k2conn.sinks.settings import SinkSettings
+from k2conn.spool.prefixed import Prefixed
 from k2conn.spool.sink import SpoolingSink
 
 SPOOLABLE = ("kafka",)
@@ -26,7 +28,16 @@ SPOOLABLE = ("kafka",)
 
 
 def make_spooled(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
-    """The sink that ``settings`` name, behind a spool unless its mode is ``never`` or the sink needs none."""
+    """The sink that ``settings`` name, behind a spool unless its mode is ``never`` or the sink needs none; its topics
+    have the prefix that Kafka's settings say.
+    """
+    prefix = settings.kafka.topic_prefix if settings.kind == "kafka" else ""
+    if not prefix:
+        return _make(settings, settle, reject)
+    return Prefixed(lambda settled, rejected: _make(settings, settled, rejected), prefix, settle, reject)
+
+
+def _make(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
     if settings.spool.mode == "never" or settings.kind not in SPOOLABLE:
         return make_sink(settings, settle, reject)
 

@@ -34,6 +34,9 @@ keeps it.
 RECORD_OVERHEAD = 100
 """More bytes than a record's framing and a batch's header can take."""
 
+CONTROLLER_AGAIN = 0.2
+"""Seconds until a cluster that names no controller is asked again."""
+
 STOP_WITHIN = 3.0
 """Seconds a producer may take to close."""
 
@@ -201,13 +204,26 @@ async def _create(settings: KafkaSettings, topic: str) -> None:
     admin = AIOKafkaAdminClient(**_connection(settings))
     try:
         await admin.start()
-        answer = await admin.create_topics([NewTopic(topic, settings.partitions, settings.replication)])
+        answer = await _created(admin, NewTopic(topic, settings.partitions, settings.replication))
         for name, code, text in answer.topic_errors:
             error = kafka_errors.for_code(code)
             if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
                 raise error(f"{name} cannot be created: {text}")
     finally:
         await admin.close()
+
+
+async def _created(admin: Any, topic: NewTopic) -> Any:
+    """The answer of the cluster's controller. A cluster that is just coming back names none for a moment, and aiokafka
+    trips over that; the caller bounds how long it is asked again.
+    """
+    while True:
+        try:
+            return await admin.create_topics([topic])
+        except AttributeError:
+            if admin._client.cluster.controller is not None:
+                raise
+            await asyncio.sleep(CONTROLLER_AGAIN)
 
 
 def _connection(settings: KafkaSettings) -> dict[str, Any]:

@@ -1,21 +1,28 @@
-"""A sink that puts a prefix before every topic, so that a certification never writes into topics that are in use."""
+"""A sink that puts a prefix before every topic, so that several installations share a cluster and none writes into
+another's topics.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
-from k2conn.sinks import Sink
+from k2conn.sinks import Reject, Settle, Sink
 
 
 class Prefixed:
-    """See the module's text; all else is the inner sink's."""
+    """See the module's text; all else is the inner sink's, which ``make`` makes. Whoever puts an envelope that is
+    rejected gets it back under the topic that it was put under.
+    """
 
-    def __init__(self, inner: Sink, prefix: str) -> None:
-        self._inner = inner
+    def __init__(self, make: Callable[[Settle, Reject], Sink], prefix: str, settle: Settle, reject: Reject) -> None:
+        def rejected(envelope: Envelope, reason: str) -> None:
+            reject(envelope._replace(topic=envelope.topic.removeprefix(prefix)), reason)
+
+        self._inner = make(settle, rejected)
         self._prefix = prefix
-        self.name = inner.name
+        self.name = self._inner.name
 
     async def open(self) -> None:
         """See `Sink.open`."""

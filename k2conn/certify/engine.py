@@ -1,0 +1,84 @@
+"""The connector as a process of its own, to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_STOPS_WITHIN = 30.0
+_TAIL = 600
+"""Characters of a log that an error repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a process is started with: the exchange's addresses, the registry's, a prefix for topics, and a folder for
+    its spool, its state and its log.
+    """
+
+    streams: tuple[str, ...]
+    socket_url: str
+    http_url: str
+    registry_url: str
+    prefix: str
+    folder: Path
+
+
+Launch = Callable[[Setting], tuple[Sequence[str], Mapping[str, str]]]
+"""The command and the environment of `k2conn run` in this setting."""
+
+
+class Engine:
+    """One life of the process, from `start` to its end."""
+
+    def __init__(self, launch: Launch, setting: Setting, log: Path) -> None:
+        self.log = log
+        self._command, self._environment = launch(setting)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Starts it; its log goes behind what is there."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, env=dict(self._environment), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._process is not None and self._process.returncode is None
+
+    async def kill(self) -> None:
+        """Ends it as kill -9 does, in the midst of whatever it does."""
+        if self._process is not None and self.running:
+            with suppress(ProcessLookupError):  # it was quicker
+                os.kill(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+
+    async def stop(self) -> int:
+        """Ends it in order; its exit code. A process that does not end is killed (-9)."""
+        assert self._process is not None
+        if self.running:
+            with suppress(ProcessLookupError):
+                self._process.terminate()
+        return await self.ended(_STOPS_WITHIN)
+
+    async def ended(self, within: float) -> int:
+        """The exit code of a process that ends by itself; it is killed (-9) where that takes too long."""
+        assert self._process is not None
+        try:
+            async with asyncio.timeout(within):
+                return await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            return -signal.SIGKILL
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-_TAIL:].strip() if self.log.exists() else ""

@@ -1,0 +1,119 @@
+"""A TCP proxy before a broker or a registry, which can be down, or slow, for a while.
+
+It passes bytes on and reads none of them, so TLS goes through it as it is. For each address behind it, it listens on a
+port of its own on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from urllib.parse import urlsplit, urlunsplit
+
+HOST = "127.0.0.1"
+_ENDS_WITHIN = 3.0
+_CHUNK = 64 * 1024
+_SLOW_CHUNK = 4 * 1024
+
+
+class Proxy:
+    """See the module's text. ``delay``: seconds that each chunk waits; ``rate``: bytes a second at most, 0 for no
+    limit. An address that answers nobody is one that is cut: what stands is aborted, and whoever connects is, too.
+    """
+
+    def __init__(self) -> None:
+        self.down = False
+        self.delay = 0.0
+        self.rate = 0
+        self.cuts = 0
+        """Connections that were ended while they stood."""
+        self.refused = 0
+        """Connections that were ended as soon as they came."""
+        self.carried = 0
+        """Bytes passed on, both ways."""
+        self._ports: dict[tuple[str, int], int] = {}
+        self._servers: list[asyncio.Server] = []
+        self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def through(self, host: str, port: int) -> tuple[str, int]:
+        """Where to connect to in order to reach an address through this proxy."""
+        if (host, port) not in self._ports:
+
+            async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await self._serve(reader, writer, host, port)
+
+            server = await asyncio.start_server(accept, HOST, 0)
+            self._servers.append(server)
+            self._ports[host, port] = server.sockets[0].getsockname()[1]
+        return HOST, self._ports[host, port]
+
+    async def before(self, url: str) -> str:
+        """The address that leads to an http:// address through this proxy."""
+        parts = urlsplit(url)
+        host, port = await self.through(parts.hostname or "", parts.port or 80)
+        return urlunsplit(parts._replace(netloc=f"{host}:{port}"))
+
+    def cut(self) -> None:
+        """Down, at once and until `mend`."""
+        self.down = True
+        for link in tuple(self._links):
+            self.cuts += 1
+            for writer in link:
+                writer.transport.abort()
+
+    def mend(self) -> None:
+        """Neither down nor slow any more."""
+        self.down, self.delay, self.rate = False, 0.0, 0
+
+    async def close(self) -> None:
+        """Ends all connections and listens no longer."""
+        for server in self._servers:
+            server.close()
+        self.cut()
+        if self._tasks:  # they end by what was aborted; a connection that is being made has its own bound
+            await asyncio.wait(self._tasks, timeout=_ENDS_WITHIN)
+
+    # -- one connection
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if self.down:
+                self.refused += 1
+                return
+            beyond, onward = await asyncio.open_connection(host, port)
+            await self._link(reader, writer, beyond, onward)
+        except OSError:  # the address itself refuses, or an end broke: the other end hears of it
+            return
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _link(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, beyond: asyncio.StreamReader,
+        onward: asyncio.StreamWriter,
+    ) -> None:
+        """Both ways, until one end closes."""
+        link = writer, onward
+        self._links.add(link)
+        ways = {asyncio.create_task(self._carry(reader, onward)), asyncio.create_task(self._carry(beyond, writer))}
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._links.discard(link)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            onward.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_SLOW_CHUNK if self.rate else _CHUNK):
+                if self.delay or self.rate:
+                    await asyncio.sleep(self.delay + (len(data) / self.rate if self.rate else 0))
+                writer.write(data)
+                await writer.drain()
+                self.carried += len(data)
