@@ -62,7 +62,7 @@ CONNECTOR_VARIABLES = (
     "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL", "REPLICAS",
-    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES",
+    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS",
 )
 """What follows `K2_<CONNECTOR>_`."""
 
@@ -174,6 +174,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
         replicas=get("REPLICAS", "replicas"),
         fuse=replace(Overrides().fuse, **_fuse(get)),
+        remembered=get("REMEMBERED_IDS", "positive"),
     )
     found = ConnectorSettings(
         enabled=get("ENABLED", "bool"),

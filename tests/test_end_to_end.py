@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,7 @@ from k2conn.plan import Plan
 from k2conn.rehearsal import same_field
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, Runner
-from k2conn.sinks import make_sink
+from k2conn.sinks import make_sink, putter
 from k2conn.sinks.settings import KafkaSettings, SinkSettings
 from k2conn.spec.compiler import load_plan
 from tests.servers import Broker, Registry
@@ -89,13 +89,13 @@ def test_every_field_of_every_record(
 
     def open_sink(settings: SinkSettings, settle: Any, reject: Any) -> Any:
         sink = make_sink(settings, settle, reject)
-        put = sink.put
+        put_all = putter(sink)
 
-        def noted(envelope: Envelope) -> None:
-            taken.append(envelope)
-            put(envelope)
+        def noted(envelopes: Sequence[Envelope]) -> None:
+            taken.extend(envelopes)
+            put_all(envelopes)
 
-        sink.put = noted  # type: ignore[method-assign]
+        sink.put_all = noted  # type: ignore[attr-defined]
         return sink
 
     async def talk(socket: ServerConnection) -> None:

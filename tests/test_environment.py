@@ -147,6 +147,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("PING_TIMEOUT_SECONDS", "10", Overrides(ping_timeout=10)),
     ("BACKFILL", "false", Overrides(backfill=False)),
     ("REPLICAS", "2", Overrides(replicas=2)),
+    ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
     ("BREAKER_FAILURES", "5", Overrides(fuse=Fuse(failures=5))),
     ("BREAKER_OPEN_SECONDS", "120", Overrides(fuse=Fuse(seconds=120))),
     ("BREAKER_SUCCESSES", "1", Overrides(fuse=Fuse(successes=1))),

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+_NUMBER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _HEADING = re.compile(r"^(\w+:)", re.MULTILINE)
 
 
@@ -65,7 +66,9 @@ def _quickened(parameters: list[Any]) -> list[Any]:
 
 
 class _Ready:
-    """Passes a value that has its option's type; everything else is for typer's own reader, with its errors."""
+    """Passes a value that has its option's type, or is a whole number within its bounds; everything else is for typer's
+    own reader, with its errors.
+    """
 
     def __init__(self, parameter: Any) -> None:
         self._many: bool = parameter.multiple or parameter.nargs == -1
@@ -80,5 +83,9 @@ class _Ready:
             return list(value)
         if not self._many and isinstance(value, self._type):
             return value
+        if self._type is int and isinstance(value, str) and _NUMBER.fullmatch(value):
+            number = int(value)
+            if (param.min is None or number >= param.min) and (param.max is None or number <= param.max):
+                return number
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)

@@ -14,6 +14,7 @@ from k2conn import exactjson
 from k2conn.cli.loading import load
 from k2conn.engine.intake import Books, Intake
 from k2conn.engine.session import World
+from k2conn.engine.window import REMEMBERED
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Plan
@@ -56,7 +57,7 @@ def run(
     if frame_key is None and (time_key or session_key):
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
-    books = Books(plan, chosen_streams(plan, streams), window=50_000 if deduplicate else 0)
+    books = Books(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
     names = {topic: name for name, one in books.mappings.items() for topic in one.stream.kafka_topics.values()}
     intakes: list[Intake] = []
     session: str | None = None

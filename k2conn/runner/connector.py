@@ -18,6 +18,7 @@ from k2conn.engine.intake import Books
 from k2conn.engine.legs import Legs
 from k2conn.engine.session import World
 from k2conn.engine.sharding import Shard, shards
+from k2conn.engine.window import REMEMBERED
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
@@ -75,7 +76,9 @@ class Connector:
         self.job = job
         self.plan = overridden(job.plan, job.overrides)
         books: Books | None = before.books if before is not None else None
-        self.books: Books = Books(self.plan, job.streams, backfill=job.overrides.backfill, before=books)
+        self.books: Books = Books(
+            self.plan, job.streams, job.overrides.remembered or REMEMBERED, job.overrides.backfill, books
+        )
         self._state_folder = state_folder
         self.memory: Memory | None = None
         self._fresh = before is None

@@ -36,6 +36,8 @@ class Overrides:
     """Sockets with the same subscriptions."""
     fuse: Fuse = field(default_factory=Fuse)
     """When an address is out of order."""
+    remembered: int | None = None
+    """The least number of ids by which each stream knows what came before."""
 
 
 def overridden(plan: Plan, given: Overrides) -> Plan:

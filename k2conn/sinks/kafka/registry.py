@@ -6,6 +6,7 @@ Blocking calls over the standard library, each bounded; the sink makes them in a
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import ssl
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -17,6 +18,14 @@ from k2conn.errors import SinkError, Unreachable
 CONTENT = "application/vnd.schemaregistry.v1+json"
 SHOWN = 300
 """Characters of a registry's answer that an error's text repeats."""
+
+
+CONFLICTS = 3
+"""Times that a subject's rule is set again where another process sets it at the same moment."""
+
+
+class _Conflict(SinkError):
+    """409: what is asked for goes against what is there."""
 
 
 class SchemaRegistry:
@@ -53,18 +62,30 @@ class SchemaRegistry:
         schema).
         """
         name = quote(subject, safe="")
-        wish = {"compatibility": compatibility}
-        early = not compatibility or self._call("PUT", f"/config/{name}", wish, missing_ok=True) is not None
+        early = not compatibility or self._configure(name, compatibility, missing_ok=True)
         answer = self._call("POST", f"/subjects/{name}/versions", {"schema": schema, "schemaType": "AVRO"})
         if not early:
             # Some registries keep rules only for subjects that exist.
-            self._call("PUT", f"/config/{name}", wish)
+            self._configure(name, compatibility)
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
             raise SinkError(f"schema registry {self.url}: no schema id in the answer for {subject}: {_cut(answer)}")
         return int(answer["id"])
 
-    def _call(self, method: str, path: str, body: object = None, missing_ok: bool = False) -> Any:
-        """The decoded answer; None for a 404 that is ``missing_ok``."""
+    def _configure(self, name: str, compatibility: str, missing_ok: bool = False) -> bool:
+        """Sets a subject's rule; False where there is no such subject, which is ``missing_ok``. A conflict is another
+        process that sets the same one now: then it is there to be set again.
+        """
+        path, wish = f"/config/{name}", {"compatibility": compatibility}
+        for _ in range(CONFLICTS):
+            with contextlib.suppress(_Conflict):
+                return self._call("PUT", path, wish, missing_ok, conflict=_Conflict) is not None
+        return self._call("PUT", path, wish, missing_ok) is not None
+
+    def _call(
+        self, method: str, path: str, body: object = None, missing_ok: bool = False,
+        conflict: type[SinkError] = SinkError,
+    ) -> Any:
+        """The decoded answer; None for a 404 that is ``missing_ok``. Raises ``conflict`` for a 409."""
         try:
             status, text = self._exchange(method, self._path + path, body)
         except (OSError, HTTPException) as error:
@@ -74,7 +95,8 @@ class SchemaRegistry:
         if status >= 500 or status == 429:
             raise Unreachable(f"schema registry {self.url}: {method} {path} answered {status}: {_cut(text)}")
         if status >= 300:
-            raise SinkError(f"schema registry {self.url}: {method} {path} answered {status}: {_cut(text)}")
+            refused = conflict if status == 409 else SinkError
+            raise refused(f"schema registry {self.url}: {method} {path} answered {status}: {_cut(text)}")
         try:
             return json.loads(text)
         except ValueError:
