@@ -27,6 +27,7 @@ servers: java $(INSTALLED_TEST) ## a Kafka broker and a schema registry until Ct
 	@$(BIN)/python -m tests.servers
 
 bench: java $(INSTALLED_TEST) ## the benchmarks
+	-@test -x $(BIN)/py-spy || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove the environment, the caches and the builds; the downloaded servers stay

@@ -1,37 +1,91 @@
-"""`python -m benchmarks [NAME...] [--quick]`: measures, prints, and writes benchmarks/results/NAME.json."""
+"""`python -m benchmarks [NAME...] [--quick]`: measures, prints, and writes benchmarks/results/NAME.json.
+
+Without a name all are run in order, and docs/performance.md is made of the results (`report` does only that).
+"""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import platform
+import signal
+import sys
 import time
+import traceback
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-NAMES = ("startup", "stages", "endtoend")
-RESULTS = Path(__file__).parent / "results"
+from benchmarks import report
+from benchmarks.figures import progress
+from k2conn import __version__
+from k2conn.native import Shortcut
+
+NAMES = ("startup", "stages", "endtoend", "latency", "growth", "memory", "profiling")
+REPORT = "report"
 
 
-def main() -> None:
-    """Runs the named benchmarks, or all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all where none is named")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it works, not to be quoted")
+def main() -> int:
+    """Runs the named benchmarks, or all; 1 where one could not be measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help=f"of {', '.join((*NAMES, REPORT))}; all where none is named")
+    parser.add_argument("--quick", action="store_true", help="short: to see that it works, not to be quoted or kept")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="results and page go there, quick ones too")
     given = parser.parse_args()
-    for name in given.names or NAMES:
-        if name not in NAMES:
-            parser.error(f"there is no benchmark '{name}'; known: {', '.join(NAMES)}")
-        start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        found = import_module(f"benchmarks.{name}").run(given.quick)
-        result = {"benchmark": name, "at": start, "quick": given.quick, "cores": os.cpu_count(),
-                  "load": os.getloadavg()[0], "python": platform.python_version(), "result": found}
-        text = json.dumps(result, indent=1)
-        print(text, flush=True)
-        if not given.quick:
-            RESULTS.mkdir(exist_ok=True)
-            (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    names = given.names or [*NAMES, REPORT]
+    for name in names:
+        if name not in (*NAMES, REPORT):
+            parser.error(f"there is no benchmark '{name}'; known: {', '.join((*NAMES, REPORT))}")
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # as Ctrl-C: the children are ended
+    failed = [name for name in names if not _one(name, given.quick, given.output)]
+    if failed:
+        progress(f"not measured: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
-main()
+def _one(name: str, quick: bool, output: Path | None) -> bool:
+    """One benchmark, or the report; False where it failed, the others being none the worse."""
+    if name == REPORT:
+        if not quick or output:  # quick figures are not kept, so there is nothing new to report
+            files = report.write(*((output, output) if output else ()))
+            progress(f"wrote {files[0]} and {len(files) - 1} plots")
+        return True
+    try:
+        found = _measured(name, quick)
+    except Exception:  # whatever it is, it is shown, and the exit code tells
+        traceback.print_exc()
+        return False
+    text = json.dumps(found, indent=1)
+    print(text, flush=True)
+    folder = output or (None if quick else report.RESULTS)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    return True
+
+
+def _measured(name: str, quick: bool) -> dict[str, Any]:
+    module = import_module(f"benchmarks.{name}")
+    start, began, load = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic(), os.getloadavg()[0]
+    found = module.run(quick)
+    return {
+        "benchmark": name, "at": start, "took_s": round(time.monotonic() - began), "quick": quick,
+        "cores": os.cpu_count(), "load": round(load, 2), "python": platform.python_version(), "version": __version__,
+        "native": Shortcut is not None, "machine": _machine(), "method": inspect.getdoc(module), "result": found,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    """What it was measured on."""
+    processors, sizes = Path("/proc/cpuinfo"), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    models = [line.partition(":")[2].strip() for line in processors.read_text().splitlines()
+              if line.startswith("model name")] if processors.exists() else []
+    return {"cpu": models[0] if models else platform.processor() or platform.machine(), "cores": os.cpu_count(),
+            "memory_gb": round(sizes / 2**30, 1), "system": f"{platform.system()} {platform.release()}"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -108,6 +108,8 @@ class KrakenTape(Tape):
         )
 
     def answers(self, asked: Any) -> tuple[list[Any], int]:
+        if asked["method"] == "ping":
+            return [{"method": "pong", "req_id": asked["req_id"]}], 0
         symbols = asked["params"]["symbol"]
         said = [
             {"method": "subscribe", "result": {"channel": "trade", "snapshot": True, "symbol": symbol},
