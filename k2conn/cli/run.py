@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from k2conn import exactjson
+from k2conn import exactjson, native
 from k2conn.cli.crew import lead
 from k2conn.cli.digests import digested
 from k2conn.cli.loading import load, shipped
@@ -65,6 +65,7 @@ def run(options: Options) -> int:
     if seat is not None:
         read = partial(read_again, partial(jobs_for, options, environment, warn=False))
         return _loop(_work(Worker(seat, read, settings, states))).exit_code
+    _say_what_is_missing()
     jobs = jobs_for(options, environment)
     limit = _duration(options.duration)
     if options.workers > 1:
@@ -79,6 +80,12 @@ def run(options: Options) -> int:
     finally:  # the books are said, whatever ended the run
         _report(runner, options, outcome)
     return outcome.exit_code
+
+
+def _say_what_is_missing() -> None:
+    if native.Shortcut is None:
+        journal().warning("k2conn goes without its part in C, at about twice the CPU", hint="install it again where "
+                          "there is a C compiler, and unset K2CONN_PURE_PYTHON")
 
 
 def _log(options: Options, environment: Mapping[str, str], seat: Seat | None) -> None:

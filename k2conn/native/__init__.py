@@ -16,7 +16,8 @@ cut: Any = None
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
-        from k2conn.native.frames import cut  # type: ignore[import-not-found, no-redef]
-        from k2conn.native.shortcut import Shortcut  # type: ignore[import-not-found, no-redef]
-    except ImportError:
-        Shortcut = cut = None
+        from k2conn.native import frames, shortcut
+    except ImportError:  # not built here
+        pass
+    else:
+        Shortcut, cut = shortcut.Shortcut, frames.cut
