@@ -157,6 +157,15 @@ def growth(found: Mapping[str, Any]) -> Section:
     return page, pictures
 
 
+def scaling(found: Mapping[str, Any]) -> Section:
+    """What more processes gain."""
+    page = [f"{found['frames_per_worker']:,} trades for each worker, as fast as they are taken:", ""]
+    page += table(("workers", "trades per second, all together", "times one worker's", "rounds"),
+                  [(count, spelled(one["rate"]), one["times_one"], ", ".join(spelled(turn) for turn in one["rounds"]))
+                   for count, one in found["workers"].items()])
+    return page, {}
+
+
 def profiling(found: Mapping[str, Any]) -> Section:
     """Where the time goes."""
     how = found["how"]
@@ -179,6 +188,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "latency": ("Latency and bursts", latency),
     "memory": ("Memory", memory),
     "growth": ("Growth", growth),
+    "scaling": ("More processes: `run --workers N`", scaling),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),
 }

@@ -39,6 +39,7 @@ RESULTS: dict[str, dict[str, Any]] = {
     "memory": {"seconds": 600, "trades_per_second": 10_000, "settled_after_s": 60, "before_mb": 60.0, "most_mb": 79.0,
                "last_mb": 78.0, "limit_mb": 80.0, "slope_mb_per_hour": 1.25, "samples": [[1.0, 61.0], [600.0, 78.0]],
                "trades": {"binance": 6_000_000}},
+    "scaling": {"frames_per_worker": 10, "workers": {"1": {"rate": 5, "rounds": [4, 5, 6], "times_one": 1.0}}},
     "growth": {"rate": 10_000, "rows": {"symbols": ROW, "connectors": ROW}},
     "profiling": {"how": "py-spy", "trades": 400_000, "samples": 900, "parts": [["k2conn/engine", 40.0]],
                   "functions": [["take (k2conn/engine/mapping.py)", 20.0]],

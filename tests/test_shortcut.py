@@ -51,7 +51,7 @@ def intakes(plan: Plan) -> list[Intake]:
 
 def complete(intake: Intake) -> Intake:
     for mapping in intake.books.mappings.values():
-        mapping._shortcuts.shortcut = lambda *_: None  # type: ignore[method-assign]
+        mapping.lines.shortcuts.shortcut = lambda *_: None  # type: ignore[method-assign]
     return intake
 
 
@@ -92,7 +92,7 @@ def test_most_trades_have_one() -> None:
         assert symbol is not None
         for mapping in Books(plan, [stream.name for stream in plan.streams]).mappings.values():
             if mapping.stream.record == "trade":
-                found.append(mapping._open_line(symbol.native).quick is not None)
+                found.append(mapping.lines.line(symbol.native).quick is not None)
     assert sum(found) / len(found) > 0.7
 
 

@@ -20,7 +20,7 @@ from k2conn.engine.kernel import Address, kernel
 from k2conn.engine.unrolled import body, row
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
-from k2conn.plan import Field, Scope, Stream, Symbol
+from k2conn.plan import Scope, Stream, Symbol
 
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 
@@ -39,9 +39,10 @@ Quick = Callable[[dict[str, Any], Scope], Made | None]
 
 
 class Shortcuts:
-    """The shortcuts of one stream; `shortcut` makes one symbol's. ``own``: the fields that are read of each item."""
+    """The shortcuts of one stream; `shortcut` makes one symbol's."""
 
-    def __init__(self, stream: Stream, schema: RecordSchema, prefix: str, own: list[Field]) -> None:
+    def __init__(self, stream: Stream, schema: RecordSchema, prefix: str) -> None:
+        own = list(stream.fields)  # streams that carry values have no shortcut
         self._stream = stream
         self._schema = schema
         self._prefix = prefix

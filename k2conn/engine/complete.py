@@ -1,0 +1,183 @@
+"""The complete way from an item to its record: any item, any field, every rule of the connector file.
+
+All values of the record are gathered, in schema order, and then encoded. What every record of the stream has in common
+is there before an item is read. What is wrong with an item is said here, in a RecordError with its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.avro import RecordSchema
+from k2conn.engine.identity import Ordinals
+from k2conn.engine.lines import Line
+from k2conn.engine.shortcut import Made
+from k2conn.engine.symbolstate import CARRY, ORDINALS
+from k2conn.envelope import Envelope
+from k2conn.errors import RecordError
+from k2conn.plan import Scope, Stream
+
+_QUICK = (RecordError, KeyError, TypeError)
+"""What a quick converter raises where the complete reader must decide."""
+
+
+class Complete:
+    """The complete way of one stream's items."""
+
+    def __init__(self, exchange: str, stream: Stream, schema: RecordSchema) -> None:
+        self._stream = stream
+        self._schema = schema
+        self._prefix = exchange + "-"
+        at = self._at = {field.name: place for place, field in enumerate(schema.fields)}
+        carried = stream.carry.fields if stream.carry else ()
+        self._carried_at = tuple(at[name] for name in carried)
+        own = [field for field in stream.fields if field.name not in carried]
+        self._readers = tuple((at[field.name], field.read) for field in own)
+        self._direct = tuple(
+            (at[field.name], field.direct.key, field.direct.convert) for field in own if field.direct
+        )
+        self._indirect = tuple((at[field.name], field.read) for field in own if not field.direct)
+        self._vendor = tuple((field.name, field.read) for field in stream.vendor)
+        self._vendor_keys = tuple((field.name, field.direct.key) for field in stream.vendor if field.direct)
+        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor if not field.direct)
+        self._blank = self._constants()
+        self._identity_at = tuple((name, at.get(name)) for name in stream.identity_fields)
+        self._i_id = at[f"{stream.record}_id"]
+        self._shared_id = stream.identity is not None and f"{stream.record}_id" in stream.identity_fields
+        self._i_price = at.get("price", at.get("bid_price", 0))
+        self._i_time = at["timestamp"]
+
+    def _constants(self) -> list[Any]:
+        """The record's values before an item is read."""
+        values: list[Any] = [None] * len(self._at)
+        for name, value in self._stream.constants.items():
+            values[self._at[name]] = value
+        if "trade_conditions" in self._at:
+            values[self._at["trade_conditions"]] = []
+        return values
+
+    def made(
+        self, item: Any, line: Line, scope: Scope, carried: Iterable[tuple[int, Any]], snapshot: bool
+    ) -> Made:
+        """An item's record, on its way; ``carried`` are values by place that need not be read. Raises RecordError."""
+        values = self._read(item, scope)
+        for at, value in carried:
+            values[at] = value
+        self._finish(item, values, line, scope, snapshot)
+        body, event = line.encode(values), values[self._i_time]
+        envelope = Envelope(line.topic, line.key, body, self._schema, event // 1000, line.account)
+        return Made(values[0], event, values[self._i_price], envelope)
+
+    def _read(self, item: Any, scope: Scope) -> list[Any]:
+        """The mapped fields in schema order; raises RecordError.
+
+        Most fields are one key of the item: those are converted at once, and only where that fails do the complete
+        readers decide what stands there, or what is wrong.
+        """
+        values = self._blank.copy()
+        if type(item) is dict:
+            get = item.get
+            try:
+                for at, key, convert in self._direct:
+                    values[at] = convert(get(key))
+                for at, read in self._indirect:
+                    values[at] = read(item, scope)
+                return values
+            except _QUICK:
+                scope.notes = {}
+                scope.unknown_sides = 0
+        for at, read in self._readers:
+            values[at] = read(item, scope)
+        return values
+
+    def _finish(self, item: Any, values: list[Any], line: Line, scope: Scope, snapshot: bool) -> None:
+        """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
+        stream, at = self._stream, self._at
+        if stream.identity is None:
+            own = self._own_id(values, line, scope)
+        else:
+            try:
+                own = stream.identity.read(item, scope)
+            except RecordError as error:
+                if error.reason != "missing-field" or not stream.identity_fields:
+                    raise
+                own = self._own_id(values, line, scope)
+        values[self._i_id] = self._prefix + own
+        if self._shared_id:
+            own = self._own_id(values, line, scope)
+        values[0] = line.ids.make(own) if not stream.random_id else str(uuid.uuid4())
+        values[at["symbol"]] = line.symbol
+        values[at["currency"]] = line.currency if stream.currency is None else stream.currency.read(item, scope)
+        values[at["ingestion_timestamp"]] = scope.received_at
+        values[at["vendor_data"]] = self._vendor_data(item, line, scope, snapshot)
+
+    def _own_id(self, values: list[Any], line: Line, scope: Scope) -> str:
+        """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
+        row = "|".join([f"{name}={values[at]}" for name, at in self._identity_at if at is not None])
+        key = ORDINALS + self._stream.name
+        ordinals = scope.state.get(key)
+        if ordinals is None:
+            ordinals = scope.state[key] = Ordinals()
+        number = ordinals.number(f"{line.symbol}|{row}")
+        digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
+        return f"{values[self._i_time]}-{digest}-{number}"
+
+    def _vendor_data(self, item: Any, line: Line, scope: Scope, snapshot: bool) -> dict[str, str]:
+        found = line.vendor.copy()
+        rest = self._vendor
+        if type(item) is dict:
+            get = item.get
+            for name, key in self._vendor_keys:
+                value = get(key)
+                if value is not None:
+                    found[name] = value if type(value) is str else exactjson.spell(value)
+            rest = self._vendor_rest
+            if self._stream.unmapped and not item.keys() <= self._stream.mapped_keys:
+                self._keep_unmapped(item, found)
+        for name, read in rest:
+            text = read(item, scope)
+            if text is not None:
+                found[name] = text
+        if snapshot:
+            found["snapshot"] = "true"
+        if scope.notes:
+            found.update(scope.notes)
+            scope.notes = {}
+        return found
+
+    def _keep_unmapped(self, item: dict[str, Any], found: dict[str, str]) -> None:
+        mapped = self._stream.mapped_keys
+        for key, value in item.items():
+            if key not in mapped and value is not None:
+                found.setdefault(key, value if type(value) is str else exactjson.spell(value))
+
+    def carried(self, item: Any, line: Line, scope: Scope) -> Iterable[tuple[int, Any]] | None:
+        """The carried fields, by place; None before the symbol's first snapshot. Comes before all that can fail or
+        skip the item: its news are the book's all the same.
+        """
+        carry = self._stream.carry
+        assert carry is not None
+        book: dict[str, list[Any]] = scope.state.setdefault(CARRY + self._stream.name, {})
+        last = book.get(line.symbol)
+        if carry.begin is not None and carry.begin.condition(scope.message, scope):
+            last = None
+        elif carry.begin is not None and last is None:
+            return None
+        now = list(last) if last is not None else list(carry.defaults)
+        failed: RecordError | None = None
+        for at, read in enumerate(carry.readers):
+            try:
+                now[at] = read(item, scope)
+            except RecordError as error:
+                if error.reason != "missing-field":
+                    now[at] = None  # what it is now cannot be told, and it is not the old value
+                if now[at] is None and failed is None:
+                    failed = error
+        book[line.symbol] = now
+        if failed is not None:
+            raise failed
+        return zip(self._carried_at, now, strict=True)

@@ -1,0 +1,97 @@
+"""Lines: what is known of each symbol on one stream, prepared once.
+
+A line holds everything of a record that does not depend on the item: the topic, the key, the seed of the ids, the
+beginning of vendor_data, the encoder with its constants, the shortcut where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from k2conn.avro import RecordSchema
+from k2conn.engine.gaps import Numbers
+from k2conn.engine.identity import IdMaker
+from k2conn.engine.kernel import Address
+from k2conn.engine.ledger import Account, Ledger
+from k2conn.engine.shortcut import Quick, Shortcuts
+from k2conn.errors import RecordError
+from k2conn.plan import Plan, Stream, Symbol
+
+_MOST = 100_000
+"""Symbols that are remembered: a venue may send any number of names."""
+
+Encode = Callable[[list[Any]], bytes]
+
+
+class Line:
+    """What is known of one symbol on one stream."""
+
+    __slots__ = (
+        "account", "currency", "encode", "ids", "key", "numbers", "quick", "resolved", "symbol", "topic", "vendor",
+    )
+
+    def __init__(self, plan: Plan, stream: Stream, symbol: Symbol, account: Account, encode: Encode) -> None:
+        self.resolved = symbol
+        self.encode = encode
+        self.symbol = symbol.record
+        self.currency = symbol.quote
+        self.key = symbol.record.encode()
+        self.account = account
+        self.topic = stream.kafka_topics.get(symbol.asset_class, stream.kafka_topic)
+        self.ids = IdMaker(plan.exchange, stream.name, symbol.record)
+        self.vendor = {
+            "native_symbol": symbol.native,
+            "base_asset": symbol.base,
+            "quote_asset": symbol.quote,
+            **dict(symbol.parts),
+        }
+        self.quick: Quick | None = None
+        self.numbers: Numbers | None = None
+        """What the gap tracker knows of a symbol whose records are numbered one by one."""
+
+
+class Lines:
+    """The lines of one stream; ``known`` by the venue's names, ``symbols`` by ours."""
+
+    def __init__(self, plan: Plan, stream: Stream, schema: RecordSchema, ledger: Ledger) -> None:
+        self._plan = plan
+        self._stream = stream
+        self._schema = schema
+        self._ledger = ledger
+        self.known: dict[str, Line] = {}
+        self.symbols: dict[str, Symbol] = {}
+        self._always = _encoded_once(stream, schema)
+        self._encode = schema.compile(self._always)
+        self.shortcuts = Shortcuts(stream, schema, plan.exchange + "-")
+
+    def line(self, native: str) -> Line:
+        """The line of a symbol; raises RecordError where no rule reads its name."""
+        return self.known.get(native) or self._open(native)
+
+    def _open(self, native: str) -> Line:
+        symbol = self._plan.symbols.resolve(native)
+        if symbol is None:
+            detail = f"no symbol rule reads '{native[:40]}' ({self._plan.symbols.description})"
+            raise RecordError("symbol", self._stream.symbol.expression, native, "unknown-symbol", detail)
+        always = {**self._always, "asset_class": symbol.asset_class} if symbol.asset_class else self._always
+        encode = self._schema.compile(always) if symbol.asset_class else self._encode
+        account = self._ledger.account(self._stream.name, symbol.record)
+        line = Line(self._plan, self._stream, symbol, account, encode)
+        address = Address(line.topic, line.key, self._schema, account)
+        line.quick = self.shortcuts.shortcut(symbol, line.vendor, always, line.ids, address)
+        if len(self.known) < _MOST:
+            self.known[native] = line
+            self.symbols[symbol.record] = symbol
+        return line
+
+
+def _encoded_once(stream: Stream, schema: RecordSchema) -> dict[str, object]:
+    """The fields that are the same in every record of the stream: they are encoded once."""
+    mapped = {field.name for field in stream.fields}
+    names = {field.name for field in schema.fields}
+    always: dict[str, object] = {**stream.constants, "platform_sequence": None}
+    for name, value in (("trade_conditions", []), ("source_sequence", None)):
+        if name in names and name not in mapped:
+            always[name] = value
+    return always
