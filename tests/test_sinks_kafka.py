@@ -51,10 +51,12 @@ def read(broker: Broker, topic: str, count: int, within: float = 30) -> list[Mes
         }
     )
     # Assigned, not subscribed: a broker that has just been killed may take long to have its consumer groups again.
-    partitions = consumer.list_topics(topic, within).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     found: list[Message] = []
     end = time.monotonic() + within
+    while not (partitions := consumer.list_topics(topic, within).topics[topic].partitions):
+        assert time.monotonic() < end, f"no partitions of {topic}"
+        time.sleep(0.1)
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     try:
         while time.monotonic() < end:
             batch = consumer.consume(5000, 0.5)
