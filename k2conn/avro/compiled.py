@@ -15,7 +15,7 @@ from typing import Any
 
 from k2conn.avro.checked import Writer, checked_writer
 from k2conn.avro.fields import SchemaField
-from k2conn.avro.varint import LAST, LENGTH, LENGTH_TEXT, MORE_ZIGZAG, varint
+from k2conn.avro.varint import LAST_ZIGZAG, LENGTH, LENGTH_TEXT, MORE_ZIGZAG, varint
 from k2conn.errors import EncodeError
 
 Values = Sequence[Any]
@@ -215,7 +215,7 @@ def _long(at: int, branches: tuple[bytes | None, bytes], after: bytes, slow: Pie
         value = values[at]
         if type(value) is int and 0 <= value < 2**62:
             if value < 2**13:
-                return before + LAST[value << 1] + after
+                return before + LAST_ZIGZAG[value] + after
             if len(uppers) >= KEPT:
                 uppers.clear()
             uppers[value >> 13] = varint(value >> 13) + after

@@ -33,13 +33,10 @@ LENGTH = [long_bytes(size) for size in range(1024)]
 LENGTH_TEXT = [length.decode("latin-1") for length in LENGTH[:64]]
 """The lengths that are one ASCII character, as text."""
 
-MORE = [bytes((low & 127 | 128, low >> 7 | 128)) for low in range(1 << 14)]
-"""Fourteen bits as two bytes that say: more follows."""
-
-MORE_ZIGZAG = MORE[::2]
+MORE_ZIGZAG = [bytes((low & 127 | 128, low >> 7 | 128)) for low in range(0, 1 << 14, 2)]
 """The lowest thirteen bits of a number that is not negative, zigzagged, as two bytes that say: more
 follows.
 """
 
-LAST = [varint(low) for low in range(1 << 14)]
-"""Fourteen bits that are the end of a number."""
+LAST_ZIGZAG = [varint(low) for low in range(0, 1 << 14, 2)]
+"""A number that is not negative and below 2**13, zigzagged, whole."""

@@ -1,4 +1,4 @@
-"""Apache Kafka as one process: broker and controller in one, plain text on 127.0.0.1."""
+"""Apache Kafka, plain text on 127.0.0.1: one process that is broker and controller, and brokers that join it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,41 @@ from .prerequisites import java
 from .process import Failed, Server, free_port
 
 _JVM = ("-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+_CONTROLLER = 1
 _METADATA = 3
 _VERSION = 1
 
 
 class Broker(Server):
-    """A single Kafka broker. Its data outlives `stop` and `kill`; `properties` override the defaults."""
+    """A Kafka broker. Its data outlives `stop` and `kill`; `properties` override the defaults.
+
+    By itself it is a cluster of one: node 1, broker and controller. One that `joins` it is a further broker of the
+    same cluster and nothing else, numbered from 2; the first must run whenever another one starts or stops. `heap` is
+    the most memory, in MiB, that Java takes for objects.
+
+    Example:
+
+        first = Broker(folder / "first", heap=128)
+        second = Broker(folder / "second", heap=128, joins=first)
+        with first, second:
+            ...
+    """
 
     name: ClassVar[str] = "kafka"
 
-    def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        properties: Mapping[str, str] | None = None,
+        *,
+        heap: int = 512,
+        joins: Broker | None = None,
+    ) -> None:
         super().__init__(folder)
-        self._controller_port = free_port()
         self._overrides = dict(properties or {})
+        self._heap = heap
+        self._cluster = _Cluster() if joins is None else joins._cluster
+        self.node = self._cluster.next_node()
 
     @property
     def bootstrap(self) -> str:
@@ -41,21 +63,26 @@ class Broker(Server):
         settings.write_text("".join(f"{key}={value}\n" for key, value in self.properties().items()))
         classes = ("-cp", f"{jars}/*")
         if not (self.folder / "data" / "meta.properties").exists():
-            _format((java(), *_JVM, *classes), settings)
-        return [java(), "-Xmx512m", *_JVM, *classes, "kafka.Kafka", str(settings)]
+            _format((java(), *_JVM, *classes), settings, self._cluster.id)
+        return [java(), f"-Xmx{self._heap}m", *_JVM, *classes, "kafka.Kafka", str(settings)]
 
     def properties(self) -> dict[str, str]:
-        """The broker's settings: one node, nothing replicated, little memory, no waiting."""
+        """The broker's settings: nothing replicated unless a topic asks for it, little memory, no waiting."""
+        records = f"PLAINTEXT://127.0.0.1:{self.port}"
+        controller = f"127.0.0.1:{self._cluster.controller_port}"
+        controls = self.node == _CONTROLLER
         return {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "process.roles": "broker,controller" if controls else "broker",
+            "node.id": str(self.node),
+            "listeners": f"{records},CONTROLLER://{controller}" if controls else records,
+            "advertised.listeners": records,
             "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "controller.quorum.voters": f"{_CONTROLLER}@{controller}",
             "log.dirs": str(self.folder / "data"),
             "auto.create.topics.enable": "true",
             "num.partitions": "1",
+            # Records bear the exchange's date; soon after its start a broker would delete those older than a week.
+            "log.retention.ms": "-1",
             "default.replication.factor": "1",
             "min.insync.replicas": "1",
             "offsets.topic.replication.factor": "1",
@@ -79,8 +106,36 @@ class Broker(Server):
             # header: key, version, correlation id, client id; body: an empty array, meaning no topic
             request = struct.pack(">hhih4si", _METADATA, _VERSION, 1, 4, b"test", 0)
             connection.sendall(struct.pack(">i", len(request)) + request)
-            answer = _exactly(connection, 12)  # length, correlation id, number of brokers
-        return bool(struct.unpack(">iii", answer)[2] > 0)
+            (length,) = struct.unpack(">i", _exactly(connection, 4))
+            answer = _exactly(connection, length)
+        return self.node in _nodes(answer)
+
+
+class _Cluster:
+    """What the brokers of one cluster share."""
+
+    def __init__(self) -> None:
+        self.id = _cluster_id()
+        self.controller_port = free_port()
+        self._nodes = 0
+
+    def next_node(self) -> int:
+        """The number of the broker that joins now; the controller's is the first."""
+        self._nodes += 1
+        return self._nodes
+
+
+def _nodes(answer: bytes) -> set[int]:
+    """The brokers that a cluster's metadata names: behind the correlation id, each with number, host, port, rack."""
+    (count,) = struct.unpack_from(">i", answer, 4)
+    found, place = set(), 8
+    for _ in range(count):
+        node, host = struct.unpack_from(">ih", answer, place)
+        place += 6 + host + 4
+        (rack,) = struct.unpack_from(">h", answer, place)
+        place += 2 + max(rack, 0)  # -1 means none
+        found.add(node)
+    return found
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
@@ -93,9 +148,9 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return received
 
 
-def _format(java_command: Sequence[str], settings: Path) -> None:
-    """Make the data folder of a new cluster."""
-    command = [*java_command, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(settings)]
+def _format(java_command: Sequence[str], settings: Path, cluster: str) -> None:
+    """Make the data folder of a node that is new to the cluster."""
+    command = [*java_command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"the data folder could not be made:\n{done.stdout}{done.stderr}")
