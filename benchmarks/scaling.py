@@ -50,7 +50,7 @@ def _play(at: Cluster, workers: int, frames: int, topic: str) -> float:
     tape = BinanceTape(SYMBOLS, 1)
     feeder = Feeding(at.folder, tape.venue, symbols=SYMBOLS, frames=frames)
     try:
-        file = at.folder / "scaling.yaml"
+        file = at.folder / "binance.yaml"
         file.write_text(find("binance").read_text(encoding="utf-8") + f'\nkafka_topic: "{topic}"\n', encoding="utf-8")
         given = {**addressed("binance", feeder, tape.path), "K2_BINANCE_SYMBOLS": ",".join(tape.symbols),
                  "K2_WORKERS": str(workers)}

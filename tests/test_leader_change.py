@@ -33,8 +33,6 @@ PREFERRED = [1, 2, 1, 2]
 ONE_LEFT = [1, 1, 1, 1]
 
 HEAP = 128
-KEEP = {"log.retention.ms": "-1"}
-"""The trades bear their exchange's date. Half a minute after its start a broker deletes what is older than a week."""
 
 AS_IN_PRODUCTION = {
     "request_timeout_ms": KafkaSettings.request_timeout_ms,
@@ -48,8 +46,8 @@ class Cluster:
     """Two brokers: the first is the controller as well and stays, the second comes and goes."""
 
     def __init__(self, folder: Path) -> None:
-        self.first = Broker(folder / "first", KEEP, heap=HEAP)
-        self.second = Broker(folder / "second", KEEP, heap=HEAP, joins=self.first)
+        self.first = Broker(folder / "first", heap=HEAP)
+        self.second = Broker(folder / "second", heap=HEAP, joins=self.first)
         self.bootstrap = f"{self.first.bootstrap},{self.second.bootstrap}"
         self._admin = AdminClient({"bootstrap.servers": self.first.bootstrap, "log_level": 0})
 
