@@ -49,7 +49,7 @@ class Broker(Server):
         super().__init__(folder)
         self._overrides = dict(properties or {})
         self._heap = heap
-        self._cluster = _Cluster() if joins is None else joins._cluster
+        self._cluster: _Cluster = _Cluster() if joins is None else joins._cluster
         self.node = self._cluster.next_node()
 
     @property
