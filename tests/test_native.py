@@ -43,7 +43,7 @@ def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: How, **more
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
     source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.below, how.table)
     given = {
-        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 1, None), "before": b"X-", "after": b"", "opening": b"",
+        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 1, None), "before": b"X-", "opening": b"",
         "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 2**62, None), source),
         "pieces": ((letter, False, 1, 10**18, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
         "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,

@@ -6,32 +6,23 @@ import asyncio
 import base64
 import hashlib
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2conn import native
 from k2conn.errors import TransportError
 from k2conn.transports import Address
 from k2conn.transports.websocket import WebSocket
+from tests.in_c import both_ways
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 FIN, RSV1 = 0x80, 0x40
 END = "the end"
 
-
-@pytest.fixture(scope="module", autouse=True, params=[False, True], ids=["python", "c"])
-def in_c(request: pytest.FixtureRequest) -> Iterator[None]:
-    """All tests of this file, without what is written in C and with it."""
-    if request.param and native.cut is None:
-        pytest.skip("k2conn/native is not built here (no C compiler)")
-    with pytest.MonkeyPatch.context() as patch:
-        if not request.param:
-            patch.setattr(native, "cut", None)
-        yield
+in_c = both_ways("cut")
 
 
 

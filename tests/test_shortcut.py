@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2conn import exactjson, native
+from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
 from k2conn.engine.intake import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
+from tests.in_c import both_ways
 from tests.plans import STREAMS, SUBSCRIBE, WORLD, plan_of
 
 NOW = 1_767_323_045_700_000
@@ -25,16 +26,7 @@ OTHERS = """    vendor_data: {e: e, n: n, both: "to_string([d, e])"}
 """
 FULL = STREAMS.replace("  quote:", OTHERS + "  quote:")
 
-
-@pytest.fixture(scope="module", autouse=True, params=[False, True], ids=["python", "c"])
-def in_c(request: pytest.FixtureRequest) -> Iterator[None]:
-    """All tests of this file, without what is written in C and with it."""
-    if request.param and native.Shortcut is None:
-        pytest.skip("k2conn/native is not built here (no C compiler)")
-    with pytest.MonkeyPatch.context() as patch:
-        if not request.param:
-            patch.setattr(native, "Shortcut", None)
-        yield
+in_c = both_ways("Shortcut")
 
 
 

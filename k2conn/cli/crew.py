@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2conn import exactjson
+from k2conn.cli.attendance import attended
 from k2conn.cli.reload import keep_asking
 from k2conn.crew.crew import Crew, CrewOutcome, exit_now, worker_command
 from k2conn.crew.division import Share, deal
 from k2conn.crew.inheritance import deal_state, send_left_over
 from k2conn.engine.ledger import equation
 from k2conn.errors import SettingsError
-from k2conn.health import HealthServer
 from k2conn.runner import Job
-from k2conn.runner.journal import journal
 from k2conn.sinks.settings import SinkSettings
 
 if TYPE_CHECKING:
@@ -65,25 +64,13 @@ async def _lead(
     crew = Crew(shares, worker_command(), os.environ, read)
     loop.add_signal_handler(signal.SIGINT, lambda: exit_now(crew) if stop.is_set() else stop.set())
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    server = HealthServer(crew, options.host, options.port) if options.port >= 0 else None
-    if server is not None:
-        await server.start()
-        journal().info("listening", metrics=f"http://{options.host}:{server.port}/metrics")
     files = [job.plan.path for job in jobs]
-    reloading = asyncio.create_task(keep_asking(crew.reload, lambda: files, options.watch))
-    reloading.add_done_callback(lambda _: stop.set())  # it only ends by a bug
-    try:
+    reloading = keep_asking(crew.reload, lambda: files, options.watch)
+    async with attended(crew, options.host, options.port, reloading, stop):
         await before(stop)
         if limit is not None:
             loop.call_later(limit, stop.set)
         return await crew.run(stop)
-    finally:
-        reloading.cancel()
-        (ended,) = await asyncio.gather(reloading, return_exceptions=True)
-        if server is not None:
-            await server.stop()
-        if isinstance(ended, Exception):
-            raise ended
 
 
 def _report(outcome: CrewOutcome, options: Options) -> None:

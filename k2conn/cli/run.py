@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson, native
+from k2conn.cli.attendance import attended
 from k2conn.cli.crew import lead
 from k2conn.cli.digests import digested
 from k2conn.cli.loading import load, shipped
@@ -22,7 +23,7 @@ from k2conn.crew.inheritance import deal_state, send_left_over
 from k2conn.crew.line import Seat
 from k2conn.crew.worker import Worker
 from k2conn.errors import SettingsError
-from k2conn.health import HealthServer
+from k2conn.health import RunnerView
 from k2conn.plan import Plan
 from k2conn.runner import Job, Outcome, Runner
 from k2conn.runner.journal import LEVELS, configure, journal
@@ -177,23 +178,11 @@ async def _run(
     loop = asyncio.get_running_loop()
     _on_signals(loop, stop)
     await before(stop)
-    server = HealthServer(runner, options.host, options.port) if options.port >= 0 else None
-    if server is not None:
-        await server.start()
-        journal().info("listening", metrics=f"http://{options.host}:{server.port}/metrics")
-    if limit is not None:
-        loop.call_later(limit, stop.set)
-    reloading = asyncio.create_task(keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch))
-    reloading.add_done_callback(lambda _: stop.set())  # it only ends by a bug
-    try:
+    reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
+    async with attended(RunnerView(runner), options.host, options.port, reloading, stop):
+        if limit is not None:
+            loop.call_later(limit, stop.set)
         return await runner.run(stop)
-    finally:
-        reloading.cancel()
-        (ended,) = await asyncio.gather(reloading, return_exceptions=True)
-        if server is not None:
-            await server.stop()
-        if isinstance(ended, Exception):
-            raise ended
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -71,7 +71,6 @@ def kernel(
         seed=seed,
         identity=_source(stream.identity),
         before=prefix.encode(),
-        after=b"",
         opening=b"".join(_prefixed(part) for entry in vendor.items() for part in entry),
         opened=len(vendor),
         nullable=schema.fields[-1].nullable,

@@ -148,13 +148,12 @@ class StreamMapping:
         for item in items:
             native = item.get(symbol_key) if type(item) is dict else None
             line = lines.get(native) if type(native) is str else None
-            if line is None or line.quick is None:
-                self._item(item, frame, scope, out, False)
-                continue
-            scope.symbol = line.resolved
-            made = line.quick(item, scope)
-            if made is None:
-                self._item(item, frame, scope, out, False)
+            made = None
+            if line is not None and line.quick is not None:
+                scope.symbol = line.resolved
+                made = line.quick(item, scope)
+            if line is None or made is None:
+                self._item(item, frame, scope, out, False, line is not None)
                 continue
             identity, event, price, envelope = made
             account = line.account
@@ -191,7 +190,10 @@ class StreamMapping:
         self._number(gaps, item, line, scope, event_us)
         line.numbers = gaps.numbers(line.symbol) if self._number_key is not None else None
 
-    def _item(self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool) -> None:
+    def _item(
+        self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False
+    ) -> None:
+        """One item, whatever it is; ``tried``: its symbol's shortcut gave it up."""
         stream = self.stream
         line: Line | None = None
         if scope.notes:
@@ -218,7 +220,8 @@ class StreamMapping:
                     account.filtered += 1
                     return
                 account.snapshots += 1
-            made = line.quick(item, scope) if everyday and not snapshot and line.quick is not None else None
+            quick = line.quick if everyday and not snapshot and not tried else None
+            made = quick(item, scope) if quick is not None else None
             if made is None:
                 identity, event, price, envelope = self._complete.made(item, line, scope, carried, snapshot)
             else:

@@ -44,7 +44,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Sha1 seed;
-    PyObject *before, *after, *opening; /* bytes: of the own id, behind it, of vendor_data */
+    PyObject *before, *opening;         /* bytes: of the own id, of vendor_data */
     PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names that entries have */
     PyObject *spell, *unusual;
     PyObject *envelope;                 /* the tuple type of what goes on to the sink */
@@ -351,7 +351,6 @@ static int put_ids(Buffer *out, const Shortcut *self, PyObject *item, PyObject *
     Py_ssize_t before = PyBytes_GET_SIZE(self->before);
     int done = put_text(out, message_id, 36) < 0 || put_long(out, before + size) < 0
                    || put_bytes(out, PyBytes_AS_STRING(self->before), before) < 0 || put_bytes(out, text, size) < 0
-                   || put_bytes(out, PyBytes_AS_STRING(self->after), PyBytes_GET_SIZE(self->after)) < 0
                  ? -1 : 1;
     Py_XDECREF(own.object);
     return done;
@@ -525,7 +524,6 @@ static int read_entry(PyObject *given, Entry *entry)
 static void shortcut_forget(Shortcut *self)
 {
     Py_CLEAR(self->before);
-    Py_CLEAR(self->after);
     Py_CLEAR(self->opening);
     Py_CLEAR(self->mapped);
     Py_CLEAR(self->names);
@@ -602,9 +600,10 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
         PyErr_SetString(PyExc_ValueError, "too many fields or entries");
         return -1;
     }
-    self->sources = PyMem_Calloc(MOST, sizeof(Source));
-    self->pieces = PyMem_Calloc(MOST, sizeof(Piece));
-    self->entries = PyMem_Calloc(MOST + 1, sizeof(Entry));
+    /* One more of each: none is empty, and behind the last entry stands one without a key. */
+    self->sources = PyMem_Calloc((size_t)PyTuple_GET_SIZE(sources) + 1, sizeof(Source));
+    self->pieces = PyMem_Calloc((size_t)PyTuple_GET_SIZE(pieces) + 1, sizeof(Piece));
+    self->entries = PyMem_Calloc((size_t)PyTuple_GET_SIZE(entries) + 1, sizeof(Entry));
     if (self->sources == NULL || self->pieces == NULL || self->entries == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -629,16 +628,16 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
 
 static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"seed", "identity", "before", "after", "opening", "opened", "nullable", "sources", "pieces",
+    static char *names[] = {"seed", "identity", "before", "opening", "opened", "nullable", "sources", "pieces",
                             "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
                             "envelope", "topic", "symbol", "schema", "account", NULL};
     Shortcut *self = (Shortcut *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    PyObject *seed, *identity, *before, *after, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
+    PyObject *seed, *identity, *before, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
     PyObject *envelope, *topic, *symbol, *schema, *account;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSSipO!O!O!pO!O!piiOO!O!OOOO", names, &seed, &PyTuple_Type,
-                                     &identity, &before, &after, &opening, &self->opened, &self->nullable,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSipO!O!O!pO!O!piiOO!O!OOOO", names, &seed, &PyTuple_Type,
+                                     &identity, &before, &opening, &self->opened, &self->nullable,
                                      &PyTuple_Type, &sources, &PyTuple_Type, &pieces, &PyTuple_Type, &entries,
                                      &self->keeps, &PyFrozenSet_Type, &mapped, &PyFrozenSet_Type, &known,
                                      &self->scoped, &self->time_at, &self->price_at, &spell, &PyTuple_Type, &unusual, &PyType_Type, &envelope,
@@ -658,7 +657,6 @@ static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject 
     self->schema = Py_NewRef(schema);
     self->account = Py_NewRef(account);
     self->before = Py_NewRef(before);
-    self->after = Py_NewRef(after);
     self->opening = Py_NewRef(opening);
     self->mapped = Py_NewRef(mapped);
     self->names = Py_NewRef(known);

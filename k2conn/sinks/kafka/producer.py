@@ -163,8 +163,18 @@ class Producer:
             with contextlib.suppress(TimeoutError, kafka_errors.KafkaError, OSError):
                 await asyncio.wait_for(self._client.client.close(), STOP_WITHIN)
             await _ended(sender, self._client.client)
-            self._client._message_accumulator.fail_all(kafka_errors.ProducerClosed())
+            _fail_all(self._client._message_accumulator)
         await self.stop()
+
+
+def _fail_all(accumulator: Any) -> None:
+    """Ends all batches. Each has a future besides that of its records, for which nobody waits: asyncio would report its
+    exception as an error that was never looked at.
+    """
+    batches = [*accumulator._pending_batches, *(one for every in accumulator._batches.values() for one in every)]
+    for batch in batches:
+        batch._drain_waiter.add_done_callback(lambda future: future.cancelled() or future.exception())
+    accumulator.fail_all(kafka_errors.ProducerClosed())
 
 
 async def _ended(sender: asyncio.Task[Any], client: Any) -> None:

@@ -1,0 +1,35 @@
+"""What stands beside a running process: its health page, and the reading of its files when asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from k2conn.health import HealthServer, View
+from k2conn.runner.journal import journal
+
+
+@asynccontextmanager
+async def attended(
+    view: View, host: str, port: int, reloading: Coroutine[Any, Any, None], stop: asyncio.Event
+) -> AsyncIterator[None]:
+    """Serves ``view`` (a ``port`` below 0: not) and runs ``reloading`` until the block ends. A bug in it sets ``stop``,
+    and is raised at the end.
+    """
+    task = asyncio.create_task(reloading)
+    task.add_done_callback(lambda _: stop.set())  # it only ends by a bug
+    server = HealthServer(view, host, port) if port >= 0 else None
+    try:
+        if server is not None:
+            await server.start()
+            journal().info("listening", metrics=f"http://{host}:{server.port}/metrics")
+        yield
+    finally:
+        task.cancel()
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        if server is not None:
+            await server.stop()
+        if isinstance(ended, Exception):
+            raise ended
