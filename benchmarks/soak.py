@@ -32,7 +32,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from benchmarks.processes import Process
 from k2conn.avro import load_schema
 from k2conn.cli.loading import load
-from k2conn.engine.gaprecords import gap_topic
+from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.faults import Faults
 from k2conn.mock.witness import Witness

@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks.figures import at_least, below, progress
 from benchmarks.tapes import BinanceTape, KrakenTape, Tape
 from k2conn.cli.loading import find
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import World
+from k2conn.engine.conversation.session import World
+from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.native import Shortcut
 from k2conn.plan import Plan

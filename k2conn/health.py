@@ -12,7 +12,7 @@ import time
 from typing import Any, Protocol
 
 from k2conn import __version__, exactjson, telemetry
-from k2conn.engine.watch import DEAD, REASONS
+from k2conn.engine.resilience.silence_detection import DEAD, REASONS
 from k2conn.errors import SettingsError
 from k2conn.runner import Connector, Runner
 

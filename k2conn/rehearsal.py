@@ -13,10 +13,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.engine.frames import frame_text
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import Action, Close, Send, World
-from k2conn.engine.sharding import shards
+from k2conn.engine.conversation.request_frames import frame_text
+from k2conn.engine.conversation.session import Action, Close, Send, World
+from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
 from k2conn.plan import Example, Exchange, Plan, Symbol

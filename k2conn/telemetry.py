@@ -14,8 +14,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from k2conn.engine.breaker import STATES as BREAKER_STATES
-from k2conn.engine.ledger import NOWHERE
+from k2conn.engine.accounting.ledger import NOWHERE
+from k2conn.engine.resilience.circuit_breaker import STATES as BREAKER_STATES
 from k2conn.runner import Runner
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.filling import Filling
-from k2conn.engine.gaps import GRACE_US
-from k2conn.engine.intake import Books, Intake
+from k2conn.engine.backfill.backfill_job import Filling
+from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Backoff, Plan, SendScope, Symbol

@@ -18,7 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.intake import Books, Intake
+from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.plan import Backoff
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.runner.backfill import Patience
@@ -34,8 +34,8 @@ MANY = 1500
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.engine.gaps.GRACE_US", 50_000)
-    monkeypatch.setattr("k2conn.engine.breaks.GRACE_US", 50_000)
+    monkeypatch.setattr("k2conn.engine.gaps.gap_tracker.GRACE_US", 50_000)
+    monkeypatch.setattr("k2conn.engine.gaps.suspected_gaps.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.02)
     monkeypatch.setattr("k2conn.runner.backfill.PATIENCE", Patience(lag=0.05, backoff=Backoff(base=0.02)))
 

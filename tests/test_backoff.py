@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.backoff import Delays
+from k2conn.engine.resilience.backoff import Delays
 from k2conn.plan import Backoff
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k2conn.engine.breaker import Breaker, Endpoints, Fuse
+from k2conn.engine.resilience.circuit_breaker import Breaker, Endpoints, Fuse
 
 FUSE = Fuse(failures=3, seconds=30, successes=2)
 

@@ -12,8 +12,8 @@ import yaml
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import World
+from k2conn.engine.conversation.session import World
+from k2conn.engine.frame_pipeline import Books, Intake
 from tests.fair import micros, on_the_wire, quote_differs, trade_differs
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"

@@ -20,7 +20,7 @@ from k2conn.crew.division import Share, deal, deal_again, limited
 from k2conn.crew.exposition import crew_metrics, merged
 from k2conn.crew.inheritance import deal_state
 from k2conn.crew.line import Seat
-from k2conn.engine.bundles import bundles
+from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
 from k2conn.health import health
 from k2conn.plan import Plan, Rate

@@ -18,7 +18,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from websockets.asyncio.server import ServerConnection, serve
 
-from k2conn.engine.frames import frame_text
+from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.envelope import Envelope
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.server import MockServer

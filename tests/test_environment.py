@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from k2conn.engine.breaker import Fuse
+from k2conn.engine.resilience.circuit_breaker import Fuse
 from k2conn.errors import SettingsError
 from k2conn.runner import Overrides
 from k2conn.settings import (

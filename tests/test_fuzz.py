@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.engine.accounting.ledger import Account
 from k2conn.engine.codec import decoder
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.ledger import Account
-from k2conn.engine.routing import STREAM
+from k2conn.engine.conversation.routing import STREAM
+from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.errors import REASONS, RecordError, SettingsError
 from k2conn.mock.encoding import encoder

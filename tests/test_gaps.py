@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.gaps import GRACE_US, GapTracker
+from k2conn.engine.gaps.gap_tracker import GRACE_US, GapTracker
 from k2conn.plan import Sequence
 
 NOW = 1_000_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.gate import Gate
+from k2conn.engine.resilience.connect_limiter import Gate
 from k2conn.plan import Rate
 
 

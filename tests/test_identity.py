@@ -7,7 +7,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.identity import NAMESPACE, IdMaker, Ordinals
+from k2conn.engine.identity.message_ids import NAMESPACE, IdMaker, Ordinals
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -22,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 from confluent_kafka import Message
 
 from k2conn.avro import load_schema
-from k2conn.engine.ledger import Account
+from k2conn.engine.accounting.ledger import Account
 from k2conn.errors import Unreachable
 from k2conn.sinks import SpoolableSink, make_sink
 from k2conn.sinks.kafka.producer import Failure, Producer

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.cli.validate import check
-from k2conn.engine.forecast import broken_limits, forecast
-from k2conn.engine.instruments import learn
-from k2conn.engine.session import Session, World
+from k2conn.engine.conversation.session import Session, World
+from k2conn.engine.instrument_list import learn
+from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.plan import Plan
 from k2conn.spec.compiler import check_text
 

@@ -71,7 +71,7 @@ ALLOWED = {
     ("spec/durations.py", "float("): "seconds and sizes, never a price",
     ("transports/", "float("): "Retry-After, in seconds",
     ("mock/", "float("): "delays in seconds",
-    ("engine/forecast.py", "float("): "seconds",
+    ("engine/planning/forecast.py", "float("): "seconds",
     ("cli/demo.py", "float("): "seconds",
 }
 

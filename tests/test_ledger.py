@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2conn import exactjson
-from k2conn.engine.ledger import Account, Ledger
+from k2conn.engine.accounting.ledger import Account, Ledger
 from tests.plans import Script, plan_of, trade, trades
 
 FIGURES = ("published", "duplicates", "dead_letters", "in_flight", "lost")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from k2conn.engine.legs import GRACE_US, Legs
-from k2conn.engine.window import Window
+from k2conn.engine.identity.dedup_window import Window
+from k2conn.engine.resilience.replicas import GRACE_US, Legs
 
 
 def test_first_late_and_missing() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
-from k2conn.engine.identity import NAMESPACE
-from k2conn.engine.intake import Intake
+from k2conn.engine.frame_pipeline import Intake
+from k2conn.engine.identity.message_ids import NAMESPACE
 from k2conn.plan import Plan
 from tests.plans import STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
 

@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 
 from k2conn import exactjson
-from k2conn.engine.identity import IdMaker
-from k2conn.engine.keeping import IDS, kept, resume
-from k2conn.engine.window import Window
+from k2conn.engine.identity.dedup_window import Window
+from k2conn.engine.identity.message_ids import IdMaker
+from k2conn.engine.persisted_state import IDS, kept, resume
 from k2conn.envelope import Envelope
 from k2conn.runner import Job, Runner
 from k2conn.runner.memory import EVERY, Memory

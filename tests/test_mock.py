@@ -17,9 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import Action, Note, Send, World
-from k2conn.engine.sharding import shards
+from k2conn.engine.conversation.session import Action, Note, Send, World
+from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.faults import Faults

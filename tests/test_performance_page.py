@@ -42,7 +42,7 @@ RESULTS: dict[str, dict[str, Any]] = {
     "scaling": {"frames_per_worker": 10, "workers": {"1": {"rate": 5, "rounds": [4, 5, 6], "times_one": 1.0}}},
     "growth": {"rate": 10_000, "rows": {"symbols": ROW, "connectors": ROW}},
     "profiling": {"how": "py-spy", "trades": 400_000, "samples": 900, "parts": [["k2conn/engine", 40.0]],
-                  "functions": [["take (k2conn/engine/mapping.py)", 20.0]],
+                  "functions": [["take (k2conn/engine/mapping/stream_mapping.py)", 20.0]],
                   "flame": {"name": "all", "share": 100.0, "children": [{"name": "a <b> & c", "share": 60.0}]}},
     "later": {"targets": [at_least("of a benchmark without a section", 4, 5, "times")]},
 }

@@ -10,9 +10,9 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.intake import Books, Intake
+from k2conn.engine.conversation.session import World
+from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.engine.protobuf import message_class
-from k2conn.engine.session import World
 from k2conn.mock.encoding import encoder
 
 CONNECTORS = Path(__file__).parent.parent / "connectors"

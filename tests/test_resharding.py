@@ -10,9 +10,9 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.engine.resharding import named, obstacle, refused, resharded
-from k2conn.engine.session import Action, Close, Note, Send, Session, World
-from k2conn.engine.sharding import Shard, carries, shards
+from k2conn.engine.conversation.session import Action, Close, Note, Send, Session, World
+from k2conn.engine.sharding.resharding import named, obstacle, refused, resharded
+from k2conn.engine.sharding.shards import Shard, carries, shards
 from k2conn.mock.casting import encoded
 from k2conn.mock.desk import Desk
 from k2conn.mock.faults import Faults

@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 
 import k2conn.runner.socket as timing
 from k2conn.cli.loading import find
-from k2conn.engine.breaker import Fuse
+from k2conn.engine.resilience.circuit_breaker import Fuse
 from k2conn.health import health
 from k2conn.mock.exchange import MockExchange
 from k2conn.plan import Plan
@@ -261,7 +261,7 @@ def test_the_next_address_is_used_while_the_first_is_out_of_order_and_then_the_f
 
 
 def test_replicas_make_one_stream_and_say_what_each_missed(kraken: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.engine.legs.GRACE_US", 300_000)
+    monkeypatch.setattr("k2conn.engine.resilience.replicas.GRACE_US", 300_000)
 
     async def main() -> None:
         async with MockExchange(kraken, rate=50) as exchange:
@@ -283,7 +283,7 @@ def test_replicas_make_one_stream_and_say_what_each_missed(kraken: Plan, monkeyp
 
 
 def test_a_leg_that_stalls_is_charged_with_what_it_missed(kraken: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.engine.legs.GRACE_US", 300_000)
+    monkeypatch.setattr("k2conn.engine.resilience.replicas.GRACE_US", 300_000)
 
     async def main() -> None:
         async with (

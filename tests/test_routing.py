@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, UNKNOWN, Router
+from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, UNKNOWN, Router
 from k2conn.plan import Scope
 from tests.plans import plan_of
 

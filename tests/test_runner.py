@@ -232,7 +232,7 @@ def test_a_bug_in_a_timer_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Any, now: float, wall: int) -> list[Any]:
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr("k2conn.engine.session.Session.timer", broken)
+    monkeypatch.setattr("k2conn.engine.conversation.session.Session.timer", broken)
 
     async def main() -> None:
         async with Venue(says()).open() as venue, Run(venue.plan(), overrides=Overrides(stale_after=0.2)) as run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2conn.engine.sharding import shards
+from k2conn.engine.sharding.shards import shards
 from k2conn.plan import Plan, Symbol
 from tests.plans import STREAMS, plan_of
 

@@ -6,8 +6,8 @@ import uuid
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import World
+from k2conn.engine.conversation.session import World
+from k2conn.engine.frame_pipeline import Books, Intake
 
 FILLS = [{"d": "7", "t": 1667320276193, "p": "20439.5", "q": quantity, "s": "SELL", "i": "BTCUSD-PERP"}
          for quantity in ("0.0050", "0.1000", "0.0050", "0.0244")]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.engine.intake import Books, Intake
+from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
 from tests.in_c import both_ways

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from k2conn.avro import RecordSchema, load_schema
-from k2conn.engine.ledger import Account
+from k2conn.engine.accounting.ledger import Account
 from k2conn.errors import Unreachable
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
 from k2conn.spool import make_spooled

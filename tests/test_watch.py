@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
-from k2conn.engine.watch import FIRST_DATA, FLOOR, STATES, Reading, Watch
+from k2conn.engine.conversation.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
+from k2conn.engine.resilience.silence_detection import FIRST_DATA, FLOOR, STATES, Reading, Watch
 
 KEY = ("trade", "BTCUSD")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.window import Window
+from k2conn.engine.identity.dedup_window import Window
 
 
 @given(st.lists(st.integers(0, 60).map(str), max_size=300), st.integers(1, 30))

@@ -379,12 +379,12 @@ def test_workers_that_cannot_begin_end_all(tmp_path: Path) -> None:
 
 BUG = """
 import sys
-from k2conn.engine import mapping
-own = mapping.StreamMapping.take
+from k2conn.engine.mapping import stream_mapping
+own = stream_mapping.StreamMapping.take
 def take(self, message, *rest):
     if "ETH" in str(message): raise ZeroDivisionError("what a bug")
     return own(self, message, *rest)
-mapping.StreamMapping.take = take
+stream_mapping.StreamMapping.take = take
 from k2conn.cli import main
 main()
 """

@@ -14,7 +14,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.avro import RecordSchema
 from k2conn.avro.reading import read_container
-from k2conn.engine.deadletter import DEAD_SUFFIX
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.sinks.kafka.reading import HEAD, read_topics
 from k2conn.sinks.settings import KafkaSettings
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from k2conn.certify.harvest import Harvest
 from k2conn.certify.reference import Line, Place, Reference, key_of, venue_id
-from k2conn.engine.deadletter import RAW_LIMIT
-from k2conn.engine.ledger import Account, Ledger
+from k2conn.engine.accounting.dead_letter import RAW_LIMIT
+from k2conn.engine.accounting.ledger import Account, Ledger
 
 SHOWN = 20
 """Ids that a report names of each kind."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import World
+from k2conn.engine.conversation.session import World
+from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.mock.anatomy import SEQUENCE, Reading
 from k2conn.mock.exchange import MockExchange

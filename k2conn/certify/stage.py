@@ -22,11 +22,11 @@ from k2conn.certify.proof import Proof, prove
 from k2conn.certify.proxy import Proxy
 from k2conn.certify.reference import Reference
 from k2conn.certify.scene import QUARANTINE, RECONNECT, WAITED, Broker, Cluster, Ordeal, Scene
-from k2conn.engine.breaker import Fuse
-from k2conn.engine.deadletter import DEAD_SUFFIX
-from k2conn.engine.gaprecords import gap_topic
-from k2conn.engine.ledger import Ledger
-from k2conn.engine.sharding import shards
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
+from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.gaps.gap_records import gap_topic
+from k2conn.engine.resilience.circuit_breaker import Fuse
+from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError, SinkError, Unreachable
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.server import MockServer

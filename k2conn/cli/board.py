@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from k2conn.engine.ledger import NOWHERE, Account
+from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.envelope import Envelope
 from k2conn.runner import Runner
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 
-from k2conn.engine.frames import step_frames
-from k2conn.engine.session import World, subscriptions_for
+from k2conn.engine.conversation.request_frames import step_frames
+from k2conn.engine.conversation.session import World, subscriptions_for
 from k2conn.errors import MissingVariable, RecordError
 from k2conn.plan import Connection, Plan, SendScope, Stream
 

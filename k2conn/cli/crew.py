@@ -17,7 +17,7 @@ from k2conn.cli.reload import keep_asking
 from k2conn.crew.crew import Crew, CrewOutcome, exit_now, worker_command
 from k2conn.crew.division import Share, deal
 from k2conn.crew.inheritance import deal_state, send_left_over
-from k2conn.engine.ledger import equation
+from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.runner import Job
 from k2conn.sinks.settings import SinkSettings

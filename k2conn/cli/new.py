@@ -14,8 +14,8 @@ from typing import Any
 from k2conn.drafting.draft import Draft, Request, Stream, draft
 from k2conn.drafting.recording import Frame, NoFrame, frames
 from k2conn.drafting.writing import Played, written
-from k2conn.engine.intake import Books, Intake
-from k2conn.engine.session import World
+from k2conn.engine.conversation.session import World
+from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from k2conn.cli.loading import load
 from k2conn.cli.map import chosen_streams
-from k2conn.engine.forecast import broken_limits, forecast
+from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.runner.connector import resolve
 from k2conn.settings import text_list
 

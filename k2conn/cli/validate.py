@@ -8,7 +8,7 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.cli.loading import find
-from k2conn.engine.forecast import broken_limits, forecast
+from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
 from k2conn.rehearsal import rehearse

@@ -28,7 +28,7 @@ from k2conn.crew import figures
 from k2conn.crew.division import Share, deal_again
 from k2conn.crew.exposition import crew_metrics, merged
 from k2conn.crew.member import Member
-from k2conn.engine.backoff import Delays
+from k2conn.engine.resilience.backoff import Delays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.plan import Backoff
 from k2conn.runner import Job

@@ -1,8 +1,8 @@
 """Who carries what: the symbols of all connectors, dealt out to the workers.
 
 Round the table, so that every worker gets a like number of symbols, beginning at another worker for each connector;
-symbols that only one process can carry together (`k2conn.engine.bundles`) go to one. The same jobs are always dealt in
-the same way. A deal that follows another one (a reload) leaves everything where it is.
+symbols that only one process can carry together (`k2conn.engine.planning.inseparable_symbols`) go to one. The same jobs
+are always dealt in the same way. A deal that follows another one (a reload) leaves everything where it is.
 
 A venue counts connections by machine, not by process: each worker keeps to its part of the limits.
 """
@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from k2conn.engine.bundles import bundles
-from k2conn.engine.intake import Books
+from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
 from k2conn.plan import Connection, Limits, Plan, Rate, Stream
 from k2conn.runner import Job

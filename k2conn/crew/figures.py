@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from k2conn import __version__
-from k2conn.engine.breaker import STATES as BREAKER_STATES
-from k2conn.engine.ledger import equation
+from k2conn.engine.accounting.ledger import equation
+from k2conn.engine.resilience.circuit_breaker import STATES as BREAKER_STATES
 
 STATES = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
 """Of connectors, worst first."""

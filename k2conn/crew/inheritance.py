@@ -19,7 +19,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.crew.division import Share
-from k2conn.engine.keeping import checked, joined, part
+from k2conn.engine.persisted_state import checked, joined, part
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
 from k2conn.runner.journal import journal

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from k2conn.engine.routing import STREAM, Router
+from k2conn.engine.conversation.routing import STREAM, Router
 from k2conn.errors import RecordError
 from k2conn.mock.lessons import messages
 from k2conn.mock.recasting import Place, leaves

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.engine.routing import ANSWER, NOTICE, PONG, STREAM, UNKNOWN, Router
+from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, STREAM, UNKNOWN, Router
 from k2conn.errors import RecordError
 from k2conn.mock.listening import PING, STEP, UNDO, Listener, Said, read
 from k2conn.plan import Connection, Example, Json, Plan, Scope, Stream

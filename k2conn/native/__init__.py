@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 Shortcut: Any = None
-"""A record's way from item to bytes, of one symbol: see `k2conn.engine.kernel`."""
+"""A record's way from item to bytes, of one symbol: see `k2conn.engine.mapping.native_mapper`."""
 cut: Any = None
 """Everyday WebSocket frames out of received bytes: see `k2conn.transports.reader`."""
 

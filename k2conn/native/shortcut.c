@@ -1,4 +1,4 @@
-/* The shortcut of `k2conn.engine.shortcut`, for one symbol, in C.
+/* The shortcut of `k2conn.engine.mapping.fast_mapper`, for one symbol, in C.
 
    It does what the Python closure beside it does, value for value: reads an item's members, converts the everyday forms
    itself and calls the Python converters for all others, writes the record's Avro body, and gives None for whatever is

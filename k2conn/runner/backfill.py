@@ -1,9 +1,9 @@
 """The worker that fills gaps: one a connector, a call at a time, never in the way of a socket.
 
-What is asked for and what becomes of an answer is the matter of `k2conn.engine.filling`; here are the queue, the
-venue's rate limit, and patience: a call that fails is made again after a growing delay (after a 429 no earlier than the
-venue says), and an answer that does not hold all yet is asked for again a little later. Every gap ends, and how it
-ended is said: a record and a log line.
+What is asked for and what becomes of an answer is the matter of `k2conn.engine.backfill.backfill_job`; here are the
+queue, the venue's rate limit, and patience: a call that fails is made again after a growing delay (after a 429 no
+earlier than the venue says), and an answer that does not hold all yet is asked for again a little later. Every gap
+ends, and how it ended is said: a record and a log line.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from k2conn.engine.backoff import Delays
-from k2conn.engine.filling import Filling
-from k2conn.engine.gapbooks import GapBooks
-from k2conn.engine.gaps import Gap
-from k2conn.engine.gate import Gate
+from k2conn.engine.backfill.backfill_job import Filling
+from k2conn.engine.backfill.gap_registry import GapBooks
+from k2conn.engine.gaps.gap_tracker import Gap
+from k2conn.engine.resilience.backoff import Delays
+from k2conn.engine.resilience.connect_limiter import Gate
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
 from k2conn.plan import Backoff, Hole, HttpRequest, SendScope, Symbol

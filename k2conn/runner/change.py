@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from k2conn.engine.resharding import Resharding, refused, resharded
+from k2conn.engine.sharding.resharding import Resharding, refused, resharded
 from k2conn.plan import Symbol
 from k2conn.runner.connector import Connector, Job, resolve
 

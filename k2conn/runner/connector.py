@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from k2conn.engine.gaprecords import gap_words
-from k2conn.engine.gaps import GRACE_US
-from k2conn.engine.intake import Books
-from k2conn.engine.legs import Legs
-from k2conn.engine.session import World
-from k2conn.engine.sharding import Shard, shards
-from k2conn.engine.window import REMEMBERED
+from k2conn.engine.conversation.session import World
+from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.gaps.gap_records import gap_words
+from k2conn.engine.gaps.gap_tracker import GRACE_US
+from k2conn.engine.identity.dedup_window import REMEMBERED
+from k2conn.engine.resilience.replicas import Legs
+from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol

@@ -8,8 +8,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 
-from k2conn.engine.backoff import Delays
-from k2conn.engine.instruments import learn
+from k2conn.engine.instrument_list import learn
+from k2conn.engine.resilience.backoff import Delays
 from k2conn.errors import MissingVariable, RecordError, TransportError
 from k2conn.plan import Backoff, Listing, Plan, SendScope
 from k2conn.runner.journal import journal

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from k2conn.engine.intake import Intake
-from k2conn.engine.legs import Leg
-from k2conn.engine.session import Action, Close, Note, Send, Session
-from k2conn.engine.sharding import Shard
+from k2conn.engine.conversation.session import Action, Close, Note, Send, Session
+from k2conn.engine.frame_pipeline import Intake
+from k2conn.engine.resilience.replicas import Leg
+from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.requests import http_call

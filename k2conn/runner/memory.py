@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from k2conn import exactjson
-from k2conn.engine.intake import Books
-from k2conn.engine.keeping import kept, resume
-from k2conn.engine.ledger import Account
+from k2conn.engine.accounting.ledger import Account
+from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.persisted_state import kept, resume
 from k2conn.runner.journal import journal
 
 EVERY = 5.0

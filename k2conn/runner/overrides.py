@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from k2conn.engine.breaker import Fuse
+from k2conn.engine.resilience.circuit_breaker import Fuse
 from k2conn.plan import Connection, Plan
 
 

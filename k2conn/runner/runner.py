@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.avro import load_schema
-from k2conn.engine.deadletter import DEAD_SUFFIX, dead_letter
-from k2conn.engine.gaprecords import gap_topic
-from k2conn.engine.ledger import NOWHERE, Account
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
+from k2conn.engine.accounting.ledger import NOWHERE, Account
+from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from k2conn.engine.ledger import Ledger
-from k2conn.engine.subscriptions import CONFIRMED, Subscription
-from k2conn.engine.watch import DEAD, REASONS, SILENT, Reading, Watch
+from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.conversation.subscriptions import CONFIRMED, Subscription
+from k2conn.engine.resilience.silence_detection import DEAD, REASONS, SILENT, Reading, Watch
 from k2conn.runner.link import Link
 from k2conn.runner.socket import Socket
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from k2conn.engine.breaker import Endpoints
-from k2conn.engine.gate import Gate
-from k2conn.engine.intake import Books
-from k2conn.engine.session import Session, World
+from k2conn.engine.conversation.session import Session, World
+from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.resilience.circuit_breaker import Endpoints
+from k2conn.engine.resilience.connect_limiter import Gate
 from k2conn.envelope import Envelope
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides

@@ -16,10 +16,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from k2conn.engine.backoff import Delays
-from k2conn.engine.intake import Intake
-from k2conn.engine.legs import Leg
-from k2conn.engine.sharding import Shard
+from k2conn.engine.frame_pipeline import Intake
+from k2conn.engine.resilience.backoff import Delays
+from k2conn.engine.resilience.replicas import Leg
+from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError
 from k2conn.runner.journal import journal
 from k2conn.runner.link import RECORD, SETTLED, End, Link, http_scope, wall_us

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from k2conn.engine.frames import OutFrame, step_frames
-from k2conn.engine.session import World, subscriptions_for
-from k2conn.engine.sharding import Shard, shards
+from k2conn.engine.conversation.request_frames import OutFrame, step_frames
+from k2conn.engine.conversation.session import World, subscriptions_for
+from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.errors import K2Error
 from k2conn.plan import Plan, SendScope, Step, Stream, Symbol
 

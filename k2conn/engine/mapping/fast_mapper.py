@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, RecordSchema, fixed_bytes
-from k2conn.engine.identity import VARIANT, IdMaker
-from k2conn.engine.kernel import Address, kernel
-from k2conn.engine.unrolled import body, row
+from k2conn.engine.identity.message_ids import VARIANT, IdMaker
+from k2conn.engine.mapping.native_mapper import Address, kernel
+from k2conn.engine.mapping.unrolled import body, row
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import Scope, Stream, Symbol

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from k2conn import exactjson
-from k2conn.engine.subscriptions import Subscription
+from k2conn.engine.conversation.subscriptions import Subscription
 from k2conn.errors import SettingsError
 from k2conn.plan import Json, SendScope, Step, Symbol, Template
 

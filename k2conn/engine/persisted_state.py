@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from k2conn.engine.intake import Books
-from k2conn.engine.mapping import StreamMapping
+from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.plan import Plan
 
 VERSION = 1

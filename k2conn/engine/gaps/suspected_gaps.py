@@ -1,7 +1,8 @@
 """Breaks: records that a connection's end may have cost, on streams whose numbers do not tell.
 
 Where a stream has no numbers that count its records, nothing shows what was missed between two connections. Such a
-break is only a suspicion: whoever can ask the venue (see `k2conn.engine.filling`) finds out whether it is a gap.
+break is only a suspicion: whoever can ask the venue (see `k2conn.engine.backfill.backfill_job`) finds out whether it is
+a gap.
 
 Pure; one entry a symbol.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from k2conn.engine.gaps import GRACE_US, RESTARTED, Gap, cause_of
+from k2conn.engine.gaps.gap_tracker import GRACE_US, RESTARTED, Gap, cause_of
 
 
 class BreakTracker:

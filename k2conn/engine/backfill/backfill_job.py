@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.engine.gaps import Gap
-from k2conn.engine.rows import RowMapping
+from k2conn.engine.backfill.backfill_mapping import RowMapping
+from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Hole, Json, Scope, Symbol

@@ -2,7 +2,7 @@
 
 Inputs are `open`, `receive`, `timer`, `carry` and `retire`, each with the time; outputs are lists of actions;
 `deadline` says when the next timer is due. What is asked for and what the replies say of it is the matter of
-`k2conn.engine.asking`. Theory of operation::
+`k2conn.engine.conversation.subscription_flow`. Theory of operation::
 
     connecting --open--> steps[0] -> steps[1] ... -> settled --retire--> retiring
                           |                          ^    |  carry: other symbols from now on, asked for and taken
@@ -24,14 +24,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from k2conn import exactjson
-from k2conn.engine.actions import Action, Close, Deliver, Malformed, Note, Send
-from k2conn.engine.asking import Asking
 from k2conn.engine.codec import decoder
-from k2conn.engine.frames import frame_text
-from k2conn.engine.outbox import Outbox
-from k2conn.engine.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
-from k2conn.engine.sharding import places
-from k2conn.engine.subscriptions import Subscription, Subscriptions
+from k2conn.engine.conversation.actions import Action, Close, Deliver, Malformed, Note, Send
+from k2conn.engine.conversation.outbox import Outbox
+from k2conn.engine.conversation.request_frames import frame_text
+from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
+from k2conn.engine.conversation.subscription_flow import Asking
+from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions
+from k2conn.engine.sharding.shards import places
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Stream, Symbol

@@ -13,10 +13,10 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.avro import RecordSchema
-from k2conn.engine.identity import Ordinals
-from k2conn.engine.lines import Line
-from k2conn.engine.shortcut import Made
-from k2conn.engine.symbolstate import CARRY, ORDINALS
+from k2conn.engine.identity.message_ids import Ordinals
+from k2conn.engine.mapping.fast_mapper import Made
+from k2conn.engine.mapping.symbol_contexts import Line
+from k2conn.engine.mapping.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Scope, Stream

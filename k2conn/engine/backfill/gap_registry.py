@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from k2conn.engine.breaks import BreakTracker
-from k2conn.engine.filling import Filling
-from k2conn.engine.gaprecords import STREAM, gap_envelope
-from k2conn.engine.gaps import Gap
-from k2conn.engine.ledger import Ledger
-from k2conn.engine.mapping import StreamMapping
-from k2conn.engine.rows import RowMapping
+from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.backfill.backfill_job import Filling
+from k2conn.engine.backfill.backfill_mapping import RowMapping
+from k2conn.engine.gaps.gap_records import STREAM, gap_envelope
+from k2conn.engine.gaps.gap_tracker import Gap
+from k2conn.engine.gaps.suspected_gaps import BreakTracker
+from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan, Symbol
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from k2conn import exactjson
-from k2conn.engine.mapping import StreamMapping
+from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.envelope import Envelope
 from k2conn.plan import Backfill, Json, Scope, Symbol
 

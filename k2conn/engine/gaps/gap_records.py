@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from k2conn.avro import load_schema
-from k2conn.engine.gaps import Gap
-from k2conn.engine.identity import IdMaker
+from k2conn.engine.gaps.gap_tracker import Gap
+from k2conn.engine.identity.message_ids import IdMaker
 from k2conn.envelope import Account, Envelope
 from k2conn.plan import Plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from k2conn.engine.legs import Leg
+from k2conn.engine.resilience.replicas import Leg
 
 REMEMBERED = 16_000
 """Ids: some seconds of a very busy stream. A snapshot, a replica, a rotation repeat what is younger than that."""

@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from k2conn.avro import load_schema
-from k2conn.engine.breaks import BreakTracker
-from k2conn.engine.complete import Complete
-from k2conn.engine.deadletter import dead_letter
-from k2conn.engine.gaps import Gap, GapTracker
-from k2conn.engine.ledger import NOWHERE, Account, Ledger
-from k2conn.engine.lines import Line, Lines
-from k2conn.engine.symbolstate import FIRST
-from k2conn.engine.window import Window
+from k2conn.engine.accounting.dead_letter import dead_letter
+from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
+from k2conn.engine.gaps.gap_tracker import Gap, GapTracker
+from k2conn.engine.gaps.suspected_gaps import BreakTracker
+from k2conn.engine.identity.dedup_window import Window
+from k2conn.engine.mapping.general_mapper import Complete
+from k2conn.engine.mapping.symbol_contexts import Line, Lines
+from k2conn.engine.mapping.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Scope, Stream, Symbol

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
+from k2conn.engine.conversation.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
 
 LIVE, ASKED, QUIET, NO_DATA, UNANSWERED, REFUSED_STATE, DEAD = (
     "live", "asked", "quiet", "no-data", "unacknowledged", "refused", "dead",

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from k2conn.engine import routing
+from k2conn.engine.accounting.dead_letter import dead_letter
+from k2conn.engine.accounting.ledger import NOWHERE, Ledger
+from k2conn.engine.backfill.gap_registry import GapBooks
 from k2conn.engine.codec import UNREADABLE, quick
-from k2conn.engine.deadletter import dead_letter
-from k2conn.engine.gapbooks import GapBooks
-from k2conn.engine.ledger import NOWHERE, Ledger
-from k2conn.engine.legs import Leg
-from k2conn.engine.mapping import StreamMapping
-from k2conn.engine.routing import Route
-from k2conn.engine.session import Action, Close, Malformed, Session, World
-from k2conn.engine.window import REMEMBERED, Window
+from k2conn.engine.conversation import routing
+from k2conn.engine.conversation.routing import Route
+from k2conn.engine.conversation.session import Action, Close, Malformed, Session, World
+from k2conn.engine.identity.dedup_window import REMEMBERED, Window
+from k2conn.engine.mapping.stream_mapping import StreamMapping
+from k2conn.engine.resilience.replicas import Leg
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan, Symbol

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from k2conn.engine.sharding import Shard, carries, places
+from k2conn.engine.sharding.shards import Shard, carries, places
 from k2conn.plan import Connection, Plan, Step, Stream, Symbol
 
 _NAMED = re.compile(r"\$(?:symbol|topic)s?\b(?!\.)|\$symbols?\.(?:native|lower|upper|record)\b")

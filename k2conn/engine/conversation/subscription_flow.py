@@ -12,12 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from k2conn import exactjson
-from k2conn.engine.actions import Action, Close, Note
-from k2conn.engine.frames import OutFrame, split, step_frames, undo_frames
-from k2conn.engine.outbox import Outbox
-from k2conn.engine.replies import reason, speaks_of, spelled, verdict
-from k2conn.engine.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED, Subscription, Subscriptions
-from k2conn.engine.symbolstate import forget
+from k2conn.engine.conversation.actions import Action, Close, Note
+from k2conn.engine.conversation.outbox import Outbox
+from k2conn.engine.conversation.replies import reason, speaks_of, spelled, verdict
+from k2conn.engine.conversation.request_frames import OutFrame, split, step_frames, undo_frames
+from k2conn.engine.conversation.subscriptions import (
+    CONFIRMED,
+    PENDING,
+    REFUSED,
+    UNACKNOWLEDGED,
+    Subscription,
+    Subscriptions,
+)
+from k2conn.engine.mapping.symbol_state import forget
 from k2conn.plan import Connection, Json, Scope, SendScope, Step, Symbol
 
 _STATES = (CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from k2conn import exactjson
-from k2conn.engine.frames import OutFrame
-from k2conn.engine.subscriptions import Subscription
+from k2conn.engine.conversation.request_frames import OutFrame
+from k2conn.engine.conversation.subscriptions import Subscription
 from k2conn.plan import Json, Scope, Step
 
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-from k2conn.engine.frames import step_frames
-from k2conn.engine.session import World, subscriptions_for
-from k2conn.engine.sharding import carries
-from k2conn.engine.subscriptions import Subscription
+from k2conn.engine.conversation.request_frames import step_frames
+from k2conn.engine.conversation.session import World, subscriptions_for
+from k2conn.engine.conversation.subscriptions import Subscription
+from k2conn.engine.sharding.shards import carries
 from k2conn.errors import K2Error
 from k2conn.plan import Connection, Json, Plan, Scope, SendScope, Step, Stream, Symbol
 

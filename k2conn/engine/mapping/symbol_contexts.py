@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from k2conn.avro import RecordSchema
-from k2conn.engine.gaps import Numbers
-from k2conn.engine.identity import IdMaker
-from k2conn.engine.kernel import Address
-from k2conn.engine.ledger import Account, Ledger
-from k2conn.engine.shortcut import Quick, Shortcuts
+from k2conn.engine.accounting.ledger import Account, Ledger
+from k2conn.engine.gaps.gap_tracker import Numbers
+from k2conn.engine.identity.message_ids import IdMaker
+from k2conn.engine.mapping.fast_mapper import Quick, Shortcuts
+from k2conn.engine.mapping.native_mapper import Address
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
 

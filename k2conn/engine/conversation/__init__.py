@@ -1,0 +1,1 @@
+"""What is said on one connection, and what comes back: steps, replies, subscriptions, routing. Sans-I/O."""

@@ -1,0 +1,1 @@
+"""Staying connected: delays, circuit breakers, limits on attempts, replicas, silence."""
