@@ -28,9 +28,9 @@ from benchmarks.figures import progress
 from benchmarks.processes import ROOT, Ended, Feeding
 from benchmarks.tapes import BinanceTape
 from k2conn.cli.loading import find
+from k2conn.compiler.compiler import load_plan
 from k2conn.engine.conversation.session import World
 from k2conn.engine.frame_pipeline import Books, Intake
-from k2conn.spec.compiler import load_plan
 
 LOOKS = 200
 SHOWN = 25

@@ -32,12 +32,12 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from benchmarks.processes import Process
 from k2conn.avro import load_schema
 from k2conn.cli.loading import load
+from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.faults import Faults
 from k2conn.mock.witness import Witness
 from k2conn.plan import Plan
-from k2conn.spec.durations import duration as seconds_of
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
 

@@ -22,13 +22,13 @@ from typing import Any
 from benchmarks.figures import at_least, below, progress
 from benchmarks.tapes import BinanceTape, KrakenTape, Tape
 from k2conn.cli.loading import find
+from k2conn.compiler.compiler import load_plan
+from k2conn.compiler.expressions.expressions import reference
 from k2conn.engine.conversation.session import World
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.native import Shortcut
 from k2conn.plan import Plan
-from k2conn.spec.compiler import load_plan
-from k2conn.spec.expressions import reference
 
 ROUNDS = 5
 PARTS = ("decode", "route", "map and encode")

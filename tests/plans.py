@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.compiler.compiler import check_text
 from k2conn.engine.conversation.session import Close, Note, Send, Session, World
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.plan import Plan
-from k2conn.spec.compiler import check_text
 
 HEAD = """
 connector: venue

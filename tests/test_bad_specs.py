@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from k2conn.compiler.compiler import check_file, check_text
+from k2conn.compiler.language.document import MAX_BYTES, MAX_PROBLEMS
+from k2conn.compiler.language.problems import Problem
 from k2conn.resources import connectors_folder
-from k2conn.spec.compiler import check_file, check_text
-from k2conn.spec.document import MAX_BYTES, MAX_PROBLEMS
-from k2conn.spec.problems import Problem
 
 FOLDER = Path(__file__).parent / "bad_specs"
 BAD = sorted(FOLDER.glob("*.yaml"))
@@ -291,7 +291,7 @@ def test_forty_files_are_validated_within_two_seconds() -> None:
     program = (
         "import time; started = time.process_time()\n"
         "from k2conn.resources import connectors_folder\n"
-        "from k2conn.spec.compiler import check_text\n"
+        "from k2conn.compiler.compiler import check_text\n"
         "text = (connectors_folder() / 'kraken.yaml').read_text()\n"
         "for at in range(40):\n"
         "    assert check_text('kraken.yaml', text + f'# {at}', connectors_folder())[0]\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from k2conn.compiler.compiler import check_text
 from k2conn.rehearsal import rehearse
-from k2conn.spec.compiler import check_text
 from tests.plans import HEAD, STREAMS, Script, plan_of, trade, trades
 
 _CAPTURED = """

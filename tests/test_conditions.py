@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from k2conn.compiler.language.document import Document
+from k2conn.compiler.sections.conditions import any_of, compile_match, compile_matches
+from k2conn.compiler.sections.context import Notes
 from k2conn.plan import Match, Scope
-from k2conn.spec.conditions import any_of, compile_match, compile_matches
-from k2conn.spec.document import Document
-from k2conn.spec.notes import Notes
 
 CASES: list[tuple[Any, Any, bool]] = [
     ({"channel": "trade"}, {"channel": "trade"}, True),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn.compiler.converters.decimals import Overflow, decimals, read_number, rounded
 from k2conn.errors import RecordError
-from k2conn.spec.decimals import Overflow, decimals, read_number, rounded
 
 D = Decimal
 

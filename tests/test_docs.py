@@ -8,8 +8,8 @@ import pytest
 
 from k2conn.cli.docs import INDEX, run
 from k2conn.cli.loading import shipped
+from k2conn.compiler.compiler import check_text
 from k2conn.rehearsal import rehearse
-from k2conn.spec.compiler import check_text
 
 SPEC = """\
 connector: venue

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.spec.document import MAX_DEPTH, MAX_DIGITS, MAX_PROBLEMS, MAX_VALUES, dotted, read_document
-from k2conn.spec.problems import known, short
+from k2conn.compiler.language.document import MAX_DEPTH, MAX_DIGITS, MAX_PROBLEMS, MAX_VALUES, dotted, read_document
+from k2conn.compiler.language.problems import known, short
 
 VALUES: list[tuple[str, Any]] = [
     ("text", "text"),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn.compiler.language.durations import duration, rate, size
 from k2conn.plan import Rate
-from k2conn.spec.durations import duration, rate, size
 
 READ: list[tuple[Callable[[str], Any], str, Any]] = [
     (duration, "0", 0.0),

@@ -18,6 +18,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from websockets.asyncio.server import ServerConnection, serve
 
+from k2conn.compiler.compiler import load_plan
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.envelope import Envelope
 from k2conn.mock.exchange import MockExchange
@@ -28,7 +29,6 @@ from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import make_sink, putter
 from k2conn.sinks.settings import KafkaSettings, SinkSettings
-from k2conn.spec.compiler import load_plan
 from tests.servers import Broker, Registry
 from tests.test_run import environment
 from tests.test_sinks_kafka import read

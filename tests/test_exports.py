@@ -21,7 +21,7 @@ PUBLIC = {
     ],
     "k2conn.runner": ["Connector", "Job", "Outcome", "Overrides", "Runner"],
     "k2conn.sinks": ["Sink", "SpoolableSink", "known_sinks", "make_sink", "putter"],
-    "k2conn.spec": [],
+    "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled"],
     "k2conn.transports": ["Address", "Transport", "client_context"],
 }

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn import exactjson
+from k2conn.compiler.expressions.closures import ExpressionError
+from k2conn.compiler.expressions.expressions import MAX_LENGTH, compile_condition, compile_expression
+from k2conn.compiler.expressions.functions import NAMES
 from k2conn.errors import RecordError
 from k2conn.plan import Scope, Symbol
-from k2conn.spec.closures import ExpressionError
-from k2conn.spec.expressions import MAX_LENGTH, compile_condition, compile_expression
-from k2conn.spec.functions import NAMES
 
 COMPLIANCE = Path(__file__).resolve().parents[2] / "shared" / "jmespath-compliance"
 OWN = exactjson.decode((Path(__file__).parent / "data" / "expressions.json").read_bytes())

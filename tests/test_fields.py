@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from k2conn.avro import load_schema
+from k2conn.compiler.language.document import Document
+from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.errors import RecordError
 from k2conn.plan import Field, Scope, Symbol
-from k2conn.spec.document import Document
-from k2conn.spec.fields import FieldCompiler
-from k2conn.spec.notes import Notes
 
 D = Decimal
 TRADE = load_schema("trade")

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from k2conn.compiler.language.document import read_document
+from k2conn.compiler.language.fit import fits
+from k2conn.compiler.language.shape import _schema, _validator
 from k2conn.resources import connectors_folder
-from k2conn.spec.document import read_document
-from k2conn.spec.fit import fits
-from k2conn.spec.shape import _schema, _validator
 
 BAD = Path(__file__).parent / "bad_specs"
 TEXTS = ["", "x", "30s", "$received_at", "first-data"]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.cli.validate import check
+from k2conn.compiler.compiler import check_text
 from k2conn.engine.conversation.session import Session, World
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.plan import Plan
-from k2conn.spec.compiler import check_text
 
 KEY = base64.b64encode(b"very secret").decode()
 TEXT = """

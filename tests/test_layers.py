@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "envelope": {"avro"},
     "plan": set(),
     "native": set(),
-    "spec": {"avro", "errors", "exactjson", "loopback", "plan", "resources"},
+    "compiler": {"avro", "errors", "exactjson", "loopback", "plan", "resources"},
     "engine": {"avro", "envelope", "errors", "exactjson", "loopback", "native", "plan"},
     "sinks": {"avro", "envelope", "errors"},
     "spool": {"avro", "envelope", "errors", "sinks"},
@@ -35,14 +35,14 @@ ROOMS: dict[str, set[str]] = {
     "rehearsal": {"engine", "envelope", "errors", "exactjson", "plan"},
     "mock": {"engine", "envelope", "errors", "exactjson", "plan", "rehearsal"},
     "certify": {"avro", "engine", "envelope", "errors", "exactjson", "mock", "plan", "runner", "sinks", "spool"},
-    "drafting": {"avro", "engine", "envelope", "errors", "exactjson", "plan", "rehearsal", "spec"},
+    "drafting": {"avro", "engine", "envelope", "errors", "exactjson", "plan", "rehearsal", "compiler"},
 }
 """What each room may import; `cli` stands above all of them, `k2conn` itself (its version) is for everybody."""
 
 DOORS: dict[str, set[str]] = {
-    "yaml": {"spec/document.py"},
-    "jsonschema": {"spec/shape.py"},
-    "jmespath": {f"spec/{name}.py" for name in ("expressions", "functions", "closures", "leaves", "interpreter")},
+    "yaml": {"compiler/language/document.py"},
+    "jsonschema": {"compiler/language/shape.py"},
+    "jmespath": {"compiler/expressions/"},
     "fastavro": {"avro/"},
     "msgspec": {"exactjson.py"},
     "google": {"engine/protobuf.py"},
@@ -68,7 +68,7 @@ FORBIDDEN = {
 }
 ALLOWED = {
     ("cli/run.py", "float("): "a duration in seconds",
-    ("spec/durations.py", "float("): "seconds and sizes, never a price",
+    ("compiler/language/durations.py", "float("): "seconds and sizes, never a price",
     ("transports/", "float("): "Retry-After, in seconds",
     ("mock/", "float("): "delays in seconds",
     ("engine/planning/forecast.py", "float("): "seconds",
@@ -154,7 +154,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         seen |= ready
 
 
-@pytest.mark.parametrize("wing", ["spec", "engine", "plan", "errors", "envelope", "exactjson", "rehearsal"])
+@pytest.mark.parametrize("wing", ["compiler", "engine", "plan", "errors", "envelope", "exactjson", "rehearsal"])
 def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(wing: str) -> None:
     wrong = []
     for name in sources():

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.compiler.expressions.templates import compile_template
 from k2conn.engine.conversation.session import Action, Note, Send, World
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.engine.sharding.shards import shards
@@ -29,7 +30,6 @@ from k2conn.mock.numerals import count_to, counted, spelled, tick
 from k2conn.mock.recordings import read_frames
 from k2conn.mock.server import MockServer
 from k2conn.plan import Plan, Scope
-from k2conn.spec.templates import compile_template
 from k2conn.transports.http import Call, call
 
 

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson, native
 from k2conn.avro import SchemaField, fixed_bytes
+from k2conn.compiler.converters.decimals import decimals, plain_decimal
+from k2conn.compiler.converters.readers import text, whole_number
+from k2conn.compiler.converters.sides import quick_side, side_table
+from k2conn.compiler.converters.times import plain_time, times
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import How
-from k2conn.spec.decimals import decimals, plain_decimal
-from k2conn.spec.readers import text, whole_number
-from k2conn.spec.sides import quick_side, side_table
-from k2conn.spec.times import plain_time, times
 
 pytestmark = pytest.mark.skipif(native.Shortcut is None, reason="k2conn/native is not built here (no C compiler)")
 

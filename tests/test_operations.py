@@ -66,7 +66,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_example_in_the_readme_is_a_connector(tmp_path: Path) -> None:
-    from k2conn.spec.compiler import check_file
+    from k2conn.compiler.compiler import check_file
 
     (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / "kraken.yaml").write_text(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2conn.spec.patterns import text_pattern
+from k2conn.compiler.converters.patterns import text_pattern
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from benchmarks.peers.topics import Wrong
 from benchmarks.tapes import BinanceTape
 from k2conn.avro import load_schema
 from k2conn.cli.loading import find
-from k2conn.spec.compiler import load_plan
-from k2conn.spec.expressions import reference
+from k2conn.compiler.compiler import load_plan
+from k2conn.compiler.expressions.expressions import reference
 
 FRAMES, SYMBOLS = 40, 4
 

@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 
 from k2conn import exactjson
+from k2conn.compiler.compiler import check_text
+from k2conn.compiler.expressions.closures import VARIABLES
+from k2conn.compiler.expressions.functions import NAMES as FUNCTIONS
+from k2conn.compiler.expressions.templates import NAMES as PLACEHOLDERS
 from k2conn.resources import schemas_folder
-from k2conn.spec.closures import VARIABLES
-from k2conn.spec.compiler import check_text
-from k2conn.spec.functions import NAMES as FUNCTIONS
-from k2conn.spec.templates import NAMES as PLACEHOLDERS
 from tests.test_bad_specs import CODES
 
 ROOT = Path(__file__).parent.parent

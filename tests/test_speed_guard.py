@@ -14,10 +14,10 @@ import pytest
 from benchmarks.tapes import BinanceTape, KrakenTape, Tape
 from k2conn import native
 from k2conn.cli.loading import find
+from k2conn.compiler.compiler import load_plan
+from k2conn.compiler.expressions.expressions import reference
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.plan import Plan
-from k2conn.spec.compiler import load_plan
-from k2conn.spec.expressions import reference
 from tests.plans import WORLD
 
 ROUNDS = 9

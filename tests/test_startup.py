@@ -18,7 +18,7 @@ DRAWING = {"markdown_it", "pydantic", "pygments", "rich"}
 READING = {"fastavro", "jmespath", "jsonschema", "msgspec", "yaml"}
 RUNNING = {"k2conn.health", "k2conn.runner", "k2conn.sinks", "k2conn.spool", "k2conn.telemetry", "k2conn.transports"}
 JUDGING = {"attr", "jsonschema", "referencing", "rpds"}
-ROOMS = {"k2conn.avro", "k2conn.engine", "k2conn.plan", "k2conn.spec"}
+ROOMS = {"k2conn.avro", "k2conn.engine", "k2conn.plan", "k2conn.compiler"}
 
 UNTOUCHED = {
     "--help": NETWORK | DRAWING | READING | RUNNING | ROOMS,

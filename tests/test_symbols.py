@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn.compiler.sections.symbols import form, resolver
 from k2conn.plan import Symbol
-from k2conn.spec.symbols import form, resolver
 
 QUOTES = ("USD", "USDT", "FDUSD", "BUSD", "DAI", "BRL", "JPY", "ARS", "BTC", "ETH")
 

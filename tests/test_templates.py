@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn.compiler.expressions.templates import TemplateError, compile_template
 from k2conn.errors import MissingVariable, RecordError
 from k2conn.plan import SendScope, Symbol
-from k2conn.spec.templates import TemplateError, compile_template
 
 BTC = Symbol("XBT/USD", "BTCUSD", "BTC", "USD", (("expiry", "260327"),))
 ETH = Symbol("ETH/USD", "ETHUSD", "ETH", "USD")

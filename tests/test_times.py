@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn.compiler.converters.times import times
 from k2conn.errors import RecordError
-from k2conn.spec.times import times
 
 T = 1_767_323_045_678_901
 """2026-01-02T03:04:05.678901Z."""

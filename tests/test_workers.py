@@ -22,12 +22,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from k2conn.cli.run import Options
 from k2conn.cli.run import run as start
 from k2conn.cli.status import run as status
+from k2conn.compiler.compiler import load_plan
 from k2conn.crew.crew import Crew as Led
 from k2conn.crew.division import Share
 from k2conn.errors import SettingsError
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.server import MockServer
-from k2conn.spec.compiler import load_plan
 from tests.plans import HEAD, STREAMS
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port

@@ -17,7 +17,7 @@ import fastavro
 
 from k2conn.avro import RecordSchema
 from k2conn.cli import main
-from k2conn.spec.expressions import reference
+from k2conn.compiler.expressions.expressions import reference
 
 
 def compile_by_fastavro(schema: RecordSchema, constants: Mapping[str, object]) -> Callable[[Sequence[Any]], bytes]:

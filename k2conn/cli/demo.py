@@ -15,6 +15,7 @@ from rich.live import Live
 
 from k2conn.cli.board import Board, TimedRunner
 from k2conn.cli.loading import load
+from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.server import MockServer
@@ -23,7 +24,6 @@ from k2conn.runner import Job, Outcome, Overrides
 from k2conn.runner.journal import configure
 from k2conn.settings import text_list
 from k2conn.sinks.settings import SinkSettings
-from k2conn.spec.durations import duration as seconds_of
 
 _REFRESH = 0.25
 _LINES_EVERY = 2.0

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from k2conn.compiler.language.document import read_document
 from k2conn.runner import Job
-from k2conn.spec.document import read_document
 
 
 def digested(job: Job) -> Job:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from k2conn import exactjson
 from k2conn.cli.conversation import field_rows, sent_frames
 from k2conn.cli.loading import find, load, shipped
+from k2conn.compiler.language.document import read_document
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Connection, Plan, Stream
-from k2conn.spec.document import read_document
 
 _UUID = "00000000-0000-4000-8000-000000000000"
 _SHOWN = 1500

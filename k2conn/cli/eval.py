@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from k2conn import exactjson
+from k2conn.compiler.expressions.closures import ExpressionError
+from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Scope
-from k2conn.spec.closures import ExpressionError
-from k2conn.spec.expressions import compile_expression
 
 
 def run(text: str, file: str, condition: bool) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from k2conn.compiler.compiler import load_plan
+from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
-from k2conn.spec.compiler import load_plan
-from k2conn.spec.problems import known
 
 
 def shipped() -> list[Path]:

@@ -12,14 +12,14 @@ from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.compiler.converters.times import times
+from k2conn.compiler.language.problems import known
 from k2conn.engine.conversation.session import World
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.engine.identity.dedup_window import REMEMBERED
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Plan
-from k2conn.spec.problems import known
-from k2conn.spec.times import times
 
 NOTHING_DEAD, DEAD = 0, 65
 

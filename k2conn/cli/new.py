@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from k2conn.compiler.compiler import check_text
+from k2conn.compiler.language.problems import Problem, known
 from k2conn.drafting.draft import Draft, Request, Stream, draft
 from k2conn.drafting.recording import Frame, NoFrame, frames
 from k2conn.drafting.writing import Played, written
@@ -20,8 +22,6 @@ from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.rehearsal import rehearse
-from k2conn.spec.compiler import check_text
-from k2conn.spec.problems import Problem, known
 
 ASSET_CLASSES = ("crypto", "equities", "futures", "options")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")

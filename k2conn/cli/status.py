@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from k2conn import exactjson
+from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError, Unreachable
-from k2conn.spec.problems import known
 
 WITHIN = 5.0
 FORMATS = ("text", "json")

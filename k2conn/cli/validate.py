@@ -8,12 +8,12 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.cli.loading import find
+from k2conn.compiler.compiler import check_file
+from k2conn.compiler.language.problems import Problem
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
 from k2conn.rehearsal import rehearse
-from k2conn.spec.compiler import check_file
-from k2conn.spec.problems import Problem
 
 
 def check(path: Path) -> tuple[Plan | None, list[Problem]]:

@@ -1,0 +1,167 @@
+"""A connector file becomes a plan, or the whole list of what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from k2conn.compiler.language.document import MAX_BYTES, Document, Path, read_document
+from k2conn.compiler.language.problems import Problem
+from k2conn.compiler.language.shape import check_shape
+from k2conn.compiler.sections.backfills import BackfillCompiler
+from k2conn.compiler.sections.connections import ConnectionCompiler
+from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
+from k2conn.compiler.sections.streams import StreamCompiler
+from k2conn.compiler.sections.tests import ExampleReader
+from k2conn.errors import SpecError
+from k2conn.plan import Connection, Plan, Stream
+
+_NAMED = ("connector", "exchange", "asset_class", "docs")
+
+
+def load_plan(path: FilePath) -> Plan:
+    """The plan of one connector file; raises SpecError with all problems."""
+    plan, problems = check_file(path)
+    if plan is None or problems:
+        raise SpecError(problems)
+    return plan
+
+
+def check_file(path: FilePath) -> tuple[Plan | None, list[Problem]]:
+    """Reads and checks one file: a plan and no problems, or problems and no plan."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(data) > MAX_BYTES:
+            text = data.decode("utf-8", "replace")
+            return check_text(str(path), text, path.parent)
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        return None, [Problem(str(path), line, column, "yaml", "not UTF-8 text: save the file as UTF-8")]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return None, [Problem(str(path), 1, 1, "unreadable", f"cannot be read: {reason}")]
+    return check_text(str(path), text, path.parent)
+
+
+def check_text(file: str, text: str, folder: FilePath) -> tuple[Plan | None, list[Problem]]:
+    """The same for a text; ``folder`` is where files beside it are looked for."""
+    document = read_document(file, text)
+    if document.value is not None or not document.problems:
+        check_shape(document)
+    plan = None
+    if isinstance(document.value, dict) and not document.full:
+        plan = _Compiler(document, folder).compile()
+    problems = sorted(set(document.problems))
+    return (None if problems else plan), problems
+
+
+class _Compiler:
+    """Compiles whatever has the right shape, so that problems of meaning come together with those of shape."""
+
+    def __init__(self, document: Document, folder: FilePath) -> None:
+        self.document = document
+        self.folder = folder
+        self.spec: dict[str, Any] = document.value
+        self.note = Notes(document, form_parts(self.spec))
+
+    def compile(self) -> Plan | None:
+        """The plan; None where a part of it cannot be made."""
+        note, spec = self.note, self.spec
+        self._check_name()
+        compiler = SymbolCompiler(note, spec, self.folder)
+        symbols = compiler.rule() if self._sound("symbols") else None
+        streams = tuple(self._streams()) if self._sound("exchange") and self._sound("asset_class") else ()
+        connections = tuple(self._connections())
+        names = tuple(self._declared())
+        examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
+        if symbols is None or not all(self._sound(name) for name in _NAMED):
+            return None
+        listing = compiler.listing()
+        asset_class = spec["asset_class"]
+        return Plan(
+            name=spec["connector"],
+            exchange=spec["exchange"],
+            asset_class=asset_class,
+            market=spec.get("market", "spot" if asset_class == "crypto" else asset_class),
+            docs=spec["docs"],
+            path=self.document.file,
+            symbols=symbols,
+            connections=connections,
+            streams=streams,
+            examples=examples,
+            listing=listing,
+        )
+
+    def _sound(self, name: str) -> bool:
+        return name in self.spec and self.note.sound((name,))
+
+    def _check_name(self) -> None:
+        stem = FilePath(self.document.file).stem
+        if self._sound("connector") and self.spec["connector"] != stem and self.document.file.endswith(".yaml"):
+            text = f"the file is named '{stem}.yaml': name the connector '{stem}', or the file after it"
+            self.note(("connector",), "name", text)
+
+    # -- streams
+
+    def _declared(self) -> dict[str, bool]:
+        """The declared streams, and whether each says a topic."""
+        said = self.spec.get("streams")
+        if not isinstance(said, dict):
+            return {}
+        return {name: isinstance(one, dict) and "topic" in one for name, one in said.items()}
+
+    def _streams(self) -> list[Stream]:
+        compiler = StreamCompiler(self.note, self.spec)
+        backfills = BackfillCompiler(compiler)
+        found: list[Stream] = []
+        for name in self._declared() if self.note.reachable(("streams",)) else ():
+            if self.note.reachable(("streams", name)):
+                whole = self.spec["streams"][name]
+                stream = compiler.stream(name, whole)
+                if stream:
+                    found.append(replace(stream, backfills=tuple(backfills.backfills(stream, whole))))
+        return found
+
+    # -- connections
+
+    def _connections(self) -> list[Connection]:
+        entries = self._entries()
+        compiler = ConnectionCompiler(self.note, self.folder, self._declared())
+        found = [compiler.connection(said, path) for said, path in entries]
+        self._check_names(entries)
+        if all(self.note.sound(path) for _, path in entries) and entries:
+            self.note.check_states(set().union(*(compiler.captured(said, path) for said, path in entries)))
+        return [connection for connection in found if connection]
+
+    def _entries(self) -> list[tuple[dict[str, Any], Path]]:
+        """The connections that can be looked into."""
+        one, several = "connection" in self.spec, "connections" in self.spec
+        if one and several:
+            self.note(("connections",), "value", "say either `connection` or `connections`", at_key=True)
+        if not one and not several:
+            self.note((), "missing", "'connection' is missing: where to connect and what to say")
+        if one == several:
+            return []
+        if one:
+            entries: list[tuple[Any, Path]] = [(self.spec["connection"], ("connection",))]
+        else:
+            said = self.spec["connections"] if self.note.reachable(("connections",)) else []
+            entries = [(entry, ("connections", at)) for at, entry in enumerate(said)]
+        return [(entry, path) for entry, path in entries if self.note.reachable(path)]
+
+    def _check_names(self, entries: list[tuple[dict[str, Any], Path]]) -> None:
+        seen: set[str] = set()
+        for said, path in entries:
+            name = said.get("name")
+            if len(entries) > 1 and name is None:
+                self.note(path, "missing", "'name' is missing: several connections are told apart by name")
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                self.note((*path, "name"), "value", f"two connections are named '{name}'")
+            seen.add(name)

@@ -1,0 +1,149 @@
+"""Exchange times to integer microseconds since the epoch, UTC; the unit and the zone are said, never guessed by size.
+
+Integers and text are taken exactly; what is finer than a microsecond is cut (floor), as the field's type demands.
+Settled: a time before 1970 or after 9999 is a wrong unit, a venue's "no time yet" (``0001-01-01T00:00:00Z``) or a
+bug, never a trade's time; so it is an error rather than a record nobody finds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import ROUND_FLOOR, Context
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from k2conn import exactjson
+from k2conn.compiler.converters.decimals import read_number
+from k2conn.errors import RecordError
+from k2conn.plan import How
+
+UNITS = ("s", "ms", "us", "ns", "iso8601")
+_PLACES = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_US = 253402300800 * 1_000_000
+"""The year 10000."""
+_WIDE = Context(prec=450)
+_LONGEST = 40
+_ISO = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
+    re.ASCII,
+)
+
+Times = Callable[[Any], int]
+
+
+def times(unit: str, zone: str | None = None) -> Times:
+    """A converter from the exchange's time to microseconds; raises RecordError.
+
+    ``unit`` is one of UNITS. ``zone`` (an IANA name) is only for iso8601 times written without an offset; without it
+    such a time is an error.
+    """
+    if unit == "iso8601":
+        return _iso(ZoneInfo(zone) if zone and zone != "UTC" else UTC if zone else None)
+    if unit in ("ms", "us"):
+        return _whole(1000 if unit == "ms" else 1, _exact(_PLACES[unit]))
+    return _exact(_PLACES[unit])
+
+
+def plain_time(unit: str) -> How | None:
+    """What `times` does with the everyday forms of a unit; None where it can be said only in Python."""
+    if unit in ("ms", "us"):
+        return How("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US)
+    return How("time") if unit == "iso8601" else None
+
+
+def _whole(factor: int, slow: Times) -> Times:
+    """Whole numbers (or their digits) of a unit not finer than a microsecond; ``slow`` takes all others."""
+
+    def whole(value: Any) -> int:
+        if type(value) is int:
+            number = value * factor
+        elif type(value) is str and len(value) <= _LONGEST and value.isdecimal() and value.isascii():
+            number = int(value) * factor
+        else:
+            return slow(value)
+        return number if 0 <= number < _MAX_US else _out_of_range(value)
+
+    return whole
+
+
+def _exact(places: int) -> Times:
+    """Any number of a unit that is 10**-places of a second."""
+
+    def exact(value: Any) -> int:
+        if value is None or value == "":
+            raise RecordError(None, None, None, "missing-field", "the time is missing")
+        try:
+            number = read_number(value)
+        except RecordError as error:
+            raise RecordError(None, None, None, "bad-time", error.detail) from None
+        if number < 0:
+            _out_of_range(value)
+        micros = int(number.scaleb(6 - places, _WIDE).to_integral_value(ROUND_FLOOR, _WIDE))
+        return micros if micros < _MAX_US else _out_of_range(value)
+
+    return exact
+
+
+def _iso(zone: tzinfo | None) -> Times:
+    seconds: dict[str, int] = {}
+    """The epoch microseconds at which recent seconds began: the next trades are in the same one."""
+
+    def iso(value: Any) -> int:
+        if type(value) is str and len(value) == 27 and value[26] == "Z":
+            start = seconds.get(value[:19])
+            digits = value[20:26]
+            if start is not None and value[19] == "." and digits.isdecimal() and digits.isascii():
+                return start + int(digits)
+        return read(value)
+
+    def read(value: Any) -> int:
+        if type(value) is not str or not value:
+            reason = "missing-field" if value is None or value == "" else "bad-time"
+            raise RecordError(None, None, None, reason, "not an ISO 8601 time")
+        found = _ISO.match(value.strip()) if len(value) <= _LONGEST else None
+        if not found:
+            raise RecordError(None, None, None, "bad-time", f"'{value[:40]}' is not an ISO 8601 time")
+        number = _micros(found, zone)
+        if not 0 <= number < _MAX_US:
+            _out_of_range(value)
+        if len(value) == 27 and value[26] == "Z" and value[17:19] < "60":
+            if len(seconds) > 64:
+                seconds.clear()
+            seconds[value[:19]] = number - int(value[20:26])
+        return number
+
+    return iso
+
+
+def _micros(found: re.Match[str], zone: tzinfo | None) -> int:
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    leap = int(second) == 60
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), 59 if leap else int(second))
+        whole = (moment.replace(tzinfo=_zone(offset, zone)) - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError) as error:
+        raise RecordError(None, None, None, "bad-time", str(error)) from None
+    return whole + leap * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
+
+
+def _zone(offset: str | None, zone: tzinfo | None) -> tzinfo:
+    if offset is None:
+        if zone is None:
+            detail = "the time has no offset and the spec names no `zone`"
+            raise RecordError(None, None, None, "bad-time", detail)
+        return zone
+    if offset in "Zz":
+        return UTC
+    digits = offset[1:].replace(":", "").ljust(4, "0")
+    if digits[2:] >= "60":
+        raise ValueError("an offset's minutes are below 60")
+    delta = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(delta if offset[0] == "+" else -delta)
+
+
+def _out_of_range(value: Any) -> int:
+    detail = f"{exactjson.spell(value)[:40]} is out of range for the declared unit"
+    raise RecordError(None, None, None, "bad-time", detail)

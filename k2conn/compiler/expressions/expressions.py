@@ -1,0 +1,188 @@
+"""JMESPath texts: jmespath parses, `closures` compiles.
+
+Nothing an author wrote is evaluated as Python. An expression's *speed* is said to the author by `explain`: ``plain``
+(paths, literals), ``fast`` (comparisons, and, or, projections) or ``general`` (functions). Names that start with
+``$`` are the engine's: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``.
+
+Settled: in a *condition* a function that is given a value of the wrong type is null (``starts_with`` and
+``ends_with``: false) instead of an error, because ``starts_with(topic, 'trade')`` is asked of every message, also of
+those without a topic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from jmespath import exceptions, lexer, parser
+
+from k2conn import exactjson
+from k2conn.compiler.expressions.closures import ClosureCompiler, ExpressionError, Name, true
+from k2conn.compiler.expressions.condition_paths import leaves
+from k2conn.compiler.expressions.interpreter import interpret
+from k2conn.compiler.language.problems import short
+from k2conn.plan import Condition, Getter, Leaf, Scope
+
+MAX_LENGTH = 2000
+_THROUGH = ("subexpression", "pipe", "index_expression", "projection", "value_projection", "filter_projection",
+            "flatten", "slice")
+"""Nodes whose first child is what they read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One compiled expression; ``get`` runs it."""
+
+    text: str
+    get: Getter
+    speed: str
+    heads: frozenset[str]
+    """Top-level keys of the item that the expression reads as plain fields."""
+    variables: frozenset[str]
+    """The engine's names in it, without the ``$``."""
+    states: frozenset[str]
+    """The names that stand behind ``$state.``"""
+    leaves: tuple[Leaf, ...] | None
+    """The plain paths that decide the value; None where more does."""
+    key: str | None
+    """The key, where the expression is one key of the value and nothing else."""
+
+
+_reference: ContextVar[bool] = ContextVar("reference", default=False)
+
+
+@contextmanager
+def reference() -> Iterator[None]:
+    """Expressions compiled inside are interpreted by jmespath: the slow reference for tests and benchmarks."""
+    token = _reference.set(True)
+    try:
+        yield
+    finally:
+        _reference.reset(token)
+
+
+def compile_expression(text: str, lenient: bool = False) -> Expression:
+    """Compiles one JMESPath text; raises ExpressionError. ``lenient``: a function's type error gives null."""
+    if not _reference.get():
+        return _compile(text, lenient)
+    found = _compile(text, lenient)
+    return replace(found, get=interpret(_parse(text), lenient), leaves=None, key=None)
+
+
+@lru_cache(maxsize=4096)
+def _compile(text: str, lenient: bool) -> Expression:
+    node = _parse(text)
+    compiler = ClosureCompiler(lenient)
+    try:
+        get = compiler.compile(node)
+    except ExpressionError as error:
+        error.offset = _offset(text, error.name)
+        raise
+    return Expression(
+        text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
+        leaves(node), _key(node),
+    )
+
+
+def compile_condition(text: str) -> tuple[Condition, Expression]:
+    """Compiles a condition: true where JMESPath's value counts as true."""
+    expression = compile_expression(text, True)
+    get = expression.get
+
+    def condition(value: Any, scope: Scope) -> bool:
+        return true(get(value, scope))
+
+    return condition, expression
+
+
+class _Lexer(lexer.Lexer):
+    START_IDENTIFIER = lexer.Lexer.START_IDENTIFIER | {"$"}
+
+    def tokenize(self, expression: str) -> Iterator[Any]:
+        for token in super().tokenize(expression):
+            if token["type"] == "unquoted_identifier" and token["value"].startswith("$"):
+                token = {**token, "value": Name(token["value"][1:])}
+            yield token
+
+    def _consume_literal(self) -> Any:
+        """A literal with exact numbers (the package's own would make a binary float of them)."""
+        inner: Any = self
+        start = inner._position
+        lexeme = inner._consume_until("`").replace("\\`", "`")
+        for text in (lexeme, f'"{lexeme.lstrip()}"'):
+            try:
+                value = exactjson.decode(text)
+            except exactjson.JsonError:
+                continue
+            return {"type": "literal", "value": value, "start": start, "end": inner._position - start}
+        raise exceptions.LexerError(start, inner._expression[start:], f"`{lexeme}` is no JSON value")
+
+
+class _Parser(parser.Parser):
+    """The package's parser over our lexer, without its cache of trees."""
+
+    _CACHE: ClassVar[dict[str, Any]] = {}
+
+    def read(self, text: str) -> Any:
+        """The tree of one text."""
+        self.tokenizer = _Lexer().tokenize(text)
+        self._tokens = list(self.tokenizer)
+        self._index = 0
+        inner: Any = self
+        parsed = inner._expression(binding_power=0)
+        if inner._current_token() != "eof":
+            token = inner._lookahead_token(0)
+            raise exceptions.ParseError(token["start"], token["value"], token["type"], "unexpected")
+        return parsed
+
+
+def _parse(text: str) -> Any:
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters, this one has {len(text)}")
+    if not text.strip():
+        raise ExpressionError("the expression is empty")
+    try:
+        return _Parser().read(text)
+    except exceptions.LexerError as error:
+        raise _unreadable(text, error.lexer_position or 0, str(error.message)) from None
+    except exceptions.ParseError as error:
+        if error.token_type == "eof" or error.lex_position is None or error.lex_position >= len(text):
+            raise ExpressionError(f"'{short(text)}' ends too early", offset=len(text)) from None
+        raise _unreadable(text, error.lex_position, f"unexpected '{error.token_value}'") from None
+    except exceptions.JMESPathError as error:
+        raise ExpressionError(f"'{short(text)}': {error}") from None
+    except RecursionError:
+        raise ExpressionError("the expression is nested too deeply") from None
+
+
+def _unreadable(text: str, at: int, why: str) -> ExpressionError:
+    return ExpressionError(f"'{short(text)}' cannot be read at character {at + 1}: {short(why)}", offset=at)
+
+
+def _offset(text: str, name: str) -> int:
+    """Where a name stands in its expression; jmespath's tree keeps no places."""
+    if not name:
+        return 0
+    found = re.search(rf"(?<![\w$]){re.escape(name)}(?!\w)", text)
+    return found.start() if found else 0
+
+
+def _key(node: Any) -> str | None:
+    plain = node["type"] == "field" and not isinstance(node["value"], Name)
+    return str(node["value"]) if plain else None
+
+
+def _heads(node: Any) -> set[str]:
+    """Which top-level keys the tree reads from the value itself."""
+    kind = node["type"]
+    if kind == "field":
+        return set() if isinstance(node["value"], Name) else {node["value"]}
+    children = [child for child in node.get("children", ()) if isinstance(child, dict)]
+    if kind in _THROUGH:
+        return _heads(children[0]) if children else set()
+    return set().union(*map(_heads, children)) if children else set()

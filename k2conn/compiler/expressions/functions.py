@@ -1,0 +1,136 @@
+"""JMESPath's functions over exact numbers: ints and Decimals in, ints and Decimals out, no binary float anywhere.
+
+The arguments' types are checked by the jmespath package itself, whose table is widened by Decimal. Settled: what a
+function cannot do (text where a number belongs) is a RecordError in a field and null in a condition, because
+``length(data)`` is asked of every message, also of those whose data is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Context, Decimal, localcontext
+from typing import Any
+
+from jmespath import exceptions, functions
+from jmespath.functions import signature
+
+from k2conn import exactjson
+from k2conn.compiler.converters.decimals import read_number
+from k2conn.errors import RecordError
+
+_EXACT = Context(prec=200)
+_WIDEST = 400
+"""Digits either side of the point that a number may have in arithmetic; beyond it the result is null."""
+
+
+class ExactFunctions(functions.Functions):
+    """The standard functions; those that would make or refuse a number are exact here."""
+
+    def _get_allowed_pytypes(self, types: Any) -> Any:
+        inherited: Any = super()
+        allowed, allowed_subtypes = inherited._get_allowed_pytypes(types)
+        if "float" in allowed:
+            allowed = [*allowed, "Decimal"]
+        return allowed, [(*names, "Decimal") if "float" in names else names for names in allowed_subtypes]
+
+    def _convert_to_jmespath_type(self, pyobject: str) -> Any:
+        inherited: Any = super()
+        return "number" if pyobject == "Decimal" else inherited._convert_to_jmespath_type(pyobject)
+
+    @signature({"types": ["number"]})
+    def _func_abs(self, arg: Any) -> Any:
+        return arg.copy_abs() if isinstance(arg, Decimal) else abs(arg)
+
+    @signature({"types": ["array-number"]})
+    def _func_avg(self, arg: Any) -> Any:
+        if not arg or not all(map(_narrow, arg)):
+            return None
+        with localcontext(_EXACT):
+            return whole(Decimal(sum(arg, Decimal(0))) / len(arg))
+
+    @signature({"types": ["array-number"]})
+    def _func_sum(self, arg: Any) -> Any:
+        if not all(map(_narrow, arg)):
+            return None
+        with localcontext(_EXACT):
+            return sum(arg)
+
+    @signature({"types": ["number"]})
+    def _func_ceil(self, arg: Any) -> Any:
+        return math.ceil(arg) if _narrow(arg) else None
+
+    @signature({"types": ["number"]})
+    def _func_floor(self, arg: Any) -> Any:
+        return math.floor(arg) if _narrow(arg) else None
+
+    @signature({"types": ["array", "string"]}, {"types": []})
+    def _func_contains(self, subject: Any, search: Any) -> Any:
+        if isinstance(subject, str):
+            return isinstance(search, str) and search in subject
+        return any(equal(one, search) for one in subject)
+
+    @signature({"types": []})
+    def _func_to_string(self, arg: Any) -> Any:
+        return arg if isinstance(arg, str) else exactjson.encode(arg).decode()
+
+    @signature({"types": []})
+    def _func_to_number(self, arg: Any) -> Any:
+        if isinstance(arg, bool) or not isinstance(arg, (int, Decimal, str)):
+            return None
+        return number(arg) if isinstance(arg, str) else arg
+
+    @signature({"types": []})
+    def _func_type(self, arg: Any) -> Any:
+        inherited: Any = super()
+        return "number" if isinstance(arg, Decimal) else inherited._func_type(arg)
+
+
+_functions = ExactFunctions()
+_TABLE: dict[str, Any] = _functions.FUNCTION_TABLE
+NAMES: tuple[str, ...] = tuple(sorted(_TABLE))
+
+
+def arity(name: str) -> tuple[int, bool]:
+    """How many arguments a function takes, and whether it takes more than that."""
+    wanted = _TABLE[name]["signature"]
+    return len(wanted), bool(wanted) and bool(wanted[-1].get("variadic"))
+
+
+def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
+    """A function's value; where it cannot be had, null if ``lenient``, else RecordError."""
+    try:
+        return _functions.call_function(name, list(arguments))
+    except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError) as error:
+        if lenient:
+            return None
+        raise RecordError(None, None, None, "bad-type", f"{name}(): {error}") from None
+
+
+def equal(one: Any, other: Any) -> bool:
+    """JMESPath's equality: 0 and 1 are not false and true."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return bool(one == other)
+
+
+def number(text: str) -> int | Decimal | None:
+    """A number from text, exact; None where the text is none."""
+    try:
+        found = read_number(text.strip())
+    except RecordError:
+        return None
+    return found if "." in text or "e" in text.lower() else whole(found)
+
+
+def whole(found: Decimal) -> int | Decimal:
+    """An int where a Decimal has no fraction."""
+    if _narrow(found) and found == found.to_integral_value():
+        return int(found)
+    return found.normalize(_EXACT)
+
+
+def _narrow(value: Any) -> bool:
+    if not isinstance(value, Decimal):
+        return True
+    return value.is_finite() and abs(value.adjusted()) < _WIDEST

@@ -1,0 +1,228 @@
+"""The shape of a connector file against its JSON Schema: the one door to jsonschema.
+
+jsonschema finds what does not fit; this room turns it into problems a person can use: unknown words are said at the
+key with a near match, and of several allowed forms the one that the author evidently meant is explained. A document
+that `fit` is sure of needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from k2conn import exactjson
+from k2conn.compiler.language.document import Document, Path
+from k2conn.compiler.language.fit import fits
+from k2conn.compiler.language.problems import known, short
+from k2conn.resources import schemas_folder
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+_NAMES = {
+    "object": "a map",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
+
+
+@lru_cache(maxsize=1)
+def _schema() -> Any:
+    return exactjson.decode((schemas_folder() / "connector.schema.json").read_bytes())
+
+
+@lru_cache(maxsize=1)
+def _validator() -> Any:
+    import jsonschema  # only for documents that need its judgement: its import takes longer than checking a file
+
+    library: Any = jsonschema
+    draft = library.Draft202012Validator
+    checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
+    return library.validators.extend(draft, type_checker=checker)(_schema())
+
+
+def _is_number(_: Any, value: Any) -> bool:
+    return type(value) in (int, Decimal)
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return type(value) is int
+
+
+def check_shape(document: Document) -> None:
+    """Notes every place where the document does not have the language's shape."""
+    if not isinstance(document.value, dict):
+        if not document.problems:
+            document.problem((), "shape", "a connector file is a map; it starts with `connector: name`")
+        return
+    if fits(document.value, _schema()):
+        return
+    for error in _validator().iter_errors(document.value):
+        _note(document, error)
+        if document.full:
+            return
+
+
+def _note(document: Document, error: ValidationError) -> None:
+    for leaf in _meant(error):
+        path: Path = tuple(leaf.absolute_path)
+        if leaf.validator == "additionalProperties":
+            _unknown_keys(document, path, leaf)
+        elif leaf.validator == "required":
+            _missing_keys(document, path, leaf)
+        elif "propertyNames" in leaf.absolute_schema_path:
+            place = (*path, str(leaf.instance))
+            _break(document, place)
+            text = f"'{short(str(leaf.instance))}' is no usable name: {_description(leaf)}"
+            document.problem(place, "value", text, at_key=True)
+        else:
+            _break(document, path)
+            code, text = _words(leaf)
+            document.problem(path, code, text)
+
+
+def _break(document: Document, path: Path) -> None:
+    document.broken.add(path)
+
+
+def _missing_keys(document: Document, path: Path, error: ValidationError) -> None:
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
+    _break(document, path)
+    for name in wanted:
+        text = f"'{name}' is missing{_explained(error, name)}"
+        line, column = document.place(path)
+        said = any((one.line, one.column, one.text) == (line, column, text) for one in document.problems)
+        if name not in instance and not said:
+            document.problem(path, "missing", text)
+
+
+def _unknown_keys(document: Document, path: Path, error: ValidationError) -> None:
+    """Unknown keys are noted and otherwise passed over: the rest of the map is compiled as it stands."""
+    schema: Any = error.schema
+    instance: Any = error.instance
+    allowed = list(schema.get("properties", ()))
+    for key in instance:
+        if key not in allowed:
+            text = f"unknown key '{short(key)}'{known(key, allowed)}"
+            document.problem((*path, key), "unknown-key", text, at_key=True)
+        if document.full:
+            return
+
+
+def _explained(error: ValidationError, name: str) -> str:
+    schema: Any = error.schema
+    found = schema.get("properties", {}).get(name, {})
+    text = found.get("description") if isinstance(found, dict) else None
+    return f": {text[0].lower() + text[1:].rstrip('.')}" if text else ""
+
+
+def _description(error: ValidationError) -> str:
+    schema: Any = error.schema
+    text: str = schema.get("description") or f"it must match {error.validator_value}"
+    return text[0].lower() + text[1:].rstrip(".")
+
+
+def _words(error: ValidationError) -> tuple[str, str]:
+    value: Any = error.validator_value
+    instance: Any = error.instance
+    shown = short(exactjson.spell(instance))
+    if error.validator == "type":
+        return "type", f"must be {_types(value)}, not {_kind(instance)}{_expected(error, _types(value), instance)}"
+    if error.validator == "enum":
+        return "value", f"'{shown}' is not allowed{known(shown, map(str, value))}"
+    if error.validator == "const":
+        return "value", f"'{shown}' is not allowed; it must be '{value}'"
+    if error.validator == "pattern":
+        return "value", f"'{shown}' has not the right form: {_description(error)}"
+    if error.validator == "anyOf":
+        wanted = " or ".join(dict.fromkeys(_types(t) for branch in error.context for t in _branch_types(branch)))
+        hint = _quoting(wanted, instance)
+        return "type", f"must be {wanted or 'of another form'}, not {_kind(instance)}{hint}"
+    if error.validator in ("minItems", "minProperties", "minLength"):
+        return "value", "must not be empty"
+    if error.validator in ("maxItems", "maxProperties", "maxLength"):
+        return "value", f"must not have more than {value} {'characters' if isinstance(instance, str) else 'entries'}"
+    if error.validator in ("minimum", "exclusiveMinimum"):
+        return "value", f"must be {'at least' if error.validator == 'minimum' else 'above'} {value}, not {shown}"
+    return "value", error.message
+
+
+def _branch_types(error: ValidationError) -> list[Any]:
+    return [error.validator_value] if error.validator == "type" else []
+
+
+def _types(value: Any) -> str:
+    names = [_NAMES.get(name, str(name)) for name in ([value] if isinstance(value, str) else value)]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return exactjson.spell(value)
+    if isinstance(value, str):
+        return f"'{short(value)}'"
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a map"
+    return "a list" if isinstance(value, list) else short(exactjson.spell(value))
+
+
+def _expected(error: ValidationError, wanted: str, value: Any) -> str:
+    """What belongs here, where the schema says more than a type."""
+    schema: Any = error.schema
+    return f": {_description(error)}" if "pattern" in schema and "description" in schema else _quoting(wanted, value)
+
+
+def _quoting(wanted: str, value: Any) -> str:
+    """What to do where YAML read something else than the text that was meant."""
+    if "text" not in wanted:
+        return ""
+    if isinstance(value, Mapping) and value and all(one is None for one in value.values()):
+        return ': quote a text that starts with {, such as "{$state.url}"'
+    if isinstance(value, list):
+        return ': quote a text that starts with [, such as "[0]"'
+    if isinstance(value, (bool, int, Decimal)):
+        return f': write "{exactjson.spell(value)}"'
+    return ""
+
+
+def _meant(error: ValidationError) -> list[ValidationError]:
+    """Of an anyOf's branches, the errors of the one whose type fits; the error itself where none does."""
+    if error.validator != "anyOf" or not error.context:
+        return [error]
+    branches: dict[int, list[ValidationError]] = {}
+    for inner in error.context:
+        branches.setdefault(int(inner.schema_path[0]), []).append(inner)
+    fitting = [found for found in branches.values() if not _wrong_kind(found, error)]
+    if not fitting:
+        return [error]
+    best = min(fitting, key=_distance)
+    return [leaf for inner in best for leaf in _meant(inner)]
+
+
+def _distance(found: list[ValidationError]) -> tuple[int, int]:
+    """How far a value is from a form: first what was meant otherwise, then how much is wrong."""
+    return sum(1 for error in found if error.validator in ("const", "not", "enum")), len(found)
+
+
+def _wrong_kind(branch: list[ValidationError], parent: ValidationError) -> bool:
+    for inner in branch:
+        if inner.absolute_path != parent.absolute_path:
+            continue
+        if inner.validator == "type":
+            return True
+        if inner.validator == "const":
+            return not isinstance(inner.instance, type(inner.validator_value))
+        if inner.validator == "enum":
+            return not isinstance(inner.instance, str)
+        if inner.validator == "anyOf" and _meant(inner) == [inner]:
+            return True
+    return False

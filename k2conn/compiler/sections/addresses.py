@@ -1,0 +1,93 @@
+"""Addresses checked and compiled: WebSocket URLs and HTTP calls.
+
+What would send everything in the clear, or keep a key in the file, is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from k2conn.compiler.expressions.templates import Compiled
+from k2conn.compiler.language.document import Path
+from k2conn.compiler.language.durations import duration
+from k2conn.compiler.sections.context import Notes
+from k2conn.loopback import is_loopback
+from k2conn.plan import Capture, HttpRequest
+
+SET_UP = ("counter", "uuid", "now_s", "now_ms", "now_us", "state", "env")
+"""Placeholders that have a meaning before anything is subscribed."""
+URL = (*SET_UP, "symbol", "symbols", "topic", "topics")
+_HOST = re.compile(r"(wss?|https?)://([A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?]|\Z)[^\s\0#]*\Z")
+
+
+def websocket_url(url: str, path: Path, insecure: bool, note: Notes) -> Compiled | None:
+    """The template of one WebSocket address; None after noting what is wrong with it."""
+    compiled = note.template(url, path, URL)
+    if compiled is None:
+        return None
+    if url.startswith("{$state."):
+        return compiled  # the whole address comes from the venue; checked when it is known
+    parts = _split(url, ("wss", "ws"), "wss://", path, note)
+    if parts is None:
+        return None
+    if parts.scheme == "ws" and not insecure and not is_loopback(parts.hostname or ""):
+        text = "ws:// sends everything in the clear: use wss://, or say allow_insecure: true"
+        note(path, "insecure", text)
+        return None
+    return compiled
+
+
+def http_request(
+    said: dict[str, Any], path: Path, note: Notes, signed: bool = False, allowed: tuple[str, ...] = SET_UP
+) -> HttpRequest | None:
+    """One HTTP call; None after noting what is wrong with its address. ``signed``: there is a ``$signature``;
+    ``allowed`` are the other placeholders that have a meaning.
+    """
+    allowed = (*allowed, "signature") if signed else allowed
+    place = (*path, "http")
+    method, _, url = said["http"].partition(" ")
+    compiled = note.template(url, place, allowed)
+    parts = _split(url, ("https", "http"), "https://", place, note)
+    if parts and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        note(place, "insecure", "http:// sends everything in the clear: use https://")
+        parts = None
+    captures: list[Capture] = []
+    for name, text in said.get("capture", {}).items():
+        value = note.expression(text, (*path, "capture", name), lenient=True)
+        if value:
+            captures.append(Capture(name, value.get))
+    if "body" in said and "form" in said:
+        note((*path, "form"), "value", "a call has a `body` (JSON) or a `form`, not both", at_key=True)
+    headers, body, form = (
+        note.template(said[key], (*path, key), allowed) if key in said else None for key in ("headers", "body", "form")
+    )
+    if compiled is None or parts is None:
+        return None
+    return HttpRequest(
+        method=method,
+        url=compiled.render,
+        url_text=url,
+        headers=headers.render if headers else None,
+        body=body.render if body else None,
+        form=form.render if form else None,
+        capture=tuple(captures),
+        within=note.positive(said["within"], (*path, "within")) if "within" in said else duration("10s"),
+    )
+
+
+def _split(url: str, schemes: tuple[str, ...], wanted: str, path: Path, note: Notes) -> SplitResult | None:
+    """An address in its parts; None after noting that it is none, or carries a password."""
+    try:
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            note(path, "secret", "an address carries no user and password: use $env.NAME in `headers:` or `send:`")
+            return None
+        right = _HOST.match(url) and parts.scheme in schemes and parts.port != 0
+    except ValueError:
+        right = False
+    if right:
+        return parts
+    note(path, "url", f"an address starts with {wanted} and a host that is written out, as {wanted}example.com/path")
+    return None

@@ -1,0 +1,151 @@
+"""``backfill:`` of a stream compiled: the call that missing records are asked for with, and how its rows are read.
+
+What a row says otherwise than the stream's items stands under `fields`; everything else is the stream's own mapping, so
+that the same trade has the same ids whichever way it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from k2conn.avro import load_schema
+from k2conn.compiler.expressions.expressions import compile_expression
+from k2conn.compiler.expressions.missing_ranges import NUMBERS, PLACES, TIMES
+from k2conn.compiler.language.document import Path
+from k2conn.compiler.language.durations import rate
+from k2conn.compiler.sections.addresses import http_request
+from k2conn.compiler.sections.conditions import compile_match
+from k2conn.compiler.sections.streams import StreamCompiler
+from k2conn.errors import RecordError
+from k2conn.plan import Backfill, Field, Scope, Stream
+
+_CALL = ("symbol", "env", "uuid", "now_s", "now_ms", "now_us", *PLACES)
+_COUNTED = ("contiguous", "linked")
+_REQUEST = ("http", "headers", "body", "within")
+
+
+class BackfillCompiler:
+    """Compiles the backfills of one connector's streams."""
+
+    def __init__(self, streams: StreamCompiler) -> None:
+        self.streams = streams
+        self.note = streams.note
+
+    def backfills(self, stream: Stream, whole: dict[str, Any]) -> Iterator[Backfill]:
+        """A stream's calls; none where none is said. What is wrong with one is noted."""
+        path: Path = ("streams", stream.name)
+        said = whole.get("backfill", [])
+        entries: list[tuple[Any, Path]] = [(said, (*path, "backfill"))]
+        if isinstance(said, list):
+            entries = list(self.note.entries(whole, "backfill", path))
+        for one, place in entries:
+            if self.note.reachable(place):
+                found = self._backfill(stream, self.note.pruned(one, place), place)
+                if found:
+                    yield found
+
+    def _backfill(self, stream: Stream, said: dict[str, Any], path: Path) -> Backfill | None:
+        if "http" not in said:
+            return None
+        call = {key: said[key] for key in _REQUEST if key in said}
+        request = http_request(call, path, self.note, allowed=_CALL)
+        rows = self._rows(stream, said, path)
+        symbols = compile_match(said["symbols"], (*path, "symbols"), self.note) if "symbols" in said else None
+        each = self.note.expression(said["each"], (*path, "each"), lenient=True) if "each" in said else None
+        limit = self.note.read(rate, said["limit"], (*path, "limit")) if "limit" in said else None
+        counted = stream.sequence is not None and stream.sequence.rule in _COUNTED
+        number = self.streams.number_reader(said, "number", path) if "number" in said else None
+        if number is None and counted and stream.sequence is not None:
+            number = stream.sequence.read
+        if not self._fits(stream, said, path) or request is None or rows is None:
+            return None
+        page = said.get("page", {})
+        return Backfill(
+            request=request,
+            each=each.get if each else None,
+            each_text=said.get("each", "the answer"),
+            rows=rows,
+            number=number if counted else None,
+            time=next(field.read for field in rows.fields if field.name == "timestamp"),
+            timed=bool(self._used(said, path) & TIMES.keys()),
+            symbols=symbols,
+            limit=limit,
+            size=page.get("size"),
+            by=page.get("by", "last"),
+        )
+
+    def _fits(self, stream: Stream, said: dict[str, Any], path: Path) -> bool:
+        """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""
+        text, rule = "", stream.sequence
+        if stream.identity is None or stream.random_id:
+            text = f"only records with an id of the venue's can be told apart: map `{stream.record}_id`"
+        elif stream.carry is not None:
+            text = "a stream with `carry` has no backfill: its records come of changes"
+        elif rule is not None and rule.rule in _COUNTED and rule.per != "symbol":
+            text = "a call is made for one symbol: the sequence is `per: symbol`"
+        elif (rule is None or rule.rule not in _COUNTED) and self._used(said, path) & NUMBERS.keys():
+            text = "nothing tells which numbers are missing: say `sequence:` with `rule: contiguous`, or ask by time"
+        if text:
+            self.note(path, "value", text, at_key=True)
+        return not text
+
+    def _used(self, said: dict[str, Any], path: Path) -> frozenset[str]:
+        """The placeholders of the call."""
+        found: set[str] = set()
+        for key in ("http", "headers", "body"):
+            if key in said:
+                value = said[key].partition(" ")[2] if key == "http" else said[key]
+                compiled = self.note.template(value, (*path, key), _CALL)
+                found |= compiled.names if compiled else set()
+        return frozenset(found)
+
+    # -- rows
+
+    def _rows(self, stream: Stream, said: dict[str, Any], path: Path) -> Stream | None:
+        """The stream as its rows are read; None after noting what is wrong."""
+        mapping = self.note.pruned(said.get("fields", {}), (*path, "fields"))
+        schema = load_schema(stream.record)
+        self.streams.check_names(schema, {"fields": mapping}, path)
+        if "symbol" in mapping:
+            text = "a call is made for one symbol, and so are its rows: take it out"
+            self.note((*path, "fields", "symbol"), "value", text, at_key=True)
+        own = {one.name: one for one in self._own(stream, mapping, path)}
+        identity = self.streams.text(f"{stream.record}_id", mapping, path) or stream.identity
+        currency = self.streams.text("currency", mapping, path) or stream.currency
+        fields = {one.name: one for one in stream.fields} | own
+        vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor
+        return replace(
+            stream,
+            each=None, each_key=False, reverse=False, snapshot=None, skip_snapshot=False, drop_first=None,
+            sequence=None,
+            symbol=Field("symbol", _asked, "$symbol", "the symbol that was asked for"),
+            identity=identity,
+            currency=currency,
+            fields=tuple(fields[one.name] for one in schema.fields if one.name in fields),
+            vendor=(*vendor, Field("backfill", lambda item, scope: "true", "true", "constant")),
+            mapped_keys=self._keys(stream, said, mapping),
+        )
+
+    def _own(self, stream: Stream, mapping: dict[str, Any], path: Path) -> Iterator[Field]:
+        """The fields that a row says otherwise, but for ids and currency."""
+        apart = ("symbol", "currency", f"{stream.record}_id")
+        for target in load_schema(stream.record).fields:
+            if target.name in mapping and target.name not in apart:
+                found = self.streams.fields.field(target, mapping[target.name], (*path, "fields", target.name))
+                if found:
+                    yield found
+
+    def _keys(self, stream: Stream, said: dict[str, Any], mapping: dict[str, Any]) -> frozenset[str]:
+        """The top-level keys of a row that are mapped."""
+        expressions = self.streams.expressions({"vendor_data": said.get("vendor_data", [])}, mapping)
+        if "number" in said:
+            expressions.append(compile_expression(said["number"], True))
+        return stream.mapped_keys.union(*(one.heads for one in expressions))
+
+
+def _asked(item: Any, scope: Scope) -> str:
+    if scope.symbol is None:
+        raise RecordError("symbol", "$symbol", None, "missing-field", "no symbol was asked for")
+    return scope.symbol.native

@@ -1,0 +1,191 @@
+"""``when``: a map of paths and the values they must have, or a JMESPath condition; compiled to a Match."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.compiler.expressions.closures import true
+from k2conn.compiler.expressions.expressions import Expression
+from k2conn.compiler.expressions.functions import equal
+from k2conn.compiler.language.document import Path
+from k2conn.compiler.language.problems import known
+from k2conn.compiler.sections.context import Notes
+from k2conn.plan import Condition, Getter, Leaf, Match, Scope
+
+_PRESENT, _ABSENT = "$present", "$absent"
+_ANY, _NONE = object(), object()
+"""What `$present` and `$absent` are once read, so that they cannot be mistaken for text."""
+_STATE = re.compile(r"\$state\.([a-z][a-z0-9_]*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _Captured:
+    """What `$state.NAME` is once read: what was captured under that name, or any key of that table."""
+
+    name: str
+
+    def holds(self, found: Any, scope: Scope) -> bool:
+        kept = scope.state.get(self.name)
+        if found is None or kept is None:
+            return False
+        return exactjson.spell(found) in kept if isinstance(kept, dict) else equal(found, kept)
+
+
+def compile_match(value: Any, path: Path, note: Notes) -> Match | None:
+    """Compiles one ``when``; None after noting what is wrong."""
+    if not isinstance(value, str):
+        return _map(value, path, note)
+    expression = note.expression(value, path, lenient=True)
+    if expression is None:
+        return None
+    get = expression.get
+    return Match(value, lambda message, scope: true(get(message, scope)), leaves=expression.leaves)
+
+
+def compile_matches(value: Any, path: Path, note: Notes) -> tuple[Match, ...]:
+    """Compiles one ``when`` or a list of them."""
+    if not isinstance(value, list):
+        value, paths = [value], [path]
+    else:
+        paths = [(*path, at) for at in range(len(value))]
+    found = [compile_match(item, place, note) for item, place in zip(value, paths, strict=True)]
+    return tuple(match for match in found if match)
+
+
+def any_of(matches: tuple[Match, ...]) -> Match | None:
+    """One match for many; None for none."""
+    if len(matches) < 2:
+        return matches[0] if matches else None
+    conditions = tuple(match.condition for match in matches)
+
+    def condition(value: Any, scope: Scope) -> bool:
+        return any(test(value, scope) for test in conditions)
+
+    return Match(" or ".join(match.text for match in matches), condition, leaves=_together(matches))
+
+
+def _together(matches: tuple[Match, ...]) -> tuple[Leaf, ...] | None:
+    found: list[Leaf] = []
+    for match in matches:
+        if match.leaves is None:
+            return None
+        found += match.leaves
+    return tuple(found)
+
+
+def _map(value: dict[str, Any], path: Path, note: Notes) -> Match | None:
+    tests: list[Condition] = []
+    equalities: list[tuple[str, Getter, tuple[Any, ...]]] = []
+    leaves: list[Leaf] | None = []
+    wrong = False
+    for text, wanted in value.items():
+        place = (*path, text)
+        expression = note.expression(text, place, lenient=True, at_key=True)
+        values = _wanted(wanted, place, note)
+        if expression is None or values is None:
+            wrong = True
+            continue
+        tests.append(_test(expression.get, values))
+        if not any(one is _ANY or one is _NONE or isinstance(one, _Captured) for one in values):
+            equalities.append((text, expression.get, values))
+        leaves = _more(leaves, expression, values)
+    if wrong:
+        return None
+    pure = tuple(equalities) if len(equalities) == len(value) else None
+    return Match(_text(value), _all(tuple(tests)), pure, tuple(leaves) if leaves is not None else None)
+
+
+def _more(leaves: list[Leaf] | None, expression: Expression, values: tuple[Any, ...]) -> list[Leaf] | None:
+    """The leaves so far and those of one more path; None once they do not decide (captured values change)."""
+    if leaves is None or expression.leaves is None or any(isinstance(one, _Captured) for one in values):
+        return None
+    presence = expression.speed == "plain" and all(one is _ANY or one is _NONE for one in values)
+    return leaves + [leaf._replace(presence=presence) for leaf in expression.leaves]
+
+
+def _wanted(wanted: Any, path: Path, note: Notes) -> tuple[Any, ...] | None:
+    """The values one path may have; None after noting a name that is no value."""
+    found = [(one, (*path, at)) for at, one in enumerate(wanted)] if isinstance(wanted, list) else [(wanted, path)]
+    values: list[Any] = []
+    for one, place in found:
+        if not isinstance(one, str) or not one.startswith("$"):
+            values.append(one)
+        elif one.startswith("$$"):
+            values.append(one[1:])
+        elif one in (_PRESENT, _ABSENT):
+            values.append(_ANY if one == _PRESENT else _NONE)
+        elif (state := _STATE.match(one)) is not None:
+            note.state(state.group(1), place)
+            values.append(_Captured(state.group(1)))
+        else:
+            names = known(one, (_PRESENT, _ABSENT, "$state.NAME"))
+            text = f"{one} is no value to compare with{names} A literal $ is written $$"
+            note(place, "unknown-name", text)
+            return None
+    return tuple(values)
+
+
+def _test(get: Getter, values: tuple[Any, ...]) -> Condition:
+    learnt = tuple(one for one in values if isinstance(one, _Captured))
+    if learnt:
+        rest = tuple(one for one in values if not isinstance(one, _Captured))
+        return _learnt(get, learnt, _test(get, rest) if rest else None)
+    if _ANY in values:
+        return _presence(get, True, values)
+    if _NONE in values:
+        return _presence(get, False, values)
+    if len(values) == 1 and isinstance(values[0], str):
+        wanted = values[0]
+        return lambda value, scope: get(value, scope) == wanted
+    if all(isinstance(one, str) for one in values):
+        texts = frozenset(values)
+
+        def one_of(value: Any, scope: Scope) -> bool:
+            found = get(value, scope)
+            return type(found) is str and found in texts
+
+        return one_of
+
+    def among(value: Any, scope: Scope) -> bool:
+        found = get(value, scope)
+        return any(equal(found, one) for one in values)
+
+    return among
+
+
+def _learnt(get: Getter, learnt: tuple[_Captured, ...], other: Condition | None) -> Condition:
+    """`$state.NAME`, or one of them or another value."""
+
+    def captured(value: Any, scope: Scope) -> bool:
+        found = get(value, scope)
+        return any(one.holds(found, scope) for one in learnt) or (other is not None and other(value, scope))
+
+    return captured
+
+
+def _presence(get: Getter, wanted: bool, values: tuple[Any, ...]) -> Condition:
+    """`$present`, `$absent`, or one of them or a value."""
+    others = tuple(one for one in values if one is not _ANY and one is not _NONE)
+    both = _ANY in values and _NONE in values
+
+    def presence(value: Any, scope: Scope) -> bool:
+        found = get(value, scope)
+        return both or (found is not None) == wanted or any(equal(found, one) for one in others)
+
+    return presence
+
+
+def _all(tests: tuple[Condition, ...]) -> Condition:
+    if len(tests) == 1:
+        return tests[0]
+    if len(tests) == 2:
+        first, second = tests
+        return lambda value, scope: first(value, scope) and second(value, scope)
+    return lambda value, scope: all(test(value, scope) for test in tests)
+
+
+def _text(value: dict[str, Any]) -> str:
+    return ", ".join(f"{path} = {exactjson.spell(wanted)}" for path, wanted in value.items())

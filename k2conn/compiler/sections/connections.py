@@ -1,0 +1,212 @@
+"""``connection:`` compiled: where to connect, what is said in which order, and what may be heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from k2conn.compiler.expressions.templates import Compiled
+from k2conn.compiler.language.document import Path
+from k2conn.compiler.language.durations import duration, rate, size
+from k2conn.compiler.sections.addresses import SET_UP, URL, http_request, websocket_url
+from k2conn.compiler.sections.codecs import compile_codec
+from k2conn.compiler.sections.conditions import any_of, compile_matches
+from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.parts import Section
+from k2conn.compiler.sections.signatures import compile_signature
+from k2conn.compiler.sections.steps import StepCompiler
+from k2conn.errors import RecordError
+from k2conn.plan import (
+    Answer,
+    Backoff,
+    Capture,
+    Connection,
+    Heartbeat,
+    HttpRequest,
+    Limits,
+    Notice,
+    SendScope,
+)
+
+_LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
+"""Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
+
+
+class ConnectionCompiler(Section):
+    """Compiles the sockets of one connector. ``streams`` are the declared ones, and whether each has a `topic`."""
+
+    def __init__(self, note: Notes, folder: FilePath, streams: Mapping[str, bool]) -> None:
+        super().__init__(note)
+        self.folder = folder
+        self.streams = streams
+        self._set_up: tuple[str, ...] = SET_UP
+
+    def connection(self, whole: dict[str, Any], path: Path) -> Connection | None:
+        """One kind of socket; None after noting what is wrong with its address."""
+        said = self.note.pruned(whole, path, _LISTS)
+        signed = ("signature",) if "sign" in said else ()
+        self._set_up = (*SET_UP, *signed)
+        urls = self._urls(said, path)
+        streams = self._names(said, "streams", path, self.streams) or tuple(self.streams)
+        steps = tuple(StepCompiler(self.note, self.streams, streams, (*URL, *signed)).steps(said, path))
+        reconnect, back = said.get("reconnect", {}), (*path, "reconnect")
+        codec = compile_codec(said.get("codec", "json"), (*path, "codec"), self.folder, self.note)
+        parts: dict[str, Any] = {
+            "symbols": self._match(said, "symbols", path),
+            "headers": self._template(said, "headers", path, self._set_up),
+            "sign": compile_signature(said["sign"], (*path, "sign"), self.note) if "sign" in said else None,
+            "each": self._getter(said, "each", path),
+            "limits": self._limits(said.get("limits", {}), (*path, "limits")),
+            "before": tuple(self._before(said, path)),
+            "captures": tuple(self._captures(said, path)),
+            "answers": tuple(self._answers(said, path)),
+            "heartbeat": self._heartbeat(said["heartbeat"], (*path, "heartbeat")) if "heartbeat" in said else None,
+            "ignore": compile_matches(said.get("ignore", []), (*path, "ignore"), self.note),
+            "notices": tuple(self._notices(said, path)),
+            "backoff": Backoff(
+                self._positive(reconnect, "base", back, 1.0),
+                _number(reconnect.get("factor", 2)),
+                self._positive(reconnect, "cap", back, 60.0),
+                reconnect.get("attempts"),
+            ),
+        }
+        if not urls:
+            return None
+        return Connection(
+            name=said.get("name", "main"),
+            urls=tuple(url.render for url in urls),
+            url_texts=tuple(url.text for url in urls),
+            streams=streams,
+            codec=codec,
+            steps=steps,
+            max_frame=size(said.get("max_frame", "16 MiB")),
+            stale_after=duration(said.get("stale_after", "60s")) or None,
+            allow_insecure=said.get("allow_insecure") is True,
+            url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
+            per_symbol=said.get("per") == "symbol",
+            replicas=said.get("replicas", 1),
+            **parts,
+        )
+
+    def captured(self, whole: dict[str, Any], path: Path) -> set[str]:
+        """The names under which a connection keeps something, as far as they can be read."""
+        names = {one["into"] for one, _ in self.note.entries(whole, "capture", path)}
+        for one, _ in self.note.entries(whole, "before", path):
+            names.update(one.get("capture", {}))
+        return names
+
+    def _urls(self, said: dict[str, Any], path: Path) -> list[Compiled]:
+        entries = [(said["url"], (*path, "url"))] if "url" in said else []
+        entries += self.note.entries(said, "failover", path)
+        insecure = said.get("allow_insecure") is True
+        found: list[Compiled] = []
+        for url, place in entries:
+            compiled = websocket_url(url, place, insecure, self.note)
+            if compiled and "symbol" in compiled.names and said.get("per") != "symbol":
+                text = "an address with $symbol is for one symbol: say `per: symbol` beside it, or use {$symbols}"
+                self.note(place, "missing", text)
+            elif compiled:
+                found.append(compiled)
+        return found
+
+    # -- what is heard
+
+    def _before(self, said: dict[str, Any], path: Path) -> Iterator[HttpRequest]:
+        for one, place in self.note.entries(said, "before", path):
+            request = http_request(one, place, self.note, "sign" in said)
+            if request:
+                yield request
+
+    def _captures(self, said: dict[str, Any], path: Path) -> Iterator[Capture]:
+        for one, place in self.note.entries(said, "capture", path):
+            when = self._match(one, "when", place)
+            value = self._getter(one, "value", place)
+            key = self._getter(one, "key", place)
+            if when and value:
+                yield Capture(one["into"], value, key, when)
+
+    def _answers(self, said: dict[str, Any], path: Path) -> Iterator[Answer]:
+        for one, place in self.note.entries(said, "answer", path):
+            when = self._match(one, "when", place)
+            send = self.note.template(one["send"], (*place, "send"), (*SET_UP, "message"))
+            if when and send:
+                yield Answer(when, send.render, send.text)
+
+    def _notices(self, said: dict[str, Any], path: Path) -> Iterator[Notice]:
+        for key, reconnect in (("reconnect", True), ("errors", False)):
+            one, place = said.get(key, {}), (*path, key)
+            reason = self._getter(one, "reason", place)
+            if "when" in one:
+                match = any_of(compile_matches(one["when"], (*place, "when"), self.note))
+                if match:
+                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")))
+                continue
+            for word in ("reason", "delay"):
+                if word in one:
+                    text = f"`{word}` belongs to a `when`: say which message"
+                    self.note((*place, word), "missing", text, at_key=True)
+
+    def _heartbeat(self, said: dict[str, Any], path: Path) -> Heartbeat | None:
+        every = self._every(said["every"], (*path, "every"))
+        send = self.note.template(said["send"], (*path, "send"), SET_UP) if "send" in said else None
+        answer = self._match(said, "answer", path)
+        within = self._positive(said, "within", path, 0.0) if "within" in said else None
+        if "within" in said and "answer" not in said and "send" in said:
+            self.note((*path, "within"), "missing", "`within` waits for an answer: say `answer:`", at_key=True)
+        if every is None or ("send" in said and send is None):
+            return None
+        return Heartbeat(
+            every=every,
+            every_text=said["every"],
+            send=send.render if send else None,
+            text=send.text if send else "WebSocket ping",
+            answer=answer,
+            within=within,
+        )
+
+    def _every(self, text: str, path: Path) -> Callable[[Mapping[str, Any]], float] | None:
+        if "{$" not in text:
+            seconds = self.note.read(duration, text, path)
+            if seconds == 0:
+                self.note(path, "value", f"'{text}' is no time at all: say how long, such as 30s")
+            return None if seconds is None else lambda state: seconds
+        compiled = self.note.template(text, path, ("state",))
+        if compiled is None:
+            return None
+        render = compiled.render
+
+        def every(state: Mapping[str, Any]) -> float:
+            found = str(render(_state_scope(state)))
+            try:
+                return duration(found) or 1.0
+            except ValueError as error:
+                raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
+
+        return every
+
+    # -- small parts
+
+    def _limits(self, whole: dict[str, Any], path: Path) -> Limits:
+        said = self.note.pruned(whole, path)
+        rates = {key: self.note.read(rate, said[key], (*path, key)) for key in ("connect", "send") if key in said}
+        return Limits(
+            connect=rates.get("connect"),
+            send=rates.get("send"),
+            symbols=said.get("symbols"),
+            topics=said.get("topics"),
+            frame_bytes=size(said["frame"]) if "frame" in said else None,
+            connections=said.get("connections"),
+            lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
+        )
+
+
+def _number(value: Any) -> float:
+    numerator, denominator = value.as_integer_ratio()
+    result: float = numerator / denominator
+    return result
+
+
+def _state_scope(state: Mapping[str, Any]) -> SendScope:
+    return SendScope(counter=lambda: 0, uuid=lambda: "", now_us=0, state=state, environment={})
+

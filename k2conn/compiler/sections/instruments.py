@@ -1,0 +1,119 @@
+"""``symbols:`` compiled: the rules by which the venue's names are read, and its own instrument list."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Any
+
+from k2conn.compiler.converters.patterns import PLACE, check_places
+from k2conn.compiler.language.document import Path
+from k2conn.compiler.language.problems import known, short
+from k2conn.compiler.sections.addresses import http_request
+from k2conn.compiler.sections.conditions import compile_match
+from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.symbols import Form, form, resolver, spelling
+from k2conn.plan import Listing, Symbol, SymbolRule
+
+_LISTED = ("each", "symbol", "base", "quote")
+
+
+def form_parts(spec: dict[str, Any]) -> tuple[str, ...]:
+    """The further parts that symbols of this file have, as far as its forms can be read."""
+    said = spec.get("symbols")
+    wanted = said.get("form", []) if isinstance(said, dict) else []
+    found: list[str] = []
+    for one in wanted if isinstance(wanted, list) else [wanted]:
+        text = one.get("form") if isinstance(one, dict) else one
+        found += PLACE.findall(text) if isinstance(text, str) else []
+    return tuple(dict.fromkeys(found))
+
+
+class SymbolCompiler:
+    """Compiles the symbols of one connector."""
+
+    def __init__(self, note: Notes, spec: dict[str, Any], folder: FilePath) -> None:
+        self.note = note
+        self.said: dict[str, Any] = spec.get("symbols", {})
+        self.folder = folder
+
+    def rule(self) -> SymbolRule | None:
+        """The rule by which symbols are read; None after noting what is wrong with it."""
+        said = self.said
+        if not {"form", "table", "list"} & set(said):
+            text = "nothing says how symbols are read: say `form:`, such as \"{base}/{quote}\", or `table:` or `list:`"
+            self.note(("symbols",), "missing", text)
+            return None
+        forms = self._forms()
+        record = said.get("record")
+        wrong = record is not None and record != "native" and not self._record(record, forms)
+        if forms is None or wrong:
+            return None
+        aliases = {key.upper(): value for key, value in said.get("aliases", {}).items()}
+        table = {native: self._row(native, one, record) for native, one in said.get("table", {}).items()}
+        resolve = resolver(tuple(forms), table, aliases, record)
+        words = [one.text for one in forms] + [word for word in ("table", "list") if word in said]
+        for at, native in enumerate(said["default"]):
+            if "list" not in said and resolve(native) is None:
+                text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
+                self.note(("symbols", "default", at), "unknown-symbol", text)
+        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.learn)
+
+    def _forms(self) -> list[Form] | None:
+        """The compiled forms; None after noting that one is not usable."""
+        wanted = self.said.get("form", [])
+        entries: list[tuple[Any, Path]] = [(wanted, ("symbols", "form"))]
+        if isinstance(wanted, list):
+            entries = [(one, ("symbols", "form", at)) for at, one in enumerate(wanted)]
+        quotes = tuple(self.said.get("quotes", ()))
+        found: list[Form] = []
+        for one, path in entries:
+            text = one if isinstance(one, str) else one["form"]
+            fixed = {} if isinstance(one, str) else {key: one[key] for key in ("base", "quote") if key in one}
+            own = None if isinstance(one, str) else one.get("record")
+            try:
+                compiled = form(text, quotes, fixed, own, "" if isinstance(one, str) else one.get("asset_class", ""))
+            except ValueError as error:
+                self.note(path if isinstance(one, str) else (*path, "form"), "form", str(error))
+                continue
+            if own in (None, "native") or self._spelled(own, compiled.parts, (*path, "record")):
+                found.append(compiled)
+        return found if len(found) == len(entries) else None
+
+    def _record(self, record: str, forms: list[Form] | None) -> bool:
+        """Whether our spelling's template can be filled for every symbol."""
+        always = frozenset.intersection(*(one.parts for one in forms)) if forms else frozenset({"base", "quote"})
+        if self.said.get("table") and forms:
+            always &= {"base", "quote"}
+        return self._spelled(record, always, ("symbols", "record"))
+
+    def _spelled(self, record: str, always: frozenset[str], path: Path) -> bool:
+        """Whether a template of our spelling can be filled from the parts that are always there."""
+        try:
+            check_places(record)
+        except ValueError as error:
+            self.note(path, "form", str(error))
+            return False
+        wrong = [name for name in PLACE.findall(record) if name not in {*always, "base", "quote", "native"}]
+        for name in wrong:
+            text = f"not every symbol has {{{name}}}{known(name, sorted({*always, 'base', 'quote', 'native'}))}"
+            self.note(path, "form", text)
+        return not wrong
+
+    @staticmethod
+    def _row(native: str, one: dict[str, str], record: str | None) -> Symbol:
+        text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
+        return Symbol(native, text, one["base"], one["quote"], (), one.get("asset_class", ""))
+
+    def listing(self) -> Listing | None:
+        """The call for the venue's own list and what its rows say; None where there is none, or it is wrong."""
+        said, path = self.said.get("list"), ("symbols", "list")
+        if said is None:
+            return None
+        found = {name: self.note.expression(said[name], (*path, name), lenient=True) for name in _LISTED}
+        when = compile_match(said["when"], (*path, "when"), self.note) if "when" in said else None
+        request = http_request({"http": said["http"]}, path, self.note)
+        every = self.note.positive(said["refresh"], (*path, "refresh")) if "refresh" in said else None
+        getters = {name: one.get for name, one in found.items() if one}
+        if request is None or len(getters) < len(_LISTED):
+            return None
+        return Listing(request, **getters, when=when, refresh=every)

@@ -1,0 +1,126 @@
+"""``steps:`` compiled: what is said after connecting, in which order, and which replies are waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from k2conn.compiler.converters.patterns import text_pattern
+from k2conn.compiler.converters.readers import cut_out
+from k2conn.compiler.language.document import Path
+from k2conn.compiler.language.durations import duration, size
+from k2conn.compiler.sections.addresses import URL
+from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.parts import Section
+from k2conn.plan import Expect, Getter, Step
+
+
+class StepCompiler(Section):
+    """Compiles the steps of one connection.
+
+    ``declared`` are the connector's streams and whether each has a `topic`, ``carried`` those of this connection;
+    ``sent`` are the placeholders that have a meaning in what is sent.
+    """
+
+    def __init__(
+        self, note: Notes, declared: Mapping[str, bool], carried: tuple[str, ...], sent: tuple[str, ...]
+    ) -> None:
+        super().__init__(note)
+        self._declared = declared
+        self._carried = carried
+        self._sent = sent
+
+    def steps(self, said: dict[str, Any], path: Path) -> Iterator[Step]:
+        """All usable steps of a connection."""
+        for one, place in self.note.entries(said, "steps", path):
+            step = self._step(one, place)
+            if step:
+                yield step
+
+    def _step(self, said: dict[str, Any], path: Path) -> Step | None:
+        send = self.note.template(said["send"], (*path, "send"), self._sent) if "send" in said else None
+        undo = self.note.template(said["undo"], (*path, "undo"), URL) if "undo" in said else None
+        expect = self._expect(said.get("expect"), (*path, "expect"))
+        symbols = self._match(said, "symbols", path)
+        if "send" in said and send is None:
+            return None
+        if send is None and said.get("expect") in (None, "first-data"):
+            self.note(path, "missing", "a step says what it sends with `send:`, or what it waits for with `expect:`")
+            return None
+        names = send.names if send else frozenset()
+        covered = self._covered(said, path, names)
+        per = said.get("per") or next((name for name in ("symbol", "topic") if name in names), None)
+        if covered is None:
+            return None
+        return Step(
+            send=send.render if send else None,
+            text=send.text if send else "",
+            streams=covered,
+            per=per,
+            batch=said.get("batch"),
+            batch_bytes=size(said["batch_bytes"]) if "batch_bytes" in said else None,
+            uses_counter="counter" in names,
+            expect=expect,
+            undo=undo.render if undo else None,
+            undo_text=undo.text if undo else "",
+            name=said.get("name", f"step {int(path[-1]) + 1}"),
+            pause=duration(said.get("pause", "0")),
+            symbols=symbols,
+        )
+
+    def _covered(self, said: dict[str, Any], path: Path, sent: frozenset[str]) -> tuple[str, ...] | None:
+        """Which streams a step subscribes; None after noting a problem."""
+        named = self._names(said, "for", path, self._declared)
+        if {"topic", "topics"} & sent:
+            wanted = named or tuple(name for name in self._carried if self._declared[name])
+            missing = [name for name in wanted if not self._declared[name]]
+            for name in missing:
+                text = f"this step sends topics, but stream '{name}' has none: say `topic:` in the stream"
+                self.note((*path, "for"), "missing", text)
+            if not wanted:
+                text = "this step sends topics, but no stream has one: say `topic:` in the streams"
+                self.note((*path, "send"), "missing", text)
+            return None if missing else wanted
+        if named is None and {"symbol", "symbols"} & sent:
+            example = next(iter(self._declared), "trade")
+            text = f"a step that sends symbols says for which streams, such as `for: {example}`"
+            self.note(path, "missing", text)
+            return None
+        return named or ()
+
+    def _expect(self, said: Any, path: Path) -> Expect | None:
+        if said is None:
+            return None
+        if said == "first-data":
+            return Expect(within=10.0, first_data=True)
+        return Expect(
+            within=self._positive(said, "within", path, 10.0),
+            accepted=self._match(said, "accepted", path),
+            refused=self._match(said, "refused", path),
+            symbol=self._spoken_of(said, "symbol", path),
+            topic=self._spoken_of(said, "topic", path),
+            reply_to=self._getter(said, "reply_to", path),
+            reason=self._getter(said, "reason", path),
+            symbol_text=_written(said, "symbol"),
+            topic_text=_written(said, "topic"),
+            reply_to_text=_written(said, "reply_to"),
+            reason_text=_written(said, "reason"),
+        )
+
+    def _spoken_of(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
+        """Where a reply has the symbol or topic: an expression, or one with the pattern that cuts it out of a text."""
+        value = said.get(key)
+        if not isinstance(value, dict):
+            return self._getter(said, key, path)
+        get = self._getter(value, "from", (*path, key))
+        try:
+            return cut_out(get, text_pattern(value["pattern"], key)) if get else None
+        except ValueError as error:
+            self.note((*path, key, "pattern"), "pattern", str(error))
+            return None
+
+
+def _written(said: dict[str, Any], key: str) -> str:
+    """An expression as it is written; nothing where it needs a pattern."""
+    value = said.get(key, "")
+    return value if isinstance(value, str) else ""

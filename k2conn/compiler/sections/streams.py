@@ -1,0 +1,343 @@
+"""``streams:`` compiled: how a message is recognised, its items reached, and each item turned into a record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.avro import RecordSchema, known_schemas, load_schema
+from k2conn.compiler.converters.readers import whole_number
+from k2conn.compiler.expressions.closures import ExpressionError
+from k2conn.compiler.expressions.expressions import Expression, compile_expression
+from k2conn.compiler.language.document import Path
+from k2conn.compiler.language.durations import duration
+from k2conn.compiler.language.problems import known, short
+from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.fields import FieldCompiler
+from k2conn.compiler.sections.parts import Section
+from k2conn.errors import RecordError
+from k2conn.plan import Carry, Field, Match, Reader, Scope, Sequence, Stream, Template
+
+ENGINE_FIELDS = (
+    "message_id", "exchange", "asset_class", "ingestion_timestamp", "platform_sequence", "vendor_data",
+)
+"""Fields that the engine fills; a spec cannot map them."""
+TOPIC = "market.{asset_class}.{data_type}.{exchange}"
+DATA_TYPES = {"trade": "trades", "quote": "quotes"}
+_PLACES = ("asset_class", "data_type", "exchange", "stream")
+_APART = ("symbol", "trade_id", "quote_id", "currency")
+"""Fields that the plan keeps apart from the others."""
+ENGINE_RECORDS = ("gap",)
+"""Record types that the engine makes itself."""
+_SIDES_OF_A_QUOTE = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
+
+
+class StreamCompiler(Section):
+    """Compiles the streams of one connector."""
+
+    def __init__(self, note: Notes, spec: dict[str, Any]) -> None:
+        super().__init__(note)
+        self.spec = spec
+        overflow = spec.get("on_overflow", "dead_letter") if note.sound(("on_overflow",)) else "dead_letter"
+        self.fields = FieldCompiler(note, overflow)
+
+    def stream(self, name: str, whole: dict[str, Any]) -> Stream | None:
+        """One stream; None after noting what is wrong."""
+        path: Path = ("streams", name)
+        schema = self._schema(name, whole, path)
+        if schema is None or not self.note.reachable((*path, "fields")):
+            return None
+        said = self.note.pruned(whole, path)
+        mapping = self.note.pruned(whole["fields"], (*path, "fields"))
+        when = self._match(said, "when", path)
+        each = self._expression(said, "each", path)
+        mapped = self._mapped(schema, whole, mapping, path)
+        self.check_names(schema, whole, path)
+        symbol = self.text("symbol", mapping, path)
+        identity = self.text(f"{schema.name}_id", mapping, path)
+        snapshot, skip = self._snapshot(said, path)
+        currency = self.text("currency", mapping, path)
+        topic = self._topic(said, path)
+        kafka_topics = self._kafka_topics(schema.name, name, said, path)
+        drop_when = self._match(said, "drop_when", path)
+        vendor = tuple(self.vendor(said, path))
+        identity_fields = self._identity_fields(schema, whole, said, path)
+        carry = self._carry(schema, said, mapping, path)
+        sequence = self._sequence(said, path)
+        expressions = self.expressions(said, mapping)
+        if when is None or symbol is None or kafka_topics is None:
+            return None
+        return Stream(
+            name=name,
+            record=schema.name,
+            enabled=said.get("default", True),
+            when=when,
+            kafka_topic=kafka_topics[self.spec["asset_class"]],
+            kafka_topics=kafka_topics,
+            topic=topic,
+            each=each.get if each else None,
+            each_text=said.get("each", "the message"),
+            each_key=any("key" in one.variables for one in expressions),
+            each_direct=each.key if each else None,
+            reverse=said.get("order") == "newest-first",
+            drop_when=drop_when,
+            snapshot=snapshot,
+            skip_snapshot=skip,
+            drop_first=None if said.get("first_batch", "keep") == "keep" else said["first_batch"],
+            symbol=symbol,
+            identity=identity,
+            identity_fields=identity_fields,
+            fields=mapped,
+            constants={"exchange": self.spec["exchange"], "asset_class": self.spec["asset_class"]},
+            currency=currency,
+            vendor=vendor,
+            unmapped=said.get("unmapped", "keep") == "keep",
+            mapped_keys=frozenset().union(*(one.heads for one in expressions)),
+            carry=carry,
+            sequence=sequence,
+            random_id=said.get("message_id") == "random",
+            stale_after=self._stale_after(said, path),
+        )
+
+    def _schema(self, name: str, said: dict[str, Any], path: Path) -> RecordSchema | None:
+        record = said.get("record", name)
+        if not self.note.sound((*path, "record")):
+            return None
+        records = [one for one in known_schemas() if one not in ENGINE_RECORDS]
+        if record in records:
+            return load_schema(record)
+        if "record" in said:
+            text = f"'{short(record)}' is no record type{known(record, records)}"
+            self.note((*path, "record"), "record", text)
+        else:
+            text = f"'{name}' is no record type: say `record:` with one of {', '.join(records)}"
+            self.note(path, "record", text, at_key=True)
+        return None
+
+    # -- fields
+
+    def _mapped(
+        self, schema: RecordSchema, whole: dict[str, Any], mapping: dict[str, Any], path: Path
+    ) -> tuple[Field, ...]:
+        """The fields that are mapped, in schema order, but for those kept apart; what is missing is noted."""
+        place = (*path, "fields")
+        found: list[Field | None] = []
+        for field in schema.fields:
+            if field.name in mapping and field.name not in (*_APART, *ENGINE_FIELDS):
+                found.append(self.fields.field(field, mapping[field.name], (*place, field.name)))
+            elif self._required(field.name, schema, whole):
+                hint = _without(field.name)
+                self.note(place, "unmapped-field", f"the {schema.name} record needs '{field.name}'{hint}", at_key=True)
+        return tuple(field for field in found if field)
+
+    def check_names(self, schema: RecordSchema, whole: dict[str, Any], path: Path) -> None:
+        """Notes the fields that the record does not have."""
+        names = [field.name for field in schema.fields if field.name not in ENGINE_FIELDS]
+        for name in whole["fields"]:
+            text = f"'{short(name)}' is no field of the {schema.name} record{known(name, names)}"
+            if name in ENGINE_FIELDS:
+                text = f"'{name}' is filled by the engine: take it out"
+            if name not in names:
+                self.note((*path, "fields", name), "unknown-field", text, at_key=True)
+
+    @staticmethod
+    def _required(name: str, schema: RecordSchema, said: dict[str, Any]) -> bool:
+        if name in said["fields"] or name in (*ENGINE_FIELDS, "currency", "trade_conditions"):
+            return False
+        if name in ("trade_id", "quote_id"):
+            return "identity" not in said
+        return not schema.fields[schema.index(name)].has_default
+
+    def text(self, name: str, mapping: dict[str, Any], path: Path) -> Field | None:
+        """One of the fields that the plan keeps apart: text, whatever the schema."""
+        if name not in mapping:
+            return None
+        schema = load_schema("trade")
+        found = self.fields.field(schema.fields[schema.index("symbol")], mapping[name], (*path, "fields", name))
+        if found is None:
+            return None
+        read = _renamed(found.read, name)
+        return Field(name, read, found.expression, found.converter, found.default, found.speed, found.direct)
+
+    def _identity_fields(
+        self, schema: RecordSchema, whole: dict[str, Any], said: dict[str, Any], path: Path
+    ) -> tuple[str, ...]:
+        names = tuple(said.get("identity", ()))
+        mapped = [field.name for field in schema.fields if field.name in whole["fields"]]
+        for at, name in enumerate(names):
+            if name not in mapped:
+                text = f"'{short(name)}' is no mapped field{known(name, mapped)}"
+                self.note((*path, "identity", at), "unknown-field", text)
+        return names
+
+    def vendor(self, said: dict[str, Any], path: Path) -> Iterator[Field]:
+        """What is kept besides the record's own fields."""
+        place = (*path, "vendor_data")
+        wanted = said.get("vendor_data", [])
+        if isinstance(wanted, list):
+            entries = [(key, _quoted(key), (*place, at)) for at, key in enumerate(wanted)]
+        else:
+            entries = [(key, value, (*place, key)) for key, value in wanted.items()]
+        for name, value, where in entries:
+            found = self.fields.vendor(name, value, where)
+            if found:
+                yield found
+
+    @staticmethod
+    def expressions(said: dict[str, Any], mapping: dict[str, Any]) -> list[Expression]:
+        """The usable expressions of all fields and vendor entries."""
+        wanted = said.get("vendor_data", [])
+        kept = [_quoted(key) for key in wanted] if isinstance(wanted, list) else list(wanted.values())
+        found: list[Expression] = []
+        for value in (*mapping.values(), *kept):
+            text = value.get("from") if isinstance(value, dict) else value
+            if isinstance(text, str):
+                try:
+                    found.append(compile_expression(text))
+                except ExpressionError:
+                    continue  # noted where the field itself is compiled
+        return found
+
+    # -- the rest of a stream
+
+    def _expression(self, said: dict[str, Any], key: str, path: Path) -> Expression | None:
+        return self.note.expression(said[key], (*path, key)) if key in said else None
+
+    def _snapshot(self, said: dict[str, Any], path: Path) -> tuple[Match | None, bool]:
+        """`snapshot` is a condition, or a map with the condition in `when`."""
+        value = said.get("snapshot")
+        if isinstance(value, dict) and "when" in value:
+            return self._match(value, "when", (*path, "snapshot")), value.get("action") == "skip"
+        return self._match(said, "snapshot", path), False
+
+    def _stale_after(self, said: dict[str, Any], path: Path) -> float | None:
+        return self.note.read(duration, said.get("stale_after", "0"), (*path, "stale_after")) or None
+
+    def _topic(self, said: dict[str, Any], path: Path) -> Template | None:
+        if "topic" not in said:
+            return None
+        compiled = self.note.template(said["topic"], (*path, "topic"), ("symbol", "env"))
+        return compiled.render if compiled else None
+
+    def _kafka_topics(
+        self, record: str, name: str, said: dict[str, Any], path: Path
+    ) -> dict[str, str] | None:
+        """The Kafka topic of each asset class; None after noting what is wrong with the template."""
+        own = "kafka_topic" in said
+        place = (*path, "kafka_topic") if own else ("kafka_topic",)
+        template: str = said["kafka_topic"] if own else TOPIC
+        if not own and "kafka_topic" in self.spec and self.note.sound(place):
+            template = self.spec["kafka_topic"]
+        rest = template
+        for one in _PLACES:
+            rest = rest.replace(f"{{{one}}}", "")
+        wrong = re.findall(r"\{([^{}]*)\}?|\}", rest)
+        for one in dict.fromkeys(wrong):
+            names = known(f"{{{one}}}", [f"{{{name}}}" for name in _PLACES])
+            text = f"unknown placeholder {{{short(one)}}}{names}" if one else f"a brace that belongs to no name{names}"
+            self.note(place, "unknown-placeholder", text, offset=template.find("{" + one))
+        if wrong:
+            return None
+        topics: dict[str, str] = {
+            one: template.format(
+                asset_class=one,
+                data_type=DATA_TYPES.get(record, record),
+                exchange=self.spec["exchange"].lower(),
+                stream=name,
+            )
+            for one in self._asset_classes()
+        }
+        for topic in topics.values():
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", topic) or topic in (".", ".."):
+                text = f"'{short(topic)}' is no Kafka topic name: letters, digits, '.', '_', '-', at most 200 of them"
+                self.note(place, "value", text)
+                return None
+        return topics
+
+    def _asset_classes(self) -> list[str]:
+        """The connector's own asset class first, then those of its forms and of its table."""
+        said = self.spec.get("symbols")
+        symbols = said if isinstance(said, dict) else {}
+        forms, table = symbols.get("form", []), symbols.get("table", {})
+        rows = [*(forms if isinstance(forms, list) else [forms]), *(table.values() if isinstance(table, dict) else [])]
+        others = [str(one["asset_class"]) for one in rows if isinstance(one, dict) and "asset_class" in one]
+        return list(dict.fromkeys([str(self.spec["asset_class"]), *others]))
+
+    def _carry(
+        self, schema: RecordSchema, said: dict[str, Any], mapping: dict[str, Any], path: Path
+    ) -> Carry | None:
+        """Carried fields are read strictly; their `absent` only stands where nothing was said yet."""
+        if "carry" not in said:
+            return None
+        match = self._match(said["carry"], "begin", (*path, "carry"))
+        names: list[str] = []
+        readers: list[Reader] = []
+        defaults: list[Any] = []
+        for name in (one for one in _SIDES_OF_A_QUOTE if one in mapping):
+            value, place = mapping[name], (*path, "fields", name)
+            target = schema.fields[schema.index(name)]
+            given = {"from": value} if isinstance(value, str) else value
+            field = self.fields.field(target, {key: one for key, one in given.items() if key != "absent"}, place)
+            fallback = self.fields.field(target, {"value": given["absent"]}, place) if "absent" in given else None
+            if field:
+                names.append(name)
+                readers.append(field.read)
+                defaults.append(fallback.read(None, Scope()) if fallback else None)
+        if not names:
+            text = f"nothing to carry: the stream maps none of {', '.join(_SIDES_OF_A_QUOTE)}"
+            self.note((*path, "carry"), "value", text, at_key=True)
+        return Carry(tuple(names), tuple(readers), tuple(defaults), match)
+
+    def _sequence(self, said: dict[str, Any], path: Path) -> Sequence | None:
+        if "sequence" not in said:
+            return None
+        rule, place = said["sequence"], (*path, "sequence")
+        read = self.number_reader(rule, "from", place)
+        previous = self.number_reader(rule, "previous", place)
+        if (rule["rule"] == "linked") != ("previous" in rule):
+            text = "`rule: linked` and `previous:` (where the number before this one stands) belong together"
+            self.note(place, "value", text)
+        if read is None:
+            return None
+        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, compile_expression(rule["from"]).key)
+
+    def number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
+        """A whole number that stands under a key's expression; None where the key is not said, or wrong."""
+        expression = self._expression(rule, key, path)
+        if expression is None:
+            return None
+        get = expression.get
+
+        def read(item: Any, scope: Scope) -> int | None:
+            value = get(item, scope)
+            return None if value is None else whole_number(value)
+
+        return read
+
+
+def _without(name: str) -> str:
+    """What to do about a field that a venue may not have."""
+    if name in ("trade_id", "quote_id"):
+        return ": map it, or say `identity: [...]` where the venue has no id"
+    if name == "side":
+        return ": map it, or say `side: {value: UNKNOWN}` where the venue does not tell"
+    if name == "timestamp":
+        return ": map it with its unit, or say `timestamp: $received_at` where the venue gives none"
+    return ": say where it comes from"
+
+
+def _renamed(read: Reader, name: str) -> Reader:
+    def renamed(item: Any, scope: Scope) -> Any:
+        try:
+            return read(item, scope)
+        except RecordError as error:
+            error.field = name
+            raise
+
+    return renamed
+
+
+def _quoted(key: str) -> str:
+    return exactjson.encode(key).decode()

@@ -1,0 +1,143 @@
+"""Native symbols to base, quote and our own spelling: by table, form or declared list, never by a guess.
+
+A *form* is a pattern in the exchange's spelling, such as ``{base}/{quote}`` or ``{base}{quote}_{expiry}``. Where no
+separator parts base from quote, the quote currencies are a declared list, the longest that fits decides (BTCFDUSD is
+BTC in FDUSD although USD is listed too), and a table settles what is still told wrongly. The list's spelling is
+compared without regard to case, because records have upper case and some venues write btcusdt. A part never holds a
+separator of its own form: ``{base}-{quote}`` does not read BTC-USD-SWAP. No match is None, which the engine makes a
+dead letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from k2conn.compiler.converters.patterns import PLACE, check_places
+from k2conn.compiler.language.problems import short
+from k2conn.plan import Symbol
+
+_LONGEST = 100
+"""Characters of a native symbol; what is longer is none."""
+_CACHED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One spelling rule: the compiled pattern, and parts that are fixed by the rule rather than by the name."""
+
+    text: str
+    pattern: re.Pattern[str]
+    fixed: Mapping[str, str]
+    record: str | None = None
+    """Our spelling for this form alone; None: as for all."""
+    asset_class: str = ""
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The names that every symbol of this form has."""
+        return frozenset(self.pattern.groupindex) | frozenset(self.fixed)
+
+
+def form(
+    text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: str | None = None, asset_class: str = ""
+) -> Form:
+    """Compiles one form; ValueError where its placeholders are not usable."""
+    check_places(text)
+    names = PLACE.findall(text)
+    if len(set(names)) != len(names):
+        raise ValueError(f"a part of '{short(text)}' stands twice")
+    if "base" not in {*names, *fixed} or "quote" not in {*names, *fixed}:
+        raise ValueError(f"'{short(text)}' does not give both {{base}} and {{quote}}; say what is fixed beside `form:`")
+    _check_neighbours(text, quotes)
+    separators = {one for one in PLACE.sub("", text) if not one.isalnum()} | {"/", ":", ",", "@"}
+    word = f"[^\\s{re.escape(''.join(sorted(separators)))}]+?"
+    pattern = ""
+    at = 0
+    for place in PLACE.finditer(text):
+        part = _part(place.group(1), quotes) or word
+        pattern += re.escape(text[at : place.start()]) + f"(?P<{place.group(1)}>{part})"
+        at = place.end()
+    return Form(text, re.compile(pattern + re.escape(text[at:]) + r"\Z"), dict(fixed), record, asset_class)
+
+
+def _check_neighbours(text: str, quotes: tuple[str, ...]) -> None:
+    for pair in re.finditer(r"\{([a-z_]+)\}(?=\{([a-z_]+)\})", text):
+        if "quote" not in pair.groups() or not quotes:
+            first, second = pair.groups()
+            hint = ": list the currencies in `quotes:`" if "quote" in pair.groups() else ""
+            raise ValueError(f"nothing separates {{{first}}} from {{{second}}}{hint}")
+
+
+def _part(name: str, quotes: tuple[str, ...]) -> str | None:
+    if name == "quote" and quotes:
+        return f"(?i:{'|'.join(re.escape(quote) for quote in quotes)})"
+    if name in ("expiry", "strike"):
+        return r"[0-9][0-9A-Za-z.]*?"
+    return None
+
+
+class Resolver:
+    """The look-up from native name to Symbol, cached by name; what the table says stands, whatever is learnt."""
+
+    def __init__(
+        self, forms: tuple[Form, ...], table: Mapping[str, Symbol], aliases: Mapping[str, str], record: str | None
+    ) -> None:
+        self._forms = forms
+        self._table = table
+        self._aliases = aliases
+        self._record = record
+        self._cache: dict[str, Symbol | None] = dict(table)
+
+    def __call__(self, native: str) -> Symbol | None:
+        """The symbol of a native name; None where no rule reads it."""
+        try:
+            return self._cache[native]
+        except KeyError:
+            found = self._read(native)
+            if len(self._cache) < _CACHED:
+                self._cache[native] = found
+            return found
+
+    def learn(self, native: str, base: str, quote: str) -> None:
+        """Takes in what the venue itself says of one name."""
+        if native not in self._table:
+            self._cache[native] = self._read(native, {"base": base, "quote": quote})
+
+    def _read(self, native: str, said: Mapping[str, str] | None = None) -> Symbol | None:
+        """The symbol by the first form that fits; what the venue itself has ``said`` stands before its parts."""
+        if len(native) > _LONGEST:
+            return None
+        for rule in self._forms:
+            found = rule.pattern.match(native)
+            if found:
+                parts = {**found.groupdict(), **rule.fixed, **(said or {})}
+                return self._symbol(native, parts, rule.record or self._record, rule.asset_class)
+        return self._symbol(native, said, self._record, "") if said else None
+
+    def _symbol(self, native: str, parts: Mapping[str, str], record: str | None, asset_class: str) -> Symbol:
+        base, quote = (self._aliases.get(part, part) for part in (parts["base"].upper(), parts["quote"].upper()))
+        extra = tuple((name, text) for name, text in parts.items() if name not in ("base", "quote"))
+        spelled = spelling(native, {**parts, "base": base, "quote": quote}, record)
+        return Symbol(native, spelled, base, quote, extra, asset_class)
+
+
+def resolver(
+    forms: tuple[Form, ...],
+    table: Mapping[str, Symbol],
+    aliases: Mapping[str, str],
+    record: str | None,
+) -> Resolver:
+    """The look-up of one connector; ``record`` is the template of our spelling."""
+    return Resolver(forms, table, aliases, record)
+
+
+def spelling(native: str, parts: Mapping[str, str], record: str | None) -> str:
+    """Our spelling of a symbol: base and quote, ``native`` in upper case, or what the template says."""
+    if record is None:
+        return parts["base"] + parts["quote"]
+    if record == "native":
+        return native.upper()
+    values = {**parts, "native": native}
+    return PLACE.sub(lambda place: values[place.group(1)].upper(), record)
