@@ -18,8 +18,8 @@ from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Backoff, Plan, SendScope, Symbol
 from k2conn.runner import Overrides
-from k2conn.runner.backfill import Backfiller, Patience
-from k2conn.runner.requests import http_call
+from k2conn.runner.backfill_worker import Backfiller, Patience
+from k2conn.runner.http_requests import http_call
 from tests.plans import SUBSCRIBE, WORLD, plan_of, trade, trades
 from tests.rest import Answer, Asked, Rest, rest
 
@@ -391,7 +391,7 @@ def test_a_worker_stops_at_once_and_says_what_is_left() -> None:
 
 
 def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.runner.backfill.QUEUE", 2)
+    monkeypatch.setattr("k2conn.runner.backfill_worker.QUEUE", 2)
 
     async def main(api: Rest) -> Worker:
         worker = Worker(api)

@@ -21,7 +21,7 @@ from k2conn.cli.loading import load
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.plan import Backoff
 from k2conn.runner import Job, Overrides, Runner
-from k2conn.runner.backfill import Patience
+from k2conn.runner.backfill_worker import Patience
 from k2conn.sinks.settings import SinkSettings
 from tests.plans import WORLD
 from tests.rest import Answer, Asked, rest
@@ -37,7 +37,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("k2conn.engine.gaps.gap_tracker.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.engine.gaps.suspected_gaps.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.02)
-    monkeypatch.setattr("k2conn.runner.backfill.PATIENCE", Patience(lag=0.05, backoff=Backoff(base=0.02)))
+    monkeypatch.setattr("k2conn.runner.backfill_worker.PATIENCE", Patience(lag=0.05, backoff=Backoff(base=0.02)))
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.crew import figures, inheritance
-from k2conn.crew.crew import Crew
-from k2conn.crew.division import Share, deal, deal_again, limited
-from k2conn.crew.exposition import crew_metrics, merged
-from k2conn.crew.inheritance import deal_state
-from k2conn.crew.line import Seat
 from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
-from k2conn.health import health
+from k2conn.monitoring.health import health
+from k2conn.monitoring.metrics import exposition
 from k2conn.plan import Plan, Rate
 from k2conn.runner import Job, Overrides
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
-from k2conn.telemetry import exposition
+from k2conn.workers import aggregation, handover
+from k2conn.workers.assignment import Share, deal, deal_again, limited
+from k2conn.workers.channel import Seat
+from k2conn.workers.handover import deal_state
+from k2conn.workers.metrics_merge import crew_metrics, merged
+from k2conn.workers.worker_pool import Crew
 from tests.plans import STREAMS, SUBSCRIBE, plan_of, trade, trades
 from tests.sinks import trade as put_trade
 from tests.spools import Spool, number_of
@@ -263,14 +263,14 @@ def test_a_state_file_that_cannot_be_used_is_left_alone(tmp_path: Path, capsys: 
 
 
 class Spooled:
-    """Spools in a folder, and a sink that takes what is left in them: `k2conn.crew.inheritance` with no Kafka."""
+    """Spools in a folder, and a sink that takes what is left in them: `k2conn.workers.handover` with no Kafka."""
 
     def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.base = base
         self.sent: list[int] = []
         self.up = True
-        monkeypatch.setattr(inheritance, "Runner", self._runner)
-        monkeypatch.setattr(inheritance, "PATIENCE", 0.5)
+        monkeypatch.setattr(handover, "Runner", self._runner)
+        monkeypatch.setattr(handover, "PATIENCE", 0.5)
 
     def _runner(self, jobs: Sequence[Job], settings: SinkSettings) -> Any:
         spool = Spool(settings.spool.folder)
@@ -298,7 +298,7 @@ class Spooled:
         """What is sent before a run; then nothing but the note is there of it."""
         self.sent.clear()
         settings = SinkSettings(spool=SpoolSettings(folder=self.base))
-        await inheritance.send_left_over([], settings, shares, asyncio.Event())
+        await handover.send_left_over([], settings, shares, asyncio.Event())
         return sorted(self.sent)
 
     @property
@@ -387,7 +387,7 @@ def test_the_health_of_a_crew_is_the_sum_of_its_workers() -> None:
             return exactjson.decode(exactjson.encode(health(run.runner)))
 
     said = asyncio.run(main())
-    whole = figures.health({0: said, 1: said}, [])
+    whole = aggregation.health({0: said, 1: said}, [])
     assert (whole["status"], whole["ready"]) == ("ok", True)
     venue = whole["connectors"]["venue"]
     assert venue["ledger"].startswith("received 4 = published 4 ")
@@ -397,14 +397,14 @@ def test_the_health_of_a_crew_is_the_sum_of_its_workers() -> None:
 
     one_waits = {**said, "status": "degraded", "waiting_for": ["sink kafka"], "ready": False}
     one_waits["connectors"] = {"venue": {**said["connectors"]["venue"], "state": "waiting"}}
-    whole = figures.health({0: said, 1: one_waits, 2: None}, [])
+    whole = aggregation.health({0: said, 1: one_waits, 2: None}, [])
     assert (whole["status"], whole["ready"]) == ("degraded", False)
     assert whole["waiting_for"] == ["worker 2", "worker 1: sink kafka"]
     assert whole["connectors"]["venue"]["state"] == "waiting"
     failed = {**said, "status": "failed"}
-    assert figures.health({0: failed, 1: failed}, [])["status"] == "failed"
-    assert figures.health({0: failed, 1: None}, [])["status"] == "degraded"
-    assert figures.health({0: None}, [])["connectors"] == {}
+    assert aggregation.health({0: failed, 1: failed}, [])["status"] == "failed"
+    assert aggregation.health({0: failed, 1: None}, [])["status"] == "degraded"
+    assert aggregation.health({0: None}, [])["connectors"] == {}
 
 
 def test_a_made_up_seat_is_refused() -> None:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from k2conn import exactjson
 from k2conn.errors import SettingsError
-from k2conn.health import HealthServer
+from k2conn.monitoring.health import HealthServer
 from tests.plans import trade, trades
 from tests.test_runner import says
 from tests.venues import CONNECTION, Run, Venue

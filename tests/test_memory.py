@@ -20,7 +20,7 @@ from k2conn.engine.identity.message_ids import IdMaker
 from k2conn.engine.persisted_state import IDS, kept, resume
 from k2conn.envelope import Envelope
 from k2conn.runner import Job, Runner
-from k2conn.runner.memory import EVERY, Memory
+from k2conn.runner.state_file import EVERY, Memory
 from k2conn.sinks.settings import SinkSettings
 from tests.test_backfill import LATER, LATEST, NOW, Desk, forward, plain, plan, row
 from tests.venues import MemorySink, Venue

@@ -9,10 +9,10 @@ import pytest
 
 from k2conn import errors
 from k2conn.cli.application import application
-from k2conn.crew.exposition import crew_metrics
 from k2conn.errors import REASONS
+from k2conn.monitoring.metrics import exposition
 from k2conn.settings import CONNECTOR_VARIABLES, KAFKA_VARIABLES, SPOOL_VARIABLES
-from k2conn.telemetry import exposition
+from k2conn.workers.metrics_merge import crew_metrics
 from tests.venues import CONNECTION, Run, Venue
 
 ROOT = Path(__file__).parent.parent

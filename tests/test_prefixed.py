@@ -13,8 +13,8 @@ from k2conn.errors import SettingsError
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import KafkaSettings, SinkSettings
 from k2conn.spool import make_spooled
-from k2conn.spool.prefixed import Prefixed
 from k2conn.spool.sink import SpoolingSink
+from k2conn.spool.topic_prefix import Prefixed
 from tests.sinks import Book, trade
 from tests.spools import Inner
 

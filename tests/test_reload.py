@@ -251,7 +251,7 @@ def test_the_open_connection_goes_over_to_other_symbols() -> None:
 
 
 def test_the_watch_follows_and_a_new_symbol_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.runner.silence.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("k2conn.runner.silence_monitor.LOOK_EVERY", 0.0)
     monkeypatch.setattr("k2conn.engine.resilience.silence_detection.FIRST_DATA", 1.0)
 
     async def main() -> None:

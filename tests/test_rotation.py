@@ -14,12 +14,12 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-import k2conn.runner.socket as timing
+import k2conn.runner.connection_supervisor as timing
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.engine.resilience.circuit_breaker import Fuse
-from k2conn.health import health
 from k2conn.mock.exchange import MockExchange
+from k2conn.monitoring.health import health
 from k2conn.plan import Plan
 from k2conn.runner import Overrides
 from tests.plans import STREAMS, trade, trades
@@ -377,7 +377,7 @@ class Half(Venue):
 
 
 def test_symbols_are_watched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.runner.silence.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("k2conn.runner.silence_monitor.LOOK_EVERY", 0.05)
     monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.05)
 
     async def main() -> None:

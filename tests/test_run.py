@@ -211,7 +211,7 @@ def test_a_kafka_that_is_not_there_ends_the_start_in_bounded_time(tmp_path: Path
 
 def test_a_bug_of_ours_is_said_loudly(tmp_path: Path, spec: Path) -> None:
     code = (
-        "import sys; from k2conn.engine import mapping\n"
+        "import sys; from k2conn.engine.mapping import stream_mapping as mapping\n"
         "def take(*_): raise ZeroDivisionError('what a bug')\n"
         "mapping.StreamMapping.take = take\n"
         "sys.argv = ['k2conn', 'run', sys.argv[1], '--port', '0', '--sink', 'console']\n"

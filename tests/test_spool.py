@@ -435,7 +435,7 @@ def test_a_disk_that_is_full_keeps_records_in_memory_until_there_is_room(
 
     async def work() -> None:
         async with opened(Spool(tmp_path, mode="always", fsync_ms=10)) as spool:
-            monkeypatch.setattr("k2conn.spool.keeper.AGAIN", 0.05)
+            monkeypatch.setattr("k2conn.spool.flusher.AGAIN", 0.05)
             monkeypatch.setattr("k2conn.spool.disk.os.pwrite", short)
             spool.inner.up = False
             for number in range(100):

@@ -16,7 +16,7 @@ from tests.test_run import environment
 NETWORK = {"aiokafka", "asyncio", "google.protobuf", "prometheus_client", "ssl", "structlog", "uvloop", "websockets"}
 DRAWING = {"markdown_it", "pydantic", "pygments", "rich"}
 READING = {"fastavro", "jmespath", "jsonschema", "msgspec", "yaml"}
-RUNNING = {"k2conn.health", "k2conn.runner", "k2conn.sinks", "k2conn.spool", "k2conn.telemetry", "k2conn.transports"}
+RUNNING = {"k2conn.monitoring", "k2conn.runner", "k2conn.sinks", "k2conn.spool", "k2conn.transports"}
 JUDGING = {"attr", "jsonschema", "referencing", "rpds"}
 ROOMS = {"k2conn.avro", "k2conn.engine", "k2conn.plan", "k2conn.compiler"}
 

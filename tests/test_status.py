@@ -10,7 +10,7 @@ import pytest
 from k2conn import exactjson
 from k2conn.cli.status import run as status
 from k2conn.errors import SettingsError, Unreachable
-from k2conn.health import HealthServer
+from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides
 from tests.plans import trade, trades
 from tests.test_health import get

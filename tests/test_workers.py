@@ -23,11 +23,11 @@ from k2conn.cli.run import Options
 from k2conn.cli.run import run as start
 from k2conn.cli.status import run as status
 from k2conn.compiler.compiler import load_plan
-from k2conn.crew.crew import Crew as Led
-from k2conn.crew.division import Share
 from k2conn.errors import SettingsError
 from k2conn.mock.exchange import MockExchange
 from k2conn.mock.server import MockServer
+from k2conn.workers.assignment import Share
+from k2conn.workers.worker_pool import Crew as Led
 from tests.plans import HEAD, STREAMS
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
@@ -390,9 +390,9 @@ main()
 """
 DEATH = """
 import os, signal
-from k2conn.crew import crew
+from k2conn.workers import worker_pool
 from k2conn.plan import Backoff
-crew.AGAIN, crew.LEAST_DELAY = Backoff(base=0.01, cap=0.01), 0.01
+worker_pool.AGAIN, worker_pool.LEAST_DELAY = Backoff(base=0.01, cap=0.01), 0.01
 if os.environ.get("K2_WORKER", "").startswith("1/"): os.kill(os.getpid(), signal.SIGKILL)
 from k2conn.cli import main
 main()
@@ -424,8 +424,9 @@ def test_a_bug_ends_all_and_so_do_deaths_without_end(tmp_path: Path, program: st
 
 
 IMPATIENT = """
-from k2conn.crew import crew, member
-crew.STOP_WITHIN, member.ANSWER_WITHIN = 1.0, 0.3
+from k2conn.workers import worker_pool
+from k2conn.workers import worker_handle
+worker_pool.STOP_WITHIN, worker_handle.ANSWER_WITHIN = 1.0, 0.3
 from k2conn.cli import main
 main()
 """

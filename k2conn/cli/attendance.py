@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from k2conn.health import HealthServer, View
-from k2conn.runner.journal import journal
+from k2conn.monitoring.health import HealthServer, View
+from k2conn.runner.event_log import journal
 
 
 @asynccontextmanager

@@ -39,7 +39,7 @@ from k2conn.cli.loading import load
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
-from k2conn.runner.journal import configure
+from k2conn.runner.event_log import configure
 from k2conn.settings import _prefix as variables_of
 from k2conn.settings import sink_settings
 from k2conn.sinks.settings import SinkSettings

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from k2conn import exactjson
 from k2conn.cli.attendance import attended
 from k2conn.cli.reload import keep_asking
-from k2conn.crew.crew import Crew, CrewOutcome, exit_now, worker_command
-from k2conn.crew.division import Share, deal
-from k2conn.crew.inheritance import deal_state, send_left_over
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.runner import Job
 from k2conn.sinks.settings import SinkSettings
+from k2conn.workers.assignment import Share, deal
+from k2conn.workers.handover import deal_state, send_left_over
+from k2conn.workers.worker_pool import Crew, CrewOutcome, exit_now, worker_command
 
 if TYPE_CHECKING:
     from k2conn.cli.run import Options

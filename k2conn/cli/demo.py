@@ -21,7 +21,7 @@ from k2conn.mock.exchange import MockExchange
 from k2conn.mock.server import MockServer
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Outcome, Overrides
-from k2conn.runner.journal import configure
+from k2conn.runner.event_log import configure
 from k2conn.settings import text_list
 from k2conn.sinks.settings import SinkSettings
 

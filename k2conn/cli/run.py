@@ -21,15 +21,15 @@ from k2conn.cli.loading import load, shipped
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.compiler.language.problems import known
-from k2conn.crew.inheritance import deal_state, send_left_over
-from k2conn.crew.line import Seat
-from k2conn.crew.worker import Worker
 from k2conn.errors import SettingsError
-from k2conn.health import RunnerView
+from k2conn.monitoring.health import RunnerView
 from k2conn.plan import Plan
 from k2conn.runner import Job, Outcome, Runner
-from k2conn.runner.journal import LEVELS, configure, journal
+from k2conn.runner.event_log import LEVELS, configure, journal
 from k2conn.settings import connector_settings, is_enabled, sink_settings, state_folder, text_list, unread
+from k2conn.workers.channel import Seat
+from k2conn.workers.handover import deal_state, send_left_over
+from k2conn.workers.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

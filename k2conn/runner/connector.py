@@ -22,15 +22,15 @@ from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
-from k2conn.runner.backfill import Backfiller
-from k2conn.runner.instruments import Instruments
-from k2conn.runner.journal import journal
-from k2conn.runner.memory import Memory
+from k2conn.runner.backfill_worker import Backfiller
+from k2conn.runner.connection_supervisor import Socket
+from k2conn.runner.endpoint_group import Kit, Site
+from k2conn.runner.event_log import journal
+from k2conn.runner.http_requests import http_call
+from k2conn.runner.instrument_refresh import Instruments
 from k2conn.runner.overrides import Overrides, overridden
-from k2conn.runner.requests import http_call
-from k2conn.runner.silence import Silence
-from k2conn.runner.site import Kit, Site
-from k2conn.runner.socket import Socket
+from k2conn.runner.silence_monitor import Silence
+from k2conn.runner.state_file import Memory
 from k2conn.sinks import Sink, putter
 from k2conn.transports import Address, Transport
 
@@ -239,7 +239,7 @@ class Connector:
             sockets.append(Socket(self._kit, site, shard, leg))
         return tuple(sockets)
 
-    # -- other symbols on the sockets that there are (see `k2conn.runner.change`)
+    # -- other symbols on the sockets that there are (see `k2conn.runner.symbol_change`)
 
     @property
     def changeable(self) -> bool:

@@ -12,10 +12,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from k2conn.errors import K2Error
-from k2conn.runner.change import Change
 from k2conn.runner.connector import Connector, Job
-from k2conn.runner.journal import journal
+from k2conn.runner.event_log import journal
 from k2conn.runner.runner import Runner
+from k2conn.runner.symbol_change import Change
 
 PROVE_WITHIN = 60.0
 """Seconds in which a new connector is to be subscribed."""

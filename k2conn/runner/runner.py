@@ -24,7 +24,7 @@ from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.connector import Connector, Job
-from k2conn.runner.journal import journal
+from k2conn.runner.event_log import journal
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled

@@ -20,8 +20,8 @@ from typing import cast
 
 from k2conn.sinks import Reject, Settle, Sink, SpoolableSink, make_sink
 from k2conn.sinks.settings import SinkSettings
-from k2conn.spool.prefixed import Prefixed
 from k2conn.spool.sink import SpoolingSink
+from k2conn.spool.topic_prefix import Prefixed
 
 SPOOLABLE = ("kafka",)
 """Kinds of sinks across a network; the others write to this machine anyway."""

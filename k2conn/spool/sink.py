@@ -24,11 +24,11 @@ from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.sinks import Reject, Settle, SpoolableSink, putter
 from k2conn.sinks.settings import SpoolSettings
+from k2conn.spool.buffer_manager import Shelf
 from k2conn.spool.disk import Disk
-from k2conn.spool.keeper import LOOK_EVERY, Keeper
-from k2conn.spool.lane import Lane
-from k2conn.spool.log import Log
-from k2conn.spool.shelf import Shelf
+from k2conn.spool.flusher import LOOK_EVERY, Keeper
+from k2conn.spool.queue import Lane
+from k2conn.spool.segmented_log import Log
 
 CALM = 1.0
 """Seconds the inner sink must be well, with nothing behind, before envelopes go straight on again."""

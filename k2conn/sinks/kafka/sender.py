@@ -21,7 +21,7 @@ from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks.kafka.framing import head
-from k2conn.sinks.kafka.lanes import Lane, Topic
+from k2conn.sinks.kafka.partition_queues import Lane, Topic
 from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, failure_of
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.settings import KafkaSettings

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
-from k2conn.sinks.kafka.log import Ear
+from k2conn.sinks.kafka.client_log import Ear
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.sender import Sender
 from k2conn.sinks.kafka.tls import client_context

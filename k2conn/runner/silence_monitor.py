@@ -9,8 +9,8 @@ from typing import Any
 from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.conversation.subscriptions import CONFIRMED, Subscription
 from k2conn.engine.resilience.silence_detection import DEAD, REASONS, SILENT, Reading, Watch
-from k2conn.runner.link import Link
-from k2conn.runner.socket import Socket
+from k2conn.runner.connection import Link
+from k2conn.runner.connection_supervisor import Socket
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""

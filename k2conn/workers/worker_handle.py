@@ -12,8 +12,8 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from k2conn.crew.division import Share
-from k2conn.crew.line import SEAT, Line, Seat
+from k2conn.workers.assignment import Share
+from k2conn.workers.channel import SEAT, Line, Seat
 
 ANSWER_WITHIN = 3.0
 """Seconds for an answer; a worker that is busier than that counts as one that does not answer."""

@@ -11,9 +11,10 @@ import asyncio
 import time
 from typing import Any, Protocol
 
-from k2conn import __version__, exactjson, telemetry
+from k2conn import __version__, exactjson
 from k2conn.engine.resilience.silence_detection import DEAD, REASONS
 from k2conn.errors import SettingsError
+from k2conn.monitoring import metrics
 from k2conn.runner import Connector, Runner
 
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
@@ -49,7 +50,7 @@ class RunnerView:
 
     async def metrics(self) -> bytes:
         """See `View`."""
-        return telemetry.exposition(self._runner)
+        return metrics.exposition(self._runner)
 
 
 class HealthServer:
@@ -103,7 +104,7 @@ class HealthServer:
         if method not in ("GET", "HEAD"):
             return 405, _JSON, b'{"error":"GET only"}'
         if path == "/metrics":
-            return 200, telemetry.CONTENT_TYPE, await self._view.metrics()
+            return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path == "/live":
             return 200, _JSON, b'{"status":"live"}'
         if path in ("/ready", "/health", "/"):

@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from k2conn.crew.division import Share
-from k2conn.crew.inheritance import worker_folder
-from k2conn.crew.line import Line, Seat
 from k2conn.errors import Unreachable
-from k2conn.health import health, silence
+from k2conn.monitoring.health import health, silence
+from k2conn.monitoring.metrics import exposition
 from k2conn.runner import Job, Outcome, Runner
-from k2conn.runner.journal import journal
+from k2conn.runner.event_log import journal
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
-from k2conn.telemetry import exposition
+from k2conn.workers.assignment import Share
+from k2conn.workers.channel import Line, Seat
+from k2conn.workers.handover import worker_folder
 
 
 class Worker:

@@ -21,10 +21,10 @@ from k2conn.engine.resilience.backoff import Delays
 from k2conn.engine.resilience.replicas import Leg
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError
-from k2conn.runner.journal import journal
-from k2conn.runner.link import RECORD, SETTLED, End, Link, http_scope, wall_us
-from k2conn.runner.requests import http_call
-from k2conn.runner.site import Kit, Site
+from k2conn.runner.connection import RECORD, SETTLED, End, Link, http_scope, wall_us
+from k2conn.runner.endpoint_group import Kit, Site
+from k2conn.runner.event_log import journal
+from k2conn.runner.http_requests import http_call
 
 STATES = ("waiting", "connecting", "subscribing", "live", "stopped", "failed")
 

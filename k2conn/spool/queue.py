@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from k2conn.envelope import Envelope
-from k2conn.spool.log import Log
+from k2conn.spool.segmented_log import Log
 
 CHUNK = 500
 """Records handed on before the event loop gets a turn: about two milliseconds."""

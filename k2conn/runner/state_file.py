@@ -17,7 +17,7 @@ from k2conn import exactjson
 from k2conn.engine.accounting.ledger import Account
 from k2conn.engine.frame_pipeline import Books
 from k2conn.engine.persisted_state import kept, resume
-from k2conn.runner.journal import journal
+from k2conn.runner.event_log import journal
 
 EVERY = 5.0
 """Seconds between two states."""

@@ -24,16 +24,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from k2conn.crew import figures
-from k2conn.crew.division import Share, deal_again
-from k2conn.crew.exposition import crew_metrics, merged
-from k2conn.crew.member import Member
 from k2conn.engine.resilience.backoff import Delays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.plan import Backoff
 from k2conn.runner import Job
-from k2conn.runner.journal import journal
+from k2conn.runner.event_log import journal
 from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN
+from k2conn.workers import aggregation
+from k2conn.workers.assignment import Share, deal_again
+from k2conn.workers.metrics_merge import crew_metrics, merged
+from k2conn.workers.worker_handle import Member
 
 STOP_WITHIN = RECEIVE_WITHIN + FLUSH_WITHIN + 5.0
 """Seconds that workers have to end in order; then they are killed."""
@@ -116,7 +116,7 @@ class Crew:
         return CrewOutcome(
             exit_code=worst if self._verdict is None else self._verdict,
             unsent=sum(one["unsent"] or 0 for one in said),
-            report=figures.report([one["report"] for one in said]),
+            report=aggregation.report([one["report"] for one in said]),
             silent=tuple(one.index for one in self.members if one.report is None or one.restarts),
         )
 
@@ -201,11 +201,12 @@ class Crew:
              "symbols": {name: len(symbols) for name, symbols in one.share.symbols.items()}}
             for one in self.members
         ]
-        return figures.health({index: one and one["health"] for index, one in answers.items()}, workers)
+        return aggregation.health({index: one and one["health"] for index, one in answers.items()}, workers)
 
     async def silence(self) -> dict[str, Any]:
         """Silent symbols by stream and cause."""
-        found: dict[str, Any] = figures.added([one["silence"] for one in (await self._ask("health")).values() if one])
+        answers = (await self._ask("health")).values()
+        found: dict[str, Any] = aggregation.added([one["silence"] for one in answers if one])
         return found or {}
 
     async def metrics(self) -> bytes:

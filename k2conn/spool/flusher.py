@@ -8,8 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from k2conn.spool.disk import Disk
-from k2conn.spool.log import Log
 from k2conn.spool.segment import Segment
+from k2conn.spool.segmented_log import Log
 
 WRITE_EVERY = 0.01
 """Seconds an entry may wait in memory before it is handed to the operating system."""

@@ -12,9 +12,9 @@ from k2conn.engine.instrument_list import learn
 from k2conn.engine.resilience.backoff import Delays
 from k2conn.errors import MissingVariable, RecordError, TransportError
 from k2conn.plan import Backoff, Listing, Plan, SendScope
-from k2conn.runner.journal import journal
+from k2conn.runner.event_log import journal
+from k2conn.runner.http_requests import http_call
 from k2conn.runner.overrides import Overrides
-from k2conn.runner.requests import http_call
 from k2conn.transports.http import call
 
 TRIES = 3

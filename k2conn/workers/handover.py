@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.crew.division import Share
 from k2conn.engine.persisted_state import checked, joined, part
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
-from k2conn.runner.journal import journal
-from k2conn.runner.memory import LARGEST, write_whole
+from k2conn.runner.event_log import journal
+from k2conn.runner.state_file import LARGEST, write_whole
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import SPOOLABLE
-from k2conn.spool.slot import abandoned
+from k2conn.spool.process_lock import abandoned
+from k2conn.workers.assignment import Share
 
 DIVISION = "division.json"
 """In the spool's folder: how the symbols were dealt out when it was last used by workers."""

@@ -13,10 +13,10 @@ from k2conn.envelope import Envelope
 from k2conn.sinks import SpoolableSink
 from k2conn.sinks.settings import SpoolSettings
 from k2conn.spool.disk import Disk
-from k2conn.spool.lane import Lane
-from k2conn.spool.log import Log
-from k2conn.spool.recovered import Books
-from k2conn.spool.slot import Slot, abandoned, fresh, left_over
+from k2conn.spool.process_lock import Slot, abandoned, fresh, left_over
+from k2conn.spool.queue import Lane
+from k2conn.spool.recovered_accounts import Books
+from k2conn.spool.segmented_log import Log
 
 MAIN, TOPICS = "main", "topics"
 """Folders of a slot."""

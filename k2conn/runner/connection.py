@@ -19,8 +19,8 @@ from k2conn.engine.resilience.replicas import Leg
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.plan import HttpRequest, SendScope
-from k2conn.runner.requests import http_call
-from k2conn.runner.site import Kit, Site
+from k2conn.runner.endpoint_group import Kit, Site
+from k2conn.runner.http_requests import http_call
 from k2conn.transports import Address, Transport
 from k2conn.transports.http import call
 

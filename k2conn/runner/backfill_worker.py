@@ -24,7 +24,7 @@ from k2conn.engine.resilience.connect_limiter import Gate
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
 from k2conn.plan import Backoff, Hole, HttpRequest, SendScope, Symbol
-from k2conn.runner.journal import journal
+from k2conn.runner.event_log import journal
 from k2conn.transports.http import Call, call
 
 QUEUE = 1000

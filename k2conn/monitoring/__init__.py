@@ -1,0 +1,1 @@
+"""What a running process tells the outside: metrics, health, readiness."""
