@@ -34,10 +34,10 @@ from k2conn.avro import load_schema
 from k2conn.cli.loading import load
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.engine.gaps.gap_records import gap_topic
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.faults import Faults
-from k2conn.mock.witness import Witness
 from k2conn.plan import Plan
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.faults import Faults
+from k2conn.tools.mock.sent_frames import Witness
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
 

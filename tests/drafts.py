@@ -22,12 +22,12 @@ from k2conn import exactjson
 from k2conn.cli.loading import load
 from k2conn.cli.new import finished
 from k2conn.compiler.compiler import check_text
-from k2conn.drafting.draft import Request, draft
-from k2conn.drafting.recording import frames
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.engine.frame_pipeline import Books
 from k2conn.plan import Plan
-from k2conn.rehearsal import same_field
+from k2conn.tools.connector_tests import same_field
+from k2conn.tools.drafting.draft import Request, draft
+from k2conn.tools.drafting.recording import frames
 from tests.fair import micros, quote_differs, trade_differs
 from tests.test_corpus import _intakes
 

@@ -16,31 +16,31 @@ import pytest
 
 from k2conn.avro import ContainerWriter, load_schema
 from k2conn.avro.reading import read_container
-from k2conn.certify.aftermath import Aftermath, Death, settled_up
-from k2conn.certify.cluster import DEAD
-from k2conn.certify.detour import DetourLoop, way
-from k2conn.certify.engine import Engine, Setting
-from k2conn.certify.harvest import Harvest
-from k2conn.certify.haste import hasty
-from k2conn.certify.lives import Lives
-from k2conn.certify.ordeals import ORDEALS, chosen, packs
-from k2conn.certify.page import page
-from k2conn.certify.proof import prove
-from k2conn.certify.proxy import Proxy
-from k2conn.certify.reference import Reference
-from k2conn.certify.report import complaints, document, left_out
-from k2conn.certify.scene import Scene
-from k2conn.certify.stage import Outcome, Stage, Trial
 from k2conn.cli.certify import NOT_PROVEN, Options, _stage, run
 from k2conn.cli.loading import load
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.faults import corrupted
-from k2conn.mock.witness import Witness
 from k2conn.sinks import Reject, Settle, make_sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
+from k2conn.tools.certify.certification import Outcome, Stage, Trial
+from k2conn.tools.certify.cluster_faults import DEAD
+from k2conn.tools.certify.connector_process import Engine, Setting
+from k2conn.tools.certify.crash_losses import Aftermath, Death, settled_up
+from k2conn.tools.certify.crash_restart import Lives
+from k2conn.tools.certify.expected_records import Reference
+from k2conn.tools.certify.fault_scenarios import ORDEALS, chosen, packs
+from k2conn.tools.certify.page import page
+from k2conn.tools.certify.proof import prove
+from k2conn.tools.certify.proxied_dialing import DetourLoop, way
+from k2conn.tools.certify.proxy import Proxy
+from k2conn.tools.certify.readback import Harvest
+from k2conn.tools.certify.report import complaints, document, left_out
+from k2conn.tools.certify.scenario import Scene
+from k2conn.tools.certify.short_timeouts import hasty
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.faults import corrupted
+from k2conn.tools.mock.sent_frames import Witness
 from tests.servers import Broker, Registry
 from tests.sinks import TRADE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from k2conn.compiler.compiler import check_text
-from k2conn.rehearsal import rehearse
+from k2conn.tools.connector_tests import rehearse
 from tests.plans import HEAD, STREAMS, Script, plan_of, trade, trades
 
 _CAPTURED = """

@@ -9,7 +9,7 @@ import pytest
 from k2conn.cli.docs import INDEX, run
 from k2conn.cli.loading import shipped
 from k2conn.compiler.compiler import check_text
-from k2conn.rehearsal import rehearse
+from k2conn.tools.connector_tests import rehearse
 
 SPEC = """\
 connector: venue

@@ -21,14 +21,14 @@ from websockets.asyncio.server import ServerConnection, serve
 from k2conn.compiler.compiler import load_plan
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.envelope import Envelope
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.server import MockServer
 from k2conn.plan import Plan
-from k2conn.rehearsal import same_field
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import make_sink, putter
 from k2conn.sinks.settings import KafkaSettings, SinkSettings
+from k2conn.tools.connector_tests import same_field
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.server import MockServer
 from tests.servers import Broker, Registry
 from tests.test_run import environment
 from tests.test_sinks_kafka import read

@@ -21,8 +21,8 @@ from k2conn.engine.conversation.routing import STREAM
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.errors import REASONS, RecordError, SettingsError
-from k2conn.mock.encoding import encoder
 from k2conn.plan import Codec, Connection, Json, Plan
+from k2conn.tools.mock.encoding import encoder
 from tests.plans import WORLD
 
 BOUND = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

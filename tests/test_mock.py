@@ -22,14 +22,14 @@ from k2conn.engine.conversation.session import Action, Note, Send, World
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.faults import Faults
-from k2conn.mock.holes import Capture, ShapeMaker
-from k2conn.mock.moments import layout, near
-from k2conn.mock.numerals import count_to, counted, spelled, tick
-from k2conn.mock.recordings import read_frames
-from k2conn.mock.server import MockServer
 from k2conn.plan import Plan, Scope
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.faults import Faults
+from k2conn.tools.mock.number_formats import count_to, counted, spelled, tick
+from k2conn.tools.mock.recordings import read_frames
+from k2conn.tools.mock.server import MockServer
+from k2conn.tools.mock.template_matching import Capture, ShapeMaker
+from k2conn.tools.mock.time_formats import layout, near
 from k2conn.transports.http import Call, call
 
 

@@ -10,11 +10,11 @@ import pytest
 from k2conn import exactjson
 from k2conn.cli.new import Options, finished, run
 from k2conn.compiler.compiler import check_text
-from k2conn.drafting.draft import Draft, Request, draft
-from k2conn.drafting.recording import Frame, NoFrame, frames
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
-from k2conn.rehearsal import rehearse
+from k2conn.tools.connector_tests import rehearse
+from k2conn.tools.drafting.draft import Draft, Request, draft
+from k2conn.tools.drafting.recording import Frame, NoFrame, frames
 from tests.drafts import corpus_files, score
 
 DATA = Path(__file__).parent / "data" / "new"

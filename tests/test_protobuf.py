@@ -13,7 +13,7 @@ from k2conn.cli.loading import load
 from k2conn.engine.conversation.session import World
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.engine.protobuf import message_class
-from k2conn.mock.encoding import encoder
+from k2conn.tools.mock.encoding import encoder
 
 CONNECTORS = Path(__file__).parent.parent / "connectors"
 

@@ -20,14 +20,14 @@ from websockets.asyncio.server import ServerConnection
 import k2conn.runner.reload as timing
 from k2conn import exactjson
 from k2conn.avro.reading import read_container
-from k2conn.cli.digests import digested
+from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import find, load
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.faults import Faults
 from k2conn.runner import Connector, Job, Overrides
 from k2conn.runner.reload import Reloader
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.faults import Faults
 from tests.plans import HEAD, STREAMS, trade, trades
 from tests.rest import Answer, Asked, Rest, rest
 from tests.test_runner import says

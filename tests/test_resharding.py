@@ -13,11 +13,11 @@ from k2conn.cli.loading import load, shipped
 from k2conn.engine.conversation.session import Action, Close, Note, Send, Session, World
 from k2conn.engine.sharding.resharding import named, obstacle, refused, resharded
 from k2conn.engine.sharding.shards import Shard, carries, shards
-from k2conn.mock.casting import encoded
-from k2conn.mock.desk import Desk
-from k2conn.mock.faults import Faults
-from k2conn.mock.listening import Symbols
 from k2conn.plan import Connection, Plan, Stream, Symbol
+from k2conn.tools.mock.connection import Desk
+from k2conn.tools.mock.faults import Faults
+from k2conn.tools.mock.frame_templates import encoded
+from k2conn.tools.mock.request_recognition import Symbols
 from tests.plans import plan_of
 
 

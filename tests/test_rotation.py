@@ -18,10 +18,10 @@ import k2conn.runner.connection_supervisor as timing
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.engine.resilience.circuit_breaker import Fuse
-from k2conn.mock.exchange import MockExchange
 from k2conn.monitoring.health import health
 from k2conn.plan import Plan
 from k2conn.runner import Overrides
+from k2conn.tools.mock.exchange import MockExchange
 from tests.plans import STREAMS, trade, trades
 from tests.test_runner import ids, says
 from tests.venues import CONNECTION, Run, Venue

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from k2conn.cli.loading import load
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.faults import Faults
 from k2conn.plan import Plan
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import SinkSettings
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.faults import Faults
 
 ODD = ("bitfinex", "htx", "kucoin", "deribit", "upbit", "crypto-com", "mexc", "gate-io", "bybit")
 BEAT = 0.3

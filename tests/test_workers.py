@@ -24,8 +24,8 @@ from k2conn.cli.run import run as start
 from k2conn.cli.status import run as status
 from k2conn.compiler.compiler import load_plan
 from k2conn.errors import SettingsError
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.server import MockServer
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.server import MockServer
 from k2conn.workers.assignment import Share
 from k2conn.workers.worker_pool import Crew as Led
 from tests.plans import HEAD, STREAMS

@@ -255,8 +255,8 @@ def mock(
     """
     from k2conn.cli.mock import Options
     from k2conn.cli.mock import run as serve
-    from k2conn.mock.faults import Faults
     from k2conn.settings import text_list
+    from k2conn.tools.mock.faults import Faults
 
     faults = Faults(
         refuse=frozenset(text_list(refuse or "")), silent=silent, close_after=close_after, stall_after=stall_after,

@@ -17,11 +17,21 @@ from rich.console import Console
 from rich.table import Table
 
 from k2conn import exactjson
-from k2conn.certify.detour import DetourLoop
-from k2conn.certify.engine import Launch, Setting
-from k2conn.certify.ordeals import chosen
-from k2conn.certify.page import page
-from k2conn.certify.report import (
+from k2conn.cli.loading import load
+from k2conn.compiler.language.durations import duration as seconds_of
+from k2conn.errors import SettingsError
+from k2conn.plan import Plan
+from k2conn.runner.event_log import configure
+from k2conn.settings import _prefix as variables_of
+from k2conn.settings import sink_settings
+from k2conn.sinks.settings import SinkSettings
+from k2conn.spool import make_spooled
+from k2conn.tools.certify.certification import OpenSink, Outcome, Stage
+from k2conn.tools.certify.connector_process import Launch, Setting
+from k2conn.tools.certify.fault_scenarios import chosen
+from k2conn.tools.certify.page import page
+from k2conn.tools.certify.proxied_dialing import DetourLoop
+from k2conn.tools.certify.report import (
     AFTER,
     AFTER_EQUATION,
     COLUMNS,
@@ -33,17 +43,7 @@ from k2conn.certify.report import (
     totals,
     verdict,
 )
-from k2conn.certify.scene import Broker
-from k2conn.certify.stage import OpenSink, Outcome, Stage
-from k2conn.cli.loading import load
-from k2conn.compiler.language.durations import duration as seconds_of
-from k2conn.errors import SettingsError
-from k2conn.plan import Plan
-from k2conn.runner.event_log import configure
-from k2conn.settings import _prefix as variables_of
-from k2conn.settings import sink_settings
-from k2conn.sinks.settings import SinkSettings
-from k2conn.spool import make_spooled
+from k2conn.tools.certify.scenario import Broker
 
 NOT_PROVEN = 1
 """The exit code where it does not balance."""

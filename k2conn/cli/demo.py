@@ -13,17 +13,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from k2conn.cli.board import Board, TimedRunner
+from k2conn.cli.live_table import Board, TimedRunner
 from k2conn.cli.loading import load
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.server import MockServer
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Outcome, Overrides
 from k2conn.runner.event_log import configure
 from k2conn.settings import text_list
 from k2conn.sinks.settings import SinkSettings
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.server import MockServer
 
 _REFRESH = 0.25
 _LINES_EVERY = 2.0

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.cli.conversation import field_rows, sent_frames
 from k2conn.cli.loading import find, load, shipped
+from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.compiler.language.document import read_document
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.errors import SettingsError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from k2conn.cli.conversation import field_rows, sent_frames
 from k2conn.cli.loading import load
+from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.plan import Connection, Plan, Stream
 
 

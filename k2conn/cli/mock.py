@@ -12,11 +12,11 @@ from pathlib import Path
 from k2conn.cli.loading import load
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
-from k2conn.mock.exchange import MockExchange
-from k2conn.mock.faults import Faults
-from k2conn.mock.recordings import read_frames
-from k2conn.mock.server import MockServer
 from k2conn.settings import text_list
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.faults import Faults
+from k2conn.tools.mock.recordings import read_frames
+from k2conn.tools.mock.server import MockServer
 
 
 @dataclass(frozen=True, slots=True)

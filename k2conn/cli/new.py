@@ -13,15 +13,15 @@ from typing import Any
 
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.language.problems import Problem, known
-from k2conn.drafting.draft import Draft, Request, Stream, draft
-from k2conn.drafting.recording import Frame, NoFrame, frames
-from k2conn.drafting.writing import Played, written
 from k2conn.engine.conversation.session import World
 from k2conn.engine.frame_pipeline import Books, Intake
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
-from k2conn.rehearsal import rehearse
+from k2conn.tools.connector_tests import rehearse
+from k2conn.tools.drafting.draft import Draft, Request, Stream, draft
+from k2conn.tools.drafting.recording import Frame, NoFrame, frames
+from k2conn.tools.drafting.writing import Played, written
 
 ASSET_CLASSES = ("crypto", "equities", "futures", "options")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")

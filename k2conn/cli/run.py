@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson, native
-from k2conn.cli.attendance import attended
-from k2conn.cli.crew import lead
-from k2conn.cli.digests import digested
+from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.reload import keep_reloading, read_again
+from k2conn.cli.run_services import attended
+from k2conn.cli.run_workers import lead
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError

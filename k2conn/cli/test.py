@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from k2conn.cli.loading import load, shipped
-from k2conn.rehearsal import rehearse
+from k2conn.tools.connector_tests import rehearse
 
 
 def run(connectors: Sequence[str], verbose: bool) -> int:

@@ -13,7 +13,7 @@ from k2conn.compiler.language.problems import Problem
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
-from k2conn.rehearsal import rehearse
+from k2conn.tools.connector_tests import rehearse
 
 
 def check(path: Path) -> tuple[Plan | None, list[Problem]]:

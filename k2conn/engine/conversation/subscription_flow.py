@@ -24,7 +24,7 @@ from k2conn.engine.conversation.subscriptions import (
     Subscription,
     Subscriptions,
 )
-from k2conn.engine.mapping.symbol_state import forget
+from k2conn.engine.symbol_state import forget
 from k2conn.plan import Connection, Json, Scope, SendScope, Step, Symbol
 
 _STATES = (CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED)

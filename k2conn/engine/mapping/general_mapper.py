@@ -16,7 +16,7 @@ from k2conn.avro import RecordSchema
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.mapping.fast_mapper import Made
 from k2conn.engine.mapping.symbol_contexts import Line
-from k2conn.engine.mapping.symbol_state import CARRY, ORDINALS
+from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Scope, Stream

@@ -18,7 +18,7 @@ from k2conn.engine.gaps.suspected_gaps import BreakTracker
 from k2conn.engine.identity.dedup_window import Window
 from k2conn.engine.mapping.general_mapper import Complete
 from k2conn.engine.mapping.symbol_contexts import Line, Lines
-from k2conn.engine.mapping.symbol_state import FIRST
+from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Scope, Stream, Symbol

@@ -1,0 +1,97 @@
+"""`k2conn run --workers`: the process that leads the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k2conn import exactjson
+from k2conn.cli.reload import keep_asking
+from k2conn.cli.run_services import attended
+from k2conn.engine.accounting.ledger import equation
+from k2conn.errors import SettingsError
+from k2conn.runner import Job
+from k2conn.sinks.settings import SinkSettings
+from k2conn.workers.assignment import Share, deal
+from k2conn.workers.handover import deal_state, send_left_over
+from k2conn.workers.worker_pool import Crew, CrewOutcome, exit_now, worker_command
+
+if TYPE_CHECKING:
+    from k2conn.cli.run import Options
+
+_ALONE = ("console",)
+"""Sinks that only one process can write into without mixing up lines."""
+
+
+def lead(
+    options: Options,
+    jobs: Sequence[Job],
+    read: Callable[[], Sequence[Job]],
+    settings: SinkSettings,
+    states: Path | None,
+    limit: float | None,
+) -> int:
+    """Runs a crew until told to stop, at most ``limit`` seconds; returns the exit code. ``read`` gives the jobs anew.
+    """
+    if options.max_records is not None:
+        raise SettingsError("--max-records is for one process: with --workers say --duration")
+    if settings.kind in _ALONE:
+        raise SettingsError(f"the {settings.kind} sink is for one process: leave --workers out")
+    shares = deal(jobs, options.workers)
+    if states is not None:
+        deal_state(states, jobs, shares)
+    before = partial(send_left_over, jobs, settings, shares)
+    outcome = asyncio.run(_lead(options, jobs, read, shares, limit, before))
+    _report(outcome, options)
+    return outcome.exit_code
+
+
+async def _lead(
+    options: Options,
+    jobs: Sequence[Job],
+    read: Callable[[], Sequence[Job]],
+    shares: Sequence[Share],
+    limit: float | None,
+    before: Callable[[asyncio.Event], Awaitable[None]],
+) -> CrewOutcome:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    crew = Crew(shares, worker_command(), os.environ, read)
+    loop.add_signal_handler(signal.SIGINT, lambda: exit_now(crew) if stop.is_set() else stop.set())
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    files = [job.plan.path for job in jobs]
+    reloading = keep_asking(crew.reload, lambda: files, options.watch)
+    async with attended(crew, options.host, options.port, reloading, stop):
+        await before(stop)
+        if limit is not None:
+            loop.call_later(limit, stop.set)
+        return await crew.run(stop)
+
+
+def _report(outcome: CrewOutcome, options: Options) -> None:
+    """The final figures of all workers: a line for each connector, and the summary file."""
+    for name, one in outcome.report["connectors"].items():
+        print(
+            f"{name}: {equation(one)}; frames {one['frames']}, reconnects {one['reconnects']}, "
+            f"unrecognised {one['unrecognised']}",
+            file=sys.stderr,
+        )
+    if outcome.silent:
+        workers = ", ".join(map(str, outcome.silent))
+        print(f"the books of processes that died are not in these figures: worker {workers}", file=sys.stderr)
+    if outcome.unsent:
+        print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
+    if options.summary is not None:
+        report = {
+            **outcome.report, "unsent": outcome.unsent, "exit_code": outcome.exit_code, "workers": options.workers,
+            "without_books": list(outcome.silent),
+        }
+        try:
+            options.summary.write_bytes(exactjson.encode(report) + b"\n")
+        except OSError as error:
+            raise SettingsError(f"--summary {options.summary}: {error.strerror}") from None

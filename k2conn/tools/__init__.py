@@ -1,0 +1,1 @@
+"""Tools beside the core: connector tests, the mock exchange, certification, drafting of connector files."""

@@ -1,0 +1,377 @@
+"""The stage: the real engine, over real sockets, against an exchange that misbehaves in one way after another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from k2conn.avro import RecordSchema, load_schema
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
+from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.gaps.gap_records import gap_topic
+from k2conn.engine.resilience.circuit_breaker import Fuse
+from k2conn.engine.sharding.shards import shards
+from k2conn.errors import SettingsError, SinkError, Unreachable
+from k2conn.plan import Plan
+from k2conn.runner import Job, Overrides, Runner
+from k2conn.sinks import Reject, Settle, Sink
+from k2conn.sinks.kafka.registry import SchemaRegistry
+from k2conn.sinks.settings import SinkSettings
+from k2conn.spool import make_spooled
+from k2conn.tools.certify.connector_process import Launch
+from k2conn.tools.certify.crash_losses import Aftermath
+from k2conn.tools.certify.crash_restart import Lives, Report
+from k2conn.tools.certify.expected_records import Reference
+from k2conn.tools.certify.proof import Proof, prove
+from k2conn.tools.certify.proxied_dialing import DetourLoop, way
+from k2conn.tools.certify.proxy import Proxy
+from k2conn.tools.certify.readback import Harvest, from_files, from_kafka
+from k2conn.tools.certify.scenario import QUARANTINE, RECONNECT, WAITED, Broker, Cluster, Ordeal, Scene
+from k2conn.tools.certify.short_timeouts import PING, STALE, hasty
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.sent_frames import Witness
+from k2conn.tools.mock.server import MockServer
+
+OpenSink = Callable[[SinkSettings, Settle, Reject], Sink]
+LIVE_WITHIN = 15.0
+"""Seconds in which all subscriptions must have data after each ordeal."""
+STARTS_WITHIN = 60.0
+"""Seconds in which they must have data at first: before that, topics are made and schemas registered."""
+DRAINED_WITHIN = 45.0
+"""Seconds in which all that waited for a sink in trouble must be durable."""
+_CALM = 0.5
+"""Seconds without trouble before each ordeal; less in a short certification."""
+
+
+@dataclass(slots=True)
+class Trial:
+    """One ordeal as it went. ``reconnects``: how often, by cause; ``recovered``: seconds until all data flowed again,
+    None where they did not. ``waiting``: envelopes that were not durable at the worst moment; ``drained``: seconds
+    until all of them were, where the sink was in trouble. ``skipped``: why it was not played, see `Ordeal.skipped`.
+    """
+
+    name: str
+    text: str
+    seconds: float = 0.0
+    reconnects: dict[str, int] = field(default_factory=dict)
+    dead_letters: int = 0
+    duplicates: int = 0
+    recovered: float | None = None
+    waiting: int = 0
+    drained: float | None = None
+    seen: list[str] = field(default_factory=list)
+    skipped: str = ""
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one connector's certification found."""
+
+    connector: str
+    exchange: str
+    sink: str
+    seed: int
+    rate: float
+    seconds: float
+    trials: list[Trial]
+    proof: Proof
+    gaps: int
+    books: dict[str, Any]
+    wrong: list[str]
+    aftermath: list[Aftermath] = field(default_factory=list)
+    """What kill -9 cost, by stream and symbol; it has books of its own."""
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """The ordeals that could not be played for want of something."""
+        return tuple(trial.name for trial in self.trials if trial.skipped.startswith("not run"))
+
+    @property
+    def passed(self) -> bool:
+        """Whether all that was played is proven."""
+        return not self.wrong and self.proof.balanced and not any(trial.wrong for trial in self.trials)
+
+
+class Stage:
+    """One connector's certification."""
+
+    def __init__(
+        self, plan: Plan, settings: SinkSettings, ordeals: Sequence[Ordeal], *, duration: float = 60.0,
+        rate: float = 50.0, seed: int = 0, broker: Broker | None = None, launch: Launch | None = None,
+        open_sink: OpenSink = make_spooled,
+    ) -> None:
+        """``launch`` starts the connector as a process, for ordeals of which it is to die. ``open_sink`` makes the
+        sink, for tests that need a bad one. With the Kafka sink `run` needs a `DetourLoop`.
+        """
+        self.plan = hasty(plan)
+        self.settings = settings
+        self.ordeals = tuple(ordeals)
+        self.duration, self.rate, self.seed = duration, rate, seed
+        self.witness = Witness()
+        self.exchange = MockExchange(plan, rate=rate, seed=seed, witness=self.witness, restless=True)
+        self.scene = Scene(plan, self.exchange, broker, self._cluster() if settings.kind == "kafka" else None)
+        enabled = tuple(one.name for one in plan.streams if one.enabled and one.name in self.exchange.streams)
+        self.streams = enabled or self.exchange.streams
+        if not self.streams:
+            raise SettingsError(f"{plan.name} has no tests with records, so nothing can be played")
+        self._open_sink = open_sink
+        self._launch = launch
+        self._calm = max(0.1, min(_CALM, duration / 60))
+        self._running: asyncio.Task[Any] | None = None
+        self._ledger = Ledger(plan.name, plan.exchange)
+        self._most = 0
+        self._registry_url = ""
+
+    async def run(self) -> Outcome:
+        """Plays all ordeals, stops in order, reads back and proves."""
+        began = time.monotonic()
+        lives = asyncio.create_task(self._lives())
+        try:
+            trials, wrong = await self._acts()
+            report = await lives
+        finally:
+            lives.cancel()
+            await asyncio.gather(lives, return_exceptions=True)
+        harvest = await self._harvest(self.settings.kafka.topic_prefix)
+        reference = Reference(self.scene.plan, self.streams, self.exchange)
+        for trial in trials:
+            if trial.name in report.seen:
+                trial.seconds = report.seconds.get(trial.name, 0.0)
+                trial.seen, trial.wrong = report.seen[trial.name], report.wrong[trial.name]
+        return Outcome(
+            self.plan.name, self.plan.exchange, self.settings.kind, self.seed, self.rate,
+            round(time.monotonic() - began, 1), trials, prove(reference, harvest, self._ledger), len(harvest.gaps),
+            self._ledger.report(), wrong, report.aftermath,
+        )
+
+    async def _acts(self) -> tuple[list[Trial], list[str]]:
+        """The ordeals that this process lives through."""
+        try:
+            async with MockServer([self.exchange]):
+                settings, context = await self._detoured()
+                runner = Runner([self._job()], settings, open_sink=self._open_sink)
+                self._ledger = runner.connectors[0].books.ledger
+                stop = asyncio.Event()
+                self._running = asyncio.create_task(runner.run(stop), context=context)
+                watching = asyncio.create_task(self._watch())
+                try:
+                    trials, wrong = await self._play()
+                    await self._settle(wrong)
+                finally:
+                    watching.cancel()
+                    stop.set()
+                    code = (await self._running).exit_code
+        finally:
+            if self.scene.cluster is not None:
+                await self.scene.cluster.brokers.close()
+                if self.scene.cluster.registry is not None:
+                    await self.scene.cluster.registry.close()
+        if code:
+            wrong.append(f"the connector ended with exit code {code}")
+        return trials, wrong
+
+    # -- the cluster, behind proxies
+
+    def _cluster(self) -> Cluster:
+        plain = urlsplit(self.settings.kafka.registry_url).scheme == "http"
+        return Cluster(Proxy(), Proxy() if plain else None, self._registry_answers, lambda: self._figures()[3])
+
+    async def _detoured(self) -> tuple[SinkSettings, contextvars.Context]:
+        """Settings and context in which all connections to the cluster go through the proxies."""
+        context = contextvars.copy_context()
+        cluster = self.scene.cluster
+        if cluster is None:
+            return self.settings, context
+        assert isinstance(asyncio.get_running_loop(), DetourLoop)
+        brokers = cluster.brokers
+        urls = (self.exchange.url(), self.exchange.http_url or "")
+        ours = {(one.hostname, one.port) for one in map(urlsplit, urls)}
+
+        async def through(host: str, port: int) -> tuple[str, int]:
+            return (host, port) if (host, port) in ours else await brokers.through(host, port)
+
+        context.run(way.set, through)
+        if cluster.registry is None:
+            return self.settings, context
+        self._registry_url = await cluster.registry.before(self.settings.kafka.registry_url)
+        kafka = replace(self.settings.kafka, registry_url=self._registry_url)
+        return replace(self.settings, kafka=kafka), context
+
+    def _registry_answers(self) -> bool:
+        try:
+            SchemaRegistry(self._registry_url, 3.0).check()
+        except Unreachable:
+            return False
+        except SinkError:  # it answers, if only that we have no rights
+            return True
+        return True
+
+    async def _lives(self) -> Report:
+        """The ordeals that a process of its own dies of."""
+        names = [one.name for one in self.ordeals if one.run is None and not one.skipped(self.scene)]
+        if not names:
+            return Report()
+        assert self._launch is not None
+        kafka = self.settings.kafka
+        lives = Lives(
+            self.scene.plan, self.streams, self._wanted(), self._launch, self._harvest, names=names,
+            registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self.settings.folder / "lives",
+            rate=self.rate, seed=self.seed,
+        )
+        return await lives.run()
+
+    def _job(self) -> Job:
+        server = f"http://127.0.0.1:{self.exchange.port}/{self.plan.name}"
+        overrides = Overrides(
+            urls=(self.exchange.url(),),
+            http_url=self.exchange.http_url or server,  # never the venue itself
+            ping_every=PING, ping_timeout=2 * PING, stale_after=STALE, backfill=False,
+            fuse=Fuse(failures=50, seconds=0.5),
+        )
+        return Job(self.plan, streams=self.streams, overrides=overrides)
+
+    # -- the play
+
+    async def _play(self) -> tuple[list[Trial], list[str]]:
+        """All ordeals; what went wrong beside them."""
+        if await self._live(STARTS_WITHIN) is None:
+            return [], ["not all subscriptions had data: " + "; ".join(self.exchange.warnings or ["no reason known"])]
+        due = [ordeal for ordeal in self.ordeals if ordeal.run is not None and not ordeal.skipped(self.scene)]
+        each = max(0.0, self.duration / max(1, len(due)) - 2 * self._calm)
+        trials = []
+        for ordeal in self.ordeals:
+            trial = await self._trial(ordeal, each)
+            for _ in range(2):
+                if not self._disturbed(ordeal, trial):
+                    break
+                trial = await self._trial(ordeal, each)
+            trials.append(trial)
+            self._check()
+        return trials, []
+
+    def _disturbed(self, ordeal: Ordeal, trial: Trial) -> bool:
+        """Whether a connection was lost before it had read what was broken, as happens on a machine without time to
+        spare; what was under way then is in doubt, and the ordeal showed nothing. It is played again.
+        """
+        return QUARANTINE in ordeal.expects and not trial.dead_letters and bool(trial.reconnects)
+
+    def _ended(self) -> bool:
+        return self._running is not None and self._running.done()
+
+    def _check(self) -> None:
+        """A connector that ended by itself ended for a reason."""
+        assert self._running is not None
+        if self._running.done():
+            self._running.result()
+
+    async def _trial(self, ordeal: Ordeal, least: float) -> Trial:
+        trial = Trial(ordeal.name, ordeal.text, skipped=ordeal.skipped(self.scene))
+        if trial.skipped or ordeal.run is None:
+            return trial
+        await asyncio.sleep(self._calm)
+        began, before, rejected = time.monotonic(), self._figures(), len(self.exchange.rejected)
+        self._most = 0
+        self.scene.seen, self.scene.wrong = trial.seen, trial.wrong
+        await ordeal.run(self.scene, least)
+        trial.seconds = round(time.monotonic() - began, 1)
+        trial.waiting = self._most
+        trial.recovered = await self._live()
+        after = self._figures()
+        trial.reconnects = dict(after[0] - before[0])
+        trial.dead_letters, trial.duplicates = after[1] - before[1], after[2] - before[2]
+        if trial.recovered is None:
+            trial.wrong.append(f"not all data flowed again within {LIVE_WITHIN:g} s")
+        if RECONNECT in ordeal.expects and not trial.reconnects:
+            trial.wrong.append("the connector did not notice")
+        if QUARANTINE in ordeal.expects and not trial.dead_letters:
+            trial.wrong.append("no dead letter was written")
+        if WAITED in ordeal.expects:
+            await self._drained(trial)
+        trial.wrong += _hasty_knocks(self.exchange.rejected[rejected:], len(self.exchange.clients))
+        return trial
+
+    async def _drained(self, trial: Trial) -> None:
+        """Waits until all that was received by now is durable."""
+        began, owed = time.monotonic(), self._ledger.totals()["received"]
+        try:
+            await self.exchange.wait_for(lambda: self._done() >= owed, within=DRAINED_WITHIN)
+            trial.drained = round(time.monotonic() - began, 1)
+        except TimeoutError:
+            trial.wrong.append(f"{owed - self._done()} records were not durable {DRAINED_WITHIN:g} s later")
+        self._check()
+        if not trial.waiting:
+            trial.wrong.append("no record waited for the sink, so nothing was shown")
+
+    def _done(self) -> int:
+        totals = self._ledger.totals()
+        return totals["received"] - totals["in_flight"]
+
+    async def _watch(self) -> None:
+        """Keeps the worst figure of what waits."""
+        while True:
+            self._most = max(self._most, self._ledger.totals()["in_flight"])
+            await asyncio.sleep(0.05)
+
+    def _figures(self) -> tuple[Counter[str], int, int, int]:
+        """Reconnects by cause, frames that were dead letters, duplicates, records published."""
+        ledger, totals = self._ledger, self._ledger.totals()
+        return Counter(ledger.reconnects), ledger.malformed, totals["duplicates"], totals["published"]
+
+    async def _live(self, within: float = LIVE_WITHIN) -> float | None:
+        """Waits until every subscription has had new data; how long that took, None where it took too long."""
+        began = time.monotonic()
+        before = Counter(self.exchange.counts)
+        wanted = self._wanted()
+        try:
+            await self.exchange.wait_for(
+                lambda: self._ended() or all(self.exchange.counts[key] > before[key] for key in wanted), within=within
+            )
+        except TimeoutError:
+            return None
+        finally:
+            self._check()
+        return round(time.monotonic() - began, 1)
+
+    def _wanted(self) -> list[tuple[str, str]]:
+        """What the connector subscribes: each stream of each default symbol that the stream's connection takes."""
+        found = []
+        symbols = [one for name in self.plan.symbols.default if (one := self.plan.symbols.resolve(name))]
+        for shard in shards(self.plan, [self.plan.stream(name) for name in self.streams], symbols):
+            found += [(stream, symbol.native) for stream in shard.connection.streams if stream in self.streams
+                      for symbol in shard.symbols]
+        return found
+
+    async def _settle(self, wrong: list[str]) -> None:
+        """Quiet, until everything that left has arrived."""
+        self.exchange.pause()
+        try:
+            await self.exchange.wait_for(lambda: self.witness.settled, within=10.0)
+        except TimeoutError:
+            wrong.append("the connector did not read all that was sent to it within 10 s")
+        await asyncio.sleep(_CALM)
+
+    # -- the harvest
+
+    async def _harvest(self, prefix: str = "") -> Harvest:
+        if self.settings.kind == "file":
+            return await asyncio.to_thread(from_files, self.settings.folder)
+        topics: dict[str, RecordSchema] = {
+            prefix + topic: load_schema(one.record)
+            for one in self.plan.streams for topic in one.kafka_topics.values()
+        }
+        topics[prefix + gap_topic(self.plan)] = load_schema("gap")
+        return await from_kafka(self.settings.kafka, topics, [topic + DEAD_SUFFIX for topic in topics])
+
+
+def _hasty_knocks(moments: Sequence[float], clients: int) -> list[str]:
+    """Whether anybody knocked again before the Retry-After of a second was over."""
+    each = max(1, clients)
+    early = [b - a for a, b in zip(moments, moments[each:], strict=False) if b - a < 0.9]
+    return [f"it connected again {early[0]:.1f} s after HTTP 429 with a Retry-After of 1 s"] if early else []

@@ -1,0 +1,249 @@
+"""Lives of a process: `k2conn run` is started while the registry is away, killed with -9 in mid-stream, started again.
+
+The exchange goes on printing while nobody is connected, and the process has what an operator gives one that must
+survive kill -9: a spool that every record goes through, and a state folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from k2conn.plan import Plan
+from k2conn.tools.certify.connector_process import Engine, Launch, Setting
+from k2conn.tools.certify.crash_losses import Aftermath, Death, settled_up
+from k2conn.tools.certify.expected_records import Reference
+from k2conn.tools.certify.proxy import Proxy
+from k2conn.tools.certify.readback import Harvest
+from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.sent_frames import Leg, Witness
+from k2conn.tools.mock.server import MockServer
+
+DEPENDENCY = 69
+"""The exit code of a process that cannot reach what it needs."""
+FULL = 7.0
+"""Seconds of full flow before a kill: the state file is written every five."""
+DOWN = 1.0
+"""Seconds until the next life begins."""
+_STARTS_WITHIN = 60.0
+_GIVES_UP_WITHIN = 60.0
+_LATE = 1.0
+"""Seconds that the registry stays away after it was first asked."""
+_EVERY = 0.01
+"""Seconds between two looks at what was confirmed."""
+
+Read = Callable[[str], Awaitable[Harvest]]
+"""What is under a prefix in Kafka."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What the lives showed, by ordeal: words for the table, what is wrong; and the books of the kills."""
+
+    seen: dict[str, list[str]] = field(default_factory=dict)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    aftermath: list[Aftermath] = field(default_factory=list)
+
+
+class Lives:
+    """See the module's text. ``names``: which of the ordeals `registry-start` and `kill` are played; ``wanted`` are the
+    (stream, native symbol) pairs that are subscribed.
+    """
+
+    def __init__(
+        self, plan: Plan, streams: tuple[str, ...], wanted: Sequence[tuple[str, str]], launch: Launch, read: Read, *,
+        names: Sequence[str], registry_url: str, prefix: str, folder: Path, rate: float, seed: int,
+    ) -> None:
+        self.plan, self.streams, self.wanted, self.names = plan, streams, wanted, tuple(names)
+        self.witness = Witness()
+        self.exchange = MockExchange(plan, rate=rate, seed=seed, witness=self.witness, restless=True)
+        self.report = Report({name: [] for name in names}, {name: [] for name in names})
+        self._launch, self._read, self._prefix, self._folder = launch, read, prefix, folder
+        self._registry_url = registry_url
+        self._proxies: list[Proxy] = []
+        self._deaths: list[Death] = []
+        self._timeline: dict[int, list[tuple[float, int]]] = {}
+        """Of each leg, when how many of its frames were confirmed."""
+
+    async def run(self) -> Report:
+        """Plays them all."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            async with MockServer([self.exchange]):
+                early = asyncio.create_task(self._turned_away()) if "registry-start" in self.names else None
+                try:
+                    await self._live()
+                finally:
+                    if early is not None:
+                        await early
+        finally:
+            watching.cancel()
+            for proxy in self._proxies:
+                await proxy.close()
+        return self.report
+
+    def _setting(self, url: str, name: str) -> Setting:
+        http = self.exchange.http_url or f"http://127.0.0.1:{self.exchange.port}/{self.plan.name}"
+        prefix = f"{self._prefix}{name}."
+        return Setting(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
+
+    async def _guarded(self) -> tuple[Proxy, str]:
+        """A proxy before the registry, and the address that leads through it."""
+        proxy = Proxy()
+        self._proxies.append(proxy)
+        return proxy, await proxy.before(self._registry_url)
+
+    # -- the registry at the start
+
+    async def _turned_away(self) -> None:
+        """The registry never answers: the process says so and ends, before it asks the exchange for anything."""
+        proxy, url = await self._guarded()
+        proxy.cut()
+        setting = replace(self._setting(url, "away"), socket_url="ws://127.0.0.1:1/nobody")
+        engine = Engine(self._launch, setting, setting.folder / "engine.log")
+        began = time.monotonic()
+        await engine.start()
+        code = await engine.ended(_GIVES_UP_WITHIN)
+        took, said = time.monotonic() - began, engine.tail()
+        self._saw("registry-start", f"away for good: exit code {code} after {took:.1f} s")
+        if code != DEPENDENCY:
+            self._object("registry-start", f"exit code {code} instead of {DEPENDENCY}: {said}")
+        if urlsplit(url).netloc not in said:
+            self._object("registry-start", f"its last words do not name the registry's address: {said}")
+
+    # -- life after life
+
+    async def _live(self) -> None:
+        late = "registry-start" in self.names
+        url = self._registry_url
+        if late:
+            proxy, url = await self._guarded()
+            proxy.cut()
+        setting = self._setting(url, "kill")
+        engine = Engine(self._launch, setting, setting.folder / "engine.log")
+        began = time.monotonic()
+        try:
+            await engine.start()
+            if late:
+                await self._late(proxy)
+            if not await self._flows(engine, "registry-start" if late else "kill"):
+                return
+            if "kill" in self.names:
+                await self._kills(engine, setting)
+                self.report.seconds["kill"] = round(time.monotonic() - began, 1)
+        finally:
+            await engine.kill()
+
+    async def _late(self, proxy: Proxy) -> None:
+        """The registry answers a moment after it was first asked."""
+        began = time.monotonic()
+        try:
+            await self.exchange.wait_for(lambda: proxy.refused, within=_STARTS_WITHIN)
+        except TimeoutError:
+            self._object("registry-start", "the registry was not asked")
+        await asyncio.sleep(_LATE)
+        proxy.mend()
+        self._saw("registry-start", f"back after {_LATE:g} s: it begins all the same")
+        self.report.seconds["registry-start"] = round(time.monotonic() - began, 1)
+
+    async def _flows(self, engine: Engine, name: str) -> bool:
+        """Waits until every subscription has had new data."""
+        before = self.exchange.counts.copy()
+        try:
+            await self.exchange.wait_for(
+                lambda: not engine.running or all(self.exchange.counts[key] > before[key] for key in self.wanted),
+                within=_STARTS_WITHIN,
+            )
+        except TimeoutError:
+            self._object(name, f"not all subscriptions had data within {_STARTS_WITHIN:g} s: {engine.tail()}")
+            return False
+        if not engine.running:
+            self._object(name, f"the process ended by itself: {engine.tail()}")
+        return engine.running
+
+    async def _kills(self, engine: Engine, setting: Setting) -> None:
+        for _ in range(2):
+            await asyncio.sleep(FULL)
+            if not engine.running:
+                self._object("kill", f"the process ended by itself: {engine.tail()}")
+                return
+            self._deaths.append(Death(len(self.witness.legs), time.monotonic()))
+            await engine.kill()
+            await asyncio.sleep(DOWN)
+            engine = Engine(self._launch, setting, engine.log)
+            await engine.start()
+            try:
+                if not await self._flows(engine, "kill"):
+                    return
+            finally:
+                if len(self._deaths) == 2:
+                    await self._end(engine)
+        await self._settle_up(setting)
+
+    async def _end(self, engine: Engine) -> None:
+        """Quiet, then a stop in order."""
+        await asyncio.sleep(DOWN)
+        self.exchange.pause()
+        try:
+            await self.exchange.wait_for(lambda: self.witness.settled, within=10.0)
+        except TimeoutError:
+            self._object("kill", "the process did not read all that was sent to it within 10 s")
+        code = await engine.stop()
+        if code:
+            self._object("kill", f"the last life ended with exit code {code}: {engine.tail()}")
+
+    async def _settle_up(self, setting: Setting) -> None:
+        harvest = await self._read(setting.prefix)
+        reference = Reference(self.plan, self.streams, self.exchange)
+        rows, wrong = settled_up(reference, harvest, self._deaths, self._confirmed_at)
+        self.report.aftermath = rows
+        self.report.wrong["kill"] += wrong
+        self._saw("kill", _words(rows))
+
+    # -- when was it read
+
+    async def _watch(self) -> None:
+        """Notes when how many frames of each connection were confirmed."""
+        while True:
+            now = time.monotonic()
+            for number, leg in enumerate(self.witness.legs):
+                self._note(now, number, leg)
+            await asyncio.sleep(_EVERY)
+
+    def _note(self, now: float, number: int, leg: Leg) -> None:
+        line = self._timeline.setdefault(number, [])
+        if not line or line[-1][1] != leg.confirmed:
+            line.append((now, leg.confirmed))
+
+    def _confirmed_at(self, leg: int, frame: int) -> float:
+        """When a frame was known to be read (monotonic), at the latest; it was, for certain."""
+        line = self._timeline.get(leg, [])
+        at = bisect_right(line, frame, key=lambda moment: moment[1])
+        return line[at][0] if at < len(line) else time.monotonic()
+
+    def _saw(self, name: str, text: str) -> None:
+        self.report.seen[name].append(text)
+
+    def _object(self, name: str, text: str) -> None:
+        self.report.wrong[name].append(text)
+
+
+def _words(rows: Sequence[Aftermath]) -> str:
+    def total(name: str) -> int:
+        return sum(getattr(row, name) for row in rows)
+
+    lost, missed = total("lost"), total("missed")
+    text = f"{lost} of {total('sent')} lost with the process"
+    if lost:
+        text += f", read at most {max(row.oldest_ms for row in rows)} ms before"
+        text += f", {total('lost_reported')} of them in gap records"
+    text += f"; {missed} missed while down, {total('missed_reported')} of them in gap records"
+    if unseen := total("missed_untold"):
+        text += f", {unseen} on streams without numbers"
+    return f"{text}; {total('repeats')} repeats with the same message_id"

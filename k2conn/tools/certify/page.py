@@ -1,0 +1,97 @@
+"""The outcome as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from k2conn import __version__
+from k2conn.tools.certify.certification import Outcome
+from k2conn.tools.certify.report import (
+    AFTER,
+    AFTER_EQUATION,
+    COLUMNS,
+    EQUATION,
+    complaints,
+    left_out,
+    reaction,
+    totals,
+    verdict,
+)
+
+_STYLE = """
+:root{color-scheme:light dark;--line:#8884;--good:#1a7f37;--bad:#cf222e;--dim:#8888}
+body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
+table{border-collapse:collapse;width:100%;margin:1rem 0;display:block;overflow-x:auto}
+td,th{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.passed{color:var(--good)}.failed{color:var(--bad)}.not{color:var(--dim)}
+code{font-family:ui-monospace,monospace}footer{color:var(--dim);margin-top:3rem}
+"""
+
+
+def page(outcomes: Sequence[Outcome]) -> str:
+    """The whole page."""
+    names = ", ".join(outcome.connector for outcome in outcomes)
+    body = "".join(_section(outcome) for outcome in outcomes)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>certified: {escape(names)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+        f"<h1>k2conn certify</h1><p><code>{escape(EQUATION)}</code>, for each stream and symbol, and each id once.</p>"
+        f"{body}<footer>k2conn {escape(__version__)}</footer></html>\n"
+    )
+
+
+def _section(outcome: Outcome) -> str:
+    word = "passed" if outcome.passed else "failed"
+    head = (
+        f'<h2>{escape(outcome.connector)} <span class="{word}">{word}</span></h2>'
+        f"<p>{escape(outcome.exchange)}, sink {escape(outcome.sink)}, {outcome.rate:g} frames a second for each stream "
+        f"and symbol, seed {outcome.seed}, {outcome.seconds:g} s, {outcome.gaps} gap records.</p>"
+    )
+    against = "".join(f"<li>{escape(text)}</li>" for text in complaints(outcome))
+    head += f'<ul class="failed">{against}</ul>' if against else ""
+    head += f'<p class="not">Not run: {escape(missing)}.</p>' if (missing := left_out(outcome)) else ""
+    return head + _ordeals(outcome) + _rows(outcome) + _aftermath(outcome)
+
+
+def _ordeals(outcome: Outcome) -> str:
+    rows = (
+        f"<tr><td>{escape(trial.name)}<td>{escape(trial.text)}<td>{escape(reaction(trial))}"
+        f'<td class="{verdict(trial).split()[0]}">{verdict(trial)}'
+        for trial in outcome.trials
+    )
+    return _table(("ordeal", "what the exchange does", "what the connector did", "verdict"), (), rows)
+
+
+def _rows(outcome: Outcome) -> str:
+    rows = [
+        f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in COLUMNS)}"
+        f'<td class="{"passed" if row.balanced else "failed"}">{"balanced" if row.balanced else "open"}'
+        for row in outcome.proof.rows
+    ]
+    rows.append(f"<tr><th>all<th>{_cells(totals(outcome).values())}<td>")
+    return _table(("stream", "symbol"), (*(name.replace("_", " ") for name in COLUMNS), "proof"), rows)
+
+
+def _aftermath(outcome: Outcome) -> str:
+    """What kill -9 cost, where it was played."""
+    if not outcome.aftermath:
+        return ""
+    rows = [
+        f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in AFTER)}"
+        f'<td class="{"passed" if row.balanced else "failed"}">{"balanced" if row.balanced else "open"}'
+        for row in outcome.aftermath
+    ]
+    table = _table(("stream", "symbol"), (*(name.replace("_", " ") for name in AFTER), "proof"), rows)
+    return f"<p>kill -9: <code>{escape(AFTER_EQUATION)}</code></p>{table}"
+
+
+def _cells(values: Iterable[int]) -> str:
+    return "".join(f'<td class="n">{value:,}' for value in values)
+
+
+def _table(words: Sequence[str], numbers: Sequence[str], rows: Iterable[str]) -> str:
+    head = "".join(f"<th>{escape(word)}" for word in words)
+    head += "".join(f'<th class="n">{escape(word)}' for word in numbers)
+    return f"<table><thead><tr>{head}<tbody>{''.join(rows)}</table>"

@@ -1,0 +1,195 @@
+"""The proof: what left the exchange beside what was read back, id by id."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from k2conn.engine.accounting.dead_letter import RAW_LIMIT
+from k2conn.engine.accounting.ledger import Account, Ledger
+from k2conn.tools.certify.expected_records import Line, Place, Reference, key_of, venue_id
+from k2conn.tools.certify.readback import Harvest
+
+SHOWN = 20
+"""Ids that a report names of each kind."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One stream of one symbol: sent = published + deduplicated + filtered + quarantined + lost.
+
+    ``sent`` are the items that the connector read: those that it confirmed, and of those that were under way when a
+    connection ended, as many as its books say have arrived. ``in_doubt`` are the latter before that was known.
+    """
+
+    stream: str
+    symbol: str
+    sent: int = 0
+    published: int = 0
+    deduplicated: int = 0
+    filtered: int = 0
+    quarantined: int = 0
+    lost: int = 0
+    in_doubt: int = 0
+    recovered: int = 0
+    """Never sent to a socket, but fetched (backfill)."""
+    withheld: int = 0
+    """Never sent: left out, or printed while nobody was connected."""
+    missing_ids: list[str] = field(default_factory=list)
+    twice_ids: list[str] = field(default_factory=list)
+    strange_ids: list[str] = field(default_factory=list)
+    """Read back but never sent."""
+    unreported: list[int] = field(default_factory=list)
+    """Numbers that were skipped and that no gap record tells of."""
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the equation holds, nothing is lost, and each id is there once."""
+        right = self.published + self.deduplicated + self.filtered + self.quarantined + self.lost
+        ids = self.missing_ids or self.twice_ids or self.strange_ids or self.unreported or self.wrong
+        return self.sent == right and not self.lost and not ids
+
+
+@dataclass(slots=True)
+class Proof:
+    """All rows, and what belongs to none of them."""
+
+    rows: list[Row]
+    wrong: list[str]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing is open."""
+        return not self.wrong and all(row.balanced for row in self.rows)
+
+
+def prove(reference: Reference, harvest: Harvest, ledger: Ledger) -> Proof:
+    """Sets the three books side by side: the exchange's, the sink's, the connector's own."""
+    accounts = {(one.stream, one.symbol): one for one in ledger.accounts()}
+    found, strangers = sorted_records(reference, harvest)
+    dead = harvest.dead()
+    rows = []
+    for place in sorted(reference.lines):
+        line, account = reference.lines[place], accounts.get(place) or Account(*place)
+        row = _row(line, found.get(place, {}), account, dead[place])
+        _gaps(row, line, found.get(place, {}), harvest.gaps)
+        rows.append(row)
+    wrong = [*strangers, *reference.odd, *_letters(reference, harvest)]
+    totals = ledger.totals()
+    for word in ("lost", "in_flight"):
+        if totals[word]:
+            wrong.append(f"the connector's own books say {word.replace('_', ' ')} {totals[word]}")
+    return Proof(rows, wrong)
+
+
+Found = dict[str, list[dict[str, Any]]]
+"""The records of each key."""
+
+
+def sorted_records(reference: Reference, harvest: Harvest) -> tuple[dict[Place, Found], list[str]]:
+    """The records by line and key, and those that are nobody's."""
+    found: dict[Place, Found] = {}
+    strangers: list[str] = []
+    for record in harvest.records:
+        key = key_of(record, True)
+        line = reference.owners.get(key)
+        if line is None:
+            key = key_of(record, False)
+            line = reference.owners.get(key)
+        if line is not None:
+            found.setdefault((line.stream, line.symbol), {}).setdefault(key, []).append(record)
+        elif len(strangers) < SHOWN:
+            strangers.append(f"{record['symbol']} {venue_id(record)} was read back, but the exchange never printed it")
+    return found, strangers
+
+
+def _row(line: Line, found: Found, account: Account, dead: int) -> Row:
+    row = Row(line.stream, line.symbol, filtered=account.filtered, deduplicated=account.duplicates)
+    row.published = sum(map(len, found.values()))
+    may_arrive = line.doubt.total() + line.other_doubt
+    row.in_doubt = may_arrive + line.broken_doubt
+    row.withheld = line.absent.total()
+    missing = {key: most for key, count in line.sure.items() if (most := _least(line, key, count, found)) > 0}
+    row.lost = sum(missing.values())
+    row.missing_ids = _named(line, missing)
+    row.twice_ids = _named(line, (key for key, records in found.items() if len(records) > _most(line, key)))
+    _absent(row, line, found)
+    own = line.sure.total() + line.filtered + line.dead
+    arrived = account.received - row.recovered + account.filtered - own
+    row.quarantined = line.broken + dead
+    row.sent = own + max(arrived, 0) + line.broken
+    if arrived < 0 and not row.lost:
+        row.wrong.append(f"{-arrived} items were read from the socket that the connector's books do not have")
+    if arrived > may_arrive:
+        row.wrong.append(f"the connector's books have {arrived - may_arrive} items that were never sent")
+    if account.published != row.published:
+        row.wrong.append(f"the connector's books say published {account.published}, read back are {row.published}")
+    if account.dead_letters != dead:
+        row.wrong.append(f"the connector's books say dead letters {account.dead_letters}, read back are {dead}")
+    return row
+
+
+def _least(line: Line, key: str, count: int, found: Found) -> int:
+    """How many records of a key are missing."""
+    return (1 if line.distinct else count) - len(found.get(key, ()))
+
+
+def _most(line: Line, key: str) -> int:
+    """How often a key may be there."""
+    return 1 if line.distinct else line.sure[key] + line.doubt[key] + line.absent[key]
+
+
+def _absent(row: Row, line: Line, found: Found) -> None:
+    """Records of what never left: they can only have been fetched, and then they say so."""
+    for key, records in found.items():
+        if key in line.sure or key in line.doubt:
+            row.recovered += sum(record["vendor_data"].get("backfill") == "true" for record in records)
+        elif all(record["vendor_data"].get("backfill") == "true" for record in records):
+            row.recovered += len(records)
+        elif len(row.strange_ids) < SHOWN:
+            row.strange_ids.append(line.names[key])
+
+
+def _gaps(row: Row, line: Line, found: Found, gaps: Iterable[dict[str, Any]]) -> None:
+    """Every number that never came is in a gap record."""
+    here = {number for key, number in line.numbers.items() if key in found}
+    if not here:
+        return
+    low, high = min(here), max(here)
+    told = ranges(gaps, row.stream, row.symbol)
+    lacking = sorted({number for number in line.numbers.values() if low < number < high and number not in here})
+    silent = [number for number in lacking if not any(first <= number <= last for first, last in told)]
+    row.unreported = silent[:SHOWN]
+
+
+def ranges(gaps: Iterable[dict[str, Any]], stream: str, symbol: str) -> list[tuple[int, int]]:
+    """The first and the last number of each gap record of a stream and symbol."""
+    own = [gap for gap in gaps if (gap["stream"], gap["symbol"]) == (stream, symbol)]
+    return [(gap["first_sequence"], gap["last_sequence"]) for gap in own if gap["first_sequence"] is not None]
+
+
+def _letters(reference: Reference, harvest: Harvest) -> list[str]:
+    """Every broken frame is a dead letter, and no other frame is."""
+    got = harvest.frames()
+    sure = Counter({_kept(frame): count for frame, count in reference.letters.items()})
+    may = sure + Counter({_kept(frame): count for frame, count in reference.letters_doubt.items()})
+    lacking, surplus = (sure - got).total(), (got - may).total()
+    found = []
+    if lacking:
+        found.append(f"{lacking} broken frames have no dead letter")
+    if surplus:
+        found.append(f"{surplus} dead letters are of frames that were not sent broken")
+    return found
+
+
+def _kept(frame: bytes) -> bytes:
+    """As much of a frame as a dead letter keeps."""
+    return frame[:RAW_LIMIT]
+
+
+def _named(line: Line, keys: Iterable[str]) -> list[str]:
+    """What the venue calls the first few keys."""
+    return [line.names[key] for key, _ in zip(sorted(keys), range(SHOWN), strict=False)]

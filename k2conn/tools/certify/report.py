@@ -1,0 +1,108 @@
+"""The outcome as data (`--report FILE.json`) and as words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from k2conn import __version__
+from k2conn.tools.certify.certification import Outcome, Trial
+from k2conn.tools.certify.crash_losses import Aftermath
+from k2conn.tools.certify.proof import Row
+
+EQUATION = "sent = published + deduplicated + filtered + quarantined + lost"
+AFTER = tuple(one.name for one in fields(Aftermath) if one.name not in ("stream", "symbol", "wrong"))
+"""The columns of what kill -9 cost."""
+AFTER_EQUATION = "sent = published + filtered + quarantined + lost"
+COLUMNS = ("sent", "published", "deduplicated", "filtered", "quarantined", "lost", "recovered", "withheld", "in_doubt")
+
+
+def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """All outcomes, as JSON-ready values."""
+    return {
+        "k2conn": __version__,
+        "equation": EQUATION,
+        "passed": all(outcome.passed for outcome in outcomes),
+        "connectors": [_outcome(outcome) for outcome in outcomes],
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "connector": outcome.connector,
+        "exchange": outcome.exchange,
+        "passed": outcome.passed,
+        "sink": outcome.sink,
+        "seed": outcome.seed,
+        "rate": outcome.rate,
+        "seconds": outcome.seconds,
+        "gap_records": outcome.gaps,
+        "wrong": [*outcome.wrong, *outcome.proof.wrong],
+        "ordeals": [{**asdict(trial), "verdict": verdict(trial)} for trial in outcome.trials],
+        "rows": [{**asdict(row), "balanced": row.balanced} for row in outcome.proof.rows],
+        "totals": totals(outcome),
+        "not_run": list(outcome.not_run),
+        "kill": [{**asdict(row), "balanced": row.balanced} for row in outcome.aftermath],
+        "books": outcome.books,
+    }
+
+
+def totals(outcome: Outcome) -> dict[str, int]:
+    """The sums of all rows."""
+    return {name: sum(getattr(row, name) for row in outcome.proof.rows) for name in COLUMNS}
+
+
+def verdict(trial: Trial) -> str:
+    """One word."""
+    if trial.skipped:
+        return trial.skipped.split(":")[0]
+    return "failed" if trial.wrong else "passed"
+
+
+def reaction(trial: Trial) -> str:
+    """What the connector did about an ordeal."""
+    if trial.skipped:
+        return trial.skipped.partition(": ")[2]
+    said = [f"{count} x {cause}" for cause, count in sorted(trial.reconnects.items())]
+    if trial.dead_letters:
+        said.append(f"{trial.dead_letters} dead letters")
+    if trial.duplicates:
+        said.append(f"{trial.duplicates} duplicates dropped")
+    said += trial.seen
+    if trial.drained is not None:
+        said.append(f"{trial.waiting} records waited, all durable after {trial.drained:g} s")
+    if trial.recovered is not None:
+        said.append(f"all data again after {trial.recovered:g} s")
+    return "; ".join([*said, *trial.wrong])
+
+
+def faults_of(row: Row) -> list[str]:
+    """What does not balance, with the ids."""
+    found = [
+        f"{words} {', '.join(map(str, ids))}"
+        for words, ids in (
+            ("lost:", row.missing_ids), ("there twice:", row.twice_ids), ("never sent:", row.strange_ids),
+            ("missing without a gap record:", row.unreported),
+        )
+        if ids
+    ]
+    if not row.balanced and not found and not row.wrong:
+        found.append("the equation does not hold")
+    return [f"{row.stream} {row.symbol}: {text}" for text in (*found, *row.wrong)]
+
+
+def left_out(outcome: Outcome) -> str:
+    """Which ordeals were not run, and for want of what; empty where all were."""
+    wants: dict[str, list[str]] = {}
+    for trial in outcome.trials:
+        if trial.name in outcome.not_run:
+            wants.setdefault(reaction(trial), []).append(trial.name)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in wants.items())
+
+
+def complaints(outcome: Outcome) -> list[str]:
+    """Everything that stands against passing."""
+    rows = [text for row in outcome.proof.rows for text in faults_of(row)]
+    trials = [f"{trial.name}: {text}" for trial in outcome.trials for text in trial.wrong]
+    return [*outcome.wrong, *trials, *outcome.proof.wrong, *rows]

@@ -1,0 +1,144 @@
+"""Where the items of some messages are, and their values column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from k2conn.tools.drafting.leaves import Path, at, number, scalars, spelled, walk
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where items are. ``kind``: `object` (one object is one item), `list` (each element is), `row` (an array is)."""
+
+    path: Path
+    kind: str
+
+    @property
+    def each(self) -> str | None:
+        """What the stream's `each` says; None where the message is the item."""
+        return spelled(self.path) if self.path and self.kind != "row" else None
+
+    def items(self, message: Any) -> list[Any]:
+        """The items of one message."""
+        value = at(message, self.path) if self.path else message
+        if self.kind == "list":
+            return [one for one in value if isinstance(one, (dict, list))] if isinstance(value, list) else []
+        wanted = list if self.kind == "row" else dict
+        return [value] if isinstance(value, wanted) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One value of every item, None where an item has none. ``outer``: it stands in the message around the item."""
+
+    expression: str
+    name: str
+    path: Path
+    values: tuple[Any, ...]
+    outer: bool
+
+    @property
+    def present(self) -> list[Any]:
+        """The values that are there."""
+        return [value for value in self.values if value is not None and value != ""]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every item has a value."""
+        return len(self.present) == len(self.values)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether all that is there is a number."""
+        return bool(self.present) and all(number(value) is not None for value in self.present)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The items of a group at one place. ``owners`` says, for each item, the index of its message."""
+
+    place: Place
+    items: tuple[Any, ...]
+    owners: tuple[int, ...]
+    inner: tuple[Column, ...]
+    outer: tuple[Column, ...]
+
+    @property
+    def rows(self) -> bool:
+        """Whether the items are arrays."""
+        return bool(self.items) and isinstance(self.items[0], list)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns, the item's own first."""
+        return self.inner + self.outer
+
+
+def pools(messages: Sequence[Any]) -> Iterator[Pool]:
+    """The items of some messages at every place where items could be."""
+    seen: set[Place] = set()
+    for message in messages:
+        for place in _places(message):
+            if place not in seen:
+                seen.add(place)
+                pool = _pool(place, messages)
+                if pool is not None:
+                    yield pool
+
+
+def _places(message: Any) -> Iterator[Place]:
+    for path, value in walk(message):
+        if isinstance(value, dict) and all(isinstance(part, str) for part in path):
+            yield Place(path, "object")
+        elif isinstance(value, list) and value and path and _plain(path):
+            nested = all(isinstance(one, (dict, list)) for one in value)
+            yield Place(path, "list" if nested else "row")
+
+
+def _plain(path: Path) -> bool:
+    """Keys only, or the first position of an array message."""
+    return all(isinstance(part, str) for part in path) or len(path) == 1
+
+
+def _pool(place: Place, messages: Sequence[Any]) -> Pool | None:
+    items: list[Any] = []
+    owners: list[int] = []
+    for index, message in enumerate(messages):
+        found = place.items(message)
+        items += found
+        owners += [index] * len(found)
+    if not items or len(set(owners)) * 2 < len(messages):
+        return None
+    prefix = place.path if place.kind == "row" else ()
+    inner = tuple(_inner(items, prefix))
+    outer = tuple(_outer(place, messages, owners)) if place.path else ()
+    return Pool(place, tuple(items), tuple(owners), inner, outer)
+
+
+def _inner(items: Sequence[Any], prefix: Path) -> Iterator[Column]:
+    """The item's own members; those of objects within it after them."""
+    names: dict[Path, None] = {}
+    for item in items:
+        members: Any = item if isinstance(item, dict) else range(len(item))
+        names.update(dict.fromkeys((key,) for key in members))
+    for item in items:
+        for path, value in walk(item):
+            nested = len(path) == 2 and isinstance(path[1], str) and isinstance(item, dict)
+            if nested and not isinstance(value, (dict, list)):
+                names.setdefault(path)
+    for path in names:
+        yield Column(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)
+
+
+def _outer(place: Place, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[Column]:
+    names: dict[Path, None] = {}
+    for message in messages:
+        names.update((path, None) for path, _ in scalars(message) if path[: len(place.path)] != place.path)
+    for path in names:
+        text = spelled(path)
+        if place.kind != "row":
+            text = f"$message{text}" if text.startswith("[") else f"$message.{text}"
+        yield Column(text, str(path[-1]), path, tuple(at(messages[owner], path) for owner in owners), True)

@@ -1,0 +1,196 @@
+"""Frames to a draft: which messages are trades, which quotes, which neither, and what each would become."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from k2conn import exactjson
+from k2conn.tools.drafting import natives, quotes, trades
+from k2conn.tools.drafting.conditions import apart
+from k2conn.tools.drafting.guesses import Guess
+from k2conn.tools.drafting.kinds import Group, groups
+from k2conn.tools.drafting.leaves import spelled
+from k2conn.tools.drafting.mapping import Mapping
+from k2conn.tools.drafting.recording import Frame
+from k2conn.tools.drafting.words import (
+    ACK_WORDS,
+    BEAT_WORDS,
+    ERROR_WORDS,
+    QUOTE_WORDS,
+    SNAPSHOT_WORDS,
+    TRADE_WORDS,
+    words,
+)
+
+_STREAMS = 3
+"""Streams of one record type that are drafted."""
+_QUIET = 12
+"""Kinds of messages that are listed as ignored."""
+
+
+class Request(NamedTuple):
+    """What the author says."""
+
+    name: str
+    exchange: str
+    asset_class: str
+    url: str
+    docs: str | None
+
+
+class Stream(NamedTuple):
+    """One drafted stream. ``default`` is false where another maps the same record type better."""
+
+    name: str
+    mapping: Mapping
+    when: Guess
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Messages that are no records: how they are recognised, what they seem to be, how many, and one of them."""
+
+    when: Any
+    what: str
+    count: int
+    sample: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """All that is known of a connector before its author has looked."""
+
+    request: Request
+    frames: int
+    streams: tuple[Stream, ...]
+    quiet: tuple[Quiet, ...]
+    spelling: natives.Spelling
+    symbols: int
+    """How many different symbols were seen."""
+
+    @property
+    def capture(self) -> dict[str, Any] | None:
+        """What is learnt from acknowledgements."""
+        return next((found for one in self.streams if (found := one.mapping.symbol.capture)), None)
+
+
+def draft(request: Request, frames: Sequence[Frame]) -> Draft:
+    """The draft of a connector from some of its frames."""
+    found = groups(frames)
+    mappings = [mapping for group in found if (mapping := _mapping(group, found)) is not None]
+    chosen = _chosen(_merged(mappings))
+    streams: list[Stream] = []
+    for mapping in chosen:
+        when = apart(mapping.groups, [group for group in found if group not in mapping.groups])
+        first = not any(one.mapping.record == mapping.record for one in streams)
+        name = mapping.record if first else _name(mapping, [one.name for one in streams])
+        streams.append(Stream(name, _finished(mapping), when, first))
+    mapped = [group for one in streams for group in one.mapping.groups]
+    seen = [name for one in streams for name in one.mapping.symbol.seen]
+    rest = [group for group in found if group not in mapped]
+    spelling = natives.spelling(seen or ["BASE-QUOTE"])
+    return Draft(request, len(frames), tuple(streams), tuple(_quiet(rest, mapped)), spelling, len(set(seen)))
+
+
+def _mapping(group: Group, found: Sequence[Group]) -> Mapping | None:
+    others = [one for one in found if one is not group]
+    trade, quote = trades.find(group, others), quotes.find(group, others)
+    if trade is not None and quote is not None:
+        return quote if group.words & QUOTE_WORDS and not group.words & TRADE_WORDS else trade
+    return trade or quote
+
+
+def _merged(mappings: Sequence[Mapping]) -> list[Mapping]:
+    """Groups that one stream can map are one, unless they say the same records twice."""
+    merged: list[Mapping] = []
+    for mapping in mappings:
+        for place, one in enumerate(merged):
+            repeated = bool(one.ids & mapping.ids)
+            if one.shape == mapping.shape and not repeated:
+                merged[place] = one.joined(mapping)
+                break
+        else:
+            merged.append(mapping)
+    return merged
+
+
+def _past(mapping: Mapping) -> bool:
+    return any(group.words & SNAPSHOT_WORDS for group in mapping.groups)
+
+
+def _chosen(mappings: Sequence[Mapping]) -> list[Mapping]:
+    """Of each record type the best few, best first."""
+    found: list[Mapping] = []
+    for record in ("trade", "quote"):
+        own = [mapping for mapping in mappings if mapping.record == record]
+        found += sorted(own, key=_merit, reverse=True)[:_STREAMS]
+    return found
+
+
+def _merit(mapping: Mapping) -> tuple[int, int]:
+    said = frozenset[str]().union(*(group.words for group in mapping.groups))
+    penalty = 8 * bool(said & {"agg", "lite"}) + 10 * (_past(mapping) and len(mapping.groups) == 1)
+    return mapping.score - penalty, sum(len(group.frames) for group in mapping.groups)
+
+
+def _name(mapping: Mapping, taken: Sequence[str]) -> str:
+    """A name for a further stream, from the words of its kind."""
+    wanted = TRADE_WORDS | QUOTE_WORDS
+    for group in mapping.groups:
+        for _, text in group.texts:
+            if words([text]) & wanted:
+                part = next((p for p in re.split(r"[^A-Za-z0-9_]+", text) if words([p]) & wanted), "")
+                name = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", part).lower().strip("_")
+                if re.fullmatch(r"[a-z][a-z0-9_]*", name) and name not in taken:
+                    return name
+    return next(f"{mapping.record}_{number}" for number in range(2, 99) if f"{mapping.record}_{number}" not in taken)
+
+
+def _finished(mapping: Mapping) -> Mapping:
+    """With what the words for snapshot and change mean: for trades the recent past, for quotes a fresh start."""
+    told = [states for group in mapping.groups if (states := group.states) is not None]
+    paths = {path for path, _ in told}
+    said = frozenset[str]().union(*(words for _, words in told))
+    past = sorted(word for word in said if word.lower() in SNAPSHOT_WORDS)
+    if not past or len(paths) != 1:
+        return mapping
+    where = {spelled(paths.pop()): past[0]}
+    if mapping.record == "quote":
+        if not mapping.partial or len(said) < 2:
+            return mapping
+        begin = Guess({"per": "symbol", "begin": where}, "a side is absent in some frames, which say so", False)
+        return replace(mapping, options={**mapping.options, "carry": begin})
+    if len(said) > 1:
+        guess = Guess(where, "by its name the recent past, sent on subscribe", False)
+        return replace(mapping, options={**mapping.options, "snapshot": guess})
+    note = f"GAP: {exactjson.encode(where).decode()} in all frames: if that is the recent past, say `snapshot:`"
+    return replace(mapping, notes=(*mapping.notes, note))
+
+
+def _quiet(rest: Sequence[Group], mapped: Sequence[Group]) -> list[Quiet]:
+    found: dict[str, Quiet] = {}
+    for group in rest:
+        when = apart([group], mapped)
+        if "others" in when.why and " 0 of" not in when.why:
+            continue
+        key = repr(when.value)
+        before = found[key].count if key in found else 0
+        found[key] = Quiet(when.value, _what(group), before + len(group.frames), group.frames[0])
+    return list(found.values())[:_QUIET]
+
+
+def _what(group: Group) -> str:
+    said = group.words
+    message = group.frames[0].message
+    keys = words(message) if isinstance(message, dict) else frozenset()
+    if said & ERROR_WORDS or keys & {"error", "errors"}:
+        return "error"
+    if (said | keys) & BEAT_WORDS:
+        return "heartbeat"
+    if said & ACK_WORDS or keys & {"result", "success", "subscribed", "subbed"}:
+        return "acknowledgement"
+    return "other"

@@ -1,0 +1,117 @@
+"""Which messages belong together: by what they say they are, else by their keys.
+
+A *kind* is what a message's channel texts say once the instrument's name is cut out of them, so that
+`market.btcusdt.trade.detail` and `market.ethusdt.trade.detail` are of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from k2conn.tools.drafting.leaves import Path, at, scalars, walk
+from k2conn.tools.drafting.recording import Frame
+from k2conn.tools.drafting.words import (
+    ALL_WORDS,
+    KIND_NAMES,
+    STATE_WORDS,
+    folded,
+    like_symbol,
+    surely_symbol,
+    symbol_span,
+    words,
+)
+
+SYMBOL = "{symbol}"
+STATE = "{state}"
+"""Stands for the words that tell a snapshot from what follows it."""
+_SYMBOL_NAMES = frozenset({"symbol", "instid", "productid", "pair", "instrumentname", "instrument", "code", "market",
+                           "currencypair", "s", "coin", "contract", "productcode"})
+_MANY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Messages of one kind. ``texts`` is what they say they are: path and text, ``{symbol}`` for names."""
+
+    texts: tuple[tuple[Path, str], ...]
+    frames: tuple[Frame, ...]
+
+    @property
+    def messages(self) -> list[Any]:
+        """The messages."""
+        return [frame.message for frame in self.frames]
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The words of its texts."""
+        return words(text.replace(SYMBOL, " ") for _, text in self.texts if text != STATE)
+
+    @property
+    def states(self) -> tuple[Path, frozenset[str]] | None:
+        """Where the messages say whether they are a snapshot, and what they say there."""
+        for path, text in self.texts:
+            if text == STATE:
+                return path, frozenset(str(at(message, path)) for message in self.messages)
+        return None
+
+
+def groups(frames: Sequence[Frame]) -> list[Group]:
+    """All messages by kind, in the order in which kinds first appear."""
+    found: dict[Any, list[Frame]] = {}
+    loud = _loud_paths(frames)
+    for frame in frames:
+        texts = tuple((path, text) for path, text in _texts(frame.message) if path in loud)
+        telling = bool(words(text for _, text in texts) & ALL_WORDS)
+        shape = _coarse(frame.message) if telling else _keys(frame.message)
+        found.setdefault((texts, shape), []).append(frame)
+    return [Group(texts, tuple(members)) for (texts, _), members in found.items()]
+
+
+def _texts(message: Any) -> Iterator[tuple[Path, str]]:
+    """A message's channel texts, names cut out."""
+    if isinstance(message, str):
+        yield (), message
+        return
+    pairs = [(path, value) for path, value in scalars(message) if isinstance(value, str) and len(value) <= 120]
+    known = [value for path, value in pairs if folded(str(path[-1])) in _SYMBOL_NAMES and like_symbol(value)]
+    for path, value in pairs:
+        telling = bool(words([value]) & ALL_WORDS)
+        named = isinstance(path[-1], str) and folded(path[-1]) in KIND_NAMES
+        if value.lower() in STATE_WORDS:
+            yield path, STATE
+        elif (named or telling) and not (value in known or (surely_symbol(value) and not telling)):
+            span = symbol_span(value, known)
+            yield path, (value if span is None else value[: span[0]] + SYMBOL + value[span[1] :])
+
+
+def _loud_paths(frames: Sequence[Frame]) -> set[Path]:
+    """The paths whose texts repeat from message to message: those that say what a message is."""
+    seen: dict[Path, set[str]] = {}
+    for frame in frames:
+        for path, text in _texts(frame.message):
+            seen.setdefault(path, set()).add(text)
+    return {path for path, texts in seen.items() if len(texts) <= _MANY or all(words([t]) & ALL_WORDS for t in texts)}
+
+
+def _coarse(message: Any) -> Any:
+    """Objects or arrays, by place at the top: what tells an acknowledgement from data of the same channel."""
+    if isinstance(message, dict):
+        return frozenset(key for key, value in message.items() if isinstance(value, (dict, list)))
+    return _keys(message)
+
+
+def _keys(message: Any) -> Any:
+    """All paths of a message; of arrays, the types by position."""
+    if isinstance(message, list):
+        return tuple(_type(one) for one in message)
+    return frozenset(path for path, _ in walk(message) if all(isinstance(part, str) for part in path))
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{_type(value[0])} {len(value) if not isinstance(value[0], list) else 'rows'}]" if value else "[]"
+    if isinstance(value, dict):
+        return "{" + ",".join(sorted(value)) + "}"
+    return type(value).__name__ if isinstance(value, (str, bool)) or value is None else "number"

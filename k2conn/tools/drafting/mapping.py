@@ -1,0 +1,46 @@
+"""A guessed mapping: one record type out of one group of messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from k2conn.tools.drafting.columns import Place
+from k2conn.tools.drafting.guesses import Guess
+from k2conn.tools.drafting.kinds import Group
+from k2conn.tools.drafting.natives import Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """What would become of a group's messages. ``score`` says how well names and values fit."""
+
+    record: str
+    place: Place
+    symbol: Symbol
+    fields: dict[str, Guess]
+    groups: tuple[Group, ...]
+    score: int
+    options: dict[str, Guess] = field(default_factory=dict)
+    """Further words of the stream: sequence, order, carry, identity, snapshot."""
+    notes: tuple[str, ...] = ()
+    ids: frozenset[str] = frozenset()
+    partial: bool = False
+    """A side of the quote is absent in some messages."""
+
+    @property
+    def shape(self) -> Any:
+        """What two groups share if one stream can map both."""
+        rule = {name: repr(guess.value) for name, guess in self.fields.items() if name != "side"}
+        said = self.symbol.guess.value
+        rule["symbol"] = repr(said.get("from") if isinstance(said, dict) else said)
+        side = self.fields.get("side")
+        rule["side"] = repr(side.value.get("from")) if side and isinstance(side.value, dict) else ""
+        return self.record, self.place, tuple(sorted(rule.items()))
+
+    def joined(self, other: Mapping) -> Mapping:
+        """Both groups in one mapping."""
+        better = max((self, other), key=lambda one: sum(len(group.frames) for group in one.groups))
+        symbol = replace(better.symbol, seen=self.symbol.seen + other.symbol.seen)
+        return replace(better, symbol=symbol, groups=self.groups + other.groups, ids=self.ids | other.ids,
+                       score=max(self.score, other.score))

@@ -1,0 +1,232 @@
+"""The symbol: where it stands, and by which forms the venue spells its instruments."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from k2conn.tools.drafting.columns import Column, Pool
+from k2conn.tools.drafting.guesses import Guess
+from k2conn.tools.drafting.kinds import SYMBOL, Group
+from k2conn.tools.drafting.leaves import Path, at, scalars, spelled
+from k2conn.tools.drafting.words import PRODUCTS, QUOTES, like_symbol, rank, surely_symbol
+
+NAMES = {"symbol": 9, "s": 8, "instid": 9, "productid": 9, "pair": 8, "instrumentname": 9, "instrument": 8, "code": 7,
+         "cd": 7, "book": 7, "marketid": 9,
+         "currencypair": 9, "coin": 8, "market": 7, "contract": 7, "contractcode": 8, "productcode": 9, "i": 5, "id": 4,
+         "symbolname": 8, "name": 3, "sym": 8, "instrumentid": 8, "tradingpair": 8, "asset": 5, "ps": 1}
+_APART = re.compile(r"[A-Z0-9]+[-/_:][A-Z0-9]+\Z")
+_EXPIRY = re.compile(r"\d{6,8}\Z|\d{1,2}[A-Z]{3}\d{2}\Z|\d{4}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """Where a stream's symbol is, and the names that were seen there."""
+
+    guess: Guess
+    seen: tuple[str, ...]
+    column: Column | None = None
+    capture: dict[str, Any] | None = None
+    """What is learnt from acknowledgements, where the data only carries the venue's channel number."""
+
+
+def where(pool: Pool, group: Group, others: Sequence[Group]) -> Symbol:
+    """The symbol of a group's items: a column, cut out of a channel's text, or looked up by a channel's number."""
+    return _column(pool) or _cut(group) or _looked_up(pool, others) or _unknown()
+
+
+def _column(pool: Pool) -> Symbol | None:
+    found: list[tuple[tuple[int, ...], Column]] = []
+    for column in pool.columns:
+        texts = [value for value in column.present if isinstance(value, str)]
+        if not texts or len(texts) < len(column.values) or not all(map(like_symbol, texts)):
+            continue
+        ranked = rank(column.name, NAMES)
+        sure = all(surely_symbol(text) or (pool.rows and bool(_APART.search(text))) for text in texts)
+        if (ranked and (sure or ranked >= 7)) or (sure and (column.outer or pool.rows)):
+            found.append(((ranked >= 7, sure, not column.outer, ranked), column))
+    if not found:
+        return None
+    column = max(found, key=lambda one: one[0])[1]
+    names = tuple(str(value) for value in column.values)
+    why = f"{len(names)} of {len(names)} look like instruments ({names[0]})"
+    return Symbol(Guess(column.expression, why, all(map(surely_symbol, names))), names, column)
+
+
+def _cut(group: Group) -> Symbol | None:
+    """Out of a channel's text."""
+    texts = [(path, text) for path, text in group.texts if SYMBOL in text]
+    if not texts:
+        return None
+    path, text = max(texts, key=lambda one: len(one[1]))
+    expression = spelled(path)
+    names: list[str] = []
+    for message in group.messages:
+        raw = str(at(message, path))
+        names.append(_cut_from(raw, text))
+    said = {"from": f"$message{'' if expression.startswith('[') else '.'}{expression}", "pattern": text}
+    if text == SYMBOL:
+        return Symbol(Guess(said["from"], f"the message's own {expression}"), tuple(names))
+    return Symbol(Guess(said, f"cut out of {expression}, as in {at(group.messages[0], path)}"), tuple(names))
+
+
+def _cut_from(raw: str, text: str) -> str:
+    before, after = text.split(SYMBOL, 1)
+    return raw[len(before) : len(raw) - len(after)]
+
+
+def _looked_up(pool: Pool, others: Sequence[Group]) -> Symbol | None:
+    """By the number at the head of an array message, which an acknowledgement has beside a name."""
+    numbers = {head for column in pool.outer if column.path == (0,) for head in column.values}
+    for group in others:
+        for message in group.messages:
+            if not isinstance(message, dict):
+                continue
+            pairs = list(scalars(message))
+            keys = [path for path, value in pairs if type(value) is int and value in numbers]
+            texts = [path for path, value in pairs if isinstance(value, str) and like_symbol(value)]
+            names = [path for path in texts if _pair_rank(path)]
+            if keys and names:
+                return _captured(keys[0], max(names, key=_pair_rank), others)
+    return None
+
+
+def _pair_rank(path: Path) -> int:
+    return rank(str(path[-1]), {**NAMES, "pair": 10})
+
+
+def _captured(key: Path, name: Path, others: Sequence[Group]) -> Symbol:
+    messages = [message for group in others for message in group.messages if isinstance(message, dict)]
+    rows = [message for message in messages if at(message, key) is not None and at(message, name) is not None]
+    same = [(path, value) for path, value in scalars(rows[0]) if isinstance(value, str) and not like_symbol(value)
+            and all(at(row, path) == value for row in rows)]
+    when: dict[str, Any] = {spelled(path): value for path, value in same[:1]} or {spelled(key): "$present"}
+    capture = {"when": when, "into": "symbol_of", "key": spelled(key), "value": spelled(name)}
+    why = f"{spelled(key)} of an acknowledgement names the instrument, seen in {len(rows)}"
+    guess = Guess({"from": "$message[0]", "look_up": "$state.symbol_of"}, why)
+    return Symbol(guess, tuple(str(at(row, name)) for row in rows), None, capture)
+
+
+def _unknown() -> Symbol:
+    why = "no instrument's name was found in these frames"
+    return Symbol(Guess({"value": "BASE-QUOTE"}, why, False, "where the instrument is named"), ("BASE-QUOTE",))
+
+
+# -- how names are spelled
+
+
+@dataclass(slots=True)
+class Spelling:
+    """The forms that read the names that were seen."""
+
+    forms: list[str | dict[str, str]] = field(default_factory=list)
+    quotes: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    native: bool = False
+    """Names have more parts than base and quote, so the record keeps the venue's spelling."""
+    fixed: bool = False
+    """Some form says the quote currency itself, which is a guess."""
+
+
+def spelling(seen: Sequence[str]) -> Spelling:
+    """The forms of some names, the most particular first."""
+    found = Spelling()
+    counted = Counter(seen)
+    forms: list[str | dict[str, str]] = []
+    for name, _ in counted.most_common():
+        form, quote = _form(name)
+        if form not in forms:
+            forms.append(form)
+        if quote and quote not in found.quotes:
+            found.quotes.append(quote)
+    if not any("{base}{quote}" in _text(form) for form in forms):
+        found.quotes = []  # a separator tells where the quote begins
+    found.forms = sorted(forms, key=_particular)
+    found.native = any(len(re.findall(r"\{", _text(form))) > 2 or isinstance(form, dict) for form in forms)
+    found.fixed = any(isinstance(form, dict) for form in forms)
+    found.names = [name for name, _ in counted.most_common(3)]
+    return found
+
+
+def _text(form: str | dict[str, str]) -> str:
+    return form if isinstance(form, str) else form["form"]
+
+
+def _particular(form: str | dict[str, str]) -> tuple[int, int]:
+    text = _text(form)
+    return -len(re.sub(r"\{[a-z]+\}", "", text)), -text.count("{")
+
+
+def _form(name: str) -> tuple[str | dict[str, str], str | None]:
+    """One name's form, and the quote currency that must be listed for it."""
+    separator = next((one for one in "/-_:" if one in name), None)
+    if separator is None:
+        return _joined(name)
+    other = next((one for one in "/-_:" if one in name.replace(separator, "")), None)
+    if other is not None:
+        parts = re.split(r"[-/_:]", name)
+        return (_whole(), None) if len(parts) > 5 else _parted(name.split(other), other)
+    return _parted(name.split(separator), separator)
+
+
+def _joined(name: str) -> tuple[str | dict[str, str], str | None]:
+    quote = _ending(name)
+    return ("{base}{quote}", quote) if quote else (_whole(), None)
+
+
+def _whole() -> dict[str, str]:
+    """A name that is the base alone."""
+    return {"form": "{base}", "quote": "USD"}
+
+
+def _ending(name: str) -> str | None:
+    """The quote currency at a name's end: the longest that leaves a base of three letters, else one of two."""
+    fitting = [quote for quote in QUOTES if name.upper().endswith(quote) and len(name) > len(quote) + 1]
+    return max(fitting, key=lambda quote: (len(name) - len(quote) > 2, len(quote)), default=None)
+
+
+def _parted(parts: list[str], separator: str) -> tuple[str | dict[str, str], str | None]:
+    head: list[str] = []
+    while len(parts) > 1 and parts[0].upper() in PRODUCTS and len(parts[0]) > 1:
+        head.append(parts[0])
+        parts = parts[1:]
+    quote = None
+    fixed = False
+    if len(parts) == 1 or _follows(parts[1]):
+        ending = _ending(parts[0])
+        words = ["{base}{quote}" if ending else "{base}"]
+        quote, fixed = ending, ending is None
+        rest = parts[1:]
+    elif parts[0].upper() in QUOTES and parts[1].upper() not in QUOTES:
+        words, rest, quote = ["{quote}", "{base}"], parts[2:], parts[0].upper()
+    else:
+        words, rest, quote = ["{base}", "{quote}"], parts[2:], parts[1].upper()
+    words = head + words + _rest(rest)
+    text = separator.join(words)
+    if fixed:
+        return {"form": text, "quote": "USD"}, quote
+    return text, quote
+
+
+def _follows(part: str) -> bool:
+    """Whether a part is no currency: a product, or when it expires."""
+    return part.upper() in PRODUCTS or bool(_EXPIRY.match(part.upper())) or part.lower() in ("perp", "swap")
+
+
+def _rest(parts: list[str]) -> list[str]:
+    words: list[str] = []
+    for part in parts:
+        if _EXPIRY.match(part) and "{expiry}" not in words:
+            words.append("{expiry}")
+        elif part.replace(".", "").isdigit():
+            words.append("{strike}" if "{strike}" not in words else "{further}")
+        elif len(part) == 1:
+            words.append("{kind}" if "{kind}" not in words else "{further}")
+        else:
+            words.append(part)
+    return words
+
+

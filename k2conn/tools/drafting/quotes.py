@@ -1,0 +1,220 @@
+"""Quotes: the best bid and ask, as members, as levels, or by position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from k2conn.tools.drafting import identities, moments, natives
+from k2conn.tools.drafting.columns import Column, Pool, pools
+from k2conn.tools.drafting.guesses import Guess
+from k2conn.tools.drafting.kinds import Group
+from k2conn.tools.drafting.leaves import number
+from k2conn.tools.drafting.mapping import Mapping
+from k2conn.tools.drafting.words import (
+    ACK_WORDS,
+    BOOK_WORDS,
+    OTHER_WORDS,
+    QUOTE_WORDS,
+    TRADE_WORDS,
+    folded,
+)
+
+_TOP = re.compile(r"(?:books?|orderbook|depth|level)[._-]?1(?![0-9])|bbo|best|top")
+_BIDS = ("bid", "bidprice", "bidpx", "bp", "b", "bids")
+_ASKS = ("ask", "askprice", "askpx", "ap", "k", "a", "asks")
+_SIZES = ("size", "sz", "qty", "quantity", "amount", "vol", "volume", "q", "s")
+PRICES = ("px", "price", "p")
+_SIDES = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
+
+
+class Side(NamedTuple):
+    """One side of a quote: expressions, and the values of the price."""
+
+    price: str
+    quantity: str | None
+    values: tuple[Any, ...]
+    levels: int
+    """Levels of the longest book seen; 0 where the side is no list."""
+
+
+def find(group: Group, others: Sequence[Group]) -> Mapping | None:
+    """The quotes in a group's messages, where there are any."""
+    said = group.words
+    texts = " ".join(text for _, text in group.texts)
+    top = bool(_TOP.search(texts.lower())) or bool(said & QUOTE_WORDS)
+    if said & (OTHER_WORDS - {"price"}) or (said & (ACK_WORDS - {"subscribe", "subscription"})):
+        return None
+    if said & TRADE_WORDS and not said & QUOTE_WORDS:
+        return None
+    if said & BOOK_WORDS and not top:
+        return None
+    found = [mapping for pool in pools(group.messages) if (mapping := _fit(pool, group, others, top)) is not None]
+    return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
+
+
+def _fit(pool: Pool, group: Group, others: Sequence[Group], top: bool) -> Mapping | None:
+    texts = " ".join(text for _, text in group.texts)
+    direct = {folded(one.name) if len(one.name) > 1 else one.name: one for one in pool.inner if len(one.path) == 1}
+    bid, ask = _positions(pool, top) if pool.rows else _pair(direct)
+    if bid is None or ask is None or not _ordered(bid, ask):
+        return None
+    levels = max(bid.levels, ask.levels)
+    deep = levels > 1 and (group.states is None or not _TOP.search(texts.lower()))
+    if (deep or (levels == 1 and not top)) or (not top and (bid.quantity is None or group.states is not None)):
+        return None
+    symbol = natives.where(pool, group, others)
+    columns = [one for one in pool.columns if one.numeric or not pool.rows]
+    when, moment = moments.guess(columns, pool.rows)
+    said, identity = identities.guess(pool, identities.QUOTE_NAMES, [moment, symbol.column])
+    if identity is not None and not identity.complete:
+        said = None
+    if said and (whole := identities.sequence(identity, None)[1]).startswith("numbers"):
+        said = None
+        when = Guess(when.value, f"{when.why}; {whole}", when.sure, when.gap)
+    fields: dict[str, Guess] = {"quote_id": said} if said else {}
+    fields["timestamp"] = when
+    for name, side in (("bid", bid), ("ask", ask)):
+        fields |= _side(name, side, _absent(bid, ask))
+    options: dict[str, Guess] = {}
+    if not said:
+        options["identity"] = Guess(["timestamp", *_SIDES], "no id was found; equal rows are numbered", False)
+    score = 20 + 6 * top + 4 * (bid.quantity is not None) + 2 * bool(said)
+    score += 8 * ("bookticker" in group.words or bool(_TOP.search(texts.lower())))
+    return Mapping("quote", pool.place, symbol, fields, (group,), score, options, partial=_absent(bid, ask))
+
+
+def _pair(direct: dict[str, Column]) -> tuple[Side | None, Side | None]:
+    both = next((column for name, column in direct.items() if name in ("bbo",) and _listed(column)), None)
+    if both is not None:
+        return _object_level(both, 0), _object_level(both, 1)
+    return _named(direct, _BIDS), _named(direct, _ASKS)
+
+
+def _named(direct: dict[str, Column], names: Sequence[str]) -> Side | None:
+    for name in names:
+        for key, column in direct.items():
+            if re.sub("best|highest|lowest|top", "", key) == name and column.present:
+                found = _level(column) if _listed(column) else _plain(direct, name, column)
+                if found is not None:
+                    return found
+    return None
+
+
+def _listed(column: Column) -> bool:
+    return all(isinstance(value, (list, dict)) for value in column.present)
+
+
+def _plain(direct: dict[str, Column], name: str, column: Column) -> Side | None:
+    """A price as a number, and the quantity beside it by its name."""
+    if not column.numeric:
+        return None
+    stem = re.sub("price|px", "", name) if len(name) > 2 else name[0]
+    wanted = [stem + size for size in _SIZES] + ([stem.upper()] if len(stem) == 1 else [])
+    for key, other in direct.items():
+        plain = re.sub("best|highest|lowest|top", "", key) if len(key) > 1 else key
+        if plain in wanted and other.numeric:
+            return Side(column.expression, other.expression, column.values, 0)
+    return Side(column.expression, None, column.values, 0)
+
+
+def _level(column: Column) -> Side | None:
+    """Levels: `[p, q]`, `[[p, q], ...]`, `[{price, size}, ...]`."""
+    filled = [value for value in column.present if value]
+    if not filled or isinstance(filled[0], dict):
+        return None
+    first = filled[0][0]
+    if isinstance(first, dict):
+        return _objects(column, filled)
+    if isinstance(first, list):
+        kept = [_kept(value) for value in column.values]
+        values = tuple(value[0][0] if value and value[0] else None for value in kept)
+        longest = max(len(value) for value in filled)
+        head = column.expression
+        if kept != list(column.values):  # levels of size 0 are deletions
+            head += "[?[1] != '0'] | "
+        return Side(f"{head}[0][0]", f"{head}[0][1]", values, longest)
+    place = 2 if len(filled[0]) == 3 and isinstance(filled[0][1], int) and isinstance(filled[0][2], str) else 1
+    values = tuple(value[0] if value else None for value in column.values)
+    return Side(f"{column.expression}[0]", f"{column.expression}[{place}]", values, 0) if len(filled[0]) > 1 else None
+
+
+def _kept(levels: Any) -> Any:
+    """Levels without those that a change takes away."""
+    return [level for level in levels if level[1:2] != ["0"]] if isinstance(levels, list) else levels
+
+
+def _objects(column: Column, filled: list[Any]) -> Side | None:
+    names = {folded(key): key for key in filled[0][0]}
+    price = next((names[name] for name in PRICES if name in names), None)
+    size = next((names[name] for name in _SIZES if name in names), None)
+    if price is None:
+        return None
+    values = tuple(value[0].get(price) if value else None for value in column.values)
+    longest = max(len(value) for value in filled)
+    return Side(f"{column.expression}[0].{price}", f"{column.expression}[0].{size}" if size else None, values, longest)
+
+
+def _object_level(column: Column, place: int) -> Side | None:
+    """One of two objects in a list: bid first, ask second."""
+    rows = [value[place] if isinstance(value, list) and place < len(value) else None for value in column.values]
+    first = next((row for row in rows if isinstance(row, dict)), None)
+    if first is None:
+        return None
+    names = {folded(key): key for key in first}
+    price = next((names[name] for name in PRICES if name in names), None)
+    size = next((names[name] for name in _SIZES if name in names), None)
+    if price is None or size is None:
+        return None
+    head = f"{column.expression}[{place}]"
+    return Side(f"{head}.{price}", f"{head}.{size}", tuple(row.get(price) if row else None for row in rows), 0)
+
+
+def _positions(pool: Pool, top: bool) -> tuple[Side | None, Side | None]:
+    """By position: bid, its size, ask, its size; or bid, ask, ... and then both sizes."""
+    columns = [one for one in pool.inner if len(one.path) == 1]
+    numeric = [one for one in columns if one.numeric and moments.unit(one.present) is None]
+    if (not top and pool.place.kind != "row") or len(numeric) < 4:
+        return None, None
+    one, two, three, four = numeric[:4]
+    if _near(one, two) and any(column not in numeric for column in columns[:3]):
+        return _pairs(one, three, two, four)
+    return _pairs(one, two, three, four) if _near(one, three) else (None, None)
+
+
+def _pairs(bid: Column, bid_size: Column, ask: Column, ask_size: Column) -> tuple[Side, Side]:
+    return (Side(bid.expression, bid_size.expression, bid.values, 0),
+            Side(ask.expression, ask_size.expression, ask.values, 0))
+
+
+def _near(bid: Column, ask: Column) -> bool:
+    """Whether two columns lie as close together as a bid and an ask do."""
+    pairs = [(number(low), number(high)) for low, high in zip(bid.values, ask.values, strict=True)]
+    return all(low is not None and high is not None and 0 < low <= high <= low * 2 for low, high in pairs)
+
+
+def _ordered(bid: Side, ask: Side) -> bool:
+    pairs = [(number(low), number(high)) for low, high in zip(bid.values, ask.values, strict=True)]
+    known = [(low, high) for low, high in pairs if low and high]
+    return not known or sum(low <= high for low, high in known) * 10 >= len(known) * 9
+
+
+def _absent(*sides: Side) -> bool:
+    return any(value in (None, "") for side in sides for value in side.values)
+
+
+def _side(name: str, side: Side, missing: bool) -> dict[str, Guess]:
+    present = sum(value not in (None, "") for value in side.values)
+    why = f"{present} of {len(side.values)} frames have it"
+    price: Any = {"from": side.price, "absent": 0} if missing else side.price
+    found = {f"{name}_price": Guess(price, why)}
+    if side.quantity is None:
+        gap = "whether the venue tells it elsewhere"
+        found[f"{name}_quantity"] = Guess({"value": 0}, "no size was found", False, gap)
+    else:
+        quantity: Any = {"from": side.quantity, "absent": 0} if missing else side.quantity
+        found[f"{name}_quantity"] = Guess(quantity, "beside the price")
+    return found
+
+

@@ -1,0 +1,158 @@
+"""Trades: price, quantity, side, time and id among the columns of a group's items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import combinations
+
+from k2conn.tools.drafting import identities, moments, natives, sides
+from k2conn.tools.drafting.columns import Column, Pool, pools
+from k2conn.tools.drafting.guesses import Guess
+from k2conn.tools.drafting.kinds import Group
+from k2conn.tools.drafting.leaves import number
+from k2conn.tools.drafting.mapping import Mapping
+from k2conn.tools.drafting.words import (
+    ACK_WORDS,
+    BEAT_WORDS,
+    BOOK_WORDS,
+    OTHER_WORDS,
+    QUOTE_WORDS,
+    TRADE_WORDS,
+    folded,
+    rank,
+)
+
+PRICES = {"pricestr": 10, "price": 9, "px": 9, "p": 8, "tradeprice": 9, "tp": 7, "rate": 6, "execprice": 9,
+          "lastprice": 4, "pr": 6, "r": 3}
+QUANTITIES = {"amountstr": 10, "quantity": 10, "qty": 9, "q": 8, "sz": 9, "size": 9, "amount": 8, "tradevolume": 9,
+              "volume": 7, "vol": 7, "v": 7, "tv": 7, "tradeamount": 8, "tradeqty": 9, "execqty": 9, "baseamount": 8,
+              "tradesize": 9, "a": 3, "basevolume": 7, "qtystr": 10, "sizestr": 10, "filled": 5}
+_NOT_TRADES = frozenset({"bids", "asks", "bid", "ask", "bestbid", "bestask", "open", "high", "open24h", "bidprice",
+                         "askprice", "lastupdateid", "checksum", "bestbidprice", "highestbid", "bidpx"})
+_ENOUGH = 20
+
+
+def find(group: Group, others: Sequence[Group]) -> Mapping | None:
+    """The trades in a group's messages, where there are any."""
+    said = group.words
+    told = said & TRADE_WORDS
+    if said & (BOOK_WORDS | OTHER_WORDS | BEAT_WORDS | QUOTE_WORDS | ACK_WORDS) and not told:
+        return None
+    if said & BOOK_WORDS and not said & {"executions", "trades", "publictrade"}:
+        return None
+    found = [mapping for pool in pools(group.messages) if (mapping := _fit(pool, group, others)) is not None]
+    return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
+
+
+def _fit(pool: Pool, group: Group, others: Sequence[Group]) -> Mapping | None:
+    names = {folded(column.name) for column in pool.inner if len(column.path) == 1}
+    if names & _NOT_TRADES:
+        return None
+    direct = [column for column in pool.inner if len(column.path) == 1]
+    found = _by_position(direct) if pool.rows else _by_name(direct)
+    if found is None:
+        return None
+    price, quantity, identity = found
+    taken: list[Column | None] = [price, quantity, identity]
+    when, moment = moments.guess([one for one in pool.columns if one not in taken], pool.rows)
+    if pool.rows and (moment is None or moment.outer):
+        return None
+    side, column = sides.guess([one for one in pool.columns if one not in (price, quantity)], quantity)
+    told = bool(group.words & TRADE_WORDS)
+    if not told and (side is None or moment is None):
+        return None
+    symbol = natives.where(pool, group, others)
+    taken += [moment, column, symbol.column]
+    if not pool.rows:
+        said, identity = identities.guess(pool, identities.TRADE_NAMES, taken)
+    else:
+        said = Guess(identity.expression, "large whole numbers, all different") if identity else None
+    fields = {"trade_id": said} if said else {}
+    fields |= {"price": _price(price), "quantity": _quantity(quantity), "timestamp": when}
+    fields["side"] = side or Guess({"value": "UNKNOWN"}, "no side was found", False, "whether the venue tells it")
+    score = rank(price.name, PRICES) + rank(quantity.name, QUANTITIES) + 9 * (side is not None)
+    score += 6 * told + 4 * bool(said)
+    score += 4 * (moment is not None) + _ENOUGH * pool.rows
+    options, notes = _options(pool, group, identity, symbol, moment, bool(said))
+    ids = frozenset(str(value) for value in identity.present) if identity else frozenset()
+    return Mapping("trade", pool.place, symbol, fields, (group,), score, options, notes, ids)
+
+
+def _by_name(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] | None:
+    columns = [one for one in columns if one not in _products(columns)]
+    prices = [(rank(one.name, PRICES), one) for one in columns if one.numeric and rank(one.name, PRICES)]
+    quantities = [(rank(one.name, QUANTITIES), one) for one in columns if one.numeric and rank(one.name, QUANTITIES)]
+    if not prices or not quantities:
+        return None
+    price, quantity = (max(found, key=lambda one: (len(one[1].present), one[0]))[1] for found in (prices, quantities))
+    return (price, quantity, None) if price is not quantity else None
+
+
+def _products(columns: Sequence[Column]) -> list[Column]:
+    """Columns that are two others multiplied in every record: what was paid, neither price nor quantity."""
+    numeric = [one for one in columns if one.numeric and one.complete and moments.unit(one.present) is None]
+    found: list[Column] = []
+    for one, two in combinations(numeric, 2):
+        for three in numeric:
+            if three is not one and three is not two and all(
+                map(_multiplied, one.values, two.values, three.values)
+            ):
+                found.append(three)
+    return found
+
+
+def _multiplied(one: object, two: object, three: object) -> bool:
+    first, second, third = (number(value) or Decimal(0) for value in (one, two, three))
+    return 1 not in (first, second) and third != 0 and abs(first * second - third) * 500 <= abs(third)
+
+
+def _by_position(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] | None:
+    """Of an array: the two numbers that are left once time and id are taken. The signed one is the quantity."""
+    numeric = [one for one in columns if one.numeric and one.complete and moments.unit(one.present) is None]
+    identity = identities.first_whole(columns) if len(numeric) > 2 else None
+    left = [one for one in numeric if one is not identity]
+    if len(left) < 2:
+        return None
+    price, quantity = left[0], left[1]
+    if any((number(value) or 0) < 0 for value in price.present) or (identity and not _signed(quantity)):
+        price, quantity = quantity, price
+    return price, quantity, identity
+
+
+def _signed(column: Column) -> bool:
+    return any((number(value) or 0) < 0 for value in column.present)
+
+
+def _price(column: Column) -> Guess:
+    count = len(column.present)
+    why = f"{count} of {len(column.values)} are numbers"
+    if column.name.isdigit():
+        return Guess(column.expression, f"{why}, told by position alone", False)
+    if all(isinstance(value, int) and value >= 1000 for value in column.present):
+        return Guess(column.expression, f"{why}, all whole", False, "whether prices are scaled (`scale:`)")
+    return Guess(column.expression, why)
+
+
+def _quantity(column: Column) -> Guess:
+    why = f"{len(column.present)} of {len(column.values)} are numbers"
+    if _signed(column):
+        return Guess({"from": column.expression, "magnitude": True}, f"{why}, some below zero")
+    return Guess(column.expression, why, not column.name.isdigit())
+
+
+def _options(
+    pool: Pool, group: Group, identity: Column | None, symbol: natives.Symbol, moment: Column | None, has_id: bool
+) -> tuple[dict[str, Guess], tuple[str, ...]]:
+    options: dict[str, Guess] = {}
+    rule, seen = identities.sequence(identity, symbol.column)
+    if not has_id:
+        fields = ["timestamp", "price", "quantity", "side"]
+        options["identity"] = Guess(fields, "no id was found; equal rows are numbered", False)
+    if rule is not None:
+        options["sequence"] = Guess(rule, seen.removeprefix("sure: "))
+    if identities.newest_first(pool, identity) or identities.newest_first(pool, moment):
+        options["order"] = Guess("newest-first", "ids or times go down within a message")
+        options.pop("sequence", None)
+    notes = (f"sequence: {seen}",) if seen and rule is None else ()
+    return options, notes

@@ -1,0 +1,208 @@
+"""A draft as YAML in the house's order, with the reason beside each guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from k2conn import exactjson
+from k2conn.tools.drafting.draft import Draft, Quiet, Stream
+from k2conn.tools.drafting.guesses import Guess
+
+_PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*(?: [A-Za-z0-9_.$/-]+)*\Z")
+_ADDRESS = re.compile(r"wss?://[A-Za-z0-9_./:?=&%+-]+\Z")
+_RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
+_WIDTH = 116
+_ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid_price", "bid_quantity", "ask_price",
+          "ask_quantity")
+
+
+class Played(NamedTuple):
+    """One example: the frames, and the records that the engine makes of the last of them."""
+
+    name: str
+    streams: tuple[str, ...]
+    frames: tuple[str, ...]
+    records: tuple[Mapping[str, Any], ...]
+
+
+def written(draft: Draft, examples: Sequence[Played] = ()) -> str:
+    """The connector file's text."""
+    lines = [*_head(draft), "", *_symbols(draft), "", *_connection(draft), "", *_streams(draft)]
+    if examples:
+        lines += ["", *_tests(examples)]
+    lines += ["", *_gaps(draft)]
+    return "\n".join(lines) + "\n"
+
+
+def flow(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_text(str(key))}: {flow(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(flow(one) for one in value) + "]"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, (int, Decimal)) or value is None:
+        return "null" if value is None else exactjson.spell(value)
+    raise TypeError(type(value))
+
+
+def _text(text: str) -> str:
+    plain = _PLAIN.match(text) and text.lower() not in _RESERVED
+    return text if plain else exactjson.encode(text).decode()
+
+
+def _line(indent: str, key: str, guess: Guess) -> Iterator[str]:
+    """A key, its value and the reason: beside it, or above where the line would be long."""
+    text = f"{indent}{key}: {flow(guess.value)}"
+    if len(text) + len(guess.comment) + 4 <= _WIDTH:
+        yield f"{text}  # {guess.comment}"
+    else:
+        yield from _comment(indent, guess.comment)
+        yield text
+
+
+def _comment(indent: str, text: str) -> Iterator[str]:
+    line = f"{indent}#"
+    for word in text.split():
+        if len(line) + len(word) + 1 > _WIDTH:
+            yield line
+            line = f"{indent}#  "
+        line += f" {word}"
+    yield line
+
+
+def _head(draft: Draft) -> Iterator[str]:
+    said = draft.request
+    yield "# yaml-language-server: $schema=../schemas/connector.schema.json"
+    yield from _comment("", f"A draft from {draft.frames} frames. Beside each guess stands its reason; GAP marks what "
+                            "frames cannot tell. Look at every one, then take the comments out.")
+    yield f"connector: {_text(said.name)}"
+    yield f"exchange: {_text(said.exchange)}"
+    yield f"asset_class: {said.asset_class}"
+    if said.docs:
+        yield f"docs: {said.docs}"
+    else:
+        yield "docs: https://example.com/  # GAP: the exchange's documentation of this protocol"
+
+
+def _symbols(draft: Draft) -> Iterator[str]:
+    spelling = draft.spelling
+    yield "symbols:"
+    yield f"  default: {flow(spelling.names)}  # seen; GAP: choose yours"
+    form = spelling.forms[0] if len(spelling.forms) == 1 else spelling.forms
+    why = f"reads the names that were seen ({draft.symbols})"
+    gap = "the price currency: these names do not say it" if spelling.fixed else ""
+    yield from _line("  ", "form", Guess(form, why, not spelling.fixed and draft.symbols > 0, gap))
+    if spelling.quotes:
+        why = "nothing separates base from quote, and these were seen"
+        yield from _line("  ", "quotes", Guess(spelling.quotes, why, False, "the venue's other quote currencies"))
+    if spelling.native:
+        yield from _line("  ", "record", Guess("native", "names say more than base and quote", False))
+
+
+def _connection(draft: Draft) -> Iterator[str]:
+    yield "connection:"
+    url = draft.request.url
+    yield f"  url: {url if _ADDRESS.match(url) else _text(url)}"
+    yield "  # GAP: what is sent to subscribe, and what is answered. It could look like this:"
+    yield "  # steps:"
+    yield "  #   - send: {method: subscribe, params: $symbols, id: $counter}"
+    yield "  #     expect: {accepted: {result: null, id: $present}, reply_to: id}"
+    for one in [quiet for quiet in draft.quiet if quiet.what == "acknowledgement"][:2]:
+        yield from _comment("  ", f"an answer among the frames: {one.sample.text[:160]}")
+    yield "  # GAP: heartbeat, such as: heartbeat: {every: 20s, send: {method: ping}, answer: {method: pong}}"
+    for one in [quiet for quiet in draft.quiet if quiet.what == "heartbeat"][:2]:
+        yield from _comment("  ", f"a heartbeat among the frames: {one.sample.text[:160]}")
+    yield "  # GAP: the venue's limits, such as: limits: {connect: 300 per 5m, send: 5 per 1s, lifetime: 24h}"
+    if draft.capture:
+        yield f"  capture: [{flow(draft.capture)}]"
+    errors = [quiet for quiet in draft.quiet if quiet.what == "error"]
+    if errors:
+        yield f"  errors: {{when: {flow([one.when for one in errors])}}}"
+    quiet = [one for one in draft.quiet if one.what != "error"]
+    if quiet:
+        yield "  ignore:"
+        for one in quiet:
+            yield _ignored(one)
+
+
+def _ignored(one: Quiet) -> str:
+    text = f"    - {flow(one.when)}"
+    return f"{text}  # {one.what}, {one.count} frame{'s' if one.count > 1 else ''}"
+
+
+def _streams(draft: Draft) -> Iterator[str]:
+    yield "streams:"
+    if not draft.streams:
+        yield "  # GAP: no message looks like a trade or a quote. A sample must hold some, one a line."
+        yield "  trade:"
+        yield "    when: channel == 'GAP'"
+        yield "    fields: {symbol: symbol, trade_id: id, price: price, quantity: quantity, timestamp: $received_at,"
+        yield "             side: {value: UNKNOWN}}"
+    for place, stream in enumerate(draft.streams):
+        yield from [""] if place else []
+        yield from _stream(stream)
+
+
+def _stream(stream: Stream) -> Iterator[str]:
+    mapping = stream.mapping
+    yield f"  {stream.name}:"
+    if stream.name != mapping.record:
+        yield f"    record: {mapping.record}"
+    if not stream.default:
+        yield "    default: false  # guess: another stream tells the same; GAP: which of them you want"
+    yield from _line("    ", "when", stream.when)
+    if mapping.place.each:
+        yield f"    each: {_text(mapping.place.each)}"
+    for key in ("order", "snapshot", "carry", "sequence", "identity"):
+        if key in mapping.options:
+            yield from _line("    ", key, mapping.options[key])
+    for note in mapping.notes:
+        yield from _comment("    ", note)
+    yield "    fields:"
+    yield from _line("      ", "symbol", mapping.symbol.guess)
+    for name in _ORDER:
+        if name in mapping.fields:
+            yield from _line("      ", name, mapping.fields[name])
+
+
+def _tests(examples: Sequence[Played]) -> Iterator[str]:
+    yield "tests:"
+    yield "  # Frames of the sample and what the engine makes of them now: compare with the exchange's words."
+    for one in examples:
+        yield f"  - name: {_text(one.name)}"
+        yield f"    streams: {flow(one.streams)}"
+        yield "    dialogue:"
+        for frame in one.frames[:-1]:
+            yield f"      - received: {_frame(frame)}"
+        yield f"      - received: {_frame(one.frames[-1])}"
+        yield "        records:"
+        for record in one.records:
+            yield f"          - {flow(record)}"
+
+
+def _frame(text: str) -> str:
+    """A frame as text: every digit and space as it came."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _gaps(draft: Draft) -> Iterator[str]:
+    gaps = ["steps: the frame that subscribes, how many symbols it may name, and the answer (`expect`)",
+            "heartbeat: who pings whom, how often, in which words; and what the venue calls an error",
+            "limits: connections, frames sent, symbols on one connection, and how long one lives"]
+    for stream in draft.streams:
+        mapping = stream.mapping
+        for name, guess in (("when", stream.when), ("symbol", mapping.symbol.guess), *mapping.fields.items()):
+            if guess.gap:
+                gaps.append(f"{stream.name}.{name}: {guess.gap}")
+    if any(one.mapping.record == "trade" for one in draft.streams):
+        gaps.append("quantity: base units, quote units or contracts; and which trades are none of the order book")
+    else:
+        gaps.append("trades: none were found in the sample")
+    yield "# What is left to find out (GAP):"
+    for number, gap in enumerate(gaps, 1):
+        yield from _comment("", f"{number}. {gap}")

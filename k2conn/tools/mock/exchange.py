@@ -1,0 +1,485 @@
+"""A mock exchange: the clients, subscriptions and books of one connector's venue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+from k2conn.plan import Json, Plan
+from k2conn.tools.mock.connection import Desk, Key, Tape
+from k2conn.tools.mock.faults import GARBAGE, Faults, corrupted
+from k2conn.tools.mock.frame_generator import Market, Printed
+from k2conn.tools.mock.frame_templates import encoded
+from k2conn.tools.mock.request_recognition import PING, UNKNOWN, Symbols, Wanted, read
+from k2conn.tools.mock.sent_frames import Leg, Sent, Witness
+from k2conn.tools.mock.server import MockServer
+from k2conn.tools.mock.template_matching import Capture, Shape
+
+_KEPT = 10_000
+"""Frames of clients that are remembered."""
+_BEHIND = 1.0
+"""Seconds a tape may catch up after a pause."""
+
+
+class Client:
+    """One connection of a client."""
+
+    def __init__(self, socket: ServerConnection, desk: Desk) -> None:
+        self.socket = socket
+        self.desk = desk
+        self.subscribed: dict[Key, Wanted] = {}
+        self.data = 0
+        """Data frames it was sent."""
+        self.received: deque[Json] = deque(maxlen=_KEPT)
+        self.awaited: list[Shape] = []
+        """The answers that are due to our own pings."""
+        self.frozen = False
+        """Whether its socket is half-open: nothing is read, written or answered any more, nor closed."""
+        self.leg: Leg | None = None
+        """The witness's notes of it."""
+
+    async def send(self, message: Json) -> None:
+        """One message, in the connector's codec."""
+        await self.write(self.desk.encode(encoded(message)))
+
+    async def write(
+        self, frame: str | bytes, key: Key | None = None, ids: tuple[str, ...] = (), broken: bool = False
+    ) -> None:
+        """One frame, noted by the witness before it leaves."""
+        if self.leg is not None:
+            self.leg.note(Sent(key, ids, frame, broken), self.socket)
+        await self.socket.send(frame)
+
+    def freeze(self) -> None:
+        """Makes its socket half-open."""
+        self.frozen = True
+        self.subscribed.clear()
+        self.socket.transport.pause_reading()
+
+
+class MockExchange:
+    """One connector's venue on a loopback socket, driven by the connector's plan alone.
+
+    An async context manager; alone it has a port of its own, or a `MockServer` serves several. ``rate`` is data
+    frames a second for each subscribed stream and symbol; with 0 nothing comes but what `play` is asked for. The same
+    data goes to all clients. ``frames`` are recorded frames (their texts) instead of those of the connector's tests;
+    not ``fresh`` plays them as they are, ``once`` not over again. ``limit`` ends each tape after so many frames.
+    ``ping_every`` is the period in seconds of the venue's own pings.
+
+    For conservation: ``sent`` has, for each stream and native symbol, the ids of all items that left for at least one
+    client, in order; with ``keep`` false only ``counts`` (frames) are kept. A ``witness`` notes what each client
+    has read for certain. ``restless``: a tape that was begun goes on while nobody listens, as on a real venue.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        port: int = 0,
+        rate: float = 10.0,
+        fresh: bool = True,
+        frames: Sequence[str] = (),
+        symbols: Sequence[str] = (),
+        once: bool = False,
+        limit: int | None = None,
+        ping_every: float | None = None,
+        faults: Faults | None = None,
+        keep: bool = True,
+        seed: int = 0,
+        witness: Witness | None = None,
+        restless: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.witness = witness
+        self.rate = rate
+        self.faults = faults or Faults()
+        self.clients: list[Client] = []
+        self.sent: dict[Key, list[str]] = {}
+        self.counts: Counter[Key] = Counter()
+        self.received: deque[Json] = deque(maxlen=_KEPT)
+        self.connects = 0
+        self.unplaced = 0
+        """Client frames that fit nothing the connector says."""
+        self.pings = 0
+        """Heartbeats of clients."""
+        self.pongs = 0
+        """Right answers to our own pings."""
+        self.garbage = 0
+        self.rejected: list[float] = []
+        """When (monotonic) connects were answered with an HTTP error."""
+        self._restless = restless
+        self._begun: dict[Key, tuple[Desk, Wanted]] = {}
+        self._printed: Counter[Key] = Counter()
+        self._held: dict[Key, Printed] = {}
+        self._given = port
+        self._limit = limit
+        self._keep = keep
+        self._ping_every = ping_every
+        known = Symbols(plan, symbols)
+        markets: dict[str, Market] = {}
+        self._desks = {
+            connection.name: Desk(
+                plan, connection, known, markets, texts=frames, fresh=fresh, once=once, seed=seed
+            )
+            for connection in plan.connections
+        }
+        self._due: dict[Key, float] = {}
+        self._finished: set[Key] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._server: MockServer | None = None
+        self._own: MockServer | None = None
+
+    # -- where it is
+
+    async def __aenter__(self) -> MockExchange:
+        self._own = MockServer([self], self._given)
+        await self._own.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own is not None:
+            await self._own.__aexit__(kind, error, trace)
+
+    @property
+    def port(self) -> int:
+        """The port, once it listens."""
+        return self._server.port if self._server else self._given
+
+    def url(self, connection_name: str | None = None) -> str:
+        """Where a client connects to; the first connection of the plan needs no name."""
+        path = self.plan.name
+        if connection_name not in (None, self.plan.connections[0].name):
+            path += f"/{connection_name}"
+        return f"ws://127.0.0.1:{self.port}/{path}"
+
+    def start(self, server: MockServer) -> None:
+        """Begins to play; called by the server."""
+        self._server = server
+        self._tasks.append(asyncio.create_task(self._play(), name=f"mock {self.plan.name}"))
+        if self._ping_every is not None:
+            self._tasks.append(asyncio.create_task(self._ping(self._ping_every), name=f"mock {self.plan.name} ping"))
+
+    async def stop(self) -> None:
+        """Stops playing; a bug met on the way is raised here."""
+        for task in self._tasks:
+            task.cancel()
+        found = await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for error in found:
+            if isinstance(error, Exception):
+                raise error
+
+    # -- what tests ask and do
+
+    @property
+    def subscriptions(self) -> set[Key]:
+        """The (stream, native symbol) pairs that some client is subscribed to."""
+        return {key for client in self.clients for key in client.subscribed}
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams it can play: those that a test or a recording shows."""
+        found = frozenset[str]().union(*(desk.streams for desk in self._desks.values()))
+        return tuple(stream.name for stream in self.plan.streams if stream.name in found)
+
+    def packed(self, stream: str, text: bytes) -> str | bytes:
+        """A text as a frame of the connection that carries a stream."""
+        return next(desk for desk in self._desks.values() if stream in desk.connection.streams).encode(text)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What this venue cannot do for want of an example."""
+        return [text for desk in self._desks.values() for text in desk.warnings]
+
+    @property
+    def before(self) -> list[Json]:
+        """The answers to the HTTP calls that precede a connection, as the connector's tests show them; where they name
+        a WebSocket's address, it is this exchange's.
+        """
+        answers = next((desk.before for desk in self._desks.values() if desk.before), [])
+        return [_led_here(answer, self.url()) for answer in answers]
+
+    @property
+    def http_url(self) -> str | None:
+        """What to call instead of the venue's own HTTP host; None where the connector calls none."""
+        if self._server is None or self._server.http is None or not self.before:
+            return None
+        return f"http://127.0.0.1:{self._server.http.port}/{self.plan.name}"
+
+    async def drop_clients(self, code: int | None = 1011) -> None:
+        """Ends all connections, with a close code or (None) without a word."""
+        await asyncio.gather(*(self._drop(client, code) for client in tuple(self.clients)))
+
+    def freeze_clients(self) -> None:
+        """Makes all connections that there are half-open; `drop_clients` ends them."""
+        for client in tuple(self.clients):
+            client.freeze()
+
+    def leave_slowly(self, code: int = 1001) -> None:
+        """Says goodbye to all clients, then does nothing: the sockets stay open until `drop_clients`."""
+        for client in tuple(self.clients):
+            if client.socket.state is State.OPEN:  # not of one that is taking its leave already
+                client.socket.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
+            client.freeze()
+
+    async def shout(self, text: bytes, packed: bool = True, broken: bool = True) -> None:
+        """Sends one frame to all clients that is of no stream. ``broken``: it is to end as a dead letter."""
+        for client in tuple(self.clients):
+            if not client.frozen:
+                frame = client.desk.encode(text) if packed else text
+                with suppress(ConnectionClosed):
+                    await client.write(frame, broken=broken)
+
+    async def release(self) -> None:
+        """Sends what `reorder_every` holds back."""
+        for key in tuple(self._held):
+            await self._spread(key, self._held.pop(key), None)
+
+    def pause(self) -> None:
+        """Publishes nothing more by itself."""
+        self.rate = 0.0
+
+    async def play(self, stream: str, symbol: str, count: int = 1) -> None:
+        """Sends so many frames of one subscribed stream and symbol, now."""
+        for _ in range(count):
+            await self._publish((stream, symbol))
+
+    async def wait_for(self, condition: Callable[[], object], within: float = 5.0) -> None:
+        """Returns when the condition holds; TimeoutError where it does not in time, our own bug at once."""
+        async with asyncio.timeout(within):
+            while not condition():
+                for task in self._tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.005)
+
+    # -- clients
+
+    async def serve(self, socket: ServerConnection, target: str) -> None:
+        """One client from its handshake to its end; ``target`` is its path behind the connector's name."""
+        name, _, rest = target[1:].partition("/")
+        desk = self._desks.get(name.partition("?")[0])
+        if desk is not None:
+            target = "/" + rest
+        client = Client(socket, desk or next(iter(self._desks.values())))
+        if self.witness is not None:
+            client.leg = self.witness.leg(client.desk.connection)
+        self.clients.append(client)
+        self.connects += 1
+        try:
+            await self._welcome(client, target)
+            async for frame in socket:
+                await self._heard(client, frame)
+        except ConnectionClosed:
+            return
+        finally:
+            self.clients.remove(client)
+            if client.leg is not None:
+                client.leg.stop()
+
+    def admit(self) -> tuple[int, int] | None:
+        """Whether a client may connect now: else the HTTP status it gets, and its Retry-After in seconds."""
+        if self.faults.reject <= 0:
+            return None
+        self.faults.reject -= 1
+        self.rejected.append(time.monotonic())
+        return self.faults.reject_status, self.faults.retry_after
+
+    async def _welcome(self, client: Client, target: str) -> None:
+        for message in client.desk.welcome:
+            await client.send(message)
+        await self._subscribe(client, client.desk.listener.asked_by_url(target))
+
+    async def _heard(self, client: Client, frame: str | bytes) -> None:
+        text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+        value = read(text)
+        client.received.append(value)
+        self.received.append(value)
+        if self.faults.deaf or client.frozen:
+            return
+        if self._is_pong(client, value):
+            self.pongs += 1
+            return
+        answer = self._desk_for(client, text).hear(text, self.faults)
+        self.unplaced += answer.said.kind == UNKNOWN
+        self.pings += answer.said.kind == PING
+        if self.faults.delay:
+            await asyncio.sleep(self.faults.delay)
+        for message in answer.replies:
+            await client.send(message)
+        for one in answer.undone:
+            client.subscribed.pop((one.stream, one.symbol.native), None)
+        await self._subscribe(client, answer.made)
+
+    def _desk_for(self, client: Client, text: str) -> Desk:
+        """The client's desk; where it came without a name, the one that understands it."""
+        if not client.subscribed and client.desk.listener.hear(text).kind == UNKNOWN:
+            for desk in self._desks.values():
+                if desk.listener.hear(text).kind != UNKNOWN:
+                    client.desk = desk
+                    if client.leg is not None:
+                        client.leg.connection = desk.connection
+        return client.desk
+
+    def _is_pong(self, client: Client, value: Json) -> bool:
+        for shape in client.awaited:
+            if shape.match(value, Capture()):
+                client.awaited.remove(shape)
+                return True
+        return False
+
+    async def _subscribe(self, client: Client, made: Sequence[Wanted]) -> None:
+        for one in made:
+            opening = client.desk.opening(one, _now_us())
+            key = (one.stream, one.symbol.native)
+            if opening is not None and await self._deliver(client, key, opening):
+                self._book(key, opening)
+            client.subscribed[key] = one
+            if self._restless:
+                self._begun[key] = client.desk, one
+        self._wake.set()
+
+    async def _drop(self, client: Client, code: int | None) -> None:
+        if code is None:
+            client.socket.transport.abort()
+        else:
+            await client.socket.close(code, "mock")
+
+    # -- data
+
+    async def _play(self) -> None:
+        """Publishes whatever is due, for ever."""
+        while True:
+            self._wake.clear()
+            wait = await self._publish_due(self.rate) if self.rate > 0 else None
+            if wait is None or wait > 0:
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+            await asyncio.sleep(0)
+
+    async def _publish_due(self, rate: float) -> float | None:
+        """One round over all tapes; seconds until the next is due, None where nothing is subscribed."""
+        now = time.monotonic()
+        keys = (self.subscriptions | self._begun.keys()) - self._finished
+        self._due = {key: max(self._due.get(key, now), now - _BEHIND) for key in keys}
+        for key in sorted(keys):
+            while self._due[key] <= now and key not in self._finished:
+                await self._publish(key)
+                self._due[key] += 1 / rate
+        following = [due for key, due in self._due.items() if key not in self._finished]
+        return max(0.0, min(following) - time.monotonic()) if following else None
+
+    async def _publish(self, key: Key) -> None:
+        """One frame of one tape to all who want it."""
+        tape = self._tape(key)
+        printed = tape.next(_now_us()) if tape is not None else None
+        if printed is None:
+            self._finished |= {key} if tape is not None or key in self.subscriptions else set()
+            return
+        await self._leave(key, printed)
+        if self._limit is not None and self.counts[key] >= self._limit:
+            self._finished.add(key)
+
+    def _tape(self, key: Key) -> Tape | None:
+        """What is played of one stream and symbol, if anybody is to hear it."""
+        for client in self.clients:
+            if key in client.subscribed:
+                return client.desk.tape(client.subscribed[key])
+        if key in self._begun:
+            desk, wanted = self._begun[key]
+            return desk.tape(wanted)
+        return None
+
+    async def _leave(self, key: Key, printed: Printed) -> None:
+        """One frame and what the faults of the day make of it: left out, held back, broken."""
+        faults = self.faults
+        self._printed[key] += 1
+        turn = self._printed[key]
+        if faults.skip_every and turn % faults.skip_every == 0:
+            if self.witness is not None:
+                self.witness.withheld.setdefault(key, []).append(printed)
+            return
+        if faults.reorder_every and turn % faults.reorder_every == 0 and key not in self._held:
+            self._held[key] = printed
+            return
+        await self._spread(key, printed, faults.corrupt_every if turn % (faults.corrupt_every or 1) == 0 else None)
+        if key in self._held:
+            await self._spread(key, self._held.pop(key), None)
+
+    async def _spread(self, key: Key, printed: Printed, corrupt: int | None) -> None:
+        """One frame to all who want it."""
+        listeners = [client for client in tuple(self.clients) if key in client.subscribed]
+        delivered = [await self._deliver(client, key, printed, corrupt is not None) for client in listeners]
+        if any(delivered):
+            self._book(key, printed)
+        elif self.witness is not None:
+            self.witness.missed.setdefault(key, []).append(printed)
+
+    def _book(self, key: Key, printed: Printed) -> None:
+        self.counts[key] += 1
+        if self._keep:
+            self.sent.setdefault(key, []).extend(printed.ids)
+
+    async def _deliver(self, client: Client, key: Key, printed: Printed, broken: bool = False) -> bool:
+        """One data frame to one client, with the faults of the day; whether it left."""
+        faults = self.faults
+        if client.frozen or faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
+            return False
+        frame = client.desk.encode(printed.text)
+        frame = corrupted(frame) if broken else frame
+        try:
+            await client.write(frame, key, printed.ids, broken)
+            client.data += 1
+            if faults.duplicate_every and client.data % faults.duplicate_every == 0:
+                await client.write(frame, key, printed.ids, broken)
+            if faults.garbage_every and client.data % faults.garbage_every == 0:
+                self.garbage += 1
+                await client.write(client.desk.encode(GARBAGE), broken=True)
+        except ConnectionClosed:
+            return False
+        if faults.close_after is not None and client.data >= faults.close_after:
+            client.subscribed.clear()
+            await self._drop(client, faults.close_code)
+        return True
+
+    async def _ping(self, every: float) -> None:
+        """The venue's own pings."""
+        while True:
+            await asyncio.sleep(every)
+            for client in tuple(self.clients):
+                now_ms = time.time_ns() // 1_000_000
+                message = client.desk.ping(now_ms)
+                if message is None:
+                    continue
+                client.awaited += client.desk.listener.answers(message, {})
+                try:
+                    await client.send(message)
+                except ConnectionClosed:
+                    continue
+
+
+def _led_here(answer: Json, url: str) -> Json:
+    if isinstance(answer, dict):
+        return {key: _led_here(value, url) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [_led_here(value, url) for value in answer]
+    return url if isinstance(answer, str) and answer.startswith(("wss://", "ws://")) else answer
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+

@@ -1,0 +1,185 @@
+"""Which part of a frame is what, found by experiment: a leaf belongs to the fields whose values change with it.
+
+So look-ups, patterns and alternatives in a connector's expressions need no understanding here: the plan's own readers
+are asked, once for each leaf, and what they say is the anatomy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from k2conn.engine.conversation.routing import STREAM, Router
+from k2conn.errors import RecordError
+from k2conn.plan import Connection, Json, Plan, Reader, Scope, Stream, Symbol
+from k2conn.tools.mock.learned_replies import messages
+from k2conn.tools.mock.symbol_substitution import Place, leaves
+
+SYMBOL, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT = (
+    "symbol", "timestamp", "previous", "identity", "sequence", "price", "amount",
+)
+_PRICES = ("price", "bid_price", "ask_price")
+_AMOUNTS = ("quantity", "bid_quantity", "ask_quantity")
+_SEQUENCES = ("source_sequence",)
+_PROBE = "\ue000"
+_MOST_LEAVES = 600
+"""A frame with more leaves is played as it is."""
+
+
+class Unread(str):
+    """Why a value cannot be read."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class Row:
+    """One item as the plan reads it: a value, or the reason it cannot be read, for each role."""
+
+    stream: Stream
+    item: Json
+    symbol: Symbol | None
+    dropped: bool
+    values: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def event_us(self) -> int | None:
+        """The item's time, where it has one of its own."""
+        return next((value for value in self.values[TIME] if type(value) is int), None)
+
+    @property
+    def identity(self) -> str | None:
+        """The venue's id of the item."""
+        return next((value for value in self.values[IDENTITY] if type(value) is str), None)
+
+
+@dataclass(slots=True)
+class Part:
+    """A leaf and what it is: its role, the row it belongs to (the oldest it touches), its order among its equals."""
+
+    place: Place
+    role: str
+    row: int
+    order: int = 0
+
+
+class Reading:
+    """Reads frames of one connection as the plan does."""
+
+    def __init__(self, plan: Plan, connection: Connection) -> None:
+        self.plan = plan
+        self.connection = connection
+        self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
+        self._router = Router(connection, self.streams)
+
+    def rows(self, frame: Json, state: dict[str, Json], received_at: int = 1) -> list[Row]:
+        """All items of a frame's data messages, the oldest first."""
+        scope = Scope(state)
+        scope.received_at = received_at
+        found: list[Row] = []
+        for message in messages(self.connection, frame, scope):
+            kind, at = self._router.route(message, scope)
+            if kind == STREAM:
+                scope.message = message
+                found += self._rows(self.streams[at], message, scope)
+        return found
+
+    def parts(self, frame: Json, state: dict[str, Json]) -> list[Part]:
+        """The leaves that have a role, by experiment; ``frame`` is as before afterwards."""
+        base = self.rows(frame, state)
+        places = list(leaves(frame))
+        if not base or len(places) > _MOST_LEAVES:
+            return []
+        found: list[Part] = []
+        for place in places:
+            part = self._part(place, base, frame, state)
+            if part is not None:
+                found.append(part)
+        counts: dict[tuple[int, str], int] = {}
+        for part in found:
+            part.order = counts.get((part.row, part.role), 0)
+            counts[part.row, part.role] = part.order + 1
+        return sorted(found, key=lambda part: part.row)
+
+    def _part(self, place: Place, base: list[Row], frame: Json, state: dict[str, Json]) -> Part | None:
+        container, key = place
+        kept = container[key]
+        container[key] = _PROBE
+        try:
+            changed = self.rows(frame, state)
+        except RecordError:
+            return None
+        finally:
+            container[key] = kept
+        if len(changed) != len(base):
+            return None
+        touched = [
+            (at, role)
+            for at, (before, after) in enumerate(zip(base, changed, strict=True))
+            for role in before.values
+            if before.values[role] != after.values.get(role)
+        ]
+        for role in (SYMBOL, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT):
+            rows = [at for at, name in touched if name == role]
+            if rows:
+                return Part(place, role, rows[0])
+        return None
+
+    def _rows(self, stream: Stream, message: Json, scope: Scope) -> list[Row]:
+        if stream.each is None:
+            return [_row(self.plan, stream, message, scope)]
+        try:
+            items = stream.each(message, scope)
+        except RecordError:
+            return []
+        if isinstance(items, dict) and not stream.each_key:
+            return [_row(self.plan, stream, items, scope)]
+        if isinstance(items, dict):
+            found = []
+            for key, item in items.items():
+                scope.key = key
+                found.append(_row(self.plan, stream, item, scope))
+            scope.key = None
+            return found
+        listed = items if isinstance(items, list) else []
+        return [_row(self.plan, stream, item, scope) for item in (listed[::-1] if stream.reverse else listed)]
+
+
+def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> Row:
+    native = _read(stream.symbol.read, item, scope)
+    scope.symbol = plan.symbols.resolve(native) if type(native) is str else None
+    try:
+        dropped = stream.drop_when is not None and stream.drop_when.condition(item, scope)
+    except RecordError:
+        dropped = False
+    values = {SYMBOL: [native]}
+    for role, readers in _readers(stream):
+        values[role] = [_read(read, item, scope) for read in readers]
+    scope.notes = {}
+    return Row(stream, item, scope.symbol, dropped, values)
+
+
+def _readers(stream: Stream) -> list[tuple[str, Sequence[Reader]]]:
+    by_name = {field.name: field.read for field in stream.fields}
+    timestamp = [field.read for field in stream.fields if field.name == TIME and field.expression != "$received_at"]
+    sequence = [by_name[name] for name in _SEQUENCES if name in by_name]
+    previous: list[Reader] = []
+    if stream.sequence is not None:
+        sequence.append(stream.sequence.read)
+        previous += [stream.sequence.previous] if stream.sequence.previous else []
+    return [
+        (TIME, timestamp),
+        (PREVIOUS, previous),
+        (IDENTITY, [stream.identity.read] if stream.identity else []),
+        (SEQUENCE, sequence),
+        (PRICE, [by_name[name] for name in _PRICES if name in by_name]),
+        (AMOUNT, [by_name[name] for name in _AMOUNTS if name in by_name]),
+    ]
+
+
+def _read(read: Reader, item: Json, scope: Scope) -> Any:
+    try:
+        return read(item, scope)
+    except RecordError as error:
+        return Unread(error.reason)

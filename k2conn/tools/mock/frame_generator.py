@@ -1,0 +1,167 @@
+"""What a venue publishes: one tape for each stream and symbol, the same for all clients, its ids without a hole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, Decimal
+from itertools import cycle
+from random import Random
+from typing import NamedTuple
+
+from k2conn.plan import Json
+from k2conn.tools.mock.field_detection import AMOUNT, IDENTITY, PREVIOUS, PRICE, SEQUENCE, Reading
+from k2conn.tools.mock.frame_templates import Cast, encoded
+from k2conn.tools.mock.number_formats import count_to, counted, exact, spelled, tick
+
+_FAR = 300
+"""Steps that a price may be away from where it began; a step is about a hundred-thousandth of it."""
+
+
+class Printed(NamedTuple):
+    """A frame's text and the ids of its items (a running number where the venue has no ids)."""
+
+    text: bytes
+    ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Market:
+    """One symbol's price, walking in exact steps; all its streams follow it."""
+
+    random: Random
+    steps: int = 0
+    bases: list[Decimal] = field(default_factory=list)
+
+    def walk(self) -> None:
+        """One move."""
+        self.steps = max(-_FAR, min(_FAR, self.steps + self.random.choice((-2, -1, 0, 1, 2))))
+
+    def base(self, price: Decimal, symbol: str, own: bool) -> Decimal:
+        """Where a stream's price begins: with the symbol's other streams, if it is in the same unit."""
+        target = price if own else price * _factor(symbol)
+        for known in self.bases:
+            if known / 10 < target < known * 10:
+                return known
+        self.bases.append(target)
+        return target
+
+
+def _factor(symbol: str) -> Decimal:
+    """Another symbol than the example's has another price, always the same."""
+    number = int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:4], "big")
+    return Decimal(500 + number % 9000) / 10000
+
+
+class FreshTape:
+    """Plays casts in turn with new times, ids, prices and amounts."""
+
+    def __init__(
+        self, name: str, symbol: str, casts: Sequence[tuple[Cast, bool]], openers: Sequence[tuple[Cast, bool]],
+        market: Market, reading: Reading, seed: int,
+    ) -> None:
+        """``casts`` come with whether they are the example's own symbol, whose prices stay."""
+        self._opener = next((cast for cast, _ in openers), None)
+        self._name = name
+        self._reading = reading
+        self._market = market
+        self._random = Random(f"{seed}/{name}")
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._printed = 0
+        self._bases = {
+            id(cast): market.base(cast.price, symbol, own)
+            for cast, own in [*casts, *openers]
+            if cast.price is not None
+        }
+        self._turns = cycle([cast for cast, _ in casts])
+
+    def next(self, now_us: int) -> Printed:
+        """The next frame."""
+        return self.print(next(self._turns), now_us)
+
+    def open(self, now_us: int) -> Printed | None:
+        """The frame that a stream of deltas begins with."""
+        return self.print(self._opener, now_us) if self._opener else None
+
+    def print(self, cast: Cast, now_us: int) -> Printed:
+        """One frame of this tape."""
+        self._market.walk()
+        shift = self._shift(cast)
+        for part, was in cast.parts:
+            container, key = part.place
+            if part.role in (IDENTITY, SEQUENCE):
+                container[key] = self._count(part.role, part.order, was)
+            elif part.role == PREVIOUS:
+                container[key] = self._previous(was)
+            elif part.role == PRICE:
+                container[key] = _moved(was, shift)
+            elif part.role == AMOUNT:
+                container[key] = self._amount(was)
+        for (container, key), write, after in cast.clocks:
+            container[key] = write(now_us + after)
+        return Printed(encoded(cast.frame), self._ids(cast))
+
+    def _ids(self, cast: Cast) -> tuple[str, ...]:
+        """The ids as the plan reads them: straight from their leaves where those are the ids."""
+        if cast.ids is None:
+            rows = self._reading.rows(cast.frame, cast.state)
+            return tuple(row.identity or self._running() for row in rows)
+        return tuple(str(container[key]) for container, key in cast.ids)
+
+    def _running(self) -> str:
+        self._printed += 1
+        return str(self._printed)
+
+    def _shift(self, cast: Cast) -> Decimal:
+        """What all prices of a frame move by."""
+        if cast.price is None:
+            return Decimal(0)
+        base = self._bases[id(cast)]
+        step = max(cast.tick, (base / 100_000).quantize(cast.tick, ROUND_FLOOR))
+        target = base + self._market.steps * step
+        if target <= base / 2:
+            target = base - self._market.steps * step
+        return (target - cast.price).quantize(cast.tick, ROUND_FLOOR)
+
+    def _count(self, role: str, order: int, was: Json) -> Json:
+        first = counted(was)
+        number = self._numbers.get((role, order), 0 if first is None else first)
+        self._numbers[role, order] = number + 1
+        return count_to(was, number, self._name)
+
+    def _previous(self, was: Json) -> Json:
+        following = self._numbers.get((SEQUENCE, 0), self._numbers.get((IDENTITY, 0)))
+        return was if following is None else count_to(was, following - 1, self._name)
+
+    def _amount(self, was: Json) -> Json:
+        number = exact(was)
+        if number is None or not number:
+            return was
+        last = tick(was)
+        most = 2 * int(abs(number) / last)
+        return spelled(self._random.randint(1, most) * last * (1 if number > 0 else -1), was)
+
+
+def _moved(was: Json, shift: Decimal) -> Json:
+    number = exact(was)
+    if number is None or number <= 0 or number + shift <= 0:
+        return was
+    return spelled(number + shift, was)
+
+
+class RecordedTape:
+    """Plays frames as they were recorded, over and over or once."""
+
+    def __init__(self, frames: Sequence[Printed], once: bool) -> None:
+        self._frames = frames
+        self._once = once
+        self._at = 0
+
+    def next(self, now_us: int) -> Printed | None:
+        """The next frame; None at the end."""
+        if self._once and self._at >= len(self._frames):
+            return None
+        self._at += 1
+        return self._frames[(self._at - 1) % len(self._frames)]
+

@@ -1,0 +1,121 @@
+"""The data frames a mock exchange has to show: those of the tests, or recorded ones, sorted by stream and symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from k2conn import exactjson
+from k2conn.errors import RecordError
+from k2conn.plan import Condition, Json, Scope, Stream
+from k2conn.tools.mock.field_detection import AMOUNT, PRICE, TIME, Reading, Row
+from k2conn.tools.mock.learned_replies import DataFrame, messages, remember
+
+_NUMBERS = (PRICE, AMOUNT, TIME)
+
+
+@dataclass(slots=True)
+class Shown:
+    """A frame and what it is."""
+
+    data: DataFrame
+    symbol: str
+    """Ours, of its first item."""
+    usual: bool
+    """Whether it can be played over and over."""
+    opener: bool
+    """Whether it begins a stream of deltas."""
+    named: bool
+    """Whether all its items have the venue's ids."""
+    ids: tuple[str, ...]
+
+
+class Library:
+    """All frames of one connection."""
+
+    def __init__(self, reading: Reading, frames: Iterable[DataFrame]) -> None:
+        self._reading = reading
+        self._streams = {stream.name: stream for stream in reading.streams}
+        self.shown = [shown for one in frames if (shown := self._shown(one))]
+
+    @property
+    def streams(self) -> frozenset[str]:
+        """The streams that something can be shown of."""
+        return frozenset(one.data.stream for one in self.shown if one.usual or one.opener)
+
+    def recordings(self, stream: str, symbol: str) -> list[Shown]:
+        """All frames of one stream whose first item is of one symbol (ours)."""
+        return [one for one in self.shown if one.data.stream == stream and one.symbol == symbol]
+
+    def usual(self, stream: str, symbol: str) -> list[Shown]:
+        """The frames to play for one symbol: its own where there are some, else another's; with ids before without,
+        updates before snapshots.
+        """
+        return self._best([one for one in self.shown if one.data.stream == stream and one.usual], symbol)
+
+    def openers(self, stream: str, symbol: str) -> list[Shown]:
+        """The frames that a stream of deltas may begin with."""
+        return self._best([one for one in self.shown if one.data.stream == stream and one.opener], symbol)
+
+    @staticmethod
+    def _best(found: Sequence[Shown], symbol: str) -> list[Shown]:
+        found = [one for one in found if one.named] or found
+        own = [one for one in found if one.symbol == symbol]
+        return own or [one for one in found if one.symbol == found[0].symbol]
+
+    def _shown(self, data: DataFrame) -> Shown | None:
+        rows = self._reading.rows(data.frame, dict(data.state))
+        if not rows or rows[0].symbol is None:
+            return None
+        stream = self._streams[data.stream]
+        opener = stream.carry is not None and stream.carry.begin is not None and self._holds(
+            stream.carry.begin.condition, data
+        )
+        snapshot = stream.snapshot is not None and self._holds(stream.snapshot.condition, data)
+        return Shown(
+            data=data,
+            symbol=rows[0].symbol.record,
+            usual=not opener and not snapshot and _sound(stream, rows),
+            opener=opener,
+            named=all(row.identity for row in rows),
+            ids=tuple(row.identity or "" for row in rows),
+        )
+
+    def _holds(self, condition: Condition, data: DataFrame) -> bool:
+        scope = Scope(dict(data.state))
+        for message in messages(self._reading.connection, data.frame, scope):
+            scope.message = message
+            if condition(message, scope):
+                return True
+        return False
+
+
+def _sound(stream: Stream, rows: Sequence[Row]) -> bool:
+    """Whether every item can become a record (of deltas: that it has a symbol)."""
+    for row in rows:
+        if row.symbol is None or row.dropped:
+            return False
+        numbers = [value for role in _NUMBERS for value in row.values[role]]
+        if stream.carry is None and not all(type(value) is int for value in numbers):
+            return False
+    return True
+
+
+def recorded(reading: Reading, texts: Sequence[str]) -> list[DataFrame]:
+    """The data frames among recorded ones, each with what its connection had learnt by then."""
+    found: list[DataFrame] = []
+    scope = Scope()
+    state: dict[str, Json] = {}
+    for text in texts:
+        try:
+            frame = exactjson.decode(text)
+            rows = reading.rows(frame, state)
+        except (exactjson.JsonError, RecordError):
+            continue
+        if rows:
+            found.append(DataFrame(rows[0].stream.name, frame, text, state))
+            continue
+        for message in messages(reading.connection, frame, scope):
+            remember(reading.connection, message, scope)
+        state = {name: dict(value) if isinstance(value, dict) else value for name, value in scope.state.items()}
+    return found

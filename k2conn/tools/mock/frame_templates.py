@@ -1,0 +1,131 @@
+"""An example data frame made the frame of one symbol, with the writers that keep it fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.plan import Json, Plan, Stream
+from k2conn.tools.mock.field_detection import IDENTITY, PRICE, TIME, Part, Reading, Row
+from k2conn.tools.mock.learned_replies import DataFrame
+from k2conn.tools.mock.number_formats import exact, tick
+from k2conn.tools.mock.request_recognition import Symbols, Wanted, topic_of
+from k2conn.tools.mock.symbol_substitution import Place, leaves, recast
+from k2conn.tools.mock.time_formats import Write, layout, near
+
+
+@dataclass(slots=True)
+class Cast:
+    """One frame for one symbol: its parts with what they were, and its clocks with how to set them."""
+
+    frame: Json
+    rows: list[Row]
+    parts: list[tuple[Part, Json]]
+    clocks: list[tuple[Place, Write, int]]
+    """(where, how, microseconds after the event)."""
+    price: Decimal | None
+    """The lowest price in it."""
+    tick: Decimal
+    """The coarsest last digit of its prices."""
+    state: dict[str, Json]
+    ids: list[Place] | None
+    """The leaves that are the items' ids as they stand, one a row; None where ids must be read."""
+
+
+class Casting:
+    """Casts the example frames of one connection."""
+
+    def __init__(self, plan: Plan, reading: Reading, symbols: Symbols) -> None:
+        self.plan = plan
+        self.reading = reading
+        self.symbols = symbols
+
+    def cast(self, shown: DataFrame, wanted: Wanted, state: Mapping[str, Json]) -> Cast | None:
+        """The frame for another symbol, as a connection in ``state`` would read it; None where that cannot be."""
+        own = self.reading.rows(shown.frame, dict(shown.state))
+        if not own or own[0].symbol is None:
+            return None
+        stream = own[0].stream
+        here = {**shown.state, **state}
+        for old in self._spellings(stream, own[0]):
+            frame = recast(shown.frame, old, wanted)
+            if self._about(frame, wanted, here) or self._looked_up(frame, wanted, shown.state, here):
+                return self._cast(frame, here)
+        return None
+
+    def _spellings(self, stream: Stream, row: Row) -> list[Wanted]:
+        """How the example's symbol is written: as data have it, or as subscriptions have it."""
+        assert row.symbol is not None
+        same = [symbol for symbol in self.symbols.listed if symbol.record == row.symbol.record]
+        return [Wanted(stream.name, one, topic_of(stream, one)) for one in (row.symbol, *same)]
+
+    def _about(self, frame: Json, wanted: Wanted, state: dict[str, Json]) -> bool:
+        rows = self.reading.rows(frame, state)
+        about = {(row.stream.name, row.symbol.record if row.symbol else None) for row in rows}
+        return about == {(wanted.stream, wanted.symbol.record)}
+
+    def _looked_up(self, frame: Json, wanted: Wanted, then: Mapping[str, Json], now: dict[str, Json]) -> bool:
+        """Sets, in place, the number by which the venue calls this subscription, where its frames have only that."""
+        known = [name for table in then.values() if isinstance(table, dict) for name in table]
+        names = [name for table in now.values() if isinstance(table, dict) for name in table]
+        for container, key in leaves(frame):
+            kept = container[key]
+            for name in names if exactjson.spell(kept) in known else ():
+                container[key] = int(name) if type(kept) is int and name.isdecimal() else name
+                if self._about(frame, wanted, now):
+                    return True
+            container[key] = kept
+        return False
+
+    def _cast(self, frame: Json, state: dict[str, Json]) -> Cast:
+        rows = self.reading.rows(frame, state)
+        parts = self.reading.parts(frame, state)
+        prices = [(number, tick(value)) for part in parts if part.role == PRICE
+                  if (number := exact(value := _value(part.place))) is not None and number > 0]
+        return Cast(
+            frame=frame,
+            rows=rows,
+            parts=[(part, _value(part.place)) for part in parts],
+            clocks=_clocks(frame, rows, parts),
+            price=min((number for number, _ in prices), default=None),
+            tick=max((last for _, last in prices), default=Decimal(1)),
+            state=state,
+            ids=_id_places(rows, parts),
+        )
+
+
+def _value(place: Place) -> Any:
+    container, key = place
+    return container[key]
+
+
+def _id_places(rows: Sequence[Row], parts: Sequence[Part]) -> list[Place] | None:
+    found = [part for part in parts if part.role == IDENTITY]
+    if [part.row for part in found] != list(range(len(rows))):
+        return None
+    return [p.place for p in found] if all(str(_value(p.place)) == rows[p.row].identity for p in found) else None
+
+
+def _clocks(frame: Json, rows: Sequence[Row], parts: Sequence[Part]) -> list[tuple[Place, Write, int]]:
+    """The times of the items, and other times near them, which keep their distance."""
+    found: list[tuple[Place, Write, int]] = []
+    taken = {(id(part.place[0]), part.place[1]) for part in parts}
+    event = next((row.event_us for row in rows if row.event_us), None)
+    for part in parts:
+        own = rows[part.row].event_us
+        if part.role == TIME and own and (write := layout(_value(part.place), own)):
+            found.append((part.place, write, 0))
+    for place in leaves(frame) if event else ():
+        if (id(place[0]), place[1]) not in taken and (other := near(_value(place), event or 0)):
+            found.append((place, other[0], other[1] - (event or 0)))
+    return found
+
+
+def encoded(frame: Json) -> bytes:
+    """JSON, or a word as it is."""
+    return frame.encode() if isinstance(frame, str) else exactjson.encode(frame)
+
+

@@ -1,0 +1,80 @@
+"""The HTTP side of mock exchanges: the calls that precede a connection get the answers of the connector's tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from k2conn import exactjson
+
+if TYPE_CHECKING:
+    from k2conn.tools.mock.exchange import MockExchange
+
+_WITHIN = 5.0
+"""Seconds a request may take to arrive."""
+
+
+class MockHttp:
+    """Answers ``/<connector>/<path of the declared call>``, whatever the method; one request a connection."""
+
+    def __init__(self, exchanges: Mapping[str, MockExchange], host: str) -> None:
+        self.port = 0
+        self.calls = 0
+        self._exchanges = exchanges
+        self._host = host
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listens on a port of its own."""
+        self._server = await asyncio.start_server(self._serve, self._host, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Listens no more."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_WITHIN):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                await reader.readexactly(_length(head))
+            body = self._answer(head.split(" ", 2)[1])
+            status = "200 OK" if body is not None else "404 Not Found"
+            text = body or b"null"
+            writer.write(
+                f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+                "Connection: close\r\n\r\n".encode()
+                + text
+            )
+            await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, IndexError):
+            return
+        finally:
+            writer.close()
+
+    def _answer(self, target: str) -> bytes | None:
+        """The JSON for a path; None where no declared call has it."""
+        _, name, *rest = target.split("?")[0].split("/", 2)
+        exchange = self._exchanges.get(name)
+        if exchange is None:
+            return None
+        path = "/" + "/".join(rest)
+        requests = [request for connection in exchange.plan.connections for request in connection.before]
+        for request, answer in zip(requests, exchange.before, strict=False):
+            if urlsplit(request.url_text).path == path:
+                self.calls += 1
+                return exactjson.encode(answer)
+        return None
+
+
+def _length(head: str) -> int:
+    """The body's bytes."""
+    for line in head.lower().split("\r\n"):
+        name, _, value = line.partition(":")
+        if name == "content-length" and value.strip().isdecimal():
+            return int(value)
+    return 0

@@ -1,0 +1,179 @@
+"""What a connector file's tests teach about its venue: which frame answers which, and what data looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from k2conn import exactjson
+from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, STREAM, UNKNOWN, Router
+from k2conn.errors import RecordError
+from k2conn.plan import Connection, Example, Json, Plan, Scope, Stream
+from k2conn.tools.mock.request_recognition import PING, STEP, UNDO, Listener, Said, read
+
+
+class Reply(NamedTuple):
+    """A frame of the venue's and what the client had said before it."""
+
+    message: Json
+    said: Said
+
+
+class DataFrame(NamedTuple):
+    """A frame with items of a stream, as it was written, and what the connection had learnt by then."""
+
+    stream: str
+    frame: Json
+    text: str
+    state: dict[str, Json]
+
+
+@dataclass(slots=True)
+class Lessons:
+    """All that the tests teach about one connection."""
+
+    accepted: list[Reply] = field(default_factory=list)
+    refused: list[Reply] = field(default_factory=list)
+    undone: list[Reply] = field(default_factory=list)
+    pongs: list[Reply] = field(default_factory=list)
+    pings: list[Json] = field(default_factory=list)
+    errors: list[Json] = field(default_factory=list)
+    welcome: list[Json] = field(default_factory=list)
+    before: list[Json] = field(default_factory=list)
+    """The answers of one test to the HTTP calls that precede a connection."""
+    data: list[DataFrame] = field(default_factory=list)
+
+
+def learn(plan: Plan, connection: Connection, listener: Listener) -> Lessons:
+    """Goes through all tests as this connection would hear them."""
+    lessons = Lessons()
+    for example in plan.examples:
+        _Pupil(plan, connection, listener, lessons).follow(example)
+    return lessons
+
+
+def remember(connection: Connection, message: Json, scope: Scope) -> None:
+    """Keeps in the scope's state what the plan captures from a message."""
+    for capture in connection.captures:
+        if capture.when is not None and not capture.when.condition(message, scope):
+            continue
+        value = capture.value(message, scope)
+        if value is None:
+            continue
+        if capture.key is None:
+            scope.state[capture.into] = value
+        elif (key := capture.key(message, scope)) is not None:
+            scope.state.setdefault(capture.into, {})[exactjson.spell(key)] = value
+
+
+def messages(connection: Connection, frame: Json, scope: Scope) -> list[Json]:
+    """The messages of one frame."""
+    if connection.each is None:
+        return [frame]
+    found = connection.each(frame, scope)
+    return found if isinstance(found, list) else [frame]
+
+
+def stream_of(
+    connection: Connection, router: Router, streams: Sequence[Stream], frame: Json, scope: Scope
+) -> Stream | None:
+    """The stream of a frame's first data message; None for other frames, which teach the scope."""
+    for message in messages(connection, frame, scope):
+        kind, at = router.route(message, scope)
+        if kind == STREAM:
+            return streams[at]
+        remember(connection, message, scope)
+    return None
+
+
+class _Pupil:
+    def __init__(self, plan: Plan, connection: Connection, listener: Listener, lessons: Lessons) -> None:
+        self.connection = connection
+        self.listener = listener
+        self.lessons = lessons
+        self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
+        self.router = Router(connection, self.streams)
+        self.scope = Scope()
+        self.said: list[Said] = []
+
+    def follow(self, example: Example) -> None:
+        spoken = any(turn.kind == "sent" for turn in example.turns)
+        if not self.lessons.before:
+            self.lessons.before = [turn.value for turn in example.turns if turn.kind == "answered"]
+        for turn in example.turns:
+            if turn.kind == "sent":
+                self.said.append(self.listener.hear(_text(turn.value)))
+            elif turn.kind == "received":
+                data = bool(turn.records) or turn.records is None
+                self._received(turn.value, data and not turn.dead, spoken)
+
+    def _received(self, value: Json, sound: bool, spoken: bool) -> None:
+        frame = read(value) if isinstance(value, str) else value
+        try:
+            stream = stream_of(self.connection, self.router, self.streams, frame, self.scope)
+        except RecordError:
+            return
+        if stream is None:
+            self._control(frame, spoken)
+        elif sound:
+            state = deepcopy(self.scope.state)
+            self.lessons.data.append(DataFrame(stream.name, frame, _text(value), state))
+
+    def _control(self, message: Json, spoken: bool) -> None:
+        kind, at = self.router.route(message, self.scope)
+        if kind == ANSWER:
+            self.lessons.pings.append(message)
+        elif self._answers(message):
+            return
+        elif kind == NOTICE:
+            if not self.connection.notices[at].reconnect:
+                self.lessons.errors.append(message)
+        elif spoken and not self.said and kind != UNKNOWN:
+            self.lessons.welcome.append(message)
+
+    def _answers(self, message: Json) -> bool:
+        """Files the message under what it answers: what it names, else the oldest that has had no answer."""
+        answered = [reply.said for reply in (*self.lessons.accepted, *self.lessons.refused, *self.lessons.pongs)]
+        fitting = [(said, place) for said in self.said if (place := self._place(said, message)) is not None]
+        if not fitting:
+            return False
+        said, place = min(
+            fitting, key=lambda one: (not self._names(one[0], message), any(one[0] is other for other in answered))
+        )
+        place.append(Reply(message, said))
+        return True
+
+    def _names(self, said: Said, message: Json) -> bool:
+        """Whether a reply names what a frame asked for, or the frame's own number."""
+        expect = said.step.expect if said.step else None
+        if expect is None:
+            return False
+        if expect.reply_to is not None and said.counter is not None:
+            return exactjson.spell(expect.reply_to(message, self.scope)) == exactjson.spell(said.counter)
+        for getter, spelled in ((expect.topic, [one.topic for one in said.wanted]),
+                                (expect.symbol, [one.symbol.native for one in said.wanted])):
+            found = getter(message, self.scope) if getter else None
+            if found is not None:
+                return any(one in spelled for one in (found if isinstance(found, list) else [found]))
+        return False
+
+    def _place(self, said: Said, message: Json) -> list[Reply] | None:
+        kind, _ = self.router.route(message, self.scope)
+        if said.kind == PING:
+            return self.lessons.pongs if kind == PONG else None
+        expect = said.step.expect if said.step is not None else None
+        if said.kind == UNDO:
+            return self.lessons.undone if said is self.said[-1] else None
+        if said.kind != STEP or expect is None:
+            return None
+        if expect.refused is not None and expect.refused.condition(message, self.scope):
+            return self.lessons.refused
+        if expect.accepted is not None and expect.accepted.condition(message, self.scope):
+            return self.lessons.accepted
+        return None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else exactjson.encode(value).decode()

@@ -1,0 +1,269 @@
+"""What the venue answers: the replies of the tests, recast for what the client said; made from the rules of `expect`
+where the tests have none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.plan import Connection, Expect, Getter, Json, Match, Scope, Step
+from k2conn.tools.mock.learned_replies import Lessons, Reply
+from k2conn.tools.mock.request_recognition import Said, Wanted
+from k2conn.tools.mock.symbol_substitution import leaves, moves, recast, widen
+
+_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_PAIR = re.compile(rf"({_PATH.pattern}|@) ?(?:==?) ?(`[^`]*`|'[^']*'|[^,&]+?) *(?:,|&&|\Z)")
+_HERE = "\ue001"
+_REASON = "refused by the mock exchange"
+
+
+class Replies:
+    """One connection's answers."""
+
+    def __init__(self, connection: Connection, lessons: Lessons) -> None:
+        self.connection = connection
+        self.lessons = lessons
+        self._allotted: dict[tuple[str, str], int] = {}
+
+    def accept(self, said: Said, wanted: Sequence[Wanted]) -> list[Json]:
+        """The acknowledgements of a step's frame for what was accepted of it."""
+        expect = said.step.expect if said.step else None
+        if expect is None or expect.accepted is None or (said.wanted and not wanted):
+            return []
+        reply = _lesson(self.lessons.accepted, said.step, wanted)
+        if reply is not None:
+            return [self._allot(one, of) for one, of in self._spread(reply, said, wanted, expect)]
+        made = [
+            (synthesised(expect.accepted, expect, said, one), one) for one in self._each(expect, wanted)
+        ]
+        return [self._allot(message, one) for message, one in made if message is not None]
+
+    def unasked(self) -> list[Json]:
+        """What a step waits for that says nothing itself."""
+        made = [_built(step.expect.accepted) for step in self.connection.steps
+                if step.send is None and step.expect is not None and step.expect.accepted is not None]
+        return made[:1]
+
+    def refuse(self, said: Said, wanted: Sequence[Wanted]) -> tuple[list[Json], bool]:
+        """The refusals of a step's frame; true where they speak of single symbols, so that the others are accepted."""
+        expect = said.step.expect if said.step else None
+        if expect is None or expect.refused is None or not wanted:
+            return [], True
+        reply = _lesson(self.lessons.refused, said.step, wanted)
+        if reply is not None:
+            single = _found(expect, reply.message)[0] is not None
+            return [message for message, _ in self._spread(reply, said, wanted, expect)], single
+        single = bool(expect.symbol_text or expect.topic_text)
+        each = list(wanted) if single else list(wanted[:1])
+        made = [synthesised(expect.refused, expect, said, one) for one in each]
+        return [message for message in made if message is not None], single
+
+    def undo(self, said: Said) -> list[Json]:
+        """The answers to a subscription taken back; only where the tests show one."""
+        reply = _lesson(self.lessons.undone, said.step, said.wanted)
+        if reply is None:
+            return []
+        return [self._numbered(_recast(reply, one), reply, said, None) for one in said.wanted[:1]]
+
+    def pong(self, said: Said) -> list[Json]:
+        """The answer to the client's heartbeat."""
+        beat = self.connection.heartbeat
+        if beat is None or beat.answer is None:
+            return []
+        if self.lessons.pongs:
+            reply = self.lessons.pongs[0]
+            return [self._numbered(deepcopy(reply.message), reply, said, None)]
+        made = _echoed(_built(beat.answer), said)
+        return [made] if beat.answer.condition(made, Scope()) else []
+
+    def ping(self, now_ms: int) -> Json:
+        """The venue's own ping, with a number of its own in it where it is echoed; None where there is none."""
+        for answer in self.connection.answers:
+            shown = next((one for one in self.lessons.pings if answer.when.condition(one, Scope())), None)
+            made = deepcopy(shown) if shown is not None else _built(answer.when, now_ms)
+            if not answer.when.condition(made, Scope()):
+                continue
+            for container, key in leaves(made):
+                if type(container[key]) is int and container[key] > 1_000_000:
+                    container[key] = now_ms
+            return made if answer.when.condition(made, Scope()) else deepcopy(shown)
+        return None
+
+    # -- recasting
+
+    def _each(self, expect: Expect, wanted: Sequence[Wanted]) -> list[Wanted | None]:
+        """What a reply is made for: each symbol or topic, or the whole frame."""
+        if not wanted:
+            return [None]
+        return list(wanted) if expect.symbol or expect.topic else [wanted[0]]
+
+    def _spread(
+        self, reply: Reply, said: Said, wanted: Sequence[Wanted], expect: Expect
+    ) -> list[tuple[Json, Wanted | None]]:
+        """One reply for the frame, or one for each symbol or topic, as the lesson has it."""
+        if not wanted:
+            return [(self._numbered(deepcopy(reply.message), reply, said, expect.reply_to), None)]
+        found, by_topic = _found(expect, reply.message)
+        if found is None or isinstance(found, list):
+            message = self._widened(reply, wanted, by_topic) if found is not None else _recast(reply, wanted[0])
+            return [(self._numbered(message, reply, said, expect.reply_to), wanted[0])]
+        keys = {exactjson.spell(one.topic) if by_topic else one.symbol.native: one for one in reversed(wanted)}
+        return [
+            (self._numbered(_recast(reply, one), reply, said, expect.reply_to), one)
+            for one in reversed(list(keys.values()))
+        ]
+
+    @staticmethod
+    def _widened(reply: Reply, wanted: Sequence[Wanted], by_topic: bool) -> Json:
+        """One reply for many: its lists of the lesson's symbols or topics become lists of the new ones."""
+        def values(of: Sequence[Wanted]) -> list[Json]:
+            found = [one.topic if by_topic else one.symbol.native for one in of]
+            return list({exactjson.spell(value): value for value in found}.values())
+
+        message = deepcopy(reply.message)
+        widen(message, values(reply.said.wanted), [_HERE])
+        message = _recast(reply._replace(message=message), wanted[0])
+        widen(message, [_HERE], values(wanted))
+        return message
+
+    def _numbered(self, message: Json, reply: Reply, said: Said, reply_to: Getter | None) -> Json:
+        """The message with the client's own number wherever the lesson repeats its client's."""
+        if said.counter is None or not isinstance(message, (dict, list)):
+            return message
+        before = reply.said
+        keys = {key for container, key in leaves(before.frame) if container[key] == before.counter}
+        for place in list(leaves(message)):
+            container, key = place
+            echoed = key in keys and exactjson.spell(container[key]) == exactjson.spell(before.counter)
+            if echoed or (reply_to and moves(message, reply_to, place)):
+                container[key] = str(said.counter) if isinstance(container[key], str) else said.counter
+        return message
+
+    def _allot(self, message: Json, wanted: Wanted | None) -> Json:
+        """Gives each subscription the number of its own by which the venue will call it (a channel id)."""
+        scope = Scope()
+        for capture in self.connection.captures:
+            if wanted is None or capture.key is None or not isinstance(message, (dict, list)):
+                continue
+            if capture.when is not None and not capture.when.condition(message, scope):
+                continue
+            at = self._allotted.setdefault((wanted.stream, wanted.symbol.native), len(self._allotted))
+            for place in list(leaves(message)):
+                container, key = place
+                if type(container[key]) is int and moves(message, capture.key, place):
+                    container[key] += at
+        return message
+
+
+def _lesson(replies: Sequence[Reply], step: Step | None, wanted: Sequence[Wanted]) -> Reply | None:
+    """The best lesson: of the same step, and of the same stream before another's."""
+    own = [reply for reply in replies if reply.said.step is step]
+    streams = {one.stream for one in wanted}
+    return min(own, key=lambda reply: not any(one.stream in streams for one in reply.said.wanted), default=None)
+
+
+def _recast(reply: Reply, new: Wanted) -> Json:
+    old = _spoken_of(reply, new)
+    return deepcopy(reply.message) if old is None else recast(reply.message, old, new)
+
+
+def _spoken_of(reply: Reply, new: Wanted) -> Wanted | None:
+    """Which of the subscriptions of the lesson its reply is about: the one that the plan reads in it, else the one it
+    spells, of the same stream if it may.
+    """
+    own = sorted(reply.said.wanted, key=lambda one: one.stream != new.stream)
+    expect = reply.said.step.expect if reply.said.step else None
+    found, by_topic = _found(expect, reply.message) if expect else (None, False)
+    for one in own if found is not None else ():
+        if exactjson.spell(one.topic if by_topic else one.symbol.native) == exactjson.spell(found):
+            return one
+    text = exactjson.encode(reply.message).decode().lower()
+    spelled = [one for one in own if exactjson.spell(one.topic or "\ue000").lower() in text]
+    spelled += [one for one in own if one.symbol.native.lower() in text]
+    return next(iter(spelled or own), None)
+
+
+def _found(expect: Expect, message: Json) -> tuple[Json, bool]:
+    """What a reply speaks of, and whether that is topics; None where it speaks of its frame."""
+    scope = Scope()
+    for getter, topics in ((expect.symbol, False), (expect.topic, True)):
+        found = getter(message, scope) if getter else None
+        if found is not None and found != []:
+            return found, topics
+    return None, False
+
+
+# -- replies made from rules
+
+
+def synthesised(match: Match, expect: Expect, said: Said, wanted: Wanted | None) -> Json:
+    """A reply that ``match`` accepts, with symbol, topic and number where ``expect`` looks for them; None where that
+    cannot be told from the rules.
+    """
+    made = _echoed(_built(match), said)
+    if isinstance(made, dict):
+        for text, value in (
+            (expect.symbol_text, wanted.symbol.native if wanted else None),
+            (expect.topic_text, wanted.topic if wanted else None),
+            (expect.reply_to_text, said.counter),
+            (expect.reason_text, _REASON if match is expect.refused else None),
+        ):
+            path = text.split("||")[0].strip()
+            if value is not None and _PATH.fullmatch(path):
+                _put(made, path, value)
+    return made if match.condition(made, Scope()) else None
+
+
+def _built(match: Match, present: Json = 1) -> Json:
+    """An object (or a word) with the equalities of a rule; ``present`` stands where any value will do."""
+    pairs: list[tuple[str, Any]]
+    if match.equalities is not None:
+        pairs = [(text, values[0]) for text, _, values in match.equalities]
+    else:
+        pairs = [(path, _literal(text, present)) for path, text in _PAIR.findall(match.text)]
+    if not pairs and _PATH.fullmatch(match.text):
+        pairs = [(match.text, present)]
+    if pairs and pairs[0][0] == "@":
+        return pairs[0][1]
+    made: dict[str, Json] = {}
+    for path, value in pairs:
+        if value != "$absent" and _PATH.fullmatch(path):
+            _put(made, path, value)
+    return made
+
+
+def _echoed(made: Json, said: Said) -> Json:
+    """With the client's number under the client's own key, as venues do."""
+    if isinstance(made, dict) and isinstance(said.frame, dict) and said.counter is not None:
+        made |= {key: value for key, value in said.frame.items() if value == said.counter}
+    return made
+
+
+def _literal(text: str, present: Json) -> Json:
+    text = text.strip()
+    if text == "$present":
+        return present
+    if text[:1] == "'":
+        return text[1:-1]
+    try:
+        return exactjson.decode(text.strip("`"))
+    except exactjson.JsonError:
+        return text
+
+
+def _put(made: dict[str, Json], path: str, value: Json) -> None:
+    names = path.split(".")
+    for name in names[:-1]:
+        inner = made.get(name)
+        made = inner if isinstance(inner, dict) else made.setdefault(name, {}) if inner is None else _fresh(made, name)
+    made[names[-1]] = value
+
+
+def _fresh(made: dict[str, Json], name: str) -> dict[str, Json]:
+    inner: dict[str, Json] = {}
+    made[name] = inner
+    return inner

@@ -1,0 +1,180 @@
+"""What a client may say on one connection: its frames recognised by the plan's own templates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from k2conn import exactjson
+from k2conn.plan import Connection, Json, Plan, Scope, SendScope, Step, Stream, Symbol, Template
+from k2conn.tools.mock.template_matching import Capture, Row, Shape, ShapeMaker, fits
+
+STEP, UNDO, PING, PONG, UNKNOWN = "step", "undo", "ping", "pong", "unknown"
+
+
+class Wanted(NamedTuple):
+    """One stream of one symbol that a frame asks for, with the venue's topic where there is one."""
+
+    stream: str
+    symbol: Symbol
+    topic: Json = None
+
+
+@dataclass(slots=True)
+class Said:
+    """A client's frame understood: its kind, the step it belongs to, and what it asks for."""
+
+    kind: str
+    frame: Json
+    step: Step | None = None
+    wanted: list[Wanted] = field(default_factory=list)
+    counter: Json = None
+
+
+class Symbols:
+    """The symbols a venue knows: those it was told of, and whatever the plan's rule reads."""
+
+    def __init__(self, plan: Plan, names: Iterable[str] = ()) -> None:
+        self._resolve = plan.symbols.resolve
+        examples = [name for example in plan.examples for name in example.symbols]
+        given = dict.fromkeys([*names, *plan.symbols.default, *examples])
+        self.listed = [found for name in given if (found := self._resolve(name))]
+        self._known: dict[tuple[tuple[str, str], ...], Symbol | None] = {}
+
+    def of(self, row: Row) -> Symbol | None:
+        """The symbol whose parts a row holds; None where there is none."""
+        key = tuple(sorted((name, value) for name, value in row.items() if isinstance(value, str)))
+        if key not in self._known:
+            self._known[key] = self._search(dict(key))
+        return self._known[key]
+
+    def _search(self, row: dict[str, str]) -> Symbol | None:
+        for symbol in self.listed:
+            if fits(row, symbol):
+                return symbol
+        for name, text in row.items():
+            if name.partition(".")[0] in ("native", "record"):
+                for spelled in (text, text.upper(), text.lower()):
+                    found = self._resolve(spelled)
+                    if found is not None and fits(row, found):
+                        return found
+        return None
+
+
+class Listener:
+    """Understands the frames of one connection."""
+
+    def __init__(self, plan: Plan, connection: Connection, symbols: Symbols) -> None:
+        self.connection = connection
+        self.symbols = symbols
+        parts = tuple(name for symbol in symbols.listed[:1] for name, _ in symbol.parts)
+        states = [capture.into for capture in connection.captures]
+        states += [capture.into for request in connection.before for capture in request.capture]
+        self._maker = ShapeMaker(parts, tuple(states))
+        self._streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
+        self._topics = [(s, shape) for s in self._streams if s.topic and (shape := self._maker.shape(s.topic))]
+        self._steps = [
+            (step, shape)
+            for step in connection.steps
+            if step.send is not None and (shape := self._maker.shape(step.send))
+        ]
+        self._undos = [
+            (step, shape) for step in connection.steps if step.undo and (shape := self._maker.shape(step.undo))
+        ]
+        beat = connection.heartbeat
+        self._ping = self._maker.shape(beat.send) if beat and beat.send else None
+        self._urls = [shape for url in connection.urls if (shape := self._url_shape(url))]
+
+    def hear(self, frame: str) -> Said:
+        """What a text frame says."""
+        value = read(frame)
+        if self._ping is not None and (found := _matched(self._ping, value)):
+            return Said(PING, value, counter=found.common.get("counter"))
+        for kind, shapes in ((STEP, self._steps), (UNDO, self._undos)):
+            for step, shape in shapes:
+                found = _matched(shape, value)
+                if found is None:
+                    continue
+                wanted = self._wanted(found, step.streams)
+                if step.streams and not wanted:
+                    continue
+                return Said(kind, value, step, wanted, found.common.get("counter"))
+        return Said(UNKNOWN, value)
+
+    def answers(self, ping: Json, state: dict[str, Json]) -> list[Shape]:
+        """The shapes of the right answers to a venue's own ping."""
+        found = [
+            self._maker.shape(answer.send, ping, state)
+            for answer in self.connection.answers
+            if answer.when.condition(ping, Scope(state))
+        ]
+        return [shape for shape in found if shape is not None]
+
+    def asked_by_url(self, target: str) -> list[Wanted]:
+        """What an address (its path and query) asks for; all streams of all listed symbols where nothing else can be
+        said, none where the client will say it in frames.
+        """
+        for shape in self._urls:
+            found = _matched(shape, target)
+            if found and (wanted := self._wanted(found, self.connection.streams)):
+                return wanted
+        if any(step.streams for step in self.connection.steps):
+            return []
+        return [
+            Wanted(stream.name, symbol, topic_of(stream, symbol))
+            for stream in self._streams
+            for symbol in self.symbols.listed
+        ]
+
+    def _url_shape(self, url: Template) -> Shape | None:
+        def target(scope: SendScope) -> str:
+            parts = urlsplit(str(url(scope)))
+            return parts.path + ("?" + parts.query if parts.query else "")
+
+        return self._maker.shape(target)
+
+    def _wanted(self, found: Capture, streams: Sequence[str]) -> list[Wanted]:
+        rows = [{**found.common, **row} for row in found.rows] or [found.common]
+        wanted = [one for row in rows for one in self._row(row, streams)]
+        return list({(one.stream, one.symbol.native): one for one in wanted}.values())
+
+    def _row(self, row: Row, streams: Sequence[str]) -> list[Wanted]:
+        if "topic" in row:
+            return self._by_topic(row["topic"], streams)
+        symbol = self.symbols.of(row)
+        if symbol is None:
+            return []
+        return [
+            Wanted(stream.name, symbol, topic_of(stream, symbol)) for stream in self._streams if stream.name in streams
+        ]
+
+    def _by_topic(self, topic: Json, streams: Sequence[str]) -> list[Wanted]:
+        for stream, shape in self._topics:
+            found = _matched(shape, topic) if stream.name in streams else None
+            symbol = self.symbols.of(found.common) if found else None
+            if symbol is not None:
+                return [Wanted(stream.name, symbol, topic)]
+        return []
+
+
+def read(frame: str | bytes) -> Json:
+    """A client's frame: JSON, or a word as it is."""
+    try:
+        return exactjson.decode(frame)
+    except exactjson.JsonError:
+        return frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+
+
+def topic_of(stream: Stream, symbol: Symbol) -> Json:
+    """The venue's name for one stream of one symbol; None where it has none."""
+    if stream.topic is None:
+        return None
+    return stream.topic(SendScope(lambda: 0, lambda: "", 0, {}, os.environ, symbols=(symbol,)))
+
+
+def _matched(shape: Shape, value: Json) -> Capture | None:
+    found = Capture()
+    return found if shape.match(value, found) else None

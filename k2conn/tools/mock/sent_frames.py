@@ -1,0 +1,105 @@
+"""What really left, for whoever must prove what became of it.
+
+A frame that was written to a socket may still die on the way. So behind its data the exchange sends WebSocket pings:
+a pong says that everything before it was read. What no pong confirms before its connection ends is *in doubt*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from k2conn.plan import Connection
+from k2conn.tools.mock.connection import Key
+from k2conn.tools.mock.frame_generator import Printed
+
+
+@dataclass(slots=True)
+class Sent:
+    """One frame as it left. ``key`` None: no data of a stream. ``frame`` None: it is not kept. ``broken``: it was sent
+    so that it cannot be read.
+    """
+
+    key: Key | None
+    ids: tuple[str, ...]
+    frame: str | bytes | None
+    broken: bool = False
+
+
+@dataclass(slots=True)
+class Leg:
+    """One client's connection, from the exchange's side: which of the plan's it is, and its frames in order."""
+
+    connection: Connection
+    keeps_frames: bool = True
+    frames: list[Sent] = field(default_factory=list)
+    confirmed: int = 0
+    """How many of the frames the client has read, for certain."""
+    _fence: asyncio.Task[None] | None = None
+
+    def sure(self) -> list[Sent]:
+        """The frames that the client has read."""
+        return self.frames[: self.confirmed]
+
+    def doubtful(self) -> list[Sent]:
+        """The frames that may have died on the way."""
+        return self.frames[self.confirmed :]
+
+    def note(self, sent: Sent, socket: ServerConnection) -> None:
+        """Writes down a frame that is about to leave, and sees to its confirmation."""
+        if not self.keeps_frames and not sent.broken:
+            sent.frame = None
+        self.frames.append(sent)
+        if self._fence is None or self._fence.done():
+            self._fence = asyncio.create_task(self._confirm(socket))
+
+    async def _confirm(self, socket: ServerConnection) -> None:
+        await asyncio.sleep(0)
+        while self.confirmed < len(self.frames):
+            upto = len(self.frames)
+            try:
+                await (await socket.ping())
+            except ConnectionClosed:
+                return
+            self.confirmed = upto
+
+    def stop(self) -> None:
+        """The connection has ended."""
+        if self._fence is not None:
+            self._fence.cancel()
+
+
+class Witness:
+    """All connections of one exchange, and what was printed but never sent.
+
+    ``frames``: keep them, not only the ids in them.
+    """
+
+    def __init__(self, frames: bool = True) -> None:
+        self.keeps_frames = frames
+        self.legs: list[Leg] = []
+        self.withheld: dict[Key, list[Printed]] = {}
+        """Left out on purpose (`skip_every`)."""
+        self.missed: dict[Key, list[Printed]] = {}
+        """Printed while nobody was there to read it."""
+
+    def leg(self, connection: Connection) -> Leg:
+        """A new client's."""
+        leg = Leg(connection, self.keeps_frames)
+        self.legs.append(leg)
+        return leg
+
+    def frames(self) -> Iterator[tuple[Leg, Sent, bool]]:
+        """All frames of all connections, with whether they were read for certain."""
+        for leg in self.legs:
+            for at, sent in enumerate(leg.frames):
+                yield leg, sent, at < leg.confirmed
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that was sent on a connection that still stands waits for its confirmation."""
+        return all(leg._fence is None or leg._fence.done() for leg in self.legs)

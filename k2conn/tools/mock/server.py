@@ -1,0 +1,84 @@
+"""The socket that mock exchanges listen on: one loopback port, one path for each connector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from k2conn.errors import Unreachable
+from k2conn.tools.mock.http import MockHttp
+
+if TYPE_CHECKING:
+    from k2conn.tools.mock.exchange import MockExchange
+
+HOST = "127.0.0.1"
+
+
+class MockServer:
+    """Serves several mock exchanges, each under ``/<connector>`` (and ``/<connector>/<connection>``)."""
+
+    def __init__(self, exchanges: Sequence[MockExchange], port: int = 0) -> None:
+        self.exchanges = {exchange.plan.name: exchange for exchange in exchanges}
+        self.port = port
+        self.http: MockHttp | None = None
+        """Where the calls that precede a connection are answered; None where no connector has any."""
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> MockServer:
+        try:
+            self._server = await serve(
+                self._handle,
+                HOST,
+                self.port,
+                process_request=self._admit,
+                compression=None,
+                ping_interval=None,
+                close_timeout=1,
+                max_size=None,
+                server_header="k2conn mock",
+            )
+        except OSError as error:
+            raise Unreachable(f"port {self.port} of {HOST}: {error.strerror}") from None
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        if any(exchange.before for exchange in self.exchanges.values()):
+            self.http = MockHttp(self.exchanges, HOST)
+            await self.http.start()
+        for exchange in self.exchanges.values():
+            exchange.start(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for exchange in self.exchanges.values():
+            await exchange.stop()
+        if self._server is not None:
+            self._server.close(code=1001)
+            await self._server.wait_closed()
+        if self.http is not None:
+            await self.http.stop()
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """404 for what is no connector; an HTTP error, with a Retry-After, where the exchange wants no clients now."""
+        name = request.path.split("?")[0].split("/")[1]
+        if name in self.exchanges:
+            rejected = self.exchanges[name].admit()
+            if rejected is None:
+                return None
+            response = connection.respond(HTTPStatus(rejected[0]), "not now\n")
+            response.headers["Retry-After"] = str(rejected[1])
+            return response
+        known = ", ".join(sorted(self.exchanges))
+        return connection.respond(HTTPStatus.NOT_FOUND, f"no connector '{name}' here; there is {known}\n")
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        _, name, *rest = connection.request.path.split("/", 2)
+        name, question, query = name.partition("?")
+        target = "/" + "/".join(rest) + question + query
+        await self.exchanges[name].serve(connection, target)

@@ -1,0 +1,89 @@
+"""An example frame for another symbol, topic or counter: what stood for the old ones stands for the new ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from k2conn.plan import Getter, Json, Scope
+from k2conn.tools.mock.request_recognition import Wanted
+
+Place = tuple[Any, Any]
+"""A container and the key or index of a leaf in it."""
+_SHORT = 6
+"""Characters from which a symbol may be part of a longer word."""
+
+
+def recast(frame: Json, old: Wanted, new: Wanted) -> Json:
+    """A copy of a frame about ``old`` that is about ``new``: topics as whole values, symbols wherever they are
+    spelled, each in its own case.
+    """
+    swap = symbol_swap(old, new)
+    return _copy(frame, old.topic, new.topic, swap)
+
+
+def _copy(value: Json, old: Json, new: Json, swap: Callable[[str], str]) -> Json:
+    if old is not None and value == old:
+        return _plain_copy(new)
+    if isinstance(value, dict):
+        return {swap(key): _copy(one, old, new, swap) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_copy(one, old, new, swap) for one in value]
+    return swap(value) if isinstance(value, str) else value
+
+
+def _plain_copy(value: Json) -> Json:
+    return _copy(value, None, None, lambda text: text)
+
+
+def symbol_swap(old: Wanted, new: Wanted) -> Callable[[str], str]:
+    """A function that respells one symbol as another in a text, in the text's own case."""
+    was, will = old.symbol.native, new.symbol.native
+    if was == will:
+        return lambda text: text
+    cases = {was: will, was.lower(): will.lower(), was.upper(): will.upper()}
+    words = "|".join(re.escape(word) for word in cases)
+    source = f"(?:{words})" if len(was) >= _SHORT else f"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])"
+    pattern = re.compile(source)
+    return lambda text: pattern.sub(lambda place: cases[place.group()], text)
+
+
+def leaves(value: Json, container: Any = None, key: Any = None) -> Iterator[Place]:
+    """All leaves of a value that is inside a list or an object, in their order."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from leaves(one, value, name)
+    elif isinstance(value, list):
+        for at, one in enumerate(value):
+            yield from leaves(one, value, at)
+    elif container is not None:
+        yield container, key
+
+
+def moves(frame: Json, read: Getter, place: Place) -> bool:
+    """Whether what ``read`` finds in the frame depends on the leaf at ``place``."""
+    container, key = place
+    scope = Scope()
+    before, kept = read(frame, scope), container[key]
+    container[key] = "\ue000"
+    try:
+        return bool(read(frame, scope) != before)
+    finally:
+        container[key] = kept
+
+
+def widen(frame: Json, old: Sequence[Json], new: Sequence[Json]) -> None:
+    """Replaces, in place, the items of the lists that consist of ``old`` values by the ``new`` ones."""
+    for container in _containers(frame):
+        if isinstance(container, list) and container and all(one in old for one in container):
+            container[:] = [_plain_copy(one) for one in new]
+
+
+def _containers(value: Json) -> list[Any]:
+    found: list[Any] = []
+    if isinstance(value, (dict, list)):
+        found.append(value)
+        for one in value.values() if isinstance(value, dict) else value:
+            found += _containers(one)
+    return found
