@@ -29,8 +29,8 @@ from benchmarks.processes import ROOT, Ended, Feeding
 from benchmarks.tapes import BinanceTape
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 
 LOOKS = 200
 SHOWN = 25
@@ -199,12 +199,14 @@ def _traced(frames: int) -> dict[str, Any]:
     texts = [tape.frame(number).decode() for number in range(frames)]
     plan = load_plan(find(tape.venue))
     symbols = [found for name in tape.symbols if (found := plan.symbols.resolve(name))]
-    intake = Intake(Books(plan, [tape.stream]), plan.connections[0], symbols, World(lambda: "", {}))
-    intake.session.open(0.0, 0)
+    pipeline = FramePipeline(
+        ConnectorState(plan, [tape.stream]), plan.connections[0], symbols, SessionContext(lambda: "", {})
+    )
+    pipeline.session.open(0.0, 0)
     profile = cProfile.Profile()
     profile.enable()
     for number, text in enumerate(texts):
-        intake.receive(text, 1.0, 1_700_000_000_000_000 + number)
+        pipeline.receive(text, 1.0, 1_700_000_000_000_000 + number)
     profile.disable()
     parts: Counter[str] = Counter()
     functions: Counter[str] = Counter()

@@ -37,7 +37,7 @@ from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.plan import Plan
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
-from k2conn.tools.mock.sent_frames import Witness
+from k2conn.tools.mock.sent_frames import SentFrames
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
 
@@ -99,9 +99,9 @@ def soak(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Servers, exchange, connector, chaos, and the reading back."""
     plan = load(given.connector)
     symbols = given.symbols.split(",") if given.symbols else list(plan.symbols.default)
-    witness = Witness(frames=False)
+    sent_frames = SentFrames(frames=False)
     exchange = MockExchange(
-        plan, rate=0, symbols=symbols, keep=False, seed=given.seed, witness=witness, restless=True,
+        plan, rate=0, symbols=symbols, keep=False, seed=given.seed, sent_frames=sent_frames, restless=True,
         faults=Faults(duplicate_every=97),
     )
     course = Course()
@@ -109,7 +109,7 @@ def soak(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         books = asyncio.run(_run(given, plan, symbols, exchange, broker, registry, folder, course))
         began = time.monotonic()
         topic = plan.stream(given.stream).kafka_topic
-        found = compare(witness, given.stream, plan, read(broker, topic), read(broker, gap_topic(plan), "gap"))
+        found = compare(sent_frames, given.stream, plan, read(broker, topic), read(broker, gap_topic(plan), "gap"))
         found["read_back_seconds"] = round(time.monotonic() - began, 1)
     found["books"] = {name: books.get(name) for name in
                       ("frames", "received", "published", "duplicates", "dead_letters", "lost", "in_flight", "unsent",
@@ -234,9 +234,9 @@ async def _watch(port: int, engine: Process, course: Course) -> None:
 async def _drain(exchange: MockExchange, port: int, course: Course) -> None:
     """Quiet, until everything that left has arrived and is in Kafka."""
     exchange.pause()
-    assert exchange.witness is not None
-    witness, began = exchange.witness, time.monotonic()
-    await exchange.wait_for(lambda: witness.settled, within=60)
+    assert exchange.sent_frames is not None
+    sent_frames, began = exchange.sent_frames, time.monotonic()
+    await exchange.wait_for(lambda: sent_frames.settled, within=60)
     async with asyncio.timeout(120):
         while any(one["in_flight"] for one in (await _health(port))["connectors"].values()):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
@@ -285,7 +285,7 @@ def read(broker: Broker, topic: str, schema: str = "trade") -> Iterator[dict[str
 
 
 def compare(
-    witness: Witness, stream: str, plan: Plan, records: Iterator[dict[str, Any]], gaps: Iterator[dict[str, Any]]
+    sent_frames: SentFrames, stream: str, plan: Plan, records: Iterator[dict[str, Any]], gaps: Iterator[dict[str, Any]]
 ) -> dict[str, Any]:
     """What left beside what is in Kafka, id by id."""
     found: dict[str, Counter[str]] = {}
@@ -296,7 +296,7 @@ def compare(
         messages.add(bytes.fromhex(record["message_id"].replace("-", "")))
         own = record["trade_id"].removeprefix(plan.exchange + "-")
         found.setdefault(record["symbol"], Counter())[own] += 1
-    sure, doubt, absent = _sent(witness, stream, plan)
+    sure, doubt, absent = _sent(sent_frames, stream, plan)
     holes = [(gap["symbol"], gap["first_sequence"], gap["last_sequence"]) for gap in gaps]
     lost, twice, strange, unreported, arrived = [], [], [], [], 0
     for symbol in sorted(sure.keys() | found.keys()):
@@ -308,8 +308,8 @@ def compare(
         lacking = ((absent.get(symbol, set()) | maybe) - here.keys()) if here else set()
         unreported += [f"{symbol} {own}" for own in _unreported(lacking, here, symbol, holes)]
     return {
-        "connections": len(witness.legs),
-        "frames_with_data": sum(sent.key is not None for leg in witness.legs for sent in leg.frames),
+        "connections": len(sent_frames.legs),
+        "frames_with_data": sum(sent.key is not None for leg in sent_frames.legs for sent in leg.frames),
         "sent": sum(map(len, sure.values())),
         "in_doubt": sum(len(ids - sure.get(symbol, set())) for symbol, ids in doubt.items()),
         "in_doubt_and_arrived": arrived,
@@ -328,15 +328,15 @@ def compare(
 Ids = dict[str, set[str]]
 
 
-def _sent(witness: Witness, stream: str, plan: Plan) -> tuple[Ids, Ids, Ids]:
+def _sent(sent_frames: SentFrames, stream: str, plan: Plan) -> tuple[Ids, Ids, Ids]:
     """Ids by symbol: read for certain, perhaps, and never sent."""
     sure: Ids = {}
     doubt: Ids = {}
     absent: Ids = {}
-    for _, sent, certain in witness.frames():
+    for _, sent, certain in sent_frames.frames():
         if sent.key is not None and sent.key[0] == stream:
             (sure if certain else doubt).setdefault(_record(plan, sent.key[1]), set()).update(sent.ids)
-    for (name, native), frames in witness.missed.items():
+    for (name, native), frames in sent_frames.missed.items():
         if name == stream:
             absent.setdefault(_record(plan, native), set()).update(own for one in frames for own in one.ids)
     return sure, doubt, absent

@@ -2,9 +2,9 @@
 
 The parts are the engine's own functions, each timed alone over the same frames with what the one before it made:
 *decode* (text to message, exact numbers), *route* (which rule), *map and encode* (fields, checks, id, gap tracking, the
-duplicate window, vendor_data, Avro). What the whole costs beyond their sum is the rest: the socket's front (`Intake`),
-the books, and that memory is given back between them. *Without C* is the same engine in a process of its own where
-K2CONN_PURE_PYTHON=1 leaves out the part in C.
+duplicate window, vendor_data, Avro). What the whole costs beyond their sum is the rest: the socket's front
+(`FramePipeline`), the books, and that memory is given back between them. *Without C* is the same engine in a process of
+its own where K2CONN_PURE_PYTHON=1 leaves out the part in C.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from benchmarks.tapes import BinanceTape, KrakenTape, Tape
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.compiler.expressions.expressions import reference
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.native import Shortcut
 from k2conn.plan import Plan
@@ -102,20 +102,22 @@ def _venue(tape: Tape, count: int) -> dict[str, Any]:
     }
 
 
-def _intake(plan: Plan, tape: Tape) -> Intake:
+def _intake(plan: Plan, tape: Tape) -> FramePipeline:
     symbols = [found for name in tape.symbols if (found := plan.symbols.resolve(name))]
-    intake = Intake(Books(plan, [tape.stream]), plan.connections[0], symbols, World(lambda: "", {}))
-    intake.session.open(0.0, 0)
-    return intake
+    pipeline = FramePipeline(
+        ConnectorState(plan, [tape.stream]), plan.connections[0], symbols, SessionContext(lambda: "", {})
+    )
+    pipeline.session.open(0.0, 0)
+    return pipeline
 
 
 def _whole(plan: Plan, tape: Tape, texts: Sequence[str]) -> float:
-    intake, made = _intake(plan, tape), 0
+    pipeline, made = _intake(plan, tape), 0
 
     def all_frames() -> None:
         nonlocal made
         for number, text in enumerate(texts):
-            made += len(intake.receive(text, 1.0, RECEIVED + number)[0])
+            made += len(pipeline.receive(text, 1.0, RECEIVED + number)[0])
 
     spent = _timed(all_frames)
     assert made == len(texts) * tape.trades
@@ -124,8 +126,8 @@ def _whole(plan: Plan, tape: Tape, texts: Sequence[str]) -> float:
 
 def _parts(plan: Plan, tape: Tape, texts: Sequence[str]) -> tuple[float, ...]:
     """PARTS, in their order."""
-    intake = _intake(plan, tape)
-    session, mapping, scope = intake.session, intake.books.mappings[tape.stream], intake.session.scope
+    pipeline = _intake(plan, tape)
+    session, mapping, scope = pipeline.session, pipeline.books.mappings[tape.stream], pipeline.session.scope
     messages = [session.arrived(text, 1.0, 1) for text in texts]
     pairs = list(zip(messages, texts, strict=True))
     made = 0

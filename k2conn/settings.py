@@ -173,7 +173,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         max_age=hours * 3600.0 if hours else None,
         backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
         replicas=get("REPLICAS", "replicas"),
-        fuse=replace(Overrides().fuse, **_fuse(get)),
+        breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
     )
     found = ConnectorSettings(
@@ -186,7 +186,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     return found
 
 
-def _fuse(get: Callable[[str, str], int | None]) -> dict[str, int]:
+def _breaker_settings(get: Callable[[str, str], int | None]) -> dict[str, int]:
     """When an address is out of order, and when it is no more: what is said of it."""
     given = {
         "failures": get("BREAKER_FAILURES", "positive"),

@@ -23,10 +23,10 @@ from k2conn.cli.loading import load
 from k2conn.cli.new import finished
 from k2conn.compiler.compiler import check_text
 from k2conn.engine.conversation.request_frames import frame_text
-from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.plan import Plan
 from k2conn.tools.connector_tests import same_field
-from k2conn.tools.drafting.draft import Request, draft
+from k2conn.tools.drafting.draft import DraftRequest, draft
 from k2conn.tools.drafting.recording import frames
 from tests.fair import micros, quote_differs, trade_differs
 from tests.test_corpus import _intakes
@@ -70,7 +70,9 @@ def score(path: Path) -> Score:
     name = re.sub(r"[^a-z0-9-]", "-", path.name.removesuffix(".jsonl").lower())
     sample = list(frames(lines, "raw"))
     found = Score(path.name.removesuffix(".jsonl"), len(sample))
-    text, problems = finished(draft(Request(name, "DRAFT", "crypto", "wss://example.com/ws", None), sample), sample)
+    text, problems = finished(
+        draft(DraftRequest(name, "DRAFT", "crypto", "wss://example.com/ws", None), sample), sample
+    )
     plan = check_text(f"{name}.yaml", text, Path())[0]
     found.valid = not problems
     if plan is not None:
@@ -80,7 +82,7 @@ def score(path: Path) -> Score:
 
 
 def _map(found: Score, plan: Plan, lines: list[bytes], texts: list[str], recorded: bool) -> None:
-    books = Books(plan, None, window=0)
+    books = ConnectorState(plan, None, window=0)
     intakes, session = _intakes(books), None
     for number, (text, frame) in enumerate(zip(lines, texts, strict=True), 1):
         line = exactjson.decode(text)
@@ -160,13 +162,13 @@ def held_out(name: str) -> tuple[int, int, str]:
     """Of the trades in a connector's tests: how many a draft from the same frames maps rightly, of how many."""
     wanted = _expected(load(name))
     sample = list(frames([text.encode() for text in wanted], None))
-    asked = Request("venue", load(name).exchange, "crypto", "wss://example.com", None)
+    asked = DraftRequest("venue", load(name).exchange, "crypto", "wss://example.com", None)
     text, _ = finished(draft(asked, sample), sample)
     plan = check_text("venue.yaml", text, Path())[0]
     good, first = 0, "" if plan else "the draft does not validate"
-    intake = _intakes(Books(plan, None, window=0))[0] if plan else None
+    pipeline = _intakes(ConnectorState(plan, None, window=0))[0] if plan else None
     for frame, records in wanted.items():
-        envelopes = intake.receive(frame, 0.0, 1_767_323_045_000_000)[0] if intake else []
+        envelopes = pipeline.receive(frame, 0.0, 1_767_323_045_000_000)[0] if pipeline else []
         found = [one.schema.decode_plain(one.value) for one in envelopes if one.schema and one.schema.name == "trade"]
         for place, record in enumerate(records):
             own = found[place] if place < len(found) else {}

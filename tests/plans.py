@@ -7,8 +7,8 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
-from k2conn.engine.conversation.session import Close, Note, Send, Session, World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import Close, Note, Send, Session, SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.plan import Plan
 
 HEAD = """
@@ -59,7 +59,7 @@ connection:
         within: 5s
 """
 
-WORLD = World(lambda: "00000000-0000-4000-8000-000000000000", {"KEY": "secret"})
+WORLD = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {"KEY": "secret"})
 
 
 def plan_of(connection: str = SUBSCRIBE, streams: str = STREAMS, name: str = "venue") -> Plan:
@@ -72,11 +72,11 @@ def plan_of(connection: str = SUBSCRIBE, streams: str = STREAMS, name: str = "ve
 
 def intake_of(
     plan: Plan, symbols: tuple[str, ...] = (), streams: list[str] | None = None, window: int = 1000
-) -> Intake:
+) -> FramePipeline:
     """A fresh connection of a plan's first kind of socket."""
     names = symbols or plan.symbols.default
     found = [symbol for name in names if (symbol := plan.symbols.resolve(name))]
-    return Intake(Books(plan, streams, window), plan.connections[0], found, WORLD)
+    return FramePipeline(ConnectorState(plan, streams, window), plan.connections[0], found, WORLD)
 
 
 def trade(number: int = 1, **fields: Any) -> dict[str, Any]:
@@ -93,8 +93,8 @@ class Script:
     """One connection on a clock of its own: what goes in, what comes out."""
 
     def __init__(self, plan: Plan, symbols: tuple[str, ...] = (), streams: list[str] | None = None) -> None:
-        self.intake = intake_of(plan, symbols, streams)
-        self.session: Session = self.intake.session
+        self.pipeline = intake_of(plan, symbols, streams)
+        self.session: Session = self.pipeline.session
         self.now, self.wall = 1000.0, 1_767_323_046_000_000
         self.sent: list[Any] = []
         self.notes: list[Note] = []
@@ -107,7 +107,7 @@ class Script:
     def hear(self, value: Any) -> list[Any]:
         """A frame comes in; what is sent thereupon."""
         frame = value if isinstance(value, (str, bytes)) else exactjson.encode(value).decode()
-        envelopes, actions = self.intake.receive(frame, self.now, self.wall)
+        envelopes, actions = self.pipeline.receive(frame, self.now, self.wall)
         self.envelopes += envelopes
         return self._act(actions)
 

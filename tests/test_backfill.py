@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.backfill.backfill_job import Filling
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.backfill.backfill_job import BackfillJob
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Backoff, Plan, SendScope, Symbol
 from k2conn.runner import Overrides
-from k2conn.runner.backfill_worker import Backfiller, Patience
+from k2conn.runner.backfill_worker import BackfillWorker, RetryPolicy
 from k2conn.runner.http_requests import http_call
 from tests.plans import SUBSCRIBE, WORLD, plan_of, trade, trades
 from tests.rest import Answer, Asked, Rest, rest
@@ -64,8 +64,8 @@ def row(number: int, **fields: Any) -> dict[str, Any]:
 class Desk:
     """Books with a backfill, fed by hand."""
 
-    def __init__(self, plan: Plan, before: Books | None = None) -> None:
-        self.books = Books(plan, ["trade"], 1000, backfill=True, before=before)
+    def __init__(self, plan: Plan, before: ConnectorState | None = None) -> None:
+        self.books = ConnectorState(plan, ["trade"], 1000, backfill=True, before=before)
         symbol = plan.symbols.resolve("BTC-USD")
         assert symbol is not None
         self.symbol: Symbol = symbol
@@ -73,12 +73,12 @@ class Desk:
 
     def connect(self) -> None:
         connection = self.books.plan.connections[0]
-        self.intake = Intake(self.books, connection, [self.symbol], WORLD)
+        self.pipeline = FramePipeline(self.books, connection, [self.symbol], WORLD)
 
     def hear(self, *items: dict[str, Any]) -> list[Envelope]:
-        return self.intake.receive(trades(*items), 0.0, NOW)[0]
+        return self.pipeline.receive(trades(*items), 0.0, NOW)[0]
 
-    def filling(self) -> Filling:
+    def filling(self) -> BackfillJob:
         """The one gap that is due."""
         self.records = self.books.gap_records(LATER)
         (gap,) = self.books.gaps.to_fill
@@ -87,7 +87,7 @@ class Desk:
         assert found is not None
         return found
 
-    def fill(self, filling: Filling, answer: Callable[[Any], Any]) -> list[str]:
+    def fill(self, filling: BackfillJob, answer: Callable[[Any], Any]) -> list[str]:
         """Asks until there is nothing more to ask; the ids that were recovered."""
         out: list[Envelope] = []
         while (hole := filling.ask()) is not None:
@@ -287,10 +287,10 @@ class Worker:
     ) -> None:
         self.desk = Desk(plan or counted(), before.desk.books if before is not None else None)
         self.published: list[Envelope] = []
-        self.filler = Backfiller(
+        self.backfill_worker = BackfillWorker(
             self.desk.books.gaps, self.publish, self._relief,
             lambda request, scope: http_call(request, scope, Overrides(http_url=api.url)), {},
-            Patience(tries, rounds, 0.01, Backoff(base=0.001, cap=0.002)),
+            RetryPolicy(tries, rounds, 0.01, Backoff(base=0.001, cap=0.002)),
         )
 
     def publish(self, envelopes: list[Envelope]) -> bool:
@@ -304,8 +304,8 @@ class Worker:
         """Numbers 1 and ``last`` come; the last record of the gap between them."""
         self.desk.hear(row(1), row(last))
         self.desk.books.gap_records(LATER)
-        self.filler.take()
-        task = asyncio.create_task(self.filler.run())
+        self.backfill_worker.take()
+        task = asyncio.create_task(self.backfill_worker.run())
         async with asyncio.timeout(within):
             while not self.gaps:
                 await asyncio.sleep(0.005)
@@ -368,16 +368,16 @@ def test_a_worker_stops_at_once_and_says_what_is_left() -> None:
         worker.desk.books.gap_records(LATER)
         worker.desk.hear(row(9))
         worker.desk.books.gap_records(LATER)
-        worker.filler.take()
-        task = asyncio.create_task(worker.filler.run())
+        worker.backfill_worker.take()
+        task = asyncio.create_task(worker.backfill_worker.run())
         while not api.asked:
             await asyncio.sleep(0.005)
             assert not task.done()
-        assert worker.filler.waiting == 2
+        assert worker.backfill_worker.waiting == 2
         started = time.monotonic()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        worker.filler.stop()
+        worker.backfill_worker.stop()
         return started, worker.gaps
 
     def slow(asked: Asked) -> Answer:
@@ -397,12 +397,12 @@ def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         worker = Worker(api)
         worker.desk.hear(*(row(n) for n in range(1, 10, 2)))
         worker.desk.books.gap_records(LATER)
-        worker.filler.take()
+        worker.backfill_worker.take()
         return worker
 
     with rest(answering(WHOLE)) as api:
         worker = asyncio.run(main(api))
-    assert worker.filler.waiting == 2
+    assert worker.backfill_worker.waiting == 2
     assert [one["first_sequence"] for one in worker.gaps] == [6, 8]
 
 
@@ -415,17 +415,17 @@ def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
         old.desk.hear(row(1), row(5))
         old.desk.hear(row(9))
         old.desk.books.gap_records(LATER)
-        old.filler.take()
-        task = asyncio.create_task(old.filler.run())
+        old.backfill_worker.take()
+        task = asyncio.create_task(old.backfill_worker.run())
         while not api.asked:
             await asyncio.sleep(0.005)
             assert not task.done()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        old.filler.hand_over(new.filler)
-        old.filler.stop()
-        assert (old.filler.waiting, new.filler.waiting, old.gaps) == (0, 2, [])
-        task = asyncio.create_task(new.filler.run())
+        old.backfill_worker.hand_over(new.backfill_worker)
+        old.backfill_worker.stop()
+        assert (old.backfill_worker.waiting, new.backfill_worker.waiting, old.gaps) == (0, 2, [])
+        task = asyncio.create_task(new.backfill_worker.run())
         async with asyncio.timeout(10):
             while len(new.gaps) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -452,12 +452,12 @@ def test_what_the_next_worker_does_not_know_is_said_to_stay_open(other: Plan) ->
         new = Worker(api, before=old, plan=other)
         old.desk.hear(row(1), row(5))
         old.desk.books.gap_records(LATER)
-        old.filler.take()
-        old.filler.hand_over(new.filler)
-        old.filler.stop()
+        old.backfill_worker.take()
+        old.backfill_worker.hand_over(new.backfill_worker)
+        old.backfill_worker.stop()
         return old, new
 
     with rest(answering(WHOLE)) as api:
         old, new = asyncio.run(main(api))
-    assert new.filler.waiting == 0
+    assert new.backfill_worker.waiting == 0
     assert [(one["status"], one["backfill"]) for one in old.gaps] == [("OPEN", "failed")]

@@ -18,10 +18,10 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.plan import Backoff
 from k2conn.runner import Job, Overrides, Runner
-from k2conn.runner.backfill_worker import Patience
+from k2conn.runner.backfill_worker import RetryPolicy
 from k2conn.sinks.settings import SinkSettings
 from tests.plans import WORLD
 from tests.rest import Answer, Asked, rest
@@ -37,7 +37,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("k2conn.engine.gaps.gap_tracker.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.engine.gaps.suspected_gaps.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.02)
-    monkeypatch.setattr("k2conn.runner.backfill_worker.PATIENCE", Patience(lag=0.05, backoff=Backoff(base=0.02)))
+    monkeypatch.setattr("k2conn.runner.backfill_worker.PATIENCE", RetryPolicy(lag=0.05, backoff=Backoff(base=0.02)))
 
 
 @dataclass(frozen=True)
@@ -202,10 +202,12 @@ def direct(venue: Venue, numbers: Iterable[int]) -> dict[str, dict[str, Any]]:
     plan = load(venue.connector)
     symbol = plan.symbols.resolve(venue.symbol)
     connection = next(one for one in plan.connections if venue.stream in one.streams)
-    intake = Intake(Books(plan, [venue.stream], 100_000), connection, [symbol] if symbol else [], WORLD)
+    pipeline = FramePipeline(
+        ConnectorState(plan, [venue.stream], 100_000), connection, [symbol] if symbol else [], WORLD
+    )
     found = {}
     for number in numbers:
-        for envelope in intake.receive(text(venue.frame([Trade(number)])), 0.0, 1)[0]:
+        for envelope in pipeline.receive(text(venue.frame([Trade(number)])), 0.0, 1)[0]:
             assert envelope.schema is not None
             record = envelope.schema.decode_plain(envelope.value)
             found[record["message_id"]] = record

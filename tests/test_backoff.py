@@ -7,12 +7,12 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.resilience.backoff import Delays
+from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.plan import Backoff
 
 
 def bounds(policy: Backoff, count: int) -> list[float]:
-    delays = Delays(policy, lambda: 1.0)
+    delays = BackoffDelays(policy, lambda: 1.0)
     return [delays.next() for _ in range(count)]
 
 
@@ -27,7 +27,7 @@ def test_months_of_attempts_do_not_overflow() -> None:
 
 def test_the_delay_is_anywhere_below_the_bound() -> None:
     chance = random.Random(7)
-    found = [Delays(Backoff(base=10), chance.random).next() for _ in range(1000)]
+    found = [BackoffDelays(Backoff(base=10), chance.random).next() for _ in range(1000)]
     assert min(found) < 0.1
     assert max(found) > 9.9
     assert 4.5 < sum(found) / 1000 < 5.5
@@ -35,14 +35,14 @@ def test_the_delay_is_anywhere_below_the_bound() -> None:
 
 @given(st.floats(0, 1, exclude_max=True), st.floats(0, 300), st.integers(0, 100))
 def test_the_least_delay_is_kept(chance: float, least: float, attempts: int) -> None:
-    delays = Delays(Backoff(), lambda: chance)
+    delays = BackoffDelays(Backoff(), lambda: chance)
     for _ in range(attempts):
         delays.next()
     assert least <= delays.next(least) <= max(least, 60)
 
 
 def test_only_real_data_begins_anew() -> None:
-    delays = Delays(Backoff(), lambda: 1.0)
+    delays = BackoffDelays(Backoff(), lambda: 1.0)
     delays.next()
     delays.next()
     delays.reset()
@@ -50,11 +50,11 @@ def test_only_real_data_begins_anew() -> None:
 
 
 def test_attempts_may_be_limited() -> None:
-    delays = Delays(Backoff(attempts=2), lambda: 0.5)
+    delays = BackoffDelays(Backoff(attempts=2), lambda: 0.5)
     assert not delays.exhausted
     delays.next()
     delays.next()
     assert delays.exhausted
     delays.reset()
     assert not delays.exhausted
-    assert not Delays(Backoff(), lambda: 0.5).exhausted
+    assert not BackoffDelays(Backoff(), lambda: 0.5).exhausted

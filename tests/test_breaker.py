@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from k2conn.engine.resilience.circuit_breaker import Breaker, Endpoints, Fuse
+from k2conn.engine.resilience.circuit_breaker import BreakerSettings, CircuitBreaker, Endpoints
 
-FUSE = Fuse(failures=3, seconds=30, successes=2)
+FUSE = BreakerSettings(failures=3, seconds=30, successes=2)
 
 
-def opened(at: float = 0.0) -> Breaker:
-    breaker = Breaker(FUSE)
+def opened(at: float = 0.0) -> CircuitBreaker:
+    breaker = CircuitBreaker(FUSE)
     for _ in range(3):
         breaker.fail(at)
     return breaker
 
 
 def test_it_opens_after_failures_in_a_row_and_only_then() -> None:
-    breaker = Breaker(FUSE)
+    breaker = CircuitBreaker(FUSE)
     for _ in range(5):
         breaker.fail(0)
         breaker.fail(0)
@@ -29,7 +29,7 @@ def test_it_opens_after_failures_in_a_row_and_only_then() -> None:
 
 
 def test_subscribing_without_data_does_not_forgive_failures() -> None:
-    breaker = Breaker(FUSE)
+    breaker = CircuitBreaker(FUSE)
     for _ in range(3):
         breaker.succeed(0)
         breaker.fail(0)

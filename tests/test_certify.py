@@ -23,47 +23,49 @@ from k2conn.errors import SettingsError
 from k2conn.sinks import Reject, Settle, make_sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
-from k2conn.tools.certify.certification import Outcome, Stage, Trial
+from k2conn.tools.certify.certification import Certification, CertificationOutcome, ScenarioRun
 from k2conn.tools.certify.cluster_faults import DEAD
-from k2conn.tools.certify.connector_process import Engine, Setting
-from k2conn.tools.certify.crash_losses import Aftermath, Death, settled_up
-from k2conn.tools.certify.crash_restart import Lives
-from k2conn.tools.certify.expected_records import Reference
+from k2conn.tools.certify.connector_process import ConnectorProcess, ProcessSettings
+from k2conn.tools.certify.crash_losses import CrashLosses, Kill, settled_up
+from k2conn.tools.certify.crash_restart import CrashRestart
+from k2conn.tools.certify.expected_records import ExpectedRecords
 from k2conn.tools.certify.fault_scenarios import ORDEALS, chosen, packs
 from k2conn.tools.certify.page import page
 from k2conn.tools.certify.proof import prove
-from k2conn.tools.certify.proxied_dialing import DetourLoop, way
+from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, way
 from k2conn.tools.certify.proxy import Proxy
-from k2conn.tools.certify.readback import Harvest
+from k2conn.tools.certify.readback import Readback
 from k2conn.tools.certify.report import complaints, document, left_out
-from k2conn.tools.certify.scenario import Scene
+from k2conn.tools.certify.scenario import ScenarioContext
 from k2conn.tools.certify.short_timeouts import hasty
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import corrupted
-from k2conn.tools.mock.sent_frames import Witness
+from k2conn.tools.mock.sent_frames import SentFrames
 from tests.servers import Broker, Registry
 from tests.sinks import TRADE
 
 NAMES = ("binance", "kraken", "coinbase", "bybit", "bitfinex", "htx", "kucoin")
 
 
-def stage(name: str, folder: Path, faults: str, rate: float = 20.0, **given: Any) -> Stage:
-    return Stage(load(name), SinkSettings(kind="file", folder=folder), chosen(faults), duration=0, rate=rate, **given)
+def stage(name: str, folder: Path, faults: str, rate: float = 20.0, **given: Any) -> Certification:
+    return Certification(
+        load(name), SinkSettings(kind="file", folder=folder), chosen(faults), duration=0, rate=rate, **given
+    )
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CertificationOutcome]:
     """All connectors at once, through all ordeals."""
     folder = tmp_path_factory.mktemp("certify")
 
-    async def main() -> list[Outcome]:
+    async def main() -> list[CertificationOutcome]:
         return list(await asyncio.gather(*(stage(name, folder / name, "all").run() for name in NAMES)))
 
     return {outcome.connector: outcome for outcome in asyncio.run(main())}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_passes(outcomes: dict[str, Outcome], name: str) -> None:
+def test_it_passes(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     outcome = outcomes[name]
     assert complaints(outcome) == []
     assert outcome.passed
@@ -79,15 +81,15 @@ CLUSTER = {"broker", "slow-broker", "dead-broker", "registry-away", "registry-st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_ordeal_of_the_exchange_was_gone_through(outcomes: dict[str, Outcome], name: str) -> None:
+def test_every_ordeal_of_the_exchange_was_gone_through(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     done = {trial.name for trial in outcomes[name].trials if not trial.skipped}
-    scene = Scene(load(name), MockExchange(load(name)))
+    scene = ScenarioContext(load(name), MockExchange(load(name)))
     assert done == {ordeal.name for ordeal in ORDEALS if not ordeal.skipped(scene)}
     assert done >= {one.name for one in ORDEALS} - {"bomb", "no-pong", "lost-acks"} - CLUSTER
     assert ("bomb" in done) is packs(scene.plan)
 
 
-def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, Outcome]) -> None:
+def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, CertificationOutcome]) -> None:
     outcome = outcomes["kraken"]
     assert set(outcome.not_run) == CLUSTER
     reasons = {trial.name: trial.skipped for trial in outcome.trials if trial.skipped}
@@ -102,19 +104,19 @@ def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, Ou
     assert "Not run: broker (needs --broker-pid" in page([outcome])
 
 
-def test_what_was_skipped_is_in_gap_records(outcomes: dict[str, Outcome]) -> None:
+def test_what_was_skipped_is_in_gap_records(outcomes: dict[str, CertificationOutcome]) -> None:
     for name, outcome in outcomes.items():
         rules = {one.name: one.sequence.rule for one in load(name).streams if one.enabled and one.sequence}
         assert (outcome.gaps > 0) is ("contiguous" in rules.values()), name
 
 
-def test_repeats_are_published_once_where_they_can_be_told(outcomes: dict[str, Outcome]) -> None:
+def test_repeats_are_published_once_where_they_can_be_told(outcomes: dict[str, CertificationOutcome]) -> None:
     for name, outcome in outcomes.items():
         for row in outcome.proof.rows:
             assert (row.deduplicated > 0) is (load(name).stream(row.stream).identity is not None), (name, row.stream)
 
 
-def test_the_reports(outcomes: dict[str, Outcome]) -> None:
+def test_the_reports(outcomes: dict[str, CertificationOutcome]) -> None:
     found = json.loads(json.dumps(document(list(outcomes.values()))))
     assert found["passed"] is True
     assert [one["connector"] for one in found["connectors"]] == list(NAMES)
@@ -179,48 +181,48 @@ def test_a_sink_that_loses_one_record_is_caught(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, Harvest]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certification, Readback]:
     """A small certification, and what it read back."""
     one = stage("coinbase", tmp_path_factory.mktemp("played"), "gap,garbage")
     asyncio.run(one.run())
     return one, asyncio.run(one._harvest())
 
 
-def verdict(played: tuple[Stage, Harvest], change: Callable[[Harvest], None]) -> list[str]:
+def verdict(played: tuple[Certification, Readback], change: Callable[[Readback], None]) -> list[str]:
     """The complaints about a harvest that was tampered with."""
     one, harvest = played
-    copy = Harvest(list(harvest.records), list(harvest.gaps), list(harvest.letters))
+    copy = Readback(list(harvest.records), list(harvest.gaps), list(harvest.letters))
     change(copy)
-    proof = prove(Reference(one.scene.plan, one.streams, one.exchange), copy, one._ledger)
-    outcome = Outcome("coinbase", "COINBASE", "file", 0, 20, 1.0, [], proof, 0, {}, [])
+    proof = prove(ExpectedRecords(one.scene.plan, one.streams, one.exchange), copy, one._ledger)
+    outcome = CertificationOutcome("coinbase", "COINBASE", "file", 0, 20, 1.0, [], proof, 0, {}, [])
     assert outcome.passed is not complaints(outcome)
     return complaints(outcome)
 
 
-def test_nothing_is_said_against_an_honest_harvest(played: tuple[Stage, Harvest]) -> None:
+def test_nothing_is_said_against_an_honest_harvest(played: tuple[Certification, Readback]) -> None:
     assert verdict(played, lambda harvest: None) == []
 
 
-def test_a_record_that_is_there_twice(played: tuple[Stage, Harvest]) -> None:
+def test_a_record_that_is_there_twice(played: tuple[Certification, Readback]) -> None:
     record = played[1].records[3]
     own = record.get("trade_id") or record["quote_id"]
     assert any(f"there twice: {own}" in text for text in verdict(played, lambda h: h.records.append(record)))
 
 
-def test_a_record_that_nobody_sent(played: tuple[Stage, Harvest]) -> None:
+def test_a_record_that_nobody_sent(played: tuple[Certification, Readback]) -> None:
     record = {**played[1].records[3], "message_id": "00000000-0000-5000-8000-000000000000"}
     assert any("never printed it" in text for text in verdict(played, lambda h: h.records.append(record)))
 
 
-def test_a_gap_that_is_not_reported(played: tuple[Stage, Harvest]) -> None:
+def test_a_gap_that_is_not_reported(played: tuple[Certification, Readback]) -> None:
     assert any("missing without a gap record" in text for text in verdict(played, lambda h: h.gaps.clear()))
 
 
-def test_a_dead_letter_that_is_missing(played: tuple[Stage, Harvest]) -> None:
+def test_a_dead_letter_that_is_missing(played: tuple[Certification, Readback]) -> None:
     assert any("have no dead letter" in text for text in verdict(played, lambda h: h.letters.pop()))
 
 
-def test_a_dead_letter_too_many(played: tuple[Stage, Harvest]) -> None:
+def test_a_dead_letter_too_many(played: tuple[Certification, Readback]) -> None:
     letter = {**played[1].letters[0], "frame": "{}"}
     assert any("were not sent broken" in text for text in verdict(played, lambda h: h.letters.append(letter)))
 
@@ -264,17 +266,17 @@ def test_what_is_under_way_at_a_cut_is_in_doubt_and_the_rest_is_sure() -> None:
     async def main() -> None:
         from tests.test_mock import Listener
 
-        witness = Witness()
-        async with MockExchange(plan, rate=0, witness=witness) as exchange:
+        sent_frames = SentFrames()
+        async with MockExchange(plan, rate=0, sent_frames=sent_frames) as exchange:
             listener = Listener(plan, ("BTCUSDT",), ("trade",))
             task = asyncio.create_task(listener.run(exchange))
             await exchange.wait_for(lambda: exchange.subscriptions)
             await exchange.play("trade", "BTCUSDT", 20)
-            await exchange.wait_for(lambda: witness.settled)
+            await exchange.wait_for(lambda: sent_frames.settled)
             exchange.freeze_clients()
             exchange.clients[0].socket.transport.abort()
             await task
-            (leg,) = witness.legs
+            (leg,) = sent_frames.legs
             assert [one.ids for one in leg.doubtful()] == []
             assert Counter(own for one in leg.sure() for own in one.ids) == Counter(exchange.sent["trade", "BTCUSDT"])
 
@@ -390,7 +392,7 @@ def test_a_detour_leads_a_task_and_those_it_starts_elsewhere_and_nobody_else() -
             await reach("127.0.0.1", port)
             assert len(asked) == 1
 
-    with asyncio.Runner(loop_factory=DetourLoop) as loop:
+    with asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
         loop.run(main())
 
 
@@ -406,12 +408,12 @@ APART = ("broker", "slow-broker", "dead-broker", "registry-away")
 class Certified:
     """Both certifications of a connector, and the lives of its process with what was read back of them."""
 
-    outcomes: list[Outcome]
-    lives: Lives
-    harvest: Harvest
+    outcomes: list[CertificationOutcome]
+    lives: CrashRestart
+    harvest: Readback
 
     @property
-    def trials(self) -> dict[str, Trial]:
+    def trials(self) -> dict[str, ScenarioRun]:
         return {trial.name: trial for outcome in self.outcomes for trial in outcome.trials}
 
 
@@ -428,18 +430,18 @@ def certified(
             options = Options((name,), duration="1s", rate=20, kafka=broker.bootstrap, registry=registry.url,
                               faults=faults)
             stages.append(_stage(name, options, folder / f"{name}-{len(stages)}", broker, make_spooled))
-    real = Lives.run
+    real = CrashRestart.run
 
-    async def noted(self: Lives) -> Any:
+    async def noted(self: CrashRestart) -> Any:
         lives[self.plan.name] = self
         return await real(self)
 
-    async def main() -> tuple[list[Outcome], dict[str, Harvest]]:
+    async def main() -> tuple[list[CertificationOutcome], dict[str, Readback]]:
         outcomes = await asyncio.gather(*(one.run() for one in stages))
         return outcomes, {name: await one._read(f"{one._prefix}kill.") for name, one in lives.items()}
 
-    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=DetourLoop) as loop:
-        patch.setattr(Lives, "run", noted)
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
+        patch.setattr(CrashRestart, "run", noted)
         found, harvests = loop.run(main())
     return {
         name: Certified([one for one in found if one.connector == name], lives[name], harvests[name])
@@ -479,12 +481,12 @@ def test_what_kill_9_cost(certified: dict[str, Certified], name: str) -> None:
         assert (row.missed_reported, row.missed_untold) == ((row.missed, 0) if told else (0, row.missed))
 
 
-def judged(one: Certified, change: Callable[[Harvest], None], deaths: list[Death] | None = None) -> list[str]:
+def judged(one: Certified, change: Callable[[Readback], None], deaths: list[Kill] | None = None) -> list[str]:
     """The complaints about lives whose harvest was tampered with."""
-    harvest = Harvest(list(one.harvest.records), list(one.harvest.gaps), list(one.harvest.letters))
+    harvest = Readback(list(one.harvest.records), list(one.harvest.gaps), list(one.harvest.letters))
     change(harvest)
     lives = one.lives
-    reference = Reference(lives.plan, lives.streams, lives.exchange)
+    reference = ExpectedRecords(lives.plan, lives.streams, lives.exchange)
     return settled_up(reference, harvest, lives._deaths if deaths is None else deaths, lives._confirmed_at)[1]
 
 
@@ -507,17 +509,17 @@ def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> 
     assert any("there twice" in text for text in judged(one, lambda h: again(h, early), deaths=[]))
 
 
-def trade_of(lives: Lives, leg: int, frame: int) -> str:
+def trade_of(lives: CrashRestart, leg: int, frame: int) -> str:
     """The trade id of a frame of a connection, as its record has it."""
-    own = next(sent for sent in lives.witness.legs[leg].frames[frame:] if sent.key and sent.key[0] == "trade")
+    own = next(sent for sent in lives.sent_frames.legs[leg].frames[frame:] if sent.key and sent.key[0] == "trade")
     return f"{lives.plan.exchange}-{own.ids[0]}"
 
 
-def without(harvest: Harvest, trade_id: str) -> None:
+def without(harvest: Readback, trade_id: str) -> None:
     harvest.records = [one for one in harvest.records if one.get("trade_id") != trade_id]
 
 
-def again(harvest: Harvest, trade_id: str, **other: Any) -> None:
+def again(harvest: Readback, trade_id: str, **other: Any) -> None:
     record = next(one for one in harvest.records if one.get("trade_id") == trade_id)
     harvest.records.append({**record, **other})
 
@@ -549,19 +551,19 @@ def test_the_command_with_the_real_broker(
 
 
 def test_an_engine_is_killed_and_says_how_it_ended(tmp_path: Path) -> None:
-    def launch(setting: Setting) -> tuple[list[str], dict[str, str]]:
+    def launch(setting: ProcessSettings) -> tuple[list[str], dict[str, str]]:
         return ["/bin/sh", "-c", "echo here; exec sleep 60"], {"PATH": "/usr/bin:/bin"}
 
-    setting = Setting((), "", "", "", "", tmp_path)
+    setting = ProcessSettings((), "", "", "", "", tmp_path)
 
     async def main() -> None:
-        one = Engine(launch, setting, tmp_path / "log")
+        one = ConnectorProcess(launch, setting, tmp_path / "log")
         await one.start()
         assert one.running
         assert await one.ended(0.3) == -signal.SIGKILL
         assert not one.running
         assert one.tail() == "here"
-        another = Engine(launch, setting, tmp_path / "log")
+        another = ConnectorProcess(launch, setting, tmp_path / "log")
         await another.start()
         assert await another.stop() == -signal.SIGTERM
 
@@ -569,7 +571,7 @@ def test_an_engine_is_killed_and_says_how_it_ended(tmp_path: Path) -> None:
 
 
 def test_books_of_kill_9_that_do_not_balance() -> None:
-    row = Aftermath("trade", "BTCUSD", sent=10, published=9, lost=1)
+    row = CrashLosses("trade", "BTCUSD", sent=10, published=9, lost=1)
     assert row.balanced
     assert not replace(row, lost=0).balanced
     assert not replace(row, wrong=["anything"]).balanced

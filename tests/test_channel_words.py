@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from k2conn.compiler.compiler import check_text
-from k2conn.tools.connector_tests import rehearse
+from k2conn.tools.connector_tests import run_test
 from tests.plans import HEAD, STREAMS, Script, plan_of, trade, trades
 
 _CAPTURED = """
@@ -125,7 +125,7 @@ tests:
       - {socket: others, sent: ping-dollars}
 """
     plan = plan_of(_TWO_SOCKETS, STREAMS + tests)
-    assert [one.expected for one in rehearse(plan, plan.examples[0])] == ["ping-dollars"]
+    assert [one.expected for one in run_test(plan, plan.examples[0])] == ["ping-dollars"]
 
 
 def test_a_turn_names_a_socket_that_is_there() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from k2conn.compiler.language.document import Document
 from k2conn.compiler.sections.conditions import any_of, compile_match, compile_matches
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.plan import Match, Scope
 
 CASES: list[tuple[Any, Any, bool]] = [
@@ -62,7 +62,7 @@ CASES: list[tuple[Any, Any, bool]] = [
 
 def compiled(when: Any) -> tuple[Match | None, Document]:
     document = Document("x.yaml")
-    return compile_match(when, ("when",), Notes(document)), document
+    return compile_match(when, ("when",), CompileContext(document)), document
 
 
 @pytest.mark.parametrize(("when", "message", "wanted"), CASES)
@@ -114,7 +114,7 @@ def test_an_unusable_condition_is_noted(when: Any, code: str, words: str) -> Non
 
 def test_any_of_several_matches() -> None:
     document = Document("x.yaml")
-    several = compile_matches([{"e": "a"}, "f == 'b'"], ("ignore",), Notes(document))
+    several = compile_matches([{"e": "a"}, "f == 'b'"], ("ignore",), CompileContext(document))
     match = any_of(several)
     assert match is not None
     assert match.text == "e = a or f == 'b'"

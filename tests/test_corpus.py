@@ -12,8 +12,8 @@ import yaml
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from tests.fair import micros, on_the_wire, quote_differs, trade_differs
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
@@ -28,7 +28,7 @@ class _Connector:
 
     def __init__(self, name: str) -> None:
         plan = load(name)
-        self.books = Books(plan, [stream.name for stream in plan.streams], window=0)
+        self.books = ConnectorState(plan, [stream.name for stream in plan.streams], window=0)
         self.intakes = _intakes(self.books)
 
     def reconnect(self) -> None:
@@ -71,17 +71,19 @@ def _argued(name: str) -> dict[int, set[str]]:
     return found
 
 
-def _intakes(books: Books) -> list[Intake]:
+def _intakes(books: ConnectorState) -> list[FramePipeline]:
     plan = books.plan
     symbols = [plan.symbols.resolve(name) for name in plan.symbols.default]
-    world = World(lambda: str(uuid.uuid4()), {})
-    return [Intake(books, one, [s for s in symbols if s], world) for one in plan.connections]
+    world = SessionContext(lambda: str(uuid.uuid4()), {})
+    return [FramePipeline(books, one, [s for s in symbols if s], world) for one in plan.connections]
 
 
-def _records(books: Books, intakes: list[Intake], frame: str, received_at: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    for at, intake in enumerate(intakes):
+def _records(
+    books: ConnectorState, intakes: list[FramePipeline], frame: str, received_at: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for at, pipeline in enumerate(intakes):
         before = books.ledger.unrecognised
-        envelopes, _ = intake.receive(frame, 0.0, received_at)
+        envelopes, _ = pipeline.receive(frame, 0.0, received_at)
         if books.ledger.unrecognised == before or at == len(intakes) - 1:
             for envelope in envelopes:
                 assert envelope.schema is not None, f"dead letter: {envelope.value.decode()}"

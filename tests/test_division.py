@@ -22,11 +22,11 @@ from k2conn.plan import Plan, Rate
 from k2conn.runner import Job, Overrides
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
 from k2conn.workers import aggregation, handover
-from k2conn.workers.assignment import Share, deal, deal_again, limited
-from k2conn.workers.channel import Seat
-from k2conn.workers.handover import deal_state
-from k2conn.workers.metrics_merge import crew_metrics, merged
-from k2conn.workers.worker_pool import Crew
+from k2conn.workers.assignment import Assignment, assign, limited, reassign
+from k2conn.workers.channel import WorkerIdentity
+from k2conn.workers.handover import distribute_state
+from k2conn.workers.metrics_merge import merged, pool_metrics
+from k2conn.workers.worker_pool import WorkerPool
 from tests.plans import STREAMS, SUBSCRIBE, plan_of, trade, trades
 from tests.sinks import trade as put_trade
 from tests.spools import Spool, number_of
@@ -113,44 +113,46 @@ def job(name: str = "venue", symbols: tuple[str, ...] = SIX, connection: str = S
     return Job(plan_of(connection, name=name), symbols, ("trade",), **more)
 
 
-def carried(shares: Sequence[Share], name: str = "venue") -> list[tuple[str, ...]]:
-    return [share.symbols.get(name, ()) for share in shares]
+def carried(assignments: Sequence[Assignment], name: str = "venue") -> list[tuple[str, ...]]:
+    return [assignment.symbols.get(name, ()) for assignment in assignments]
 
 
 ALL = "connection:\n  url: wss://venue.example/ws\n  steps:\n    - send: {op: sub, channel: all}\n      for: trade\n"
 
 
 def test_symbols_go_round_the_table_beginning_elsewhere_for_each_connector() -> None:
-    shares = deal([job("one"), job("two", SIX[:2]), job("three", SIX[:1])], 2)
-    assert carried(shares, "one") == [("BTC-USD", "SOL-USD", "ETH-EUR"), ("ETH-USD", "BTC-EUR", "SOL-EUR")]
-    assert carried(shares, "two") == [("ETH-USD",), ("BTC-USD",)]
-    assert carried(shares, "three") == [("BTC-USD",), ()]
-    assert shares == deal([job("one"), job("two", SIX[:2]), job("three", SIX[:1])], 2)
-    assert [Share.of(exactjson.decode(exactjson.encode(share.plain()))) for share in shares] == list(shares)
+    assignments = assign([job("one"), job("two", SIX[:2]), job("three", SIX[:1])], 2)
+    assert carried(assignments, "one") == [("BTC-USD", "SOL-USD", "ETH-EUR"), ("ETH-USD", "BTC-EUR", "SOL-EUR")]
+    assert carried(assignments, "two") == [("ETH-USD",), ("BTC-USD",)]
+    assert carried(assignments, "three") == [("BTC-USD",), ()]
+    assert assignments == assign([job("one"), job("two", SIX[:2]), job("three", SIX[:1])], 2)
+    assert [
+        Assignment.of(exactjson.decode(exactjson.encode(assignment.plain()))) for assignment in assignments
+    ] == list(assignments)
 
 
 def test_what_cannot_be_divided_runs_whole_and_the_others_make_up_for_it() -> None:
-    shares = deal([job("one"), job("whole", SIX, ALL)], 2)
-    assert carried(shares, "whole") == [(), SIX] or carried(shares, "whole") == [SIX, ()]
-    assert [len(one) for one in carried(shares, "one")] in ([6, 0], [0, 6])
+    assignments = assign([job("one"), job("whole", SIX, ALL)], 2)
+    assert carried(assignments, "whole") == [(), SIX] or carried(assignments, "whole") == [SIX, ()]
+    assert [len(one) for one in carried(assignments, "one")] in ([6, 0], [0, 6])
 
 
 def test_no_more_workers_than_there_is_work_for() -> None:
     with pytest.raises(SettingsError, match="--workers 7: there is work for 6 only"):
-        deal([job()], 7)
+        assign([job()], 7)
     with pytest.raises(SettingsError, match="there is work for 1 only"):
-        deal([job(connection=ALL)], 2)
+        assign([job(connection=ALL)], 2)
     with pytest.raises(SettingsError, match="no symbol rule reads nothing"):
-        deal([job(symbols=("nothing",))], 2)
+        assign([job(symbols=("nothing",))], 2)
 
 
 def test_no_more_workers_than_the_venue_allows_connections() -> None:
     connection = SUBSCRIBE + "  limits: {connections: 4}\n"
-    shares = deal([job("one", connection=connection), job("two")], 6)
-    assert sum(map(bool, carried(shares, "one"))) == 4
-    assert all(carried(deal([job("one", connection=connection)], 2), "one"))
+    assignments = assign([job("one", connection=connection), job("two")], 6)
+    assert sum(map(bool, carried(assignments, "one"))) == 4
+    assert all(carried(assign([job("one", connection=connection)], 2), "one"))
     with pytest.raises(SettingsError, match="work for 2 only"):
-        deal([job("one", connection=connection, overrides=Overrides(replicas=2))], 3)
+        assign([job("one", connection=connection, overrides=Overrides(replicas=2))], 3)
 
 
 def test_each_worker_keeps_to_its_part_of_the_limits() -> None:
@@ -159,8 +161,8 @@ def test_each_worker_keeps_to_its_part_of_the_limits() -> None:
     assert [one.connect for one in limits] == [Rate(5, 1.0), Rate(2, 1.0), Rate(1, 2.0)]
     assert [one.connections for one in limits] == [7, 3, 1]
     assert [one.send for one in limits] == [Rate(4, 1.0)] * 3, "that is for each connection"
-    shares = deal([Job(plan, SIX, ("trade",))], 2)
-    (own,) = shares[1].jobs([Job(plan, SIX, ("trade",))])
+    assignments = assign([Job(plan, SIX, ("trade",))], 2)
+    (own,) = assignments[1].jobs([Job(plan, SIX, ("trade",))])
     assert own.symbols == ("ETH-USD", "BTC-EUR", "SOL-EUR")
     assert own.plan.connections[0].limits.connections == 3
     (backfilled,) = [one for one in load("kraken").streams if one.backfills]
@@ -174,16 +176,16 @@ def test_each_worker_keeps_to_its_part_of_the_limits() -> None:
 
 
 def test_a_new_deal_leaves_everything_where_it_is() -> None:
-    before = deal([job("one", SIX[:4])], 2)
-    after = deal_again([job("one", ("SOL-EUR", *SIX[1:4], "ETH-EUR"))], before)
+    before = assign([job("one", SIX[:4])], 2)
+    after = reassign([job("one", ("SOL-EUR", *SIX[1:4], "ETH-EUR"))], before)
     assert carried(before, "one") == [("BTC-USD", "SOL-USD"), ("ETH-USD", "BTC-EUR")]
     assert carried(after, "one") == [("SOL-EUR", "SOL-USD", "ETH-EUR"), ("ETH-USD", "BTC-EUR")] or \
         carried(after, "one") == [("SOL-EUR", "SOL-USD"), ("ETH-USD", "BTC-EUR", "ETH-EUR")]
 
 
 def test_new_symbols_go_to_workers_that_run_their_connector() -> None:
-    before = deal([job("one", SIX[:1]), job("two", SIX[:1])], 2)
-    after = deal_again([job("one", SIX), job("two", SIX[:1]), job("three")], before)
+    before = assign([job("one", SIX[:1]), job("two", SIX[:1])], 2)
+    after = reassign([job("one", SIX), job("two", SIX[:1]), job("three")], before)
     assert carried(after, "one") == [SIX, ()]
     assert carried(after, "three") == [(), ()], "it needs a restart"
 
@@ -197,7 +199,7 @@ def test_new_symbols_go_to_workers_that_run_their_connector() -> None:
 )
 def test_a_new_deal_that_would_move_symbols_needs_a_restart(changed: Job, text: str) -> None:
     with pytest.raises(SettingsError, match=text):
-        deal_again([changed], deal([job("one", SIX[:4])], 2))
+        reassign([changed], assign([job("one", SIX[:4])], 2))
 
 
 # -- what was kept
@@ -230,7 +232,7 @@ def test_state_files_go_where_the_symbols_are_now(tmp_path: Path) -> None:
     gone = kept(tmp_path / "worker-2" / "venue.json",
                 state(one.plan, {"BTCUSD": 5, "SOLUSD": 20, "XRPUSD": 9}, ["b", "a"],
                       {"SOLUSD": [[3, 4, 0, 0]], "XRPUSD": [[1, 2, 0, 0]]}), 10)
-    deal_state(tmp_path, [one], deal([one], 2))
+    distribute_state(tmp_path, [one], assign([one], 2))
     first, second = (tmp_path / f"worker-{index}" / "venue.json" for index in (0, 1))
     assert numbers_in(first) == {"BTCUSD": 5, "SOLUSD": 20, "XRPUSD": 9}, "the later word counts"
     assert numbers_in(second) == {"ETHUSD": 10, "XRPUSD": 9}
@@ -241,11 +243,11 @@ def test_state_files_go_where_the_symbols_are_now(tmp_path: Path) -> None:
     assert not old.exists()
     assert not gone.parent.exists()
 
-    deal_state(tmp_path, [one], None)  # the next run has no workers
+    distribute_state(tmp_path, [one], None)  # the next run has no workers
     assert numbers_in(old) == {"BTCUSD": 5, "SOLUSD": 20, "XRPUSD": 9, "ETHUSD": 10}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["venue.json"]
     before = old.stat().st_mtime_ns
-    deal_state(tmp_path, [one], None)
+    distribute_state(tmp_path, [one], None)
     assert old.stat().st_mtime_ns == before, "nothing to do"
 
 
@@ -253,7 +255,7 @@ def test_a_state_file_that_cannot_be_used_is_left_alone(tmp_path: Path, capsys: 
     one = job(symbols=SIX[:4])
     kept(tmp_path / "venue.json", state(one.plan, {"BTCUSD": 1}, [], {}), 20)
     bad = kept(tmp_path / "worker-7" / "venue.json", {"version": 99}, 10)
-    deal_state(tmp_path, [one], deal([one], 2))
+    distribute_state(tmp_path, [one], assign([one], 2))
     assert numbers_in(tmp_path / "worker-0" / "venue.json") == {"BTCUSD": 1}
     assert bad.exists()
     assert "state file ignored" in "".join(capsys.readouterr())
@@ -294,11 +296,11 @@ class Spooled:
         await spool.sink.flush(0.1)
         await spool.sink.close()
 
-    async def start(self, shares: Sequence[Share] | None) -> list[int]:
+    async def start(self, assignments: Sequence[Assignment] | None) -> list[int]:
         """What is sent before a run; then nothing but the note is there of it."""
         self.sent.clear()
         settings = SinkSettings(spool=SpoolSettings(folder=self.base))
-        await handover.send_left_over([], settings, shares, asyncio.Event())
+        await handover.send_left_over([], settings, assignments, asyncio.Event())
         return sorted(self.sent)
 
     @property
@@ -310,7 +312,7 @@ class Spooled:
 def test_spooled_records_go_out_before_their_symbols_are_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two, three = deal([job()], 2), deal([job()], 3)
+    two, three = assign([job()], 2), assign([job()], 3)
 
     async def main() -> None:
         spooled = Spooled(tmp_path, monkeypatch)
@@ -362,7 +364,7 @@ def test_metrics_of_workers_are_one_valid_text() -> None:
 
     one, text = asyncio.run(main())
     assert merged({}) == ""
-    families = list(text_string_to_metric_families(crew_metrics([(0, True, 0), (1, False, 3)]) + text))
+    families = list(text_string_to_metric_families(pool_metrics([(0, True, 0), (1, False, 3)]) + text))
     names = [family.name for family in families]
     assert len(names) == len(set(names))
     assert {family.name: family.type for family in text_string_to_metric_families(one)}.items() <= {
@@ -410,13 +412,13 @@ def test_the_health_of_a_crew_is_the_sum_of_its_workers() -> None:
 def test_a_made_up_seat_is_refused() -> None:
     for said in ("1", "0/2/x", "0/2/987654"):
         with pytest.raises(SettingsError, match="K2_WORKER is k2conn's own"):
-            Seat.taken({"K2_WORKER": said})
-    assert Seat.taken({}) is None
+            WorkerIdentity.taken({"K2_WORKER": said})
+    assert WorkerIdentity.taken({}) is None
 
 
 def test_a_crew_that_has_not_begun_says_so() -> None:
     async def main() -> tuple[Any, bytes, Any]:
-        crew = Crew(deal([job()], 2), ["false"], {}, list)
+        crew = WorkerPool(assign([job()], 2), ["false"], {}, list)
         return await crew.health(), await crew.metrics(), await crew.silence()
 
     state, metrics, silence = asyncio.run(main())

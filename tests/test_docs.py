@@ -9,7 +9,7 @@ import pytest
 from k2conn.cli.docs import INDEX, run
 from k2conn.cli.loading import shipped
 from k2conn.compiler.compiler import check_text
-from k2conn.tools.connector_tests import rehearse
+from k2conn.tools.connector_tests import run_test
 
 SPEC = """\
 connector: venue
@@ -105,7 +105,7 @@ def test_the_connector_of_the_guide_validates_and_its_test_passes() -> None:
     plan, problems = check_text("bitso.yaml", text, Path())
     assert problems == []
     assert plan is not None
-    assert [difference for example in plan.examples for difference in rehearse(plan, example)] == []
+    assert [difference for example in plan.examples for difference in run_test(plan, example)] == []
 
 
 def test_pages_do_not_change_from_run_to_run(tmp_path: Path) -> None:

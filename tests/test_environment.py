@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from k2conn.engine.resilience.circuit_breaker import Fuse
+from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.errors import SettingsError
 from k2conn.runner import Overrides
 from k2conn.settings import (
@@ -148,9 +148,9 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("BACKFILL", "false", Overrides(backfill=False)),
     ("REPLICAS", "2", Overrides(replicas=2)),
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
-    ("BREAKER_FAILURES", "5", Overrides(fuse=Fuse(failures=5))),
-    ("BREAKER_OPEN_SECONDS", "120", Overrides(fuse=Fuse(seconds=120))),
-    ("BREAKER_SUCCESSES", "1", Overrides(fuse=Fuse(successes=1))),
+    ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
+    ("BREAKER_OPEN_SECONDS", "120", Overrides(breaker_settings=BreakerSettings(seconds=120))),
+    ("BREAKER_SUCCESSES", "1", Overrides(breaker_settings=BreakerSettings(successes=1))),
 ]
 
 

@@ -19,7 +19,7 @@ PUBLIC = {
         "EncodeError", "K2Error", "MissingVariable", "RecordError", "SettingsError", "SinkError", "SpecError",
         "TransportError", "Unreachable",
     ],
-    "k2conn.runner": ["Connector", "Job", "Outcome", "Overrides", "Runner"],
+    "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
     "k2conn.sinks": ["Sink", "SpoolableSink", "known_sinks", "make_sink", "putter"],
     "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled"],

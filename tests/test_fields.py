@@ -9,7 +9,7 @@ import pytest
 
 from k2conn.avro import load_schema
 from k2conn.compiler.language.document import Document
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.errors import RecordError
 from k2conn.plan import Field, Scope, Symbol
@@ -38,7 +38,9 @@ ITEM: dict[str, Any] = {
 
 def compiled(name: str, said: Any, on_overflow: str = "dead_letter") -> tuple[Field | None, Document]:
     document = Document("x.yaml")
-    found = FieldCompiler(Notes(document), on_overflow).field(TRADE.fields[TRADE.index(name)], said, ("fields", name))
+    found = FieldCompiler(CompileContext(document), on_overflow).field(
+        TRADE.fields[TRADE.index(name)], said, ("fields", name)
+    )
     return found, document
 
 
@@ -176,7 +178,7 @@ def test_a_receipt_time_is_marked() -> None:
 
 def test_vendor_data_is_text_in_json_spelling() -> None:
     document = Document("x.yaml")
-    compiler = FieldCompiler(Notes(document), "dead_letter")
+    compiler = FieldCompiler(CompileContext(document), "dead_letter")
     wanted = {"maker": "true", "q": "0.25", "codes": '["@",5]', "none": None, "missing": None, "s": "buy"}
     for name, text in wanted.items():
         field = compiler.vendor(name, name, ("vendor_data", name))

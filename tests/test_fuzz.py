@@ -18,7 +18,7 @@ from k2conn.cli.loading import load, shipped
 from k2conn.engine.accounting.ledger import Account
 from k2conn.engine.codec import decoder
 from k2conn.engine.conversation.routing import STREAM
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import REASONS, RecordError, SettingsError
 from k2conn.plan import Codec, Connection, Json, Plan
@@ -186,9 +186,9 @@ def test_a_codec_survives_texts_made_to_hurt(text: str) -> None:
 # -- session and books
 
 
-def check(intake: Intake, envelopes: list[Envelope], count: int) -> None:
+def check(pipeline: FramePipeline, envelopes: list[Envelope], count: int) -> None:
     """The books hold, and everything that came out is well-formed."""
-    ledger = intake.books.ledger
+    ledger = pipeline.books.ledger
     assert ledger.frames == count
     totals = ledger.totals()
     assert totals["received"] == totals["duplicates"] + len(envelopes)
@@ -208,14 +208,16 @@ def check(intake: Intake, envelopes: list[Envelope], count: int) -> None:
     assert ledger.totals()["in_flight"] == 0
 
 
-def conversation(plan: Plan) -> Intake:
+def conversation(plan: Plan) -> FramePipeline:
     """A fresh connection of a plan's first kind of socket."""
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    intake = Intake(Books(plan, [stream.name for stream in plan.streams], 1000), plan.connections[0], symbols, WORLD)
+    pipeline = FramePipeline(
+        ConnectorState(plan, [stream.name for stream in plan.streams], 1000), plan.connections[0], symbols, WORLD
+    )
     answers = [turn.value for one in plan.examples for turn in one.turns if turn.kind == "answered"]
     for request, answer in zip(plan.connections[0].before, answers, strict=False):
-        intake.session.captured(request.capture, answer)
-    return intake
+        pipeline.session.captured(request.capture, answer)
+    return pipeline
 
 
 @BOUND
@@ -223,8 +225,8 @@ def conversation(plan: Plan) -> Intake:
 def test_a_session_survives_any_frames_at_any_time_and_its_books_hold(data: st.DataObject) -> None:
     plan = plans()[data.draw(st.sampled_from(sorted(plans())))]
     own = [one for one in shown() if one.plan is plan]
-    intake = conversation(plan)
-    session, envelopes, count, now = intake.session, [], 0, 1000.0
+    pipeline = conversation(plan)
+    session, envelopes, count, now = pipeline.session, [], 0, 1000.0
     begun = data.draw(st.booleans())
     if begun:
         session.open(now, WALL)
@@ -234,7 +236,7 @@ def test_a_session_survives_any_frames_at_any_time_and_its_books_hold(data: st.D
         move = data.draw(st.sampled_from(["frame", "frame", "frame", "frame", "timer", "open", "retire", "resume"]))
         if move == "frame" and own:
             one = data.draw(st.sampled_from(own))
-            found, _ = intake.receive(data.draw(frames(plan, one.value)), now, wall)
+            found, _ = pipeline.receive(data.draw(frames(plan, one.value)), now, wall)
             envelopes += found
             count += 1
         elif move == "timer":
@@ -248,7 +250,7 @@ def test_a_session_survives_any_frames_at_any_time_and_its_books_hold(data: st.D
             session.open(now, wall)
         deadline = session.deadline
         assert deadline is None or isinstance(deadline, float)
-    check(intake, envelopes, count)
+    check(pipeline, envelopes, count)
 
 
 # -- mapping
@@ -258,17 +260,17 @@ def test_a_session_survives_any_frames_at_any_time_and_its_books_hold(data: st.D
 @given(data=st.data())
 def test_a_mutated_message_makes_records_and_dead_letters_only(data: st.DataObject) -> None:
     one = data.draw(st.sampled_from(shown()))
-    intake = conversation(one.plan)
+    pipeline = conversation(one.plan)
     envelopes: list[Envelope] = []
     for value in (*one.before, data.draw(mutated(one.value))):
-        found, _ = intake.receive(packed(one.plan.connections[0], value), 0.0, WALL)
+        found, _ = pipeline.receive(packed(one.plan.connections[0], value), 0.0, WALL)
         envelopes += found
-    check(intake, envelopes, len(one.before) + 1)
+    check(pipeline, envelopes, len(one.before) + 1)
 
 
-def items_of(intake: Intake, message: Json) -> list[Json] | None:
+def items_of(pipeline: FramePipeline, message: Json) -> list[Json] | None:
     """The list of a data message's items, itself; None where a message has no such list."""
-    session = intake.session
+    session = pipeline.session
     kind, at = session.route(message)
     if kind != STREAM or session.streams[at].each is None or session.streams[at].carry is not None:
         return None
@@ -295,12 +297,12 @@ def test_a_bad_item_costs_its_neighbours_nothing(data: st.DataObject) -> None:
     assert honest <= found, "an honest item went missing"
 
 
-def heard(one: Shown) -> Intake:
+def heard(one: Shown) -> FramePipeline:
     """A connection that has heard what came before a frame."""
-    intake = conversation(one.plan)
+    pipeline = conversation(one.plan)
     for value in one.before:
-        intake.receive(packed(one.plan.connections[0], value), 0.0, WALL)
-    return intake
+        pipeline.receive(packed(one.plan.connections[0], value), 0.0, WALL)
+    return pipeline
 
 
 def ids_of(one: Shown, value: Json) -> set[str]:
@@ -335,6 +337,6 @@ def test_there_is_something_to_fuzz() -> None:
 @example("null")
 def test_any_text_at_all_is_survived_by_every_connector(text: str) -> None:
     name = sorted(plans())[len(text) % len(plans())]
-    intake = conversation(plans()[name])
-    envelopes, _ = intake.receive(text, 0.0, WALL)
-    check(intake, envelopes, 1)
+    pipeline = conversation(plans()[name])
+    envelopes, _ = pipeline.receive(text, 0.0, WALL)
+    check(pipeline, envelopes, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from k2conn import exactjson
 from k2conn.cli.validate import check
 from k2conn.compiler.compiler import check_text
-from k2conn.engine.conversation.session import Session, World
+from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.plan import Plan
@@ -54,7 +54,7 @@ def plan() -> Plan:
 def session(symbols: tuple[str, ...] = ("BTC-USD",)) -> Session:
     found = plan()
     known = [symbol for name in symbols if (symbol := found.symbols.resolve(name))]
-    return Session(found.connections[0], found.streams, known, World(lambda: "u", {"KEYED_SECRET": KEY}))
+    return Session(found.connections[0], found.streams, known, SessionContext(lambda: "u", {"KEYED_SECRET": KEY}))
 
 
 def test_a_login_is_signed_with_the_time_it_names() -> None:

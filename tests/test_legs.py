@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from k2conn.engine.identity.dedup_window import Window
-from k2conn.engine.resilience.replicas import GRACE_US, Legs
+from k2conn.engine.identity.dedup_window import DedupWindow
+from k2conn.engine.resilience.replicas import GRACE_US, ReplicaSet
 
 
 def test_first_late_and_missing() -> None:
-    legs = Legs(2)
+    legs = ReplicaSet(2)
     a, b = legs.leg(0), legs.leg(1)
-    window = Window(100)
+    window = DedupWindow(100)
 
     def comes(leg: object, identity: str, now: int) -> bool:
         window.leg = leg  # type: ignore[assignment]
@@ -32,7 +32,7 @@ def test_first_late_and_missing() -> None:
 
 
 def test_the_book_is_bounded() -> None:
-    legs = Legs(2)
+    legs = ReplicaSet(2)
     legs.note(1, "x", False, 0)
     for number in range(60_000):
         legs.note(0, str(number), False, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
-from k2conn.engine.frame_pipeline import Intake
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.identity.message_ids import NAMESPACE
 from k2conn.plan import Plan
 from tests.plans import STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
@@ -17,11 +17,11 @@ from tests.plans import STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
 WALL = 1_767_323_046_123_456
 
 
-def feed(intake: Intake, *frames: str | bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def feed(pipeline: FramePipeline, *frames: str | bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Records and dead letters of some frames."""
     records, dead = [], []
     for frame in frames:
-        for envelope in intake.receive(frame, 0.0, WALL)[0]:
+        for envelope in pipeline.receive(frame, 0.0, WALL)[0]:
             if envelope.schema is None:
                 dead.append(exactjson.decode(envelope.value))
             else:
@@ -90,9 +90,9 @@ BAD = [
 def test_a_bad_item_is_a_dead_letter_with_all_that_mends_it(
     field: str, change: dict[str, Any], reason: str, expression: str, value: Any
 ) -> None:
-    intake = intake_of(plan_of())
+    pipeline = intake_of(plan_of())
     frame = trades(trade(1), trade(2, **change), trade(3))
-    records, (letter,) = feed(intake, frame)
+    records, (letter,) = feed(pipeline, frame)
     assert [record["trade_id"] for record in records] == ["VENUE-1", "VENUE-3"]
     assert letter["field"] == field
     assert letter["reason"] == reason
@@ -105,7 +105,7 @@ def test_a_bad_item_is_a_dead_letter_with_all_that_mends_it(
     assert letter["received_at"] == WALL
     assert letter["detail"]
     assert letter["frame_truncated"] is False
-    assert intake.books.ledger.dead_reasons[reason] == 1
+    assert pipeline.books.ledger.dead_reasons[reason] == 1
 
 
 def test_a_strict_side_is_a_dead_letter_and_a_lenient_one_is_counted() -> None:
@@ -135,13 +135,13 @@ def test_no_items_are_no_records() -> None:
 
 @pytest.mark.parametrize("frame", ["{", b"\xff\xfe", '{"ch":"trade","data":[}', "[" * 3000, b""])
 def test_a_frame_that_is_no_message_is_a_dead_letter(frame: str | bytes) -> None:
-    intake = intake_of(plan_of())
-    records, (letter,) = feed(intake, frame)
+    pipeline = intake_of(plan_of())
+    records, (letter,) = feed(pipeline, frame)
     assert records == []
     assert letter["reason"] == "malformed-frame"
     assert letter["stream"] == "-"
     assert ("frame" in letter) == isinstance(frame, str)
-    assert intake.books.ledger.totals()["in_flight"] == 1
+    assert pipeline.books.ledger.totals()["in_flight"] == 1
 
 
 def test_a_very_long_frame_is_cut_in_its_dead_letter() -> None:
@@ -180,11 +180,11 @@ def test_the_first_message_of_a_symbol_may_be_its_past() -> None:
 
 
 def test_items_that_are_no_records_are_dropped_and_counted() -> None:
-    intake = intake_of(stream(drop_when="\"q == '0'\""))
-    records, dead = feed(intake, trades(trade(1, q="0"), trade(2)))
+    pipeline = intake_of(stream(drop_when="\"q == '0'\""))
+    records, dead = feed(pipeline, trades(trade(1, q="0"), trade(2)))
     assert [record["trade_id"] for record in records] == ["VENUE-2"]
     assert dead == []
-    assert intake.books.ledger.totals() | {"items": 2, "filtered": 1, "received": 1} == intake.books.ledger.totals()
+    assert pipeline.books.ledger.totals() | {"items": 2, "filtered": 1, "received": 1} == pipeline.books.ledger.totals()
 
 
 def test_what_is_not_mapped_may_be_dropped() -> None:
@@ -220,10 +220,10 @@ def test_the_same_trade_in_two_sessions_has_the_same_id() -> None:
 
 
 def test_a_repeated_trade_is_dropped_by_the_window() -> None:
-    intake = intake_of(plan_of())
-    records, _ = feed(intake, trades(trade(1), trade(2)), trades(trade(2), trade(3)))
+    pipeline = intake_of(plan_of())
+    records, _ = feed(pipeline, trades(trade(1), trade(2)), trades(trade(2), trade(3)))
     assert [record["trade_id"] for record in records] == ["VENUE-1", "VENUE-2", "VENUE-3"]
-    assert intake.books.ledger.totals()["duplicates"] == 1
+    assert pipeline.books.ledger.totals()["duplicates"] == 1
 
 
 def test_without_a_window_nothing_is_dropped() -> None:
@@ -260,7 +260,7 @@ def test_an_id_may_be_random() -> None:
 # -- quotes from deltas
 
 
-def deltas(begin: bool = True) -> Intake:
+def deltas(begin: bool = True) -> FramePipeline:
     carry = "    carry: {per: symbol, begin: {kind: snapshot}}\n" if begin else "    carry: {per: symbol}\n"
     text = STREAMS.replace("    when: {ch: quote}\n", "    when: {ch: quote}\n" + carry)
     return intake_of(plan_of(SUBSCRIBE, text), window=0)
@@ -286,9 +286,9 @@ def test_an_absent_side_keeps_its_last_value() -> None:
 
 
 def test_deltas_before_the_snapshot_are_no_records() -> None:
-    intake = deltas()
-    assert feed(intake, delta(1, b="10")) == ([], [])
-    assert intake.books.ledger.totals()["filtered"] == 1
+    pipeline = deltas()
+    assert feed(pipeline, delta(1, b="10")) == ([], [])
+    assert pipeline.books.ledger.totals()["filtered"] == 1
 
 
 def test_a_new_connection_knows_nothing_of_the_old_book() -> None:

@@ -15,12 +15,12 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 
 from k2conn import exactjson
-from k2conn.engine.identity.dedup_window import Window
-from k2conn.engine.identity.message_ids import IdMaker
+from k2conn.engine.identity.dedup_window import DedupWindow
+from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.engine.persisted_state import IDS, kept, resume
 from k2conn.envelope import Envelope
 from k2conn.runner import Job, Runner
-from k2conn.runner.state_file import EVERY, Memory
+from k2conn.runner.state_file import EVERY, StateFile
 from k2conn.sinks.settings import SinkSettings
 from tests.test_backfill import LATER, LATEST, NOW, Desk, forward, plain, plan, row
 from tests.venues import MemorySink, Venue
@@ -127,7 +127,7 @@ def settle(envelopes: list[Envelope]) -> None:
         one.account.settled(one.dead)
 
 
-async def looked(memory: Memory, now: float) -> None:
+async def looked(memory: StateFile, now: float) -> None:
     memory.look(now)
     await asyncio.sleep(0.05)
     memory.look(now)
@@ -142,7 +142,7 @@ def last_in(path: Path) -> int:
 def test_the_file_is_never_ahead_of_the_sink(tmp_path: Path) -> None:
     async def main() -> None:
         desk = Desk(plan())
-        memory = Memory(tmp_path, desk.books)
+        memory = StateFile(tmp_path, desk.books)
         settle(desk.hear(row(1)))
         await looked(memory, 0.0)
         assert last_in(memory.path) == 1
@@ -167,7 +167,7 @@ def test_the_file_is_never_ahead_of_the_sink(tmp_path: Path) -> None:
 def test_what_is_in_the_spool_is_safe(tmp_path: Path) -> None:
     async def main() -> None:
         desk = Desk(plan())
-        memory = Memory(tmp_path, desk.books)
+        memory = StateFile(tmp_path, desk.books)
         (envelope,) = desk.hear(row(1))
         await looked(memory, 0.0)
         assert not memory.path.exists()
@@ -183,7 +183,7 @@ def test_what_is_in_the_spool_is_safe(tmp_path: Path) -> None:
                                   b'{"version":1,"connector":"other","exchange":"OTHER","streams":{}}'])
 def test_a_file_that_cannot_be_used_is_said_and_left(data: bytes, tmp_path: Path) -> None:
     desk = Desk(plan())
-    memory = Memory(tmp_path, desk.books)
+    memory = StateFile(tmp_path, desk.books)
     memory.path.write_bytes(data)
     with capture_logs() as logs:
         memory.load()
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_used_is_said_and_left(data: bytes, tmp_path: Path
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    memory = Memory(tmp_path / "file" / "folder", Desk(plan()).books)
+    memory = StateFile(tmp_path / "file" / "folder", Desk(plan()).books)
     with capture_logs() as logs:
         memory.load()
         asyncio.run(memory.finish())
@@ -216,10 +216,10 @@ def test_the_file_is_bounded() -> None:
 
 
 def test_an_id_costs_no_more_than_is_said() -> None:
-    maker = IdMaker("VENUE", "trade", "BTCUSD")
+    maker = MessageIds("VENUE", "trade", "BTCUSD")
     tracemalloc.start()
     try:
-        window = Window(50_000)
+        window = DedupWindow(50_000)
         for number in range(99_999):
             window.seen(maker.make(str(number)))
         size, _ = tracemalloc.get_traced_memory()
@@ -232,7 +232,7 @@ def test_an_id_costs_no_more_than_is_said() -> None:
 
 @given(st.lists(st.integers(0, 60).map(str), max_size=200), st.integers(1, 20), st.integers(0, 50))
 def test_the_tail_is_the_latest_in_order(seen: list[str], size: int, count: int) -> None:
-    window = Window(size)
+    window = DedupWindow(size)
     fresh = [one for one in seen if not window.seen(one)]
     tail = window.tail(count)
     assert tail == fresh[len(fresh) - len(tail):]

@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
 from k2conn.compiler.expressions.templates import compile_template
-from k2conn.engine.conversation.session import Action, Note, Send, World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import Action, Note, Send, SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Scope
@@ -28,7 +28,7 @@ from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.number_formats import count_to, counted, spelled, tick
 from k2conn.tools.mock.recordings import read_frames
 from k2conn.tools.mock.server import MockServer
-from k2conn.tools.mock.template_matching import Capture, ShapeMaker
+from k2conn.tools.mock.template_matching import MatchCapture, ShapeMaker
 from k2conn.tools.mock.time_formats import layout, near
 from k2conn.transports.http import Call, call
 
@@ -50,11 +50,11 @@ class Listener:
 
     def __init__(self, plan: Plan, symbols: tuple[str, ...], streams: tuple[str, ...] | None = None) -> None:
         self.plan = plan
-        self.books = Books(plan, streams)
+        self.books = ConnectorState(plan, streams)
         found = [plan.symbols.resolve(name) for name in symbols]
-        world = World(lambda: str(uuid.uuid4()), {})
+        world = SessionContext(lambda: str(uuid.uuid4()), {})
         self.intakes = [
-            (shard.connection.name, Intake(self.books, shard.connection, shard.symbols, world))
+            (shard.connection.name, FramePipeline(self.books, shard.connection, shard.symbols, world))
             for shard in shards(plan, self.books.streams, [symbol for symbol in found if symbol])
         ]
         self.records: list[tuple[str, dict[str, Any]]] = []
@@ -64,11 +64,11 @@ class Listener:
 
     async def run(self, exchange: MockExchange) -> None:
         """Converses on all sockets of the connector until cancelled or the exchange closes one."""
-        sockets = (self._socket(exchange.url(name), intake, exchange.before) for name, intake in self.intakes)
+        sockets = (self._socket(exchange.url(name), pipeline, exchange.before) for name, pipeline in self.intakes)
         await asyncio.gather(*sockets)
 
-    async def _socket(self, url: str, intake: Intake, before: list[Any]) -> None:
-        session = intake.session
+    async def _socket(self, url: str, pipeline: FramePipeline, before: list[Any]) -> None:
+        session = pipeline.session
         for request, answer in zip(session.connection.before, before, strict=False):
             session.captured(request.capture, answer)
         async with connect(url, compression=None, proxy=None, close_timeout=0.2) as socket:
@@ -85,7 +85,7 @@ class Listener:
                 except ConnectionClosed:
                     return
                 self.frames.append(frame)
-                envelopes, actions = intake.receive(frame, time.monotonic(), _wall())
+                envelopes, actions = pipeline.receive(frame, time.monotonic(), _wall())
                 for envelope in envelopes:
                     if envelope.schema is None:
                         self.dead.append(envelope.value)
@@ -240,18 +240,23 @@ def test_heartbeats_are_answered(name: str) -> None:
         exchange = MockExchange(plan, rate=0, symbols=_symbols(plan))
         async with conversation(plan, exchange, _symbols(plan)) as listener:
             await exchange.wait_for(lambda: all(i.session.settled for _, i in listener.intakes))
-            for (_, intake), client in zip(listener.intakes, exchange.clients, strict=True):
-                beat = intake.session.connection.heartbeat
+            for (_, pipeline), client in zip(listener.intakes, exchange.clients, strict=True):
+                beat = pipeline.session.connection.heartbeat
                 if beat is None or beat.send is None or beat.answer is None:
                     continue
-                control = intake.session.control
-                out = intake.session.timer(time.monotonic() + beat.every(intake.session.scope.state) + 0.001, _wall())
+                control = pipeline.session.control
+                out = pipeline.session.timer(
+                    time.monotonic() + beat.every(pipeline.session.scope.state) + 0.001, _wall()
+                )
                 ping = next(action.frame for action in out if isinstance(action, Send))
                 replies = client.desk.hear(ping, exchange.faults).replies
                 assert replies
-                intake.receive(exactjson.encode(replies[0]).decode() if not isinstance(replies[0], str) else replies[0],
-                               time.monotonic(), _wall())
-                assert intake.session.control == control + 1
+                pipeline.receive(
+                    exactjson.encode(replies[0]).decode() if not isinstance(replies[0], str) else replies[0],
+                    time.monotonic(),
+                    _wall(),
+                )
+                assert pipeline.session.control == control + 1
 
     run(test)
 
@@ -522,7 +527,7 @@ def test_a_frame_gives_back_what_its_template_was_rendered_with(
     template: Any, frame: Any, rows: list[dict[str, Any]] | None
 ) -> None:
     shape = ShapeMaker((), ()).shape(compile_template(template).render)
-    found = Capture()
+    found = MatchCapture()
     assert shape is not None
     assert shape.match(frame, found) is (rows is not None)
     if rows is not None:

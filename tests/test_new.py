@@ -12,14 +12,14 @@ from k2conn.cli.new import Options, finished, run
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
-from k2conn.tools.connector_tests import rehearse
-from k2conn.tools.drafting.draft import Draft, Request, draft
-from k2conn.tools.drafting.recording import Frame, NoFrame, frames
+from k2conn.tools.connector_tests import run_test
+from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
+from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
 from tests.drafts import corpus_files, score
 
 DATA = Path(__file__).parent / "data" / "new"
 SAID = {"name": "venue", "url": "wss://ws.example.com", "sample": str(DATA / "letters.jsonl"), "output": "-"}
-ASKED = Request("venue", "VENUE", "crypto", "wss://ws.example.com/v1", None)
+ASKED = DraftRequest("venue", "VENUE", "crypto", "wss://ws.example.com/v1", None)
 
 
 def drafted(name: str) -> tuple[Draft, str, Plan]:
@@ -56,7 +56,7 @@ def of(*texts: str) -> Draft:
 def test_a_draft_validates_and_its_own_tests_pass(name: str) -> None:
     _, text, plan = drafted(name)
     assert plan.examples
-    assert [difference for example in plan.examples for difference in rehearse(plan, example)] == []
+    assert [difference for example in plan.examples for difference in run_test(plan, example)] == []
     assert "GAP" in text
 
 
@@ -164,7 +164,7 @@ def test_frames_may_be_held_under_a_key() -> None:
 
 
 def test_a_sample_without_trades_leaves_a_marked_gap() -> None:
-    sample = [Frame("pong", "pong"), Frame('{"a":1}', {"a": 1})]
+    sample = [DraftFrame("pong", "pong"), DraftFrame('{"a":1}', {"a": 1})]
     text, problems = finished(draft(ASKED, sample), sample)
     assert problems == []
     assert "no message looks like a trade or a quote" in text

@@ -12,7 +12,7 @@ from k2conn.cli.application import application
 from k2conn.errors import REASONS
 from k2conn.monitoring.metrics import exposition
 from k2conn.settings import CONNECTOR_VARIABLES, KAFKA_VARIABLES, SPOOL_VARIABLES
-from k2conn.workers.metrics_merge import crew_metrics
+from k2conn.workers.metrics_merge import pool_metrics
 from tests.venues import CONNECTION, Run, Venue
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def test_no_variable_is_made_up() -> None:
 
 def test_every_metric_is_documented_and_none_is_made_up() -> None:
     run = Run(Venue().plan(connection=CONNECTION % 1))
-    text = exposition(run.runner).decode() + crew_metrics([(0, True, 0)])
+    text = exposition(run.runner).decode() + pool_metrics([(0, True, 0)])
     real = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if name.startswith("k2conn_")}
     said = set(re.findall(r"`(k2conn_[a-z_]+)`", OPERATIONS))
     assert real <= said

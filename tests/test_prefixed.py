@@ -14,7 +14,7 @@ from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import KafkaSettings, SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.sink import SpoolingSink
-from k2conn.spool.topic_prefix import Prefixed
+from k2conn.spool.topic_prefix import TopicPrefixSink
 from tests.sinks import Book, trade
 from tests.spools import Inner
 
@@ -35,7 +35,7 @@ def test_topics_have_the_prefix_and_what_is_rejected_comes_back_without_it() -> 
 
     async def main() -> None:
         book = Book()
-        sink = Prefixed(make, "staging.", book.settle, lambda envelope, reason: rejected.append(envelope))
+        sink = TopicPrefixSink(make, "staging.", book.settle, lambda envelope, reason: rejected.append(envelope))
         await sink.open()
         await sink.prepare({"market.x": load_schema("trade")})
         assert prepared == ["staging.market.x"]
@@ -55,9 +55,9 @@ def test_it_is_there_only_where_the_settings_have_one(tmp_path: Path) -> None:
     plain = make_spooled(SinkSettings(kafka=KafkaSettings()), book.settle, book.reject)
     assert type(plain) is SpoolingSink
     prefixed = make_spooled(SinkSettings(kafka=KafkaSettings(topic_prefix="staging.")), book.settle, book.reject)
-    assert type(prefixed) is Prefixed
+    assert type(prefixed) is TopicPrefixSink
     files = SinkSettings(kind="file", folder=tmp_path, kafka=KafkaSettings(topic_prefix="staging."))
-    assert type(make_spooled(files, book.settle, book.reject)) is not Prefixed
+    assert type(make_spooled(files, book.settle, book.reject)) is not TopicPrefixSink
 
 
 def test_what_no_topic_can_be_called_is_refused() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.protobuf import message_class
 from k2conn.tools.mock.encoding import encoder
 
@@ -45,13 +45,13 @@ def _deal(price: str, quantity: str, kind: int, time: int, own: str = "") -> byt
     return _text(1, deal + (_text(5, own) if own else b""))
 
 
-def _take(frame: bytes) -> tuple[Intake, list[dict[str, Any]]]:
+def _take(frame: bytes) -> tuple[FramePipeline, list[dict[str, Any]]]:
     plan = load("mexc")
-    books = Books(plan, None, window=0)
+    books = ConnectorState(plan, None, window=0)
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    intake = Intake(books, plan.connections[0], symbols, World(lambda: str(uuid.uuid4()), {}))
-    envelopes, _ = intake.receive(frame, 0.0, 1)
-    return intake, [e.schema.decode_plain(e.value) if e.schema else exactjson.decode(e.value) for e in envelopes]
+    pipeline = FramePipeline(books, plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {}))
+    envelopes, _ = pipeline.receive(frame, 0.0, 1)
+    return pipeline, [e.schema.decode_plain(e.value) if e.schema else exactjson.decode(e.value) for e in envelopes]
 
 
 def test_a_binary_frame_becomes_trades() -> None:
@@ -64,9 +64,9 @@ def test_a_binary_frame_becomes_trades() -> None:
 
 
 def test_a_field_the_descriptor_does_not_know_is_skipped() -> None:
-    intake, records = _take(_push(_text(313, _text(3, "spot@public.aggre.depth"))))
+    pipeline, records = _take(_push(_text(313, _text(3, "spot@public.aggre.depth"))))
     assert records == []
-    assert intake.session.control == 1, "a push without a body that a stream reads"
+    assert pipeline.session.control == 1, "a push without a body that a stream reads"
 
 
 def test_what_is_no_protobuf_is_a_dead_letter() -> None:

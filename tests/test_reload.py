@@ -165,13 +165,13 @@ def test_gaps_that_are_not_filled_yet_are_filled_by_the_new_connector() -> None:
             plan = venue.plan(streams=GAPPED)
             async with Run(plan, overrides=Overrides(http_url=url)) as run:
                 old = run.runner.connectors[0]
-                await run.until(lambda: old.filler.waiting == 2)
+                await run.until(lambda: old.backfill_worker.waiting == 2)
                 assert await reloader(run, replace(old.job, digest="new")).reload()
                 new = run.runner.connectors[0]
                 assert new is not old
-                assert (old.filler.waiting, new.filler.waiting) == (0, 2)
+                assert (old.backfill_worker.waiting, new.backfill_worker.waiting) == (0, 2)
                 answering.append(True)
-                await run.until(lambda: not new.filler.waiting, within=20)
+                await run.until(lambda: not new.backfill_worker.waiting, within=20)
                 gaps = [record for record in run.sink.records if "gap_id" in record]
                 assert [(one["status"], one["backfill"]) for one in gaps] == [("OPEN", "pending")] * 2 + [
                     ("CLOSED", "done")] * 2
@@ -293,7 +293,7 @@ def test_replacements_keep_to_the_venues_limit_with_the_sockets_that_there_are()
     async def main() -> None:
         connection = CONNECTION + "  limits: {symbols: 2, connections: 2}\n"
         async with Answering().open() as venue, traded(venue, connection) as (run, connector):
-            site = connector.sites["main"]
+            site = connector.endpoint_groups["main"]
             assert site.overlaps
             assert await reloader(run, alike(connector.job, "BTC-USD", "ETH-USD", "XRP-USD")).reload()
             assert (site.overlaps, site.spare) == (False, 0)

@@ -10,14 +10,14 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.engine.conversation.session import Action, Close, Note, Send, Session, World
+from k2conn.engine.conversation.session import Action, Close, Note, Send, Session, SessionContext
 from k2conn.engine.sharding.resharding import named, obstacle, refused, resharded
 from k2conn.engine.sharding.shards import Shard, carries, shards
 from k2conn.plan import Connection, Plan, Stream, Symbol
-from k2conn.tools.mock.connection import Desk
+from k2conn.tools.mock.connection import MockConnection
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.frame_templates import encoded
-from k2conn.tools.mock.request_recognition import Symbols
+from k2conn.tools.mock.request_recognition import VenueSymbols
 from tests.plans import plan_of
 
 
@@ -65,8 +65,8 @@ class Venue:
 
     def __init__(self, plan: Plan, connection: Connection, symbols: Sequence[Symbol]) -> None:
         streams = [stream for stream in plan.streams if stream.name in connection.streams]
-        self.session = Session(connection, streams, symbols, World(lambda: "u", _Keys()))
-        self.desk = Desk(plan, connection, Symbols(plan, names_of(plan)), {})
+        self.session = Session(connection, streams, symbols, SessionContext(lambda: "u", _Keys()))
+        self.desk = MockConnection(plan, connection, VenueSymbols(plan, names_of(plan)), {})
         for answer, request in zip(self.desk.before, connection.before, strict=False):
             self.session.captured(request.capture, answer)
         self.subscribed: set[tuple[str, str]] = set()

@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 import k2conn.runner.connection_supervisor as timing
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
-from k2conn.engine.resilience.circuit_breaker import Fuse
+from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.monitoring.health import health
 from k2conn.plan import Plan
 from k2conn.runner import Overrides
@@ -27,7 +27,7 @@ from tests.test_runner import ids, says
 from tests.venues import CONNECTION, Run, Venue
 
 NOTICE = CONNECTION.replace("reconnect: {", "reconnect: {when: {op: bye}, reason: why, delay: 0s, ")
-QUICK = Fuse(failures=2, seconds=0.6, successes=2)
+QUICK = BreakerSettings(failures=2, seconds=0.6, successes=2)
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_a_rotation_loses_nothing_and_repeats_nothing(kraken: Plan) -> None:
 
 
 def test_the_old_connection_goes_when_the_new_one_has_shown_every_symbol() -> None:
-    gate = asyncio.Event()
+    connect_limiter = asyncio.Event()
     open_now: list[int] = []
 
     async def first(socket: ServerConnection) -> None:
@@ -96,7 +96,7 @@ def test_the_old_connection_goes_when_the_new_one_has_shown_every_symbol() -> No
 
     async def second(socket: ServerConnection) -> None:
         await socket.send(trades(trade(1)))
-        await gate.wait()
+        await connect_limiter.wait()
         open_now.append(len(venue_sockets))
         await socket.send(trades(trade(3, s="ETH-USD")))
 
@@ -112,7 +112,7 @@ def test_the_old_connection_goes_when_the_new_one_has_shown_every_symbol() -> No
             await asyncio.sleep(0.4)
             assert not run.ledger.reconnects
             assert run.runner.connectors[0].sockets[0].replacing
-            gate.set()
+            connect_limiter.set()
             await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
             await run.until(lambda: len(venue_sockets) == 1)
             assert open_now[0] == 2
@@ -210,13 +210,13 @@ def test_stopping_amid_a_replacement_stops_both() -> None:
 
 def test_a_breaker_really_opens() -> None:
     async def main() -> None:
-        overrides = Overrides(fuse=Fuse(failures=2, seconds=1.2), base_delay=0.01)
+        overrides = Overrides(breaker_settings=BreakerSettings(failures=2, seconds=1.2), base_delay=0.01)
         async with Run(Venue().plan(connection=CONNECTION % 1), overrides=overrides) as run:
             await run.until(lambda: run.ledger.reconnects["connect"] == 2)
             await asyncio.sleep(0.6)
             assert run.ledger.reconnects["connect"] == 2
             connector = run.runner.connectors[0]
-            assert connector.sites["main"].status(asyncio.get_running_loop().time())[0]["breaker"] == "open"
+            assert connector.endpoint_groups["main"].status(asyncio.get_running_loop().time())[0]["breaker"] == "open"
             await run.until(lambda: run.ledger.reconnects["connect"] == 3)
 
     asyncio.run(main())
@@ -239,7 +239,7 @@ def test_the_next_address_is_used_while_the_first_is_out_of_order_and_then_the_f
             port = gone.port
         async with Venue(says(trades(trade(2)))).open() as second:
             plan = second.plan(connection=CONNECTION % port)
-            overrides = Overrides(failover=(second.url,), base_delay=0.01, fuse=QUICK)
+            overrides = Overrides(failover=(second.url,), base_delay=0.01, breaker_settings=QUICK)
             async with Run(plan, overrides=overrides) as run:
                 await run.until(lambda: run.sink.taken)
                 assert run.ledger.reconnects["connect"] == 2
@@ -251,7 +251,10 @@ def test_the_next_address_is_used_while_the_first_is_out_of_order_and_then_the_f
                     assert first.connects == 1
                     assert ids(run.sink) == ["VENUE-2", "VENUE-3"]
                     assert connector.sockets[0].status()["state"] == "live"
-                    states = [one["breaker"] for one in connector.sites["main"].status(asyncio.get_event_loop().time())]
+                    states = [
+                        one["breaker"]
+                        for one in connector.endpoint_groups["main"].status(asyncio.get_event_loop().time())
+                    ]
                     assert states == ["closed", "closed"]
 
     asyncio.run(main())
@@ -342,7 +345,7 @@ def test_one_quiet_symbol_closes_nothing() -> None:
 
 def test_a_stream_that_never_speaks_is_tried_ever_more_patiently() -> None:
     async def main() -> None:
-        overrides = Overrides(fuse=Fuse(failures=100))
+        overrides = Overrides(breaker_settings=BreakerSettings(failures=100))
         async with (
             Venue(says()).open() as venue,
             Run(venue.plan(streams=silent_streams("100ms")), overrides=overrides) as run,

@@ -6,22 +6,22 @@ import uuid
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 
 FILLS = [{"d": "7", "t": 1667320276193, "p": "20439.5", "q": quantity, "s": "SELL", "i": "BTCUSD-PERP"}
          for quantity in ("0.0050", "0.1000", "0.0050", "0.0244")]
 FRAME = exactjson.encode({"id": -1, "code": 0, "method": "subscribe", "result": {"channel": "trade", "data": FILLS}})
 
 
-def _connect(books: Books) -> Intake:
+def _connect(books: ConnectorState) -> FramePipeline:
     symbols = [found for name in books.plan.symbols.default if (found := books.plan.symbols.resolve(name))]
-    return Intake(books, books.plan.connections[0], symbols, World(lambda: str(uuid.uuid4()), {}))
+    return FramePipeline(books, books.plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {}))
 
 
 def test_fills_of_one_order_are_all_delivered_and_recognised_when_they_come_again() -> None:
     plan = load("crypto-com-derivatives")
-    books = Books(plan, ["trade"], window=1000)
+    books = ConnectorState(plan, ["trade"], window=1000)
     first, _ = _connect(books).receive(FRAME.decode(), 0.0, 1)
     again, _ = _connect(books).receive(FRAME.decode(), 0.0, 2)
     records = [envelope.schema.decode_plain(envelope.value) for envelope in first if envelope.schema]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
 from tests.in_c import both_ways
@@ -30,21 +30,21 @@ in_c = both_ways("Shortcut")
 
 
 
-def ways(plan: Plan) -> tuple[list[Intake], list[Intake]]:
+def ways(plan: Plan) -> tuple[list[FramePipeline], list[FramePipeline]]:
     """All kinds of a plan's connections twice: with shortcuts, and without."""
     return intakes(plan), [complete(one) for one in intakes(plan)]
 
 
-def intakes(plan: Plan) -> list[Intake]:
+def intakes(plan: Plan) -> list[FramePipeline]:
     symbols = [symbol for name in plan.symbols.default if (symbol := plan.symbols.resolve(name))]
-    books = Books(plan, [stream.name for stream in plan.streams])
-    return [Intake(books, connection, symbols, WORLD) for connection in plan.connections]
+    books = ConnectorState(plan, [stream.name for stream in plan.streams])
+    return [FramePipeline(books, connection, symbols, WORLD) for connection in plan.connections]
 
 
-def complete(intake: Intake) -> Intake:
-    for mapping in intake.books.mappings.values():
-        mapping.lines.shortcuts.shortcut = lambda *_: None  # type: ignore[method-assign]
-    return intake
+def complete(pipeline: FramePipeline) -> FramePipeline:
+    for mapping in pipeline.books.mappings.values():
+        mapping.lines.fast_mappers.shortcut = lambda *_: None  # type: ignore[method-assign]
+    return pipeline
 
 
 def plain(envelopes: Sequence[Envelope]) -> list[tuple[Any, ...]]:
@@ -82,7 +82,7 @@ def test_most_trades_have_one() -> None:
         plan = load(name)
         symbol = plan.symbols.resolve(plan.symbols.default[0])
         assert symbol is not None
-        for mapping in Books(plan, [stream.name for stream in plan.streams]).mappings.values():
+        for mapping in ConnectorState(plan, [stream.name for stream in plan.streams]).mappings.values():
             if mapping.stream.record == "trade":
                 found.append(mapping.lines.line(symbol.native).quick is not None)
     assert sum(found) / len(found) > 0.7

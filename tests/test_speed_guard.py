@@ -16,7 +16,7 @@ from k2conn import native
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.compiler.expressions.expressions import reference
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.plan import Plan
 from tests.plans import WORLD
 
@@ -30,10 +30,10 @@ def way(plan: Plan, tape: Tape, frames: list[str]) -> Callable[[], float]:
     symbols = [found for name in tape.symbols if (found := plan.symbols.resolve(name))]
 
     def one() -> float:
-        intake = Intake(Books(plan, [tape.stream]), plan.connections[0], symbols, WORLD)
-        intake.session.open(0.0, 0)
+        pipeline = FramePipeline(ConnectorState(plan, [tape.stream]), plan.connections[0], symbols, WORLD)
+        pipeline.session.open(0.0, 0)
         start = time.process_time()
-        found, _ = intake.receive_all(frames, 1.0, WALL)
+        found, _ = pipeline.receive_all(frames, 1.0, WALL)
         spent = time.process_time() - start
         assert len(found) == len(frames) * tape.trades
         return spent

@@ -151,7 +151,7 @@ async def test_a_refused_symbol_does_not_stop_the_others(name: str, tmp_path: Pa
         await until(lambda: received(runner) > 5)
         ledger = runner.connectors[0].books.ledger
         await until(lambda: ledger.refused > 0 and received(runner) > 20)
-        states = {(one.symbol.native, one.state) for socket in runner.connectors[0].sockets if socket.intake
-                  for one in socket.intake.session.subscriptions.all}
+        states = {(one.symbol.native, one.state) for socket in runner.connectors[0].sockets if socket.pipeline
+                  for one in socket.pipeline.session.subscriptions.all}
         assert {name for name, state in states if state == "refused"} == {bad}
         assert {name for name, state in states if state == "confirmed"} >= set(plan.symbols.default[1:])

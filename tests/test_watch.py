@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from k2conn.engine.conversation.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
-from k2conn.engine.resilience.silence_detection import FIRST_DATA, FLOOR, STATES, Reading, Watch
+from k2conn.engine.resilience.silence_detection import FIRST_DATA, FLOOR, STATES, SilenceDetector, SilenceReading
 
 KEY = ("trade", "BTCUSD")
 
@@ -12,14 +12,14 @@ class Clock:
     """A watch that looks once a second."""
 
     def __init__(self) -> None:
-        self.watch, self.now, self.received, self.state = Watch(), 1000.0, 0, ""
+        self.watch, self.now, self.received, self.state = SilenceDetector(), 1000.0, 0, ""
 
     def run(self, seconds: int, every: int | None = None, state: str = CONFIRMED, connected: bool = True) -> str:
         """So many seconds, with data every few of them."""
         for second in range(seconds):
             self.now += 1
             self.received += 5 if every and second % every == 0 else 0
-            reading = Reading(1000.0 if connected else None, state, self.received)
+            reading = SilenceReading(1000.0 if connected else None, state, self.received)
             self.state = self.watch.look(KEY, reading, self.now)
         return self.state
 
@@ -57,15 +57,15 @@ def test_after_a_reconnect_the_first_data_may_take_as_long_as_the_habit_says() -
     clock.run(900, every=30)
     began = clock.now
     for second in range(400):
-        state = clock.watch.look(KEY, Reading(began, CONFIRMED, clock.received), began + second)
+        state = clock.watch.look(KEY, SilenceReading(began, CONFIRMED, clock.received), began + second)
     assert state == "asked"
-    assert clock.watch.look(KEY, Reading(began, CONFIRMED, clock.received), began + 700) == "no-data"
+    assert clock.watch.look(KEY, SilenceReading(began, CONFIRMED, clock.received), began + 700) == "no-data"
 
 
 def test_a_stream_is_silent_where_no_symbol_speaks() -> None:
-    watch = Watch()
+    watch = SilenceDetector()
     for symbol, state, received in (("A", CONFIRMED, 1), ("B", UNACKNOWLEDGED, 0), ("C", REFUSED, 0)):
-        watch.look(("trade", symbol), Reading(0.0, state, received), 10.0)
+        watch.look(("trade", symbol), SilenceReading(0.0, state, received), 10.0)
     assert watch.silent("trade") is None
     assert watch.counts("trade") == dict.fromkeys(STATES, 0) | {"live": 1, "unacknowledged": 1, "refused": 1}
     assert list(watch.worst("trade", 1)) == [("C", "refused")]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.identity.dedup_window import Window
+from k2conn.engine.identity.dedup_window import DedupWindow
 
 
 @given(st.lists(st.integers(0, 60).map(str), max_size=300), st.integers(1, 30))
 def test_bounded_and_right_about_the_latest(ids: list[str], size: int) -> None:
-    window = Window(size)
+    window = DedupWindow(size)
     fresh: list[str] = []
     for one in ids:
         if window.seen(one):
@@ -22,7 +22,7 @@ def test_bounded_and_right_about_the_latest(ids: list[str], size: int) -> None:
 
 
 def test_a_window_of_nothing_remembers_nothing() -> None:
-    window = Window(0)
+    window = DedupWindow(0)
     assert not window.seen("a")
     assert not window.seen("a")
     assert len(window) == 0

@@ -26,8 +26,8 @@ from k2conn.compiler.compiler import load_plan
 from k2conn.errors import SettingsError
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.server import MockServer
-from k2conn.workers.assignment import Share
-from k2conn.workers.worker_pool import Crew as Led
+from k2conn.workers.assignment import Assignment
+from k2conn.workers.worker_pool import WorkerPool as Led
 from tests.plans import HEAD, STREAMS
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
@@ -42,7 +42,7 @@ from tests.venues import CONNECTION
 NAMES = ("binance", "kraken")
 
 
-class Crew:
+class WorkerPool:
     """A process that leads workers, and what it says."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
@@ -93,7 +93,7 @@ class Crew:
 @asynccontextmanager
 async def crew(
     folder: Path, *arguments: object, program: Sequence[str] = ("-m", "k2conn"), **variables: str
-) -> AsyncIterator[Crew]:
+) -> AsyncIterator[WorkerPool]:
     """`k2conn run ...`; killed at the end where it still runs."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
@@ -101,7 +101,7 @@ async def crew(
         "--summary", "sum.json", cwd=folder, env=environment(**variables), stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
-    found = Crew(process, port)
+    found = WorkerPool(process, port)
     listening = asyncio.create_task(found.listen())
     try:
         yield found
@@ -216,7 +216,7 @@ def test_two_workers_share_the_symbols(tmp_path: Path) -> None:
     main()
 
 
-async def check_pages(run: Crew) -> None:
+async def check_pages(run: WorkerPool) -> None:
     """What is served is what one process would serve, with the workers told apart in the metrics."""
     assert [(await get(run.port, path))[0] for path in ("/live", "/ready", "/health", "/metrics", "/x")] == [
         200, 200, 200, 200, 404,
@@ -236,7 +236,7 @@ async def check_pages(run: Crew) -> None:
     assert sums["process_cpu_seconds_total", ""] > 0
 
 
-def check_events(run: Crew) -> None:
+def check_events(run: WorkerPool) -> None:
     """Each worker's lines say whose they are; the books are said once."""
     subscribed = [(line["connector"], line["worker"]) for line in run.events if line["event"] == "subscribed"]
     assert sorted(subscribed) == [(name, worker) for name in NAMES for worker in (0, 1)]
@@ -401,8 +401,8 @@ main()
 
 def test_a_system_that_starts_no_process_is_out_of_reach(capsys: pytest.CaptureFixture[str]) -> None:
     async def main() -> int:
-        shares = [Share({"venue": (name,)}, {"venue": 2}) for name in ("BTC-USD", "ETH-USD")]
-        return (await Led(shares, ["/nowhere/python"], {}, list).run(asyncio.Event())).exit_code
+        assignments = [Assignment({"venue": (name,)}, {"venue": 2}) for name in ("BTC-USD", "ETH-USD")]
+        return (await Led(assignments, ["/nowhere/python"], {}, list).run(asyncio.Event())).exit_code
 
     assert asyncio.run(main()) == 69
     assert "worker cannot be started" in "".join(capsys.readouterr())

@@ -14,7 +14,7 @@ from websockets.http11 import Request, Response
 from k2conn import exactjson
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
-from k2conn.runner import Job, Outcome, Overrides, Runner
+from k2conn.runner import Job, Overrides, Runner, RunOutcome
 from k2conn.sinks.settings import SinkSettings
 from tests.plans import STREAMS, plan_of
 
@@ -166,7 +166,7 @@ class Run:
         )
         self.sink = made[0]
         self.stop = asyncio.Event()
-        self._task: asyncio.Task[Outcome] | None = None
+        self._task: asyncio.Task[RunOutcome] | None = None
 
     async def __aenter__(self) -> Run:
         self._task = asyncio.create_task(self.runner.run(self.stop))
@@ -188,7 +188,7 @@ class Run:
                     return
                 await asyncio.sleep(0.01)
 
-    async def end(self, ask: bool = True) -> Outcome:
+    async def end(self, ask: bool = True) -> RunOutcome:
         """Stops, and gives the outcome."""
         assert self._task is not None
         if ask:

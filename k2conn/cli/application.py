@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.command import Command, Group
+from k2conn.cli.command import Command, CommandGroup
 
 application = typer.Typer(
     name="k2conn",
-    cls=Group,
+    cls=CommandGroup,
     help="Exchange market data into Kafka, declared in YAML.",
     no_args_is_help=True,
     add_completion=False,

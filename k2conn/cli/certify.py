@@ -26,11 +26,11 @@ from k2conn.settings import _prefix as variables_of
 from k2conn.settings import sink_settings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
-from k2conn.tools.certify.certification import OpenSink, Outcome, Stage
-from k2conn.tools.certify.connector_process import Launch, Setting
+from k2conn.tools.certify.certification import Certification, CertificationOutcome, OpenSink
+from k2conn.tools.certify.connector_process import Launch, ProcessSettings
 from k2conn.tools.certify.fault_scenarios import chosen
 from k2conn.tools.certify.page import page
-from k2conn.tools.certify.proxied_dialing import DetourLoop
+from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop
 from k2conn.tools.certify.report import (
     AFTER,
     AFTER_EQUATION,
@@ -98,7 +98,7 @@ def run(options: Options, open_sink: OpenSink = make_spooled) -> int:
         folder = options.folder or Path(temporary)
         stages = [_stage(name, options, folder / str(at), broker, open_sink)
                   for at, name in enumerate(options.connectors)]
-        with asyncio.Runner(loop_factory=DetourLoop) as loop:
+        with asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
             outcomes = loop.run(_all(stages))
     show(outcomes, Console(width=None if sys.stdout.isatty() else _WIDTH))
     for report in options.reports:
@@ -106,14 +106,14 @@ def run(options: Options, open_sink: OpenSink = make_spooled) -> int:
     return 0 if all(outcome.passed for outcome in outcomes) else NOT_PROVEN
 
 
-def _stage(name: str, options: Options, folder: Path, broker: Broker | None, open_sink: OpenSink) -> Stage:
+def _stage(name: str, options: Options, folder: Path, broker: Broker | None, open_sink: OpenSink) -> Certification:
     plan = load(name)
     try:
         duration = seconds_of(options.duration)
     except ValueError as error:
         raise SettingsError(f"--duration: {error}") from None
     settings = _settings(options, folder)
-    return Stage(
+    return Certification(
         plan, settings, chosen(options.faults), duration=duration, rate=options.rate, seed=options.seed, broker=broker,
         launch=_launch(plan, settings), open_sink=open_sink,
     )
@@ -124,7 +124,7 @@ def _launch(plan: Plan, settings: SinkSettings) -> Launch:
     own = {variables_of(plan.name), variables_of(plan.exchange)}
     foreign = {name: text for name, text in os.environ.items() if not name.startswith(tuple(own))}
 
-    def launch(setting: Setting) -> tuple[Sequence[str], Mapping[str, str]]:
+    def launch(setting: ProcessSettings) -> tuple[Sequence[str], Mapping[str, str]]:
         command = (
             sys.executable, "-m", "k2conn", "run", plan.path, "--streams", ",".join(setting.streams), "--symbols",
             ",".join(plan.symbols.default), "--sink", "kafka", "--kafka", settings.kafka.bootstrap, "--registry",
@@ -166,17 +166,17 @@ def _settings(options: Options, folder: Path) -> SinkSettings:
     return replace(given, kafka=kafka, spool=replace(given.spool, folder=folder / "spool"))
 
 
-async def _all(stages: Sequence[Stage]) -> list[Outcome]:
+async def _all(stages: Sequence[Certification]) -> list[CertificationOutcome]:
     """Each on a stage of its own, at the same time."""
     return list(await asyncio.gather(*(stage.run() for stage in stages)))
 
 
-def show(outcomes: Sequence[Outcome], console: Console) -> None:
+def show(outcomes: Sequence[CertificationOutcome], console: Console) -> None:
     """The outcome for people."""
     for outcome in outcomes:
         console.print(_trials(outcome))
         console.print(_rows(outcome))
-        if outcome.aftermath:
+        if outcome.crash_losses:
             console.print(_aftermath(outcome))
         for text in complaints(outcome):
             console.print(f"  {text}", style="red", markup=False, highlight=False)
@@ -187,13 +187,13 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
                       f"{outcome.seconds:g} s\n", style=_COLOURS["passed" if outcome.passed else "failed"])
 
 
-def _equation(outcome: Outcome) -> str:
+def _equation(outcome: CertificationOutcome) -> str:
     sums = totals(outcome)
     words = EQUATION.split()
     return " ".join(f"{word} {sums[word]}" if word in sums else word for word in words)
 
 
-def _trials(outcome: Outcome) -> Table:
+def _trials(outcome: CertificationOutcome) -> Table:
     table = Table(title=f"{outcome.connector}: what went wrong on purpose", title_justify="left")
     for name in ("ordeal", "what the exchange does", "what the connector did", "verdict"):
         table.add_column(name)
@@ -203,7 +203,7 @@ def _trials(outcome: Outcome) -> Table:
     return table
 
 
-def _rows(outcome: Outcome) -> Table:
+def _rows(outcome: CertificationOutcome) -> Table:
     table = Table(title=f"{outcome.connector}: the proof", title_justify="left")
     for name in ("stream", "symbol"):
         table.add_column(name)
@@ -216,23 +216,23 @@ def _rows(outcome: Outcome) -> Table:
     return table
 
 
-def _aftermath(outcome: Outcome) -> Table:
+def _aftermath(outcome: CertificationOutcome) -> Table:
     title = f"{outcome.connector}: kill -9, {AFTER_EQUATION}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name in ("stream", "symbol"):
         table.add_column(name)
     always = ("sent", "published", "lost", "missed")
-    shown = [name for name in AFTER if name in always or any(getattr(row, name) for row in outcome.aftermath)]
+    shown = [name for name in AFTER if name in always or any(getattr(row, name) for row in outcome.crash_losses)]
     for name in shown:
         table.add_column(name.replace("_", " "), justify="right")
     table.add_column("")
-    for row in outcome.aftermath:
+    for row in outcome.crash_losses:
         word = "[green]balanced[/]" if row.balanced else "[red]open[/]"
         table.add_row(row.stream, row.symbol, *(f"{getattr(row, name)}" for name in shown), word)
     return table
 
 
-def _write(report: Path, outcomes: Sequence[Outcome]) -> None:
+def _write(report: Path, outcomes: Sequence[CertificationOutcome]) -> None:
     try:
         if report.suffix == ".json":
             report.write_bytes(exactjson.encode(document(outcomes)) + b"\n")

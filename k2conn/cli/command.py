@@ -28,7 +28,7 @@ class Command(TyperCommand):
         return _with_headings(super().get_help(ctx))
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """All commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:

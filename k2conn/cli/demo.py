@@ -13,12 +13,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from k2conn.cli.live_table import Board, TimedRunner
+from k2conn.cli.live_table import LiveTable, TimedRunner
 from k2conn.cli.loading import load
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
 from k2conn.resources import connectors_folder
-from k2conn.runner import Job, Outcome, Overrides
+from k2conn.runner import Job, Overrides, RunOutcome
 from k2conn.runner.event_log import configure
 from k2conn.settings import text_list
 from k2conn.sinks.settings import SinkSettings
@@ -67,11 +67,11 @@ async def _demo(exchanges: Sequence[MockExchange], seconds: float, folder: Path,
         loop.add_signal_handler(number, over.set)
     async with MockServer(exchanges):
         runner = TimedRunner([_job(exchange) for exchange in exchanges], SinkSettings(kind="file", folder=folder))
-        board = Board(runner)
+        live_table = LiveTable(runner)
         running = asyncio.create_task(runner.run(stop))
         running.add_done_callback(lambda task: over.set())
         loop.call_later(seconds, over.set)
-        await _watch(board, over, plain)
+        await _watch(live_table, over, plain)
         for exchange in exchanges:
             exchange.pause()
         await asyncio.sleep(_ARRIVE)
@@ -89,15 +89,15 @@ def _job(exchange: MockExchange) -> Job:
     return Job(exchange.plan, streams=streams or exchange.streams, overrides=overrides)
 
 
-async def _watch(board: Board, over: asyncio.Event, plain: bool) -> None:
+async def _watch(live_table: LiveTable, over: asyncio.Event, plain: bool) -> None:
     """Shows the board until the time is over."""
     if plain:
         while not await _sleep(over, _LINES_EVERY):
-            print(board.text(), flush=True)
+            print(live_table.text(), flush=True)
         return
-    with Live(board.table(), console=Console(), refresh_per_second=1 / _REFRESH) as live:
+    with Live(live_table.table(), console=Console(), refresh_per_second=1 / _REFRESH) as live:
         while not await _sleep(over, _REFRESH):
-            live.update(board.table())
+            live.update(live_table.table())
 
 
 async def _sleep(over: asyncio.Event, seconds: float) -> bool:
@@ -110,7 +110,7 @@ async def _sleep(over: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: Outcome, folder: Path) -> int:
+def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: RunOutcome, folder: Path) -> int:
     """The books of both sides, and where the records are."""
     complete = True
     print("\nWhat the exchanges sent, and what became of it:")

@@ -21,7 +21,7 @@ _SCALE = 8
 _STYLES = {"live": "green", "stopped": "dim", "failed": "red", "waiting": "red"}
 
 
-class Line(NamedTuple):
+class TableRow(NamedTuple):
     """One stream of one symbol at one moment."""
 
     connector: str
@@ -50,7 +50,7 @@ class TimedRunner(Runner):
                 known.append(now_ms - envelope.timestamp_ms)
 
 
-class Board:
+class LiveTable:
     """Watches a runner."""
 
     def __init__(self, runner: TimedRunner) -> None:
@@ -58,14 +58,14 @@ class Board:
         self._counts: dict[int, deque[tuple[float, int]]] = {}
         self._began = time.monotonic()
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[TableRow]:
         """All streams and symbols that had data, in order."""
         now = time.monotonic()
         for connector in self._runner.connectors:
             accounts = [one for one in connector.books.ledger.accounts() if one.stream != NOWHERE]
             for account in sorted(accounts, key=lambda one: (one.stream, one.symbol)):
                 latencies = self._runner.latencies.get(id(account))
-                yield Line(
+                yield TableRow(
                     connector.plan.name,
                     account.stream,
                     account.symbol,
@@ -94,7 +94,7 @@ class Board:
 
     def text(self) -> str:
         """One line for each connector, where there is no terminal."""
-        found: dict[str, list[Line]] = {}
+        found: dict[str, list[TableRow]] = {}
         for line in self.lines():
             found.setdefault(line.connector, []).append(line)
         return "\n".join(_summed(name, lines) for name, lines in found.items())
@@ -108,7 +108,7 @@ class Board:
         return (after - before) / (now - then) if now > then else 0.0
 
 
-def _summed(name: str, lines: Sequence[Line]) -> str:
+def _summed(name: str, lines: Sequence[TableRow]) -> str:
     rate = sum(line.rate for line in lines)
     latencies = [line.latency_ms for line in lines if line.latency_ms is not None]
     last = {line.symbol: line.price for line in lines}

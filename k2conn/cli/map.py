@@ -14,8 +14,8 @@ from k2conn import exactjson
 from k2conn.cli.loading import load
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.identity.dedup_window import REMEMBERED
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
@@ -24,7 +24,7 @@ from k2conn.plan import Plan
 NOTHING_DEAD, DEAD = 0, 65
 
 
-class Row(NamedTuple):
+class InputFrame(NamedTuple):
     """One line of input."""
 
     frame: str
@@ -57,9 +57,9 @@ def run(
     if frame_key is None and (time_key or session_key):
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
-    books = Books(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
+    books = ConnectorState(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
     names = {topic: name for name, one in books.mappings.items() for topic in one.stream.kafka_topics.values()}
-    intakes: list[Intake] = []
+    intakes: list[FramePipeline] = []
     session: str | None = None
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
@@ -80,22 +80,22 @@ def run(
     return DEAD if books.ledger.totals()["dead_letters"] else NOTHING_DEAD
 
 
-def _connect(books: Books) -> list[Intake]:
+def _connect(books: ConnectorState) -> list[FramePipeline]:
     """Fresh sessions of all sockets of the connector, as if just connected."""
-    world = World(lambda: str(uuid.uuid4()), {})
+    world = SessionContext(lambda: str(uuid.uuid4()), {})
     plan = books.plan
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    return [Intake(books, connection, symbols, world) for connection in plan.connections]
+    return [FramePipeline(books, connection, symbols, world) for connection in plan.connections]
 
 
-def _receive(books: Books, intakes: list[Intake], row: Row) -> list[Envelope]:
+def _receive(books: ConnectorState, intakes: list[FramePipeline], row: InputFrame) -> list[Envelope]:
     """One frame; of a connector with several sockets, the first that knows the message takes it."""
     if len(intakes) == 1:
         return intakes[0].receive(row.frame, 0.0, row.received_at)[0]
     ledger = books.ledger
-    for at, intake in enumerate(intakes):
+    for at, pipeline in enumerate(intakes):
         before = ledger.unrecognised
-        envelopes, _ = intake.receive(row.frame, 0.0, row.received_at)
+        envelopes, _ = pipeline.receive(row.frame, 0.0, row.received_at)
         if ledger.unrecognised == before or at == len(intakes) - 1:
             return envelopes
         ledger.unrecognised = before
@@ -103,7 +103,7 @@ def _receive(books: Books, intakes: list[Intake], row: Row) -> list[Envelope]:
     return []
 
 
-def _show(plan: Plan, books: Books, names: dict[str, str], envelope: Envelope) -> None:
+def _show(plan: Plan, books: ConnectorState, names: dict[str, str], envelope: Envelope) -> None:
     if envelope.schema is None:
         sys.stderr.write(f"dead letter: {envelope.value.decode()}\n")
         return
@@ -113,13 +113,15 @@ def _show(plan: Plan, books: Books, names: dict[str, str], envelope: Envelope) -
     sys.stdout.write(exactjson.encode(line).decode() + "\n")
 
 
-def _rows(source: BinaryIO, frame_key: str | None, time_key: str | None, session_key: str | None) -> Iterator[Row]:
+def _rows(
+    source: BinaryIO, frame_key: str | None, time_key: str | None, session_key: str | None
+) -> Iterator[InputFrame]:
     for number, line in enumerate(source, 1):
         text = line.rstrip(b"\r\n")
         if not text.strip():
             continue
         if frame_key is None:
-            yield Row(text.decode("utf-8", "replace"), time.time_ns() // 1000, "")
+            yield InputFrame(text.decode("utf-8", "replace"), time.time_ns() // 1000, "")
             continue
         try:
             members = exactjson.members(text)
@@ -127,7 +129,7 @@ def _rows(source: BinaryIO, frame_key: str | None, time_key: str | None, session
             raise SettingsError(f"line {number} is no JSON object: {error}") from None
         if frame_key not in members:
             raise SettingsError(f"line {number} has no '{frame_key}'{known(frame_key, list(members))}")
-        yield Row(_frame(members[frame_key]), _moment(members, time_key, number), _session(members, session_key))
+        yield InputFrame(_frame(members[frame_key]), _moment(members, time_key, number), _session(members, session_key))
 
 
 def _frame(raw: bytes) -> str:

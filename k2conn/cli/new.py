@@ -13,15 +13,15 @@ from typing import Any
 
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.language.problems import Problem, known
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
-from k2conn.tools.connector_tests import rehearse
-from k2conn.tools.drafting.draft import Draft, Request, Stream, draft
-from k2conn.tools.drafting.recording import Frame, NoFrame, frames
-from k2conn.tools.drafting.writing import Played, written
+from k2conn.tools.connector_tests import run_test
+from k2conn.tools.drafting.draft import Draft, DraftRequest, DraftStream, draft
+from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
+from k2conn.tools.drafting.writing import DraftTest, written
 
 ASSET_CLASSES = ("crypto", "equities", "futures", "options")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
@@ -70,7 +70,7 @@ def run(options: Options) -> int:
     return 78 if problems else 0
 
 
-def finished(made: Draft, sample: Sequence[Frame]) -> tuple[str, list[Problem]]:
+def finished(made: Draft, sample: Sequence[DraftFrame]) -> tuple[str, list[Problem]]:
     """A draft's text with tests that the engine made, and what `validate` would say of it."""
     text = written(made)
     plan, problems = check_text(_file(made), text, Path())
@@ -79,7 +79,7 @@ def finished(made: Draft, sample: Sequence[Frame]) -> tuple[str, list[Problem]]:
     examples = [played for stream in made.streams if (played := _played(plan, made, stream, sample)) is not None]
     whole = written(made, examples)
     plan, problems = check_text(_file(made), whole, Path())
-    if plan is None or any(rehearse(plan, example) for example in plan.examples):
+    if plan is None or any(run_test(plan, example) for example in plan.examples):
         return text, check_text(_file(made), text, Path())[1]
     return whole, problems
 
@@ -88,7 +88,7 @@ def _file(made: Draft) -> str:
     return f"{made.request.name}.yaml"
 
 
-def _request(options: Options) -> Request:
+def _request(options: Options) -> DraftRequest:
     exchange = options.exchange or options.name.upper().replace("_", "-")
     if not _NAME.match(options.name):
         raise SettingsError(f"'{options.name}' is no connector name: small letters, digits, _ and -, a letter first")
@@ -100,10 +100,10 @@ def _request(options: Options) -> Request:
         raise SettingsError(f"--url {options.url}: a WebSocket address, such as wss://host/path")
     if options.docs and not options.docs.startswith("https://"):
         raise SettingsError(f"--docs {options.docs}: an https:// address")
-    return Request(options.name, exchange, options.asset_class, options.url, options.docs)
+    return DraftRequest(options.name, exchange, options.asset_class, options.url, options.docs)
 
 
-def _sample(options: Options) -> list[Frame]:
+def _sample(options: Options) -> list[DraftFrame]:
     try:
         lines = sys.stdin.buffer.read() if options.sample == "-" else Path(options.sample).read_bytes()
     except OSError as error:
@@ -120,11 +120,11 @@ def _sample(options: Options) -> list[Frame]:
 # -- the tests
 
 
-def _played(plan: Plan, made: Draft, stream: Stream, sample: Sequence[Frame]) -> Played | None:
+def _played(plan: Plan, made: Draft, stream: DraftStream, sample: Sequence[DraftFrame]) -> DraftTest | None:
     """The shortest frame of a stream that becomes records, and the records."""
     own = {frame.text for group in stream.mapping.groups for frame in group.frames}
     before: list[str] = []
-    best: Played | None = None
+    best: DraftTest | None = None
     for frame in sample:
         if made.capture and frame.text not in own and isinstance(frame.message, dict) and len(before) < 50:
             before.append(frame.text)
@@ -135,7 +135,7 @@ def _played(plan: Plan, made: Draft, stream: Stream, sample: Sequence[Frame]) ->
         records = _records(plan, stream.name, [*before, frame.text])
         if records and len(records) <= _MOST:
             needed = _needed(plan, stream.name, before, frame.text)
-            best = Played(f"a {stream.name} of the sample", (stream.name,), (*needed, frame.text), tuple(records))
+            best = DraftTest(f"a {stream.name} of the sample", (stream.name,), (*needed, frame.text), tuple(records))
     return best
 
 
@@ -148,12 +148,12 @@ def _needed(plan: Plan, stream: str, before: list[str], frame: str) -> list[str]
 
 def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     """What the last of some frames becomes; nothing where it becomes a dead letter."""
-    books = Books(plan, [stream], window=0)
+    books = ConnectorState(plan, [stream], window=0)
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    intake = Intake(books, plan.connections[0], symbols, World(lambda: str(uuid.uuid4()), {}))
+    pipeline = FramePipeline(books, plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {}))
     envelopes: list[Envelope] = []
     for text in texts:
-        envelopes, _ = intake.receive(text, 0.0, _RECEIVED_AT)
+        envelopes, _ = pipeline.receive(text, 0.0, _RECEIVED_AT)
     if any(envelope.schema is None for envelope in envelopes):
         return []
     return [_shown(one.schema.decode_plain(one.value)) for one in envelopes if one.schema is not None]

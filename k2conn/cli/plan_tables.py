@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from k2conn.engine.conversation.request_frames import step_frames
-from k2conn.engine.conversation.session import World, subscriptions_for
+from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.errors import MissingVariable, RecordError
 from k2conn.plan import Connection, Plan, SendScope, Stream
 
@@ -15,7 +15,7 @@ def sent_frames(
     plan: Plan, connection: Connection, names: Sequence[str], new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
 ) -> list[str]:
     """The frames as they would be sent now; a step that needs a captured or secret value is shown as written."""
-    world = World(new_uuid, {})
+    world = SessionContext(new_uuid, {})
     streams = [s for s in plan.streams if s.enabled and s.name in connection.streams]
     symbols = [found for name in names if (found := plan.symbols.resolve(name))]
     wanted = subscriptions_for(connection, streams, symbols, world)

@@ -24,11 +24,11 @@ from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError
 from k2conn.monitoring.health import RunnerView
 from k2conn.plan import Plan
-from k2conn.runner import Job, Outcome, Runner
-from k2conn.runner.event_log import LEVELS, configure, journal
+from k2conn.runner import Job, Runner, RunOutcome
+from k2conn.runner.event_log import LEVELS, configure, get_logger
 from k2conn.settings import connector_settings, is_enabled, sink_settings, state_folder, text_list, unread
-from k2conn.workers.channel import Seat
-from k2conn.workers.handover import deal_state, send_left_over
+from k2conn.workers.channel import WorkerIdentity
+from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker
 
 
@@ -57,15 +57,15 @@ class Options:
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit code."""
     environment = os.environ
-    seat = Seat.taken(environment)
-    _log(options, environment, seat)
+    identity = WorkerIdentity.taken(environment)
+    _log(options, environment, identity)
     settings = sink_settings(
         environment, kind=options.sink, folder=options.folder, kafka=options.kafka, registry=options.registry
     )
     states = state_folder(environment)
-    if seat is not None:
+    if identity is not None:
         read = partial(read_again, partial(jobs_for, options, environment, warn=False))
-        return _loop(_work(Worker(seat, read, settings, states))).exit_code
+        return _loop(_work(Worker(identity, read, settings, states))).exit_code
     _say_what_is_missing()
     jobs = jobs_for(options, environment)
     limit = _duration(options.duration)
@@ -73,7 +73,7 @@ def run(options: Options) -> int:
         read = partial(read_again, partial(jobs_for, options, environment))
         return lead(options, jobs, read, settings, states, limit)
     if states is not None:
-        deal_state(states, jobs, None)
+        distribute_state(states, jobs, None)
     runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
     outcome = None
     try:
@@ -85,17 +85,17 @@ def run(options: Options) -> int:
 
 def _say_what_is_missing() -> None:
     if native.Shortcut is None:
-        journal().warning("k2conn goes without its part in C, at about twice the CPU", hint="install it again where "
+        get_logger().warning("k2conn goes without its part in C, at about twice the CPU", hint="install it again where "
                           "there is a C compiler, and unset K2CONN_PURE_PYTHON")
 
 
-def _log(options: Options, environment: Mapping[str, str], seat: Seat | None) -> None:
+def _log(options: Options, environment: Mapping[str, str], identity: WorkerIdentity | None) -> None:
     level, form = options.log_level.lower(), environment.get("K2_LOG_FORMAT", "").lower()
     if level not in LEVELS:
         raise SettingsError(f"--log-level {options.log_level}{known(level, LEVELS)}")
     if form not in ("", "text", "json"):
         raise SettingsError(f"K2_LOG_FORMAT {form}{known(form, ('text', 'json'))}")
-    always = {"worker": seat.index} if seat is not None else {}
+    always = {"worker": identity.index} if identity is not None else {}
     configure(level, form == "json" if form else options.daemon, **always)
 
 
@@ -112,7 +112,9 @@ def jobs_for(options: Options, environment: Mapping[str, str], warn: bool = True
     for plan in plans:
         own = connector_settings(environment, plan.exchange, plan.name)
         if own.enabled is False and options.connectors and warn:
-            journal(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
+            get_logger(connector=plan.name).warning(
+                "named on the command line although its ENABLED variable says false"
+            )
         streams = tuple(text_list(options.streams)) if options.streams else own.streams
         for name in streams or ():
             declared = [stream.name for stream in plan.streams]
@@ -125,7 +127,7 @@ def jobs_for(options: Options, environment: Mapping[str, str], warn: bool = True
         if names.count(name) > 1:
             raise SettingsError(f"connector {name} is named twice")
     for name in unread(environment, [*names, *(plan.exchange for plan in plans)]) if warn else ():
-        journal().warning("nothing reads this variable", variable=name)
+        get_logger().warning("nothing reads this variable", variable=name)
     return jobs
 
 
@@ -152,14 +154,14 @@ def _duration(text: str | None) -> float | None:
         raise SettingsError(f"--duration: {error}") from None
 
 
-async def _work(worker: Worker) -> Outcome:
+async def _work(worker: Worker) -> RunOutcome:
     """One worker of a crew, until its parent or a signal stops it."""
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     return await worker.run(stop)
 
 
-def _loop(main: Any) -> Outcome:
+def _loop(main: Any) -> RunOutcome:
     """The event loop: uvloop where it is installed."""
     gc.collect()
     gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
@@ -173,7 +175,7 @@ def _loop(main: Any) -> Outcome:
 
 async def _run(
     runner: Runner, options: Options, limit: float | None, before: Callable[[asyncio.Event], Awaitable[None]]
-) -> Outcome:
+) -> RunOutcome:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     _on_signals(loop, stop)
@@ -197,7 +199,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
 
 
-def _report(runner: Runner, options: Options, outcome: Outcome | None) -> None:
+def _report(runner: Runner, options: Options, outcome: RunOutcome | None) -> None:
     """The final figures: a line for each connector, and (where the run ended in order) the summary file."""
     for connector in runner.connectors:
         ledger = connector.books.ledger

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from k2conn.monitoring.health import HealthServer, View
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 
 
 @asynccontextmanager
@@ -24,7 +24,7 @@ async def attended(
     try:
         if server is not None:
             await server.start()
-            journal().info("listening", metrics=f"http://{host}:{server.port}/metrics")
+            get_logger().info("listening", metrics=f"http://{host}:{server.port}/metrics")
         yield
     finally:
         task.cancel()

@@ -18,9 +18,9 @@ from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.runner import Job
 from k2conn.sinks.settings import SinkSettings
-from k2conn.workers.assignment import Share, deal
-from k2conn.workers.handover import deal_state, send_left_over
-from k2conn.workers.worker_pool import Crew, CrewOutcome, exit_now, worker_command
+from k2conn.workers.assignment import Assignment, assign
+from k2conn.workers.handover import distribute_state, send_left_over
+from k2conn.workers.worker_pool import WorkerPool, WorkersOutcome, exit_now, worker_command
 
 if TYPE_CHECKING:
     from k2conn.cli.run import Options
@@ -43,11 +43,11 @@ def lead(
         raise SettingsError("--max-records is for one process: with --workers say --duration")
     if settings.kind in _ALONE:
         raise SettingsError(f"the {settings.kind} sink is for one process: leave --workers out")
-    shares = deal(jobs, options.workers)
+    assignments = assign(jobs, options.workers)
     if states is not None:
-        deal_state(states, jobs, shares)
-    before = partial(send_left_over, jobs, settings, shares)
-    outcome = asyncio.run(_lead(options, jobs, read, shares, limit, before))
+        distribute_state(states, jobs, assignments)
+    before = partial(send_left_over, jobs, settings, assignments)
+    outcome = asyncio.run(_lead(options, jobs, read, assignments, limit, before))
     _report(outcome, options)
     return outcome.exit_code
 
@@ -56,24 +56,24 @@ async def _lead(
     options: Options,
     jobs: Sequence[Job],
     read: Callable[[], Sequence[Job]],
-    shares: Sequence[Share],
+    assignments: Sequence[Assignment],
     limit: float | None,
     before: Callable[[asyncio.Event], Awaitable[None]],
-) -> CrewOutcome:
+) -> WorkersOutcome:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    crew = Crew(shares, worker_command(), os.environ, read)
-    loop.add_signal_handler(signal.SIGINT, lambda: exit_now(crew) if stop.is_set() else stop.set())
+    pool = WorkerPool(assignments, worker_command(), os.environ, read)
+    loop.add_signal_handler(signal.SIGINT, lambda: exit_now(pool) if stop.is_set() else stop.set())
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     files = [job.plan.path for job in jobs]
-    reloading = keep_asking(crew.reload, lambda: files, options.watch)
-    async with attended(crew, options.host, options.port, reloading, stop):
+    reloading = keep_asking(pool.reload, lambda: files, options.watch)
+    async with attended(pool, options.host, options.port, reloading, stop):
         await before(stop)
         if limit is not None:
             loop.call_later(limit, stop.set)
-        return await crew.run(stop)
+        return await pool.run(stop)
 
 
-def _report(outcome: CrewOutcome, options: Options) -> None:
+def _report(outcome: WorkersOutcome, options: Options) -> None:
     """The final figures of all workers: a line for each connector, and the summary file."""
     for name, one in outcome.report["connectors"].items():
         print(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from k2conn.cli.loading import load, shipped
-from k2conn.tools.connector_tests import rehearse
+from k2conn.tools.connector_tests import run_test
 
 
 def run(connectors: Sequence[str], verbose: bool) -> int:
@@ -19,7 +19,7 @@ def run(connectors: Sequence[str], verbose: bool) -> int:
         if not plan.examples:
             console.print(f"[yellow]{plan.name}: has no tests[/]")
         for example in plan.examples:
-            differences = rehearse(plan, example)
+            differences = run_test(plan, example)
             passed += not differences
             failed += bool(differences)
             if differences or verbose:

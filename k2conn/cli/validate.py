@@ -13,7 +13,7 @@ from k2conn.compiler.language.problems import Problem
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
-from k2conn.tools.connector_tests import rehearse
+from k2conn.tools.connector_tests import run_test
 
 
 def check(path: Path) -> tuple[Plan | None, list[Problem]]:
@@ -25,7 +25,7 @@ def check(path: Path) -> tuple[Plan | None, list[Problem]]:
     for broken in broken_limits(plan, forecast(plan, [s for s in plan.streams if s.enabled], defaults)):
         problems.append(Problem(str(path), 1, 1, "limit", f"the default symbols break a declared limit: {broken}"))
     for example in plan.examples:
-        for difference in rehearse(plan, example):
+        for difference in run_test(plan, example):
             text = f"example '{example.name}': {difference}"
             problems.append(Problem(str(path), difference.line, 1, "example", text))
     return (None if problems else plan), sorted(problems)

@@ -11,7 +11,7 @@ from k2conn.compiler.language.problems import Problem
 from k2conn.compiler.language.shape import check_shape
 from k2conn.compiler.sections.backfills import BackfillCompiler
 from k2conn.compiler.sections.connections import ConnectionCompiler
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tests import ExampleReader
@@ -67,7 +67,7 @@ class _Compiler:
         self.document = document
         self.folder = folder
         self.spec: dict[str, Any] = document.value
-        self.note = Notes(document, form_parts(self.spec))
+        self.note = CompileContext(document, form_parts(self.spec))
 
     def compile(self) -> Plan | None:
         """The plan; None where a part of it cannot be made."""

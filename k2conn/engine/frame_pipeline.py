@@ -1,4 +1,5 @@
-"""From frame to envelopes: the engine's front. A connector has one `Books` and, for each socket, one `Intake`.
+"""From frame to envelopes: the engine's front. A connector has one `ConnectorState` and, for each socket, one
+`FramePipeline`.
 
 Pure: the runner, `k2conn map`, `k2conn test` and the benchmarks all feed frames in the same way.
 """
@@ -10,25 +11,25 @@ from itertools import count
 
 from k2conn.engine.accounting.dead_letter import dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Ledger
-from k2conn.engine.backfill.gap_registry import GapBooks
+from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.codec import UNREADABLE, quick
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
-from k2conn.engine.conversation.session import Action, Close, Malformed, Session, World
-from k2conn.engine.identity.dedup_window import REMEMBERED, Window
+from k2conn.engine.conversation.session import Action, Close, Malformed, Session, SessionContext
+from k2conn.engine.identity.dedup_window import REMEMBERED, DedupWindow
 from k2conn.engine.mapping.stream_mapping import StreamMapping
-from k2conn.engine.resilience.replicas import Leg
+from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan, Symbol
 
 
-class Books:
+class ConnectorState:
     """What all sockets of one connector share: mappings, the duplicate window, the ledger."""
 
     def __init__(
         self, plan: Plan, streams: Sequence[str] | None = None, window: int = REMEMBERED, backfill: bool = False,
-        before: Books | None = None,
+        before: ConnectorState | None = None,
     ) -> None:
         """``streams`` None: those that run where none are named. ``backfill``: somebody fills gaps. ``before``: the
         books of the plan that this one replaces; ledger, duplicate windows and numbers go on, for both.
@@ -39,11 +40,11 @@ class Books:
         self.ledger: Ledger = before.ledger if before is not None else Ledger(plan.name, plan.exchange)
         old: dict[str, StreamMapping] = before.mappings if before is not None else {}
         self.mappings: dict[str, StreamMapping] = {
-            name: StreamMapping(plan, stream, self.ledger, old[name].window if name in old else Window(window))
+            name: StreamMapping(plan, stream, self.ledger, old[name].window if name in old else DedupWindow(window))
             for stream in self.streams
             for name in [stream.name]
         }
-        self.gaps = GapBooks(plan, self.ledger, self.mappings, backfill)
+        self.gaps = GapRegistry(plan, self.ledger, self.mappings, backfill)
         self.epochs: Iterator[int] = before.epochs if before is not None else count(1)
         """Numbers for connections."""
         for name in old.keys() & self.mappings.keys():
@@ -55,11 +56,12 @@ class Books:
         return self.gaps.records(now_us)
 
 
-class Intake:
+class FramePipeline:
     """One socket's way in."""
 
     def __init__(
-        self, books: Books, connection: Connection, symbols: Sequence[Symbol], world: World, leg: Leg | None = None
+        self, books: ConnectorState, connection: Connection, symbols: Sequence[Symbol], world: SessionContext, replica:
+        Replica | None = None
     ) -> None:
         self.books = books
         streams = tuple(stream for stream in books.streams if stream.name in connection.streams)
@@ -69,7 +71,7 @@ class Intake:
         self._ledger = books.ledger
         self._scope = self.session.scope
         self._single = connection.each is None
-        self._leg = leg
+        self._replica = replica
         self._spans = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
         self._heard_at: dict[int, float] | None = {} if self._spans else None
         """When each stream was last heard, where somebody wants to know."""
@@ -88,9 +90,9 @@ class Intake:
         except RecordError as error:
             envelopes.append(self._malformed(error, frame, wall))
             return envelopes, actions
-        if self._leg is not None:
-            self._leg.now_us = wall
-            self._say_leg(self._leg)
+        if self._replica is not None:
+            self._replica.now_us = wall
+            self._tell_windows(self._replica)
         if self._single:
             route = session.route(message)
             if route[0] == routing.STREAM and self._heard_at is None and not session.subscriptions.waiting:
@@ -100,8 +102,8 @@ class Intake:
         else:
             for one in session.messages(message):
                 self._message(one, session.route(one), frame, wall, envelopes, actions)
-        if self._leg is not None:
-            self._say_leg(None)
+        if self._replica is not None:
+            self._tell_windows(None)
         return envelopes, actions
 
     def receive_all(
@@ -110,7 +112,7 @@ class Intake:
         """Frames that came at once, in their order; see `receive`."""
         envelopes: list[Envelope] = []
         actions: list[Action] = []
-        if not self._single or self._leg is not None or self._heard_at is not None:
+        if not self._single or self._replica is not None or self._heard_at is not None:
             for frame in frames:
                 found, asked = self.receive(frame, now, wall)
                 envelopes += found
@@ -137,10 +139,10 @@ class Intake:
                 self._message(message, rule, frame, wall, envelopes, actions)
         return envelopes, actions
 
-    def _say_leg(self, leg: Leg | None) -> None:
+    def _tell_windows(self, replica: Replica | None) -> None:
         """Tells the duplicate windows on which leg the records come that are read now."""
         for mapping in self._mappings:
-            mapping.window.leg = leg
+            mapping.window.replica = replica
 
     # -- silence of a whole stream
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.plan import Plan
 
@@ -17,7 +17,7 @@ IDS = 5_000
 """Ids kept of each stream's duplicate window, the latest ones."""
 
 
-def kept(books: Books) -> dict[str, Any]:
+def kept(books: ConnectorState) -> dict[str, Any]:
     """The state of a connector's books, as it stands."""
     return {
         "version": VERSION,
@@ -30,12 +30,12 @@ def kept(books: Books) -> dict[str, Any]:
 def _stream(mapping: StreamMapping) -> dict[str, Any]:
     return {
         "numbers": mapping.gaps.state() if mapping.gaps is not None else {},
-        "times": mapping.breaks.last if mapping.breaks is not None else {},
+        "times": mapping.suspected_gaps.last if mapping.suspected_gaps is not None else {},
         "ids": mapping.window.tail(IDS),
     }
 
 
-def resume(books: Books, state: Any, now_us: int) -> None:
+def resume(books: ConnectorState, state: Any, now_us: int) -> None:
     """Takes in what an earlier process kept; ValueError, and nothing taken in, where it is not this connector's."""
     streams = checked(books.plan, state)
     for name, said in streams.items():
@@ -43,8 +43,8 @@ def resume(books: Books, state: Any, now_us: int) -> None:
         if mapping is None:
             continue
         mapping.window.resume(said["ids"])
-        if mapping.breaks is not None:
-            mapping.breaks.resume(said["times"])
+        if mapping.suspected_gaps is not None:
+            mapping.suspected_gaps.resume(said["times"])
         if mapping.gaps is not None:
             numbers = said["numbers"]
             mapping.gaps.resume(

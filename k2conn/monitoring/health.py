@@ -132,7 +132,10 @@ def health(runner: Runner) -> dict[str, Any]:
             "sockets": sockets,
             "ledger": connector.books.ledger.equation(),
             "streams": {stream.name: _stream(connector, stream.name) for stream in connector.books.streams},
-            "endpoints": {name: site.status(time.monotonic()) for name, site in connector.sites.items()},
+            "endpoints": {
+                name: endpoint_group.status(time.monotonic())
+                for name, endpoint_group in connector.endpoint_groups.items()
+            },
             "reconnect_causes": dict(connector.books.ledger.reconnects),
             **connector.books.ledger.totals(),
         }

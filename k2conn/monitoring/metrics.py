@@ -118,7 +118,7 @@ class RunnerCollector:
             for socket in connector.sockets:
                 own = (connector.plan.name, connector.plan.exchange, socket.shard.name)
                 state.add_metric(own, 1 if socket.state == "live" else 0)
-                for copy, number in socket.leg.tally.figures().items() if socket.leg is not None else ():
+                for copy, number in socket.replica.tally.figures().items() if socket.replica is not None else ():
                     legs.add_metric((*own, copy), number)
         return [state, legs]
 
@@ -140,8 +140,8 @@ class RunnerCollector:
         opened = CounterMetricFamily("k2conn_breaker_opened", "How often an address was out of order.", labels=labels)
         now = time.monotonic()
         for connector in self._runner.connectors:
-            for name, site in connector.sites.items():
-                for at, breaker in enumerate(site.endpoints.breakers):
+            for name, endpoint_group in connector.endpoint_groups.items():
+                for at, breaker in enumerate(endpoint_group.endpoints.breakers):
                     own = (connector.plan.name, connector.plan.exchange, name, str(at))
                     opened.add_metric(own, breaker.opened)
                     for one in BREAKER_STATES:

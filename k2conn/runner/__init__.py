@@ -2,6 +2,6 @@
 
 from k2conn.runner.connector import Connector, Job
 from k2conn.runner.overrides import Overrides
-from k2conn.runner.runner import Outcome, Runner
+from k2conn.runner.runner import Runner, RunOutcome
 
-__all__ = ["Connector", "Job", "Outcome", "Overrides", "Runner"]
+__all__ = ["Connector", "Job", "Overrides", "RunOutcome", "Runner"]

@@ -16,15 +16,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from k2conn.engine.backfill.backfill_job import Filling
-from k2conn.engine.backfill.gap_registry import GapBooks
+from k2conn.engine.backfill.backfill_job import BackfillJob
+from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.gaps.gap_tracker import Gap
-from k2conn.engine.resilience.backoff import Delays
-from k2conn.engine.resilience.connect_limiter import Gate
+from k2conn.engine.resilience.backoff import BackoffDelays
+from k2conn.engine.resilience.connect_limiter import ConnectLimiter
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
 from k2conn.plan import Backoff, Hole, HttpRequest, SendScope, Symbol
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 from k2conn.transports.http import Call, call
 
 QUEUE = 1000
@@ -34,7 +34,7 @@ _PASSING = ("http-408", "http-418", "http-425", "http-429")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a gap is worth trying. ``tries``: calls in a row that may fail; ``rounds``: how often what is missing is
     asked for, ``lag`` seconds apart (the venue's history may come late).
     """
@@ -45,20 +45,20 @@ class Patience:
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
 
 
-PATIENCE = Patience()
+PATIENCE = RetryPolicy()
 
 
-class Backfiller:
+class BackfillWorker:
     """Fills the gaps of one connector."""
 
     def __init__(
         self,
-        gaps: GapBooks,
+        gaps: GapRegistry,
         publish: Callable[[list[Envelope]], bool],
         relief: Callable[[], Awaitable[None]],
         prepare: Callable[[HttpRequest, SendScope], Call],
         environment: Mapping[str, str],
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         """``publish`` hands envelopes on; where it says so, ``relief`` is waited for."""
         self._gaps = gaps
@@ -68,10 +68,10 @@ class Backfiller:
         self._environment = environment
         self._patience = patience or PATIENCE
         self._waiting: deque[Gap] = deque()
-        self._now: Filling | None = None
+        self._now: BackfillJob | None = None
         self._wake = asyncio.Event()
-        self._gates = {id(one): Gate(one.backfill.limit) for rows in gaps.rows.values() for one in rows}
-        self._log = journal(connector=gaps.plan.name)
+        self._gates = {id(one): ConnectLimiter(one.backfill.limit) for rows in gaps.rows.values() for one in rows}
+        self._log = get_logger(connector=gaps.plan.name)
 
     def check(self) -> None:
         """Leaves out the streams whose calls cannot be made, and says why."""
@@ -98,34 +98,34 @@ class Backfiller:
         if self._waiting:
             self._wake.set()
 
-    def follow(self, before: Backfiller) -> None:
+    def follow(self, before: BackfillWorker) -> None:
         """Counts the calls of the worker that this one replaces, and is beside for a while, in the venue's limits."""
         for name in self._gaps.rows.keys() & before._gaps.rows.keys():
             for rows, others in zip(self._gaps.rows[name], before._gaps.rows[name], strict=False):
                 self._gates[id(rows)].follow(before._gates[id(others)])
 
-    def hand_over(self, heir: Backfiller) -> None:
+    def hand_over(self, successor: BackfillWorker) -> None:
         """Leaves what is not filled to another worker, as far as that knows the same holes; after `run` was cancelled.
         A gap that was under way comes first, and is asked for anew as far as it is still missing.
         """
         left: list[Gap] = []
-        if self._now is not None and heir._knows(self._now.gap, self._gaps):
+        if self._now is not None and successor._knows(self._now.gap, self._gaps):
             left.append(self._now.gap)
             self._now = None
         kept: deque[Gap] = deque()
         for gap in self._waiting:
-            (left if heir._knows(gap, self._gaps) else kept).append(gap)
+            (left if successor._knows(gap, self._gaps) else kept).append(gap)
         self._waiting = kept
         if left:
             self._log.info("gaps handed over", count=len(left))
-        heir._queue(left)
+        successor._queue(left)
 
-    def _knows(self, gap: Gap, others: GapBooks) -> bool:
+    def _knows(self, gap: Gap, others: GapRegistry) -> bool:
         """Whether a gap of other books is one of these, too, and is filled here."""
         own, other = self._gaps.mappings.get(gap.stream), others.mappings[gap.stream]
         if own is None or gap.stream not in self._gaps.rows:
             return False
-        return own.breaks is other.breaks if gap.first is None else own.gaps is other.gaps
+        return own.suspected_gaps is other.suspected_gaps if gap.first is None else own.gaps is other.gaps
 
     @property
     def waiting(self) -> int:
@@ -180,9 +180,9 @@ class Backfiller:
         elif gap.recovered:
             self._log.info("gap filled", **words)
 
-    async def _round(self, filling: Filling) -> None:
+    async def _round(self, filling: BackfillJob) -> None:
         """Asks until there is nothing more to ask; raises what the calls failed of in the end."""
-        delays = Delays(self._patience.backoff, random.random)
+        delays = BackoffDelays(self._patience.backoff, random.random)
         while (hole := filling.ask()) is not None:
             while True:
                 try:
@@ -196,7 +196,7 @@ class Backfiller:
                     self._log.debug("backfill call failed", stream=filling.gap.stream, detail=str(error))
                     await asyncio.sleep(delays.next(least))
 
-    async def _call(self, filling: Filling, hole: Hole) -> None:
+    async def _call(self, filling: BackfillJob, hole: Hole) -> None:
         """One call, and what comes of it."""
         await asyncio.sleep(self._gates[id(filling.rows)].wait(time.monotonic()))
         scope = self._scope(hole, filling.symbol)

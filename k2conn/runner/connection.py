@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from k2conn.engine.conversation.session import Action, Close, Note, Send, Session
-from k2conn.engine.frame_pipeline import Intake
-from k2conn.engine.resilience.replicas import Leg
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.plan import HttpRequest, SendScope
-from k2conn.runner.endpoint_group import Kit, Site
+from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.http_requests import http_call
 from k2conn.transports import Address, Transport
 from k2conn.transports.http import call
@@ -29,7 +29,7 @@ SETTLED, RECORD, NEWS = "settled", "record", "news"
 NOTICE, ROTATION = "notice", "rotation"
 
 
-class End(NamedTuple):
+class ConnectionEnd(NamedTuple):
     """Why a connection ended, or is to be replaced; ``delay`` is the least number of seconds to stay away."""
 
     cause: str
@@ -37,19 +37,26 @@ class End(NamedTuple):
     delay: float = 0.0
 
 
-class Link:
+class VenueConnection:
     """One connection of a socket to the ``endpoint``-th address of its site.
 
     ``patience`` is how many times their `stale_after` streams without any data may be silent.
     """
 
     def __init__(
-        self, kit: Kit, site: Site, shard: Shard, endpoint: int, leg: Leg | None, patience: int,
-        tell: Callable[[Link, str], None], log: Any,
+        self,
+        context: ConnectorContext,
+        endpoint_group: EndpointGroup,
+        shard: Shard,
+        endpoint: int,
+        replica: Replica | None,
+        patience: int,
+        tell: Callable[[VenueConnection, str], None],
+        log: Any,
     ) -> None:
         self.endpoint = endpoint
         self.state = "connecting"
-        self.intake: Intake | None = None
+        self.pipeline: FramePipeline | None = None
         self.opened_at: float | None = None
         """When it was opened, by the monotonic clock; None before."""
         self.last_frame_us = 0
@@ -58,14 +65,14 @@ class Link:
         """Whether a record came, a repeat or not."""
         self.held = False
         """Whether it waits for the sink."""
-        self.due: End | None = None
+        self.due: ConnectionEnd | None = None
         """Why it is to be replaced; None while it is not."""
         self.replace_at: float | None = None
-        self.task: asyncio.Task[End] | None = None
-        self._kit = kit
-        self._site = site
+        self.task: asyncio.Task[ConnectionEnd] | None = None
+        self._context = context
+        self._endpoint_group = endpoint_group
         self._shard = shard
-        self._leg = leg
+        self._replica = replica
         self._patience = patience
         self._tell = tell
         self._log = log
@@ -78,55 +85,55 @@ class Link:
 
     def start(self) -> None:
         """Begins; whatever its end is, the socket is told."""
-        self.task = asyncio.create_task(self._run(), name=f"{self._kit.books.plan.name}/{self._shard.name}")
+        self.task = asyncio.create_task(self._run(), name=f"{self._context.books.plan.name}/{self._shard.name}")
         self.task.add_done_callback(lambda _: self._tell(self, NEWS))
 
     @property
-    def ended(self) -> End | None:
+    def ended(self) -> ConnectionEnd | None:
         """Its end; None before. A bug is raised."""
         if self.task is None or not self.task.done():
             return None
-        return End("stopped") if self.task.cancelled() else self.task.result()
+        return ConnectionEnd("stopped") if self.task.cancelled() else self.task.result()
 
     @property
     def heard(self) -> set[tuple[str, str]]:
         """The streams and symbols of which it delivered data."""
-        every = self.intake.session.subscriptions.all if self.intake else ()
+        every = self.pipeline.session.subscriptions.all if self.pipeline else ()
         return {(one.stream, one.symbol.native) for one in every if one.data}
 
     def carry(self, shard: Shard) -> None:
         """From now on its symbols are this shard's; what is new is asked for, what is gone taken back."""
         self._shard = shard
-        if self.intake is None or self._stopped or self._closing is not None:
+        if self.pipeline is None or self._stopped or self._closing is not None:
             return
-        self._act(self.intake.session.carry(shard.symbols, time.monotonic(), wall_us()))
+        self._act(self.pipeline.session.carry(shard.symbols, time.monotonic(), wall_us()))
         if self.opened_at is not None:
             self._arm()
 
     @property
     def changing(self) -> bool:
         """Whether it is still asking for what `carry` said."""
-        return self.intake is not None and self.intake.session.changing
+        return self.pipeline is not None and self.pipeline.session.changing
 
     async def stop(self, reason: str = "stopping") -> None:
         """Takes subscriptions back and closes; cuts the making short where there is no connection yet."""
         self._stopped = True
-        if self.opened_at is not None and self._transport is not None and self.intake is not None:
-            self._act(self.intake.session.retire(time.monotonic(), wall_us()))
+        if self.opened_at is not None and self._transport is not None and self.pipeline is not None:
+            self._act(self.pipeline.session.retire(time.monotonic(), wall_us()))
             await self._transport.close(reason)
         elif self.task is not None:
             self.task.cancel()
         if self.task is not None:
             await asyncio.wait({self.task})
 
-    async def _run(self) -> End:
+    async def _run(self) -> ConnectionEnd:
         try:
             await self._once()
         except TransportError as error:
             if self._close is None:
-                return End(error.cause, error.detail, error.delay)
+                return ConnectionEnd(error.cause, error.detail, error.delay)
         except (SettingsError, RecordError) as error:
-            return End("settings", str(error), self._shard.connection.backoff.cap)
+            return ConnectionEnd("settings", str(error), self._shard.connection.backoff.cap)
         except asyncio.CancelledError:
             if self._bug is None:
                 raise
@@ -134,17 +141,19 @@ class Link:
             self._cancel_timer()
         if self._bug is not None:
             raise self._bug
-        return End("closed") if self._close is None else End(*self._close)
+        return ConnectionEnd("closed") if self._close is None else ConnectionEnd(*self._close)
 
     # -- one connection
 
     async def _once(self) -> None:
-        await asyncio.sleep(self._site.gate.wait(time.monotonic()))
+        await asyncio.sleep(self._endpoint_group.connect_limiter.wait(time.monotonic()))
         shard = self._shard
-        intake = self.intake = Intake(self._kit.books, shard.connection, shard.symbols, self._kit.world, self._leg)
+        pipeline = self.pipeline = FramePipeline(
+            self._context.books, shard.connection, shard.symbols, self._context.session_context, self._replica
+        )
         for request in shard.connection.before:
-            await self._before(request, intake)
-        self._transport = self._kit.open_transport(self._address(intake))
+            await self._before(request, pipeline)
+        self._transport = self._context.open_transport(self._address(pipeline))
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
         finally:
@@ -153,14 +162,14 @@ class Link:
                 self._closing = None
             self._transport = None
 
-    def _address(self, intake: Intake) -> Address:
-        connection, given = self._shard.connection, self._kit.overrides
+    def _address(self, pipeline: FramePipeline) -> Address:
+        connection, given = self._shard.connection, self._context.overrides
         wall = wall_us()
         beat = connection.heartbeat
-        own = beat.every(intake.session.scope.state) if beat is not None and beat.send is None else 20.0
+        own = beat.every(pipeline.session.scope.state) if beat is not None and beat.send is None else 20.0
         return Address(
-            url=self._site.url(intake.session, self.endpoint, wall),
-            headers=intake.session.headers(wall),
+            url=self._endpoint_group.url(pipeline.session, self.endpoint, wall),
+            headers=pipeline.session.headers(wall),
             max_frame=connection.max_frame,
             ping_every=given.ping_every or own,
             ping_timeout=given.ping_timeout or 20.0,
@@ -168,42 +177,42 @@ class Link:
             ca_file=given.ca_file,
         )
 
-    async def _before(self, request: HttpRequest, intake: Intake) -> None:
-        scope = http_scope(self._kit, self._shard, intake.session)
-        answer = await call(http_call(request, scope, self._kit.overrides))
-        intake.session.captured(request.capture, answer)
+    async def _before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
+        scope = http_scope(self._context, self._shard, pipeline.session)
+        answer = await call(http_call(request, scope, self._context.overrides))
+        pipeline.session.captured(request.capture, answer)
 
     def _opened(self) -> None:
-        assert self.intake is not None
-        self._kit.books.ledger.connects += 1
+        assert self.pipeline is not None
+        self._context.books.ledger.connects += 1
         now = self.opened_at = time.monotonic()
         self.state = "subscribing"
         self._log.info("connected", symbols=len(self._shard.symbols))
         self.replace_at = self._old_at(now)
-        self._act(self.intake.session.open(now, wall_us()))
+        self._act(self.pipeline.session.open(now, wall_us()))
         self._arm()
 
     def _old_at(self, now: float) -> float | None:
         """When this connection is to be replaced: somewhat early, and not at the same time as its sisters."""
-        ages = [age for age in (self._kit.overrides.max_age, self._shard.connection.limits.lifetime) if age]
+        ages = [age for age in (self._context.overrides.max_age, self._shard.connection.limits.lifetime) if age]
         return now + min(ages) * random.uniform(0.9, 0.99) if ages else None
 
     async def _relieved(self) -> None:
         """Waits for the sink. Nothing is read meanwhile, so the session's clocks stand still."""
         self.held, since = True, time.monotonic()
         try:
-            await self._kit.relief()
+            await self._context.relief()
         finally:
             self.held = False
-            if self.intake is not None:
-                self.intake.resume(time.monotonic() - since)
+            if self.pipeline is not None:
+                self.pipeline.resume(time.monotonic() - since)
                 self._arm()
 
     def _frames(self, frames: Sequence[str | bytes]) -> bool:
-        intake = self.intake
-        assert intake is not None
+        pipeline = self.pipeline
+        assert pipeline is not None
         wall = wall_us()
-        envelopes, actions = intake.receive_all(frames, time.monotonic(), wall)
+        envelopes, actions = pipeline.receive_all(frames, time.monotonic(), wall)
         self.last_frame_us = wall
         if actions:
             self._act(actions)
@@ -212,7 +221,7 @@ class Link:
             self.last_data_us = wall
             if not self.data and any(envelope.schema is not None for envelope in envelopes):
                 self._proved()
-            return self._kit.publish(envelopes)
+            return self._context.publish(envelopes)
         if actions and not self.data and any(type(one) is Note and one.kind == "first-data" for one in actions):
             self._proved()  # what was only repeats is data, too: of a replica, or after a reconnect
         return False
@@ -229,12 +238,12 @@ class Link:
             elif type(action) is Note:
                 self._note(action)
             elif type(action) is Close and action.cause == NOTICE:
-                self.ask(End(*action))
+                self.ask(ConnectionEnd(*action))
             elif type(action) is Close and self._closing is None and self._transport is not None:
                 self._close = action
                 self._closing = asyncio.ensure_future(self._transport.close(action.cause))
 
-    def ask(self, due: End) -> None:
+    def ask(self, due: ConnectionEnd) -> None:
         """Asks for a replacement; this connection goes on until there is one."""
         if self.due is None:
             self.due = due
@@ -249,7 +258,7 @@ class Link:
             self._log.info("symbols changed", **note.detail)
             self._tell(self, NEWS)
         elif note.kind in ("refused", "unacknowledged", "error"):
-            self._kit.books.ledger.refused += note.kind == "refused"
+            self._context.books.ledger.refused += note.kind == "refused"
             self._log.warning(note.kind, **note.detail)
         else:
             self._log.debug(note.kind, **note.detail)
@@ -261,8 +270,8 @@ class Link:
     def _arm(self) -> None:
         """One timer, for the session's next deadline, a stream's silence or the connection's age."""
         self._cancel_timer()
-        assert self.intake is not None
-        times = [self.intake.session.deadline, self.intake.silent_at(self._patience), self.replace_at]
+        assert self.pipeline is not None
+        times = [self.pipeline.session.deadline, self.pipeline.silent_at(self._patience), self.replace_at]
         due = [moment for moment in times if moment is not None]
         if due and not self.held and not self._stopped:
             delay = max(0.0, min(due) - time.monotonic())
@@ -271,17 +280,17 @@ class Link:
     def _tick(self) -> None:
         """The timer. An exception here would only be logged by the loop, so it is handed to `run`."""
         self._timer = None
-        if self.intake is None or self._transport is None:
+        if self.pipeline is None or self._transport is None:
             return
         now = time.monotonic()
         try:
             if self.replace_at is not None and now >= self.replace_at:
                 self.replace_at = None
-                self.ask(End(ROTATION, "the connection is old enough"))
-            silent_at = self.intake.silent_at(self._patience)
+                self.ask(ConnectionEnd(ROTATION, "the connection is old enough"))
+            silent_at = self.pipeline.silent_at(self._patience)
             if silent_at is not None and now >= silent_at:
-                self._act([self.intake.silent(self._patience, now)])
-            self._act(self.intake.session.timer(now, wall_us()))
+                self._act([self.pipeline.silent(self._patience, now)])
+            self._act(self.pipeline.session.timer(now, wall_us()))
             if self._closing is None:
                 self._arm()
         except Exception as bug:
@@ -295,10 +304,10 @@ class Link:
             self._timer = None
 
 
-def http_scope(kit: Kit, shard: Shard, session: Session) -> SendScope:
+def http_scope(context: ConnectorContext, shard: Shard, session: Session) -> SendScope:
     """What a request before a connection can be built from."""
-    return SendScope(counter=lambda: 0, uuid=kit.world.uuid, now_us=wall_us(), state=session.scope.state,
-                     environment=kit.world.environment, sign=shard.connection.sign)
+    return SendScope(counter=lambda: 0, uuid=context.session_context.uuid, now_us=wall_us(), state=session.scope.state,
+                     environment=context.session_context.environment, sign=shard.connection.sign)
 
 
 def wall_us() -> int:

@@ -12,25 +12,25 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_words
 from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.engine.identity.dedup_window import REMEMBERED
-from k2conn.engine.resilience.replicas import Legs
+from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
-from k2conn.runner.backfill_worker import Backfiller
-from k2conn.runner.connection_supervisor import Socket
-from k2conn.runner.endpoint_group import Kit, Site
-from k2conn.runner.event_log import journal
+from k2conn.runner.backfill_worker import BackfillWorker
+from k2conn.runner.connection_supervisor import ConnectionSupervisor
+from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
+from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
-from k2conn.runner.instrument_refresh import Instruments
+from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
-from k2conn.runner.silence_monitor import Silence
-from k2conn.runner.state_file import Memory
+from k2conn.runner.silence_monitor import SilenceMonitor
+from k2conn.runner.state_file import StateFile
 from k2conn.sinks import Sink, putter
 from k2conn.transports import Address, Transport
 
@@ -75,16 +75,16 @@ class Connector:
         """
         self.job = job
         self.plan = overridden(job.plan, job.overrides)
-        books: Books | None = before.books if before is not None else None
-        self.books: Books = Books(
+        books: ConnectorState | None = before.books if before is not None else None
+        self.books: ConnectorState = ConnectorState(
             self.plan, job.streams, job.overrides.remembered or REMEMBERED, job.overrides.backfill, books
         )
         self._state_folder = state_folder
-        self.memory: Memory | None = None
+        self.state_file: StateFile | None = None
         self._fresh = before is None
         """Whether the books have nothing yet of what an earlier process kept."""
         self._before = before
-        self.heir: Connector | None = None
+        self.successor: Connector | None = None
         """Who goes on with the gaps that are not filled when it ends, where it is replaced."""
         if before is None:
             self.remember()
@@ -94,26 +94,26 @@ class Connector:
         self._environment = environment
         self._open_transport = open_transport
         self._stopping = asyncio.Event()
-        self._log = journal(connector=job.plan.name)
+        self._log = get_logger(connector=job.plan.name)
         self._instruments = (
-            Instruments(self.plan, self.plan.listing, job.overrides, environment) if self.plan.listing else None
+            InstrumentRefresh(self.plan, self.plan.listing, job.overrides, environment) if self.plan.listing else None
         )
-        self.filler = Backfiller(
+        self.backfill_worker = BackfillWorker(
             self.books.gaps, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
         )
         if before is not None:
-            self.filler.follow(before.filler)
-        self.silence = Silence(self.books.ledger, self._log)
-        self.sites: dict[str, Site] = {}
+            self.backfill_worker.follow(before.backfill_worker)
+        self.silence = SilenceMonitor(self.books.ledger, self._log)
+        self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
-        self._kit = self._outfit()
-        self._legs: dict[tuple[str, int], Legs] = {}
+        self._context = self._connector_context()
+        self._replica_sets: dict[tuple[str, int], ReplicaSet] = {}
         """The books of the shards that have replicas, by connection and number."""
-        self._tasks: dict[Socket, asyncio.Task[None]] = {}
+        self._tasks: dict[ConnectionSupervisor, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         """Where the sockets' tasks are; None while it does not run."""
         self._changed = asyncio.Event()
-        self.sockets: tuple[Socket, ...] = () if self._instruments else self._sockets()
+        self.sockets: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._sockets()
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where the socket must wait for the sink."""
@@ -125,49 +125,51 @@ class Connector:
         """From now on the state file is this connector's."""
         self._before = None
         if self._state_folder is not None:
-            self.memory = Memory(self._state_folder, self.books)
+            self.state_file = StateFile(self._state_folder, self.books)
 
     @property
     def proved(self) -> bool:
         """Whether every socket is subscribed or has had data."""
         return bool(self.sockets) and all(
-            socket.state == "live" or (socket.link is not None and socket.link.data) for socket in self.sockets
+            socket.state == "live" or (socket.connection is not None and socket.connection.data)
+            for socket in self.sockets
         )
 
     async def run(self) -> None:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
         if self._instruments is not None and not await self._listed():
             return
-        if self.memory is not None and self._fresh:
-            self.memory.load()
-        self.filler.check()
+        if self.state_file is not None and self._fresh:
+            self.state_file.load()
+        self.backfill_worker.check()
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._instruments.keep()) if self._instruments else None
             self._group = group
             for socket in self.sockets:
                 self._start(socket)
             watching = group.create_task(self._watch())
-            filling = group.create_task(self.filler.run())
+            filling = group.create_task(self.backfill_worker.run())
             await self._all_ended()
             self._group = None
             watching.cancel()
             filling.cancel()
             if keeping is not None:
                 keeping.cancel()
-        heir = self.heir
-        self._report_gaps(0 if heir is not None and self._continued(heir) else GRACE_US)
-        if heir is not None:
-            self.filler.hand_over(heir.filler)
-        self.filler.stop()
+        successor = self.successor
+        self._report_gaps(0 if successor is not None and self._continued(successor) else GRACE_US)
+        if successor is not None:
+            self.backfill_worker.hand_over(successor.backfill_worker)
+        self.backfill_worker.stop()
 
-    def _continued(self, heir: Connector) -> bool:
+    def _continued(self, successor: Connector) -> bool:
         """Whether another connector goes on with all numbers, so that what is in its grace may stay there."""
-        ours, theirs = self.books.mappings, heir.books.mappings
+        ours, theirs = self.books.mappings, successor.books.mappings
         return ours.keys() <= theirs.keys() and all(
-            one.gaps is theirs[name].gaps and one.breaks is theirs[name].breaks for name, one in ours.items()
+            one.gaps is theirs[name].gaps and one.suspected_gaps is theirs[name].suspected_gaps
+            for name, one in ours.items()
         )
 
-    def _start(self, socket: Socket) -> None:
+    def _start(self, socket: ConnectionSupervisor) -> None:
         assert self._group is not None
         name = f"{self.plan.name}/{socket.shard.name}"
         self._tasks[socket] = self._group.create_task(socket.run(), name=name)
@@ -189,11 +191,11 @@ class Connector:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
-            if self.memory is not None:
-                self.memory.look(time.monotonic())
+            if self.state_file is not None:
+                self.state_file.look(time.monotonic())
             self.silence.look(self.sockets)
-            for legs in tuple(self._legs.values()):
-                legs.expire(time.time_ns() // 1000)
+            for replica_set in tuple(self._replica_sets.values()):
+                replica_set.expire(time.time_ns() // 1000)
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
@@ -202,41 +204,47 @@ class Connector:
             self._log.warning("gap", **gap_words(envelope))
         if found:
             self.publish(found)
-        self.filler.take()
+        self.backfill_worker.take()
 
-    def _outfit(self) -> Kit:
-        world = World(lambda: str(uuid.uuid4()), self._environment)
-        return Kit(self.books, self.publish, self.sink.drain, self.job.overrides, world, self._open_transport)
+    def _connector_context(self) -> ConnectorContext:
+        session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment)
+        return ConnectorContext(
+            self.books, self.publish, self.sink.drain, self.job.overrides, session_context, self._open_transport
+        )
 
-    def _sockets(self) -> tuple[Socket, ...]:
+    def _sockets(self) -> tuple[ConnectionSupervisor, ...]:
         symbols = resolve(self.plan, self.job.wanted)
         self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         found = shards(self.plan, self.books.streams, symbols)
         if not found:
             names = ", ".join(stream.name for stream in self.books.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
-        sockets = self.furnished(found)
-        for name, site in self.sites.items():
-            if self._before is not None and name in self._before.sites:
-                site.gate.follow(self._before.sites[name].gate)
+        sockets = self.supervisors_for(found)
+        for name, endpoint_group in self.endpoint_groups.items():
+            if self._before is not None and name in self._before.endpoint_groups:
+                endpoint_group.connect_limiter.follow(self._before.endpoint_groups[name].connect_limiter)
         for socket in sockets:
             socket.check()
         return sockets
 
-    def furnished(self, found: Sequence[Shard]) -> tuple[Socket, ...]:
+    def supervisors_for(self, found: Sequence[Shard]) -> tuple[ConnectionSupervisor, ...]:
         """A socket for each shard, not started; what sockets of one kind share is made where it is not there yet."""
-        sockets: list[Socket] = []
+        sockets: list[ConnectionSupervisor] = []
         numbers = Counter(shard.connection.name for shard in found)
         for shard in found:
             connection = shard.connection
-            site = self.sites.get(connection.name)
-            if site is None:
-                site = self.sites[connection.name] = Site(self._kit, connection, numbers[connection.name])
-            leg = None
+            endpoint_group = self.endpoint_groups.get(connection.name)
+            if endpoint_group is None:
+                endpoint_group = self.endpoint_groups[connection.name] = EndpointGroup(
+                    self._context, connection, numbers[connection.name]
+                )
+            replica = None
             if connection.replicas > 1:
-                legs = self._legs.setdefault((connection.name, shard.number), Legs(connection.replicas))
-                leg = legs.leg(shard.leg)
-            sockets.append(Socket(self._kit, site, shard, leg))
+                replica_set = self._replica_sets.setdefault(
+                    (connection.name, shard.number), ReplicaSet(connection.replicas)
+                )
+                replica = replica_set.replica(shard.replica)
+            sockets.append(ConnectionSupervisor(self._context, endpoint_group, shard, replica))
         return tuple(sockets)
 
     # -- other symbols on the sockets that there are (see `k2conn.runner.symbol_change`)
@@ -254,16 +262,22 @@ class Connector:
         return self._stopping.is_set()
 
     def check(self, found: Sequence[Shard]) -> None:
-        """Builds what sockets of these shards would say; raises as `Socket.check` does."""
+        """Builds what sockets of these shards would say; raises as `ConnectionSupervisor.check` does."""
         for shard in found:
-            Socket(self._kit, Site(self._kit, shard.connection, 1), shard).check()
+            ConnectionSupervisor(self._context, EndpointGroup(self._context, shard.connection, 1), shard).check()
 
     async def read_list(self, names: Sequence[str]) -> None:
         """Reads the venue's instrument list again, where there is one: new symbols may have come since."""
         if self._instruments is not None:
             await self._instruments.first(lambda: all(self.plan.symbols.resolve(name) for name in names))
 
-    def become(self, job: Job, symbols: Sequence[Symbol], new: Sequence[Socket], gone: Sequence[Socket]) -> None:
+    def become(
+        self,
+        job: Job,
+        symbols: Sequence[Symbol],
+        new: Sequence[ConnectionSupervisor],
+        gone: Sequence[ConnectionSupervisor],
+    ) -> None:
         """Another job with the same plan but for its symbols: new sockets are started, those that go are to be stopped
         by the caller.
         """
@@ -274,13 +288,13 @@ class Connector:
         order = [connection.name for connection in self.plan.connections]
         kept = [socket for socket in self.sockets if socket not in gone]
         self.sockets = tuple(sorted(
-            (*kept, *new), key=lambda one: (order.index(one.shard.connection.name), one.shard.number, one.shard.leg)
+            (*kept, *new), key=lambda one: (order.index(one.shard.connection.name), one.shard.number, one.shard.replica)
         ))
         numbers = Counter(socket.shard.connection.name for socket in self.sockets)
-        for name, site in self.sites.items():
-            site.resize(numbers[name])
+        for name, endpoint_group in self.endpoint_groups.items():
+            endpoint_group.resize(numbers[name])
         shards_left = {(one.shard.connection.name, one.shard.number) for one in self.sockets}
-        self._legs = {key: legs for key, legs in self._legs.items() if key in shards_left}
+        self._replica_sets = {key: replica_set for key, replica_set in self._replica_sets.items() if key in shards_left}
         for socket in new:
             self._start(socket)
 

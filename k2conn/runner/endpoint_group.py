@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from k2conn.engine.conversation.session import Session, World
-from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.conversation.session import Session, SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.resilience.circuit_breaker import Endpoints
-from k2conn.engine.resilience.connect_limiter import Gate
+from k2conn.engine.resilience.connect_limiter import ConnectLimiter
 from k2conn.envelope import Envelope
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides
@@ -21,29 +21,29 @@ OVERLAPS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
+class ConnectorContext:
     """What every socket of a connector is given."""
 
-    books: Books
+    books: ConnectorState
     publish: Callable[[list[Envelope]], bool]
     """Hands envelopes on; true where the socket must wait for ``relief``."""
     relief: Callable[[], Awaitable[None]]
     overrides: Overrides
-    world: World
+    session_context: SessionContext
     open_transport: Callable[[Address], Transport]
 
 
-class Site:
+class EndpointGroup:
     """One kind of connection of one running connector."""
 
-    def __init__(self, kit: Kit, connection: Connection, sockets: int) -> None:
-        given = kit.overrides
+    def __init__(self, context: ConnectorContext, connection: Connection, sockets: int) -> None:
+        given = context.overrides
         self.connection = connection
-        self.gate = Gate(connection.limits.connect)
+        self.connect_limiter = ConnectLimiter(connection.limits.connect)
         own = range(1 if given.failover else len(connection.urls))
         self._choices: list[str | int] = [*(given.urls or own), *given.failover]
-        self._first = connection is kit.books.plan.connections[0]
-        self.endpoints = Endpoints(len(self._choices), given.fuse)
+        self._first = connection is context.books.plan.connections[0]
+        self.endpoints = Endpoints(len(self._choices), given.breaker_settings)
         self._most = connection.limits.connections
         self._beside = self._room(sockets)
         """Replacements that may be under way at a time."""

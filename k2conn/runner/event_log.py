@@ -52,6 +52,6 @@ class _Relay(logging.Handler):
         structlog.get_logger(source=record.name).log(record.levelno, record.getMessage(), **extra)
 
 
-def journal(**context: object) -> Any:
+def get_logger(**context: object) -> Any:
     """A logger that carries its context (connector, socket)."""
     return structlog.get_logger(**context)

@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from k2conn.engine.instrument_list import learn
-from k2conn.engine.resilience.backoff import Delays
+from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import MissingVariable, RecordError, TransportError
 from k2conn.plan import Backoff, Listing, Plan, SendScope
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.overrides import Overrides
 from k2conn.transports.http import call
@@ -21,7 +21,7 @@ TRIES = 3
 """Attempts before a connector whose symbols its rules can read goes on without the list."""
 
 
-class Instruments:
+class InstrumentRefresh:
     """One connector's list."""
 
     def __init__(self, plan: Plan, listing: Listing, overrides: Overrides, environment: Mapping[str, str]) -> None:
@@ -29,11 +29,11 @@ class Instruments:
         self._listing = listing
         self._overrides = overrides
         self._environment = environment
-        self._log = journal(connector=plan.name)
+        self._log = get_logger(connector=plan.name)
 
     async def first(self, enough: Callable[[], bool]) -> None:
         """Waits for the list; after some tries goes on without it where ``enough`` says that symbols can be read."""
-        delays = Delays(Backoff(), random.random)
+        delays = BackoffDelays(Backoff(), random.random)
         while not await self._fetch():
             if delays.attempts >= TRIES and enough():
                 self._log.warning("going on without the venue's instrument list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from k2conn.engine.resilience.circuit_breaker import Fuse
+from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.plan import Connection, Plan
 
 
@@ -34,7 +34,7 @@ class Overrides:
     """False: gaps are reported only."""
     replicas: int | None = None
     """Sockets with the same subscriptions."""
-    fuse: Fuse = field(default_factory=Fuse)
+    breaker_settings: BreakerSettings = field(default_factory=BreakerSettings)
     """When an address is out of order."""
     remembered: int | None = None
     """The least number of ids by which each stream knows what came before."""

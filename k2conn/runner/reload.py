@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from k2conn.errors import K2Error
 from k2conn.runner.connector import Connector, Job
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 from k2conn.runner.runner import Runner
-from k2conn.runner.symbol_change import Change
+from k2conn.runner.symbol_change import SymbolChange
 
 PROVE_WITHIN = 60.0
 """Seconds in which a new connector is to be subscribed."""
@@ -28,7 +28,7 @@ class Reloader:
         self._runner = runner
         self._read = read
         self._turn = asyncio.Lock()
-        self._log = journal()
+        self._log = get_logger()
 
     async def reload(self) -> bool:
         """Whether everything runs now as it is said; one reload at a time."""
@@ -59,7 +59,7 @@ class Reloader:
     async def _one(self, name: str, job: Job) -> bool:
         old = next(one for one in self._runner.connectors if one.plan.name == name)
         try:
-            change = Change(old, job)
+            change = SymbolChange(old, job)
             reason = await _prepared(change)
             if reason is None:
                 return await self._changed(old, change)
@@ -76,7 +76,7 @@ class Reloader:
             self._log.error("the new plan is not subscribed; the venue allows no second connection", connector=name)
         return proved
 
-    async def _changed(self, connector: Connector, change: Change) -> bool:
+    async def _changed(self, connector: Connector, change: SymbolChange) -> bool:
         """Only the symbols change, on the connections that stand."""
         done = await change.make(PROVE_WITHIN)
         if not (change.added or change.removed):
@@ -89,7 +89,7 @@ class Reloader:
         return done
 
 
-async def _prepared(change: Change) -> str | None:
+async def _prepared(change: SymbolChange) -> str | None:
     """Why a change cannot be made in place; None where it can."""
     try:
         async with asyncio.timeout(PROVE_WITHIN):

@@ -24,7 +24,7 @@ from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.connector import Connector, Job
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
@@ -37,7 +37,7 @@ _LOOK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """How a run ended. ``unsent``: envelopes the sink could not make durable in time."""
 
     unsent: int
@@ -75,11 +75,11 @@ class Runner:
         self.opened = asyncio.Event()
         """Set once the sink is open and the connectors are started."""
         self._bugs: list[Exception] = []
-        self._log = journal()
-        world = dict(os.environ) if environment is None else environment
+        self._log = get_logger()
+        variables = dict(os.environ) if environment is None else environment
         opener = open_transport or _websocket
         self._make = partial(
-            Connector, sink=self.sink, count=self._count, environment=world, open_transport=opener,
+            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=opener,
             state_folder=state_folder,
         )
         self.connectors = tuple(self._make(job) for job in jobs)
@@ -89,7 +89,7 @@ class Runner:
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
 
-    async def run(self, stop: asyncio.Event) -> Outcome:
+    async def run(self, stop: asyncio.Event) -> RunOutcome:
         """Runs until ``stop`` is set, the record limit is reached, or every connector gave up.
 
         Raises Unreachable where the sink cannot be opened. An exception that is a bug of ours stops everything in
@@ -116,7 +116,7 @@ class Runner:
             unsent = await self._stop(list(self._tasks.values()))
         self._raise_bugs(list(self._tasks.values()))
         failed = tuple(c.plan.name for c in self.connectors if any(s.state == "failed" for s in c.sockets))
-        return Outcome(unsent, failed, time.monotonic() - self.started)
+        return RunOutcome(unsent, failed, time.monotonic() - self.started)
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
         """Raises the first exception that ended a connector, or that a callback of the loop left uncaught."""
@@ -145,7 +145,7 @@ class Runner:
         """
         new = self._make(job, before=old)
         await self._prepare((new,))
-        crowded = any(_crowded(old, new, name) for name in new.sites)
+        crowded = any(_crowded(old, new, name) for name in new.endpoint_groups)
         if crowded:
             self._between = True
             await self._retire(old, new)
@@ -174,16 +174,16 @@ class Runner:
         self._changed.set()
         return task
 
-    async def _retire(self, connector: Connector, heir: Connector) -> None:
-        """Stops one connector; what it has handed to the sink goes on, and its ``heir`` with the gaps that are still to
-        be filled. A bug in it is left for `run` to raise.
+    async def _retire(self, connector: Connector, successor: Connector) -> None:
+        """Stops one connector; what it has handed to the sink goes on, and its ``successor`` with the gaps that are
+        still to be filled. A bug in it is left for `run` to raise.
         """
         task = self._tasks[connector]
-        connector.heir = heir if not self.stopping else None
+        connector.successor = successor if not self.stopping else None
         await connector.stop()
         await asyncio.wait({task})
-        if connector.memory is not None:
-            await connector.memory.finish()
+        if connector.state_file is not None:
+            await connector.state_file.finish()
         if task.cancelled() or task.exception() is None:
             del self._tasks[connector]
         self._changed.set()
@@ -194,7 +194,7 @@ class Runner:
         for connector in self.connectors if connectors is None else connectors:
             for mapping in connector.books.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
-                if mapping.gaps is not None or mapping.breaks is not None:
+                if mapping.gaps is not None or mapping.suspected_gaps is not None:
                     topics[gap_topic(connector.plan)] = load_schema("gap")
         await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
 
@@ -226,7 +226,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             unsent = await self.sink.flush(FLUSH_WITHIN)
-            await asyncio.gather(*(one.memory.finish() for one in self.connectors if one.memory is not None))
+            await asyncio.gather(*(one.state_file.finish() for one in self.connectors if one.state_file is not None))
         finally:
             await self.sink.close()
         if unsent:
@@ -291,7 +291,7 @@ class Runner:
 
 def _crowded(old: Connector, new: Connector, name: str) -> bool:
     """Whether a venue's limit on connections of one kind does not allow those of both connectors."""
-    most = new.sites[name].connection.limits.connections
+    most = new.endpoint_groups[name].connection.limits.connections
     both = [socket for socket in (*old.sockets, *new.sockets) if socket.shard.connection.name == name]
     return most is not None and len(both) > most
 

@@ -8,39 +8,39 @@ from typing import Any
 
 from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.conversation.subscriptions import CONFIRMED, Subscription
-from k2conn.engine.resilience.silence_detection import DEAD, REASONS, SILENT, Reading, Watch
-from k2conn.runner.connection import Link
-from k2conn.runner.connection_supervisor import Socket
+from k2conn.engine.resilience.silence_detection import DEAD, REASONS, SILENT, SilenceDetector, SilenceReading
+from k2conn.runner.connection import VenueConnection
+from k2conn.runner.connection_supervisor import ConnectionSupervisor
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
 WORST = 5
 """Silent symbols of a stream that are named."""
-_NOTHING = Reading(None, "", 0)
+_NOTHING = SilenceReading(None, "", 0)
 
 
-class Silence:
+class SilenceMonitor:
     """The watch over one connector."""
 
     def __init__(self, ledger: Ledger, log: Any) -> None:
-        self.watch = Watch()
+        self.watch = SilenceDetector()
         self._ledger = ledger
         self._log = log
         self._said: dict[str, str | None] = {}
         self._looked = 0.0
 
-    def look(self, sockets: Sequence[Socket]) -> None:
+    def look(self, sockets: Sequence[ConnectionSupervisor]) -> None:
         """Looks, unless it has just looked; a stream that falls silent as a whole, or speaks again, is logged."""
         now = time.monotonic()
         if now < self._looked + LOOK_EVERY:
             return
         self._looked = now
         known: set[tuple[str, str]] = set()
-        for (stream, symbol), (link, one) in _carriers(sockets).items():
+        for (stream, symbol), (connection, one) in _carriers(sockets).items():
             received = self._ledger.account(stream, symbol).received
             reading = _NOTHING._replace(received=received)
-            if link is not None:
-                reading = Reading(max(link.opened_at or 0.0, one.asked), one.state, received)
+            if connection is not None:
+                reading = SilenceReading(max(connection.opened_at or 0.0, one.asked), one.state, received)
             self.watch.look((stream, symbol), reading, now)
             known.add((stream, symbol))
         self.watch.forget(known)
@@ -72,19 +72,21 @@ class Silence:
         return {"states": {state: n for state, n in self.watch.counts(stream).items() if n}, "worst": worst}
 
 
-def _carriers(sockets: Sequence[Socket]) -> dict[tuple[str, str], tuple[Link | None, Subscription]]:
+def _carriers(
+    sockets: Sequence[ConnectionSupervisor],
+) -> dict[tuple[str, str], tuple[VenueConnection | None, Subscription]]:
     """For each stream and symbol the connection that carries it best: an open one rather than none, a confirmed
     subscription rather than another.
     """
-    found: dict[tuple[str, str], tuple[int, Link | None, Subscription]] = {}
+    found: dict[tuple[str, str], tuple[int, VenueConnection | None, Subscription]] = {}
     for socket in sockets:
-        link = socket.link
-        if link is None or link.intake is None:
+        connection = socket.connection
+        if connection is None or connection.pipeline is None:
             continue
-        live = link.opened_at is not None and socket.connected
-        for one in link.intake.session.subscriptions.all:
+        live = connection.opened_at is not None and socket.connected
+        for one in connection.pipeline.session.subscriptions.all:
             rank = (2 if one.state == CONFIRMED else 1) if live else 0
             key = (one.stream, one.symbol.record)
             if key not in found or found[key][0] < rank:
-                found[key] = (rank, link if live else None, one)
-    return {key: (link, one) for key, (_, link, one) in found.items()}
+                found[key] = (rank, connection if live else None, one)
+    return {key: (connection, one) for key, (_, connection, one) in found.items()}

@@ -15,22 +15,22 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.engine.accounting.ledger import Account
-from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.persisted_state import kept, resume
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 
 EVERY = 5.0
 """Seconds between two states."""
 LARGEST = 64 * 1024 * 1024
 
 
-class Memory:
+class StateFile:
     """One connector's file in the state folder."""
 
-    def __init__(self, folder: Path, books: Books) -> None:
+    def __init__(self, folder: Path, books: ConnectorState) -> None:
         self.path = folder / f"{books.plan.name}.json"
         self._books = books
-        self._log = journal(connector=books.plan.name)
+        self._log = get_logger(connector=books.plan.name)
         self._taken: bytes | None = None
         """The state that waits to be safe."""
         self._owed: list[tuple[Account, int]] = []

@@ -21,7 +21,7 @@ _LEFT = 0
 """The epoch of numbers that nobody listened for: what is missing since then is not the connection's fault."""
 
 
-class Change:
+class SymbolChange:
     """One connector's change to the symbols of another job."""
 
     def __init__(self, connector: Connector, job: Job) -> None:
@@ -67,7 +67,7 @@ class Change:
         self._rest()
         sockets = {socket.shard.name: socket for socket in connector.sockets}
         gone = [sockets[shard.name] for shard in shards.gone]
-        new = connector.furnished(shards.new)
+        new = connector.supervisors_for(shards.new)
         self.opened, self.closed = len(new), len(gone)
         connector.become(self._job, self._symbols, new, gone)
         for before, after in shards.changed:
@@ -83,8 +83,8 @@ class Change:
                 numbers = mapping.gaps.numbers(symbol.record) if mapping.gaps and symbol.native in added else None
                 if numbers is not None:
                     numbers.epoch = _LEFT
-                if mapping.breaks is not None and symbol.native in added:
-                    mapping.breaks.rest(symbol.record)
+                if mapping.suspected_gaps is not None and symbol.native in added:
+                    mapping.suspected_gaps.rest(symbol.record)
 
     async def _all_asked(self, within: float) -> None:
         until = time.monotonic() + within

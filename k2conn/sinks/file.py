@@ -56,7 +56,7 @@ class LineWriter:
         self._lines.clear()
 
 
-class Segment:
+class ContainerFile:
     """One open file of one topic and schema."""
 
     def __init__(self, folder: Path, schema: RecordSchema | None) -> None:
@@ -104,7 +104,7 @@ class FileSink:
         self._settle = settle
         self._waiting: dict[str, list[Envelope]] = {}
         self._sizes: dict[str, int] = {}
-        self._segments: dict[str, Segment] = {}
+        self._segments: dict[str, ContainerFile] = {}
         self._bytes = 0
         self._moved = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -209,13 +209,13 @@ class FileSink:
         else:
             self._trouble = None
 
-    def _segment(self, topic: str, schema: RecordSchema | None) -> Segment:
+    def _segment(self, topic: str, schema: RecordSchema | None) -> ContainerFile:
         segment = self._segments.get(topic)
         if segment is not None and segment.schema is not schema:
             self._leave(topic)
             segment = None
         if segment is None:
-            segment = self._segments[topic] = Segment(self._folder / topic, schema)
+            segment = self._segments[topic] = ContainerFile(self._folder / topic, schema)
         return segment
 
     def _written(self, topic: str, count: int) -> None:

@@ -21,7 +21,7 @@ from typing import cast
 from k2conn.sinks import Reject, Settle, Sink, SpoolableSink, make_sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool.sink import SpoolingSink
-from k2conn.spool.topic_prefix import Prefixed
+from k2conn.spool.topic_prefix import TopicPrefixSink
 
 SPOOLABLE = ("kafka",)
 """Kinds of sinks across a network; the others write to this machine anyway."""
@@ -34,7 +34,7 @@ def make_spooled(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink
     prefix = settings.kafka.topic_prefix if settings.kind == "kafka" else ""
     if not prefix:
         return _make(settings, settle, reject)
-    return Prefixed(lambda settled, rejected: _make(settings, settled, rejected), prefix, settle, reject)
+    return TopicPrefixSink(lambda settled, rejected: _make(settings, settled, rejected), prefix, settle, reject)
 
 
 def _make(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:

@@ -13,10 +13,10 @@ from k2conn.envelope import Envelope
 from k2conn.sinks import SpoolableSink
 from k2conn.sinks.settings import SpoolSettings
 from k2conn.spool.disk import Disk
-from k2conn.spool.process_lock import Slot, abandoned, fresh, left_over
-from k2conn.spool.queue import Lane
-from k2conn.spool.recovered_accounts import Books
-from k2conn.spool.segmented_log import Log
+from k2conn.spool.process_lock import ProcessLock, abandoned, fresh, left_over
+from k2conn.spool.queue import SpoolQueue
+from k2conn.spool.recovered_accounts import RecoveredAccounts
+from k2conn.spool.segmented_log import SegmentedLog
 
 MAIN, TOPICS = "main", "topics"
 """Folders of a slot."""
@@ -27,7 +27,7 @@ BUFFERED = 16 * 1024 * 1024
 log = logging.getLogger("k2conn.spool")
 
 
-class Shelf:
+class BufferManager:
     """The main lane and one for each ``parked`` topic.
 
     ``feed`` starts a lane's reader, ``touched`` is called when something was appended. ``troubled`` and ``looked`` are
@@ -39,12 +39,12 @@ class Shelf:
         settings: SpoolSettings,
         disk: Disk,
         inner: SpoolableSink,
-        feed: Callable[[Lane], None],
+        feed: Callable[[SpoolQueue], None],
         touched: Callable[[], None],
     ) -> None:
-        self.books = Books()
-        self.main: Lane | None = None
-        self.parked: dict[str, Lane] = {}
+        self.books = RecoveredAccounts()
+        self.main: SpoolQueue | None = None
+        self.parked: dict[str, SpoolQueue] = {}
         self.recovered = 0
         self.off: str | None = None
         self.troubled: frozenset[str] = frozenset()
@@ -54,7 +54,7 @@ class Shelf:
         self._inner = inner
         self._feed = feed
         self._touched = touched
-        self._slot: Slot | None = None
+        self._lock: ProcessLock | None = None
         self._damaged = 0
         self._numbers: dict[str, int] = {}
 
@@ -63,12 +63,12 @@ class Shelf:
     @property
     def folder(self) -> Path:
         """Where everything is."""
-        return self._slot.folder if self._slot is not None else self._settings.folder
+        return self._lock.folder if self._lock is not None else self._settings.folder
 
     @property
-    def logs(self) -> list[Log]:
+    def logs(self) -> list[SegmentedLog]:
         """All logs."""
-        parked = [lane.log for lane in self.parked.values()]
+        parked = [queue.log for queue in self.parked.values()]
         return parked if self.main is None else [self.main.log, *parked]
 
     @property
@@ -98,26 +98,26 @@ class Shelf:
     async def take_up(self, always: bool) -> None:
         """Take a slot in which something was left, or else (``always``) a fresh one. OSError where that fails."""
         base = self._settings.folder
-        self._slot = await asyncio.to_thread(left_over, base)
-        if self._slot is not None:
+        self._lock = await asyncio.to_thread(left_over, base)
+        if self._lock is not None:
             try:
-                await self._load(self._slot.folder)
+                await self._load(self._lock.folder)
             except OSError:
                 self.release()
                 raise
         elif always:
-            self._slot = await asyncio.to_thread(fresh, base)
-            self._open_main(self._slot.folder)
+            self._lock = await asyncio.to_thread(fresh, base)
+            self._open_main(self._lock.folder)
         for folder in await asyncio.to_thread(abandoned, base):
             log.warning("%s holds records of a process that is gone; another start sends them", folder)
 
-    def opened(self) -> Lane | None:
+    def opened(self) -> SpoolQueue | None:
         """The main lane, made if need be; None where there is no place for it."""
         if self.main is None:
             try:
                 # Not a slot with something in it: that must be read first, which a start does.
-                self._slot = fresh(self._settings.folder)
-                self._open_main(self._slot.folder)
+                self._lock = fresh(self._settings.folder)
+                self._open_main(self._lock.folder)
             except OSError as error:
                 self.cannot(error)
                 return None
@@ -137,21 +137,21 @@ class Shelf:
         """Give the slot back; what is in it is for the next process."""
         self.main = None
         self.parked.clear()
-        if self._slot is not None:
-            self._slot.release()
-            self._slot = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     # --- topics
 
-    def park(self, topic: str) -> Lane | None:
+    def park(self, topic: str) -> SpoolQueue | None:
         """A lane of its own for ``topic``; None where there is no place for it."""
         try:
-            lane = self.parked[topic] = self._topic_lane(topic)
+            queue = self.parked[topic] = self._topic_lane(topic)
         except OSError as error:
             self.cannot(error)
             return None
-        self._feed(lane)
-        return lane
+        self._feed(queue)
+        return queue
 
     def drop(self, topic: str) -> None:
         """The topic's lane is empty and goes."""
@@ -161,53 +161,57 @@ class Shelf:
 
     # --- lanes
 
-    async def _load(self, slot: Path) -> None:
-        names = [unquote(folder.name) for folder in sorted((slot / TOPICS).glob("*"))]
-        main, parked = self._main_lane(slot), {topic: self._topic_lane(topic) for topic in names}
-        lanes = [*parked.values(), main]
-        for lane in lanes:
-            self.recovered += await lane.log.load(self.books.account)
+    async def _load(self, lock: Path) -> None:
+        names = [unquote(folder.name) for folder in sorted((lock / TOPICS).glob("*"))]
+        main, parked = self._main_lane(lock), {topic: self._topic_lane(topic) for topic in names}
+        queues = [*parked.values(), main]
+        for queue in queues:
+            self.recovered += await queue.log.load(self.books.account)
         self.main, self.parked = main, parked
-        for lane in lanes:
-            lane.look()
-            self._feed(lane)
+        for queue in queues:
+            queue.look()
+            self._feed(queue)
         if self.recovered:
-            log.warning("%d records of an earlier run are in %s and go out first", self.recovered, slot)
+            log.warning("%d records of an earlier run are in %s and go out first", self.recovered, lock)
 
-    def _open_main(self, slot: Path) -> None:
-        (slot / MAIN).mkdir(exist_ok=True)
-        self.main = self._main_lane(slot)
+    def _open_main(self, lock: Path) -> None:
+        (lock / MAIN).mkdir(exist_ok=True)
+        self.main = self._main_lane(lock)
         self._feed(self.main)
 
-    def _main_lane(self, slot: Path) -> Lane:
-        return self._lane(slot / MAIN, self._hand_from_main, lambda: not self._inner.crowded, self._inner.drain)
+    def _main_lane(self, lock: Path) -> SpoolQueue:
+        return self._queue(lock / MAIN, self._hand_from_main, lambda: not self._inner.crowded, self._inner.drain)
 
-    def _topic_lane(self, topic: str) -> Lane:
+    def _topic_lane(self, topic: str) -> SpoolQueue:
         folder = self.folder / TOPICS / quote(topic, safe="")
         folder.mkdir(parents=True, exist_ok=True)
         room = partial(self._topic_room, topic)
-        lane = self._lane(folder, self._inner.put, room, partial(self._topic_relief, room))
-        lane.log.number = max(lane.log.number, self._numbers.get(topic, 0))  # a late mark of the last one hides nothing
-        return lane
+        queue = self._queue(folder, self._inner.put, room, partial(self._topic_relief, room))
+        queue.log.number = max(
+            queue.log.number, self._numbers.get(topic, 0)
+        )  # a late mark of the last one hides nothing
+        return queue
 
-    def _lane(
+    def _queue(
         self,
         folder: Path,
         hand: Callable[[Envelope], None],
         room: Callable[[], bool],
         relief: Callable[[], Awaitable[None]],
-    ) -> Lane:
-        return Lane(Log(folder, self._disk, self._settings.segment_bytes, self._touched), hand, room, relief)
+    ) -> SpoolQueue:
+        return SpoolQueue(
+            SegmentedLog(folder, self._disk, self._settings.segment_bytes, self._touched), hand, room, relief
+        )
 
     def _hand_from_main(self, envelope: Envelope) -> None:
         """From the main log to the inner sink, or to the log of a parked topic."""
-        lane = self.parked.get(envelope.topic)
-        if lane is None:
+        queue = self.parked.get(envelope.topic)
+        if queue is None:
             self._inner.put(envelope)
             return
         assert self.main is not None
         self.main.log.done(envelope)
-        lane.take(envelope)
+        queue.take(envelope)
 
     def _topic_room(self, topic: str) -> bool:
         return topic not in self.troubled and not self._inner.crowded

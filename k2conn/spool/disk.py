@@ -15,7 +15,7 @@ from pathlib import Path
 from struct import Struct
 from typing import TypeVar
 
-from k2conn.spool.segment import Segment
+from k2conn.spool.segment import SpoolSegment
 
 MARK = "mark"
 _MARK = Struct("<QQ")
@@ -29,8 +29,8 @@ class Disk:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._files: dict[Segment, int] = {}
-        self._unsynced: set[Segment] = set()
+        self._files: dict[SpoolSegment, int] = {}
+        self._unsynced: set[SpoolSegment] = set()
         self._new_in: set[Path] = set()
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
@@ -44,7 +44,7 @@ class Disk:
 
     # --- in the thread
 
-    def write(self, parts: Sequence[tuple[Segment, bytes]]) -> None:
+    def write(self, parts: Sequence[tuple[SpoolSegment, bytes]]) -> None:
         """Append to segments; all of it is with the operating system when this returns. OSError where it is not."""
         for segment, data in parts:
             file, at = self._file(segment), segment.written
@@ -64,11 +64,11 @@ class Disk:
             _sync_folder(folder)
             self._new_in.discard(folder)
 
-    def read(self, segment: Segment, at: int, size: int) -> bytes:
+    def read(self, segment: SpoolSegment, at: int, size: int) -> bytes:
         """Up to ``size`` bytes of a segment."""
         return os.pread(self._file(segment), size, at)
 
-    def remove(self, segments: Sequence[Segment]) -> None:
+    def remove(self, segments: Sequence[SpoolSegment]) -> None:
         """Remove files; those that are gone already are not missed."""
         for segment in segments:
             file = self._files.pop(segment, None)
@@ -77,7 +77,7 @@ class Disk:
             self._unsynced.discard(segment)
             segment.path.unlink(missing_ok=True)
 
-    def cut(self, segment: Segment, size: int) -> None:
+    def cut(self, segment: SpoolSegment, size: int) -> None:
         """Take the torn end off a file."""
         os.ftruncate(self._file(segment), size)
 
@@ -93,7 +93,7 @@ class Disk:
         finally:
             os.close(file)
 
-    def _file(self, segment: Segment) -> int:
+    def _file(self, segment: SpoolSegment) -> int:
         file = self._files.get(segment)
         if file is None:
             file = self._files[segment] = os.open(segment.path, os.O_RDWR | os.O_CREAT, 0o644)

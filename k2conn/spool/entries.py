@@ -35,8 +35,8 @@ class Entry(NamedTuple):
     text: Any = None
 
 
-class Walk(NamedTuple):
-    """What ``walk`` found: whole entries, where the next one begins, and how many between were damaged.
+class EntryScan(NamedTuple):
+    """What ``scan`` found: whole entries, where the next one begins, and how many between were damaged.
 
     ``stuck``: what begins at ``end`` is no entry and nothing says where the next one is.
     """
@@ -59,7 +59,7 @@ def packed_text(kind: int, text: object) -> bytes:
     return _FRAME.pack(len(body), zlib.crc32(body)) + body
 
 
-def walk(data: bytes, base: int, whole: bool) -> Walk:
+def scan(data: bytes, base: int, whole: bool) -> EntryScan:
     """The entries of ``data``, which stands at ``base`` in its file; ``whole``: nothing comes after it.
 
     An entry whose checksum is wrong is left out where a good one follows it; else the walk is stuck there. An entry
@@ -70,17 +70,17 @@ def walk(data: bytes, base: int, whole: bool) -> Walk:
     while at < size:
         end = _end(data, at)
         if end is None or end > size:
-            return Walk(found, base + at, damaged, whole)
+            return EntryScan(found, base + at, damaged, whole)
         if _good(data, at, end):
             found.append(_entry(data, base, at, end))
         elif end == size and not whole:
             break  # what follows decides
         elif end == size or not _good(data, end, _end(data, end)):
-            return Walk(found, base + at, damaged, True)
+            return EntryScan(found, base + at, damaged, True)
         else:
             damaged += 1
         at = end
-    return Walk(found, base + at, damaged, False)
+    return EntryScan(found, base + at, damaged, False)
 
 
 def needed(data: bytes) -> int:

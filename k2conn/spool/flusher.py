@@ -8,8 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from k2conn.spool.disk import Disk
-from k2conn.spool.segment import Segment
-from k2conn.spool.segmented_log import Log
+from k2conn.spool.segment import SpoolSegment
+from k2conn.spool.segmented_log import SegmentedLog
 
 WRITE_EVERY = 0.01
 """Seconds an entry may wait in memory before it is handed to the operating system."""
@@ -23,13 +23,13 @@ AGAIN = 1.0
 log = logging.getLogger("k2conn.spool")
 
 
-class Keeper:
+class Flusher:
     """Keeps ``logs()``. ``look`` is called now and then, ``moved`` when something was written or removed."""
 
     def __init__(
         self,
         disk: Disk,
-        logs: Callable[[], Sequence[Log]],
+        logs: Callable[[], Sequence[SegmentedLog]],
         fsync_every: float,
         look: Callable[[], None],
         moved: Callable[[], None],
@@ -95,7 +95,7 @@ class Keeper:
         for one, position, finished in done:
             await self._forget(one, position, finished)
 
-    async def _append(self, parts: Sequence[tuple[Log, Segment, bytes]]) -> None:
+    async def _append(self, parts: Sequence[tuple[SegmentedLog, SpoolSegment, bytes]]) -> None:
         self._unsynced = True
         try:
             await self._disk.run(self._disk.write, [(segment, data) for _, segment, data in parts])
@@ -105,7 +105,7 @@ class Keeper:
         for one, segment, data in parts:
             one.wrote(segment, len(data))
 
-    async def _force(self, logs: Sequence[Log], appended: int) -> None:
+    async def _force(self, logs: Sequence[SegmentedLog], appended: int) -> None:
         if self._unsynced:
             await self._disk.run(self._disk.sync)
             for one in logs:
@@ -114,7 +114,7 @@ class Keeper:
         self._synced_at = asyncio.get_running_loop().time()
         self.synced = appended
 
-    async def _forget(self, one: Log, position: tuple[int, int], finished: list[Segment]) -> None:
+    async def _forget(self, one: SegmentedLog, position: tuple[int, int], finished: list[SpoolSegment]) -> None:
         if one.stale:
             await self._disk.run(self._disk.mark, one.folder, *position)
             one.marked(position)

@@ -14,7 +14,7 @@ SLOTS = 100
 """Processes that may share one folder."""
 
 
-class Slot:
+class ProcessLock:
     """A locked folder."""
 
     def __init__(self, folder: Path, lock: int) -> None:
@@ -30,23 +30,23 @@ class Slot:
         os.close(self._lock)
 
 
-def left_over(base: Path) -> Slot | None:
+def left_over(base: Path) -> ProcessLock | None:
     """The first slot with something left in it by a process that is gone; None where there is none."""
     for folder in _folders(base):
-        if _segments(folder) and (slot := _locked(folder)) is not None:
-            return slot
+        if _segments(folder) and (lock := _locked(folder)) is not None:
+            return lock
     return None
 
 
-def fresh(base: Path) -> Slot:
+def fresh(base: Path) -> ProcessLock:
     """The first free slot with nothing left in it, made if need be. OSError where the folder cannot be written to."""
     for number in range(SLOTS):
-        slot = _locked(base / str(number))
-        if slot is None:
+        lock = _locked(base / str(number))
+        if lock is None:
             continue
-        if not _segments(slot.folder):
-            return slot
-        slot.release()
+        if not _segments(lock.folder):
+            return lock
+        lock.release()
     raise OSError(f"{SLOTS} processes share it already")
 
 
@@ -54,9 +54,9 @@ def abandoned(base: Path) -> list[Path]:
     """Slots with something left in them that no process has."""
     found = []
     for folder in _folders(base):
-        if _segments(folder) and (slot := _locked(folder)) is not None:
+        if _segments(folder) and (lock := _locked(folder)) is not None:
             found.append(folder)
-            slot.release()
+            lock.release()
     return found
 
 
@@ -68,13 +68,13 @@ def _segments(folder: Path) -> bool:
     return any(folder.rglob(f"*{SUFFIX}"))
 
 
-def _locked(folder: Path) -> Slot | None:
+def _locked(folder: Path) -> ProcessLock | None:
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(lock).st_nlink:  # else its last owner removed it meanwhile
-            return Slot(folder, lock)
+            return ProcessLock(folder, lock)
     except BlockingIOError:
         pass
     os.close(lock)

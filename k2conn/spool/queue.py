@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from k2conn.envelope import Envelope
-from k2conn.spool.segmented_log import Log
+from k2conn.spool.segmented_log import SegmentedLog
 
 CHUNK = 500
 """Records handed on before the event loop gets a turn: about two milliseconds."""
@@ -18,7 +18,7 @@ AGAIN = 1.0
 log = logging.getLogger("k2conn.spool")
 
 
-class Lane:
+class SpoolQueue:
     """Records in order through a log.
 
     A record is appended, and handed on at once where nothing is before it and there is ``room``; else ``feed`` reads it
@@ -27,7 +27,7 @@ class Lane:
 
     def __init__(
         self,
-        books: Log,
+        books: SegmentedLog,
         hand: Callable[[Envelope], None],
         room: Callable[[], bool],
         relief: Callable[[], Awaitable[None]],
@@ -41,34 +41,34 @@ class Lane:
     def take(self, envelope: Envelope) -> None:
         """Take one record."""
         books = self.log
-        ticket = books.append(envelope)
+        position = books.append(envelope)
         if not books.live:
             return
         if self._room():
-            books.take(ticket)
+            books.take(position)
             if id(envelope) in books.handed:  # put twice: each must be told apart
                 envelope = Envelope(*envelope)
-            books.hand(envelope, ticket)
+            books.hand(envelope, position)
             self._hand(envelope)
         else:
-            books.behind(ticket)
+            books.behind(position)
             self._behind.set()
 
     def adopt(self, envelope: Envelope) -> None:
         """Keep a record on disk that was handed on before."""
         books = self.log
         if id(envelope) not in books.handed:
-            ticket = books.append(envelope)
-            books.take(ticket)
-            books.hand(envelope, ticket)
+            position = books.append(envelope)
+            books.take(position)
+            books.hand(envelope, position)
 
     def give_back(self, envelopes: Sequence[Envelope]) -> None:
         """Records that were handed on and came back, in order: they are first again."""
         books = self.log
         for envelope in reversed(envelopes):
-            ticket = books.handed.pop(id(envelope), None)
-            if ticket is not None:
-                books.chunk.appendleft((envelope, ticket))
+            position = books.handed.pop(id(envelope), None)
+            if position is not None:
+                books.chunk.appendleft((envelope, position))
             else:
                 self.take(envelope)
         self.look()
@@ -97,8 +97,8 @@ class Lane:
         while chunk:
             while not self._room():
                 await self._relief()
-            envelope, ticket = chunk.popleft()
-            self.log.hand(envelope, ticket)
+            envelope, position = chunk.popleft()
+            self.log.hand(envelope, position)
             self._hand(envelope)
             count += 1
             if count % CHUNK == 0:

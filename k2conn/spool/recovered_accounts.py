@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Recovered:
+class RecoveredAccount:
     """One stream's and symbol's; see ``k2conn.envelope.Account``."""
 
     __slots__ = ("dead_letters", "lost", "published", "spooled", "stream", "symbol")
@@ -24,18 +24,18 @@ class Recovered:
             self.published += count
 
 
-class Books:
+class RecoveredAccounts:
     """All of them, opened on first use."""
 
     def __init__(self) -> None:
-        self._accounts: dict[tuple[str, str], Recovered] = {}
+        self._accounts: dict[tuple[str, str], RecoveredAccount] = {}
 
-    def account(self, stream: str, symbol: str) -> Recovered:
+    def account(self, stream: str, symbol: str) -> RecoveredAccount:
         """The books of one stream and symbol."""
         key = stream, symbol
         found = self._accounts.get(key)
         if found is None:
-            found = self._accounts[key] = Recovered(stream, symbol)
+            found = self._accounts[key] = RecoveredAccount(stream, symbol)
         return found
 
     @property

@@ -24,7 +24,7 @@ class Route(NamedTuple):
     account: Account | None
 
 
-class Segment:
+class SpoolSegment:
     """One file.
 
     ``size`` is what was appended, ``written`` what of it is in the file, ``buffer`` the rest; ``open`` counts its

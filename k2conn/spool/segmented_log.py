@@ -16,25 +16,25 @@ from pathlib import Path
 
 from k2conn.envelope import Account, Envelope
 from k2conn.spool.disk import Disk, read_mark
-from k2conn.spool.entries import MAGIC, RECORD, Entry, Walk, needed, walk
-from k2conn.spool.segment import SUFFIX, Segment
+from k2conn.spool.entries import MAGIC, RECORD, Entry, EntryScan, needed, scan
+from k2conn.spool.segment import SUFFIX, SpoolSegment
 
 CHUNK = 256 * 1024
 """Bytes read at once."""
 
-Ticket = tuple[Segment, int]
+Position = tuple[SpoolSegment, int]
 """Where a record is: its segment, and where in it the entry begins."""
 
 log = logging.getLogger("k2conn.spool")
 
 
-class Log:
+class SegmentedLog:
     """One queue, in a folder of its own. ``touched`` is called when something was appended."""
 
     def __init__(self, folder: Path, disk: Disk, segment_bytes: int, touched: Callable[[], None]) -> None:
         self.folder = folder
-        self.handed: dict[int, Ticket] = {}
-        self.chunk: deque[tuple[Envelope, Ticket]] = deque()
+        self.handed: dict[int, Position] = {}
+        self.chunk: deque[tuple[Envelope, Position]] = deque()
         self.bytes = 0
         self.buffered = 0
         self.appended = 0
@@ -42,9 +42,9 @@ class Log:
         self._disk = disk
         self._segment_bytes = segment_bytes
         self._touched = touched
-        self._segments: dict[int, Segment] = {}
-        self._writing: Segment | None = None
-        self._next: Ticket | None = None
+        self._segments: dict[int, SpoolSegment] = {}
+        self._writing: SpoolSegment | None = None
+        self._next: Position | None = None
         # Numbers go on behind an old mark: what is before a mark is taken for done with.
         self._marked = read_mark(folder)
         self.number = self._marked[0]
@@ -69,7 +69,7 @@ class Log:
         """Whether the mark on disk is behind."""
         return self._marked != self.position()
 
-    def append(self, envelope: Envelope) -> Ticket:
+    def append(self, envelope: Envelope) -> Position:
         """Append one record; it is on its way to the disk."""
         segment = self._writing
         if segment is None or segment.size >= self._segment_bytes:
@@ -82,24 +82,24 @@ class Log:
         self._touched()
         return segment, start
 
-    def hand(self, envelope: Envelope, ticket: Ticket) -> None:
+    def hand(self, envelope: Envelope, position: Position) -> None:
         """The record goes on to where it is acknowledged; ``done`` will be told."""
-        self.handed[id(envelope)] = ticket
+        self.handed[id(envelope)] = position
 
-    def behind(self, ticket: Ticket) -> None:
-        """The reader stands before ``ticket``, the first record that was not handed on."""
-        self._next = ticket
+    def behind(self, position: Position) -> None:
+        """The reader stands before ``position``, the first record that was not handed on."""
+        self._next = position
 
-    def take(self, ticket: Ticket) -> None:
+    def take(self, position: Position) -> None:
         """The record just appended was handed on without being read."""
-        ticket[0].taken += 1
+        position[0].taken += 1
 
     def done(self, envelope: Envelope) -> bool:
         """The record is durable elsewhere; False where it is none of this log's."""
-        ticket = self.handed.pop(id(envelope), None)
-        if ticket is None:
+        position = self.handed.pop(id(envelope), None)
+        if position is None:
             return False
-        segment, start = ticket
+        segment, start = position
         segment.done(start, envelope.account)
         return True
 
@@ -118,7 +118,7 @@ class Log:
             segment, at = self._next
             if at < segment.size:
                 data = await self._read(segment, at, size)
-                found = walk(data, at, at + len(data) in (segment.written, segment.size))
+                found = scan(data, at, at + len(data) in (segment.written, segment.size))
                 if found.end == at and not found.stuck:
                     size = max(2 * size, needed(data))
                     continue
@@ -129,13 +129,13 @@ class Log:
                 self._go_on(segment)
         return False
 
-    async def _read(self, segment: Segment, at: int, size: int) -> bytes:
+    async def _read(self, segment: SpoolSegment, at: int, size: int) -> bytes:
         if at >= segment.written:
             begin = at - segment.written
             return bytes(segment.buffer[begin : begin + size])
         return await self._disk.run(self._disk.read, segment, at, min(size, segment.written - at))
 
-    def _found(self, segment: Segment, found: Walk) -> None:
+    def _found(self, segment: SpoolSegment, found: EntryScan) -> None:
         for entry in found.entries:
             if entry.kind == RECORD and (envelope := segment.envelope(entry)) is not None:
                 segment.taken += 1
@@ -143,7 +143,7 @@ class Log:
         after = segment.written if found.end < segment.written else segment.size
         self._next = segment, after if found.stuck else found.end
 
-    def _go_on(self, segment: Segment) -> None:
+    def _go_on(self, segment: SpoolSegment) -> None:
         """To the segment that follows, if there is one."""
         following = next((one for one in self._segments.values() if one.number > segment.number), None)
         if following is None:
@@ -158,11 +158,11 @@ class Log:
 
     # --- to the disk, and away
 
-    def parts(self) -> list[tuple[Segment, bytes]]:
+    def parts(self) -> list[tuple[SpoolSegment, bytes]]:
         """What is to be written, oldest first; ``wrote`` is told when it was."""
         return [(one, bytes(one.buffer)) for one in self._segments.values() if one.buffer]
 
-    def wrote(self, segment: Segment, count: int) -> None:
+    def wrote(self, segment: SpoolSegment, count: int) -> None:
         """So many bytes of its buffer are in the file."""
         segment.wrote(count)
         self.buffered -= count
@@ -184,25 +184,25 @@ class Log:
         """The mark on disk says this now."""
         self._marked = position
 
-    def finished(self) -> list[Segment]:
+    def finished(self) -> list[SpoolSegment]:
         """Segments that may be removed; ``removed`` is told when they were."""
         return [one for one in self._segments.values() if not one.open and one is not self._writing and self._past(one)]
 
-    def removed(self, segments: list[Segment]) -> None:
+    def removed(self, segments: list[SpoolSegment]) -> None:
         """These files are gone."""
         for segment in segments:
             if self._segments.pop(segment.number, None) is not None:
                 self.bytes -= segment.size
                 self.buffered -= len(segment.buffer)
 
-    def _past(self, segment: Segment) -> bool:
+    def _past(self, segment: SpoolSegment) -> bool:
         """Whether the reader needs it no more."""
         return self._next is None or self._next[0].number > segment.number
 
-    def _new_segment(self) -> Segment:
+    def _new_segment(self) -> SpoolSegment:
         self.seal()
         self.number += 1
-        segment = self._writing = self._segments[self.number] = Segment(self.folder, self.number)
+        segment = self._writing = self._segments[self.number] = SpoolSegment(self.folder, self.number)
         self.bytes += segment.size
         self.buffered += segment.size
         return segment
@@ -220,12 +220,12 @@ class Log:
             self._next = found[0], found[0].first
         return self.records
 
-    def _scan(self, account: Callable[[str, str], Account]) -> list[Segment]:
+    def _scan(self, account: Callable[[str, str], Account]) -> list[SpoolSegment]:
         self.folder.mkdir(parents=True, exist_ok=True)
         number, offset = self._marked
         found = []
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            segment = Segment(self.folder, int(path.stem))
+            segment = SpoolSegment(self.folder, int(path.stem))
             if segment.number >= number:
                 self._examine(segment, offset if segment.number == number else 0, account)
             if segment.records:
@@ -234,13 +234,13 @@ class Log:
                 self._disk.remove([segment])
         return found
 
-    def _examine(self, segment: Segment, offset: int, account: Callable[[str, str], Account]) -> None:
+    def _examine(self, segment: SpoolSegment, offset: int, account: Callable[[str, str], Account]) -> None:
         data = segment.path.read_bytes()
         segment.buffer.clear()
         if not data.startswith(MAGIC):
             log.warning("spool: %s holds nothing readable (%d bytes)", segment.path, len(data))
             return
-        result = walk(data[len(MAGIC) :], len(MAGIC), True)
+        result = scan(data[len(MAGIC) :], len(MAGIC), True)
         for entry in result.entries:
             if entry.kind != RECORD:
                 segment.learn(entry, account)
@@ -257,7 +257,7 @@ class Log:
             self._disk.cut(segment, result.end)
 
     @staticmethod
-    def _count(segment: Segment, entry: Entry) -> None:
+    def _count(segment: SpoolSegment, entry: Entry) -> None:
         route = segment.routes.get(entry.route)
         if route is not None:
             segment.records += 1

@@ -24,11 +24,11 @@ from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.sinks import Reject, Settle, SpoolableSink, putter
 from k2conn.sinks.settings import SpoolSettings
-from k2conn.spool.buffer_manager import Shelf
+from k2conn.spool.buffer_manager import BufferManager
 from k2conn.spool.disk import Disk
-from k2conn.spool.flusher import LOOK_EVERY, Keeper
-from k2conn.spool.queue import Lane
-from k2conn.spool.segmented_log import Log
+from k2conn.spool.flusher import LOOK_EVERY, Flusher
+from k2conn.spool.queue import SpoolQueue
+from k2conn.spool.segmented_log import SegmentedLog
 
 CALM = 1.0
 """Seconds the inner sink must be well, with nothing behind, before envelopes go straight on again."""
@@ -55,10 +55,10 @@ class SpoolingSink:
         self._patience = settings.patience_ms / 1000
         self._disk = Disk()
         self._moved = asyncio.Event()
-        self._keeper = Keeper(self._disk, self._logs, settings.fsync_ms / 1000, self._look, self._moved.set)
-        self._shelf = Shelf(settings, self._disk, self._inner, self._feed, self._keeper.touched)
+        self._flusher = Flusher(self._disk, self._logs, settings.fsync_ms / 1000, self._look, self._moved.set)
+        self._buffers = BufferManager(settings, self._disk, self._inner, self._feed, self._flusher.touched)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._feeding: dict[Lane, asyncio.Task[None]] = {}
+        self._feeding: dict[SpoolQueue, asyncio.Task[None]] = {}
         self._diverted = self._always
         self._direct = not self._always
         self._calm = 0.0
@@ -69,18 +69,18 @@ class SpoolingSink:
         """Open the inner sink, then take up what an earlier process left. Unreachable where either fails."""
         await self._inner.open()
         try:
-            await self._shelf.take_up(self._always)
+            await self._buffers.take_up(self._always)
         except OSError as error:
             if self._always:
                 await self._inner.close()
                 raise Unreachable(f"spool folder {self._settings.folder}: {error.strerror or error}") from error
-            self._shelf.cannot(error)
+            self._buffers.cannot(error)
         except BaseException:  # whatever it is, a sink that was opened is closed
             await self._inner.close()
             raise
-        self._diverted = self._always or self._shelf.recovered > 0
+        self._diverted = self._always or self._buffers.recovered > 0
         self._direct = not self._diverted
-        self._task(self._keeper.keep(), "spool-keeper")
+        self._task(self._flusher.keep(), "spool-keeper")
 
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """The inner sink's."""
@@ -108,7 +108,7 @@ class SpoolingSink:
         """
         if not self._diverted and self._inner.crowded and (self._patience or not self._divert(OVERFULL)):
             return True
-        return not self._direct and (self._shelf.full(1.0) or any(task.done() for task in self._tasks))
+        return not self._direct and (self._buffers.full(1.0) or any(task.done() for task in self._tasks))
 
     async def drain(self) -> None:
         """Wait until the inner sink has room, or has had none for a while; then until an eighth of the spool is free.
@@ -120,7 +120,7 @@ class SpoolingSink:
                     await self._inner.drain()
             if not self._diverted and self._inner.crowded and not self._divert(OVERFULL):
                 await self._inner.drain()
-        while self._shelf.full(7 / 8):
+        while self._buffers.full(7 / 8):
             self._check()
             self._moved.clear()
             await self._moved.wait()
@@ -135,7 +135,7 @@ class SpoolingSink:
         while True:
             self._check()
             left = await self._inner.flush(max(0.0, min(end - now(), LOOK_EVERY)))
-            behind = self._shelf.behind
+            behind = self._buffers.behind
             if not left and not behind:
                 return 0
             if now() >= end:
@@ -152,16 +152,16 @@ class SpoolingSink:
         await self._inner.close()
         for one in self._logs():
             one.seal()
-        await self._keeper.tick(True)
+        await self._flusher.tick(True)
         await asyncio.to_thread(self._disk.end)
-        self._shelf.release()
+        self._buffers.release()
 
     def status(self) -> dict[str, object]:
         """The inner sink's, and ``spool``."""
-        inner, behind = self._inner.status(), self._shelf.behind
+        inner, behind = self._inner.status(), self._buffers.behind
         queued = inner["queued"]
         assert isinstance(queued, int)
-        stopped = self._always and self._keeper.trouble is not None
+        stopped = self._always and self._flusher.trouble is not None
         return {
             **inner,
             "queued": queued + behind,
@@ -170,41 +170,41 @@ class SpoolingSink:
         }
 
     def _status(self, behind: int) -> dict[str, object]:
-        shelf, logs = self._shelf, self._logs()
+        buffers, logs = self._buffers, self._logs()
         return {
             "mode": self._settings.mode,
-            "state": "off" if shelf.off else "direct" if self._direct else "spooling",
-            "folder": str(shelf.folder),
-            "bytes": shelf.bytes,
+            "state": "off" if buffers.off else "direct" if self._direct else "spooling",
+            "folder": str(buffers.folder),
+            "bytes": buffers.bytes,
             "max_bytes": self._settings.max_bytes,
-            "full": shelf.full(1.0),
+            "full": buffers.full(1.0),
             "records": sum(one.records for one in logs),
             "behind": behind,
             "segments": sum(one.segments for one in logs),
-            "parked": sorted(shelf.parked),
-            "synced": self._keeper.synced,
-            "recovered": shelf.recovered,
-            "recovered_published": shelf.books.published,
-            "recovered_lost": shelf.books.lost,
-            "damaged": shelf.damaged,
-            "errors": self._keeper.errors,
-            "last_error": shelf.off or self._keeper.last_error,
+            "parked": sorted(buffers.parked),
+            "synced": self._flusher.synced,
+            "recovered": buffers.recovered,
+            "recovered_published": buffers.books.published,
+            "recovered_lost": buffers.books.lost,
+            "damaged": buffers.damaged,
+            "errors": self._flusher.errors,
+            "last_error": buffers.off or self._flusher.last_error,
         }
 
     # --- the way of an envelope
 
     def _take(self, envelope: Envelope) -> None:
-        main = self._shelf.main
+        main = self._buffers.main
         if main is not None and not main.log.live:
             main.take(envelope)  # behind those of its own topic that are there
             return
-        lane = self._shelf.parked.get(envelope.topic)
-        if lane is None and self._diverted:
-            lane = main
-        if lane is None:
+        queue = self._buffers.parked.get(envelope.topic)
+        if queue is None and self._diverted:
+            queue = main
+        if queue is None:
             self._put(envelope)
         else:
-            lane.take(envelope)
+            queue.take(envelope)
 
     def _settled(self, batch: Sequence[Envelope]) -> None:
         for one in self._logs():
@@ -225,25 +225,25 @@ class SpoolingSink:
         """See how the inner sink is, and act on it."""
         status = self._inner.status()
         reachable, trouble = bool(status["reachable"]), status.get("trouble")
-        shelf = self._shelf
-        shelf.troubled = frozenset(trouble) if isinstance(trouble, Mapping) else frozenset()
+        buffers = self._buffers
+        buffers.troubled = frozenset(trouble) if isinstance(trouble, Mapping) else frozenset()
         if not reachable and not self._diverted:
             self._divert("the sink cannot be reached")
-        for topic in shelf.troubled if reachable else ():
-            if topic in shelf.parked:  # keep it from filling the inner sink's memory
-                shelf.parked[topic].give_back(self._inner.withdraw(topic))
+        for topic in buffers.troubled if reachable else ():
+            if topic in buffers.parked:  # keep it from filling the inner sink's memory
+                buffers.parked[topic].give_back(self._inner.withdraw(topic))
             else:
                 self._park(topic)
         self._unpark()
         self._return(reachable)
-        self._direct = not self._diverted and not shelf.parked
-        for event in (self._moved, shelf.looked):  # those who wait for room look again
+        self._direct = not self._diverted and not buffers.parked
+        for event in (self._moved, buffers.looked):  # those who wait for room look again
             event.set()
-        shelf.looked.clear()
+        buffers.looked.clear()
 
     def _divert(self, why: str) -> bool:
         """Begin to spool; False where there is no place for it."""
-        main = self._shelf.opened()
+        main = self._buffers.opened()
         if main is None:
             return False
         self._direct, self._diverted, self._calm = False, True, 0.0
@@ -255,7 +255,7 @@ class SpoolingSink:
 
     def _return(self, reachable: bool) -> None:
         """Let envelopes go straight on again, once the inner sink has been well for a while."""
-        main = self._shelf.main
+        main = self._buffers.main
         if not self._diverted or self._always or main is None:
             return
         calm = reachable and main.log.live and not self._inner.crowded
@@ -267,51 +267,51 @@ class SpoolingSink:
 
     def _park(self, topic: str) -> None:
         """Give ``topic`` a log of its own, where there is a place for it."""
-        main = self._shelf.opened()
+        main = self._buffers.opened()
         if main is None:
             return
-        lane = self._shelf.park(topic)
-        if lane is None:
+        queue = self._buffers.park(topic)
+        if queue is None:
             return
         self._direct = False
         given = self._inner.withdraw(topic)
         for envelope in self._inner.unsettled():
             if envelope.topic == topic:
                 main.log.done(envelope)
-                lane.adopt(envelope)
+                queue.adopt(envelope)
         for envelope in given:
             main.log.done(envelope)
-            lane.take(envelope)
-        log.warning("spooling to %s: its topic is in trouble, the others go on", lane.log.folder)
+            queue.take(envelope)
+        log.warning("spooling to %s: its topic is in trouble, the others go on", queue.log.folder)
 
     def _unpark(self) -> None:
         """Leave the logs of topics that are well again, once these are empty."""
-        for topic, lane in list(self._shelf.parked.items()):
-            if topic not in self._shelf.troubled and lane.log.live and not lane.log.handed:
-                lane.log.seal()
-                if not lane.log.segments:
-                    task = self._feeding.pop(lane)
+        for topic, queue in list(self._buffers.parked.items()):
+            if topic not in self._buffers.troubled and queue.log.live and not queue.log.handed:
+                queue.log.seal()
+                if not queue.log.segments:
+                    task = self._feeding.pop(queue)
                     self._tasks.discard(task)
                     task.cancel()
-                    self._shelf.drop(topic)
+                    self._buffers.drop(topic)
                     log.warning("topic %s is well again", topic)
 
     async def _leave(self, left: int, behind: int) -> int:
         """The end has come: what is left waits on the disk."""
         if not self._diverted and not self._divert("stopping with records the sink did not take"):
             return left + behind
-        if await self._keeper.tick(True):
-            log.warning("%d records stay in %s; the next start sends them", left + behind, self._shelf.folder)
+        if await self._flusher.tick(True):
+            log.warning("%d records stay in %s; the next start sends them", left + behind, self._buffers.folder)
             return 0
         return left + behind
 
     # --- tasks
 
-    def _logs(self) -> list[Log]:
-        return self._shelf.logs
+    def _logs(self) -> list[SegmentedLog]:
+        return self._buffers.logs
 
-    def _feed(self, lane: Lane) -> None:
-        self._feeding[lane] = self._task(lane.feed(), "spool-feed")
+    def _feed(self, queue: SpoolQueue) -> None:
+        self._feeding[queue] = self._task(queue.feed(), "spool-feed")
 
     def _task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -11,7 +11,7 @@ from k2conn.envelope import Envelope
 from k2conn.sinks import Reject, Settle, Sink
 
 
-class Prefixed:
+class TopicPrefixSink:
     """See the module's text; all else is the inner sink's, which ``make`` makes. Whoever puts an envelope that is
     rejected gets it back under the topic that it was put under.
     """

@@ -14,8 +14,8 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.engine.conversation.request_frames import frame_text
-from k2conn.engine.conversation.session import Action, Close, Send, World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
@@ -41,9 +41,9 @@ class Difference:
         return f"{self.what}: expected {self.expected}, found {self.found}"
 
 
-def rehearse(plan: Plan, example: Example, environment: Mapping[str, str] | None = None) -> list[Difference]:
+def run_test(plan: Plan, example: Example, environment: Mapping[str, str] | None = None) -> list[Difference]:
     """Plays one example; an empty list where all is as it says."""
-    stage = _Stage(plan, example, environment or {})
+    stage = _TestConnection(plan, example, environment or {})
     try:
         for turn in example.turns:
             stage.play(turn)
@@ -53,7 +53,7 @@ def rehearse(plan: Plan, example: Example, environment: Mapping[str, str] | None
     return stage.differences
 
 
-class _Stage:
+class _TestConnection:
     """One connection on a fake clock."""
 
     def __init__(self, plan: Plan, example: Example, environment: Mapping[str, str]) -> None:
@@ -65,11 +65,11 @@ class _Stage:
         """What was sent and not yet told, each with its socket's name."""
         self.closed: Close | None = None
         self.spoken = any(turn.kind == "sent" for turn in example.turns)
-        self.books = Books(plan, self._streams(plan, example), window=0)
+        self.books = ConnectorState(plan, self._streams(plan, example), window=0)
         symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
-        self.world = World(lambda: _UUID, environment)
+        self.world = SessionContext(lambda: _UUID, environment)
         self.intakes = self._intakes(plan, symbols)
-        self.intake = self.intakes[0]
+        self.pipeline = self.intakes[0]
         self.opened = False
         self.answered = 0
 
@@ -80,26 +80,26 @@ class _Stage:
             return [stream.name for stream in plan.streams if stream.enabled]
         return [stream.name for stream in plan.streams]
 
-    def _intakes(self, plan: Plan, symbols: Sequence[Symbol]) -> list[Intake]:
-        found = [Intake(self.books, one.connection, one.symbols, self.world)
+    def _intakes(self, plan: Plan, symbols: Sequence[Symbol]) -> list[FramePipeline]:
+        found = [FramePipeline(self.books, one.connection, one.symbols, self.world)
                  for one in shards(plan, self.books.streams, symbols)]
-        return found or [Intake(self.books, plan.connections[0], symbols, self.world)]
+        return found or [FramePipeline(self.books, plan.connections[0], symbols, self.world)]
 
     def _open(self) -> None:
         """Opens the sockets; a test that does not show the HTTP answers before them has only frames to map."""
         if not self.opened:
             self.opened = True
-            for intake in self.intakes:
-                if intake.session.connection.before and not self.answered:
+            for pipeline in self.intakes:
+                if pipeline.session.connection.before and not self.answered:
                     continue
-                self._act(intake, intake.session.open(self.now, self.wall))
+                self._act(pipeline, pipeline.session.open(self.now, self.wall))
 
     def play(self, turn: Exchange) -> None:
         """One turn."""
         if turn.kind == "answered":
             self._answered(turn)
         elif turn.kind == "url":
-            found = next(iter(self._on(turn)), self.intake).session.url(0, self.wall)
+            found = next(iter(self._on(turn)), self.pipeline).session.url(0, self.wall)
             if found != turn.value:
                 self.differ(turn.line, "url", turn.value, found)
         elif turn.kind == "after":
@@ -125,21 +125,21 @@ class _Stage:
 
     def _answered(self, turn: Exchange) -> None:
         """The venue answers the next HTTP call of `before`."""
-        for intake in self.intakes:
-            for request in intake.session.connection.before[self.answered : self.answered + 1]:
-                intake.session.captured(request.capture, turn.value)
+        for pipeline in self.intakes:
+            for request in pipeline.session.connection.before[self.answered : self.answered + 1]:
+                pipeline.session.captured(request.capture, turn.value)
         self.answered += 1
 
     def _pass(self, seconds: float) -> None:
         """Time passes, deadline by deadline."""
         end = self.now + seconds
         while True:
-            deadlines = [d for intake in self.intakes if (d := intake.session.deadline) is not None and d <= end]
+            deadlines = [d for pipeline in self.intakes if (d := pipeline.session.deadline) is not None and d <= end]
             if not deadlines:
                 break
             self._move(max(min(deadlines), self.now))
-            for intake in self.intakes:
-                self._act(intake, intake.session.timer(self.now, self.wall))
+            for pipeline in self.intakes:
+                self._act(pipeline, pipeline.session.timer(self.now, self.wall))
         self._move(end)
 
     def _move(self, now: float) -> None:
@@ -153,7 +153,7 @@ class _Stage:
                 return
         self.differ(turn.line, "sent", frame_text(turn.value), self.sent.pop(0)[1] if self.sent else "nothing")
 
-    def _on(self, turn: Exchange) -> list[Intake]:
+    def _on(self, turn: Exchange) -> list[FramePipeline]:
         """The sockets that a turn may be on."""
         return [one for one in self.intakes if turn.socket in (None, one.session.connection.name)]
 
@@ -161,10 +161,10 @@ class _Stage:
         frame = frame_text(turn.value)
         envelopes: list[Envelope] = []
         ledger = self.books.ledger
-        for intake in self._on(turn):
+        for pipeline in self._on(turn):
             before = ledger.unrecognised
-            envelopes, actions = intake.receive(frame, self.now, self.wall)
-            self._act(intake, actions)
+            envelopes, actions = pipeline.receive(frame, self.now, self.wall)
+            self._act(pipeline, actions)
             if ledger.unrecognised == before:
                 break
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
@@ -186,10 +186,10 @@ class _Stage:
                     shown = "nothing" if own is None else exactjson.spell(own)
                     self.differ(turn.line, place, exactjson.spell(value), shown)
 
-    def _act(self, intake: Intake, actions: Sequence[Action]) -> None:
+    def _act(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
         for action in actions:
             if type(action) is Send:
-                self.sent.append((intake.session.connection.name, action.frame))
+                self.sent.append((pipeline.session.connection.name, action.frame))
             elif type(action) is Close:
                 self.closed = action
 

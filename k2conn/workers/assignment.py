@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from k2conn.engine.frame_pipeline import Books
+from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
 from k2conn.plan import Connection, Limits, Plan, Rate, Stream
@@ -22,7 +22,7 @@ from k2conn.runner.connector import resolve
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Assignment:
     """One worker's part: for each connector that it runs, the symbols by their native names, and how many workers run
     that connector.
     """
@@ -43,12 +43,12 @@ class Share:
         return {"symbols": {name: list(one) for name, one in self.symbols.items()}, "among": dict(self.among)}
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> Share:
+    def of(cls, plain: Mapping[str, Any]) -> Assignment:
         """What `plain` gave."""
         return cls({name: tuple(one) for name, one in plain["symbols"].items()}, plain["among"])
 
 
-def deal(jobs: Sequence[Job], workers: int) -> tuple[Share, ...]:
+def assign(jobs: Sequence[Job], workers: int) -> tuple[Assignment, ...]:
     """A share for each of so many workers. SettingsError where there is not enough for all."""
     table = _Table(jobs, workers)
     for at, bundle in table.bundles():
@@ -59,20 +59,22 @@ def deal(jobs: Sequence[Job], workers: int) -> tuple[Share, ...]:
             f"--workers {workers}: there is work for {workers - idle} only (symbols that share a subscription stay"
             f" together, and a venue may bound the connections); say --workers {workers - idle}"
         )
-    return table.shares()
+    return table.assignments()
 
 
-def deal_again(jobs: Sequence[Job], before: Sequence[Share]) -> tuple[Share, ...]:
+def reassign(jobs: Sequence[Job], before: Sequence[Assignment]) -> tuple[Assignment, ...]:
     """The shares after a change, with every symbol where it was; new ones go to workers that run their connector.
 
     Connectors that were not there before are left out. SettingsError where the change needs a restart.
     """
-    known = {name for share in before for name in share.symbols}
+    known = {name for assignment in before for name in assignment.symbols}
     table = _Table([job for job in jobs if job.plan.name in known], len(before))
     late: list[tuple[int, list[str]]] = []
     for at, bundle in table.bundles():
         name = table.jobs[at].plan.name
-        owners = [worker for worker, share in enumerate(before) if set(bundle) & set(share.symbols.get(name, ()))]
+        owners = [
+            worker for worker, assignment in enumerate(before) if set(bundle) & set(assignment.symbols.get(name, ()))
+        ]
         if len(owners) > 1:
             raise SettingsError(f"{name}: {', '.join(bundle[:5])} now share a subscription, but not a worker: restart")
         if owners:
@@ -81,12 +83,12 @@ def deal_again(jobs: Sequence[Job], before: Sequence[Share]) -> tuple[Share, ...
             late.append((at, bundle))
     for at, bundle in late:
         name = table.jobs[at].plan.name
-        table.give(at, bundle, [worker for worker, share in enumerate(before) if name in share.symbols])
-    for worker, share in enumerate(before):
+        table.give(at, bundle, [worker for worker, assignment in enumerate(before) if name in assignment.symbols])
+    for worker, assignment in enumerate(before):
         for at, job in enumerate(table.jobs):
-            if job.plan.name in share.symbols and not table.hands[at][worker]:
+            if job.plan.name in assignment.symbols and not table.hands[at][worker]:
                 raise SettingsError(f"{job.plan.name}: nothing would be left for worker {worker}: restart")
-    return table.shares()
+    return table.assignments()
 
 
 class _Table:
@@ -122,7 +124,7 @@ class _Table:
         hand[worker] += bundle
         self._load[worker] += len(bundle)
 
-    def shares(self) -> tuple[Share, ...]:
+    def assignments(self) -> tuple[Assignment, ...]:
         """What each worker has, in the order in which the symbols were named."""
         names = [job.plan.name for job in self.jobs]
         order = [{name: place for place, name in enumerate(one)} for one in self._names]
@@ -134,7 +136,7 @@ class _Table:
                 for at, name in enumerate(names)
                 if self.hands[at][worker]
             }
-            found.append(Share(symbols, {name: among[name] for name in symbols}))
+            found.append(Assignment(symbols, {name: among[name] for name in symbols}))
         return tuple(found)
 
 
@@ -149,7 +151,7 @@ def _names(job: Job) -> list[str]:
 
 
 def _streams(job: Job) -> tuple[Stream, ...]:
-    return Books(job.plan, job.streams).streams
+    return ConnectorState(job.plan, job.streams).streams
 
 
 def _most_workers(job: Job, workers: int) -> int:

@@ -21,7 +21,7 @@ SEAT = "K2_WORKER"
 """The variable by which a process knows that it is a worker: ``INDEX/WORKERS/SOCKET``."""
 
 
-class Line:
+class Channel:
     """One end."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,7 +29,7 @@ class Line:
         self._writer = writer
 
     @classmethod
-    async def over(cls, end: socket.socket) -> Line:
+    async def over(cls, end: socket.socket) -> Channel:
         """A line over one end of a socket pair."""
         return cls(*await asyncio.open_connection(sock=end, limit=LARGEST))
 
@@ -55,7 +55,7 @@ class Line:
             return  # the other side was gone before
 
 
-class Seat:
+class WorkerIdentity:
     """A worker's place: its index (from 0), how many workers there are, and the socket to the parent."""
 
     def __init__(self, index: int, workers: int, handle: int) -> None:
@@ -67,23 +67,23 @@ class Seat:
         return f"{self.index}/{self.workers}/{self._handle}"
 
     @classmethod
-    def taken(cls, environment: Mapping[str, str]) -> Seat | None:
+    def taken(cls, environment: Mapping[str, str]) -> WorkerIdentity | None:
         """The place that a parent gave this process; None where there is none. SettingsError for a made-up one."""
         said = environment.get(SEAT)
         if not said:
             return None
         try:
-            seat = cls(*map(int, said.split("/")))
-            os.fstat(seat._handle)
+            identity = cls(*map(int, said.split("/")))
+            os.fstat(identity._handle)
         except (TypeError, ValueError, OSError):
             raise SettingsError(f"{SEAT} is k2conn's own: unset it, and say --workers or K2_WORKERS") from None
-        return seat
+        return identity
 
-    async def line(self) -> Line:
+    async def channel(self) -> Channel:
         """The line to the parent. SettingsError where there is none."""
         try:
             end = socket.socket(fileno=self._handle)
         except OSError:
             raise SettingsError(f"{SEAT} names no socket: it is k2conn's own; unset it") from None
         end.setblocking(False)
-        return await Line.over(end)
+        return await Channel.over(end)

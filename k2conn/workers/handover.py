@@ -21,12 +21,12 @@ from k2conn import exactjson
 from k2conn.engine.persisted_state import checked, joined, part
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 from k2conn.runner.state_file import LARGEST, write_whole
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import SPOOLABLE
 from k2conn.spool.process_lock import abandoned
-from k2conn.workers.assignment import Share
+from k2conn.workers.assignment import Assignment
 
 DIVISION = "division.json"
 """In the spool's folder: how the symbols were dealt out when it was last used by workers."""
@@ -44,25 +44,25 @@ def worker_folder(base: Path, index: int) -> Path:
 # -- state files
 
 
-def deal_state(folder: Path, jobs: Sequence[Job], shares: Sequence[Share] | None) -> None:
-    """Gives the state files in a folder to whoever needs them now; ``shares`` None: to a run without workers."""
+def distribute_state(folder: Path, jobs: Sequence[Job], assignments: Sequence[Assignment] | None) -> None:
+    """Gives the state files in a folder to whoever needs them now; ``assignments`` None: to a run without workers."""
     for job in jobs:
         try:
-            _deal_state(folder, job.plan, shares)
+            _distribute_state(folder, job.plan, assignments)
         except OSError as error:
-            journal(connector=job.plan.name).error("state files left as they are", detail=str(error))
+            get_logger(connector=job.plan.name).error("state files left as they are", detail=str(error))
 
 
-def _deal_state(folder: Path, plan: Plan, shares: Sequence[Share] | None) -> None:
+def _distribute_state(folder: Path, plan: Plan, assignments: Sequence[Assignment] | None) -> None:
     name = f"{plan.name}.json"
     whole, parts = folder / name, sorted(folder.glob(f"{_WORKERS}/{name}"))
-    if not parts and (shares is None or not whole.exists()):
+    if not parts and (assignments is None or not whole.exists()):
         return
     read = _read(plan, [*parts, *([whole] if whole.exists() else [])])
     if not read:
         return
     state = joined(plan, list(read.values()))
-    wanted = {whole: state} if shares is None else _parts(folder, plan, shares, state)
+    wanted = {whole: state} if assignments is None else _parts(folder, plan, assignments, state)
     for path, one in wanted.items():
         write_whole(path, exactjson.encode(one))
     for path in read.keys() - wanted.keys():
@@ -72,11 +72,13 @@ def _deal_state(folder: Path, plan: Plan, shares: Sequence[Share] | None) -> Non
                 path.parent.rmdir()
 
 
-def _parts(folder: Path, plan: Plan, shares: Sequence[Share], state: Mapping[str, Any]) -> dict[Path, dict[str, Any]]:
+def _parts(
+    folder: Path, plan: Plan, assignments: Sequence[Assignment], state: Mapping[str, Any]
+) -> dict[Path, dict[str, Any]]:
     carried = {
-        index: {symbol.record for name in share.symbols[plan.name] if (symbol := plan.symbols.resolve(name))}
-        for index, share in enumerate(shares)
-        if plan.name in share.symbols
+        index: {symbol.record for name in assignment.symbols[plan.name] if (symbol := plan.symbols.resolve(name))}
+        for index, assignment in enumerate(assignments)
+        if plan.name in assignment.symbols
     }
     everybody = set().union(*carried.values())
     return {
@@ -95,7 +97,7 @@ def _read(plan: Plan, paths: Sequence[Path]) -> dict[Path, Any]:
             checked(plan, state)
             found[path] = state
         except ValueError as error:
-            journal(connector=plan.name).warning("state file ignored", file=str(path), detail=str(error))
+            get_logger(connector=plan.name).warning("state file ignored", file=str(path), detail=str(error))
     return found
 
 
@@ -103,16 +105,16 @@ def _read(plan: Plan, paths: Sequence[Path]) -> dict[Path, Any]:
 
 
 async def send_left_over(
-    jobs: Sequence[Job], settings: SinkSettings, shares: Sequence[Share] | None, stop: asyncio.Event
+    jobs: Sequence[Job], settings: SinkSettings, assignments: Sequence[Assignment] | None, stop: asyncio.Event
 ) -> None:
-    """Sends what is in spools that nobody of this run takes up by itself; ``shares`` None: a run without workers.
+    """Sends what is in spools that nobody of this run takes up by itself; ``assignments`` None: a run without workers.
 
     Raises Unreachable where the sink cannot be reached. Where a topic is in trouble, its records stay, with a log line.
     """
     base = settings.spool.folder
-    if settings.kind not in SPOOLABLE or settings.spool.mode == "never" or not (base.is_dir() or shares):
+    if settings.kind not in SPOOLABLE or settings.spool.mode == "never" or not (base.is_dir() or assignments):
         return
-    now = [{name: list(one) for name, one in share.symbols.items()} for share in shares or ()]
+    now = [{name: list(one) for name, one in assignment.symbols.items()} for assignment in assignments or ()]
     same = bool(now) and await asyncio.to_thread(_last_division, base) == now
     own = [worker_folder(base, index) for index in range(len(now))] if same else []
     for folder in [*([base] if now else []), *sorted(base.glob(_WORKERS))]:
@@ -130,7 +132,7 @@ async def send_left_over(
 
 async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop: asyncio.Event) -> None:
     """Sends one part of a spool's folder."""
-    log = journal()
+    log = get_logger()
     sink = Runner(jobs, replace(settings, spool=replace(settings.spool, folder=folder, mode="trouble"))).sink
     await sink.open()
     try:
@@ -168,4 +170,4 @@ def _note_division(base: Path, division: Sequence[Mapping[str, Any]]) -> None:
         else:
             (base / DIVISION).unlink(missing_ok=True)
     except OSError as error:
-        journal().warning("division not noted", file=str(base / DIVISION), detail=str(error))
+        get_logger().warning("division not noted", file=str(base / DIVISION), detail=str(error))

@@ -11,12 +11,12 @@ from typing import Any
 from k2conn.errors import Unreachable
 from k2conn.monitoring.health import health, silence
 from k2conn.monitoring.metrics import exposition
-from k2conn.runner import Job, Outcome, Runner
-from k2conn.runner.event_log import journal
+from k2conn.runner import Job, Runner, RunOutcome
+from k2conn.runner.event_log import get_logger
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
-from k2conn.workers.assignment import Share
-from k2conn.workers.channel import Line, Seat
+from k2conn.workers.assignment import Assignment
+from k2conn.workers.channel import Channel, WorkerIdentity
 from k2conn.workers.handover import worker_folder
 
 
@@ -24,26 +24,27 @@ class Worker:
     """One process of a crew. ``read`` gives all jobs, as the files and the environment say them now; it may block."""
 
     def __init__(
-        self, seat: Seat, read: Callable[[], Sequence[Job]], settings: SinkSettings, state_folder: Path | None
+        self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings, state_folder: Path |
+        None
     ) -> None:
-        self._seat = seat
+        self._seat = identity
         self._read = read
-        self._settings = _own(settings, seat)
-        self._state_folder = worker_folder(state_folder, seat.index) if state_folder is not None else None
-        self._share = Share({}, {})
-        self._log = journal()
+        self._settings = _own(settings, identity)
+        self._state_folder = worker_folder(state_folder, identity.index) if state_folder is not None else None
+        self._share = Assignment({}, {})
+        self._log = get_logger()
 
-    async def run(self, stop: asyncio.Event) -> Outcome:
+    async def run(self, stop: asyncio.Event) -> RunOutcome:
         """Runs until told to stop, or until the parent is gone; the final books go to the parent."""
-        line = await self._seat.line()
-        first = await line.receive()
+        channel = await self._seat.channel()
+        first = await channel.receive()
         if first is None:
             raise Unreachable("the process that started this worker is gone")
-        self._share = Share.of(first["share"])
+        self._share = Assignment.of(first["share"])
         runner = Runner(await asyncio.to_thread(self._jobs), self._settings, state_folder=self._state_folder)
         tasks = [
-            asyncio.create_task(self._listen(line, runner, stop)),
-            asyncio.create_task(_say_begun(line, runner)),
+            asyncio.create_task(self._listen(channel, runner, stop)),
+            asyncio.create_task(_say_begun(channel, runner)),
         ]
         for task in tasks:
             task.add_done_callback(lambda done: stop.set() if _broken(done) else None)
@@ -52,11 +53,11 @@ class Worker:
             outcome = await runner.run(stop)
             unsent = outcome.unsent
         finally:
-            line.send({"report": runner.report(), "unsent": unsent})
+            channel.send({"report": runner.report(), "unsent": unsent})
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
-            await line.close()
+            await channel.close()
             for one in ended:
                 if isinstance(one, Exception):
                     raise one
@@ -65,16 +66,16 @@ class Worker:
     def _jobs(self) -> list[Job]:
         return self._share.jobs(self._read())
 
-    async def _listen(self, line: Line, runner: Runner, stop: asyncio.Event) -> None:
+    async def _listen(self, channel: Channel, runner: Runner, stop: asyncio.Event) -> None:
         """Does what the parent asks; a reload does not hold up the answers."""
         reloader = Reloader(runner, self._jobs)
         async with asyncio.TaskGroup() as group:
-            while (message := await line.receive()) is not None:
+            while (message := await channel.receive()) is not None:
                 if "share" in message:
-                    self._share = Share.of(message["share"])
+                    self._share = Assignment.of(message["share"])
                     group.create_task(reloader.reload())
                 else:
-                    line.send({"number": message["number"], "answer": _answer(message["ask"], runner)})
+                    channel.send({"number": message["number"], "answer": _answer(message["ask"], runner)})
             self._log.warning("the process that started this worker is gone")
             stop.set()
 
@@ -85,17 +86,17 @@ def _answer(asked: str, runner: Runner) -> Any:
     return {"health": health(runner), "silence": silence(runner)}
 
 
-async def _say_begun(line: Line, runner: Runner) -> None:
+async def _say_begun(channel: Channel, runner: Runner) -> None:
     await runner.opened.wait()
-    line.send({"up": True})
+    channel.send({"up": True})
 
 
 def _broken(task: asyncio.Task[None]) -> bool:
     return not task.cancelled() and task.exception() is not None
 
 
-def _own(settings: SinkSettings, seat: Seat) -> SinkSettings:
+def _own(settings: SinkSettings, identity: WorkerIdentity) -> SinkSettings:
     """The worker's own spool: a folder of its own below the one that is said, and its part of the bound."""
     spool = settings.spool
-    bound = max(MiB, spool.max_bytes // seat.workers)
-    return replace(settings, spool=replace(spool, folder=worker_folder(spool.folder, seat.index), max_bytes=bound))
+    bound = max(MiB, spool.max_bytes // identity.workers)
+    return replace(settings, spool=replace(spool, folder=worker_folder(spool.folder, identity.index), max_bytes=bound))

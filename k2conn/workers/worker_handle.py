@@ -12,8 +12,8 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from k2conn.workers.assignment import Share
-from k2conn.workers.channel import SEAT, Line, Seat
+from k2conn.workers.assignment import Assignment
+from k2conn.workers.channel import SEAT, Channel, WorkerIdentity
 
 ANSWER_WITHIN = 3.0
 """Seconds for an answer; a worker that is busier than that counts as one that does not answer."""
@@ -21,15 +21,15 @@ HANG_UP_WITHIN = 2.0
 """Seconds in which the last messages of a process that has ended are read."""
 
 
-class Member:
+class WorkerHandle:
     """A worker's place, and the processes that take it one after the other."""
 
     def __init__(
-        self, index: int, workers: int, share: Share, command: Sequence[str], started: Callable[[], None]
+        self, index: int, workers: int, assignment: Assignment, command: Sequence[str], started: Callable[[], None]
     ) -> None:
         """``started`` is called whenever a process has opened its sink and begun."""
         self.index = index
-        self.share = share
+        self.assignment = assignment
         self.up = False
         """Whether the process has begun."""
         self.ever_up = False
@@ -41,7 +41,7 @@ class Member:
         self._started = started
         self._stopped = False
         self._process: asyncio.subprocess.Process | None = None
-        self._line: Line | None = None
+        self._channel: Channel | None = None
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
 
@@ -59,19 +59,19 @@ class Member:
         ours, theirs = socket.socketpair()
         try:
             handle = theirs.fileno()
-            seat = Seat(self.index, self._workers, handle)
+            identity = WorkerIdentity(self.index, self._workers, handle)
             # A session of its own: Ctrl-C reaches the parent only, which stops its workers in order.
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, env={**environment, SEAT: str(seat)}, pass_fds=(handle,), start_new_session=True,
+                *self._command, env={**environment, SEAT: str(identity)}, pass_fds=(handle,), start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL,
             )
             theirs.close()
             if self._stopped:  # asked for while it was being started
                 self.stop()
             ours.setblocking(False)
-            self._line = await Line.over(ours)
-            self._line.send({"share": self.share.plain()})
-            listening = asyncio.create_task(self._listen(self._line))
+            self._channel = await Channel.over(ours)
+            self._channel.send({"share": self.assignment.plain()})
+            listening = asyncio.create_task(self._listen(self._channel))
             code = await self._process.wait()
             await asyncio.wait({listening}, timeout=HANG_UP_WITHIN)
             return code, time.monotonic() - began
@@ -87,16 +87,16 @@ class Member:
         if listening is not None:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
-        if self._line is not None:
-            line, self._line = self._line, None
-            await line.close()
+        if self._channel is not None:
+            channel, self._channel = self._channel, None
+            await channel.close()
         for future in self._asked.values():
             if not future.done():
                 future.set_result(None)
         self._asked.clear()
 
-    async def _listen(self, line: Line) -> None:
-        while (message := await line.receive()) is not None:
+    async def _listen(self, channel: Channel) -> None:
+        while (message := await channel.receive()) is not None:
             if "up" in message:
                 self.up = self.ever_up = True
                 self._started()
@@ -107,11 +107,11 @@ class Member:
 
     async def ask(self, what: str) -> Any:
         """What the worker says to a question; None where it does not answer."""
-        if self._line is None or not self.up:
+        if self._channel is None or not self.up:
             return None
         number = next(self._numbers)
         future = self._asked[number] = asyncio.get_running_loop().create_future()
-        self._line.send({"ask": what, "number": number})
+        self._channel.send({"ask": what, "number": number})
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 return await future
@@ -120,11 +120,11 @@ class Member:
         finally:
             self._asked.pop(number, None)
 
-    def deal(self, share: Share) -> None:
+    def assign(self, assignment: Assignment) -> None:
         """Another share: the process at work reloads, later ones begin with it."""
-        self.share = share
-        if self._line is not None:
-            self._line.send({"share": share.plain()})
+        self.assignment = assignment
+        if self._channel is not None:
+            self._channel.send({"share": assignment.plain()})
 
     def stop(self) -> None:
         """Asks the process to end in order."""

@@ -24,16 +24,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from k2conn.engine.resilience.backoff import Delays
+from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.plan import Backoff
 from k2conn.runner import Job
-from k2conn.runner.event_log import journal
+from k2conn.runner.event_log import get_logger
 from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN
 from k2conn.workers import aggregation
-from k2conn.workers.assignment import Share, deal_again
-from k2conn.workers.metrics_merge import crew_metrics, merged
-from k2conn.workers.worker_handle import Member
+from k2conn.workers.assignment import Assignment, reassign
+from k2conn.workers.metrics_merge import merged, pool_metrics
+from k2conn.workers.worker_handle import WorkerHandle
 
 STOP_WITHIN = RECEIVE_WITHIN + FLUSH_WITHIN + 5.0
 """Seconds that workers have to end in order; then they are killed."""
@@ -46,7 +46,7 @@ _WORST = (BUG, SettingsError.exit_code, 78, UNSENT, UNREACHABLE, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class CrewOutcome:
+class WorkersOutcome:
     """How a crew ended. ``report``: the sums of the books of those workers that ended in order; ``silent``: the others,
     or those that an earlier process of theirs took its books from.
     """
@@ -57,18 +57,19 @@ class CrewOutcome:
     silent: tuple[int, ...]
 
 
-class Crew:
+class WorkerPool:
     """Keeps a worker for each share. ``command`` starts one, ``read`` gives all jobs as they are said now."""
 
     def __init__(
         self,
-        shares: Sequence[Share],
+        assignments: Sequence[Assignment],
         command: Sequence[str],
         environment: Mapping[str, str],
         read: Callable[[], Sequence[Job]],
     ) -> None:
-        self.members = tuple(
-            Member(index, len(shares), share, command, self._begun) for index, share in enumerate(shares)
+        self.handles = tuple(
+            WorkerHandle(index, len(assignments), assignment, command, self._begun)
+            for index, assignment in enumerate(assignments)
         )
         self._environment = environment
         self._read = read
@@ -76,11 +77,11 @@ class Crew:
         self._verdict: int | None = None
         """The exit code, where a worker's end has ended all."""
         self._turn = asyncio.Lock()
-        self._log = journal()
+        self._log = get_logger()
 
-    async def run(self, stop: asyncio.Event) -> CrewOutcome:
+    async def run(self, stop: asyncio.Event) -> WorkersOutcome:
         """Keeps the workers until told to stop, or until one's end ends all."""
-        keeping = [asyncio.create_task(self._keep(member)) for member in self.members]
+        keeping = [asyncio.create_task(self._keep(member)) for member in self.handles]
         stopping = asyncio.create_task(stop.wait())
         ending = asyncio.create_task(self._stopping.wait())
         try:
@@ -94,14 +95,14 @@ class Crew:
 
     def kill(self) -> None:
         """Ends all workers at once."""
-        for member in self.members:
+        for member in self.handles:
             member.kill()
 
     async def _stop(self, keeping: Sequence[asyncio.Task[int]]) -> list[int]:
         """Ends the workers in order; their exit codes."""
         self._stopping.set()
         self._log.info("stopping")
-        for member in self.members:
+        for member in self.handles:
             member.stop()
         _, late = await asyncio.wait(keeping, timeout=STOP_WITHIN)
         if late:
@@ -110,21 +111,21 @@ class Crew:
             await asyncio.wait(late)
         return [task.result() for task in keeping]
 
-    def _outcome(self, codes: Sequence[int]) -> CrewOutcome:
-        said = [member.report for member in self.members if member.report is not None]
+    def _outcome(self, codes: Sequence[int]) -> WorkersOutcome:
+        said = [member.report for member in self.handles if member.report is not None]
         worst = next(code for code in _WORST if code in codes)
-        return CrewOutcome(
+        return WorkersOutcome(
             exit_code=worst if self._verdict is None else self._verdict,
             unsent=sum(one["unsent"] or 0 for one in said),
             report=aggregation.report([one["report"] for one in said]),
-            silent=tuple(one.index for one in self.members if one.report is None or one.restarts),
+            silent=tuple(one.index for one in self.handles if one.report is None or one.restarts),
         )
 
     # -- one worker
 
-    async def _keep(self, member: Member) -> int:
+    async def _keep(self, member: WorkerHandle) -> int:
         """Keeps one worker going until the crew stops; the exit code that its last process stands for."""
-        delays, fast = Delays(AGAIN, random.random), 0
+        delays, fast = BackoffDelays(AGAIN, random.random), 0
         while True:
             code, lived = await self._lived(member)
             if self._stopping.is_set():
@@ -148,7 +149,7 @@ class Crew:
                 return 0
             member.restarts += 1
 
-    async def _lived(self, member: Member) -> tuple[int, float]:
+    async def _lived(self, member: WorkerHandle) -> tuple[int, float]:
         """One process of a worker, from its start to its end; a system that starts none is out of reach."""
         try:
             return await member.live(self._environment)
@@ -156,19 +157,19 @@ class Crew:
             self._log.error("worker cannot be started", worker=member.index, detail=str(error))
             return UNREACHABLE, 0.0
 
-    def _end(self, member: Member, code: int, fast: int) -> int | None:
+    def _end(self, member: WorkerHandle, code: int, fast: int) -> int | None:
         """The exit code with which all end because one worker did; None where another process takes its place."""
         if code == BUG or (code > UNSENT and not member.ever_up):
             return code
-        if code == UNREACHABLE and not any(one.up for one in self.members):
+        if code == UNREACHABLE and not any(one.up for one in self.handles):
             return code
         if fast >= FAST_DEATHS:
             return code if code > UNSENT else SinkError.exit_code
         return None
 
     def _begun(self) -> None:
-        up = sum(member.up for member in self.members)
-        self._log.info("workers at work", workers=up, of=len(self.members))
+        up = sum(member.up for member in self.handles)
+        self._log.info("workers at work", workers=up, of=len(self.handles))
 
     # -- reload
 
@@ -179,16 +180,16 @@ class Crew:
         async with self._turn:
             try:
                 jobs = await asyncio.to_thread(self._read)
-                shares = deal_again(jobs, [member.share for member in self.members])
+                assignments = reassign(jobs, [member.assignment for member in self.handles])
             except K2Error as error:
                 self._log.error("reload refused, the old plan goes on", problems=str(error).splitlines())
                 return False
-            known = {name for share in shares for name in share.symbols}
-            before = {name for member in self.members for name in member.share.symbols}
+            known = {name for assignment in assignments for name in assignment.symbols}
+            before = {name for member in self.handles for name in member.assignment.symbols}
             for name in sorted((known ^ before) | ({job.plan.name for job in jobs} - before)):
                 self._log.warning("a connector that comes or goes needs a restart", connector=name)
-            for member, share in zip(self.members, shares, strict=True):
-                member.deal(share)
+            for member, assignment in zip(self.handles, assignments, strict=True):
+                member.assign(assignment)
             return True
 
     # -- what is seen from outside
@@ -198,8 +199,8 @@ class Crew:
         answers = await self._ask("health")
         workers = [
             {"worker": one.index, "up": one.up, "pid": one.pid, "restarts": one.restarts,
-             "symbols": {name: len(symbols) for name, symbols in one.share.symbols.items()}}
-            for one in self.members
+             "symbols": {name: len(symbols) for name, symbols in one.assignment.symbols.items()}}
+            for one in self.handles
         ]
         return aggregation.health({index: one and one["health"] for index, one in answers.items()}, workers)
 
@@ -212,11 +213,11 @@ class Crew:
     async def metrics(self) -> bytes:
         """The metrics of all workers that answer, and the crew's own."""
         texts = {index: text for index, text in (await self._ask("metrics")).items() if text is not None}
-        own = crew_metrics((one.index, one.up, one.restarts) for one in self.members)
+        own = pool_metrics((one.index, one.up, one.restarts) for one in self.handles)
         return (own + merged(texts)).encode()
 
     async def _ask(self, what: str) -> dict[int, Any]:
-        answers = await asyncio.gather(*(member.ask(what) for member in self.members))
+        answers = await asyncio.gather(*(member.ask(what) for member in self.handles))
         return dict(enumerate(answers))
 
 
@@ -240,7 +241,7 @@ def _how(code: int) -> dict[str, Any]:
     return {"signal": -code}
 
 
-def exit_now(crew: Crew) -> None:
+def exit_now(pool: WorkerPool) -> None:
     """The second interrupt: everything ends at once."""
-    crew.kill()
+    pool.kill()
     os._exit(130)

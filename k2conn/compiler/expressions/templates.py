@@ -68,13 +68,13 @@ def compile_template(value: Any, allowed: tuple[str, ...] | None = None, parts: 
     ``allowed`` names the placeholders that have a meaning here; None allows all. ``parts`` are further parts that
     this connector's symbols have.
     """
-    compiler = _Compiler(NAMES if allowed is None else allowed, (*SYMBOL_PARTS, *parts))
+    compiler = _TemplateCompiler(NAMES if allowed is None else allowed, (*SYMBOL_PARTS, *parts))
     render = compiler.compile(value, ())
     text = value if isinstance(value, str) else exactjson.encode(value).decode()
     return Compiled(render, frozenset(compiler.names), frozenset(compiler.states), text)
 
 
-class _Compiler:
+class _TemplateCompiler:
     def __init__(self, allowed: tuple[str, ...], parts: tuple[str, ...]) -> None:
         self.allowed = allowed
         self.parts = parts

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from k2conn.compiler.expressions.templates import Compiled
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, HttpRequest
 
@@ -22,7 +22,7 @@ URL = (*SET_UP, "symbol", "symbols", "topic", "topics")
 _HOST = re.compile(r"(wss?|https?)://([A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?]|\Z)[^\s\0#]*\Z")
 
 
-def websocket_url(url: str, path: Path, insecure: bool, note: Notes) -> Compiled | None:
+def websocket_url(url: str, path: Path, insecure: bool, note: CompileContext) -> Compiled | None:
     """The template of one WebSocket address; None after noting what is wrong with it."""
     compiled = note.template(url, path, URL)
     if compiled is None:
@@ -40,7 +40,7 @@ def websocket_url(url: str, path: Path, insecure: bool, note: Notes) -> Compiled
 
 
 def http_request(
-    said: dict[str, Any], path: Path, note: Notes, signed: bool = False, allowed: tuple[str, ...] = SET_UP
+    said: dict[str, Any], path: Path, note: CompileContext, signed: bool = False, allowed: tuple[str, ...] = SET_UP
 ) -> HttpRequest | None:
     """One HTTP call; None after noting what is wrong with its address. ``signed``: there is a ``$signature``;
     ``allowed`` are the other placeholders that have a meaning.
@@ -77,7 +77,7 @@ def http_request(
     )
 
 
-def _split(url: str, schemes: tuple[str, ...], wanted: str, path: Path, note: Notes) -> SplitResult | None:
+def _split(url: str, schemes: tuple[str, ...], wanted: str, path: Path, note: CompileContext) -> SplitResult | None:
     """An address in its parts; None after noting that it is none, or carries a password."""
     try:
         parts = urlsplit(url)

@@ -8,14 +8,14 @@ from typing import Any
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import size
 from k2conn.compiler.language.problems import short
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.plan import Codec
 
 _LARGEST = 1 << 20
 """Bytes that a protobuf descriptor may have."""
 
 
-def compile_codec(said: Any, path: Path, folder: FilePath, note: Notes) -> Codec:
+def compile_codec(said: Any, path: Path, folder: FilePath, note: CompileContext) -> Codec:
     """One codec; ``folder`` is where a descriptor lies."""
     if isinstance(said, str):
         binary = () if said == "json" else (said,)
@@ -32,7 +32,7 @@ def compile_codec(said: Any, path: Path, folder: FilePath, note: Notes) -> Codec
     return Codec(text, _steps(binary), limit)
 
 
-def _descriptor(said: dict[str, Any], path: Path, folder: FilePath, note: Notes) -> bytes | None:
+def _descriptor(said: dict[str, Any], path: Path, folder: FilePath, note: CompileContext) -> bytes | None:
     if "descriptor" not in said or "message" not in said:
         note(path, "missing", "protobuf needs `descriptor:` (a file beside this one) and `message:`")
         return None

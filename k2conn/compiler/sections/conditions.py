@@ -12,7 +12,7 @@ from k2conn.compiler.expressions.expressions import Expression
 from k2conn.compiler.expressions.functions import equal
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.plan import Condition, Getter, Leaf, Match, Scope
 
 _PRESENT, _ABSENT = "$present", "$absent"
@@ -34,7 +34,7 @@ class _Captured:
         return exactjson.spell(found) in kept if isinstance(kept, dict) else equal(found, kept)
 
 
-def compile_match(value: Any, path: Path, note: Notes) -> Match | None:
+def compile_match(value: Any, path: Path, note: CompileContext) -> Match | None:
     """Compiles one ``when``; None after noting what is wrong."""
     if not isinstance(value, str):
         return _map(value, path, note)
@@ -45,7 +45,7 @@ def compile_match(value: Any, path: Path, note: Notes) -> Match | None:
     return Match(value, lambda message, scope: true(get(message, scope)), leaves=expression.leaves)
 
 
-def compile_matches(value: Any, path: Path, note: Notes) -> tuple[Match, ...]:
+def compile_matches(value: Any, path: Path, note: CompileContext) -> tuple[Match, ...]:
     """Compiles one ``when`` or a list of them."""
     if not isinstance(value, list):
         value, paths = [value], [path]
@@ -76,7 +76,7 @@ def _together(matches: tuple[Match, ...]) -> tuple[Leaf, ...] | None:
     return tuple(found)
 
 
-def _map(value: dict[str, Any], path: Path, note: Notes) -> Match | None:
+def _map(value: dict[str, Any], path: Path, note: CompileContext) -> Match | None:
     tests: list[Condition] = []
     equalities: list[tuple[str, Getter, tuple[Any, ...]]] = []
     leaves: list[Leaf] | None = []
@@ -106,7 +106,7 @@ def _more(leaves: list[Leaf] | None, expression: Expression, values: tuple[Any, 
     return leaves + [leaf._replace(presence=presence) for leaf in expression.leaves]
 
 
-def _wanted(wanted: Any, path: Path, note: Notes) -> tuple[Any, ...] | None:
+def _wanted(wanted: Any, path: Path, note: CompileContext) -> tuple[Any, ...] | None:
     """The values one path may have; None after noting a name that is no value."""
     found = [(one, (*path, at)) for at, one in enumerate(wanted)] if isinstance(wanted, list) else [(wanted, path)]
     values: list[Any] = []

@@ -12,8 +12,8 @@ from k2conn.compiler.language.durations import duration, rate, size
 from k2conn.compiler.sections.addresses import SET_UP, URL, http_request, websocket_url
 from k2conn.compiler.sections.codecs import compile_codec
 from k2conn.compiler.sections.conditions import any_of, compile_matches
-from k2conn.compiler.sections.context import Notes
-from k2conn.compiler.sections.parts import Section
+from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.signatures import compile_signature
 from k2conn.compiler.sections.steps import StepCompiler
 from k2conn.errors import RecordError
@@ -33,10 +33,10 @@ _LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
 
 
-class ConnectionCompiler(Section):
+class ConnectionCompiler(SectionCompiler):
     """Compiles the sockets of one connector. ``streams`` are the declared ones, and whether each has a `topic`."""
 
-    def __init__(self, note: Notes, folder: FilePath, streams: Mapping[str, bool]) -> None:
+    def __init__(self, note: CompileContext, folder: FilePath, streams: Mapping[str, bool]) -> None:
         super().__init__(note)
         self.folder = folder
         self.streams = streams

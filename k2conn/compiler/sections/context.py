@@ -15,7 +15,7 @@ from k2conn.compiler.language.problems import known
 Read = TypeVar("Read")
 
 
-class Notes:
+class CompileContext:
     """The notes of one connector file while it is compiled; whoever notes a problem gives None or leaves out.
 
     Parts that have not the language's shape are already noted and are not looked at any further (`sound`), so the

@@ -35,7 +35,7 @@ from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, Direct, Field, Getter, How, Reader
 
@@ -45,7 +45,7 @@ _RECEIVED = "$received_at"
 class FieldCompiler:
     """Compiles the fields of one connector's streams; a field with problems is None."""
 
-    def __init__(self, note: Notes, on_overflow: str) -> None:
+    def __init__(self, note: CompileContext, on_overflow: str) -> None:
         self.note = note
         self.on_overflow = on_overflow
 

@@ -10,7 +10,7 @@ from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.symbols import Form, form, resolver, spelling
 from k2conn.plan import Listing, Symbol, SymbolRule
 
@@ -31,7 +31,7 @@ def form_parts(spec: dict[str, Any]) -> tuple[str, ...]:
 class SymbolCompiler:
     """Compiles the symbols of one connector."""
 
-    def __init__(self, note: Notes, spec: dict[str, Any], folder: FilePath) -> None:
+    def __init__(self, note: CompileContext, spec: dict[str, Any], folder: FilePath) -> None:
         self.note = note
         self.said: dict[str, Any] = spec.get("symbols", {})
         self.folder = folder

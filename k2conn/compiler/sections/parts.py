@@ -8,14 +8,14 @@ from typing import Any
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.plan import Getter, Match, Template
 
 
-class Section:
+class SectionCompiler:
     """A compiler of one section; each part is None where it is not said, or after noting what is wrong with it."""
 
-    def __init__(self, note: Notes) -> None:
+    def __init__(self, note: CompileContext) -> None:
         self.note = note
 
     def _positive(self, said: dict[str, Any], key: str, path: Path, default: float) -> float:

@@ -13,14 +13,14 @@ from typing import Any
 
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.sections.addresses import SET_UP
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import SettingsError
 from k2conn.plan import SendScope, Template
 
 ALGORITHMS = {"hmac-sha256": "sha256", "hmac-sha384": "sha384", "hmac-sha512": "sha512"}
 
 
-def compile_signature(said: dict[str, Any], path: Path, note: Notes) -> Template | None:
+def compile_signature(said: dict[str, Any], path: Path, note: CompileContext) -> Template | None:
     """The template of ``$signature``; None after noting what is wrong."""
     over = note.template(said["over"], (*path, "over"), SET_UP)
     key = note.template(said["key"], (*path, "key"), ("env",))

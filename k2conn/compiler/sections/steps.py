@@ -10,12 +10,12 @@ from k2conn.compiler.converters.readers import cut_out
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration, size
 from k2conn.compiler.sections.addresses import URL
-from k2conn.compiler.sections.context import Notes
-from k2conn.compiler.sections.parts import Section
+from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.plan import Expect, Getter, Step
 
 
-class StepCompiler(Section):
+class StepCompiler(SectionCompiler):
     """Compiles the steps of one connection.
 
     ``declared`` are the connector's streams and whether each has a `topic`, ``carried`` those of this connection;
@@ -23,7 +23,7 @@ class StepCompiler(Section):
     """
 
     def __init__(
-        self, note: Notes, declared: Mapping[str, bool], carried: tuple[str, ...], sent: tuple[str, ...]
+        self, note: CompileContext, declared: Mapping[str, bool], carried: tuple[str, ...], sent: tuple[str, ...]
     ) -> None:
         super().__init__(note)
         self._declared = declared

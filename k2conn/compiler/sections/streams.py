@@ -14,9 +14,9 @@ from k2conn.compiler.expressions.expressions import Expression, compile_expressi
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
-from k2conn.compiler.sections.parts import Section
+from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.errors import RecordError
 from k2conn.plan import Carry, Field, Match, Reader, Scope, Sequence, Stream, Template
 
@@ -34,10 +34,10 @@ ENGINE_RECORDS = ("gap",)
 _SIDES_OF_A_QUOTE = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 
 
-class StreamCompiler(Section):
+class StreamCompiler(SectionCompiler):
     """Compiles the streams of one connector."""
 
-    def __init__(self, note: Notes, spec: dict[str, Any]) -> None:
+    def __init__(self, note: CompileContext, spec: dict[str, Any]) -> None:
         super().__init__(note)
         self.spec = spec
         overflow = spec.get("on_overflow", "dead_letter") if note.sound(("on_overflow",)) else "dead_letter"

@@ -8,7 +8,7 @@ from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
-from k2conn.compiler.sections.context import Notes
+from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import RecordError
 from k2conn.plan import Example, Exchange, SymbolRule
 
@@ -22,7 +22,7 @@ _OUTCOMES = ("records", "dead_letters")
 class ExampleReader:
     """Reads the tests of one connector file. ``streams`` are the declared ones."""
 
-    def __init__(self, note: Notes, streams: tuple[str, ...], symbols: SymbolRule | None) -> None:
+    def __init__(self, note: CompileContext, streams: tuple[str, ...], symbols: SymbolRule | None) -> None:
         self.note = note
         self.streams = streams
         self.symbols = symbols

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.engine.backfill.backfill_mapping import RowMapping
+from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -23,10 +23,10 @@ MOST_CALLS = 500
 _SHOWN = 200
 
 
-class Filling:
+class BackfillJob:
     """One gap while it is filled."""
 
-    def __init__(self, rows: RowMapping, gap: Gap, symbol: Symbol) -> None:
+    def __init__(self, rows: BackfillMapping, gap: Gap, symbol: Symbol) -> None:
         self.rows = rows
         self.gap = gap
         self.symbol = symbol

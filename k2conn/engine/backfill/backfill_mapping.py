@@ -8,7 +8,7 @@ from k2conn.envelope import Envelope
 from k2conn.plan import Backfill, Json, Scope, Symbol
 
 
-class RowMapping(StreamMapping):
+class BackfillMapping(StreamMapping):
     """Maps rows; the numbers of what is mapped are told to the stream's tracker by whoever asked for them."""
 
     def __init__(self, owner: StreamMapping, backfill: Backfill) -> None:

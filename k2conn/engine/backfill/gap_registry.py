@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from k2conn.engine.accounting.ledger import Ledger
-from k2conn.engine.backfill.backfill_job import Filling
-from k2conn.engine.backfill.backfill_mapping import RowMapping
+from k2conn.engine.backfill.backfill_job import BackfillJob
+from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.gaps.gap_records import STREAM, gap_envelope
 from k2conn.engine.gaps.gap_tracker import Gap
-from k2conn.engine.gaps.suspected_gaps import BreakTracker
+from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan, Symbol
 
 
-class GapBooks:
+class GapRegistry:
     """One connector's gaps. ``backfill``: somebody fills what is in `to_fill`."""
 
     def __init__(self, plan: Plan, ledger: Ledger, mappings: Mapping[str, StreamMapping], backfill: bool) -> None:
@@ -27,7 +27,7 @@ class GapBooks:
         self.ledger = ledger
         self.mappings = mappings
         self.rows = {
-            name: tuple(RowMapping(mapping, one) for one in mapping.stream.backfills)
+            name: tuple(BackfillMapping(mapping, one) for one in mapping.stream.backfills)
             for name, mapping in mappings.items()
             if backfill and mapping.stream.backfills
         }
@@ -36,19 +36,19 @@ class GapBooks:
         self.to_fill: list[Gap] = []
         for name in self.rows:
             if mappings[name].gaps is None:
-                mappings[name].breaks = BreakTracker(name)
+                mappings[name].suspected_gaps = SuspectedGapTracker(name)
 
     def leave(self, stream: str) -> None:
         """A stream's gaps are reported only from now on."""
         del self.rows[stream]
-        self.mappings[stream].breaks = None
+        self.mappings[stream].suspected_gaps = None
 
     def records(self, now_us: int) -> list[Envelope]:
         """Records of the gaps found or closed since the last call; ``now_us`` is microseconds since the epoch."""
         found: list[Envelope] = []
         for name, mapping in self.mappings.items():
-            if mapping.breaks is not None:
-                self._fill(mapping.breaks.due(now_us))  # a suspicion is no record
+            if mapping.suspected_gaps is not None:
+                self._fill(mapping.suspected_gaps.due(now_us))  # a suspicion is no record
             if mapping.gaps is None:
                 continue
             for gap in mapping.gaps.due(now_us):
@@ -77,13 +77,13 @@ class GapBooks:
 
     # -- filling
 
-    def filling(self, gap: Gap) -> Filling | None:
+    def filling(self, gap: Gap) -> BackfillJob | None:
         """How a gap is filled; None where its symbol is not subscribed any more, or no call is for it."""
         symbol = self.mappings[gap.stream].symbols.get(gap.key) or self.symbols.get(gap.key)
         if symbol is not None:
             for rows in self.rows.get(gap.stream, ()):
                 if rows.fits(symbol):
-                    return Filling(rows, gap, symbol)
+                    return BackfillJob(rows, gap, symbol)
         return None
 
     def ended(self, gap: Gap, now_us: int) -> list[Envelope]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from k2conn import exactjson
-from k2conn.engine.conversation.request_frames import OutFrame
+from k2conn.engine.conversation.request_frames import RequestFrame
 from k2conn.engine.conversation.subscriptions import Subscription
 from k2conn.plan import Json, Scope, Step
 
@@ -25,7 +25,7 @@ def reason(step: Step, message: Json, scope: Scope) -> Json:
     return step.expect.reason(message, scope) if step.expect and step.expect.reason else None
 
 
-def speaks_of(step: Step, frames: Sequence[OutFrame], message: Json, scope: Scope) -> list[Subscription]:
+def speaks_of(step: Step, frames: Sequence[RequestFrame], message: Json, scope: Scope) -> list[Subscription]:
     """The subscriptions a reply to one of a step's frames is about: by its counter, symbol or topic, else the first
     waiting frame's. Where it is a whole frame's, the list is that frame's own.
     """

@@ -15,7 +15,7 @@ ScopeOf = Callable[..., SendScope]
 
 
 @dataclass(slots=True)
-class OutFrame:
+class RequestFrame:
     """One frame to send and the subscriptions it makes; ``counter`` is the `$counter` value in it, if any.
 
     Empty text is a step that only waits: nothing is sent.
@@ -29,14 +29,14 @@ class OutFrame:
 
 def step_frames(
     step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None
-) -> list[OutFrame]:
+) -> list[RequestFrame]:
     """The frames of one step for some subscriptions; raises SettingsError where one frame breaks the byte limit."""
     if step.send is None:
-        return [OutFrame("", list(wanted))]
+        return [RequestFrame("", list(wanted))]
     if not step.streams:
         return [_frame(step.send, [], scope, count)]
     bound = _bound(step, limit)
-    out: list[OutFrame] = []
+    out: list[RequestFrame] = []
     for group in _groups(step, wanted):
         out.extend(_fitting(step.send, group, scope, count, bound))
     return out
@@ -97,7 +97,7 @@ def _by_symbol(wanted: Sequence[Subscription]) -> list[list[Subscription]]:
 
 def _fitting(
     send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int], bound: int
-) -> list[OutFrame]:
+) -> list[RequestFrame]:
     """One frame where it fits the byte limit, else two halves."""
     trial = _frame(send, group, scope, lambda: 10**6)
     if len(trial.text.encode()) <= bound:
@@ -108,7 +108,7 @@ def _fitting(
     return _fitting(send, group[:half], scope, count, bound) + _fitting(send, group[half:], scope, count, bound)
 
 
-def _frame(send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int]) -> OutFrame:
+def _frame(send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int]) -> RequestFrame:
     used: list[int] = []
 
     def counted() -> int:
@@ -121,7 +121,7 @@ def _frame(send: Template, group: list[Subscription], scope: SendScope, count: C
         if one.topic is not None and one.topic not in topics:
             topics.append(one.topic)
     value = send(scope._replace(counter=counted, symbols=tuple(symbols.values()), topics=tuple(topics)))
-    return OutFrame(frame_text(value), group, used[0] if used else None)
+    return RequestFrame(frame_text(value), group, used[0] if used else None)
 
 
 def frame_text(value: Json) -> str:

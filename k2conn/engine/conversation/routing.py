@@ -25,7 +25,7 @@ _LONGEST = 200
 """Characters of a text in a signature."""
 
 
-class Shape(NamedTuple):
+class MessageShape(NamedTuple):
     """Messages with the same keys: the paths they can have (with whether only presence matters), and the routes by the
     values on those paths.
     """
@@ -44,7 +44,7 @@ class Router:
     def __init__(self, connection: Connection, streams: tuple[Stream, ...]) -> None:
         self._rules = tuple(_rules(connection, streams))
         self._paths = _paths(self._rules)
-        self._shapes: dict[tuple[str, ...], Shape] = {}
+        self._shapes: dict[tuple[str, ...], MessageShape] = {}
 
     def route(self, message: Any, scope: Scope) -> Route:
         """The rule for a message; UNKNOWN where there is none."""
@@ -73,15 +73,15 @@ class Router:
         found = known.get(key)
         return found if found is not None else self._remember(shape, key, message, scope)
 
-    def _shape(self, keys: tuple[str, ...], paths: tuple[Leaf, ...]) -> Shape:
+    def _shape(self, keys: tuple[str, ...], paths: tuple[Leaf, ...]) -> MessageShape:
         """What is known of messages with these keys."""
         own = [(leaf.get, leaf.presence) for leaf in paths if leaf.head is None or leaf.head in keys]
-        shape = Shape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
+        shape = MessageShape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
         if len(self._shapes) < _SHAPES and len(keys) <= _LONGEST and all(len(key) <= _LONGEST for key in keys):
             self._shapes[keys] = shape
         return shape
 
-    def _remember(self, shape: Shape, key: tuple[Any, ...], message: Any, scope: Scope) -> Route:
+    def _remember(self, shape: MessageShape, key: tuple[Any, ...], message: Any, scope: Scope) -> Route:
         found = self._ask(message, scope)
         if len(shape.known) < _MOST and all(type(part) is not str or len(part) <= _LONGEST for part in key):
             shape.known[key] = found

@@ -29,7 +29,7 @@ from k2conn.engine.conversation.actions import Action, Close, Deliver, Malformed
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
-from k2conn.engine.conversation.subscription_flow import Asking
+from k2conn.engine.conversation.subscription_flow import SubscriptionFlow
 from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions
 from k2conn.engine.sharding.shards import places
 from k2conn.errors import RecordError, SettingsError, TransportError
@@ -37,12 +37,12 @@ from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Stream, Symbol
 
 __all__ = [
-    "Action", "Close", "Deliver", "Malformed", "Note", "Send", "Session", "World", "subscriptions_for",
+    "Action", "Close", "Deliver", "Malformed", "Note", "Send", "Session", "SessionContext", "subscriptions_for",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SessionContext:
     """What a session may know of the world: its own random ids and the environment (for keys)."""
 
     uuid: Callable[[], str]
@@ -50,7 +50,7 @@ class World:
 
 
 def subscriptions_for(
-    connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: World
+    connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: SessionContext
 ) -> list[Subscription]:
     """What a connection is asked for: each of its streams for each of its symbols, with the venue's topics."""
     scope = SendScope(counter=lambda: 0, uuid=world.uuid, now_us=0, state={}, environment=world.environment)
@@ -66,7 +66,7 @@ class Session:
     """The state of one connection; a new one for every connect."""
 
     def __init__(
-        self, connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: World
+        self, connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: SessionContext
     ) -> None:
         self.connection = connection
         self.streams = tuple(streams)
@@ -82,7 +82,7 @@ class Session:
         """A frame's message (or messages); raises RecordError for a frame that is none."""
         self._outbox = Outbox(connection.limits.send)
         self._counter = 0
-        self._asking = Asking(
+        self._flow = SubscriptionFlow(
             connection, self.subscriptions, self._outbox, self.scope, self._send_scope, self._count,
             places(connection, self.streams),
         )
@@ -124,7 +124,7 @@ class Session:
     def frames(self, wall: int) -> list[str]:
         """What all steps send, on a session that is not opened; raises RecordError where that is learnt later."""
         self._wall = wall
-        return self._asking.all_frames()
+        return self._flow.all_frames()
 
     def captured(self, captures: Sequence[Capture], message: Json) -> None:
         """Keeps what an HTTP answer (or a message) tells; raises RecordError where a value is missing."""
@@ -142,7 +142,7 @@ class Session:
             self._ping_every = beat.every(self.scope.state)
             self._ping_at = now + self._ping_every
         out: list[Action] = []
-        self._ask(out, self._asking.begin)
+        self._ask(out, self._flow.begin)
         self.flush(out)
         return out
 
@@ -155,19 +155,19 @@ class Session:
         self._now, self._wall = now, wall
         wanted = subscriptions_for(self.connection, self.streams, symbols, self.world)
         out: list[Action] = []
-        self._ask(out, lambda now, found: self._asking.change(wanted, now, found))
+        self._ask(out, lambda now, found: self._flow.change(wanted, now, found))
         self.flush(out)
         return out
 
     @property
     def settled(self) -> bool:
         """Whether all steps were gone through."""
-        return self._asking.settled
+        return self._flow.settled
 
     @property
     def changing(self) -> bool:
         """Whether what `carry` said is still being asked for."""
-        return self._asking.changing and not self._closed
+        return self._flow.changing and not self._closed
 
     def receive(self, frame: str | bytes, now: float, wall: int) -> list[Action]:
         """A frame came."""
@@ -227,8 +227,8 @@ class Session:
         stale = self.connection.stale_after
         if stale is not None and now >= self.last_frame + stale:
             return self._close("stale", f"no frame for {stale:g} s")
-        if self._asking.reply_by is not None and now >= self._asking.reply_by:
-            self._ask(out, self._asking.expired)
+        if self._flow.reply_by is not None and now >= self._flow.reply_by:
+            self._ask(out, self._flow.expired)
         if self._ping_at is not None and now >= self._ping_at:
             self._guarded(out, self._ping)
         self.flush(out)
@@ -238,14 +238,14 @@ class Session:
         """Reading was held back for so many seconds: what came meanwhile was not seen, so they count as no silence."""
         self.last_frame += held
         self._pong_by = None if self._pong_by is None else self._pong_by + held
-        asking = self._asking
+        asking = self._flow
         asking.reply_by = None if asking.reply_by is None else asking.reply_by + held
 
     @property
     def deadline(self) -> float | None:
         """When `timer` is next due; None for never."""
         stale = self.connection.stale_after
-        times = [self._ping_at, self._pong_by, self._asking.reply_by, self._outbox.deadline(self._now),
+        times = [self._ping_at, self._pong_by, self._flow.reply_by, self._outbox.deadline(self._now),
                  self.last_frame + stale if stale is not None else None]
         due = [time for time in times if time is not None]
         return min(due) if due and not self._closed else None
@@ -255,7 +255,7 @@ class Session:
         one = self.subscriptions.heard(stream, native)
         if one is not None:
             out.append(Note("first-data", {"stream": stream, "symbol": native}))
-            self._ask(out, self._asking.resolved)
+            self._ask(out, self._flow.resolved)
             self.flush(out)
 
     def retire(self, now: float, wall: int) -> list[Action]:
@@ -264,7 +264,7 @@ class Session:
         out: list[Action] = []
         self._outbox.clear()
         if not self._closed:
-            out += [Send(text) for text in self._asking.retired()]
+            out += [Send(text) for text in self._flow.retired()]
         self._closed = True
         return out
 
@@ -295,7 +295,7 @@ class Session:
         self._capture(message)
         if kind == REPLY:
             self.control += 1
-            self._ask(out, lambda now, found: self._asking.reply(message, now, found))
+            self._ask(out, lambda now, found: self._flow.reply(message, now, found))
         elif kind == ANSWER:
             self.control += 1
             answer = self.connection.answers[at]

@@ -15,7 +15,7 @@ from k2conn import exactjson
 from k2conn.engine.conversation.actions import Action, Close, Note
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.replies import reason, speaks_of, spelled, verdict
-from k2conn.engine.conversation.request_frames import OutFrame, split, step_frames, undo_frames
+from k2conn.engine.conversation.request_frames import RequestFrame, split, step_frames, undo_frames
 from k2conn.engine.conversation.subscriptions import (
     CONFIRMED,
     PENDING,
@@ -30,7 +30,7 @@ from k2conn.plan import Connection, Json, Scope, SendScope, Step, Symbol
 _STATES = (CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED)
 
 
-class Change:
+class SubscriptionChange:
     """A change under way: what came, what is given up, and whether that was taken back."""
 
     def __init__(self, came: list[Subscription], gone: list[Subscription]) -> None:
@@ -68,7 +68,7 @@ class Change:
         return {"added": _names(self.came), "removed": _names(self.gone), "refused": _names(refused)}
 
 
-class Asking:
+class SubscriptionFlow:
     """The steps of one connection, and the replies to them. Times are seconds of a monotonic clock."""
 
     def __init__(
@@ -93,11 +93,11 @@ class Asking:
         self._at = -1
         self._reached = -1
         """The last step that was ever begun."""
-        self._frames: dict[int, list[OutFrame]] = {}
+        self._frames: dict[int, list[RequestFrame]] = {}
         """By step: the frames of the latest round, then those of earlier ones that were never answered."""
-        self._asked: list[OutFrame] = []
+        self._asked: list[RequestFrame] = []
         """The current step's frames of this round."""
-        self._change: Change | None = None
+        self._change: SubscriptionChange | None = None
         self._next: Sequence[Subscription] | None = None
         """What is to be subscribed when the round is over."""
 
@@ -125,7 +125,7 @@ class Asking:
     def _begin_change(self, wanted: Sequence[Subscription], now: float, out: list[Action]) -> None:
         self._next = None
         before = {one.symbol.native for one in self._subscriptions.all}
-        change = self._change = Change(*self._subscriptions.become(wanted))
+        change = self._change = SubscriptionChange(*self._subscriptions.become(wanted))
         for one in change.came:
             one.asked = now
             forget(self._scope.state, one.stream, one.symbol)
@@ -143,7 +143,7 @@ class Asking:
                 frame.subscriptions = [one for one in frame.subscriptions if one.key not in gone]
             self._frames[at] = [frame for frame in frames if frame.waiting and frame.subscriptions]
 
-    def _take_back(self, change: Change) -> None:
+    def _take_back(self, change: SubscriptionChange) -> None:
         for step in self._connection.steps:
             for text in self._undone(step, change.left):
                 self._outbox.put(text, step.pause)
@@ -198,7 +198,7 @@ class Asking:
 
     # -- frames
 
-    def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[OutFrame]:
+    def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[RequestFrame]:
         return step_frames(step, wanted, self._sending(), self._count, self._connection.limits.frame_bytes)
 
     def _undone(self, step: Step, every: Iterable[Subscription]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from k2conn.avro import load_schema
 from k2conn.engine.gaps.gap_tracker import Gap
-from k2conn.engine.identity.message_ids import IdMaker
+from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.envelope import Account, Envelope
 from k2conn.plan import Plan
 
@@ -24,7 +24,7 @@ def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: Account) -> Envelop
     place = f"{gap.first}" if gap.first is not None else f"t{gap.from_us}"
     stage = f"{gap.last}|{status}" if gap.backfill in ("none", "pending") else f"{gap.last}|{status}|{gap.missing}"
     values: dict[str, object] = {
-        "message_id": IdMaker(plan.exchange, gap.stream, gap.key).make(f"gap|{place}|{stage}"),
+        "message_id": MessageIds(plan.exchange, gap.stream, gap.key).make(f"gap|{place}|{stage}"),
         "gap_id": f"{plan.exchange}-{gap.stream}-{gap.key}-{place}",
         "symbol": gap.key,
         "exchange": plan.exchange,

@@ -56,7 +56,7 @@ class Gap:
         return self.missing is None or self.missing > 0
 
 
-class Numbers:
+class SequenceState:
     """The numbers of one key (a symbol, or a connection)."""
 
     __slots__ = ("epoch", "event_us", "holes", "last")
@@ -88,7 +88,7 @@ class GapTracker:
         self.stream = stream
         self.rule = rule.rule
         self.per = rule.per
-        self._numbers: dict[str, Numbers] = {}
+        self._numbers: dict[str, SequenceState] = {}
         self._waiting: list[Gap] = []
         self.backwards = 0
         """Numbers that came again or late without filling a hole (repeats, mostly)."""
@@ -113,18 +113,18 @@ class GapTracker:
         known.event_us = event_us or known.event_us
         return None
 
-    def numbers(self, key: str) -> Numbers | None:
+    def numbers(self, key: str) -> SequenceState | None:
         """What is known of one key; None before its first number."""
         return self._numbers.get(key)
 
     def _open(self, key: str, number: int, epoch: int, event_us: int) -> None:
         """A key's first number; of numbers that belong to connections only the latest are kept."""
-        self._numbers[key] = Numbers(number, epoch, event_us)
+        self._numbers[key] = SequenceState(number, epoch, event_us)
         if self.per == "connection" and len(self._numbers) > CONNECTIONS:
             del self._numbers[next(iter(self._numbers))]
 
     def _ahead(
-        self, known: Numbers, key: str, number: int, previous: int | None, now_us: int, epoch: int, event_us: int
+        self, known: SequenceState, key: str, number: int, previous: int | None, now_us: int, epoch: int, event_us: int
     ) -> None:
         cause = cause_of(known.epoch, epoch)
         if self.rule == "contiguous":
@@ -184,7 +184,7 @@ class GapTracker:
     def resume(self, last: Mapping[str, int], event_us: Mapping[str, int] | None = None) -> None:
         """What an earlier process saw last: a hole since then is a gap too."""
         for key, number in last.items():
-            self._numbers.setdefault(key, Numbers(number, RESTARTED, (event_us or {}).get(key, 0)))
+            self._numbers.setdefault(key, SequenceState(number, RESTARTED, (event_us or {}).get(key, 0)))
 
     def reopen(self, key: str, holes: list[list[int]], now_us: int) -> None:
         """The holes that an earlier process left, reported and asked for anew. Each is first, last and the times of the

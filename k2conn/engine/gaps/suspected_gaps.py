@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from k2conn.engine.gaps.gap_tracker import GRACE_US, RESTARTED, Gap, cause_of
 
 
-class BreakTracker:
+class SuspectedGapTracker:
     """The latest record of each symbol of one stream, and the connection it came on."""
 
     def __init__(self, stream: str) -> None:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from k2conn.engine.resilience.replicas import Leg
+from k2conn.engine.resilience.replicas import Replica
 
 REMEMBERED = 16_000
 """Ids: some seconds of a very busy stream. A snapshot, a replica, a rotation repeat what is younger than that."""
 
 
-class Window:
+class DedupWindow:
     """Remembers between ``size`` and twice ``size`` of the latest ids, about 125 bytes each; a size of 0 nothing.
 
     Two generations of a table that keeps its order: when the young one is full it becomes the old one, so that
     forgetting costs nothing per record, and the latest ids can be told for the next process.
     """
 
-    __slots__ = ("leg", "old", "size", "young")
+    __slots__ = ("old", "replica", "size", "young")
 
     def __init__(self, size: int = REMEMBERED) -> None:
         self.size = size
-        self.leg: Leg | None = None
+        self.replica: Replica | None = None
         """Of several sockets with the same subscriptions, the one whose frame is being read."""
         self.young: dict[str, None] = {}
         """What came lately; who writes here says `turn` when it is full."""
@@ -34,8 +34,8 @@ class Window:
     def seen(self, identity: str) -> bool:
         """Whether the id came lately; remembers it."""
         young = self.young
-        if self.leg is not None:
-            self.leg.note(identity, identity in young or identity in self.old)
+        if self.replica is not None:
+            self.replica.note(identity, identity in young or identity in self.old)
         if not self.size:
             return False
         if identity in young or identity in self.old:

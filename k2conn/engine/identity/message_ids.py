@@ -15,7 +15,7 @@ VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """The digit of a UUID that says its variant, by the hash's own."""
 
 
-class IdMaker:
+class MessageIds:
     """Makes the message ids of one exchange, stream and symbol."""
 
     __slots__ = ("seed", "state")

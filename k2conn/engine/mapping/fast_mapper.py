@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, RecordSchema, fixed_bytes
-from k2conn.engine.identity.message_ids import VARIANT, IdMaker
-from k2conn.engine.mapping.native_mapper import Address, kernel
+from k2conn.engine.identity.message_ids import VARIANT, MessageIds
+from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, native_mapper
 from k2conn.engine.mapping.unrolled import body, row
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
@@ -25,7 +25,7 @@ from k2conn.plan import Scope, Stream, Symbol
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 
 
-class Made(NamedTuple):
+class MappedRecord(NamedTuple):
     """What a shortcut gives: what the books need to know of the record, and the record on its way."""
 
     message_id: str
@@ -34,12 +34,12 @@ class Made(NamedTuple):
     envelope: Envelope
 
 
-Quick = Callable[[dict[str, Any], Scope], Made | None]
+FastMapper = Callable[[dict[str, Any], Scope], MappedRecord | None]
 """(item, scope) -> the record; None where the complete way must be gone."""
 
 
-class Shortcuts:
-    """The shortcuts of one stream; `shortcut` makes one symbol's."""
+class FastMappers:
+    """The shortcuts of one stream; `fast_mapper` makes one symbol's."""
 
     def __init__(self, stream: Stream, schema: RecordSchema, prefix: str) -> None:
         own = list(stream.fields)  # streams that carry values have no shortcut
@@ -55,9 +55,10 @@ class Shortcuts:
         self._pieces: dict[tuple[str, str], list[Piece]] = {}
         """The middle of a record, by what of it belongs to the symbol: many have the same."""
 
-    def shortcut(
-        self, symbol: Symbol, vendor: Mapping[str, str], always: Mapping[str, object], ids: IdMaker, address: Address
-    ) -> Quick | None:
+    def fast_mapper(
+        self, symbol: Symbol, vendor: Mapping[str, str], always: Mapping[str, object], ids: MessageIds, template:
+        EnvelopeTemplate
+    ) -> FastMapper | None:
         """One symbol's shortcut; all its records have the values ``always``, their vendor_data begins with ``vendor``.
         None where the stream's records need the complete way.
         """
@@ -66,8 +67,9 @@ class Shortcuts:
         if not self._everyday(known) or len(set(names)) < len(names):
             return None
         try:
-            native = kernel(self._stream, self._schema, known, self._order, vendor, ids.seed, self._prefix, _UNUSUAL,
-                            address)
+            native = native_mapper(
+                self._stream, self._schema, known, self._order, vendor, ids.seed, self._prefix, _UNUSUAL, template
+            )
         except EncodeError:
             return None
         if native is not None:
@@ -85,7 +87,7 @@ class Shortcuts:
         key = symbol.quote, symbol.asset_class
         if key not in self._pieces:
             self._pieces[key] = self._schema.pieces(known, first, len(fields) - 1, self._places)
-        return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key], address)
+        return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key], template)
 
     def _everyday(self, known: Mapping[str, object]) -> bool:
         """Whether this stream's records can be made in this way at all."""
@@ -105,9 +107,9 @@ class Shortcuts:
         return next(field.name for field in self._schema.fields if field.kind == "decimal")
 
     def _quick(  # everything that the inner function needs is a local name of this one
-        self, ids: IdMaker, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece],
-        address: Address,
-    ) -> Quick:
+        self, ids: MessageIds, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece],
+        template: EnvelopeTemplate,
+    ) -> FastMapper:
         stream, price_at, time_at = self._stream, self._places[self._price], self._places["timestamp"]
         assert stream.identity is not None
         assert stream.identity.direct is not None
@@ -127,7 +129,7 @@ class Shortcuts:
         mapped = stream.mapped_keys if stream.unmapped else frozenset()
         usual = len(set(keys)) if stream.unmapped and mapped.issuperset(keys) else -1
         keeps, names = stream.unmapped, frozenset(heads)
-        topic, key, schema, account = address
+        topic, key, schema, account = template
         spell, make, scoped = exactjson.spell, tuple.__new__, bool(reads or rest)
         convert, write = row(converts), body(pieces)
 
@@ -146,7 +148,7 @@ class Shortcuts:
                     found.append(entry(head, value))
             return found
 
-        def quick(item: dict[str, Any], scope: Scope) -> Made | None:
+        def fast(item: dict[str, Any], scope: Scope) -> MappedRecord | None:
             full = True
             try:
                 got = grab(item)
@@ -190,14 +192,14 @@ class Shortcuts:
                     encoded = write(head.encode(), values, tail.encode())
                     event: int = values[time_at]
                     envelope = make(Envelope, (topic, key, encoded, schema, event // 1000, account))
-                    return make(Made, (message_id, event, values[price_at], envelope))
+                    return make(MappedRecord, (message_id, event, values[price_at], envelope))
             except _UNUSUAL:
                 pass
             scope.notes = {}
             scope.unknown_sides = 0
             return None
 
-        return quick
+        return fast
 
 
 def _prefixed(text: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.avro import RecordSchema
 from k2conn.engine.identity.message_ids import Ordinals
-from k2conn.engine.mapping.fast_mapper import Made
-from k2conn.engine.mapping.symbol_contexts import Line
+from k2conn.engine.mapping.fast_mapper import MappedRecord
+from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -25,7 +25,7 @@ _QUICK = (RecordError, KeyError, TypeError)
 """What a quick converter raises where the complete reader must decide."""
 
 
-class Complete:
+class GeneralMapper:
     """The complete way of one stream's items."""
 
     def __init__(self, exchange: str, stream: Stream, schema: RecordSchema) -> None:
@@ -61,16 +61,16 @@ class Complete:
         return values
 
     def made(
-        self, item: Any, line: Line, scope: Scope, carried: Iterable[tuple[int, Any]], snapshot: bool
-    ) -> Made:
+        self, item: Any, context: SymbolContext, scope: Scope, carried: Iterable[tuple[int, Any]], snapshot: bool
+    ) -> MappedRecord:
         """An item's record, on its way; ``carried`` are values by place that need not be read. Raises RecordError."""
         values = self._read(item, scope)
         for at, value in carried:
             values[at] = value
-        self._finish(item, values, line, scope, snapshot)
-        body, event = line.encode(values), values[self._i_time]
-        envelope = Envelope(line.topic, line.key, body, self._schema, event // 1000, line.account)
-        return Made(values[0], event, values[self._i_price], envelope)
+        self._finish(item, values, context, scope, snapshot)
+        body, event = context.encode(values), values[self._i_time]
+        envelope = Envelope(context.topic, context.key, body, self._schema, event // 1000, context.account)
+        return MappedRecord(values[0], event, values[self._i_price], envelope)
 
     def _read(self, item: Any, scope: Scope) -> list[Any]:
         """The mapped fields in schema order; raises RecordError.
@@ -94,40 +94,40 @@ class Complete:
             values[at] = read(item, scope)
         return values
 
-    def _finish(self, item: Any, values: list[Any], line: Line, scope: Scope, snapshot: bool) -> None:
+    def _finish(self, item: Any, values: list[Any], context: SymbolContext, scope: Scope, snapshot: bool) -> None:
         """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
         stream, at = self._stream, self._at
         if stream.identity is None:
-            own = self._own_id(values, line, scope)
+            own = self._own_id(values, context, scope)
         else:
             try:
                 own = stream.identity.read(item, scope)
             except RecordError as error:
                 if error.reason != "missing-field" or not stream.identity_fields:
                     raise
-                own = self._own_id(values, line, scope)
+                own = self._own_id(values, context, scope)
         values[self._i_id] = self._prefix + own
         if self._shared_id:
-            own = self._own_id(values, line, scope)
-        values[0] = line.ids.make(own) if not stream.random_id else str(uuid.uuid4())
-        values[at["symbol"]] = line.symbol
-        values[at["currency"]] = line.currency if stream.currency is None else stream.currency.read(item, scope)
+            own = self._own_id(values, context, scope)
+        values[0] = context.ids.make(own) if not stream.random_id else str(uuid.uuid4())
+        values[at["symbol"]] = context.symbol
+        values[at["currency"]] = context.currency if stream.currency is None else stream.currency.read(item, scope)
         values[at["ingestion_timestamp"]] = scope.received_at
-        values[at["vendor_data"]] = self._vendor_data(item, line, scope, snapshot)
+        values[at["vendor_data"]] = self._vendor_data(item, context, scope, snapshot)
 
-    def _own_id(self, values: list[Any], line: Line, scope: Scope) -> str:
+    def _own_id(self, values: list[Any], context: SymbolContext, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
         row = "|".join([f"{name}={values[at]}" for name, at in self._identity_at if at is not None])
         key = ORDINALS + self._stream.name
         ordinals = scope.state.get(key)
         if ordinals is None:
             ordinals = scope.state[key] = Ordinals()
-        number = ordinals.number(f"{line.symbol}|{row}")
+        number = ordinals.number(f"{context.symbol}|{row}")
         digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
         return f"{values[self._i_time]}-{digest}-{number}"
 
-    def _vendor_data(self, item: Any, line: Line, scope: Scope, snapshot: bool) -> dict[str, str]:
-        found = line.vendor.copy()
+    def _vendor_data(self, item: Any, context: SymbolContext, scope: Scope, snapshot: bool) -> dict[str, str]:
+        found = context.vendor.copy()
         rest = self._vendor
         if type(item) is dict:
             get = item.get
@@ -155,14 +155,14 @@ class Complete:
             if key not in mapped and value is not None:
                 found.setdefault(key, value if type(value) is str else exactjson.spell(value))
 
-    def carried(self, item: Any, line: Line, scope: Scope) -> Iterable[tuple[int, Any]] | None:
+    def carried(self, item: Any, context: SymbolContext, scope: Scope) -> Iterable[tuple[int, Any]] | None:
         """The carried fields, by place; None before the symbol's first snapshot. Comes before all that can fail or
         skip the item: its news are the book's all the same.
         """
         carry = self._stream.carry
         assert carry is not None
         book: dict[str, list[Any]] = scope.state.setdefault(CARRY + self._stream.name, {})
-        last = book.get(line.symbol)
+        last = book.get(context.symbol)
         if carry.begin is not None and carry.begin.condition(scope.message, scope):
             last = None
         elif carry.begin is not None and last is None:
@@ -177,7 +177,7 @@ class Complete:
                     now[at] = None  # what it is now cannot be told, and it is not the old value
                 if now[at] is None and failed is None:
                     failed = error
-        book[line.symbol] = now
+        book[context.symbol] = now
         if failed is not None:
             raise failed
         return zip(self._carried_at, now, strict=True)

@@ -2,7 +2,7 @@
 
 A shortcut in C reads the everyday forms of a value itself (`plan.How` says which) and calls the Python converter for
 all others; what it cannot do at all (a decimal of more than 18 digits, a kind of field it does not know) makes
-`kernel` None, and the Python shortcut is taken.
+`native_mapper` None, and the Python shortcut is taken.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from k2conn.envelope import Account, Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Field, Stream
 
-Quick = Callable[..., Any]
+NativeMapper = Callable[..., Any]
 
 
-class Address(NamedTuple):
+class EnvelopeTemplate(NamedTuple):
     """What all envelopes of one symbol have in common."""
 
     topic: str
@@ -40,7 +40,7 @@ _DIGITS = 18
 """Decimal digits that a 64-bit number holds."""
 
 
-def kernel(
+def native_mapper(
     stream: Stream,
     schema: RecordSchema,
     known: Mapping[str, object],
@@ -49,13 +49,13 @@ def kernel(
     seed: bytes,
     prefix: str,
     unusual: tuple[type[Exception], ...],
-    address: Address,
-) -> Quick | None:
+    template: EnvelopeTemplate,
+) -> NativeMapper | None:
     """One symbol's shortcut in C; None where there is none for such records.
 
     ``order`` are the fields that are read of each item, ``known`` the values that all records of the symbol share,
     ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from,
-    ``address`` what all their envelopes have in common.
+    ``template`` what all their envelopes have in common.
     """
     assert stream.identity is not None
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
@@ -67,7 +67,7 @@ def kernel(
         (one.direct.key if one.direct else None, one.read, _prefixed(one.name))
         for one in sorted(stream.vendor, key=lambda one: one.direct is None)
     )
-    found: Quick = native.Shortcut(
+    found: NativeMapper = native.Shortcut(
         seed=seed,
         identity=_source(stream.identity),
         before=prefix.encode(),
@@ -86,7 +86,7 @@ def kernel(
         spell=exactjson.spell,
         unusual=unusual,
         envelope=Envelope,
-        **address._asdict(),
+        **template._asdict(),
     ).make
     return found
 

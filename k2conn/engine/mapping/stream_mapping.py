@@ -1,6 +1,6 @@
 """Messages to envelopes: one mapping for each stream, compiled from its plan.
 
-The hot path. What belongs to a symbol is prepared once (`lines`); an everyday item takes the shortcut of its symbol,
+The hot path. What belongs to a symbol is prepared once (`contexts`); an everyday item takes the shortcut of its symbol,
 any other one the complete way (`complete`). An item that cannot become a record costs one dead letter, never its
 neighbours.
 """
@@ -14,10 +14,10 @@ from k2conn.avro import load_schema
 from k2conn.engine.accounting.dead_letter import dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
 from k2conn.engine.gaps.gap_tracker import Gap, GapTracker
-from k2conn.engine.gaps.suspected_gaps import BreakTracker
-from k2conn.engine.identity.dedup_window import Window
-from k2conn.engine.mapping.general_mapper import Complete
-from k2conn.engine.mapping.symbol_contexts import Line, Lines
+from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
+from k2conn.engine.identity.dedup_window import DedupWindow
+from k2conn.engine.mapping.general_mapper import GeneralMapper
+from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -27,14 +27,14 @@ from k2conn.plan import Plan, Scope, Stream, Symbol
 class StreamMapping:
     """Maps the messages of one stream; shared by all sockets of a connector."""
 
-    def __init__(self, plan: Plan, stream: Stream, ledger: Ledger, window: Window) -> None:
+    def __init__(self, plan: Plan, stream: Stream, ledger: Ledger, window: DedupWindow) -> None:
         self.plan = plan
         self.stream = stream
         self.ledger = ledger
         self.window = window
         self.schema = load_schema(stream.record)
-        self._complete = Complete(plan.exchange, stream, self.schema)
-        self.lines = Lines(plan, stream, self.schema, ledger)
+        self._general = GeneralMapper(plan.exchange, stream, self.schema)
+        self.contexts = SymbolContexts(plan, stream, self.schema, ledger)
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._usual = (
             stream.symbol.direct is not None and stream.drop_when is None and stream.drop_first is None
@@ -45,7 +45,7 @@ class StreamMapping:
         rule = stream.sequence
         self.gaps = GapTracker(stream.name, rule) if rule and rule.rule in ("contiguous", "linked") else None
         self._number_key = rule.key if rule and rule.rule == "contiguous" and rule.per == "symbol" else None
-        self.breaks: BreakTracker | None = None
+        self.suspected_gaps: SuspectedGapTracker | None = None
         """Where a stream without such numbers has a backfill that is on."""
         self.closed: list[Gap] = []
         """Reported gaps that have become whole since somebody last took them from here."""
@@ -53,7 +53,7 @@ class StreamMapping:
     @property
     def symbols(self) -> dict[str, Symbol]:
         """The symbols seen so far, by our spelling."""
-        return self.lines.symbols
+        return self.contexts.symbols
 
     def follow(self, before: StreamMapping) -> None:
         """Goes on with the numbers of the mapping that this one replaces, where both count in the same way."""
@@ -61,8 +61,8 @@ class StreamMapping:
         ours, theirs = (one and (one.rule, one.per, one.expression) for one in rules)
         if self.gaps is not None and before.gaps is not None and ours == theirs:
             self.gaps = before.gaps
-        if self.breaks is not None and before.breaks is not None:
-            self.breaks = before.breaks
+        if self.suspected_gaps is not None and before.suspected_gaps is not None:
+            self.suspected_gaps = before.suspected_gaps
 
     # -- messages
 
@@ -134,7 +134,7 @@ class StreamMapping:
     def _account(self, native: str | None) -> Account | None:
         """The books of a symbol; None where no rule reads it, which `_item` says."""
         try:
-            return self.lines.line(native).account if native else None
+            return self.contexts.context(native).account if native else None
         except RecordError:
             return None
 
@@ -142,34 +142,34 @@ class StreamMapping:
 
     def _everyday(self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
         """What `_item` does, for the items that have a shortcut; all others go there."""
-        lines, symbol_key, number_key = self.lines.known, self._symbol_key, self._number_key
-        gaps, breaks, window, heard = self.gaps, self.breaks, self.window, scope.heard
+        contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
+        gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
         received_at = scope.received_at
         for item in items:
             native = item.get(symbol_key) if type(item) is dict else None
-            line = lines.get(native) if type(native) is str else None
+            context = contexts.get(native) if type(native) is str else None
             made = None
-            if line is not None and line.quick is not None:
-                scope.symbol = line.resolved
-                made = line.quick(item, scope)
-            if line is None or made is None:
-                self._item(item, frame, scope, out, False, line is not None)
+            if context is not None and context.fast is not None:
+                scope.symbol = context.resolved
+                made = context.fast(item, scope)
+            if context is None or made is None:
+                self._item(item, frame, scope, out, False, context is not None)
                 continue
             identity, event, price, envelope = made
-            account = line.account
+            account = context.account
             account.received += 1
             if heard is not None:
-                heard.add(line.resolved.native)
+                heard.add(context.resolved.native)
             if gaps is not None:
-                numbers = line.numbers
+                numbers = context.numbers
                 number = item.get(number_key) if numbers is not None else None
                 if type(number) is int and numbers is not None and number == numbers.last + 1:
                     numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event  # as `see` would
                 else:
-                    self._counted(gaps, item, line, scope, event)
-            elif breaks is not None:
-                breaks.see(line.symbol, event, received_at, scope.epoch)
-            if window.leg is not None or not window.size:
+                    self._counted(gaps, item, context, scope, event)
+            elif suspected_gaps is not None:
+                suspected_gaps.see(context.symbol, event, received_at, scope.epoch)
+            if window.replica is not None or not window.size:
                 if window.seen(identity):
                     account.duplicates += 1
                     continue
@@ -185,33 +185,33 @@ class StreamMapping:
             account.last_price = price
             out.append(envelope)
 
-    def _counted(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:
+    def _counted(self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int) -> None:
         """A record's number that is not simply the next one."""
-        self._number(gaps, item, line, scope, event_us)
-        line.numbers = gaps.numbers(line.symbol) if self._number_key is not None else None
+        self._number(gaps, item, context, scope, event_us)
+        context.numbers = gaps.numbers(context.symbol) if self._number_key is not None else None
 
     def _item(
         self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False
     ) -> None:
         """One item, whatever it is; ``tried``: its symbol's shortcut gave it up."""
         stream = self.stream
-        line: Line | None = None
+        context: SymbolContext | None = None
         if scope.notes:
             scope.notes = {}
         try:
             everyday = type(item) is dict
             native = item.get(self._symbol_key) if everyday else None
-            line = (self.lines.known.get(native) if type(native) is str else None) or self._line(item, scope)
-            scope.symbol = line.resolved
+            context = (self.contexts.known.get(native) if type(native) is str else None) or self._line(item, scope)
+            scope.symbol = context.resolved
             if scope.heard is not None:
-                scope.heard.add(line.resolved.native)
-            account = line.account
+                scope.heard.add(context.resolved.native)
+            account = context.account
             if stream.drop_when is not None and stream.drop_when.condition(item, scope):
                 account.filtered += 1
                 if self.gaps is not None:
-                    self._number(self.gaps, item, line, scope, 0)  # it came, though it is no record
+                    self._number(self.gaps, item, context, scope, 0)  # it came, though it is no record
                 return
-            carried = self._complete.carried(item, line, scope) if stream.carry is not None else ()
+            carried = self._general.carried(item, context, scope) if stream.carry is not None else ()
             if carried is None:
                 account.filtered += 1
                 return
@@ -220,24 +220,24 @@ class StreamMapping:
                     account.filtered += 1
                     return
                 account.snapshots += 1
-            quick = line.quick if everyday and not snapshot and not tried else None
-            made = quick(item, scope) if quick is not None else None
+            fast = context.fast if everyday and not snapshot and not tried else None
+            made = fast(item, scope) if fast is not None else None
             if made is None:
-                identity, event, price, envelope = self._complete.made(item, line, scope, carried, snapshot)
+                identity, event, price, envelope = self._general.made(item, context, scope, carried, snapshot)
             else:
                 identity, event, price, envelope = made
         except RecordError as error:
-            if line is None and self._dropped_unread(error, item, scope):
+            if context is None and self._dropped_unread(error, item, scope):
                 return
-            if line is not None and self.gaps is not None:
-                self._number(self.gaps, item, line, scope, 0)
-            self._dead(error, line, frame, scope, out)
+            if context is not None and self.gaps is not None:
+                self._number(self.gaps, item, context, scope, 0)
+            self._dead(error, context, frame, scope, out)
             return
         account.received += 1
         if self.gaps is not None:
-            self._counted(self.gaps, item, line, scope, event)
-        elif self.breaks is not None:
-            self.breaks.see(line.symbol, event, scope.received_at, scope.epoch)
+            self._counted(self.gaps, item, context, scope, event)
+        elif self.suspected_gaps is not None:
+            self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
@@ -249,7 +249,7 @@ class StreamMapping:
         account.last_price = price
         out.append(envelope)
 
-    def _number(self, gaps: GapTracker, item: Any, line: Line, scope: Scope, event_us: int) -> None:
+    def _number(self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int) -> None:
         """Tells the gap tracker of the record's number; a number that is none says nothing."""
         rule = self.stream.sequence
         assert rule is not None
@@ -262,14 +262,14 @@ class StreamMapping:
             gaps.unreadable += 1
             return
         if number is not None:
-            key = line.symbol if rule.per == "symbol" else str(scope.epoch)
+            key = context.symbol if rule.per == "symbol" else str(scope.epoch)
             closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us)
             if closed is not None and closed.reported is not None:
                 self.closed.append(closed)
 
-    def _line(self, item: Any, scope: Scope) -> Line:
+    def _line(self, item: Any, scope: Scope) -> SymbolContext:
         """The item's symbol; raises RecordError where there is none that is known."""
-        return self.lines.line(self.stream.symbol.read(item, scope))
+        return self.contexts.context(self.stream.symbol.read(item, scope))
 
     def _dropped_unread(self, error: RecordError, item: Any, scope: Scope) -> bool:
         """What is no record by declaration needs no symbol that our rules read."""
@@ -280,13 +280,13 @@ class StreamMapping:
         return True
 
     def _dead(
-        self, error: RecordError, line: Line | None, frame: str | bytes, scope: Scope, out: list[Envelope]
+        self, error: RecordError, context: SymbolContext | None, frame: str | bytes, scope: Scope, out: list[Envelope]
     ) -> None:
-        account = line.account if line else self.ledger.account(self.stream.name, NOWHERE)
+        account = context.account if context else self.ledger.account(self.stream.name, NOWHERE)
         account.received += 1
         scope.unknown_sides = 0
         self.ledger.dead_reasons[error.reason] += 1
-        symbol = line.symbol if line else ""
-        topic = line.topic if line else self.stream.kafka_topic
+        symbol = context.symbol if context else ""
+        topic = context.topic if context else self.stream.kafka_topic
         out.append(dead_letter(self.plan.name, self.plan.exchange, self.stream.name, topic, symbol, error, frame,
                                scope.received_at, account))

@@ -11,10 +11,10 @@ from typing import Any
 
 from k2conn.avro import RecordSchema
 from k2conn.engine.accounting.ledger import Account, Ledger
-from k2conn.engine.gaps.gap_tracker import Numbers
-from k2conn.engine.identity.message_ids import IdMaker
-from k2conn.engine.mapping.fast_mapper import Quick, Shortcuts
-from k2conn.engine.mapping.native_mapper import Address
+from k2conn.engine.gaps.gap_tracker import SequenceState
+from k2conn.engine.identity.message_ids import MessageIds
+from k2conn.engine.mapping.fast_mapper import FastMapper, FastMappers
+from k2conn.engine.mapping.native_mapper import EnvelopeTemplate
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
 
@@ -24,11 +24,21 @@ _MOST = 100_000
 Encode = Callable[[list[Any]], bytes]
 
 
-class Line:
+class SymbolContext:
     """What is known of one symbol on one stream."""
 
     __slots__ = (
-        "account", "currency", "encode", "ids", "key", "numbers", "quick", "resolved", "symbol", "topic", "vendor",
+        "account",
+        "currency",
+        "encode",
+        "fast",
+        "ids",
+        "key",
+        "numbers",
+        "resolved",
+        "symbol",
+        "topic",
+        "vendor",
     )
 
     def __init__(self, plan: Plan, stream: Stream, symbol: Symbol, account: Account, encode: Encode) -> None:
@@ -39,19 +49,19 @@ class Line:
         self.key = symbol.record.encode()
         self.account = account
         self.topic = stream.kafka_topics.get(symbol.asset_class, stream.kafka_topic)
-        self.ids = IdMaker(plan.exchange, stream.name, symbol.record)
+        self.ids = MessageIds(plan.exchange, stream.name, symbol.record)
         self.vendor = {
             "native_symbol": symbol.native,
             "base_asset": symbol.base,
             "quote_asset": symbol.quote,
             **dict(symbol.parts),
         }
-        self.quick: Quick | None = None
-        self.numbers: Numbers | None = None
+        self.fast: FastMapper | None = None
+        self.numbers: SequenceState | None = None
         """What the gap tracker knows of a symbol whose records are numbered one by one."""
 
 
-class Lines:
+class SymbolContexts:
     """The lines of one stream; ``known`` by the venue's names, ``symbols`` by ours."""
 
     def __init__(self, plan: Plan, stream: Stream, schema: RecordSchema, ledger: Ledger) -> None:
@@ -59,17 +69,17 @@ class Lines:
         self._stream = stream
         self._schema = schema
         self._ledger = ledger
-        self.known: dict[str, Line] = {}
+        self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
         self._always = _encoded_once(stream, schema)
         self._encode = schema.compile(self._always)
-        self.shortcuts = Shortcuts(stream, schema, plan.exchange + "-")
+        self.fast_mappers = FastMappers(stream, schema, plan.exchange + "-")
 
-    def line(self, native: str) -> Line:
+    def context(self, native: str) -> SymbolContext:
         """The line of a symbol; raises RecordError where no rule reads its name."""
         return self.known.get(native) or self._open(native)
 
-    def _open(self, native: str) -> Line:
+    def _open(self, native: str) -> SymbolContext:
         symbol = self._plan.symbols.resolve(native)
         if symbol is None:
             detail = f"no symbol rule reads '{native[:40]}' ({self._plan.symbols.description})"
@@ -77,13 +87,13 @@ class Lines:
         always = {**self._always, "asset_class": symbol.asset_class} if symbol.asset_class else self._always
         encode = self._schema.compile(always) if symbol.asset_class else self._encode
         account = self._ledger.account(self._stream.name, symbol.record)
-        line = Line(self._plan, self._stream, symbol, account, encode)
-        address = Address(line.topic, line.key, self._schema, account)
-        line.quick = self.shortcuts.shortcut(symbol, line.vendor, always, line.ids, address)
+        context = SymbolContext(self._plan, self._stream, symbol, account, encode)
+        template = EnvelopeTemplate(context.topic, context.key, self._schema, account)
+        context.fast = self.fast_mappers.fast_mapper(symbol, context.vendor, always, context.ids, template)
         if len(self.known) < _MOST:
-            self.known[native] = line
+            self.known[native] = context
             self.symbols[symbol.record] = symbol
-        return line
+        return context
 
 
 def _encoded_once(stream: Stream, schema: RecordSchema) -> dict[str, object]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 One = Callable[[Any], Any]
-Row = Callable[[Sequence[Any]], list[Any]]
+CallAll = Callable[[Sequence[Any]], list[Any]]
 Body = Callable[[bytes, Any, bytes], bytes]
 
 
-def row(calls: Sequence[One]) -> Row:
+def row(calls: Sequence[One]) -> CallAll:
     """What each call makes of its value: ``calls[0]`` of the second one, and so on (the first is not theirs)."""
     return _ROWS[len(calls)](*calls) if len(calls) < len(_ROWS) else _any_row(tuple(calls))
 
@@ -20,7 +20,7 @@ def body(calls: Sequence[One]) -> Body:
     return _BODIES[len(calls)](*calls) if len(calls) < len(_BODIES) else _any_body(tuple(calls))
 
 
-def _any_row(calls: tuple[One, ...]) -> Row:
+def _any_row(calls: tuple[One, ...]) -> CallAll:
     return lambda v: [call(value) for call, value in zip(calls, v[1:], strict=False)]
 
 
@@ -28,7 +28,7 @@ def _any_body(calls: tuple[One, ...]) -> Body:
     return lambda head, v, tail: b"".join([head, *[call(v) for call in calls], tail])
 
 
-_ROWS: tuple[Callable[..., Row], ...] = (
+_ROWS: tuple[Callable[..., CallAll], ...] = (
     lambda: lambda v: [],
     lambda a: lambda v: [a(v[1])],
     lambda a, b: lambda v: [a(v[1]), b(v[2])],

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from k2conn.engine.conversation.request_frames import OutFrame, step_frames
-from k2conn.engine.conversation.session import World, subscriptions_for
+from k2conn.engine.conversation.request_frames import RequestFrame, step_frames
+from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.errors import K2Error
 from k2conn.plan import Plan, SendScope, Step, Stream, Symbol
 
-_NOWHERE = World(lambda: "00000000-0000-4000-8000-000000000000", {})
+_NOWHERE = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForeca
     wanted = subscriptions_for(connection, own, shard.symbols, _NOWHERE)
     numbers = iter(range(1, 10_000_000))
     scope = SendScope(lambda: 0, _NOWHERE.uuid, 0, {}, {})
-    frames: list[OutFrame] = []
+    frames: list[RequestFrame] = []
     later: list[str] = []
     pause = 0.0
     for step in connection.steps:

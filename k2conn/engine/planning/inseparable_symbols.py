@@ -15,7 +15,7 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from k2conn.engine.conversation.request_frames import step_frames
-from k2conn.engine.conversation.session import World, subscriptions_for
+from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.engine.conversation.subscriptions import Subscription
 from k2conn.engine.sharding.shards import carries
 from k2conn.errors import K2Error
@@ -40,7 +40,7 @@ class _Keys(Mapping[str, str]):
         return 0
 
 
-_WORLD = World(lambda: "-", _Keys())
+_WORLD = SessionContext(lambda: "-", _Keys())
 
 
 def bundles(plan: Plan, streams: Sequence[Stream], names: Sequence[str]) -> list[list[str]]:

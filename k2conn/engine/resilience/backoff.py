@@ -7,7 +7,7 @@ from collections.abc import Callable
 from k2conn.plan import Backoff
 
 
-class Delays:
+class BackoffDelays:
     """The delays of one connection. ``random`` gives a number in [0, 1)."""
 
     def __init__(self, policy: Backoff, random: Callable[[], float]) -> None:

@@ -20,7 +20,7 @@ STATES = (CLOSED, HALF_OPEN, OPEN)
 
 
 @dataclass(frozen=True, slots=True)
-class Fuse:
+class BreakerSettings:
     """When a breaker opens, for how long, and what closes it."""
 
     failures: int = 3
@@ -28,11 +28,11 @@ class Fuse:
     successes: int = 2
 
 
-class Breaker:
+class CircuitBreaker:
     """One address's breaker. Times are seconds of a monotonic clock."""
 
-    def __init__(self, fuse: Fuse) -> None:
-        self._fuse = fuse
+    def __init__(self, breaker_settings: BreakerSettings) -> None:
+        self._breaker_settings = breaker_settings
         self._opened_at: float | None = None
         self._failures = 0
         self._successes = 0
@@ -44,18 +44,18 @@ class Breaker:
         """CLOSED, OPEN or HALF_OPEN."""
         if self._opened_at is None:
             return CLOSED
-        return HALF_OPEN if now >= self._opened_at + self._fuse.seconds else OPEN
+        return HALF_OPEN if now >= self._opened_at + self._breaker_settings.seconds else OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until an attempt may be made; 0 where one may be now."""
         if self._opened_at is None:
             return 0.0
-        return max(0.0, self._opened_at + self._fuse.seconds - now, self._probing_until - now)
+        return max(0.0, self._opened_at + self._breaker_settings.seconds - now, self._probing_until - now)
 
     def attempt(self, now: float) -> None:
         """An attempt is made; half open, no other is let through until its outcome is known."""
         if self.state(now) == HALF_OPEN:
-            self._probing_until = now + self._fuse.seconds
+            self._probing_until = now + self._breaker_settings.seconds
 
     def succeed(self, now: float) -> None:
         """A connection was subscribed, or had its first data."""
@@ -63,7 +63,7 @@ class Breaker:
         if self.state(now) == CLOSED:
             return
         self._successes += 1
-        if self._successes >= self._fuse.successes:
+        if self._successes >= self._breaker_settings.successes:
             self._opened_at, self._failures, self._successes = None, 0, 0
 
     def proved(self) -> None:
@@ -76,7 +76,7 @@ class Breaker:
         self._probing_until = 0.0
         self._failures += 1
         state = self.state(now)
-        if state == HALF_OPEN or (state == CLOSED and self._failures >= self._fuse.failures):
+        if state == HALF_OPEN or (state == CLOSED and self._failures >= self._breaker_settings.failures):
             self._opened_at, self._successes = now, 0
             self.opened += 1
 
@@ -91,8 +91,8 @@ class Endpoints:
     Shared by all sockets of that kind. ``first``: replicas begin at different addresses.
     """
 
-    def __init__(self, count: int, fuse: Fuse) -> None:
-        self.breakers = tuple(Breaker(fuse) for _ in range(max(1, count)))
+    def __init__(self, count: int, breaker_settings: BreakerSettings) -> None:
+        self.breakers = tuple(CircuitBreaker(breaker_settings) for _ in range(max(1, count)))
 
     def order(self, first: int = 0) -> list[int]:
         """All addresses, the preferred one first."""

@@ -7,14 +7,14 @@ from collections import deque
 from k2conn.plan import Rate
 
 
-class Gate:
+class ConnectLimiter:
     """A token bucket without a clock: the caller says the time and waits for what it is told."""
 
     def __init__(self, limit: Rate | None) -> None:
         self._limit = limit
         self._passed: deque[float] = deque()
 
-    def follow(self, before: Gate) -> None:
+    def follow(self, before: ConnectLimiter) -> None:
         """Counts the attempts of the gate that this one replaces, too."""
         self._passed = before._passed
 

@@ -13,7 +13,7 @@ GRACE_US = 10_000_000
 MOST = 50_000
 
 
-class Tally:
+class ReplicaCounts:
     """One leg's figures, in records."""
 
     __slots__ = ("first", "late", "missing")
@@ -28,20 +28,20 @@ class Tally:
         return {"first": self.first, "late": self.late, "missing": self.missing}
 
 
-class Legs:
+class ReplicaSet:
     """The book of one shard's legs."""
 
     def __init__(self, count: int) -> None:
-        self.tallies = tuple(Tally() for _ in range(count))
+        self.tallies = tuple(ReplicaCounts() for _ in range(count))
         self._all = (1 << count) - 1
         self._joined: list[int | None] = [None] * count
         """When each leg delivered its first record."""
         self._open: dict[str, tuple[int, int]] = {}
         """For each record that some leg has not had: the legs that had it, as bits, and when it came first."""
 
-    def leg(self, number: int) -> Leg:
+    def replica(self, number: int) -> Replica:
         """What one leg's sockets tell the book through."""
-        return Leg(self, number)
+        return Replica(self, number)
 
     def note(self, number: int, identity: str, known: bool, now_us: int) -> None:
         """A record came on a leg; ``known``: some socket had it before."""
@@ -79,12 +79,12 @@ class Legs:
                 tally.missing += 1
 
 
-class Leg:
+class Replica:
     """One leg of a shard, as the duplicate window sees it."""
 
     __slots__ = ("_book", "_number", "last_us", "now_us")
 
-    def __init__(self, book: Legs, number: int) -> None:
+    def __init__(self, book: ReplicaSet, number: int) -> None:
         self._book = book
         self._number = number
         self.now_us = 0
@@ -97,6 +97,6 @@ class Leg:
         self._book.note(self._number, identity, known, self.now_us)
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> ReplicaCounts:
         """This leg's figures."""
         return self._book.tallies[self._number]

@@ -43,7 +43,7 @@ FIRST_DATA = 60.0
 """Seconds that the first data after an acknowledgement may take."""
 
 
-class Reading(NamedTuple):
+class SilenceReading(NamedTuple):
     """What is known of one stream of one symbol at one moment.
 
     ``asked_since``: when the connection that carries it was opened, or, where that was later, when it was asked for
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
     received: int
 
 
-class Habit:
+class Baseline:
     """How often one symbol speaks."""
 
     __slots__ = ("_gaps", "last", "mean", "received")
@@ -84,18 +84,18 @@ class Habit:
         return max(FLOOR, FACTOR * self.mean) if self._gaps >= GAPS else None
 
 
-class Watch:
+class SilenceDetector:
     """One connector's watch over all its streams and symbols. Keys are (stream, record symbol)."""
 
     def __init__(self) -> None:
-        self._habits: dict[tuple[str, str], Habit] = {}
+        self._habits: dict[tuple[str, str], Baseline] = {}
         self.states: dict[tuple[str, str], str] = {}
 
-    def look(self, key: tuple[str, str], reading: Reading, now: float) -> str:
+    def look(self, key: tuple[str, str], reading: SilenceReading, now: float) -> str:
         """The state of one stream of one symbol; ``now`` is seconds of a monotonic clock."""
         habit = self._habits.get(key)
         if habit is None:
-            habit = self._habits[key] = Habit(reading.received, now)
+            habit = self._habits[key] = Baseline(reading.received, now)
         else:
             habit.see(reading.received, now)
         state = self.states[key] = _state(habit, reading, now)
@@ -131,7 +131,7 @@ class Watch:
         yield from own[:most]
 
 
-def _state(habit: Habit, reading: Reading, now: float) -> str:
+def _state(habit: Baseline, reading: SilenceReading, now: float) -> str:
     if reading.asked_since is None:
         return DEAD
     if reading.subscription == REFUSED:

@@ -56,7 +56,7 @@ def resharded(
             else:
                 gone.append(shard)
         for number in to_be.keys() - {shard.number for shard in held}:
-            new += [Shard(connection, to_be[number], number, leg) for leg in range(connection.replicas)]
+            new += [Shard(connection, to_be[number], number, replica) for replica in range(connection.replicas)]
     return Resharding(tuple(kept), tuple(gone), tuple(new))
 
 

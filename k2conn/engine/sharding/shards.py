@@ -15,14 +15,14 @@ class Shard:
     connection: Connection
     symbols: tuple[Symbol, ...]
     number: int
-    leg: int = 0
+    replica: int = 0
     """Which of the sockets with the same subscriptions, where there are several (`replicas`)."""
 
     @property
     def name(self) -> str:
         """The socket's name in logs and metrics: connection, number, and leg where there are several."""
-        leg = f".{self.leg}" if self.connection.replicas > 1 else ""
-        return f"{self.connection.name}-{self.number}{leg}"
+        replica = f".{self.replica}" if self.connection.replicas > 1 else ""
+        return f"{self.connection.name}-{self.number}{replica}"
 
 
 def shards(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> tuple[Shard, ...]:
@@ -36,7 +36,7 @@ def shards(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> 
         size = places(connection, own) or len(wanted)
         for number, at in enumerate(range(0, len(wanted), size)):
             carried = tuple(wanted[at : at + size])
-            found += [Shard(connection, carried, number, leg) for leg in range(connection.replicas)]
+            found += [Shard(connection, carried, number, replica) for replica in range(connection.replicas)]
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ _ours = logging.getLogger("k2conn.sinks.kafka")
 _theirs = logging.getLogger("aiokafka")
 
 
-class Ear(logging.Handler):
+class ClientLogHandler(logging.Handler):
     """Listens to the client's warnings between ``attach`` and ``detach``; ``last`` is the latest."""
 
     def __init__(self) -> None:

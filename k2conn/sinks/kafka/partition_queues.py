@@ -24,7 +24,7 @@ NARROW_FOR = 300.0
 """Seconds a lane keeps to smaller batches after a broker refused one for its size."""
 
 
-class Lane:
+class PartitionQueue:
     """One partition: ``waiting`` envelopes, oldest first, and the batch ``under_way``."""
 
     __slots__ = ("future", "limit", "narrow_until", "partition", "sent_at", "under_way", "waiting")
@@ -81,37 +81,37 @@ class Topic:
         self.name = name
         self.fresh: list[Envelope] = []
         self.heads: dict[RecordSchema | None, bytes] = {None: b""}
-        self.lanes: list[Lane] = []
+        self.queues: list[PartitionQueue] = []
         self.trouble: str | None = None
         self.not_before = 0.0
         self.failures = 0
         self.preparing: asyncio.Task[None] | None = None
-        self._by_key: dict[bytes | None, Lane] = {}
+        self._by_key: dict[bytes | None, PartitionQueue] = {}
         self._turn = 0
 
     def widen(self, partitions: int) -> None:
         """The topic has so many partitions (lanes are never taken away: what waits in them stays theirs)."""
-        self.lanes += [Lane(index) for index in range(len(self.lanes), partitions)]
+        self.queues += [PartitionQueue(index) for index in range(len(self.queues), partitions)]
         self._by_key.clear()
 
     @property
     def waits(self) -> bool:
         """Whether anything waits, with a lane or without."""
-        return bool(self.fresh) or any(lane.waiting for lane in self.lanes)
+        return bool(self.fresh) or any(queue.waiting for queue in self.queues)
 
     def unsettled(self) -> Iterator[Envelope]:
         """What is here, oldest first within a key."""
-        for lane in self.lanes:
-            yield from lane.under_way
-            yield from lane.waiting
+        for queue in self.queues:
+            yield from queue.under_way
+            yield from queue.waiting
         yield from self.fresh
 
     def withdraw(self) -> list[Envelope]:
         """Take away what waits, but for the first of each lane."""
         given: list[Envelope] = []
-        for lane in self.lanes:
-            given += lane.waiting[KEPT:]
-            del lane.waiting[KEPT:]
+        for queue in self.queues:
+            given += queue.waiting[KEPT:]
+            del queue.waiting[KEPT:]
         kept = 0 if given else KEPT
         given += self.fresh[kept:]
         del self.fresh[kept:]
@@ -135,15 +135,15 @@ class Topic:
             if len(envelope.value) > largest:
                 too_large.append(envelope)
                 continue
-            lane = by_key.get(envelope.key)
-            if lane is None:
-                lane = by_key[envelope.key] = self._lane(envelope.key)
-            lane.waiting.append(envelope)
+            queue = by_key.get(envelope.key)
+            if queue is None:
+                queue = by_key[envelope.key] = self._lane(envelope.key)
+            queue.waiting.append(envelope)
         del self.fresh[:moved]
         return too_large
 
-    def _lane(self, key: bytes | None) -> Lane:
+    def _lane(self, key: bytes | None) -> PartitionQueue:
         if key is not None:
-            return self.lanes[partition_of(key, len(self.lanes))]
-        self._turn = (self._turn + 1) % len(self.lanes)
-        return self.lanes[self._turn]
+            return self.queues[partition_of(key, len(self.queues))]
+        self._turn = (self._turn + 1) % len(self.queues)
+        return self.queues[self._turn]

@@ -21,7 +21,7 @@ from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks.kafka.framing import head
-from k2conn.sinks.kafka.partition_queues import Lane, Topic
+from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
 from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, failure_of
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.settings import KafkaSettings
@@ -103,14 +103,14 @@ class Sender:
     @property
     def under_way(self) -> int:
         """Envelopes sent and not yet acknowledged."""
-        return sum(len(lane.under_way) for topic in self.topics.values() for lane in topic.lanes)
+        return sum(len(queue.under_way) for topic in self.topics.values() for queue in topic.queues)
 
     @property
     def oldest(self) -> float:
         """Age in seconds of the oldest batch under way; 0 where there is none."""
         now = self._now()
-        lanes = (lane for topic in self.topics.values() for lane in topic.lanes if lane.under_way)
-        return now - min((lane.sent_at for lane in lanes), default=now)
+        queues = (queue for topic in self.topics.values() for queue in topic.queues if queue.under_way)
+        return now - min((queue.sent_at for queue in queues), default=now)
 
     def topic(self, name: str) -> Topic:
         """The topic of that name, new if need be."""
@@ -172,55 +172,55 @@ class Sender:
             self._refused(envelope, "record-too-large")
         if topic.fresh:  # the first of them has a schema that is new here
             self._prepare_later(topic)
-        for lane in topic.lanes:
+        for queue in topic.queues:
             if self._broken is not None:
                 return
-            if lane.waiting and not lane.under_way:
-                await self._send(producer, topic, lane)
+            if queue.waiting and not queue.under_way:
+                await self._send(producer, topic, queue)
 
-    async def _send(self, producer: Producer, topic: Topic, lane: Lane) -> None:
+    async def _send(self, producer: Producer, topic: Topic, queue: PartitionQueue) -> None:
         now = self._now()
-        batch, count = producer.pack(lane.offered(now), topic.heads)
-        lane.depart(count, now)
-        sent = await producer.send(topic.name, lane.partition, batch)
+        batch, count = producer.pack(queue.offered(now), topic.heads)
+        queue.depart(count, now)
+        sent = await producer.send(topic.name, queue.partition, batch)
         if isinstance(sent, Failure):
-            self._failed(topic, lane, sent)
+            self._failed(topic, queue, sent)
             return
-        lane.future = sent
-        sent.add_done_callback(partial(self._done, topic, lane))
+        queue.future = sent
+        sent.add_done_callback(partial(self._done, topic, queue))
         if count >= CHUNK:
             await asyncio.sleep(0)
 
-    def _done(self, topic: Topic, lane: Lane, future: asyncio.Future[Any]) -> None:
+    def _done(self, topic: Topic, queue: PartitionQueue, future: asyncio.Future[Any]) -> None:
         failure = failure_of(future)
-        if lane.future is not future:
+        if queue.future is not future:
             return  # of a producer that was left; the batch is back in its lane
         if failure is not None:
-            self._failed(topic, lane, failure)
+            self._failed(topic, queue, failure)
             return
         self._attempts = topic.failures = 0
         topic.trouble = None
-        batch = lane.arrived()
+        batch = queue.arrived()
         self._taken(batch)
-        if len(lane.waiting) >= CHUNK:
+        if len(queue.waiting) >= CHUNK:
             self._wake.set()
-        elif lane.waiting and not self.alarm:
+        elif queue.waiting and not self.alarm:
             self.wake_later()
 
-    def _failed(self, topic: Topic, lane: Lane, failure: Failure) -> None:
-        """The batch of ``lane`` was not taken: keep it, and leave this producer, whose sequence has a hole."""
+    def _failed(self, topic: Topic, queue: PartitionQueue, failure: Failure) -> None:
+        """The batch of ``queue`` was not taken: keep it, and leave this producer, whose sequence has a hole."""
         if self._producer is None:  # news of the producer that is being left
-            lane.came_back()
+            queue.came_back()
             return
-        self._note(f"{topic.name}/{lane.partition}: {failure.text}")
+        self._note(f"{topic.name}/{queue.partition}: {failure.text}")
         self._broken = failure.text
         if failure.refused:
-            culprit = lane.refused(self._now())
+            culprit = queue.refused(self._now())
             self._attempts = 0
             if culprit is not None:
                 self._refused(culprit, "record-too-large" if failure.too_large else "refused-by-sink")
         else:
-            lane.came_back()
+            queue.came_back()
         if failure.topic:
             self._delay(topic, failure.text)
             self._attempts = 0
@@ -233,8 +233,8 @@ class Sender:
             await self._settled_down()
             await producer.abandon()
         for topic in self.topics.values():
-            for lane in topic.lanes:
-                lane.came_back()
+            for queue in topic.queues:
+                queue.came_back()
         while self._producer is None:
             await asyncio.sleep(_backoff(self._attempts))
             self._attempts += 1
@@ -261,9 +261,9 @@ class Sender:
     def _has_lanes(self, topic: Topic, producer: Producer) -> bool:
         """Whether this producer knows the topic's partitions; a topic that has grown gets more lanes."""
         partitions = producer.partitions(topic.name)
-        if partitions is None or not topic.lanes:
+        if partitions is None or not topic.queues:
             return False
-        if len(topic.lanes) < partitions:
+        if len(topic.queues) < partitions:
             topic.widen(partitions)
         return True
 

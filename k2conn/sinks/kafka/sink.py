@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
-from k2conn.sinks.kafka.client_log import Ear
+from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.sender import Sender
 from k2conn.sinks.kafka.tls import client_context
@@ -44,14 +44,14 @@ class KafkaSink:
         self._registry = _registry(settings.kafka)
         self._sender = Sender(settings.kafka, self._registry, self._taken, self._refused)
         self._topics = self._sender.topics
-        self._ear = Ear()
+        self._log_handler = ClientLogHandler()
         self._queued = 0
         self._bytes = 0
         self._moved = asyncio.Event()
 
     async def open(self) -> None:
         """Reach the cluster and the registry within the open timeout, or raise Unreachable."""
-        self._ear.attach()
+        self._log_handler.attach()
         try:
             end = asyncio.get_running_loop().time() + self._settings.open_timeout
             await self._sender.connect(end)
@@ -122,7 +122,7 @@ class KafkaSink:
     async def close(self) -> None:
         """Disconnect; what is not acknowledged stays unsettled."""
         await self._sender.stop()
-        self._ear.detach()
+        self._log_handler.detach()
 
     def status(self) -> dict[str, object]:
         """For the health page; ``waiting`` is the age in seconds of the oldest batch under way."""
@@ -135,7 +135,7 @@ class KafkaSink:
             "waiting": round(oldest, 1),
             "rebuilds": self._sender.rebuilds,
             "errors": self._sender.errors,
-            "last_error": self._sender.last_error or self._ear.last,
+            "last_error": self._sender.last_error or self._log_handler.last,
             "trouble": {topic.name: topic.trouble for topic in self._topics.values() if topic.trouble},
             "bootstrap": self._settings.bootstrap,
             "registry": self._settings.registry_url,

@@ -15,7 +15,7 @@ from k2conn.avro import RecordSchema, load_schema
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.gaps.gap_records import gap_topic
-from k2conn.engine.resilience.circuit_breaker import Fuse
+from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError, SinkError, Unreachable
 from k2conn.plan import Plan
@@ -25,17 +25,25 @@ from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.certify.connector_process import Launch
-from k2conn.tools.certify.crash_losses import Aftermath
-from k2conn.tools.certify.crash_restart import Lives, Report
-from k2conn.tools.certify.expected_records import Reference
+from k2conn.tools.certify.crash_losses import CrashLosses
+from k2conn.tools.certify.crash_restart import CrashReport, CrashRestart
+from k2conn.tools.certify.expected_records import ExpectedRecords
 from k2conn.tools.certify.proof import Proof, prove
-from k2conn.tools.certify.proxied_dialing import DetourLoop, way
+from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, way
 from k2conn.tools.certify.proxy import Proxy
-from k2conn.tools.certify.readback import Harvest, from_files, from_kafka
-from k2conn.tools.certify.scenario import QUARANTINE, RECONNECT, WAITED, Broker, Cluster, Ordeal, Scene
+from k2conn.tools.certify.readback import Readback, from_files, from_kafka
+from k2conn.tools.certify.scenario import (
+    QUARANTINE,
+    RECONNECT,
+    WAITED,
+    Broker,
+    ClusterProxies,
+    FaultScenario,
+    ScenarioContext,
+)
 from k2conn.tools.certify.short_timeouts import PING, STALE, hasty
 from k2conn.tools.mock.exchange import MockExchange
-from k2conn.tools.mock.sent_frames import Witness
+from k2conn.tools.mock.sent_frames import SentFrames
 from k2conn.tools.mock.server import MockServer
 
 OpenSink = Callable[[SinkSettings, Settle, Reject], Sink]
@@ -50,10 +58,11 @@ _CALM = 0.5
 
 
 @dataclass(slots=True)
-class Trial:
+class ScenarioRun:
     """One ordeal as it went. ``reconnects``: how often, by cause; ``recovered``: seconds until all data flowed again,
     None where they did not. ``waiting``: envelopes that were not durable at the worst moment; ``drained``: seconds
-    until all of them were, where the sink was in trouble. ``skipped``: why it was not played, see `Ordeal.skipped`.
+    until all of them were, where the sink was in trouble. ``skipped``: why it was not played, see
+    `FaultScenario.skipped`.
     """
 
     name: str
@@ -71,7 +80,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Outcome:
+class CertificationOutcome:
     """What one connector's certification found."""
 
     connector: str
@@ -80,12 +89,12 @@ class Outcome:
     seed: int
     rate: float
     seconds: float
-    trials: list[Trial]
+    trials: list[ScenarioRun]
     proof: Proof
     gaps: int
     books: dict[str, Any]
     wrong: list[str]
-    aftermath: list[Aftermath] = field(default_factory=list)
+    crash_losses: list[CrashLosses] = field(default_factory=list)
     """What kill -9 cost, by stream and symbol; it has books of its own."""
 
     @property
@@ -99,24 +108,26 @@ class Outcome:
         return not self.wrong and self.proof.balanced and not any(trial.wrong for trial in self.trials)
 
 
-class Stage:
+class Certification:
     """One connector's certification."""
 
     def __init__(
-        self, plan: Plan, settings: SinkSettings, ordeals: Sequence[Ordeal], *, duration: float = 60.0,
+        self, plan: Plan, settings: SinkSettings, scenarios: Sequence[FaultScenario], *, duration: float = 60.0,
         rate: float = 50.0, seed: int = 0, broker: Broker | None = None, launch: Launch | None = None,
         open_sink: OpenSink = make_spooled,
     ) -> None:
         """``launch`` starts the connector as a process, for ordeals of which it is to die. ``open_sink`` makes the
-        sink, for tests that need a bad one. With the Kafka sink `run` needs a `DetourLoop`.
+        sink, for tests that need a bad one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
         """
         self.plan = hasty(plan)
         self.settings = settings
-        self.ordeals = tuple(ordeals)
+        self.scenarios = tuple(scenarios)
         self.duration, self.rate, self.seed = duration, rate, seed
-        self.witness = Witness()
-        self.exchange = MockExchange(plan, rate=rate, seed=seed, witness=self.witness, restless=True)
-        self.scene = Scene(plan, self.exchange, broker, self._cluster() if settings.kind == "kafka" else None)
+        self.sent_frames = SentFrames()
+        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, restless=True)
+        self.context = ScenarioContext(
+            plan, self.exchange, broker, self._cluster() if settings.kind == "kafka" else None
+        )
         enabled = tuple(one.name for one in plan.streams if one.enabled and one.name in self.exchange.streams)
         self.streams = enabled or self.exchange.streams
         if not self.streams:
@@ -129,7 +140,7 @@ class Stage:
         self._most = 0
         self._registry_url = ""
 
-    async def run(self) -> Outcome:
+    async def run(self) -> CertificationOutcome:
         """Plays all ordeals, stops in order, reads back and proves."""
         began = time.monotonic()
         lives = asyncio.create_task(self._lives())
@@ -139,19 +150,19 @@ class Stage:
         finally:
             lives.cancel()
             await asyncio.gather(lives, return_exceptions=True)
-        harvest = await self._harvest(self.settings.kafka.topic_prefix)
-        reference = Reference(self.scene.plan, self.streams, self.exchange)
+        readback = await self._harvest(self.settings.kafka.topic_prefix)
+        reference = ExpectedRecords(self.context.plan, self.streams, self.exchange)
         for trial in trials:
             if trial.name in report.seen:
                 trial.seconds = report.seconds.get(trial.name, 0.0)
                 trial.seen, trial.wrong = report.seen[trial.name], report.wrong[trial.name]
-        return Outcome(
+        return CertificationOutcome(
             self.plan.name, self.plan.exchange, self.settings.kind, self.seed, self.rate,
-            round(time.monotonic() - began, 1), trials, prove(reference, harvest, self._ledger), len(harvest.gaps),
-            self._ledger.report(), wrong, report.aftermath,
+            round(time.monotonic() - began, 1), trials, prove(reference, readback, self._ledger), len(readback.gaps),
+            self._ledger.report(), wrong, report.crash_losses,
         )
 
-    async def _acts(self) -> tuple[list[Trial], list[str]]:
+    async def _acts(self) -> tuple[list[ScenarioRun], list[str]]:
         """The ordeals that this process lives through."""
         try:
             async with MockServer([self.exchange]):
@@ -169,27 +180,27 @@ class Stage:
                     stop.set()
                     code = (await self._running).exit_code
         finally:
-            if self.scene.cluster is not None:
-                await self.scene.cluster.brokers.close()
-                if self.scene.cluster.registry is not None:
-                    await self.scene.cluster.registry.close()
+            if self.context.cluster is not None:
+                await self.context.cluster.brokers.close()
+                if self.context.cluster.registry is not None:
+                    await self.context.cluster.registry.close()
         if code:
             wrong.append(f"the connector ended with exit code {code}")
         return trials, wrong
 
     # -- the cluster, behind proxies
 
-    def _cluster(self) -> Cluster:
+    def _cluster(self) -> ClusterProxies:
         plain = urlsplit(self.settings.kafka.registry_url).scheme == "http"
-        return Cluster(Proxy(), Proxy() if plain else None, self._registry_answers, lambda: self._figures()[3])
+        return ClusterProxies(Proxy(), Proxy() if plain else None, self._registry_answers, lambda: self._figures()[3])
 
     async def _detoured(self) -> tuple[SinkSettings, contextvars.Context]:
         """Settings and context in which all connections to the cluster go through the proxies."""
         context = contextvars.copy_context()
-        cluster = self.scene.cluster
+        cluster = self.context.cluster
         if cluster is None:
             return self.settings, context
-        assert isinstance(asyncio.get_running_loop(), DetourLoop)
+        assert isinstance(asyncio.get_running_loop(), ProxiedEventLoop)
         brokers = cluster.brokers
         urls = (self.exchange.url(), self.exchange.http_url or "")
         ours = {(one.hostname, one.port) for one in map(urlsplit, urls)}
@@ -213,15 +224,15 @@ class Stage:
             return True
         return True
 
-    async def _lives(self) -> Report:
+    async def _lives(self) -> CrashReport:
         """The ordeals that a process of its own dies of."""
-        names = [one.name for one in self.ordeals if one.run is None and not one.skipped(self.scene)]
+        names = [one.name for one in self.scenarios if one.run is None and not one.skipped(self.context)]
         if not names:
-            return Report()
+            return CrashReport()
         assert self._launch is not None
         kafka = self.settings.kafka
-        lives = Lives(
-            self.scene.plan, self.streams, self._wanted(), self._launch, self._harvest, names=names,
+        lives = CrashRestart(
+            self.context.plan, self.streams, self._wanted(), self._launch, self._harvest, names=names,
             registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self.settings.folder / "lives",
             rate=self.rate, seed=self.seed,
         )
@@ -233,34 +244,36 @@ class Stage:
             urls=(self.exchange.url(),),
             http_url=self.exchange.http_url or server,  # never the venue itself
             ping_every=PING, ping_timeout=2 * PING, stale_after=STALE, backfill=False,
-            fuse=Fuse(failures=50, seconds=0.5),
+            breaker_settings=BreakerSettings(failures=50, seconds=0.5),
         )
         return Job(self.plan, streams=self.streams, overrides=overrides)
 
     # -- the play
 
-    async def _play(self) -> tuple[list[Trial], list[str]]:
+    async def _play(self) -> tuple[list[ScenarioRun], list[str]]:
         """All ordeals; what went wrong beside them."""
         if await self._live(STARTS_WITHIN) is None:
             return [], ["not all subscriptions had data: " + "; ".join(self.exchange.warnings or ["no reason known"])]
-        due = [ordeal for ordeal in self.ordeals if ordeal.run is not None and not ordeal.skipped(self.scene)]
+        due = [
+            scenario for scenario in self.scenarios if scenario.run is not None and not scenario.skipped(self.context)
+        ]
         each = max(0.0, self.duration / max(1, len(due)) - 2 * self._calm)
         trials = []
-        for ordeal in self.ordeals:
-            trial = await self._trial(ordeal, each)
+        for scenario in self.scenarios:
+            trial = await self._trial(scenario, each)
             for _ in range(2):
-                if not self._disturbed(ordeal, trial):
+                if not self._disturbed(scenario, trial):
                     break
-                trial = await self._trial(ordeal, each)
+                trial = await self._trial(scenario, each)
             trials.append(trial)
             self._check()
         return trials, []
 
-    def _disturbed(self, ordeal: Ordeal, trial: Trial) -> bool:
+    def _disturbed(self, scenario: FaultScenario, trial: ScenarioRun) -> bool:
         """Whether a connection was lost before it had read what was broken, as happens on a machine without time to
         spare; what was under way then is in doubt, and the ordeal showed nothing. It is played again.
         """
-        return QUARANTINE in ordeal.expects and not trial.dead_letters and bool(trial.reconnects)
+        return QUARANTINE in scenario.expects and not trial.dead_letters and bool(trial.reconnects)
 
     def _ended(self) -> bool:
         return self._running is not None and self._running.done()
@@ -271,15 +284,15 @@ class Stage:
         if self._running.done():
             self._running.result()
 
-    async def _trial(self, ordeal: Ordeal, least: float) -> Trial:
-        trial = Trial(ordeal.name, ordeal.text, skipped=ordeal.skipped(self.scene))
-        if trial.skipped or ordeal.run is None:
+    async def _trial(self, scenario: FaultScenario, least: float) -> ScenarioRun:
+        trial = ScenarioRun(scenario.name, scenario.text, skipped=scenario.skipped(self.context))
+        if trial.skipped or scenario.run is None:
             return trial
         await asyncio.sleep(self._calm)
         began, before, rejected = time.monotonic(), self._figures(), len(self.exchange.rejected)
         self._most = 0
-        self.scene.seen, self.scene.wrong = trial.seen, trial.wrong
-        await ordeal.run(self.scene, least)
+        self.context.seen, self.context.wrong = trial.seen, trial.wrong
+        await scenario.run(self.context, least)
         trial.seconds = round(time.monotonic() - began, 1)
         trial.waiting = self._most
         trial.recovered = await self._live()
@@ -288,16 +301,16 @@ class Stage:
         trial.dead_letters, trial.duplicates = after[1] - before[1], after[2] - before[2]
         if trial.recovered is None:
             trial.wrong.append(f"not all data flowed again within {LIVE_WITHIN:g} s")
-        if RECONNECT in ordeal.expects and not trial.reconnects:
+        if RECONNECT in scenario.expects and not trial.reconnects:
             trial.wrong.append("the connector did not notice")
-        if QUARANTINE in ordeal.expects and not trial.dead_letters:
+        if QUARANTINE in scenario.expects and not trial.dead_letters:
             trial.wrong.append("no dead letter was written")
-        if WAITED in ordeal.expects:
+        if WAITED in scenario.expects:
             await self._drained(trial)
         trial.wrong += _hasty_knocks(self.exchange.rejected[rejected:], len(self.exchange.clients))
         return trial
 
-    async def _drained(self, trial: Trial) -> None:
+    async def _drained(self, trial: ScenarioRun) -> None:
         """Waits until all that was received by now is durable."""
         began, owed = time.monotonic(), self._ledger.totals()["received"]
         try:
@@ -352,14 +365,14 @@ class Stage:
         """Quiet, until everything that left has arrived."""
         self.exchange.pause()
         try:
-            await self.exchange.wait_for(lambda: self.witness.settled, within=10.0)
+            await self.exchange.wait_for(lambda: self.sent_frames.settled, within=10.0)
         except TimeoutError:
             wrong.append("the connector did not read all that was sent to it within 10 s")
         await asyncio.sleep(_CALM)
 
     # -- the harvest
 
-    async def _harvest(self, prefix: str = "") -> Harvest:
+    async def _harvest(self, prefix: str = "") -> Readback:
         if self.settings.kind == "file":
             return await asyncio.to_thread(from_files, self.settings.folder)
         topics: dict[str, RecordSchema] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from k2conn.tools.certify.scenario import WAITED, Ordeal, Scene
+from k2conn.tools.certify.scenario import WAITED, FaultScenario, ScenarioContext
 
 DEAD = 5.5
 """Seconds that the brokers are away: longer than it takes until the spool is used."""
@@ -20,90 +20,110 @@ _KAFKA = "needs --kafka HOST:PORT and --registry URL"
 _PLAIN = "needs a registry at an http:// address: a certificate is not the proxy's"
 
 
-async def _freeze(scene: Scene, least: float) -> None:
-    assert scene.broker is not None
-    await asyncio.to_thread(scene.broker.pause)
+async def _freeze(context: ScenarioContext, least: float) -> None:
+    assert context.broker is not None
+    await asyncio.to_thread(context.broker.pause)
     try:
         await asyncio.sleep(max(3.0, least))
     finally:
-        await asyncio.to_thread(scene.broker.resume)
+        await asyncio.to_thread(context.broker.resume)
 
 
-async def _slow(scene: Scene, least: float) -> None:
-    assert scene.cluster is not None
-    proxy = scene.cluster.brokers
+async def _slow(context: ScenarioContext, least: float) -> None:
+    assert context.cluster is not None
+    proxy = context.cluster.brokers
     before = proxy.carried
     proxy.delay, proxy.rate = _DELAY, _RATE
     try:
         await asyncio.sleep(max(SLOW, least))
         with suppress(TimeoutError):  # a crowded machine takes longer to send anything
-            await scene.exchange.wait_for(lambda: proxy.carried > before, within=_SENT_WITHIN)
+            await context.exchange.wait_for(lambda: proxy.carried > before, within=_SENT_WITHIN)
     finally:
         proxy.mend()
-    scene.seen.append(f"{proxy.carried - before:,} bytes went slowly")
+    context.seen.append(f"{proxy.carried - before:,} bytes went slowly")
     if proxy.carried == before:
-        scene.wrong.append("nothing went to the brokers")
+        context.wrong.append("nothing went to the brokers")
 
 
-async def _dead(scene: Scene, least: float) -> None:
-    assert scene.cluster is not None
-    proxy = scene.cluster.brokers
+async def _dead(context: ScenarioContext, least: float) -> None:
+    assert context.cluster is not None
+    proxy = context.cluster.brokers
     cuts, refused = proxy.cuts, proxy.refused
     proxy.cut()
     try:
         await asyncio.sleep(_NEWS)
-        before = scene.cluster.published()
+        before = context.cluster.published()
         await asyncio.sleep(max(DEAD, least))
-        published = scene.cluster.published() - before
+        published = context.cluster.published() - before
     finally:
         proxy.mend()
     cuts, refused = proxy.cuts - cuts, proxy.refused - refused
-    scene.seen.append(f"connections cut: {cuts}, refused: {refused}")
+    context.seen.append(f"connections cut: {cuts}, refused: {refused}")
     if not cuts or not refused:
-        scene.wrong.append("nobody tried to reach the brokers")
+        context.wrong.append("nobody tried to reach the brokers")
     if published:
-        scene.wrong.append(f"{published} records were published through dead brokers")
+        context.wrong.append(f"{published} records were published through dead brokers")
 
 
-async def _registry(scene: Scene, least: float) -> None:
+async def _registry(context: ScenarioContext, least: float) -> None:
     """Records go on: their schemas are registered."""
-    assert scene.cluster is not None
-    assert scene.cluster.registry is not None
-    before = scene.cluster.published()
-    scene.cluster.registry.cut()
+    assert context.cluster is not None
+    assert context.cluster.registry is not None
+    before = context.cluster.published()
+    context.cluster.registry.cut()
     try:
         await asyncio.sleep(max(_AWAY, least))
-        if await asyncio.to_thread(scene.cluster.registry_answers):
-            scene.wrong.append("the registry could be reached")
-        published = scene.cluster.published() - before
+        if await asyncio.to_thread(context.cluster.registry_answers):
+            context.wrong.append("the registry could be reached")
+        published = context.cluster.published() - before
     finally:
-        scene.cluster.registry.mend()
-    scene.seen.append(f"{published:,} records published meanwhile")
+        context.cluster.registry.mend()
+    context.seen.append(f"{published:,} records published meanwhile")
     if not published:
-        scene.wrong.append("nothing was published while the registry was away")
+        context.wrong.append("nothing was published while the registry was away")
 
 
-def _kafka(scene: Scene) -> str:
-    return "" if scene.cluster is not None else _KAFKA
+def _kafka(context: ScenarioContext) -> str:
+    return "" if context.cluster is not None else _KAFKA
 
 
-def _plain(scene: Scene) -> str:
-    if scene.cluster is None:
+def _plain(context: ScenarioContext) -> str:
+    if context.cluster is None:
         return _KAFKA
-    return "" if scene.cluster.registry is not None else _PLAIN
+    return "" if context.cluster.registry is not None else _PLAIN
 
 
 CLUSTER = (
-    Ordeal("broker", "the Kafka broker freezes for three seconds", _freeze, (WAITED,),
-           needs=lambda scene: "" if scene.broker is not None else "needs --broker-pid PID, a broker on this machine"),
-    Ordeal("slow-broker", f"all bytes to and from the brokers take {_DELAY:g} s, {_RATE // 1024} KiB a second at most",
-           _slow, (WAITED,), needs=_kafka),
-    Ordeal("dead-broker", f"the brokers' connections are cut, new ones refused, for {DEAD:g} s", _dead, (WAITED,),
-           needs=_kafka),
-    Ordeal("registry-away", f"the schema registry is away for {_AWAY:g} s", _registry, needs=_plain),
-    Ordeal("registry-start", "the schema registry is away when the process starts: for good, and for a moment", None,
-           needs=_plain),
-    Ordeal("kill", "kill -9 of the process in mid-stream, twice; a second later it is started again", None,
-           needs=_kafka),
+    FaultScenario(
+        "broker",
+        "the Kafka broker freezes for three seconds",
+        _freeze,
+        (WAITED,),
+        needs=lambda context: "" if context.broker is not None else "needs --broker-pid PID, a broker on this machine",
+    ),
+    FaultScenario(
+        "slow-broker",
+        f"all bytes to and from the brokers take {_DELAY:g} s, {_RATE // 1024} KiB a second at most",
+        _slow,
+        (WAITED,),
+        needs=_kafka,
+    ),
+    FaultScenario(
+        "dead-broker",
+        f"the brokers' connections are cut, new ones refused, for {DEAD:g} s",
+        _dead,
+        (WAITED,),
+        needs=_kafka,
+    ),
+    FaultScenario("registry-away", f"the schema registry is away for {_AWAY:g} s", _registry, needs=_plain),
+    FaultScenario(
+        "registry-start",
+        "the schema registry is away when the process starts: for good, and for a moment",
+        None,
+        needs=_plain,
+    ),
+    FaultScenario(
+        "kill", "kill -9 of the process in mid-stream, twice; a second later it is started again", None, needs=_kafka
+    ),
 )
 """Those with ``run`` None are played in `lives`."""

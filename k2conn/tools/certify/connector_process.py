@@ -16,7 +16,7 @@ _TAIL = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ProcessSettings:
     """What a process is started with: the exchange's addresses, the registry's, a prefix for topics, and a folder for
     its spool, its state and its log.
     """
@@ -29,14 +29,14 @@ class Setting:
     folder: Path
 
 
-Launch = Callable[[Setting], tuple[Sequence[str], Mapping[str, str]]]
+Launch = Callable[[ProcessSettings], tuple[Sequence[str], Mapping[str, str]]]
 """The command and the environment of `k2conn run` in this setting."""
 
 
-class Engine:
+class ConnectorProcess:
     """One life of the process, from `start` to its end."""
 
-    def __init__(self, launch: Launch, setting: Setting, log: Path) -> None:
+    def __init__(self, launch: Launch, setting: ProcessSettings, log: Path) -> None:
         self.log = log
         self._command, self._environment = launch(setting)
         self._process: asyncio.subprocess.Process | None = None

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from k2conn.tools.certify.expected_records import Line, Reference
+from k2conn.tools.certify.expected_records import ExpectedRecords, ExpectedStream
 from k2conn.tools.certify.proof import SHOWN, Found, ranges, sorted_records
-from k2conn.tools.certify.readback import Harvest
+from k2conn.tools.certify.readback import Readback
 
 LATEST = 0.5
 """Seconds before a kill in which a record must have been read that was lost with it: the spool is written every 10 ms,
@@ -28,15 +28,15 @@ ConfirmedAt = Callable[[int, int], float]
 """When (monotonic) a frame of a connection was known to be read."""
 
 
-class Death(NamedTuple):
+class Kill(NamedTuple):
     """One kill: how many connections there had been by then, and when (monotonic)."""
 
-    legs: int
+    client_sessions: int
     moment: float
 
 
 @dataclass(slots=True)
-class Aftermath:
+class CrashLosses:
     """One stream of one symbol: sent = published + filtered + quarantined + lost."""
 
     stream: str
@@ -73,28 +73,28 @@ class Aftermath:
 
 
 def settled_up(
-    reference: Reference, harvest: Harvest, deaths: Sequence[Death], confirmed_at: ConfirmedAt
-) -> tuple[list[Aftermath], list[str]]:
+    reference: ExpectedRecords, readback: Readback, deaths: Sequence[Kill], confirmed_at: ConfirmedAt
+) -> tuple[list[CrashLosses], list[str]]:
     """The books of each stream and symbol, and what belongs to none or does not balance."""
-    found, wrong = sorted_records(reference, harvest)
+    found, wrong = sorted_records(reference, readback)
     wrong += reference.odd
     rows = []
     for place in sorted(reference.lines):
         line = reference.lines[place]
-        row = _row(line, found.get(place, {}), ranges(harvest.gaps, *place), deaths, confirmed_at)
+        row = _row(line, found.get(place, {}), ranges(readback.gaps, *place), deaths, confirmed_at)
         wrong += [f"{row.stream} {row.symbol}: {text}" for text in row.wrong]
         if not row.balanced and not row.wrong:
             wrong.append(f"{row.stream} {row.symbol}: the equation does not hold")
         rows.append(row)
-    if len(harvest.letters):
-        wrong.append(f"{len(harvest.letters)} dead letters, and nothing was sent broken")
+    if len(readback.letters):
+        wrong.append(f"{len(readback.letters)} dead letters, and nothing was sent broken")
     return rows, wrong
 
 
 def _row(
-    line: Line, found: Found, told: list[tuple[int, int]], deaths: Sequence[Death], confirmed_at: ConfirmedAt
-) -> Aftermath:
-    row = Aftermath(line.stream, line.symbol, filtered=line.filtered, quarantined=line.dead)
+    line: ExpectedStream, found: Found, told: list[tuple[int, int]], deaths: Sequence[Kill], confirmed_at: ConfirmedAt
+) -> CrashLosses:
+    row = CrashLosses(line.stream, line.symbol, filtered=line.filtered, quarantined=line.dead)
     sure, doubt = line.sure.keys(), line.doubt.keys() - line.sure.keys()
     here = Counter({key: len(records) for key, records in found.items()})
     most = Counter(sure | doubt) if line.distinct else line.sure + line.doubt
@@ -119,23 +119,23 @@ def _row(
 
 
 def _judge_lost(
-    row: Aftermath, line: Line, lost: Iterable[str], deaths: Sequence[Death], confirmed_at: ConfirmedAt
+    row: CrashLosses, line: ExpectedStream, lost: Iterable[str], deaths: Sequence[Kill], confirmed_at: ConfirmedAt
 ) -> None:
     """What was lost with the process was read in its last moments, and the process was killed."""
     for key in lost:
-        leg, frame = line.places[key]
-        death = next((one for one in deaths if leg < one.legs), None)
+        client_session, frame = line.places[key]
+        death = next((one for one in deaths if client_session < one.client_sessions), None)
         if death is None:
             row.wrong.append(f"lost: {line.names[key]}, by a process that was not killed")
             continue
-        age = max(0.0, death.moment - confirmed_at(leg, frame))
+        age = max(0.0, death.moment - confirmed_at(client_session, frame))
         row.oldest_ms = max(row.oldest_ms, round(age * 1000))
         if age > LATEST:
             row.wrong.append(f"lost: {line.names[key]}, read {age:.1f} s before the kill")
     del row.wrong[SHOWN:]
 
 
-def _judge_numbers(row: Aftermath, line: Line, found: Found, told: list[tuple[int, int]]) -> None:
+def _judge_numbers(row: CrashLosses, line: ExpectedStream, found: Found, told: list[tuple[int, int]]) -> None:
     """Every number that never came is in a gap record."""
     here = {number for key, number in line.numbers.items() if key in found}
     if not here:
@@ -145,13 +145,13 @@ def _judge_numbers(row: Aftermath, line: Line, found: Found, told: list[tuple[in
         row.wrong.append(f"missing without a gap record: {', '.join(map(str, lacking[:SHOWN]))}")
 
 
-def _judge_repeats(row: Aftermath, line: Line, found: Found, deaths: Sequence[Death]) -> None:
+def _judge_repeats(row: CrashLosses, line: ExpectedStream, found: Found, deaths: Sequence[Kill]) -> None:
     """What is there twice was read by a process that was killed, and is the same."""
     for key, records in found.items():
         if len(records) == 1:
             continue
-        leg, _ = line.places[key]
-        if not any(leg < death.legs for death in deaths):
+        client_session, _ = line.places[key]
+        if not any(client_session < death.client_sessions for death in deaths):
             row.wrong.append(f"there twice: {line.names[key]}, and no process that read it was killed")
         if any(_kept(one) != _kept(records[0]) for one in records):
             row.wrong.append(f"there twice with one message_id and different contents: {line.names[key]}")
@@ -162,7 +162,7 @@ def _kept(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in _OWN}
 
 
-def _told(line: Line, keys: Iterable[str], told: list[tuple[int, int]]) -> int:
+def _told(line: ExpectedStream, keys: Iterable[str], told: list[tuple[int, int]]) -> int:
     """How many of these are in gap records."""
     return sum(key in line.numbers and _within(line.numbers[key], told) for key in keys)
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from k2conn.plan import Plan
-from k2conn.tools.certify.connector_process import Engine, Launch, Setting
-from k2conn.tools.certify.crash_losses import Aftermath, Death, settled_up
-from k2conn.tools.certify.expected_records import Reference
+from k2conn.tools.certify.connector_process import ConnectorProcess, Launch, ProcessSettings
+from k2conn.tools.certify.crash_losses import CrashLosses, Kill, settled_up
+from k2conn.tools.certify.expected_records import ExpectedRecords
 from k2conn.tools.certify.proxy import Proxy
-from k2conn.tools.certify.readback import Harvest
+from k2conn.tools.certify.readback import Readback
 from k2conn.tools.mock.exchange import MockExchange
-from k2conn.tools.mock.sent_frames import Leg, Witness
+from k2conn.tools.mock.sent_frames import ClientSession, SentFrames
 from k2conn.tools.mock.server import MockServer
 
 DEPENDENCY = 69
@@ -37,21 +37,21 @@ _LATE = 1.0
 _EVERY = 0.01
 """Seconds between two looks at what was confirmed."""
 
-Read = Callable[[str], Awaitable[Harvest]]
+Read = Callable[[str], Awaitable[Readback]]
 """What is under a prefix in Kafka."""
 
 
 @dataclass(slots=True)
-class Report:
+class CrashReport:
     """What the lives showed, by ordeal: words for the table, what is wrong; and the books of the kills."""
 
     seen: dict[str, list[str]] = field(default_factory=dict)
     wrong: dict[str, list[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    aftermath: list[Aftermath] = field(default_factory=list)
+    crash_losses: list[CrashLosses] = field(default_factory=list)
 
 
-class Lives:
+class CrashRestart:
     """See the module's text. ``names``: which of the ordeals `registry-start` and `kill` are played; ``wanted`` are the
     (stream, native symbol) pairs that are subscribed.
     """
@@ -61,17 +61,17 @@ class Lives:
         names: Sequence[str], registry_url: str, prefix: str, folder: Path, rate: float, seed: int,
     ) -> None:
         self.plan, self.streams, self.wanted, self.names = plan, streams, wanted, tuple(names)
-        self.witness = Witness()
-        self.exchange = MockExchange(plan, rate=rate, seed=seed, witness=self.witness, restless=True)
-        self.report = Report({name: [] for name in names}, {name: [] for name in names})
+        self.sent_frames = SentFrames()
+        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, restless=True)
+        self.report = CrashReport({name: [] for name in names}, {name: [] for name in names})
         self._launch, self._read, self._prefix, self._folder = launch, read, prefix, folder
         self._registry_url = registry_url
         self._proxies: list[Proxy] = []
-        self._deaths: list[Death] = []
+        self._deaths: list[Kill] = []
         self._timeline: dict[int, list[tuple[float, int]]] = {}
         """Of each leg, when how many of its frames were confirmed."""
 
-    async def run(self) -> Report:
+    async def run(self) -> CrashReport:
         """Plays them all."""
         watching = asyncio.create_task(self._watch())
         try:
@@ -88,10 +88,10 @@ class Lives:
                 await proxy.close()
         return self.report
 
-    def _setting(self, url: str, name: str) -> Setting:
+    def _setting(self, url: str, name: str) -> ProcessSettings:
         http = self.exchange.http_url or f"http://127.0.0.1:{self.exchange.port}/{self.plan.name}"
         prefix = f"{self._prefix}{name}."
-        return Setting(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
+        return ProcessSettings(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
 
     async def _guarded(self) -> tuple[Proxy, str]:
         """A proxy before the registry, and the address that leads through it."""
@@ -106,7 +106,7 @@ class Lives:
         proxy, url = await self._guarded()
         proxy.cut()
         setting = replace(self._setting(url, "away"), socket_url="ws://127.0.0.1:1/nobody")
-        engine = Engine(self._launch, setting, setting.folder / "engine.log")
+        engine = ConnectorProcess(self._launch, setting, setting.folder / "engine.log")
         began = time.monotonic()
         await engine.start()
         code = await engine.ended(_GIVES_UP_WITHIN)
@@ -126,7 +126,7 @@ class Lives:
             proxy, url = await self._guarded()
             proxy.cut()
         setting = self._setting(url, "kill")
-        engine = Engine(self._launch, setting, setting.folder / "engine.log")
+        engine = ConnectorProcess(self._launch, setting, setting.folder / "engine.log")
         began = time.monotonic()
         try:
             await engine.start()
@@ -152,7 +152,7 @@ class Lives:
         self._saw("registry-start", f"back after {_LATE:g} s: it begins all the same")
         self.report.seconds["registry-start"] = round(time.monotonic() - began, 1)
 
-    async def _flows(self, engine: Engine, name: str) -> bool:
+    async def _flows(self, engine: ConnectorProcess, name: str) -> bool:
         """Waits until every subscription has had new data."""
         before = self.exchange.counts.copy()
         try:
@@ -167,16 +167,16 @@ class Lives:
             self._object(name, f"the process ended by itself: {engine.tail()}")
         return engine.running
 
-    async def _kills(self, engine: Engine, setting: Setting) -> None:
+    async def _kills(self, engine: ConnectorProcess, setting: ProcessSettings) -> None:
         for _ in range(2):
             await asyncio.sleep(FULL)
             if not engine.running:
                 self._object("kill", f"the process ended by itself: {engine.tail()}")
                 return
-            self._deaths.append(Death(len(self.witness.legs), time.monotonic()))
+            self._deaths.append(Kill(len(self.sent_frames.client_sessions), time.monotonic()))
             await engine.kill()
             await asyncio.sleep(DOWN)
-            engine = Engine(self._launch, setting, engine.log)
+            engine = ConnectorProcess(self._launch, setting, engine.log)
             await engine.start()
             try:
                 if not await self._flows(engine, "kill"):
@@ -186,23 +186,23 @@ class Lives:
                     await self._end(engine)
         await self._settle_up(setting)
 
-    async def _end(self, engine: Engine) -> None:
+    async def _end(self, engine: ConnectorProcess) -> None:
         """Quiet, then a stop in order."""
         await asyncio.sleep(DOWN)
         self.exchange.pause()
         try:
-            await self.exchange.wait_for(lambda: self.witness.settled, within=10.0)
+            await self.exchange.wait_for(lambda: self.sent_frames.settled, within=10.0)
         except TimeoutError:
             self._object("kill", "the process did not read all that was sent to it within 10 s")
         code = await engine.stop()
         if code:
             self._object("kill", f"the last life ended with exit code {code}: {engine.tail()}")
 
-    async def _settle_up(self, setting: Setting) -> None:
-        harvest = await self._read(setting.prefix)
-        reference = Reference(self.plan, self.streams, self.exchange)
-        rows, wrong = settled_up(reference, harvest, self._deaths, self._confirmed_at)
-        self.report.aftermath = rows
+    async def _settle_up(self, setting: ProcessSettings) -> None:
+        readback = await self._read(setting.prefix)
+        reference = ExpectedRecords(self.plan, self.streams, self.exchange)
+        rows, wrong = settled_up(reference, readback, self._deaths, self._confirmed_at)
+        self.report.crash_losses = rows
         self.report.wrong["kill"] += wrong
         self._saw("kill", _words(rows))
 
@@ -212,18 +212,18 @@ class Lives:
         """Notes when how many frames of each connection were confirmed."""
         while True:
             now = time.monotonic()
-            for number, leg in enumerate(self.witness.legs):
-                self._note(now, number, leg)
+            for number, client_session in enumerate(self.sent_frames.client_sessions):
+                self._note(now, number, client_session)
             await asyncio.sleep(_EVERY)
 
-    def _note(self, now: float, number: int, leg: Leg) -> None:
+    def _note(self, now: float, number: int, client_session: ClientSession) -> None:
         line = self._timeline.setdefault(number, [])
-        if not line or line[-1][1] != leg.confirmed:
-            line.append((now, leg.confirmed))
+        if not line or line[-1][1] != client_session.confirmed:
+            line.append((now, client_session.confirmed))
 
-    def _confirmed_at(self, leg: int, frame: int) -> float:
+    def _confirmed_at(self, client_session: int, frame: int) -> float:
         """When a frame was known to be read (monotonic), at the latest; it was, for certain."""
-        line = self._timeline.get(leg, [])
+        line = self._timeline.get(client_session, [])
         at = bisect_right(line, frame, key=lambda moment: moment[1])
         return line[at][0] if at < len(line) else time.monotonic()
 
@@ -234,7 +234,7 @@ class Lives:
         self.report.wrong[name].append(text)
 
 
-def _words(rows: Sequence[Aftermath]) -> str:
+def _words(rows: Sequence[CrashLosses]) -> str:
     def total(name: str) -> int:
         return sum(getattr(row, name) for row in rows)
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from k2conn.engine.conversation.session import World
-from k2conn.engine.frame_pipeline import Books, Intake
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan, Stream
 from k2conn.tools.mock.exchange import MockExchange
-from k2conn.tools.mock.field_detection import SEQUENCE, Reading
-from k2conn.tools.mock.sent_frames import Leg, Sent
+from k2conn.tools.mock.field_detection import SEQUENCE, FieldDetection
+from k2conn.tools.mock.sent_frames import ClientSession, SentFrame
 
 Place = tuple[str, str]
 """A stream's name and our symbol."""
@@ -27,7 +27,7 @@ _SHOWN = 20
 
 
 @dataclass(slots=True)
-class Line:
+class ExpectedStream:
     """What one stream of one symbol is owed. Keys tell records apart: see `key_of`."""
 
     stream: str
@@ -59,13 +59,13 @@ class Line:
     """Whether a key can be published once only."""
 
 
-class Reference:
+class ExpectedRecords:
     """The second set of books."""
 
     def __init__(self, plan: Plan, streams: tuple[str, ...], exchange: MockExchange) -> None:
         self.plan = plan
-        self.lines: dict[Place, Line] = {}
-        self.owners: dict[str, Line] = {}
+        self.lines: dict[Place, ExpectedStream] = {}
+        self.owners: dict[str, ExpectedStream] = {}
         """Whose each key is."""
         self.letters: Counter[bytes] = Counter()
         """Frames that must be in dead letters."""
@@ -73,45 +73,52 @@ class Reference:
         self.odd: list[str] = []
         """Where the exchange's notes and the second mapping differ."""
         self._exchange = exchange
-        self._books = Books(plan, streams, 0)
+        self._books = ConnectorState(plan, streams, 0)
         self._streams = {stream.name: stream for stream in self._books.streams}
-        self._readings: dict[str, Reading] = {}
-        self._world = World(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
-        assert exchange.witness is not None
-        for number, leg in enumerate(exchange.witness.legs):
-            self._leg(number, leg)
+        self._readings: dict[str, FieldDetection] = {}
+        self._world = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
+        assert exchange.sent_frames is not None
+        for number, client_session in enumerate(exchange.sent_frames.client_sessions):
+            self._leg(number, client_session)
         self._never_left()
 
-    def line(self, stream: str, symbol: str) -> Line:
+    def line(self, stream: str, symbol: str) -> ExpectedStream:
         """The line of one stream and symbol (ours)."""
         place = (stream, symbol)
         if place not in self.lines:
-            self.lines[place] = Line(stream, symbol, distinct=not rough(self._streams[stream]))
+            self.lines[place] = ExpectedStream(stream, symbol, distinct=not rough(self._streams[stream]))
         return self.lines[place]
 
     # -- one connection
 
-    def _leg(self, number: int, leg: Leg) -> None:
-        intake = self._intake(leg)
-        intake.session.open(0.0, 1)
-        for at, sent in enumerate(leg.frames):
-            sure = at < leg.confirmed
+    def _leg(self, number: int, client_session: ClientSession) -> None:
+        pipeline = self._intake(client_session)
+        pipeline.session.open(0.0, 1)
+        for at, sent in enumerate(client_session.frames):
+            sure = at < client_session.confirmed
             if sent.broken:
                 self._broken(sent, sure)
             elif sent.frame is not None:
-                self._frame(sent, leg, intake, sure, (number, at))
+                self._frame(sent, client_session, pipeline, sure, (number, at))
 
-    def _intake(self, leg: Leg) -> Intake:
+    def _intake(self, client_session: ClientSession) -> FramePipeline:
         symbols = [found for name in self.plan.symbols.default if (found := self.plan.symbols.resolve(name))]
-        intake = Intake(self._books, leg.connection, symbols, self._world)
-        for request, answer in zip(leg.connection.before, self._exchange.before, strict=False):
-            intake.session.captured(request.capture, answer)
-        return intake
+        pipeline = FramePipeline(self._books, client_session.connection, symbols, self._world)
+        for request, answer in zip(client_session.connection.before, self._exchange.before, strict=False):
+            pipeline.session.captured(request.capture, answer)
+        return pipeline
 
-    def _frame(self, sent: Sent, leg: Leg, intake: Intake, sure: bool, place: tuple[int, int]) -> None:
+    def _frame(
+        self,
+        sent: SentFrame,
+        client_session: ClientSession,
+        pipeline: FramePipeline,
+        sure: bool,
+        place: tuple[int, int],
+    ) -> None:
         assert sent.frame is not None
         accounts = self._totals()
-        envelopes = self._received(sent.frame, intake)
+        envelopes = self._received(sent.frame, pipeline)
         if not self._ours(sent):
             return
         line = self._line_of(sent)
@@ -123,11 +130,11 @@ class Reference:
         line.filtered += filtered if sure else 0
         line.dead += dead if sure else 0
         line.other_doubt += 0 if sure else filtered + dead
-        for key, number in zip(keys, self._numbers(sent, leg, intake), strict=False):
+        for key, number in zip(keys, self._numbers(sent, client_session, pipeline), strict=False):
             line.numbers[key] = number
 
-    def _received(self, frame: str | bytes, intake: Intake) -> list[Envelope]:
-        envelopes, _ = intake.receive(frame, 0.0, 1)
+    def _received(self, frame: str | bytes, pipeline: FramePipeline) -> list[Envelope]:
+        envelopes, _ = pipeline.receive(frame, 0.0, 1)
         return envelopes
 
     def _totals(self) -> tuple[int, int]:
@@ -135,7 +142,7 @@ class Reference:
         ledger = self._books.ledger
         return sum(one.filtered for one in ledger.accounts()), sum(ledger.dead_reasons.values())
 
-    def _keys(self, envelopes: list[Envelope], line: Line) -> list[str]:
+    def _keys(self, envelopes: list[Envelope], line: ExpectedStream) -> list[str]:
         found = []
         for envelope in envelopes:
             if envelope.schema is not None:
@@ -146,7 +153,7 @@ class Reference:
                 found.append(key)
         return found
 
-    def _compare(self, sent: Sent, envelopes: list[Envelope], filtered: int, line: Line) -> None:
+    def _compare(self, sent: SentFrame, envelopes: list[Envelope], filtered: int, line: ExpectedStream) -> None:
         """The exchange's ids beside the mapping's."""
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
         wrong = len(envelopes) + filtered != len(sent.ids)
@@ -157,7 +164,7 @@ class Reference:
             made = ", ".join(venue_id(one) for one in records) or "nothing"
             self.odd.append(f"{line.stream} {line.symbol}: a frame with ids {', '.join(sent.ids)} becomes {made}")
 
-    def _broken(self, sent: Sent, sure: bool) -> None:
+    def _broken(self, sent: SentFrame, sure: bool) -> None:
         assert sent.frame is not None
         raw = sent.frame.encode() if isinstance(sent.frame, str) else sent.frame
         (self.letters if sure else self.letters_doubt)[raw] += 1
@@ -167,11 +174,11 @@ class Reference:
         line.broken += len(sent.ids) if sure else 0
         line.broken_doubt += 0 if sure else len(sent.ids)
 
-    def _ours(self, sent: Sent) -> bool:
+    def _ours(self, sent: SentFrame) -> bool:
         """Whether a frame is data of a stream that the connector was to read; some venues send others unasked."""
         return sent.key is not None and sent.key[0] in self._streams
 
-    def _line_of(self, sent: Sent) -> Line:
+    def _line_of(self, sent: SentFrame) -> ExpectedStream:
         assert sent.key is not None
         stream, native = sent.key
         symbol = self.plan.symbols.resolve(native)
@@ -179,16 +186,16 @@ class Reference:
 
     # -- numbers
 
-    def _numbers(self, sent: Sent, leg: Leg, intake: Intake) -> Iterator[int]:
+    def _numbers(self, sent: SentFrame, client_session: ClientSession, pipeline: FramePipeline) -> Iterator[int]:
         """The sequence numbers of a frame's items, where a hole in them is a gap."""
         assert sent.key is not None
         rule = self._streams[sent.key[0]].sequence
         if rule is None or rule.rule != "contiguous" or rule.per != "symbol" or sent.frame is None:
             return
-        frame = intake.session.arrived(sent.frame, 0.0, 1)
-        if leg.connection.name not in self._readings:
-            self._readings[leg.connection.name] = Reading(self.plan, leg.connection)
-        for row in self._readings[leg.connection.name].rows(frame, intake.session.scope.state):
+        frame = pipeline.session.arrived(sent.frame, 0.0, 1)
+        if client_session.connection.name not in self._readings:
+            self._readings[client_session.connection.name] = FieldDetection(self.plan, client_session.connection)
+        for row in self._readings[client_session.connection.name].rows(frame, pipeline.session.scope.state):
             number = row.values[SEQUENCE][-1]
             if type(number) is int:
                 yield number
@@ -197,30 +204,37 @@ class Reference:
 
     def _never_left(self) -> None:
         """The keys and numbers of what was left out, or printed while nobody listened."""
-        witness = self._exchange.witness
-        assert witness is not None
-        for printed in (witness.withheld, witness.missed):
+        sent_frames = self._exchange.sent_frames
+        assert sent_frames is not None
+        for printed in (sent_frames.withheld, sent_frames.missed):
             for key, frames in printed.items():
-                leg = next((leg for leg in witness.legs if key[0] in leg.connection.streams), None)
-                if leg is None or key[0] not in self._streams:
+                client_session = next(
+                    (
+                        client_session
+                        for client_session in sent_frames.client_sessions
+                        if key[0] in client_session.connection.streams
+                    ),
+                    None,
+                )
+                if client_session is None or key[0] not in self._streams:
                     continue
-                intake = self._learnt(leg)
+                pipeline = self._learnt(client_session)
                 for one in frames:
                     frame = self._exchange.packed(key[0], one.text)
-                    sent = Sent(key, one.ids, frame)
+                    sent = SentFrame(key, one.ids, frame)
                     line = self._line_of(sent)
-                    keys = self._keys(self._received(frame, intake), line)
+                    keys = self._keys(self._received(frame, pipeline), line)
                     line.absent.update(keys)
-                    line.numbers.update(zip(keys, self._numbers(sent, leg, intake), strict=False))
+                    line.numbers.update(zip(keys, self._numbers(sent, client_session, pipeline), strict=False))
 
-    def _learnt(self, leg: Leg) -> Intake:
+    def _learnt(self, client_session: ClientSession) -> FramePipeline:
         """A connection that has heard what another heard that was no data."""
-        intake = self._intake(leg)
-        intake.session.open(0.0, 1)
-        for sent in leg.frames:
+        pipeline = self._intake(client_session)
+        pipeline.session.open(0.0, 1)
+        for sent in client_session.frames:
             if sent.key is None and sent.frame is not None and not sent.broken:
-                intake.receive(sent.frame, 0.0, 1)
-        return intake
+                pipeline.receive(sent.frame, 0.0, 1)
+        return pipeline
 
 
 def rough(stream: Stream) -> bool:

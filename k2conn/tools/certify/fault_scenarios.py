@@ -9,7 +9,7 @@ from contextlib import suppress
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.tools.certify.cluster_faults import CLUSTER
-from k2conn.tools.certify.scenario import QUARANTINE, RECONNECT, Ordeal, Scene
+from k2conn.tools.certify.scenario import QUARANTINE, RECONNECT, FaultScenario, ScenarioContext
 from k2conn.tools.certify.short_timeouts import ANSWER, PING, STALE
 from k2conn.tools.mock.faults import Faults
 
@@ -20,35 +20,35 @@ _NOTICED = 2 * PING + STALE + ANSWER + 2.5
 """Seconds in which a dead socket must be noticed."""
 
 
-def _faults(seconds: float = _MOMENT, **given: int | bool) -> Callable[[Scene, float], Awaitable[None]]:
+def _faults(seconds: float = _MOMENT, **given: int | bool) -> Callable[[ScenarioContext, float], Awaitable[None]]:
     """Faults that are switched on for a while."""
 
-    async def run(scene: Scene, least: float) -> None:
-        scene.exchange.faults = Faults(**given)  # type: ignore[arg-type]
+    async def run(context: ScenarioContext, least: float) -> None:
+        context.exchange.faults = Faults(**given)  # type: ignore[arg-type]
         await asyncio.sleep(max(seconds, least))
-        scene.exchange.faults = Faults()
-        await scene.exchange.release()
+        context.exchange.faults = Faults()
+        await context.exchange.release()
 
     return run
 
 
-async def _stall(scene: Scene, least: float) -> None:
-    scene.exchange.faults = Faults(stall_after=0, no_pong=True)
+async def _stall(context: ScenarioContext, least: float) -> None:
+    context.exchange.faults = Faults(stall_after=0, no_pong=True)
     await asyncio.sleep(max(STALE + 1.0, least))
-    scene.exchange.faults = Faults()
+    context.exchange.faults = Faults()
 
 
-async def _half_open(scene: Scene, least: float) -> None:
-    await _left_alone(scene, scene.exchange.freeze_clients, least)
+async def _half_open(context: ScenarioContext, least: float) -> None:
+    await _left_alone(context, context.exchange.freeze_clients, least)
 
 
-async def _slow_close(scene: Scene, least: float) -> None:
-    await _left_alone(scene, scene.exchange.leave_slowly, least)
+async def _slow_close(context: ScenarioContext, least: float) -> None:
+    await _left_alone(context, context.exchange.leave_slowly, least)
 
 
-async def _left_alone(scene: Scene, leave: Callable[[], None], least: float) -> None:
+async def _left_alone(context: ScenarioContext, leave: Callable[[], None], least: float) -> None:
     """Leaves all clients in a way that they must notice; waits until they have come again, or long enough for it."""
-    exchange = scene.exchange
+    exchange = context.exchange
     left, connects = tuple(exchange.clients), exchange.connects
     leave()
     with suppress(TimeoutError):
@@ -58,39 +58,39 @@ async def _left_alone(scene: Scene, leave: Callable[[], None], least: float) -> 
         client.socket.transport.abort()
 
 
-async def _cut(scene: Scene, least: float) -> None:
-    await scene.exchange.drop_clients(None)
+async def _cut(context: ScenarioContext, least: float) -> None:
+    await context.exchange.drop_clients(None)
     await asyncio.sleep(least)
 
 
-async def _lifetime(scene: Scene, least: float) -> None:
-    await scene.exchange.drop_clients(1001)
+async def _lifetime(context: ScenarioContext, least: float) -> None:
+    await context.exchange.drop_clients(1001)
     await asyncio.sleep(least)
 
 
-async def _busy(scene: Scene, least: float) -> None:
-    scene.exchange.faults = Faults(reject=len(scene.exchange.clients), retry_after=1)
-    await scene.exchange.drop_clients(None)
+async def _busy(context: ScenarioContext, least: float) -> None:
+    context.exchange.faults = Faults(reject=len(context.exchange.clients), retry_after=1)
+    await context.exchange.drop_clients(None)
     await asyncio.sleep(max(1.5, least))
-    scene.exchange.faults = Faults()
+    context.exchange.faults = Faults()
 
 
-async def _silent(scene: Scene, least: float) -> None:
-    scene.exchange.faults = Faults(silent=True)
-    await scene.exchange.drop_clients(None)
+async def _silent(context: ScenarioContext, least: float) -> None:
+    context.exchange.faults = Faults(silent=True)
+    await context.exchange.drop_clients(None)
     await asyncio.sleep(max(ANSWER + 1.0, least))
-    scene.exchange.faults = Faults()
+    context.exchange.faults = Faults()
 
 
-async def _oversize(scene: Scene, least: float) -> None:
-    most = max(connection.max_frame for connection in scene.plan.connections)
-    await scene.exchange.shout(b" " * (most + _BEYOND), packed=False, broken=False)
+async def _oversize(context: ScenarioContext, least: float) -> None:
+    most = max(connection.max_frame for connection in context.plan.connections)
+    await context.exchange.shout(b" " * (most + _BEYOND), packed=False, broken=False)
     await asyncio.sleep(max(_MOMENT, least))
 
 
-async def _bomb(scene: Scene, least: float) -> None:
-    most = max(connection.codec.limit for connection in scene.plan.connections)
-    await scene.exchange.shout(b" " * (most + _BEYOND))
+async def _bomb(context: ScenarioContext, least: float) -> None:
+    most = max(connection.codec.limit for connection in context.plan.connections)
+    await context.exchange.shout(b" " * (most + _BEYOND))
     await asyncio.sleep(max(_MOMENT, least))
 
 
@@ -112,36 +112,61 @@ def _asks(plan: Plan) -> bool:
 
 
 ORDEALS = (
-    Ordeal("gap", "the exchange leaves ids out", _faults(skip_every=7)),
-    Ordeal("duplicates", "every third frame comes twice", _faults(duplicate_every=3)),
-    Ordeal("reorder", "every fourth frame comes after the next one", _faults(reorder_every=4)),
-    Ordeal("garbage", "frames that are no messages come between the data", _faults(garbage_every=5), (QUARANTINE,)),
-    Ordeal("corrupt", "every sixth frame is damaged, packed ones so that they cannot be unpacked",
-           _faults(corrupt_every=6), (QUARANTINE,)),
-    Ordeal("bomb", "a small frame that unpacks to more than the connector allows", _bomb, (QUARANTINE,),
-           lambda plan: "" if packs(plan) else "its frames are not compressed"),
-    Ordeal("oversize", "a frame larger than the connector allows", _oversize, (RECONNECT,)),
-    Ordeal("stall", "the socket stays open, no data comes", _stall, (RECONNECT,)),
-    Ordeal("half-open", "the socket is dead, but nobody says so: no data, no answers, no pongs, no close", _half_open,
-           (RECONNECT,)),
-    Ordeal("no-pong", "heartbeats are not answered", _faults(ANSWER + 2.0, no_pong=True), (RECONNECT,),
-           lambda plan: "" if _beats(plan) else "it waits for no answers to heartbeats"),
-    Ordeal("slow-close", "the exchange says goodbye and then leaves the socket open", _slow_close, (RECONNECT,)),
-    Ordeal("cut", "all sockets end without a word", _cut, (RECONNECT,)),
-    Ordeal("lifetime", "the exchange ends all sockets in order, as after 24 hours", _lifetime, (RECONNECT,)),
-    Ordeal("busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, (RECONNECT,)),
-    Ordeal("lost-acks", "subscriptions are made but never acknowledged", _silent, (),
-           lambda plan: "" if _asks(plan) else "nothing is acknowledged there"),
+    FaultScenario("gap", "the exchange leaves ids out", _faults(skip_every=7)),
+    FaultScenario("duplicates", "every third frame comes twice", _faults(duplicate_every=3)),
+    FaultScenario("reorder", "every fourth frame comes after the next one", _faults(reorder_every=4)),
+    FaultScenario(
+        "garbage", "frames that are no messages come between the data", _faults(garbage_every=5), (QUARANTINE,)
+    ),
+    FaultScenario(
+        "corrupt",
+        "every sixth frame is damaged, packed ones so that they cannot be unpacked",
+        _faults(corrupt_every=6),
+        (QUARANTINE,),
+    ),
+    FaultScenario(
+        "bomb",
+        "a small frame that unpacks to more than the connector allows",
+        _bomb,
+        (QUARANTINE,),
+        lambda plan: "" if packs(plan) else "its frames are not compressed",
+    ),
+    FaultScenario("oversize", "a frame larger than the connector allows", _oversize, (RECONNECT,)),
+    FaultScenario("stall", "the socket stays open, no data comes", _stall, (RECONNECT,)),
+    FaultScenario(
+        "half-open",
+        "the socket is dead, but nobody says so: no data, no answers, no pongs, no close",
+        _half_open,
+        (RECONNECT,),
+    ),
+    FaultScenario(
+        "no-pong",
+        "heartbeats are not answered",
+        _faults(ANSWER + 2.0, no_pong=True),
+        (RECONNECT,),
+        lambda plan: "" if _beats(plan) else "it waits for no answers to heartbeats",
+    ),
+    FaultScenario("slow-close", "the exchange says goodbye and then leaves the socket open", _slow_close, (RECONNECT,)),
+    FaultScenario("cut", "all sockets end without a word", _cut, (RECONNECT,)),
+    FaultScenario("lifetime", "the exchange ends all sockets in order, as after 24 hours", _lifetime, (RECONNECT,)),
+    FaultScenario("busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, (RECONNECT,)),
+    FaultScenario(
+        "lost-acks",
+        "subscriptions are made but never acknowledged",
+        _silent,
+        (),
+        lambda plan: "" if _asks(plan) else "nothing is acknowledged there",
+    ),
     *CLUSTER,
 )
 
 
-def chosen(names: str) -> tuple[Ordeal, ...]:
+def chosen(names: str) -> tuple[FaultScenario, ...]:
     """The ordeals that a comma-separated list names; `all` are all. SettingsError for an unknown name."""
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if wanted in ([], ["all"]):
         return ORDEALS
-    known = {ordeal.name: ordeal for ordeal in ORDEALS}
+    known = {scenario.name: scenario for scenario in ORDEALS}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise SettingsError(f"--faults: there is no {', '.join(unknown)}; known are {', '.join(known)}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from k2conn import __version__
-from k2conn.tools.certify.certification import Outcome
+from k2conn.tools.certify.certification import CertificationOutcome
 from k2conn.tools.certify.report import (
     AFTER,
     AFTER_EQUATION,
@@ -30,7 +30,7 @@ code{font-family:ui-monospace,monospace}footer{color:var(--dim);margin-top:3rem}
 """
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
+def page(outcomes: Sequence[CertificationOutcome]) -> str:
     """The whole page."""
     names = ", ".join(outcome.connector for outcome in outcomes)
     body = "".join(_section(outcome) for outcome in outcomes)
@@ -42,7 +42,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _section(outcome: Outcome) -> str:
+def _section(outcome: CertificationOutcome) -> str:
     word = "passed" if outcome.passed else "failed"
     head = (
         f'<h2>{escape(outcome.connector)} <span class="{word}">{word}</span></h2>'
@@ -55,7 +55,7 @@ def _section(outcome: Outcome) -> str:
     return head + _ordeals(outcome) + _rows(outcome) + _aftermath(outcome)
 
 
-def _ordeals(outcome: Outcome) -> str:
+def _ordeals(outcome: CertificationOutcome) -> str:
     rows = (
         f"<tr><td>{escape(trial.name)}<td>{escape(trial.text)}<td>{escape(reaction(trial))}"
         f'<td class="{verdict(trial).split()[0]}">{verdict(trial)}'
@@ -64,7 +64,7 @@ def _ordeals(outcome: Outcome) -> str:
     return _table(("ordeal", "what the exchange does", "what the connector did", "verdict"), (), rows)
 
 
-def _rows(outcome: Outcome) -> str:
+def _rows(outcome: CertificationOutcome) -> str:
     rows = [
         f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in COLUMNS)}"
         f'<td class="{"passed" if row.balanced else "failed"}">{"balanced" if row.balanced else "open"}'
@@ -74,14 +74,14 @@ def _rows(outcome: Outcome) -> str:
     return _table(("stream", "symbol"), (*(name.replace("_", " ") for name in COLUMNS), "proof"), rows)
 
 
-def _aftermath(outcome: Outcome) -> str:
+def _aftermath(outcome: CertificationOutcome) -> str:
     """What kill -9 cost, where it was played."""
-    if not outcome.aftermath:
+    if not outcome.crash_losses:
         return ""
     rows = [
         f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in AFTER)}"
         f'<td class="{"passed" if row.balanced else "failed"}">{"balanced" if row.balanced else "open"}'
-        for row in outcome.aftermath
+        for row in outcome.crash_losses
     ]
     table = _table(("stream", "symbol"), (*(name.replace("_", " ") for name in AFTER), "proof"), rows)
     return f"<p>kill -9: <code>{escape(AFTER_EQUATION)}</code></p>{table}"

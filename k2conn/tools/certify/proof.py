@@ -9,15 +9,15 @@ from typing import Any
 
 from k2conn.engine.accounting.dead_letter import RAW_LIMIT
 from k2conn.engine.accounting.ledger import Account, Ledger
-from k2conn.tools.certify.expected_records import Line, Place, Reference, key_of, venue_id
-from k2conn.tools.certify.readback import Harvest
+from k2conn.tools.certify.expected_records import ExpectedRecords, ExpectedStream, Place, key_of, venue_id
+from k2conn.tools.certify.readback import Readback
 
 SHOWN = 20
 """Ids that a report names of each kind."""
 
 
 @dataclass(slots=True)
-class Row:
+class ProofRow:
     """One stream of one symbol: sent = published + deduplicated + filtered + quarantined + lost.
 
     ``sent`` are the items that the connector read: those that it confirmed, and of those that were under way when a
@@ -57,7 +57,7 @@ class Row:
 class Proof:
     """All rows, and what belongs to none of them."""
 
-    rows: list[Row]
+    rows: list[ProofRow]
     wrong: list[str]
 
     @property
@@ -66,18 +66,18 @@ class Proof:
         return not self.wrong and all(row.balanced for row in self.rows)
 
 
-def prove(reference: Reference, harvest: Harvest, ledger: Ledger) -> Proof:
+def prove(reference: ExpectedRecords, readback: Readback, ledger: Ledger) -> Proof:
     """Sets the three books side by side: the exchange's, the sink's, the connector's own."""
     accounts = {(one.stream, one.symbol): one for one in ledger.accounts()}
-    found, strangers = sorted_records(reference, harvest)
-    dead = harvest.dead()
+    found, strangers = sorted_records(reference, readback)
+    dead = readback.dead()
     rows = []
     for place in sorted(reference.lines):
         line, account = reference.lines[place], accounts.get(place) or Account(*place)
         row = _row(line, found.get(place, {}), account, dead[place])
-        _gaps(row, line, found.get(place, {}), harvest.gaps)
+        _gaps(row, line, found.get(place, {}), readback.gaps)
         rows.append(row)
-    wrong = [*strangers, *reference.odd, *_letters(reference, harvest)]
+    wrong = [*strangers, *reference.odd, *_letters(reference, readback)]
     totals = ledger.totals()
     for word in ("lost", "in_flight"):
         if totals[word]:
@@ -89,11 +89,11 @@ Found = dict[str, list[dict[str, Any]]]
 """The records of each key."""
 
 
-def sorted_records(reference: Reference, harvest: Harvest) -> tuple[dict[Place, Found], list[str]]:
+def sorted_records(reference: ExpectedRecords, readback: Readback) -> tuple[dict[Place, Found], list[str]]:
     """The records by line and key, and those that are nobody's."""
     found: dict[Place, Found] = {}
     strangers: list[str] = []
-    for record in harvest.records:
+    for record in readback.records:
         key = key_of(record, True)
         line = reference.owners.get(key)
         if line is None:
@@ -106,8 +106,8 @@ def sorted_records(reference: Reference, harvest: Harvest) -> tuple[dict[Place, 
     return found, strangers
 
 
-def _row(line: Line, found: Found, account: Account, dead: int) -> Row:
-    row = Row(line.stream, line.symbol, filtered=account.filtered, deduplicated=account.duplicates)
+def _row(line: ExpectedStream, found: Found, account: Account, dead: int) -> ProofRow:
+    row = ProofRow(line.stream, line.symbol, filtered=account.filtered, deduplicated=account.duplicates)
     row.published = sum(map(len, found.values()))
     may_arrive = line.doubt.total() + line.other_doubt
     row.in_doubt = may_arrive + line.broken_doubt
@@ -132,17 +132,17 @@ def _row(line: Line, found: Found, account: Account, dead: int) -> Row:
     return row
 
 
-def _least(line: Line, key: str, count: int, found: Found) -> int:
+def _least(line: ExpectedStream, key: str, count: int, found: Found) -> int:
     """How many records of a key are missing."""
     return (1 if line.distinct else count) - len(found.get(key, ()))
 
 
-def _most(line: Line, key: str) -> int:
+def _most(line: ExpectedStream, key: str) -> int:
     """How often a key may be there."""
     return 1 if line.distinct else line.sure[key] + line.doubt[key] + line.absent[key]
 
 
-def _absent(row: Row, line: Line, found: Found) -> None:
+def _absent(row: ProofRow, line: ExpectedStream, found: Found) -> None:
     """Records of what never left: they can only have been fetched, and then they say so."""
     for key, records in found.items():
         if key in line.sure or key in line.doubt:
@@ -153,7 +153,7 @@ def _absent(row: Row, line: Line, found: Found) -> None:
             row.strange_ids.append(line.names[key])
 
 
-def _gaps(row: Row, line: Line, found: Found, gaps: Iterable[dict[str, Any]]) -> None:
+def _gaps(row: ProofRow, line: ExpectedStream, found: Found, gaps: Iterable[dict[str, Any]]) -> None:
     """Every number that never came is in a gap record."""
     here = {number for key, number in line.numbers.items() if key in found}
     if not here:
@@ -171,9 +171,9 @@ def ranges(gaps: Iterable[dict[str, Any]], stream: str, symbol: str) -> list[tup
     return [(gap["first_sequence"], gap["last_sequence"]) for gap in own if gap["first_sequence"] is not None]
 
 
-def _letters(reference: Reference, harvest: Harvest) -> list[str]:
+def _letters(reference: ExpectedRecords, readback: Readback) -> list[str]:
     """Every broken frame is a dead letter, and no other frame is."""
-    got = harvest.frames()
+    got = readback.frames()
     sure = Counter({_kept(frame): count for frame, count in reference.letters.items()})
     may = sure + Counter({_kept(frame): count for frame, count in reference.letters_doubt.items()})
     lacking, surplus = (sure - got).total(), (got - may).total()
@@ -190,6 +190,6 @@ def _kept(frame: bytes) -> bytes:
     return frame[:RAW_LIMIT]
 
 
-def _named(line: Line, keys: Iterable[str]) -> list[str]:
+def _named(line: ExpectedStream, keys: Iterable[str]) -> list[str]:
     """What the venue calls the first few keys."""
     return [line.names[key] for key, _ in zip(sorted(keys), range(SHOWN), strict=False)]

@@ -19,7 +19,7 @@ way: ContextVar[Way | None] = ContextVar("way", default=None)
 """The way of the present task and those it starts."""
 
 
-class DetourLoop(asyncio.SelectorEventLoop):
+class ProxiedEventLoop(asyncio.SelectorEventLoop):
     """The event loop, with detours."""
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any) -> Any:

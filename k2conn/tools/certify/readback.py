@@ -20,7 +20,7 @@ from k2conn.sinks.settings import KafkaSettings
 
 
 @dataclass(slots=True)
-class Harvest:
+class Readback:
     """All that was read back."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -48,9 +48,9 @@ def raw(letter: Mapping[str, Any]) -> bytes:
     return str(letter["frame"]).encode()
 
 
-def from_files(folder: Path) -> Harvest:
+def from_files(folder: Path) -> Readback:
     """What the file sink wrote."""
-    found = Harvest()
+    found = Readback()
     for path in sorted(folder.glob("*/*.avro")):
         for record in read_container(path):
             found.take(record)
@@ -59,9 +59,9 @@ def from_files(folder: Path) -> Harvest:
     return found
 
 
-async def from_kafka(settings: KafkaSettings, topics: Mapping[str, RecordSchema], letters: Iterable[str]) -> Harvest:
+async def from_kafka(settings: KafkaSettings, topics: Mapping[str, RecordSchema], letters: Iterable[str]) -> Readback:
     """What is in Kafka: ``topics`` with the schema each was written with, and topics of dead letters."""
-    found = Harvest()
+    found = Readback()
     async for topic, value in read_topics(settings, [*topics, *letters]):
         if topic.endswith(DEAD_SUFFIX):
             found.letters.append(exactjson.decode(value))

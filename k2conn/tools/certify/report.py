@@ -7,18 +7,18 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from k2conn import __version__
-from k2conn.tools.certify.certification import Outcome, Trial
-from k2conn.tools.certify.crash_losses import Aftermath
-from k2conn.tools.certify.proof import Row
+from k2conn.tools.certify.certification import CertificationOutcome, ScenarioRun
+from k2conn.tools.certify.crash_losses import CrashLosses
+from k2conn.tools.certify.proof import ProofRow
 
 EQUATION = "sent = published + deduplicated + filtered + quarantined + lost"
-AFTER = tuple(one.name for one in fields(Aftermath) if one.name not in ("stream", "symbol", "wrong"))
+AFTER = tuple(one.name for one in fields(CrashLosses) if one.name not in ("stream", "symbol", "wrong"))
 """The columns of what kill -9 cost."""
 AFTER_EQUATION = "sent = published + filtered + quarantined + lost"
 COLUMNS = ("sent", "published", "deduplicated", "filtered", "quarantined", "lost", "recovered", "withheld", "in_doubt")
 
 
-def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def document(outcomes: Sequence[CertificationOutcome]) -> dict[str, Any]:
     """All outcomes, as JSON-ready values."""
     return {
         "k2conn": __version__,
@@ -28,7 +28,7 @@ def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _outcome(outcome: CertificationOutcome) -> dict[str, Any]:
     return {
         "connector": outcome.connector,
         "exchange": outcome.exchange,
@@ -43,24 +43,24 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "rows": [{**asdict(row), "balanced": row.balanced} for row in outcome.proof.rows],
         "totals": totals(outcome),
         "not_run": list(outcome.not_run),
-        "kill": [{**asdict(row), "balanced": row.balanced} for row in outcome.aftermath],
+        "kill": [{**asdict(row), "balanced": row.balanced} for row in outcome.crash_losses],
         "books": outcome.books,
     }
 
 
-def totals(outcome: Outcome) -> dict[str, int]:
+def totals(outcome: CertificationOutcome) -> dict[str, int]:
     """The sums of all rows."""
     return {name: sum(getattr(row, name) for row in outcome.proof.rows) for name in COLUMNS}
 
 
-def verdict(trial: Trial) -> str:
+def verdict(trial: ScenarioRun) -> str:
     """One word."""
     if trial.skipped:
         return trial.skipped.split(":")[0]
     return "failed" if trial.wrong else "passed"
 
 
-def reaction(trial: Trial) -> str:
+def reaction(trial: ScenarioRun) -> str:
     """What the connector did about an ordeal."""
     if trial.skipped:
         return trial.skipped.partition(": ")[2]
@@ -77,7 +77,7 @@ def reaction(trial: Trial) -> str:
     return "; ".join([*said, *trial.wrong])
 
 
-def faults_of(row: Row) -> list[str]:
+def faults_of(row: ProofRow) -> list[str]:
     """What does not balance, with the ids."""
     found = [
         f"{words} {', '.join(map(str, ids))}"
@@ -92,7 +92,7 @@ def faults_of(row: Row) -> list[str]:
     return [f"{row.stream} {row.symbol}: {text}" for text in (*found, *row.wrong)]
 
 
-def left_out(outcome: Outcome) -> str:
+def left_out(outcome: CertificationOutcome) -> str:
     """Which ordeals were not run, and for want of what; empty where all were."""
     wants: dict[str, list[str]] = {}
     for trial in outcome.trials:
@@ -101,7 +101,7 @@ def left_out(outcome: Outcome) -> str:
     return "; ".join(f"{', '.join(names)} ({why})" for why, names in wants.items())
 
 
-def complaints(outcome: Outcome) -> list[str]:
+def complaints(outcome: CertificationOutcome) -> list[str]:
     """Everything that stands against passing."""
     rows = [text for row in outcome.proof.rows for text in faults_of(row)]
     trials = [f"{trial.name}: {text}" for trial in outcome.trials for text in trial.wrong]

@@ -25,7 +25,7 @@ class Broker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterProxies:
     """The proxies before the brokers and the registry (None: it cannot have one); whether the registry answers (a call
     that blocks); how many records the brokers have taken.
     """
@@ -37,13 +37,13 @@ class Cluster:
 
 
 @dataclass(slots=True)
-class Scene:
+class ScenarioContext:
     """What an ordeal may touch, and where it says what it saw."""
 
     plan: Plan
     exchange: MockExchange
     broker: Broker | None = None
-    cluster: Cluster | None = None
+    cluster: ClusterProxies | None = None
     seen: list[str] = field(default_factory=list)
     """For the report."""
     wrong: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordeal:
+class FaultScenario:
     """One kind of misbehaviour. ``run`` lasts at least its seconds; None: it is played in lives of a process, see
     `lives`. ``applies`` says why it cannot show on this venue, ``needs`` what is not there to play it; empty where all
     is well.
@@ -59,13 +59,13 @@ class Ordeal:
 
     name: str
     text: str
-    run: Callable[[Scene, float], Awaitable[None]] | None
+    run: Callable[[ScenarioContext, float], Awaitable[None]] | None
     expects: tuple[str, ...] = ()
     applies: Callable[[Plan], str] = lambda plan: ""
-    needs: Callable[[Scene], str] = lambda scene: ""
+    needs: Callable[[ScenarioContext], str] = lambda context: ""
 
-    def skipped(self, scene: Scene) -> str:
+    def skipped(self, context: ScenarioContext) -> str:
         """Why it is not played; empty where it is."""
-        if why := self.applies(scene.plan):
+        if why := self.applies(context.plan):
             return f"not applicable: {why}"
-        return f"not run: {why}" if (why := self.needs(scene)) else ""
+        return f"not run: {why}" if (why := self.needs(context)) else ""

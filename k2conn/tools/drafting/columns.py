@@ -10,7 +10,7 @@ from k2conn.tools.drafting.leaves import Path, at, number, scalars, spelled, wal
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ItemPlace:
     """Where items are. ``kind``: `object` (one object is one item), `list` (each element is), `row` (an array is)."""
 
     path: Path
@@ -60,7 +60,7 @@ class Column:
 class Pool:
     """The items of a group at one place. ``owners`` says, for each item, the index of its message."""
 
-    place: Place
+    place: ItemPlace
     items: tuple[Any, ...]
     owners: tuple[int, ...]
     inner: tuple[Column, ...]
@@ -79,7 +79,7 @@ class Pool:
 
 def pools(messages: Sequence[Any]) -> Iterator[Pool]:
     """The items of some messages at every place where items could be."""
-    seen: set[Place] = set()
+    seen: set[ItemPlace] = set()
     for message in messages:
         for place in _places(message):
             if place not in seen:
@@ -89,13 +89,13 @@ def pools(messages: Sequence[Any]) -> Iterator[Pool]:
                     yield pool
 
 
-def _places(message: Any) -> Iterator[Place]:
+def _places(message: Any) -> Iterator[ItemPlace]:
     for path, value in walk(message):
         if isinstance(value, dict) and all(isinstance(part, str) for part in path):
-            yield Place(path, "object")
+            yield ItemPlace(path, "object")
         elif isinstance(value, list) and value and path and _plain(path):
             nested = all(isinstance(one, (dict, list)) for one in value)
-            yield Place(path, "list" if nested else "row")
+            yield ItemPlace(path, "list" if nested else "row")
 
 
 def _plain(path: Path) -> bool:
@@ -103,7 +103,7 @@ def _plain(path: Path) -> bool:
     return all(isinstance(part, str) for part in path) or len(path) == 1
 
 
-def _pool(place: Place, messages: Sequence[Any]) -> Pool | None:
+def _pool(place: ItemPlace, messages: Sequence[Any]) -> Pool | None:
     items: list[Any] = []
     owners: list[int] = []
     for index, message in enumerate(messages):
@@ -133,7 +133,7 @@ def _inner(items: Sequence[Any], prefix: Path) -> Iterator[Column]:
         yield Column(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)
 
 
-def _outer(place: Place, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[Column]:
+def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[Column]:
     names: dict[Path, None] = {}
     for message in messages:
         names.update((path, None) for path, _ in scalars(message) if path[: len(place.path)] != place.path)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.tools.drafting.guesses import Guess
-from k2conn.tools.drafting.kinds import SYMBOL, Group
+from k2conn.tools.drafting.kinds import SYMBOL, MessageKind
 from k2conn.tools.drafting.leaves import Path, at, scalars, spelled, walk
 from k2conn.tools.drafting.words import ALL_WORDS, KIND_NAMES, folded, words
 
@@ -19,7 +19,7 @@ _TELLING = 3
 """The weight of a test that asks what a message says of itself, rather than what it happens to have."""
 
 
-class Test(NamedTuple):
+class CandidateCondition(NamedTuple):
     """One possible condition. ``key`` and ``value`` are its map form, ``text`` its expression."""
 
     weight: int
@@ -29,13 +29,13 @@ class Test(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-def apart(groups: Sequence[Group], others: Sequence[Group]) -> Guess:
+def apart(groups: Sequence[MessageKind], others: Sequence[MessageKind]) -> Guess:
     """The condition that holds for some groups' messages and for none of the others."""
     wanted = [message for group in groups for message in group.messages]
     rest = [message for group in others for message in group.messages]
     tests = sorted(_tests(groups, wanted), key=lambda one: -one.weight)[:_CANDIDATES]
     tests = [test for test in tests if all(test.holds(message) for message in wanted)]
-    found: list[tuple[tuple[int, ...], int, tuple[Test, ...]]] = []
+    found: list[tuple[tuple[int, ...], int, tuple[CandidateCondition, ...]]] = []
     for size in (1, 2, 3):
         for some in combinations(tests, size):
             wrong = sum(all(test.holds(message) for test in some) for message in rest)
@@ -50,18 +50,22 @@ def apart(groups: Sequence[Group], others: Sequence[Group]) -> Guess:
     return Guess(_said(some), why, not wrong and some[0].weight > 2, "what tells them apart" if wrong else "")
 
 
-def _said(tests: Sequence[Test]) -> Any:
+def _said(tests: Sequence[CandidateCondition]) -> Any:
     if all(test.key for test in tests):
         return {test.key: test.value for test in tests}
     return " && ".join(test.text for test in tests)
 
 
-def _tests(groups: Sequence[Group], wanted: Sequence[Any]) -> list[Test]:
+def _tests(groups: Sequence[MessageKind], wanted: Sequence[Any]) -> list[CandidateCondition]:
     first = wanted[0]
     if isinstance(first, str):
         values = sorted({str(message) for message in wanted})
-        return [Test(9, "@", values[0] if len(values) == 1 else values, f"@ == '{values[0]}'", lambda m: m in values)]
-    tests: list[Test] = []
+        return [
+            CandidateCondition(
+                9, "@", values[0] if len(values) == 1 else values, f"@ == '{values[0]}'", lambda m: m in values
+            )
+        ]
+    tests: list[CandidateCondition] = []
     for path, value in scalars(first):
         if isinstance(value, str) or (isinstance(value, bool) and len(path) == 1):
             tests += _texts(path, groups, wanted)
@@ -73,7 +77,7 @@ def _tests(groups: Sequence[Group], wanted: Sequence[Any]) -> list[Test]:
     return tests
 
 
-def _texts(path: Path, groups: Sequence[Group], wanted: Sequence[Any]) -> list[Test]:
+def _texts(path: Path, groups: Sequence[MessageKind], wanted: Sequence[Any]) -> list[CandidateCondition]:
     """Equality, or the text around the instrument's name."""
     values = {at(message, path) for message in wanted if not isinstance(at(message, path), (dict, list))}
     templates = {text for group in groups for place, text in group.texts if place == path}
@@ -93,10 +97,14 @@ def _texts(path: Path, groups: Sequence[Group], wanted: Sequence[Any]) -> list[T
     listed = sorted(values, key=str)
     said = listed[0] if len(listed) == 1 else listed
     text = " || ".join(f"{key} == {_literal(value)}" for value in listed)
-    return [Test(weight + 1, key, said, f"({text})" if len(listed) > 1 else text, lambda m: at(m, path) in listed)]
+    return [
+        CandidateCondition(
+            weight + 1, key, said, f"({text})" if len(listed) > 1 else text, lambda m: at(m, path) in listed
+        )
+    ]
 
 
-def _ends(path: Path, before: str, after: str, weight: int) -> Test:
+def _ends(path: Path, before: str, after: str, weight: int) -> CandidateCondition:
     key = spelled(path)
     calls = [f"starts_with({key}, {_literal(before)})"] if before else []
     calls += [f"ends_with({key}, {_literal(after)})"] if after else []
@@ -105,18 +113,18 @@ def _ends(path: Path, before: str, after: str, weight: int) -> Test:
         value = at(message, path)
         return isinstance(value, str) and value.startswith(before) and value.endswith(after)
 
-    return Test(weight if calls else -9, "", None, " && ".join(calls) or key, holds)
+    return CandidateCondition(weight if calls else -9, "", None, " && ".join(calls) or key, holds)
 
 
-def _present(path: Path, wanted: Sequence[Any]) -> Test:
+def _present(path: Path, wanted: Sequence[Any]) -> CandidateCondition:
     key = spelled(path)
     container = isinstance(at(wanted[0], path), (dict, list))
-    return Test(1 + container - len(path), key, "$present", key, lambda m: at(m, path) is not None)
+    return CandidateCondition(1 + container - len(path), key, "$present", key, lambda m: at(m, path) is not None)
 
 
-def _absent(path: Path) -> Test:
+def _absent(path: Path) -> CandidateCondition:
     key = spelled(path)
-    return Test(-3, key, "$absent", f"{key} == null", lambda m: at(m, path) is None)
+    return CandidateCondition(-3, key, "$absent", f"{key} == null", lambda m: at(m, path) is None)
 
 
 def _literal(value: Any) -> str:

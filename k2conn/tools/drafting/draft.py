@@ -11,10 +11,10 @@ from k2conn import exactjson
 from k2conn.tools.drafting import natives, quotes, trades
 from k2conn.tools.drafting.conditions import apart
 from k2conn.tools.drafting.guesses import Guess
-from k2conn.tools.drafting.kinds import Group, groups
+from k2conn.tools.drafting.kinds import MessageKind, groups
 from k2conn.tools.drafting.leaves import spelled
-from k2conn.tools.drafting.mapping import Mapping
-from k2conn.tools.drafting.recording import Frame
+from k2conn.tools.drafting.mapping import DraftMapping
+from k2conn.tools.drafting.recording import DraftFrame
 from k2conn.tools.drafting.words import (
     ACK_WORDS,
     BEAT_WORDS,
@@ -31,7 +31,7 @@ _QUIET = 12
 """Kinds of messages that are listed as ignored."""
 
 
-class Request(NamedTuple):
+class DraftRequest(NamedTuple):
     """What the author says."""
 
     name: str
@@ -41,34 +41,34 @@ class Request(NamedTuple):
     docs: str | None
 
 
-class Stream(NamedTuple):
+class DraftStream(NamedTuple):
     """One drafted stream. ``default`` is false where another maps the same record type better."""
 
     name: str
-    mapping: Mapping
+    mapping: DraftMapping
     when: Guess
     default: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class OtherMessages:
     """Messages that are no records: how they are recognised, what they seem to be, how many, and one of them."""
 
     when: Any
     what: str
     count: int
-    sample: Frame
+    sample: DraftFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """All that is known of a connector before its author has looked."""
 
-    request: Request
+    request: DraftRequest
     frames: int
-    streams: tuple[Stream, ...]
-    quiet: tuple[Quiet, ...]
-    spelling: natives.Spelling
+    streams: tuple[DraftStream, ...]
+    quiet: tuple[OtherMessages, ...]
+    spelling: natives.SymbolSpelling
     symbols: int
     """How many different symbols were seen."""
 
@@ -78,17 +78,17 @@ class Draft:
         return next((found for one in self.streams if (found := one.mapping.symbol.capture)), None)
 
 
-def draft(request: Request, frames: Sequence[Frame]) -> Draft:
+def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     """The draft of a connector from some of its frames."""
     found = groups(frames)
     mappings = [mapping for group in found if (mapping := _mapping(group, found)) is not None]
     chosen = _chosen(_merged(mappings))
-    streams: list[Stream] = []
+    streams: list[DraftStream] = []
     for mapping in chosen:
         when = apart(mapping.groups, [group for group in found if group not in mapping.groups])
         first = not any(one.mapping.record == mapping.record for one in streams)
         name = mapping.record if first else _name(mapping, [one.name for one in streams])
-        streams.append(Stream(name, _finished(mapping), when, first))
+        streams.append(DraftStream(name, _finished(mapping), when, first))
     mapped = [group for one in streams for group in one.mapping.groups]
     seen = [name for one in streams for name in one.mapping.symbol.seen]
     rest = [group for group in found if group not in mapped]
@@ -96,7 +96,7 @@ def draft(request: Request, frames: Sequence[Frame]) -> Draft:
     return Draft(request, len(frames), tuple(streams), tuple(_quiet(rest, mapped)), spelling, len(set(seen)))
 
 
-def _mapping(group: Group, found: Sequence[Group]) -> Mapping | None:
+def _mapping(group: MessageKind, found: Sequence[MessageKind]) -> DraftMapping | None:
     others = [one for one in found if one is not group]
     trade, quote = trades.find(group, others), quotes.find(group, others)
     if trade is not None and quote is not None:
@@ -104,9 +104,9 @@ def _mapping(group: Group, found: Sequence[Group]) -> Mapping | None:
     return trade or quote
 
 
-def _merged(mappings: Sequence[Mapping]) -> list[Mapping]:
+def _merged(mappings: Sequence[DraftMapping]) -> list[DraftMapping]:
     """Groups that one stream can map are one, unless they say the same records twice."""
-    merged: list[Mapping] = []
+    merged: list[DraftMapping] = []
     for mapping in mappings:
         for place, one in enumerate(merged):
             repeated = bool(one.ids & mapping.ids)
@@ -118,26 +118,26 @@ def _merged(mappings: Sequence[Mapping]) -> list[Mapping]:
     return merged
 
 
-def _past(mapping: Mapping) -> bool:
+def _past(mapping: DraftMapping) -> bool:
     return any(group.words & SNAPSHOT_WORDS for group in mapping.groups)
 
 
-def _chosen(mappings: Sequence[Mapping]) -> list[Mapping]:
+def _chosen(mappings: Sequence[DraftMapping]) -> list[DraftMapping]:
     """Of each record type the best few, best first."""
-    found: list[Mapping] = []
+    found: list[DraftMapping] = []
     for record in ("trade", "quote"):
         own = [mapping for mapping in mappings if mapping.record == record]
         found += sorted(own, key=_merit, reverse=True)[:_STREAMS]
     return found
 
 
-def _merit(mapping: Mapping) -> tuple[int, int]:
+def _merit(mapping: DraftMapping) -> tuple[int, int]:
     said = frozenset[str]().union(*(group.words for group in mapping.groups))
     penalty = 8 * bool(said & {"agg", "lite"}) + 10 * (_past(mapping) and len(mapping.groups) == 1)
     return mapping.score - penalty, sum(len(group.frames) for group in mapping.groups)
 
 
-def _name(mapping: Mapping, taken: Sequence[str]) -> str:
+def _name(mapping: DraftMapping, taken: Sequence[str]) -> str:
     """A name for a further stream, from the words of its kind."""
     wanted = TRADE_WORDS | QUOTE_WORDS
     for group in mapping.groups:
@@ -150,7 +150,7 @@ def _name(mapping: Mapping, taken: Sequence[str]) -> str:
     return next(f"{mapping.record}_{number}" for number in range(2, 99) if f"{mapping.record}_{number}" not in taken)
 
 
-def _finished(mapping: Mapping) -> Mapping:
+def _finished(mapping: DraftMapping) -> DraftMapping:
     """With what the words for snapshot and change mean: for trades the recent past, for quotes a fresh start."""
     told = [states for group in mapping.groups if (states := group.states) is not None]
     paths = {path for path, _ in told}
@@ -171,19 +171,19 @@ def _finished(mapping: Mapping) -> Mapping:
     return replace(mapping, notes=(*mapping.notes, note))
 
 
-def _quiet(rest: Sequence[Group], mapped: Sequence[Group]) -> list[Quiet]:
-    found: dict[str, Quiet] = {}
+def _quiet(rest: Sequence[MessageKind], mapped: Sequence[MessageKind]) -> list[OtherMessages]:
+    found: dict[str, OtherMessages] = {}
     for group in rest:
         when = apart([group], mapped)
         if "others" in when.why and " 0 of" not in when.why:
             continue
         key = repr(when.value)
         before = found[key].count if key in found else 0
-        found[key] = Quiet(when.value, _what(group), before + len(group.frames), group.frames[0])
+        found[key] = OtherMessages(when.value, _what(group), before + len(group.frames), group.frames[0])
     return list(found.values())[:_QUIET]
 
 
-def _what(group: Group) -> str:
+def _what(group: MessageKind) -> str:
     said = group.words
     message = group.frames[0].message
     keys = words(message) if isinstance(message, dict) else frozenset()

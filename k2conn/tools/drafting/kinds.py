@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k2conn.tools.drafting.leaves import Path, at, scalars, walk
-from k2conn.tools.drafting.recording import Frame
+from k2conn.tools.drafting.recording import DraftFrame
 from k2conn.tools.drafting.words import (
     ALL_WORDS,
     KIND_NAMES,
@@ -32,11 +32,11 @@ _MANY = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MessageKind:
     """Messages of one kind. ``texts`` is what they say they are: path and text, ``{symbol}`` for names."""
 
     texts: tuple[tuple[Path, str], ...]
-    frames: tuple[Frame, ...]
+    frames: tuple[DraftFrame, ...]
 
     @property
     def messages(self) -> list[Any]:
@@ -57,16 +57,16 @@ class Group:
         return None
 
 
-def groups(frames: Sequence[Frame]) -> list[Group]:
+def groups(frames: Sequence[DraftFrame]) -> list[MessageKind]:
     """All messages by kind, in the order in which kinds first appear."""
-    found: dict[Any, list[Frame]] = {}
+    found: dict[Any, list[DraftFrame]] = {}
     loud = _loud_paths(frames)
     for frame in frames:
         texts = tuple((path, text) for path, text in _texts(frame.message) if path in loud)
         telling = bool(words(text for _, text in texts) & ALL_WORDS)
         shape = _coarse(frame.message) if telling else _keys(frame.message)
         found.setdefault((texts, shape), []).append(frame)
-    return [Group(texts, tuple(members)) for (texts, _), members in found.items()]
+    return [MessageKind(texts, tuple(members)) for (texts, _), members in found.items()]
 
 
 def _texts(message: Any) -> Iterator[tuple[Path, str]]:
@@ -86,7 +86,7 @@ def _texts(message: Any) -> Iterator[tuple[Path, str]]:
             yield path, (value if span is None else value[: span[0]] + SYMBOL + value[span[1] :])
 
 
-def _loud_paths(frames: Sequence[Frame]) -> set[Path]:
+def _loud_paths(frames: Sequence[DraftFrame]) -> set[Path]:
     """The paths whose texts repeat from message to message: those that say what a message is."""
     seen: dict[Path, set[str]] = {}
     for frame in frames:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from k2conn.tools.drafting.columns import Place
+from k2conn.tools.drafting.columns import ItemPlace
 from k2conn.tools.drafting.guesses import Guess
-from k2conn.tools.drafting.kinds import Group
-from k2conn.tools.drafting.natives import Symbol
+from k2conn.tools.drafting.kinds import MessageKind
+from k2conn.tools.drafting.natives import DraftSymbol
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class DraftMapping:
     """What would become of a group's messages. ``score`` says how well names and values fit."""
 
     record: str
-    place: Place
-    symbol: Symbol
+    place: ItemPlace
+    symbol: DraftSymbol
     fields: dict[str, Guess]
-    groups: tuple[Group, ...]
+    groups: tuple[MessageKind, ...]
     score: int
     options: dict[str, Guess] = field(default_factory=dict)
     """Further words of the stream: sequence, order, carry, identity, snapshot."""
@@ -38,7 +38,7 @@ class Mapping:
         rule["side"] = repr(side.value.get("from")) if side and isinstance(side.value, dict) else ""
         return self.record, self.place, tuple(sorted(rule.items()))
 
-    def joined(self, other: Mapping) -> Mapping:
+    def joined(self, other: DraftMapping) -> DraftMapping:
         """Both groups in one mapping."""
         better = max((self, other), key=lambda one: sum(len(group.frames) for group in one.groups))
         symbol = replace(better.symbol, seen=self.symbol.seen + other.symbol.seen)

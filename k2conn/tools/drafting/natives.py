@@ -10,7 +10,7 @@ from typing import Any
 
 from k2conn.tools.drafting.columns import Column, Pool
 from k2conn.tools.drafting.guesses import Guess
-from k2conn.tools.drafting.kinds import SYMBOL, Group
+from k2conn.tools.drafting.kinds import SYMBOL, MessageKind
 from k2conn.tools.drafting.leaves import Path, at, scalars, spelled
 from k2conn.tools.drafting.words import PRODUCTS, QUOTES, like_symbol, rank, surely_symbol
 
@@ -23,7 +23,7 @@ _EXPIRY = re.compile(r"\d{6,8}\Z|\d{1,2}[A-Z]{3}\d{2}\Z|\d{4}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Symbol:
+class DraftSymbol:
     """Where a stream's symbol is, and the names that were seen there."""
 
     guess: Guess
@@ -33,12 +33,12 @@ class Symbol:
     """What is learnt from acknowledgements, where the data only carries the venue's channel number."""
 
 
-def where(pool: Pool, group: Group, others: Sequence[Group]) -> Symbol:
+def where(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> DraftSymbol:
     """The symbol of a group's items: a column, cut out of a channel's text, or looked up by a channel's number."""
     return _column(pool) or _cut(group) or _looked_up(pool, others) or _unknown()
 
 
-def _column(pool: Pool) -> Symbol | None:
+def _column(pool: Pool) -> DraftSymbol | None:
     found: list[tuple[tuple[int, ...], Column]] = []
     for column in pool.columns:
         texts = [value for value in column.present if isinstance(value, str)]
@@ -53,10 +53,10 @@ def _column(pool: Pool) -> Symbol | None:
     column = max(found, key=lambda one: one[0])[1]
     names = tuple(str(value) for value in column.values)
     why = f"{len(names)} of {len(names)} look like instruments ({names[0]})"
-    return Symbol(Guess(column.expression, why, all(map(surely_symbol, names))), names, column)
+    return DraftSymbol(Guess(column.expression, why, all(map(surely_symbol, names))), names, column)
 
 
-def _cut(group: Group) -> Symbol | None:
+def _cut(group: MessageKind) -> DraftSymbol | None:
     """Out of a channel's text."""
     texts = [(path, text) for path, text in group.texts if SYMBOL in text]
     if not texts:
@@ -69,8 +69,8 @@ def _cut(group: Group) -> Symbol | None:
         names.append(_cut_from(raw, text))
     said = {"from": f"$message{'' if expression.startswith('[') else '.'}{expression}", "pattern": text}
     if text == SYMBOL:
-        return Symbol(Guess(said["from"], f"the message's own {expression}"), tuple(names))
-    return Symbol(Guess(said, f"cut out of {expression}, as in {at(group.messages[0], path)}"), tuple(names))
+        return DraftSymbol(Guess(said["from"], f"the message's own {expression}"), tuple(names))
+    return DraftSymbol(Guess(said, f"cut out of {expression}, as in {at(group.messages[0], path)}"), tuple(names))
 
 
 def _cut_from(raw: str, text: str) -> str:
@@ -78,7 +78,7 @@ def _cut_from(raw: str, text: str) -> str:
     return raw[len(before) : len(raw) - len(after)]
 
 
-def _looked_up(pool: Pool, others: Sequence[Group]) -> Symbol | None:
+def _looked_up(pool: Pool, others: Sequence[MessageKind]) -> DraftSymbol | None:
     """By the number at the head of an array message, which an acknowledgement has beside a name."""
     numbers = {head for column in pool.outer if column.path == (0,) for head in column.values}
     for group in others:
@@ -98,7 +98,7 @@ def _pair_rank(path: Path) -> int:
     return rank(str(path[-1]), {**NAMES, "pair": 10})
 
 
-def _captured(key: Path, name: Path, others: Sequence[Group]) -> Symbol:
+def _captured(key: Path, name: Path, others: Sequence[MessageKind]) -> DraftSymbol:
     messages = [message for group in others for message in group.messages if isinstance(message, dict)]
     rows = [message for message in messages if at(message, key) is not None and at(message, name) is not None]
     same = [(path, value) for path, value in scalars(rows[0]) if isinstance(value, str) and not like_symbol(value)
@@ -107,19 +107,19 @@ def _captured(key: Path, name: Path, others: Sequence[Group]) -> Symbol:
     capture = {"when": when, "into": "symbol_of", "key": spelled(key), "value": spelled(name)}
     why = f"{spelled(key)} of an acknowledgement names the instrument, seen in {len(rows)}"
     guess = Guess({"from": "$message[0]", "look_up": "$state.symbol_of"}, why)
-    return Symbol(guess, tuple(str(at(row, name)) for row in rows), None, capture)
+    return DraftSymbol(guess, tuple(str(at(row, name)) for row in rows), None, capture)
 
 
-def _unknown() -> Symbol:
+def _unknown() -> DraftSymbol:
     why = "no instrument's name was found in these frames"
-    return Symbol(Guess({"value": "BASE-QUOTE"}, why, False, "where the instrument is named"), ("BASE-QUOTE",))
+    return DraftSymbol(Guess({"value": "BASE-QUOTE"}, why, False, "where the instrument is named"), ("BASE-QUOTE",))
 
 
 # -- how names are spelled
 
 
 @dataclass(slots=True)
-class Spelling:
+class SymbolSpelling:
     """The forms that read the names that were seen."""
 
     forms: list[str | dict[str, str]] = field(default_factory=list)
@@ -131,9 +131,9 @@ class Spelling:
     """Some form says the quote currency itself, which is a guess."""
 
 
-def spelling(seen: Sequence[str]) -> Spelling:
+def spelling(seen: Sequence[str]) -> SymbolSpelling:
     """The forms of some names, the most particular first."""
-    found = Spelling()
+    found = SymbolSpelling()
     counted = Counter(seen)
     forms: list[str | dict[str, str]] = []
     for name, _ in counted.most_common():

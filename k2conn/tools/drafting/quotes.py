@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from k2conn.tools.drafting import identities, moments, natives
 from k2conn.tools.drafting.columns import Column, Pool, pools
 from k2conn.tools.drafting.guesses import Guess
-from k2conn.tools.drafting.kinds import Group
+from k2conn.tools.drafting.kinds import MessageKind
 from k2conn.tools.drafting.leaves import number
-from k2conn.tools.drafting.mapping import Mapping
+from k2conn.tools.drafting.mapping import DraftMapping
 from k2conn.tools.drafting.words import (
     ACK_WORDS,
     BOOK_WORDS,
@@ -29,7 +29,7 @@ PRICES = ("px", "price", "p")
 _SIDES = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 
 
-class Side(NamedTuple):
+class QuoteSide(NamedTuple):
     """One side of a quote: expressions, and the values of the price."""
 
     price: str
@@ -39,7 +39,7 @@ class Side(NamedTuple):
     """Levels of the longest book seen; 0 where the side is no list."""
 
 
-def find(group: Group, others: Sequence[Group]) -> Mapping | None:
+def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
     """The quotes in a group's messages, where there are any."""
     said = group.words
     texts = " ".join(text for _, text in group.texts)
@@ -54,7 +54,7 @@ def find(group: Group, others: Sequence[Group]) -> Mapping | None:
     return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
 
 
-def _fit(pool: Pool, group: Group, others: Sequence[Group], top: bool) -> Mapping | None:
+def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind], top: bool) -> DraftMapping | None:
     texts = " ".join(text for _, text in group.texts)
     direct = {folded(one.name) if len(one.name) > 1 else one.name: one for one in pool.inner if len(one.path) == 1}
     bid, ask = _positions(pool, top) if pool.rows else _pair(direct)
@@ -82,17 +82,17 @@ def _fit(pool: Pool, group: Group, others: Sequence[Group], top: bool) -> Mappin
         options["identity"] = Guess(["timestamp", *_SIDES], "no id was found; equal rows are numbered", False)
     score = 20 + 6 * top + 4 * (bid.quantity is not None) + 2 * bool(said)
     score += 8 * ("bookticker" in group.words or bool(_TOP.search(texts.lower())))
-    return Mapping("quote", pool.place, symbol, fields, (group,), score, options, partial=_absent(bid, ask))
+    return DraftMapping("quote", pool.place, symbol, fields, (group,), score, options, partial=_absent(bid, ask))
 
 
-def _pair(direct: dict[str, Column]) -> tuple[Side | None, Side | None]:
+def _pair(direct: dict[str, Column]) -> tuple[QuoteSide | None, QuoteSide | None]:
     both = next((column for name, column in direct.items() if name in ("bbo",) and _listed(column)), None)
     if both is not None:
         return _object_level(both, 0), _object_level(both, 1)
     return _named(direct, _BIDS), _named(direct, _ASKS)
 
 
-def _named(direct: dict[str, Column], names: Sequence[str]) -> Side | None:
+def _named(direct: dict[str, Column], names: Sequence[str]) -> QuoteSide | None:
     for name in names:
         for key, column in direct.items():
             if re.sub("best|highest|lowest|top", "", key) == name and column.present:
@@ -106,7 +106,7 @@ def _listed(column: Column) -> bool:
     return all(isinstance(value, (list, dict)) for value in column.present)
 
 
-def _plain(direct: dict[str, Column], name: str, column: Column) -> Side | None:
+def _plain(direct: dict[str, Column], name: str, column: Column) -> QuoteSide | None:
     """A price as a number, and the quantity beside it by its name."""
     if not column.numeric:
         return None
@@ -115,11 +115,11 @@ def _plain(direct: dict[str, Column], name: str, column: Column) -> Side | None:
     for key, other in direct.items():
         plain = re.sub("best|highest|lowest|top", "", key) if len(key) > 1 else key
         if plain in wanted and other.numeric:
-            return Side(column.expression, other.expression, column.values, 0)
-    return Side(column.expression, None, column.values, 0)
+            return QuoteSide(column.expression, other.expression, column.values, 0)
+    return QuoteSide(column.expression, None, column.values, 0)
 
 
-def _level(column: Column) -> Side | None:
+def _level(column: Column) -> QuoteSide | None:
     """Levels: `[p, q]`, `[[p, q], ...]`, `[{price, size}, ...]`."""
     filled = [value for value in column.present if value]
     if not filled or isinstance(filled[0], dict):
@@ -134,10 +134,12 @@ def _level(column: Column) -> Side | None:
         head = column.expression
         if kept != list(column.values):  # levels of size 0 are deletions
             head += "[?[1] != '0'] | "
-        return Side(f"{head}[0][0]", f"{head}[0][1]", values, longest)
+        return QuoteSide(f"{head}[0][0]", f"{head}[0][1]", values, longest)
     place = 2 if len(filled[0]) == 3 and isinstance(filled[0][1], int) and isinstance(filled[0][2], str) else 1
     values = tuple(value[0] if value else None for value in column.values)
-    return Side(f"{column.expression}[0]", f"{column.expression}[{place}]", values, 0) if len(filled[0]) > 1 else None
+    return (
+        QuoteSide(f"{column.expression}[0]", f"{column.expression}[{place}]", values, 0) if len(filled[0]) > 1 else None
+    )
 
 
 def _kept(levels: Any) -> Any:
@@ -145,7 +147,7 @@ def _kept(levels: Any) -> Any:
     return [level for level in levels if level[1:2] != ["0"]] if isinstance(levels, list) else levels
 
 
-def _objects(column: Column, filled: list[Any]) -> Side | None:
+def _objects(column: Column, filled: list[Any]) -> QuoteSide | None:
     names = {folded(key): key for key in filled[0][0]}
     price = next((names[name] for name in PRICES if name in names), None)
     size = next((names[name] for name in _SIZES if name in names), None)
@@ -153,10 +155,12 @@ def _objects(column: Column, filled: list[Any]) -> Side | None:
         return None
     values = tuple(value[0].get(price) if value else None for value in column.values)
     longest = max(len(value) for value in filled)
-    return Side(f"{column.expression}[0].{price}", f"{column.expression}[0].{size}" if size else None, values, longest)
+    return QuoteSide(
+        f"{column.expression}[0].{price}", f"{column.expression}[0].{size}" if size else None, values, longest
+    )
 
 
-def _object_level(column: Column, place: int) -> Side | None:
+def _object_level(column: Column, place: int) -> QuoteSide | None:
     """One of two objects in a list: bid first, ask second."""
     rows = [value[place] if isinstance(value, list) and place < len(value) else None for value in column.values]
     first = next((row for row in rows if isinstance(row, dict)), None)
@@ -168,10 +172,10 @@ def _object_level(column: Column, place: int) -> Side | None:
     if price is None or size is None:
         return None
     head = f"{column.expression}[{place}]"
-    return Side(f"{head}.{price}", f"{head}.{size}", tuple(row.get(price) if row else None for row in rows), 0)
+    return QuoteSide(f"{head}.{price}", f"{head}.{size}", tuple(row.get(price) if row else None for row in rows), 0)
 
 
-def _positions(pool: Pool, top: bool) -> tuple[Side | None, Side | None]:
+def _positions(pool: Pool, top: bool) -> tuple[QuoteSide | None, QuoteSide | None]:
     """By position: bid, its size, ask, its size; or bid, ask, ... and then both sizes."""
     columns = [one for one in pool.inner if len(one.path) == 1]
     numeric = [one for one in columns if one.numeric and moments.unit(one.present) is None]
@@ -183,9 +187,9 @@ def _positions(pool: Pool, top: bool) -> tuple[Side | None, Side | None]:
     return _pairs(one, two, three, four) if _near(one, three) else (None, None)
 
 
-def _pairs(bid: Column, bid_size: Column, ask: Column, ask_size: Column) -> tuple[Side, Side]:
-    return (Side(bid.expression, bid_size.expression, bid.values, 0),
-            Side(ask.expression, ask_size.expression, ask.values, 0))
+def _pairs(bid: Column, bid_size: Column, ask: Column, ask_size: Column) -> tuple[QuoteSide, QuoteSide]:
+    return (QuoteSide(bid.expression, bid_size.expression, bid.values, 0),
+            QuoteSide(ask.expression, ask_size.expression, ask.values, 0))
 
 
 def _near(bid: Column, ask: Column) -> bool:
@@ -194,17 +198,17 @@ def _near(bid: Column, ask: Column) -> bool:
     return all(low is not None and high is not None and 0 < low <= high <= low * 2 for low, high in pairs)
 
 
-def _ordered(bid: Side, ask: Side) -> bool:
+def _ordered(bid: QuoteSide, ask: QuoteSide) -> bool:
     pairs = [(number(low), number(high)) for low, high in zip(bid.values, ask.values, strict=True)]
     known = [(low, high) for low, high in pairs if low and high]
     return not known or sum(low <= high for low, high in known) * 10 >= len(known) * 9
 
 
-def _absent(*sides: Side) -> bool:
+def _absent(*sides: QuoteSide) -> bool:
     return any(value in (None, "") for side in sides for value in side.values)
 
 
-def _side(name: str, side: Side, missing: bool) -> dict[str, Guess]:
+def _side(name: str, side: QuoteSide, missing: bool) -> dict[str, Guess]:
     present = sum(value not in (None, "") for value in side.values)
     why = f"{present} of {len(side.values)} frames have it"
     price: Any = {"from": side.price, "absent": 0} if missing else side.price

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from k2conn import exactjson
 
 
-class Frame(NamedTuple):
+class DraftFrame(NamedTuple):
     """One frame: its text and the message in it."""
 
     text: str
@@ -19,13 +19,13 @@ class NoFrame(ValueError):
     """A line that holds no frame; the text names the line and what is wrong."""
 
 
-def frames(lines: Iterable[bytes], key: str | None) -> Iterator[Frame]:
+def frames(lines: Iterable[bytes], key: str | None) -> Iterator[DraftFrame]:
     """The frames of a recording; raises NoFrame. A frame that is no JSON (such as `pong`) is a message of text."""
     for number, line in enumerate(lines, 1):
         raw = line.strip()
         if raw:
             text = raw.decode("utf-8", "replace") if key is None else _held(raw, key, number)
-            yield Frame(text, _message(text))
+            yield DraftFrame(text, _message(text))
 
 
 def _held(raw: bytes, key: str, number: int) -> str:

@@ -9,9 +9,9 @@ from itertools import combinations
 from k2conn.tools.drafting import identities, moments, natives, sides
 from k2conn.tools.drafting.columns import Column, Pool, pools
 from k2conn.tools.drafting.guesses import Guess
-from k2conn.tools.drafting.kinds import Group
+from k2conn.tools.drafting.kinds import MessageKind
 from k2conn.tools.drafting.leaves import number
-from k2conn.tools.drafting.mapping import Mapping
+from k2conn.tools.drafting.mapping import DraftMapping
 from k2conn.tools.drafting.words import (
     ACK_WORDS,
     BEAT_WORDS,
@@ -33,7 +33,7 @@ _NOT_TRADES = frozenset({"bids", "asks", "bid", "ask", "bestbid", "bestask", "op
 _ENOUGH = 20
 
 
-def find(group: Group, others: Sequence[Group]) -> Mapping | None:
+def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
     """The trades in a group's messages, where there are any."""
     said = group.words
     told = said & TRADE_WORDS
@@ -45,7 +45,7 @@ def find(group: Group, others: Sequence[Group]) -> Mapping | None:
     return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
 
 
-def _fit(pool: Pool, group: Group, others: Sequence[Group]) -> Mapping | None:
+def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
     names = {folded(column.name) for column in pool.inner if len(column.path) == 1}
     if names & _NOT_TRADES:
         return None
@@ -76,7 +76,7 @@ def _fit(pool: Pool, group: Group, others: Sequence[Group]) -> Mapping | None:
     score += 4 * (moment is not None) + _ENOUGH * pool.rows
     options, notes = _options(pool, group, identity, symbol, moment, bool(said))
     ids = frozenset(str(value) for value in identity.present) if identity else frozenset()
-    return Mapping("trade", pool.place, symbol, fields, (group,), score, options, notes, ids)
+    return DraftMapping("trade", pool.place, symbol, fields, (group,), score, options, notes, ids)
 
 
 def _by_name(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] | None:
@@ -142,7 +142,8 @@ def _quantity(column: Column) -> Guess:
 
 
 def _options(
-    pool: Pool, group: Group, identity: Column | None, symbol: natives.Symbol, moment: Column | None, has_id: bool
+    pool: Pool, group: MessageKind, identity: Column | None, symbol: natives.DraftSymbol, moment: Column | None, has_id:
+    bool
 ) -> tuple[dict[str, Guess], tuple[str, ...]]:
     options: dict[str, Guess] = {}
     rule, seen = identities.sequence(identity, symbol.column)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.tools.drafting.draft import Draft, Quiet, Stream
+from k2conn.tools.drafting.draft import Draft, DraftStream, OtherMessages
 from k2conn.tools.drafting.guesses import Guess
 
 _PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*(?: [A-Za-z0-9_.$/-]+)*\Z")
@@ -19,7 +19,7 @@ _ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid
           "ask_quantity")
 
 
-class Played(NamedTuple):
+class DraftTest(NamedTuple):
     """One example: the frames, and the records that the engine makes of the last of them."""
 
     name: str
@@ -28,7 +28,7 @@ class Played(NamedTuple):
     records: tuple[Mapping[str, Any], ...]
 
 
-def written(draft: Draft, examples: Sequence[Played] = ()) -> str:
+def written(draft: Draft, examples: Sequence[DraftTest] = ()) -> str:
     """The connector file's text."""
     lines = [*_head(draft), "", *_symbols(draft), "", *_connection(draft), "", *_streams(draft)]
     if examples:
@@ -130,7 +130,7 @@ def _connection(draft: Draft) -> Iterator[str]:
             yield _ignored(one)
 
 
-def _ignored(one: Quiet) -> str:
+def _ignored(one: OtherMessages) -> str:
     text = f"    - {flow(one.when)}"
     return f"{text}  # {one.what}, {one.count} frame{'s' if one.count > 1 else ''}"
 
@@ -148,7 +148,7 @@ def _streams(draft: Draft) -> Iterator[str]:
         yield from _stream(stream)
 
 
-def _stream(stream: Stream) -> Iterator[str]:
+def _stream(stream: DraftStream) -> Iterator[str]:
     mapping = stream.mapping
     yield f"  {stream.name}:"
     if stream.name != mapping.record:
@@ -170,7 +170,7 @@ def _stream(stream: Stream) -> Iterator[str]:
             yield from _line("      ", name, mapping.fields[name])
 
 
-def _tests(examples: Sequence[Played]) -> Iterator[str]:
+def _tests(examples: Sequence[DraftTest]) -> Iterator[str]:
     yield "tests:"
     yield "  # Frames of the sample and what the engine makes of them now: compare with the exchange's words."
     for one in examples:

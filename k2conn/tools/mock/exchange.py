@@ -14,14 +14,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from k2conn.plan import Json, Plan
-from k2conn.tools.mock.connection import Desk, Key, Tape
+from k2conn.tools.mock.connection import FrameSource, Key, MockConnection
 from k2conn.tools.mock.faults import GARBAGE, Faults, corrupted
-from k2conn.tools.mock.frame_generator import Market, Printed
+from k2conn.tools.mock.frame_generator import GeneratedFrame, PriceWalk
 from k2conn.tools.mock.frame_templates import encoded
-from k2conn.tools.mock.request_recognition import PING, UNKNOWN, Symbols, Wanted, read
-from k2conn.tools.mock.sent_frames import Leg, Sent, Witness
+from k2conn.tools.mock.request_recognition import PING, UNKNOWN, RequestedSubscription, VenueSymbols, read
+from k2conn.tools.mock.sent_frames import ClientSession, SentFrame, SentFrames
 from k2conn.tools.mock.server import MockServer
-from k2conn.tools.mock.template_matching import Capture, Shape
+from k2conn.tools.mock.template_matching import FrameShape, MatchCapture
 
 _KEPT = 10_000
 """Frames of clients that are remembered."""
@@ -32,30 +32,30 @@ _BEHIND = 1.0
 class Client:
     """One connection of a client."""
 
-    def __init__(self, socket: ServerConnection, desk: Desk) -> None:
+    def __init__(self, socket: ServerConnection, mock_connection: MockConnection) -> None:
         self.socket = socket
-        self.desk = desk
-        self.subscribed: dict[Key, Wanted] = {}
+        self.mock_connection = mock_connection
+        self.subscribed: dict[Key, RequestedSubscription] = {}
         self.data = 0
         """Data frames it was sent."""
         self.received: deque[Json] = deque(maxlen=_KEPT)
-        self.awaited: list[Shape] = []
+        self.awaited: list[FrameShape] = []
         """The answers that are due to our own pings."""
         self.frozen = False
         """Whether its socket is half-open: nothing is read, written or answered any more, nor closed."""
-        self.leg: Leg | None = None
+        self.client_session: ClientSession | None = None
         """The witness's notes of it."""
 
     async def send(self, message: Json) -> None:
         """One message, in the connector's codec."""
-        await self.write(self.desk.encode(encoded(message)))
+        await self.write(self.mock_connection.encode(encoded(message)))
 
     async def write(
         self, frame: str | bytes, key: Key | None = None, ids: tuple[str, ...] = (), broken: bool = False
     ) -> None:
         """One frame, noted by the witness before it leaves."""
-        if self.leg is not None:
-            self.leg.note(Sent(key, ids, frame, broken), self.socket)
+        if self.client_session is not None:
+            self.client_session.note(SentFrame(key, ids, frame, broken), self.socket)
         await self.socket.send(frame)
 
     def freeze(self) -> None:
@@ -75,7 +75,7 @@ class MockExchange:
     ``ping_every`` is the period in seconds of the venue's own pings.
 
     For conservation: ``sent`` has, for each stream and native symbol, the ids of all items that left for at least one
-    client, in order; with ``keep`` false only ``counts`` (frames) are kept. A ``witness`` notes what each client
+    client, in order; with ``keep`` false only ``counts`` (frames) are kept. A ``sent_frames`` notes what each client
     has read for certain. ``restless``: a tape that was begun goes on while nobody listens, as on a real venue.
     """
 
@@ -94,11 +94,11 @@ class MockExchange:
         faults: Faults | None = None,
         keep: bool = True,
         seed: int = 0,
-        witness: Witness | None = None,
+        sent_frames: SentFrames | None = None,
         restless: bool = False,
     ) -> None:
         self.plan = plan
-        self.witness = witness
+        self.sent_frames = sent_frames
         self.rate = rate
         self.faults = faults or Faults()
         self.clients: list[Client] = []
@@ -116,17 +116,17 @@ class MockExchange:
         self.rejected: list[float] = []
         """When (monotonic) connects were answered with an HTTP error."""
         self._restless = restless
-        self._begun: dict[Key, tuple[Desk, Wanted]] = {}
+        self._begun: dict[Key, tuple[MockConnection, RequestedSubscription]] = {}
         self._printed: Counter[Key] = Counter()
-        self._held: dict[Key, Printed] = {}
+        self._held: dict[Key, GeneratedFrame] = {}
         self._given = port
         self._limit = limit
         self._keep = keep
         self._ping_every = ping_every
-        known = Symbols(plan, symbols)
-        markets: dict[str, Market] = {}
-        self._desks = {
-            connection.name: Desk(
+        known = VenueSymbols(plan, symbols)
+        markets: dict[str, PriceWalk] = {}
+        self._mock_connections = {
+            connection.name: MockConnection(
                 plan, connection, known, markets, texts=frames, fresh=fresh, once=once, seed=seed
             )
             for connection in plan.connections
@@ -190,24 +190,33 @@ class MockExchange:
     @property
     def streams(self) -> tuple[str, ...]:
         """The streams it can play: those that a test or a recording shows."""
-        found = frozenset[str]().union(*(desk.streams for desk in self._desks.values()))
+        found = frozenset[str]().union(
+            *(mock_connection.streams for mock_connection in self._mock_connections.values())
+        )
         return tuple(stream.name for stream in self.plan.streams if stream.name in found)
 
     def packed(self, stream: str, text: bytes) -> str | bytes:
         """A text as a frame of the connection that carries a stream."""
-        return next(desk for desk in self._desks.values() if stream in desk.connection.streams).encode(text)
+        return next(
+            mock_connection
+            for mock_connection in self._mock_connections.values()
+            if stream in mock_connection.connection.streams
+        ).encode(text)
 
     @property
     def warnings(self) -> list[str]:
         """What this venue cannot do for want of an example."""
-        return [text for desk in self._desks.values() for text in desk.warnings]
+        return [text for mock_connection in self._mock_connections.values() for text in mock_connection.warnings]
 
     @property
     def before(self) -> list[Json]:
         """The answers to the HTTP calls that precede a connection, as the connector's tests show them; where they name
         a WebSocket's address, it is this exchange's.
         """
-        answers = next((desk.before for desk in self._desks.values() if desk.before), [])
+        answers = next(
+            (mock_connection.before for mock_connection in self._mock_connections.values() if mock_connection.before),
+            [],
+        )
         return [_led_here(answer, self.url()) for answer in answers]
 
     @property
@@ -237,7 +246,7 @@ class MockExchange:
         """Sends one frame to all clients that is of no stream. ``broken``: it is to end as a dead letter."""
         for client in tuple(self.clients):
             if not client.frozen:
-                frame = client.desk.encode(text) if packed else text
+                frame = client.mock_connection.encode(text) if packed else text
                 with suppress(ConnectionClosed):
                     await client.write(frame, broken=broken)
 
@@ -269,12 +278,12 @@ class MockExchange:
     async def serve(self, socket: ServerConnection, target: str) -> None:
         """One client from its handshake to its end; ``target`` is its path behind the connector's name."""
         name, _, rest = target[1:].partition("/")
-        desk = self._desks.get(name.partition("?")[0])
-        if desk is not None:
+        mock_connection = self._mock_connections.get(name.partition("?")[0])
+        if mock_connection is not None:
             target = "/" + rest
-        client = Client(socket, desk or next(iter(self._desks.values())))
-        if self.witness is not None:
-            client.leg = self.witness.leg(client.desk.connection)
+        client = Client(socket, mock_connection or next(iter(self._mock_connections.values())))
+        if self.sent_frames is not None:
+            client.client_session = self.sent_frames.client_session(client.mock_connection.connection)
         self.clients.append(client)
         self.connects += 1
         try:
@@ -285,8 +294,8 @@ class MockExchange:
             return
         finally:
             self.clients.remove(client)
-            if client.leg is not None:
-                client.leg.stop()
+            if client.client_session is not None:
+                client.client_session.stop()
 
     def admit(self) -> tuple[int, int] | None:
         """Whether a client may connect now: else the HTTP status it gets, and its Retry-After in seconds."""
@@ -297,9 +306,9 @@ class MockExchange:
         return self.faults.reject_status, self.faults.retry_after
 
     async def _welcome(self, client: Client, target: str) -> None:
-        for message in client.desk.welcome:
+        for message in client.mock_connection.welcome:
             await client.send(message)
-        await self._subscribe(client, client.desk.listener.asked_by_url(target))
+        await self._subscribe(client, client.mock_connection.listener.asked_by_url(target))
 
     async def _heard(self, client: Client, frame: str | bytes) -> None:
         text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
@@ -322,32 +331,32 @@ class MockExchange:
             client.subscribed.pop((one.stream, one.symbol.native), None)
         await self._subscribe(client, answer.made)
 
-    def _desk_for(self, client: Client, text: str) -> Desk:
+    def _desk_for(self, client: Client, text: str) -> MockConnection:
         """The client's desk; where it came without a name, the one that understands it."""
-        if not client.subscribed and client.desk.listener.hear(text).kind == UNKNOWN:
-            for desk in self._desks.values():
-                if desk.listener.hear(text).kind != UNKNOWN:
-                    client.desk = desk
-                    if client.leg is not None:
-                        client.leg.connection = desk.connection
-        return client.desk
+        if not client.subscribed and client.mock_connection.listener.hear(text).kind == UNKNOWN:
+            for mock_connection in self._mock_connections.values():
+                if mock_connection.listener.hear(text).kind != UNKNOWN:
+                    client.mock_connection = mock_connection
+                    if client.client_session is not None:
+                        client.client_session.connection = mock_connection.connection
+        return client.mock_connection
 
     def _is_pong(self, client: Client, value: Json) -> bool:
         for shape in client.awaited:
-            if shape.match(value, Capture()):
+            if shape.match(value, MatchCapture()):
                 client.awaited.remove(shape)
                 return True
         return False
 
-    async def _subscribe(self, client: Client, made: Sequence[Wanted]) -> None:
+    async def _subscribe(self, client: Client, made: Sequence[RequestedSubscription]) -> None:
         for one in made:
-            opening = client.desk.opening(one, _now_us())
+            opening = client.mock_connection.opening(one, _now_us())
             key = (one.stream, one.symbol.native)
             if opening is not None and await self._deliver(client, key, opening):
                 self._book(key, opening)
             client.subscribed[key] = one
             if self._restless:
-                self._begun[key] = client.desk, one
+                self._begun[key] = client.mock_connection, one
         self._wake.set()
 
     async def _drop(self, client: Client, code: int | None) -> None:
@@ -385,33 +394,33 @@ class MockExchange:
 
     async def _publish(self, key: Key) -> None:
         """One frame of one tape to all who want it."""
-        tape = self._tape(key)
-        printed = tape.next(_now_us()) if tape is not None else None
+        frame_source = self._frame_source(key)
+        printed = frame_source.next(_now_us()) if frame_source is not None else None
         if printed is None:
-            self._finished |= {key} if tape is not None or key in self.subscriptions else set()
+            self._finished |= {key} if frame_source is not None or key in self.subscriptions else set()
             return
         await self._leave(key, printed)
         if self._limit is not None and self.counts[key] >= self._limit:
             self._finished.add(key)
 
-    def _tape(self, key: Key) -> Tape | None:
+    def _frame_source(self, key: Key) -> FrameSource | None:
         """What is played of one stream and symbol, if anybody is to hear it."""
         for client in self.clients:
             if key in client.subscribed:
-                return client.desk.tape(client.subscribed[key])
+                return client.mock_connection.frame_source(client.subscribed[key])
         if key in self._begun:
-            desk, wanted = self._begun[key]
-            return desk.tape(wanted)
+            mock_connection, wanted = self._begun[key]
+            return mock_connection.frame_source(wanted)
         return None
 
-    async def _leave(self, key: Key, printed: Printed) -> None:
+    async def _leave(self, key: Key, printed: GeneratedFrame) -> None:
         """One frame and what the faults of the day make of it: left out, held back, broken."""
         faults = self.faults
         self._printed[key] += 1
         turn = self._printed[key]
         if faults.skip_every and turn % faults.skip_every == 0:
-            if self.witness is not None:
-                self.witness.withheld.setdefault(key, []).append(printed)
+            if self.sent_frames is not None:
+                self.sent_frames.withheld.setdefault(key, []).append(printed)
             return
         if faults.reorder_every and turn % faults.reorder_every == 0 and key not in self._held:
             self._held[key] = printed
@@ -420,26 +429,26 @@ class MockExchange:
         if key in self._held:
             await self._spread(key, self._held.pop(key), None)
 
-    async def _spread(self, key: Key, printed: Printed, corrupt: int | None) -> None:
+    async def _spread(self, key: Key, printed: GeneratedFrame, corrupt: int | None) -> None:
         """One frame to all who want it."""
         listeners = [client for client in tuple(self.clients) if key in client.subscribed]
         delivered = [await self._deliver(client, key, printed, corrupt is not None) for client in listeners]
         if any(delivered):
             self._book(key, printed)
-        elif self.witness is not None:
-            self.witness.missed.setdefault(key, []).append(printed)
+        elif self.sent_frames is not None:
+            self.sent_frames.missed.setdefault(key, []).append(printed)
 
-    def _book(self, key: Key, printed: Printed) -> None:
+    def _book(self, key: Key, printed: GeneratedFrame) -> None:
         self.counts[key] += 1
         if self._keep:
             self.sent.setdefault(key, []).extend(printed.ids)
 
-    async def _deliver(self, client: Client, key: Key, printed: Printed, broken: bool = False) -> bool:
+    async def _deliver(self, client: Client, key: Key, printed: GeneratedFrame, broken: bool = False) -> bool:
         """One data frame to one client, with the faults of the day; whether it left."""
         faults = self.faults
         if client.frozen or faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
             return False
-        frame = client.desk.encode(printed.text)
+        frame = client.mock_connection.encode(printed.text)
         frame = corrupted(frame) if broken else frame
         try:
             await client.write(frame, key, printed.ids, broken)
@@ -448,7 +457,7 @@ class MockExchange:
                 await client.write(frame, key, printed.ids, broken)
             if faults.garbage_every and client.data % faults.garbage_every == 0:
                 self.garbage += 1
-                await client.write(client.desk.encode(GARBAGE), broken=True)
+                await client.write(client.mock_connection.encode(GARBAGE), broken=True)
         except ConnectionClosed:
             return False
         if faults.close_after is not None and client.data >= faults.close_after:
@@ -462,10 +471,10 @@ class MockExchange:
             await asyncio.sleep(every)
             for client in tuple(self.clients):
                 now_ms = time.time_ns() // 1_000_000
-                message = client.desk.ping(now_ms)
+                message = client.mock_connection.ping(now_ms)
                 if message is None:
                     continue
-                client.awaited += client.desk.listener.answers(message, {})
+                client.awaited += client.mock_connection.listener.answers(message, {})
                 try:
                     await client.send(message)
                 except ConnectionClosed:

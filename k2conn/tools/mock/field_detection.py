@@ -27,14 +27,14 @@ _MOST_LEAVES = 600
 """A frame with more leaves is played as it is."""
 
 
-class Unread(str):
+class Unreadable(str):
     """Why a value cannot be read."""
 
     __slots__ = ()
 
 
 @dataclass(slots=True)
-class Row:
+class ItemValues:
     """One item as the plan reads it: a value, or the reason it cannot be read, for each role."""
 
     stream: Stream
@@ -55,7 +55,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Part:
+class DetectedField:
     """A leaf and what it is: its role, the row it belongs to (the oldest it touches), its order among its equals."""
 
     place: Place
@@ -64,7 +64,7 @@ class Part:
     order: int = 0
 
 
-class Reading:
+class FieldDetection:
     """Reads frames of one connection as the plan does."""
 
     def __init__(self, plan: Plan, connection: Connection) -> None:
@@ -73,11 +73,11 @@ class Reading:
         self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self._router = Router(connection, self.streams)
 
-    def rows(self, frame: Json, state: dict[str, Json], received_at: int = 1) -> list[Row]:
+    def rows(self, frame: Json, state: dict[str, Json], received_at: int = 1) -> list[ItemValues]:
         """All items of a frame's data messages, the oldest first."""
         scope = Scope(state)
         scope.received_at = received_at
-        found: list[Row] = []
+        found: list[ItemValues] = []
         for message in messages(self.connection, frame, scope):
             kind, at = self._router.route(message, scope)
             if kind == STREAM:
@@ -85,13 +85,13 @@ class Reading:
                 found += self._rows(self.streams[at], message, scope)
         return found
 
-    def parts(self, frame: Json, state: dict[str, Json]) -> list[Part]:
+    def parts(self, frame: Json, state: dict[str, Json]) -> list[DetectedField]:
         """The leaves that have a role, by experiment; ``frame`` is as before afterwards."""
         base = self.rows(frame, state)
         places = list(leaves(frame))
         if not base or len(places) > _MOST_LEAVES:
             return []
-        found: list[Part] = []
+        found: list[DetectedField] = []
         for place in places:
             part = self._part(place, base, frame, state)
             if part is not None:
@@ -102,7 +102,7 @@ class Reading:
             counts[part.row, part.role] = part.order + 1
         return sorted(found, key=lambda part: part.row)
 
-    def _part(self, place: Place, base: list[Row], frame: Json, state: dict[str, Json]) -> Part | None:
+    def _part(self, place: Place, base: list[ItemValues], frame: Json, state: dict[str, Json]) -> DetectedField | None:
         container, key = place
         kept = container[key]
         container[key] = _PROBE
@@ -123,10 +123,10 @@ class Reading:
         for role in (SYMBOL, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT):
             rows = [at for at, name in touched if name == role]
             if rows:
-                return Part(place, role, rows[0])
+                return DetectedField(place, role, rows[0])
         return None
 
-    def _rows(self, stream: Stream, message: Json, scope: Scope) -> list[Row]:
+    def _rows(self, stream: Stream, message: Json, scope: Scope) -> list[ItemValues]:
         if stream.each is None:
             return [_row(self.plan, stream, message, scope)]
         try:
@@ -146,7 +146,7 @@ class Reading:
         return [_row(self.plan, stream, item, scope) for item in (listed[::-1] if stream.reverse else listed)]
 
 
-def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> Row:
+def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> ItemValues:
     native = _read(stream.symbol.read, item, scope)
     scope.symbol = plan.symbols.resolve(native) if type(native) is str else None
     try:
@@ -157,7 +157,7 @@ def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> Row:
     for role, readers in _readers(stream):
         values[role] = [_read(read, item, scope) for read in readers]
     scope.notes = {}
-    return Row(stream, item, scope.symbol, dropped, values)
+    return ItemValues(stream, item, scope.symbol, dropped, values)
 
 
 def _readers(stream: Stream) -> list[tuple[str, Sequence[Reader]]]:
@@ -182,4 +182,4 @@ def _read(read: Reader, item: Json, scope: Scope) -> Any:
     try:
         return read(item, scope)
     except RecordError as error:
-        return Unread(error.reason)
+        return Unreadable(error.reason)

@@ -11,15 +11,15 @@ from random import Random
 from typing import NamedTuple
 
 from k2conn.plan import Json
-from k2conn.tools.mock.field_detection import AMOUNT, IDENTITY, PREVIOUS, PRICE, SEQUENCE, Reading
-from k2conn.tools.mock.frame_templates import Cast, encoded
+from k2conn.tools.mock.field_detection import AMOUNT, IDENTITY, PREVIOUS, PRICE, SEQUENCE, FieldDetection
+from k2conn.tools.mock.frame_templates import FrameTemplate, encoded
 from k2conn.tools.mock.number_formats import count_to, counted, exact, spelled, tick
 
 _FAR = 300
 """Steps that a price may be away from where it began; a step is about a hundred-thousandth of it."""
 
 
-class Printed(NamedTuple):
+class GeneratedFrame(NamedTuple):
     """A frame's text and the ids of its items (a running number where the venue has no ids)."""
 
     text: bytes
@@ -27,7 +27,7 @@ class Printed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Market:
+class PriceWalk:
     """One symbol's price, walking in exact steps; all its streams follow it."""
 
     random: Random
@@ -54,15 +54,21 @@ def _factor(symbol: str) -> Decimal:
     return Decimal(500 + number % 9000) / 10000
 
 
-class FreshTape:
+class SyntheticFrames:
     """Plays casts in turn with new times, ids, prices and amounts."""
 
     def __init__(
-        self, name: str, symbol: str, casts: Sequence[tuple[Cast, bool]], openers: Sequence[tuple[Cast, bool]],
-        market: Market, reading: Reading, seed: int,
+        self,
+        name: str,
+        symbol: str,
+        casts: Sequence[tuple[FrameTemplate, bool]],
+        openers: Sequence[tuple[FrameTemplate, bool]],
+        market: PriceWalk,
+        reading: FieldDetection,
+        seed: int,
     ) -> None:
         """``casts`` come with whether they are the example's own symbol, whose prices stay."""
-        self._opener = next((cast for cast, _ in openers), None)
+        self._opener = next((template_for for template_for, _ in openers), None)
         self._name = name
         self._reading = reading
         self._market = market
@@ -70,25 +76,25 @@ class FreshTape:
         self._numbers: dict[tuple[str, int], int] = {}
         self._printed = 0
         self._bases = {
-            id(cast): market.base(cast.price, symbol, own)
-            for cast, own in [*casts, *openers]
-            if cast.price is not None
+            id(template_for): market.base(template_for.price, symbol, own)
+            for template_for, own in [*casts, *openers]
+            if template_for.price is not None
         }
-        self._turns = cycle([cast for cast, _ in casts])
+        self._turns = cycle([template_for for template_for, _ in casts])
 
-    def next(self, now_us: int) -> Printed:
+    def next(self, now_us: int) -> GeneratedFrame:
         """The next frame."""
         return self.print(next(self._turns), now_us)
 
-    def open(self, now_us: int) -> Printed | None:
+    def open(self, now_us: int) -> GeneratedFrame | None:
         """The frame that a stream of deltas begins with."""
         return self.print(self._opener, now_us) if self._opener else None
 
-    def print(self, cast: Cast, now_us: int) -> Printed:
+    def print(self, template_for: FrameTemplate, now_us: int) -> GeneratedFrame:
         """One frame of this tape."""
         self._market.walk()
-        shift = self._shift(cast)
-        for part, was in cast.parts:
+        shift = self._shift(template_for)
+        for part, was in template_for.parts:
             container, key = part.place
             if part.role in (IDENTITY, SEQUENCE):
                 container[key] = self._count(part.role, part.order, was)
@@ -98,31 +104,31 @@ class FreshTape:
                 container[key] = _moved(was, shift)
             elif part.role == AMOUNT:
                 container[key] = self._amount(was)
-        for (container, key), write, after in cast.clocks:
+        for (container, key), write, after in template_for.clocks:
             container[key] = write(now_us + after)
-        return Printed(encoded(cast.frame), self._ids(cast))
+        return GeneratedFrame(encoded(template_for.frame), self._ids(template_for))
 
-    def _ids(self, cast: Cast) -> tuple[str, ...]:
+    def _ids(self, template_for: FrameTemplate) -> tuple[str, ...]:
         """The ids as the plan reads them: straight from their leaves where those are the ids."""
-        if cast.ids is None:
-            rows = self._reading.rows(cast.frame, cast.state)
+        if template_for.ids is None:
+            rows = self._reading.rows(template_for.frame, template_for.state)
             return tuple(row.identity or self._running() for row in rows)
-        return tuple(str(container[key]) for container, key in cast.ids)
+        return tuple(str(container[key]) for container, key in template_for.ids)
 
     def _running(self) -> str:
         self._printed += 1
         return str(self._printed)
 
-    def _shift(self, cast: Cast) -> Decimal:
+    def _shift(self, template_for: FrameTemplate) -> Decimal:
         """What all prices of a frame move by."""
-        if cast.price is None:
+        if template_for.price is None:
             return Decimal(0)
-        base = self._bases[id(cast)]
-        step = max(cast.tick, (base / 100_000).quantize(cast.tick, ROUND_FLOOR))
+        base = self._bases[id(template_for)]
+        step = max(template_for.tick, (base / 100_000).quantize(template_for.tick, ROUND_FLOOR))
         target = base + self._market.steps * step
         if target <= base / 2:
             target = base - self._market.steps * step
-        return (target - cast.price).quantize(cast.tick, ROUND_FLOOR)
+        return (target - template_for.price).quantize(template_for.tick, ROUND_FLOOR)
 
     def _count(self, role: str, order: int, was: Json) -> Json:
         first = counted(was)
@@ -150,15 +156,15 @@ def _moved(was: Json, shift: Decimal) -> Json:
     return spelled(number + shift, was)
 
 
-class RecordedTape:
+class RecordedFrames:
     """Plays frames as they were recorded, over and over or once."""
 
-    def __init__(self, frames: Sequence[Printed], once: bool) -> None:
+    def __init__(self, frames: Sequence[GeneratedFrame], once: bool) -> None:
         self._frames = frames
         self._once = once
         self._at = 0
 
-    def next(self, now_us: int) -> Printed | None:
+    def next(self, now_us: int) -> GeneratedFrame | None:
         """The next frame; None at the end."""
         if self._once and self._at >= len(self._frames):
             return None

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from k2conn import exactjson
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, Json, Scope, Stream
-from k2conn.tools.mock.field_detection import AMOUNT, PRICE, TIME, Reading, Row
+from k2conn.tools.mock.field_detection import AMOUNT, PRICE, TIME, FieldDetection, ItemValues
 from k2conn.tools.mock.learned_replies import DataFrame, messages, remember
 
 _NUMBERS = (PRICE, AMOUNT, TIME)
 
 
 @dataclass(slots=True)
-class Shown:
+class LibraryFrame:
     """A frame and what it is."""
 
     data: DataFrame
@@ -30,10 +30,10 @@ class Shown:
     ids: tuple[str, ...]
 
 
-class Library:
+class FrameLibrary:
     """All frames of one connection."""
 
-    def __init__(self, reading: Reading, frames: Iterable[DataFrame]) -> None:
+    def __init__(self, reading: FieldDetection, frames: Iterable[DataFrame]) -> None:
         self._reading = reading
         self._streams = {stream.name: stream for stream in reading.streams}
         self.shown = [shown for one in frames if (shown := self._shown(one))]
@@ -43,27 +43,27 @@ class Library:
         """The streams that something can be shown of."""
         return frozenset(one.data.stream for one in self.shown if one.usual or one.opener)
 
-    def recordings(self, stream: str, symbol: str) -> list[Shown]:
+    def recordings(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """All frames of one stream whose first item is of one symbol (ours)."""
         return [one for one in self.shown if one.data.stream == stream and one.symbol == symbol]
 
-    def usual(self, stream: str, symbol: str) -> list[Shown]:
+    def usual(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """The frames to play for one symbol: its own where there are some, else another's; with ids before without,
         updates before snapshots.
         """
         return self._best([one for one in self.shown if one.data.stream == stream and one.usual], symbol)
 
-    def openers(self, stream: str, symbol: str) -> list[Shown]:
+    def openers(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """The frames that a stream of deltas may begin with."""
         return self._best([one for one in self.shown if one.data.stream == stream and one.opener], symbol)
 
     @staticmethod
-    def _best(found: Sequence[Shown], symbol: str) -> list[Shown]:
+    def _best(found: Sequence[LibraryFrame], symbol: str) -> list[LibraryFrame]:
         found = [one for one in found if one.named] or found
         own = [one for one in found if one.symbol == symbol]
         return own or [one for one in found if one.symbol == found[0].symbol]
 
-    def _shown(self, data: DataFrame) -> Shown | None:
+    def _shown(self, data: DataFrame) -> LibraryFrame | None:
         rows = self._reading.rows(data.frame, dict(data.state))
         if not rows or rows[0].symbol is None:
             return None
@@ -72,7 +72,7 @@ class Library:
             stream.carry.begin.condition, data
         )
         snapshot = stream.snapshot is not None and self._holds(stream.snapshot.condition, data)
-        return Shown(
+        return LibraryFrame(
             data=data,
             symbol=rows[0].symbol.record,
             usual=not opener and not snapshot and _sound(stream, rows),
@@ -90,7 +90,7 @@ class Library:
         return False
 
 
-def _sound(stream: Stream, rows: Sequence[Row]) -> bool:
+def _sound(stream: Stream, rows: Sequence[ItemValues]) -> bool:
     """Whether every item can become a record (of deltas: that it has a symbol)."""
     for row in rows:
         if row.symbol is None or row.dropped:
@@ -101,7 +101,7 @@ def _sound(stream: Stream, rows: Sequence[Row]) -> bool:
     return True
 
 
-def recorded(reading: Reading, texts: Sequence[str]) -> list[DataFrame]:
+def recorded(reading: FieldDetection, texts: Sequence[str]) -> list[DataFrame]:
     """The data frames among recorded ones, each with what its connection had learnt by then."""
     found: list[DataFrame] = []
     scope = Scope()

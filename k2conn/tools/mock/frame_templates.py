@@ -9,21 +9,21 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.plan import Json, Plan, Stream
-from k2conn.tools.mock.field_detection import IDENTITY, PRICE, TIME, Part, Reading, Row
+from k2conn.tools.mock.field_detection import IDENTITY, PRICE, TIME, DetectedField, FieldDetection, ItemValues
 from k2conn.tools.mock.learned_replies import DataFrame
 from k2conn.tools.mock.number_formats import exact, tick
-from k2conn.tools.mock.request_recognition import Symbols, Wanted, topic_of
-from k2conn.tools.mock.symbol_substitution import Place, leaves, recast
+from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols, topic_of
+from k2conn.tools.mock.symbol_substitution import Place, leaves, substitute
 from k2conn.tools.mock.time_formats import Write, layout, near
 
 
 @dataclass(slots=True)
-class Cast:
+class FrameTemplate:
     """One frame for one symbol: its parts with what they were, and its clocks with how to set them."""
 
     frame: Json
-    rows: list[Row]
-    parts: list[tuple[Part, Json]]
+    rows: list[ItemValues]
+    parts: list[tuple[DetectedField, Json]]
     clocks: list[tuple[Place, Write, int]]
     """(where, how, microseconds after the event)."""
     price: Decimal | None
@@ -35,15 +35,17 @@ class Cast:
     """The leaves that are the items' ids as they stand, one a row; None where ids must be read."""
 
 
-class Casting:
+class FrameTemplates:
     """Casts the example frames of one connection."""
 
-    def __init__(self, plan: Plan, reading: Reading, symbols: Symbols) -> None:
+    def __init__(self, plan: Plan, reading: FieldDetection, symbols: VenueSymbols) -> None:
         self.plan = plan
         self.reading = reading
         self.symbols = symbols
 
-    def cast(self, shown: DataFrame, wanted: Wanted, state: Mapping[str, Json]) -> Cast | None:
+    def template_for(
+        self, shown: DataFrame, wanted: RequestedSubscription, state: Mapping[str, Json]
+    ) -> FrameTemplate | None:
         """The frame for another symbol, as a connection in ``state`` would read it; None where that cannot be."""
         own = self.reading.rows(shown.frame, dict(shown.state))
         if not own or own[0].symbol is None:
@@ -51,23 +53,25 @@ class Casting:
         stream = own[0].stream
         here = {**shown.state, **state}
         for old in self._spellings(stream, own[0]):
-            frame = recast(shown.frame, old, wanted)
+            frame = substitute(shown.frame, old, wanted)
             if self._about(frame, wanted, here) or self._looked_up(frame, wanted, shown.state, here):
                 return self._cast(frame, here)
         return None
 
-    def _spellings(self, stream: Stream, row: Row) -> list[Wanted]:
+    def _spellings(self, stream: Stream, row: ItemValues) -> list[RequestedSubscription]:
         """How the example's symbol is written: as data have it, or as subscriptions have it."""
         assert row.symbol is not None
         same = [symbol for symbol in self.symbols.listed if symbol.record == row.symbol.record]
-        return [Wanted(stream.name, one, topic_of(stream, one)) for one in (row.symbol, *same)]
+        return [RequestedSubscription(stream.name, one, topic_of(stream, one)) for one in (row.symbol, *same)]
 
-    def _about(self, frame: Json, wanted: Wanted, state: dict[str, Json]) -> bool:
+    def _about(self, frame: Json, wanted: RequestedSubscription, state: dict[str, Json]) -> bool:
         rows = self.reading.rows(frame, state)
         about = {(row.stream.name, row.symbol.record if row.symbol else None) for row in rows}
         return about == {(wanted.stream, wanted.symbol.record)}
 
-    def _looked_up(self, frame: Json, wanted: Wanted, then: Mapping[str, Json], now: dict[str, Json]) -> bool:
+    def _looked_up(
+        self, frame: Json, wanted: RequestedSubscription, then: Mapping[str, Json], now: dict[str, Json]
+    ) -> bool:
         """Sets, in place, the number by which the venue calls this subscription, where its frames have only that."""
         known = [name for table in then.values() if isinstance(table, dict) for name in table]
         names = [name for table in now.values() if isinstance(table, dict) for name in table]
@@ -80,12 +84,12 @@ class Casting:
             container[key] = kept
         return False
 
-    def _cast(self, frame: Json, state: dict[str, Json]) -> Cast:
+    def _cast(self, frame: Json, state: dict[str, Json]) -> FrameTemplate:
         rows = self.reading.rows(frame, state)
         parts = self.reading.parts(frame, state)
         prices = [(number, tick(value)) for part in parts if part.role == PRICE
                   if (number := exact(value := _value(part.place))) is not None and number > 0]
-        return Cast(
+        return FrameTemplate(
             frame=frame,
             rows=rows,
             parts=[(part, _value(part.place)) for part in parts],
@@ -102,14 +106,14 @@ def _value(place: Place) -> Any:
     return container[key]
 
 
-def _id_places(rows: Sequence[Row], parts: Sequence[Part]) -> list[Place] | None:
+def _id_places(rows: Sequence[ItemValues], parts: Sequence[DetectedField]) -> list[Place] | None:
     found = [part for part in parts if part.role == IDENTITY]
     if [part.row for part in found] != list(range(len(rows))):
         return None
     return [p.place for p in found] if all(str(_value(p.place)) == rows[p.row].identity for p in found) else None
 
 
-def _clocks(frame: Json, rows: Sequence[Row], parts: Sequence[Part]) -> list[tuple[Place, Write, int]]:
+def _clocks(frame: Json, rows: Sequence[ItemValues], parts: Sequence[DetectedField]) -> list[tuple[Place, Write, int]]:
     """The times of the items, and other times near them, which keep their distance."""
     found: list[tuple[Place, Write, int]] = []
     taken = {(id(part.place[0]), part.place[1]) for part in parts}

@@ -11,14 +11,14 @@ from k2conn import exactjson
 from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, STREAM, UNKNOWN, Router
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Example, Json, Plan, Scope, Stream
-from k2conn.tools.mock.request_recognition import PING, STEP, UNDO, Listener, Said, read
+from k2conn.tools.mock.request_recognition import PING, STEP, UNDO, RecognizedRequest, RequestRecognizer, read
 
 
-class Reply(NamedTuple):
+class LearnedReply(NamedTuple):
     """A frame of the venue's and what the client had said before it."""
 
     message: Json
-    said: Said
+    said: RecognizedRequest
 
 
 class DataFrame(NamedTuple):
@@ -31,13 +31,13 @@ class DataFrame(NamedTuple):
 
 
 @dataclass(slots=True)
-class Lessons:
+class LearnedReplies:
     """All that the tests teach about one connection."""
 
-    accepted: list[Reply] = field(default_factory=list)
-    refused: list[Reply] = field(default_factory=list)
-    undone: list[Reply] = field(default_factory=list)
-    pongs: list[Reply] = field(default_factory=list)
+    accepted: list[LearnedReply] = field(default_factory=list)
+    refused: list[LearnedReply] = field(default_factory=list)
+    undone: list[LearnedReply] = field(default_factory=list)
+    pongs: list[LearnedReply] = field(default_factory=list)
     pings: list[Json] = field(default_factory=list)
     errors: list[Json] = field(default_factory=list)
     welcome: list[Json] = field(default_factory=list)
@@ -46,12 +46,12 @@ class Lessons:
     data: list[DataFrame] = field(default_factory=list)
 
 
-def learn(plan: Plan, connection: Connection, listener: Listener) -> Lessons:
+def learn(plan: Plan, connection: Connection, listener: RequestRecognizer) -> LearnedReplies:
     """Goes through all tests as this connection would hear them."""
-    lessons = Lessons()
+    learned = LearnedReplies()
     for example in plan.examples:
-        _Pupil(plan, connection, listener, lessons).follow(example)
-    return lessons
+        _Pupil(plan, connection, listener, learned).follow(example)
+    return learned
 
 
 def remember(connection: Connection, message: Json, scope: Scope) -> None:
@@ -89,19 +89,21 @@ def stream_of(
 
 
 class _Pupil:
-    def __init__(self, plan: Plan, connection: Connection, listener: Listener, lessons: Lessons) -> None:
+    def __init__(
+        self, plan: Plan, connection: Connection, listener: RequestRecognizer, learned: LearnedReplies
+    ) -> None:
         self.connection = connection
         self.listener = listener
-        self.lessons = lessons
+        self.learned = learned
         self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self.router = Router(connection, self.streams)
         self.scope = Scope()
-        self.said: list[Said] = []
+        self.said: list[RecognizedRequest] = []
 
     def follow(self, example: Example) -> None:
         spoken = any(turn.kind == "sent" for turn in example.turns)
-        if not self.lessons.before:
-            self.lessons.before = [turn.value for turn in example.turns if turn.kind == "answered"]
+        if not self.learned.before:
+            self.learned.before = [turn.value for turn in example.turns if turn.kind == "answered"]
         for turn in example.turns:
             if turn.kind == "sent":
                 self.said.append(self.listener.hear(_text(turn.value)))
@@ -119,33 +121,33 @@ class _Pupil:
             self._control(frame, spoken)
         elif sound:
             state = deepcopy(self.scope.state)
-            self.lessons.data.append(DataFrame(stream.name, frame, _text(value), state))
+            self.learned.data.append(DataFrame(stream.name, frame, _text(value), state))
 
     def _control(self, message: Json, spoken: bool) -> None:
         kind, at = self.router.route(message, self.scope)
         if kind == ANSWER:
-            self.lessons.pings.append(message)
+            self.learned.pings.append(message)
         elif self._answers(message):
             return
         elif kind == NOTICE:
             if not self.connection.notices[at].reconnect:
-                self.lessons.errors.append(message)
+                self.learned.errors.append(message)
         elif spoken and not self.said and kind != UNKNOWN:
-            self.lessons.welcome.append(message)
+            self.learned.welcome.append(message)
 
     def _answers(self, message: Json) -> bool:
         """Files the message under what it answers: what it names, else the oldest that has had no answer."""
-        answered = [reply.said for reply in (*self.lessons.accepted, *self.lessons.refused, *self.lessons.pongs)]
+        answered = [reply.said for reply in (*self.learned.accepted, *self.learned.refused, *self.learned.pongs)]
         fitting = [(said, place) for said in self.said if (place := self._place(said, message)) is not None]
         if not fitting:
             return False
         said, place = min(
             fitting, key=lambda one: (not self._names(one[0], message), any(one[0] is other for other in answered))
         )
-        place.append(Reply(message, said))
+        place.append(LearnedReply(message, said))
         return True
 
-    def _names(self, said: Said, message: Json) -> bool:
+    def _names(self, said: RecognizedRequest, message: Json) -> bool:
         """Whether a reply names what a frame asked for, or the frame's own number."""
         expect = said.step.expect if said.step else None
         if expect is None:
@@ -159,19 +161,19 @@ class _Pupil:
                 return any(one in spelled for one in (found if isinstance(found, list) else [found]))
         return False
 
-    def _place(self, said: Said, message: Json) -> list[Reply] | None:
+    def _place(self, said: RecognizedRequest, message: Json) -> list[LearnedReply] | None:
         kind, _ = self.router.route(message, self.scope)
         if said.kind == PING:
-            return self.lessons.pongs if kind == PONG else None
+            return self.learned.pongs if kind == PONG else None
         expect = said.step.expect if said.step is not None else None
         if said.kind == UNDO:
-            return self.lessons.undone if said is self.said[-1] else None
+            return self.learned.undone if said is self.said[-1] else None
         if said.kind != STEP or expect is None:
             return None
         if expect.refused is not None and expect.refused.condition(message, self.scope):
-            return self.lessons.refused
+            return self.learned.refused
         if expect.accepted is not None and expect.accepted.condition(message, self.scope):
-            return self.lessons.accepted
+            return self.learned.accepted
         return None
 
 

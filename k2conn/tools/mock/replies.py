@@ -11,9 +11,9 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.plan import Connection, Expect, Getter, Json, Match, Scope, Step
-from k2conn.tools.mock.learned_replies import Lessons, Reply
-from k2conn.tools.mock.request_recognition import Said, Wanted
-from k2conn.tools.mock.symbol_substitution import leaves, moves, recast, widen
+from k2conn.tools.mock.learned_replies import LearnedReplies, LearnedReply
+from k2conn.tools.mock.request_recognition import RecognizedRequest, RequestedSubscription
+from k2conn.tools.mock.symbol_substitution import leaves, moves, substitute, widen
 
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _PAIR = re.compile(rf"({_PATH.pattern}|@) ?(?:==?) ?(`[^`]*`|'[^']*'|[^,&]+?) *(?:,|&&|\Z)")
@@ -24,17 +24,17 @@ _REASON = "refused by the mock exchange"
 class Replies:
     """One connection's answers."""
 
-    def __init__(self, connection: Connection, lessons: Lessons) -> None:
+    def __init__(self, connection: Connection, learned: LearnedReplies) -> None:
         self.connection = connection
-        self.lessons = lessons
+        self.learned = learned
         self._allotted: dict[tuple[str, str], int] = {}
 
-    def accept(self, said: Said, wanted: Sequence[Wanted]) -> list[Json]:
+    def accept(self, said: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> list[Json]:
         """The acknowledgements of a step's frame for what was accepted of it."""
         expect = said.step.expect if said.step else None
         if expect is None or expect.accepted is None or (said.wanted and not wanted):
             return []
-        reply = _lesson(self.lessons.accepted, said.step, wanted)
+        reply = _lesson(self.learned.accepted, said.step, wanted)
         if reply is not None:
             return [self._allot(one, of) for one, of in self._spread(reply, said, wanted, expect)]
         made = [
@@ -48,12 +48,12 @@ class Replies:
                 if step.send is None and step.expect is not None and step.expect.accepted is not None]
         return made[:1]
 
-    def refuse(self, said: Said, wanted: Sequence[Wanted]) -> tuple[list[Json], bool]:
+    def refuse(self, said: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> tuple[list[Json], bool]:
         """The refusals of a step's frame; true where they speak of single symbols, so that the others are accepted."""
         expect = said.step.expect if said.step else None
         if expect is None or expect.refused is None or not wanted:
             return [], True
-        reply = _lesson(self.lessons.refused, said.step, wanted)
+        reply = _lesson(self.learned.refused, said.step, wanted)
         if reply is not None:
             single = _found(expect, reply.message)[0] is not None
             return [message for message, _ in self._spread(reply, said, wanted, expect)], single
@@ -62,20 +62,20 @@ class Replies:
         made = [synthesised(expect.refused, expect, said, one) for one in each]
         return [message for message in made if message is not None], single
 
-    def undo(self, said: Said) -> list[Json]:
+    def undo(self, said: RecognizedRequest) -> list[Json]:
         """The answers to a subscription taken back; only where the tests show one."""
-        reply = _lesson(self.lessons.undone, said.step, said.wanted)
+        reply = _lesson(self.learned.undone, said.step, said.wanted)
         if reply is None:
             return []
         return [self._numbered(_recast(reply, one), reply, said, None) for one in said.wanted[:1]]
 
-    def pong(self, said: Said) -> list[Json]:
+    def pong(self, said: RecognizedRequest) -> list[Json]:
         """The answer to the client's heartbeat."""
         beat = self.connection.heartbeat
         if beat is None or beat.answer is None:
             return []
-        if self.lessons.pongs:
-            reply = self.lessons.pongs[0]
+        if self.learned.pongs:
+            reply = self.learned.pongs[0]
             return [self._numbered(deepcopy(reply.message), reply, said, None)]
         made = _echoed(_built(beat.answer), said)
         return [made] if beat.answer.condition(made, Scope()) else []
@@ -83,7 +83,7 @@ class Replies:
     def ping(self, now_ms: int) -> Json:
         """The venue's own ping, with a number of its own in it where it is echoed; None where there is none."""
         for answer in self.connection.answers:
-            shown = next((one for one in self.lessons.pings if answer.when.condition(one, Scope())), None)
+            shown = next((one for one in self.learned.pings if answer.when.condition(one, Scope())), None)
             made = deepcopy(shown) if shown is not None else _built(answer.when, now_ms)
             if not answer.when.condition(made, Scope()):
                 continue
@@ -95,15 +95,15 @@ class Replies:
 
     # -- recasting
 
-    def _each(self, expect: Expect, wanted: Sequence[Wanted]) -> list[Wanted | None]:
+    def _each(self, expect: Expect, wanted: Sequence[RequestedSubscription]) -> list[RequestedSubscription | None]:
         """What a reply is made for: each symbol or topic, or the whole frame."""
         if not wanted:
             return [None]
         return list(wanted) if expect.symbol or expect.topic else [wanted[0]]
 
     def _spread(
-        self, reply: Reply, said: Said, wanted: Sequence[Wanted], expect: Expect
-    ) -> list[tuple[Json, Wanted | None]]:
+        self, reply: LearnedReply, said: RecognizedRequest, wanted: Sequence[RequestedSubscription], expect: Expect
+    ) -> list[tuple[Json, RequestedSubscription | None]]:
         """One reply for the frame, or one for each symbol or topic, as the lesson has it."""
         if not wanted:
             return [(self._numbered(deepcopy(reply.message), reply, said, expect.reply_to), None)]
@@ -118,9 +118,9 @@ class Replies:
         ]
 
     @staticmethod
-    def _widened(reply: Reply, wanted: Sequence[Wanted], by_topic: bool) -> Json:
+    def _widened(reply: LearnedReply, wanted: Sequence[RequestedSubscription], by_topic: bool) -> Json:
         """One reply for many: its lists of the lesson's symbols or topics become lists of the new ones."""
-        def values(of: Sequence[Wanted]) -> list[Json]:
+        def values(of: Sequence[RequestedSubscription]) -> list[Json]:
             found = [one.topic if by_topic else one.symbol.native for one in of]
             return list({exactjson.spell(value): value for value in found}.values())
 
@@ -130,7 +130,7 @@ class Replies:
         widen(message, [_HERE], values(wanted))
         return message
 
-    def _numbered(self, message: Json, reply: Reply, said: Said, reply_to: Getter | None) -> Json:
+    def _numbered(self, message: Json, reply: LearnedReply, said: RecognizedRequest, reply_to: Getter | None) -> Json:
         """The message with the client's own number wherever the lesson repeats its client's."""
         if said.counter is None or not isinstance(message, (dict, list)):
             return message
@@ -143,7 +143,7 @@ class Replies:
                 container[key] = str(said.counter) if isinstance(container[key], str) else said.counter
         return message
 
-    def _allot(self, message: Json, wanted: Wanted | None) -> Json:
+    def _allot(self, message: Json, wanted: RequestedSubscription | None) -> Json:
         """Gives each subscription the number of its own by which the venue will call it (a channel id)."""
         scope = Scope()
         for capture in self.connection.captures:
@@ -159,19 +159,21 @@ class Replies:
         return message
 
 
-def _lesson(replies: Sequence[Reply], step: Step | None, wanted: Sequence[Wanted]) -> Reply | None:
+def _lesson(
+    replies: Sequence[LearnedReply], step: Step | None, wanted: Sequence[RequestedSubscription]
+) -> LearnedReply | None:
     """The best lesson: of the same step, and of the same stream before another's."""
     own = [reply for reply in replies if reply.said.step is step]
     streams = {one.stream for one in wanted}
     return min(own, key=lambda reply: not any(one.stream in streams for one in reply.said.wanted), default=None)
 
 
-def _recast(reply: Reply, new: Wanted) -> Json:
+def _recast(reply: LearnedReply, new: RequestedSubscription) -> Json:
     old = _spoken_of(reply, new)
-    return deepcopy(reply.message) if old is None else recast(reply.message, old, new)
+    return deepcopy(reply.message) if old is None else substitute(reply.message, old, new)
 
 
-def _spoken_of(reply: Reply, new: Wanted) -> Wanted | None:
+def _spoken_of(reply: LearnedReply, new: RequestedSubscription) -> RequestedSubscription | None:
     """Which of the subscriptions of the lesson its reply is about: the one that the plan reads in it, else the one it
     spells, of the same stream if it may.
     """
@@ -200,7 +202,7 @@ def _found(expect: Expect, message: Json) -> tuple[Json, bool]:
 # -- replies made from rules
 
 
-def synthesised(match: Match, expect: Expect, said: Said, wanted: Wanted | None) -> Json:
+def synthesised(match: Match, expect: Expect, said: RecognizedRequest, wanted: RequestedSubscription | None) -> Json:
     """A reply that ``match`` accepts, with symbol, topic and number where ``expect`` looks for them; None where that
     cannot be told from the rules.
     """
@@ -236,7 +238,7 @@ def _built(match: Match, present: Json = 1) -> Json:
     return made
 
 
-def _echoed(made: Json, said: Said) -> Json:
+def _echoed(made: Json, said: RecognizedRequest) -> Json:
     """With the client's number under the client's own key, as venues do."""
     if isinstance(made, dict) and isinstance(said.frame, dict) and said.counter is not None:
         made |= {key: value for key, value in said.frame.items() if value == said.counter}

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.plan import Connection, Json, Plan, Scope, SendScope, Step, Stream, Symbol, Template
-from k2conn.tools.mock.template_matching import Capture, Row, Shape, ShapeMaker, fits
+from k2conn.tools.mock.template_matching import CaptureRow, FrameShape, MatchCapture, ShapeMaker, fits
 
 STEP, UNDO, PING, PONG, UNKNOWN = "step", "undo", "ping", "pong", "unknown"
 
 
-class Wanted(NamedTuple):
+class RequestedSubscription(NamedTuple):
     """One stream of one symbol that a frame asks for, with the venue's topic where there is one."""
 
     stream: str
@@ -24,17 +24,17 @@ class Wanted(NamedTuple):
 
 
 @dataclass(slots=True)
-class Said:
+class RecognizedRequest:
     """A client's frame understood: its kind, the step it belongs to, and what it asks for."""
 
     kind: str
     frame: Json
     step: Step | None = None
-    wanted: list[Wanted] = field(default_factory=list)
+    wanted: list[RequestedSubscription] = field(default_factory=list)
     counter: Json = None
 
 
-class Symbols:
+class VenueSymbols:
     """The symbols a venue knows: those it was told of, and whatever the plan's rule reads."""
 
     def __init__(self, plan: Plan, names: Iterable[str] = ()) -> None:
@@ -44,7 +44,7 @@ class Symbols:
         self.listed = [found for name in given if (found := self._resolve(name))]
         self._known: dict[tuple[tuple[str, str], ...], Symbol | None] = {}
 
-    def of(self, row: Row) -> Symbol | None:
+    def of(self, row: CaptureRow) -> Symbol | None:
         """The symbol whose parts a row holds; None where there is none."""
         key = tuple(sorted((name, value) for name, value in row.items() if isinstance(value, str)))
         if key not in self._known:
@@ -64,10 +64,10 @@ class Symbols:
         return None
 
 
-class Listener:
+class RequestRecognizer:
     """Understands the frames of one connection."""
 
-    def __init__(self, plan: Plan, connection: Connection, symbols: Symbols) -> None:
+    def __init__(self, plan: Plan, connection: Connection, symbols: VenueSymbols) -> None:
         self.connection = connection
         self.symbols = symbols
         parts = tuple(name for symbol in symbols.listed[:1] for name, _ in symbol.parts)
@@ -88,11 +88,11 @@ class Listener:
         self._ping = self._maker.shape(beat.send) if beat and beat.send else None
         self._urls = [shape for url in connection.urls if (shape := self._url_shape(url))]
 
-    def hear(self, frame: str) -> Said:
+    def hear(self, frame: str) -> RecognizedRequest:
         """What a text frame says."""
         value = read(frame)
         if self._ping is not None and (found := _matched(self._ping, value)):
-            return Said(PING, value, counter=found.common.get("counter"))
+            return RecognizedRequest(PING, value, counter=found.common.get("counter"))
         for kind, shapes in ((STEP, self._steps), (UNDO, self._undos)):
             for step, shape in shapes:
                 found = _matched(shape, value)
@@ -101,10 +101,10 @@ class Listener:
                 wanted = self._wanted(found, step.streams)
                 if step.streams and not wanted:
                     continue
-                return Said(kind, value, step, wanted, found.common.get("counter"))
-        return Said(UNKNOWN, value)
+                return RecognizedRequest(kind, value, step, wanted, found.common.get("counter"))
+        return RecognizedRequest(UNKNOWN, value)
 
-    def answers(self, ping: Json, state: dict[str, Json]) -> list[Shape]:
+    def answers(self, ping: Json, state: dict[str, Json]) -> list[FrameShape]:
         """The shapes of the right answers to a venue's own ping."""
         found = [
             self._maker.shape(answer.send, ping, state)
@@ -113,7 +113,7 @@ class Listener:
         ]
         return [shape for shape in found if shape is not None]
 
-    def asked_by_url(self, target: str) -> list[Wanted]:
+    def asked_by_url(self, target: str) -> list[RequestedSubscription]:
         """What an address (its path and query) asks for; all streams of all listed symbols where nothing else can be
         said, none where the client will say it in frames.
         """
@@ -124,39 +124,41 @@ class Listener:
         if any(step.streams for step in self.connection.steps):
             return []
         return [
-            Wanted(stream.name, symbol, topic_of(stream, symbol))
+            RequestedSubscription(stream.name, symbol, topic_of(stream, symbol))
             for stream in self._streams
             for symbol in self.symbols.listed
         ]
 
-    def _url_shape(self, url: Template) -> Shape | None:
+    def _url_shape(self, url: Template) -> FrameShape | None:
         def target(scope: SendScope) -> str:
             parts = urlsplit(str(url(scope)))
             return parts.path + ("?" + parts.query if parts.query else "")
 
         return self._maker.shape(target)
 
-    def _wanted(self, found: Capture, streams: Sequence[str]) -> list[Wanted]:
+    def _wanted(self, found: MatchCapture, streams: Sequence[str]) -> list[RequestedSubscription]:
         rows = [{**found.common, **row} for row in found.rows] or [found.common]
         wanted = [one for row in rows for one in self._row(row, streams)]
         return list({(one.stream, one.symbol.native): one for one in wanted}.values())
 
-    def _row(self, row: Row, streams: Sequence[str]) -> list[Wanted]:
+    def _row(self, row: CaptureRow, streams: Sequence[str]) -> list[RequestedSubscription]:
         if "topic" in row:
             return self._by_topic(row["topic"], streams)
         symbol = self.symbols.of(row)
         if symbol is None:
             return []
         return [
-            Wanted(stream.name, symbol, topic_of(stream, symbol)) for stream in self._streams if stream.name in streams
+            RequestedSubscription(stream.name, symbol, topic_of(stream, symbol))
+            for stream in self._streams
+            if stream.name in streams
         ]
 
-    def _by_topic(self, topic: Json, streams: Sequence[str]) -> list[Wanted]:
+    def _by_topic(self, topic: Json, streams: Sequence[str]) -> list[RequestedSubscription]:
         for stream, shape in self._topics:
             found = _matched(shape, topic) if stream.name in streams else None
             symbol = self.symbols.of(found.common) if found else None
             if symbol is not None:
-                return [Wanted(stream.name, symbol, topic)]
+                return [RequestedSubscription(stream.name, symbol, topic)]
         return []
 
 
@@ -175,6 +177,6 @@ def topic_of(stream: Stream, symbol: Symbol) -> Json:
     return stream.topic(SendScope(lambda: 0, lambda: "", 0, {}, os.environ, symbols=(symbol,)))
 
 
-def _matched(shape: Shape, value: Json) -> Capture | None:
-    found = Capture()
+def _matched(shape: FrameShape, value: Json) -> MatchCapture | None:
+    found = MatchCapture()
     return found if shape.match(value, found) else None

@@ -15,11 +15,11 @@ from websockets.exceptions import ConnectionClosed
 
 from k2conn.plan import Connection
 from k2conn.tools.mock.connection import Key
-from k2conn.tools.mock.frame_generator import Printed
+from k2conn.tools.mock.frame_generator import GeneratedFrame
 
 
 @dataclass(slots=True)
-class Sent:
+class SentFrame:
     """One frame as it left. ``key`` None: no data of a stream. ``frame`` None: it is not kept. ``broken``: it was sent
     so that it cannot be read.
     """
@@ -31,25 +31,25 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Leg:
+class ClientSession:
     """One client's connection, from the exchange's side: which of the plan's it is, and its frames in order."""
 
     connection: Connection
     keeps_frames: bool = True
-    frames: list[Sent] = field(default_factory=list)
+    frames: list[SentFrame] = field(default_factory=list)
     confirmed: int = 0
     """How many of the frames the client has read, for certain."""
     _fence: asyncio.Task[None] | None = None
 
-    def sure(self) -> list[Sent]:
+    def sure(self) -> list[SentFrame]:
         """The frames that the client has read."""
         return self.frames[: self.confirmed]
 
-    def doubtful(self) -> list[Sent]:
+    def doubtful(self) -> list[SentFrame]:
         """The frames that may have died on the way."""
         return self.frames[self.confirmed :]
 
-    def note(self, sent: Sent, socket: ServerConnection) -> None:
+    def note(self, sent: SentFrame, socket: ServerConnection) -> None:
         """Writes down a frame that is about to leave, and sees to its confirmation."""
         if not self.keeps_frames and not sent.broken:
             sent.frame = None
@@ -73,7 +73,7 @@ class Leg:
             self._fence.cancel()
 
 
-class Witness:
+class SentFrames:
     """All connections of one exchange, and what was printed but never sent.
 
     ``frames``: keep them, not only the ids in them.
@@ -81,25 +81,27 @@ class Witness:
 
     def __init__(self, frames: bool = True) -> None:
         self.keeps_frames = frames
-        self.legs: list[Leg] = []
-        self.withheld: dict[Key, list[Printed]] = {}
+        self.client_sessions: list[ClientSession] = []
+        self.withheld: dict[Key, list[GeneratedFrame]] = {}
         """Left out on purpose (`skip_every`)."""
-        self.missed: dict[Key, list[Printed]] = {}
+        self.missed: dict[Key, list[GeneratedFrame]] = {}
         """Printed while nobody was there to read it."""
 
-    def leg(self, connection: Connection) -> Leg:
+    def client_session(self, connection: Connection) -> ClientSession:
         """A new client's."""
-        leg = Leg(connection, self.keeps_frames)
-        self.legs.append(leg)
-        return leg
+        client_session = ClientSession(connection, self.keeps_frames)
+        self.client_sessions.append(client_session)
+        return client_session
 
-    def frames(self) -> Iterator[tuple[Leg, Sent, bool]]:
+    def frames(self) -> Iterator[tuple[ClientSession, SentFrame, bool]]:
         """All frames of all connections, with whether they were read for certain."""
-        for leg in self.legs:
-            for at, sent in enumerate(leg.frames):
-                yield leg, sent, at < leg.confirmed
+        for client_session in self.client_sessions:
+            for at, sent in enumerate(client_session.frames):
+                yield client_session, sent, at < client_session.confirmed
 
     @property
     def settled(self) -> bool:
         """Whether nothing that was sent on a connection that still stands waits for its confirmation."""
-        return all(leg._fence is None or leg._fence.done() for leg in self.legs)
+        return all(
+            client_session._fence is None or client_session._fence.done() for client_session in self.client_sessions
+        )

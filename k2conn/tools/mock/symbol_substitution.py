@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from k2conn.plan import Getter, Json, Scope
-from k2conn.tools.mock.request_recognition import Wanted
+from k2conn.tools.mock.request_recognition import RequestedSubscription
 
 Place = tuple[Any, Any]
 """A container and the key or index of a leaf in it."""
@@ -15,7 +15,7 @@ _SHORT = 6
 """Characters from which a symbol may be part of a longer word."""
 
 
-def recast(frame: Json, old: Wanted, new: Wanted) -> Json:
+def substitute(frame: Json, old: RequestedSubscription, new: RequestedSubscription) -> Json:
     """A copy of a frame about ``old`` that is about ``new``: topics as whole values, symbols wherever they are
     spelled, each in its own case.
     """
@@ -37,7 +37,7 @@ def _plain_copy(value: Json) -> Json:
     return _copy(value, None, None, lambda text: text)
 
 
-def symbol_swap(old: Wanted, new: Wanted) -> Callable[[str], str]:
+def symbol_swap(old: RequestedSubscription, new: RequestedSubscription) -> Callable[[str], str]:
     """A function that respells one symbol as another in a text, in the text's own case."""
     was, will = old.symbol.native, new.symbol.native
     if was == will:

@@ -29,16 +29,16 @@ _CASES = {"Aa": "", "aa": ".lower", "AA": ".upper"}
 _FIRST, _OTHER = "\ue100", "\ue101"
 _FIXED = ("native", "record", "base", "quote", "topic", "uuid", "state", "env")
 
-Row = dict[str, Json]
+CaptureRow = dict[str, Json]
 """What one repetition captured: ``native``, ``base.lower``, ``topic``, ``counter``..."""
 
 
 @dataclass(slots=True)
-class Capture:
+class MatchCapture:
     """What a match captured: ``common`` once for the frame, ``rows`` one for each symbol or topic in a list."""
 
-    common: Row = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    common: CaptureRow = field(default_factory=dict)
+    rows: list[CaptureRow] = field(default_factory=list)
 
     def put(self, name: str, value: Json) -> bool:
         """Keeps a value; False where the same hole held another one."""
@@ -46,45 +46,45 @@ class Capture:
         return name not in ("native", "topic", "counter") or bool(known == value)
 
 
-class Shape:
+class FrameShape:
     """A template's rendering with holes."""
 
-    def match(self, value: Json, found: Capture) -> bool:
+    def match(self, value: Json, found: MatchCapture) -> bool:
         """Whether a value has this shape; what stands in the holes goes to ``found``."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Constant(Shape):
+class ConstantShape(FrameShape):
     """Must be equal."""
 
     value: Json
 
-    def match(self, value: Json, found: Capture) -> bool:
+    def match(self, value: Json, found: MatchCapture) -> bool:
         """Equality, with true apart from 1."""
         return type(value) is type(self.value) and bool(value == self.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Hole(Shape):
+class Placeholder(FrameShape):
     """Any value."""
 
     name: str
 
-    def match(self, value: Json, found: Capture) -> bool:
+    def match(self, value: Json, found: MatchCapture) -> bool:
         """Always, unless the same hole held something else."""
         return found.put(self.name, value)
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Shape):
+class TextShape(FrameShape):
     """Text with holes in it; ``joined`` holes hold a comma-separated list."""
 
     pattern: re.Pattern[str]
     names: tuple[str, ...]
     joined: bool
 
-    def match(self, value: Json, found: Capture) -> bool:
+    def match(self, value: Json, found: MatchCapture) -> bool:
         """By pattern, the shortest text first."""
         matched = self.pattern.fullmatch(value) if isinstance(value, str) else None
         if matched is None:
@@ -98,12 +98,12 @@ class Text(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Object(Shape):
+class ObjectShape(FrameShape):
     """An object with just these keys."""
 
-    members: Mapping[str, Shape]
+    members: Mapping[str, FrameShape]
 
-    def match(self, value: Json, found: Capture) -> bool:
+    def match(self, value: Json, found: MatchCapture) -> bool:
         """Key by key."""
         if not isinstance(value, dict) or value.keys() != self.members.keys():
             return False
@@ -111,12 +111,12 @@ class Object(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Array(Shape):
+class ArrayShape(FrameShape):
     """A list of so many."""
 
-    items: tuple[Shape, ...]
+    items: tuple[FrameShape, ...]
 
-    def match(self, value: Json, found: Capture) -> bool:
+    def match(self, value: Json, found: MatchCapture) -> bool:
         """Item by item."""
         if not isinstance(value, list) or len(value) != len(self.items):
             return False
@@ -124,17 +124,17 @@ class Array(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat(Shape):
+class RepeatShape(FrameShape):
     """A list with one entry for each symbol or topic."""
 
-    item: Shape
+    item: FrameShape
 
-    def match(self, value: Json, found: Capture) -> bool:
+    def match(self, value: Json, found: MatchCapture) -> bool:
         """Each entry is a row."""
         if not isinstance(value, list):
             return False
         for one in value:
-            row = Capture()
+            row = MatchCapture()
             if not self.item.match(one, row):
                 return False
             found.rows.append(row.common)
@@ -162,7 +162,9 @@ class ShapeMaker:
         self._state: dict[str, Json] = {name: _mark(_FIXED.index("state"), _FIRST) for name in states}
         self._parts = parts
 
-    def shape(self, template: Template, message: Json = None, state: Mapping[str, Json] | None = None) -> Shape | None:
+    def shape(
+        self, template: Template, message: Json = None, state: Mapping[str, Json] | None = None
+    ) -> FrameShape | None:
         """The shape of what a template renders to; None where it cannot be rendered with marks."""
         scope = SendScope(
             counter=lambda: COUNTER,
@@ -186,20 +188,20 @@ class ShapeMaker:
         further = tuple(zip(self._parts, texts[len(_FIXED) :], strict=True))
         return Symbol(texts[0], texts[1], texts[2], texts[3], further)
 
-    def _shape(self, single: Json, double: Json) -> Shape:
+    def _shape(self, single: Json, double: Json) -> FrameShape:
         if isinstance(single, dict) and isinstance(double, dict):
-            return Object({key: self._shape(value, double.get(key)) for key, value in single.items()})
+            return ObjectShape({key: self._shape(value, double.get(key)) for key, value in single.items()})
         if isinstance(single, list) and isinstance(double, list):
             if len(single) == 1 and len(double) == 2:
-                return Repeat(self._shape(single[0], double[0]))
-            return Array(tuple(self._shape(one, two) for one, two in zip(single, double, strict=False)))
+                return RepeatShape(self._shape(single[0], double[0]))
+            return ArrayShape(tuple(self._shape(one, two) for one, two in zip(single, double, strict=False)))
         if isinstance(single, str):
             return self._text(single, _OTHER in str(double))
         if isinstance(single, int) and single in _NUMBERS:
-            return Hole(_NUMBERS[single])
-        return Constant(single)
+            return Placeholder(_NUMBERS[single])
+        return ConstantShape(single)
 
-    def _text(self, text: str, joined: bool) -> Shape:
+    def _text(self, text: str, joined: bool) -> FrameShape:
         source, at = "", 0
         names: list[str] = []
         for place in _MARK.finditer(text):
@@ -209,13 +211,13 @@ class ShapeMaker:
             source += "(.+)" if joined else "(.+?)"
             at = place.end()
         if not names:
-            return Constant(text)
+            return ConstantShape(text)
         source += re.escape(text[at:])
         if source in ("(.+?)", "(.+)") and not joined:
-            return Hole(names[0])
+            return Placeholder(names[0])
         if joined and len(names) > 1:
             source = source.replace("(.+)", "(.+?)", len(names) - 1)
-        return Text(re.compile(source, re.DOTALL), tuple(names), joined)
+        return TextShape(re.compile(source, re.DOTALL), tuple(names), joined)
 
     def _name(self, place: re.Match[str]) -> str:
         if place.group(1) is None:
@@ -227,7 +229,7 @@ def _mark(kind: int, which: str) -> str:
     return f"{chr(0xE000 + kind)}Aa{which}"
 
 
-def fits(row: Row, symbol: Symbol) -> bool:
+def fits(row: CaptureRow, symbol: Symbol) -> bool:
     """Whether a row's captures are this symbol's parts."""
     texts = {**symbol._asdict(), **dict(symbol.parts)}
     found = False
