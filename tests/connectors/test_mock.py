@@ -22,7 +22,8 @@ from k2conn.engine.conversation.session import Action, Note, Send, SessionContex
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
-from k2conn.plan import Plan, Scope
+from k2conn.plan import Plan
+from k2conn.scope import Scope
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.number_formats import count_to, counted, spelled, tick
@@ -152,7 +153,7 @@ def _sequence(plan: Plan, stream: str, record: dict[str, Any]) -> int | None:
     """The number in a record's id, where ids are numbers."""
     own = record.get("trade_id") or record.get("quote_id")
     text = str(own).removeprefix(plan.exchange + "-")
-    return int(text) if plan.stream(stream).identity is not None and text.isdecimal() else None
+    return int(text) if plan.stream(stream).venue_id is not None and text.isdecimal() else None
 
 
 # -- every shipped connector
@@ -207,7 +208,7 @@ def test_fresh_frames_have_contiguous_ids_times_of_now_and_prices_that_move(name
             prices = [name for name in ("price", "bid_price", "ask_price") if name in records[0]]
             assert len({tuple(record[name] for name in prices) for record in records}) > 1
             key = next(key for key in exchange.sent if plan.symbols.resolve(key[1]).record == first)  # type: ignore[union-attr]
-            if plan.stream(stream).identity is not None:
+            if plan.stream(stream).venue_id is not None:
                 own = [str(record.get("trade_id") or record.get("quote_id")) for record in records]
                 received = [text.removeprefix(plan.exchange + "-") for text in own]
                 assert received == exchange.sent[key][: len(received)]
@@ -261,7 +262,7 @@ def test_heartbeats_are_answered(name: str) -> None:
     run(test)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if any(c.answers for c in PLANS[n].connections)])
+@pytest.mark.parametrize("name", [n for n in NAMES if any(c.answer for c in PLANS[n].connections)])
 def test_the_venues_own_pings_are_answered_rightly(name: str) -> None:
     plan = PLANS[name]
 

@@ -106,14 +106,14 @@ def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, Ce
 
 def test_what_was_skipped_is_in_gap_records(outcomes: dict[str, CertificationOutcome]) -> None:
     for name, outcome in outcomes.items():
-        rules = {one.name: one.sequence.rule for one in load(name).streams if one.enabled and one.sequence}
+        rules = {one.name: one.sequence.rule for one in load(name).streams if one.default and one.sequence}
         assert (outcome.gaps > 0) is ("contiguous" in rules.values()), name
 
 
 def test_repeats_are_published_once_where_they_can_be_told(outcomes: dict[str, CertificationOutcome]) -> None:
     for name, outcome in outcomes.items():
         for row in outcome.proof.rows:
-            assert (row.deduplicated > 0) is (load(name).stream(row.stream).identity is not None), (name, row.stream)
+            assert (row.deduplicated > 0) is (load(name).stream(row.stream).venue_id is not None), (name, row.stream)
 
 
 def test_the_reports(outcomes: dict[str, CertificationOutcome]) -> None:

@@ -72,10 +72,10 @@ def test_a_token_of_an_http_answer_goes_into_the_handshake() -> None:
 
 def test_the_venue_s_own_list_says_base_and_quote() -> None:
     found = plan()
-    assert found.listing is not None
-    assert found.listing.refresh == 3600
+    assert found.symbols.list is not None
+    assert found.symbols.list.refresh == 3600
     rows = [{"id": "WEIRD1", "b": "AAA", "q": "BBB", "on": "1"}, {"id": "OFF", "b": "C", "q": "D", "on": "0"}]
-    assert learn(found.listing, {"data": rows}, found.symbols) == 1
+    assert learn(found.symbols.list, {"data": rows}, found.symbols) == 1
     symbol = found.symbols.resolve("WEIRD1")
     assert symbol is not None
     assert (symbol.base, symbol.quote, symbol.record) == ("AAA", "BBB", "AAABBB")

@@ -262,7 +262,7 @@ def test_silence_may_be_no_death() -> None:
     ).connectors[0]
     connection = connector.plan.connections[0]
     assert connection.stale_after is None
-    assert (connection.backoff.base, connection.backoff.cap, connection.backoff.attempts) == (7, 7, 3)
+    assert (connection.reconnect.base, connection.reconnect.cap, connection.reconnect.attempts) == (7, 7, 3)
     assert connector.sockets[0].shard.connection is connection
 
 

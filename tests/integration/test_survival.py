@@ -38,7 +38,7 @@ def quickened(plan: Plan) -> Plan:
             replace(
                 one,
                 heartbeat=beat,
-                backoff=replace(one.backoff, base=0.05, cap=0.1),
+                reconnect=replace(one.reconnect, base=0.05, cap=0.1),
                 limits=replace(one.limits, connect=None),
             )
         )

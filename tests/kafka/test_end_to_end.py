@@ -75,7 +75,7 @@ def plain(value: Any) -> Any:
 
 def frames_of(plan: Plan) -> list[str]:
     return [
-        frame_text(turn.value) for example in plan.examples for turn in example.turns if turn.kind == "received"
+        frame_text(turn.value) for example in plan.tests for turn in example.dialogue if turn.kind == "received"
     ]
 
 
@@ -145,8 +145,8 @@ def test_every_field_of_every_record(
 
 def assert_as_the_file_says(plan: Plan, records: list[dict[str, Any]]) -> None:
     """Every record that the file's tests promise is there."""
-    for example in plan.examples:
-        for turn in example.turns:
+    for example in plan.tests:
+        for turn in example.dialogue:
             for promised in turn.records or ():
                 fields = {name: value for name, value in promised.items() if name != "vendor_data"}
                 assert any(
@@ -203,7 +203,7 @@ def test_three_exchanges_by_environment_alone(
         assert books["balanced"]
         assert books["published"] > 0
         assert books["in_flight"] == books["lost"] == books["dead_letters"] == 0
-        topics = {stream.name: stream.kafka_topic for stream in exchange.plan.streams if stream.enabled}
+        topics = {stream.name: stream.kafka_topic for stream in exchange.plan.streams if stream.default}
         messages = {name: read(broker, topic, 1) for name, topic in topics.items()}
         assert sum(map(len, messages.values())) == books["published"]
         records = readable(registry, messages["trade"])

@@ -106,7 +106,7 @@ def test_the_connector_of_the_guide_validates_and_its_test_passes() -> None:
     plan, problems = check_text("bitso.yaml", text, Path())
     assert problems == []
     assert plan is not None
-    assert [difference for example in plan.examples for difference in run_test(plan, example)] == []
+    assert [difference for example in plan.tests for difference in run_test(plan, example)] == []
 
 
 def test_pages_do_not_change_from_run_to_run(tmp_path: Path) -> None:

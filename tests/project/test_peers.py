@@ -71,7 +71,7 @@ def test_the_interpretive_path_has_no_shortcut() -> None:
     with reference():
         plan = load_plan(file)
     stream = next(stream for stream in plan.streams if stream.name == "agg_trade")
-    assert all(field.direct is None for field in (*stream.fields, *stream.vendor, stream.symbol))
+    assert all(field.direct is None for field in (*stream.fields, *stream.vendor_data, stream.symbol))
     compiled = next(stream for stream in load_plan(file).streams if stream.name == "agg_trade")
     assert any(field.direct is not None for field in compiled.fields)  # so that the line above says something
 

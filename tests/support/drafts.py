@@ -77,7 +77,7 @@ def score(path: Path) -> Score:
     plan = check_text(f"{name}.yaml", text, Path())[0]
     found.valid = not problems
     if plan is not None:
-        found.tests = len(plan.examples)
+        found.tests = len(plan.tests)
         _map(found, plan, lines, [frame.text for frame in sample], ".recorded." in path.name)
     return found
 
@@ -181,7 +181,7 @@ def held_out(name: str) -> tuple[int, int, str]:
 
 def _expected(plan: Plan) -> dict[str, list[Mapping[str, Any]]]:
     """The frames of a connector's tests, and the trades each becomes."""
-    turns = [turn for example in plan.examples for turn in example.turns if turn.kind == "received"]
+    turns = [turn for example in plan.tests for turn in example.dialogue if turn.kind == "received"]
     return {frame_text(turn.value): [one for one in turn.records or () if "price" in one] for turn in turns}
 
 

@@ -125,7 +125,7 @@ tests:
       - {socket: others, sent: ping-dollars}
 """
     plan = plan_of(_TWO_SOCKETS, STREAMS + tests)
-    assert [one.expected for one in run_test(plan, plan.examples[0])] == ["ping-dollars"]
+    assert [one.expected for one in run_test(plan, plan.tests[0])] == ["ping-dollars"]
 
 
 def test_a_turn_names_a_socket_that_is_there() -> None:

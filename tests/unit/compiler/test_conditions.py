@@ -10,7 +10,8 @@ import pytest
 from k2conn.compiler.language.document import Document
 from k2conn.compiler.sections.conditions import any_of, compile_match, compile_matches
 from k2conn.compiler.sections.context import CompileContext
-from k2conn.plan import Match, Scope
+from k2conn.plan import Match
+from k2conn.scope import Scope
 
 CASES: list[tuple[Any, Any, bool]] = [
     ({"channel": "trade"}, {"channel": "trade"}, True),

@@ -18,7 +18,8 @@ from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import MAX_LENGTH, compile_condition, compile_expression
 from k2conn.compiler.expressions.functions import NAMES
 from k2conn.errors import RecordError
-from k2conn.plan import Scope, Symbol
+from k2conn.plan import Symbol
+from k2conn.scope import Scope
 from tests.paths import SHARED
 
 COMPLIANCE = SHARED / "jmespath-compliance"

@@ -12,7 +12,8 @@ from k2conn.compiler.language.document import Document
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.errors import RecordError
-from k2conn.plan import Field, Scope, Symbol
+from k2conn.plan import Field, Symbol
+from k2conn.scope import Scope
 
 D = Decimal
 TRADE = load_schema("trade")

@@ -9,7 +9,7 @@ import pytest
 
 from k2conn.compiler.converters.sides import inverted, mapped_side, signed_side
 from k2conn.errors import RecordError
-from k2conn.plan import Scope
+from k2conn.scope import Scope
 
 
 def value(item: Any, scope: Scope) -> Any:

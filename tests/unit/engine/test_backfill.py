@@ -222,7 +222,7 @@ def test_times_have_their_unit() -> None:
     filling = desk.filling()
     hole = filling.ask()
     assert hole is not None
-    send = SendScope(lambda: 0, WORLD.uuid, NOW, {}, {}, (desk.symbol,), hole=hole)
+    send = SendScope(lambda: 0, WORLD.uuid, NOW, {}, {}, (desk.symbol,), missing=hole)
     url = http_call(filling.rows.backfill.request, send, Overrides()).url
     first, after = TIME + 10, TIME + 40
     assert url.split("/")[3:] == [

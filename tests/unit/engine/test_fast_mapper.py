@@ -66,7 +66,7 @@ def agree(plan: Plan, frames: Sequence[str | bytes]) -> int:
 
 def said(plan: Plan) -> list[Any]:
     """The messages in a connector's own tests."""
-    return [turn.value for example in plan.examples for turn in example.turns if turn.kind == "received"]
+    return [turn.value for example in plan.tests for turn in example.dialogue if turn.kind == "received"]
 
 
 @pytest.mark.parametrize("name", NAMES)

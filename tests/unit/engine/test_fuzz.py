@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.codecs.decoding import decoder
+from k2conn.codecs.encoding import encoder
 from k2conn.engine.accounting.ledger import Account
-from k2conn.engine.codec import decoder
 from k2conn.engine.conversation.routing import STREAM
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import REASONS, RecordError, SettingsError
-from k2conn.plan import Codec, Connection, Json, Plan
-from k2conn.tools.mock.encoding import encoder
+from k2conn.plan import Connection, FrameEncoding, Json, Plan
 from tests.support.plans import WORLD
 
 BOUND = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -52,9 +52,9 @@ def shown() -> list[Shown]:
     """The received frames of all shipped connectors."""
     found = []
     for plan in plans().values():
-        for one in plan.examples:
+        for one in plan.tests:
             heard: tuple[Json, ...] = ()
-            for turn in one.turns:
+            for turn in one.dialogue:
                 if turn.kind == "received":
                     value = parsed(turn.value)
                     found.append(Shown(plan, value, heard))
@@ -148,13 +148,13 @@ def plain(value: Json) -> Json:
 
 
 @cache
-def codecs() -> list[Codec]:
+def codecs() -> list[FrameEncoding]:
     own = [connection.codec for plan in plans().values() for connection in plan.connections]
-    made = [Codec(text=steps, binary=steps, limit=1 << 16) for steps in (
+    made = [FrameEncoding(text=steps, binary=steps, limit=1 << 16) for steps in (
         ("json",), ("gzip", "json"), ("zlib", "json"), ("deflate", "json"), ("base64", "json"), ("auto", "json"),
         ("base64", "gzip", "json"), (),
     )]
-    return list({(one.text, one.binary, one.message_type): one for one in (*own, *made)}.values())
+    return list({(one.text, one.binary, str(one.settings.get("message"))): one for one in (*own, *made)}.values())
 
 
 @BOUND
@@ -180,7 +180,7 @@ def test_a_codec_survives_damaged_frames(data: st.DataObject) -> None:
 def test_a_codec_survives_texts_made_to_hurt(text: str) -> None:
     for frame in (text, text.encode()):
         with suppress(RecordError):
-            decoder(Codec())(frame)
+            decoder(FrameEncoding())(frame)
 
 
 # -- session and books
@@ -214,7 +214,7 @@ def conversation(plan: Plan) -> FramePipeline:
     pipeline = FramePipeline(
         ConnectorState(plan, [stream.name for stream in plan.streams], 1000), plan.connections[0], symbols, WORLD
     )
-    answers = [turn.value for one in plan.examples for turn in one.turns if turn.kind == "answered"]
+    answers = [turn.value for one in plan.tests for turn in one.dialogue if turn.kind == "answered"]
     for request, answer in zip(plan.connections[0].before, answers, strict=False):
         pipeline.session.captured(request.capture, answer)
     return pipeline

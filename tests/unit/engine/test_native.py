@@ -24,7 +24,7 @@ from k2conn.compiler.converters.sides import quick_side, side_table
 from k2conn.compiler.converters.times import plain_time, times
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
-from k2conn.plan import How
+from k2conn.plan import FastConversion
 
 pytestmark = pytest.mark.skipif(native.Shortcut is None, reason="k2conn/native is not built here (no C compiler)")
 
@@ -37,7 +37,7 @@ UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 MAP = {"true": "SELL", "false": "BUY", "buy": "BUY"}
 
 
-def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: How, **more: Any) -> Callable[..., Any]:
+def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: FastConversion, **more: Any) -> Callable[..., Any]:
     """A record of its ids, one field and its vendor_data."""
     letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s"}[field.kind]
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
@@ -74,7 +74,7 @@ def expected(field: SchemaField, convert: Callable[[Any], Any], value: Any) -> b
     return ids + body + b"\x02" + entries
 
 
-def check(field: SchemaField, convert: Callable[[Any], Any], how: How | None, value: Any) -> None:
+def check(field: SchemaField, convert: Callable[[Any], Any], how: FastConversion | None, value: Any) -> None:
     assert how is not None
     made = shortcut(field, convert, how)({"i": 7, "v": value, "w": 1}, scope())
     wanted = expected(field, convert, value)
@@ -111,7 +111,7 @@ def test_decimals(value: Any) -> None:
 @example(2**63)
 @example(-(2**63))
 def test_whole_numbers(value: Any) -> None:
-    check(LONG, whole_number, How("whole", below=2**63 - 1), value)
+    check(LONG, whole_number, FastConversion("whole", below=2**63 - 1), value)
 
 
 @pytest.mark.parametrize("unit", ["ms", "us"])
@@ -147,7 +147,7 @@ def test_times_that_are_texts(value: Any) -> None:
 
 @given(st.one_of(st.sampled_from(["buy", "true", "false", "sell", True, False, 1, 0, Decimal(1), None]), NUMBERS))
 def test_names(value: Any) -> None:
-    check(SIDE, quick_side(MAP), How("named", table=side_table(MAP)), value)
+    check(SIDE, quick_side(MAP), FastConversion("named", table=side_table(MAP)), value)
 
 
 @given(st.one_of(st.text(), st.text(alphabet=st.characters(), max_size=3), NUMBERS))
@@ -155,21 +155,21 @@ def test_names(value: Any) -> None:
 @example("a" * 5000)
 @example("\ud800")
 def test_texts(value: Any) -> None:
-    check(STRING, text, How("text"), value)
+    check(STRING, text, FastConversion("text"), value)
 
 
 @given(st.one_of(st.text(min_size=1).filter(lambda one: one.isprintable()), st.integers()))
 @example("x" * 64)
 @example("x" * 200)
 def test_ids_are_those_of_uuid5(own: Any) -> None:
-    make = shortcut(LONG, whole_number, How("whole", below=2**62))
+    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62))
     made = make({"i": own, "v": 1, "w": 1}, scope())
     assert made[0] == message_id(str(own))
 
 
 @given(st.dictionaries(st.text(max_size=3), st.one_of(NUMBERS, st.lists(st.integers(), max_size=2)), max_size=80))
 def test_what_is_not_mapped_is_kept(rest: dict[str, Any]) -> None:
-    make = shortcut(LONG, whole_number, How("whole", below=2**62), keeps=True)
+    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62), keeps=True)
     item = {**rest, "v": 1, "i": 7, "w": 1}
     kept = {name: exactjson.spell(value) for name, value in rest.items()
             if value is not None and name not in ("v", "i", "w")}
@@ -182,7 +182,7 @@ def test_what_is_not_mapped_is_kept(rest: dict[str, Any]) -> None:
 
 
 def test_an_odd_scope_item_or_number_of_arguments_is_no_crash() -> None:
-    make = shortcut(LONG, whole_number, How("whole", below=2**62))
+    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62))
     assert make([], scope()) is None
     assert make({}, scope()) is None
     with pytest.raises(TypeError):
@@ -196,7 +196,7 @@ def test_a_bug_in_a_converter_comes_through() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        shortcut(LONG, broken, How(""))({"i": 7, "v": "x", "w": 1}, scope())
+        shortcut(LONG, broken, FastConversion(""))({"i": 7, "v": "x", "w": 1}, scope())
 
 
 WRONG: list[dict[str, Any]] = [
@@ -224,7 +224,7 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_description_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):
-        shortcut(LONG, whole_number, How("whole", below=2**62), **wrong)
+        shortcut(LONG, whole_number, FastConversion("whole", below=2**62), **wrong)
 
 
 def test_frames_are_cut_by_the_arguments_said() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, UNKNOWN, Router
-from k2conn.plan import Scope
+from k2conn.scope import Scope
 from tests.support.plans import plan_of
 
 PLAN = plan_of("""

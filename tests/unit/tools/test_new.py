@@ -55,8 +55,8 @@ def of(*texts: str) -> Draft:
 @pytest.mark.parametrize("name", sorted(path.stem for path in DATA.glob("*.jsonl")))
 def test_a_draft_validates_and_its_own_tests_pass(name: str) -> None:
     _, text, plan = drafted(name)
-    assert plan.examples
-    assert [difference for example in plan.examples for difference in run_test(plan, example)] == []
+    assert plan.tests
+    assert [difference for example in plan.tests for difference in run_test(plan, example)] == []
     assert "GAP" in text
 
 
