@@ -8,10 +8,10 @@ dependency here.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any, Protocol
 
 from k2conn import __version__, exactjson
+from k2conn.clock import monotonic
 from k2conn.engine.resilience.silence_detection import DEAD, REASONS
 from k2conn.errors import SettingsError
 from k2conn.monitoring import metrics
@@ -133,8 +133,7 @@ def health(runner: Runner) -> dict[str, Any]:
             "ledger": connector.books.ledger.equation(),
             "streams": {stream.name: _stream(connector, stream.name) for stream in connector.books.streams},
             "endpoints": {
-                name: endpoint_group.status(time.monotonic())
-                for name, endpoint_group in connector.endpoint_groups.items()
+                name: endpoint_group.status(monotonic()) for name, endpoint_group in connector.endpoint_groups.items()
             },
             "reconnect_causes": dict(connector.books.ledger.reconnects),
             **connector.books.ledger.totals(),

@@ -7,13 +7,13 @@ value that an error text could grow. Stream ``-`` holds what could not be told: 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.resilience.circuit_breaker import STATES as BREAKER_STATES
 from k2conn.runner import Runner
@@ -65,7 +65,7 @@ class RunnerCollector:
         lag = GaugeMetricFamily(
             "k2conn_lag_seconds", "Exchange time to acknowledgement, of the stream's slowest symbol.", labels=_STREAM
         )
-        now = time.time_ns() // 1000
+        now = wall_us()
         for connector in self._runner.connectors:
             ledger = connector.books.ledger
             for stream in (*(one.name for one in connector.books.streams), NOWHERE):
@@ -138,7 +138,7 @@ class RunnerCollector:
             "k2conn_breaker", "1 for the state an address's breaker is in.", labels=(*labels, "state")
         )
         opened = CounterMetricFamily("k2conn_breaker_opened", "How often an address was out of order.", labels=labels)
-        now = time.monotonic()
+        now = monotonic()
         for connector in self._runner.connectors:
             for name, endpoint_group in connector.endpoint_groups.items():
                 for at, breaker in enumerate(endpoint_group.endpoints.breakers):
@@ -156,7 +156,7 @@ class RunnerCollector:
         waiting = status.get("queued", 0)
         queued.add_metric((self._runner.sink.name,), waiting if isinstance(waiting, int) else 0)
         start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
-        start.add_metric((), time.monotonic() - self._runner.started)
+        start.add_metric((), monotonic() - self._runner.started)
         return [up, queued, start, *_spool(status.get("spool"))]
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.backfill.backfill_job import BackfillJob
 from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.gaps.gap_tracker import Gap
@@ -23,9 +23,9 @@ from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.engine.resilience.connect_limiter import ConnectLimiter
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
+from k2conn.net.http import Call, call
 from k2conn.plan import Backoff, HttpRequest, MissingRange, SendScope, Symbol
 from k2conn.runner.event_log import get_logger
-from k2conn.transports.http import Call, call
 
 QUEUE = 1000
 """Gaps that may wait; one more is given up at once, and said."""
@@ -173,7 +173,7 @@ class BackfillWorker:
 
     def _end(self, gap: Gap, detail: str) -> None:
         """Publishes and logs how a gap ended."""
-        self._publish(self._gaps.ended(gap, _wall()))
+        self._publish(self._gaps.ended(gap, wall_us()))
         words = {"stream": gap.stream, "symbol": gap.key, "cause": gap.cause, "recovered": gap.recovered}
         if gap.open:
             self._log.warning("gap not filled", missing=gap.missing, detail=detail, **words)
@@ -198,19 +198,21 @@ class BackfillWorker:
 
     async def _call(self, filling: BackfillJob, hole: MissingRange) -> None:
         """One call, and what comes of it."""
-        await asyncio.sleep(self._gates[id(filling.rows)].wait(time.monotonic()))
+        await asyncio.sleep(self._gates[id(filling.rows)].wait(monotonic()))
         scope = self._scope(hole, filling.symbol)
         answer = await call(self._prepare(filling.rows.backfill.request, scope))
         found: list[Envelope] = []
         try:
-            filling.take(answer, _wall(), found)
+            filling.take(answer, wall_us(), found)
         finally:
             crowded = self._publish(found) if found else False
         if crowded:
             await self._relief()
 
     def _scope(self, hole: MissingRange, symbol: Symbol) -> SendScope:
-        return SendScope(lambda: 0, lambda: str(uuid.uuid4()), _wall(), {}, self._environment, (symbol,), missing=hole)
+        return SendScope(
+            lambda: 0, lambda: str(uuid.uuid4()), wall_us(), {}, self._environment, (symbol,), missing=hole
+        )
 
 
 def _final(error: K2Error) -> bool:
@@ -218,8 +220,3 @@ def _final(error: K2Error) -> bool:
     if isinstance(error, SettingsError):
         return True
     return isinstance(error, TransportError) and error.cause.startswith("http-4") and error.cause not in _PASSING
-
-
-def _wall() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000

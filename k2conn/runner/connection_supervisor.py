@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError
-from k2conn.runner.connection import RECORD, SETTLED, ConnectionEnd, VenueConnection, http_scope, wall_us
+from k2conn.runner.connection import RECORD, SETTLED, ConnectionEnd, VenueConnection, http_scope
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
@@ -144,7 +144,7 @@ class ConnectionSupervisor:
     async def _endpoint(self) -> int | None:
         """The address to connect to, as soon as there is one that is not out of order; None where stopped."""
         while not self._stop_asked.is_set():
-            endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
+            endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
             if wait <= 0:
                 return endpoint
             self._be("waiting", self.detail or f"all addresses are out of order; the next try in {wait:.0f} s")
@@ -152,7 +152,7 @@ class ConnectionSupervisor:
         return None
 
     def _begin(self, endpoint: int) -> VenueConnection:
-        self.endpoint_group.endpoints.breakers[endpoint].attempt(time.monotonic())
+        self.endpoint_group.endpoints.breakers[endpoint].attempt(monotonic())
         patience = min(PATIENCE, 2 ** min(self._silences, 10))
         connection = VenueConnection(
             self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._heard, self._log
@@ -166,7 +166,7 @@ class ConnectionSupervisor:
         self._news.set()
         if what in (SETTLED, RECORD):
             breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
-            self._tried(connection, partial(breaker.succeed, time.monotonic()))
+            self._tried(connection, partial(breaker.succeed, monotonic()))
         if what == RECORD:
             breaker.proved()
             self._delays.reset()
@@ -179,16 +179,16 @@ class ConnectionSupervisor:
         if self._stop_asked.is_set() or good or end.cause in ("settings", "refused", "stopped"):
             breaker.leave()
         else:
-            self._tried(connection, partial(breaker.fail, time.monotonic()))
+            self._tried(connection, partial(breaker.fail, monotonic()))
         if end.cause == "stale-stream" and not connection.data:
             self._silences += 1
 
     def _tried(self, connection: VenueConnection, tell: Callable[[], None]) -> None:
         """Tells a breaker something, and says where that changes its state."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
-        before = breaker.state(time.monotonic())
+        before = breaker.state(monotonic())
         tell()
-        after = breaker.state(time.monotonic())
+        after = breaker.state(monotonic())
         if after != before:
             host = self.endpoint_group.host(connection.endpoint)
             self._log.warning("address " + ("recovered" if after == "closed" else "out of order"), host=host,
@@ -203,22 +203,22 @@ class ConnectionSupervisor:
         """Goes back to an earlier address when it may be tried again."""
         if connection.state != "live" or not self._has_better(connection):
             return
-        better = self.endpoint_group.endpoints.better(connection.endpoint, time.monotonic(), self.shard.replica)
+        better = self.endpoint_group.endpoints.better(connection.endpoint, monotonic(), self.shard.replica)
         if better is not None:
             connection.ask(ConnectionEnd("failback", f"{self.endpoint_group.host(better)} may have recovered"))
 
     async def _replaced(self, old: VenueConnection, due: ConnectionEnd) -> VenueConnection:
         """Replaces a connection; the successor, or the old one where that could not be done or has ended before."""
-        until = time.monotonic() + due.delay
+        until = monotonic() + due.delay
         if not self.endpoint_group.overlaps:
-            while (left := until - time.monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
+            while (left := until - monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
                 await self._turn(left)
             return await self._closed_first(old, due)
-        while self.endpoint_group.spare <= 0 or time.monotonic() < until:
+        while self.endpoint_group.spare <= 0 or monotonic() < until:
             if old.ended is not None or self._stop_asked.is_set():
                 return old
-            await self._turn(min(0.25, max(0.01, until - time.monotonic())))
-        endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
+            await self._turn(min(0.25, max(0.01, until - monotonic())))
+        endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
         if old.ended is not None or self._stop_asked.is_set():
             return old
         if wait > 0:
@@ -234,9 +234,9 @@ class ConnectionSupervisor:
 
     async def _overlapped(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection) -> VenueConnection:
         """Both connections at work, until the new one has proved itself, or one of them ends."""
-        began, settled = time.monotonic(), 0.0
+        began, settled = monotonic(), 0.0
         while not self._stop_asked.is_set():
-            now = time.monotonic()
+            now = monotonic()
             end = new.ended
             if end is not None:
                 self._judge(new, end)
@@ -264,9 +264,9 @@ class ConnectionSupervisor:
     async def _taken_over(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection, proved: bool) -> None:
         """The new connection is the socket's; the old one is read a moment longer, then closed."""
         self.connection = new
-        until = time.monotonic() + DRAIN
-        while (time.monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
-            await self._turn(max(0.01, until - time.monotonic()))
+        until = monotonic() + DRAIN
+        while (monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
+            await self._turn(max(0.01, until - monotonic()))
         self._count(due)
         self._log.info("connection replaced", cause=due.cause, detail=due.detail, all_symbols_seen=proved)
         await old.stop(due.cause)
@@ -276,7 +276,7 @@ class ConnectionSupervisor:
         if old.ended is not None or self._stop_asked.is_set():
             return old
         await old.stop(due.cause)
-        endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
+        endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
         if self._stop_asked.is_set():
             return old
         self._count(due)
@@ -306,8 +306,8 @@ class ConnectionSupervisor:
         delay = self._delays.next(end.delay)
         self._be("waiting", f"{end.cause}: {end.detail}")
         self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
-        until = time.monotonic() + delay
-        while (left := until - time.monotonic()) > 0 and not self._stop_asked.is_set():
+        until = monotonic() + delay
+        while (left := until - monotonic()) > 0 and not self._stop_asked.is_set():
             await self._turn(left)
 
     async def _turn(self, seconds: float | None) -> None:
@@ -358,7 +358,7 @@ class ConnectionSupervisor:
             "state": self.state,
             "detail": self.detail,
             "host": self.endpoint_group.host(connection.endpoint) if connection is not None else None,
-            "seconds_connected": round(time.monotonic() - opened, 3) if opened is not None else None,
+            "seconds_connected": round(monotonic() - opened, 3) if opened is not None else None,
             "replacing": self.replacing,
             "symbols": len(self.shard.symbols),
             "confirmed": subscriptions.count("confirmed") if subscriptions else 0,
@@ -373,7 +373,7 @@ class ConnectionSupervisor:
 
 def _lasted(connection: VenueConnection) -> float:
     """Seconds a connection stood; a long one counts as a good one, data or not."""
-    return time.monotonic() - connection.opened_at if connection.opened_at is not None else 0.0
+    return monotonic() - connection.opened_at if connection.opened_at is not None else 0.0
 
 
 def _ago(wall: int) -> float | None:

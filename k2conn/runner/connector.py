@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_words
@@ -32,7 +32,7 @@ from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
 from k2conn.sinks import Sink, putter
-from k2conn.transports import Address, Transport
+from k2conn.transports import Address, Transport, secure
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks for gaps whose grace is over."""
@@ -194,14 +194,14 @@ class Connector:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
             if self.state_file is not None:
-                self.state_file.look(time.monotonic())
+                self.state_file.look(monotonic())
             self.silence.look(self.sockets)
             for replica_set in tuple(self._replica_sets.values()):
-                replica_set.expire(time.time_ns() // 1000)
+                replica_set.expire(wall_us())
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
-        found = self.books.gap_records(time.time_ns() // 1000 + ahead_us)
+        found = self.books.gap_records(wall_us() + ahead_us)
         for envelope in found:
             self._log.warning("gap", **gap_words(envelope))
         if found:
@@ -209,7 +209,7 @@ class Connector:
         self.backfill_worker.take()
 
     def _connector_context(self) -> ConnectorContext:
-        session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment)
+        session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.books, self.publish, self.sink.drain, self.job.overrides, session_context, self._open_transport
         )

@@ -1,4 +1,4 @@
-"""What happened, in words: one log event each, with its connector and socket. Structlog comes from `plainly`.
+"""What happened, in words: one log event each, with its connector and socket. Structlog comes from `k2conn.compat`.
 
 What libraries and the sinks say through the standard ``logging`` comes out in the same voice.
 """
@@ -9,7 +9,7 @@ import logging
 import sys
 from typing import Any
 
-from k2conn.runner.plainly import structlog
+from k2conn.compat.structlog import structlog
 
 LEVELS = ("debug", "info", "warning", "error")
 

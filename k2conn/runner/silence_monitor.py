@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from k2conn.clock import monotonic
 from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.conversation.subscriptions import CONFIRMED, Subscription
 from k2conn.engine.resilience.silence_detection import DEAD, REASONS, SILENT, SilenceDetector, SilenceReading
@@ -31,7 +31,7 @@ class SilenceMonitor:
 
     def look(self, sockets: Sequence[ConnectionSupervisor]) -> None:
         """Looks, unless it has just looked; a stream that falls silent as a whole, or speaks again, is logged."""
-        now = time.monotonic()
+        now = monotonic()
         if now < self._looked + LOOK_EVERY:
             return
         self._looked = now
@@ -63,7 +63,7 @@ class SilenceMonitor:
 
     def status(self, stream: str) -> dict[str, Any]:
         """For /health: symbols by state, and the worst of them by name."""
-        now = time.monotonic()
+        now = monotonic()
         worst = []
         for symbol, state in self.watch.worst(stream, WORST):
             silence = self.watch.silence((stream, symbol), now)

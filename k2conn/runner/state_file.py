@@ -8,15 +8,14 @@ So the file may be some seconds behind, never ahead. It is replaced as a whole (
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import time
 from pathlib import Path
 
 from k2conn import exactjson
+from k2conn.clock import wall_us
 from k2conn.engine.accounting.ledger import Account
 from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.persisted_state import kept, resume
+from k2conn.files import write_whole
 from k2conn.runner.event_log import get_logger
 
 EVERY = 5.0
@@ -44,7 +43,7 @@ class StateFile:
         try:
             with self.path.open("rb") as file:
                 data = file.read(LARGEST + 1)
-            resume(self._books, exactjson.decode(data), time.time_ns() // 1000)
+            resume(self._books, exactjson.decode(data), wall_us())
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
@@ -90,25 +89,3 @@ class StateFile:
             self._written = data
         except OSError as error:
             self._log.error("state not written", file=str(self.path), detail=str(error))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replaces a file as a whole, durably, and makes its folder where need be. OSError where that fails."""
-    beside = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Makes a rename durable, where the system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
