@@ -206,7 +206,7 @@ def _traced(frames: int) -> dict[str, Any]:
     profile = cProfile.Profile()
     profile.enable()
     for number, text in enumerate(texts):
-        pipeline.receive(text, 1.0, 1_700_000_000_000_000 + number)
+        pipeline.receive([text], 1.0, 1_700_000_000_000_000 + number)
     profile.disable()
     parts: Counter[str] = Counter()
     functions: Counter[str] = Counter()

@@ -117,7 +117,7 @@ def _whole(plan: Plan, tape: Tape, texts: Sequence[str]) -> float:
     def all_frames() -> None:
         nonlocal made
         for number, text in enumerate(texts):
-            made += len(pipeline.receive(text, 1.0, RECEIVED + number)[0])
+            made += len(pipeline.receive([text], 1.0, RECEIVED + number)[0])
 
     spent = _timed(all_frames)
     assert made == len(texts) * tape.trades
@@ -128,17 +128,17 @@ def _parts(plan: Plan, tape: Tape, texts: Sequence[str]) -> tuple[float, ...]:
     """PARTS, in their order."""
     pipeline = _intake(plan, tape)
     session, mapping, scope = pipeline.session, pipeline.books.mappings[tape.stream], pipeline.session.scope
-    messages = [session.arrived(text, 1.0, 1) for text in texts]
+    messages = [session.decode(text) for text in texts]
     pairs = list(zip(messages, texts, strict=True))
     made = 0
 
     def decode() -> None:
         for text in texts:
-            session.arrived(text, 1.0, 1)
+            session.decode(text)
 
     def route() -> None:
         for message in messages:
-            session.route(message)
+            session.router.route(message, scope)
 
     def take() -> None:
         nonlocal made

@@ -1,4 +1,4 @@
-"""Packaged data: where ``connectors/`` and ``schemas/`` are.
+"""Packaged data: where ``connectors/`` and ``schemas/`` are, and which files of record types there are.
 
 An installed package carries both folders inside itself; a source checkout has them beside the package. The
 first that exists is the one.
@@ -6,8 +6,13 @@ first that exists is the one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+RECORD = "_v2.avsc"
+"""What the name of a record type's schema file ends with."""
+_ADDED: dict[str, Path] = {}
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -21,9 +26,26 @@ def schemas_folder() -> Path:
     return _folder("schemas")
 
 
-def schema_text(name: str) -> str:
-    """The text of ``schemas/<name>.avsc``; FileNotFoundError where there is none."""
-    return (schemas_folder() / f"{name}.avsc").read_text(encoding="utf-8")
+def record_files() -> dict[str, Path]:
+    """The schema file of each record type, by its short name ("trade" is ``schemas/trade_v2.avsc``): those that ship
+    with k2conn, and those that were added.
+    """
+    return {**_shipped(), **_ADDED}
+
+
+@cache
+def _shipped() -> dict[str, Path]:
+    return record_files_in(schemas_folder())
+
+
+def record_files_in(folder: Path) -> dict[str, Path]:
+    """The record schemas in one folder, by short name."""
+    return {path.name.removesuffix(RECORD): path for path in sorted(folder.glob(f"*{RECORD}"))}
+
+
+def add_record_files(files: Mapping[str, Path]) -> None:
+    """From now on there are these record types, too."""
+    _ADDED.update(files)
 
 
 def _folder(name: str) -> Path:

@@ -3,8 +3,8 @@
 from k2conn.avro.checked import fixed_bytes
 from k2conn.avro.compiled import Piece
 from k2conn.avro.container import ContainerWriter
-from k2conn.avro.fields import SchemaField
-from k2conn.avro.schema import RecordSchema, known_schemas, load_schema, plain_text
+from k2conn.avro.fields import SchemaField, default_of
+from k2conn.avro.schema import RecordSchema, known_schemas, load_schema, plain_text, read_schema
 from k2conn.avro.varint import LENGTH_TEXT
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "Piece",
     "RecordSchema",
     "SchemaField",
+    "default_of",
     "fixed_bytes",
     "known_schemas",
     "load_schema",
     "plain_text",
+    "read_schema",
 ]

@@ -66,7 +66,7 @@ def _boolean(field: SchemaField) -> Writer:
 
 
 def _integer(field: SchemaField) -> Writer:
-    limit = INT_MAX if field.kind == "int" else 2**63 - 1
+    limit = INT_MAX if field.kind in ("int", "date") else 2**63 - 1
 
     def write(value: object) -> bytes:
         number = _whole(field.name, value)
@@ -96,7 +96,7 @@ def _enum(field: SchemaField) -> Writer:
 
     def write(value: object) -> bytes:
         if not isinstance(value, str) or value not in table:
-            reason = "unknown-side" if field.name == "side" else "bad-type"
+            reason = "unknown-side" if field.is_side else "bad-type"
             raise EncodeError(field.name, value, reason, f"expected one of {', '.join(table)}")
         return table[value]
 
@@ -148,6 +148,7 @@ _WRITERS: dict[str, Callable[[SchemaField], Writer]] = {
     "long": _integer,
     "timestamp-micros": _integer,
     "timestamp-millis": _integer,
+    "date": _integer,
     "decimal": _decimal,
     "enum": _enum,
     "array<string>": _array,

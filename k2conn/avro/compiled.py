@@ -110,7 +110,7 @@ def _piece(run: Sequence[SchemaField], at: int, after: bytes) -> Piece:
         return (_one_string, _two_strings, _three_strings)[len(run) - 1](at, after.decode("ascii"), slow)
     if kind == "decimal" and len(run) == 2:
         return _two_decimals(at, min(field.precision for field in run), after, slow)
-    if kind in ("long", "timestamp-micros") and field.null_first:
+    if kind in ("long", "timestamp-micros", "timestamp-millis") and field.null_first:
         return _long(at, _branches(field), after, slow)
     if kind == "map<string>" and field.null_first and after.isascii():
         return _map(at, _branches(field), after.decode("ascii"), slow)

@@ -9,7 +9,11 @@ from typing import Any
 from k2conn.errors import SettingsError
 
 PLAIN = ("string", "bytes", "boolean", "int", "long")
-LOGICAL = {("long", "timestamp-micros"): "timestamp-micros", ("long", "timestamp-millis"): "timestamp-millis"}
+LOGICAL = {
+    ("long", "timestamp-micros"): "timestamp-micros",
+    ("long", "timestamp-millis"): "timestamp-millis",
+    ("int", "date"): "date",
+}
 KINDS = (*PLAIN, *LOGICAL.values(), "decimal", "enum", "array<string>", "map<string>")
 
 
@@ -18,7 +22,7 @@ class SchemaField:
     """One field. ``kind`` is one of ``KINDS``; a value for the encoder is, by kind:
 
     - string: str; enum: str, one of ``symbols``; bytes: bytes; boolean: bool
-    - int, long: int; timestamp-micros, timestamp-millis: int since 1970 UTC
+    - int, long: int; timestamp-micros, timestamp-millis: int since 1970 UTC; date: int, days since 1970
     - decimal: the unscaled int at the field's ``scale`` (64000.1 at scale 8 is 6400010000000)
     - array<string>: list or tuple of str; map<string>: mapping of str to str
     - any kind that is ``nullable``: None as well
@@ -34,6 +38,11 @@ class SchemaField:
     scale: int = 0
     symbols: tuple[str, ...] = ()
     doc: str = ""
+
+    @property
+    def is_side(self) -> bool:
+        """Whether it is an enum that tells buyers from sellers: connector files have words of their own for those."""
+        return {"BUY", "SELL"} <= set(self.symbols)
 
 
 def parse_field(field: Mapping[str, Any], known: dict[str, Mapping[str, Any]]) -> SchemaField:
@@ -59,6 +68,20 @@ def parse_field(field: Mapping[str, Any], known: dict[str, Mapping[str, Any]]) -
     )
 
 
+def default_of(field: SchemaField) -> Any:
+    """The encoder's value of a field's default in the schema, where it has one; ValueError or TypeError for a default
+    that is written otherwise than Avro has it. Whether the value fits is for the encoder to say.
+    """
+    default: Any = field.default
+    if default is None:
+        return None
+    if field.kind == "bytes":
+        return default.encode("latin-1")
+    if field.kind == "decimal":  # Avro writes the default of bytes as text, a character for each byte
+        return int.from_bytes(default.encode("latin-1"), "big", signed=True)
+    return default
+
+
 def _branch(name: str, declared: Any) -> tuple[Any, bool, bool]:
     if not isinstance(declared, list):
         return declared, False, True
@@ -73,7 +96,11 @@ def _kind(name: str, declared: Any) -> dict[str, Any]:
         declared = {"type": declared}
     base, logical = declared["type"], declared.get("logicalType")
     if base == "bytes" and logical == "decimal":
-        return {"kind": "decimal", "precision": declared["precision"], "scale": declared.get("scale", 0)}
+        precision, scale = declared.get("precision"), declared.get("scale", 0)
+        if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision or not precision:
+            text = f"a decimal has a precision of 1 or more and a scale up to it, not {precision} and {scale}"
+            raise SettingsError(f"schema field {name}: {text}")
+        return {"kind": "decimal", "precision": precision, "scale": scale}
     if base == "enum":
         return {"kind": "enum", "symbols": tuple(declared["symbols"])}
     if base == "array" and declared["items"] == "string":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from k2conn.avro.container import MAGIC
 from k2conn.avro.schema import plain_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def read_container(path: Path) -> Iterator[dict[str, Any]]:
@@ -28,21 +30,29 @@ def read_container(path: Path) -> Iterator[dict[str, Any]]:
             if MAGIC.startswith(stream.read(len(MAGIC))):
                 return  # not even the header was written out
             raise ValueError(f"{path} is no Avro container") from None
+        units = _units(reader.writer_schema)
         while True:
             try:
                 record = next(reader)
             except (StopIteration, EOFError, ValueError):
                 return
-            yield _plain(record)
+            yield _plain(record, units)
 
 
-def _plain(record: Any) -> dict[str, Any]:
-    return {name: _value(value) for name, value in record.items()}
+def _units(schema: Any) -> dict[str, timedelta]:
+    """The fields of a record schema whose times are counted in milliseconds."""
+    return {field["name"]: _MILLISECOND for field in schema["fields"] if "timestamp-millis" in str(field["type"])}
 
 
-def _value(value: Any) -> Any:
+def _plain(record: Any, units: Mapping[str, timedelta]) -> dict[str, Any]:
+    return {name: _value(value, units.get(name, _MICROSECOND)) for name, value in record.items()}
+
+
+def _value(value: Any, unit: timedelta) -> Any:
     if isinstance(value, Decimal):
         return plain_text(value)
     if isinstance(value, datetime):
-        return (value - _EPOCH) // timedelta(microseconds=1)
+        return (value - _EPOCH) // unit
+    if isinstance(value, date):
+        return value.toordinal() - _EPOCH.toordinal()
     return value

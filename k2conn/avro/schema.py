@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -17,9 +18,7 @@ import fastavro
 from k2conn.avro.compiled import Piece, compile_encoder, compile_pieces
 from k2conn.avro.fields import SchemaField, parse_field
 from k2conn.errors import SettingsError
-from k2conn.resources import schema_text, schemas_folder
-
-VERSION = "_v2"
+from k2conn.resources import record_files
 
 
 class RecordSchema:
@@ -30,18 +29,17 @@ class RecordSchema:
     """
 
     def __init__(self, name: str, text: str) -> None:
-        """Read an ``.avsc`` text; SettingsError for types this project does not write."""
-        declared = json.loads(text)
-        known: dict[str, Mapping[str, Any]] = {}
+        """Read an ``.avsc`` text; SettingsError, with one line for each problem, for what is no record schema and for
+        types this project does not write.
+        """
+        declared = _declared(text)
         self.name = name
         self.full_name = ".".join(filter(None, (declared.get("namespace"), declared["name"])))
         self.text = json.dumps(declared, separators=(",", ":"), ensure_ascii=False)
-        self.fields: tuple[SchemaField, ...] = tuple(
-            parse_field(field, known) for field in declared["fields"]
-        )
+        self.fields: tuple[SchemaField, ...] = _fields(declared["fields"])
         self._index = {field.name: index for index, field in enumerate(self.fields)}
         self._encode = compile_encoder(self.fields, {})
-        self._reading = fastavro.parse_schema(_without_times(declared))
+        self._reading = _parsed(_without_times(declared))
 
     def __repr__(self) -> str:
         return f"<RecordSchema {self.full_name}>"
@@ -76,7 +74,8 @@ class RecordSchema:
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The record of one Avro body: decimals as Decimal at the field's scale, times as int since 1970 UTC
-        in the field's unit, all else as its JSON type. ValueError for bytes that are not such a record.
+        in the field's unit (a date's is the day), all else as its JSON type. ValueError for bytes that are not such a
+        record.
         """
         stream = BytesIO(body)
         try:
@@ -104,30 +103,85 @@ def plain_text(number: Decimal) -> str:
 
 
 def known_schemas() -> tuple[str, ...]:
-    """The short names of all record types that ship with k2conn, sorted."""
-    return tuple(
-        sorted(path.stem.removesuffix(VERSION) for path in schemas_folder().glob(f"*{VERSION}.avsc"))
-    )
+    """The short names of all record types, sorted: those that ship with k2conn, and those that were added."""
+    return tuple(sorted(record_files()))
 
 
-@cache
 def load_schema(name: str) -> RecordSchema:
-    """The record type ``name`` ("trade" is ``schemas/trade_v2.avsc``), read once.
+    """The schema of the record type ``name`` ("trade" is ``schemas/trade_v2.avsc``), read once.
 
     SettingsError, listing the known ones, where there is no such type.
     """
-    if name not in known_schemas():
+    path = record_files().get(name)
+    if path is None:
         raise SettingsError(f"no record type {name!r}; known are {', '.join(known_schemas())}")
-    return RecordSchema(name, schema_text(name + VERSION))
+    return read_schema(name, path)
+
+
+@cache
+def read_schema(name: str, path: Path) -> RecordSchema:
+    """The schema in one ``.avsc`` file; SettingsError, with the file's name, where it is none."""
+    try:
+        return RecordSchema(name, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except SettingsError as error:
+        lines = [f"{path}: {line}" for line in str(error).splitlines()]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _declared(text: str) -> dict[str, Any]:
+    """What a record schema's text says, as far as it is one."""
+    try:
+        declared = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"no JSON: {error}") from None
+    if not isinstance(declared, dict) or declared.get("type") != "record" or not declared.get("fields"):
+        raise SettingsError('no record schema: it is {"type": "record", "name": ..., "fields": [...]}')
+    if not isinstance(declared.get("name"), str) or not isinstance(declared["fields"], list):
+        raise SettingsError("a record schema has a name and a list of fields")
+    return declared
+
+
+def _fields(declared: Sequence[Any]) -> tuple[SchemaField, ...]:
+    """All fields; SettingsError with the problems of each of them."""
+    known: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, SchemaField] = {}
+    problems: list[str] = []
+    for at, one in enumerate(declared):
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str) or "type" not in one:
+            problems.append(f"field {at + 1} has no name or no type")
+            continue
+        try:
+            field = parse_field(one, known)
+        except SettingsError as error:
+            problems.append(str(error))
+            continue
+        except (KeyError, TypeError, AttributeError):
+            problems.append(f"schema field {one['name']}: {one['type']} is no Avro type")
+            continue
+        if field.name in found:
+            problems.append(f"schema field {field.name}: it stands here twice")
+        found[field.name] = field
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return tuple(found.values())
+
+
+def _parsed(declared: Any) -> Any:
+    try:
+        return fastavro.parse_schema(declared)
+    except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, ValueError, TypeError) as error:
+        raise SettingsError(f"no Avro schema: {error}") from None
 
 
 def _without_times(declared: Any) -> Any:
-    # fastavro's datetimes end with the year 9999 and cost time; a plain long keeps every value.
+    # fastavro's datetimes end with the year 9999 and cost time; a plain number keeps every value.
     if isinstance(declared, list):
         return [_without_times(part) for part in declared]
     if not isinstance(declared, dict):
         return declared
     kept = {key: _without_times(value) for key, value in declared.items() if key != "default"}
-    if str(kept.get("logicalType", "")).startswith("timestamp-"):
+    if str(kept.get("logicalType", "")).startswith(("timestamp-", "date")):
         del kept["logicalType"]
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,11 @@ def _root(
     ] = False,
 ) -> None:
     """Exchange market data into Kafka, declared in YAML."""
+    folder = os.environ.get("K2_SCHEMAS", "").strip()
+    if folder:
+        from k2conn.records import add_records
+
+        add_records(Path(folder))
 
 
 @command()

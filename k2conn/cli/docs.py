@@ -18,6 +18,7 @@ from k2conn.compiler.language.document import read_document
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Connection, Plan, Stream
+from k2conn.records import load_record
 
 _UUID = "00000000-0000-4000-8000-000000000000"
 _SHOWN = 1500
@@ -140,7 +141,7 @@ def markdown(page: Page) -> str:
 
 def _title(page: Page) -> Iterator[str]:
     plan = page.plan
-    streams = " and ".join(dict.fromkeys(f"{one.record}s" for one in plan.streams))
+    streams = " and ".join(dict.fromkeys(load_record(one.record).profile.plural for one in plan.streams))
     yield f"# {plan.name}"
     yield ""
     yield f"Made by `k2conn docs` from `connectors/{plan.name}.yaml`; edit that file."
@@ -266,7 +267,7 @@ def _examples(plan: Plan) -> Iterator[str]:
         for turn in example.dialogue:
             if turn.kind != "received" or not turn.records:
                 continue
-            kind = "quote" if "bid_price" in turn.records[0] else "trade"
+            kind = _kind(plan, turn.records[0])
             frame = frame_text(turn.value)
             if kind in seen or len(frame) > _SHOWN:
                 continue
@@ -286,6 +287,13 @@ def _examples(plan: Plan) -> Iterator[str]:
             for record in turn.records:
                 yield exactjson.encode(record).decode()
             yield "```"
+
+
+def _kind(plan: Plan, shown: Mapping[str, Any]) -> str:
+    """The record type of a test's record: the first of the connector's that has all the fields shown."""
+    records = [one.record for one in plan.streams]
+    fields = {name: {field.name for field in load_record(name).schema.fields} for name in records}
+    return next((name for name in records if shown.keys() <= fields[name]), records[0])
 
 
 # -- Markdown

@@ -13,11 +13,11 @@ from rich.table import Table
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.envelope import Envelope
+from k2conn.records import load_record
 from k2conn.runner import Runner
 
 _WINDOW = 3.0
 """Seconds over which a rate is taken."""
-_SCALE = 8
 _STYLES = {"live": "green", "stopped": "dim", "failed": "red", "waiting": "red"}
 
 
@@ -62,6 +62,7 @@ class LiveTable:
         """All streams and symbols that had data, in order."""
         now = monotonic()
         for connector in self._runner.connectors:
+            scales = {name: _scale(mapping.stream.record) for name, mapping in connector.books.mappings.items()}
             accounts = [one for one in connector.books.ledger.accounts() if one.stream != NOWHERE]
             for account in sorted(accounts, key=lambda one: (one.stream, one.symbol)):
                 latencies = self._runner.latencies.get(id(account))
@@ -70,7 +71,7 @@ class LiveTable:
                     account.stream,
                     account.symbol,
                     self._rate(account, now),
-                    _price(account),
+                    _price(account, scales.get(account.stream, 0)),
                     median(latencies) if latencies else None,
                     account.published,
                     connector.state,
@@ -123,9 +124,15 @@ def _ms(latency: float | None) -> str:
     return "-" if latency is None else f"{latency:.0f} ms"
 
 
-def _price(account: Account) -> str:
+def _scale(name: str) -> int:
+    """The decimals of a record type's headline price."""
+    record = load_record(name)
+    return record.field(record.profile.price).scale if record.profile.price is not None else 0
+
+
+def _price(account: Account, scale: int) -> str:
     unscaled: object = account.last_price
     if not isinstance(unscaled, int):
         return "-"
-    number = Decimal(unscaled).scaleb(-_SCALE).normalize()
+    number = Decimal(unscaled).scaleb(-scale).normalize()
     return f"{number:,f}"

@@ -91,11 +91,11 @@ def _connect(books: ConnectorState) -> list[FramePipeline]:
 def _receive(books: ConnectorState, intakes: list[FramePipeline], row: InputFrame) -> list[Envelope]:
     """One frame; of a connector with several sockets, the first that knows the message takes it."""
     if len(intakes) == 1:
-        return intakes[0].receive(row.frame, 0.0, row.received_at)[0]
+        return intakes[0].receive([row.frame], 0.0, row.received_at)[0]
     ledger = books.ledger
     for at, pipeline in enumerate(intakes):
         before = ledger.unrecognised
-        envelopes, _ = pipeline.receive(row.frame, 0.0, row.received_at)
+        envelopes, _ = pipeline.receive([row.frame], 0.0, row.received_at)
         if ledger.unrecognised == before or at == len(intakes) - 1:
             return envelopes
         ledger.unrecognised = before

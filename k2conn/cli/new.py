@@ -154,7 +154,7 @@ def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, An
     pipeline = FramePipeline(books, plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {}))
     envelopes: list[Envelope] = []
     for text in texts:
-        envelopes, _ = pipeline.receive(text, 0.0, _RECEIVED_AT)
+        envelopes, _ = pipeline.receive([text], 0.0, _RECEIVED_AT)
     if any(envelope.schema is None for envelope in envelopes):
         return []
     return [_shown(one.schema.decode_plain(one.value)) for one in envelopes if one.schema is not None]

@@ -9,6 +9,7 @@ from k2conn.engine.conversation.request_frames import shown, step_frames
 from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.errors import MissingVariable, RecordError
 from k2conn.plan import Connection, Plan, SendScope, Stream
+from k2conn.records import load_record
 
 
 def sent_frames(
@@ -41,7 +42,8 @@ def field_rows(stream: Stream) -> list[tuple[str, str, str, str, str]]:
     rows = [(one.name, one.expression, one.converter, one.absent or "", one.speed) for one in own]
     if stream.identity:
         words = "time, digest, number among equals"
-        rows.append((f"{stream.record}_id", ", ".join(stream.identity), words, "", ""))
+        own_id = load_record(stream.record).profile.id or "message_id"
+        rows.append((own_id, ", ".join(stream.identity), words, "", ""))
     rows += [(f"vendor_data.{one.name}", one.expression, one.converter, "", one.speed) for one in stream.vendor_data]
     rows.append(("vendor_data.*", "everything unmapped" if stream.unmapped else "nothing else", "", "", ""))
     return rows

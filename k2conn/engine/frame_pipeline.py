@@ -1,7 +1,8 @@
 """From frame to envelopes: the engine's front. A connector has one `ConnectorState` and, for each socket, one
 `FramePipeline`.
 
-Pure: the runner, `k2conn map`, `k2conn test` and the benchmarks all feed frames in the same way.
+Pure: the runner, `k2conn map`, `k2conn test`, `k2conn certify` and the benchmarks all feed frames through
+`FramePipeline.receive`; who has a single frame gives a list of one.
 """
 
 from __future__ import annotations
@@ -70,59 +71,31 @@ class FramePipeline:
         self._mappings = tuple(books.mappings[stream.name] for stream in streams)
         self._ledger = books.ledger
         self._scope = self.session.scope
-        self._single = connection.each is None
+        self._each = connection.each
+        self._decode = quick(self.session.decode)
         self._replica = replica
         self._spans = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
         self._heard_at: dict[int, float] | None = {} if self._spans else None
         """When each stream was last heard, where somebody wants to know."""
 
-    def receive(self, frame: str | bytes, now: float, wall: int) -> tuple[list[Envelope], list[Action]]:
-        """One frame, received at ``wall`` (microseconds since the epoch): envelopes for the sink, actions for the
-        socket.
-        """
-        session = self.session
-        self._ledger.frames += 1
-        self._scope.received_at = wall
-        envelopes: list[Envelope] = []
-        actions: list[Action] = []
-        try:
-            message = session.arrived(frame, now, wall)
-        except RecordError as error:
-            envelopes.append(self._malformed(error, frame, wall))
-            return envelopes, actions
-        if self._replica is not None:
-            self._replica.now_us = wall
-            self._tell_windows(self._replica)
-        if self._single:
-            route = session.route(message)
-            if route[0] == routing.STREAM and self._heard_at is None and not session.subscriptions.waiting:
-                self._mappings[route[1]].take(message, frame, self._scope, envelopes)
-            else:
-                self._message(message, route, frame, wall, envelopes, actions)
-        else:
-            for one in session.messages(message):
-                self._message(one, session.route(one), frame, wall, envelopes, actions)
-        if self._replica is not None:
-            self._tell_windows(None)
-        return envelopes, actions
-
-    def receive_all(
+    def receive(
         self, frames: Sequence[str | bytes], now: float, wall: int
     ) -> tuple[list[Envelope], list[Action]]:
-        """Frames that came at once, in their order; see `receive`."""
+        """The frames of one read, in their order, received at ``wall`` (microseconds since the epoch; ``now`` is the
+        same moment in seconds of a monotonic clock): envelopes for the sink, actions for the socket.
+        """
         envelopes: list[Envelope] = []
         actions: list[Action] = []
-        if not self._single or self._replica is not None or self._heard_at is not None:
-            for frame in frames:
-                found, asked = self.receive(frame, now, wall)
-                envelopes += found
-                actions += asked
-            return envelopes, actions
-        session, scope, mappings = self.session, self._scope, self._mappings
-        decode, route, subscriptions = quick(session.decode), session.router.route, session.subscriptions
+        session, scope, mappings, heard_at, each = (
+            self.session, self._scope, self._mappings, self._heard_at, self._each
+        )
+        decode, route, subscriptions = self._decode, session.router.route, session.subscriptions
         session.wake(now, wall)
         scope.received_at = wall
         self._ledger.frames += len(frames)
+        if self._replica is not None:
+            self._replica.now_us = wall
+            self._tell_windows(self._replica)
         for frame in frames:
             try:
                 message = decode(frame)
@@ -132,11 +105,18 @@ class FramePipeline:
                 except RecordError as error:
                     envelopes.append(self._malformed(error, frame, wall))
                     continue
+            if each is not None:
+                found = each(message, scope)
+                for one in found if type(found) is list else (message,):
+                    self._message(one, route(one, scope), frame, wall, envelopes, actions)
+                continue
             rule = route(message, scope)
-            if rule[0] == routing.STREAM and not subscriptions.quiet:
+            if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
                 mappings[rule[1]].take(message, frame, scope, envelopes)
             else:
                 self._message(message, rule, frame, wall, envelopes, actions)
+        if self._replica is not None:
+            self._tell_windows(None)
         return envelopes, actions
 
     def _tell_windows(self, replica: Replica | None) -> None:
@@ -188,9 +168,7 @@ class FramePipeline:
                 mapping.take(message, frame, self._scope, envelopes)
             return
         control, unknown = session.control, session.unrecognised
-        found: list[Action] = []
-        session.handle(message, route, found)
-        session.flush(found)
+        found = session.respond(message, route)
         self._ledger.control += session.control - control
         self._ledger.unrecognised += session.unrecognised - unknown
         for action in found:

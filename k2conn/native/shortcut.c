@@ -14,7 +14,7 @@
 #define MOST 64 /* entries of vendor_data, and fields: beyond that the Python way is gone */
 
 enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED }; /* how a value is found */
-enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
+enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', BOOLEAN = 'b', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
 
 typedef struct {
     PyObject *key;    /* of the item; NULL where `call` gets item and scope */
@@ -53,7 +53,8 @@ typedef struct {
     Source *sources;
     Piece *pieces;
     Entry *entries;
-    int source_count, piece_count, entry_count, opened, nullable, keeps, scoped, time_at, price_at;
+    int source_count, piece_count, entry_count, opened, nullable, keeps, scoped, time_at;
+    int price_at; /* -1: such records have no price */
 } Shortcut;
 
 static PyObject *received_at, *notes, *unknown_sides, *zero, *decimal_type;
@@ -197,6 +198,10 @@ static int put_piece(Buffer *out, const Shortcut *self, const Piece *piece, cons
         const char *text = PyUnicode_AsUTF8AndSize(value->object, &size);
         return text == NULL || put_text(out, text, size) < 0 ? -1 : 1;
     }
+    case BOOLEAN:
+        if (value->object != Py_True && value->object != Py_False)
+            return 0;
+        return put_bytes(out, value->object == Py_True ? "\1" : "\0", 1) < 0 ? -1 : 1;
     default: /* LIST */
         if (value->object == NULL || !PyList_CheckExact(value->object) || PyList_GET_SIZE(value->object))
             return 0;
@@ -384,7 +389,9 @@ static int put_record(Buffer *out, const Shortcut *self, PyObject *item, PyObjec
             return done;
     }
     const Value *time = values + self->time_at;
-    if (time->object != NULL || time->number < 0 || values[self->price_at].object != NULL)
+    if (time->object != NULL || time->number < 0)
+        return 0;
+    if (self->price_at >= 0 && values[self->price_at].object != NULL)
         return 0;
     done = put_vendor(out, self, item, scope);
     if (done != 1 || !self->scoped)
@@ -418,7 +425,8 @@ static PyObject *made(const Shortcut *self, const Buffer *out, const Value *valu
                          PyBytes_FromStringAndSize(out->bytes, out->used), Py_NewRef(self->schema),
                          PyLong_FromLongLong(time / 1000), Py_NewRef(self->account)};
     PyObject *parts[4] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time),
-                          PyLong_FromLongLong(values[self->price_at].number),
+                          self->price_at < 0 ? Py_NewRef(Py_None)
+                                             : PyLong_FromLongLong(values[self->price_at].number),
                           tuple_of((PyTypeObject *)self->envelope, sent, 6)};
     return tuple_of(&PyTuple_Type, parts, 4);
 }
@@ -497,7 +505,7 @@ static int read_piece(PyObject *given, Piece *piece, int sources)
         return -1;
     int known = kind == CONSTANT ? PyBytes_CheckExact(what)
               : kind == ENUM ? PyDict_CheckExact(what)
-                             : kind == LONG || kind == UNSCALED || kind == STRING || kind == LIST;
+                             : kind == LONG || kind == UNSCALED || kind == STRING || kind == BOOLEAN || kind == LIST;
     if (kind == ENUM && known) {
         PyObject *name, *bytes;
         Py_ssize_t at = 0;
@@ -618,7 +626,7 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
     for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(entries); at++, self->entry_count++)
         if (read_entry(PyTuple_GET_ITEM(entries, at), self->entries + at) < 0)
             return -1;
-    if (self->time_at < 0 || self->time_at >= self->source_count || self->price_at < 0
+    if (self->time_at < 0 || self->time_at >= self->source_count || self->price_at < -1
         || self->price_at >= self->source_count) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;

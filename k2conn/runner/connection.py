@@ -212,7 +212,7 @@ class VenueConnection:
         pipeline = self.pipeline
         assert pipeline is not None
         wall = wall_us()
-        envelopes, actions = pipeline.receive_all(frames, monotonic(), wall)
+        envelopes, actions = pipeline.receive(frames, monotonic(), wall)
         self.last_frame_us = wall
         if actions:
             self._act(actions)

@@ -15,11 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from k2conn.avro import load_schema
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account
-from k2conn.engine.gaps.gap_records import gap_topic
+from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -194,7 +193,7 @@ class Runner:
             for mapping in connector.books.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
                 if mapping.gaps is not None or mapping.suspected_gaps is not None:
-                    topics[gap_topic(connector.plan)] = load_schema("gap")
+                    topics[gap_topic(connector.plan)] = gap_record().schema
         await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:

@@ -21,6 +21,7 @@ from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
 from k2conn.plan import Connection, ConnectorTest, DialogueTurn, Json, Plan, Symbol
+from k2conn.records import TIMES
 
 ANY = "$any"
 """In a frame that a test expects to be sent: any value."""
@@ -163,25 +164,29 @@ class _TestConnection:
         ledger = self.books.ledger
         for pipeline in self._on(turn):
             before = ledger.unrecognised
-            envelopes, actions = pipeline.receive(_frame(turn.value, pipeline.session.connection), self.now, self.wall)
+            frame = _frame(turn.value, pipeline.session.connection)
+            envelopes, actions = pipeline.receive([frame], self.now, self.wall)
             self._act(pipeline, actions)
             if ledger.unrecognised == before:
                 break
+        kinds = [{field.name: field.kind for field in e.schema.fields} for e in envelopes if e.schema is not None]
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
         dead = [exactjson.decode(e.value) for e in envelopes if e.schema is None]
-        self._compare(turn, "record", list(turn.records or ()), records)
-        self._compare(turn, "dead letter", list(turn.dead_letters or ()), dead)
+        self._compare(turn, "record", list(turn.records or ()), records, kinds)
+        self._compare(turn, "dead letter", list(turn.dead_letters or ()), dead, [{}] * len(dead))
 
     def _compare(
-        self, turn: DialogueTurn, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]
+        self, turn: DialogueTurn, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]],
+        kinds: list[dict[str, str]],
     ) -> None:
+        """Notes the differences; ``kinds`` are the kinds of each record's fields, by name."""
         if len(expected) != len(found) and (turn.records is not None or turn.dead_letters is not None or found):
             shown = "; ".join(exactjson.encode(one).decode()[:300] for one in found[:3]) or "none"
             self.differ(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
-        for at, (wanted, got) in enumerate(zip(expected, found, strict=False)):
+        for at, (wanted, got, kind) in enumerate(zip(expected, found, kinds, strict=False)):
             for name, value in _flat(wanted):
                 own = _member(got, name)
-                if not same_field(name, value, own):
+                if not same_field(kind.get(name, ""), value, own):
                     place = f"{what} {at + 1}, {name}"
                     shown = "nothing" if own is None else exactjson.spell(own)
                     self.differ(turn.line, place, exactjson.spell(value), shown)
@@ -215,15 +220,21 @@ def _member(record: Mapping[str, Any], name: str) -> Any:
     return record.get(name)
 
 
-def same_field(name: str, expected: Any, found: Any) -> bool:
-    """Equal as the field means it: numbers by value, times as ISO text or microseconds, all else by JSON spelling."""
-    if name.endswith("timestamp") and isinstance(expected, str) and isinstance(found, int):
+def same_field(kind: str, expected: Any, found: Any) -> bool:
+    """Equal as a field of such a kind means it: decimals by value, times and dates as ISO text or as the number that
+    the record holds, all else by JSON spelling.
+    """
+    if kind in TIMES and isinstance(expected, str) and isinstance(found, int):
         try:
             moment = datetime.fromisoformat(expected.replace("Z", "+00:00"))
         except ValueError:
             return False
-        return (moment - _EPOCH) // timedelta(microseconds=1) == found
-    if name.startswith(("price", "quantity", "bid_", "ask_")) and found is not None:
+        if moment.tzinfo is None:
+            if kind != "date":
+                return False  # nobody says in which zone that is
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(microseconds=TIMES[kind]) == found
+    if kind == "decimal" and found is not None:
         try:
             return Decimal(str(expected)) == Decimal(str(found))
         except InvalidOperation:

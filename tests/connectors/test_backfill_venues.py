@@ -207,7 +207,7 @@ def direct(venue: Venue, numbers: Iterable[int]) -> dict[str, dict[str, Any]]:
     )
     found = {}
     for number in numbers:
-        for envelope in pipeline.receive(text(venue.frame([Trade(number)])), 0.0, 1)[0]:
+        for envelope in pipeline.receive([text(venue.frame([Trade(number)]))], 0.0, 1)[0]:
             assert envelope.schema is not None
             record = envelope.schema.decode_plain(envelope.value)
             found[record["message_id"]] = record

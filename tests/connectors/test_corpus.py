@@ -84,7 +84,7 @@ def _records(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for at, pipeline in enumerate(intakes):
         before = books.ledger.unrecognised
-        envelopes, _ = pipeline.receive(frame, 0.0, received_at)
+        envelopes, _ = pipeline.receive([frame], 0.0, received_at)
         if books.ledger.unrecognised == before or at == len(intakes) - 1:
             for envelope in envelopes:
                 assert envelope.schema is not None, f"dead letter: {envelope.value.decode()}"

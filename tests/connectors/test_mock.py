@@ -86,7 +86,7 @@ class Listener:
                 except ConnectionClosed:
                     return
                 self.frames.append(frame)
-                envelopes, actions = pipeline.receive(frame, time.monotonic(), _wall())
+                envelopes, actions = pipeline.receive([frame], time.monotonic(), _wall())
                 for envelope in envelopes:
                     if envelope.schema is None:
                         self.dead.append(envelope.value)
@@ -252,11 +252,8 @@ def test_heartbeats_are_answered(name: str) -> None:
                 ping = next(action.frame for action in out if isinstance(action, Send))
                 replies = client.mock_connection.hear(ping, exchange.faults).replies
                 assert replies
-                pipeline.receive(
-                    exactjson.encode(replies[0]).decode() if not isinstance(replies[0], str) else replies[0],
-                    time.monotonic(),
-                    _wall(),
-                )
+                reply = replies[0] if isinstance(replies[0], str) else exactjson.encode(replies[0]).decode()
+                pipeline.receive([reply], time.monotonic(), _wall())
                 assert pipeline.session.control == control + 1
 
     run(test)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.plugin.tiny_plugin.transport import framed, read
 from tests.integration.test_run import environment
 from tests.paths import ROOT
+from tests.support.data.plugin.tiny_plugin.transport import framed, read
 from tests.support.plans import HEAD, STREAMS, trade, trades
 
 CONNECTION = """
@@ -35,7 +35,7 @@ BUILD = "import sys, hatchling.build as b; print(b.build_wheel(sys.argv[1]))"
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the package is installed in."""
     folder = tmp_path_factory.mktemp("plugin")
-    source = shutil.copytree(ROOT / "tests/data/plugin", folder / "source")
+    source = shutil.copytree(ROOT / "tests/support/data/plugin", folder / "source")
     built = subprocess.run(
         [sys.executable, "-c", BUILD, str(folder)], cwd=source, check=True, capture_output=True, text=True, timeout=60
     )

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from k2conn.compiler.compiler import load_plan
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
+from k2conn.records import TIMES, load_record
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import make_sink, putter
@@ -43,8 +44,12 @@ NameTopic = Callable[[str], str]
 
 def own_topics(name: str, folder: Path, prefix: str) -> Path:
     """A shipped connector file, but for its topics, which are this test's."""
-    text = (connectors_folder() / f"{name}.yaml").read_text()
-    path = folder / f"{name}.yaml"
+    return with_topics(connectors_folder() / f"{name}.yaml", folder, prefix)
+
+
+def with_topics(file: Path, folder: Path, prefix: str) -> Path:
+    """The same for any connector file."""
+    text, path = file.read_text(), folder / file.name
     path.write_text(text.replace("\nsymbols:", f'\nkafka_topic: "{prefix}.{{data_type}}.{{exchange}}"\nsymbols:', 1))
     return path
 
@@ -61,10 +66,12 @@ def readable(registry: Registry, messages: list[Message]) -> list[dict[str, Any]
     return found
 
 
-def plain(value: Any) -> Any:
-    """A reader's value in the notation of our own plain records."""
+def plain(value: Any, kind: str) -> Any:
+    """A reader's value of a field of such a kind in the notation of our own plain records."""
     if isinstance(value, datetime):
-        return (value - EPOCH) // timedelta(microseconds=1)
+        return (value - EPOCH) // timedelta(microseconds=TIMES[kind])
+    if isinstance(value, date):
+        return (value - EPOCH.date()).days
     if isinstance(value, Decimal):
         text = format(value, "f")
         return text.rstrip("0").rstrip(".") if "." in text else text
@@ -85,6 +92,16 @@ def test_every_field_of_every_record(
     name: str, broker: Broker, registry: Registry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
     plan = load_plan(own_topics(name, tmp_path, kafka_topic("e")))
+    kafka = KafkaSettings(bootstrap=broker.bootstrap, registry_url=registry.url)
+    runner, taken = published(plan, SinkSettings(options=kafka))
+    records = [envelope for envelope in taken if envelope.schema is not None]
+    assert {envelope.topic.split(".")[-2] for envelope in records} == {"trades", "quotes"}
+    assert_as_the_file_says(plan, assert_read_back(broker, registry, runner, taken))
+    assert_dead(broker, taken, runner)
+
+
+def published(plan: Plan, settings: SinkSettings) -> tuple[Runner, list[Envelope]]:
+    """What goes to the sink of the frames in a connector's tests and a broken one: a venue sends them over a socket."""
     frames = [*frames_of(plan), "{ broken"]
     taken: list[Envelope] = []
 
@@ -109,8 +126,7 @@ def test_every_field_of_every_record(
             port = next(iter(server.sockets)).getsockname()[1]
             job = Job(plan, None, tuple(stream.name for stream in plan.streams),
                       Overrides(urls=(f"ws://127.0.0.1:{port}",)))
-            kafka = KafkaSettings(bootstrap=broker.bootstrap, registry_url=registry.url)
-            runner = Runner([job], SinkSettings(options=kafka), open_sink=open_sink)
+            runner = Runner([job], settings, open_sink=open_sink)
             stop = asyncio.Event()
             running = asyncio.create_task(runner.run(stop))
             async with asyncio.timeout(60):
@@ -121,13 +137,18 @@ def test_every_field_of_every_record(
             assert (await running).exit_code == 0
         return runner
 
-    runner = asyncio.run(main())
+    return asyncio.run(main()), taken
+
+
+def assert_read_back(
+    broker: Broker, registry: Registry, runner: Runner, taken: Sequence[Envelope]
+) -> list[dict[str, Any]]:
+    """Every record is in Kafka, and a reader that we did not write finds every field as it was sent; all of them."""
     expected = {}
     for envelope in taken:
         if envelope.schema is not None:
             record = envelope.schema.decode_plain(envelope.value)
             expected[record["message_id"]] = (envelope, record)
-    assert {envelope.topic.split(".")[-2] for envelope, _ in expected.values()} == {"trades", "quotes"}
     topics = {envelope.topic for envelope, _ in expected.values()}
     messages = [
         message for topic in topics
@@ -136,22 +157,24 @@ def test_every_field_of_every_record(
     assert len(messages) == len(expected) == runner.connectors[0].books.ledger.totals()["published"]
     for message, record in zip(messages, readable(registry, messages), strict=True):
         envelope, own = expected[record["message_id"]]
-        assert {field: plain(value) for field, value in record.items()} == own
+        assert envelope.schema is not None
+        fields = {field.name: field.kind for field in envelope.schema.fields}
+        assert {name: plain(value, fields[name]) for name, value in record.items()} == own
         assert message.topic() == envelope.topic
         assert message.key() == own["symbol"].encode()
-        assert message.timestamp()[1] == own["timestamp"] // 1000
-    assert_as_the_file_says(plan, [own for _, own in expected.values()])
-    assert_dead(broker, taken, runner)
+        assert message.timestamp()[1] == envelope.timestamp_ms
+    return [own for _, own in expected.values()]
 
 
 def assert_as_the_file_says(plan: Plan, records: list[dict[str, Any]]) -> None:
     """Every record that the file's tests promise is there."""
+    kinds = {field.name: field.kind for one in plan.streams for field in load_record(one.record).schema.fields}
     for example in plan.tests:
         for turn in example.dialogue:
             for promised in turn.records or ():
                 fields = {name: value for name, value in promised.items() if name != "vendor_data"}
                 assert any(
-                    all(same_field(name, value, record.get(name)) for name, value in fields.items())
+                    all(same_field(kinds.get(name, ""), value, record.get(name)) for name, value in fields.items())
                     for record in records
                 ), promised
 

@@ -11,7 +11,7 @@ PUBLIC = {
     "k2conn": [],
     "k2conn.avro": [
         "ContainerWriter", "LENGTH_TEXT", "Piece", "RecordSchema", "SchemaField",
-        "fixed_bytes", "known_schemas", "load_schema", "plain_text",
+        "default_of", "fixed_bytes", "known_schemas", "load_schema", "plain_text", "read_schema",
     ],
     "k2conn.codecs": ["CODECS", "Codec", "MessageFormat", "Packing", "Setting", "Settings"],
     "k2conn.engine": [],

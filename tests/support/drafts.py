@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.avro import load_schema
 from k2conn.cli.loading import load
 from k2conn.cli.new import finished
 from k2conn.compiler.compiler import check_text
@@ -33,6 +34,7 @@ from tests.paths import SHARED
 from tests.support.fair import micros, quote_differs, trade_differs
 
 COMPARED = ("trade_id", "price", "quantity", "side", "timestamp")
+KINDS = {field.name: field.kind for field in load_schema("trade").fields}
 
 
 @dataclass
@@ -89,7 +91,7 @@ def _map(found: Score, plan: Plan, lines: list[bytes], texts: list[str], recorde
         line = exactjson.decode(text)
         if line.get("session") != session:
             intakes, session = _intakes(books), line.get("session")
-        envelopes, _ = intakes[0].receive(frame, 0.0, micros(line.get("local_timestamp")) or 1)
+        envelopes, _ = intakes[0].receive([frame], 0.0, micros(line.get("local_timestamp")) or 1)
         records = [(one.schema.name, one.schema.decode_plain(one.value)) for one in envelopes if one.schema is not None]
         for one in envelopes:
             if one.schema is None and "trade" in line["kinds"]:
@@ -169,11 +171,11 @@ def held_out(name: str) -> tuple[int, int, str]:
     good, first = 0, "" if plan else "the draft does not validate"
     pipeline = _intakes(ConnectorState(plan, None, window=0))[0] if plan else None
     for frame, records in wanted.items():
-        envelopes = pipeline.receive(frame, 0.0, 1_767_323_045_000_000)[0] if pipeline else []
+        envelopes = pipeline.receive([frame], 0.0, 1_767_323_045_000_000)[0] if pipeline else []
         found = [one.schema.decode_plain(one.value) for one in envelopes if one.schema and one.schema.name == "trade"]
         for place, record in enumerate(records):
             own = found[place] if place < len(found) else {}
-            wrong = [key for key in COMPARED if key in record and not same_field(key, record[key], own.get(key))]
+            wrong = [key for key in COMPARED if key in record and not same_field(KINDS[key], record[key], own.get(key))]
             good += not wrong
             first = first or ", ".join(wrong if own else ["missing"] if wrong else [])
     return good, sum(map(len, wanted.values())), first

@@ -107,7 +107,7 @@ class Script:
     def hear(self, value: Any) -> list[Any]:
         """A frame comes in; what is sent thereupon."""
         frame = value if isinstance(value, (str, bytes)) else exactjson.encode(value).decode()
-        envelopes, actions = self.pipeline.receive(frame, self.now, self.wall)
+        envelopes, actions = self.pipeline.receive([frame], self.now, self.wall)
         self.envelopes += envelopes
         return self._act(actions)
 

@@ -99,18 +99,22 @@ def described(symbol: Symbol) -> Mapping[str, Json]:
     return {**symbol._asdict(), **dict(symbol.parts)}
 
 
-def received(_: Any, scope: Scope) -> int:
-    """The receipt time, which the record's vendor_data then says."""
-    scope.notes["timestamp_source"] = "received"
-    return scope.received_at
+def received(name: str, unit: int) -> Reader:
+    """The receipt time in a unit of so many microseconds; the record's vendor_data then says that it is."""
+
+    def read(_: Any, scope: Scope) -> int:
+        scope.notes[f"{name}_source"] = "received"
+        return scope.received_at // unit
+
+    return read
 
 
-def or_received(read: Reader, get: Getter) -> Reader:
+def or_received(read: Reader, get: Getter, otherwise: Reader) -> Reader:
     """A time, or the receipt time where the message has none."""
 
     def either(item: Any, scope: Scope) -> Any:
         value = get(item, scope)
-        return received(item, scope) if value is None or value == "" else read(item, scope)
+        return otherwise(item, scope) if value is None or value == "" else read(item, scope)
 
     return either
 
@@ -122,6 +126,20 @@ def or_fallback(convert: Convert, fallback: Any) -> Convert:
         if value is None or (type(value) is str and not value):
             return fallback
         return convert(value)
+
+    return either
+
+
+def or_absent(convert: Convert, fallback: Any) -> Convert:
+    """A converter for which the fallback stands for what it calls missing."""
+
+    def either(value: Any) -> Any:
+        try:
+            return convert(value)
+        except RecordError as error:
+            if error.reason == "missing-field":
+                return fallback
+            raise
 
     return either
 
@@ -185,6 +203,23 @@ def texts(value: Any) -> list[str]:
     if type(value) is not list:
         raise RecordError(None, None, None, "bad-type", "not a list of text")
     return [exactjson.spell(one) for one in value]
+
+
+def text_map(value: Any) -> dict[str, str]:
+    """An object's members as text in JSON spelling; members that are null are left out."""
+    if value is None or value == "":
+        raise RecordError(None, None, None, "missing-field", "the value is missing")
+    if type(value) is not dict:
+        raise RecordError(None, None, None, "bad-type", "not an object")
+    return {key: one if type(one) is str else exactjson.spell(one) for key, one in value.items() if one is not None}
+
+
+def small_number(value: Any) -> int:
+    """A whole number that an Avro int can hold."""
+    number = whole_number(value)
+    if not -(2**31) <= number < 2**31:
+        raise RecordError(None, None, None, "overflow", "does not fit 32 bits")
+    return number
 
 
 def whole_number(value: Any) -> int:

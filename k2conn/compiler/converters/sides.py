@@ -19,7 +19,9 @@ SIDES = ("BUY", "SELL", "SELL_SHORT", "UNKNOWN")
 _OPPOSITE = {"BUY": "SELL", "SELL": "BUY", "SELL_SHORT": "BUY"}
 
 
-def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: str | None) -> Reader:
+def mapped_side(
+    get: Getter, values: Mapping[str, str], strict: bool, absent: str | None, name: str = "side"
+) -> Reader:
     """Side by look-up; keys are in JSON spelling (``true``, ``1``, ``buy``)."""
     table = side_table(values)
     absent = absent or values.get("null")
@@ -27,10 +29,10 @@ def mapped_side(get: Getter, values: Mapping[str, str], strict: bool, absent: st
     def side(item: Any, scope: Scope) -> str:
         value = get(item, scope)
         if type(value) is str or type(value) is bool:
-            found = table.get(value, absent if value == "" else None)
+            found: str | None = table.get(value, absent if value == "" else None)
         else:
             found = absent if value is None else table.get(exactjson.spell(value))
-        return found if found is not None else _unknown(value, scope, strict)
+        return found if found is not None else _unknown(value, scope, strict, name)
 
     return side
 
@@ -41,15 +43,16 @@ def quick_side(values: Mapping[str, str]) -> Callable[[Any], str]:
 
     def side(value: Any) -> str:
         if type(value) is str or type(value) is bool:
-            return table[value]
+            found: str = table[value]
+            return found
         raise KeyError
 
     return side
 
 
-def side_table(values: Mapping[str, str]) -> dict[Any, str]:
-    """The sides by text or truth value."""
-    table: dict[Any, str] = dict(values)
+def side_table(values: Mapping[str, Any]) -> dict[Any, Any]:
+    """What stands for each text or truth value."""
+    table: dict[Any, Any] = dict(values)
     for spelled, python in (("true", True), ("false", False)):
         if spelled in values:
             table[python] = values[spelled]
@@ -57,7 +60,7 @@ def side_table(values: Mapping[str, str]) -> dict[Any, str]:
 
 
 def signed_side(
-    get: Getter, positive: str, negative: str, strict: bool, absent: str | None = None
+    get: Getter, positive: str, negative: str, strict: bool, absent: str | None = None, name: str = "side"
 ) -> Reader:
     """Side by the sign of an amount; zero has no side."""
 
@@ -68,7 +71,7 @@ def signed_side(
         number = read_number(value)
         if number > 0:
             return positive
-        return negative if number < 0 else _unknown(value, scope, strict)
+        return negative if number < 0 else _unknown(value, scope, strict, name)
 
     return side
 
@@ -83,10 +86,10 @@ def inverted(side: Reader, when: Condition) -> Reader:
     return either
 
 
-def _unknown(value: Any, scope: Scope, strict: bool) -> str:
+def _unknown(value: Any, scope: Scope, strict: bool, name: str) -> str:
     if strict:
-        raise RecordError(None, None, value, "unknown-side", f"{exactjson.spell(value)[:40]} is no known side")
+        raise RecordError(None, None, value, "unknown-side", f"{exactjson.spell(value)[:40]} is no known {name}")
     scope.unknown_sides += 1
     if value is not None:
-        scope.notes["side"] = exactjson.spell(value)
+        scope.notes[name] = exactjson.spell(value)
     return "UNKNOWN"

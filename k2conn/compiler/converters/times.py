@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_FLOOR, Context
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from k2conn import exactjson
 from k2conn.compiler.converters.decimals import read_number
 from k2conn.errors import RecordError
 from k2conn.plan import FastConversion
+from k2conn.records import TIMES
 
 UNITS = ("s", "ms", "us", "ns", "iso8601")
 _PLACES = {"s": 0, "ms": 3, "us": 6, "ns": 9}
@@ -30,6 +31,7 @@ _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
     re.ASCII,
 )
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})\Z", re.ASCII)
 
 Times = Callable[[Any], int]
 
@@ -47,8 +49,34 @@ def times(unit: str, zone: str | None = None) -> Times:
     return _exact(_PLACES[unit])
 
 
-def plain_time(unit: str) -> FastConversion | None:
-    """What `times` does with the everyday forms of a unit; None where it can be said only in Python."""
+def times_in(kind: str, unit: str, zone: str | None = None) -> Times:
+    """The same for a field of one of the kinds in TIMES: the number that it holds. What is finer is cut."""
+    convert, per = times(unit, zone), TIMES[kind]
+    if per == 1:
+        return convert
+    if kind == "date" and unit == "iso8601":
+        return lambda value: _day(value) if type(value) is str and len(value) == 10 else convert(value) // per
+    return lambda value: convert(value) // per
+
+
+def _day(text: str) -> int:
+    """The day of a date that is written without a time."""
+    found = _DAY.match(text)
+    if not found:
+        raise RecordError(None, None, None, "bad-time", f"'{text}' is not an ISO 8601 date")
+    try:
+        days = date(*map(int, found.groups())).toordinal() - _EPOCH.toordinal()
+    except ValueError as error:
+        raise RecordError(None, None, None, "bad-time", str(error)) from None
+    return days if days >= 0 else _out_of_range(text)
+
+
+def plain_time(unit: str, kind: str = "timestamp-micros") -> FastConversion | None:
+    """What `times_in` does with the everyday forms of a unit; None where it can be said only in Python."""
+    if kind == "timestamp-millis" and unit == "ms":
+        return FastConversion("whole", below=_MAX_US // 1000)
+    if TIMES[kind] > 1:
+        return None
     if unit in ("ms", "us"):
         return FastConversion("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US)
     return FastConversion("time") if unit == "iso8601" else None

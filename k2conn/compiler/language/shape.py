@@ -13,9 +13,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
+from k2conn.avro import SchemaField
 from k2conn.compiler.language.document import Document, Path
 from k2conn.compiler.language.fit import fits
 from k2conn.compiler.language.problems import known, short
+from k2conn.records import RecordType, known_records, load_record
 from k2conn.resources import schemas_folder
 
 if TYPE_CHECKING:
@@ -37,14 +39,85 @@ def _schema() -> Any:
     return exactjson.decode((schemas_folder() / "connector.schema.json").read_bytes())
 
 
-@lru_cache(maxsize=1)
-def _validator() -> Any:
+def _schema_for(spec: Mapping[str, Any]) -> Any:
+    """The language's schema, in which the `fields` of each stream are those of its own record type."""
+    schema = _schema()
+    said = spec.get("streams")
+    streams = said if isinstance(said, dict) else {}
+    known = known_records("connectors")
+    wanted = {name: one.get("record", name) for name, one in streams.items() if isinstance(one, dict)}
+    records = {name: record for name, record in wanted.items() if record in known}
+    own = {name: {"$ref": f"#/$defs/{record}:stream"} for name, record in records.items()}
+    properties = {**schema["properties"], "streams": {**schema["properties"]["streams"], "properties": own}}
+    named = {key: one for record in records.values() for key, one in _record_schemas(load_record(record)).items()}
+    return {**schema, "properties": properties, "$defs": {**schema["$defs"], **named}}
+
+
+@lru_cache(maxsize=64)
+def _record_schemas(record: RecordType) -> dict[str, Any]:
+    """What the schema says of streams, backfills and fields, for one record type."""
+    named, name = _schema()["$defs"], record.name
+    fields = {**named["fields"], "properties": _fields_of(record)}
+    place = {"$ref": f"#/$defs/{name}:fields"}
+    backfill = {**named["backfill"], "properties": _with(named["backfill"]["properties"], "fields", place)}
+    both = _replaced(named["stream"]["properties"]["backfill"], f"#/$defs/{name}:backfill")
+    stream = _with(named["stream"]["properties"], "fields", place) | {"backfill": both}
+    return {
+        f"{name}:fields": fields,
+        f"{name}:backfill": backfill,
+        f"{name}:stream": {**named["stream"], "properties": stream},
+    }
+
+
+def _fields_of(record: RecordType) -> dict[str, Any]:
+    """The shape of each field of a record type, by its kind; the texts of the language's schema where it has some."""
+    shown = _schema()["$defs"]["fields"]["properties"]
+    found = {}
+    for name in record.authored:
+        place = _form(record.field(name)) if name != "symbol" else "symbol_field"
+        said = {"$ref": f"#/$defs/{place}", "description": record.field(name).doc or f"The {name} of a {record.name}."}
+        found[name] = shown[name] if shown.get(name, {}).get("$ref") == said["$ref"] else said
+    return found
+
+
+def _form(field: SchemaField) -> str:
+    return "side_field" if field.is_side else _FORMS.get(field.kind, "text_field")
+
+
+_FORMS = {
+    "boolean": "boolean_field",
+    "int": "integer_field",
+    "long": "integer_field",
+    "timestamp-micros": "time_field",
+    "timestamp-millis": "time_field",
+    "date": "time_field",
+    "decimal": "decimal_field",
+    "enum": "name_field",
+    "array<string>": "list_field",
+    "map<string>": "map_field",
+}
+"""What the language's schema calls the fields of each kind."""
+
+
+def _with(properties: Mapping[str, Any], name: str, reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties of which one refers to something else."""
+    return {**properties, name: {**properties[name], **reference}}
+
+
+def _replaced(node: Any, reference: str) -> Any:
+    """A part of the schema with all its references to somewhere else."""
+    if isinstance(node, dict):
+        return {key: reference if key == "$ref" else _replaced(one, reference) for key, one in node.items()}
+    return [_replaced(one, reference) for one in node] if isinstance(node, list) else node
+
+
+def _validator(schema: Any) -> Any:
     import jsonschema  # only for documents that need its judgement: its import takes longer than checking a file
 
     library: Any = jsonschema
     draft = library.Draft202012Validator
     checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
-    return library.validators.extend(draft, type_checker=checker)(_schema())
+    return library.validators.extend(draft, type_checker=checker)(schema)
 
 
 def _is_number(_: Any, value: Any) -> bool:
@@ -61,9 +134,10 @@ def check_shape(document: Document) -> None:
         if not document.problems:
             document.problem((), "shape", "a connector file is a map; it starts with `connector: name`")
         return
-    if fits(document.value, _schema()):
+    schema = _schema_for(document.value)
+    if fits(document.value, schema):
         return
-    for error in _validator().iter_errors(document.value):
+    for error in _validator(schema).iter_errors(document.value):
         _note(document, error)
         if document.full:
             return

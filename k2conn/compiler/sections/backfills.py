@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from k2conn.avro import load_schema
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.expressions.missing_ranges import NUMBERS, PLACES, TIMES
 from k2conn.compiler.language.document import Path
@@ -19,7 +18,8 @@ from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.errors import RecordError
-from k2conn.plan import Backfill, Field, Page, Stream
+from k2conn.plan import Backfill, Field, Page, Reader, Stream
+from k2conn.records import load_record
 from k2conn.scope import Scope
 
 _CALL = ("symbol", "env", "uuid", "now_s", "now_ms", "now_us", *PLACES)
@@ -62,13 +62,15 @@ class BackfillCompiler:
             number = stream.sequence.read
         if not self._fits(stream, said, path) or request is None or rows is None:
             return None
+        record = load_record(stream.record)
+        time = next(field.read for field in rows.fields if field.name == record.profile.time)
         return Backfill(
             request=request,
             each=each.get if each else None,
             each_text=said.get("each", "the answer"),
             rows=rows,
             number=number if counted else None,
-            time=next(field.read for field in rows.fields if field.name == "timestamp"),
+            time=_in_microseconds(time, record.microseconds),
             timed=bool(self._used(said, path) & TIMES.keys()),
             symbols=symbols,
             limit=limit,
@@ -79,7 +81,9 @@ class BackfillCompiler:
         """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""
         text, rule = "", stream.sequence
         if stream.venue_id is None or stream.message_id == "random":
-            text = f"only records with an id of the venue's can be told apart: map `{stream.record}_id`"
+            own_id = load_record(stream.record).profile.id
+            hint = f"map `{own_id}`" if own_id else f"a {stream.record} has none"
+            text = f"only records with an id of the venue's can be told apart: {hint}"
         elif stream.carry is not None:
             text = "a stream with `carry` has no backfill: its records come of changes"
         elif rule is not None and rule.rule in _COUNTED and rule.per != "symbol":
@@ -105,14 +109,17 @@ class BackfillCompiler:
     def _rows(self, stream: Stream, said: dict[str, Any], path: Path) -> Stream | None:
         """The stream as its rows are read; None after noting what is wrong."""
         mapping = self.note.pruned(said.get("fields", {}), (*path, "fields"))
-        schema = load_schema(stream.record)
-        self.streams.check_names(schema, {"fields": mapping}, path)
+        record = load_record(stream.record)
+        self.streams.check_names(record, {"fields": mapping}, path)
         if "symbol" in mapping:
             text = "a call is made for one symbol, and so are its rows: take it out"
             self.note((*path, "fields", "symbol"), "value", text, at_key=True)
         own = {one.name: one for one in self._own(stream, mapping, path)}
-        identity = self.streams.text(f"{stream.record}_id", mapping, path) or stream.venue_id
-        currency = self.streams.text("currency", mapping, path) or stream.currency
+        identity, currency = stream.venue_id, stream.currency
+        if record.profile.id is not None:
+            identity = self.streams.text(record.profile.id, mapping, path) or identity
+        if "currency" in record.profile.engine:
+            currency = self.streams.text("currency", mapping, path) or currency
         fields = {one.name: one for one in stream.fields} | own
         vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor_data
         return replace(
@@ -122,16 +129,15 @@ class BackfillCompiler:
             symbol=Field("symbol", _asked, "$symbol", "the symbol that was asked for"),
             venue_id=identity,
             currency=currency,
-            fields=tuple(fields[one.name] for one in schema.fields if one.name in fields),
+            fields=tuple(fields[one.name] for one in record.schema.fields if one.name in fields),
             vendor_data=(*vendor, Field("backfill", lambda item, scope: "true", "true", "constant")),
             mapped_keys=self._keys(stream, said, mapping),
         )
 
     def _own(self, stream: Stream, mapping: dict[str, Any], path: Path) -> Iterator[Field]:
         """The fields that a row says otherwise, but for ids and currency."""
-        apart = ("symbol", "currency", f"{stream.record}_id")
-        for target in load_schema(stream.record).fields:
-            if target.name in mapping and target.name not in apart:
+        for target in load_record(stream.record).mapped:
+            if target.name in mapping:
                 found = self.streams.fields.field(target, mapping[target.name], (*path, "fields", target.name))
                 if found:
                     yield found
@@ -142,6 +148,11 @@ class BackfillCompiler:
         if "number" in said:
             expressions.append(compile_expression(said["number"], True))
         return stream.mapped_keys.union(*(one.heads for one in expressions))
+
+
+def _in_microseconds(read: Reader, unit: int) -> Reader:
+    """A time that is counted in a unit of so many microseconds, in microseconds."""
+    return read if unit == 1 else lambda item, scope: read(item, scope) * unit
 
 
 def _asked(item: Any, scope: Scope) -> str:

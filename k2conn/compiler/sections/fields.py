@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.compiler.converters.decimals import decimals, plain_decimal, read_number
+from k2conn.compiler.converters.names import named, truth
 from k2conn.compiler.converters.patterns import text_pattern
 from k2conn.compiler.converters.readers import (
     Convert,
@@ -19,18 +20,21 @@ from k2conn.compiler.converters.readers import (
     cased,
     cut_out,
     looked_up,
+    or_absent,
     or_fallback,
     or_received,
     placed,
     reader,
     received,
     rounding,
+    small_number,
     text,
+    text_map,
     texts,
     whole_number,
 )
 from k2conn.compiler.converters.sides import inverted, mapped_side, quick_side, side_table, signed_side
-from k2conn.compiler.converters.times import UNITS, plain_time, times
+from k2conn.compiler.converters.times import UNITS, plain_time, times_in
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
@@ -38,6 +42,7 @@ from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, Reader
+from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
 
@@ -52,18 +57,29 @@ class FieldCompiler:
     def field(self, target: SchemaField, value: Any, path: Path) -> Field | None:
         """One mapped field of the record."""
         said: dict[str, Any] = value if isinstance(value, dict) else {"from": value}
-        if target.kind == "decimal":
+        kind = target.kind
+        if kind == "decimal":
             return self._decimal(target, said, path)
-        if target.kind.startswith("timestamp"):
+        if kind in TIMES:
             return self._time(target, said, path)
-        if target.kind == "enum":
+        if kind == "enum":
             return self._enum(target, said, path)
-        if target.kind == "array<string>":
+        if kind == "boolean":
+            return self._boolean(target, said, path)
+        if kind == "array<string>":
             return self._list(target, value, path)
-        if target.kind in ("long", "int"):
+        if kind == "map<string>":
+            said = said if target.nullable else {"absent": {}, **said}
+            return self._simple(target, said, path, text_map, "map of text")
+        if kind == "long":
             fast = FastConversion("whole", below=2**63 - 1)
             return self._simple(target, said, path, whole_number, "whole number", fast)
-        return self._simple(target, said, path, text, "text", FastConversion("text"))
+        if kind == "int":
+            return self._simple(target, said, path, small_number, "whole number", FastConversion("whole", below=2**31))
+        if kind == "string":
+            return self._simple(target, said, path, text, "text", FastConversion("text"))
+        self.note(path, "value", f"nothing fills a field of the kind {kind}: take '{target.name}' out", at_key=True)
+        return None
 
     def vendor(self, name: str, value: Any, path: Path) -> Field | None:
         """One vendor_data entry: text in JSON spelling, None where the message has nothing."""
@@ -132,7 +148,8 @@ class FieldCompiler:
 
     def _time(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         if said.get("from") == _RECEIVED:
-            return Field(target.name, received, _RECEIVED, "receipt time, marked in vendor_data")
+            read = received(target.name, TIMES[target.kind])
+            return Field(target.name, read, _RECEIVED, "receipt time, marked in vendor_data")
         if "unit" not in said:
             shown = said.get("from", "EXPRESSION")
             text = f"a time says its unit: {{from: {shown}, unit: one of {', '.join(UNITS)}}}"
@@ -141,15 +158,16 @@ class FieldCompiler:
         zone = said.get("zone")
         if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
             return None
-        convert = times(said["unit"], zone)
-        words = f"time in {said['unit']}" + (f", zone {zone}" if zone else "")
+        convert = times_in(target.kind, said["unit"], zone)
+        words = f"{'date' if target.kind == 'date' else 'time'} in {said['unit']}" + (f", zone {zone}" if zone else "")
         if said.get("absent") != _RECEIVED:
-            return self._simple(target, said, path, convert, words, plain_time(said["unit"]))
+            return self._simple(target, said, path, convert, words, plain_time(said["unit"], target.kind))
         found = self._getter(said, path)
         if found is None:
             return None
         get, speed = found
-        read = or_received(reader(get, convert, target.name, _expression(said), False, None), get)
+        known = reader(get, convert, target.name, _expression(said), False, None)
+        read = or_received(known, get, received(target.name, TIMES[target.kind]))
         return Field(target.name, read, _expression(said), words, _RECEIVED, speed)
 
     def _zone(self, zone: str, unit: str, path: Path) -> bool:
@@ -169,6 +187,8 @@ class FieldCompiler:
     def _enum(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         if "value" in said:
             return self._constant_enum(target, said, path)
+        if not target.is_side:
+            return self._names(target, said, path)
         if ("map" in said) == ("sign" in said):
             shown = said.get("from", "EXPRESSION")
             text = f"a {target.name} says what its values mean: {{from: {shown}, map: {{buy: BUY, sell: SELL}}}}"
@@ -186,7 +206,7 @@ class FieldCompiler:
         if any(wrong) or found is None or ("invert_when" in said and invert is None):
             return None
         get, speed = found
-        read = _side(get, said)
+        read = _side(get, said, target.name)
         if invert:
             read = inverted(read, invert.condition)
         expression = _expression(said)
@@ -197,6 +217,38 @@ class FieldCompiler:
             quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
                      said.get("absent"), speed, quick)
+
+    def _names(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        """An enum that is no side: the venue's words are its names, or `map` says what they mean."""
+        table: dict[str, str] = said.get("map", {name: name for name in target.symbols})
+        wrong = [self._wrong_symbol(target, name, (*path, "map", key)) for key, name in table.items()]
+        absent = said.get("absent")
+        if "absent" in said and not (absent is None and target.nullable):
+            wrong.append(self._wrong_symbol(target, absent, (*path, "absent")))
+        found = self._getter(said, path)
+        if any(wrong) or found is None:
+            return None
+        get, speed = found
+        expression = _expression(said)
+        words = ", ".join(f"{key} -> {name}" for key, name in table.items()) if "map" in said else "one of its names"
+        how = FastConversion("named", table=side_table(table))
+        if "UNKNOWN" in target.symbols:
+            known = mapped_side(get, table, said.get("strict") is True, absent, target.name)
+            read, quick = placed(known, get, target.name, expression), quick_side(table)
+            return Field(target.name, read, expression, words, absent, speed, _direct(said, quick, how))
+        return self._looked_up(target, said, found, named(table), how, words)
+
+    def _looked_up(
+        self, target: SchemaField, said: dict[str, Any], found: tuple[Getter, str], convert: Convert,
+        how: FastConversion, words: str,
+    ) -> Field:
+        """A field whose values stand in a table; `absent` is what the field becomes, not a value to look up."""
+        get, speed = found
+        optional, absent, expression = target.nullable or "absent" in said, said.get("absent"), _expression(said)
+        read = reader(get, convert, target.name, expression, optional, absent)
+        default = _default(said) or ("null" if target.nullable else None)
+        quick = or_absent(convert, absent) if optional else convert
+        return Field(target.name, read, expression, words, default, speed, _direct(said, quick, how))
 
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
         if symbol in target.symbols:
@@ -211,12 +263,29 @@ class FieldCompiler:
             return None
         return Field(target.name, lambda item, scope: symbol, symbol, "constant")
 
+    def _boolean(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        """True or false as JSON has it; `map` says what other values mean."""
+        table: dict[str, bool] = said.get("map", {"true": True, "false": False})
+        words = ", ".join(f"{key} -> {exactjson.spell(value)}" for key, value in table.items())
+        words = words if "map" in said else "true or false"
+        how = FastConversion("named", table=side_table(table))
+        if "absent" in said or "value" in said:
+            key = "absent" if "absent" in said else "value"
+            if type(said[key]) is not bool and not (key == "absent" and said[key] is None and target.nullable):
+                self.note((*path, key), "value", f"a {target.name} is true or false")
+                return None
+        if "value" in said:
+            return self._constant(target, said, path, truth({"true": True, "false": False}))
+        found = self._getter(said, path)
+        return None if found is None else self._looked_up(target, said, found, truth(table), how, words)
+
     # -- text, whole numbers, lists
 
     def _list(self, target: SchemaField, value: Any, path: Path) -> Field | None:
         if isinstance(value, list):
             return Field(target.name, lambda item, scope: value, exactjson.spell(value), "constant")
-        return self._simple(target, {"from": value, "absent": []}, path, texts, "list of text")
+        fallback: list[str] | None = None if target.nullable else []
+        return self._simple(target, {"from": value, "absent": fallback}, path, texts, "list of text")
 
     def _simple(
         self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str,
@@ -252,8 +321,8 @@ class FieldCompiler:
         if "absent" not in said:
             return target.nullable, None
         absent = said["absent"]
-        if absent == []:
-            return True, []
+        if absent in ([], {}):
+            return True, absent
         if absent is None and target.nullable:
             return True, None
         try:
@@ -289,11 +358,11 @@ class FieldCompiler:
         return get, expression.speed
 
 
-def _side(get: Getter, said: dict[str, Any]) -> Reader:
+def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:
     strict, absent = said.get("strict") is True, said.get("absent")
     if "map" in said:
-        return mapped_side(get, said["map"], strict, absent)
-    return signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict, absent)
+        return mapped_side(get, said["map"], strict, absent, name)
+    return signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict, absent, name)
 
 
 def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectKey | None:

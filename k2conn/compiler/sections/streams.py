@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.avro import RecordSchema, known_schemas, load_schema
+from k2conn.avro import SchemaField
 from k2conn.compiler.converters.readers import whole_number
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
@@ -17,22 +18,12 @@ from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.parts import SectionCompiler
-from k2conn.errors import RecordError
 from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
+from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
 from k2conn.scope import Scope
 
-ENGINE_FIELDS = (
-    "message_id", "exchange", "asset_class", "ingestion_timestamp", "platform_sequence", "vendor_data",
-)
-"""Fields that the engine fills; a spec cannot map them."""
 TOPIC = "market.{asset_class}.{data_type}.{exchange}"
-DATA_TYPES = {"trade": "trades", "quote": "quotes"}
 _PLACES = ("asset_class", "data_type", "exchange", "stream")
-_APART = ("symbol", "trade_id", "quote_id", "currency")
-"""Fields that the plan keeps apart from the others."""
-ENGINE_RECORDS = ("gap",)
-"""Record types that the engine makes itself."""
-_SIDES_OF_A_QUOTE = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 
 
 class StreamCompiler(SectionCompiler):
@@ -47,32 +38,36 @@ class StreamCompiler(SectionCompiler):
     def stream(self, name: str, whole: dict[str, Any]) -> Stream | None:
         """One stream; None after noting what is wrong."""
         path: Path = ("streams", name)
-        schema = self._schema(name, whole, path)
-        if schema is None or not self.note.reachable((*path, "fields")):
+        record = self._record(name, whole, path)
+        if record is None or not self.note.reachable((*path, "fields")):
             return None
         said = self.note.pruned(whole, path)
         mapping = self.note.pruned(whole["fields"], (*path, "fields"))
         when = self._match(said, "when", path)
         each = self._expression(said, "each", path)
-        mapped = self._mapped(schema, whole, mapping, path)
-        self.check_names(schema, whole, path)
+        mapped = self._mapped(record, whole, mapping, path)
+        self.check_names(record, whole, path)
         symbol = self.text("symbol", mapping, path)
-        identity = self.text(f"{schema.name}_id", mapping, path)
+        identity = self.text(record.profile.id, mapping, path) if record.profile.id else None
         snapshot, action = self._snapshot(said, path)
-        currency = self.text("currency", mapping, path)
+        currency = self.text("currency", mapping, path) if "currency" in record.profile.engine else None
         topic = self._topic(said, path)
-        kafka_topics = self._kafka_topics(schema.name, name, said, path)
+        kafka_topics = self._kafka_topics(record, name, said, path)
         drop_when = self._match(said, "drop_when", path)
         vendor = tuple(self.vendor(said, path))
-        identity_fields = self._identity_fields(schema, whole, said, path)
-        carry = self._carry(schema, said, mapping, path)
+        if "vendor_data" in said and "vendor_data" not in record.profile.engine:
+            text = f"the {record.name} record has no vendor_data: take it out"
+            self.note((*path, "vendor_data"), "unknown-field", text, at_key=True)
+        identity_fields = self._identity_fields(record, whole, said, path)
+        carry = self._carry(record, said, mapping, path)
         sequence = self._sequence(said, path)
+        constants = self._constants(record, name, path)
         expressions = self.expressions(said, mapping)
         if when is None or symbol is None or kafka_topics is None:
             return None
         return Stream(
             name=name,
-            record=schema.name,
+            record=record.name,
             default=said.get("default", True),
             when=when,
             kafka_topic=kafka_topics[self.spec["asset_class"]],
@@ -91,7 +86,7 @@ class StreamCompiler(SectionCompiler):
             venue_id=identity,
             identity=identity_fields,
             fields=mapped,
-            constants={"exchange": self.spec["exchange"], "asset_class": self.spec["asset_class"]},
+            constants=constants,
             currency=currency,
             vendor_data=vendor,
             unmapped=said.get("unmapped", "keep") == "keep",
@@ -102,13 +97,13 @@ class StreamCompiler(SectionCompiler):
             stale_after=self._stale_after(said, path),
         )
 
-    def _schema(self, name: str, said: dict[str, Any], path: Path) -> RecordSchema | None:
+    def _record(self, name: str, said: dict[str, Any], path: Path) -> RecordType | None:
         record = said.get("record", name)
         if not self.note.sound((*path, "record")):
             return None
-        records = [one for one in known_schemas() if one not in ENGINE_RECORDS]
+        records = known_records("connectors")
         if record in records:
-            return load_schema(record)
+            return load_record(record)
         if "record" in said:
             text = f"'{short(record)}' is no record type{known(record, records)}"
             self.note((*path, "record"), "record", text)
@@ -120,53 +115,68 @@ class StreamCompiler(SectionCompiler):
     # -- fields
 
     def _mapped(
-        self, schema: RecordSchema, whole: dict[str, Any], mapping: dict[str, Any], path: Path
+        self, record: RecordType, whole: dict[str, Any], mapping: dict[str, Any], path: Path
     ) -> tuple[Field, ...]:
         """The fields that are mapped, in schema order, but for those kept apart; what is missing is noted."""
         place = (*path, "fields")
         found: list[Field | None] = []
-        for field in schema.fields:
-            if field.name in mapping and field.name not in (*_APART, *ENGINE_FIELDS):
+        mapped = record.mapped
+        for field in record.schema.fields:
+            if field.name in mapping and field in mapped:
                 found.append(self.fields.field(field, mapping[field.name], (*place, field.name)))
-            elif self._required(field.name, schema, whole):
-                hint = _without(field.name)
-                self.note(place, "unmapped-field", f"the {schema.name} record needs '{field.name}'{hint}", at_key=True)
+            elif self._required(field.name, record, whole):
+                hint = _without(field, record)
+                self.note(place, "unmapped-field", f"the {record.name} record needs '{field.name}'{hint}", at_key=True)
+        if record.profile.id is None and "identity" not in whole and not record.profile.identity:
+            text = f"the {record.name} record has no id of the venue's: say what tells records apart, `identity: [...]`"
+            self.note(place, "unmapped-field", text, at_key=True)
         return tuple(field for field in found if field)
 
-    def check_names(self, schema: RecordSchema, whole: dict[str, Any], path: Path) -> None:
+    def check_names(self, record: RecordType, whole: dict[str, Any], path: Path) -> None:
         """Notes the fields that the record does not have."""
-        names = [field.name for field in schema.fields if field.name not in ENGINE_FIELDS]
+        names = record.authored
         for name in whole["fields"]:
-            text = f"'{short(name)}' is no field of the {schema.name} record{known(name, names)}"
-            if name in ENGINE_FIELDS:
+            text = f"'{short(name)}' is no field of the {record.name} record{known(name, names)}"
+            if name in ENGINE_ONLY:
                 text = f"'{name}' is filled by the engine: take it out"
             if name not in names:
                 self.note((*path, "fields", name), "unknown-field", text, at_key=True)
 
     @staticmethod
-    def _required(name: str, schema: RecordSchema, said: dict[str, Any]) -> bool:
-        if name in said["fields"] or name in (*ENGINE_FIELDS, "currency", "trade_conditions"):
+    def _required(name: str, record: RecordType, said: dict[str, Any]) -> bool:
+        if name in said["fields"]:
             return False
-        if name in ("trade_id", "quote_id"):
-            return "identity" not in said
-        return not schema.fields[schema.index(name)].has_default
+        if name == record.profile.id:
+            return "identity" not in said and not record.profile.identity
+        return record.needed(name)
 
     def text(self, name: str, mapping: dict[str, Any], path: Path) -> Field | None:
         """One of the fields that the plan keeps apart: text, whatever the schema."""
         if name not in mapping:
             return None
-        schema = load_schema("trade")
-        found = self.fields.field(schema.fields[schema.index("symbol")], mapping[name], (*path, "fields", name))
-        if found is None:
-            return None
-        read = _renamed(found.read, name)
-        return Field(name, read, found.expression, found.converter, found.absent, found.speed, found.direct)
+        return self.fields.field(SchemaField(name, "string"), mapping[name], (*path, "fields", name))
+
+    def _constants(self, record: RecordType, name: str, path: Path) -> dict[str, Any]:
+        """The fields that are the same in all records of a stream; what does not fit the schema is noted."""
+        values = {
+            "exchange": self.spec["exchange"], "asset_class": self.spec["asset_class"],
+            "connector": self.spec.get("connector", ""), "stream": name,
+        }
+        if "asset_class" in record.profile.engine and record.field("asset_class").kind == "enum":
+            symbols = record.field("asset_class").symbols
+            for one in self._asset_classes():
+                if one not in symbols:
+                    text = f"'{short(one)}' is no asset class of the {record.name} record{known(one, symbols)}"
+                    self.note(path, "value", text, at_key=True)
+        return {key: value for key, value in values.items() if key in record.profile.engine}
 
     def _identity_fields(
-        self, schema: RecordSchema, whole: dict[str, Any], said: dict[str, Any], path: Path
+        self, record: RecordType, whole: dict[str, Any], said: dict[str, Any], path: Path
     ) -> tuple[str, ...]:
-        names = tuple(said.get("identity", ()))
-        mapped = [field.name for field in schema.fields if field.name in whole["fields"]]
+        if "identity" not in said:
+            return () if record.profile.id in whole["fields"] else record.profile.identity
+        names = tuple(said["identity"])
+        mapped = [name for name in record.authored if name in whole["fields"]]
         for at, name in enumerate(names):
             if name not in mapped:
                 text = f"'{short(name)}' is no mapped field{known(name, mapped)}"
@@ -223,7 +233,7 @@ class StreamCompiler(SectionCompiler):
         return compiled.render if compiled else None
 
     def _kafka_topics(
-        self, record: str, name: str, said: dict[str, Any], path: Path
+        self, record: RecordType, name: str, said: dict[str, Any], path: Path
     ) -> dict[str, str] | None:
         """The Kafka topic of each asset class; None after noting what is wrong with the template."""
         own = "kafka_topic" in said
@@ -244,7 +254,7 @@ class StreamCompiler(SectionCompiler):
         topics: dict[str, str] = {
             one: template.format(
                 asset_class=one,
-                data_type=DATA_TYPES.get(record, record),
+                data_type=record.profile.plural,
                 exchange=self.spec["exchange"].lower(),
                 stream=name,
             )
@@ -267,7 +277,7 @@ class StreamCompiler(SectionCompiler):
         return list(dict.fromkeys([str(self.spec["asset_class"]), *others]))
 
     def _carry(
-        self, schema: RecordSchema, said: dict[str, Any], mapping: dict[str, Any], path: Path
+        self, record: RecordType, said: dict[str, Any], mapping: dict[str, Any], path: Path
     ) -> Carry | None:
         """Carried fields are read strictly; their `absent` only stands where nothing was said yet."""
         if "carry" not in said:
@@ -276,9 +286,9 @@ class StreamCompiler(SectionCompiler):
         names: list[str] = []
         readers: list[Reader] = []
         defaults: list[Any] = []
-        for name in (one for one in _SIDES_OF_A_QUOTE if one in mapping):
+        for name in (one for one in record.profile.carried if one in mapping):
             value, place = mapping[name], (*path, "fields", name)
-            target = schema.fields[schema.index(name)]
+            target = replace(record.field(name), nullable=False)  # missing is missing: then the last value stands
             given = {"from": value} if isinstance(value, str) else value
             field = self.fields.field(target, {key: one for key, one in given.items() if key != "absent"}, place)
             fallback = self.fields.field(target, {"value": given["absent"]}, place) if "absent" in given else None
@@ -287,7 +297,9 @@ class StreamCompiler(SectionCompiler):
                 readers.append(field.read)
                 defaults.append(fallback.read(None, Scope()) if fallback else None)
         if not names:
-            text = f"nothing to carry: the stream maps none of {', '.join(_SIDES_OF_A_QUOTE)}"
+            text = f"nothing to carry: the stream maps none of {', '.join(record.profile.carried)}"
+            if not record.profile.carried:
+                text = f"nothing to carry: each {record.name} record stands for itself"
             self.note((*path, "carry"), "value", text, at_key=True)
         return Carry(tuple(names), tuple(readers), tuple(defaults), match)
 
@@ -318,26 +330,15 @@ class StreamCompiler(SectionCompiler):
         return read
 
 
-def _without(name: str) -> str:
+def _without(field: SchemaField, record: RecordType) -> str:
     """What to do about a field that a venue may not have."""
-    if name in ("trade_id", "quote_id"):
+    if field.name == record.profile.id:
         return ": map it, or say `identity: [...]` where the venue has no id"
-    if name == "side":
-        return ": map it, or say `side: {value: UNKNOWN}` where the venue does not tell"
-    if name == "timestamp":
-        return ": map it with its unit, or say `timestamp: $received_at` where the venue gives none"
+    if field.is_side and "UNKNOWN" in field.symbols:
+        return f": map it, or say `{field.name}: {{value: UNKNOWN}}` where the venue does not tell"
+    if field.name == record.profile.time:
+        return f": map it with its unit, or say `{field.name}: $received_at` where the venue gives none"
     return ": say where it comes from"
-
-
-def _renamed(read: Reader, name: str) -> Reader:
-    def renamed(item: Any, scope: Scope) -> Any:
-        try:
-            return read(item, scope)
-        except RecordError as error:
-            error.field = name
-            raise
-
-    return renamed
 
 
 def _quoted(key: str) -> str:

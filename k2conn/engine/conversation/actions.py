@@ -5,20 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from k2conn.errors import RecordError
-from k2conn.plan import Json
 
 
 class Send(NamedTuple):
     """Send this frame, text or binary."""
 
     frame: str | bytes
-
-
-class Deliver(NamedTuple):
-    """A message of a stream: map it."""
-
-    stream: int
-    message: Json
 
 
 class Close(NamedTuple):
@@ -42,4 +34,4 @@ class Malformed(NamedTuple):
     error: RecordError
 
 
-Action = Send | Deliver | Close | Note | Malformed
+Action = Send | Close | Note | Malformed

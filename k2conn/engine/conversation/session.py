@@ -1,7 +1,8 @@
 """One connection's conversation, without a socket and without a clock (sans-I/O).
 
-Inputs are `open`, `receive`, `timer`, `carry` and `retire`, each with the time; outputs are lists of actions;
-`deadline` says when the next timer is due. What is asked for and what the replies say of it is the matter of
+Inputs are `open`, `wake`, `respond`, `heard`, `timer`, `carry` and `retire`; outputs are lists of actions; `deadline`
+says when the next timer is due. Frames are read by `k2conn.engine.frame_pipeline`, which keeps data for the mapping and
+gives the session all other messages. What is asked for and what the replies say of it is the matter of
 `k2conn.engine.conversation.subscription_flow`. Theory of operation::
 
     connecting --open--> steps[0] -> steps[1] ... -> settled --retire--> retiring
@@ -25,10 +26,10 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.codecs.decoding import decoder
-from k2conn.engine.conversation.actions import Action, Close, Deliver, Malformed, Note, Send
+from k2conn.engine.conversation.actions import Action, Close, Malformed, Note, Send
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.request_frames import frame_body
-from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
+from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, Route, Router
 from k2conn.engine.conversation.subscription_flow import SubscriptionFlow
 from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions
 from k2conn.engine.sharding.shards import places
@@ -38,7 +39,7 @@ from k2conn.schemes import WEBSOCKET, Secure, in_the_clear
 from k2conn.scope import Scope
 
 __all__ = [
-    "Action", "Close", "Deliver", "Malformed", "Note", "Send", "Session", "SessionContext", "subscriptions_for",
+    "Action", "Close", "Malformed", "Note", "Send", "Session", "SessionContext", "subscriptions_for",
 ]
 
 
@@ -171,47 +172,16 @@ class Session:
         """Whether what `carry` said is still being asked for."""
         return self._flow.changing and not self._closed
 
-    def receive(self, frame: str | bytes, now: float, wall: int) -> list[Action]:
-        """A frame came."""
-        out: list[Action] = []
-        try:
-            message = self.arrived(frame, now, wall)
-        except RecordError as error:
-            return [Malformed(error)]
-        for one in self.messages(message):
-            self.handle(one, self.route(one), out)
-        self.flush(out)
-        return out
-
-    # -- the parts of `receive`, for those who receive very often
-
     def wake(self, now: float, wall: int) -> None:
         """Something came, at these times."""
         self._now, self._wall, self.last_frame = now, wall, now
 
-    def arrived(self, frame: str | bytes, now: float, wall: int) -> Json:
-        """The message (or messages) of a frame; raises RecordError for a frame that is none."""
-        self.wake(now, wall)
-        return self.decode(frame)
-
-    def messages(self, message: Json) -> list[Json]:
-        """The messages of a decoded frame: one, or those that the connector file says it holds."""
-        each = self.connection.each
-        if each is None:
-            return [message]
-        found = each(message, self.scope)
-        return found if type(found) is list else [message]
-
-    def route(self, message: Json) -> Route:
-        """The rule for one message."""
-        return self.router.route(message, self.scope)
-
-    def handle(self, message: Json, route: Route, out: list[Action]) -> None:
-        """Does what the rule says, into ``out``."""
-        if route[0] == STREAM:
-            out.append(Deliver(route[1], message))
-        else:
-            self._guarded(out, lambda found: self._control(message, route, found))
+    def respond(self, message: Json, route: Route) -> list[Action]:
+        """A message came that is no data; ``route`` is the rule that it falls under."""
+        out: list[Action] = []
+        self._guarded(out, lambda found: self._control(message, route, found))
+        self.flush(out)
+        return out
 
     def flush(self, out: list[Action]) -> None:
         """Sends what may be sent now."""

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from k2conn.avro import load_schema
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.envelope import Account, Envelope
 from k2conn.plan import Plan
+from k2conn.records import RecordType, load_record
 
 STREAM = "gaps"
 """The ledger's name for gap records."""
 
 
+def gap_record() -> RecordType:
+    """The record type that the engine makes itself."""
+    return load_record("gap")
+
+
 def gap_topic(plan: Plan) -> str:
     """Where a connector's gap records go."""
-    return f"market.{plan.asset_class}.gaps.{plan.exchange.lower()}"
+    return f"market.{plan.asset_class}.{gap_record().profile.plural}.{plan.exchange.lower()}"
 
 
 def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: Account) -> Envelope:
     """The record of one gap as it stands; ``now_us`` is microseconds since the epoch."""
-    schema = load_schema("gap")
+    schema = gap_record().schema
     status = "OPEN" if gap.open else "CLOSED"
     place = f"{gap.first}" if gap.first is not None else f"t{gap.from_us}"
     stage = f"{gap.last}|{status}" if gap.backfill in ("none", "pending") else f"{gap.last}|{status}|{gap.missing}"

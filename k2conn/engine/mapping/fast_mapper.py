@@ -14,13 +14,14 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.avro import LENGTH_TEXT, Piece, RecordSchema, fixed_bytes
+from k2conn.avro import LENGTH_TEXT, Piece, fixed_bytes
 from k2conn.engine.identity.message_ids import VARIANT, MessageIds
 from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, native_mapper
 from k2conn.engine.mapping.unrolled import body, row
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import Stream, Symbol
+from k2conn.records import RecordType
 from k2conn.scope import Scope
 
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
@@ -31,7 +32,8 @@ class MappedRecord(NamedTuple):
 
     message_id: str
     event_us: int
-    price: int
+    price: int | None
+    """The headline price, unscaled; None where the record has none."""
     envelope: Envelope
 
 
@@ -42,10 +44,12 @@ FastMapper = Callable[[dict[str, Any], Scope], MappedRecord | None]
 class FastMappers:
     """The shortcuts of one stream; `fast_mapper` makes one symbol's."""
 
-    def __init__(self, stream: Stream, schema: RecordSchema, prefix: str) -> None:
+    def __init__(self, stream: Stream, record: RecordType, prefix: str) -> None:
         own = list(stream.fields)  # streams that carry values have no shortcut
         self._stream = stream
-        self._schema = schema
+        self._schema = record.schema
+        self._profile = record.profile
+        self._timed = record.microseconds == 1
         self._prefix = prefix
         self._direct = [field.direct for field in own if field.direct]
         self._reads = [field.read for field in own if not field.direct]
@@ -64,13 +68,14 @@ class FastMappers:
         None where the stream's records need the complete way.
         """
         names = [*vendor, *(field.name for field in self._stream.vendor_data)]
-        known = {**always, "symbol": symbol.record, "currency": symbol.quote}
+        known = {**always, "symbol": symbol.record}
+        if "currency" in self._profile.engine:
+            known["currency"] = symbol.quote
         if not self._everyday(known) or len(set(names)) < len(names):
             return None
         try:
-            native = native_mapper(
-                self._stream, self._schema, known, self._order, vendor, ids.seed, self._prefix, _UNUSUAL, template
-            )
+            native = native_mapper(self._stream, self._schema, self._profile, known, self._order, vendor, ids.seed,
+                            self._prefix, _UNUSUAL, template)
         except EncodeError:
             return None
         if native is not None:
@@ -92,26 +97,24 @@ class FastMappers:
 
     def _everyday(self, known: Mapping[str, object]) -> bool:
         """Whether this stream's records can be made in this way at all."""
-        stream, fields = self._stream, self._schema.fields
-        own_id = f"{stream.record}_id"
+        stream, fields, profile = self._stream, self._schema.fields, self._profile
+        own_id, price = profile.id, profile.price
         return (
             stream.venue_id is not None and stream.venue_id.direct is not None and stream.message_id != "random"
             and stream.carry is None and stream.currency is None and own_id not in stream.identity
             and [field.name for field in fields[:2]] == ["message_id", own_id]
             and fields[-1].name == "vendor_data" and fields[-1].kind == "map<string>" and fields[-1].null_first
-            and self._price in self._places and "timestamp" in self._places
+            and "vendor_data" in profile.engine
+            and self._timed and profile.time in self._places and (price is None or price in self._places)
             and all(field.name in known or field.name in self._places for field in fields[2:-1])
         )
-
-    @property
-    def _price(self) -> str:
-        return next(field.name for field in self._schema.fields if field.kind == "decimal")
 
     def _quick(  # everything that the inner function needs is a local name of this one
         self, ids: MessageIds, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece],
         template: EnvelopeTemplate,
     ) -> FastMapper:
-        stream, price_at, time_at = self._stream, self._places[self._price], self._places["timestamp"]
+        stream, time_at = self._stream, self._places[self._profile.time]
+        price_at = self._places[self._profile.price] if self._profile.price is not None else None
         assert stream.venue_id is not None
         assert stream.venue_id.direct is not None
         id_key, id_text, _ = stream.venue_id.direct
@@ -193,7 +196,8 @@ class FastMappers:
                     encoded = write(head.encode(), values, tail.encode())
                     event: int = values[time_at]
                     envelope = make(Envelope, (topic, key, encoded, schema, event // 1000, account))
-                    return make(MappedRecord, (message_id, event, values[price_at], envelope))
+                    price = values[price_at] if price_at is not None else None
+                    return make(MappedRecord, (message_id, event, price, envelope))
             except _UNUSUAL:
                 pass
             scope.notes = {}

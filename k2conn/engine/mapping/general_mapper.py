@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.avro import RecordSchema
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.mapping.fast_mapper import MappedRecord
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
@@ -20,6 +19,7 @@ from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Stream
+from k2conn.records import RecordType
 from k2conn.scope import Scope
 
 _QUICK = (RecordError, KeyError, TypeError)
@@ -29,7 +29,9 @@ _QUICK = (RecordError, KeyError, TypeError)
 class GeneralMapper:
     """The complete way of one stream's items."""
 
-    def __init__(self, exchange: str, stream: Stream, schema: RecordSchema) -> None:
+    def __init__(self, exchange: str, stream: Stream, record: RecordType, always: Mapping[str, object]) -> None:
+        """``always``: the fields that all records of the stream have in common."""
+        schema, profile = record.schema, record.profile
         self._stream = stream
         self._schema = schema
         self._prefix = exchange + "-"
@@ -45,21 +47,19 @@ class GeneralMapper:
         self._vendor = tuple((field.name, field.read) for field in stream.vendor_data)
         self._vendor_keys = tuple((field.name, field.direct.key) for field in stream.vendor_data if field.direct)
         self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if not field.direct)
-        self._blank = self._constants()
-        self._identity_at = tuple((name, at.get(name)) for name in stream.identity)
-        self._i_id = at[f"{stream.record}_id"]
-        self._shared_id = stream.venue_id is not None and f"{stream.record}_id" in stream.identity
-        self._i_price = at.get("price", at.get("bid_price", 0))
-        self._i_time = at["timestamp"]
-
-    def _constants(self) -> list[Any]:
+        self._blank = [always.get(field.name) for field in schema.fields]
         """The record's values before an item is read."""
-        values: list[Any] = [None] * len(self._at)
-        for name, value in self._stream.constants.items():
-            values[self._at[name]] = value
-        if "trade_conditions" in self._at:
-            values[self._at["trade_conditions"]] = []
-        return values
+        self._identity_at = tuple((name, at.get(name)) for name in stream.identity)
+        self._i_own = at[profile.id] if profile.id is not None else None
+        self._shared_id = stream.venue_id is not None and profile.id in stream.identity
+        self._i_price = at[profile.price] if profile.price is not None else None
+        self._i_time = at[profile.time]
+        self._microseconds = record.microseconds
+        self._i_id, self._i_symbol = at["message_id"], at["symbol"]
+        filled = {name: at[name] for name in profile.engine}
+        self._i_currency = filled.get("currency")
+        self._i_received = filled.get("ingestion_timestamp")
+        self._i_vendor = filled.get("vendor_data")
 
     def made(
         self, item: Any, context: SymbolContext, scope: Scope, carried: Iterable[tuple[int, Any]], snapshot: bool
@@ -69,9 +69,10 @@ class GeneralMapper:
         for at, value in carried:
             values[at] = value
         self._finish(item, values, context, scope, snapshot)
-        body, event = context.encode(values), values[self._i_time]
+        body, event = context.encode(values), values[self._i_time] * self._microseconds
         envelope = Envelope(context.topic, context.key, body, self._schema, event // 1000, context.account)
-        return MappedRecord(values[0], event, values[self._i_price], envelope)
+        price = values[self._i_price] if self._i_price is not None else None
+        return MappedRecord(values[self._i_id], event, price, envelope)
 
     def _read(self, item: Any, scope: Scope) -> list[Any]:
         """The mapped fields in schema order; raises RecordError.
@@ -97,7 +98,7 @@ class GeneralMapper:
 
     def _finish(self, item: Any, values: list[Any], context: SymbolContext, scope: Scope, snapshot: bool) -> None:
         """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
-        stream, at = self._stream, self._at
+        stream = self._stream
         if stream.venue_id is None:
             own = self._own_id(values, context, scope)
         else:
@@ -107,14 +108,21 @@ class GeneralMapper:
                 if error.reason != "missing-field" or not stream.identity:
                     raise
                 own = self._own_id(values, context, scope)
-        values[self._i_id] = self._prefix + own
+        if self._i_own is not None:
+            values[self._i_own] = self._prefix + own
         if self._shared_id:
             own = self._own_id(values, context, scope)
-        values[0] = context.ids.make(own) if stream.message_id != "random" else str(uuid.uuid4())
-        values[at["symbol"]] = context.symbol
-        values[at["currency"]] = context.currency if stream.currency is None else stream.currency.read(item, scope)
-        values[at["ingestion_timestamp"]] = scope.received_at
-        values[at["vendor_data"]] = self._vendor_data(item, context, scope, snapshot)
+        values[self._i_id] = context.ids.make(own) if stream.message_id != "random" else str(uuid.uuid4())
+        values[self._i_symbol] = context.symbol
+        if self._i_currency is not None:
+            currency = stream.currency
+            values[self._i_currency] = context.currency if currency is None else currency.read(item, scope)
+        if self._i_received is not None:
+            values[self._i_received] = scope.received_at
+        if self._i_vendor is not None:
+            values[self._i_vendor] = self._vendor_data(item, context, scope, snapshot)
+        elif scope.notes:
+            scope.notes = {}
 
     def _own_id(self, values: list[Any], context: SymbolContext, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""

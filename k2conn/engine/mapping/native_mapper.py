@@ -16,6 +16,7 @@ from k2conn.avro import RecordSchema, SchemaField, fixed_bytes
 from k2conn.envelope import Account, Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Field, Stream
+from k2conn.records import Profile
 
 NativeMapper = Callable[..., Any]
 
@@ -34,15 +35,18 @@ Piece = tuple[str, bool, int, int, object]
 
 _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
 _RECEIVED = 6
-_KINDS = {"long": "l", "timestamp-micros": "l", "timestamp-millis": "l", "decimal": "d", "enum": "e", "string": "s",
-          "array<string>": "a"}
+_KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
+          "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
 _DIGITS = 18
 """Decimal digits that a 64-bit number holds."""
+_MOST = 64
+"""Fields, and entries of vendor_data, that a record in C can have."""
 
 
 def native_mapper(
     stream: Stream,
     schema: RecordSchema,
+    profile: Profile,
     known: Mapping[str, object],
     order: Sequence[Field],
     vendor: Mapping[str, str],
@@ -62,7 +66,8 @@ def native_mapper(
     body = schema.fields[2:-1]
     if native.Shortcut is None or not all(_can(field) for field in body if field.name not in known):
         return None
-    price = next(field.name for field in schema.fields if field.kind == "decimal")
+    if max(len(order), len(body), len(stream.vendor_data)) >= _MOST:
+        return None
     entries = tuple(
         (one.direct.key if one.direct else None, one.read, _prefixed(one.name))
         for one in sorted(stream.vendor_data, key=lambda one: one.direct is None)
@@ -81,8 +86,8 @@ def native_mapper(
         mapped=frozenset(stream.mapped_keys),
         names=frozenset((*vendor, *(one.name for one in stream.vendor_data))),
         scoped=any(one.direct is None for one in (*order, *stream.vendor_data)),
-        time_at=places["timestamp"],
-        price_at=places[price],
+        time_at=places[profile.time],
+        price_at=places[profile.price] if profile.price is not None else -1,
         spell=exactjson.spell,
         unusual=unusual,
         envelope=Envelope,

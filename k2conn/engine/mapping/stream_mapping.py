@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from k2conn.avro import load_schema
 from k2conn.engine.accounting.dead_letter import dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
 from k2conn.engine.gaps.gap_tracker import Gap, GapTracker
@@ -22,6 +21,7 @@ from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
+from k2conn.records import load_record
 from k2conn.scope import Scope
 
 
@@ -33,9 +33,10 @@ class StreamMapping:
         self.stream = stream
         self.ledger = ledger
         self.window = window
-        self.schema = load_schema(stream.record)
-        self._general = GeneralMapper(plan.exchange, stream, self.schema)
-        self.contexts = SymbolContexts(plan, stream, self.schema, ledger)
+        record = load_record(stream.record)
+        self.schema = record.schema
+        self.contexts = SymbolContexts(plan, stream, record, ledger)
+        self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._usual = (
             stream.symbol.direct is not None and stream.drop_when is None and stream.first_batch == "keep"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from k2conn.avro import RecordSchema
 from k2conn.engine.accounting.ledger import Account, Ledger
 from k2conn.engine.gaps.gap_tracker import SequenceState
 from k2conn.engine.identity.message_ids import MessageIds
@@ -17,6 +16,7 @@ from k2conn.engine.mapping.fast_mapper import FastMapper, FastMappers
 from k2conn.engine.mapping.native_mapper import EnvelopeTemplate
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
+from k2conn.records import RecordType
 
 _MOST = 100_000
 """Symbols that are remembered: a venue may send any number of names."""
@@ -64,16 +64,18 @@ class SymbolContext:
 class SymbolContexts:
     """The lines of one stream; ``known`` by the venue's names, ``symbols`` by ours."""
 
-    def __init__(self, plan: Plan, stream: Stream, schema: RecordSchema, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, stream: Stream, record: RecordType, ledger: Ledger) -> None:
         self._plan = plan
         self._stream = stream
-        self._schema = schema
+        self._schema = record.schema
+        self._classed = "asset_class" in record.profile.engine
         self._ledger = ledger
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
-        self._always = _encoded_once(stream, schema)
-        self._encode = schema.compile(self._always)
-        self.fast_mappers = FastMappers(stream, schema, plan.exchange + "-")
+        self.always = _encoded_once(stream, record)
+        """The fields that are the same in every record of the stream: they are encoded once."""
+        self._encode = record.schema.compile(self.always)
+        self.fast_mappers = FastMappers(stream, record, plan.exchange + "-")
 
     def context(self, native: str) -> SymbolContext:
         """The line of a symbol; raises RecordError where no rule reads its name."""
@@ -84,8 +86,10 @@ class SymbolContexts:
         if symbol is None:
             detail = f"no symbol rule reads '{native[:40]}' ({self._plan.symbols.description})"
             raise RecordError("symbol", self._stream.symbol.expression, native, "unknown-symbol", detail)
-        always = {**self._always, "asset_class": symbol.asset_class} if symbol.asset_class else self._always
-        encode = self._schema.compile(always) if symbol.asset_class else self._encode
+        always, encode = self.always, self._encode
+        if symbol.asset_class and self._classed:
+            always = {**always, "asset_class": symbol.asset_class}
+            encode = self._schema.compile(always)
         account = self._ledger.account(self._stream.name, symbol.record)
         context = SymbolContext(self._plan, self._stream, symbol, account, encode)
         template = EnvelopeTemplate(context.topic, context.key, self._schema, account)
@@ -96,12 +100,9 @@ class SymbolContexts:
         return context
 
 
-def _encoded_once(stream: Stream, schema: RecordSchema) -> dict[str, object]:
-    """The fields that are the same in every record of the stream: they are encoded once."""
+def _encoded_once(stream: Stream, record: RecordType) -> dict[str, object]:
     mapped = {field.name for field in stream.fields}
-    names = {field.name for field in schema.fields}
-    always: dict[str, object] = {**stream.constants, "platform_sequence": None}
-    for name, value in (("trade_conditions", []), ("source_sequence", None)):
-        if name in names and name not in mapped:
-            always[name] = value
-    return always
+    always: dict[str, object] = {**stream.constants}
+    if "platform_sequence" in record.profile.engine:
+        always["platform_sequence"] = None
+    return always | {name: value for name, value in record.profile.defaults.items() if name not in mapped}

@@ -15,7 +15,7 @@ from k2conn.avro import RecordSchema, load_schema
 from k2conn.clock import monotonic
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.engine.accounting.ledger import Ledger
-from k2conn.engine.gaps.gap_records import gap_topic
+from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError, SinkError, Unreachable
@@ -382,7 +382,7 @@ class Certification:
             prefix + topic: load_schema(one.record)
             for one in self.plan.streams for topic in one.kafka_topics.values()
         }
-        topics[prefix + gap_topic(self.plan)] = load_schema("gap")
+        topics[prefix + gap_topic(self.plan)] = gap_record().schema
         return await from_kafka(self.settings.options, topics, [topic + DEAD_SUFFIX for topic in topics])
 
 

@@ -17,6 +17,7 @@ from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan, Stream
+from k2conn.records import load_record
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.field_detection import SEQUENCE, FieldDetection
 from k2conn.tools.mock.sent_frames import ClientSession, SentFrame
@@ -28,7 +29,7 @@ _SHOWN = 20
 
 @dataclass(slots=True)
 class ExpectedStream:
-    """What one stream of one symbol is owed. Keys tell records apart: see `key_of`."""
+    """What one stream of one symbol is owed. Keys tell records apart: see `ExpectedRecords.key_of`."""
 
     stream: str
     symbol: str
@@ -75,6 +76,12 @@ class ExpectedRecords:
         self._exchange = exchange
         self._books = ConnectorState(plan, streams, 0)
         self._streams = {stream.name: stream for stream in self._books.streams}
+        profiles = [load_record(stream.record).profile for stream in self._books.streams]
+        self._ids = tuple(dict.fromkeys(one.id for one in profiles if one.id is not None))
+        """The fields that are a venue's own id, of all its record types."""
+        times = [one.time for one in profiles]
+        self._changing = frozenset(("message_id", "ingestion_timestamp", "vendor_data", *times, *self._ids))
+        """The fields that another delivery of the same item may have otherwise, where the venue gives no times."""
         self._readings: dict[str, FieldDetection] = {}
         self._world = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
         assert exchange.sent_frames is not None
@@ -88,6 +95,16 @@ class ExpectedRecords:
         if place not in self.lines:
             self.lines[place] = ExpectedStream(stream, symbol, distinct=not rough(self._streams[stream]))
         return self.lines[place]
+
+    def key_of(self, record: dict[str, Any], distinct: bool) -> str:
+        """What tells a record apart: its message_id, or, where that depends on the time of receipt, its contents."""
+        if distinct:
+            return str(record["message_id"])
+        return "|".join(f"{name}={value}" for name, value in record.items() if name not in self._changing)
+
+    def venue_id(self, record: dict[str, Any]) -> str:
+        """The id by which people know a record."""
+        return str(next((record[name] for name in self._ids if record.get(name)), record["message_id"]))
 
     # -- one connection
 
@@ -134,7 +151,7 @@ class ExpectedRecords:
             line.numbers[key] = number
 
     def _received(self, frame: str | bytes, pipeline: FramePipeline) -> list[Envelope]:
-        envelopes, _ = pipeline.receive(frame, 0.0, 1)
+        envelopes, _ = pipeline.receive([frame], 0.0, 1)
         return envelopes
 
     def _totals(self) -> tuple[int, int]:
@@ -147,21 +164,21 @@ class ExpectedRecords:
         for envelope in envelopes:
             if envelope.schema is not None:
                 record = envelope.schema.decode_plain(envelope.value)
-                key = key_of(record, line.distinct)
-                line.names[key] = venue_id(record)
+                key = self.key_of(record, line.distinct)
+                line.names[key] = self.venue_id(record)
                 self.owners[key] = line
                 found.append(key)
         return found
 
     def _compare(self, sent: SentFrame, envelopes: list[Envelope], filtered: int, line: ExpectedStream) -> None:
         """The exchange's ids beside the mapping's."""
-        records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
+        ids = [self.venue_id(e.schema.decode_plain(e.value)) for e in envelopes if e.schema is not None]
         wrong = len(envelopes) + filtered != len(sent.ids)
         if not wrong and not filtered and self._streams[line.stream].venue_id is not None:
             prefix = self.plan.exchange + "-"
-            wrong = Counter(venue_id(one).removeprefix(prefix) for one in records) != Counter(sent.ids)
+            wrong = Counter(one.removeprefix(prefix) for one in ids) != Counter(sent.ids)
         if wrong and len(self.odd) < _SHOWN:
-            made = ", ".join(venue_id(one) for one in records) or "nothing"
+            made = ", ".join(ids) or "nothing"
             self.odd.append(f"{line.stream} {line.symbol}: a frame with ids {', '.join(sent.ids)} becomes {made}")
 
     def _broken(self, sent: SentFrame, sure: bool) -> None:
@@ -192,7 +209,7 @@ class ExpectedRecords:
         rule = self._streams[sent.key[0]].sequence
         if rule is None or rule.rule != "contiguous" or rule.per != "symbol" or sent.frame is None:
             return
-        frame = pipeline.session.arrived(sent.frame, 0.0, 1)
+        frame = pipeline.session.decode(sent.frame)
         if client_session.connection.name not in self._readings:
             self._readings[client_session.connection.name] = FieldDetection(self.plan, client_session.connection)
         for row in self._readings[client_session.connection.name].rows(frame, pipeline.session.scope.state):
@@ -233,25 +250,13 @@ class ExpectedRecords:
         pipeline.session.open(0.0, 1)
         for sent in client_session.frames:
             if sent.key is None and sent.frame is not None and not sent.broken:
-                pipeline.receive(sent.frame, 0.0, 1)
+                pipeline.receive([sent.frame], 0.0, 1)
         return pipeline
 
 
 def rough(stream: Stream) -> bool:
     """Whether ids depend on the time of receipt: the venue gives neither ids nor times."""
-    times = [one for one in stream.fields if one.name == "timestamp"]
+    time = load_record(stream.record).profile.time
+    times = [one for one in stream.fields if one.name == time]
     received = any(one.expression == "$received_at" or one.absent == "$received_at" for one in times)
     return stream.message_id == "random" or (stream.venue_id is None and received)
-
-
-def key_of(record: dict[str, Any], distinct: bool) -> str:
-    """What tells a record apart: its message_id, or, where that depends on the time of receipt, its contents."""
-    if distinct:
-        return str(record["message_id"])
-    skipped = ("message_id", "timestamp", "ingestion_timestamp", "vendor_data", "trade_id", "quote_id")
-    return "|".join(f"{name}={value}" for name, value in record.items() if name not in skipped)
-
-
-def venue_id(record: dict[str, Any]) -> str:
-    """The id by which people know a record."""
-    return str(record.get("trade_id") or record.get("quote_id") or record["message_id"])

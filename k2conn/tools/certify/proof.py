@@ -9,7 +9,7 @@ from typing import Any
 
 from k2conn.engine.accounting.dead_letter import RAW_LIMIT
 from k2conn.engine.accounting.ledger import Account, Ledger
-from k2conn.tools.certify.expected_records import ExpectedRecords, ExpectedStream, Place, key_of, venue_id
+from k2conn.tools.certify.expected_records import ExpectedRecords, ExpectedStream, Place
 from k2conn.tools.certify.readback import Readback
 
 SHOWN = 20
@@ -94,15 +94,16 @@ def sorted_records(reference: ExpectedRecords, readback: Readback) -> tuple[dict
     found: dict[Place, Found] = {}
     strangers: list[str] = []
     for record in readback.records:
-        key = key_of(record, True)
+        key = reference.key_of(record, True)
         line = reference.owners.get(key)
         if line is None:
-            key = key_of(record, False)
+            key = reference.key_of(record, False)
             line = reference.owners.get(key)
         if line is not None:
             found.setdefault((line.stream, line.symbol), {}).setdefault(key, []).append(record)
         elif len(strangers) < SHOWN:
-            strangers.append(f"{record['symbol']} {venue_id(record)} was read back, but the exchange never printed it")
+            name = f"{record['symbol']} {reference.venue_id(record)}"
+            strangers.append(f"{name} was read back, but the exchange never printed it")
     return found, strangers
 
 

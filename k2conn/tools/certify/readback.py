@@ -15,6 +15,7 @@ from k2conn import exactjson
 from k2conn.avro import RecordSchema
 from k2conn.avro.reading import read_container
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
+from k2conn.engine.gaps.gap_records import gap_record
 from k2conn.sinks.kafka.reading import HEAD, read_topics
 from k2conn.sinks.kafka.settings import KafkaSettings
 
@@ -29,7 +30,7 @@ class Readback:
 
     def take(self, record: dict[str, Any]) -> None:
         """One record."""
-        (self.gaps if "gap_id" in record else self.records).append(record)
+        (self.gaps if gap_record().profile.id in record else self.records).append(record)
 
     def frames(self) -> Counter[bytes]:
         """The raw frames in dead letters that are of no stream: those that could not be read at all."""

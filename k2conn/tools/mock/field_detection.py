@@ -13,6 +13,7 @@ from typing import Any
 from k2conn.engine.conversation.routing import STREAM, Router
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan, Reader, Stream, Symbol
+from k2conn.records import TIMES, RecordType, load_record
 from k2conn.scope import Scope
 from k2conn.tools.mock.learned_replies import messages
 from k2conn.tools.mock.symbol_substitution import Place, leaves
@@ -20,9 +21,6 @@ from k2conn.tools.mock.symbol_substitution import Place, leaves
 SYMBOL, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT = (
     "symbol", "timestamp", "previous", "identity", "sequence", "price", "amount",
 )
-_PRICES = ("price", "bid_price", "ask_price")
-_AMOUNTS = ("quantity", "bid_quantity", "ask_quantity")
-_SEQUENCES = ("source_sequence",)
 _PROBE = "\ue000"
 _MOST_LEAVES = 600
 """A frame with more leaves is played as it is."""
@@ -163,21 +161,33 @@ def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> ItemValues:
 
 
 def _readers(stream: Stream) -> list[tuple[str, Sequence[Reader]]]:
-    by_name = {field.name: field.read for field in stream.fields}
-    timestamp = [field.read for field in stream.fields if field.name == TIME and field.expression != "$received_at"]
-    sequence = [by_name[name] for name in _SEQUENCES if name in by_name]
+    record = load_record(stream.record)
+    profile, by_name = record.profile, {field.name: field.read for field in stream.fields}
+    sequence = [by_name[profile.sequence]] if profile.sequence in by_name else []
     previous: list[Reader] = []
     if stream.sequence is not None:
         sequence.append(stream.sequence.read)
         previous += [stream.sequence.previous] if stream.sequence.previous else []
     return [
-        (TIME, timestamp),
+        (TIME, _times(stream, record)),
         (PREVIOUS, previous),
         (IDENTITY, [stream.venue_id.read] if stream.venue_id else []),
         (SEQUENCE, sequence),
-        (PRICE, [by_name[name] for name in _PRICES if name in by_name]),
-        (AMOUNT, [by_name[name] for name in _AMOUNTS if name in by_name]),
+        (PRICE, [by_name[name] for name in profile.prices if name in by_name]),
+        (AMOUNT, [by_name[name] for name in profile.amounts if name in by_name]),
     ]
+
+
+def _times(stream: Stream, record: RecordType) -> list[Reader]:
+    """The readers of an item's time, in microseconds; none where the venue gives none."""
+    return [
+        _in_microseconds(field.read, TIMES[record.field(field.name).kind])
+        for field in stream.fields if field.name == record.profile.time and field.expression != "$received_at"
+    ]
+
+
+def _in_microseconds(read: Reader, unit: int) -> Reader:
+    return read if unit == 1 else lambda item, scope: read(item, scope) * unit
 
 
 def _read(read: Reader, item: Json, scope: Scope) -> Any:

@@ -97,7 +97,7 @@ def _sound(stream: Stream, rows: Sequence[ItemValues]) -> bool:
         if row.symbol is None or row.dropped:
             return False
         numbers = [value for role in _NUMBERS for value in row.values[role]]
-        if stream.carry is None and not all(type(value) is int for value in numbers):
+        if stream.carry is None and not all(value is None or type(value) is int for value in numbers):
             return False
     return True
 

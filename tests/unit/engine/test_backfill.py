@@ -76,7 +76,7 @@ class Desk:
         self.pipeline = FramePipeline(self.books, connection, [self.symbol], WORLD)
 
     def hear(self, *items: dict[str, Any]) -> list[Envelope]:
-        return self.pipeline.receive(trades(*items), 0.0, NOW)[0]
+        return self.pipeline.receive([trades(*items)], 0.0, NOW)[0]
 
     def filling(self) -> BackfillJob:
         """The one gap that is due."""

@@ -57,8 +57,8 @@ def agree(plan: Plan, frames: Sequence[str | bytes]) -> int:
     count = 0
     for one, other in zip(short, long, strict=True):
         for at, frame in enumerate(frames):
-            found, _ = one.receive(frame, at / 1000, NOW + at)
-            assert plain(found) == plain(other.receive(frame, at / 1000, NOW + at)[0]), frame
+            found, _ = one.receive([frame], at / 1000, NOW + at)
+            assert plain(found) == plain(other.receive([frame], at / 1000, NOW + at)[0]), frame
             count += len(found)
     assert short[0].books.ledger.report() == long[0].books.ledger.report()
     return count

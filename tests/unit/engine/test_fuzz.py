@@ -236,7 +236,7 @@ def test_a_session_survives_any_frames_at_any_time_and_its_books_hold(data: st.D
         move = data.draw(st.sampled_from(["frame", "frame", "frame", "frame", "timer", "open", "retire", "resume"]))
         if move == "frame" and own:
             one = data.draw(st.sampled_from(own))
-            found, _ = pipeline.receive(data.draw(frames(plan, one.value)), now, wall)
+            found, _ = pipeline.receive([data.draw(frames(plan, one.value))], now, wall)
             envelopes += found
             count += 1
         elif move == "timer":
@@ -263,7 +263,7 @@ def test_a_mutated_message_makes_records_and_dead_letters_only(data: st.DataObje
     pipeline = conversation(one.plan)
     envelopes: list[Envelope] = []
     for value in (*one.before, data.draw(mutated(one.value))):
-        found, _ = pipeline.receive(packed(one.plan.connections[0], value), 0.0, WALL)
+        found, _ = pipeline.receive([packed(one.plan.connections[0], value)], 0.0, WALL)
         envelopes += found
     check(pipeline, envelopes, len(one.before) + 1)
 
@@ -271,7 +271,7 @@ def test_a_mutated_message_makes_records_and_dead_letters_only(data: st.DataObje
 def items_of(pipeline: FramePipeline, message: Json) -> list[Json] | None:
     """The list of a data message's items, itself; None where a message has no such list."""
     session = pipeline.session
-    kind, at = session.route(message)
+    kind, at = session.router.route(message, session.scope)
     if kind != STREAM or session.streams[at].each is None or session.streams[at].carry is not None:
         return None
     session.scope.message = message
@@ -301,13 +301,13 @@ def heard(one: Shown) -> FramePipeline:
     """A connection that has heard what came before a frame."""
     pipeline = conversation(one.plan)
     for value in one.before:
-        pipeline.receive(packed(one.plan.connections[0], value), 0.0, WALL)
+        pipeline.receive([packed(one.plan.connections[0], value)], 0.0, WALL)
     return pipeline
 
 
 def ids_of(one: Shown, value: Json) -> set[str]:
     """The message ids of all records of one message."""
-    envelopes, _ = heard(one).receive(packed(one.plan.connections[0], value), 0.0, WALL)
+    envelopes, _ = heard(one).receive([packed(one.plan.connections[0], value)], 0.0, WALL)
     return {e.schema.decode_plain(e.value)["message_id"] for e in envelopes if e.schema is not None}
 
 
@@ -338,5 +338,5 @@ def test_there_is_something_to_fuzz() -> None:
 def test_any_text_at_all_is_survived_by_every_connector(text: str) -> None:
     name = sorted(plans())[len(text) % len(plans())]
     pipeline = conversation(plans()[name])
-    envelopes, _ = pipeline.receive(text, 0.0, WALL)
+    envelopes, _ = pipeline.receive([text], 0.0, WALL)
     check(pipeline, envelopes, 1)

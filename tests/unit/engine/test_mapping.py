@@ -21,7 +21,7 @@ def feed(pipeline: FramePipeline, *frames: str | bytes) -> tuple[list[dict[str, 
     """Records and dead letters of some frames."""
     records, dead = [], []
     for frame in frames:
-        for envelope in pipeline.receive(frame, 0.0, WALL)[0]:
+        for envelope in pipeline.receive([frame], 0.0, WALL)[0]:
             if envelope.schema is None:
                 dead.append(exactjson.decode(envelope.value))
             else:
@@ -66,7 +66,7 @@ def test_every_field_of_a_record() -> None:
 
 
 def test_topic_key_and_time_of_an_envelope() -> None:
-    (envelope,) = intake_of(plan_of()).receive(trades(trade()), 0.0, WALL)[0]
+    (envelope,) = intake_of(plan_of()).receive([trades(trade())], 0.0, WALL)[0]
     assert envelope.topic == "market.crypto.trades.venue"
     assert envelope.key == b"BTCUSD"
     assert envelope.timestamp_ms == 1_767_323_045_678

@@ -207,7 +207,7 @@ WRONG: list[dict[str, Any]] = [
     {"sources": (("v", int, 0, 0, 1, 1, None),) * 65},
     {"sources": ()},
     {"time_at": 2},
-    {"price_at": -1},
+    {"price_at": -2},
     {"pieces": (("l", False, 2, 1, None),)},
     {"pieces": (("?", False, 0, 1, None),)},
     {"pieces": (("c", False, 0, 1, "text"),)},

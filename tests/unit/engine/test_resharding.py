@@ -10,7 +10,8 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.engine.conversation.session import Action, Close, Note, Send, Session, SessionContext
+from k2conn.engine.conversation.session import Action, Close, Note, Send, SessionContext
+from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.sharding.resharding import named, obstacle, refused, resharded
 from k2conn.engine.sharding.shards import Shard, carries, shards
 from k2conn.plan import Connection, Plan, Stream, Symbol
@@ -64,8 +65,9 @@ class Venue:
     """A session and its venue, without a socket between them."""
 
     def __init__(self, plan: Plan, connection: Connection, symbols: Sequence[Symbol]) -> None:
-        streams = [stream for stream in plan.streams if stream.name in connection.streams]
-        self.session = Session(connection, streams, symbols, SessionContext(lambda: "u", _Keys()))
+        books = ConnectorState(plan, [stream.name for stream in plan.streams])
+        self.pipeline = FramePipeline(books, connection, symbols, SessionContext(lambda: "u", _Keys()))
+        self.session = self.pipeline.session
         self.desk = MockConnection(plan, connection, VenueSymbols(plan, names_of(plan)), {})
         for answer, request in zip(self.desk.before, connection.before, strict=False):
             self.session.captured(request.capture, answer)
@@ -80,7 +82,7 @@ class Venue:
 
     def hear(self, message: Any) -> None:
         frame = self.desk.encode(encoded(message))
-        self.act(self.session.receive(frame, self.now, 0))
+        self.act(self.pipeline.receive([frame], self.now, 0)[1])
 
     def act(self, actions: Sequence[Action]) -> None:
         for action in actions:

@@ -22,8 +22,8 @@ def _connect(books: ConnectorState) -> FramePipeline:
 def test_fills_of_one_order_are_all_delivered_and_recognised_when_they_come_again() -> None:
     plan = load("crypto-com-derivatives")
     books = ConnectorState(plan, ["trade"], window=1000)
-    first, _ = _connect(books).receive(FRAME.decode(), 0.0, 1)
-    again, _ = _connect(books).receive(FRAME.decode(), 0.0, 2)
+    first, _ = _connect(books).receive([FRAME.decode()], 0.0, 1)
+    again, _ = _connect(books).receive([FRAME.decode()], 0.0, 2)
     records = [envelope.schema.decode_plain(envelope.value) for envelope in first if envelope.schema]
     assert [record["trade_id"] for record in records] == ["CRYPTO_COM-7"] * 4
     assert len({record["message_id"] for record in records}) == 4

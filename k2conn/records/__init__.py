@@ -1,0 +1,20 @@
+"""Record types: each is an Avro schema (``trade_v2.avsc``) and a profile beside it (``trade_v2.profile.toml``).
+
+The schema says what a record holds; the profile says what k2conn does with it. Nothing else in k2conn knows a record
+type by name, but for the gap records that it makes itself.
+"""
+
+from k2conn.records.profile import ENGINE_ONLY, Profile
+from k2conn.records.record import FILLABLE, TIMES, RecordType
+from k2conn.records.registry import add_records, known_records, load_record
+
+__all__ = [
+    "ENGINE_ONLY",
+    "FILLABLE",
+    "TIMES",
+    "Profile",
+    "RecordType",
+    "add_records",
+    "known_records",
+    "load_record",
+]

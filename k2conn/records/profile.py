@@ -1,0 +1,67 @@
+"""A profile: what k2conn does with the fields of one record type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ENGINE_KINDS: dict[str, tuple[str, ...]] = {
+    "message_id": ("string",),
+    "symbol": ("string",),
+    "currency": ("string",),
+    "exchange": ("string",),
+    "asset_class": ("enum", "string"),
+    "connector": ("string",),
+    "stream": ("string",),
+    "ingestion_timestamp": ("timestamp-micros",),
+    "platform_sequence": ("long",),
+    "vendor_data": ("map<string>",),
+}
+"""What the engine can fill, and the kinds of field it can be. A record has such a field under this very name.
+
+- message_id: the UUID that is the same for the same record on every delivery
+- symbol, currency: the instrument in our spelling and the currency of its price, from the connector's symbol rules
+- exchange, asset_class, connector, stream: what the connector file says (and the stream's name)
+- ingestion_timestamp: when the frame arrived, in microseconds
+- platform_sequence: null, for platforms that number records later
+- vendor_data: what else the venue sent with the item
+"""
+
+ENGINE_NEEDED = ("message_id", "symbol")
+"""What every record has: readers drop repeats by the one, and Kafka's key is the other."""
+
+AUTHORED = ("symbol", "currency")
+"""Of these the connector file has a say: where the venue's symbol stands, and a currency that symbols do not tell."""
+
+ENGINE_ONLY = tuple(name for name in ENGINE_KINDS if name not in AUTHORED)
+"""The others a connector file cannot map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a profile file says. Names are fields of the record's schema."""
+
+    plural: str
+    """The word in topics: market.crypto.PLURAL.exchange."""
+    time: str
+    """When it happened, by the venue's clock."""
+    engine: tuple[str, ...]
+    """The fields that the engine fills, of `ENGINE_KINDS`."""
+    made_by: str = "connectors"
+    """``connectors``: of items, as connector files say; ``engine``: k2conn makes these records itself."""
+    id: str | None = None
+    """The venue's own id, behind the exchange's name; None where records of this type have none."""
+    identity: tuple[str, ...] = ()
+    """The fields that tell records apart where a stream maps no id and its connector file names no others."""
+    sequence: str | None = None
+    """The venue's sequence number."""
+    price: str | None = None
+    """The headline price: the one that a board shows. None where there is none."""
+    prices: tuple[str, ...] = ()
+    """All prices: a mock venue moves them together."""
+    amounts: tuple[str, ...] = ()
+    """Quantities and volumes: a mock venue varies them."""
+    carried: tuple[str, ...] = ()
+    """The fields that may keep their last value where a venue sends changes only (`carry`)."""
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    """What stands where a connector file does not map a field: the encoder's values. Those of the schema are in it."""
