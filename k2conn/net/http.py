@@ -9,7 +9,7 @@ What is decided here once:
 - no proxy is used yet: `_connection` is the one place that opens connections.
 
 It is the standard library's blocking client, in a thread: k2conn makes some calls an hour, so that a library for
-thousands of calls (httpx, aiohttp) would cost more to import and to keep than it gives.
+thousands of calls (such as httpx: 40 ms to import, and 7 MB) would cost more than it gives.
 """
 
 from __future__ import annotations

@@ -491,3 +491,22 @@ def test_a_registry_that_comes_late_delays_and_loses_nothing(
         assert await sink.flush(30) == 0
 
     drive(broker, registry, book, work, open_timeout=1)
+
+
+def test_a_sink_that_is_closed_while_it_leaves_a_producer_leaves_no_task(
+    broker: Broker, registry: Registry, kafka_topic: NameTopic
+) -> None:
+    topic = create(broker, kafka_topic("trades"))
+
+    async def work(sink: KafkaSink) -> None:
+        await sink.prepare({topic: load_schema("trade")})
+        sender = sink._sender
+        sender._broken = "a failure"
+        sender.wake()
+        for _ in range(100_000):  # each turn of the loop: it is left for some turns only
+            if sender._producer is None:
+                break
+            await asyncio.sleep(0)
+        assert sender._left is not None
+
+    drive(broker, registry, Book(), work)

@@ -64,6 +64,8 @@ class Sender:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._producer: Producer | None = None
+        self._left: Producer | None = None
+        """A broken producer that is not abandoned yet."""
         self._task: asyncio.Task[None] | None = None
         self._broken: str | None = None
         self._attempts = 0
@@ -133,6 +135,9 @@ class Sender:
             task.cancel()
         await asyncio.gather(*filter(None, tasks), return_exceptions=True)
         self._task = None
+        if self._left is not None:  # the rounds were ended while they left it
+            left, self._left = self._left, None
+            await left.abandon()
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await (producer.abandon() if self.under_way else producer.stop())
@@ -229,9 +234,10 @@ class Sender:
     async def _rebuild(self) -> None:
         """Leave the broken producer and connect a new one, for ever."""
         if self._producer is not None:
-            producer, self._producer = self._producer, None
+            self._left, self._producer = self._producer, None
             await self._settled_down()
-            await producer.abandon()
+            await self._left.abandon()
+            self._left = None
         for topic in self.topics.values():
             for queue in topic.queues:
                 queue.came_back()
