@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint servers bench clean python java
+.PHONY: help demo test coverage lint servers bench clean python java
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -17,7 +17,15 @@ demo: $(INSTALLED) ## an exchange on this machine, through a connector, to the s
 	@$(BIN)/k2conn demo
 
 test: java $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
+
+# The tests that measure speed are left out: counting the lines is slow. So is the rest, and one that misses its time
+# for it does not make the table wrong.
+coverage: java $(INSTALLED_TEST) ## which lines the tests reach, by room; takes about twice the time of the tests
+	@rm -f .coverage .coverage.*
+	-@$(BIN)/python -m coverage run -m pytest -n auto -m 'not alone'
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m tests.coverage_by_room
 
 lint: $(INSTALLED_TEST) ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -31,7 +39,7 @@ bench: java $(INSTALLED_TEST) ## the benchmarks
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove the environment, the caches and the builds; the downloaded servers stay
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package is installed editable: a change of the source needs no new install, one of pyproject.toml does.

@@ -14,10 +14,8 @@ from k2conn import exactjson
 from k2conn.cli.loading import load
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
-from tests.paths import SHARED
 from tests.support.fair import micros, on_the_wire, quote_differs, trade_differs
 
-CORPUS = SHARED / "corpus"
 FILES: dict[str, str] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
 BY_CLASS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "corpus_by_class.yaml").read_text())
 ARGUED = Path(__file__).parent / "corpus_disagreements.yaml"
@@ -93,24 +91,22 @@ def _records(
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_corpus_agrees(name: str) -> None:
-    _agrees(name, [FILES[name]])
+def test_corpus_agrees(corpus: Path, name: str) -> None:
+    _agrees(corpus / name, [FILES[name]])
 
 
 @pytest.mark.parametrize("name", sorted(BY_CLASS))
-def test_corpus_agrees_with_connectors_for_one_market_each(name: str) -> None:
-    _agrees(name, BY_CLASS[name])
+def test_corpus_agrees_with_connectors_for_one_market_each(corpus: Path, name: str) -> None:
+    _agrees(corpus / name, BY_CLASS[name])
 
 
-def _agrees(name: str, names: list[str]) -> None:
-    if not CORPUS.is_dir():
-        pytest.skip(f"the corpus is not beside this checkout ({CORPUS})")
+def _agrees(file: Path, names: list[str]) -> None:
     connectors = [_Connector(one) for one in names]
-    recorded = ".recorded." in name
-    argued = _argued(name)
+    recorded = ".recorded." in file.name
+    argued = _argued(file.name)
     session = None
     wrong: list[str] = []
-    for number, text in enumerate((CORPUS / name).read_bytes().splitlines(), 1):
+    for number, text in enumerate(file.read_bytes().splitlines(), 1):
         line = exactjson.decode(text)
         raw = exactjson.members(text)["raw"]
         frame = exactjson.decode(raw) if raw[:1] == b'"' else raw.decode()

@@ -42,7 +42,7 @@ from k2conn.tools.certify.short_timeouts import hasty
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import corrupted
 from k2conn.tools.mock.sent_frames import SentFrames
-from tests.servers import Broker, Registry
+from tests.servers import Broker, SharedRegistry
 from tests.support.sinks import TRADE
 
 NAMES = ("binance", "kraken", "coinbase", "bybit", "bitfinex", "htx", "kucoin")
@@ -421,7 +421,7 @@ class Certified:
 
 @pytest.fixture(scope="module")
 def certified(
-    broker: Broker, registry: Registry, tmp_path_factory: pytest.TempPathFactory
+    own_broker: Broker, registry: SharedRegistry, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Certified]:
     """Two connectors through all ordeals, at once."""
     folder, lives = tmp_path_factory.mktemp("kafka"), {}
@@ -429,9 +429,9 @@ def certified(
     stages = []
     for name in KAFKA_NAMES:
         for faults in (rest, ",".join(APART)):
-            options = Options((name,), duration="1s", rate=20, kafka=broker.bootstrap, registry=registry.url,
+            options = Options((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
                               faults=faults)
-            stages.append(_stage(name, options, folder / f"{name}-{len(stages)}", broker, make_spooled))
+            stages.append(_stage(name, options, folder / f"{name}-{len(stages)}", own_broker, make_spooled))
     real = CrashRestart.run
 
     async def noted(self: CrashRestart) -> Any:
@@ -541,11 +541,11 @@ def test_the_report_of_kill_9(certified: dict[str, Certified]) -> None:
 
 @pytest.mark.kafka
 def test_the_command_with_the_real_broker(
-    broker: Broker, registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_broker: Broker, registry: SharedRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = tmp_path / "report.txt"
-    options = Options(["kraken"], duration="1s", rate=40, kafka=broker.bootstrap, registry=registry.url,
-                      faults="gap,cut,registry-away,broker", broker_pid=broker.pid, reports=[report])
+    options = Options(["kraken"], duration="1s", rate=40, kafka=own_broker.bootstrap, registry=registry.url,
+                      faults="gap,cut,registry-away,broker", broker_pid=own_broker.pid, reports=[report])
     assert run(options) == 0
     said = capsys.readouterr().out
     assert "kraken: passed" in said

@@ -29,7 +29,7 @@ from tests.kafka.test_end_to_end import (
     published,
     with_topics,
 )
-from tests.servers import Broker, Registry
+from tests.servers import SharedBroker, SharedRegistry
 from tests.support.own_records import CONNECTOR, SCHEMAS, known_here
 
 own_records = known_here(SCHEMAS)
@@ -86,7 +86,7 @@ def test_every_field_is_read_back_from_files(tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 def test_every_field_is_read_back_from_kafka(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic, tmp_path: Path
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
     plan = load_plan(with_topics(CONNECTOR, tmp_path, kafka_topic("own")))
     kafka = KafkaSettings(bootstrap=broker.bootstrap, registry_url=registry.url)

@@ -172,7 +172,9 @@ def test_gaps_that_are_not_filled_yet_are_filled_by_the_new_connector() -> None:
                 assert new is not old
                 assert (old.backfill_worker.waiting, new.backfill_worker.waiting) == (0, 2)
                 answering.append(True)
-                await run.until(lambda: not new.backfill_worker.waiting, within=20)
+                await run.until(
+                    lambda: not new.backfill_worker.waiting and not run.ledger.totals()["in_flight"], within=20
+                )
                 gaps = [record for record in run.sink.records if "gap_id" in record]
                 assert [(one["status"], one["backfill"]) for one in gaps] == [("OPEN", "pending")] * 2 + [
                     ("CLOSED", "done")] * 2

@@ -32,7 +32,7 @@ from tests.integration.test_health import get
 from tests.integration.test_run import environment
 from tests.kafka.test_end_to_end import NameTopic, own_topics, readable
 from tests.kafka.test_sink import read
-from tests.servers import Broker, Registry
+from tests.servers import SharedBroker, SharedRegistry
 from tests.servers.process import free_port
 from tests.support.plans import HEAD, STREAMS
 from tests.support.sinks import trade as put_trade
@@ -459,7 +459,7 @@ def test_a_worker_that_hangs_is_seen_and_at_the_end_killed(tmp_path: Path) -> No
 
 @pytest.mark.kafka
 def test_each_trade_is_in_kafka_once_though_a_worker_is_killed_and_left_over_records_go_first(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic, tmp_path: Path
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
     prefix = kafka_topic("w")
     left = f"{prefix}.trades.binance"

@@ -33,7 +33,7 @@ from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.server import MockServer
 from tests.integration.test_run import environment
 from tests.kafka.test_sink import read
-from tests.servers import Broker, Registry
+from tests.servers import SharedBroker, SharedRegistry
 
 pytestmark = pytest.mark.kafka
 
@@ -54,7 +54,7 @@ def with_topics(file: Path, folder: Path, prefix: str) -> Path:
     return path
 
 
-def readable(registry: Registry, messages: list[Message]) -> list[dict[str, Any]]:
+def readable(registry: SharedRegistry, messages: list[Message]) -> list[dict[str, Any]]:
     """What a reader that we did not write makes of them."""
     with SchemaRegistryClient({"url": registry.url}) as client:
         deserialize = AvroDeserializer(client)
@@ -89,7 +89,7 @@ def frames_of(plan: Plan) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_of_every_record(
-    name: str, broker: Broker, registry: Registry, kafka_topic: NameTopic, tmp_path: Path
+    name: str, broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
     plan = load_plan(own_topics(name, tmp_path, kafka_topic("e")))
     kafka = KafkaSettings(bootstrap=broker.bootstrap, registry_url=registry.url)
@@ -141,7 +141,7 @@ def published(plan: Plan, settings: SinkSettings) -> tuple[Runner, list[Envelope
 
 
 def assert_read_back(
-    broker: Broker, registry: Registry, runner: Runner, taken: Sequence[Envelope]
+    broker: SharedBroker, registry: SharedRegistry, runner: Runner, taken: Sequence[Envelope]
 ) -> list[dict[str, Any]]:
     """Every record is in Kafka, and a reader that we did not write finds every field as it was sent; all of them."""
     expected = {}
@@ -179,7 +179,7 @@ def assert_as_the_file_says(plan: Plan, records: list[dict[str, Any]]) -> None:
                 ), promised
 
 
-def assert_dead(broker: Broker, taken: list[Envelope], runner: Runner) -> None:
+def assert_dead(broker: SharedBroker, taken: list[Envelope], runner: Runner) -> None:
     """The broken frame is a dead letter that says all about itself."""
     (envelope,) = [one for one in taken if one.schema is None]
     assert envelope.topic.endswith(".dlq")
@@ -197,7 +197,7 @@ def assert_dead(broker: Broker, taken: list[Envelope], runner: Runner) -> None:
 
 
 def test_three_exchanges_by_environment_alone(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic, tmp_path: Path
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
     prefix = kafka_topic("e")
     (tmp_path / "connectors").mkdir()

@@ -31,7 +31,7 @@ from k2conn.sinks.kafka.sink import KafkaSink
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
 from k2conn.spool.sink import SpoolingSink
 from tests.kafka.test_sink import create, number_of, read
-from tests.servers import Broker, Registry
+from tests.servers import Broker, Registry, SharedRegistry
 from tests.support.sinks import Book, dead, trade
 from tests.support.spool_child import SYMBOLS
 from tests.support.spools import number_of as number_in
@@ -45,7 +45,7 @@ KEYS = 10
 class Bench:
     """A spooled Kafka sink on the bench."""
 
-    def __init__(self, broker: Broker, registry: Registry, folder: Path) -> None:
+    def __init__(self, broker: Broker, registry: Registry | SharedRegistry, folder: Path) -> None:
         self.broker, self.registry, self.folder = broker, registry, folder
         self.book = Book()
         self.kafka: KafkaSink
@@ -105,6 +105,17 @@ class Bench:
         while not holds():
             assert time.monotonic() < end, str(self.sink.status())
             await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def broker(own_broker: Broker) -> Broker:
+    """Most tests here stop or pause it."""
+    return own_broker
+
+
+@pytest.fixture
+def registry(own_registry: Registry) -> Registry:
+    return own_registry
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.spool.sink import SpoolingSink
 from tests.kafka.test_kafka_trouble import KEYS, Bench, proven
 from tests.kafka.test_sink import number_of, read
-from tests.servers import Broker, Registry
+from tests.servers import Broker, SharedRegistry
 from tests.support.sinks import trade
 
 pytestmark = pytest.mark.kafka
@@ -156,7 +156,7 @@ def repeats(messages: list[Message], total: int) -> int:
 
 @pytest.mark.parametrize("way", ["stop", "kill"])
 def test_leaders_that_move_under_one_producer_cost_nothing_and_repeat_nothing(
-    cluster: Cluster, registry: Registry, tmp_path: Path, kafka_topic: NameTopic, way: str
+    cluster: Cluster, registry: SharedRegistry, tmp_path: Path, kafka_topic: NameTopic, way: str
 ) -> None:
     """What the producer sends again, the new leader knows already."""
     topic, bench = cluster.create(kafka_topic("trades")), Bench(cluster.first, registry, tmp_path)
@@ -167,7 +167,7 @@ def test_leaders_that_move_under_one_producer_cost_nothing_and_repeat_nothing(
 
 
 def test_a_leader_that_dies_longer_than_the_producer_waits_costs_nothing(
-    cluster: Cluster, registry: Registry, tmp_path: Path, kafka_topic: NameTopic
+    cluster: Cluster, registry: SharedRegistry, tmp_path: Path, kafka_topic: NameTopic
 ) -> None:
     """A new producer sends again what was open; what the other broker had taken by then is there twice."""
     topic, bench = cluster.create(kafka_topic("trades")), Bench(cluster.first, registry, tmp_path)

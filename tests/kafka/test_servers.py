@@ -27,6 +27,17 @@ TRADE = {"type": "record", "name": "Trade", "fields": [{"name": "price", "type":
 TopicNames = Callable[[str], str]
 
 
+@pytest.fixture
+def broker(own_broker: Broker) -> Broker:
+    """Tests here stop it and pause it."""
+    return own_broker
+
+
+@pytest.fixture
+def registry(own_registry: Registry) -> Registry:
+    return own_registry
+
+
 @pytest.mark.kafka
 def test_broker_takes_and_gives_back(broker: Broker, kafka_topic: TopicNames) -> None:
     topic = kafka_topic("trades")

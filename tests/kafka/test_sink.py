@@ -26,7 +26,7 @@ from k2conn.sinks.kafka.partitioner import partition_of
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.kafka.sink import KafkaSink
 from k2conn.sinks.settings import SinkSettings
-from tests.servers import Broker, Registry
+from tests.servers import Broker, Registry, SharedBroker, SharedRegistry
 from tests.support.sinks import TRADE, Book, dead, trade
 
 pytestmark = pytest.mark.kafka
@@ -34,14 +34,14 @@ pytestmark = pytest.mark.kafka
 NameTopic = Callable[[str], str]
 
 
-def create(broker: Broker, name: str, partitions: int = 1, **config: Any) -> str:
+def create(broker: Broker | SharedBroker, name: str, partitions: int = 1, **config: Any) -> str:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     (made,) = admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values()
     made.result(20)
     return name
 
 
-def read(broker: Broker, topic: str, count: int, within: float = 30) -> list[Message]:
+def read(broker: Broker | SharedBroker, topic: str, count: int, within: float = 30) -> list[Message]:
     """At least ``count`` messages of ``topic``, and whatever follows within a moment."""
     consumer = Consumer(
         {
@@ -78,8 +78,8 @@ def number_of(message: Message) -> int:
 
 
 def drive(
-    broker: Broker,
-    registry: Registry,
+    broker: Broker | SharedBroker,
+    registry: Registry | SharedRegistry,
     book: Book,
     work: Callable[[KafkaSink], Awaitable[None]],
     buffer_bytes: int = 32 * 1024 * 1024,
@@ -114,7 +114,9 @@ def deaf_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_trade_is_read_back_field_by_field(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_a_trade_is_read_back_field_by_field(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     topic, book = kafka_topic("trades"), Book()
 
     async def work(sink: KafkaSink) -> None:
@@ -141,7 +143,9 @@ def test_a_trade_is_read_back_field_by_field(broker: Broker, registry: Registry,
     assert [envelope.key for envelope in book.settled] == [b"BTCUSD"]
 
 
-def test_the_subject_is_the_topics_and_backward(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_the_subject_is_the_topics_and_backward(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     topic = kafka_topic("trades")
 
     async def work(sink: KafkaSink) -> None:
@@ -157,7 +161,7 @@ def test_the_subject_is_the_topics_and_backward(broker: Broker, registry: Regist
 
 
 def test_an_incompatible_schema_is_refused_before_any_record(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
     topic = kafka_topic("trades")
     fields = [{"name": "extra", "type": "string"}]
@@ -171,7 +175,9 @@ def test_an_incompatible_schema_is_refused_before_any_record(
     drive(broker, registry, Book(), work)
 
 
-def test_keys_go_where_the_java_client_sends_them(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_keys_go_where_the_java_client_sends_them(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     topic = create(broker, kafka_topic("trades"), partitions=7)
     symbols = [f"S{number}USD" for number in range(50)]
 
@@ -189,7 +195,9 @@ def test_keys_go_where_the_java_client_sends_them(broker: Broker, registry: Regi
         assert message.partition() == partition_of(key, 7)
 
 
-def test_dead_letters_go_out_as_they_are(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_dead_letters_go_out_as_they_are(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     topic, book = kafka_topic("trades.dlq"), Book()
 
     async def work(sink: KafkaSink) -> None:
@@ -205,9 +213,9 @@ def test_dead_letters_go_out_as_they_are(broker: Broker, registry: Registry, kaf
 
 @pytest.mark.parametrize("way", ["kill", "pause"])
 def test_an_outage_loses_nothing_and_keeps_the_order(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic, way: str
+    own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, way: str
 ) -> None:
-    topic, book = create(broker, kafka_topic("trades"), partitions=3), Book()
+    topic, book = create(own_broker, kafka_topic("trades"), partitions=3), Book()
     symbols = [f"S{number}" for number in range(10)]
     total = 20_000
 
@@ -217,18 +225,18 @@ def test_an_outage_loses_nothing_and_keeps_the_order(
             if number % 100 == 0:
                 await asyncio.sleep(0.005)
             if number == total // 3:
-                broker.kill() if way == "kill" else broker.pause()
+                own_broker.kill() if way == "kill" else own_broker.pause()
             if number == 2 * total // 3:
                 await asyncio.sleep(1)
                 assert not set(range(total // 2, number)) & {
                     envelope_number(envelope.value) for envelope in book.settled
                 }
-                await asyncio.to_thread(broker.restart if way == "kill" else broker.resume)
+                await asyncio.to_thread(own_broker.restart if way == "kill" else own_broker.resume)
         assert await sink.flush(60) == 0
 
-    drive(broker, registry, book, work)
+    drive(own_broker, registry, book, work)
     assert len(book.settled) == total
-    messages = read(broker, topic, total)
+    messages = read(own_broker, topic, total)
     for index, symbol in enumerate(symbols):
         numbers = [number_of(message) for message in messages if message.key() == symbol.encode()]
         assert list(dict.fromkeys(numbers)) == list(range(index, total, 10)), symbol
@@ -241,17 +249,17 @@ def envelope_number(body: bytes) -> int:
 
 
 def test_a_broken_producer_is_made_anew_and_the_rest_resent(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
-    topic, book = create(broker, kafka_topic("trades")), Book()
+    topic, book = create(own_broker, kafka_topic("trades")), Book()
 
     async def work(sink: KafkaSink) -> None:
-        broker.kill()
+        own_broker.kill()
         for number in range(500):
             sink.put(trade(number, topic))
         await asyncio.sleep(3)
         assert not book.settled
-        await asyncio.to_thread(broker.restart)
+        await asyncio.to_thread(own_broker.restart)
         assert await sink.flush(60) == 0
         assert isinstance(rebuilds := sink.status()["rebuilds"], int)
         assert rebuilds >= 1
@@ -261,7 +269,7 @@ def test_a_broken_producer_is_made_anew_and_the_rest_resent(
         await work(sink)
 
     drive(
-        broker,
+        own_broker,
         registry,
         book,
         work_prepared,
@@ -269,12 +277,12 @@ def test_a_broken_producer_is_made_anew_and_the_rest_resent(
         delivery_timeout_ms=1000,
         open_timeout=3,
     )
-    numbers = [number_of(message) for message in read(broker, topic, 500)]
+    numbers = [number_of(message) for message in read(own_broker, topic, 500)]
     assert list(dict.fromkeys(numbers)) == list(range(500))
 
 
 def test_a_record_that_is_too_large_is_rejected_alone(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
     topic, book = create(broker, kafka_topic("trades")), Book()
 
@@ -292,7 +300,7 @@ def test_a_record_that_is_too_large_is_rejected_alone(
 
 
 def test_a_record_only_the_topic_finds_too_large_is_found_and_rejected_alone(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
     config = {"max.message.bytes": "20000"}
     topic, book = create(broker, kafka_topic("trades"), **config), Book()
@@ -311,7 +319,7 @@ def test_a_record_only_the_topic_finds_too_large_is_found_and_rejected_alone(
 
 
 def test_a_record_the_broker_refuses_is_found_and_rejected_alone(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
     config = {"message.timestamp.before.max.ms": "3600000"}
     topic, book = create(broker, kafka_topic("trades"), **config), Book()
@@ -330,13 +338,13 @@ def test_a_record_the_broker_refuses_is_found_and_rejected_alone(
 
 
 def test_a_sink_closes_soon_although_the_broker_is_away(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
-    topic, book = create(broker, kafka_topic("trades")), Book()
+    topic, book = create(own_broker, kafka_topic("trades")), Book()
 
     async def work(sink: KafkaSink) -> None:
         await sink.prepare({topic: load_schema("trade")})
-        broker.kill()
+        own_broker.kill()
         sink.put(trade(1, topic))
         assert await sink.flush(1) == 1
         begin = time.monotonic()
@@ -344,13 +352,15 @@ def test_a_sink_closes_soon_although_the_broker_is_away(
         assert time.monotonic() - begin < 6
 
     try:
-        drive(broker, registry, book, work)
+        drive(own_broker, registry, book, work)
     finally:
-        broker.restart()
+        own_broker.restart()
     assert not book.settled
 
 
-def test_a_record_larger_than_a_batch_goes_alone(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_a_record_larger_than_a_batch_goes_alone(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     topic, book = create(broker, kafka_topic("trades")), Book()
 
     async def work(sink: KafkaSink) -> None:
@@ -362,7 +372,9 @@ def test_a_record_larger_than_a_batch_goes_alone(broker: Broker, registry: Regis
     assert [number_of(message) for message in read(broker, topic, 9)] == list(range(9))
 
 
-def test_a_venues_wrong_clock_stops_nothing(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_a_venues_wrong_clock_stops_nothing(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     topic, book = create(broker, kafka_topic("trades")), Book()
     future = int(time.time() * 1_000_000) + 10**12  # eleven days ahead
 
@@ -378,7 +390,9 @@ def test_a_venues_wrong_clock_stops_nothing(broker: Broker, registry: Registry, 
     assert second.timestamp()[1] == 0
 
 
-def test_a_missing_topic_is_waited_for_in_the_open(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_a_missing_topic_is_waited_for_in_the_open(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     # A name no cluster takes: the trouble of one topic must neither end nor slow the others.
     good, bad, book = create(broker, kafka_topic("trades")), "not a topic", Book()
 
@@ -403,7 +417,7 @@ def test_a_missing_topic_is_waited_for_in_the_open(broker: Broker, registry: Reg
     drive(broker, registry, book, work, open_timeout=2)
 
 
-def test_topics_are_created_when_asked(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_topics_are_created_when_asked(broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic) -> None:
     topic = kafka_topic("trades")
 
     async def work(sink: KafkaSink) -> None:
@@ -416,7 +430,7 @@ def test_topics_are_created_when_asked(broker: Broker, registry: Registry, kafka
 
 
 def test_acknowledgements_are_asked_of_all_replicas(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic, monkeypatch: pytest.MonkeyPatch
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One broker cannot show the difference: look at what is asked of it.
     asked: list[int] = []
@@ -438,7 +452,9 @@ def test_acknowledgements_are_asked_of_all_replicas(
     assert set(asked) == {-1}
 
 
-def test_a_full_buffer_is_said_and_drains(broker: Broker, registry: Registry, kafka_topic: NameTopic) -> None:
+def test_a_full_buffer_is_said_and_drains(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
     topic, book = create(broker, kafka_topic("trades")), Book()
 
     async def work(sink: KafkaSink) -> None:
@@ -455,7 +471,7 @@ def test_a_full_buffer_is_said_and_drains(broker: Broker, registry: Registry, ka
 @pytest.mark.parametrize("dependency", ["bootstrap", "registry_url"])
 @pytest.mark.parametrize("port", ["closed", "deaf"])
 def test_a_dependency_that_does_not_answer_is_unreachable_within_the_bound(
-    broker: Broker, registry: Registry, deaf_port: int, dependency: str, port: str
+    broker: SharedBroker, registry: SharedRegistry, deaf_port: int, dependency: str, port: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed_port = server.getsockname()[1]
@@ -473,12 +489,12 @@ def test_a_dependency_that_does_not_answer_is_unreachable_within_the_bound(
 
 
 def test_a_registry_that_comes_late_delays_and_loses_nothing(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    broker: SharedBroker, own_registry: Registry, kafka_topic: NameTopic
 ) -> None:
     topic, book = create(broker, kafka_topic("trades")), Book()
 
     async def work(sink: KafkaSink) -> None:
-        registry.pause()
+        own_registry.pause()
         try:
             sink.put(trade(1, topic))
             await asyncio.sleep(3)
@@ -487,14 +503,14 @@ def test_a_registry_that_comes_late_delays_and_loses_nothing(
             assert "schema registry" in trouble[topic]
             assert not book.settled
         finally:
-            registry.resume()
+            own_registry.resume()
         assert await sink.flush(30) == 0
 
-    drive(broker, registry, book, work, open_timeout=1)
+    drive(broker, own_registry, book, work, open_timeout=1)
 
 
 def test_a_sink_that_is_closed_while_it_leaves_a_producer_leaves_no_task(
-    broker: Broker, registry: Registry, kafka_topic: NameTopic
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
     topic = create(broker, kafka_topic("trades"))
 

@@ -147,8 +147,13 @@ def sources() -> dict[str, str]:
     return {name: text for name, text in found.items() if not name.startswith(("connectors/", "schemas/"))}
 
 
-def imports(name: str) -> Iterator[str]:
+@cache
+def imports(name: str) -> tuple[str, ...]:
     """The dotted names that a file imports, wherever in it; those for type checkers only are left out."""
+    return tuple(_imports(name))
+
+
+def _imports(name: str) -> Iterator[str]:
     tree = ast.parse(sources()[name])
     typed = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
     skipped = {id(inner) for node in typed for inner in ast.walk(node)}

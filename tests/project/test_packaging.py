@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -21,10 +23,18 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
+    folder, copy = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
+    # Of a copy, as the container's is: of what is sent to its build and nothing else. A build in this tree would make
+    # the compiled part anew while tests in other processes import it.
+    for name in build_context():
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("*.so", "*.o", "__pycache__"))
+        else:
+            shutil.copy(source, copy)
     code = "import sys, hatchling.build as b; b.build_wheel(sys.argv[1])"
     subprocess.run(
-        [sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True, capture_output=True, timeout=60
+        [sys.executable, "-c", code, str(folder)], cwd=copy, check=True, capture_output=True, timeout=60
     )
     (file,) = folder.glob("k2conn-*.whl")
     return zipfile.ZipFile(file)
@@ -92,8 +102,7 @@ def test_image_stops_reports_and_runs_as_intended() -> None:
 def test_build_context_holds_what_the_wheel_is_made_of() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert lines[lines.index("*") :][1:]  # all is left out first
-    kept = {line[1:] for line in lines if line.startswith("!")}
-    assert {"pyproject.toml", "LICENSE", "k2conn", "connectors", "schemas"} <= kept
+    assert {"pyproject.toml", "hatch_build.py", "LICENSE", "k2conn", "connectors", "schemas"} <= build_context()
 
 
 def test_compose_waits_for_health_and_gives_time_to_stop() -> None:
@@ -133,17 +142,61 @@ def test_ci_script_is_executable_and_stops_at_the_first_error() -> None:
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 
+GREEN = (
+    "kafka tests: 3 run, 0 skipped",
+    "skip allowed: one (1): no file",
+    "skips: 1, 0 of them not in allowed_skips.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (GREEN, None),
+        (("kafka tests: 0 run, 0 skipped", *GREEN[1:]), "the Kafka tests must all run"),
+        (("kafka tests: 2 run, 1 skipped", *GREEN[1:]), "the Kafka tests must all run"),
+        ((*GREEN[:2], "skips: 2, 1 of them not in allowed_skips.yaml"), "allowed_skips.yaml does not name"),
+        (GREEN[1:], "the line about the Kafka tests is missing"),
+        (GREEN[:2], "the line about the skipped tests is missing"),
+        (None, ""),
+    ],
+)
+def test_ci_script_is_green_only_where_everything_was_tried(
+    tmp_path: Path, said: tuple[str, ...] | None, problem: str | None
+) -> None:
+    """With a `make` that only says what it is told to, or fails."""
+    closing = "===== 9 passed, 1 skipped in 1.23s ====="
+    for name in ("java", "mvn", "cc", "make"):
+        lines = [f"echo '{line}'" for line in (*(said or ()), closing)] if name == "make" else []
+        (tmp_path / name).write_text("\n".join(["#!/bin/sh", *lines, f"exit {int(said is None)}"]))
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": sys.executable}
+    done = subprocess.run([ROOT / ".ci" / "run"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is (problem is None)
+    if problem is None:
+        assert done.stdout.splitlines()[-3:] == [GREEN[1], GREEN[2], closing]
+    else:
+        assert problem in done.stderr
+
+
 def test_every_make_target_is_in_its_help() -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert set(re.findall(r"make (\w+)", listed)) >= {
         "demo",
         "test",
+        "coverage",
         "lint",
         "servers",
         "bench",
         "clean",
         "help",
     }
+
+
+def build_context() -> set[str]:
+    """What `.dockerignore` lets through."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    return {line[1:] for line in lines if line.startswith("!")}
 
 
 def compose() -> dict[str, Any]:

@@ -20,6 +20,8 @@ from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.plan import Plan
 from tests.support.plans import WORLD
 
+pytestmark = pytest.mark.alone
+
 ROUNDS = 9
 TRADES = 1000
 WALL = 1_700_000_000_000_000

@@ -4,5 +4,6 @@ from .broker import Broker
 from .prerequisites import Missing
 from .process import Failed
 from .registry import Registry
+from .shared import SharedBroker, SharedRegistry
 
-__all__ = ["Broker", "Failed", "Missing", "Registry"]
+__all__ = ["Broker", "Failed", "Missing", "Registry", "SharedBroker", "SharedRegistry"]

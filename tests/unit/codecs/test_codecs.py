@@ -39,7 +39,7 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 CODED = {
-    "gzip": gzip.compress(TEXT),
+    "gzip": gzip.compress(TEXT, mtime=0),
     "zlib": zlib.compress(TEXT),
     "deflate": raw_deflate(TEXT),
     "base64": base64.b64encode(TEXT),

@@ -167,6 +167,7 @@ def hostile() -> Iterator[tuple[str, str]]:
 HOSTILE = dict(hostile())
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_input_has_problems_within_seconds(name: str) -> None:
     started = time.process_time()
@@ -287,6 +288,7 @@ def test_any_text_is_checked_without_a_traceback(text: str) -> None:
     checked(text)
 
 
+@pytest.mark.alone
 def test_forty_files_are_validated_within_two_seconds() -> None:
     """The same file forty times, import included, with nothing remembered between different texts."""
     program = (
