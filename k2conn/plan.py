@@ -87,7 +87,7 @@ Template = Callable[[SendScope], Json]
 
 
 class Symbol(NamedTuple):
-    """One instrument: ``native`` is the exchange's spelling, ``record`` ours, ``quote`` the price currency."""
+    """One instrument: ``native`` is the exchange's spelling, ``record`` ours, ``quote`` the quote currency."""
 
     native: str
     record: str
@@ -97,6 +97,13 @@ class Symbol(NamedTuple):
     """Further parts of the native name by the rule's own words, such as ("expiry", "260327")."""
     asset_class: str = ""
     """Where a venue has several on one socket; empty: the connector's."""
+    currency: str = ""
+    """What prices are in, where it is not the quote currency; empty: the quote."""
+
+    @property
+    def price_currency(self) -> str:
+        """What prices are in."""
+        return self.currency or self.quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class FastMappers:
         None where the stream's records need the complete way.
         """
         names = [*vendor, *(field.name for field in self._stream.vendor)]
-        known = {**always, "symbol": symbol.record, "currency": symbol.quote}
+        known = {**always, "symbol": symbol.record, "currency": symbol.price_currency}
         if not self._everyday(known) or len(set(names)) < len(names):
             return None
         try:
@@ -84,7 +84,7 @@ class FastMappers:
             return None
         if not all(text.isascii() for text in (self._prefix, opening, *heads)):
             return None
-        key = symbol.quote, symbol.asset_class
+        key = symbol.price_currency, symbol.asset_class
         if key not in self._pieces:
             self._pieces[key] = self._schema.pieces(known, first, len(fields) - 1, self._places)
         return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key], template)
