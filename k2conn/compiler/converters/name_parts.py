@@ -18,7 +18,7 @@ from k2conn.compiler.language.problems import known, short
 
 FOREIGN = "\uffff"
 """Stands for every letter and digit beyond ASCII, which all forms treat alike."""
-_LONGEST_WORD = 40
+_LONGEST_WORD = 20
 
 
 @dataclass(frozen=True, slots=True)

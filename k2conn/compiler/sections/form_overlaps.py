@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from k2conn.compiler.converters.name_parts import FOREIGN, NamePart
+from k2conn.compiler.converters.name_parts import FOREIGN, NamePart, Spelling, Step
 
 State = TypeVar("State", bound=Hashable)
 Positions = frozenset[int]
@@ -20,6 +20,8 @@ Piece = tuple[str, NamePart]
 
 _FOREIGN_SHOWN = "币"
 _START = -1
+_MOST_STEPS = 500_000
+"""Steps of one comparison: some seconds; a venue with 50 currencies takes a few thousand."""
 
 
 class FormAutomaton:
@@ -45,32 +47,34 @@ class FormAutomaton:
             joined = number > 0 and not joined and _decided_by_words(pieces[number - 1], (name, part))
             label += not joined
             before, self.last = self.last, set()
+            shared: dict[Spelling, int] = {}  # words that begin alike share positions, so many words are few positions
             for spelling in part.spellings:
                 ends = before
                 for at, step in enumerate(spelling):
-                    self._add(step.characters.listed, label, name)
-                    here = len(self.sets) - 1
-                    if step.many:
-                        self.follow[here].add(here)
-                    if number == at == 0:
-                        self.first.add(here)
-                    for end in ends:
-                        self.follow[end].add(here)
-                    ends = {here}
+                    beginning = spelling[: at + 1]
+                    if beginning not in shared:
+                        shared[beginning] = self._add(step, label, name, ends, first=number == at == 0)
+                    ends = {shared[beginning]}
                 self.last |= ends
 
-    def _add(self, characters: frozenset[str], label: int, name: str) -> None:
-        self.sets.append(characters)
+    def _add(self, step: Step, label: int, name: str, before: set[int], first: bool) -> int:
+        here = len(self.sets)
+        self.sets.append(step.characters.listed)
         self.labels.append(label)
         self.owners.append(name)
-        self.follow.append(set())
+        self.follow.append({here} if step.many else set())
+        if first:
+            self.first.add(here)
+        for end in before:
+            self.follow[end].add(here)
+        return here
 
     def after(self, position: int, one: str) -> tuple[int, ...]:
         """The positions that a character can be of, after a position (`_START`: at the beginning)."""
         key = position, one
         if key not in self._next:
             following = self.first if position == _START else self.follow[position]
-            self._next[key] = tuple(sorted(at for at in following if one in self.sets[at]))
+            self._next[key] = tuple(sorted(at for at in following if _holds(self.sets[at], one)))
         return self._next[key]
 
     def step(self, positions: Positions, one: str) -> Positions:
@@ -82,14 +86,21 @@ class FormAutomaton:
         return not self.last.isdisjoint(positions)
 
 
+def _holds(characters: frozenset[str], one: str) -> bool:
+    """Whether a set has a character, by itself or because it has all letters and digits beyond ASCII."""
+    return one in characters or (FOREIGN in characters and not one.isascii() and one.isalnum())
+
+
 def _decided_by_words(before: Piece, piece: Piece) -> bool:
     """Whether two parts stand side by side of which a list of words is one: the longest word that fits decides."""
     return bool(before[0] and piece[0]) and before[1].bounded != piece[1].bounded
 
 
 def two_readings(pieces: Sequence[Piece]) -> tuple[str, list[str], list[str]] | None:
-    """The shortest name that a form reads in two ways, and for each character whose part it is in the one and the other."""
+    """The shortest name that a form reads in two ways, and whose part each character is in the one and the other."""
     one = FormAutomaton(pieces)
+    if len(set(one.labels)) == 1:
+        return None
 
     def after(state: tuple[int, int, bool], character: str) -> Iterator[tuple[int, int, bool]]:
         left, right, apart = state
@@ -145,13 +156,19 @@ def _shortest(
     ends: Callable[[State], bool],
     alphabet: Sequence[str],
 ) -> tuple[str, list[State]] | None:
-    """The shortest text that leads from ``start`` to an end, with the states on the way; breadth first."""
+    """The shortest text that leads from ``start`` to an end, with the states on the way; breadth first. ValueError
+    where that would take too long, which no venue's names need.
+    """
     came: dict[State, tuple[State, str] | None] = {start: None}
     waiting = deque([start])
+    tried = 0
     while waiting:
         state = waiting.popleft()
         for character in alphabet:
             for following in after(state, character):
+                tried += 1
+                if tried > _MOST_STEPS:
+                    raise ValueError("these forms are too many, or their words, to be compared")
                 if following not in came:
                     came[following] = state, character
                     if ends(following):
@@ -177,7 +194,7 @@ def _alphabet(automata: Sequence[FormAutomaton]) -> list[str]:
     sets = list(dict.fromkeys(one for automaton in automata for one in automaton.sets))
     sorts: dict[tuple[bool, ...], str] = {}
     for character in sorted({character for one in sets for character in one}, key=_pleasant):
-        sorts.setdefault(tuple(character in one for one in sets), character)
+        sorts.setdefault(tuple(_holds(one, character) for one in sets), character)
     return list(sorts.values())
 
 

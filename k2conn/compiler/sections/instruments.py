@@ -77,11 +77,11 @@ class SymbolCompiler:
 
     def _form(self, one: Any, path: Path, shared: dict[str, NamePart]) -> Form | None:
         """One form; None after noting that it is not usable."""
-        said = {"form": one} if isinstance(one, str) else one
+        said: dict[str, Any] = {"form": one} if isinstance(one, str) else one
         place = path if isinstance(one, str) else (*path, "form")
         names = PLACE.findall(said["form"])
         own = self._parts(said.get("parts", {}), (*path, "parts"), tuple(names))
-        fixed = {key: said[key] for key in ("base", "quote") if key in said}
+        fixed: dict[str, str] = {key: said[key] for key in ("base", "quote") if key in said}
         for name in fixed.keys() & set(names):
             self.note((*path, name), "form", f"the spelling itself gives {{{name}}}: say it once", at_key=True)
             own = None
@@ -113,8 +113,12 @@ class SymbolCompiler:
     def _told_apart(self, forms: list[Form], paths: list[Path]) -> bool:
         """Whether every name that forms read has one reading; each form that takes part in another one is noted."""
         sound = True
-        for text, at in overlaps(forms):
-            self.note(paths[at], "form", text)
+        try:
+            for text, at in overlaps(forms):
+                self.note(paths[at], "form", text)
+                sound = False
+        except ValueError as error:
+            self.note(("symbols", "form"), "form", str(error))
             sound = False
         return sound
 

@@ -1,9 +1,9 @@
 """Native symbols to base, quote and our own spelling: by table, form or declared list, never by a guess.
 
 A *form* is a pattern in the exchange's spelling, such as ``{base}/{quote}`` or ``{base}{quote}_{expiry}``. A part holds
-letters and digits, or what is declared for it, so it never swallows a separator. Where no separator parts base from
-quote, the quote currencies are a declared list, the longest that fits decides (BTCFDUSD is BTC in FDUSD although USD is
-listed too), and a table settles what is still told wrongly. Words of a list are compared without regard to case, because
+letters and digits, or what is declared for it, so it never swallows a separator. Where none parts base from quote, the
+quote currencies are a declared list, the longest that fits decides (BTCFDUSD is BTC in FDUSD although USD is listed
+too), and a table settles what is still told wrongly. Words of a list are compared without regard to case, because
 records have upper case and some venues write btcusdt. No match is None, which the engine makes a dead letter.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from k2conn.compiler.converters.name_parts import OPEN, NamePart, literal
 from k2conn.compiler.converters.patterns import PLACE, check_places
@@ -72,9 +73,9 @@ def form(
 
 
 def _check_neighbours(pieces: tuple[tuple[str, NamePart], ...]) -> None:
-    for (first, one), (second, other) in zip(pieces, pieces[1:], strict=False):
+    for (first, one), (second, other) in pairwise(pieces):
         if first and second and not (one.bounded or other.bounded):
-            hint = ": list the currencies in `quotes:`" if "quote" in (first, second) else ": say under `parts:` what is"
+            hint = ": list the currencies in `quotes:`" if "quote" in (first, second) else ": list one under `parts:`"
             raise ValueError(f"nothing separates {{{first}}} from {{{second}}}{hint}")
 
 
