@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
+from k2conn.codecs.decoding import UNREADABLE, quick
 from k2conn.engine.accounting.dead_letter import dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Ledger
 from k2conn.engine.backfill.gap_registry import GapRegistry
-from k2conn.engine.codec import UNREADABLE, quick
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
 from k2conn.engine.conversation.session import Action, Close, Malformed, Session, SessionContext
@@ -35,7 +35,7 @@ class ConnectorState:
         books of the plan that this one replaces; ledger, duplicate windows and numbers go on, for both.
         """
         self.plan = plan
-        wanted = [s.name for s in plan.streams if s.enabled] if streams is None else list(streams)
+        wanted = [s.name for s in plan.streams if s.default] if streams is None else list(streams)
         self.streams = tuple(stream for stream in plan.streams if stream.name in wanted)
         self.ledger: Ledger = before.ledger if before is not None else Ledger(plan.name, plan.exchange)
         old: dict[str, StreamMapping] = before.mappings if before is not None else {}

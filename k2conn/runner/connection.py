@@ -133,7 +133,7 @@ class VenueConnection:
             if self._close is None:
                 return ConnectionEnd(error.cause, error.detail, error.delay)
         except (SettingsError, RecordError) as error:
-            return ConnectionEnd("settings", str(error), self._shard.connection.backoff.cap)
+            return ConnectionEnd("settings", str(error), self._shard.connection.reconnect.cap)
         except asyncio.CancelledError:
             if self._bug is None:
                 raise
