@@ -167,7 +167,7 @@ def _symbols(page: Page) -> Iterator[str]:
     for name in plan.symbols.default:
         found = plan.symbols.resolve(name)
         if found:
-            yield f"| {_code(name)} | {_code(found.record)} | {found.quote} |"
+            yield f"| {_code(name)} | {_code(found.record)} | {found.price_currency} |"
     if said.get("aliases"):
         pairs = ", ".join(f"{theirs} is {ours}" for theirs, ours in said["aliases"].items())
         yield ""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Symbol(NamedTuple):
-    """One instrument: ``native`` is the exchange's spelling, ``record`` ours, ``quote`` the price currency."""
+    """One instrument: ``native`` is the exchange's spelling, ``record`` ours, ``quote`` the quote currency."""
 
     native: str
     record: str
@@ -16,3 +16,10 @@ class Symbol(NamedTuple):
     """Further parts of the native name by the rule's own words, such as ("expiry", "260327")."""
     asset_class: str = ""
     """Where a venue has several on one socket; empty: the connector's."""
+    currency: str = ""
+    """What prices are in, where it is not the quote currency; empty: the quote."""
+
+    @property
+    def price_currency(self) -> str:
+        """What prices are in."""
+        return self.currency or self.quote

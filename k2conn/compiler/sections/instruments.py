@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
+from k2conn.compiler.converters.name_parts import NamePart, name_part, words
 from k2conn.compiler.converters.patterns import PLACE, check_places
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.form_checks import overlaps
 from k2conn.compiler.sections.symbols import Form, form, resolver, spelling
 from k2conn.plan import InstrumentList, Symbol, SymbolRule
 
@@ -59,25 +61,66 @@ class SymbolCompiler:
         return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.learn)
 
     def _forms(self) -> list[Form] | None:
-        """The compiled forms; None after noting that one is not usable."""
+        """The compiled forms; None after noting that one is not usable or that two cannot be told apart."""
         wanted = self.said.get("form", [])
         entries: list[tuple[Any, Path]] = [(wanted, ("symbols", "form"))]
         if isinstance(wanted, list):
             entries = [(one, ("symbols", "form", at)) for at, one in enumerate(wanted)]
-        quotes = tuple(self.said.get("quotes", ()))
-        found: list[Form] = []
-        for one, path in entries:
-            text = one if isinstance(one, str) else one["form"]
-            fixed = {} if isinstance(one, str) else {key: one[key] for key in ("base", "quote") if key in one}
-            own = None if isinstance(one, str) else one.get("record")
-            try:
-                compiled = form(text, quotes, fixed, own, "" if isinstance(one, str) else one.get("asset_class", ""))
-            except ValueError as error:
-                self.note(path if isinstance(one, str) else (*path, "form"), "form", str(error))
+        shared = self._parts(self.said.get("parts", {}), ("symbols", "parts"), form_parts({"symbols": self.said}))
+        if "quotes" in self.said:
+            shared = {"quote": words(self.said["quotes"]), **(shared or {})}
+        found = [self._form(one, path, shared or {}) for one, path in entries]
+        sound = [one for one in found if one is not None]
+        if shared is None or len(sound) < len(found):
+            return None
+        return sound if self._told_apart(sound, [path for _, path in entries]) else None
+
+    def _form(self, one: Any, path: Path, shared: dict[str, NamePart]) -> Form | None:
+        """One form; None after noting that it is not usable."""
+        said: dict[str, Any] = {"form": one} if isinstance(one, str) else one
+        place = path if isinstance(one, str) else (*path, "form")
+        names = PLACE.findall(said["form"])
+        own = self._parts(said.get("parts", {}), (*path, "parts"), tuple(names))
+        fixed: dict[str, str] = {key: said[key] for key in ("base", "quote") if key in said}
+        for name in fixed.keys() & set(names):
+            self.note((*path, name), "form", f"the spelling itself gives {{{name}}}: say it once", at_key=True)
+            own = None
+        try:
+            compiled = form(
+                said["form"], {**shared, **(own or {})}, fixed, said.get("record"), said.get("asset_class", ""),
+                said.get("currency", ""), said.get("overrides", False),
+            )
+        except ValueError as error:
+            self.note(place, "form", str(error))
+            return None
+        templates = [key for key in ("record", "currency") if said.get(key, "native") != "native"]
+        spelled = [self._spelled(said[key], compiled.parts, (*path, key)) for key in templates]
+        return compiled if own is not None and all(spelled) else None
+
+    def _parts(self, said: dict[str, Any], path: Path, names: tuple[str, ...]) -> dict[str, NamePart] | None:
+        """What parts may hold, by name; None after noting that something about it is wrong."""
+        found: dict[str, NamePart] = {}
+        for name, value in said.items():
+            if name not in names:
+                self.note((*path, name), "form", f"no form has {{{short(name)}}}{known(name, names)}", at_key=True)
                 continue
-            if own in (None, "native") or self._spelled(own, compiled.parts, (*path, "record")):
-                found.append(compiled)
-        return found if len(found) == len(entries) else None
+            try:
+                found[name] = name_part(value)
+            except ValueError as error:
+                self.note((*path, name), "form", str(error))
+        return found if len(found) == len(said) else None
+
+    def _told_apart(self, forms: list[Form], paths: list[Path]) -> bool:
+        """Whether every name that forms read has one reading; each form that takes part in another one is noted."""
+        sound = True
+        try:
+            for text, at in overlaps(forms):
+                self.note(paths[at], "form", text)
+                sound = False
+        except ValueError as error:
+            self.note(("symbols", "form"), "form", str(error))
+            sound = False
+        return sound
 
     def _record(self, record: str, forms: list[Form] | None) -> bool:
         """Whether our spelling's template can be filled for every symbol."""
@@ -102,7 +145,7 @@ class SymbolCompiler:
     @staticmethod
     def _row(native: str, one: dict[str, str], record: str | None) -> Symbol:
         text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
-        return Symbol(native, text, one["base"], one["quote"], (), one.get("asset_class", ""))
+        return Symbol(native, text, one["base"], one["quote"], (), one.get("asset_class", ""), one.get("currency", ""))
 
     def listing(self) -> InstrumentList | None:
         """The call for the venue's own list and what its rows say; None where there is none, or it is wrong."""

@@ -1,11 +1,10 @@
 """Native symbols to base, quote and our own spelling: by table, form or declared list, never by a guess.
 
-A *form* is a pattern in the exchange's spelling, such as ``{base}/{quote}`` or ``{base}{quote}_{expiry}``. Where no
-separator parts base from quote, the quote currencies are a declared list, the longest that fits decides (BTCFDUSD is
-BTC in FDUSD although USD is listed too), and a table settles what is still told wrongly. The list's spelling is
-compared without regard to case, because records have upper case and some venues write btcusdt. A part never holds a
-separator of its own form: ``{base}-{quote}`` does not read BTC-USD-SWAP. No match is None, which the engine makes a
-dead letter.
+A *form* is a pattern in the exchange's spelling, such as ``{base}/{quote}`` or ``{base}{quote}_{expiry}``. A part holds
+letters and digits, or what is declared for it, so it never swallows a separator. Where none parts base from quote, the
+quote currencies are a declared list, the longest that fits decides (BTCFDUSD is BTC in FDUSD although USD is listed
+too), and a table settles what is still told wrongly. Words of a list are compared without regard to case, because
+records have upper case and some venues write btcusdt. No match is None, which the engine makes a dead letter.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
+from k2conn.compiler.converters.name_parts import OPEN, NamePart, literal
 from k2conn.compiler.converters.patterns import PLACE, check_places
 from k2conn.compiler.language.problems import short
 from k2conn.plan import Symbol
@@ -25,14 +26,20 @@ _CACHED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One spelling rule: the compiled pattern, and parts that are fixed by the rule rather than by the name."""
+    """One spelling rule: its pieces, and what the rule says itself because the name does not."""
 
     text: str
+    pieces: tuple[tuple[str, NamePart], ...]
+    """The parts and, without a name, the text between them."""
     pattern: re.Pattern[str]
     fixed: Mapping[str, str]
     record: str | None = None
     """Our spelling for this form alone; None: as for all."""
     asset_class: str = ""
+    currency: str = ""
+    """A template of the currency of prices; empty: the quote."""
+    overrides: bool = False
+    """Whether names that later forms read too are meant to be this form's."""
 
     @property
     def parts(self) -> frozenset[str]:
@@ -41,41 +48,35 @@ class Form:
 
 
 def form(
-    text: str, quotes: tuple[str, ...], fixed: Mapping[str, str], record: str | None = None, asset_class: str = ""
+    text: str,
+    parts: Mapping[str, NamePart],
+    fixed: Mapping[str, str],
+    record: str | None = None,
+    asset_class: str = "",
+    currency: str = "",
+    overrides: bool = False,
 ) -> Form:
-    """Compiles one form; ValueError where its placeholders are not usable."""
+    """Compiles one form; ``parts`` say what its parts may hold. ValueError where its placeholders are not usable."""
     check_places(text)
     names = PLACE.findall(text)
     if len(set(names)) != len(names):
         raise ValueError(f"a part of '{short(text)}' stands twice")
     if "base" not in {*names, *fixed} or "quote" not in {*names, *fixed}:
         raise ValueError(f"'{short(text)}' does not give both {{base}} and {{quote}}; say what is fixed beside `form:`")
-    _check_neighbours(text, quotes)
-    separators = {one for one in PLACE.sub("", text) if not one.isalnum()} | {"/", ":", ",", "@"}
-    word = f"[^\\s{re.escape(''.join(sorted(separators)))}]+?"
-    pattern = ""
-    at = 0
-    for place in PLACE.finditer(text):
-        part = _part(place.group(1), quotes) or word
-        pattern += re.escape(text[at : place.start()]) + f"(?P<{place.group(1)}>{part})"
-        at = place.end()
-    return Form(text, re.compile(pattern + re.escape(text[at:]) + r"\Z"), dict(fixed), record, asset_class)
+    split = PLACE.split(text)
+    pieces = tuple(
+        (one, parts.get(one, OPEN)) if at % 2 else ("", literal(one)) for at, one in enumerate(split) if at % 2 or one
+    )
+    _check_neighbours(pieces)
+    pattern = "".join(f"(?P<{name}>{part.pattern})" if name else part.pattern for name, part in pieces)
+    return Form(text, pieces, re.compile(pattern + r"\Z"), dict(fixed), record, asset_class, currency, overrides)
 
 
-def _check_neighbours(text: str, quotes: tuple[str, ...]) -> None:
-    for pair in re.finditer(r"\{([a-z_]+)\}(?=\{([a-z_]+)\})", text):
-        if "quote" not in pair.groups() or not quotes:
-            first, second = pair.groups()
-            hint = ": list the currencies in `quotes:`" if "quote" in pair.groups() else ""
+def _check_neighbours(pieces: tuple[tuple[str, NamePart], ...]) -> None:
+    for (first, one), (second, other) in pairwise(pieces):
+        if first and second and not (one.bounded or other.bounded):
+            hint = ": list the currencies in `quotes:`" if "quote" in (first, second) else ": list one under `parts:`"
             raise ValueError(f"nothing separates {{{first}}} from {{{second}}}{hint}")
-
-
-def _part(name: str, quotes: tuple[str, ...]) -> str | None:
-    if name == "quote" and quotes:
-        return f"(?i:{'|'.join(re.escape(quote) for quote in quotes)})"
-    if name in ("expiry", "strike"):
-        return r"[0-9][0-9A-Za-z.]*?"
-    return None
 
 
 class Resolver:
@@ -113,14 +114,17 @@ class Resolver:
             found = rule.pattern.match(native)
             if found:
                 parts = {**found.groupdict(), **rule.fixed, **(said or {})}
-                return self._symbol(native, parts, rule.record or self._record, rule.asset_class)
-        return self._symbol(native, said, self._record, "") if said else None
+                return self._symbol(native, parts, rule.record or self._record, rule.asset_class, rule.currency)
+        return self._symbol(native, said, self._record) if said else None
 
-    def _symbol(self, native: str, parts: Mapping[str, str], record: str | None, asset_class: str) -> Symbol:
+    def _symbol(
+        self, native: str, parts: Mapping[str, str], record: str | None, asset_class: str = "", currency: str = ""
+    ) -> Symbol:
         base, quote = (self._aliases.get(part, part) for part in (parts["base"].upper(), parts["quote"].upper()))
         extra = tuple((name, text) for name, text in parts.items() if name not in ("base", "quote"))
-        spelled = spelling(native, {**parts, "base": base, "quote": quote}, record)
-        return Symbol(native, spelled, base, quote, extra, asset_class)
+        known = {**parts, "base": base, "quote": quote}
+        priced = spelling(native, known, currency) if currency else ""
+        return Symbol(native, spelling(native, known, record), base, quote, extra, asset_class, priced)
 
 
 def resolver(

@@ -70,7 +70,7 @@ class FastMappers:
         names = [*vendor, *(field.name for field in self._stream.vendor_data)]
         known = {**always, "symbol": symbol.record}
         if "currency" in self._profile.engine:
-            known["currency"] = symbol.quote
+            known["currency"] = symbol.price_currency
         if not self._everyday(known) or len(set(names)) < len(names):
             return None
         try:
@@ -90,7 +90,7 @@ class FastMappers:
             return None
         if not all(text.isascii() for text in (self._prefix, opening, *heads)):
             return None
-        key = symbol.quote, symbol.asset_class
+        key = symbol.price_currency, symbol.asset_class
         if key not in self._pieces:
             self._pieces[key] = self._schema.pieces(known, first, len(fields) - 1, self._places)
         return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key], template)

@@ -45,7 +45,7 @@ class SymbolContext:
         self.resolved = symbol
         self.encode = encode
         self.symbol = symbol.record
-        self.currency = symbol.quote
+        self.currency = symbol.price_currency
         self.key = symbol.record.encode()
         self.account = account
         self.topic = stream.kafka_topics.get(symbol.asset_class, stream.kafka_topic)

@@ -19,6 +19,11 @@ NAMES = {"symbol": 9, "s": 8, "instid": 9, "productid": 9, "pair": 8, "instrumen
          "currencypair": 9, "coin": 8, "market": 7, "contract": 7, "contractcode": 8, "productcode": 9, "i": 5, "id": 4,
          "symbolname": 8, "name": 3, "sym": 8, "instrumentid": 8, "tradingpair": 8, "asset": 5, "ps": 1}
 _APART = re.compile(r"[A-Z0-9]+[-/_:][A-Z0-9]+\Z")
+_EXPIRIES = {
+    "yymmdd": re.compile(r"\d{6}\Z"),
+    "ddmmmyy": re.compile(r"\d{1,2}[A-Z]{3}\d{2}\Z"),
+    "digits": re.compile(r"\d+\Z"),
+}
 _EXPIRY = re.compile(r"\d{6,8}\Z|\d{1,2}[A-Z]{3}\d{2}\Z|\d{4}\Z")
 
 
@@ -118,11 +123,16 @@ def _unknown() -> DraftSymbol:
 # -- how names are spelled
 
 
+DraftForm = str | dict[str, str | bool]
+
+
 @dataclass(slots=True)
 class SymbolSpelling:
     """The forms that read the names that were seen."""
 
-    forms: list[str | dict[str, str]] = field(default_factory=list)
+    forms: list[DraftForm] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)
+    """What the parts beyond base and quote are made of, as far as these names show it."""
     quotes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     native: bool = False
@@ -135,7 +145,7 @@ def spelling(seen: Sequence[str]) -> SymbolSpelling:
     """The forms of some names, the most particular first."""
     found = SymbolSpelling()
     counted = Counter(seen)
-    forms: list[str | dict[str, str]] = []
+    forms: list[DraftForm] = []
     for name, _ in counted.most_common():
         form, quote = _form(name)
         if form not in forms:
@@ -144,23 +154,42 @@ def spelling(seen: Sequence[str]) -> SymbolSpelling:
             found.quotes.append(quote)
     if not any("{base}{quote}" in _text(form) for form in forms):
         found.quotes = []  # a separator tells where the quote begins
-    found.forms = sorted(forms, key=_particular)
+    found.forms = [_before_whole(form, forms) for form in sorted(forms, key=_particular)]
+    found.parts = _parts_of(list(counted), [_text(form) for form in forms])
     found.native = any(len(re.findall(r"\{", _text(form))) > 2 or isinstance(form, dict) for form in forms)
     found.fixed = any(isinstance(form, dict) for form in forms)
     found.names = [name for name, _ in counted.most_common(3)]
     return found
 
 
-def _text(form: str | dict[str, str]) -> str:
-    return form if isinstance(form, str) else form["form"]
+def _text(form: DraftForm) -> str:
+    return form if isinstance(form, str) else str(form["form"])
 
 
-def _particular(form: str | dict[str, str]) -> tuple[int, int]:
+def _before_whole(form: DraftForm, forms: Sequence[DraftForm]) -> DraftForm:
+    """A joined pair goes before a name that is the base alone, which would read the pair, too."""
+    return {"form": form, "overrides": True} if form == "{base}{quote}" and _whole() in forms else form
+
+
+def _parts_of(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+    """The kinds of expiries and strikes, which tell them from words such as PERP in the same place."""
+    pieces = [piece for name in names for piece in re.split(r"[-/_:]", name)[1:]]
+    expiries = [piece for piece in pieces if _EXPIRY.match(piece)]
+    found: dict[str, str] = {}
+    if any("{expiry}" in text for text in texts):
+        fitting = [kind for kind, pattern in _EXPIRIES.items() if all(map(pattern.match, expiries))]
+        found["expiry"] = fitting[0] if fitting else "alphanumeric"
+    if any("{strike}" in text for text in texts):
+        found["strike"] = "number"
+    return {name: kind for name, kind in found.items() if kind != "alphanumeric"}
+
+
+def _particular(form: DraftForm) -> tuple[int, int]:
     text = _text(form)
     return -len(re.sub(r"\{[a-z]+\}", "", text)), -text.count("{")
 
 
-def _form(name: str) -> tuple[str | dict[str, str], str | None]:
+def _form(name: str) -> tuple[DraftForm, str | None]:
     """One name's form, and the quote currency that must be listed for it."""
     separator = next((one for one in "/-_:" if one in name), None)
     if separator is None:
@@ -172,12 +201,12 @@ def _form(name: str) -> tuple[str | dict[str, str], str | None]:
     return _parted(name.split(separator), separator)
 
 
-def _joined(name: str) -> tuple[str | dict[str, str], str | None]:
+def _joined(name: str) -> tuple[DraftForm, str | None]:
     quote = _ending(name)
     return ("{base}{quote}", quote) if quote else (_whole(), None)
 
 
-def _whole() -> dict[str, str]:
+def _whole() -> DraftForm:
     """A name that is the base alone."""
     return {"form": "{base}", "quote": "USD"}
 
@@ -188,7 +217,7 @@ def _ending(name: str) -> str | None:
     return max(fitting, key=lambda quote: (len(name) - len(quote) > 2, len(quote)), default=None)
 
 
-def _parted(parts: list[str], separator: str) -> tuple[str | dict[str, str], str | None]:
+def _parted(parts: list[str], separator: str) -> tuple[DraftForm, str | None]:
     head: list[str] = []
     while len(parts) > 1 and parts[0].upper() in PRODUCTS and len(parts[0]) > 1:
         head.append(parts[0])

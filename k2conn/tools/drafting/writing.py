@@ -100,6 +100,8 @@ def _symbols(draft: Draft) -> Iterator[str]:
     if spelling.quotes:
         why = "nothing separates base from quote, and these were seen"
         yield from _line("  ", "quotes", Guess(spelling.quotes, why, False, "the venue's other quote currencies"))
+    if spelling.parts:
+        yield from _line("  ", "parts", Guess(spelling.parts, "as these names show", False, "what else they may be"))
     if spelling.native:
         yield from _line("  ", "record", Guess("native", "names say more than base and quote", False))
 

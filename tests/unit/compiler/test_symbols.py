@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
-from k2conn.compiler.sections.symbols import form, resolver
+from k2conn.compiler.converters.name_parts import name_part, words
+from k2conn.compiler.sections.form_checks import overlaps
+from k2conn.compiler.sections.form_overlaps import FormAutomaton, common_name, is_covered, two_readings
+from k2conn.compiler.sections.symbols import Form, resolver
+from k2conn.compiler.sections.symbols import form as compile_form
 from k2conn.plan import Symbol
 
 QUOTES = ("USD", "USDT", "FDUSD", "BUSD", "DAI", "BRL", "JPY", "ARS", "BTC", "ETH")
+
+
+
+def form(text: str, quotes: tuple[str, ...] = (), fixed: Any = None, parts: Any = None, **said: Any) -> Form:
+    listed = {"quote": words(quotes)} if quotes else {}
+    given = {name: name_part(one) for name, one in (parts or {}).items()}
+    return compile_form(text, {**listed, **given}, fixed or {}, **said)
+
 
 READ: list[tuple[str, tuple[str, ...], str, str, str]] = [
     ("{base}{quote}", QUOTES, "BTCFDUSD", "BTC", "FDUSD"),
@@ -62,11 +76,16 @@ def test_a_form_reads_base_and_quote(text: str, quotes: tuple[str, ...], native:
         ("{base}-{quote}", (), "BTC-USD-SWAP"),
         ("{base}-{quote}", (), "A" * 60 + "-" + "B" * 60),
         ("t{base}{quote}", QUOTES, "BTCUSD"),
-        ("{base}{quote}_{expiry}", QUOTES, "BTCUSD_PERP"),
+        ("{base}{quote}", QUOTES, "BTC_USD"),
+        ("{base}{quote}", QUOTES, "BTC-USD"),
+        ("{base}{quote}", QUOTES, "BTC.USD"),
+        ("{base}{quote}", QUOTES, "BTC USD"),
+        ("{base}-PERPETUAL", (), "SOL_USDC-PERPETUAL"),
     ],
 )
 def test_what_no_rule_reads_is_none(text: str, quotes: tuple[str, ...], native: str) -> None:
-    assert resolver((form(text, quotes, {}),), {}, {}, None)(native) is None
+    fixed = {} if "{quote}" in text else {"quote": "USD"}
+    assert resolver((form(text, quotes, fixed),), {}, {}, None)(native) is None
 
 
 def test_forms_are_tried_in_order_and_parts_can_be_fixed() -> None:
@@ -103,7 +122,7 @@ def test_our_spelling_is_a_template(record: str | None, wanted: str) -> None:
     [
         ("{base}", (), {}, "does not give both"),
         ("{base}{quote}", (), {}, "list the currencies in `quotes:`"),
-        ("{base}{kind}{quote}", QUOTES, {}, "nothing separates {base} from {kind}"),
+        ("{base}{kind}{quote}", QUOTES, {}, "nothing separates {base} from {kind}: list one under `parts:`"),
         ("{base}/{base}", (), {}, "stands twice"),
         ("{base}/{quote", (), {}, "brace"),
         ("{Base}/{quote}", (), {}, "brace"),
@@ -126,3 +145,146 @@ def test_a_hostile_name_is_quick() -> None:
     rule = form("{base}-{a}-{b}-{c}-{quote}", (), {})
     assert resolver((rule,), {}, {}, None)("-" * 100) is None
     assert resolver((rule,), {}, {}, None)("A-" * 50) is None
+
+
+PARTS: list[tuple[Any, list[str], list[str]]] = [
+    ("alphanumeric", ["BTC", "btc", "1INCH", "币安人生", "Ünï"],
+     ["", "A-B", "A_B", "A.B", "A B", "A/B", "#1", "@107", "x:Y"]),
+    ("upper", ["BTC", "1000PEPE", "币"], ["sBTC", "btc"]),
+    ("lower", ["btc", "1inch"], ["Btc"]),
+    ("digits", ["260327"], ["26A", "٣", ""]),
+    ("yymmdd", ["260327"], ["26032", "2603271", "PERP"]),
+    ("ddmmmyy", ["5JUN20", "27MAR26"], ["PERPETUAL", "27mar26", "270MAR26", "27XXX26", "27MAR2026"]),
+    ("ddmmmyyyy", ["17DEC2021"], ["17DEC21"]),
+    ("month_code", ["H26", "Z26"], ["A26", "H2", "H2026", "USD"]),
+    ("number", ["9250", "0d625", "0.5"], ["", "d", "1d", "1.2.3", "C"]),
+    (["C", "P"], ["C", "P", "c"], ["CP", "", "X"]),
+    ({"also": "_"}, ["25SEP26_PERP", "A"], ["A-B", ""]),
+    ({"characters": "digits", "also": "_d"}, ["70000_75000", "0d5"], ["C", "A_1"]),
+    ({"also": "]^-"}, ["A]^-B"], ["A_B"]),
+]
+
+
+@pytest.mark.parametrize(("said", "good", "bad"), PARTS, ids=[str(row[0]) for row in PARTS])
+def test_a_part_holds_what_is_declared(said: Any, good: list[str], bad: list[str]) -> None:
+    resolve = resolver((form("{base}/{quote}/{part}", parts={"part": said}),), {}, {}, None)
+    read = {one: resolve(f"A/B/{one}") for one in good + bad}
+    assert [one for one in good if read[one] is None] == []
+    assert [one for one in bad if read[one] is not None] == []
+    assert all(dict(found.parts) == {"part": one} for one, found in read.items() if found)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("date", "'date' is no kind of part; known: alphanumeric"),
+        ("digit", "did you mean 'digits'"),
+        ([""], "has not 1 to 20 characters"),
+        (["A B"], "a character that no name has"),
+        ({"also": " "}, "a character that no name has"),
+        ({"also": "_", "characters": "yymmdd"}, "no class of characters"),
+    ],
+)
+def test_a_part_that_cannot_be_is_refused(said: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        name_part(said)
+
+
+OVERLAPS: list[tuple[list[Form], list[str]]] = [
+    ([form("{base}-{quote}"), form("{base}-{quote}-SWAP"), form("{base}-{quote}_UM-SWAP")], []),
+    ([form("{base}-{quote}-SWAP"), form("{base}-{quote}-{expiry}")], ["'A-A-SWAP' is read by"]),
+    ([form("{base}-{quote}-SWAP"), form("{base}-{quote}-{expiry}", parts={"expiry": "yymmdd"})], []),
+    ([form("{base}-{quote}-{expiry}"), form("{base}-{quote}-SWAP")], ["'{base}-{quote}-SWAP' never reads a name"]),
+    (
+        [form("{base}-A", fixed={"quote": "USD"}), form("{base}-B", fixed={"quote": "USD"}),
+         form("{base}-{kind}", fixed={"quote": "EUR"}, parts={"kind": ["A", "B"]})],
+        ["'A-A' is read by '{base}-A'", "'A-B' is read by '{base}-B'"],
+    ),
+    (
+        [form("{base}-A", fixed={"quote": "USD"}), form("{base}-a", fixed={"quote": "USD"}),
+         form("{base}-{kind}", fixed={"quote": "EUR"}, parts={"kind": ["A"]})],
+        ["never reads a name: '{base}-A' and '{base}-a' before it"],
+    ),
+    (
+        [form("{base}-PERPETUAL", fixed={"quote": "USD"}, parts={"base": {"also": "_"}}),
+         form("{base}_{quote}-PERPETUAL")],
+        ["'{base}_{quote}-PERPETUAL' never reads a name: '{base}-PERPETUAL' before it"],
+    ),
+    (
+        [form("{base}-{quote}", parts={"base": {"also": "-"}, "quote": {"also": "-"}})],
+        ["'A--A' has two readings: base A-, quote A, or base A, quote -A"],
+    ),
+    ([form("{base}{quote}{rest}", ("USD", "USDT"))], ["has two readings"]),
+    ([form("{base}{quote}{contract}", ("USD", "USDT"), parts={"contract": "month_code"})], []),
+    ([form("{base}JPY{rest}", fixed={"quote": "JPY"})], ["'AJPYJPYA' has two readings"]),
+    ([form("s{base}{quote}", QUOTES), form("{base}{quote}", QUOTES)], ["is read by 's{base}{quote}' and by"]),
+    ([form("s{base}{quote}", QUOTES), form("{base}{quote}", QUOTES, parts={"base": "upper"})], []),
+    ([form("1000{base}{quote}", QUOTES, overrides=True), form("{base}{quote}", QUOTES)], []),
+    ([form("{base}{quote}", QUOTES, overrides=True), form("1000{base}{quote}", QUOTES)], ["never reads a name"]),
+    ([form("币{base}{quote}", QUOTES), form("{base}{quote}", QUOTES)], ["is read by '币{base}{quote}'"]),
+]
+
+
+@pytest.mark.parametrize(("forms", "words"), OVERLAPS)
+def test_forms_that_cannot_be_told_apart_are_refused(forms: list[Form], words: list[str]) -> None:
+    found = [text for text, _ in overlaps(forms)]
+    assert len(found) == len(words), found
+    assert all(word in text for word, text in zip(words, found, strict=True)), found
+
+
+def test_many_currencies_are_compared_in_no_time() -> None:
+    quotes = tuple(f"{a}{b}C" for a in "ABCDEFGHIJ" for b in "ABCDEFGHIJ")
+    forms = [form("{base}{quote}", quotes), form("{base}{quote}_{expiry}", quotes), form("s{base}_{quote}", quotes)]
+    begun = time.perf_counter()
+    assert len(list(overlaps(forms))) == 1
+    assert time.perf_counter() - begun < 5
+
+
+_PIECES = st.sampled_from(["A", "B", "1", "-", "_", "{base}", "{quote}", "{x}", "{y}"])
+_KINDS = st.sampled_from(
+    ["alphanumeric", "upper", "digits", ["A", "AB", "B"], ["1", "11"], {"also": "-"}, "month_code"]
+)
+
+
+@st.composite
+def _forms(draw: st.DrawFn) -> Form:
+    texts = draw(st.lists(_PIECES, min_size=1, max_size=5))
+    places = [one for one in texts if one.startswith("{")]
+    assume(len(set(places)) == len(places))
+    parts = {name: draw(_KINDS) for name in ("base", "quote", "x", "y")}
+    fixed = {name: "Z" for name in ("base", "quote") if f"{{{name}}}" not in places}
+    try:
+        return form("".join(texts), fixed=fixed, parts=parts)
+    except ValueError:
+        reject()
+
+
+_NAMES = [
+    "".join(one) for length in range(1, 6) for one in itertools.product("AB1-", repeat=length)
+] + ["AH26", "ABH26", "A-H26", "1H26", "H26-A", "a", "_A", "A_A", "币", "A币"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(_forms(), _forms())
+def test_the_comparison_is_right_about_every_short_name(one: Form, other: Form) -> None:
+    automata = FormAutomaton(one.pieces), FormAutomaton(other.pieces)
+    common = common_name(*automata)
+    if common is not None:
+        assert one.pattern.match(common)
+        assert other.pattern.match(common)
+    covered = is_covered(automata[0], [automata[1]])
+    ambiguous = two_readings(one.pieces)
+    if ambiguous is not None:
+        assert one.pattern.match(ambiguous[0])
+    for name in _NAMES:
+        mine, theirs = one.pattern.match(name), other.pattern.match(name)
+        assert not (mine and theirs and common is None), f"{name} is read by both"
+        assert not (mine and covered and not theirs), f"{name} is not covered"
+
+
+def test_prices_can_be_in_another_currency_than_the_quote() -> None:
+    rule = form("{base}-{quote}-{strike}", currency="{base}")
+    found = resolver((rule,), {}, {"XBT": "BTC"}, "native")("XBT-USD-100")
+    assert found is not None
+    assert (found.base, found.quote, found.currency, found.price_currency) == ("BTC", "USD", "BTC", "BTC")
+    assert Symbol("A", "A", "B", "C").price_currency == "C"
