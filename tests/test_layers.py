@@ -13,13 +13,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "k2conn"
 
-LEAVES = {"errors", "exactjson", "loopback", "plan"}
+LEAVES = {"errors", "exactjson", "graded", "loopback", "plan"}
 """What nearly every room may import: they know nothing of ours, or only each other."""
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "resources": set(),
     "exactjson": set(),
+    "graded": set(),
     "loopback": set(),
     "avro": {"errors", "resources"},
     "envelope": {"avro"},

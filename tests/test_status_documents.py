@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import __version__, exactjson
+from k2conn.engine.resilience.silence_detection import SilenceState
 from k2conn.monitoring.health import health, silence
 from k2conn.monitoring.metrics import exposition
 from k2conn.runner import Overrides
@@ -76,7 +77,8 @@ def one_process() -> dict[str, Any]:
             connector = run.runner.connectors[0]
             await run.until(lambda: connector.state == "live" and len(run.sink.taken) == 6)
             await run.until(lambda: run.ledger.totals()["in_flight"] == 0 and run.ledger.totals()["duplicates"] == 2)
-            connector.silence.watch.states = {("trade", "BTCUSD"): "quiet", ("trade", "ETHUSD"): "refused"}
+            watch = connector.silence.watch
+            watch.states = {("trade", "BTCUSD"): SilenceState.QUIET, ("trade", "ETHUSD"): SilenceState.REFUSED}
             run.ledger.reconnects["closed"] += 2
             for socket in connector.sockets:
                 socket.replica.tally.first, socket.replica.tally.late = 2, 1  # who is first is chance

@@ -14,11 +14,17 @@ from rich.table import Table
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.envelope import Envelope
 from k2conn.runner import Runner
+from k2conn.runner.connection_state import ConnectionState
 
 _WINDOW = 3.0
 """Seconds over which a rate is taken."""
 _SCALE = 8
-_STYLES = {"live": "green", "stopped": "dim", "failed": "red", "waiting": "red"}
+_STYLES = {
+    ConnectionState.LIVE: "green",
+    ConnectionState.STOPPED: "dim",
+    ConnectionState.FAILED: "red",
+    ConnectionState.WAITING: "red",
+}
 
 
 class TableRow(NamedTuple):
@@ -31,7 +37,7 @@ class TableRow(NamedTuple):
     price: str
     latency_ms: float | None
     published: int
-    state: str
+    state: ConnectionState
 
 
 class TimedRunner(Runner):

@@ -15,7 +15,7 @@ from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.codec import UNREADABLE, quick
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
-from k2conn.engine.conversation.session import Action, Close, Malformed, Session, SessionContext
+from k2conn.engine.conversation.session import Action, Close, EndCause, Malformed, Session, SessionContext
 from k2conn.engine.identity.dedup_window import REMEMBERED, DedupWindow
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.replicas import Replica
@@ -160,7 +160,7 @@ class FramePipeline:
             name for at, name, span in self._spans
             if heard.get(at, since) + span * (1 if at in heard else patience) <= now
         ]
-        return Close("stale-stream", f"no data of {', '.join(names)} for {now - self._latest(names):.0f} s")
+        return Close(EndCause.STALE_STREAM, f"no data of {', '.join(names)} for {now - self._latest(names):.0f} s")
 
     def resume(self, held: float) -> None:
         """Reading was held back for so many seconds: they count as no silence."""

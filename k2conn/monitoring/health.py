@@ -12,10 +12,11 @@ import time
 from typing import Any, Protocol
 
 from k2conn import __version__, exactjson
-from k2conn.engine.resilience.silence_detection import DEAD, REASONS
+from k2conn.engine.resilience.silence_detection import SilenceState
 from k2conn.errors import SettingsError
 from k2conn.monitoring import metrics
 from k2conn.runner import Connector, Runner
+from k2conn.runner.connection_state import ConnectionState
 
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 _JSON = "application/json"
@@ -124,7 +125,7 @@ def health(runner: Runner) -> dict[str, Any]:
     connectors: dict[str, Any] = {}
     for connector in runner.connectors:
         sockets = [socket.status() for socket in connector.sockets]
-        not_live = [str(s["socket"]) for s in sockets if s["state"] != "live"]
+        not_live = [str(s["socket"]) for s in sockets if s["state"] != ConnectionState.LIVE]
         waiting += [f"{connector.plan.name}/{name}" for name in not_live]
         waiting += _silent(connector)
         connectors[connector.plan.name] = {
@@ -139,7 +140,7 @@ def health(runner: Runner) -> dict[str, Any]:
             "reconnect_causes": dict(connector.books.ledger.reconnects),
             **connector.books.ledger.totals(),
         }
-    failed = [name for name, one in connectors.items() if one["state"] == "failed"]
+    failed = [name for name, one in connectors.items() if one["state"] == ConnectionState.FAILED]
     status = "failed" if failed and len(failed) == len(connectors) else "degraded" if waiting else "ok"
     return {
         "status": status,
@@ -167,7 +168,9 @@ def _silent(connector: Connector) -> list[str]:
     """
     worst = {stream.name: connector.silence.watch.silent(stream.name) for stream in connector.books.streams}
     return [
-        f"{connector.plan.name}/{name}: {REASONS[state]}" for name, state in worst.items() if state not in (None, DEAD)
+        f"{connector.plan.name}/{name}: {state.reason}"
+        for name, state in worst.items()
+        if state is not None and state != SilenceState.DEAD
     ]
 
 

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from k2conn.engine.accounting.ledger import NOWHERE
-from k2conn.engine.resilience.circuit_breaker import STATES as BREAKER_STATES
+from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.runner import Runner
+from k2conn.runner.connection_state import ConnectionState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STREAM = ("connector", "exchange", "stream")
@@ -117,7 +118,7 @@ class RunnerCollector:
         for connector in self._runner.connectors:
             for socket in connector.sockets:
                 own = (connector.plan.name, connector.plan.exchange, socket.shard.name)
-                state.add_metric(own, 1 if socket.state == "live" else 0)
+                state.add_metric(own, 1 if socket.state == ConnectionState.LIVE else 0)
                 for copy, number in socket.replica.tally.figures().items() if socket.replica is not None else ():
                     legs.add_metric((*own, copy), number)
         return [state, legs]
@@ -144,7 +145,7 @@ class RunnerCollector:
                 for at, breaker in enumerate(endpoint_group.endpoints.breakers):
                     own = (connector.plan.name, connector.plan.exchange, name, str(at))
                     opened.add_metric(own, breaker.opened)
-                    for one in BREAKER_STATES:
+                    for one in BreakerState:
                         state.add_metric((*own, one), 1 if breaker.state(now) == one else 0)
         return [state, opened]
 

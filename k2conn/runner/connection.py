@@ -11,26 +11,37 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from k2conn.engine.conversation.session import Action, Close, Note, Send, Session
+from k2conn.engine.conversation.session import Action, Close, EndCause, Note, NoteKind, Send, Session
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.plan import HttpRequest, SendScope
+from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.http_requests import http_call
 from k2conn.transports import Address, Transport
 from k2conn.transports.http import call
 
-SETTLED, RECORD, NEWS = "settled", "record", "news"
-"""What a link tells its socket: subscribed, the first record, something else that may matter."""
-NOTICE, ROTATION = "notice", "rotation"
+
+class ConnectionEvent(Enum):
+    """What a connection tells its supervisor."""
+
+    SUBSCRIBED = auto()
+    FIRST_RECORD = auto()
+    OTHER = auto()
+    """Something else after which the supervisor looks again: an end, a wish to be replaced, the first data."""
+
+_WARNINGS = (NoteKind.REFUSED, NoteKind.UNACKNOWLEDGED, NoteKind.ERROR)
 
 
 class ConnectionEnd(NamedTuple):
-    """Why a connection ended, or is to be replaced; ``delay`` is the least number of seconds to stay away."""
+    """Why a connection ended, or is to be replaced: an `EndCause`, or a cause that is its transport's own. ``delay`` is
+    the least number of seconds to stay away.
+    """
 
     cause: str
     detail: str = ""
@@ -51,11 +62,11 @@ class VenueConnection:
         endpoint: int,
         replica: Replica | None,
         patience: int,
-        tell: Callable[[VenueConnection, str], None],
+        tell: Callable[[VenueConnection, ConnectionEvent], None],
         log: Any,
     ) -> None:
         self.endpoint = endpoint
-        self.state = "connecting"
+        self.state = ConnectionState.CONNECTING
         self.pipeline: FramePipeline | None = None
         self.opened_at: float | None = None
         """When it was opened, by the monotonic clock; None before."""
@@ -86,14 +97,14 @@ class VenueConnection:
     def start(self) -> None:
         """Begins; whatever its end is, the socket is told."""
         self.task = asyncio.create_task(self._run(), name=f"{self._context.books.plan.name}/{self._shard.name}")
-        self.task.add_done_callback(lambda _: self._tell(self, NEWS))
+        self.task.add_done_callback(lambda _: self._tell(self, ConnectionEvent.OTHER))
 
     @property
     def ended(self) -> ConnectionEnd | None:
         """Its end; None before. A bug is raised."""
         if self.task is None or not self.task.done():
             return None
-        return ConnectionEnd("stopped") if self.task.cancelled() else self.task.result()
+        return ConnectionEnd(EndCause.STOPPED) if self.task.cancelled() else self.task.result()
 
     @property
     def heard(self) -> set[tuple[str, str]]:
@@ -133,7 +144,7 @@ class VenueConnection:
             if self._close is None:
                 return ConnectionEnd(error.cause, error.detail, error.delay)
         except (SettingsError, RecordError) as error:
-            return ConnectionEnd("settings", str(error), self._shard.connection.backoff.cap)
+            return ConnectionEnd(EndCause.SETTINGS, str(error), self._shard.connection.backoff.cap)
         except asyncio.CancelledError:
             if self._bug is None:
                 raise
@@ -141,7 +152,7 @@ class VenueConnection:
             self._cancel_timer()
         if self._bug is not None:
             raise self._bug
-        return ConnectionEnd("closed") if self._close is None else ConnectionEnd(*self._close)
+        return ConnectionEnd(EndCause.CLOSED) if self._close is None else ConnectionEnd(*self._close)
 
     # -- one connection
 
@@ -186,7 +197,7 @@ class VenueConnection:
         assert self.pipeline is not None
         self._context.books.ledger.connects += 1
         now = self.opened_at = time.monotonic()
-        self.state = "subscribing"
+        self.state = ConnectionState.SUBSCRIBING
         self._log.info("connected", symbols=len(self._shard.symbols))
         self.replace_at = self._old_at(now)
         self._act(self.pipeline.session.open(now, wall_us()))
@@ -222,13 +233,13 @@ class VenueConnection:
             if not self.data and any(envelope.schema is not None for envelope in envelopes):
                 self._proved()
             return self._context.publish(envelopes)
-        if actions and not self.data and any(type(one) is Note and one.kind == "first-data" for one in actions):
+        if actions and not self.data and any(type(one) is Note and one.kind == NoteKind.FIRST_DATA for one in actions):
             self._proved()  # what was only repeats is data, too: of a replica, or after a reconnect
         return False
 
     def _proved(self) -> None:
         self.data = True
-        self._tell(self, RECORD)
+        self._tell(self, ConnectionEvent.FIRST_RECORD)
 
     def _act(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -237,7 +248,7 @@ class VenueConnection:
                     self._transport.send(action.frame)
             elif type(action) is Note:
                 self._note(action)
-            elif type(action) is Close and action.cause == NOTICE:
+            elif type(action) is Close and action.cause == EndCause.NOTICE:
                 self.ask(ConnectionEnd(*action))
             elif type(action) is Close and self._closing is None and self._transport is not None:
                 self._close = action
@@ -247,23 +258,23 @@ class VenueConnection:
         """Asks for a replacement; this connection goes on until there is one."""
         if self.due is None:
             self.due = due
-            self._tell(self, NEWS)
+            self._tell(self, ConnectionEvent.OTHER)
 
     def _note(self, note: Note) -> None:
-        if note.kind == "settled":
-            self.state = "live"
+        if note.kind == NoteKind.SETTLED:
+            self.state = ConnectionState.LIVE
             self._log.info("subscribed", **note.detail)
-            self._tell(self, SETTLED)
-        elif note.kind == "changed":
+            self._tell(self, ConnectionEvent.SUBSCRIBED)
+        elif note.kind == NoteKind.CHANGED:
             self._log.info("symbols changed", **note.detail)
-            self._tell(self, NEWS)
-        elif note.kind in ("refused", "unacknowledged", "error"):
-            self._context.books.ledger.refused += note.kind == "refused"
+            self._tell(self, ConnectionEvent.OTHER)
+        elif note.kind in _WARNINGS:
+            self._context.books.ledger.refused += note.kind == NoteKind.REFUSED
             self._log.warning(note.kind, **note.detail)
         else:
             self._log.debug(note.kind, **note.detail)
-            if note.kind == "first-data":
-                self._tell(self, NEWS)
+            if note.kind == NoteKind.FIRST_DATA:
+                self._tell(self, ConnectionEvent.OTHER)
 
     # -- time
 
@@ -286,7 +297,7 @@ class VenueConnection:
         try:
             if self.replace_at is not None and now >= self.replace_at:
                 self.replace_at = None
-                self.ask(ConnectionEnd(ROTATION, "the connection is old enough"))
+                self.ask(ConnectionEnd(EndCause.ROTATION, "the connection is old enough"))
             silent_at = self.pipeline.silent_at(self._patience)
             if silent_at is not None and now >= silent_at:
                 self._act([self.pipeline.silent(self._patience, now)])

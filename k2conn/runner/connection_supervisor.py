@@ -16,17 +16,19 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from k2conn.engine.conversation.end_causes import EndCause
+from k2conn.engine.conversation.subscriptions import SubscriptionState
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.backoff import BackoffDelays
+from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError
-from k2conn.runner.connection import RECORD, SETTLED, ConnectionEnd, VenueConnection, http_scope, wall_us
+from k2conn.runner.connection import ConnectionEnd, ConnectionEvent, VenueConnection, http_scope, wall_us
+from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
-
-STATES = ("waiting", "connecting", "subscribing", "live", "stopped", "failed")
 
 PROVE_WITHIN = 30.0
 """Seconds after its subscription in which a new connection shows every symbol; then it takes over all the same."""
@@ -40,6 +42,8 @@ LOOK = 1.0
 """Seconds between two looks whether a better address has recovered."""
 PATIENCE = 16
 """How many times its `stale_after` a stream may at most be silent after connections without any data."""
+_NOT_THE_ADDRESS = (EndCause.SETTINGS, EndCause.REFUSED, EndCause.STOPPED)
+"""Ends that say nothing about the address: its breaker does not count them."""
 
 
 class ConnectionSupervisor:
@@ -55,7 +59,7 @@ class ConnectionSupervisor:
         self.detail = ""
         self.replacing = False
         self._context = context
-        self._state = "waiting"
+        self._state = ConnectionState.WAITING
         self._delays = BackoffDelays(shard.connection.backoff, random.random)
         self._stop_asked = asyncio.Event()
         self._news = asyncio.Event()
@@ -88,10 +92,10 @@ class ConnectionSupervisor:
                 if end is None or self._stop_asked.is_set():
                     break
                 await self._again(end)
-                if self._state == "failed":
+                if self._state == ConnectionState.FAILED:
                     return
             await self._all_ended()
-            self._be("stopped")
+            self._be(ConnectionState.STOPPED)
         finally:
             for connection in self._connections:
                 if connection.task is not None:
@@ -127,7 +131,7 @@ class ConnectionSupervisor:
         if endpoint is None:
             return None
         connection = self.connection = self._begin(endpoint)
-        self._be("connecting")
+        self._be(ConnectionState.CONNECTING)
         while True:
             end = connection.ended
             if end is not None:
@@ -147,7 +151,8 @@ class ConnectionSupervisor:
             endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
             if wait <= 0:
                 return endpoint
-            self._be("waiting", self.detail or f"all addresses are out of order; the next try in {wait:.0f} s")
+            detail = self.detail or f"all addresses are out of order; the next try in {wait:.0f} s"
+            self._be(ConnectionState.WAITING, detail)
             await self._turn(wait)
         return None
 
@@ -161,13 +166,13 @@ class ConnectionSupervisor:
         connection.start()
         return connection
 
-    def _heard(self, connection: VenueConnection, what: str) -> None:
+    def _heard(self, connection: VenueConnection, what: ConnectionEvent) -> None:
         """What a link tells."""
         self._news.set()
-        if what in (SETTLED, RECORD):
+        if what is not ConnectionEvent.OTHER:
             breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
             self._tried(connection, partial(breaker.succeed, time.monotonic()))
-        if what == RECORD:
+        if what is ConnectionEvent.FIRST_RECORD:
             breaker.proved()
             self._delays.reset()
             self._silences = 0
@@ -176,11 +181,11 @@ class ConnectionSupervisor:
         """What an end that was not planned says about the address."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
         good = connection.data or _lasted(connection) > self.shard.connection.backoff.cap
-        if self._stop_asked.is_set() or good or end.cause in ("settings", "refused", "stopped"):
+        if self._stop_asked.is_set() or good or end.cause in _NOT_THE_ADDRESS:
             breaker.leave()
         else:
             self._tried(connection, partial(breaker.fail, time.monotonic()))
-        if end.cause == "stale-stream" and not connection.data:
+        if end.cause == EndCause.STALE_STREAM and not connection.data:
             self._silences += 1
 
     def _tried(self, connection: VenueConnection, tell: Callable[[], None]) -> None:
@@ -191,7 +196,7 @@ class ConnectionSupervisor:
         after = breaker.state(time.monotonic())
         if after != before:
             host = self.endpoint_group.host(connection.endpoint)
-            self._log.warning("address " + ("recovered" if after == "closed" else "out of order"), host=host,
+            self._log.warning("address " + ("recovered" if after == BreakerState.CLOSED else "out of order"), host=host,
                               breaker=after)
 
     # -- replacement
@@ -201,11 +206,11 @@ class ConnectionSupervisor:
 
     def _ask_for_better(self, connection: VenueConnection) -> None:
         """Goes back to an earlier address when it may be tried again."""
-        if connection.state != "live" or not self._has_better(connection):
+        if connection.state != ConnectionState.LIVE or not self._has_better(connection):
             return
         better = self.endpoint_group.endpoints.better(connection.endpoint, time.monotonic(), self.shard.replica)
         if better is not None:
-            connection.ask(ConnectionEnd("failback", f"{self.endpoint_group.host(better)} may have recovered"))
+            connection.ask(ConnectionEnd(EndCause.FAILBACK, f"{self.endpoint_group.host(better)} may have recovered"))
 
     async def _replaced(self, old: VenueConnection, due: ConnectionEnd) -> VenueConnection:
         """Replaces a connection; the successor, or the old one where that could not be done or has ended before."""
@@ -249,7 +254,7 @@ class ConnectionSupervisor:
                 self._log.warning("connection lost", cause=lost.cause, detail=lost.detail, again_in="its successor's")
                 self.connection = new
                 return new
-            if new.state == "live":
+            if new.state == ConnectionState.LIVE:
                 settled = settled or now
                 proved = old.heard <= new.heard
                 if proved or now >= settled + PROVE_WITHIN:
@@ -287,7 +292,7 @@ class ConnectionSupervisor:
     def _put_off(self, old: VenueConnection, due: ConnectionEnd, seconds: float) -> None:
         """Tries a replacement again later: by age where it was the age, at once again by `_ask_for_better`."""
         old.due = None
-        if due.cause != "failback":
+        if due.cause != EndCause.FAILBACK:
             asyncio.get_running_loop().call_later(seconds, old.ask, due)
 
     # -- again
@@ -300,11 +305,11 @@ class ConnectionSupervisor:
         if self.connection is not None and _lasted(self.connection) > self.shard.connection.backoff.cap:
             self._delays.reset()
         if self._delays.exhausted:
-            self._be("failed", f"{end.cause}: {end.detail}")
+            self._be(ConnectionState.FAILED, f"{end.cause}: {end.detail}")
             self._log.error("gave up", cause=end.cause, detail=end.detail, attempts=self._delays.attempts)
             return
         delay = self._delays.next(end.delay)
-        self._be("waiting", f"{end.cause}: {end.detail}")
+        self._be(ConnectionState.WAITING, f"{end.cause}: {end.detail}")
         self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
         until = time.monotonic() + delay
         while (left := until - time.monotonic()) > 0 and not self._stop_asked.is_set():
@@ -327,9 +332,11 @@ class ConnectionSupervisor:
     # -- what is seen from outside
 
     @property
-    def state(self) -> str:
-        """waiting, connecting, subscribing, live, stopped or failed."""
-        return self.connection.state if self._state == "connecting" and self.connection is not None else self._state
+    def state(self) -> ConnectionState:
+        """Its own, or while there is a connection that one's."""
+        if self._state == ConnectionState.CONNECTING and self.connection is not None:
+            return self.connection.state
+        return self._state
 
     @property
     def pipeline(self) -> FramePipeline | None:
@@ -339,9 +346,10 @@ class ConnectionSupervisor:
     @property
     def connected(self) -> bool:
         """Whether there is a connection."""
-        return self._state == "connecting" and self.connection is not None and self.connection.opened_at is not None
+        connection = self.connection
+        return self._state == ConnectionState.CONNECTING and connection is not None and connection.opened_at is not None
 
-    def _be(self, state: str, detail: str = "") -> None:
+    def _be(self, state: ConnectionState, detail: str = "") -> None:
         self._state, self.detail = state, detail
 
     def status(self) -> dict[str, Any]:
@@ -361,8 +369,8 @@ class ConnectionSupervisor:
             "seconds_connected": round(time.monotonic() - opened, 3) if opened is not None else None,
             "replacing": self.replacing,
             "symbols": len(self.shard.symbols),
-            "confirmed": subscriptions.count("confirmed") if subscriptions else 0,
-            "refused": subscriptions.count("refused") if subscriptions else 0,
+            "confirmed": subscriptions.count(SubscriptionState.CONFIRMED) if subscriptions else 0,
+            "refused": subscriptions.count(SubscriptionState.REFUSED) if subscriptions else 0,
             "seconds_since_frame": _ago(connection.last_frame_us) if connection is not None else None,
             "seconds_since_data": _ago(max(connection.last_data_us, self.replica.last_us if self.replica else 0))
             if connection

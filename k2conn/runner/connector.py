@@ -23,6 +23,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
 from k2conn.runner.backfill_worker import BackfillWorker
+from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
@@ -131,7 +132,7 @@ class Connector:
     def proved(self) -> bool:
         """Whether every socket is subscribed or has had data."""
         return bool(self.sockets) and all(
-            socket.state == "live" or (socket.connection is not None and socket.connection.data)
+            socket.state == ConnectionState.LIVE or (socket.connection is not None and socket.connection.data)
             for socket in self.sockets
         )
 
@@ -319,10 +320,9 @@ class Connector:
         await asyncio.gather(*(socket.stop() for socket in self.sockets))
 
     @property
-    def state(self) -> str:
-        """The worst state of its sockets, for people: failed, waiting, connecting, subscribing, live, stopped."""
-        order = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
-        return min((socket.state for socket in self.sockets), key=order.index, default="waiting")
+    def state(self) -> ConnectionState:
+        """The worst state of its connections; waiting before there is one."""
+        return ConnectionState.worst(socket.state for socket in self.sockets) or ConnectionState.WAITING
 
 
 def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:

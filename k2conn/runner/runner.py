@@ -23,6 +23,7 @@ from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
+from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job
 from k2conn.runner.event_log import get_logger
 from k2conn.sinks import Reject, Settle, Sink
@@ -115,7 +116,7 @@ class Runner:
                 wait.cancel()
             unsent = await self._stop(list(self._tasks.values()))
         self._raise_bugs(list(self._tasks.values()))
-        failed = tuple(c.plan.name for c in self.connectors if any(s.state == "failed" for s in c.sockets))
+        failed = tuple(one.plan.name for one in self.connectors if one.state == ConnectionState.FAILED)
         return RunOutcome(unsent, failed, time.monotonic() - self.started)
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:

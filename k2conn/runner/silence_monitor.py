@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from k2conn.engine.accounting.ledger import Ledger
-from k2conn.engine.conversation.subscriptions import CONFIRMED, Subscription
-from k2conn.engine.resilience.silence_detection import DEAD, REASONS, SILENT, SilenceDetector, SilenceReading
+from k2conn.engine.conversation.subscriptions import Subscription, SubscriptionState
+from k2conn.engine.resilience.silence_detection import SilenceDetector, SilenceReading, SilenceState
 from k2conn.runner.connection import VenueConnection
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 
@@ -16,7 +16,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks."""
 WORST = 5
 """Silent symbols of a stream that are named."""
-_NOTHING = SilenceReading(None, "", 0)
+_NOTHING = SilenceReading(None, None, 0)
 
 
 class SilenceMonitor:
@@ -26,7 +26,7 @@ class SilenceMonitor:
         self.watch = SilenceDetector()
         self._ledger = ledger
         self._log = log
-        self._said: dict[str, str | None] = {}
+        self._said: dict[str, SilenceState | None] = {}
         self._looked = 0.0
 
     def look(self, sockets: Sequence[ConnectionSupervisor]) -> None:
@@ -52,14 +52,14 @@ class SilenceMonitor:
             if worst != self._said.get(stream):
                 if worst is None:
                     self._log.info("stream speaks again", stream=stream)
-                elif worst != DEAD:  # the loss of its connections was said
+                elif worst != SilenceState.DEAD:  # the loss of its connections was said
                     counts = {state: number for state, number in self.watch.counts(stream).items() if number}
-                    self._log.warning("stream is silent", stream=stream, reason=REASONS[worst], symbols=counts)
+                    self._log.warning("stream is silent", stream=stream, reason=worst.reason, symbols=counts)
                 self._said[stream] = worst
 
     def causes(self, stream: str) -> dict[str, int]:
         """How many symbols are silent, by cause; only those that there are."""
-        return {state: number for state, number in self.watch.counts(stream).items() if number and state in SILENT}
+        return {state: number for state, number in self.watch.counts(stream).items() if number and state.silent}
 
     def status(self, stream: str) -> dict[str, Any]:
         """For /health: symbols by state, and the worst of them by name."""
@@ -68,7 +68,7 @@ class SilenceMonitor:
         for symbol, state in self.watch.worst(stream, WORST):
             silence = self.watch.silence((stream, symbol), now)
             seconds = round(silence, 1) if silence is not None else None
-            worst.append({"symbol": symbol, "state": state, "reason": REASONS[state], "seconds_since_data": seconds})
+            worst.append({"symbol": symbol, "state": state, "reason": state.reason, "seconds_since_data": seconds})
         return {"states": {state: n for state, n in self.watch.counts(stream).items() if n}, "worst": worst}
 
 
@@ -85,7 +85,7 @@ def _carriers(
             continue
         live = connection.opened_at is not None and socket.connected
         for one in connection.pipeline.session.subscriptions.all:
-            rank = (2 if one.state == CONFIRMED else 1) if live else 0
+            rank = (2 if one.state == SubscriptionState.CONFIRMED else 1) if live else 0
             key = (one.stream, one.symbol.record)
             if key not in found or found[key][0] < rank:
                 found[key] = (rank, connection if live else None, one)

@@ -12,10 +12,8 @@ from typing import Any
 
 from k2conn import __version__
 from k2conn.engine.accounting.ledger import equation
-from k2conn.engine.resilience.circuit_breaker import STATES as BREAKER_STATES
-
-STATES = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
-"""Of connectors, worst first."""
+from k2conn.engine.resilience.circuit_breaker import BreakerState
+from k2conn.runner.connection_state import ConnectionState
 
 
 def added(values: Sequence[Any]) -> Any:
@@ -68,7 +66,7 @@ def _sink(sinks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _connector(said: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = added(list(said.values()))
-    found["state"] = min((one["state"] for one in said.values()), key=STATES.index)
+    found["state"] = ConnectionState.worst(one["state"] for one in said.values())
     found["sockets"] = [
         {**socket, "socket": f"{index}/{socket['socket']}", "worker": index}
         for index, one in said.items()
@@ -85,7 +83,7 @@ def _connector(said: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _endpoint(same: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = added(same)
-    found["breaker"] = max((one["breaker"] for one in same), key=BREAKER_STATES.index)
+    found["breaker"] = BreakerState.worst(one["breaker"] for one in same)
     return found
 
 

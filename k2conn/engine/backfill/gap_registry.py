@@ -12,6 +12,7 @@ from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.backfill.backfill_job import BackfillJob
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.gaps.gap_records import STREAM, gap_envelope
+from k2conn.engine.gaps.gap_states import BackfillStatus
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.mapping.stream_mapping import StreamMapping
@@ -61,13 +62,13 @@ class GapRegistry:
             closed, mapping.closed = mapping.closed, []
             for gap in closed:
                 self.ledger.account(name, gap.key).missing -= gap.reported or 0
-                gap.backfill = "done" if gap.recovered else "none"
+                gap.backfill = BackfillStatus.DONE if gap.recovered else BackfillStatus.NONE
                 found.append(self._record(gap, now_us))
         return found
 
     def _fill(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
-            gap.backfill = "pending"
+            gap.backfill = BackfillStatus.PENDING
             self.to_fill.append(gap)
 
     def _record(self, gap: Gap, now_us: int) -> Envelope:
@@ -88,7 +89,7 @@ class GapRegistry:
 
     def ended(self, gap: Gap, now_us: int) -> list[Envelope]:
         """The records that are due when filling a gap has ended, with all or in vain."""
-        gap.backfill = "failed" if gap.open else "done"
+        gap.backfill = BackfillStatus.FAILED if gap.open else BackfillStatus.DONE
         found = self.records(now_us)
         counted = gap.first is not None and gap.count is not None
         if not gap.open and (counted or not gap.recovered):

@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.engine.codec import decoder
-from k2conn.engine.conversation.actions import Action, Close, Deliver, Malformed, Note, Send
+from k2conn.engine.conversation.actions import Action, Close, Deliver, Malformed, Note, NoteKind, Send
+from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
@@ -37,7 +38,8 @@ from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Stream, Symbol
 
 __all__ = [
-    "Action", "Close", "Deliver", "Malformed", "Note", "Send", "Session", "SessionContext", "subscriptions_for",
+    "Action", "Close", "Deliver", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
+    "subscriptions_for",
 ]
 
 
@@ -223,10 +225,10 @@ class Session:
         if self._closed:
             return out
         if self._pong_by is not None and now >= self._pong_by:
-            return self._close("heartbeat", "the heartbeat was not answered")
+            return self._close(EndCause.HEARTBEAT, "the heartbeat was not answered")
         stale = self.connection.stale_after
         if stale is not None and now >= self.last_frame + stale:
-            return self._close("stale", f"no frame for {stale:g} s")
+            return self._close(EndCause.STALE, f"no frame for {stale:g} s")
         if self._flow.reply_by is not None and now >= self._flow.reply_by:
             self._ask(out, self._flow.expired)
         if self._ping_at is not None and now >= self._ping_at:
@@ -254,7 +256,7 @@ class Session:
         """The first data of a subscription came."""
         one = self.subscriptions.heard(stream, native)
         if one is not None:
-            out.append(Note("first-data", {"stream": stream, "symbol": native}))
+            out.append(Note(NoteKind.FIRST_DATA, {"stream": stream, "symbol": native}))
             self._ask(out, self._flow.resolved)
             self.flush(out)
 
@@ -273,7 +275,7 @@ class Session:
         try:
             act(out)
         except (RecordError, SettingsError) as error:
-            out.extend(self._close("settings", str(error), self.connection.backoff.cap))
+            out.extend(self._close(EndCause.SETTINGS, str(error), self.connection.backoff.cap))
 
     def _ask(self, out: list[Action], act: Callable[[float, list[Action]], None]) -> None:
         """Lets the steps go on, guarded; they may want the connection closed."""
@@ -313,7 +315,7 @@ class Session:
         else:
             self.unrecognised += 1
             if self.unrecognised <= 5:
-                out.append(Note("unrecognised", {"message": exactjson.spell(message)[:300]}))
+                out.append(Note(NoteKind.UNRECOGNISED, {"message": exactjson.spell(message)[:300]}))
 
     def _capture(self, message: Json) -> None:
         for capture in self.connection.captures:
@@ -336,10 +338,10 @@ class Session:
         text = exactjson.spell(reason if reason is not None else message)[:300]
         if notice.reconnect:
             if not self._closed and not self._noticed:  # the conversation goes on until another connection stands
-                out.append(Close("notice", text, notice.delay))
+                out.append(Close(EndCause.NOTICE, text, notice.delay))
             self._noticed = True
         else:
-            out.append(Note("error", {"reason": text}))
+            out.append(Note(NoteKind.ERROR, {"reason": text}))
 
     # -- sending
 
@@ -352,7 +354,7 @@ class Session:
         if beat.within is not None and self._pong_by is None:
             self._pong_by = self._now + beat.within
 
-    def _close(self, cause: str, detail: str, delay: float = 0.0) -> list[Action]:
+    def _close(self, cause: EndCause, detail: str, delay: float = 0.0) -> list[Action]:
         if self._closed:
             return []
         self._closed = True

@@ -15,8 +15,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
-STATES = (CLOSED, HALF_OPEN, OPEN)
+from k2conn.graded import GradedState
+
+
+class BreakerState(GradedState):
+    """From good to bad."""
+
+    CLOSED = "closed"
+    """The address is in order."""
+    HALF_OPEN = "half-open"
+    """One attempt at a time finds out whether it is in order again."""
+    OPEN = "open"
+    """It is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +50,11 @@ class CircuitBreaker:
         self.opened = 0
         """How often it has opened."""
 
-    def state(self, now: float) -> str:
-        """CLOSED, OPEN or HALF_OPEN."""
+    def state(self, now: float) -> BreakerState:
+        """CLOSED, BreakerState.OPEN or BreakerState.HALF_OPEN."""
         if self._opened_at is None:
-            return CLOSED
-        return HALF_OPEN if now >= self._opened_at + self._breaker_settings.seconds else OPEN
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if now >= self._opened_at + self._breaker_settings.seconds else BreakerState.OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until an attempt may be made; 0 where one may be now."""
@@ -54,13 +64,13 @@ class CircuitBreaker:
 
     def attempt(self, now: float) -> None:
         """An attempt is made; half open, no other is let through until its outcome is known."""
-        if self.state(now) == HALF_OPEN:
+        if self.state(now) == BreakerState.HALF_OPEN:
             self._probing_until = now + self._breaker_settings.seconds
 
     def succeed(self, now: float) -> None:
         """A connection was subscribed, or had its first data."""
         self._probing_until = 0.0
-        if self.state(now) == CLOSED:
+        if self.state(now) == BreakerState.CLOSED:
             return
         self._successes += 1
         if self._successes >= self._breaker_settings.successes:
@@ -76,7 +86,8 @@ class CircuitBreaker:
         self._probing_until = 0.0
         self._failures += 1
         state = self.state(now)
-        if state == HALF_OPEN or (state == CLOSED and self._failures >= self._breaker_settings.failures):
+        many = self._failures >= self._breaker_settings.failures
+        if state == BreakerState.HALF_OPEN or (state == BreakerState.CLOSED and many):
             self._opened_at, self._successes = now, 0
             self.opened += 1
 

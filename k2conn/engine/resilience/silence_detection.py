@@ -14,22 +14,41 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from k2conn.engine.conversation.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
+from k2conn.engine.conversation.subscriptions import SubscriptionState
+from k2conn.graded import GradedState
 
-LIVE, ASKED, QUIET, NO_DATA, UNANSWERED, REFUSED_STATE, DEAD = (
-    "live", "asked", "quiet", "no-data", "unacknowledged", "refused", "dead",
-)
-STATES = (LIVE, ASKED, QUIET, NO_DATA, UNANSWERED, REFUSED_STATE, DEAD)
-"""From good to bad: the whole list, so that it can be a metric's label."""
-SILENT = (QUIET, NO_DATA, UNANSWERED, REFUSED_STATE, DEAD)
-"""Those that say nothing."""
+
+class SilenceState(GradedState):
+    """How one stream of one symbol does, from good to bad; all of them together are a metric's labels."""
+
+    LIVE = "live"
+    ASKED = "asked"
+    """Its first data may still come."""
+    QUIET = "quiet"
+    NO_DATA = "no-data"
+    UNACKNOWLEDGED = "unacknowledged"
+    REFUSED = "refused"
+    DEAD = "dead"
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says nothing although it should."""
+        return self in REASONS
+
+    @property
+    def reason(self) -> str:
+        """Why it is silent, for people; KeyError where it is not."""
+        return REASONS[self]
+
+
 REASONS = {
-    QUIET: "gone quiet against its habit",
-    NO_DATA: "acknowledged, but no first data",
-    UNANSWERED: "never acknowledged",
-    REFUSED_STATE: "refused by the venue",
-    DEAD: "nothing that carries it is connected",
+    SilenceState.QUIET: "gone quiet against its habit",
+    SilenceState.NO_DATA: "acknowledged, but no first data",
+    SilenceState.UNACKNOWLEDGED: "never acknowledged",
+    SilenceState.REFUSED: "refused by the venue",
+    SilenceState.DEAD: "nothing that carries it is connected",
 }
+"""Why a symbol is silent; the other states are not silent."""
 
 FLOOR = 30.0
 """Seconds of silence that are never taken for anything, whatever the habit."""
@@ -41,18 +60,20 @@ GAPS = 5
 """Gaps that must have been seen before there is a habit."""
 FIRST_DATA = 60.0
 """Seconds that the first data after an acknowledgement may take."""
+_EXPECTED = (SubscriptionState.PENDING, SubscriptionState.CONFIRMED)
+"""The states of subscriptions that data is to come of."""
 
 
 class SilenceReading(NamedTuple):
     """What is known of one stream of one symbol at one moment.
 
     ``asked_since``: when the connection that carries it was opened, or, where that was later, when it was asked for
-    there; None where there is no connection. ``subscription`` is its state there, ``received`` how many items ever
-    came.
+    there; None where there is no connection. ``subscription`` is its state there, None where there is none;
+    ``received`` is how many items ever came.
     """
 
     asked_since: float | None
-    subscription: str
+    subscription: SubscriptionState | None
     received: int
 
 
@@ -89,9 +110,9 @@ class SilenceDetector:
 
     def __init__(self) -> None:
         self._habits: dict[tuple[str, str], Baseline] = {}
-        self.states: dict[tuple[str, str], str] = {}
+        self.states: dict[tuple[str, str], SilenceState] = {}
 
-    def look(self, key: tuple[str, str], reading: SilenceReading, now: float) -> str:
+    def look(self, key: tuple[str, str], reading: SilenceReading, now: float) -> SilenceState:
         """The state of one stream of one symbol; ``now`` is seconds of a monotonic clock."""
         habit = self._habits.get(key)
         if habit is None:
@@ -112,35 +133,34 @@ class SilenceDetector:
             del self.states[key]
             self._habits.pop(key, None)
 
-    def counts(self, stream: str) -> dict[str, int]:
+    def counts(self, stream: str) -> dict[SilenceState, int]:
         """How many of a stream's symbols are in each state; every state is there."""
         found = Counter(state for (name, _), state in self.states.items() if name == stream)
-        return {state: found[state] for state in STATES}
+        return {state: found[state] for state in SilenceState}
 
-    def silent(self, stream: str) -> str | None:
+    def silent(self, stream: str) -> SilenceState | None:
         """The worst state of a stream of which no symbol speaks or may still be going to; None where one does."""
         own = [state for (name, _), state in self.states.items() if name == stream]
-        if not own or not all(state in SILENT for state in own):
-            return None
-        return max(own, key=STATES.index)
+        return SilenceState.worst(own) if all(state.silent for state in own) else None
 
-    def worst(self, stream: str, most: int) -> Iterator[tuple[str, str]]:
+    def worst(self, stream: str, most: int) -> Iterator[tuple[str, SilenceState]]:
         """Some of a stream's silent symbols and their states, the worst first."""
-        own = [(symbol, state) for (name, symbol), state in self.states.items() if name == stream and state in SILENT]
-        own.sort(key=lambda one: (-STATES.index(one[1]), one[0]))
+        own = [(symbol, state) for (name, symbol), state in self.states.items() if name == stream and state.silent]
+        own.sort(key=lambda one: (-one[1].grade, one[0]))
         yield from own[:most]
 
 
-def _state(habit: Baseline, reading: SilenceReading, now: float) -> str:
+def _state(habit: Baseline, reading: SilenceReading, now: float) -> SilenceState:
     if reading.asked_since is None:
-        return DEAD
-    if reading.subscription == REFUSED:
-        return REFUSED_STATE
+        return SilenceState.DEAD
+    if reading.subscription == SubscriptionState.REFUSED:
+        return SilenceState.REFUSED
     since = now - reading.asked_since
     if habit.last is None or habit.last < reading.asked_since:
-        if reading.subscription == UNACKNOWLEDGED:
-            return UNANSWERED
-        late = reading.subscription in (PENDING, CONFIRMED) and since > max(FIRST_DATA, habit.patience or 0.0)
-        return NO_DATA if late else ASKED
+        if reading.subscription == SubscriptionState.UNACKNOWLEDGED:
+            return SilenceState.UNACKNOWLEDGED
+        late = reading.subscription in _EXPECTED and since > max(FIRST_DATA, habit.patience or 0.0)
+        return SilenceState.NO_DATA if late else SilenceState.ASKED
     patience = habit.patience
-    return QUIET if patience is not None and now - habit.last > patience else LIVE
+    quiet = patience is not None and now - habit.last > patience
+    return SilenceState.QUIET if quiet else SilenceState.LIVE
