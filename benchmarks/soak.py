@@ -308,8 +308,10 @@ def compare(
         lacking = ((absent.get(symbol, set()) | maybe) - here.keys()) if here else set()
         unreported += [f"{symbol} {own}" for own in _unreported(lacking, here, symbol, holes)]
     return {
-        "connections": len(sent_frames.legs),
-        "frames_with_data": sum(sent.key is not None for leg in sent_frames.legs for sent in leg.frames),
+        "connections": len(sent_frames.client_sessions),
+        "frames_with_data": sum(
+            sent.key is not None for client_session in sent_frames.client_sessions for sent in client_session.frames
+        ),
         "sent": sum(map(len, sure.values())),
         "in_doubt": sum(len(ids - sure.get(symbol, set())) for symbol, ids in doubt.items()),
         "in_doubt_and_arrived": arrived,
@@ -318,7 +320,9 @@ def compare(
         "message_ids": len(messages),
         "gap_records": len(holes),
         "wrong": {
-            "lost": lost[:SHOWN], "twice": twice[:SHOWN], "never_sent": strange[:SHOWN],
+            "lost": lost[:SHOWN],
+            "twice": twice[:SHOWN],
+            "never_sent": strange[:SHOWN],
             "missing_without_gap_record": unreported[:SHOWN],
             "message_ids_that_repeat": [total - len(messages)] if total != len(messages) else [],
         },

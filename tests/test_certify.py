@@ -84,7 +84,7 @@ CLUSTER = {"broker", "slow-broker", "dead-broker", "registry-away", "registry-st
 def test_every_ordeal_of_the_exchange_was_gone_through(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     done = {trial.name for trial in outcomes[name].trials if not trial.skipped}
     scene = ScenarioContext(load(name), MockExchange(load(name)))
-    assert done == {ordeal.name for ordeal in ORDEALS if not ordeal.skipped(scene)}
+    assert done == {scenario.name for scenario in ORDEALS if not scenario.skipped(scene)}
     assert done >= {one.name for one in ORDEALS} - {"bomb", "no-pong", "lost-acks"} - CLUSTER
     assert ("bomb" in done) is packs(scene.plan)
 
@@ -190,8 +190,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certification, Rea
 
 def verdict(played: tuple[Certification, Readback], change: Callable[[Readback], None]) -> list[str]:
     """The complaints about a harvest that was tampered with."""
-    one, harvest = played
-    copy = Readback(list(harvest.records), list(harvest.gaps), list(harvest.letters))
+    one, readback = played
+    copy = Readback(list(readback.records), list(readback.gaps), list(readback.letters))
     change(copy)
     proof = prove(ExpectedRecords(one.scene.plan, one.streams, one.exchange), copy, one._ledger)
     outcome = CertificationOutcome("coinbase", "COINBASE", "file", 0, 20, 1.0, [], proof, 0, {}, [])
@@ -200,7 +200,7 @@ def verdict(played: tuple[Certification, Readback], change: Callable[[Readback],
 
 
 def test_nothing_is_said_against_an_honest_harvest(played: tuple[Certification, Readback]) -> None:
-    assert verdict(played, lambda harvest: None) == []
+    assert verdict(played, lambda readback: None) == []
 
 
 def test_a_record_that_is_there_twice(played: tuple[Certification, Readback]) -> None:
@@ -276,9 +276,11 @@ def test_what_is_under_way_at_a_cut_is_in_doubt_and_the_rest_is_sure() -> None:
             exchange.freeze_clients()
             exchange.clients[0].socket.transport.abort()
             await task
-            (leg,) = sent_frames.legs
-            assert [one.ids for one in leg.doubtful()] == []
-            assert Counter(own for one in leg.sure() for own in one.ids) == Counter(exchange.sent["trade", "BTCUSDT"])
+            (client_session,) = sent_frames.client_sessions
+            assert [one.ids for one in client_session.doubtful()] == []
+            assert Counter(own for one in client_session.sure() for own in one.ids) == Counter(
+                exchange.sent["trade", "BTCUSDT"]
+            )
 
     asyncio.run(main())
 
@@ -410,7 +412,7 @@ class Certified:
 
     outcomes: list[CertificationOutcome]
     lives: CrashRestart
-    harvest: Readback
+    readback: Readback
 
     @property
     def trials(self) -> dict[str, ScenarioRun]:
@@ -457,7 +459,7 @@ def test_all_ordeals_with_the_real_broker(certified: dict[str, Certified], name:
         assert outcome.passed
         assert outcome.not_run == ()
     trials = certified[name].trials
-    assert trials.keys() == {ordeal.name for ordeal in ORDEALS}
+    assert trials.keys() == {scenario.name for scenario in ORDEALS}
     assert {trial.name for trial in trials.values() if trial.skipped} == {"bomb" if name == "kraken" else "no-pong"}
     assert trials["dead-broker"].waiting > DEAD * 4 * 20 * 0.8  # two streams of two symbols
     assert trials["dead-broker"].drained is not None
@@ -469,7 +471,7 @@ def test_all_ordeals_with_the_real_broker(certified: dict[str, Certified], name:
 @pytest.mark.kafka
 @pytest.mark.parametrize("name", KAFKA_NAMES)
 def test_what_kill_9_cost(certified: dict[str, Certified], name: str) -> None:
-    rows = certified[name].outcomes[0].aftermath
+    rows = certified[name].outcomes[0].crash_losses
     assert {row.stream for row in rows} == {"trade", "quote"}
     for row in rows:
         assert row.balanced
@@ -483,17 +485,17 @@ def test_what_kill_9_cost(certified: dict[str, Certified], name: str) -> None:
 
 def judged(one: Certified, change: Callable[[Readback], None], deaths: list[Kill] | None = None) -> list[str]:
     """The complaints about lives whose harvest was tampered with."""
-    harvest = Readback(list(one.harvest.records), list(one.harvest.gaps), list(one.harvest.letters))
-    change(harvest)
+    readback = Readback(list(one.readback.records), list(one.readback.gaps), list(one.readback.letters))
+    change(readback)
     lives = one.lives
     reference = ExpectedRecords(lives.plan, lives.streams, lives.exchange)
-    return settled_up(reference, harvest, lives._deaths if deaths is None else deaths, lives._confirmed_at)[1]
+    return settled_up(reference, readback, lives._deaths if deaths is None else deaths, lives._confirmed_at)[1]
 
 
 @pytest.mark.kafka
 def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> None:
     one = certified["kraken"]
-    assert judged(one, lambda harvest: None) == []
+    assert judged(one, lambda readback: None) == []
     early = trade_of(one.lives, 0, 20)
     assert any(f"lost: {early}, read" in text for text in judged(one, lambda h: without(h, early)))
     last = trade_of(one.lives, -1, 5)
@@ -509,19 +511,23 @@ def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> 
     assert any("there twice" in text for text in judged(one, lambda h: again(h, early), deaths=[]))
 
 
-def trade_of(lives: CrashRestart, leg: int, frame: int) -> str:
+def trade_of(lives: CrashRestart, client_session: int, frame: int) -> str:
     """The trade id of a frame of a connection, as its record has it."""
-    own = next(sent for sent in lives.sent_frames.legs[leg].frames[frame:] if sent.key and sent.key[0] == "trade")
+    own = next(
+        sent
+        for sent in lives.sent_frames.client_sessions[client_session].frames[frame:]
+        if sent.key and sent.key[0] == "trade"
+    )
     return f"{lives.plan.exchange}-{own.ids[0]}"
 
 
-def without(harvest: Readback, trade_id: str) -> None:
-    harvest.records = [one for one in harvest.records if one.get("trade_id") != trade_id]
+def without(readback: Readback, trade_id: str) -> None:
+    readback.records = [one for one in readback.records if one.get("trade_id") != trade_id]
 
 
-def again(harvest: Readback, trade_id: str, **other: Any) -> None:
-    record = next(one for one in harvest.records if one.get("trade_id") == trade_id)
-    harvest.records.append({**record, **other})
+def again(readback: Readback, trade_id: str, **other: Any) -> None:
+    record = next(one for one in readback.records if one.get("trade_id") == trade_id)
+    readback.records.append({**record, **other})
 
 
 @pytest.mark.kafka

@@ -7,13 +7,13 @@ from k2conn.engine.resilience.replicas import GRACE_US, ReplicaSet
 
 
 def test_first_late_and_missing() -> None:
-    legs = ReplicaSet(2)
-    a, b = legs.leg(0), legs.leg(1)
+    replica_set = ReplicaSet(2)
+    a, b = replica_set.replica(0), replica_set.replica(1)
     window = DedupWindow(100)
 
-    def comes(leg: object, identity: str, now: int) -> bool:
-        window.leg = leg  # type: ignore[assignment]
-        window.leg.now_us = now  # type: ignore[union-attr]
+    def comes(replica: object, identity: str, now: int) -> bool:
+        window.replica = replica  # type: ignore[assignment]
+        window.replica.now_us = now  # type: ignore[union-attr]
         return window.seen(identity)
 
     assert not comes(a, "before", 0)
@@ -22,9 +22,9 @@ def test_first_late_and_missing() -> None:
     assert comes(a, "1", 12), "twice on one leg is no merit"
     assert not comes(a, "2", 20)
     assert not comes(b, "3", 30)
-    legs.expire(GRACE_US + 15)
+    replica_set.expire(GRACE_US + 15)
     assert b.tally.figures() == {"first": 2, "late": 0, "missing": 0}, "nothing is owed from before the first record"
-    legs.expire(GRACE_US + 40)
+    replica_set.expire(GRACE_US + 40)
     assert a.tally.figures() == {"first": 2, "late": 1, "missing": 1}
     assert b.tally.figures() == {"first": 2, "late": 0, "missing": 1}
     assert comes(b, "2", GRACE_US + 50), "too late to count"
@@ -32,10 +32,10 @@ def test_first_late_and_missing() -> None:
 
 
 def test_the_book_is_bounded() -> None:
-    legs = ReplicaSet(2)
-    legs.note(1, "x", False, 0)
+    replica_set = ReplicaSet(2)
+    replica_set.note(1, "x", False, 0)
     for number in range(60_000):
-        legs.note(0, str(number), False, 1)
-    assert len(legs._open) == 50_000
-    assert legs.tallies[1].missing == 10_001 - 1
-    assert legs.tallies[0].missing == 0
+        replica_set.note(0, str(number), False, 1)
+    assert len(replica_set._open) == 50_000
+    assert replica_set.tallies[1].missing == 10_001 - 1
+    assert replica_set.tallies[0].missing == 0

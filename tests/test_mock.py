@@ -249,7 +249,7 @@ def test_heartbeats_are_answered(name: str) -> None:
                     time.monotonic() + beat.every(pipeline.session.scope.state) + 0.001, _wall()
                 )
                 ping = next(action.frame for action in out if isinstance(action, Send))
-                replies = client.desk.hear(ping, exchange.faults).replies
+                replies = client.mock_connection.hear(ping, exchange.faults).replies
                 assert replies
                 pipeline.receive(
                     exactjson.encode(replies[0]).decode() if not isinstance(replies[0], str) else replies[0],

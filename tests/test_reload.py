@@ -227,10 +227,10 @@ class Answering(Venue):
 def test_the_open_connection_goes_over_to_other_symbols() -> None:
     async def main() -> None:
         async with Answering("NO-SUCH").open() as venue, traded(venue) as (run, connector):
-            link = connector.sockets[0].link
+            connection = connector.sockets[0].connection
             assert await reloader(run, alike(connector.job, "ETH-USD", "XRP-USD", "NO-SUCH")).reload()
             assert run.runner.connectors == (connector,)
-            assert connector.sockets[0].link is link
+            assert connector.sockets[0].connection is connection
             assert venue.connects == run.ledger.connects == 1
             assert [(one["op"], one["symbols"]) for one in venue.heard] == [
                 ("sub", ["BTC-USD", "ETH-USD"]), ("sub", ["XRP-USD", "NO-SUCH"]), ("unsub", ["BTC-USD"]),
@@ -272,7 +272,7 @@ def test_new_sockets_are_opened_and_empty_ones_closed() -> None:
     async def main() -> None:
         connection = CONNECTION + "  limits: {symbols: 2}\n"
         async with Answering().open() as venue, traded(venue, connection) as (run, connector):
-            first = connector.sockets[0].link
+            first = connector.sockets[0].connection
             assert await reloader(run, alike(connector.job, "BTC-USD", "ETH-USD", "XRP-USD", "ADA-USD")).reload()
             assert [one.shard.name for one in connector.sockets] == ["main-0", "main-1"]
             assert venue.connects == 2
@@ -327,10 +327,10 @@ def test_a_connection_that_is_lost_comes_back_with_the_new_symbols() -> None:
     async def main() -> None:
         async with Answering().open() as venue, traded(venue) as (run, connector):
             assert await reloader(run, alike(connector.job, "ETH-USD", "XRP-USD")).reload()
-            link = connector.sockets[0].link
-            assert link is not None
-            assert link._transport is not None
-            await link._transport.close("test")
+            connection = connector.sockets[0].connection
+            assert connection is not None
+            assert connection._transport is not None
+            await connection._transport.close("test")
             await run.until(lambda: venue.connects == 2 and connector.state == "live")
             assert subscribes(venue)[-1] == ["ETH-USD", "XRP-USD"]
 
@@ -341,11 +341,11 @@ def test_a_connection_that_waits_to_be_made_is_made_with_the_new_symbols() -> No
     async def main() -> None:
         connection = CONNECTION + "  limits: {connect: 1 per 1s}\n"
         async with Answering().open() as venue, traded(venue, connection) as (run, connector):
-            link = connector.sockets[0].link
-            assert link is not None
-            assert link._transport is not None
-            await link._transport.close("test")
-            await run.until(lambda: connector.sockets[0].link is not link)
+            connection = connector.sockets[0].connection
+            assert connection is not None
+            assert connection._transport is not None
+            await connection._transport.close("test")
+            await run.until(lambda: connector.sockets[0].connection is not connection)
             assert venue.connects == 1
             assert await reloader(run, alike(connector.job, "XRP-USD")).reload()
             assert subscribes(venue) == [["BTC-USD", "ETH-USD"], ["XRP-USD"]]

@@ -294,10 +294,10 @@ def test_a_leg_that_stalls_is_charged_with_what_it_missed(kraken: Plan, monkeypa
             Run(kraken, overrides=Overrides(urls=(exchange.url(),), replicas=2)) as run,
         ):
             sockets = run.runner.connectors[0].sockets
-            await run.until(lambda: all(socket.leg and socket.leg.tally.late for socket in sockets[1:]))
+            await run.until(lambda: all(socket.replica and socket.replica.tally.late for socket in sockets[1:]))
             exchange.clients[0].subscribed.clear()
-            await run.until(lambda: any(socket.leg and socket.leg.tally.missing > 10 for socket in sockets))
-            missing = sorted(socket.leg.tally.missing for socket in sockets if socket.leg)
+            await run.until(lambda: any(socket.replica and socket.replica.tally.missing > 10 for socket in sockets))
+            missing = sorted(socket.replica.tally.missing for socket in sockets if socket.replica)
             assert missing[0] == 0
 
     asyncio.run(main())

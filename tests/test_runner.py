@@ -304,7 +304,7 @@ def test_an_address_that_names_symbols_keeps_them_behind_the_one_that_is_set() -
     plan = Venue().plan(connection=connection)
     runner = Runner([Job(plan, overrides=Overrides(urls=("ws://127.0.0.1:9/here",)))], SinkSettings(kind="console"))
     socket = runner.connectors[0].sockets[0]
-    assert socket.site.url(intake_of(plan).session, 0, 0) == "ws://127.0.0.1:9/here/stream?s=BTC-USD,ETH-USD"
+    assert socket.endpoint_group.url(intake_of(plan).session, 0, 0) == "ws://127.0.0.1:9/here/stream?s=BTC-USD,ETH-USD"
 
 
 def test_a_missing_variable_is_said_before_anything_starts() -> None:

@@ -43,7 +43,7 @@ def intakes(plan: Plan) -> list[FramePipeline]:
 
 def complete(pipeline: FramePipeline) -> FramePipeline:
     for mapping in pipeline.books.mappings.values():
-        mapping.lines.fast_mappers.shortcut = lambda *_: None  # type: ignore[method-assign]
+        mapping.contexts.fast_mappers.fast_mapper = lambda *_: None  # type: ignore[method-assign]
     return pipeline
 
 
@@ -84,7 +84,7 @@ def test_most_trades_have_one() -> None:
         assert symbol is not None
         for mapping in ConnectorState(plan, [stream.name for stream in plan.streams]).mappings.values():
             if mapping.stream.record == "trade":
-                found.append(mapping.lines.line(symbol.native).quick is not None)
+                found.append(mapping.contexts.context(symbol.native).fast is not None)
     assert sum(found) / len(found) > 0.7
 
 

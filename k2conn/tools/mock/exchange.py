@@ -20,6 +20,7 @@ from k2conn.tools.mock.frame_generator import GeneratedFrame, PriceWalk
 from k2conn.tools.mock.frame_templates import encoded
 from k2conn.tools.mock.request_recognition import PING, UNKNOWN, RequestedSubscription, VenueSymbols, read
 from k2conn.tools.mock.sent_frames import ClientSession, SentFrame, SentFrames
+from k2conn.tools.mock.served_exchange import Listening
 from k2conn.tools.mock.server import MockServer
 from k2conn.tools.mock.template_matching import FrameShape, MatchCapture
 
@@ -135,7 +136,7 @@ class MockExchange:
         self._finished: set[Key] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
-        self._server: MockServer | None = None
+        self._server: Listening | None = None
         self._own: MockServer | None = None
 
     # -- where it is
@@ -163,7 +164,7 @@ class MockExchange:
             path += f"/{connection_name}"
         return f"ws://127.0.0.1:{self.port}/{path}"
 
-    def start(self, server: MockServer) -> None:
+    def start(self, server: Listening) -> None:
         """Begins to play; called by the server."""
         self._server = server
         self._tasks.append(asyncio.create_task(self._play(), name=f"mock {self.plan.name}"))
@@ -222,9 +223,9 @@ class MockExchange:
     @property
     def http_url(self) -> str | None:
         """What to call instead of the venue's own HTTP host; None where the connector calls none."""
-        if self._server is None or self._server.http is None or not self.before:
+        if self._server is None or self._server.http_port is None or not self.before:
             return None
-        return f"http://127.0.0.1:{self._server.http.port}/{self.plan.name}"
+        return f"http://127.0.0.1:{self._server.http_port}/{self.plan.name}"
 
     async def drop_clients(self, code: int | None = 1011) -> None:
         """Ends all connections, with a close code or (None) without a word."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from k2conn import exactjson
-
-if TYPE_CHECKING:
-    from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.served_exchange import ServedExchange
 
 _WITHIN = 5.0
 """Seconds a request may take to arrive."""
@@ -19,7 +16,7 @@ _WITHIN = 5.0
 class MockHttp:
     """Answers ``/<connector>/<path of the declared call>``, whatever the method; one request a connection."""
 
-    def __init__(self, exchanges: Mapping[str, MockExchange], host: str) -> None:
+    def __init__(self, exchanges: Mapping[str, ServedExchange], host: str) -> None:
         self.port = 0
         self.calls = 0
         self._exchanges = exchanges

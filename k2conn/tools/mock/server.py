@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from k2conn.errors import Unreachable
 from k2conn.tools.mock.http import MockHttp
-
-if TYPE_CHECKING:
-    from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.served_exchange import ServedExchange
 
 HOST = "127.0.0.1"
 
@@ -22,12 +19,17 @@ HOST = "127.0.0.1"
 class MockServer:
     """Serves several mock exchanges, each under ``/<connector>`` (and ``/<connector>/<connection>``)."""
 
-    def __init__(self, exchanges: Sequence[MockExchange], port: int = 0) -> None:
+    def __init__(self, exchanges: Sequence[ServedExchange], port: int = 0) -> None:
         self.exchanges = {exchange.plan.name: exchange for exchange in exchanges}
         self.port = port
         self.http: MockHttp | None = None
         """Where the calls that precede a connection are answered; None where no connector has any."""
         self._server: Server | None = None
+
+    @property
+    def http_port(self) -> int | None:
+        """The port of the HTTP calls; None where no connector has any."""
+        return self.http.port if self.http is not None else None
 
     async def __aenter__(self) -> MockServer:
         try:
