@@ -18,7 +18,7 @@ import k2conn.runner.connection_supervisor as timing
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
-from k2conn.monitoring.health import health
+from k2conn.monitoring.process_status import process_status
 from k2conn.plan import Plan
 from k2conn.runner import Overrides
 from k2conn.tools.mock.exchange import MockExchange
@@ -390,9 +390,9 @@ def test_symbols_are_watched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None
             silence = run.runner.connectors[0].silence
             await run.until(lambda: silence.causes("trade") == {"unacknowledged": 1})
             assert silence.watch.states == {("trade", "BTCUSD"): "live", ("trade", "ETHUSD"): "unacknowledged"}
-            assert health(run.runner)["ready"], "one symbol's silence is said, but stops nobody"
+            assert process_status(run.runner)["ready"], "one symbol's silence is said, but stops nobody"
             venue.gone.set()
             await run.until(lambda: silence.causes("trade") == {"dead": 2})
-            assert health(run.runner)["waiting_for"] == ["venue/main-0"]
+            assert process_status(run.runner)["waiting_for"] == ["venue/main-0"]
 
     asyncio.run(main())

@@ -15,10 +15,10 @@ from typing import Any
 
 from k2conn import __version__, exactjson
 from k2conn.engine.resilience.silence_detection import SilenceState
-from k2conn.monitoring.health import health, silence
 from k2conn.monitoring.metrics import exposition
+from k2conn.monitoring.process_status import merge_processes, process_status, silent_symbols
 from k2conn.runner import Overrides
-from k2conn.workers import aggregation
+from k2conn.runner.status import merge_reports
 from tests.plans import trade, trades
 from tests.sinks import trade as put_trade
 from tests.spools import Spool
@@ -83,8 +83,8 @@ def one_process() -> dict[str, Any]:
             for socket in connector.sockets:
                 socket.replica.tally.first, socket.replica.tally.late = 2, 1  # who is first is chance
             return {
-                "health": as_read(health(run.runner)),
-                "silence": as_read(silence(run.runner)),
+                "health": as_read(process_status(run.runner)),
+                "silence": as_read(silent_symbols(run.runner)),
                 "report": as_read(run.runner.report()),
                 "metrics": samples(exposition(run.runner).decode()),
             }
@@ -112,11 +112,11 @@ def of_workers() -> dict[str, Any]:
     badly["report"]["connectors"]["venue"]["balanced"] = False
     workers = [{"worker": 0, "up": True}, {"worker": 1, "up": True}, {"worker": 2, "up": False}]
     return {
-        "health": as_read(aggregation.health({0: well["health"], 1: badly["health"], 2: None}, workers)),
-        "none": as_read(aggregation.health({0: None}, [])),
-        "failed": as_read(aggregation.health({0: {**state, "status": "failed"}}, [])),
-        "report": as_read(aggregation.report([well["report"], badly["report"]])),
-        "no report": as_read(aggregation.report([])),
+        "health": as_read(merge_processes({0: well["health"], 1: badly["health"], 2: None}, workers)),
+        "none": as_read(merge_processes({0: None}, [])),
+        "failed": as_read(merge_processes({0: {**state, "status": "failed"}}, [])),
+        "report": as_read(merge_reports([well["report"], badly["report"]])),
+        "no report": as_read(merge_reports([])),
     }
 
 

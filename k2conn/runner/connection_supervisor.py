@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.subscriptions import SubscriptionState
@@ -29,6 +28,7 @@ from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
+from k2conn.runner.status import ConnectionStatus
 
 PROVE_WITHIN = 30.0
 """Seconds after its subscription in which a new connection shows every symbol; then it takes over all the same."""
@@ -352,16 +352,13 @@ class ConnectionSupervisor:
     def _be(self, state: ConnectionState, detail: str = "") -> None:
         self._state, self.detail = state, detail
 
-    def status(self) -> dict[str, Any]:
-        """For /health and the demo's table."""
-        connection = self.connection
-        subscriptions = (
-            connection.pipeline.session.subscriptions
-            if connection is not None and connection.pipeline is not None
-            else None
-        )
+    def status(self) -> ConnectionStatus:
+        """For /health, as it is now."""
+        connection, replica = self.connection, self.replica
+        pipeline = self.pipeline
+        subscriptions = pipeline.session.subscriptions if pipeline is not None else None
         opened = connection.opened_at if connection is not None and self.connected else None
-        return {
+        status: ConnectionStatus = {
             "socket": self.shard.name,
             "state": self.state,
             "detail": self.detail,
@@ -372,11 +369,15 @@ class ConnectionSupervisor:
             "confirmed": subscriptions.count(SubscriptionState.CONFIRMED) if subscriptions else 0,
             "refused": subscriptions.count(SubscriptionState.REFUSED) if subscriptions else 0,
             "seconds_since_frame": _ago(connection.last_frame_us) if connection is not None else None,
-            "seconds_since_data": _ago(max(connection.last_data_us, self.replica.last_us if self.replica else 0))
-            if connection
-            else None,
-            **({"leg": self.replica.tally.figures()} if self.replica is not None else {}),
+            "seconds_since_data": self._since_data(connection) if connection is not None else None,
         }
+        if replica is not None:
+            status["leg"] = replica.tally.figures()
+        return status
+
+    def _since_data(self, connection: VenueConnection) -> float | None:
+        """Seconds since its latest data; a replica's repeats are no envelopes, but data all the same."""
+        return _ago(max(connection.last_data_us, self.replica.last_us if self.replica is not None else 0))
 
 
 def _lasted(connection: VenueConnection) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_words
@@ -32,6 +33,7 @@ from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
+from k2conn.runner.status import ConnectorStatus
 from k2conn.sinks import Sink, putter
 from k2conn.transports import Address, Transport
 
@@ -323,6 +325,28 @@ class Connector:
     def state(self) -> ConnectionState:
         """The worst state of its connections; waiting before there is one."""
         return ConnectionState.worst(socket.state for socket in self.sockets) or ConnectionState.WAITING
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """The streams that run."""
+        return tuple(stream.name for stream in self.books.streams)
+
+    def status(self) -> ConnectorStatus:
+        """For /health, as it is now."""
+        ledger, now = self.books.ledger, time.monotonic()
+        return {
+            "state": self.state,
+            "sockets": [socket.status() for socket in self.sockets],
+            "ledger": ledger.equation(),
+            "streams": {name: {**ledger.totals(name), **self.silence.status(name)} for name in self.stream_names},
+            "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
+            "reconnect_causes": dict(ledger.reconnects),
+            **ledger.totals(),
+        }
+
+    def report(self) -> ConnectorReport:
+        """Its final figures."""
+        return self.books.ledger.report()
 
 
 def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from k2conn.engine.conversation.session import Session, SessionContext
@@ -14,6 +13,7 @@ from k2conn.engine.resilience.connect_limiter import ConnectLimiter
 from k2conn.envelope import Envelope
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides
+from k2conn.runner.status import EndpointStatus
 from k2conn.transports import Address, Transport
 
 OVERLAPS = 4
@@ -85,7 +85,7 @@ class EndpointGroup:
         except ValueError:
             return "-"  # a host that only a live connection knows
 
-    def status(self, now: float) -> list[dict[str, Any]]:
+    def status(self, now: float) -> list[EndpointStatus]:
         """The addresses and their breakers, for /health."""
         return [
             {"host": self.host(at), "breaker": breaker.state(now), "opened": breaker.opened}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from k2conn.avro import load_schema
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
@@ -26,9 +26,11 @@ from k2conn.errors import RecordError
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.status import RunReport
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
+from k2conn.spool.status import SpooledSinkStatus
 from k2conn.transports import Address, Transport
 
 RECEIVE_WITHIN = 5.0
@@ -280,13 +282,17 @@ class Runner:
         if self._max_records is not None and self.records >= self._max_records:
             self._enough.set()
 
-    def report(self) -> dict[str, Any]:
-        """The final books of all connectors, as JSON-ready values."""
+    def sink_status(self) -> SpooledSinkStatus:
+        """How the sink does, with the spool before it where there is one."""
+        return cast(SpooledSinkStatus, self.sink.status())  # every sink's, with or without the optional spool
+
+    def report(self) -> RunReport:
+        """The final figures of the run."""
         return {
             "seconds": round(time.monotonic() - self.started, 3),
             "records": self.records,
-            "sink": self.sink.status(),
-            "connectors": {c.plan.name: c.books.ledger.report() for c in self.connectors},
+            "sink": self.sink_status(),
+            "connectors": {connector.plan.name: connector.report() for connector in self.connectors},
         }
 
 

@@ -11,6 +11,7 @@ from k2conn.engine.conversation.subscriptions import Subscription, SubscriptionS
 from k2conn.engine.resilience.silence_detection import SilenceDetector, SilenceReading, SilenceState
 from k2conn.runner.connection import VenueConnection
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
+from k2conn.runner.status import SilenceStatus, SilentSymbol
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
@@ -61,10 +62,18 @@ class SilenceMonitor:
         """How many symbols are silent, by cause; only those that there are."""
         return {state: number for state, number in self.watch.counts(stream).items() if number and state.silent}
 
-    def status(self, stream: str) -> dict[str, Any]:
+    def counts(self, stream: str) -> dict[SilenceState, int]:
+        """How many of a stream's symbols are in each state."""
+        return self.watch.counts(stream)
+
+    def worst_state(self, stream: str) -> SilenceState | None:
+        """The worst state of a stream of which no symbol speaks or may still be going to; None where one does."""
+        return self.watch.silent(stream)
+
+    def status(self, stream: str) -> SilenceStatus:
         """For /health: symbols by state, and the worst of them by name."""
         now = time.monotonic()
-        worst = []
+        worst: list[SilentSymbol] = []
         for symbol, state in self.watch.worst(stream, WORST):
             silence = self.watch.silence((stream, symbol), now)
             seconds = round(silence, 1) if silence is not None else None

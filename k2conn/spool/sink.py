@@ -29,6 +29,7 @@ from k2conn.spool.disk import Disk
 from k2conn.spool.flusher import LOOK_EVERY, Flusher
 from k2conn.spool.queue import SpoolQueue
 from k2conn.spool.segmented_log import SegmentedLog
+from k2conn.spool.status import SpooledSinkStatus, SpoolState, SpoolStatus
 
 CALM = 1.0
 """Seconds the inner sink must be well, with nothing behind, before envelopes go straight on again."""
@@ -156,24 +157,23 @@ class SpoolingSink:
         await asyncio.to_thread(self._disk.end)
         self._buffers.release()
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> SpooledSinkStatus:
         """The inner sink's, and ``spool``."""
         inner, behind = self._inner.status(), self._buffers.behind
-        queued = inner["queued"]
-        assert isinstance(queued, int)
         stopped = self._always and self._flusher.trouble is not None
         return {
             **inner,
-            "queued": queued + behind,
-            "reachable": bool(inner["reachable"]) and not stopped,
+            "queued": inner["queued"] + behind,
+            "reachable": inner["reachable"] and not stopped,
             "spool": self._status(behind),
         }
 
-    def _status(self, behind: int) -> dict[str, object]:
+    def _status(self, behind: int) -> SpoolStatus:
         buffers, logs = self._buffers, self._logs()
+        state = SpoolState.OFF if buffers.off else SpoolState.DIRECT if self._direct else SpoolState.SPOOLING
         return {
             "mode": self._settings.mode,
-            "state": "off" if buffers.off else "direct" if self._direct else "spooling",
+            "state": state,
             "folder": str(buffers.folder),
             "bytes": buffers.bytes,
             "max_bytes": self._settings.max_bytes,
@@ -224,9 +224,8 @@ class SpoolingSink:
     def _look(self) -> None:
         """See how the inner sink is, and act on it."""
         status = self._inner.status()
-        reachable, trouble = bool(status["reachable"]), status.get("trouble")
-        buffers = self._buffers
-        buffers.troubled = frozenset(trouble) if isinstance(trouble, Mapping) else frozenset()
+        reachable, buffers = status["reachable"], self._buffers
+        buffers.troubled = frozenset(status.get("trouble", ()))
         if not reachable and not self._diverted:
             self._divert("the sink cannot be reached")
         for topic in buffers.troubled if reachable else ():

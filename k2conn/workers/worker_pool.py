@@ -26,11 +26,12 @@ from typing import Any
 
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
+from k2conn.monitoring.process_status import ProcessStatus, Silence, WorkerStatus, merge_processes, merge_silence
 from k2conn.plan import Backoff
 from k2conn.runner import Job
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN
-from k2conn.workers import aggregation
+from k2conn.runner.status import RunReport, merge_reports
 from k2conn.workers.assignment import Assignment, reassign
 from k2conn.workers.metrics_merge import merged, pool_metrics
 from k2conn.workers.worker_handle import WorkerHandle
@@ -53,7 +54,7 @@ class WorkersOutcome:
 
     exit_code: int
     unsent: int
-    report: dict[str, Any]
+    report: RunReport
     silent: tuple[int, ...]
 
 
@@ -117,7 +118,7 @@ class WorkerPool:
         return WorkersOutcome(
             exit_code=worst if self._verdict is None else self._verdict,
             unsent=sum(one["unsent"] or 0 for one in said),
-            report=aggregation.report([one["report"] for one in said]),
+            report=merge_reports([one["report"] for one in said]),
             silent=tuple(one.index for one in self.handles if one.report is None or one.restarts),
         )
 
@@ -194,21 +195,20 @@ class WorkerPool:
 
     # -- what is seen from outside
 
-    async def health(self) -> dict[str, Any]:
+    async def health(self) -> ProcessStatus:
         """All workers' health as one."""
         answers = await self._ask("health")
-        workers = [
+        workers: list[WorkerStatus] = [
             {"worker": one.index, "up": one.up, "pid": one.pid, "restarts": one.restarts,
              "symbols": {name: len(symbols) for name, symbols in one.assignment.symbols.items()}}
             for one in self.handles
         ]
-        return aggregation.health({index: one and one["health"] for index, one in answers.items()}, workers)
+        return merge_processes({index: one and one["health"] for index, one in answers.items()}, workers)
 
-    async def silence(self) -> dict[str, Any]:
+    async def silence(self) -> Silence:
         """Silent symbols by stream and cause."""
         answers = (await self._ask("health")).values()
-        found: dict[str, Any] = aggregation.added([one["silence"] for one in answers if one])
-        return found or {}
+        return merge_silence([one["silence"] for one in answers if one])
 
     async def metrics(self) -> bytes:
         """The metrics of all workers that answer, and the crew's own."""

@@ -8,9 +8,19 @@ Pure: time comes in as microseconds since the epoch. Memory is bounded: at most 
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 GRACE_US = 10_000_000
 """How long a leg's copy may be late."""
 MOST = 50_000
+
+
+class ReplicaFigures(TypedDict):
+    """One replica's records: first copies, later copies, and those that it never had."""
+
+    first: int
+    late: int
+    missing: int
 
 
 class ReplicaCounts:
@@ -23,7 +33,7 @@ class ReplicaCounts:
         self.late = 0
         self.missing = 0
 
-    def figures(self) -> dict[str, int]:
+    def figures(self) -> ReplicaFigures:
         """As numbers."""
         return {"first": self.first, "late": self.late, "missing": self.missing}
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from k2conn.avro import RecordSchema, load_schema
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
+from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
@@ -84,7 +85,7 @@ class CertificationOutcome:
     trials: list[ScenarioRun]
     proof: Proof
     gaps: int
-    books: dict[str, Any]
+    books: ConnectorReport
     wrong: list[str]
     crash_losses: list[CrashLosses] = field(default_factory=list)
     """What kill -9 cost, by stream and symbol; it has books of its own."""
