@@ -13,9 +13,9 @@ from typing import TypeVar
 import pytest
 import structlog
 
+from tests.paths import SHARED
 from tests.servers import Broker, Missing, Registry
 
-ROOT = Path(__file__).parent.parent
 SKIP_KAFKA = "K2CONN_SKIP_KAFKA"
 
 S = TypeVar("S", Broker, Registry)
@@ -57,7 +57,7 @@ def kafka_topic(request: pytest.FixtureRequest) -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of recorded exchange frames beside the project."""
-    folder = Path(os.environ.get("K2CONN_CORPUS") or ROOT.parent / "shared" / "corpus")
+    folder = Path(os.environ.get("K2CONN_CORPUS") or SHARED / "corpus")
     if not folder.is_dir():
         pytest.skip(f"no recorded frames at {folder}; K2CONN_CORPUS may name another folder")
     return folder

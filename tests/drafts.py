@@ -29,6 +29,7 @@ from k2conn.tools.connector_tests import same_field
 from k2conn.tools.drafting.draft import DraftRequest, draft
 from k2conn.tools.drafting.recording import frames
 from tests.fair import micros, quote_differs, trade_differs
+from tests.paths import SHARED
 from tests.test_corpus import _intakes
 
 COMPARED = ("trade_id", "price", "quantity", "side", "timestamp")
@@ -193,7 +194,7 @@ def main() -> None:
             good, count, first = held_out(name)
             print(f"| {name} | {good} of {count} | {first} |")
         return
-    folder = Path(arguments[0]) if arguments else Path(__file__).resolve().parents[2] / "shared" / "corpus"
+    folder = Path(arguments[0]) if arguments else SHARED / "corpus"
     scores = [score(path) for path in corpus_files(folder)]
     print(table(scores))
     if "-v" in sys.argv:

@@ -156,8 +156,8 @@ def killed(sink: SpoolingSink) -> None:
     for task in sink._tasks:
         task.cancel()
     sink._disk.end()
-    if sink._shelf._slot is not None:
-        os.close(sink._shelf._slot._lock)
+    if sink._buffers._lock is not None:
+        os.close(sink._buffers._lock._lock)
 
 
 def number_of(envelope: Envelope) -> int:

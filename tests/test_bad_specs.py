@@ -17,6 +17,7 @@ from k2conn.compiler.compiler import check_file, check_text
 from k2conn.compiler.language.document import MAX_BYTES, MAX_PROBLEMS
 from k2conn.compiler.language.problems import Problem
 from k2conn.resources import connectors_folder
+from tests.paths import ROOT
 
 FOLDER = Path(__file__).parent / "bad_specs"
 BAD = sorted(FOLDER.glob("*.yaml"))
@@ -297,6 +298,6 @@ def test_forty_files_are_validated_within_two_seconds() -> None:
         "    assert check_text('kraken.yaml', text + f'# {at}', connectors_folder())[0]\n"
         "print(time.process_time() - started)"
     )
-    root = Path(__file__).parent.parent
+    root = ROOT
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
     assert float(done.stdout) < 2

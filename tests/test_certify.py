@@ -83,10 +83,10 @@ CLUSTER = {"broker", "slow-broker", "dead-broker", "registry-away", "registry-st
 @pytest.mark.parametrize("name", NAMES)
 def test_every_ordeal_of_the_exchange_was_gone_through(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     done = {trial.name for trial in outcomes[name].trials if not trial.skipped}
-    scene = ScenarioContext(load(name), MockExchange(load(name)))
-    assert done == {scenario.name for scenario in ORDEALS if not scenario.skipped(scene)}
+    context = ScenarioContext(load(name), MockExchange(load(name)))
+    assert done == {scenario.name for scenario in ORDEALS if not scenario.skipped(context)}
     assert done >= {one.name for one in ORDEALS} - {"bomb", "no-pong", "lost-acks"} - CLUSTER
-    assert ("bomb" in done) is packs(scene.plan)
+    assert ("bomb" in done) is packs(context.plan)
 
 
 def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, CertificationOutcome]) -> None:
@@ -193,7 +193,7 @@ def verdict(played: tuple[Certification, Readback], change: Callable[[Readback],
     one, readback = played
     copy = Readback(list(readback.records), list(readback.gaps), list(readback.letters))
     change(copy)
-    proof = prove(ExpectedRecords(one.scene.plan, one.streams, one.exchange), copy, one._ledger)
+    proof = prove(ExpectedRecords(one.context.plan, one.streams, one.exchange), copy, one._ledger)
     outcome = CertificationOutcome("coinbase", "COINBASE", "file", 0, 20, 1.0, [], proof, 0, {}, [])
     assert outcome.passed is not complaints(outcome)
     return complaints(outcome)

@@ -15,8 +15,9 @@ from k2conn.cli.loading import load
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from tests.fair import micros, on_the_wire, quote_differs, trade_differs
+from tests.paths import SHARED
 
-CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+CORPUS = SHARED / "corpus"
 FILES: dict[str, str] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
 BY_CLASS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "corpus_by_class.yaml").read_text())
 ARGUED = Path(__file__).parent / "corpus_disagreements.yaml"

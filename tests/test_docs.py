@@ -10,6 +10,7 @@ from k2conn.cli.docs import INDEX, run
 from k2conn.cli.loading import shipped
 from k2conn.compiler.compiler import check_text
 from k2conn.tools.connector_tests import run_test
+from tests.paths import ROOT
 
 SPEC = """\
 connector: venue
@@ -100,7 +101,7 @@ def test_all_shipped_connectors_have_a_page_and_a_row(tmp_path: Path, capsys: py
 
 
 def test_the_connector_of_the_guide_validates_and_its_test_passes() -> None:
-    guide = (Path(__file__).parent.parent / "docs" / "add-an-exchange.md").read_text()
+    guide = (ROOT / "docs" / "add-an-exchange.md").read_text()
     text = next(block for block in guide.split("```yaml\n") if block.startswith("connector:")).split("```")[0]
     plan, problems = check_text("bitso.yaml", text, Path())
     assert problems == []

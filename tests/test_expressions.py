@@ -19,8 +19,9 @@ from k2conn.compiler.expressions.expressions import MAX_LENGTH, compile_conditio
 from k2conn.compiler.expressions.functions import NAMES
 from k2conn.errors import RecordError
 from k2conn.plan import Scope, Symbol
+from tests.paths import SHARED
 
-COMPLIANCE = Path(__file__).resolve().parents[2] / "shared" / "jmespath-compliance"
+COMPLIANCE = SHARED / "jmespath-compliance"
 OWN = exactjson.decode((Path(__file__).parent / "data" / "expressions.json").read_bytes())
 
 

@@ -13,9 +13,9 @@ from k2conn.errors import REASONS
 from k2conn.monitoring.metrics import exposition
 from k2conn.settings import CONNECTOR_VARIABLES, KAFKA_VARIABLES, SPOOL_VARIABLES
 from k2conn.workers.metrics_merge import pool_metrics
+from tests.paths import ROOT
 from tests.venues import CONNECTION, Run, Venue
 
-ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
 

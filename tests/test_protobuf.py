@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.protobuf import message_class
 from k2conn.tools.mock.encoding import encoder
+from tests.paths import ROOT
 
-CONNECTORS = Path(__file__).parent.parent / "connectors"
+CONNECTORS = ROOT / "connectors"
 
 
 def _varint(number: int) -> bytes:

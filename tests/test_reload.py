@@ -28,6 +28,7 @@ from k2conn.runner import Connector, Job, Overrides
 from k2conn.runner.reload import Reloader
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
+from tests.paths import ROOT
 from tests.plans import HEAD, STREAMS, trade, trades
 from tests.rest import Answer, Asked, Rest, rest
 from tests.test_runner import says
@@ -547,7 +548,7 @@ async def started(file: Path, folder: Path, *flags: str, **variables: str) -> An
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "k2conn", "run", str(file), "--sink", "file", "--folder", str(folder / "data"),
         "--streams", "trade", "--port", "0", *flags, stderr=asyncio.subprocess.PIPE, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "NO_COLOR": "1", **variables},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **variables},
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import fastavro
 import pytest
 
+from tests.paths import ROOT
 from tests.plans import HEAD, STREAMS
 from tests.servers.process import free_port
 from tests.venues import CONNECTION
@@ -36,7 +37,6 @@ async def main():
 
 asyncio.run(main())
 """
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")

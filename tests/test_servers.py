@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from tests.paths import ROOT
 from tests.servers import Broker, Failed, Missing, Registry, prerequisites
 from tests.servers.process import free_port
 
-ROOT = Path(__file__).parent.parent
 TRADE = {"type": "record", "name": "Trade", "fields": [{"name": "price", "type": "string"}]}
 TopicNames = Callable[[str], str]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -16,9 +15,9 @@ from k2conn.compiler.expressions.closures import VARIABLES
 from k2conn.compiler.expressions.functions import NAMES as FUNCTIONS
 from k2conn.compiler.expressions.templates import NAMES as PLACEHOLDERS
 from k2conn.resources import schemas_folder
+from tests.paths import ROOT
 from tests.test_bad_specs import CODES
 
-ROOT = Path(__file__).parent.parent
 DOCS = (ROOT / "docs" / "spec.md").read_text()
 SCHEMA = exactjson.decode((schemas_folder() / "connector.schema.json").read_bytes())
 FRAGMENTS = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
