@@ -57,7 +57,9 @@ ROOMS: dict[str, set[str]] = {
         "envelope",
         "native",
     },
-    "engine/backfill": {*LEAVES, "engine/accounting", "engine/gaps", "engine/mapping", "envelope"},
+    "engine/backfill": {
+        *LEAVES, "engine/accounting", "engine/gaps", "engine/mapping", "engine/resilience", "envelope"
+    },
     "engine/planning": {*LEAVES, "engine/conversation", "engine/sharding"},
     "engine": {
         *LEAVES,

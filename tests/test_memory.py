@@ -69,9 +69,9 @@ def test_holes_that_were_left_are_asked_for_again() -> None:
     ]
     found = []
     for gap in after.books.gaps.to_fill:
-        assert after.books.gaps.filling(gap) is None  # the symbol has not been seen, and nobody said it
+        assert after.books.gaps.job(gap) is None  # the symbol has not been seen, and nobody said it
         after.books.gaps.symbols = {"BTCUSD": after.symbol}
-        filling = after.books.gaps.filling(gap)
+        filling = after.books.gaps.job(gap)
         assert filling is not None
         found += after.fill(filling, forward(list(range(9))))
         after.books.gaps.symbols = {}

@@ -9,8 +9,9 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.protobuf import message_class
 from k2conn.tools.mock.encoding import encoder
 from tests.paths import ROOT

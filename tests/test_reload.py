@@ -241,7 +241,7 @@ def test_the_open_connection_goes_over_to_other_symbols() -> None:
             assert run.ledger.refused == 1
             status = connector.sockets[0].status()
             assert (status["symbols"], status["confirmed"], status["refused"]) == (3, 2, 1)
-            assert connector.books.gaps.symbols.keys() == {"ETHUSD", "XRPUSD", "NOSUCH"}
+            assert connector.connector_state.gaps.symbols.keys() == {"ETHUSD", "XRPUSD", "NOSUCH"}
             totals = run.ledger.totals()
             assert (totals["received"], totals["published"], totals["in_flight"]) == (5, 5, 0)
             assert await reloader(run, alike(connector.job, "ETH-USD", "XRP-USD", "NO-SUCH")).reload(), "no change"

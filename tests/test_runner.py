@@ -60,7 +60,7 @@ def test_one_connector_in_trouble_never_stops_the_others() -> None:
                 await run.until(lambda: len(run.sink.taken) == 1 and bad.connects > 2)
                 states = {one.plan.name: one.state for one in run.runner.connectors}
                 assert states["venue"] == "live"
-                assert run.runner.connectors[2].books.ledger.reconnects["connect"] > 1
+                assert run.runner.connectors[2].connector_state.ledger.reconnects["connect"] > 1
                 assert (await run.end()).exit_code == 0
 
     asyncio.run(main())

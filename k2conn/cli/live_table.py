@@ -68,7 +68,7 @@ class LiveTable:
         """All streams and symbols that had data, in order."""
         now = time.monotonic()
         for connector in self._runner.connectors:
-            accounts = [one for one in connector.books.ledger.accounts() if one.stream != NOWHERE]
+            accounts = [one for one in connector.connector_state.ledger.accounts() if one.stream != NOWHERE]
             for account in sorted(accounts, key=lambda one: (one.stream, one.symbol)):
                 latencies = self._runner.latencies.get(id(account))
                 yield TableRow(

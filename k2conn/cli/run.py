@@ -202,7 +202,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 def _report(runner: Runner, options: Options, outcome: RunOutcome | None) -> None:
     """The final figures: a line for each connector, and (where the run ended in order) the summary file."""
     for connector in runner.connectors:
-        ledger = connector.books.ledger
+        ledger = connector.connector_state.ledger
         print(
             f"{connector.plan.name}: {ledger.equation()}; frames {ledger.frames}, "
             f"reconnects {sum(ledger.reconnects.values())}, unrecognised {ledger.unrecognised}",

@@ -77,7 +77,7 @@ class RunnerCollector:
         )
         now = time.time_ns() // 1000
         for connector in self._runner.connectors:
-            ledger = connector.books.ledger
+            ledger = connector.connector_state.ledger
             for stream in (*connector.stream_names, NOWHERE):
                 labels = (connector.plan.name, connector.plan.exchange, stream)
                 totals, times = ledger.totals(stream), ledger.times(stream, now)
@@ -105,7 +105,7 @@ class RunnerCollector:
         again = CounterMetricFamily("k2conn_reconnects", "Connections lost, by cause.", labels=(*labels, "cause"))
         dead = CounterMetricFamily("k2conn_dead_letter_reasons", "Dead letters by reason.", labels=(*labels, "reason"))
         for connector in self._runner.connectors:
-            figures = connector.books.ledger.conversation()
+            figures = connector.connector_state.ledger.conversation()
             own = (connector.plan.name, connector.plan.exchange)
             for name, family in families.items():
                 family.add_metric(own, figures[name])

@@ -96,7 +96,8 @@ class VenueConnection:
 
     def start(self) -> None:
         """Begins; whatever its end is, the socket is told."""
-        self.task = asyncio.create_task(self._run(), name=f"{self._context.books.plan.name}/{self._shard.name}")
+        connector = self._context.connector_state.plan.name
+        self.task = asyncio.create_task(self._run(), name=f"{connector}/{self._shard.name}")
         self.task.add_done_callback(lambda _: self._tell(self, ConnectionEvent.OTHER))
 
     @property
@@ -160,7 +161,7 @@ class VenueConnection:
         await asyncio.sleep(self._endpoint_group.connect_limiter.wait(time.monotonic()))
         shard = self._shard
         pipeline = self.pipeline = FramePipeline(
-            self._context.books, shard.connection, shard.symbols, self._context.session_context, self._replica
+            self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
         )
         for request in shard.connection.before:
             await self._before(request, pipeline)
@@ -195,7 +196,7 @@ class VenueConnection:
 
     def _opened(self) -> None:
         assert self.pipeline is not None
-        self._context.books.ledger.connects += 1
+        self._context.connector_state.ledger.connects += 1
         now = self.opened_at = time.monotonic()
         self.state = ConnectionState.SUBSCRIBING
         self._log.info("connected", symbols=len(self._shard.symbols))
@@ -269,7 +270,7 @@ class VenueConnection:
             self._log.info("symbols changed", **note.detail)
             self._tell(self, ConnectionEvent.OTHER)
         elif note.kind in _WARNINGS:
-            self._context.books.ledger.refused += note.kind == NoteKind.REFUSED
+            self._context.connector_state.ledger.refused += note.kind == NoteKind.REFUSED
             self._log.warning(note.kind, **note.detail)
         else:
             self._log.debug(note.kind, **note.detail)

@@ -67,14 +67,15 @@ class ConnectionSupervisor:
         """All that have a task."""
         self._silences = 0
         """Connections in a row that were closed for a stream's silence without having had any data."""
-        self._log = get_logger(connector=context.books.plan.name, socket=shard.name)
+        self._log = get_logger(connector=context.connector_state.plan.name, socket=shard.name)
 
     def check(self) -> None:
         """Builds what a connection says, as far as that can be told before one is made. Raises MissingVariable for a
         variable it needs, SettingsError for a frame that cannot be sent.
         """
         connection, wall, context = self.shard.connection, wall_us(), self._context
-        session = FramePipeline(context.books, connection, self.shard.symbols, context.session_context).session
+        state, symbols = context.connector_state, self.shard.symbols
+        session = FramePipeline(state, connection, symbols, context.session_context).session
         scope = http_scope(context, self.shard, session)
         builds: list[Callable[[], object]] = [
             partial(http_call, request, scope, context.overrides) for request in connection.before
@@ -298,7 +299,7 @@ class ConnectionSupervisor:
     # -- again
 
     def _count(self, end: ConnectionEnd) -> None:
-        self._context.books.ledger.reconnects[end.cause] += 1
+        self._context.connector_state.ledger.reconnects[end.cause] += 1
 
     async def _again(self, end: ConnectionEnd) -> None:
         self._count(end)

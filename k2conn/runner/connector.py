@@ -1,4 +1,4 @@
-"""A connector at work: its sockets, its books, and the way its envelopes take into the sink."""
+"""A connector at work: its connections, its state, and the way its envelopes take into the sink."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from k2conn.engine.accounting.figures import ConnectorReport
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_words
 from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.engine.identity.dedup_window import REMEMBERED
-from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
@@ -66,55 +64,39 @@ class Connector:
     def __init__(
         self,
         job: Job,
+        connector_state: ConnectorState,
         sink: Sink,
         count: Callable[[int], None],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
-        state_folder: Path | None = None,
-        before: Connector | None = None,
     ) -> None:
-        """``state_folder`` None: what was seen is forgotten when the process ends. ``before``: the connector that this
-        one is to replace; its books go on, and its state file as soon as it is gone (`remember`).
-        """
+        """``connector_state``: see `state_for`."""
         self.job = job
-        self.plan = overridden(job.plan, job.overrides)
-        books: ConnectorState | None = before.books if before is not None else None
-        self.books: ConnectorState = ConnectorState(
-            self.plan, job.streams, job.overrides.remembered or REMEMBERED, job.overrides.backfill, books
-        )
-        self._state_folder = state_folder
+        self.plan = connector_state.plan
+        self.connector_state = connector_state
         self.state_file: StateFile | None = None
-        self._fresh = before is None
-        """Whether the books have nothing yet of what an earlier process kept."""
-        self._before = before
-        self.successor: Connector | None = None
-        """Who goes on with the gaps that are not filled when it ends, where it is replaced."""
-        if before is None:
-            self.remember()
+        """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
         self.sink = sink
         self._put_all = putter(sink)
         self._count = count
         self._environment = environment
         self._open_transport = open_transport
         self._stopping = asyncio.Event()
+        self._successor: ConnectorState | None = None
         self._log = get_logger(connector=job.plan.name)
         self._instruments = (
             InstrumentRefresh(self.plan, self.plan.listing, job.overrides, environment) if self.plan.listing else None
         )
         self.backfill_worker = BackfillWorker(
-            self.books.gaps, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
+            connector_state, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
         )
-        if before is not None:
-            self.backfill_worker.follow(before.backfill_worker)
-        self.silence = SilenceMonitor(self.books.ledger, self._log)
+        self.silence = SilenceMonitor(connector_state, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
         self._context = self._connector_context()
-        self._replica_sets: dict[tuple[str, int], ReplicaSet] = {}
-        """The books of the shards that have replicas, by connection and number."""
         self._tasks: dict[ConnectionSupervisor, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
-        """Where the sockets' tasks are; None while it does not run."""
+        """Where the connections' tasks are; None while it does not run."""
         self._changed = asyncio.Event()
         self.sockets: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._sockets()
 
@@ -123,12 +105,6 @@ class Connector:
         self._put_all(envelopes)
         self._count(len(envelopes))
         return self.sink.crowded
-
-    def remember(self) -> None:
-        """From now on the state file is this connector's."""
-        self._before = None
-        if self._state_folder is not None:
-            self.state_file = StateFile(self._state_folder, self.books)
 
     @property
     def proved(self) -> bool:
@@ -142,8 +118,6 @@ class Connector:
         """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
         if self._instruments is not None and not await self._listed():
             return
-        if self.state_file is not None and self._fresh:
-            self.state_file.load()
         self.backfill_worker.check()
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._instruments.keep()) if self._instruments else None
@@ -158,19 +132,17 @@ class Connector:
             filling.cancel()
             if keeping is not None:
                 keeping.cancel()
-        successor = self.successor
-        self._report_gaps(0 if successor is not None and self._continued(successor) else GRACE_US)
-        if successor is not None:
-            self.backfill_worker.hand_over(successor.backfill_worker)
-        self.backfill_worker.stop()
+        self._leave_to(self._successor)
 
-    def _continued(self, successor: Connector) -> bool:
-        """Whether another connector goes on with all numbers, so that what is in its grace may stay there."""
-        ours, theirs = self.books.mappings, successor.books.mappings
-        return ours.keys() <= theirs.keys() and all(
-            one.gaps is theirs[name].gaps and one.suspected_gaps is theirs[name].suspected_gaps
-            for name, one in ours.items()
-        )
+    def _leave_to(self, successor: ConnectorState | None) -> None:
+        """The end has come: another connector goes on with what it can; of what nobody goes on with it is said now that
+        it stays open.
+        """
+        state = self.connector_state
+        self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
+        if successor is not None and (number := state.hand_over(successor)):
+            self._log.info("gaps handed over", count=number)
+        self.backfill_worker.stop()
 
     def _start(self, socket: ConnectionSupervisor) -> None:
         assert self._group is not None
@@ -197,35 +169,32 @@ class Connector:
             if self.state_file is not None:
                 self.state_file.look(time.monotonic())
             self.silence.look(self.sockets)
-            for replica_set in tuple(self._replica_sets.values()):
-                replica_set.expire(time.time_ns() // 1000)
+            self.connector_state.expire_replicas(time.time_ns() // 1000)
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
-        found = self.books.gap_records(time.time_ns() // 1000 + ahead_us)
+        found = self.connector_state.gap_records(time.time_ns() // 1000 + ahead_us)
         for envelope in found:
             self._log.warning("gap", **gap_words(envelope))
         if found:
             self.publish(found)
-        self.backfill_worker.take()
+        self.backfill_worker.collect()
 
     def _connector_context(self) -> ConnectorContext:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment)
         return ConnectorContext(
-            self.books, self.publish, self.sink.drain, self.job.overrides, session_context, self._open_transport
+            self.connector_state, self.publish, self.sink.drain, self.job.overrides, session_context,
+            self._open_transport,
         )
 
     def _sockets(self) -> tuple[ConnectionSupervisor, ...]:
         symbols = resolve(self.plan, self.job.wanted)
-        self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
-        found = shards(self.plan, self.books.streams, symbols)
+        self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
+        found = shards(self.plan, self.connector_state.streams, symbols)
         if not found:
-            names = ", ".join(stream.name for stream in self.books.streams)
+            names = ", ".join(stream.name for stream in self.connector_state.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
         sockets = self.supervisors_for(found)
-        for name, endpoint_group in self.endpoint_groups.items():
-            if self._before is not None and name in self._before.endpoint_groups:
-                endpoint_group.connect_limiter.follow(self._before.endpoint_groups[name].connect_limiter)
         for socket in sockets:
             socket.check()
         return sockets
@@ -243,10 +212,7 @@ class Connector:
                 )
             replica = None
             if connection.replicas > 1:
-                replica_set = self._replica_sets.setdefault(
-                    (connection.name, shard.number), ReplicaSet(connection.replicas)
-                )
-                replica = replica_set.replica(shard.replica)
+                replica = self.connector_state.replica_set(connection, shard.number).replica(shard.replica)
             sockets.append(ConnectionSupervisor(self._context, endpoint_group, shard, replica))
         return tuple(sockets)
 
@@ -287,7 +253,7 @@ class Connector:
         self.job = job
         self.plan = replace(self.plan, path=job.plan.path,
                             symbols=replace(self.plan.symbols, default=job.plan.symbols.default))
-        self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
+        self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         order = [connection.name for connection in self.plan.connections]
         kept = [socket for socket in self.sockets if socket not in gone]
         self.sockets = tuple(sorted(
@@ -296,8 +262,7 @@ class Connector:
         numbers = Counter(socket.shard.connection.name for socket in self.sockets)
         for name, endpoint_group in self.endpoint_groups.items():
             endpoint_group.resize(numbers[name])
-        shards_left = {(one.shard.connection.name, one.shard.number) for one in self.sockets}
-        self._replica_sets = {key: replica_set for key, replica_set in self._replica_sets.items() if key in shards_left}
+        self.connector_state.keep_replica_sets({(one.shard.connection.name, one.shard.number) for one in self.sockets})
         for socket in new:
             self._start(socket)
 
@@ -316,8 +281,11 @@ class Connector:
         self.sockets = self._sockets()
         return True
 
-    async def stop(self) -> None:
-        """Stops receiving."""
+    async def stop(self, successor: ConnectorState | None = None) -> None:
+        """Stops receiving. ``successor``: the state of the connector that takes this one's place, where one does; it
+        gets the gaps that are not filled yet when `run` ends.
+        """
+        self._successor = successor or self._successor
         self._stopping.set()
         await asyncio.gather(*(socket.stop() for socket in self.sockets))
 
@@ -329,11 +297,11 @@ class Connector:
     @property
     def stream_names(self) -> tuple[str, ...]:
         """The streams that run."""
-        return tuple(stream.name for stream in self.books.streams)
+        return tuple(stream.name for stream in self.connector_state.streams)
 
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
-        ledger, now = self.books.ledger, time.monotonic()
+        ledger, now = self.connector_state.ledger, time.monotonic()
         return {
             "state": self.state,
             "sockets": [socket.status() for socket in self.sockets],
@@ -346,7 +314,16 @@ class Connector:
 
     def report(self) -> ConnectorReport:
         """Its final figures."""
-        return self.books.ledger.report()
+        return self.connector_state.ledger.report()
+
+
+def state_for(job: Job, replaced: Connector | None = None) -> ConnectorState:
+    """The state for a job's connector: a new one, or that of the connector that it is to replace, for its own plan."""
+    given = job.overrides
+    plan, window = overridden(job.plan, given), given.remembered or REMEMBERED
+    if replaced is None:
+        return ConnectorState(plan, job.streams, window, given.backfill)
+    return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)
 
 
 def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:

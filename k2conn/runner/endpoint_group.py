@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Session, SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.resilience.circuit_breaker import Endpoints
-from k2conn.engine.resilience.connect_limiter import ConnectLimiter
 from k2conn.envelope import Envelope
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides
@@ -24,7 +23,7 @@ OVERLAPS = 4
 class ConnectorContext:
     """What every socket of a connector is given."""
 
-    books: ConnectorState
+    connector_state: ConnectorState
     publish: Callable[[list[Envelope]], bool]
     """Hands envelopes on; true where the socket must wait for ``relief``."""
     relief: Callable[[], Awaitable[None]]
@@ -39,10 +38,10 @@ class EndpointGroup:
     def __init__(self, context: ConnectorContext, connection: Connection, sockets: int) -> None:
         given = context.overrides
         self.connection = connection
-        self.connect_limiter = ConnectLimiter(connection.limits.connect)
+        self.connect_limiter = context.connector_state.connect_limiters[connection.name]
         own = range(1 if given.failover else len(connection.urls))
         self._choices: list[str | int] = [*(given.urls or own), *given.failover]
-        self._first = connection is context.books.plan.connections[0]
+        self._first = connection is context.connector_state.plan.connections[0]
         self.endpoints = Endpoints(len(self._choices), given.breaker_settings)
         self._most = connection.limits.connections
         self._beside = self._room(sockets)

@@ -24,8 +24,9 @@ from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.connection_state import ConnectionState
-from k2conn.runner.connector import Connector, Job
+from k2conn.runner.connector import Connector, Job, state_for
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
@@ -82,10 +83,11 @@ class Runner:
         variables = dict(os.environ) if environment is None else environment
         opener = open_transport or _websocket
         self._make = partial(
-            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=opener,
-            state_folder=state_folder,
+            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=opener
         )
-        self.connectors = tuple(self._make(job) for job in jobs)
+        self.connectors = tuple(self._make(job, state_for(job)) for job in jobs)
+        self._state_folder = state_folder
+        """None: what was seen is forgotten when the process ends."""
         self._tasks: dict[Connector, asyncio.Task[None]] = {}
         """The connectors at work, those that come or go on a reload too."""
         self._changed = asyncio.Event()
@@ -107,6 +109,9 @@ class Runner:
         self.started = time.monotonic()
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
         for connector in self.connectors:
+            self._keep_state(connector)
+            if connector.state_file is not None:
+                connector.state_file.load()
             self._start(connector)
         self.opened.set()
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
@@ -146,7 +151,7 @@ class Runner:
 
         Where the venue's limit on connections allows no two, the old one goes first, and the new one stays.
         """
-        new = self._make(job, before=old)
+        new = self._make(job, state_for(job, old))
         await self._prepare((new,))
         crowded = any(_crowded(old, new, name) for name in new.endpoint_groups)
         if crowded:
@@ -169,7 +174,12 @@ class Runner:
 
     def _hand_over(self, old: Connector, new: Connector) -> None:
         self.connectors = tuple(new if one is old else one for one in self.connectors)
-        new.remember()
+        self._keep_state(new)
+
+    def _keep_state(self, connector: Connector) -> None:
+        """From now on the state file is this connector's."""
+        if self._state_folder is not None:
+            connector.state_file = StateFile(self._state_folder, connector.connector_state)
 
     def _start(self, connector: Connector) -> asyncio.Task[None]:
         task = asyncio.create_task(connector.run(), name=connector.plan.name)
@@ -182,8 +192,7 @@ class Runner:
         still to be filled. A bug in it is left for `run` to raise.
         """
         task = self._tasks[connector]
-        connector.successor = successor if not self.stopping else None
-        await connector.stop()
+        await connector.stop(successor.connector_state if not self.stopping else None)
         await asyncio.wait({task})
         if connector.state_file is not None:
             await connector.state_file.finish()
@@ -195,7 +204,7 @@ class Runner:
         """Registers the schemas of all topics, finds those of the dead letters: a refusal is said at start."""
         topics: dict[str, Any] = {}
         for connector in self.connectors if connectors is None else connectors:
-            for mapping in connector.books.mappings.values():
+            for mapping in connector.connector_state.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
                 if mapping.gaps is not None or mapping.suspected_gaps is not None:
                     topics[gap_topic(connector.plan)] = load_schema("gap")
@@ -269,8 +278,8 @@ class Runner:
         books, but its topic may be one of ours.
         """
         for connector in self.connectors:
-            if any(one is account for one in connector.books.ledger.accounts()):
-                connector.books.ledger.dead_reasons[reason] += 1
+            if any(one is account for one in connector.connector_state.ledger.accounts()):
+                connector.connector_state.ledger.dead_reasons[reason] += 1
                 return connector.plan.name, connector.plan.exchange
         for connector in self.connectors:
             if any(envelope.topic in stream.kafka_topics.values() for stream in connector.plan.streams):

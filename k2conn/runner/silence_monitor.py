@@ -1,4 +1,4 @@
-"""Looks at a connector's sockets and books now and then, and says which symbols are silent and why."""
+"""Looks at a connector's connections and ledger now and then, and says which symbols are silent and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.subscriptions import Subscription, SubscriptionState
 from k2conn.engine.resilience.silence_detection import SilenceDetector, SilenceReading, SilenceState
 from k2conn.runner.connection import VenueConnection
@@ -21,11 +21,11 @@ _NOTHING = SilenceReading(None, None, 0)
 
 
 class SilenceMonitor:
-    """The watch over one connector."""
+    """Looks after one connector."""
 
-    def __init__(self, ledger: Ledger, log: Any) -> None:
-        self.watch = SilenceDetector()
-        self._ledger = ledger
+    def __init__(self, connector_state: ConnectorState, log: Any) -> None:
+        self.watch = SilenceDetector(connector_state.baselines)
+        self._ledger = connector_state.ledger
         self._log = log
         self._said: dict[str, SilenceState | None] = {}
         self._looked = 0.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.engine.accounting.ledger import Account
-from k2conn.engine.frame_pipeline import ConnectorState
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.persisted_state import kept, resume
 from k2conn.runner.event_log import get_logger
 
@@ -27,10 +27,10 @@ LARGEST = 64 * 1024 * 1024
 class StateFile:
     """One connector's file in the state folder."""
 
-    def __init__(self, folder: Path, books: ConnectorState) -> None:
-        self.path = folder / f"{books.plan.name}.json"
-        self._books = books
-        self._log = get_logger(connector=books.plan.name)
+    def __init__(self, folder: Path, connector_state: ConnectorState) -> None:
+        self.path = folder / f"{connector_state.plan.name}.json"
+        self._connector_state = connector_state
+        self._log = get_logger(connector=connector_state.plan.name)
         self._taken: bytes | None = None
         """The state that waits to be safe."""
         self._owed: list[tuple[Account, int]] = []
@@ -44,7 +44,7 @@ class StateFile:
         try:
             with self.path.open("rb") as file:
                 data = file.read(LARGEST + 1)
-            resume(self._books, exactjson.decode(data), time.time_ns() // 1000)
+            resume(self._connector_state, exactjson.decode(data), time.time_ns() // 1000)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
@@ -73,8 +73,8 @@ class StateFile:
             self._write(self._taken)
 
     def _take(self) -> None:
-        self._taken = exactjson.encode(kept(self._books))
-        self._owed = [(one, one.received - one.duplicates) for one in self._books.ledger.accounts()]
+        self._taken = exactjson.encode(kept(self._connector_state))
+        self._owed = [(one, one.received - one.duplicates) for one in self._connector_state.ledger.accounts()]
 
     def _safe(self) -> bool:
         """Whether all that was under way when the state was taken is safe by now. A symbol's records are settled in

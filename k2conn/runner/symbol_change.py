@@ -1,7 +1,7 @@
 """A change of nothing but the symbols, made on the connections that stand.
 
 New symbols are asked for on open connections and gone ones are taken back there, where the venue allows it; nobody else
-notices. The connector stays the one it was, with its books, its state file and its work on gaps. What arrives of a
+notices. The connector stays the one it was, with its state, its state file and its work on gaps. What arrives of a
 symbol that was taken back is published as ever.
 """
 
@@ -50,7 +50,7 @@ class SymbolChange:
         if not known.keys() >= set(job.wanted):
             await connector.read_list(job.wanted)
         self._symbols = [known.get(symbol.native, symbol) for symbol in resolve(connector.plan, job.wanted)]
-        streams = connector.books.streams
+        streams = connector.connector_state.streams
         self._shards = resharded(connector.plan, streams, self._symbols, running)
         reason = refused(connector.plan, streams, self._shards)
         if reason is None:
@@ -78,7 +78,7 @@ class SymbolChange:
     def _rest(self) -> None:
         """A symbol that is asked for again was not listened to meanwhile."""
         added = set(self.added)
-        for mapping in self._connector.books.mappings.values():
+        for mapping in self._connector.connector_state.mappings.values():
             for symbol in self._symbols:
                 numbers = mapping.gaps.numbers(symbol.record) if mapping.gaps and symbol.native in added else None
                 if numbers is not None:

@@ -43,6 +43,7 @@ class ReplicaSet:
 
     def __init__(self, count: int) -> None:
         self.tallies = tuple(ReplicaCounts() for _ in range(count))
+        self.count = count
         self._all = (1 << count) - 1
         self._joined: list[int | None] = [None] * count
         """When each leg delivered its first record."""

@@ -105,11 +105,18 @@ class Baseline:
         return max(FLOOR, FACTOR * self.mean) if self._gaps >= GAPS else None
 
 
-class SilenceDetector:
-    """One connector's watch over all its streams and symbols. Keys are (stream, record symbol)."""
+Baselines = dict[tuple[str, str], Baseline]
+"""By stream and record symbol."""
 
-    def __init__(self) -> None:
-        self._habits: dict[tuple[str, str], Baseline] = {}
+
+class SilenceDetector:
+    """The states of all streams and symbols of one connector. Keys are (stream, record symbol).
+
+    ``baselines`` may be another detector's, too: that of a connector which this one's is to replace.
+    """
+
+    def __init__(self, baselines: Baselines | None = None) -> None:
+        self._habits: Baselines = {} if baselines is None else baselines
         self.states: dict[tuple[str, str], SilenceState] = {}
 
     def look(self, key: tuple[str, str], reading: SilenceReading, now: float) -> SilenceState:

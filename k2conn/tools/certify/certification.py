@@ -161,7 +161,7 @@ class Certification:
             async with MockServer([self.exchange]):
                 settings, context = await self._detoured()
                 runner = Runner([self._job()], settings, open_sink=self._open_sink)
-                self._ledger = runner.connectors[0].books.ledger
+                self._ledger = runner.connectors[0].connector_state.ledger
                 stop = asyncio.Event()
                 self._running = asyncio.create_task(runner.run(stop), context=context)
                 watching = asyncio.create_task(self._watch())
