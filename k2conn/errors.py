@@ -6,6 +6,7 @@
      +-- SpecError             exit 78  fix the connector file
      +-- SettingsError         exit 2   fix the flags or the environment
      |    +-- MissingVariable           set the variable that it names
+     |    +-- PluginError               update or uninstall the package that it names
      +-- Unreachable           exit 69  bring the dependency up
      +-- TransportError        exit 69  reconnect
      +-- RecordError           exit 70  write a dead letter, go on with the next record
@@ -18,7 +19,7 @@ in a ``RecordError``; secrets never appear in any of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 REASONS = (
@@ -39,6 +40,12 @@ REASONS = (
 
 SHOWN = 200
 """Characters of a bad value that an error's text repeats."""
+
+_COMPARED = 64
+"""Characters of the longest word that is compared with the known ones."""
+_NEAR = 0.65
+"""How alike a near match is; below it the known values help more."""
+_LISTED = 40
 
 
 class K2Error(Exception):
@@ -71,6 +78,10 @@ class MissingVariable(SettingsError):
     def __init__(self, name: str) -> None:
         super().__init__(f"the connector needs the environment variable {name}, which is not set")
         self.name = name
+
+
+class PluginError(SettingsError):
+    """An installed package that extends k2conn cannot be used; the text names it."""
 
 
 class Unreachable(K2Error):
@@ -138,6 +149,19 @@ class SinkError(K2Error):
     """A sink can never go on, whatever is tried again."""
 
     exit_code = 69
+
+
+def known(value: object, values: Iterable[str]) -> str:
+    """The helpful end of a message: a near match, else the known values."""
+    from difflib import get_close_matches
+
+    names = list(dict.fromkeys(values))
+    text = str(value)
+    near = get_close_matches(text, names, n=1, cutoff=_NEAR) if len(text) <= _COMPARED else []
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"; known: {', '.join(names[:_LISTED])}{more}" if names else ""
 
 
 def _shown(value: object) -> str:

@@ -83,7 +83,7 @@ async def _demo(exchanges: Sequence[MockExchange], seconds: float, folder: Path,
 def _job(exchange: MockExchange) -> Job:
     """A connector's job, pointed at its mock exchange."""
     streams = tuple(
-        stream.name for stream in exchange.plan.streams if stream.name in exchange.streams and stream.enabled
+        stream.name for stream in exchange.plan.streams if stream.name in exchange.streams and stream.default
     )
     overrides = Overrides(urls=(exchange.url(),), http_url=exchange.http_url)
     return Job(exchange.plan, streams=streams or exchange.streams, overrides=overrides)

@@ -84,7 +84,7 @@ def index(pages: Sequence[Page]) -> str:
              "|---|---|---|---|---|---|---|---|"]
     for page in sorted(pages, key=lambda one: one.plan.name):
         plan = page.plan
-        streams = ", ".join(one.name if one.enabled else f"({one.name})" for one in plan.streams)
+        streams = ", ".join(one.name if one.default else f"({one.name})" for one in plan.streams)
         beats = _unique(_beat(one) for one in plan.connections)
         codecs = _unique(_encoding(one) for one in plan.connections)
         cells = [f"[{plan.name}]({plan.name}.md)", plan.exchange, plan.market, plan.asset_class, streams, beats, codecs,
@@ -104,7 +104,7 @@ def _beat(connection: Connection) -> str:
     if connection.heartbeat:
         what = "protocol ping" if connection.heartbeat.send is None else "message"
         said.append(f"{what} every {connection.heartbeat.every_text}")
-    if connection.answers:
+    if connection.answer:
         said.append("answers the server's ping")
     return ", ".join(said) or "server's protocol pings"
 
@@ -186,9 +186,9 @@ def _connection(page: Page, connection: Connection, said: Mapping[str, Any]) -> 
     if connection.heartbeat:
         beat = connection.heartbeat
         yield f"- heartbeat every {beat.every_text}: {_code(beat.text) if beat.send else 'a protocol ping'}"
-    for answer in connection.answers:
+    for answer in connection.answer:
         yield f"- answers {_code(answer.when.text)} with {_code(answer.text)}"
-    for capture in connection.captures:
+    for capture in connection.capture:
         when = _code(capture.when.text) if capture.when else "always"
         yield f"- learns {_code('$state.' + capture.into)} when {when}"
     for notice in connection.notices:
@@ -227,19 +227,20 @@ def _stream(page: Page, stream: Stream, said: Mapping[str, Any]) -> Iterator[str
     yield f"## Stream {stream.name}"
     yield ""
     yield f"{stream.record.capitalize()} records to the Kafka topic {_code(stream.kafka_topic)}" + (
-        "." if stream.enabled else "; runs only when it is named."
+        "." if stream.default else "; runs only when it is named."
     )
     yield ""
     if "topic" in said:
         yield f"- the venue's topic: {_code(_spelled(said['topic']))}"
     yield f"- recognised by {_code(stream.when.text)}"
     yield f"- items: {_code(stream.each_text) if stream.each else 'the message itself'}" + (
-        ", newest first, so they are reversed" if stream.reverse else ""
+        ", newest first, so they are reversed" if stream.order == "newest-first" else ""
     )
     if stream.drop_when:
         yield f"- dropped when {_code(stream.drop_when.text)}"
     if stream.snapshot:
-        yield f"- the recent past when {_code(stream.snapshot.text)}: {'skipped' if stream.skip_snapshot else 'tagged'}"
+        action = "skipped" if stream.snapshot_action == "skip" else "tagged"
+        yield f"- the recent past when {_code(stream.snapshot.text)}: {action}"
     if "first_batch" in said:
         yield f"- a symbol's first message on a connection is the recent past: {said['first_batch']}"
     if stream.carry:
@@ -247,7 +248,7 @@ def _stream(page: Page, stream: Stream, said: Mapping[str, Any]) -> Iterator[str
         yield f"- a side that is absent keeps its last value for that symbol{begin}"
     if stream.sequence:
         yield f"- sequence {_code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
-    for one in stream.backfills:
+    for one in stream.backfill:
         whose = f", for symbols where {_code(one.symbols.text)}" if one.symbols else ""
         yield f"- missing records are fetched with {_code(f'{one.request.method} {one.request.url_text}')}{whose}"
     yield ""
@@ -261,8 +262,8 @@ def _stream(page: Page, stream: Stream, said: Mapping[str, Any]) -> Iterator[str
 def _examples(plan: Plan) -> Iterator[str]:
     """Of each record type the first short example."""
     seen: set[str] = set()
-    for example in plan.examples:
-        for turn in example.turns:
+    for example in plan.tests:
+        for turn in example.dialogue:
             if turn.kind != "received" or not turn.records:
                 continue
             kind = "quote" if "bid_price" in turn.records[0] else "trade"

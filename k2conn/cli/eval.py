@@ -9,7 +9,7 @@ from k2conn import exactjson
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.errors import RecordError, SettingsError
-from k2conn.plan import Scope
+from k2conn.scope import Scope
 
 
 def run(text: str, file: str, condition: bool) -> int:

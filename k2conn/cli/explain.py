@@ -38,9 +38,9 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
     if connection.heartbeat:
         beat = connection.heartbeat
         console.print(f"  heartbeat    every {beat.every_text}: {beat.text}", markup=False)
-    for answer in connection.answers:
+    for answer in connection.answer:
         console.print(f"  answers      when {answer.when.text}: {answer.text}", markup=False)
-    for capture in connection.captures:
+    for capture in connection.capture:
         when = capture.when.text if capture.when else "always"
         console.print(f"  captures     $state.{capture.into} when {when}", markup=False)
     for notice in connection.notices:
@@ -51,7 +51,7 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
 
 
 def _stream(console: Console, stream: Stream) -> None:
-    state = "" if stream.enabled else "  (only when named)"
+    state = "" if stream.default else "  (only when named)"
     console.print(f"\n[bold]stream {stream.name}[/] -> {stream.kafka_topic}{state}")
     console.print(f"  recognised   {stream.when.text}", markup=False)
     console.print(f"  items        {stream.each_text}", markup=False)

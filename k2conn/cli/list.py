@@ -26,7 +26,7 @@ def run(output: str) -> int:
     console = Console()
     table = Table("connector", "exchange", "market", "streams", "documentation", box=None, pad_edge=False)
     for plan in plans:
-        streams = ", ".join(s.name if s.enabled else f"({s.name})" for s in plan.streams)
+        streams = ", ".join(s.name if s.default else f"({s.name})" for s in plan.streams)
         table.add_row(plan.name, plan.exchange, plan.market, streams, plan.docs)
     if not console.is_terminal:
         console.width = 200

@@ -80,7 +80,7 @@ def finished(made: Draft, sample: Sequence[DraftFrame]) -> tuple[str, list[Probl
     examples = [played for stream in made.streams if (played := _played(plan, made, stream, sample)) is not None]
     whole = written(made, examples)
     plan, problems = check_text(_file(made), whole, Path())
-    if plan is None or any(run_test(plan, example) for example in plan.examples):
+    if plan is None or any(run_test(plan, example) for example in plan.tests):
         return text, check_text(_file(made), text, Path())[1]
     return whole, problems
 

@@ -18,7 +18,7 @@ def run(connector: str, symbols: str | None, streams: str | None, show_frames: b
     """Prints the forecast; returns 0, or 78 where a declared limit would be broken."""
     plan = load(connector)
     names = tuple(text_list(symbols)) if symbols else plan.symbols.default
-    wanted = chosen_streams(plan, streams) if streams else [s.name for s in plan.streams if s.enabled]
+    wanted = chosen_streams(plan, streams) if streams else [s.name for s in plan.streams if s.default]
     own = [stream for stream in plan.streams if stream.name in wanted]
     sockets = forecast(plan, own, resolve(plan, names))
     console = Console(highlight=False)
@@ -36,7 +36,7 @@ def run(connector: str, symbols: str | None, streams: str | None, show_frames: b
                 f"send {limits.send.count} per {limits.send.seconds:g} s" if limits.send else "",
                 f"symbols {limits.symbols}" if limits.symbols else "",
                 f"topics {limits.topics}" if limits.topics else "",
-                f"frame {limits.frame_bytes} bytes" if limits.frame_bytes else "",
+                f"frame {limits.frame} bytes" if limits.frame else "",
                 f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
         console.print(f"{connection.name}: venue's limits: {', '.join(filter(None, said)) or 'none declared'}")
     for socket in sockets:

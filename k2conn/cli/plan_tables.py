@@ -16,7 +16,7 @@ def sent_frames(
 ) -> list[str]:
     """The frames as they would be sent now; a step that needs a captured or secret value is shown as written."""
     world = SessionContext(new_uuid, {})
-    streams = [s for s in plan.streams if s.enabled and s.name in connection.streams]
+    streams = [s for s in plan.streams if s.default and s.name in connection.streams]
     symbols = [found for name in names if (found := plan.symbols.resolve(name))]
     wanted = subscriptions_for(connection, streams, symbols, world)
     counter = iter(range(1, 1_000_000))
@@ -36,12 +36,12 @@ def sent_frames(
 
 def field_rows(stream: Stream) -> list[tuple[str, str, str, str, str]]:
     """Field, expression, converter, default and speed of all that a stream maps, vendor_data last."""
-    own = [stream.symbol, *([stream.identity] if stream.identity else []), *stream.fields]
+    own = [stream.symbol, *([stream.venue_id] if stream.venue_id else []), *stream.fields]
     own += [stream.currency] if stream.currency else []
-    rows = [(one.name, one.expression, one.converter, one.default or "", one.speed) for one in own]
-    if stream.identity_fields:
+    rows = [(one.name, one.expression, one.converter, one.absent or "", one.speed) for one in own]
+    if stream.identity:
         words = "time, digest, number among equals"
-        rows.append((f"{stream.record}_id", ", ".join(stream.identity_fields), words, "", ""))
-    rows += [(f"vendor_data.{one.name}", one.expression, one.converter, "", one.speed) for one in stream.vendor]
+        rows.append((f"{stream.record}_id", ", ".join(stream.identity), words, "", ""))
+    rows += [(f"vendor_data.{one.name}", one.expression, one.converter, "", one.speed) for one in stream.vendor_data]
     rows.append(("vendor_data.*", "everything unmapped" if stream.unmapped else "nothing else", "", "", ""))
     return rows

@@ -16,9 +16,9 @@ def run(connectors: Sequence[str], verbose: bool) -> int:
     passed = failed = 0
     for name in connectors or [str(path) for path in shipped()]:
         plan = load(name)
-        if not plan.examples:
+        if not plan.tests:
             console.print(f"[yellow]{plan.name}: has no tests[/]")
-        for example in plan.examples:
+        for example in plan.tests:
             differences = run_test(plan, example)
             passed += not differences
             failed += bool(differences)

@@ -22,9 +22,9 @@ def check(path: Path) -> tuple[Plan | None, list[Problem]]:
     if plan is None:
         return None, problems
     defaults = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    for broken in broken_limits(plan, forecast(plan, [s for s in plan.streams if s.enabled], defaults)):
+    for broken in broken_limits(plan, forecast(plan, [s for s in plan.streams if s.default], defaults)):
         problems.append(Problem(str(path), 1, 1, "limit", f"the default symbols break a declared limit: {broken}"))
-    for example in plan.examples:
+    for example in plan.tests:
         for difference in run_test(plan, example):
             text = f"example '{example.name}': {difference}"
             problems.append(Problem(str(path), difference.line, 1, "example", text))

@@ -81,7 +81,7 @@ class _Compiler:
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        listing = compiler.listing()
+        symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
         return Plan(
             name=spec["connector"],
@@ -93,8 +93,7 @@ class _Compiler:
             symbols=symbols,
             connections=connections,
             streams=streams,
-            examples=examples,
-            listing=listing,
+            tests=examples,
         )
 
     def _sound(self, name: str) -> bool:
@@ -124,7 +123,7 @@ class _Compiler:
                 whole = self.spec["streams"][name]
                 stream = compiler.stream(name, whole)
                 if stream:
-                    found.append(replace(stream, backfills=tuple(backfills.backfills(stream, whole))))
+                    found.append(replace(stream, backfill=tuple(backfills.backfills(stream, whole))))
         return found
 
     # -- connections

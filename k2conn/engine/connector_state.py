@@ -38,7 +38,7 @@ class ConnectorState:
         remembers at least. ``backfill``: whether somebody fills gaps. ``predecessor``: see `for_plan`.
         """
         before = predecessor
-        wanted = [stream.name for stream in plan.streams if stream.enabled] if streams is None else list(streams)
+        wanted = [stream.name for stream in plan.streams if stream.default] if streams is None else list(streams)
         self.plan = plan
         self.streams = tuple(stream for stream in plan.streams if stream.name in wanted)
         self.malformed_topic = (self.streams or plan.streams)[0].kafka_topic

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from k2conn.codecs.decoding import UNREADABLE, quick
 from k2conn.engine.accounting.dead_letter import dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE
-from k2conn.engine.codec import UNREADABLE, quick
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route

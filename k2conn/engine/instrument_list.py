@@ -6,10 +6,11 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.errors import RecordError
-from k2conn.plan import Listing, Scope, SymbolRule
+from k2conn.plan import InstrumentList, SymbolRule
+from k2conn.scope import Scope
 
 
-def learn(listing: Listing, answer: Any, rule: SymbolRule) -> int:
+def learn(listing: InstrumentList, answer: Any, rule: SymbolRule) -> int:
     """Takes every listed instrument in; how many there were. RecordError where the answer has no list."""
     scope = Scope()
     scope.message = answer

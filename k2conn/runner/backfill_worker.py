@@ -21,7 +21,7 @@ from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
-from k2conn.plan import Backoff, Hole, HttpRequest, SendScope, Symbol
+from k2conn.plan import Backoff, HttpRequest, MissingRange, SendScope, Symbol
 from k2conn.runner.event_log import get_logger
 from k2conn.transports.http import Call, call
 
@@ -75,7 +75,7 @@ class BackfillWorker:
         for name, mappings in tuple(self._gaps.backfills.items()):
             try:
                 for one in mappings:
-                    self._prepare(one.backfill.request, self._scope(Hole(1, 1, 1, 1, 1), symbol))
+                    self._prepare(one.backfill.request, self._scope(MissingRange(1, 1, 1, 1, 1), symbol))
             except MissingVariable as error:
                 self._gaps.report_only(name)
                 self._log.warning("gaps are reported only", stream=name, detail=f"{error.name} is not set")
@@ -158,7 +158,7 @@ class BackfillWorker:
                     self._log.debug("backfill call failed", stream=job.gap.stream, detail=str(error))
                     await asyncio.sleep(delays.next(least))
 
-    async def _call(self, job: BackfillJob, hole: Hole) -> None:
+    async def _call(self, job: BackfillJob, hole: MissingRange) -> None:
         """One call, and the records of its answer."""
         await asyncio.sleep(self._pending.limiter(job.mapping).wait(time.monotonic()))
         scope = self._scope(hole, job.symbol)
@@ -171,8 +171,8 @@ class BackfillWorker:
         if crowded:
             await self._relief()
 
-    def _scope(self, hole: Hole, symbol: Symbol) -> SendScope:
-        return SendScope(lambda: 0, lambda: str(uuid.uuid4()), _wall(), {}, self._environment, (symbol,), hole=hole)
+    def _scope(self, hole: MissingRange, symbol: Symbol) -> SendScope:
+        return SendScope(lambda: 0, lambda: str(uuid.uuid4()), _wall(), {}, self._environment, (symbol,), missing=hole)
 
 
 def _final(error: K2Error) -> bool:

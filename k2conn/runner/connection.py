@@ -145,7 +145,7 @@ class VenueConnection:
             if self._close is None:
                 return ConnectionEnd(error.cause, error.detail, error.delay)
         except (SettingsError, RecordError) as error:
-            return ConnectionEnd(EndCause.SETTINGS, str(error), self._shard.connection.backoff.cap)
+            return ConnectionEnd(EndCause.SETTINGS, str(error), self._shard.connection.reconnect.cap)
         except asyncio.CancelledError:
             if self._bug is None:
                 raise

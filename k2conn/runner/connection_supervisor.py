@@ -60,7 +60,7 @@ class ConnectionSupervisor:
         self.replacing = False
         self._context = context
         self._state = ConnectionState.WAITING
-        self._delays = BackoffDelays(shard.connection.backoff, random.random)
+        self._delays = BackoffDelays(shard.connection.reconnect, random.random)
         self._stop_asked = asyncio.Event()
         self._news = asyncio.Event()
         self._connections: set[VenueConnection] = set()
@@ -181,7 +181,7 @@ class ConnectionSupervisor:
     def _judge(self, connection: VenueConnection, end: ConnectionEnd) -> None:
         """What an end that was not planned says about the address."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
-        good = connection.data or _lasted(connection) > self.shard.connection.backoff.cap
+        good = connection.data or _lasted(connection) > self.shard.connection.reconnect.cap
         if self._stop_asked.is_set() or good or end.cause in _NOT_THE_ADDRESS:
             breaker.leave()
         else:
@@ -303,7 +303,7 @@ class ConnectionSupervisor:
 
     async def _again(self, end: ConnectionEnd) -> None:
         self._count(end)
-        if self.connection is not None and _lasted(self.connection) > self.shard.connection.backoff.cap:
+        if self.connection is not None and _lasted(self.connection) > self.shard.connection.reconnect.cap:
             self._delays.reset()
         if self._delays.exhausted:
             self._be(ConnectionState.FAILED, f"{end.cause}: {end.detail}")

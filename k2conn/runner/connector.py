@@ -85,7 +85,9 @@ class Connector:
         self._successor: ConnectorState | None = None
         self._log = get_logger(connector=job.plan.name)
         self._instruments = (
-            InstrumentRefresh(self.plan, self.plan.listing, job.overrides, environment) if self.plan.listing else None
+            InstrumentRefresh(self.plan, listed, job.overrides, environment)
+            if (listed := self.plan.symbols.list)
+            else None
         )
         self.backfill_worker = BackfillWorker(
             connector_state, self.publish, sink.drain, partial(http_call, given=job.overrides), environment

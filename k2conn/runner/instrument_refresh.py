@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import MissingVariable, RecordError, TransportError
-from k2conn.plan import Backoff, Listing, Plan, SendScope
+from k2conn.plan import Backoff, InstrumentList, Plan, SendScope
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.overrides import Overrides
@@ -24,7 +24,9 @@ TRIES = 3
 class InstrumentRefresh:
     """One connector's list."""
 
-    def __init__(self, plan: Plan, listing: Listing, overrides: Overrides, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: Plan, listing: InstrumentList, overrides: Overrides, environment: Mapping[str, str]
+    ) -> None:
         self._plan = plan
         self._listing = listing
         self._overrides = overrides

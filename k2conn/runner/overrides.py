@@ -46,7 +46,7 @@ def overridden(plan: Plan, given: Overrides) -> Plan:
 
 
 def _overridden(connection: Connection, given: Overrides) -> Connection:
-    backoff, stale = connection.backoff, connection.stale_after
+    backoff, stale = connection.reconnect, connection.stale_after
     if given.base_delay is not None:
         backoff = replace(backoff, base=given.base_delay, cap=max(backoff.cap, given.base_delay))
     if given.attempts is not None:
@@ -54,4 +54,4 @@ def _overridden(connection: Connection, given: Overrides) -> Connection:
     if given.stale_after is not None:
         stale = given.stale_after or None
     replicas = connection.replicas if given.replicas is None else given.replicas
-    return replace(connection, backoff=backoff, stale_after=stale, replicas=replicas)
+    return replace(connection, reconnect=backoff, stale_after=stale, replicas=replicas)

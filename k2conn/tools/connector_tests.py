@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.codecs.encoding import text_encoder
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
@@ -20,7 +21,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
-from k2conn.plan import Example, Exchange, Plan, Symbol
+from k2conn.plan import Connection, ConnectorTest, DialogueTurn, Json, Plan, Symbol
 
 ANY = "$any"
 """In a frame that a test expects to be sent: any value."""
@@ -42,11 +43,11 @@ class Difference:
         return f"{self.what}: expected {self.expected}, found {self.found}"
 
 
-def run_test(plan: Plan, example: Example, environment: Mapping[str, str] | None = None) -> list[Difference]:
+def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] | None = None) -> list[Difference]:
     """Plays one example; an empty list where all is as it says."""
     stage = _TestConnection(plan, example, environment or {})
     try:
-        for turn in example.turns:
+        for turn in example.dialogue:
             stage.play(turn)
         stage.finish()
     except K2Error as error:
@@ -57,7 +58,7 @@ def run_test(plan: Plan, example: Example, environment: Mapping[str, str] | None
 class _TestConnection:
     """One connection on a fake clock."""
 
-    def __init__(self, plan: Plan, example: Example, environment: Mapping[str, str]) -> None:
+    def __init__(self, plan: Plan, example: ConnectorTest, environment: Mapping[str, str]) -> None:
         self.example = example
         self.differences: list[Difference] = []
         self.now = 1000.0
@@ -65,7 +66,7 @@ class _TestConnection:
         self.sent: list[tuple[str, str]] = []
         """What was sent and not yet told, each with its socket's name."""
         self.closed: Close | None = None
-        self.spoken = any(turn.kind == "sent" for turn in example.turns)
+        self.spoken = any(turn.kind == "sent" for turn in example.dialogue)
         self.connector_state = ConnectorState(plan, self._streams(plan, example), window=0)
         symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
         self.world = SessionContext(lambda: _UUID, environment)
@@ -74,11 +75,11 @@ class _TestConnection:
         self.opened = False
         self.answered = 0
 
-    def _streams(self, plan: Plan, example: Example) -> list[str]:
+    def _streams(self, plan: Plan, example: ConnectorTest) -> list[str]:
         if example.streams is not None:
             return list(example.streams)
-        if any(turn.kind == "sent" for turn in example.turns):
-            return [stream.name for stream in plan.streams if stream.enabled]
+        if any(turn.kind == "sent" for turn in example.dialogue):
+            return [stream.name for stream in plan.streams if stream.default]
         return [stream.name for stream in plan.streams]
 
     def _intakes(self, plan: Plan, symbols: Sequence[Symbol]) -> list[FramePipeline]:
@@ -95,7 +96,7 @@ class _TestConnection:
                     continue
                 self._act(pipeline, pipeline.session.open(self.now, self.wall))
 
-    def play(self, turn: Exchange) -> None:
+    def play(self, turn: DialogueTurn) -> None:
         """One turn."""
         if turn.kind == "answered":
             self._answered(turn)
@@ -124,7 +125,7 @@ class _TestConnection:
 
     # -- turns
 
-    def _answered(self, turn: Exchange) -> None:
+    def _answered(self, turn: DialogueTurn) -> None:
         """The venue answers the next HTTP call of `before`."""
         for pipeline in self.intakes:
             for request in pipeline.session.connection.before[self.answered : self.answered + 1]:
@@ -147,36 +148,35 @@ class _TestConnection:
         self.wall += round((now - self.now) * 1_000_000)
         self.now = now
 
-    def _expect_sent(self, turn: Exchange) -> None:
+    def _expect_sent(self, turn: DialogueTurn) -> None:
         for at, (socket, text) in enumerate(self.sent):
             if turn.socket in (None, socket) and same(turn.value, _value(text, turn.value)):
                 del self.sent[at]
                 return
         self.differ(turn.line, "sent", frame_text(turn.value), self.sent.pop(0)[1] if self.sent else "nothing")
 
-    def _on(self, turn: Exchange) -> list[FramePipeline]:
+    def _on(self, turn: DialogueTurn) -> list[FramePipeline]:
         """The sockets that a turn may be on."""
         return [one for one in self.intakes if turn.socket in (None, one.session.connection.name)]
 
-    def _receive(self, turn: Exchange) -> None:
-        frame = frame_text(turn.value)
+    def _receive(self, turn: DialogueTurn) -> None:
         envelopes: list[Envelope] = []
         ledger = self.connector_state.ledger
         for pipeline in self._on(turn):
             before = ledger.unrecognised
-            envelopes, actions = pipeline.receive(frame, self.now, self.wall)
+            envelopes, actions = pipeline.receive(_frame(turn.value, pipeline.session.connection), self.now, self.wall)
             self._act(pipeline, actions)
             if ledger.unrecognised == before:
                 break
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
         dead = [exactjson.decode(e.value) for e in envelopes if e.schema is None]
         self._compare(turn, "record", list(turn.records or ()), records)
-        self._compare(turn, "dead letter", list(turn.dead or ()), dead)
+        self._compare(turn, "dead letter", list(turn.dead_letters or ()), dead)
 
     def _compare(
-        self, turn: Exchange, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]
+        self, turn: DialogueTurn, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]
     ) -> None:
-        if len(expected) != len(found) and (turn.records is not None or turn.dead is not None or found):
+        if len(expected) != len(found) and (turn.records is not None or turn.dead_letters is not None or found):
             shown = "; ".join(exactjson.encode(one).decode()[:300] for one in found[:3]) or "none"
             self.differ(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
         for at, (wanted, got) in enumerate(zip(expected, found, strict=False)):
@@ -232,6 +232,11 @@ def same_field(name: str, expected: Any, found: Any) -> bool:
     if expected is None or found is None:
         return expected is found
     return exactjson.spell(expected) == exactjson.spell(found)
+
+
+def _frame(value: Json, connection: Connection) -> str | bytes:
+    """A received frame: raw text as it is, a message in the connection's codec."""
+    return value if isinstance(value, str) else text_encoder(connection.codec)(exactjson.encode(value))
 
 
 def same(expected: Any, found: Any) -> bool:

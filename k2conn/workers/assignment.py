@@ -145,7 +145,7 @@ def _names(job: Job) -> list[str]:
     told yet.
     """
     wanted = job.symbols or job.plan.symbols.default
-    if job.plan.listing is None:
+    if job.plan.symbols.list is None:
         return [symbol.native for symbol in resolve(job.plan, wanted)]
     return list(dict.fromkeys(wanted))
 
@@ -173,7 +173,7 @@ def limited(plan: Plan, among: int) -> Plan:
         plan,
         connections=tuple(_limited(one, among) for one in plan.connections),
         streams=tuple(
-            replace(stream, backfills=tuple(replace(one, limit=_part(one.limit, among)) for one in stream.backfills))
+            replace(stream, backfill=tuple(replace(one, limit=_part(one.limit, among)) for one in stream.backfill))
             for stream in plan.streams
         ),
     )

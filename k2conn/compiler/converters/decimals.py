@@ -14,7 +14,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.errors import RecordError
-from k2conn.plan import How
+from k2conn.plan import FastConversion
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\Z")
 _WIDE = Context(prec=400)
@@ -91,9 +91,9 @@ def decimals(
     return plain if not magnitude else slow
 
 
-def plain_decimal(scale: int, precision: int) -> How | None:
+def plain_decimal(scale: int, precision: int) -> FastConversion | None:
     """What a converter without factor and sign does with plain digits; None where 64 bits do not hold them."""
-    return How("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _64_BITS else None
+    return FastConversion("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _64_BITS else None
 
 
 def read_number(value: Any) -> Decimal:

@@ -8,7 +8,8 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import Overflow, rounded
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Getter, Json, Reader, Scope, Symbol
+from k2conn.plan import Condition, Getter, Json, Reader, Symbol
+from k2conn.scope import Scope
 
 Convert = Callable[[Any], Any]
 Rules = tuple[tuple[Condition | None, Convert], ...]

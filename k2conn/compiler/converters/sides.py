@@ -12,7 +12,8 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import read_number
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Getter, Reader, Scope
+from k2conn.plan import Condition, Getter, Reader
+from k2conn.scope import Scope
 
 SIDES = ("BUY", "SELL", "SELL_SHORT", "UNKNOWN")
 _OPPOSITE = {"BUY": "SELL", "SELL": "BUY", "SELL_SHORT": "BUY"}

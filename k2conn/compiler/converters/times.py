@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import read_number
 from k2conn.errors import RecordError
-from k2conn.plan import How
+from k2conn.plan import FastConversion
 
 UNITS = ("s", "ms", "us", "ns", "iso8601")
 _PLACES = {"s": 0, "ms": 3, "us": 6, "ns": 9}
@@ -47,11 +47,11 @@ def times(unit: str, zone: str | None = None) -> Times:
     return _exact(_PLACES[unit])
 
 
-def plain_time(unit: str) -> How | None:
+def plain_time(unit: str) -> FastConversion | None:
     """What `times` does with the everyday forms of a unit; None where it can be said only in Python."""
     if unit in ("ms", "us"):
-        return How("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US)
-    return How("time") if unit == "iso8601" else None
+        return FastConversion("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US)
+    return FastConversion("time") if unit == "iso8601" else None
 
 
 def _whole(factor: int, slow: Times) -> Times:

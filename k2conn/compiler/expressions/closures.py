@@ -15,7 +15,8 @@ from k2conn.compiler.expressions import functions
 from k2conn.compiler.expressions.functions import equal
 from k2conn.compiler.language.problems import known
 from k2conn.errors import RecordError
-from k2conn.plan import Getter, Scope
+from k2conn.plan import Getter
+from k2conn.scope import Scope
 
 VARIABLES = ("message", "state", "received_at", "symbol", "key")
 MAX_DEPTH = 100

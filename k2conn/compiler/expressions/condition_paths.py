@@ -9,18 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 from k2conn.compiler.expressions.closures import ClosureCompiler, Name
-from k2conn.plan import Leaf
+from k2conn.plan import ConditionPath
 
 _CHAINS = ("field", "subexpression", "index_expression", "index", "identity", "current")
 _BRANCHES = ("comparator", "or_expression", "and_expression", "not_expression", "function_expression")
 
 
-def leaves(node: Any) -> tuple[Leaf, ...] | None:
+def leaves(node: Any) -> tuple[ConditionPath, ...] | None:
     """The leaves of one expression's tree; None where they do not decide its value."""
     found: dict[str, Any] = {}
     if not _collect(node, found):
         return None
-    return tuple(Leaf(text, ClosureCompiler(True).compile(leaf), head=_head(leaf)) for text, leaf in found.items())
+    return tuple(
+        ConditionPath(text, ClosureCompiler(True).compile(leaf), head=_head(leaf)) for text, leaf in found.items()
+    )
 
 
 def _collect(node: Any, found: dict[str, Any]) -> bool:

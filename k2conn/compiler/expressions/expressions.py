@@ -26,7 +26,8 @@ from k2conn.compiler.expressions.closures import ClosureCompiler, ExpressionErro
 from k2conn.compiler.expressions.condition_paths import leaves
 from k2conn.compiler.expressions.interpreter import interpret
 from k2conn.compiler.language.problems import short
-from k2conn.plan import Condition, Getter, Leaf, Scope
+from k2conn.plan import Condition, ConditionPath, Getter
+from k2conn.scope import Scope
 
 MAX_LENGTH = 2000
 _THROUGH = ("subexpression", "pipe", "index_expression", "projection", "value_projection", "filter_projection",
@@ -47,7 +48,7 @@ class Expression:
     """The engine's names in it, without the ``$``."""
     states: frozenset[str]
     """The names that stand behind ``$state.``"""
-    leaves: tuple[Leaf, ...] | None
+    leaves: tuple[ConditionPath, ...] | None
     """The plain paths that decide the value; None where more does."""
     key: str | None
     """The key, where the expression is one key of the value and nothing else."""

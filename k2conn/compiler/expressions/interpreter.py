@@ -14,7 +14,8 @@ from jmespath.visitor import Options, TreeInterpreter
 from k2conn.compiler.expressions.closures import Name
 from k2conn.compiler.expressions.functions import ExactFunctions
 from k2conn.errors import RecordError
-from k2conn.plan import Getter, Scope
+from k2conn.plan import Getter
+from k2conn.scope import Scope
 
 
 class _Interpreter(TreeInterpreter):

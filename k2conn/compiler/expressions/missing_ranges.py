@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from k2conn.plan import Hole, Template
+from k2conn.plan import MissingRange, Template
 
 _UNITS = {"s": 1_000_000, "ms": 1000, "us": 1}
 
 
-def _of(read: Callable[[Hole], int]) -> Template:
-    return lambda scope: None if scope.hole is None else read(scope.hole)
+def _of(read: Callable[[MissingRange], int]) -> Template:
+    return lambda scope: None if scope.missing is None else read(scope.missing)
 
 
 def _times() -> dict[str, Template]:

@@ -21,7 +21,8 @@ from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.expressions.missing_ranges import PLACES
 from k2conn.compiler.language.problems import known, short
 from k2conn.errors import MissingVariable, RecordError
-from k2conn.plan import Scope, SendScope, Symbol, Template
+from k2conn.plan import SendScope, Symbol, Template
+from k2conn.scope import Scope
 
 _SIMPLE_NAMES = (
     "symbol", "symbols", "topic", "topics", "counter", "uuid", "now_s", "now_ms", "now_us", "signature", *PLACES,

@@ -22,7 +22,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
-_SILENT = {"$schema", "$id", "$defs", "title", "description"}
+_SILENT = {"$schema", "$id", "$defs", "title", "description", "examples"}
 _DEFINITIONS = "#/$defs/"
 
 

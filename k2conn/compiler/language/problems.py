@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
+
+from k2conn.errors import known
+
+__all__ = ["Problem", "known", "short"]
 
 _SHOWN = 60
 """Characters of an author's text that a message repeats."""
-_COMPARED = 64
-_NEAR = 0.65
-"""How alike a near match is; below it the known values help more."""
-_LISTED = 40
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,17 +36,6 @@ class Problem:
             "message": self.text,
             "path": self.path,
         }
-
-
-def known(value: object, values: Iterable[str]) -> str:
-    """The helpful end of a message: a near match, else the known values."""
-    names = list(dict.fromkeys(values))
-    text = str(value)
-    near = get_close_matches(text, names, n=1, cutoff=_NEAR) if len(text) <= _COMPARED else []
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"; known: {', '.join(names[:_LISTED])}{more}" if names else ""
 
 
 def short(text: str) -> str:

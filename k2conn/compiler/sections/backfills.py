@@ -19,7 +19,8 @@ from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.errors import RecordError
-from k2conn.plan import Backfill, Field, Scope, Stream
+from k2conn.plan import Backfill, Field, Page, Stream
+from k2conn.scope import Scope
 
 _CALL = ("symbol", "env", "uuid", "now_s", "now_ms", "now_us", *PLACES)
 _COUNTED = ("contiguous", "linked")
@@ -61,7 +62,6 @@ class BackfillCompiler:
             number = stream.sequence.read
         if not self._fits(stream, said, path) or request is None or rows is None:
             return None
-        page = said.get("page", {})
         return Backfill(
             request=request,
             each=each.get if each else None,
@@ -72,14 +72,13 @@ class BackfillCompiler:
             timed=bool(self._used(said, path) & TIMES.keys()),
             symbols=symbols,
             limit=limit,
-            size=page.get("size"),
-            by=page.get("by", "last"),
+            page=Page(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
         )
 
     def _fits(self, stream: Stream, said: dict[str, Any], path: Path) -> bool:
         """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""
         text, rule = "", stream.sequence
-        if stream.identity is None or stream.random_id:
+        if stream.venue_id is None or stream.message_id == "random":
             text = f"only records with an id of the venue's can be told apart: map `{stream.record}_id`"
         elif stream.carry is not None:
             text = "a stream with `carry` has no backfill: its records come of changes"
@@ -112,19 +111,19 @@ class BackfillCompiler:
             text = "a call is made for one symbol, and so are its rows: take it out"
             self.note((*path, "fields", "symbol"), "value", text, at_key=True)
         own = {one.name: one for one in self._own(stream, mapping, path)}
-        identity = self.streams.text(f"{stream.record}_id", mapping, path) or stream.identity
+        identity = self.streams.text(f"{stream.record}_id", mapping, path) or stream.venue_id
         currency = self.streams.text("currency", mapping, path) or stream.currency
         fields = {one.name: one for one in stream.fields} | own
-        vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor
+        vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor_data
         return replace(
             stream,
-            each=None, each_key=False, reverse=False, snapshot=None, skip_snapshot=False, drop_first=None,
+            each=None, each_key=False, order="oldest-first", snapshot=None, snapshot_action="tag", first_batch="keep",
             sequence=None,
             symbol=Field("symbol", _asked, "$symbol", "the symbol that was asked for"),
-            identity=identity,
+            venue_id=identity,
             currency=currency,
             fields=tuple(fields[one.name] for one in schema.fields if one.name in fields),
-            vendor=(*vendor, Field("backfill", lambda item, scope: "true", "true", "constant")),
+            vendor_data=(*vendor, Field("backfill", lambda item, scope: "true", "true", "constant")),
             mapped_keys=self._keys(stream, said, mapping),
         )
 

@@ -1,59 +1,163 @@
-"""``codec:`` compiled: how text and binary frames become JSON."""
+"""``codec:`` compiled: how text and binary frames become messages.
+
+The words and settings are those of the codecs themselves (`k2conn.codecs`), whoever wrote them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
+from k2conn.codecs import CODECS, Codec, MessageFormat, Setting
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import size
-from k2conn.compiler.language.problems import short
+from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.context import CompileContext
-from k2conn.plan import Codec
+from k2conn.errors import PluginError, SettingsError
+from k2conn.plan import FrameEncoding
 
+REFUSE = "refuse"
+"""The word for frames of a kind that the venue does not send."""
+_OWN_KEYS = ("text", "binary", "limit")
 _LARGEST = 1 << 20
-"""Bytes that a protobuf descriptor may have."""
+"""Bytes that a setting's file may have."""
+_JSON = "json"
 
 
-def compile_codec(said: Any, path: Path, folder: FilePath, note: CompileContext) -> Codec:
-    """One codec; ``folder`` is where a descriptor lies."""
-    if isinstance(said, str):
-        binary = () if said == "json" else (said,)
-        return Codec(text=("json",), binary=(*binary, "json"))
-    limit = note.read(size, said.get("limit", "8 MiB"), (*path, "limit")) or Codec().limit
-    text = _steps(said.get("text", "json"))
-    binary = said.get("binary", "json")
-    if binary == "protobuf":
-        descriptor = _descriptor(said, path, folder, note)
-        return Codec(text, ("protobuf",), limit, descriptor, said.get("message"))
-    for key in ("descriptor", "message"):
-        if key in said:
-            note((*path, key), "value", f"`{key}` is for `binary: protobuf`", at_key=True)
-    return Codec(text, _steps(binary), limit)
+class CodecCompiler:
+    """Compiles the codecs of one connector; ``folder`` is where files beside it lie."""
 
+    def __init__(self, note: CompileContext, folder: FilePath) -> None:
+        self.note = note
+        self.folder = folder
 
-def _descriptor(said: dict[str, Any], path: Path, folder: FilePath, note: CompileContext) -> bytes | None:
-    if "descriptor" not in said or "message" not in said:
-        note(path, "missing", "protobuf needs `descriptor:` (a file beside this one) and `message:`")
+    def encoding(self, said: Any, path: Path) -> FrameEncoding:
+        """One `codec:`; a word says it for binary frames, text frames are JSON then."""
+        if isinstance(said, str):
+            chain = self._chain(said, path, "binary")
+            if chain is not None:
+                self._settings({}, chain, path)
+            return FrameEncoding((_JSON,), tuple(chain or ()))
+        text, binary = (
+            self._chain(said.get(kind, _JSON), (*path, kind), kind, (REFUSE,)) for kind in ("text", "binary")
+        )
+        limit = self.note.read(size, said.get("limit", "8 MiB"), (*path, "limit")) or FrameEncoding().limit
+        if text is None or binary is None:
+            return FrameEncoding()
+        settings = self._settings(said, text | binary, path)
+        return FrameEncoding(tuple(text), tuple(binary), limit, settings)
+
+    # -- words
+
+    def _chain(self, words: str, path: Path, kind: str, besides: tuple[str, ...] = ()) -> dict[str, Codec] | None:
+        """The codecs that ``words`` name, joined by `+`, and JSON at the end where no other format stands there; None
+        after noting a problem. ``besides``: words that are no codec but stand for all.
+        """
+        if words in besides:
+            return {}
+        found: dict[str, Codec] = {}
+        at = 0
+        for name in words.split("+"):
+            first = not found
+            codec = self._codec(name, path, at, kind if first else "binary", besides if first else ())
+            if codec is None:
+                return None
+            if name in found or any(isinstance(one, MessageFormat) for one in found.values()):
+                why = "stands twice" if name in found else "comes after a format, which ends the chain"
+                self.note(path, "value", f"'{name}' {why}", offset=at)
+                return None
+            found[name] = codec
+            at += len(name) + 1
+        if not any(isinstance(one, MessageFormat) for one in found.values()):
+            found[_JSON] = CODECS.get(_JSON)
+        return found
+
+    def _codec(self, name: str, path: Path, at: int, kind: str, besides: tuple[str, ...]) -> Codec | None:
+        """One codec that reads that kind of frames; None after noting that there is none."""
+        try:
+            codec = CODECS.get(name)
+        except PluginError as error:
+            self.note(path, "value", str(error), offset=at)
+            return None
+        except SettingsError:
+            self.note(path, "value", f"'{short(name)}' is not allowed{known(name, _fitting(kind, besides))}", offset=at)
+            return None
+        if not _reads(codec, kind):
+            names = known("", _fitting(kind, besides))
+            self.note(path, "value", f"'{name}' does not read {kind} frames{names}", offset=at)
+            return None
+        return codec
+
+    # -- settings
+
+    def _settings(self, said: Mapping[str, Any], codecs: Mapping[str, Codec], path: Path) -> dict[str, str | bytes]:
+        """The settings of these codecs; what is missing, unknown or unusable is noted."""
+        wanted = {setting.name: setting for codec in codecs.values() for setting in codec.settings}
+        self._check_keys(said, wanted, path)
+        found: dict[str, str | bytes] = {}
+        for name, setting in wanted.items():
+            if name in said:
+                value = self._file(said[name], (*path, name)) if setting.file else str(said[name])
+                if value is not None:
+                    found[name] = value
+        for name, codec in codecs.items():
+            required = [one for one in codec.settings if one.required]
+            if any(one.name not in said for one in required):
+                needs = " and ".join(f"`{one.name}:` ({one.description})" for one in required)
+                self.note(path, "missing", f"{name} needs {needs}")
+            elif codec.settings and all(one.name in found for one in required):
+                self._check(codec, found, path)
+        return found
+
+    def _check(self, codec: Codec, settings: dict[str, str | bytes], path: Path) -> None:
+        try:
+            codec.check(settings)
+        except ValueError as error:
+            self.note(path, "value", str(error))
+
+    def _check_keys(self, said: Mapping[str, Any], wanted: Mapping[str, Setting], path: Path) -> None:
+        for key in said:
+            if key in _OWN_KEYS or key in wanted:
+                continue
+            owner = next((name for name, one in _all() if any(key == setting.name for setting in one.settings)), None)
+            if owner is not None:
+                self.note((*path, key), "value", f"`{key}` is for the codec `{owner}`", at_key=True)
+            else:
+                text = f"unknown key '{short(key)}'{known(key, (*_OWN_KEYS, *wanted))}"
+                self.note((*path, key), "unknown-key", text, at_key=True)
+
+    def _file(self, name: str, path: Path) -> bytes | None:
+        """The contents of a file beside the connector file; None after noting why there are none."""
+        if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):
+            text = f"the {path[-1]} is a file beside this one: say its name without a folder"
+            self.note(path, "path", text)
+            return None
+        try:
+            file = (self.folder / name).resolve()
+            inside = file.parent == self.folder.resolve()
+            if inside and file.is_file() and file.stat().st_size <= _LARGEST:
+                return file.read_bytes()
+        except OSError:
+            inside = True
+        why = "is no file of at most 1 MiB beside this one" if inside else "leads out of the folder"
+        self.note(path, "path", f"'{short(name)}' {why}")
         return None
-    name: str = said["descriptor"]
-    place = (*path, "descriptor")
-    if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):
-        note(place, "path", "the descriptor is a file beside this one: say its name without a folder")
-        return None
-    try:
-        file = (folder / name).resolve()
-        inside = file.parent == folder.resolve()
-        if inside and file.is_file() and file.stat().st_size <= _LARGEST:
-            return file.read_bytes()
-    except OSError:
-        inside = True
-    why = "is no file of at most 1 MiB beside this one" if inside else "leads out of the folder"
-    note(place, "path", f"'{short(name)}' {why}")
-    return None
 
 
-def _steps(name: str) -> tuple[str, ...]:
-    if name == "refuse":
-        return ()
-    return (*(part for part in name.split("+") if part != "json"), "json")
+def _reads(codec: Codec, kind: str) -> bool:
+    return codec.text if kind == "text" else codec.binary
+
+
+def _fitting(kind: str, besides: tuple[str, ...]) -> list[str]:
+    """The names of all codecs that read a kind of frames, and what else may stand there."""
+    return [*(name for name, codec in _all() if _reads(codec, kind)), *besides]
+
+
+def _all() -> Iterator[tuple[str, Codec]]:
+    """All codecs that can be used; one of a broken package says what is wrong when it is asked for itself."""
+    for name in CODECS.names():
+        try:
+            yield name, CODECS.get(name)
+        except PluginError:
+            continue

@@ -13,7 +13,8 @@ from k2conn.compiler.expressions.functions import equal
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known
 from k2conn.compiler.sections.context import CompileContext
-from k2conn.plan import Condition, Getter, Leaf, Match, Scope
+from k2conn.plan import Condition, ConditionPath, Getter, Match
+from k2conn.scope import Scope
 
 _PRESENT, _ABSENT = "$present", "$absent"
 _ANY, _NONE = object(), object()
@@ -42,7 +43,7 @@ def compile_match(value: Any, path: Path, note: CompileContext) -> Match | None:
     if expression is None:
         return None
     get = expression.get
-    return Match(value, lambda message, scope: true(get(message, scope)), leaves=expression.leaves)
+    return Match(value, lambda message, scope: true(get(message, scope)), paths=expression.leaves)
 
 
 def compile_matches(value: Any, path: Path, note: CompileContext) -> tuple[Match, ...]:
@@ -64,22 +65,22 @@ def any_of(matches: tuple[Match, ...]) -> Match | None:
     def condition(value: Any, scope: Scope) -> bool:
         return any(test(value, scope) for test in conditions)
 
-    return Match(" or ".join(match.text for match in matches), condition, leaves=_together(matches))
+    return Match(" or ".join(match.text for match in matches), condition, paths=_together(matches))
 
 
-def _together(matches: tuple[Match, ...]) -> tuple[Leaf, ...] | None:
-    found: list[Leaf] = []
+def _together(matches: tuple[Match, ...]) -> tuple[ConditionPath, ...] | None:
+    found: list[ConditionPath] = []
     for match in matches:
-        if match.leaves is None:
+        if match.paths is None:
             return None
-        found += match.leaves
+        found += match.paths
     return tuple(found)
 
 
 def _map(value: dict[str, Any], path: Path, note: CompileContext) -> Match | None:
     tests: list[Condition] = []
     equalities: list[tuple[str, Getter, tuple[Any, ...]]] = []
-    leaves: list[Leaf] | None = []
+    leaves: list[ConditionPath] | None = []
     wrong = False
     for text, wanted in value.items():
         place = (*path, text)
@@ -98,7 +99,9 @@ def _map(value: dict[str, Any], path: Path, note: CompileContext) -> Match | Non
     return Match(_text(value), _all(tuple(tests)), pure, tuple(leaves) if leaves is not None else None)
 
 
-def _more(leaves: list[Leaf] | None, expression: Expression, values: tuple[Any, ...]) -> list[Leaf] | None:
+def _more(
+    leaves: list[ConditionPath] | None, expression: Expression, values: tuple[Any, ...]
+) -> list[ConditionPath] | None:
     """The leaves so far and those of one more path; None once they do not decide (captured values change)."""
     if leaves is None or expression.leaves is None or any(isinstance(one, _Captured) for one in values):
         return None

@@ -10,7 +10,7 @@ from k2conn.compiler.expressions.templates import Compiled
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration, rate, size
 from k2conn.compiler.sections.addresses import SET_UP, URL, http_request, websocket_url
-from k2conn.compiler.sections.codecs import compile_codec
+from k2conn.compiler.sections.codecs import CodecCompiler
 from k2conn.compiler.sections.conditions import any_of, compile_matches
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.parts import SectionCompiler
@@ -51,7 +51,7 @@ class ConnectionCompiler(SectionCompiler):
         streams = self._names(said, "streams", path, self.streams) or tuple(self.streams)
         steps = tuple(StepCompiler(self.note, self.streams, streams, (*URL, *signed)).steps(said, path))
         reconnect, back = said.get("reconnect", {}), (*path, "reconnect")
-        codec = compile_codec(said.get("codec", "json"), (*path, "codec"), self.folder, self.note)
+        codec = CodecCompiler(self.note, self.folder).encoding(said.get("codec", "json"), (*path, "codec"))
         parts: dict[str, Any] = {
             "symbols": self._match(said, "symbols", path),
             "headers": self._template(said, "headers", path, self._set_up),
@@ -59,12 +59,12 @@ class ConnectionCompiler(SectionCompiler):
             "each": self._getter(said, "each", path),
             "limits": self._limits(said.get("limits", {}), (*path, "limits")),
             "before": tuple(self._before(said, path)),
-            "captures": tuple(self._captures(said, path)),
-            "answers": tuple(self._answers(said, path)),
+            "capture": tuple(self._captures(said, path)),
+            "answer": tuple(self._answers(said, path)),
             "heartbeat": self._heartbeat(said["heartbeat"], (*path, "heartbeat")) if "heartbeat" in said else None,
             "ignore": compile_matches(said.get("ignore", []), (*path, "ignore"), self.note),
             "notices": tuple(self._notices(said, path)),
-            "backoff": Backoff(
+            "reconnect": Backoff(
                 self._positive(reconnect, "base", back, 1.0),
                 _number(reconnect.get("factor", 2)),
                 self._positive(reconnect, "cap", back, 60.0),
@@ -84,7 +84,7 @@ class ConnectionCompiler(SectionCompiler):
             stale_after=duration(said.get("stale_after", "60s")) or None,
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
-            per_symbol=said.get("per") == "symbol",
+            per=said.get("per"),
             replicas=said.get("replicas", 1),
             **parts,
         )
@@ -195,7 +195,7 @@ class ConnectionCompiler(SectionCompiler):
             send=rates.get("send"),
             symbols=said.get("symbols"),
             topics=said.get("topics"),
-            frame_bytes=size(said["frame"]) if "frame" in said else None,
+            frame=size(said["frame"]) if "frame" in said else None,
             connections=said.get("connections"),
             lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
         )

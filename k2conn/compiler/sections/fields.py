@@ -37,7 +37,7 @@ from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Direct, Field, Getter, How, Reader
+from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, Reader
 
 _RECEIVED = "$received_at"
 
@@ -61,8 +61,9 @@ class FieldCompiler:
         if target.kind == "array<string>":
             return self._list(target, value, path)
         if target.kind in ("long", "int"):
-            return self._simple(target, said, path, whole_number, "whole number", How("whole", below=2**63 - 1))
-        return self._simple(target, said, path, text, "text", How("text"))
+            fast = FastConversion("whole", below=2**63 - 1)
+            return self._simple(target, said, path, whole_number, "whole number", fast)
+        return self._simple(target, said, path, text, "text", FastConversion("text"))
 
     def vendor(self, name: str, value: Any, path: Path) -> Field | None:
         """One vendor_data entry: text in JSON spelling, None where the message has nothing."""
@@ -104,7 +105,7 @@ class FieldCompiler:
             return None
         read = rounding(found.read, got[0], target.name, target.scale, target.precision)
         words = found.converter + ", rounded half-even if longer"
-        return Field(target.name, read, found.expression, words, found.default, found.speed)
+        return Field(target.name, read, found.expression, words, found.absent, found.speed)
 
     def _scaled_by_symbol(
         self, target: SchemaField, said: dict[str, Any], path: Path, magnitude: bool, signed: bool
@@ -193,7 +194,7 @@ class FieldCompiler:
         words += ", strict" if said.get("strict") else ""
         quick = None
         if "map" in said and not invert:
-            quick = _direct(said, quick_side(said["map"]), How("named", table=side_table(said["map"])))
+            quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
                      said.get("absent"), speed, quick)
 
@@ -219,7 +220,7 @@ class FieldCompiler:
 
     def _simple(
         self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str,
-        how: How | None = None,
+        how: FastConversion | None = None,
     ) -> Field | None:
         if "value" in said:
             return self._constant(target, said, path, convert)
@@ -295,12 +296,12 @@ def _side(get: Getter, said: dict[str, Any]) -> Reader:
     return signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict, absent)
 
 
-def _direct(said: dict[str, Any], quick: Convert, how: How | None = None) -> Direct | None:
+def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectKey | None:
     """The key and the quick converter where a field is one key of its item and nothing more."""
     if {"look_up", "pattern", "case"} & set(said):
         return None
     key = compile_expression(said["from"]).key
-    return Direct(key, quick, how) if key is not None else None
+    return DirectKey(key, quick, how) if key is not None else None
 
 
 def _default(said: dict[str, Any]) -> str | None:

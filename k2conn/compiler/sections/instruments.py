@@ -12,7 +12,7 @@ from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.symbols import Form, form, resolver, spelling
-from k2conn.plan import Listing, Symbol, SymbolRule
+from k2conn.plan import InstrumentList, Symbol, SymbolRule
 
 _LISTED = ("each", "symbol", "base", "quote")
 
@@ -104,7 +104,7 @@ class SymbolCompiler:
         text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
         return Symbol(native, text, one["base"], one["quote"], (), one.get("asset_class", ""))
 
-    def listing(self) -> Listing | None:
+    def listing(self) -> InstrumentList | None:
         """The call for the venue's own list and what its rows say; None where there is none, or it is wrong."""
         said, path = self.said.get("list"), ("symbols", "list")
         if said is None:
@@ -116,4 +116,4 @@ class SymbolCompiler:
         getters = {name: one.get for name, one in found.items() if one}
         if request is None or len(getters) < len(_LISTED):
             return None
-        return Listing(request, **getters, when=when, refresh=every)
+        return InstrumentList(request, **getters, when=when, refresh=every)

@@ -18,7 +18,8 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.errors import RecordError
-from k2conn.plan import Carry, Field, Match, Reader, Scope, Sequence, Stream, Template
+from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
+from k2conn.scope import Scope
 
 ENGINE_FIELDS = (
     "message_id", "exchange", "asset_class", "ingestion_timestamp", "platform_sequence", "vendor_data",
@@ -57,7 +58,7 @@ class StreamCompiler(SectionCompiler):
         self.check_names(schema, whole, path)
         symbol = self.text("symbol", mapping, path)
         identity = self.text(f"{schema.name}_id", mapping, path)
-        snapshot, skip = self._snapshot(said, path)
+        snapshot, action = self._snapshot(said, path)
         currency = self.text("currency", mapping, path)
         topic = self._topic(said, path)
         kafka_topics = self._kafka_topics(schema.name, name, said, path)
@@ -72,7 +73,7 @@ class StreamCompiler(SectionCompiler):
         return Stream(
             name=name,
             record=schema.name,
-            enabled=said.get("default", True),
+            default=said.get("default", True),
             when=when,
             kafka_topic=kafka_topics[self.spec["asset_class"]],
             kafka_topics=kafka_topics,
@@ -81,23 +82,23 @@ class StreamCompiler(SectionCompiler):
             each_text=said.get("each", "the message"),
             each_key=any("key" in one.variables for one in expressions),
             each_direct=each.key if each else None,
-            reverse=said.get("order") == "newest-first",
+            order=said.get("order", "oldest-first"),
             drop_when=drop_when,
             snapshot=snapshot,
-            skip_snapshot=skip,
-            drop_first=None if said.get("first_batch", "keep") == "keep" else said["first_batch"],
+            snapshot_action=action,
+            first_batch=said.get("first_batch", "keep"),
             symbol=symbol,
-            identity=identity,
-            identity_fields=identity_fields,
+            venue_id=identity,
+            identity=identity_fields,
             fields=mapped,
             constants={"exchange": self.spec["exchange"], "asset_class": self.spec["asset_class"]},
             currency=currency,
-            vendor=vendor,
+            vendor_data=vendor,
             unmapped=said.get("unmapped", "keep") == "keep",
             mapped_keys=frozenset().union(*(one.heads for one in expressions)),
             carry=carry,
             sequence=sequence,
-            random_id=said.get("message_id") == "random",
+            message_id=said.get("message_id", "deterministic"),
             stale_after=self._stale_after(said, path),
         )
 
@@ -159,7 +160,7 @@ class StreamCompiler(SectionCompiler):
         if found is None:
             return None
         read = _renamed(found.read, name)
-        return Field(name, read, found.expression, found.converter, found.default, found.speed, found.direct)
+        return Field(name, read, found.expression, found.converter, found.absent, found.speed, found.direct)
 
     def _identity_fields(
         self, schema: RecordSchema, whole: dict[str, Any], said: dict[str, Any], path: Path
@@ -205,12 +206,12 @@ class StreamCompiler(SectionCompiler):
     def _expression(self, said: dict[str, Any], key: str, path: Path) -> Expression | None:
         return self.note.expression(said[key], (*path, key)) if key in said else None
 
-    def _snapshot(self, said: dict[str, Any], path: Path) -> tuple[Match | None, bool]:
+    def _snapshot(self, said: dict[str, Any], path: Path) -> tuple[Match | None, str]:
         """`snapshot` is a condition, or a map with the condition in `when`."""
         value = said.get("snapshot")
         if isinstance(value, dict) and "when" in value:
-            return self._match(value, "when", (*path, "snapshot")), value.get("action") == "skip"
-        return self._match(said, "snapshot", path), False
+            return self._match(value, "when", (*path, "snapshot")), str(value.get("action", "tag"))
+        return self._match(said, "snapshot", path), "tag"
 
     def _stale_after(self, said: dict[str, Any], path: Path) -> float | None:
         return self.note.read(duration, said.get("stale_after", "0"), (*path, "stale_after")) or None

@@ -10,7 +10,7 @@ from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import RecordError
-from k2conn.plan import Example, Exchange, SymbolRule
+from k2conn.plan import ConnectorTest, DialogueTurn, SymbolRule
 
 _RECEIVED_AT = 1_767_323_045_000_000
 """2026-01-02T03:04:05Z: when examples that do not say it are received."""
@@ -28,13 +28,13 @@ class ExampleReader:
         self.symbols = symbols
         self.sockets: tuple[str, ...] = ()
 
-    def examples(self, spec: dict[str, Any]) -> tuple[Example, ...]:
+    def examples(self, spec: dict[str, Any]) -> tuple[ConnectorTest, ...]:
         """All examples of sound shape."""
         self.sockets = tuple(said["name"] for said, _ in self.note.entries(spec, "connections", ()) if "name" in said)
         found = [self._example(said, path) for said, path in self.note.entries(spec, "tests", ())]
         return tuple(example for example in found if example)
 
-    def _example(self, said: dict[str, Any], path: Path) -> Example | None:
+    def _example(self, said: dict[str, Any], path: Path) -> ConnectorTest | None:
         if ("dialogue" in said) == ("received" in said):
             self.note(path, "value", "a test has either a `dialogue` or one `received` frame")
             return None
@@ -46,10 +46,10 @@ class ExampleReader:
             if self.symbols is not None and self.symbols.resolve(name) is None:
                 text = f"no rule in `symbols` reads '{short(name)}'"
                 self.note((*path, "symbols", at), "unknown-symbol", text)
-        return Example(
+        return ConnectorTest(
             name=said["name"],
             line=self.note.document.place(path)[0],
-            turns=self._turns(said, path),
+            dialogue=self._turns(said, path),
             symbols=tuple(said.get("symbols", self.symbols.default if self.symbols else ())),
             streams=tuple(said["streams"]) if "streams" in said else None,
             received_at=self._moment(said, path),
@@ -64,8 +64,8 @@ class ExampleReader:
             self.note((*path, "received_at"), "value", f"{error.detail}: write it as 2026-01-02T03:04:05Z")
             return _RECEIVED_AT
 
-    def _turns(self, said: dict[str, Any], path: Path) -> tuple[Exchange, ...]:
-        turns: list[Exchange] = []
+    def _turns(self, said: dict[str, Any], path: Path) -> tuple[DialogueTurn, ...]:
+        turns: list[DialogueTurn] = []
         entries = [(one, (*path, "dialogue", at)) for at, one in enumerate(said.get("dialogue", ()))] or [(said, path)]
         for one, place in entries:
             kinds = [kind for kind in _KINDS if kind in one]
@@ -82,7 +82,7 @@ class ExampleReader:
             turns.extend(self._turn(kind, one, place) for kind in kinds)
         return tuple(turns)
 
-    def _turn(self, kind: str, one: dict[str, Any], place: Path) -> Exchange:
+    def _turn(self, kind: str, one: dict[str, Any], place: Path) -> DialogueTurn:
         value = duration(one[kind]) if kind == "after" else one[kind]
         records, dead = [tuple(one[key]) if kind == "received" and key in one else None for key in _OUTCOMES]
-        return Exchange(kind, value, self.note.document.place((*place, kind))[0], records, dead, one.get("socket"))
+        return DialogueTurn(kind, value, self.note.document.place((*place, kind))[0], records, dead, one.get("socket"))

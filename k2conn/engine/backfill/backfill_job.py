@@ -16,7 +16,8 @@ from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.plan import Hole, Json, Scope, Symbol
+from k2conn.plan import Json, MissingRange, Symbol
+from k2conn.scope import Scope
 
 MOST_CALLS = 500
 """Calls for one gap; what they do not give stays missing."""
@@ -57,7 +58,7 @@ class BackfillJob:
         """Whether nothing of the gap is missing any more."""
         return not self.gap.open or (self._covered and not self._dead)
 
-    def ask(self) -> Hole | None:
+    def ask(self) -> MissingRange | None:
         """What the next call asks for; None where there is nothing more to ask."""
         backfill = self.mapping.backfill
         if self._counted:
@@ -68,9 +69,9 @@ class BackfillJob:
             return None  # it is not known since when
         self.calls += 1
         if self._by_time:
-            return Hole(0, 0, backfill.size or 0, self._from_us, self._to_us)
+            return MissingRange(0, 0, self._size(), self._from_us, self._to_us)
         count = self._high - self._low + 1
-        return Hole(self._low, self._high, min(count, backfill.size or count), self._from_us, self._to_us)
+        return MissingRange(self._low, self._high, min(count, self._size() or count), self._from_us, self._to_us)
 
     def _narrow(self) -> None:
         """What has come meanwhile is not asked for."""
@@ -149,14 +150,14 @@ class BackfillJob:
 
     def _move(self, keyed: list[tuple[int, Json]], rows: int) -> None:
         """Where the next call begins; or the end, where the gap is covered or nothing new comes."""
-        backfill = self.mapping.backfill
-        short = backfill.size is not None and rows < self._asked()
+        page = self.mapping.backfill.page
+        short = page is not None and rows < self._asked()
         if not keyed:
             self._done, self._covered = True, self._covered or (short and self._topped)
             return
         first, last = keyed[0], keyed[-1]
         step = 0 if self._by_time else 1
-        if backfill.by == "first":
+        if page is not None and page.by == "first":
             reached = last[0] >= self._high + (1 - step)
             self._covered = self._covered or reached or (short and last[0] >= self._high)
             onward = last[0] + step > self._low
@@ -164,13 +165,18 @@ class BackfillJob:
         else:
             reached = first[0] <= self._low - (1 - step) or short
             self._covered = self._covered or (reached and self._topped)
-            self.passed = backfill.size is None and not reached
+            self.passed = page is None and not reached
             onward = first[0] - step < self._high
             self._high, self._to_us = min(self._high, first[0] - step), self._time(first[1], self._to_us)
-        self._done = reached or short or not onward or backfill.size is None
+        self._done = reached or short or not onward or page is None
+
+    def _size(self) -> int:
+        """Rows an answer holds at most; 0 where nothing is said."""
+        page = self.mapping.backfill.page
+        return 0 if page is None else page.size
 
     def _asked(self) -> int:
-        size = self.mapping.backfill.size or 0
+        size = self._size()
         return size if self._by_time else min(size, self._high - self._low + 1)
 
     def _time(self, row: Any, otherwise: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from k2conn import exactjson
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.envelope import Envelope
-from k2conn.plan import Backfill, Json, Scope, Symbol
+from k2conn.plan import Backfill, Json, Symbol
+from k2conn.scope import Scope
 
 
 class BackfillMapping(StreamMapping):

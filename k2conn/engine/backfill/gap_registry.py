@@ -29,9 +29,9 @@ class GapRegistry:
         self.ledger = ledger
         self.mappings = mappings
         self.backfills = {
-            name: tuple(BackfillMapping(mapping, one) for one in mapping.stream.backfills)
+            name: tuple(BackfillMapping(mapping, one) for one in mapping.stream.backfill)
             for name, mapping in mappings.items()
-            if backfill and mapping.stream.backfills
+            if backfill and mapping.stream.backfill
         }
         self.symbols: dict[str, Symbol] = {}
         """The symbols that are subscribed, by our spelling; empty where that is not known."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from k2conn import exactjson
 from k2conn.engine.conversation.request_frames import RequestFrame
 from k2conn.engine.conversation.subscriptions import Subscription
-from k2conn.plan import Json, Scope, Step
+from k2conn.plan import Json, Step
+from k2conn.scope import Scope
 
 
 def verdict(step: Step, message: Json, scope: Scope) -> bool | None:

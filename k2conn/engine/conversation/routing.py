@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from k2conn.plan import Connection, Getter, Leaf, Match, Scope, Stream
+from k2conn.plan import ConditionPath, Connection, Getter, Match, Stream
+from k2conn.scope import Scope
 
 IGNORE, STREAM, ANSWER, REPLY, PONG, NOTICE, UNKNOWN = range(7)
 
@@ -73,7 +74,7 @@ class Router:
         found = known.get(key)
         return found if found is not None else self._remember(shape, key, message, scope)
 
-    def _shape(self, keys: tuple[str, ...], paths: tuple[Leaf, ...]) -> MessageShape:
+    def _shape(self, keys: tuple[str, ...], paths: tuple[ConditionPath, ...]) -> MessageShape:
         """What is known of messages with these keys."""
         own = [(leaf.get, leaf.presence) for leaf in paths if leaf.head is None or leaf.head in keys]
         shape = MessageShape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
@@ -98,7 +99,7 @@ class Router:
 
 def _rules(connection: Connection, streams: tuple[Stream, ...]) -> list[tuple[Match, Route]]:
     rules: list[tuple[Match, Route]] = []
-    for at, answer in enumerate(connection.answers):
+    for at, answer in enumerate(connection.answer):
         rules.append((answer.when, (ANSWER, at)))
     if connection.heartbeat is not None and connection.heartbeat.answer is not None:
         rules.append((connection.heartbeat.answer, (PONG, 0)))
@@ -116,13 +117,13 @@ def _rules(connection: Connection, streams: tuple[Stream, ...]) -> list[tuple[Ma
     return rules
 
 
-def _paths(rules: tuple[tuple[Match, Route], ...]) -> tuple[Leaf, ...] | None:
+def _paths(rules: tuple[tuple[Match, Route], ...]) -> tuple[ConditionPath, ...] | None:
     """All paths that decide; None where a rule depends on more."""
-    found: dict[str, Leaf] = {}
+    found: dict[str, ConditionPath] = {}
     for match, _ in rules:
-        if match.leaves is None:
+        if match.paths is None:
             return None
-        for leaf in match.leaves:
+        for leaf in match.paths:
             known = found.get(leaf.text)
             found[leaf.text] = leaf._replace(presence=leaf.presence and (known is None or known.presence))
     return tuple(found.values())

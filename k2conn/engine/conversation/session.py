@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from k2conn import exactjson
-from k2conn.engine.codec import decoder
+from k2conn.codecs.decoding import decoder
 from k2conn.engine.conversation.actions import Action, Close, Deliver, Malformed, Note, NoteKind, Send
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
@@ -35,7 +35,8 @@ from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions
 from k2conn.engine.sharding.shards import places
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.loopback import is_loopback
-from k2conn.plan import Capture, Connection, Json, Scope, SendScope, Stream, Symbol
+from k2conn.plan import Capture, Connection, Json, SendScope, Stream, Symbol
+from k2conn.scope import Scope
 
 __all__ = [
     "Action", "Close", "Deliver", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
@@ -275,7 +276,7 @@ class Session:
         try:
             act(out)
         except (RecordError, SettingsError) as error:
-            out.extend(self._close(EndCause.SETTINGS, str(error), self.connection.backoff.cap))
+            out.extend(self._close(EndCause.SETTINGS, str(error), self.connection.reconnect.cap))
 
     def _ask(self, out: list[Action], act: Callable[[float, list[Action]], None]) -> None:
         """Lets the steps go on, guarded; they may want the connection closed."""
@@ -300,7 +301,7 @@ class Session:
             self._ask(out, lambda now, found: self._flow.reply(message, now, found))
         elif kind == ANSWER:
             self.control += 1
-            answer = self.connection.answers[at]
+            answer = self.connection.answer[at]
             self._outbox.put(frame_text(answer.send(self._send_scope()._replace(message=message))), first=True)
         elif kind == PONG:
             self.control += 1
@@ -318,7 +319,7 @@ class Session:
                 out.append(Note(NoteKind.UNRECOGNISED, {"message": exactjson.spell(message)[:300]}))
 
     def _capture(self, message: Json) -> None:
-        for capture in self.connection.captures:
+        for capture in self.connection.capture:
             if capture.when is None or capture.when.condition(message, self.scope):
                 value = capture.value(message, self.scope)
                 if value is not None:

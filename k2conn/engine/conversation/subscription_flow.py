@@ -19,7 +19,8 @@ from k2conn.engine.conversation.replies import reason, speaks_of, spelled, verdi
 from k2conn.engine.conversation.request_frames import RequestFrame, split, step_frames, undo_frames
 from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions, SubscriptionState
 from k2conn.engine.symbol_state import forget
-from k2conn.plan import Connection, Json, Scope, SendScope, Step, Symbol
+from k2conn.plan import Connection, Json, SendScope, Step, Symbol
+from k2conn.scope import Scope
 
 
 class SubscriptionChange:
@@ -192,10 +193,10 @@ class SubscriptionFlow:
     # -- frames
 
     def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[RequestFrame]:
-        return step_frames(step, wanted, self._sending(), self._count, self._connection.limits.frame_bytes)
+        return step_frames(step, wanted, self._sending(), self._count, self._connection.limits.frame)
 
     def _undone(self, step: Step, every: Iterable[Subscription]) -> list[str]:
-        limit = self._connection.limits.frame_bytes
+        limit = self._connection.limits.frame
         return undo_frames(step, self._of(step, every), self._sending(), self._count, limit)
 
     def all_frames(self) -> list[str]:

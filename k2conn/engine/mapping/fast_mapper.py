@@ -20,7 +20,8 @@ from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, native_mapper
 from k2conn.engine.mapping.unrolled import body, row
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
-from k2conn.plan import Scope, Stream, Symbol
+from k2conn.plan import Stream, Symbol
+from k2conn.scope import Scope
 
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 
@@ -62,7 +63,7 @@ class FastMappers:
         """One symbol's shortcut; all its records have the values ``always``, their vendor_data begins with ``vendor``.
         None where the stream's records need the complete way.
         """
-        names = [*vendor, *(field.name for field in self._stream.vendor)]
+        names = [*vendor, *(field.name for field in self._stream.vendor_data)]
         known = {**always, "symbol": symbol.record, "currency": symbol.quote}
         if not self._everyday(known) or len(set(names)) < len(names):
             return None
@@ -94,8 +95,8 @@ class FastMappers:
         stream, fields = self._stream, self._schema.fields
         own_id = f"{stream.record}_id"
         return (
-            stream.identity is not None and stream.identity.direct is not None and not stream.random_id
-            and stream.carry is None and stream.currency is None and own_id not in stream.identity_fields
+            stream.venue_id is not None and stream.venue_id.direct is not None and stream.message_id != "random"
+            and stream.carry is None and stream.currency is None and own_id not in stream.identity
             and [field.name for field in fields[:2]] == ["message_id", own_id]
             and fields[-1].name == "vendor_data" and fields[-1].kind == "map<string>" and fields[-1].null_first
             and self._price in self._places and "timestamp" in self._places
@@ -111,11 +112,11 @@ class FastMappers:
         template: EnvelopeTemplate,
     ) -> FastMapper:
         stream, price_at, time_at = self._stream, self._places[self._price], self._places["timestamp"]
-        assert stream.identity is not None
-        assert stream.identity.direct is not None
-        id_key, id_text, _ = stream.identity.direct
+        assert stream.venue_id is not None
+        assert stream.venue_id.direct is not None
+        id_key, id_text, _ = stream.venue_id.direct
         converts, reads = [one.convert for one in self._direct], self._reads
-        said = list(zip(heads[begun:], stream.vendor, strict=True))
+        said = list(zip(heads[begun:], stream.vendor_data, strict=True))
         plain = [(head, one.direct[0]) for head, one in said if one.direct]
         rest = [(head, one.read) for head, one in said if not one.direct]
         texts = [(head, f"{head}\x08true", f"{head}\x0afalse") for head, _ in plain]

@@ -19,7 +19,8 @@ from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.plan import Scope, Stream
+from k2conn.plan import Stream
+from k2conn.scope import Scope
 
 _QUICK = (RecordError, KeyError, TypeError)
 """What a quick converter raises where the complete reader must decide."""
@@ -41,13 +42,13 @@ class GeneralMapper:
             (at[field.name], field.direct.key, field.direct.convert) for field in own if field.direct
         )
         self._indirect = tuple((at[field.name], field.read) for field in own if not field.direct)
-        self._vendor = tuple((field.name, field.read) for field in stream.vendor)
-        self._vendor_keys = tuple((field.name, field.direct.key) for field in stream.vendor if field.direct)
-        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor if not field.direct)
+        self._vendor = tuple((field.name, field.read) for field in stream.vendor_data)
+        self._vendor_keys = tuple((field.name, field.direct.key) for field in stream.vendor_data if field.direct)
+        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if not field.direct)
         self._blank = self._constants()
-        self._identity_at = tuple((name, at.get(name)) for name in stream.identity_fields)
+        self._identity_at = tuple((name, at.get(name)) for name in stream.identity)
         self._i_id = at[f"{stream.record}_id"]
-        self._shared_id = stream.identity is not None and f"{stream.record}_id" in stream.identity_fields
+        self._shared_id = stream.venue_id is not None and f"{stream.record}_id" in stream.identity
         self._i_price = at.get("price", at.get("bid_price", 0))
         self._i_time = at["timestamp"]
 
@@ -97,19 +98,19 @@ class GeneralMapper:
     def _finish(self, item: Any, values: list[Any], context: SymbolContext, scope: Scope, snapshot: bool) -> None:
         """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
         stream, at = self._stream, self._at
-        if stream.identity is None:
+        if stream.venue_id is None:
             own = self._own_id(values, context, scope)
         else:
             try:
-                own = stream.identity.read(item, scope)
+                own = stream.venue_id.read(item, scope)
             except RecordError as error:
-                if error.reason != "missing-field" or not stream.identity_fields:
+                if error.reason != "missing-field" or not stream.identity:
                     raise
                 own = self._own_id(values, context, scope)
         values[self._i_id] = self._prefix + own
         if self._shared_id:
             own = self._own_id(values, context, scope)
-        values[0] = context.ids.make(own) if not stream.random_id else str(uuid.uuid4())
+        values[0] = context.ids.make(own) if stream.message_id != "random" else str(uuid.uuid4())
         values[at["symbol"]] = context.symbol
         values[at["currency"]] = context.currency if stream.currency is None else stream.currency.read(item, scope)
         values[at["ingestion_timestamp"]] = scope.received_at

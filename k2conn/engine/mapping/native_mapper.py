@@ -1,8 +1,8 @@
 """The kernel: a shortcut in C (`k2conn.native`), described to it with the very values the Python shortcut works with.
 
-A shortcut in C reads the everyday forms of a value itself (`plan.How` says which) and calls the Python converter for
-all others; what it cannot do at all (a decimal of more than 18 digits, a kind of field it does not know) makes
-`native_mapper` None, and the Python shortcut is taken.
+A shortcut in C reads the everyday forms of a value itself (`plan.FastConversion` says which) and calls the Python
+converter for all others; what it cannot do at all (a decimal of more than 18 digits, a kind of field it does not know)
+makes `native_mapper` None, and the Python shortcut is taken.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def native_mapper(
     ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from,
     ``template`` what all their envelopes have in common.
     """
-    assert stream.identity is not None
+    assert stream.venue_id is not None
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
     body = schema.fields[2:-1]
     if native.Shortcut is None or not all(_can(field) for field in body if field.name not in known):
@@ -65,11 +65,11 @@ def native_mapper(
     price = next(field.name for field in schema.fields if field.kind == "decimal")
     entries = tuple(
         (one.direct.key if one.direct else None, one.read, _prefixed(one.name))
-        for one in sorted(stream.vendor, key=lambda one: one.direct is None)
+        for one in sorted(stream.vendor_data, key=lambda one: one.direct is None)
     )
     found: NativeMapper = native.Shortcut(
         seed=seed,
-        identity=_source(stream.identity),
+        identity=_source(stream.venue_id),
         before=prefix.encode(),
         opening=b"".join(_prefixed(part) for entry in vendor.items() for part in entry),
         opened=len(vendor),
@@ -79,8 +79,8 @@ def native_mapper(
         entries=entries,
         keeps=stream.unmapped,
         mapped=frozenset(stream.mapped_keys),
-        names=frozenset((*vendor, *(one.name for one in stream.vendor))),
-        scoped=any(one.direct is None for one in (*order, *stream.vendor)),
+        names=frozenset((*vendor, *(one.name for one in stream.vendor_data))),
+        scoped=any(one.direct is None for one in (*order, *stream.vendor_data)),
         time_at=places["timestamp"],
         price_at=places[price],
         spell=exactjson.spell,

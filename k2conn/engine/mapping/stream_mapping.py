@@ -21,7 +21,8 @@ from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.plan import Plan, Scope, Stream, Symbol
+from k2conn.plan import Plan, Stream, Symbol
+from k2conn.scope import Scope
 
 
 class StreamMapping:
@@ -37,8 +38,8 @@ class StreamMapping:
         self.contexts = SymbolContexts(plan, stream, self.schema, ledger)
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._usual = (
-            stream.symbol.direct is not None and stream.drop_when is None and stream.drop_first is None
-            and stream.carry is None and not stream.reverse and not stream.each_key
+            stream.symbol.direct is not None and stream.drop_when is None and stream.first_batch == "keep"
+            and stream.carry is None and stream.order == "oldest-first" and not stream.each_key
             and (stream.each is None or stream.each_direct is not None)
         )
         """Whether its items can go the short way."""
@@ -77,9 +78,9 @@ class StreamMapping:
             self._dead(error.at("each", stream.each_text, None), None, frame, scope, out)
             return
         if type(items) is list:
-            if stream.reverse:
+            if stream.order == "newest-first":
                 items = items[::-1]
-            if stream.drop_first:
+            if stream.first_batch != "keep":
                 self._first_batch(items, frame, scope, out, snapshot)
                 return
             for item in items:
@@ -109,7 +110,7 @@ class StreamMapping:
             first = name is not None and name not in seen
             if name is not None and first:
                 fresh.add(name)
-            if first and self.stream.drop_first == "skip" and (account := self._account(name)) is not None:
+            if first and self.stream.first_batch == "skip" and (account := self._account(name)) is not None:
                 account.filtered += 1
             else:
                 self._item(item, frame, scope, out, snapshot or first)
@@ -207,7 +208,7 @@ class StreamMapping:
                 account.filtered += 1
                 return
             if snapshot:
-                if stream.skip_snapshot:
+                if stream.snapshot_action == "skip":
                     account.filtered += 1
                     return
                 account.snapshots += 1

@@ -48,8 +48,8 @@ def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
             found.append(f"{connection.name}: {len(own)} sockets, the venue allows {limits.connect.count} connects in"
                          f" {limits.connect.seconds:g} s")
         for socket in own:
-            if limits.frame_bytes is not None and socket.largest > limits.frame_bytes:
-                large = f"a frame of {socket.largest} bytes, the venue allows {limits.frame_bytes}"
+            if limits.frame is not None and socket.largest > limits.frame:
+                large = f"a frame of {socket.largest} bytes, the venue allows {limits.frame}"
                 found.append(f"{connection.name}: {large}")
             if limits.topics is not None and socket.subscriptions > limits.topics:
                 many = f"{socket.subscriptions} topics on a socket, the venue allows {limits.topics}"
@@ -71,7 +71,7 @@ def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForeca
         if step.streams and not mine:
             continue
         try:
-            made = step_frames(step, mine, scope, lambda: next(numbers), connection.limits.frame_bytes)
+            made = step_frames(step, mine, scope, lambda: next(numbers), connection.limits.frame)
         except K2Error:
             later.append(_name(step))
             continue

@@ -19,7 +19,8 @@ from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.engine.conversation.subscriptions import Subscription
 from k2conn.engine.sharding.shards import carries
 from k2conn.errors import K2Error
-from k2conn.plan import Connection, Json, Plan, Scope, SendScope, Step, Stream, Symbol
+from k2conn.plan import Connection, Json, Plan, SendScope, Step, Stream, Symbol
+from k2conn.scope import Scope
 
 _NAMED = re.compile(r"\$(?:each_)?(?:symbol|topic)s?\b(?!\.)|\$symbols?\.(?:native|lower|upper)\b")
 """What tells every symbol from every other in a frame that cannot be built now."""

@@ -73,7 +73,7 @@ def _spread(
     fresh = [symbol for symbol in wanted if symbol.native not in known]
     most = places(connection, streams) or len(wanted)
     for number, symbols in found.items():
-        taken = len(symbols) if not connection.per_symbol else most
+        taken = len(symbols) if connection.per != "symbol" else most
         if not _told_apart(connection):
             taken = max(taken, len(held[number]))
         room = max(0, most - taken)
@@ -106,7 +106,7 @@ def obstacle(connection: Connection, streams: Sequence[Stream]) -> str | None:
     ``streams`` are those that run. It takes more than frames that subscribe: only where single symbols can be taken
     back is it known that the venue keeps them one by one, and that a new frame does not replace the former ones.
     """
-    if connection.per_symbol:
+    if connection.per == "symbol":
         return "each of its sockets is for one symbol"
     if connection.url_uses_topics:
         return "its address names the symbols"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from k2conn.plan import Connection, Plan, Scope, Stream, Symbol
+from k2conn.plan import Connection, Plan, Stream, Symbol
+from k2conn.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def carries(connection: Connection, symbol: Symbol) -> bool:
 
 def places(connection: Connection, streams: Sequence[Stream]) -> int | None:
     """Symbols that a socket with these streams may carry; None for any number."""
-    if connection.per_symbol:
+    if connection.per == "symbol":
         return 1
     bounds = [connection.limits.symbols] if connection.limits.symbols is not None else []
     if connection.limits.topics is not None:

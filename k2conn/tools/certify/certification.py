@@ -121,7 +121,7 @@ class Certification:
         self.context = ScenarioContext(
             plan, self.exchange, broker, self._cluster() if settings.kind == "kafka" else None
         )
-        enabled = tuple(one.name for one in plan.streams if one.enabled and one.name in self.exchange.streams)
+        enabled = tuple(one.name for one in plan.streams if one.default and one.name in self.exchange.streams)
         self.streams = enabled or self.exchange.streams
         if not self.streams:
             raise SettingsError(f"{plan.name} has no tests with records, so nothing can be played")

@@ -158,7 +158,7 @@ class ExpectedRecords:
         """The exchange's ids beside the mapping's."""
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
         wrong = len(envelopes) + filtered != len(sent.ids)
-        if not wrong and not filtered and self._streams[line.stream].identity is not None:
+        if not wrong and not filtered and self._streams[line.stream].venue_id is not None:
             prefix = self.plan.exchange + "-"
             wrong = Counter(venue_id(one).removeprefix(prefix) for one in records) != Counter(sent.ids)
         if wrong and len(self.odd) < _SHOWN:
@@ -241,8 +241,8 @@ class ExpectedRecords:
 def rough(stream: Stream) -> bool:
     """Whether ids depend on the time of receipt: the venue gives neither ids nor times."""
     times = [one for one in stream.fields if one.name == "timestamp"]
-    received = any(one.expression == "$received_at" or one.default == "$received_at" for one in times)
-    return stream.random_id or (stream.identity is None and received)
+    received = any(one.expression == "$received_at" or one.absent == "$received_at" for one in times)
+    return stream.message_id == "random" or (stream.venue_id is None and received)
 
 
 def key_of(record: dict[str, Any], distinct: bool) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from k2conn.codecs import CODECS
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.tools.certify.cluster_faults import CLUSTER
@@ -96,9 +97,9 @@ async def _bomb(context: ScenarioContext, least: float) -> None:
 
 
 def packs(plan: Plan) -> bool:
-    """Whether frames are compressed."""
+    """Whether a small frame can hold a large message."""
     steps = {step for connection in plan.connections for step in (*connection.codec.text, *connection.codec.binary)}
-    return bool(steps & {"gzip", "zlib", "deflate", "auto"})
+    return any(CODECS.get(step).expands for step in steps)
 
 
 def _beats(plan: Plan) -> bool:

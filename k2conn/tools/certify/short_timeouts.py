@@ -29,7 +29,7 @@ def hasty(plan: Plan) -> Plan:
 def _connection(connection: Connection) -> Connection:
     return replace(
         connection,
-        backoff=_BACKOFF,
+        reconnect=_BACKOFF,
         stale_after=STALE,
         limits=replace(connection.limits, connect=None),
         steps=tuple(_step(step) for step in connection.steps),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, Protocol
 
-from k2conn.plan import Connection, Json, Plan, Scope
-from k2conn.tools.mock.encoding import encoder
+from k2conn.codecs.encoding import encoder
+from k2conn.plan import Connection, Json, Plan
+from k2conn.scope import Scope
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.field_detection import FieldDetection
 from k2conn.tools.mock.frame_generator import GeneratedFrame, PriceWalk, RecordedFrames, SyntheticFrames

@@ -12,7 +12,8 @@ from typing import Any
 
 from k2conn.engine.conversation.routing import STREAM, Router
 from k2conn.errors import RecordError
-from k2conn.plan import Connection, Json, Plan, Reader, Scope, Stream, Symbol
+from k2conn.plan import Connection, Json, Plan, Reader, Stream, Symbol
+from k2conn.scope import Scope
 from k2conn.tools.mock.learned_replies import messages
 from k2conn.tools.mock.symbol_substitution import Place, leaves
 
@@ -143,7 +144,8 @@ class FieldDetection:
             scope.key = None
             return found
         listed = items if isinstance(items, list) else []
-        return [_row(self.plan, stream, item, scope) for item in (listed[::-1] if stream.reverse else listed)]
+        oldest_first = listed[::-1] if stream.order == "newest-first" else listed
+        return [_row(self.plan, stream, item, scope) for item in oldest_first]
 
 
 def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> ItemValues:
@@ -171,7 +173,7 @@ def _readers(stream: Stream) -> list[tuple[str, Sequence[Reader]]]:
     return [
         (TIME, timestamp),
         (PREVIOUS, previous),
-        (IDENTITY, [stream.identity.read] if stream.identity else []),
+        (IDENTITY, [stream.venue_id.read] if stream.venue_id else []),
         (SEQUENCE, sequence),
         (PRICE, [by_name[name] for name in _PRICES if name in by_name]),
         (AMOUNT, [by_name[name] for name in _AMOUNTS if name in by_name]),

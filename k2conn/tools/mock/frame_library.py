@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from k2conn import exactjson
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Json, Scope, Stream
+from k2conn.plan import Condition, Json, Stream
+from k2conn.scope import Scope
 from k2conn.tools.mock.field_detection import AMOUNT, PRICE, TIME, FieldDetection, ItemValues
 from k2conn.tools.mock.learned_replies import DataFrame, messages, remember
 

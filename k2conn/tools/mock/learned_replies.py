@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
+from k2conn.codecs.decoding import decoder
 from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, STREAM, UNKNOWN, Router
 from k2conn.errors import RecordError
-from k2conn.plan import Connection, Example, Json, Plan, Scope, Stream
+from k2conn.plan import Connection, ConnectorTest, Json, Plan, Stream
+from k2conn.scope import Scope
 from k2conn.tools.mock.request_recognition import PING, STEP, UNDO, RecognizedRequest, RequestRecognizer, read
 
 
@@ -49,14 +51,14 @@ class LearnedReplies:
 def learn(plan: Plan, connection: Connection, listener: RequestRecognizer) -> LearnedReplies:
     """Goes through all tests as this connection would hear them."""
     learned = LearnedReplies()
-    for example in plan.examples:
+    for example in plan.tests:
         _Pupil(plan, connection, listener, learned).follow(example)
     return learned
 
 
 def remember(connection: Connection, message: Json, scope: Scope) -> None:
     """Keeps in the scope's state what the plan captures from a message."""
-    for capture in connection.captures:
+    for capture in connection.capture:
         if capture.when is not None and not capture.when.condition(message, scope):
             continue
         value = capture.value(message, scope)
@@ -99,20 +101,22 @@ class _Pupil:
         self.router = Router(connection, self.streams)
         self.scope = Scope()
         self.said: list[RecognizedRequest] = []
+        self._packed = connection.codec.text != ("json",)
+        self._decode = decoder(connection.codec) if self._packed else read
 
-    def follow(self, example: Example) -> None:
-        spoken = any(turn.kind == "sent" for turn in example.turns)
+    def follow(self, example: ConnectorTest) -> None:
+        spoken = any(turn.kind == "sent" for turn in example.dialogue)
         if not self.learned.before:
-            self.learned.before = [turn.value for turn in example.turns if turn.kind == "answered"]
-        for turn in example.turns:
+            self.learned.before = [turn.value for turn in example.dialogue if turn.kind == "answered"]
+        for turn in example.dialogue:
             if turn.kind == "sent":
                 self.said.append(self.listener.hear(_text(turn.value)))
             elif turn.kind == "received":
                 data = bool(turn.records) or turn.records is None
-                self._received(turn.value, data and not turn.dead, spoken)
+                self._received(turn.value, data and not turn.dead_letters, spoken)
 
     def _received(self, value: Json, sound: bool, spoken: bool) -> None:
-        frame = read(value) if isinstance(value, str) else value
+        frame = self._read(value) if isinstance(value, str) else value
         try:
             stream = stream_of(self.connection, self.router, self.streams, frame, self.scope)
         except RecordError:
@@ -121,7 +125,15 @@ class _Pupil:
             self._control(frame, spoken)
         elif sound:
             state = deepcopy(self.scope.state)
-            self.learned.data.append(DataFrame(stream.name, frame, _text(value), state))
+            text = _text(frame if self._packed else value)
+            self.learned.data.append(DataFrame(stream.name, frame, text, state))
+
+    def _read(self, text: str) -> Json:
+        """The message of a raw text frame; such a text itself where it is no message."""
+        try:
+            return self._decode(text)
+        except RecordError:
+            return text
 
     def _control(self, message: Json, spoken: bool) -> None:
         kind, at = self.router.route(message, self.scope)

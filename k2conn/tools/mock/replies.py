@@ -10,7 +10,8 @@ from copy import deepcopy
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.plan import Connection, Expect, Getter, Json, Match, Scope, Step
+from k2conn.plan import Connection, Expect, Getter, Json, Match, Step
+from k2conn.scope import Scope
 from k2conn.tools.mock.learned_replies import LearnedReplies, LearnedReply
 from k2conn.tools.mock.request_recognition import RecognizedRequest, RequestedSubscription
 from k2conn.tools.mock.symbol_substitution import leaves, moves, substitute, widen
@@ -82,7 +83,7 @@ class Replies:
 
     def ping(self, now_ms: int) -> Json:
         """The venue's own ping, with a number of its own in it where it is echoed; None where there is none."""
-        for answer in self.connection.answers:
+        for answer in self.connection.answer:
             shown = next((one for one in self.learned.pings if answer.when.condition(one, Scope())), None)
             made = deepcopy(shown) if shown is not None else _built(answer.when, now_ms)
             if not answer.when.condition(made, Scope()):
@@ -146,7 +147,7 @@ class Replies:
     def _allot(self, message: Json, wanted: RequestedSubscription | None) -> Json:
         """Gives each subscription the number of its own by which the venue will call it (a channel id)."""
         scope = Scope()
-        for capture in self.connection.captures:
+        for capture in self.connection.capture:
             if wanted is None or capture.key is None or not isinstance(message, (dict, list)):
                 continue
             if capture.when is not None and not capture.when.condition(message, scope):

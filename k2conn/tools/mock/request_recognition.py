@@ -9,7 +9,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from k2conn import exactjson
-from k2conn.plan import Connection, Json, Plan, Scope, SendScope, Step, Stream, Symbol, Template
+from k2conn.plan import Connection, Json, Plan, SendScope, Step, Stream, Symbol, Template
+from k2conn.scope import Scope
 from k2conn.tools.mock.template_matching import CaptureRow, FrameShape, MatchCapture, ShapeMaker, fits
 
 STEP, UNDO, PING, PONG, UNKNOWN = "step", "undo", "ping", "pong", "unknown"
@@ -39,7 +40,7 @@ class VenueSymbols:
 
     def __init__(self, plan: Plan, names: Iterable[str] = ()) -> None:
         self._resolve = plan.symbols.resolve
-        examples = [name for example in plan.examples for name in example.symbols]
+        examples = [name for example in plan.tests for name in example.symbols]
         given = dict.fromkeys([*names, *plan.symbols.default, *examples])
         self.listed = [found for name in given if (found := self._resolve(name))]
         self._known: dict[tuple[tuple[str, str], ...], Symbol | None] = {}
@@ -71,7 +72,7 @@ class RequestRecognizer:
         self.connection = connection
         self.symbols = symbols
         parts = tuple(name for symbol in symbols.listed[:1] for name, _ in symbol.parts)
-        states = [capture.into for capture in connection.captures]
+        states = [capture.into for capture in connection.capture]
         states += [capture.into for request in connection.before for capture in request.capture]
         self._maker = ShapeMaker(parts, tuple(states))
         self._streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
@@ -108,7 +109,7 @@ class RequestRecognizer:
         """The shapes of the right answers to a venue's own ping."""
         found = [
             self._maker.shape(answer.send, ping, state)
-            for answer in self.connection.answers
+            for answer in self.connection.answer
             if answer.when.condition(ping, Scope(state))
         ]
         return [shape for shape in found if shape is not None]

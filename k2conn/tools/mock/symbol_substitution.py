@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from k2conn.plan import Getter, Json, Scope
+from k2conn.plan import Getter, Json
+from k2conn.scope import Scope
 from k2conn.tools.mock.request_recognition import RequestedSubscription
 
 Place = tuple[Any, Any]

@@ -1,0 +1,12 @@
+"""Codecs by name: one file each in this folder, and those of other packages (entry-point group `k2conn.codecs`)."""
+
+from __future__ import annotations
+
+from k2conn.codecs.component import Codec, MessageFormat, Packing, Setting, Settings
+from k2conn.registry import Registry
+
+__all__ = ["CODECS", "Codec", "MessageFormat", "Packing", "Setting", "Settings"]
+
+CODECS: Registry[Codec] = Registry(
+    "codec", "k2conn.codecs", "CODEC", Codec, shared=("component", "decoding", "encoding", "inflating")
+)

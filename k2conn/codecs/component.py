@@ -1,0 +1,84 @@
+"""What a codec is: one step between the bytes of a frame and its message, in both directions.
+
+A `Packing` goes from bytes to bytes (gzip, base64), a `MessageFormat` from bytes to a message (json, protobuf). The
+frames of a connection pass any number of packings and one format. A codec's file has everything about it: how frames
+are decoded, how the mock exchange encodes them, its settings in a connector file, and what documentation says of it.
+
+Codecs are pure: no network, no files, no clock, nothing remembered from one frame to the next. They are given what
+strangers send, so they work within bounds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from k2conn.plan import Json
+
+Settings = Mapping[str, str | bytes]
+"""A codec's settings by name: text, or the contents of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key that a codec has in the map of `codec:`. ``description`` completes "`name:` is ...".
+
+    ``file``: the connector file names a file beside it (at most 1 MiB), whose bytes the codec is given.
+    """
+
+    name: str
+    description: str
+    file: bool = False
+    required: bool = True
+
+
+class Codec:
+    """What all codecs have in common. One is made as a `Packing` or a `MessageFormat`."""
+
+    description: ClassVar[str]
+    """What it is, in a few words, for documentation."""
+    text: ClassVar[bool] = False
+    """Whether it can read text frames (and makes UTF-8 text when it encodes)."""
+    binary: ClassVar[bool] = True
+    """Whether it can read binary frames, and what a packing before it gives."""
+    expands: ClassVar[bool] = False
+    """Whether a small frame can hold a large message."""
+    settings: ClassVar[tuple[Setting, ...]] = ()
+
+    def check(self, settings: Settings) -> None:
+        """Raises ValueError, saying why, where settings cannot be used. Called when a connector file is compiled."""
+
+
+class Packing(Codec, ABC):
+    """A codec from bytes to bytes."""
+
+    @abstractmethod
+    def decoder(self, settings: Settings, limit: int) -> Callable[[bytes], bytes]:
+        """The function that unpacks one frame; it raises ValueError, saying why, for what it cannot unpack.
+
+        It should stop at ``limit`` bytes and one more, which is enough to show that there are too many: the caller
+        compares, and refuses the frame.
+        """
+
+    @abstractmethod
+    def encoder(self, settings: Settings) -> Callable[[bytes], bytes]:
+        """The function that packs, so that ``decoder`` gives the same bytes back."""
+
+
+class MessageFormat(Codec, ABC):
+    """A codec from bytes to messages."""
+
+    @abstractmethod
+    def decoder(self, settings: Settings) -> Callable[[bytes], Json]:
+        """The function from a frame's (unpacked) bytes to its message: dict, list, str, int, Decimal, bool or None,
+        never a binary float. It raises ValueError, saying why, for what is no message, and the memory that it needs
+        grows with the bytes that it is given, not with what they say of themselves.
+        """
+
+    @abstractmethod
+    def encoder(self, settings: Settings) -> Callable[[bytes], bytes | None]:
+        """The function from a message as JSON text (or a word, such as ``pong``) to bytes; None for what the format
+        cannot say, which is then sent as a text frame.
+        """

@@ -1,0 +1,74 @@
+"""Frames to messages: unpack, read, bounded in size.
+
+A decoder is chosen once for a connection; the plain case (JSON in text and binary frames) is one call. Whatever a codec
+gives is measured here against the connection's limit, so that none goes beyond it unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from k2conn import exactjson
+from k2conn.codecs import CODECS, MessageFormat, Packing
+from k2conn.codecs.json import read as read_json
+from k2conn.errors import RecordError
+from k2conn.plan import FrameEncoding, Json
+
+Decode = Callable[[str | bytes], Json]
+
+UNREADABLE = (RecordError, *exactjson.UNREADABLE)
+
+_PLAIN = ("json",)
+
+
+def decoder(encoding: FrameEncoding) -> Decode:
+    """The function from frame to message; raises RecordError (malformed-frame, frame-too-large)."""
+    text, binary = _decode(encoding.text, encoding, "text"), _decode(encoding.binary, encoding, "binary")
+    if text is binary:
+        return text
+
+    def decode(frame: str | bytes) -> Json:
+        return text(frame) if type(frame) is str else binary(frame)
+
+    return decode
+
+
+def quick(decode: Decode) -> Decode:
+    """A decoder without its own errors, where there is a quicker one: raises UNREADABLE for what ``decode`` judges."""
+    return exactjson.quick if decode is read_json else decode
+
+
+def _decode(steps: tuple[str, ...], encoding: FrameEncoding, kind: str) -> Decode:
+    """The decoder of one kind of frames: its packings, then its format."""
+    if not steps:
+        return _refuse(kind)
+    if steps == _PLAIN:
+        return read_json
+    *packings, last = map(CODECS.get, steps)
+    assert isinstance(last, MessageFormat)
+    limit, read = encoding.limit, last.decoder(encoding.settings)
+    unpackers = [one.decoder(encoding.settings, limit) for one in packings if isinstance(one, Packing)]
+
+    def decode(frame: str | bytes) -> Json:
+        try:
+            data = frame.encode() if isinstance(frame, str) else bytes(frame)
+            for unpack in unpackers:
+                data = unpack(data)
+                if len(data) > limit:
+                    raise RecordError("frame", None, None, "frame-too-large", f"unpacks to more than {limit} bytes")
+            return read(data)
+        except ValueError as error:
+            raise _malformed(str(error)) from None
+
+    return decode
+
+
+def _refuse(kind: str) -> Decode:
+    def refuse(frame: str | bytes) -> Json:
+        raise _malformed(f"the connector expects no {kind} frames")
+
+    return refuse
+
+
+def _malformed(detail: str) -> RecordError:
+    return RecordError("frame", None, None, "malformed-frame", detail)

@@ -1,0 +1,89 @@
+"""Protobuf: the one door to its library.
+
+The connector file names a FileDescriptorSet beside it and the message; fields keep the names of the .proto file, 64-bit
+numbers come as text (exact), absent fields are absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from k2conn import exactjson
+from k2conn.codecs.component import MessageFormat, Setting, Settings
+from k2conn.plan import Json
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+class Protobuf(MessageFormat):
+    """One protobuf message a frame."""
+
+    description = "one protobuf message a frame"
+    settings = (
+        Setting("descriptor", "the file of a FileDescriptorSet beside this file", file=True),
+        Setting("message", "the full name of the message"),
+    )
+
+    def check(self, settings: Settings) -> None:
+        """Whether the descriptor can be read and has the message."""
+        _message(settings)
+
+    def decoder(self, settings: Settings) -> Callable[[bytes], Json]:
+        """The function from a binary frame to its message as JSON values."""
+        from google.protobuf import json_format
+        from google.protobuf.message import DecodeError
+
+        kind = _message(settings)
+
+        def decode(data: bytes) -> Json:
+            try:
+                found = kind.FromString(data)
+            except DecodeError as error:
+                raise ValueError(f"no {settings['message']!s}: {error}") from None
+            return json_format.MessageToDict(found, preserving_proto_field_name=True)
+
+        return decode
+
+    def encoder(self, settings: Settings) -> Callable[[bytes], bytes | None]:
+        """The function from JSON text to a binary frame; None for what the message has no fields for."""
+        from google.protobuf import json_format
+
+        kind = _message(settings)
+
+        def encode(text: bytes) -> bytes | None:
+            try:
+                value = exactjson.decode(text)
+                return json_format.ParseDict(value, kind()).SerializeToString() if isinstance(value, dict) else None
+            except (exactjson.JsonError, json_format.ParseError):
+                return None
+
+        return encode
+
+
+def message_class(descriptor: bytes, name: str) -> type[Message]:
+    """The class of a message in a FileDescriptorSet; ValueError says what is wrong with them."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf.message import DecodeError
+
+    pool = descriptor_pool.DescriptorPool()
+    try:
+        files = descriptor_pb2.FileDescriptorSet.FromString(descriptor)
+        for file in files.file:
+            pool.Add(file)
+        return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+    except (DecodeError, TypeError) as error:
+        raise ValueError(f"the descriptor cannot be read: {error}") from None
+    except KeyError:
+        raise ValueError(f"the descriptor has no message '{name}'") from None
+
+
+def _message(settings: Settings) -> type[Message]:
+    descriptor, name = settings["descriptor"], settings["message"]
+    assert isinstance(descriptor, bytes)
+    assert isinstance(name, str)
+    return message_class(descriptor, name)
+
+
+CODEC = Protobuf()

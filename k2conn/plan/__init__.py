@@ -1,0 +1,67 @@
+"""The plan: what a checked connector file has become, and all that running it needs.
+
+The compiler builds plans and the engine runs them; neither knows the other. A plan is frozen data and compiled
+callables; it has no logic of its own, no clock and no I/O. What changes with every frame stands in `k2conn.scope`.
+
+An attribute has the name of its key in the connector file. The exceptions: `for` and `from` are words of Python
+(`Step.streams`, `expression`); `connector` is the plan's `name`; `url` and `failover` are its connections' `urls`;
+`http` is the `method` and `url` of an HttpRequest; the messages that `reconnect` and `errors` describe are `notices`.
+
+Words (never mixed): *frame* (from the socket) -> *message* (decoded) -> *item* (one element of a message)
+-> *record* (v2 fields) -> *envelope* (encoded bytes with topic and key). "Channel" is the exchange's own word.
+"""
+
+from __future__ import annotations
+
+from k2conn.plan.backfill import Backfill, Page
+from k2conn.plan.conditions import ConditionPath, Match
+from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
+from k2conn.plan.connector import Plan
+from k2conn.plan.encoding import FrameEncoding
+from k2conn.plan.fields import DirectKey, FastConversion, Field
+from k2conn.plan.instruments import InstrumentList, SymbolRule
+from k2conn.plan.limits import Backoff, Limits, Rate
+from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
+from k2conn.plan.steps import Expect, Step
+from k2conn.plan.stream import Carry, Sequence, Stream
+from k2conn.plan.symbols import Symbol
+from k2conn.plan.tests import ConnectorTest, DialogueTurn
+from k2conn.plan.values import Condition, Getter, Json, Reader
+
+__all__ = [
+    "Answer",
+    "Backfill",
+    "Backoff",
+    "Capture",
+    "Carry",
+    "Condition",
+    "ConditionPath",
+    "Connection",
+    "ConnectorTest",
+    "DialogueTurn",
+    "DirectKey",
+    "Expect",
+    "FastConversion",
+    "Field",
+    "FrameEncoding",
+    "Getter",
+    "Heartbeat",
+    "HttpRequest",
+    "InstrumentList",
+    "Json",
+    "Limits",
+    "Match",
+    "MissingRange",
+    "Notice",
+    "Page",
+    "Plan",
+    "Rate",
+    "Reader",
+    "SendScope",
+    "Sequence",
+    "Step",
+    "Stream",
+    "Symbol",
+    "SymbolRule",
+    "Template",
+]

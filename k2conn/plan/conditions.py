@@ -1,0 +1,31 @@
+"""Conditions on a message: every `when` and its like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from k2conn.plan.values import Condition, Getter, Json
+
+
+class ConditionPath(NamedTuple):
+    """One plain path that a condition reads; ``presence``: only whether something is there matters."""
+
+    text: str
+    get: Getter
+    presence: bool = False
+    head: str | None = None
+    """The message's own key that the path begins with; None where it begins otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One ``when``: ``equalities`` is the look-up form (None where an expression must run).
+
+    ``paths`` are those whose values decide the condition; None where more than paths decides.
+    """
+
+    text: str
+    condition: Condition
+    equalities: tuple[tuple[str, Getter, tuple[Json, ...]], ...] | None = None
+    paths: tuple[ConditionPath, ...] | None = None

@@ -1,0 +1,81 @@
+"""One kind of socket of a connector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from k2conn.plan.conditions import Match
+from k2conn.plan.encoding import FrameEncoding
+from k2conn.plan.limits import Backoff, Limits
+from k2conn.plan.sending import Capture, HttpRequest, Template
+from k2conn.plan.steps import Step
+from k2conn.plan.values import Getter, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A server's ping: when it matches, send what the template makes of it."""
+
+    when: Match
+    send: Template
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Our own ping. ``every`` gives seconds from the connection's state (some venues name it at connect)."""
+
+    every: Callable[[Mapping[str, Json]], float]
+    every_text: str
+    send: Template | None
+    """None: a WebSocket protocol ping."""
+    text: str = ""
+    answer: Match | None = None
+    within: float | None = None
+    """Seconds after which a missing answer ends the connection; None: answers are not required."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message by which the venue asks for a new connection, or reports an error."""
+
+    when: Match
+    reason: Getter | None = None
+    reconnect: bool = True
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One kind of socket of a connector: where, what is said, and what may be heard."""
+
+    name: str
+    urls: tuple[Template, ...]
+    url_texts: tuple[str, ...]
+    streams: tuple[str, ...]
+    symbols: Match | None = None
+    headers: Template | None = None
+    sign: Template | None = None
+    codec: FrameEncoding = field(default_factory=FrameEncoding)
+    each: Getter | None = None
+    """Where one frame holds several messages."""
+    limits: Limits = field(default_factory=Limits)
+    before: tuple[HttpRequest, ...] = ()
+    steps: tuple[Step, ...] = ()
+    capture: tuple[Capture, ...] = ()
+    answer: tuple[Answer, ...] = ()
+    heartbeat: Heartbeat | None = None
+    ignore: tuple[Match, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    reconnect: Backoff = field(default_factory=Backoff)
+    max_frame: int = 16 * 1024 * 1024
+    stale_after: float | None = 60.0
+    """Seconds without any frame after which the connection counts as dead; None: never."""
+    allow_insecure: bool = False
+    """Whether ws:// to another machine is allowed."""
+    url_uses_topics: bool = False
+    per: str | None = None
+    """``symbol``: one socket a symbol (its URL or its frames name a single one); None: symbols share sockets."""
+    replicas: int = 1
+    """Sockets with the same subscriptions, into one deduplicated stream."""

@@ -1,0 +1,48 @@
+"""One field of a record: where it comes from and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from k2conn.plan.values import Json, Reader
+
+
+class FastConversion(NamedTuple):
+    """What a quick converter does with the everyday forms of a value, in data: for those who do the same in C.
+
+    By ``kind``: *decimal* (digits with at most ``scale`` places, to the unscaled integer below ``below``; ``factor`` is
+    10**scale), *whole* (a number that is not negative, times ``factor``, below ``below``), *time* (ISO 8601 in UTC),
+    *named* (a text or truth value that ``table`` knows), *text* (not empty, or a whole number's digits).
+    """
+
+    kind: str
+    scale: int = 0
+    factor: int = 1
+    below: int = 1
+    table: dict[Any, str] | None = None
+
+
+class DirectKey(NamedTuple):
+    """One key of the item, its quick converter, and what that does where it can be said."""
+
+    key: str
+    convert: Callable[[Json], Any]
+    conversion: FastConversion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One v2 field: ``read`` gives the encoder's value; the texts are for ``explain`` and dead letters."""
+
+    name: str
+    read: Reader
+    expression: str
+    converter: str
+    absent: str | None = None
+    """What stands where the item has nothing."""
+    speed: str = "plain"
+    direct: DirectKey | None = None
+    """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
+    raises RecordError, KeyError or TypeError (then ``read`` decides)."""

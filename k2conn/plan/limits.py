@@ -1,0 +1,39 @@
+"""A venue's declared limits, and the delays between attempts to connect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` in ``seconds``."""
+
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A venue's declared limits; None where it declares none."""
+
+    connect: Rate | None = None
+    send: Rate | None = None
+    symbols: int | None = None
+    topics: int | None = None
+    frame: int | None = None
+    """Bytes of one frame that we send."""
+    connections: int | None = None
+    lifetime: float | None = None
+    """Seconds until the venue ends a connection; None where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays between connection attempts, in seconds: full jitter below base * factor**n, up to ``cap``."""
+
+    base: float = 1.0
+    factor: float = 2.0
+    cap: float = 60.0
+    attempts: int | None = None
+    """Give up after so many attempts without data in between; None: never."""

@@ -1,0 +1,78 @@
+"""What we send: templates, what they are filled from, and HTTP requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from k2conn.plan.conditions import Match
+from k2conn.plan.symbols import Symbol
+from k2conn.plan.values import Getter, Json
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRange:
+    """What a REST call asks for: the numbers ``first`` to ``last`` (both included), at most ``count`` of them, and the
+    event times (microseconds since the epoch) of the records before and after.
+
+    ``first`` and ``last`` are 0 where records have no numbers.
+    """
+
+    first: int
+    last: int
+    count: int
+    from_us: int
+    to_us: int
+
+
+class SendScope(NamedTuple):
+    """What a frame to be sent, a URL or an HTTP request can be built from.
+
+    ``counter`` and ``uuid`` are called once for each appearance; ``now_us`` is microseconds since the epoch.
+    """
+
+    counter: Callable[[], int]
+    uuid: Callable[[], str]
+    now_us: int
+    state: Mapping[str, Json]
+    environment: Mapping[str, str]
+    symbols: tuple[Symbol, ...] = ()
+    topics: tuple[Json, ...] = ()
+    message: Json = None
+    sign: Callable[[SendScope], Json] | None = None
+    """What ``$signature`` is on this connection."""
+    missing: MissingRange | None = None
+    """What is missing, where that is asked for."""
+
+
+Template = Callable[[SendScope], Json]
+"""A compiled template: what is sent, or a part of it; raises RecordError where a value that it needs is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Something learnt from a message and kept in ``$state`` until the connection ends.
+
+    ``key`` None: ``$state.into`` becomes the value; else ``$state.into`` is a table and gets one row.
+    """
+
+    into: str
+    value: Getter
+    key: Getter | None = None
+    when: Match | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP call: before connecting (a token), for a symbol list, or to sign in."""
+
+    method: str
+    url: Template
+    url_text: str
+    headers: Template | None = None
+    body: Template | None = None
+    form: Template | None = None
+    """A form's fields instead of a JSON body."""
+    capture: tuple[Capture, ...] = ()
+    within: float = 10.0

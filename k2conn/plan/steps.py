@@ -1,0 +1,54 @@
+"""The subscription steps of a connection, and the replies they wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from k2conn.plan.conditions import Match
+from k2conn.plan.sending import Template
+from k2conn.plan.values import Getter
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """The reply a step waits for. ``first_data``: no acknowledgement exists, the first data frame confirms."""
+
+    within: float
+    first_data: bool = False
+    accepted: Match | None = None
+    refused: Match | None = None
+    symbol: Getter | None = None
+    """Which symbol (native, or a list of them) a reply speaks of; None: the oldest frame still waiting."""
+    topic: Getter | None = None
+    """Which topic (or list of topics) a reply speaks of."""
+    reply_to: Getter | None = None
+    """The reply's copy of the frame's ``$counter`` value."""
+    reason: Getter | None = None
+    symbol_text: str = ""
+    """What the author wrote for ``symbol`` and the three after it: where a mock exchange puts such values."""
+    topic_text: str = ""
+    reply_to_text: str = ""
+    reason_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing said after connecting. ``per``: once (None), or a frame each ``symbol``/``topic``."""
+
+    send: Template | None
+    """None: nothing is sent, the step waits for what the venue says of its own accord (a welcome)."""
+    text: str
+    streams: tuple[str, ...] = ()
+    """The streams whose subscriptions this frame makes; empty for set-up (login, flags)."""
+    per: str | None = None
+    batch: int | None = None
+    batch_bytes: int | None = None
+    uses_counter: bool = False
+    expect: Expect | None = None
+    undo: Template | None = None
+    undo_text: str = ""
+    name: str = ""
+    pause: float = 0.0
+    """Seconds to leave between two frames of this step."""
+    symbols: Match | None = None
+    """Which symbols this step is for (a condition on {symbol, base, quote, record}); None for all."""

@@ -1,0 +1,96 @@
+"""One stream of a connector: how its messages are recognised and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from k2conn.plan.conditions import Match
+from k2conn.plan.fields import Field
+from k2conn.plan.sending import Template
+from k2conn.plan.values import Getter, Json, Reader
+
+if TYPE_CHECKING:
+    from k2conn.plan.backfill import Backfill
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """Quotes from deltas: an absent field keeps its last value for that symbol on that connection.
+
+    ``readers`` raise missing-field where the delta is silent; ``defaults`` stand where nothing was said yet (None:
+    the record needs the value).
+    """
+
+    fields: tuple[str, ...]
+    readers: tuple[Reader, ...]
+    defaults: tuple[Any, ...]
+    begin: Match | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """What ids promise: ``contiguous``, ``monotonic``, ``linked`` or ``none``, and within what scope."""
+
+    read: Reader
+    expression: str
+    rule: str
+    per: str
+    previous: Reader | None = None
+    key: str | None = None
+    """The item's key, where the number is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One record type of one connector."""
+
+    name: str
+    record: str
+    """The record schema's name: trade, quote."""
+    default: bool
+    """Whether it runs where no streams are named."""
+    when: Match
+    kafka_topic: str
+    kafka_topics: Mapping[str, str]
+    """The topic of each asset class that the connector's symbols have."""
+    topic: Template | None
+    """The venue's own name for this stream of one symbol, where subscriptions go by topic."""
+    each: Getter | None
+    each_text: str
+    each_key: bool
+    """``each`` walks an object keyed by symbol: the key is ``$key``."""
+    each_direct: str | None
+    """The message's member that ``each`` is, where it is nothing more."""
+    order: str
+    """Of the items in a message: ``oldest-first`` or ``newest-first``."""
+    drop_when: Match | None
+    snapshot: Match | None
+    snapshot_action: str
+    """``tag`` or ``skip`` the records of a snapshot."""
+    first_batch: str
+    """What becomes of a symbol's first message (its recent past) on each connection: ``keep``, ``tag`` or ``skip``."""
+    symbol: Field
+    venue_id: Field | None
+    """The venue's own id (trade_id, quote_id); None where the venue has none."""
+    identity: tuple[str, ...]
+    """The record fields that tell rows apart where the venue has no id, an item lacks it, or several share it."""
+    fields: tuple[Field, ...]
+    """All other mapped fields, in schema order."""
+    constants: Mapping[str, Json]
+    currency: Field | None
+    vendor_data: tuple[Field, ...]
+    """What else is kept of an item."""
+    unmapped: bool
+    """Whether an item's other keys are kept too."""
+    mapped_keys: frozenset[str]
+    """Top-level keys of an item that need not be kept once more."""
+    carry: Carry | None
+    sequence: Sequence | None
+    message_id: str = "deterministic"
+    """``deterministic``: the same record always has the same id; ``random``: never."""
+    backfill: tuple[Backfill, ...] = ()
+    """How missing records are fetched: the first whose symbols fit; none: gaps are reported only."""
+    stale_after: float | None = None
+    """Seconds without data of any of its symbols after which a connection counts as dead; None: never."""

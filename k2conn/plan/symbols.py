@@ -1,0 +1,18 @@
+"""One instrument of a venue."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Symbol(NamedTuple):
+    """One instrument: ``native`` is the exchange's spelling, ``record`` ours, ``quote`` the price currency."""
+
+    native: str
+    record: str
+    base: str
+    quote: str
+    parts: tuple[tuple[str, str], ...] = ()
+    """Further parts of the native name by the rule's own words, such as ("expiry", "260327")."""
+    asset_class: str = ""
+    """Where a venue has several on one socket; empty: the connector's."""

@@ -1,0 +1,37 @@
+"""A connector file's own tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from k2conn.plan.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueTurn:
+    """One turn of a test's dialogue, by kind: answered, url, after, sent, received or closed.
+
+    ``value``: a frame (JSON value, or text as it is) for sent and received; seconds for after;
+    a tuple of expected record fields for records.
+    """
+
+    kind: str
+    value: Json
+    line: int
+    records: tuple[Mapping[str, Json], ...] | None = None
+    dead_letters: tuple[Mapping[str, Json], ...] | None = None
+    socket: str | None = None
+    """Which socket, by its connection's name; None: any that it fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorTest:
+    """One test of a connector file."""
+
+    name: str
+    line: int
+    dialogue: tuple[DialogueTurn, ...]
+    symbols: tuple[str, ...]
+    streams: tuple[str, ...] | None
+    received_at: int

@@ -1,0 +1,32 @@
+"""What compiled expressions see besides the value they are given.
+
+It changes with every frame, so it is no part of the plan; both the compiler's closures and the engine know its type.
+"""
+
+from __future__ import annotations
+
+from k2conn.plan import Json, Symbol
+
+
+class Scope:
+    """What a mapping sees besides the item: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``.
+
+    One scope lives as long as its connection; ``message`` and ``received_at`` change with every frame.
+    ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
+    """
+
+    __slots__ = ("epoch", "heard", "key", "message", "notes", "received_at", "state", "symbol", "unknown_sides")
+
+    def __init__(self, state: dict[str, Json] | None = None) -> None:
+        self.message: Json = None
+        self.received_at: int = 0
+        self.state: dict[str, Json] = {} if state is None else state
+        self.symbol: Symbol | None = None
+        self.key: str | None = None
+        self.notes: dict[str, str] = {}
+        """What the converters of one record want said in its vendor_data."""
+        self.unknown_sides = 0
+        self.epoch = 0
+        """Which connection of the connector this is, counted from 1."""
+        self.heard: set[str] | None = None
+        """Where somebody wants to know: the native names of the symbols in this message."""

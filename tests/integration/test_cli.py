@@ -1,0 +1,224 @@
+"""The commands: what they print, what they refuse, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from k2conn import __version__
+from k2conn.cli.application import application
+from tests.integration.test_run import environment
+from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, trade, trades
+
+COMMANDS = sorted(
+    one.name or one.callback.__name__ for one in application.registered_commands if one.callback is not None
+)
+
+
+def k2conn(*arguments: object, cwd: Path | None = None, given: str | bytes = "") -> subprocess.CompletedProcess[str]:
+    data = given.encode() if isinstance(given, str) else given
+    done = subprocess.run(
+        [sys.executable, "-m", "k2conn", *map(str, arguments)], cwd=cwd, env=environment(COLUMNS="200"), input=data,
+        capture_output=True, timeout=60, check=False,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "venue.yaml"
+    path.write_text(HEAD + SUBSCRIBE + STREAMS)
+    return path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(application, [name, "--help"])
+    assert done.exit_code == 0
+    example = done.output[done.output.index("Example: ") :]
+    assert f"k2conn {name}" in example.splitlines()[0]
+
+
+def test_version_and_no_arguments() -> None:
+    assert k2conn("--version").stdout == f"k2conn {__version__}\n"
+    done = k2conn()
+    assert "Usage" in done.stdout + done.stderr
+    assert k2conn("nosuch").returncode == 2
+
+
+# -- map
+
+
+def test_map_reads_lines_and_writes_records(spec: Path) -> None:
+    done = k2conn("map", spec, given=trades(trade(1), trade(2)) + "\n\n" + trades(trade(3)) + "\n")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["record"]["trade_id"] for one in records] == ["VENUE-1", "VENUE-2", "VENUE-3"]
+    assert records[0]["type"] == "trade"
+    assert (records[0]["connector"], records[0]["stream"]) == ("venue", "trade")
+    assert done.stderr.splitlines()[-1].startswith("venue: received 3 = published 3 ")
+
+
+def test_map_exits_65_where_something_is_dead(spec: Path) -> None:
+    done = k2conn("map", spec, "-", given=trades(trade(1), trade(2, p="x")) + "\n{\n")
+    assert done.returncode == 65
+    assert len(done.stdout.splitlines()) == 1
+    lines = [text.removeprefix("dead letter: ") for text in done.stderr.splitlines() if "letter: " in text]
+    letters = [json.loads(text) for text in lines]
+    assert [letter["reason"] for letter in letters] == ["bad-number", "malformed-frame"]
+
+
+def line(frame: object, moment: object, session: object = 1) -> str:
+    return json.dumps({"raw": frame, "at": moment, "session": session}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2026-01-02T03:04:05.678901Z", 1_767_323_045_678_901),
+        (1767323045.5, 1_767_323_045_500_000),
+        ("1767323045.5", 1_767_323_045_500_000),
+        (1767323045, 1_767_323_045_000_000),
+    ],
+)
+def test_map_takes_frame_and_time_from_keys(spec: Path, tmp_path: Path, moment: object, expected: int) -> None:
+    file = tmp_path / "frames.jsonl"
+    file.write_text(line(json.loads(trades(trade(1))), moment) + line(trades(trade(2)), moment))
+    done = k2conn("map", spec, file, "--frame-key", "raw", "--time-key", "at")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(one)["record"] for one in done.stdout.splitlines()]
+    assert [record["ingestion_timestamp"] for record in records] == [expected, expected]
+
+
+def test_map_begins_anew_with_a_new_session(tmp_path: Path) -> None:
+    path = tmp_path / "venue.yaml"
+    path.write_text(HEAD + SUBSCRIBE + STREAMS.replace("    each: data\n", "    each: data\n    first_batch: tag\n"))
+    rows = [line(trades(trade(n)), 1767323045, session) for n, session in ((1, "a"), (2, "a"), (3, "b"))]
+    done = k2conn("map", path, "--frame-key", "raw", "--session-key", "session", given="".join(rows))
+    found = [json.loads(one)["record"]["vendor_data"].get("snapshot") for one in done.stdout.splitlines()]
+    assert found == ["true", None, "true"]
+
+
+def test_map_drops_repeats_when_asked(spec: Path) -> None:
+    twice = (trades(trade(1)) + "\n") * 2
+    assert len(k2conn("map", spec, given=twice).stdout.splitlines()) == 2
+    assert len(k2conn("map", spec, "--deduplicate", given=twice).stdout.splitlines()) == 1
+
+
+def test_map_keeps_numbers_exact(spec: Path) -> None:
+    item = '{"s":"BTC-USD","i":12345678901234567890,"p":64000.10000000,"q":1e-8,"t":1,"d":"buy"}'
+    frame = f'{{"ch":"trade","data":[{item}]}}'
+    record = json.loads(k2conn("map", spec, given=frame).stdout)["record"]
+    assert (record["trade_id"], record["price"]) == ("VENUE-12345678901234567890", "64000.1")
+    assert record["quantity"] == "0.00000001"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code", "text"),
+    [
+        (["--time-key", "at"], "", 2, "need --frame-key"),
+        (["--frame-key", "raw"], "not json\n", 2, "line 1 is no JSON object"),
+        (["--frame-key", "raww"], line("{}", 1), 2, "did you mean 'raw'"),
+        (["--frame-key", "raw", "--time-key", "at"], line("{}", "1.2.3"), 2, "'at' is no time"),
+        (["--frame-key", "raw", "--time-key", "at"], line("{}", [1]), 2, "'at' is no time"),
+        (["--streams", "trades"], "", 2, "did you mean 'trade'"),
+        (["nosuch.jsonl"], "", 2, "nosuch.jsonl: No such file"),
+    ],
+)
+def test_map_refuses_what_it_cannot_read(spec: Path, arguments: list[str], given: str, code: int, text: str) -> None:
+    done = k2conn("map", spec, *arguments, given=given)
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# -- validate, test, list, explain
+
+
+def test_validate_says_how_many_are_right(spec: Path) -> None:
+    done = k2conn("validate", spec, "kraken")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "2 of 2" in done.stderr
+
+
+def test_validate_prints_every_problem_with_its_place(spec: Path) -> None:
+    spec.write_text(spec.read_text().replace("price: p\n", "prise: p\n", 1).replace("unit: ms", "unit: msec", 1))
+    done = k2conn("validate", spec.name, cwd=spec.parent)
+    assert done.returncode == 78
+    problems = done.stdout.splitlines()
+    assert len(problems) >= 3
+    assert all(problem.startswith("venue.yaml:") and ": error[" in problem for problem in problems)
+    places = [tuple(map(int, problem.split(":")[1:3])) for problem in problems]
+    assert places == sorted(places)
+    assert "0 of 1" in done.stderr
+
+
+def test_validate_in_json(spec: Path) -> None:
+    assert json.loads(k2conn("validate", spec, "--format", "json").stdout) == {"problems": [], "valid": 1}
+    spec.write_text(spec.read_text().replace("price: p\n", "prise: p\n", 1))
+    done = k2conn("validate", spec, "--format", "json")
+    assert done.returncode == 78
+    first = json.loads(done.stdout)["problems"][0]
+    assert {"file", "line", "column", "code", "message"} <= set(first)
+
+
+EXAMPLE = """
+tests:
+  - name: one trade
+    symbols: [BTC-USD]
+    streams: [trade]
+    dialogue:
+      - received: {ch: trade, data: [{s: BTC-USD, i: 7, p: "1.5", q: "2", t: 1767323045678, d: buy}]}
+        records: [{trade_id: VENUE-7, price: "%s"}]
+"""
+
+
+def test_test_plays_the_examples_and_shows_what_differs(spec: Path) -> None:
+    spec.write_text(spec.read_text() + EXAMPLE % "1.5")
+    done = k2conn("test", spec, "-v")
+    assert done.returncode == 0, done.stdout
+    assert "1 passed, 0 failed" in done.stdout
+    spec.write_text(spec.read_text().replace('"1.5"}]', '"1.6"}]'))
+    done = k2conn("test", spec)
+    assert done.returncode == 1
+    assert "expected 1.6" in done.stdout
+    assert "found    1.5" in done.stdout
+    assert k2conn("validate", spec).returncode == 78
+
+
+def test_list_names_the_shipped_connectors() -> None:
+    assert "kraken" in k2conn("list").stdout
+    rows = json.loads(k2conn("list", "--format", "json").stdout)
+    assert {"binance", "coinbase", "kraken"} <= {row["connector"] for row in rows}
+    assert all({"connector", "exchange", "asset_class", "market", "streams", "docs"} <= set(row) for row in rows)
+    assert k2conn("list", "--format", "xml").returncode == 2
+
+
+def test_explain_shows_what_is_sent_recognised_and_made(spec: Path) -> None:
+    done = k2conn("explain", spec, "--symbols", "ETH-USD")
+    assert done.returncode == 0, done.stderr
+    for text in ('{"op":"sub","ch":"trade","symbols":["ETH-USD"],"id":1}', "market.crypto.trades.venue", "trade_id",
+                 "wss://venue.example/ws"):
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize("command", ["validate", "map", "test", "explain", "run"])
+def test_an_unknown_connector_is_named_with_those_that_are_near(command: str) -> None:
+    done = k2conn(command, "krakn")
+    assert done.returncode == 2
+    assert "there is no connector 'krakn'" in done.stderr
+    assert "kraken" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["map", "test", "explain", "run"])
+def test_a_wrong_file_is_78_everywhere(command: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("connector: bad\n")
+    done = k2conn(command, "bad.yaml", cwd=tmp_path)
+    assert done.returncode == 78
+    assert "bad.yaml:1:1: error[" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,132 @@
+"""/metrics, /health, /ready and /live of a run, and a port that cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from k2conn import exactjson
+from k2conn.errors import SettingsError
+from k2conn.monitoring.health import HealthServer
+from tests.integration.test_runner import says
+from tests.support.plans import trade, trades
+from tests.support.venues import CONNECTION, Run, Venue
+
+
+async def ask(port: int, request: str) -> tuple[int, dict[str, str], bytes]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode("latin-1"))
+    await writer.drain()
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n") if head else [""]
+    status = int(first.split(" ")[1]) if first else 0
+    return status, {name.lower(): text for name, _, text in (line.partition(": ") for line in lines)}, body
+
+
+async def get(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    return await ask(port, f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def serving(check: Any, connection: str | None = None) -> None:
+    """Runs a check against the server of a run that has published one trade and one dead letter."""
+
+    async def main() -> None:
+        async with Venue(says(trades(trade(1), trade(2, p="x")), "{")).open() as venue:
+            plan = venue.plan(connection=connection or CONNECTION)
+            async with Run(plan) as run:
+                server = HealthServer(run.runner, "127.0.0.1", 0)
+                await server.start()
+                if connection is None:
+                    await run.until(lambda: len(run.sink.taken) == 3)
+                    await asyncio.sleep(0.05)
+                await check(server.port, run)
+                await server.stop()
+
+    asyncio.run(main())
+
+
+def test_a_run_in_good_order() -> None:
+    async def check(port: int, run: Run) -> None:
+        assert (await get(port, "/live"))[::2] == (200, b'{"status":"live"}')
+        assert (await get(port, "/ready"))[::2] == (200, b'{"ready":true,"waiting_for":[],"silence":{}}')
+        status, headers, body = await get(port, "/health?verbose=1")
+        state = exactjson.decode(body)
+        assert status == 200
+        assert headers["content-type"] == "application/json"
+        assert (state["status"], state["ready"]) == ("ok", True)
+        venue = state["connectors"]["venue"]
+        assert venue["state"] == "live"
+        assert venue["ledger"].startswith("received 3 = published 1 ")
+        assert venue["sockets"][0]["confirmed"] == 2
+
+    serving(check)
+
+
+def test_a_run_without_its_exchange_is_alive_but_not_ready() -> None:
+    async def check(port: int, run: Run) -> None:
+        assert (await get(port, "/live"))[0] == 200
+        status, _, body = await get(port, "/ready")
+        assert status == 503
+        assert exactjson.decode(body) == {"ready": False, "waiting_for": ["venue/main-0"], "silence": {}}
+        status, _, body = await get(port, "/health")
+        assert (status, exactjson.decode(body)["status"]) == (200, "degraded")
+
+    serving(check, CONNECTION % 1)
+
+
+def test_the_metrics_are_what_the_ledger_says() -> None:
+    async def check(port: int, run: Run) -> None:
+        status, headers, body = await get(port, "/metrics")
+        assert status == 200
+        assert headers["content-type"].startswith("text/plain")
+        found = {
+            (sample.name, sample.labels.get("stream") or sample.labels.get("reason") or ""): sample.value
+            for family in text_string_to_metric_families(body.decode())
+            for sample in family.samples
+        }
+        assert found["k2conn_records_received_total", "trade"] == 2
+        assert found["k2conn_records_published_total", "trade"] == 1
+        assert found["k2conn_records_dead_letters_total", "trade"] == 1
+        assert found["k2conn_records_dead_letters_total", "-"] == 1
+        assert found["k2conn_dead_letter_reasons_total", "bad-number"] == 1
+        assert found["k2conn_connection_live", ""] == 1
+        assert found["k2conn_sink_reachable", ""] == 1
+        assert found["k2conn_last_data_timestamp_seconds", "trade"] > 1.7e9
+        assert any(name == "process_resident_memory_bytes" for name, _ in found)
+        totals = run.ledger.totals()
+        for name in ("received", "published", "duplicates", "dead_letters", "lost", "filtered"):
+            own = [value for (metric, _), value in found.items() if metric == f"k2conn_records_{name}_total"]
+            assert sum(own) == totals[name]
+        assert not re.search(rb"64000|BTC", body)
+
+    serving(check)
+
+
+def test_other_paths_methods_and_noise() -> None:
+    async def check(port: int, run: Run) -> None:
+        assert (await get(port, "/favicon.ico"))[0] == 404
+        assert (await get(port, "/live/"))[0] == 200
+        assert (await get(port, "/live", "POST"))[0] == 405
+        status, headers, body = await get(port, "/live", "HEAD")
+        assert (status, headers["content-length"], body) == (200, "17", b"")
+        for noise in ("\r\n\r\n", "hello\r\n\r\n", "\x16\x03\x01\r\n\r\n", "GET / HTTP/1.1\r\nX: " + "x" * 70_000):
+            assert (await ask(port, noise))[0] in (0, 404, 405)
+        assert (await get(port, "/live"))[0] == 200
+
+    serving(check)
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
+    async def main() -> None:
+        async with Venue(says()).open() as venue, Run(venue.plan()) as run:
+            with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{venue.port} .*--port"):
+                await HealthServer(run.runner, "127.0.0.1", venue.port).start()
+
+    asyncio.run(main())

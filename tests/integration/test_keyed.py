@@ -1,0 +1,95 @@
+"""Keyed feeds and instrument lists: signatures, forms, tokens, what a venue's own list teaches, broken limits."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from pathlib import Path
+
+from k2conn import exactjson
+from k2conn.cli.validate import check
+from k2conn.compiler.compiler import check_text
+from k2conn.engine.conversation.session import Session, SessionContext
+from k2conn.engine.instrument_list import learn
+from k2conn.engine.planning.forecast import broken_limits, forecast
+from k2conn.plan import Plan
+
+KEY = base64.b64encode(b"very secret").decode()
+TEXT = """
+connector: keyed
+exchange: KEYED
+asset_class: crypto
+docs: https://example.com/docs
+symbols:
+  default: [BTC-USD]
+  form: "{base}-{quote}"
+  list: {http: GET https://example.com/symbols, each: data, symbol: id, base: b, quote: q, when: {on: "1"}, refresh: 1h}
+connection:
+  url: wss://example.com/ws
+  headers: {Authorization: "Bearer {$state.token}"}
+  limits: {connections: 1, symbols: 1}
+  sign: {over: "{$now_s}GET/verify", key: $env.KEYED_SECRET, key_encoding: base64, encoding: base64}
+  before:
+    - http: POST https://example.com/oauth/token
+      form: {grant_type: client_credentials, client_secret: $env.KEYED_SECRET}
+      capture: {token: access_token}
+  steps:
+    - send: {op: login, at: $now_s, sign: $signature}
+      expect: {accepted: {ok: true}}
+streams:
+  trade:
+    when: {ch: t}
+    fields: {symbol: s, trade_id: i, price: p, quantity: q, timestamp: {from: T, unit: ms},
+             side: {from: S, map: {b: BUY}}}
+""".replace("{on: ", '{"on": ')
+
+
+def plan() -> Plan:
+    found, problems = check_text("keyed.yaml", TEXT, Path())
+    assert found is not None, problems
+    return found
+
+
+def session(symbols: tuple[str, ...] = ("BTC-USD",)) -> Session:
+    found = plan()
+    known = [symbol for name in symbols if (symbol := found.symbols.resolve(name))]
+    return Session(found.connections[0], found.streams, known, SessionContext(lambda: "u", {"KEYED_SECRET": KEY}))
+
+
+def test_a_login_is_signed_with_the_time_it_names() -> None:
+    (sent,) = session().open(0.0, 1_700_000_000_000_000)
+    frame = exactjson.decode(sent.frame)  # type: ignore[union-attr]
+    digest = hmac.new(b"very secret", b"1700000000GET/verify", hashlib.sha256).digest()
+    assert frame == {"op": "login", "at": 1700000000, "sign": base64.b64encode(digest).decode()}
+
+
+def test_a_token_of_an_http_answer_goes_into_the_handshake() -> None:
+    on = session()
+    on.captured(on.connection.before[0].capture, {"access_token": "abc"})
+    assert on.headers(0) == {"Authorization": "Bearer abc"}
+
+
+def test_the_venue_s_own_list_says_base_and_quote() -> None:
+    found = plan()
+    assert found.symbols.list is not None
+    assert found.symbols.list.refresh == 3600
+    rows = [{"id": "WEIRD1", "b": "AAA", "q": "BBB", "on": "1"}, {"id": "OFF", "b": "C", "q": "D", "on": "0"}]
+    assert learn(found.symbols.list, {"data": rows}, found.symbols) == 1
+    symbol = found.symbols.resolve("WEIRD1")
+    assert symbol is not None
+    assert (symbol.base, symbol.quote, symbol.record) == ("AAA", "BBB", "AAABBB")
+    assert found.symbols.resolve("OFF") is None
+
+
+def test_defaults_that_break_a_declared_limit_are_a_problem(tmp_path: Path) -> None:
+    found = plan()
+    two = [symbol for name in ("BTC-USD", "ETH-USD") if (symbol := found.symbols.resolve(name))]
+    assert broken_limits(found, forecast(found, found.streams, two)) == ["main: 2 sockets, the venue allows 1"]
+    file = tmp_path / "keyed.yaml"
+    file.write_text(TEXT.replace("default: [BTC-USD]", "default: [BTC-USD, ETH-USD]"), encoding="utf-8")
+    assert [problem.code for problem in check(file)[1]] == ["limit"]
+
+
+def test_no_secret_is_in_the_plan_s_texts() -> None:
+    assert KEY not in repr(plan())

@@ -1,0 +1,47 @@
+"""The public names of each package: few, and changed only on purpose."""
+
+from __future__ import annotations
+
+import importlib
+import types
+
+import pytest
+
+PUBLIC = {
+    "k2conn": [],
+    "k2conn.avro": [
+        "ContainerWriter", "LENGTH_TEXT", "Piece", "RecordSchema", "SchemaField",
+        "fixed_bytes", "known_schemas", "load_schema", "plain_text",
+    ],
+    "k2conn.codecs": ["CODECS", "Codec", "MessageFormat", "Packing", "Setting", "Settings"],
+    "k2conn.engine": [],
+    "k2conn.envelope": ["Account", "Envelope"],
+    "k2conn.errors": [
+        "EncodeError", "K2Error", "MissingVariable", "PluginError", "RecordError", "SettingsError", "SinkError",
+        "SpecError", "TransportError", "Unreachable", "known",
+    ],
+    "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
+    "k2conn.sinks": ["Sink", "SpoolableSink", "known_sinks", "make_sink", "putter"],
+    "k2conn.compiler": [],
+    "k2conn.spool": ["make_spooled"],
+    "k2conn.transports": ["Address", "Transport", "client_context"],
+}
+
+
+def public(name: str) -> list[str]:
+    """What a package says is its own: `__all__`, or the classes and functions that are defined in it."""
+    module = importlib.import_module(name)
+    if hasattr(module, "__all__"):
+        return sorted(module.__all__)
+    own = (type, types.FunctionType)
+    return sorted(key for key, value in vars(module).items()
+                  if not key.startswith("_") and isinstance(value, own) and value.__module__ == name)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_public_names(name: str) -> None:
+    assert public(name) == PUBLIC[name]
+
+
+def test_the_version_is_text() -> None:
+    assert importlib.import_module("k2conn").__version__.count(".") == 2

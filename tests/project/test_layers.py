@@ -1,0 +1,275 @@
+"""The house as drawn in docs/architecture.md: arrows only go down, one door per dependency, no exchange in Python."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from tests.paths import ROOT
+
+PACKAGE = ROOT / "k2conn"
+
+LEAVES = {"codecs", "errors", "exactjson", "graded", "loopback", "merging", "plan", "scope"}
+"""What nearly every room may import: they know nothing of ours, or only each other."""
+
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "resources": set(),
+    "exactjson": set(),
+    "graded": set(),
+    "merging": {"graded"},
+    "loopback": set(),
+    "registry": {"errors"},
+    "avro": {"errors", "resources"},
+    "envelope": {"avro"},
+    "plan": set(),
+    "scope": {"plan"},
+    "codecs": {"errors", "exactjson", "plan", "registry"},
+    "native": set(),
+    "compiler/language": {*LEAVES, "resources"},
+    "compiler/converters": {*LEAVES, "compiler/language"},
+    "compiler/expressions": {*LEAVES, "compiler/converters", "compiler/language"},
+    "compiler/sections": {
+        *LEAVES,
+        "avro",
+        "compiler/converters",
+        "compiler/expressions",
+        "compiler/language",
+    },
+    "compiler": {*LEAVES, "compiler/language", "compiler/sections"},
+    "engine/accounting": {*LEAVES, "envelope"},
+    "engine/resilience": {*LEAVES, "engine/conversation"},
+    "engine/identity": {*LEAVES, "engine/resilience"},
+    "engine/sharding": LEAVES,
+    "engine/symbol_state": LEAVES,
+    "engine/conversation": {*LEAVES, "engine/sharding", "engine/symbol_state"},
+    "engine/gaps": {*LEAVES, "avro", "engine/identity", "envelope"},
+    "engine/mapping": {
+        *LEAVES,
+        "avro",
+        "engine/accounting",
+        "engine/gaps",
+        "engine/identity",
+        "engine/symbol_state",
+        "envelope",
+        "native",
+    },
+    "engine/backfill": {
+        *LEAVES, "engine/accounting", "engine/gaps", "engine/mapping", "engine/resilience", "envelope"
+    },
+    "engine/planning": {*LEAVES, "engine/conversation", "engine/sharding"},
+    "engine": {
+        *LEAVES,
+        "engine/accounting",
+        "engine/backfill",
+        "engine/conversation",
+        "engine/identity",
+        "engine/mapping",
+        "engine/resilience",
+        "envelope",
+    },
+    "sinks": {"avro", "envelope", "errors", "merging"},
+    "spool": {"avro", "envelope", "errors", "graded", "merging", "sinks"},
+    "transports": {"errors", "exactjson", "loopback", "native"},
+    "runner": {*LEAVES, "avro", "engine", "envelope", "sinks", "spool", "transports"},
+    "monitoring": {*LEAVES, "engine", "runner", "spool"},
+    "workers": {*LEAVES, "engine", "monitoring", "runner", "sinks", "spool"},
+    "settings": {*LEAVES, "runner", "sinks"},
+    "tools/connector_tests": {*LEAVES, "engine", "envelope"},
+    "tools/mock": {*LEAVES, "engine", "envelope", "tools/connector_tests"},
+    "tools/certify": {*LEAVES, "avro", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"},
+    "tools/drafting": {*LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests"},
+    "tools": set(),
+}
+"""What each room may import beside itself: a room stands for all rooms in it. `cli` stands above all of them, `k2conn`
+itself (its version) is for everybody.
+"""
+
+DOORS: dict[str, set[str]] = {
+    "yaml": {"compiler/language/document.py"},
+    "jsonschema": {"compiler/language/shape.py"},
+    "jmespath": {"compiler/expressions/"},
+    "fastavro": {"avro/"},
+    "msgspec": {"exactjson.py"},
+    "google": {"codecs/protobuf.py"},
+    "websockets": {"transports/", "tools/mock/"},
+    "aiokafka": {"sinks/kafka/"},
+    "prometheus_client": {"monitoring/metrics.py"},
+    "structlog": {"runner/plainly.py"},
+    "typer": {"cli/"},
+    "rich": {"cli/"},
+    "uvloop": {"cli/run.py"},
+}
+"""Where a dependency may be imported; its errors are translated there."""
+
+WORLD = {"asyncio", "time", "socket", "threading", "random", "http", "urllib.request", "ssl", "subprocess", "os"}
+"""What the pure wings must not know: the loop, the clock, the network, chance, the environment."""
+
+FORBIDDEN = {
+    "eval(": "runs what an author wrote",
+    "exec(": "runs what an author wrote",
+    "pickle": "runs what a stranger wrote",
+    "yaml.load(": "makes objects of what a stranger wrote",
+    "float(": "loses digits",
+}
+ALLOWED = {
+    ("cli/run.py", "float("): "a duration in seconds",
+    ("compiler/language/durations.py", "float("): "seconds and sizes, never a price",
+    ("transports/", "float("): "Retry-After, in seconds",
+    ("tools/mock/", "float("): "delays in seconds",
+    ("engine/planning/forecast.py", "float("): "seconds",
+    ("cli/demo.py", "float("): "seconds",
+}
+
+
+@cache
+def sources() -> dict[str, str]:
+    found = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
+    return {name: text for name, text in found.items() if not name.startswith(("connectors/", "schemas/"))}
+
+
+def imports(name: str) -> Iterator[str]:
+    """The dotted names that a file imports, wherever in it; those for type checkers only are left out."""
+    tree = ast.parse(sources()[name])
+    typed = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    skipped = {id(inner) for node in typed for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            assert node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(path: str) -> str:
+    """The innermost room that a file or module (``engine/gaps/gap_tracker``) is in."""
+    parts = path.removesuffix(".py").split("/")
+    for count in range(len(parts), 0, -1):
+        if (name := "/".join(parts[:count])) in ROOMS:
+            return name
+    return parts[0]
+
+
+def inner(dotted: str) -> str | None:
+    """The room of ours that a dotted name is in."""
+    parts = dotted.split(".")
+    if parts[0] != "k2conn" or len(parts) < 2 or parts[1].startswith("__"):
+        return None
+    return room("/".join(parts[1:]))
+
+
+def may_import(own: str, other: str) -> bool:
+    """Whether a room may import another: it, or a room around it, is named in ROOMS."""
+    inside_own = other.startswith(f"{own}/") or own.startswith(f"{other}/")  # named exactly, not by a room around
+    names = {other} if inside_own or own.split("/")[0] == other.split("/")[0] else {other, other.split("/")[0]}
+    return other == own or bool(names & ROOMS[own])
+
+
+def test_arrows_only_go_down() -> None:
+    wrong = []
+    for name in sources():
+        own = room(name)
+        if own in ("cli", "__main__", "__init__"):
+            continue
+        assert own in ROOMS, f"{name}: a new room: say in ROOMS what it may import"
+        for dotted in imports(name):
+            other = inner(dotted)
+            if other is not None and not may_import(own, other):
+                wrong.append(f"{name} imports {dotted}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_drawing_has_no_circle() -> None:
+    below = {own: {other for other in ROOMS if other != own and may_import(own, other)} for own in ROOMS}
+    seen: set[str] = set()
+    while len(seen) < len(ROOMS):
+        ready = {name for name, needed in below.items() if name not in seen and needed <= seen}
+        assert ready, f"these rooms import each other: {sorted(set(ROOMS) - seen)}"
+        seen |= ready
+
+
+def modules_of(dotted: str) -> Iterator[str]:
+    parts = dotted.split(".")[1:]
+    for count in (len(parts), len(parts) - 1):
+        stem = "/".join(parts[:count])
+        for candidate in (f"{stem}.py", f"{stem}/__init__.py"):
+            if candidate in sources():
+                yield candidate
+                return
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    below = {
+        name: {module for dotted in imports(name) if inner(dotted) for module in modules_of(dotted)} - {name}
+        for name in sources()
+    }
+    seen: set[str] = set()
+    while len(seen) < len(below):
+        ready = {name for name, needed in below.items() if name not in seen and needed <= seen}
+        assert ready, f"circle among {sorted(set(below) - seen)}"
+        seen |= ready
+
+
+PURE = (
+    "compiler", "engine", "plan", "scope", "codecs", "errors", "envelope", "exactjson", "tools/connector_tests",
+)
+
+
+@pytest.mark.parametrize("wing", PURE)
+def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(wing: str) -> None:
+    wrong = []
+    for name in sources():
+        if name.removesuffix(".py").startswith(wing):
+            for dotted in imports(name):
+                if dotted in WORLD or any(dotted.startswith(f"{one}.") for one in WORLD):
+                    wrong.append(f"{name} imports {dotted}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("library", sorted(DOORS))
+def test_one_door_for_each_dependency(library: str) -> None:
+    users = {name for name in sources() if any(dotted.split(".")[0] == library for dotted in imports(name))}
+    strangers = {name for name in users if not any(name.startswith(door) for door in DOORS[library])}
+    assert not strangers, f"{library} is imported by {sorted(strangers)}"
+
+
+def test_every_dependency_has_a_door() -> None:
+    standard = {"__future__"} | set(__import__("sys").stdlib_module_names)
+    found = {dotted.split(".")[0] for name in sources() for dotted in imports(name)} - standard - {"k2conn"}
+    assert found <= set(DOORS)
+
+
+def words_of(text: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Za-z0-9]+", text)}
+
+
+def test_no_exchange_has_a_line_of_python() -> None:
+    names = {part for path in (ROOT / "connectors").glob("*.yaml") for part in path.stem.split("-")[:1]}
+    assert {"binance", "kraken", "coinbase"} <= names
+    wrong = []
+    for name, text in sources().items():
+        found = (words_of(text) & names) - {"gate", "crypto"}  # words of ours, too
+        wrong += [f"{name}: {one}" for one in sorted(found)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_dangerous_and_nothing_inexact() -> None:
+    wrong = []
+    for name, text in sources().items():
+        for number, line in enumerate(text.splitlines(), 1):
+            code = line.split("#")[0]
+            for word, why in FORBIDDEN.items():
+                if re.search(rf"(?<![\w.`]){re.escape(word)}", code) and not allowed(name, word):
+                    wrong.append(f"{name}:{number}: {word} {why}: {line.strip()}")
+    assert not wrong, "\n".join(wrong)
+
+
+def allowed(name: str, word: str) -> bool:
+    return any(name.startswith(place) and word == one for place, one in ALLOWED)

@@ -1,0 +1,64 @@
+"""A guard against big regressions: ratios of ways through the same frames, taken in turns in one process.
+
+Absolute times say nothing on a shared machine; the interpretive reference path is the measure. What is asked for here
+is well below what is measured on a quiet machine (docs/performance.md), so that only a big change fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.tapes import BinanceTape, KrakenTape, Tape
+from k2conn import native
+from k2conn.cli.loading import find
+from k2conn.compiler.compiler import load_plan
+from k2conn.compiler.expressions.expressions import reference
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.plan import Plan
+from tests.support.plans import WORLD
+
+ROUNDS = 9
+TRADES = 1000
+WALL = 1_700_000_000_000_000
+
+
+def way(plan: Plan, tape: Tape, frames: list[str]) -> Callable[[], float]:
+    """One round's seconds of CPU."""
+    symbols = [found for name in tape.symbols if (found := plan.symbols.resolve(name))]
+
+    def one() -> float:
+        pipeline = FramePipeline(ConnectorState(plan, [tape.stream]), plan.connections[0], symbols, WORLD)
+        pipeline.session.open(0.0, 0)
+        start = time.process_time()
+        found, _ = pipeline.receive_all(frames, 1.0, WALL)
+        spent = time.process_time() - start
+        assert len(found) == len(frames) * tape.trades
+        return spent
+
+    return one
+
+
+def ratio(slow: Callable[[], float], quick: Callable[[], float]) -> float:
+    """How much slower the one is: each one's best of several rounds in turns."""
+    rounds = [(slow(), quick()) for _ in range(ROUNDS)]
+    return min(one for one, _ in rounds) / min(one for _, one in rounds)
+
+
+@pytest.mark.parametrize("kind", [BinanceTape, KrakenTape])
+@pytest.mark.parametrize("in_c", [False, True], ids=["python", "c"])
+def test_compiled_against_interpreted(monkeypatch: pytest.MonkeyPatch, kind: type[Tape], in_c: bool) -> None:
+    if in_c and native.Shortcut is None:
+        pytest.skip("k2conn/native is not built here (no C compiler)")
+    if not in_c:
+        monkeypatch.setattr(native, "Shortcut", None)
+    tape = kind(10, 1)
+    frames = [tape.frame(number).decode() for number in range(TRADES // tape.trades)]
+    path = find(tape.venue)
+    with reference():
+        slow = way(load_plan(path), tape, frames)
+    found = ratio(slow, way(load_plan(path), tape, frames))
+    assert found > (2.0 if in_c else 1.3), f"the compiled way is only {found:.2f} times as quick as the interpreted one"

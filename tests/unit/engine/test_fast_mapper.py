@@ -1,0 +1,155 @@
+"""The shortcut gives the very envelopes and books of the complete way, whatever the item is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k2conn import exactjson
+from k2conn.cli.loading import load, shipped
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.envelope import Envelope
+from k2conn.plan import Plan
+from tests.support.in_c import both_ways
+from tests.support.plans import STREAMS, SUBSCRIBE, WORLD, plan_of
+
+NOW = 1_767_323_045_700_000
+NAMES = [path.stem for path in shipped()]
+OTHERS = """    vendor_data: {e: e, n: n, both: "to_string([d, e])"}
+    unmapped: keep
+"""
+FULL = STREAMS.replace("  quote:", OTHERS + "  quote:")
+
+in_c = both_ways("Shortcut")
+
+
+
+def ways(plan: Plan) -> tuple[list[FramePipeline], list[FramePipeline]]:
+    """All kinds of a plan's connections twice: with shortcuts, and without."""
+    return intakes(plan), [complete(one) for one in intakes(plan)]
+
+
+def intakes(plan: Plan) -> list[FramePipeline]:
+    symbols = [symbol for name in plan.symbols.default if (symbol := plan.symbols.resolve(name))]
+    books = ConnectorState(plan, [stream.name for stream in plan.streams])
+    return [FramePipeline(books, connection, symbols, WORLD) for connection in plan.connections]
+
+
+def complete(pipeline: FramePipeline) -> FramePipeline:
+    for mapping in pipeline.connector_state.mappings.values():
+        mapping.contexts.fast_mappers.fast_mapper = lambda *_: None  # type: ignore[method-assign]
+    return pipeline
+
+
+def plain(envelopes: Sequence[Envelope]) -> list[tuple[Any, ...]]:
+    return [(one.topic, one.key, one.value, one.timestamp_ms) for one in envelopes]
+
+
+def agree(plan: Plan, frames: Sequence[str | bytes]) -> int:
+    """Checks that both ways say the same of all frames; how many envelopes those were."""
+    short, long = ways(plan)
+    count = 0
+    for one, other in zip(short, long, strict=True):
+        for at, frame in enumerate(frames):
+            found, _ = one.receive(frame, at / 1000, NOW + at)
+            assert plain(found) == plain(other.receive(frame, at / 1000, NOW + at)[0]), frame
+            count += len(found)
+    assert short[0].connector_state.ledger.report() == long[0].connector_state.ledger.report()
+    return count
+
+
+def said(plan: Plan) -> list[Any]:
+    """The messages in a connector's own tests."""
+    return [turn.value for example in plan.tests for turn in example.dialogue if turn.kind == "received"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_the_frames_in_the_connector_files(name: str) -> None:
+    plan = load(name)
+    frames = [one if isinstance(one, str | bytes) else exactjson.encode(one).decode() for one in said(plan)]
+    assert agree(plan, frames * 2)
+
+
+def test_most_trades_have_one() -> None:
+    found = []
+    for name in NAMES:
+        plan = load(name)
+        symbol = plan.symbols.resolve(plan.symbols.default[0])
+        assert symbol is not None
+        for mapping in ConnectorState(plan, [stream.name for stream in plan.streams]).mappings.values():
+            if mapping.stream.record == "trade":
+                found.append(mapping.contexts.context(symbol.native).fast is not None)
+    assert sum(found) / len(found) > 0.7
+
+
+WORDS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.integers(-(2**70), 2**70),
+    st.decimals(allow_nan=False, allow_infinity=False), st.text(max_size=70),
+    st.from_regex(r"-?[0-9]{0,12}\.?[0-9]{0,9}", fullmatch=True),
+    st.sampled_from(["buy", "sell", "BTCUSDT", "BTC/USD", "ü", "x" * 63, "x" * 64, "1e3", "٣", "1_0", " 1", "\ud800"]),
+    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+CHANGES = st.lists(st.tuples(st.integers(0, 30), WORDS, st.sampled_from(["set", "drop", "add", "name"])), max_size=3)
+
+
+def changed(items: list[dict[str, Any]], changes: list[tuple[int, Any, str]]) -> None:
+    """Replaces, drops and adds members of the items."""
+    for at, value, how in changes:
+        item = items[at % len(items)]
+        keys = sorted(item)
+        key = keys[at % len(keys)] if keys else "x"
+        if how == "set":
+            item[key] = value
+        elif how == "drop":
+            item.pop(key, None)
+        else:
+            item[str(value)[:70] if how == "name" else "base_asset"] = value
+
+
+def spelled(value: Any) -> str:
+    """JSON, with half surrogate pairs escaped as a venue could send them."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{spelled(str(key))}:{spelled(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(spelled, value)) + "]"
+    if isinstance(value, str):
+        safe = [c if c.isalnum() and c.isascii() else f"\\u{ord(c):04x}" for c in value if ord(c) < 65536]
+        return f'"{"".join(safe)}"'
+    if isinstance(value, Decimal):
+        return format(value, "f") if -30 < value.adjusted() < 30 else "0.5"
+    return exactjson.encode(value).decode()
+
+
+AGG = next(one for one in said(load("binance")) if one.get("stream", "").endswith("aggTrade"))
+MATCH = next(one for one in said(load("coinbase")) if one.get("type") == "match")
+KRAKEN = next(one for one in said(load("kraken")) if one.get("channel") == "trade")
+ITEM = {"s": "BTC-USD", "i": 7, "p": "1.5", "q": "2", "t": 1767323045678, "d": "buy", "e": "x"}
+OWN = {"ch": "trade", "data": [ITEM]}
+
+
+@pytest.mark.parametrize(
+    ("plan", "message", "items"),
+    [
+        (load("binance"), AGG, lambda m: [m["data"]]),
+        (load("coinbase"), MATCH, lambda m: [m]),
+        (load("kraken"), KRAKEN, lambda m: m["data"]),
+        (plan_of(SUBSCRIBE, FULL), OWN, lambda m: m["data"]),
+    ],
+    ids=["binance", "coinbase", "kraken", "own"],
+)
+@given(changes=st.lists(CHANGES, min_size=1, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_on_any_item(plan: Plan, message: Any, items: Any, changes: list[list[tuple[int, Any, str]]]) -> None:
+    frames = []
+    for some in changes:
+        one = copy.deepcopy(message)
+        changed(items(one), some)
+        frames.append(spelled(one))
+    agree(plan, frames)

@@ -1,0 +1,262 @@
+"""What is written in C gives what the Python beside it gives, byte for byte, or leaves the value to it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from k2conn import exactjson, native
+from k2conn.avro import SchemaField, fixed_bytes
+from k2conn.compiler.converters.decimals import decimals, plain_decimal
+from k2conn.compiler.converters.readers import text, whole_number
+from k2conn.compiler.converters.sides import quick_side, side_table
+from k2conn.compiler.converters.times import plain_time, times
+from k2conn.envelope import Envelope
+from k2conn.errors import EncodeError, RecordError
+from k2conn.plan import FastConversion
+
+pytestmark = pytest.mark.skipif(native.Shortcut is None, reason="k2conn/native is not built here (no C compiler)")
+
+LONG = SchemaField("n", "long")
+DECIMAL = SchemaField("p", "decimal", precision=18, scale=8)
+SIDE = SchemaField("s", "enum", symbols=("BUY", "SELL"))
+STRING = SchemaField("t", "string")
+KINDS = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
+UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
+MAP = {"true": "SELL", "false": "BUY", "buy": "BUY"}
+
+
+def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: FastConversion, **more: Any) -> Callable[..., Any]:
+    """A record of its ids, one field and its vendor_data."""
+    letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s"}[field.kind]
+    table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
+    source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.below, how.table)
+    given = {
+        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 1, None), "before": b"X-", "opening": b"",
+        "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 2**62, None), source),
+        "pieces": ((letter, False, 1, 10**18, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
+        "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
+        "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
+        "schema": None, "account": None, **more,
+    }
+    found: Callable[..., Any] = native.Shortcut(**given).make
+    return found
+
+
+def scope() -> Any:
+    return SimpleNamespace(received_at=5, notes={}, unknown_sides=0)
+
+
+def message_id(own: str) -> str:
+    digest = hashlib.sha1(b"seed|" + own.encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
+
+
+def expected(field: SchemaField, convert: Callable[[Any], Any], value: Any) -> bytes | None:
+    """What the complete way writes; None where it makes no record."""
+    try:
+        body = fixed_bytes(field, convert(value))
+        entries = fixed_bytes(SchemaField("m", "map<string>"), {} if value is None else {"v": exactjson.spell(value)})
+    except (*UNUSUAL, EncodeError):
+        return None
+    ids = fixed_bytes(STRING, message_id("7")) + fixed_bytes(STRING, "X-7")
+    return ids + body + b"\x02" + entries
+
+
+def check(field: SchemaField, convert: Callable[[Any], Any], how: FastConversion | None, value: Any) -> None:
+    assert how is not None
+    made = shortcut(field, convert, how)({"i": 7, "v": value, "w": 1}, scope())
+    wanted = expected(field, convert, value)
+    if made is None:
+        assert wanted is None or value is None, "left to the complete way"
+    else:
+        assert made == (message_id("7"), 1, 1, Envelope("t", b"S", wanted, None, 0, None))  # type: ignore[arg-type]
+        assert type(made[3]) is Envelope
+
+
+DIGITS = st.from_regex(r"-?[0-9]{0,14}(\.[0-9]{0,10})?", fullmatch=True)
+NUMBERS = st.one_of(
+    DIGITS, st.integers(), st.integers(-5, 2**63 + 5), st.decimals(allow_nan=False, allow_infinity=True),
+    st.decimals(0, 10**9, places=8), st.booleans(), st.none(), st.text(max_size=12),
+    st.sampled_from(["", ".", "1.", ".5", "1e5", "+1", "1_0", " 1", "٣", "1..2"]),
+    st.sampled_from(["9" * 18, "9" * 19, "9" * 40, "0" * 41]),
+)
+
+
+@settings(max_examples=600)
+@given(NUMBERS)
+@example(Decimal("1E-8"))
+@example(Decimal("64000.10"))
+@example(10**10)
+@example("9999999999.99999999")
+@example("10000000000")
+def test_decimals(value: Any) -> None:
+    check(DECIMAL, decimals(8, 18), plain_decimal(8, 18), value)
+
+
+@settings(max_examples=600)
+@given(NUMBERS)
+@example(2**63 - 1)
+@example(2**63)
+@example(-(2**63))
+def test_whole_numbers(value: Any) -> None:
+    check(LONG, whole_number, FastConversion("whole", below=2**63 - 1), value)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us"])
+@settings(max_examples=300)
+@given(value=NUMBERS)
+@example(value=253402300800 * 1000 - 1)
+@example(value=253402300800 * 1000)
+@example(value=253402300800 * 1_000_000)
+def test_times_that_are_numbers(unit: str, value: Any) -> None:
+    check(LONG, times(unit), plain_time(unit), value)
+
+
+@settings(max_examples=600)
+@given(
+    st.one_of(
+        st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
+        st.from_regex(r"(19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,13})?(Z|)",
+                      fullmatch=True),
+        NUMBERS,
+    )
+)
+@example("1970-01-01T00:00:00Z")
+@example("1969-12-31T23:59:59Z")
+@example("2000-02-29T00:00:00.1Z")
+@example("1900-02-29T00:00:00.1Z")
+@example("2100-02-29T00:00:00.1Z")
+@example("9999-12-31T23:59:59.999999999999Z")
+@example("2026-01-01T00:00:00.Z")
+@example("2026-12-31T23:59:60Z")
+def test_times_that_are_texts(value: Any) -> None:
+    check(LONG, times("iso8601", None), plain_time("iso8601"), value)
+
+
+@given(st.one_of(st.sampled_from(["buy", "true", "false", "sell", True, False, 1, 0, Decimal(1), None]), NUMBERS))
+def test_names(value: Any) -> None:
+    check(SIDE, quick_side(MAP), FastConversion("named", table=side_table(MAP)), value)
+
+
+@given(st.one_of(st.text(), st.text(alphabet=st.characters(), max_size=3), NUMBERS))
+@example("é" * 70)
+@example("a" * 5000)
+@example("\ud800")
+def test_texts(value: Any) -> None:
+    check(STRING, text, FastConversion("text"), value)
+
+
+@given(st.one_of(st.text(min_size=1).filter(lambda one: one.isprintable()), st.integers()))
+@example("x" * 64)
+@example("x" * 200)
+def test_ids_are_those_of_uuid5(own: Any) -> None:
+    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62))
+    made = make({"i": own, "v": 1, "w": 1}, scope())
+    assert made[0] == message_id(str(own))
+
+
+@given(st.dictionaries(st.text(max_size=3), st.one_of(NUMBERS, st.lists(st.integers(), max_size=2)), max_size=80))
+def test_what_is_not_mapped_is_kept(rest: dict[str, Any]) -> None:
+    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62), keeps=True)
+    item = {**rest, "v": 1, "i": 7, "w": 1}
+    kept = {name: exactjson.spell(value) for name, value in rest.items()
+            if value is not None and name not in ("v", "i", "w")}
+    made = make(item, scope())
+    if len(kept) + 1 >= 64:
+        assert made is None  # left to the complete way
+        return
+    entries = fixed_bytes(SchemaField("m", "map<string>"), {"v": "1", **kept})
+    assert made[3].value.endswith(b"\x02" + entries)
+
+
+def test_an_odd_scope_item_or_number_of_arguments_is_no_crash() -> None:
+    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62))
+    assert make([], scope()) is None
+    assert make({}, scope()) is None
+    with pytest.raises(TypeError):
+        make({})
+    with pytest.raises(AttributeError):
+        make({}, object())
+
+
+def test_a_bug_in_a_converter_comes_through() -> None:
+    def broken(value: Any) -> Any:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        shortcut(LONG, broken, FastConversion(""))({"i": 7, "v": "x", "w": 1}, scope())
+
+
+WRONG: list[dict[str, Any]] = [
+    {"sources": ((None, int, 9, 0, 1, 1, None),)},
+    {"sources": ((None, int, 4, 0, 1, 1, None),)},
+    {"sources": (("v", int, 1, 19, 1, 1, None),)},
+    {"sources": (("v", int, 1, 0, 0, 1, None),)},
+    {"sources": (("v", int, 0, 0, 1, 1, None),) * 65},
+    {"sources": ()},
+    {"time_at": 2},
+    {"price_at": -1},
+    {"pieces": (("l", False, 2, 1, None),)},
+    {"pieces": (("?", False, 0, 1, None),)},
+    {"pieces": (("c", False, 0, 1, "text"),)},
+    {"pieces": (("e", False, 0, 1, {"BUY": 1}),)},
+    {"entries": (("v", int, "text"),)},
+    {"identity": ("i",)},
+    {"mapped": {"a set"}},
+    {"seed": "text"},
+    {"envelope": list},
+    {"envelope": SchemaField},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_description_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        shortcut(LONG, whole_number, FastConversion("whole", below=2**62), **wrong)
+
+
+def test_frames_are_cut_by_the_arguments_said() -> None:
+    found: list[str | bytes] = []
+    wire = b"\x81\x02hi\x82\x01x" + b"\x81\x7e\x00\x03long"[:-1]
+    assert native.cut(wire, 100, 200, found) == len(wire)
+    assert found == ["hi", b"x", "lon"]
+    ends = [native.cut(wire[:end], 100, 200, []) for end in range(len(wire))]
+    assert ends == [0] * 4 + [4] * 3 + [7] * 7
+    assert native.cut(wire, 1, 200, []) == 4  # what begins before
+    assert native.cut(wire, 100, 2, []) == 7  # too long
+    for odd in (b"\x89\x00", b"\x01\x01x", b"\x81\x81maskx", b"\xc1\x01x", b"\x81\x01\xff", b"\x81\x7f" + b"\xff" * 8):
+        assert native.cut(odd + wire, 100, 200, []) == 0
+
+
+@pytest.mark.parametrize("wrong", [(b"", 1, 1), ("", 1, 1, []), (b"", 1, 1, ()), (b"", None, 1, []), (b"", 1, -1, [])])
+def test_wrong_arguments_are_refused(wrong: tuple[Any, ...]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        native.cut(*wrong)
+
+
+@given(st.binary(max_size=60), st.integers(0, 40))
+def test_any_bytes_are_cut_or_left(wire: bytes, limit: int) -> None:
+    found: list[str | bytes] = []
+    at = native.cut(wire, 50, limit, found)
+    assert 0 <= at <= len(wire)
+    sizes = [len(one.encode() if isinstance(one, str) else one) for one in found]
+    assert at == sum(size + (2 if size < 126 else 4) for size in sizes) or any(b in (0x7e, 0x7f) for b in wire)
+
+
+def test_it_can_be_left_out() -> None:
+    code = "from k2conn import native; print(native.Shortcut)"
+    given = {**os.environ, "K2CONN_PURE_PYTHON": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=given)
+    assert done.stdout == "None\n"

@@ -1,0 +1,288 @@
+"""The state file: a restart knows what came before it, and the file is never ahead of the sink."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from websockets.asyncio.server import ServerConnection
+
+from k2conn import exactjson
+from k2conn.engine.identity.dedup_window import DedupWindow
+from k2conn.engine.identity.message_ids import MessageIds
+from k2conn.engine.persisted_state import IDS, kept, resume
+from k2conn.envelope import Envelope
+from k2conn.runner import Job, Runner
+from k2conn.runner.state_file import EVERY, StateFile
+from k2conn.sinks.settings import SinkSettings
+from tests.support.venues import MemorySink, Venue
+from tests.unit.engine.test_backfill import LATER, LATEST, NOW, Desk, forward, plain, plan, row
+
+
+def restarted(before: Desk, plan_: Any = None) -> Desk:
+    """The next process, with what the one before kept."""
+    after = Desk(plan_ or before.books.plan)
+    resume(after.books, exactjson.decode(exactjson.encode(kept(before.books))), NOW)
+    return after
+
+
+def ids(envelopes: list[Envelope]) -> list[str]:
+    return [plain(one)["trade_id"] for one in envelopes]
+
+
+def test_what_was_missed_in_between_is_a_gap_and_is_filled() -> None:
+    before = Desk(plan())
+    before.hear(row(1), row(2))
+    after = restarted(before)
+    assert ids(after.hear(row(1), row(2), row(5))) == ["VENUE-5"]
+    filling = after.filling()
+    (record,) = map(plain, after.records)
+    assert (record["cause"], record["first_sequence"], record["missing"]) == ("restart", 3, 2)
+    assert record["from_timestamp"] == plain(Desk(plan()).hear(row(2))[0])["timestamp"]
+    assert after.fill(filling, forward(list(range(9)))) == ["VENUE-3", "VENUE-4"]
+
+
+def test_a_restart_that_missed_nothing_says_nothing() -> None:
+    before = Desk(plan())
+    before.hear(row(1), row(2))
+    after = restarted(before)
+    assert ids(after.hear(row(2), row(3))) == ["VENUE-3"]
+    assert after.books.gap_records(LATER) == []
+    assert after.account()["duplicates"] == 1
+
+
+def test_holes_that_were_left_are_asked_for_again() -> None:
+    before = Desk(plan())
+    before.hear(row(1), row(5), row(6))
+    before.hear(row(3))
+    after = restarted(before)
+    records = [plain(one) for one in after.books.gap_records(LATER)]
+    assert [(one["first_sequence"], one["last_sequence"], one["cause"]) for one in records] == [
+        (2, 2, "restart"), (4, 4, "restart")
+    ]
+    found = []
+    for gap in after.books.gaps.to_fill:
+        assert after.books.gaps.job(gap) is None  # the symbol has not been seen, and nobody said it
+        after.books.gaps.symbols = {"BTCUSD": after.symbol}
+        filling = after.books.gaps.job(gap)
+        assert filling is not None
+        found += after.fill(filling, forward(list(range(9))))
+        after.books.gaps.symbols = {}
+    assert found == ["VENUE-2", "VENUE-4"]
+
+
+def test_without_numbers_the_time_in_between_is_asked_for() -> None:
+    before = Desk(plan(LATEST, ""))
+    before.hear(row(1), row(2))
+    after = restarted(before)
+    after.hear(row(2), row(5))
+    filling = after.filling()
+    assert filling.gap.cause == "restart"
+    assert after.fill(filling, lambda hole: [row(n) for n in range(5, -1, -1)]) == ["VENUE-3", "VENUE-4"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["version", "connector", "exchange", "streams", "trade", "numbers", "times", "ids", "last",
+                         "event_us", "holes", "BTCUSD"]), inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+def test_a_state_that_is_none_takes_nothing_in(state: Any) -> None:
+    desk = Desk(plan())
+    for given_ in (state, {"version": 1, "connector": "venue", "exchange": "VENUE", "streams": state}):
+        try:
+            resume(desk.books, given_, NOW)
+        except ValueError:
+            assert len(desk.books.mappings["trade"].window) == 0
+
+
+@given(json_values)
+def test_a_stream_s_state_that_is_none_takes_nothing_in(state: Any) -> None:
+    desk = Desk(plan())
+    whole = kept(desk.books)
+    whole["streams"]["trade"] = state
+    try:
+        resume(desk.books, whole, NOW)
+    except ValueError:
+        assert len(desk.books.mappings["trade"].window) == 0
+
+
+# -- the file
+
+
+def settle(envelopes: list[Envelope]) -> None:
+    for one in envelopes:
+        assert one.account is not None
+        one.account.settled(one.dead)
+
+
+async def looked(memory: StateFile, now: float) -> None:
+    memory.look(now)
+    await asyncio.sleep(0.05)
+    memory.look(now)
+    await asyncio.sleep(0.05)
+
+
+def last_in(path: Path) -> int:
+    found: int = exactjson.decode(path.read_bytes())["streams"]["trade"]["numbers"]["BTCUSD"]["last"]
+    return found
+
+
+def test_the_file_is_never_ahead_of_the_sink(tmp_path: Path) -> None:
+    async def main() -> None:
+        desk = Desk(plan())
+        memory = StateFile(tmp_path, desk.books)
+        settle(desk.hear(row(1)))
+        await looked(memory, 0.0)
+        assert last_in(memory.path) == 1
+        second = desk.hear(row(2))
+        await looked(memory, EVERY)
+        third = desk.hear(row(3))
+        assert last_in(memory.path) == 1
+        settle(second)
+        await looked(memory, EVERY)
+        assert last_in(memory.path) == 2
+        await looked(memory, 2 * EVERY)
+        await memory.finish()
+        assert last_in(memory.path) == 2
+        settle(third)
+        await memory.finish()
+        assert last_in(memory.path) == 3
+
+    asyncio.run(main())
+    assert [file.name for file in tmp_path.iterdir()] == ["venue.json"]
+
+
+def test_what_is_in_the_spool_is_safe(tmp_path: Path) -> None:
+    async def main() -> None:
+        desk = Desk(plan())
+        memory = StateFile(tmp_path, desk.books)
+        (envelope,) = desk.hear(row(1))
+        await looked(memory, 0.0)
+        assert not memory.path.exists()
+        assert envelope.account is not None
+        envelope.account.spooled += 1
+        await looked(memory, 0.0)
+        assert last_in(memory.path) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff", b'{"version":1}', b'{"version":1,"streams":{}}',
+                                  b'{"version":1,"connector":"other","exchange":"OTHER","streams":{}}'])
+def test_a_file_that_cannot_be_used_is_said_and_left(data: bytes, tmp_path: Path) -> None:
+    desk = Desk(plan())
+    memory = StateFile(tmp_path, desk.books)
+    memory.path.write_bytes(data)
+    with capture_logs() as logs:
+        memory.load()
+    assert [entry["event"] for entry in logs] == ["state file ignored"]
+    assert memory.path.read_bytes() == data
+    assert ids(desk.hear(row(1))) == ["VENUE-1"]
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    memory = StateFile(tmp_path / "file" / "folder", Desk(plan()).books)
+    with capture_logs() as logs:
+        memory.load()
+        asyncio.run(memory.finish())
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["state not written"]
+
+
+def test_the_file_is_bounded() -> None:
+    desk = Desk(plan())
+    desk.books.mappings["trade"].window.size = 50_000
+    for start in range(0, 2 * IDS, 1000):
+        desk.hear(*(row(n) for n in range(start, start + 1000)))
+    state = kept(desk.books)["streams"]["trade"]
+    assert len(state["ids"]) == IDS
+    assert state["ids"][-1] == plain(Desk(plan()).hear(row(2 * IDS - 1))[0])["message_id"]
+    assert len(exactjson.encode(state)) < 45 * IDS
+
+
+# -- the window
+
+
+def test_an_id_costs_no_more_than_is_said() -> None:
+    maker = MessageIds("VENUE", "trade", "BTCUSD")
+    tracemalloc.start()
+    try:
+        window = DedupWindow(50_000)
+        for number in range(99_999):
+            window.seen(maker.make(str(number)))
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(window) == 99_999
+    assert size / len(window) < 135
+    assert size < 13_500_000
+
+
+@given(st.lists(st.integers(0, 60).map(str), max_size=200), st.integers(1, 20), st.integers(0, 50))
+def test_the_tail_is_the_latest_in_order(seen: list[str], size: int, count: int) -> None:
+    window = DedupWindow(size)
+    fresh = [one for one in seen if not window.seen(one)]
+    tail = window.tail(count)
+    assert tail == fresh[len(fresh) - len(tail):]
+    assert len(tail) == min(count, len(window))
+
+
+# -- whole processes
+
+
+def says(*items: dict[str, Any]) -> Callable[[ServerConnection], Awaitable[None]]:
+    async def act(socket: ServerConnection) -> None:
+        await socket.send(exactjson.encode({"ch": "trade", "data": list(items)}).decode())
+
+    return act
+
+
+def test_two_processes_one_after_the_other(tmp_path: Path) -> None:
+    streams = """
+streams:
+  trade:
+    when: {ch: trade}
+    each: data
+    sequence: {from: i, rule: contiguous, per: symbol}
+    fields: {symbol: s, trade_id: i, price: p, quantity: q, timestamp: {from: t, unit: ms}, side: {value: UNKNOWN}}
+"""
+
+    async def run(*items: dict[str, Any]) -> list[dict[str, Any]]:
+        async with Venue(says(*items)).open() as venue:
+            made: list[MemorySink] = []
+
+            def make(settings: SinkSettings, settled: Any, reject: Any) -> Any:
+                made.append(MemorySink(settled))
+                return made[0]
+
+            job = Job(venue.plan(streams=streams), ("BTC-USD",))
+            runner = Runner([job], SinkSettings(kind="file"), open_sink=make, environment={}, state_folder=tmp_path)
+            stop = asyncio.Event()
+            task = asyncio.create_task(runner.run(stop))
+            async with asyncio.timeout(5):
+                while not made[0].taken:
+                    await asyncio.sleep(0.01)
+                    assert not task.done()
+            stop.set()
+            assert (await task).exit_code == 0
+            return made[0].records
+
+    assert [one["trade_id"] for one in asyncio.run(run(row(1), row(2)))] == ["VENUE-1", "VENUE-2"]
+    trade, gap = asyncio.run(run(row(1), row(2), row(5)))
+    assert trade["trade_id"] == "VENUE-5"
+    assert (gap["first_sequence"], gap["last_sequence"], gap["cause"], gap["backfill"]) == (3, 4, "restart", "none")
+    trade, gap = asyncio.run(run(row(2), row(5), row(6)))
+    assert trade["trade_id"] == "VENUE-6"
+    assert (gap["first_sequence"], gap["cause"]) == (3, "restart")

@@ -1,0 +1,200 @@
+"""`k2conn new`: what a draft makes of a few recorded frames, and that it validates as it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k2conn import exactjson
+from k2conn.cli.new import Options, finished, run
+from k2conn.compiler.compiler import check_text
+from k2conn.errors import SettingsError
+from k2conn.plan import Plan
+from k2conn.tools.connector_tests import run_test
+from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
+from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
+from tests.support.drafts import corpus_files, score
+
+DATA = Path(__file__).parent / "data" / "new"
+SAID = {"name": "venue", "url": "wss://ws.example.com", "sample": str(DATA / "letters.jsonl"), "output": "-"}
+ASKED = DraftRequest("venue", "VENUE", "crypto", "wss://ws.example.com/v1", None)
+
+
+def drafted(name: str) -> tuple[Draft, str, Plan]:
+    sample = list(frames((DATA / f"{name}.jsonl").read_bytes().splitlines(), None))
+    made = draft(ASKED, sample)
+    text, problems = finished(made, sample)
+    assert problems == []
+    plan, _ = check_text("venue.yaml", text, Path())
+    assert plan is not None
+    return made, text, plan
+
+
+def said(made: Draft, stream: str) -> dict[str, Any]:
+    """A drafted stream's guesses, by name."""
+    one = next(one for one in made.streams if one.name == stream)
+    found = {name: guess.value for name, guess in one.mapping.fields.items()}
+    options = {name: guess.value for name, guess in one.mapping.options.items()}
+    where = {"when": one.when.value, "each": one.mapping.place.each, "symbol": one.mapping.symbol.guess.value}
+    return {**where, **found, **options}
+
+
+def trade(**members: object) -> str:
+    """A frame with one trade; what is said replaces or adds members."""
+    plain = {"type": "trade", "symbol": "BTC-USD", "price": "1.5", "size": "2", "side": "buy", "id": 77001,
+             "ts": 1700000000123}
+    return exactjson.encode({**plain, **members}).decode()
+
+
+def of(*texts: str) -> Draft:
+    return draft(ASKED, list(frames([text.encode() for text in texts], None)))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in DATA.glob("*.jsonl")))
+def test_a_draft_validates_and_its_own_tests_pass(name: str) -> None:
+    _, text, plan = drafted(name)
+    assert plan.tests
+    assert [difference for example in plan.tests for difference in run_test(plan, example)] == []
+    assert "GAP" in text
+
+
+def test_single_letters_and_a_value_that_is_price_times_quantity() -> None:
+    made, _, _ = drafted("letters")
+    assert said(made, "trade") == {
+        "when": {"type": "trades", "payload": "$present"}, "each": "payload", "symbol": "$message.book",
+        "trade_id": "i", "price": "r", "quantity": "a", "timestamp": {"from": "x", "unit": "ms"},
+        "side": {"from": "t", "map": {"0": "BUY", "1": "SELL"}},
+    }
+    assert [one.name for one in made.streams] == ["trade"]
+
+
+def test_a_channel_with_the_symbol_in_it_and_a_maker_flag() -> None:
+    made, _, _ = drafted("topics")
+    trade, quote = said(made, "trade"), said(made, "quote")
+    assert trade["when"] == "ends_with(stream, '@trade')"
+    assert trade["side"] == {"from": "m", "map": {"true": "SELL", "false": "BUY"}}
+    assert (quote["bid_price"], quote["bid_quantity"], quote["timestamp"]) == ("b", "B", "$received_at")
+    assert (made.spelling.forms, made.spelling.quotes) == (["{base}{quote}"], ["BTC", "USDT"])
+
+
+def test_levels_and_deltas_are_carried() -> None:
+    made, _, _ = drafted("levels")
+    quote = said(made, "quote")
+    assert quote["when"] == "starts_with(topic, 'orderbook.1.')"
+    assert quote["bid_price"] == {"from": "b[?[1] != '0'] | [0][0]", "absent": 0}
+    assert quote["carry"] == {"per": "symbol", "begin": {"type": "snapshot"}}
+    assert said(made, "trade")["side"]["map"] == {"Buy": "BUY", "Sell": "SELL"}
+
+
+def test_arrays_are_read_by_position() -> None:
+    made, _, _ = drafted("arrays")
+    trade = said(made, "trade")
+    assert (trade["when"], trade["each"], trade["symbol"]) == ({"[2]": "trade"}, "[1]", "$message[3]")
+    assert (trade["price"], trade["timestamp"]) == ("[0]", {"from": "[2]", "unit": "s"})
+    assert trade["side"]["map"] == {"b": "BUY", "s": "SELL"}
+
+
+def test_a_channel_number_is_learnt_from_its_acknowledgement_and_the_sign_tells_the_side() -> None:
+    made, _, _ = drafted("numbered")
+    assert made.capture == {"when": {"event": "subscribed"}, "into": "symbol_of", "key": "chanId", "value": "pair"}
+    trade = said(made, "trade")
+    assert trade["symbol"] == {"from": "$message[0]", "look_up": "$state.symbol_of"}
+    assert trade["side"]["sign"] == {"positive": "BUY", "negative": "SELL"}
+    assert trade["quantity"] == {"from": "[2]", "magnitude": True}
+    assert trade["order"] == "newest-first"
+
+
+def test_a_symbol_is_cut_out_of_the_channel() -> None:
+    made, _, _ = drafted("cut")
+    assert said(made, "trade")["symbol"] == {"from": "$message.ch", "pattern": "market.{symbol}.trade.detail"}
+    assert said(made, "trade")["trade_id"] == "tradeId || id"
+
+
+@pytest.mark.parametrize(("value", "unit"), [
+    ("1700000000", "s"), ("1700000000123", "ms"), ("1700000000123456", "us"), ("1700000000123456789", "ns"),
+    ('"1700000000.123"', "s"), ('"2023-11-14T22:13:20.123456Z"', "iso8601"),
+])
+def test_the_unit_of_a_time_by_magnitude_and_type(value: str, unit: str) -> None:
+    made = of(f'{{"type":"trade","symbol":"BTC-USD","price":"1.5","size":"2","time":{value},"id":77001}}')
+    assert said(made, "trade")["timestamp"] == {"from": "time", "unit": unit}
+
+
+def test_a_time_without_offset_is_a_gap() -> None:
+    made = of('{"type":"trade","symbol":"BTC-USD","price":"1.5","size":"2","time":"2023-11-14T22:13:20","id":77001}')
+    guess = made.streams[0].mapping.fields["timestamp"]
+    assert guess.value == {"from": "time", "unit": "iso8601", "zone": "UTC"}
+    assert not guess.sure
+    assert "zone" in guess.gap
+
+
+@pytest.mark.parametrize(("ids", "rule"), [
+    ((1001, 1002, 1003, 1004), "contiguous"), ((1001, 1005, 1006, 1010), "monotonic"), ((1001, 1009, 1003, 1004), None),
+])
+def test_what_ids_promise(ids: tuple[int, ...], rule: str | None) -> None:
+    made = of(*(trade(id=one) for one in ids))
+    assert said(made, "trade").get("sequence", {}).get("rule") == rule
+
+
+@pytest.mark.parametrize(("names", "forms"), [
+    (("BTC-USD",), ["{base}-{quote}"]), (("KRW-ETC",), ["{quote}-{base}"]), (("btc_mxn",), ["{base}_{quote}"]),
+    (("BTC-USDT-SWAP",), ["{base}-{quote}-SWAP"]), (("PERP_BTC_USDT",), ["PERP_{base}_{quote}"]),
+    (("ETH-USD-211224",), ["{base}-{quote}-{expiry}"]), (("FI_XBTUSD_190927",), ["FI_{base}{quote}_{expiry}"]),
+    (("BTC-PERPETUAL",), [{"form": "{base}-PERPETUAL", "quote": "USD"}]),
+])
+def test_how_symbols_are_spelled(names: tuple[str, ...], forms: list[Any]) -> None:
+    made = of(*(trade(symbol=name) for name in names))
+    assert made.spelling.forms == forms
+
+
+def test_numbers_keep_their_digits() -> None:
+    frame = b'{"type":"trade","symbol":"BTC-USD","price":64000.10,"size":1e-7,"side":"buy","id":77001}'
+    read = list(frames([frame], None))
+    text, _ = finished(draft(ASKED, read), read)
+    assert '"price":64000.10,"size":1e-7' in text
+    assert 'price: "64000.1", quantity: "0.0000001"' in text
+
+
+def test_frames_may_be_held_under_a_key() -> None:
+    lines = [b'{"raw":{"a":1.50}}', b'{"raw":"pong"}', b'{"raw":"{\\"b\\":2}"}']
+    assert [frame.text for frame in frames(lines, "raw")] == ['{"a":1.50}', "pong", '{"b":2}']
+    with pytest.raises(NoFrame, match=r"line 1 has no 'frame'; it has raw"):
+        list(frames(lines, "frame"))
+
+
+def test_a_sample_without_trades_leaves_a_marked_gap() -> None:
+    sample = [DraftFrame("pong", "pong"), DraftFrame('{"a":1}', {"a": 1})]
+    text, problems = finished(draft(ASKED, sample), sample)
+    assert problems == []
+    assert "no message looks like a trade or a quote" in text
+
+
+def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
+    target = tmp_path / "venue.yaml"
+    target.write_text("mine")
+    options = {**SAID, "output": str(target)}
+    with pytest.raises(SettingsError, match="--force"):
+        run(Options(**options))  # type: ignore[arg-type]
+    assert target.read_text() == "mine"
+    assert run(Options(**options, force=True)) == 0  # type: ignore[arg-type]
+    assert "connector: venue" in target.read_text()
+
+
+@pytest.mark.parametrize(("change", "text"), [
+    ({"name": "Venue"}, "no connector name"), ({"url": "https://x"}, "WebSocket address"),
+    ({"asset_class": "bonds"}, "asset-class"), ({"docs": "http://x"}, "https://"),
+    ({"exchange": "low"}, "no exchange code"), ({"sample": "/nowhere"}, "No such file"),
+])
+def test_what_cannot_be_drafted_is_said(change: dict[str, str], text: str) -> None:
+    options = {**SAID, **change}
+    with pytest.raises(SettingsError, match=text):
+        run(Options(**options))  # type: ignore[arg-type]
+
+
+def test_drafts_of_the_corpus_are_as_good_as_the_guide_says(corpus: Path) -> None:
+    scores = [score(path) for path in corpus_files(corpus)]
+    assert [one.name for one in scores if not one.valid] == []
+    able = [one for one in scores if one.trades]
+    assert sum(one.right for one in able) >= 35
+    assert sum(one.exact for one in able) >= 498
