@@ -21,7 +21,7 @@ PUBLIC = {
         "SpecError", "TransportError", "Unreachable", "known",
     ],
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
-    "k2conn.sinks": ["Sink", "SpoolableSink", "known_sinks", "make_sink", "putter"],
+    "k2conn.sinks": ["Sink", "SinkStatus", "SpoolableSink", "known_sinks", "make_sink", "putter"],
     "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled"],
     "k2conn.transports": ["Address", "Transport", "client_context"],
