@@ -57,7 +57,7 @@ class Options:
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit code."""
     environment = os.environ
-    identity = WorkerIdentity.taken(environment)
+    identity = WorkerIdentity.from_environment(environment)
     _log(options, environment, identity)
     settings = sink_settings(
         environment, kind=options.sink, folder=options.folder, kafka=options.kafka, registry=options.registry
@@ -78,7 +78,7 @@ def run(options: Options) -> int:
     outcome = None
     try:
         outcome = _loop(_run(runner, options, limit, partial(send_left_over, jobs, settings, None)))
-    finally:  # the books are said, whatever ended the run
+    finally:  # the figures are printed, whatever ended the run
         _report(runner, options, outcome)
     return outcome.exit_code
 
@@ -155,7 +155,7 @@ def _duration(text: str | None) -> float | None:
 
 
 async def _work(worker: Worker) -> RunOutcome:
-    """One worker of a crew, until its parent or a signal stops it."""
+    """One worker process, until its parent or a signal stops it."""
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     return await worker.run(stop)

@@ -23,7 +23,7 @@ from k2conn.plan import Connection, Json, Symbol
 
 
 class FramePipeline:
-    """One socket's way in."""
+    """What the frames of one connection go through."""
 
     def __init__(
         self, connector_state: ConnectorState, connection: Connection, symbols: Sequence[Symbol],
@@ -106,7 +106,7 @@ class FramePipeline:
         return envelopes, actions
 
     def _tell_windows(self, replica: Replica | None) -> None:
-        """Tells the duplicate windows on which leg the records come that are read now."""
+        """Tells the dedup windows on which replica the records arrive that are read now."""
         for mapping in self._mappings:
             mapping.window.replica = replica
 

@@ -1,4 +1,4 @@
-"""Metrics: the one door to prometheus-client. Read from the books when they are asked for, so they cost nothing per
+"""Metrics: the one door to prometheus-client. Read from the ledger when they are asked for, so they cost nothing per
 record and can never disagree with the ledger.
 
 One family of names, ``k2conn_*``, with labels connector, exchange and stream: never a name per exchange, never a label
@@ -31,7 +31,7 @@ _COPIES: tuple[_Copy, ...] = ("first", "late", "missing")
 _Counter = Literal["frames", "control", "unrecognised", "malformed", "connects", "refused"]
 _SpoolFigure = Literal["bytes", "max_bytes", "records", "segments", "damaged", "recovered"]
 _COUNTERS: tuple[tuple[_Figure, str], ...] = (
-    ("received", "Items a record is owed for."),
+    ("received", "Items that are to become records."),
     ("published", "Records durable in the sink."),
     ("duplicates", "Records dropped because they came before."),
     ("dead_letters", "Records that could not be made, durable as dead letters."),
@@ -45,13 +45,13 @@ _COUNTERS: tuple[tuple[_Figure, str], ...] = (
 
 
 class RunnerCollector:
-    """Reads one runner's books."""
+    """Reads the figures of one runner."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing in advance: the books are read on collection."""
+        """Nothing in advance: the figures are read on collection."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -119,18 +119,18 @@ class RunnerCollector:
         state = GaugeMetricFamily(
             "k2conn_connection_live", "1 where a socket is subscribed.", labels=("connector", "exchange", "socket")
         )
-        legs = CounterMetricFamily(
+        replicas = CounterMetricFamily(
             "k2conn_leg_records", "Of a replica's records: the first copies, late ones, and those it never had.",
             labels=("connector", "exchange", "socket", "copy"),
         )
         for connector in self._runner.connectors:
-            for socket in connector.sockets:
-                status = socket.status()
+            for supervisor in connector.supervisors:
+                status = supervisor.status()
                 own = (connector.plan.name, connector.plan.exchange, status["socket"])
                 state.add_metric(own, 1 if status["state"] == ConnectionState.LIVE else 0)
                 for copy in _COPIES if "leg" in status else ():
-                    legs.add_metric((*own, copy), status["leg"][copy])
-        return [state, legs]
+                    replicas.add_metric((*own, copy), status["leg"][copy])
+        return [state, replicas]
 
     def _subscriptions(self) -> Iterable[Metric]:
         found = GaugeMetricFamily(

@@ -1,8 +1,9 @@
-"""One connection, from its making to its end. Used once; a socket has one, or two while one replaces the other.
+"""One connection to the venue, from its making to its end. Used once; a supervisor has one, or two while one replaces
+the other.
 
-A session is new for every connection; the link only carries frames, time and actions between it and the transport.
-What ends a connection: the transport (lost, closed, refused), the session (silence, refusal), or the socket, that
-stops or replaces it. Our own bugs are not caught here: they end the process.
+Every connection has a new session; here frames, time and actions are carried between it and the transport. A connection
+is ended by the transport (lost, closed, refused), by the session (silence, refusal), or by its supervisor, which stops
+or replaces it. Our own bugs are not caught here: they end the process.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class ConnectionEnd(NamedTuple):
 
 
 class VenueConnection:
-    """One connection of a socket to the ``endpoint``-th address of its site.
+    """One connection of a shard, to the ``endpoint``-th address of its group.
 
-    ``patience`` is how many times their `stale_after` streams without any data may be silent.
+    ``patience``: by how much a stream's `stale_after` is multiplied until the stream has had data. ``tell`` is called
+    with what the supervisor must know.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class VenueConnection:
         self._bug: Exception | None = None
 
     def start(self) -> None:
-        """Begins; whatever its end is, the socket is told."""
+        """Begins; the supervisor is told of its end, whatever that is."""
         connector = self._context.connector_state.plan.name
         self.task = asyncio.create_task(self._run(), name=f"{connector}/{self._shard.name}")
         self.task.add_done_callback(lambda _: self._tell(self, ConnectionEvent.OTHER))
@@ -114,7 +116,7 @@ class VenueConnection:
         return {(one.stream, one.symbol.native) for one in every if one.data}
 
     def carry(self, shard: Shard) -> None:
-        """From now on its symbols are this shard's; what is new is asked for, what is gone taken back."""
+        """From now on its symbols are this shard's; new ones are subscribed, the others unsubscribed."""
         self._shard = shard
         if self.pipeline is None or self._stopped or self._closing is not None:
             return
@@ -124,11 +126,11 @@ class VenueConnection:
 
     @property
     def changing(self) -> bool:
-        """Whether it is still asking for what `carry` said."""
+        """Whether what `carry` changed is not subscribed yet."""
         return self.pipeline is not None and self.pipeline.session.changing
 
     async def stop(self, reason: str = "stopping") -> None:
-        """Takes subscriptions back and closes; cuts the making short where there is no connection yet."""
+        """Unsubscribes and closes; where there is no connection yet, gives up making it."""
         self._stopped = True
         if self.opened_at is not None and self._transport is not None and self.pipeline is not None:
             self._act(self.pipeline.session.retire(time.monotonic(), wall_us()))
@@ -164,7 +166,7 @@ class VenueConnection:
             self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
         )
         for request in shard.connection.before:
-            await self._before(request, pipeline)
+            await self._request_before(request, pipeline)
         self._transport = self._context.open_transport(self._address(pipeline))
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
@@ -189,7 +191,7 @@ class VenueConnection:
             ca_file=given.ca_file,
         )
 
-    async def _before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
+    async def _request_before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
         scope = http_scope(self._context, self._shard, pipeline.session)
         answer = await call(http_call(request, scope, self._context.overrides))
         pipeline.session.captured(request.capture, answer)
@@ -200,17 +202,17 @@ class VenueConnection:
         now = self.opened_at = time.monotonic()
         self.state = ConnectionState.SUBSCRIBING
         self._log.info("connected", symbols=len(self._shard.symbols))
-        self.replace_at = self._old_at(now)
+        self.replace_at = self._due_for_rotation(now)
         self._act(self.pipeline.session.open(now, wall_us()))
         self._arm()
 
-    def _old_at(self, now: float) -> float | None:
-        """When this connection is to be replaced: somewhat early, and not at the same time as its sisters."""
+    def _due_for_rotation(self, now: float) -> float | None:
+        """When this connection is to be replaced: somewhat early, and at another time than the others."""
         ages = [age for age in (self._context.overrides.max_age, self._shard.connection.limits.lifetime) if age]
         return now + min(ages) * random.uniform(0.9, 0.99) if ages else None
 
     async def _relieved(self) -> None:
-        """Waits for the sink. Nothing is read meanwhile, so the session's clocks stand still."""
+        """Waits for the sink. Nothing is read meanwhile, so that time does not count as silence."""
         self.held, since = True, time.monotonic()
         try:
             await self._context.relief()
@@ -235,7 +237,7 @@ class VenueConnection:
                 self._proved()
             return self._context.publish(envelopes)
         if actions and not self.data and any(type(one) is Note and one.kind == NoteKind.FIRST_DATA for one in actions):
-            self._proved()  # what was only repeats is data, too: of a replica, or after a reconnect
+            self._proved()  # repeats are data, too: those of a replica, or after a reconnect
         return False
 
     def _proved(self) -> None:
@@ -250,13 +252,13 @@ class VenueConnection:
             elif type(action) is Note:
                 self._note(action)
             elif type(action) is Close and action.cause == EndCause.NOTICE:
-                self.ask(ConnectionEnd(*action))
+                self.ask_for_replacement(ConnectionEnd(*action))
             elif type(action) is Close and self._closing is None and self._transport is not None:
                 self._close = action
                 self._closing = asyncio.ensure_future(self._transport.close(action.cause))
 
-    def ask(self, due: ConnectionEnd) -> None:
-        """Asks for a replacement; this connection goes on until there is one."""
+    def ask_for_replacement(self, due: ConnectionEnd) -> None:
+        """Asks the supervisor for a replacement; this connection goes on until there is one."""
         if self.due is None:
             self.due = due
             self._tell(self, ConnectionEvent.OTHER)
@@ -298,7 +300,7 @@ class VenueConnection:
         try:
             if self.replace_at is not None and now >= self.replace_at:
                 self.replace_at = None
-                self.ask(ConnectionEnd(EndCause.ROTATION, "the connection is old enough"))
+                self.ask_for_replacement(ConnectionEnd(EndCause.ROTATION, "the connection is old enough"))
             silent_at = self.pipeline.silent_at(self._patience)
             if silent_at is not None and now >= silent_at:
                 self._act([self.pipeline.silent(self._patience, now)])

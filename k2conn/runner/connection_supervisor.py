@@ -1,9 +1,9 @@
-"""One socket of a connector, kept alive: connect, and connect again, for ever.
+"""The supervisor of one connection: connects, and connects again, until it is stopped.
 
 A connection that was lost is made again after a delay. One that is to be *replaced* (it is old, the venue asks for it,
 or a better address has recovered) goes on until its successor stands: the new connection is opened first, and the old
 one is closed when the new one has delivered every stream of every symbol that the old one delivered, or a bound has
-passed. What both deliver meanwhile falls away in the duplicate window.
+passed. The dedup window drops what both deliver meanwhile.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ TRY_AGAIN = 10.0
 """Seconds after which a replacement that could not be made is tried again."""
 LOOK = 1.0
 """Seconds between two looks whether a better address has recovered."""
-PATIENCE = 16
-"""How many times its `stale_after` a stream may at most be silent after connections without any data."""
+MOST_PATIENCE = 16
+"""The largest factor by which a stream's `stale_after` is multiplied after connections that had no data: a venue that
+has nothing to say is not asked again and again."""
 _NOT_THE_ADDRESS = (EndCause.SETTINGS, EndCause.REFUSED, EndCause.STOPPED)
 """Ends that say nothing about the address: its breaker does not count them."""
 
@@ -86,13 +87,13 @@ class ConnectionSupervisor:
                 build()
 
     async def run(self) -> None:
-        """Keeps the connection until `stop`; returns early only where the attempts are used up."""
+        """Keeps the shard connected until `stop`; returns early only where the attempts are used up."""
         try:
             while not self._stop_asked.is_set():
                 end = await self._connected()
                 if end is None or self._stop_asked.is_set():
                     break
-                await self._again(end)
+                await self._wait_to_reconnect(end)
                 if self._state == ConnectionState.FAILED:
                     return
             await self._all_ended()
@@ -111,7 +112,7 @@ class ConnectionSupervisor:
 
     @property
     def changing(self) -> bool:
-        """Whether a connection is still asking for what `carry` said."""
+        """Whether what `carry` changed is not subscribed yet."""
         return any(
             connection.changing
             for connection in self._connections
@@ -119,7 +120,7 @@ class ConnectionSupervisor:
         )
 
     async def stop(self) -> None:
-        """Takes subscriptions back and closes; `run` then returns."""
+        """Unsubscribes and closes; `run` then returns."""
         self._stop_asked.set()
         self._news.set()
         await asyncio.gather(*(connection.stop() for connection in tuple(self._connections)))
@@ -139,36 +140,36 @@ class ConnectionSupervisor:
                 self._judge(connection, end)
                 return end
             if self._stop_asked.is_set():
-                await self._turn(None)
+                await self._next_event(None)
             elif connection.due is not None:
                 connection = await self._replaced(connection, connection.due)
             else:
-                self._ask_for_better(connection)
-                await self._turn(LOOK if self._has_better(connection) else None)
+                self._prefer_better(connection)
+                await self._next_event(LOOK if self._has_better(connection) else None)
 
     async def _endpoint(self) -> int | None:
-        """The address to connect to, as soon as there is one that is not out of order; None where stopped."""
+        """Waits for an address that may be tried; None where stopped meanwhile."""
         while not self._stop_asked.is_set():
             endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
             if wait <= 0:
                 return endpoint
             detail = self.detail or f"all addresses are out of order; the next try in {wait:.0f} s"
             self._be(ConnectionState.WAITING, detail)
-            await self._turn(wait)
+            await self._next_event(wait)
         return None
 
     def _begin(self, endpoint: int) -> VenueConnection:
         self.endpoint_group.endpoints.breakers[endpoint].attempt(time.monotonic())
-        patience = min(PATIENCE, 2 ** min(self._silences, 10))
+        patience = min(MOST_PATIENCE, 2 ** min(self._silences, 10))
         connection = VenueConnection(
-            self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._heard, self._log
+            self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._reported, self._log
         )
         self._connections.add(connection)
         connection.start()
         return connection
 
-    def _heard(self, connection: VenueConnection, what: ConnectionEvent) -> None:
-        """What a link tells."""
+    def _reported(self, connection: VenueConnection, what: ConnectionEvent) -> None:
+        """A connection reports something."""
         self._news.set()
         if what is not ConnectionEvent.OTHER:
             breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
@@ -179,18 +180,18 @@ class ConnectionSupervisor:
             self._silences = 0
 
     def _judge(self, connection: VenueConnection, end: ConnectionEnd) -> None:
-        """What an end that was not planned says about the address."""
+        """Tells the address's breaker of an end that was not planned, where that says something about the address."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
         good = connection.data or _lasted(connection) > self.shard.connection.reconnect.cap
         if self._stop_asked.is_set() or good or end.cause in _NOT_THE_ADDRESS:
-            breaker.leave()
+            breaker.ignore()
         else:
             self._tried(connection, partial(breaker.fail, time.monotonic()))
         if end.cause == EndCause.STALE_STREAM and not connection.data:
             self._silences += 1
 
     def _tried(self, connection: VenueConnection, tell: Callable[[], None]) -> None:
-        """Tells a breaker something, and says where that changes its state."""
+        """Tells a breaker of an attempt, and logs where that changes its state."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
         before = breaker.state(time.monotonic())
         tell()
@@ -205,25 +206,26 @@ class ConnectionSupervisor:
     def _has_better(self, connection: VenueConnection) -> bool:
         return self.endpoint_group.endpoints.order(self.shard.replica)[0] != connection.endpoint
 
-    def _ask_for_better(self, connection: VenueConnection) -> None:
-        """Goes back to an earlier address when it may be tried again."""
+    def _prefer_better(self, connection: VenueConnection) -> None:
+        """Asks for a replacement when an address that is preferred may be tried again."""
         if connection.state != ConnectionState.LIVE or not self._has_better(connection):
             return
         better = self.endpoint_group.endpoints.better(connection.endpoint, time.monotonic(), self.shard.replica)
         if better is not None:
-            connection.ask(ConnectionEnd(EndCause.FAILBACK, f"{self.endpoint_group.host(better)} may have recovered"))
+            detail = f"{self.endpoint_group.host(better)} may have recovered"
+            connection.ask_for_replacement(ConnectionEnd(EndCause.FAILBACK, detail))
 
     async def _replaced(self, old: VenueConnection, due: ConnectionEnd) -> VenueConnection:
         """Replaces a connection; the successor, or the old one where that could not be done or has ended before."""
         until = time.monotonic() + due.delay
         if not self.endpoint_group.overlaps:
             while (left := until - time.monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
-                await self._turn(left)
+                await self._next_event(left)
             return await self._closed_first(old, due)
         while self.endpoint_group.spare <= 0 or time.monotonic() < until:
             if old.ended is not None or self._stop_asked.is_set():
                 return old
-            await self._turn(min(0.25, max(0.01, until - time.monotonic())))
+            await self._next_event(min(0.25, max(0.01, until - time.monotonic())))
         endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
         if old.ended is not None or self._stop_asked.is_set():
             return old
@@ -264,15 +266,15 @@ class ConnectionSupervisor:
             elif now >= began + SETTLE_WITHIN:
                 await new.stop("no answer")
                 continue
-            await self._turn(max(0.01, (settled + PROVE_WITHIN if settled else began + SETTLE_WITHIN) - now))
+            await self._next_event(max(0.01, (settled + PROVE_WITHIN if settled else began + SETTLE_WITHIN) - now))
         return old
 
     async def _taken_over(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection, proved: bool) -> None:
-        """The new connection is the socket's; the old one is read a moment longer, then closed."""
+        """The new connection takes over; the old one is read a moment longer, then closed."""
         self.connection = new
         until = time.monotonic() + DRAIN
         while (time.monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
-            await self._turn(max(0.01, until - time.monotonic()))
+            await self._next_event(max(0.01, until - time.monotonic()))
         self._count(due)
         self._log.info("connection replaced", cause=due.cause, detail=due.detail, all_symbols_seen=proved)
         await old.stop(due.cause)
@@ -291,17 +293,17 @@ class ConnectionSupervisor:
         return self.connection
 
     def _put_off(self, old: VenueConnection, due: ConnectionEnd, seconds: float) -> None:
-        """Tries a replacement again later: by age where it was the age, at once again by `_ask_for_better`."""
+        """Tries a replacement again later: by age where it was the age, at once again by `_prefer_better`."""
         old.due = None
         if due.cause != EndCause.FAILBACK:
-            asyncio.get_running_loop().call_later(seconds, old.ask, due)
+            asyncio.get_running_loop().call_later(seconds, old.ask_for_replacement, due)
 
-    # -- again
+    # -- reconnecting
 
     def _count(self, end: ConnectionEnd) -> None:
         self._context.connector_state.ledger.reconnects[end.cause] += 1
 
-    async def _again(self, end: ConnectionEnd) -> None:
+    async def _wait_to_reconnect(self, end: ConnectionEnd) -> None:
         self._count(end)
         if self.connection is not None and _lasted(self.connection) > self.shard.connection.reconnect.cap:
             self._delays.reset()
@@ -314,10 +316,10 @@ class ConnectionSupervisor:
         self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
         until = time.monotonic() + delay
         while (left := until - time.monotonic()) > 0 and not self._stop_asked.is_set():
-            await self._turn(left)
+            await self._next_event(left)
 
-    async def _turn(self, seconds: float | None) -> None:
-        """Waits until something happens, at most so long; a bug in any link is raised."""
+    async def _next_event(self, seconds: float | None) -> None:
+        """Waits until something happens, at most so long; raises what ended a connection where that was a bug."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
@@ -328,7 +330,7 @@ class ConnectionSupervisor:
 
     async def _all_ended(self) -> None:
         while any(connection.ended is None for connection in self._connections):
-            await self._turn(None)
+            await self._next_event(None)
 
     # -- what is seen from outside
 
@@ -382,7 +384,7 @@ class ConnectionSupervisor:
 
 
 def _lasted(connection: VenueConnection) -> float:
-    """Seconds a connection stood; a long one counts as a good one, data or not."""
+    """Seconds that a connection lasted; a long one counts as a good one, with data or without."""
     return time.monotonic() - connection.opened_at if connection.opened_at is not None else 0.0
 
 

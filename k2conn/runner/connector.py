@@ -100,32 +100,32 @@ class Connector:
         self._group: asyncio.TaskGroup | None = None
         """Where the connections' tasks are; None while it does not run."""
         self._changed = asyncio.Event()
-        self.sockets: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._sockets()
+        self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._initial_supervisors()
 
     def publish(self, envelopes: list[Envelope]) -> bool:
-        """Hands envelopes to the sink; true where the socket must wait for the sink."""
+        """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
         self._put_all(envelopes)
         self._count(len(envelopes))
         return self.sink.crowded
 
     @property
     def proved(self) -> bool:
-        """Whether every socket is subscribed or has had data."""
-        return bool(self.sockets) and all(
-            socket.state == ConnectionState.LIVE or (socket.connection is not None and socket.connection.data)
-            for socket in self.sockets
+        """Whether every connection is subscribed or has had data."""
+        return bool(self.supervisors) and all(
+            one.state == ConnectionState.LIVE or (one.connection is not None and one.connection.data)
+            for one in self.supervisors
         )
 
     async def run(self) -> None:
-        """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
+        """Keeps all connections until stopped; a bug in one ends all, with its exception."""
         if self._instruments is not None and not await self._listed():
             return
         self.backfill_worker.check()
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._instruments.keep()) if self._instruments else None
             self._group = group
-            for socket in self.sockets:
-                self._start(socket)
+            for supervisor in self.supervisors:
+                self._start(supervisor)
             watching = group.create_task(self._watch())
             filling = group.create_task(self.backfill_worker.run())
             await self._all_ended()
@@ -146,14 +146,14 @@ class Connector:
             self._log.info("gaps handed over", count=number)
         self.backfill_worker.stop()
 
-    def _start(self, socket: ConnectionSupervisor) -> None:
+    def _start(self, supervisor: ConnectionSupervisor) -> None:
         assert self._group is not None
-        name = f"{self.plan.name}/{socket.shard.name}"
-        self._tasks[socket] = self._group.create_task(socket.run(), name=name)
+        name = f"{self.plan.name}/{supervisor.shard.name}"
+        self._tasks[supervisor] = self._group.create_task(supervisor.run(), name=name)
         self._changed.set()
 
     async def _all_ended(self) -> None:
-        """Waits for the end of all sockets, those too that come meanwhile."""
+        """Waits for the end of all connections, those too that are added meanwhile."""
         while running := [task for task in self._tasks.values() if not task.done()]:
             changed = asyncio.ensure_future(self._changed.wait())
             try:
@@ -161,16 +161,16 @@ class Connector:
             finally:
                 changed.cancel()
             self._changed.clear()
-            self._tasks = {socket: task for socket, task in self._tasks.items() if not task.done()}
+            self._tasks = {supervisor: task for supervisor, task in self._tasks.items() if not task.done()}
 
     async def _watch(self) -> None:
-        """Publishes gap records as their grace runs out; looks for silence; books what replicas missed."""
+        """Publishes gap records as their grace runs out; looks for silence; counts what replicas missed."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
             if self.state_file is not None:
                 self.state_file.look(time.monotonic())
-            self.silence.look(self.sockets)
+            self.silence.look(self.supervisors)
             self.connector_state.expire_replicas(time.time_ns() // 1000)
 
     def _report_gaps(self, ahead_us: int) -> None:
@@ -189,21 +189,21 @@ class Connector:
             self._open_transport,
         )
 
-    def _sockets(self) -> tuple[ConnectionSupervisor, ...]:
+    def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
         symbols = resolve(self.plan, self.job.wanted)
         self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         found = shards(self.plan, self.connector_state.streams, symbols)
         if not found:
             names = ", ".join(stream.name for stream in self.connector_state.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
-        sockets = self.supervisors_for(found)
-        for socket in sockets:
-            socket.check()
-        return sockets
+        supervisors = self.supervisors_for(found)
+        for supervisor in supervisors:
+            supervisor.check()
+        return supervisors
 
     def supervisors_for(self, found: Sequence[Shard]) -> tuple[ConnectionSupervisor, ...]:
-        """A socket for each shard, not started; what sockets of one kind share is made where it is not there yet."""
-        sockets: list[ConnectionSupervisor] = []
+        """A supervisor for each shard, not started; their endpoint groups are made where there are none yet."""
+        supervisors: list[ConnectionSupervisor] = []
         numbers = Counter(shard.connection.name for shard in found)
         for shard in found:
             connection = shard.connection
@@ -215,25 +215,25 @@ class Connector:
             replica = None
             if connection.replicas > 1:
                 replica = self.connector_state.replica_set(connection, shard.number).replica(shard.replica)
-            sockets.append(ConnectionSupervisor(self._context, endpoint_group, shard, replica))
-        return tuple(sockets)
+            supervisors.append(ConnectionSupervisor(self._context, endpoint_group, shard, replica))
+        return tuple(supervisors)
 
-    # -- other symbols on the sockets that there are (see `k2conn.runner.symbol_change`)
+    # -- other symbols on open connections (see `k2conn.runner.symbol_change`)
 
     @property
     def changeable(self) -> bool:
-        """Whether it is at work, so that its sockets can go over to other symbols."""
+        """Whether it is at work, so that its connections can change their symbols."""
         return self._group is not None and not self._stopping.is_set()
 
     async def stopped(self, within: float) -> bool:
-        """Waits at most so many seconds for somebody to say `stop`; whether that was said."""
+        """Waits at most so many seconds for `stop` to be called; whether it was."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._stopping.wait()
         return self._stopping.is_set()
 
     def check(self, found: Sequence[Shard]) -> None:
-        """Builds what sockets of these shards would say; raises as `ConnectionSupervisor.check` does."""
+        """Builds what connections of these shards would send; raises as `ConnectionSupervisor.check` does."""
         for shard in found:
             ConnectionSupervisor(self._context, EndpointGroup(self._context, shard.connection, 1), shard).check()
 
@@ -249,27 +249,28 @@ class Connector:
         new: Sequence[ConnectionSupervisor],
         gone: Sequence[ConnectionSupervisor],
     ) -> None:
-        """Another job with the same plan but for its symbols: new sockets are started, those that go are to be stopped
-        by the caller.
+        """Another job, whose plan differs in its symbols only: the ``new`` connections are started; those that are
+        ``gone`` are to be stopped by the caller.
         """
         self.job = job
         self.plan = replace(self.plan, path=job.plan.path,
                             symbols=replace(self.plan.symbols, default=job.plan.symbols.default))
         self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         order = [connection.name for connection in self.plan.connections]
-        kept = [socket for socket in self.sockets if socket not in gone]
-        self.sockets = tuple(sorted(
+        kept = [supervisor for supervisor in self.supervisors if supervisor not in gone]
+        self.supervisors = tuple(sorted(
             (*kept, *new), key=lambda one: (order.index(one.shard.connection.name), one.shard.number, one.shard.replica)
         ))
-        numbers = Counter(socket.shard.connection.name for socket in self.sockets)
+        numbers = Counter(supervisor.shard.connection.name for supervisor in self.supervisors)
         for name, endpoint_group in self.endpoint_groups.items():
             endpoint_group.resize(numbers[name])
-        self.connector_state.keep_replica_sets({(one.shard.connection.name, one.shard.number) for one in self.sockets})
-        for socket in new:
-            self._start(socket)
+        kept_shards = {(one.shard.connection.name, one.shard.number) for one in self.supervisors}
+        self.connector_state.keep_replica_sets(kept_shards)
+        for supervisor in new:
+            self._start(supervisor)
 
     async def _listed(self) -> bool:
-        """Waits for the venue's list, then knows the sockets; False where stopped before."""
+        """Waits for the venue's list of instruments, which the connections depend on; False where stopped before."""
         reading = asyncio.ensure_future(self.read_list(self.job.wanted))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -280,7 +281,7 @@ class Connector:
             reading.cancel()
             return False
         reading.result()
-        self.sockets = self._sockets()
+        self.supervisors = self._initial_supervisors()
         return True
 
     async def stop(self, successor: ConnectorState | None = None) -> None:
@@ -289,12 +290,12 @@ class Connector:
         """
         self._successor = successor or self._successor
         self._stopping.set()
-        await asyncio.gather(*(socket.stop() for socket in self.sockets))
+        await asyncio.gather(*(supervisor.stop() for supervisor in self.supervisors))
 
     @property
     def state(self) -> ConnectionState:
         """The worst state of its connections; waiting before there is one."""
-        return ConnectionState.worst(socket.state for socket in self.sockets) or ConnectionState.WAITING
+        return ConnectionState.worst(supervisor.state for supervisor in self.supervisors) or ConnectionState.WAITING
 
     @property
     def stream_names(self) -> tuple[str, ...]:
@@ -306,7 +307,7 @@ class Connector:
         ledger, now = self.connector_state.ledger, time.monotonic()
         return {
             "state": self.state,
-            "sockets": [socket.status() for socket in self.sockets],
+            "sockets": [supervisor.status() for supervisor in self.supervisors],
             "ledger": ledger.equation(),
             "streams": {name: {**ledger.totals(name), **self.silence.status(name)} for name in self.stream_names},
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},

@@ -1,4 +1,4 @@
-"""What all sockets of one kind of connection share: the venue's limits on them, its addresses and their breakers."""
+"""What all connections of one kind share: the venue's limits on them, its addresses and their breakers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ OVERLAPS = 4
 
 @dataclass(frozen=True, slots=True)
 class ConnectorContext:
-    """What every socket of a connector is given."""
+    """What every connection of a connector is given."""
 
     connector_state: ConnectorState
     publish: Callable[[list[Envelope]], bool]
-    """Hands envelopes on; true where the socket must wait for ``relief``."""
+    """Hands envelopes to the sink; true where ``relief`` must be awaited before more is read."""
     relief: Callable[[], Awaitable[None]]
     overrides: Overrides
     session_context: SessionContext
@@ -33,9 +33,9 @@ class ConnectorContext:
 
 
 class EndpointGroup:
-    """One kind of connection of one running connector."""
+    """The connections of one kind (one entry of a plan's connections) of a running connector."""
 
-    def __init__(self, context: ConnectorContext, connection: Connection, sockets: int) -> None:
+    def __init__(self, context: ConnectorContext, connection: Connection, count: int) -> None:
         given = context.overrides
         self.connection = connection
         self.connect_limiter = context.connector_state.connect_limiters[connection.name]
@@ -44,22 +44,22 @@ class EndpointGroup:
         self._first = connection is context.connector_state.plan.connections[0]
         self.endpoints = Endpoints(len(self._choices), given.breaker_settings)
         self._most = connection.limits.connections
-        self._beside = self._room(sockets)
+        self._beside = self._room(count)
         """Replacements that may be under way at a time."""
         self.spare = self._beside
         """Connections that may be opened now beside those that are to be replaced."""
 
-    def _room(self, sockets: int) -> int:
-        return OVERLAPS if self._most is None else max(0, min(OVERLAPS, self._most - sockets))
+    def _room(self, count: int) -> int:
+        return OVERLAPS if self._most is None else max(0, min(OVERLAPS, self._most - count))
 
     @property
     def overlaps(self) -> bool:
         """Whether the venue's limit on connections leaves room to open the new before the old is closed."""
         return self._beside > 0
 
-    def resize(self, sockets: int) -> None:
-        """So many sockets from now on; replacements under way go on."""
-        room = self._room(sockets)
+    def resize(self, count: int) -> None:
+        """There are so many connections from now on; replacements under way go on."""
+        room = self._room(count)
         self.spare += room - self._beside
         self._beside = room
 

@@ -1,7 +1,7 @@
 """Many connectors into one sink.
 
-Stop, in this order: stop receiving (subscriptions taken back, sockets closed, at most 5 s), flush the sink (at most
-10 s), close it, final figures. Nothing is left unsent without being said: the exit code is then 1.
+Stopping, in this order: stop receiving (unsubscribe, close the connections, at most 5 s), flush the sink (at most
+10 s), close it, print the final figures. Where something is left unsent, the log says so and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Runner:
         if crowded:
             self._between = True
             await self._retire(old, new)
-            self._hand_over(old, new)
+            self._put_in_place_of(old, new)
         task = self._start(new)
         self._between = False
         until = time.monotonic() + within
@@ -169,10 +169,10 @@ class Runner:
             await self._retire(new, old)
             return False
         await self._retire(old, new)
-        self._hand_over(old, new)
+        self._put_in_place_of(old, new)
         return True
 
-    def _hand_over(self, old: Connector, new: Connector) -> None:
+    def _put_in_place_of(self, old: Connector, new: Connector) -> None:
         self.connectors = tuple(new if one is old else one for one in self.connectors)
         self._keep_state(new)
 
@@ -245,7 +245,7 @@ class Runner:
             self._log.error("unsent records", count=unsent)
         return unsent
 
-    # -- the sink's answers
+    # -- what the sink reports
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         now = time.time_ns() // 1000
@@ -258,7 +258,7 @@ class Runner:
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
 
     def _reject(self, envelope: Envelope, reason: str) -> None:
-        """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and said."""
+        """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""
         account = envelope.account
         if account is None:
             return
@@ -274,8 +274,8 @@ class Runner:
         )
 
     def _owner(self, envelope: Envelope, account: AnyAccount, reason: str) -> tuple[str, str]:
-        """Connector and exchange of a rejected record. One that an earlier process left in the spool is in none of our
-        books, but its topic may be one of ours.
+        """Connector and exchange of a rejected record. One that an earlier process left in the spool is in no
+        ledger of ours, but its topic may be one of ours.
         """
         for connector in self.connectors:
             if any(one is account for one in connector.connector_state.ledger.accounts()):
@@ -308,7 +308,7 @@ class Runner:
 def _crowded(old: Connector, new: Connector, name: str) -> bool:
     """Whether a venue's limit on connections of one kind does not allow those of both connectors."""
     most = new.endpoint_groups[name].connection.limits.connections
-    both = [socket for socket in (*old.sockets, *new.sockets) if socket.shard.connection.name == name]
+    both = [one for one in (*old.supervisors, *new.supervisors) if one.shard.connection.name == name]
     return most is not None and len(both) > most
 
 

@@ -27,17 +27,17 @@ class SilenceMonitor:
         self.watch = SilenceDetector(connector_state.baselines)
         self._ledger = connector_state.ledger
         self._log = log
-        self._said: dict[str, SilenceState | None] = {}
+        self._logged: dict[str, SilenceState | None] = {}
         self._looked = 0.0
 
-    def look(self, sockets: Sequence[ConnectionSupervisor]) -> None:
-        """Looks, unless it has just looked; a stream that falls silent as a whole, or speaks again, is logged."""
+    def look(self, supervisors: Sequence[ConnectionSupervisor]) -> None:
+        """Looks, unless it has just looked; logs where all of a stream's symbols fall silent, or one has data again."""
         now = time.monotonic()
         if now < self._looked + LOOK_EVERY:
             return
         self._looked = now
         known: set[tuple[str, str]] = set()
-        for (stream, symbol), (connection, one) in _carriers(sockets).items():
+        for (stream, symbol), (connection, one) in _carriers(supervisors).items():
             received = self._ledger.account(stream, symbol).received
             reading = _NOTHING._replace(received=received)
             if connection is not None:
@@ -45,18 +45,18 @@ class SilenceMonitor:
             self.watch.look((stream, symbol), reading, now)
             known.add((stream, symbol))
         self.watch.forget(known)
-        self._say({stream for stream, _ in known})
+        self._log_changes({stream for stream, _ in known})
 
-    def _say(self, streams: Iterable[str]) -> None:
+    def _log_changes(self, streams: Iterable[str]) -> None:
         for stream in streams:
             worst = self.watch.silent(stream)
-            if worst != self._said.get(stream):
+            if worst != self._logged.get(stream):
                 if worst is None:
-                    self._log.info("stream speaks again", stream=stream)
-                elif worst != SilenceState.DEAD:  # the loss of its connections was said
+                    self._log.info("stream has data again", stream=stream)
+                elif worst != SilenceState.DEAD:  # the loss of its connections is logged elsewhere
                     counts = {state: number for state, number in self.watch.counts(stream).items() if number}
                     self._log.warning("stream is silent", stream=stream, reason=worst.reason, symbols=counts)
-                self._said[stream] = worst
+                self._logged[stream] = worst
 
     def causes(self, stream: str) -> dict[str, int]:
         """How many symbols are silent, by cause; only those that there are."""
@@ -67,7 +67,7 @@ class SilenceMonitor:
         return self.watch.counts(stream)
 
     def worst_state(self, stream: str) -> SilenceState | None:
-        """The worst state of a stream of which no symbol speaks or may still be going to; None where one does."""
+        """The worst state of a stream whose symbols are all silent; None where one is not."""
         return self.watch.silent(stream)
 
     def status(self, stream: str) -> SilenceStatus:
@@ -82,17 +82,17 @@ class SilenceMonitor:
 
 
 def _carriers(
-    sockets: Sequence[ConnectionSupervisor],
+    supervisors: Sequence[ConnectionSupervisor],
 ) -> dict[tuple[str, str], tuple[VenueConnection | None, Subscription]]:
     """For each stream and symbol the connection that carries it best: an open one rather than none, a confirmed
     subscription rather than another.
     """
     found: dict[tuple[str, str], tuple[int, VenueConnection | None, Subscription]] = {}
-    for socket in sockets:
-        connection = socket.connection
+    for supervisor in supervisors:
+        connection = supervisor.connection
         if connection is None or connection.pipeline is None:
             continue
-        live = connection.opened_at is not None and socket.connected
+        live = connection.opened_at is not None and supervisor.connected
         for one in connection.pipeline.session.subscriptions.all:
             rank = (2 if one.state == SubscriptionState.CONFIRMED else 1) if live else 0
             key = (one.stream, one.symbol.record)

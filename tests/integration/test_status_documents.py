@@ -80,7 +80,7 @@ def one_process() -> dict[str, Any]:
             watch = connector.silence.watch
             watch.states = {("trade", "BTCUSD"): SilenceState.QUIET, ("trade", "ETHUSD"): SilenceState.REFUSED}
             run.ledger.reconnects["closed"] += 2
-            for socket in connector.sockets:
+            for socket in connector.supervisors:
                 socket.replica.tally.first, socket.replica.tally.late = 2, 1  # who is first is chance
             return {
                 "health": as_read(process_status(run.runner)),

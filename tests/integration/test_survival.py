@@ -90,7 +90,7 @@ def received(runner: Runner) -> int:
 async def test_the_whole_dialogue_ends_in_records_and_no_dead_letter(name: str, tmp_path: Path) -> None:
     plan = quickened(load(name))
     async with running(plan, tmp_path, Faults()) as (runner, exchange):
-        await until(lambda: all(socket.state == "live" for socket in runner.connectors[0].sockets))
+        await until(lambda: all(socket.state == "live" for socket in runner.connectors[0].supervisors))
         await until(lambda: received(runner) > 20)
         if any(one.heartbeat is not None and one.heartbeat.send is not None for one in plan.connections):
             await until(lambda: exchange.pings > 1)
@@ -151,7 +151,7 @@ async def test_a_refused_symbol_does_not_stop_the_others(name: str, tmp_path: Pa
         await until(lambda: received(runner) > 5)
         ledger = runner.connectors[0].connector_state.ledger
         await until(lambda: ledger.refused > 0 and received(runner) > 20)
-        states = {(one.symbol.native, one.state) for socket in runner.connectors[0].sockets if socket.pipeline
+        states = {(one.symbol.native, one.state) for socket in runner.connectors[0].supervisors if socket.pipeline
                   for one in socket.pipeline.session.subscriptions.all}
         assert {name for name, state in states if state == "refused"} == {bad}
         assert {name for name, state in states if state == "confirmed"} >= set(plan.symbols.default[1:])

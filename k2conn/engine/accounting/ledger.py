@@ -1,4 +1,4 @@
-"""The books: every frame received and every item in it is accounted for, at every instant.
+"""The ledger: every frame received and every item in it is accounted for, at every instant.
 
 For each connector, stream and symbol::
 
@@ -26,11 +26,11 @@ from k2conn.engine.accounting.figures import (
 )
 
 NOWHERE = "-"
-"""The stream or symbol of what could not be told: a frame that is no JSON, an item without a symbol."""
+"""Stands for the stream or symbol where it is not known: a frame that is no JSON, an item without a symbol."""
 
 
 class Account:
-    """One stream's books for one symbol."""
+    """The counts of one symbol on one stream."""
 
     __slots__ = (
         "backfilled", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
@@ -61,7 +61,7 @@ class Account:
         """Unscaled, as the record has it."""
 
     def settled(self, dead: bool, count: int = 1) -> None:
-        """Some envelopes became durable in the sink."""
+        """Some envelopes are durable in the sink."""
         if dead:
             self.dead_letters += count
         else:
@@ -101,7 +101,7 @@ class Account:
 
 
 class Ledger:
-    """One connector's books."""
+    """All accounts of one connector, and its counts of frames and connections."""
 
     def __init__(self, connector: str, exchange: str) -> None:
         self.connector = connector
@@ -117,7 +117,7 @@ class Ledger:
         self._accounts: dict[tuple[str, str], Account] = {}
 
     def account(self, stream: str, symbol: str) -> Account:
-        """The books of one stream and symbol, opened on first use."""
+        """The account of one stream and symbol, opened on first use."""
         key = (stream, symbol)
         found = self._accounts.get(key)
         if found is None:
@@ -125,7 +125,7 @@ class Ledger:
         return found
 
     def accounts(self) -> Iterator[Account]:
-        """All books."""
+        """All accounts."""
         return iter(tuple(self._accounts.values()))
 
     def totals(self, stream: str | None = None) -> AccountFigures:
@@ -146,7 +146,7 @@ class Ledger:
         }
 
     def balanced(self) -> bool:
-        """Whether no account shows less than nothing in flight (more came out than went in)."""
+        """Whether no account has less than nothing in flight, which would mean that more came out than went in."""
         return all(account.in_flight >= 0 for account in self.accounts())
 
     def conversation(self) -> ConversationFigures:

@@ -133,7 +133,7 @@ class BackfillJob:
         return tracker is not None and any(first <= key <= last for first, last in tracker.missing(self.gap))
 
     def _map(self, key: int, row: Json, out: list[Envelope]) -> None:
-        """One row; what was published of it is told to the books, and its number to the tracker."""
+        """Maps one row; counts it in the ledger where it became a record, and tells the gap tracker its number."""
         before, gap, owner = len(out), self.gap, self.mapping.owner
         self._scope.symbol = self.symbol
         self.mapping.row(row, self._scope, out)

@@ -1,4 +1,4 @@
-"""Gaps: what a venue's numbers say is missing.
+"""Gaps: which records are missing by the venue's sequence numbers.
 
 A stream's `sequence` rule says what its numbers promise: *contiguous* (each is one more than the last), *linked* (each
 record names the number before it) or *monotonic* (they grow, but may skip: nothing can be said to be missing). A hole

@@ -6,8 +6,8 @@
                                             ^                           |
                                             +--------one failure--------+
 
-While a breaker is open its address is not tried at all: the next one in order is, or, where there is none, nobody
-connects. Half open, one attempt at a time is let through. A *failure* is a connection that could not be made or that
+While a breaker is open its address is not tried at all: the next one in order is, or, where there is none, no attempt
+is made. Half open, one attempt at a time is let through. A *failure* is a connection that could not be made or that
 ended before it had any data; a *success* is one that was subscribed, and again its first data. Pure: time comes in.
 """
 
@@ -91,15 +91,16 @@ class CircuitBreaker:
             self._opened_at, self._successes = now, 0
             self.opened += 1
 
-    def leave(self) -> None:
-        """An attempt was given up for reasons that are not the address's."""
+    def ignore(self) -> None:
+        """An attempt ended for reasons that say nothing about the address."""
         self._probing_until = 0.0
 
 
 class Endpoints:
     """A venue's addresses for one kind of connection, in order of preference, each with its breaker.
 
-    Shared by all sockets of that kind. ``first``: replicas begin at different addresses.
+    Shared by all connections of that kind. ``first``: the address that is preferred to all others; replicas prefer
+    different ones.
     """
 
     def __init__(self, count: int, breaker_settings: BreakerSettings) -> None:

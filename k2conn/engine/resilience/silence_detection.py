@@ -1,11 +1,12 @@
-"""Silence: which streams of which symbols say nothing, and what kind of nothing it is.
+"""Silence detection: which symbols of which streams have no data, and why.
 
-A symbol may be silent because the venue never acknowledged it, because no first data came, because it has gone quiet
-against its own habit, or because nothing that carries it lives any more. Those are four troubles with four remedies,
-so they have four names. Pure: whoever watches looks about once a second and says the time; nothing is done per record.
+A symbol may be silent because the venue never acknowledged or refused it, because its first data did not come, because
+it has been quiet for much longer than usual, or because no connection carries it. These call for different remedies, so
+they are different states. Pure: the caller looks about once a second and says the time; nothing is done per record.
 
-*Habit*: an exponentially weighted mean of the gaps between looks that found new data. Bursts collapse into one look, so
-that a symbol which trades ten times in a second and then rests for a minute has the habit of resting for a minute.
+What is usual for a symbol is its *baseline*: an exponentially weighted mean of the time between two looks that found
+new data. A burst counts as one look, so for a symbol that trades ten times in a second and then rests for a minute, a
+rest of a minute is usual.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class SilenceState(GradedState):
 
     @property
     def silent(self) -> bool:
-        """Whether it says nothing although it should."""
+        """Whether data should come and does not."""
         return self in REASONS
 
     @property
@@ -51,13 +52,13 @@ REASONS = {
 """Why a symbol is silent; the other states are not silent."""
 
 FLOOR = 30.0
-"""Seconds of silence that are never taken for anything, whatever the habit."""
+"""Seconds of silence that are usual for every symbol."""
 FACTOR = 20.0
-"""How many times its habitual gap a symbol may be silent."""
+"""How many times its usual time between data a symbol may be silent."""
 WEIGHT = 0.1
-"""How much the latest gap changes the habit."""
+"""The weight of the latest gap in the mean."""
 GAPS = 5
-"""Gaps that must have been seen before there is a habit."""
+"""Gaps that must have been seen before it is known what is usual."""
 FIRST_DATA = 60.0
 """Seconds that the first data after an acknowledgement may take."""
 _EXPECTED = (SubscriptionState.PENDING, SubscriptionState.CONFIRMED)
@@ -78,7 +79,7 @@ class SilenceReading(NamedTuple):
 
 
 class Baseline:
-    """How often one symbol speaks."""
+    """How often one symbol has data."""
 
     __slots__ = ("_gaps", "last", "mean", "received")
 
@@ -90,7 +91,7 @@ class Baseline:
         self._gaps = 0
 
     def see(self, received: int, now: float) -> None:
-        """A look: new data ends a gap."""
+        """One look; new data ends a gap."""
         if received <= self.received:
             return
         if self.last is not None:
@@ -101,7 +102,7 @@ class Baseline:
 
     @property
     def patience(self) -> float | None:
-        """Seconds of silence that are still usual; None where there is no habit yet."""
+        """Seconds of silence that are still usual; None while that is not known."""
         return max(FLOOR, FACTOR * self.mean) if self._gaps >= GAPS else None
 
 
@@ -116,29 +117,29 @@ class SilenceDetector:
     """
 
     def __init__(self, baselines: Baselines | None = None) -> None:
-        self._habits: Baselines = {} if baselines is None else baselines
+        self._baselines: Baselines = {} if baselines is None else baselines
         self.states: dict[tuple[str, str], SilenceState] = {}
 
     def look(self, key: tuple[str, str], reading: SilenceReading, now: float) -> SilenceState:
         """The state of one stream of one symbol; ``now`` is seconds of a monotonic clock."""
-        habit = self._habits.get(key)
-        if habit is None:
-            habit = self._habits[key] = Baseline(reading.received, now)
+        baseline = self._baselines.get(key)
+        if baseline is None:
+            baseline = self._baselines[key] = Baseline(reading.received, now)
         else:
-            habit.see(reading.received, now)
-        state = self.states[key] = _state(habit, reading, now)
+            baseline.see(reading.received, now)
+        state = self.states[key] = _state(baseline, reading, now)
         return state
 
     def silence(self, key: tuple[str, str], now: float) -> float | None:
         """Seconds since data was last found; None where none ever was."""
-        habit = self._habits.get(key)
-        return None if habit is None or habit.last is None else now - habit.last
+        baseline = self._baselines.get(key)
+        return None if baseline is None or baseline.last is None else now - baseline.last
 
     def forget(self, known: set[tuple[str, str]]) -> None:
         """Forgets whatever is not in ``known``."""
         for key in self.states.keys() - known:
             del self.states[key]
-            self._habits.pop(key, None)
+            self._baselines.pop(key, None)
 
     def counts(self, stream: str) -> dict[SilenceState, int]:
         """How many of a stream's symbols are in each state; every state is there."""
@@ -146,7 +147,7 @@ class SilenceDetector:
         return {state: found[state] for state in SilenceState}
 
     def silent(self, stream: str) -> SilenceState | None:
-        """The worst state of a stream of which no symbol speaks or may still be going to; None where one does."""
+        """The worst state of a stream whose symbols are all silent; None where one is not."""
         own = [state for (name, _), state in self.states.items() if name == stream]
         return SilenceState.worst(own) if all(state.silent for state in own) else None
 
@@ -157,17 +158,17 @@ class SilenceDetector:
         yield from own[:most]
 
 
-def _state(habit: Baseline, reading: SilenceReading, now: float) -> SilenceState:
+def _state(baseline: Baseline, reading: SilenceReading, now: float) -> SilenceState:
     if reading.asked_since is None:
         return SilenceState.DEAD
     if reading.subscription == SubscriptionState.REFUSED:
         return SilenceState.REFUSED
     since = now - reading.asked_since
-    if habit.last is None or habit.last < reading.asked_since:
+    if baseline.last is None or baseline.last < reading.asked_since:
         if reading.subscription == SubscriptionState.UNACKNOWLEDGED:
             return SilenceState.UNACKNOWLEDGED
-        late = reading.subscription in _EXPECTED and since > max(FIRST_DATA, habit.patience or 0.0)
+        late = reading.subscription in _EXPECTED and since > max(FIRST_DATA, baseline.patience or 0.0)
         return SilenceState.NO_DATA if late else SilenceState.ASKED
-    patience = habit.patience
-    quiet = patience is not None and now - habit.last > patience
+    patience = baseline.patience
+    quiet = patience is not None and now - baseline.last > patience
     return SilenceState.QUIET if quiet else SilenceState.LIVE

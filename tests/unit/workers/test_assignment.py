@@ -272,7 +272,7 @@ class Spooled:
         self.sent: list[int] = []
         self.up = True
         monkeypatch.setattr(handover, "Runner", self._runner)
-        monkeypatch.setattr(handover, "PATIENCE", 0.5)
+        monkeypatch.setattr(handover, "GIVE_UP_AFTER", 0.5)
 
     def _runner(self, jobs: Sequence[Job], settings: SinkSettings) -> Any:
         spool = Spool(settings.spool.folder)
@@ -349,7 +349,7 @@ def test_spooled_records_that_nobody_takes_stay_and_are_said(
         assert await spooled.start(None) == [1, 2]
 
     asyncio.run(main())
-    assert "spooled records stay for another start" in "".join(capsys.readouterr())
+    assert "spooled records are left for another start" in "".join(capsys.readouterr())
 
 
 # -- the figures
@@ -412,8 +412,8 @@ def test_the_health_of_a_crew_is_the_sum_of_its_workers() -> None:
 def test_a_made_up_seat_is_refused() -> None:
     for said in ("1", "0/2/x", "0/2/987654"):
         with pytest.raises(SettingsError, match="K2_WORKER is k2conn's own"):
-            WorkerIdentity.taken({"K2_WORKER": said})
-    assert WorkerIdentity.taken({}) is None
+            WorkerIdentity.from_environment({"K2_WORKER": said})
+    assert WorkerIdentity.from_environment({}) is None
 
 
 def test_a_crew_that_has_not_begun_says_so() -> None:
