@@ -11,43 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from k2conn import exactjson
-from k2conn.errors import SettingsError
-from k2conn.loopback import is_loopback
+from k2conn import exactjson, transports
+from k2conn.errors import SettingsError, known
 from k2conn.runner import Overrides
-from k2conn.sinks.settings import KafkaSettings, SinkSettings, SpoolSettings
+from k2conn.schemes import HTTP, Secure, in_the_clear
+from k2conn.sinks import SINKS, SinkKind
+from k2conn.sinks.settings import SinkSettings, SpoolSettings
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-
-KAFKA_VARIABLES = {
-    "K2_KAFKA_BOOTSTRAP_SERVERS": ("bootstrap", "text"),
-    "K2_KAFKA_SCHEMA_REGISTRY_URL": ("registry_url", "text"),
-    "K2_KAFKA_ACKS": ("acks", "text"),
-    "K2_KAFKA_IDEMPOTENCE_ENABLED": ("idempotent", "bool"),
-    "K2_KAFKA_COMPRESSION_TYPE": ("compression", "text"),
-    "K2_KAFKA_LINGER_MS": ("linger_ms", "int"),
-    "K2_KAFKA_BATCH_SIZE": ("batch_bytes", "int"),
-    "K2_KAFKA_MAX_REQUEST_SIZE": ("max_request_bytes", "int"),
-    "K2_KAFKA_REQUEST_TIMEOUT_MS": ("request_timeout_ms", "int"),
-    "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("delivery_timeout_ms", "int"),
-    "K2_KAFKA_CLIENT_ID": ("client_id", "text"),
-    "K2_KAFKA_SUBJECT": ("subject", "text"),
-    "K2_KAFKA_TOPIC_PREFIX": ("topic_prefix", "text"),
-    "K2_KAFKA_COMPATIBILITY": ("compatibility", "text"),
-    "K2_KAFKA_CREATE_TOPICS": ("create_topics", "bool"),
-    "K2_KAFKA_PARTITIONS": ("partitions", "int"),
-    "K2_KAFKA_REPLICATION_FACTOR": ("replication", "int"),
-    "K2_KAFKA_SECURITY_PROTOCOL": ("security_protocol", "text"),
-    "K2_KAFKA_SASL_MECHANISM": ("sasl_mechanism", "text"),
-    "K2_KAFKA_SASL_USERNAME": ("username", "text"),
-    "K2_KAFKA_SASL_PASSWORD": ("password", "secret"),
-    "K2_KAFKA_SSL_CA_FILE": ("ca_file", "path"),
-    "K2_KAFKA_SSL_CERT_FILE": ("cert_file", "path"),
-    "K2_KAFKA_SSL_KEY_FILE": ("key_file", "path"),
-    "K2_KAFKA_SCHEMA_REGISTRY_USERNAME": ("registry_username", "text"),
-    "K2_KAFKA_SCHEMA_REGISTRY_PASSWORD": ("registry_password", "secret"),
-}
-"""Environment variable -> (KafkaSettings field, kind). A secret may also be read from the file in NAME_FILE."""
 
 SPOOL_VARIABLES = {
     "K2_SPOOL": ("mode", "text"),
@@ -89,8 +60,10 @@ class Environment:
         text = self._variables.get(name, "").strip()
         if kind == "secret" and not text:
             return self._secret_file(f"{name}_FILE")
-        if not text:
-            return None
+        return self.read(name, text, kind) if text else None
+
+    def read(self, name: str, text: str, kind: str) -> Any:
+        """A text in its kind; None after noting what is wrong with it, under a name."""
         try:
             return _KINDS[kind](text)
         except ValueError as error:
@@ -114,24 +87,52 @@ class Environment:
             raise SettingsError("; ".join(self.problems))
 
 
-def sink_settings(environment: Mapping[str, str], **flags: Any) -> SinkSettings:
-    """The sink's settings. ``flags``: kind, folder, kafka (bootstrap), registry; None where not given.
+def sink_settings(
+    environment: Mapping[str, str], kind: str | None = None, options: Sequence[str] = (), **flags: Any
+) -> SinkSettings:
+    """The sink's settings, by precedence: ``options`` (``name=value`` each) and ``flags`` (by the names that sinks
+    declare; None where not given), the environment, the kind's defaults.
 
-    Without a kind, a Kafka address (flag or environment) means `kafka`, else the embedded default `file`.
+    Without a kind, a setting that implies one (a Kafka address) means that, else the embedded default is `file`.
     """
     reader = Environment(environment)
-    kafka, spool = _read(reader, KAFKA_VARIABLES), _read(reader, SPOOL_VARIABLES)
-    for flag, setting in (("kafka", "bootstrap"), ("registry", "registry_url")):
-        if flags.get(flag):
-            kafka[setting] = flags[flag]
-    kind = flags.get("kind") or reader.get("K2_SINK") or ("kafka" if "bootstrap" in kafka else "file")
-    if kind != "kafka" and (flags.get("kafka") or flags.get("registry")):
-        reader.problems.append(f"--kafka and --registry need the kafka sink, not {kind}")
-    folder = flags.get("folder") or reader.get("K2_SINK_FOLDER", "path") or Path("data")
+    kinds = {name: SINKS.get(name) for name in SINKS.built_in}
+    given = {name: _read(reader, one.read_from(name)) | _flagged(one, flags) for name, one in kinds.items()}
+    implied = [name for name, one in kinds.items() if one.implied_by in given[name]]
+    chosen: str = kind or reader.get("K2_SINK") or (implied[0] if implied else "file")
+    for name, one in kinds.items():
+        if name != chosen and one.implied_by and _flagged(one, flags):
+            said = " and ".join(f"--{flag}" for flag in one.flags)
+            reader.problems.append(f"{said} need the {name} sink, not {chosen}")
+    if chosen not in kinds:
+        kinds[chosen] = SINKS.get(chosen)
+        given[chosen] = _read(reader, kinds[chosen].read_from(chosen))
+    given[chosen] |= _optioned(reader, chosen, kinds[chosen], options)
+    spool = _read(reader, SPOOL_VARIABLES)
     reader.finish()
-    return SinkSettings(
-        kind=kind, folder=Path(folder), kafka=KafkaSettings(**kafka), spool=SpoolSettings(**spool)
-    )
+    made = {name: one.settings(**given[name]) for name, one in kinds.items()}  # a contradiction is refused in any case
+    return SinkSettings(kind=chosen, options=made[chosen], spool=SpoolSettings(**spool))
+
+
+def _flagged(kind: SinkKind, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What flags say of a kind's settings."""
+    return {setting: flags[flag] for flag, setting in kind.flags.items() if flags.get(flag)}
+
+
+def _optioned(reader: Environment, name: str, kind: SinkKind, options: Sequence[str]) -> dict[str, Any]:
+    """What `--sink-option` says of a kind's settings."""
+    settings = {setting: (variable, read) for variable, (setting, read) in kind.read_from(name).items()}
+    found: dict[str, Any] = {}
+    for option in options:
+        setting, equals, text = option.partition("=")
+        if not equals or setting not in settings:
+            there = "; it has none" if not settings else known(setting, settings)
+            reader.problems.append(f"--sink-option {setting}: say NAME=VALUE, a setting of the {name} sink{there}")
+        elif settings[setting][1] == "secret":
+            reader.problems.append(f"--sink-option {setting}: a secret is not said there: set {settings[setting][0]}")
+        else:
+            found[setting] = reader.read(f"--sink-option {setting}", text, settings[setting][1])
+    return found
 
 
 def _read(reader: Environment, variables: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
@@ -151,12 +152,12 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     url, http_url = get("WEBSOCKET_URL"), get("HTTP_URL")
     failover = tuple(get("FAILOVER_URLS", "list") or ())
     insecure = get("ALLOW_INSECURE", "bool") is True
-    for suffix, schemes, addresses in (
-        ("WEBSOCKET_URL", ("wss", "ws"), (url,)),
-        ("FAILOVER_URLS", ("wss", "ws"), failover),
-        ("HTTP_URL", ("https", "http"), (http_url,)),
+    for suffix, wanted, secure, addresses in (
+        ("WEBSOCKET_URL", "wss", transports.secure, (url,)),
+        ("FAILOVER_URLS", "wss", transports.secure, failover),
+        ("HTTP_URL", "https", HTTP.get, (http_url,)),
     ):
-        wrong = [text for one in addresses if one and (text := _wrong_address(one, schemes, insecure))]
+        wrong = [text for one in addresses if one and (text := _wrong_address(one, wanted, secure, insecure))]
         reader.problems += [f"{_prefix(name)}{suffix}: {text}" for text in wrong]
     hours = get("CONNECTION_MAX_LIFETIME_HOURS", "hours")
     overrides = Overrides(
@@ -212,24 +213,29 @@ def is_enabled(environment: Mapping[str, str], name: str) -> bool:
     return found
 
 
-def unread(environment: Mapping[str, str], names: Sequence[str]) -> list[str]:
-    """Variables that look like settings of Kafka or of these connectors or exchanges, but that nothing reads."""
-    secrets = (f"{name}_FILE" for name, (_, kind) in KAFKA_VARIABLES.items() if kind == "secret")
-    known = {*KAFKA_VARIABLES, *SPOOL_VARIABLES, *secrets}
+def unread(environment: Mapping[str, str], names: Sequence[str], sink: str | None = None) -> list[str]:
+    """Variables that look like settings of sinks, the spool, or these connectors or exchanges, but that nothing reads.
+    ``sink`` is the kind that is used, where one is said.
+    """
+    kinds = [*SINKS.built_in, *([sink] if sink and sink not in SINKS.built_in else [])]
+    variables = {name: one for kind in kinds for name, one in SINKS.get(kind).read_from(kind).items()}
+    secrets = (f"{name}_FILE" for name, (_, read) in variables.items() if read == "secret")
+    read_ones = {*variables, *SPOOL_VARIABLES, *secrets}
     prefixes = tuple(dict.fromkeys(_prefix(name) for name in names))
-    known |= {f"{prefix}{suffix}" for prefix in prefixes for suffix in CONNECTOR_VARIABLES}
-    ours = ("K2_KAFKA_", "K2_SPOOL", *prefixes)
-    return sorted(name for name in environment if name.startswith(ours) and name not in known)
+    read_ones |= {f"{prefix}{suffix}" for prefix in prefixes for suffix in CONNECTOR_VARIABLES}
+    sinks = [prefix for kind in kinds for prefix in (_prefix(kind), _prefix(f"sink {kind}"))
+             if any(name.startswith(prefix) for name in variables)]
+    ours = ("K2_SPOOL", *sinks, *prefixes)
+    return sorted(name for name in environment if name.startswith(ours) and name not in read_ones)
 
 
-def _wrong_address(text: str, schemes: tuple[str, str], insecure: bool) -> str:
+def _wrong_address(text: str, wanted: str, secure: Secure, insecure: bool) -> str:
     """What is wrong with an address, without repeating it (it may hold a key); nothing where it is right."""
     parts = urlsplit(text)
-    secure, open_one = schemes
-    if parts.scheme not in schemes or not parts.hostname:
-        return f"an address starts with {secure}:// and names a host"
-    if parts.scheme == open_one and not insecure and not is_loopback(parts.hostname):
-        return f"{open_one}:// is for this machine only: say {secure}://, or ALLOW_INSECURE=true beside it"
+    if secure(parts.scheme) is None or not parts.hostname:
+        return f"an address starts with {wanted}:// and names a host"
+    if not insecure and in_the_clear(parts, secure):
+        return f"{parts.scheme}:// is for this machine only: say {wanted}://, or ALLOW_INSECURE=true beside it"
     return ""
 
 

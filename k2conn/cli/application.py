@@ -90,7 +90,10 @@ def run(
     ] = None,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated, as the venue writes them.")] = None,
     streams: Streams = None,
-    sink: Annotated[str | None, typer.Option(help="kafka, file or console.")] = None,
+    sink: Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")] = None,
+    sink_option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")] = None,
     kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")] = None,
     registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
@@ -121,7 +124,7 @@ def run(
 
     options = Options(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers,
+        log_level, daemon, watch, workers, sink_option or (),
     )
     raise typer.Exit(start(options))
 

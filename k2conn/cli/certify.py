@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +17,14 @@ from rich.table import Table
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.clock import wall_ms
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.runner.event_log import configure
 from k2conn.settings import _prefix as variables_of
 from k2conn.settings import sink_settings
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.certify.certification import Certification, CertificationOutcome, OpenSink
@@ -115,7 +116,7 @@ def _stage(name: str, options: Options, folder: Path, broker: Broker | None, ope
     settings = _settings(options, folder)
     return Certification(
         plan, settings, chosen(options.faults), duration=duration, rate=options.rate, seed=options.seed, broker=broker,
-        launch=_launch(plan, settings), open_sink=open_sink,
+        launch=_launch(plan, settings), open_sink=open_sink, folder=folder,
     )
 
 
@@ -127,7 +128,7 @@ def _launch(plan: Plan, settings: SinkSettings) -> Launch:
     def launch(setting: ProcessSettings) -> tuple[Sequence[str], Mapping[str, str]]:
         command = (
             sys.executable, "-m", "k2conn", "run", plan.path, "--streams", ",".join(setting.streams), "--symbols",
-            ",".join(plan.symbols.default), "--sink", "kafka", "--kafka", settings.kafka.bootstrap, "--registry",
+            ",".join(plan.symbols.default), "--sink", "kafka", "--kafka", settings.options.bootstrap, "--registry",
             setting.registry_url, "--port", "-1", "--log-level", "info", "--duration", _AT_MOST,
         )
         name = variables_of(plan.name)
@@ -148,7 +149,7 @@ def _launch(plan: Plan, settings: SinkSettings) -> Launch:
 
 def _prefix() -> str:
     """What makes this certification's topics its own."""
-    return f"certify-{time.time_ns() // 1_000_000}-{os.getpid()}."
+    return f"certify-{wall_ms()}-{os.getpid()}."
 
 
 def _kind(options: Options) -> str:
@@ -162,8 +163,10 @@ def _kind(options: Options) -> str:
 def _settings(options: Options, folder: Path) -> SinkSettings:
     kind = _kind(options)
     given = sink_settings(os.environ, kind=kind, folder=folder, kafka=options.kafka, registry=options.registry)
-    kafka = replace(given.kafka, create_topics=True, topic_prefix=_prefix())
-    return replace(given, kafka=kafka, spool=replace(given.spool, folder=folder / "spool"))
+    own = given.options
+    if isinstance(own, KafkaSettings):
+        own = replace(own, create_topics=True, topic_prefix=_prefix())
+    return replace(given, options=own, spool=replace(given.spool, folder=folder / "spool"))
 
 
 async def _all(stages: Sequence[Certification]) -> list[CertificationOutcome]:

@@ -21,6 +21,7 @@ from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, RunOutcome
 from k2conn.runner.event_log import configure
 from k2conn.settings import text_list
+from k2conn.sinks.file import FileSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.server import MockServer
@@ -66,7 +67,8 @@ async def _demo(exchanges: Sequence[MockExchange], seconds: float, folder: Path,
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     async with MockServer(exchanges):
-        runner = TimedRunner([_job(exchange) for exchange in exchanges], SinkSettings(kind="file", folder=folder))
+        files = SinkSettings(kind="file", options=FileSettings(folder=folder))
+        runner = TimedRunner([_job(exchange) for exchange in exchanges], files)
         live_table = LiveTable(runner)
         running = asyncio.create_task(runner.run(stop))
         running.add_done_callback(lambda task: over.set())

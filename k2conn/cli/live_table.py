@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.envelope import Envelope
 from k2conn.runner import Runner
@@ -49,7 +49,7 @@ class TimedRunner(Runner):
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         super()._settle(envelopes)
-        now_ms = time.time_ns() / 1_000_000
+        now_ms = wall_us() / 1000
         for envelope in envelopes:
             if envelope.schema is not None:
                 known = self.latencies.setdefault(id(envelope.account), deque(maxlen=200))
@@ -62,11 +62,11 @@ class LiveTable:
     def __init__(self, runner: TimedRunner) -> None:
         self._runner = runner
         self._counts: dict[int, deque[tuple[float, int]]] = {}
-        self._began = time.monotonic()
+        self._began = monotonic()
 
     def lines(self) -> Iterator[TableRow]:
         """All streams and symbols that had data, in order."""
-        now = time.monotonic()
+        now = monotonic()
         for connector in self._runner.connectors:
             accounts = [one for one in connector.connector_state.ledger.accounts() if one.stream != NOWHERE]
             for account in sorted(accounts, key=lambda one: (one.stream, one.symbol)):

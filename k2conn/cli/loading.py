@@ -10,6 +10,7 @@ from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
+from k2conn.schemes import WEBSOCKET
 
 
 def shipped() -> list[Path]:
@@ -30,10 +31,19 @@ def find(name: str) -> Path:
     raise SettingsError(f"there is no connector '{name}'{known(name, [one.stem for one in shipped()])}")
 
 
+def secure(scheme: str) -> bool | None:
+    """Whether a scheme's transport encrypts; None where no transport, installed ones too, has that scheme."""
+    if scheme in WEBSOCKET:  # the transports are not even imported for what they have always had
+        return WEBSOCKET[scheme]
+    from k2conn import transports
+
+    return transports.secure(scheme)
+
+
 def load(name: str) -> Plan:
     """The plan of a connector given by path or name; prints all problems and exits 78 where it is wrong."""
     try:
-        return load_plan(find(name))
+        return load_plan(find(name), secure)
     except SpecError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

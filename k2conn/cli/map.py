@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.clock import wall_us
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
 from k2conn.engine.connector_state import ConnectorState
@@ -123,7 +123,7 @@ def _rows(
         if not text.strip():
             continue
         if frame_key is None:
-            yield InputFrame(text.decode("utf-8", "replace"), time.time_ns() // 1000, "")
+            yield InputFrame(text.decode("utf-8", "replace"), wall_us(), "")
             continue
         try:
             members = exactjson.members(text)
@@ -149,7 +149,7 @@ def _moment(members: dict[str, bytes], key: str | None, number: int) -> int:
     """Microseconds since the epoch: ISO 8601 text, or seconds as number or text; now where the line has none."""
     value: Any = exactjson.decode(members[key]) if key and key in members else None
     if value is None:
-        return time.time_ns() // 1000
+        return wall_us()
     iso = isinstance(value, str) and not value.replace(".", "").isdecimal()
     try:
         return times("iso8601", "UTC")(value) if iso else times("s")(Decimal(value))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from k2conn.cli.loading import secure
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.language.problems import Problem, known
 from k2conn.engine.connector_state import ConnectorState
@@ -74,14 +75,14 @@ def run(options: Options) -> int:
 def finished(made: Draft, sample: Sequence[DraftFrame]) -> tuple[str, list[Problem]]:
     """A draft's text with tests that the engine made, and what `validate` would say of it."""
     text = written(made)
-    plan, problems = check_text(_file(made), text, Path())
+    plan, problems = check_text(_file(made), text, Path(), secure)
     if plan is None:
         return text, problems
     examples = [played for stream in made.streams if (played := _played(plan, made, stream, sample)) is not None]
     whole = written(made, examples)
-    plan, problems = check_text(_file(made), whole, Path())
+    plan, problems = check_text(_file(made), whole, Path(), secure)
     if plan is None or any(run_test(plan, example) for example in plan.tests):
-        return text, check_text(_file(made), text, Path())[1]
+        return text, check_text(_file(made), text, Path(), secure)[1]
     return whole, problems
 
 

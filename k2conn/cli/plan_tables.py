@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 
-from k2conn.engine.conversation.request_frames import step_frames
+from k2conn.engine.conversation.request_frames import shown, step_frames
 from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.errors import MissingVariable, RecordError
 from k2conn.plan import Connection, Plan, SendScope, Stream
@@ -26,7 +26,7 @@ def sent_frames(
         own = [one for one in wanted if one.stream in step.streams]
         try:
             frames = step_frames(step, own, scope, lambda: next(counter), None)
-            out += [frame.text or f"(waits: {step.name})" for frame in frames]
+            out += [shown(frame.body) or f"(waits: {step.name})" for frame in frames]
         except (MissingVariable, LookupError):
             out.append(step.text)
         except RecordError as error:  # a value that only a live connection has: shown as written

@@ -27,6 +27,8 @@ from k2conn.plan import Plan
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import LEVELS, configure, get_logger
 from k2conn.settings import connector_settings, is_enabled, sink_settings, state_folder, text_list, unread
+from k2conn.sinks import SINKS
+from k2conn.transports import TRANSPORTS
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker
@@ -52,6 +54,7 @@ class Options:
     daemon: bool = False
     watch: bool = False
     workers: int = 1
+    sink_options: Sequence[str] = ()
 
 
 def run(options: Options) -> int:
@@ -59,8 +62,11 @@ def run(options: Options) -> int:
     environment = os.environ
     identity = WorkerIdentity.from_environment(environment)
     _log(options, environment, identity)
+    SINKS.check()
+    TRANSPORTS.check()
     settings = sink_settings(
-        environment, kind=options.sink, folder=options.folder, kafka=options.kafka, registry=options.registry
+        environment, options.sink, options.sink_options, folder=options.folder, kafka=options.kafka,
+        registry=options.registry,
     )
     states = state_folder(environment)
     if identity is not None:
@@ -126,9 +132,13 @@ def jobs_for(options: Options, environment: Mapping[str, str], warn: bool = True
     for name in set(names):
         if names.count(name) > 1:
             raise SettingsError(f"connector {name} is named twice")
-    for name in unread(environment, [*names, *(plan.exchange for plan in plans)]) if warn else ():
+    for name in _unread(options, environment, plans, names) if warn else ():
         get_logger().warning("nothing reads this variable", variable=name)
     return jobs
+
+
+def _unread(options: Options, environment: Mapping[str, str], plans: Sequence[Plan], names: Sequence[str]) -> list[str]:
+    return unread(environment, [*names, *(plan.exchange for plan in plans)], options.sink or environment.get("K2_SINK"))
 
 
 def _enabled(environment: Mapping[str, str]) -> list[Plan]:

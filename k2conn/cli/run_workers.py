@@ -17,6 +17,7 @@ from k2conn.cli.run_services import attended
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.runner import Job
+from k2conn.sinks import SINKS
 from k2conn.sinks.settings import SinkSettings
 from k2conn.workers.assignment import Assignment, assign
 from k2conn.workers.handover import distribute_state, send_left_over
@@ -24,9 +25,6 @@ from k2conn.workers.worker_pool import WorkerPool, WorkersOutcome, exit_now, wor
 
 if TYPE_CHECKING:
     from k2conn.cli.run import Options
-
-_ALONE = ("console",)
-"""Sinks that only one process can write into without mixing up lines."""
 
 
 def lead(
@@ -42,7 +40,7 @@ def lead(
     """
     if options.max_records is not None:
         raise SettingsError("--max-records is for one process: with --workers say --duration")
-    if settings.kind in _ALONE:
+    if not SINKS.get(settings.kind).processes:
         raise SettingsError(f"the {settings.kind} sink is for one process: leave --workers out")
     assignments = assign(jobs, options.workers)
     if states is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -14,6 +13,7 @@ from k2conn import exactjson
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError, Unreachable
 from k2conn.monitoring.process_status import Health, ProcessStatus
+from k2conn.net.http import Call, NoAnswer, exchange
 from k2conn.runner.status import ConnectionStatus, StreamStatus
 
 WITHIN = 5.0
@@ -38,16 +38,13 @@ def run(host: str, port: int, form: str) -> int:
 
 def ask(host: str, port: int) -> ProcessStatus:
     """What /health says."""
-    connection = http.client.HTTPConnection(host, port, timeout=WITHIN)
+    name = f"[{host}]" if ":" in host else host
     try:
-        connection.request("GET", "/health")
-        state = exactjson.decode(connection.getresponse().read())
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"no k2conn answers on {host}:{port}: {error or type(error).__name__}") from None
+        state = exactjson.decode(exchange(Call("GET", f"http://{name}:{port}/health", within=WITHIN)).body)
+    except NoAnswer as error:
+        raise Unreachable(f"no k2conn answers on {host}:{port}: {error.reason}") from None
     except exactjson.JsonError:
         raise Unreachable(f"what answers on {host}:{port} is no k2conn") from None
-    finally:
-        connection.close()
     if not isinstance(state, dict) or "connectors" not in state:
         raise Unreachable(f"what answers on {host}:{port} is no k2conn")
     return cast(ProcessStatus, state)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2conn import exactjson
-from k2conn.cli.loading import find
+from k2conn.cli.loading import find, secure
 from k2conn.compiler.compiler import check_file
 from k2conn.compiler.language.problems import Problem
 from k2conn.engine.planning.forecast import broken_limits, forecast
@@ -18,7 +18,7 @@ from k2conn.tools.connector_tests import run_test
 
 def check(path: Path) -> tuple[Plan | None, list[Problem]]:
     """A file's plan, or all its problems; a plan's examples have been played."""
-    plan, problems = check_file(path)
+    plan, problems = check_file(path, secure)
     if plan is None:
         return None, problems
     defaults = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]

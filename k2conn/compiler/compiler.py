@@ -17,19 +17,22 @@ from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError
 from k2conn.plan import Connection, Plan, Stream
+from k2conn.schemes import WEBSOCKET, Secure
 
 _NAMED = ("connector", "exchange", "asset_class", "docs")
 
 
-def load_plan(path: FilePath) -> Plan:
-    """The plan of one connector file; raises SpecError with all problems."""
-    plan, problems = check_file(path)
+def load_plan(path: FilePath, secure: Secure = WEBSOCKET.get) -> Plan:
+    """The plan of one connector file; raises SpecError with all problems. ``secure`` knows the schemes that its
+    connections may have.
+    """
+    plan, problems = check_file(path, secure)
     if plan is None or problems:
         raise SpecError(problems)
     return plan
 
 
-def check_file(path: FilePath) -> tuple[Plan | None, list[Problem]]:
+def check_file(path: FilePath, secure: Secure = WEBSOCKET.get) -> tuple[Plan | None, list[Problem]]:
     """Reads and checks one file: a plan and no problems, or problems and no plan."""
     try:
         with path.open("rb") as file:
@@ -38,24 +41,26 @@ def check_file(path: FilePath) -> tuple[Plan | None, list[Problem]]:
     except UnicodeDecodeError as error:
         if len(data) > MAX_BYTES:
             text = data.decode("utf-8", "replace")
-            return check_text(str(path), text, path.parent)
+            return check_text(str(path), text, path.parent, secure)
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         return None, [Problem(str(path), line, column, "yaml", "not UTF-8 text: save the file as UTF-8")]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return None, [Problem(str(path), 1, 1, "unreadable", f"cannot be read: {reason}")]
-    return check_text(str(path), text, path.parent)
+    return check_text(str(path), text, path.parent, secure)
 
 
-def check_text(file: str, text: str, folder: FilePath) -> tuple[Plan | None, list[Problem]]:
+def check_text(
+    file: str, text: str, folder: FilePath, secure: Secure = WEBSOCKET.get
+) -> tuple[Plan | None, list[Problem]]:
     """The same for a text; ``folder`` is where files beside it are looked for."""
     document = read_document(file, text)
     if document.value is not None or not document.problems:
         check_shape(document)
     plan = None
     if isinstance(document.value, dict) and not document.full:
-        plan = _Compiler(document, folder).compile()
+        plan = _Compiler(document, folder, secure).compile()
     problems = sorted(set(document.problems))
     return (None if problems else plan), problems
 
@@ -63,11 +68,11 @@ def check_text(file: str, text: str, folder: FilePath) -> tuple[Plan | None, lis
 class _Compiler:
     """Compiles whatever has the right shape, so that problems of meaning come together with those of shape."""
 
-    def __init__(self, document: Document, folder: FilePath) -> None:
+    def __init__(self, document: Document, folder: FilePath, secure: Secure) -> None:
         self.document = document
         self.folder = folder
         self.spec: dict[str, Any] = document.value
-        self.note = CompileContext(document, form_parts(self.spec))
+        self.note = CompileContext(document, form_parts(self.spec), secure)
 
     def compile(self) -> Plan | None:
         """The plan; None where a part of it cannot be made."""

@@ -7,13 +7,13 @@ value that an error text could grow. Stream ``-`` holds what could not be told: 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.runner import Runner
@@ -75,7 +75,7 @@ class RunnerCollector:
         lag = GaugeMetricFamily(
             "k2conn_lag_seconds", "Exchange time to acknowledgement, of the stream's slowest symbol.", labels=_STREAM
         )
-        now = time.time_ns() // 1000
+        now = wall_us()
         for connector in self._runner.connectors:
             ledger = connector.connector_state.ledger
             for stream in (*connector.stream_names, NOWHERE):
@@ -148,7 +148,7 @@ class RunnerCollector:
             "k2conn_breaker", "1 for the state an address's breaker is in.", labels=(*labels, "state")
         )
         opened = CounterMetricFamily("k2conn_breaker_opened", "How often an address was out of order.", labels=labels)
-        now = time.monotonic()
+        now = monotonic()
         for connector in self._runner.connectors:
             for name, endpoint_group in connector.endpoint_groups.items():
                 for at, endpoint in enumerate(endpoint_group.status(now)):
@@ -165,7 +165,7 @@ class RunnerCollector:
         queued = GaugeMetricFamily("k2conn_sink_queued", "Envelopes waiting in the sink.", labels=("sink",))
         queued.add_metric((self._runner.sink.name,), status["queued"])
         start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
-        start.add_metric((), time.monotonic() - self._runner.started)
+        start.add_metric((), monotonic() - self._runner.started)
         return [up, queued, start, *(_spool(status["spool"]) if "spool" in status else ())]
 
 

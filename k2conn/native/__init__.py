@@ -12,7 +12,7 @@ from typing import Any
 Shortcut: Any = None
 """A record's way from item to bytes, of one symbol: see `k2conn.engine.mapping.native_mapper`."""
 cut: Any = None
-"""Everyday WebSocket frames out of received bytes: see `k2conn.transports.reader`."""
+"""Everyday WebSocket frames out of received bytes: see `k2conn.transports.websocket.reader`."""
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:

@@ -1,7 +1,7 @@
 /* Everyday WebSocket frames (RFC 6455), cut out of received bytes, in C.
 
    It takes whole, unmasked, uncompressed text and binary messages only and stops before any other frame, and before one
-   that is not all there: those are `k2conn.transports.reader`'s. */
+   that is not all there: those are `k2conn.transports.websocket.reader`'s. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>

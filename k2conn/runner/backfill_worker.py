@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.backfill.backfill_job import BackfillJob
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
+from k2conn.net.http import Call, call
 from k2conn.plan import Backoff, HttpRequest, MissingRange, SendScope, Symbol
 from k2conn.runner.event_log import get_logger
-from k2conn.transports.http import Call, call
 
 _TEMPORARY = ("http-408", "http-418", "http-425", "http-429")
 """Refusals that may be otherwise later; all others below 500 are final."""
@@ -135,7 +135,7 @@ class BackfillWorker:
 
     def _report(self, gap: Gap, detail: str) -> None:
         """Publishes and logs how a gap ended; ``detail``: why it is not filled, where it is not."""
-        self._publish(self._gaps.ended(gap, _wall()))
+        self._publish(self._gaps.ended(gap, wall_us()))
         words = {"stream": gap.stream, "symbol": gap.key, "cause": gap.cause, "recovered": gap.recovered}
         if gap.open:
             self._log.warning("gap not filled", missing=gap.missing, detail=detail, **words)
@@ -160,19 +160,21 @@ class BackfillWorker:
 
     async def _call(self, job: BackfillJob, hole: MissingRange) -> None:
         """One call, and the records of its answer."""
-        await asyncio.sleep(self._pending.limiter(job.mapping).wait(time.monotonic()))
+        await asyncio.sleep(self._pending.limiter(job.mapping).wait(monotonic()))
         scope = self._scope(hole, job.symbol)
         answer = await call(self._prepare(job.mapping.backfill.request, scope))
         found: list[Envelope] = []
         try:
-            job.take(answer, _wall(), found)
+            job.take(answer, wall_us(), found)
         finally:
             crowded = self._publish(found) if found else False
         if crowded:
             await self._relief()
 
     def _scope(self, hole: MissingRange, symbol: Symbol) -> SendScope:
-        return SendScope(lambda: 0, lambda: str(uuid.uuid4()), _wall(), {}, self._environment, (symbol,), missing=hole)
+        return SendScope(
+            lambda: 0, lambda: str(uuid.uuid4()), wall_us(), {}, self._environment, (symbol,), missing=hole
+        )
 
 
 def _final(error: K2Error) -> bool:
@@ -180,8 +182,3 @@ def _final(error: K2Error) -> bool:
     if isinstance(error, SettingsError):
         return True
     return isinstance(error, TransportError) and error.cause.startswith("http-4") and error.cause not in _TEMPORARY
-
-
-def _wall() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000

@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.conversation.session import Action, Close, EndCause, Note, NoteKind, Send, Session
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
+from k2conn.net.http import call
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.http_requests import http_call
 from k2conn.transports import Address, Transport
-from k2conn.transports.http import call
 
 
 class ConnectionEvent(Enum):
@@ -120,7 +120,7 @@ class VenueConnection:
         self._shard = shard
         if self.pipeline is None or self._stopped or self._closing is not None:
             return
-        self._act(self.pipeline.session.carry(shard.symbols, time.monotonic(), wall_us()))
+        self._act(self.pipeline.session.carry(shard.symbols, monotonic(), wall_us()))
         if self.opened_at is not None:
             self._arm()
 
@@ -133,7 +133,7 @@ class VenueConnection:
         """Unsubscribes and closes; where there is no connection yet, gives up making it."""
         self._stopped = True
         if self.opened_at is not None and self._transport is not None and self.pipeline is not None:
-            self._act(self.pipeline.session.retire(time.monotonic(), wall_us()))
+            self._act(self.pipeline.session.retire(monotonic(), wall_us()))
             await self._transport.close(reason)
         elif self.task is not None:
             self.task.cancel()
@@ -160,7 +160,7 @@ class VenueConnection:
     # -- one connection
 
     async def _once(self) -> None:
-        await asyncio.sleep(self._endpoint_group.connect_limiter.wait(time.monotonic()))
+        await asyncio.sleep(self._endpoint_group.connect_limiter.wait(monotonic()))
         shard = self._shard
         pipeline = self.pipeline = FramePipeline(
             self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
@@ -199,7 +199,7 @@ class VenueConnection:
     def _opened(self) -> None:
         assert self.pipeline is not None
         self._context.connector_state.ledger.connects += 1
-        now = self.opened_at = time.monotonic()
+        now = self.opened_at = monotonic()
         self.state = ConnectionState.SUBSCRIBING
         self._log.info("connected", symbols=len(self._shard.symbols))
         self.replace_at = self._due_for_rotation(now)
@@ -213,20 +213,20 @@ class VenueConnection:
 
     async def _relieved(self) -> None:
         """Waits for the sink. Nothing is read meanwhile, so that time does not count as silence."""
-        self.held, since = True, time.monotonic()
+        self.held, since = True, monotonic()
         try:
             await self._context.relief()
         finally:
             self.held = False
             if self.pipeline is not None:
-                self.pipeline.resume(time.monotonic() - since)
+                self.pipeline.resume(monotonic() - since)
                 self._arm()
 
     def _frames(self, frames: Sequence[str | bytes]) -> bool:
         pipeline = self.pipeline
         assert pipeline is not None
         wall = wall_us()
-        envelopes, actions = pipeline.receive_all(frames, time.monotonic(), wall)
+        envelopes, actions = pipeline.receive_all(frames, monotonic(), wall)
         self.last_frame_us = wall
         if actions:
             self._act(actions)
@@ -288,7 +288,7 @@ class VenueConnection:
         times = [self.pipeline.session.deadline, self.pipeline.silent_at(self._patience), self.replace_at]
         due = [moment for moment in times if moment is not None]
         if due and not self.held and not self._stopped:
-            delay = max(0.0, min(due) - time.monotonic())
+            delay = max(0.0, min(due) - monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
@@ -296,7 +296,7 @@ class VenueConnection:
         self._timer = None
         if self.pipeline is None or self._transport is None:
             return
-        now = time.monotonic()
+        now = monotonic()
         try:
             if self.replace_at is not None and now >= self.replace_at:
                 self.replace_at = None
@@ -323,7 +323,3 @@ def http_scope(context: ConnectorContext, shard: Shard, session: Session) -> Sen
     return SendScope(counter=lambda: 0, uuid=context.session_context.uuid, now_us=wall_us(), state=session.scope.state,
                      environment=context.session_context.environment, sign=shard.connection.sign)
 
-
-def wall_us() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.subscriptions import SubscriptionState
 from k2conn.engine.frame_pipeline import FramePipeline
@@ -23,7 +23,7 @@ from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError
-from k2conn.runner.connection import ConnectionEnd, ConnectionEvent, VenueConnection, http_scope, wall_us
+from k2conn.runner.connection import ConnectionEnd, ConnectionEvent, VenueConnection, http_scope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
@@ -150,7 +150,7 @@ class ConnectionSupervisor:
     async def _endpoint(self) -> int | None:
         """Waits for an address that may be tried; None where stopped meanwhile."""
         while not self._stop_asked.is_set():
-            endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
+            endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
             if wait <= 0:
                 return endpoint
             detail = self.detail or f"all addresses are out of order; the next try in {wait:.0f} s"
@@ -159,7 +159,7 @@ class ConnectionSupervisor:
         return None
 
     def _begin(self, endpoint: int) -> VenueConnection:
-        self.endpoint_group.endpoints.breakers[endpoint].attempt(time.monotonic())
+        self.endpoint_group.endpoints.breakers[endpoint].attempt(monotonic())
         patience = min(MOST_PATIENCE, 2 ** min(self._silences, 10))
         connection = VenueConnection(
             self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._reported, self._log
@@ -173,7 +173,7 @@ class ConnectionSupervisor:
         self._news.set()
         if what is not ConnectionEvent.OTHER:
             breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
-            self._tried(connection, partial(breaker.succeed, time.monotonic()))
+            self._tried(connection, partial(breaker.succeed, monotonic()))
         if what is ConnectionEvent.FIRST_RECORD:
             breaker.proved()
             self._delays.reset()
@@ -186,16 +186,16 @@ class ConnectionSupervisor:
         if self._stop_asked.is_set() or good or end.cause in _NOT_THE_ADDRESS:
             breaker.ignore()
         else:
-            self._tried(connection, partial(breaker.fail, time.monotonic()))
+            self._tried(connection, partial(breaker.fail, monotonic()))
         if end.cause == EndCause.STALE_STREAM and not connection.data:
             self._silences += 1
 
     def _tried(self, connection: VenueConnection, tell: Callable[[], None]) -> None:
         """Tells a breaker of an attempt, and logs where that changes its state."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
-        before = breaker.state(time.monotonic())
+        before = breaker.state(monotonic())
         tell()
-        after = breaker.state(time.monotonic())
+        after = breaker.state(monotonic())
         if after != before:
             host = self.endpoint_group.host(connection.endpoint)
             self._log.warning("address " + ("recovered" if after == BreakerState.CLOSED else "out of order"), host=host,
@@ -210,23 +210,23 @@ class ConnectionSupervisor:
         """Asks for a replacement when an address that is preferred may be tried again."""
         if connection.state != ConnectionState.LIVE or not self._has_better(connection):
             return
-        better = self.endpoint_group.endpoints.better(connection.endpoint, time.monotonic(), self.shard.replica)
+        better = self.endpoint_group.endpoints.better(connection.endpoint, monotonic(), self.shard.replica)
         if better is not None:
             detail = f"{self.endpoint_group.host(better)} may have recovered"
             connection.ask_for_replacement(ConnectionEnd(EndCause.FAILBACK, detail))
 
     async def _replaced(self, old: VenueConnection, due: ConnectionEnd) -> VenueConnection:
         """Replaces a connection; the successor, or the old one where that could not be done or has ended before."""
-        until = time.monotonic() + due.delay
+        until = monotonic() + due.delay
         if not self.endpoint_group.overlaps:
-            while (left := until - time.monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
+            while (left := until - monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
                 await self._next_event(left)
             return await self._closed_first(old, due)
-        while self.endpoint_group.spare <= 0 or time.monotonic() < until:
+        while self.endpoint_group.spare <= 0 or monotonic() < until:
             if old.ended is not None or self._stop_asked.is_set():
                 return old
-            await self._next_event(min(0.25, max(0.01, until - time.monotonic())))
-        endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
+            await self._next_event(min(0.25, max(0.01, until - monotonic())))
+        endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
         if old.ended is not None or self._stop_asked.is_set():
             return old
         if wait > 0:
@@ -242,9 +242,9 @@ class ConnectionSupervisor:
 
     async def _overlapped(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection) -> VenueConnection:
         """Both connections at work, until the new one has proved itself, or one of them ends."""
-        began, settled = time.monotonic(), 0.0
+        began, settled = monotonic(), 0.0
         while not self._stop_asked.is_set():
-            now = time.monotonic()
+            now = monotonic()
             end = new.ended
             if end is not None:
                 self._judge(new, end)
@@ -272,9 +272,9 @@ class ConnectionSupervisor:
     async def _taken_over(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection, proved: bool) -> None:
         """The new connection takes over; the old one is read a moment longer, then closed."""
         self.connection = new
-        until = time.monotonic() + DRAIN
-        while (time.monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
-            await self._next_event(max(0.01, until - time.monotonic()))
+        until = monotonic() + DRAIN
+        while (monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
+            await self._next_event(max(0.01, until - monotonic()))
         self._count(due)
         self._log.info("connection replaced", cause=due.cause, detail=due.detail, all_symbols_seen=proved)
         await old.stop(due.cause)
@@ -284,7 +284,7 @@ class ConnectionSupervisor:
         if old.ended is not None or self._stop_asked.is_set():
             return old
         await old.stop(due.cause)
-        endpoint, wait = self.endpoint_group.endpoints.choose(time.monotonic(), self.shard.replica)
+        endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
         if self._stop_asked.is_set():
             return old
         self._count(due)
@@ -314,8 +314,8 @@ class ConnectionSupervisor:
         delay = self._delays.next(end.delay)
         self._be(ConnectionState.WAITING, f"{end.cause}: {end.detail}")
         self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
-        until = time.monotonic() + delay
-        while (left := until - time.monotonic()) > 0 and not self._stop_asked.is_set():
+        until = monotonic() + delay
+        while (left := until - monotonic()) > 0 and not self._stop_asked.is_set():
             await self._next_event(left)
 
     async def _next_event(self, seconds: float | None) -> None:
@@ -366,7 +366,7 @@ class ConnectionSupervisor:
             "state": self.state,
             "detail": self.detail,
             "host": self.endpoint_group.host(connection.endpoint) if connection is not None else None,
-            "seconds_connected": round(time.monotonic() - opened, 3) if opened is not None else None,
+            "seconds_connected": round(monotonic() - opened, 3) if opened is not None else None,
             "replacing": self.replacing,
             "symbols": len(self.shard.symbols),
             "confirmed": subscriptions.count(SubscriptionState.CONFIRMED) if subscriptions else 0,
@@ -385,7 +385,7 @@ class ConnectionSupervisor:
 
 def _lasted(connection: VenueConnection) -> float:
     """Seconds that a connection lasted; a long one counts as a good one, with data or without."""
-    return time.monotonic() - connection.opened_at if connection.opened_at is not None else 0.0
+    return monotonic() - connection.opened_at if connection.opened_at is not None else 0.0
 
 
 def _ago(wall: int) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
@@ -33,7 +33,7 @@ from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import ConnectorStatus
 from k2conn.sinks import Sink, putter
-from k2conn.transports import Address, Transport
+from k2conn.transports import Address, Transport, secure
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks for gaps whose grace is over."""
@@ -169,13 +169,13 @@ class Connector:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
             if self.state_file is not None:
-                self.state_file.look(time.monotonic())
+                self.state_file.look(monotonic())
             self.silence.look(self.supervisors)
-            self.connector_state.expire_replicas(time.time_ns() // 1000)
+            self.connector_state.expire_replicas(wall_us())
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
-        found = self.connector_state.gap_records(time.time_ns() // 1000 + ahead_us)
+        found = self.connector_state.gap_records(wall_us() + ahead_us)
         for envelope in found:
             self._log.warning("gap", **gap_words(envelope))
         if found:
@@ -183,7 +183,7 @@ class Connector:
         self.backfill_worker.collect()
 
     def _connector_context(self) -> ConnectorContext:
-        session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment)
+        session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.connector_state, self.publish, self.sink.drain, self.job.overrides, session_context,
             self._open_transport,
@@ -304,7 +304,7 @@ class Connector:
 
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
-        ledger, now = self.connector_state.ledger, time.monotonic()
+        ledger, now = self.connector_state.ledger, monotonic()
         return {
             "state": self.state,
             "sockets": [supervisor.status() for supervisor in self.supervisors],

@@ -1,6 +1,7 @@
-"""The log: one event for each thing that happened, with its connector and connection. Structlog comes from `plainly`.
+"""The log: one event for each thing that happened, with its connector and connection.
 
-What libraries and the sinks log through the standard ``logging`` comes out in the same form.
+Structlog comes from `k2conn.compat`. What libraries and the sinks log through the standard ``logging`` comes out in the
+same form.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import logging
 import sys
 from typing import Any
 
-from k2conn.runner.plainly import structlog
+from k2conn.compat.structlog import structlog
 
 LEVELS = ("debug", "info", "warning", "error")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
+from k2conn.net.http import Call
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.overrides import Overrides
-from k2conn.transports.http import Call
 
 
 def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:

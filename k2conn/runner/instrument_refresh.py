@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 import uuid
 from collections.abc import Callable, Mapping
 
+from k2conn.clock import wall_us
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import MissingVariable, RecordError, TransportError
+from k2conn.net.http import call
 from k2conn.plan import Backoff, InstrumentList, Plan, SendScope
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.overrides import Overrides
-from k2conn.transports.http import call
 
 TRIES = 3
 """Attempts before a connector whose symbols its rules can read goes on without the list."""
@@ -49,7 +49,7 @@ class InstrumentRefresh:
             await self._fetch()
 
     async def _fetch(self) -> bool:
-        scope = SendScope(lambda: 0, lambda: str(uuid.uuid4()), time.time_ns() // 1000, {}, self._environment)
+        scope = SendScope(lambda: 0, lambda: str(uuid.uuid4()), wall_us(), {}, self._environment)
         try:
             request = http_call(self._listing.request, scope, self._overrides)
             count = learn(self._listing, await call(request), self._plan.symbols)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from k2conn.avro import load_schema
+from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.engine.gaps.gap_records import gap_topic
@@ -32,7 +32,7 @@ from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.status import SpooledSinkStatus
-from k2conn.transports import Address, Transport
+from k2conn.transports import Address, Transport, open_transport
 
 RECEIVE_WITHIN = 5.0
 FLUSH_WITHIN = 10.0
@@ -66,13 +66,13 @@ class Runner:
         *,
         environment: Mapping[str, str] | None = None,
         max_records: int | None = None,
-        open_transport: Callable[[Address], Transport] | None = None,
+        open_transport: Callable[[Address], Transport] = open_transport,
         open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_spooled,
         state_folder: Path | None = None,
     ) -> None:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
-        self.started = time.monotonic()
+        self.started = monotonic()
         self._max_records = max_records
         self._enough = asyncio.Event()
         self.stopping = False
@@ -81,9 +81,8 @@ class Runner:
         self._bugs: list[Exception] = []
         self._log = get_logger()
         variables = dict(os.environ) if environment is None else environment
-        opener = open_transport or _websocket
         self._make = partial(
-            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=opener
+            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=open_transport
         )
         self.connectors = tuple(self._make(job, state_for(job)) for job in jobs)
         self._state_folder = state_folder
@@ -106,7 +105,7 @@ class Runner:
         except BaseException:  # whatever it is, a sink that was opened is closed
             await self.sink.close()
             raise
-        self.started = time.monotonic()
+        self.started = monotonic()
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
         for connector in self.connectors:
             self._keep_state(connector)
@@ -124,7 +123,7 @@ class Runner:
             unsent = await self._stop(list(self._tasks.values()))
         self._raise_bugs(list(self._tasks.values()))
         failed = tuple(one.plan.name for one in self.connectors if one.state == ConnectionState.FAILED)
-        return RunOutcome(unsent, failed, time.monotonic() - self.started)
+        return RunOutcome(unsent, failed, monotonic() - self.started)
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
         """Raises the first exception that ended a connector, or that a callback of the loop left uncaught."""
@@ -160,8 +159,8 @@ class Runner:
             self._put_in_place_of(old, new)
         task = self._start(new)
         self._between = False
-        until = time.monotonic() + within
-        while not (new.proved or task.done() or self.stopping) and time.monotonic() < until:
+        until = monotonic() + within
+        while not (new.proved or task.done() or self.stopping) and monotonic() < until:
             await asyncio.wait({task}, timeout=_LOOK)
         if crowded:
             return new.proved
@@ -248,7 +247,7 @@ class Runner:
     # -- what the sink reports
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
-        now = time.time_ns() // 1000
+        now = wall_us()
         counts = Counter([(envelope.account, envelope.schema is None) for envelope in envelopes])
         for (account, dead), count in counts.items():
             if account is not None:
@@ -268,7 +267,7 @@ class Runner:
             return
         names = self._owner(envelope, account, reason)
         error = RecordError("record", None, None, reason, f"{len(envelope.value)} bytes of Avro")
-        now = time.time_ns() // 1000
+        now = wall_us()
         self.sink.put(
             dead_letter(*names, account.stream, envelope.topic, account.symbol, error, envelope.value, now, account)
         )
@@ -298,7 +297,7 @@ class Runner:
     def report(self) -> RunReport:
         """The final figures of the run."""
         return {
-            "seconds": round(time.monotonic() - self.started, 3),
+            "seconds": round(monotonic() - self.started, 3),
             "records": self.records,
             "sink": self.sink_status(),
             "connectors": {connector.plan.name: connector.report() for connector in self.connectors},
@@ -310,12 +309,6 @@ def _crowded(old: Connector, new: Connector, name: str) -> bool:
     most = new.endpoint_groups[name].connection.limits.connections
     both = [one for one in (*old.supervisors, *new.supervisors) if one.shard.connection.name == name]
     return most is not None and len(both) > most
-
-
-def _websocket(address: Address) -> Transport:
-    from k2conn.transports.websocket import WebSocket
-
-    return WebSocket(address)
 
 
 def _inner(error: BaseException) -> BaseException:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from k2conn.clock import monotonic
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.subscriptions import Subscription, SubscriptionState
 from k2conn.engine.resilience.silence_detection import SilenceDetector, SilenceReading, SilenceState
@@ -32,7 +32,7 @@ class SilenceMonitor:
 
     def look(self, supervisors: Sequence[ConnectionSupervisor]) -> None:
         """Looks, unless it has just looked; logs where all of a stream's symbols fall silent, or one has data again."""
-        now = time.monotonic()
+        now = monotonic()
         if now < self._looked + LOOK_EVERY:
             return
         self._looked = now
@@ -72,7 +72,7 @@ class SilenceMonitor:
 
     def status(self, stream: str) -> SilenceStatus:
         """For /health: symbols by state, and the worst of them by name."""
-        now = time.monotonic()
+        now = monotonic()
         worst: list[SilentSymbol] = []
         for symbol, state in self.watch.worst(stream, WORST):
             silence = self.watch.silence((stream, symbol), now)

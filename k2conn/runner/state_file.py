@@ -9,15 +9,14 @@ renamed).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import time
 from pathlib import Path
 
 from k2conn import exactjson
+from k2conn.clock import wall_us
 from k2conn.engine.accounting.ledger import Account
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.persisted_state import kept, resume
+from k2conn.files import write_whole
 from k2conn.runner.event_log import get_logger
 
 EVERY = 5.0
@@ -45,7 +44,7 @@ class StateFile:
         try:
             with self.path.open("rb") as file:
                 data = file.read(LARGEST + 1)
-            resume(self._connector_state, exactjson.decode(data), time.time_ns() // 1000)
+            resume(self._connector_state, exactjson.decode(data), wall_us())
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
@@ -91,25 +90,3 @@ class StateFile:
             self._written = data
         except OSError as error:
             self._log.error("state not written", file=str(self.path), detail=str(error))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replaces a file as a whole, durably, and makes its folder where need be. OSError where that fails."""
-    beside = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Makes a rename durable, where the system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

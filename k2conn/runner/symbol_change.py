@@ -8,9 +8,9 @@ backfills. What still arrives of a symbol that was unsubscribed is published as 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
+from k2conn.clock import monotonic
 from k2conn.engine.sharding.resharding import Resharding, refused, resharded
 from k2conn.plan import Symbol
 from k2conn.runner.connector import Connector, Job, resolve
@@ -89,8 +89,8 @@ class SymbolChange:
                     mapping.suspected_gaps.rest(symbol.record)
 
     async def _all_subscribed(self, within: float) -> None:
-        until = time.monotonic() + within
-        while not self._done and time.monotonic() < until:
+        until = monotonic() + within
+        while not self._done and monotonic() < until:
             if await self._connector.stopped(_LOOK):
                 return
 

@@ -1,16 +1,20 @@
-"""Sinks: where envelopes become durable. One file (or folder) each, named by its kind."""
+"""Sinks: where envelopes become durable. One file (or folder) each, named by its kind.
+
+A component's file says what it is (its ``SINK``): what it has settings for and what may be done with it. What it needs
+is imported when it is made.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
-from pkgutil import iter_modules
-from typing import Annotated, NotRequired, Protocol, TypedDict
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Annotated, Any, NotRequired, Protocol, TypedDict
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
-from k2conn.errors import SettingsError
 from k2conn.merging import all_true, each_by_name, side_by_side, total
+from k2conn.registry import Registry
 from k2conn.sinks.settings import SinkSettings
 
 Settle = Callable[[Sequence[Envelope]], None]
@@ -106,16 +110,71 @@ def putter(sink: Sink) -> Callable[[Sequence[Envelope]], None]:
     return put_each
 
 
-def known_sinks() -> tuple[str, ...]:
-    """The kinds of sinks there are, sorted."""
-    return tuple(sorted(module.name for module in iter_modules(__path__) if module.name != "settings"))
+@dataclass(frozen=True)
+class NoOptions:
+    """The settings of a sink that has none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkKind:
+    """What a sink is: the ``SINK`` of its file, or what an entry point of `k2conn.sinks` names.
+
+    ``settings`` is a frozen dataclass with a default for every field, which raises SettingsError for what cannot be.
+    Each field is read from the environment: by ``variables``, or where that is None from ``K2_SINK_<KIND>_<FIELD>`` by
+    the field's type (str, int, bool or Path; a field without a repr is a secret). `--sink-option FIELD=VALUE` sets any
+    of them that is no secret.
+    """
+
+    summary: str
+    """One line for people."""
+    make: Callable[[SinkSettings, Settle, Reject], Sink]
+    """Makes a sink, not yet open; the settings' ``options`` are an instance of ``settings``."""
+    settings: type[Any] = NoOptions
+    variables: Mapping[str, tuple[str, str]] | None = None
+    """Environment variable -> (field, how its text is read: text, int, bool, path or secret)."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Flags of `k2conn run` -> field."""
+    implied_by: str | None = None
+    """The field that means this kind where no kind is said."""
+    spoolable: bool = False
+    """Whether it is across a network, so that a spool on disk goes before it: it then is a `SpoolableSink`."""
+    processes: bool = True
+    """Whether several processes (`--workers`) may have one each."""
+    registry: bool = False
+    """Whether it needs a schema registry."""
+    prefix: Callable[[Any], str] = lambda options: ""
+    """What goes before the name of every topic, by its settings."""
+
+    def read_from(self, name: str) -> Mapping[str, tuple[str, str]]:
+        """``variables``, those too that follow from the fields. ``name`` is the kind's."""
+        if self.variables is not None:
+            return self.variables
+        start = f"K2_SINK_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
+        return {f"{start}{one.name.upper()}": (one.name, _how_read(one)) for one in fields(self.settings)}
+
+
+def _how_read(one: Field[Any]) -> str:
+    if not one.repr:
+        return "secret"
+    text = one.type if isinstance(one.type, str) else one.type.__name__
+    kind = {"str": "text", "int": "int", "bool": "bool", "Path": "path"}.get(text.removesuffix(" | None"))
+    if kind is None:
+        raise TypeError(f"the setting {one.name} is a {text}: it must be a str, int, bool or Path")
+    return kind
+
+
+SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("settings",))
+"""All sinks, by kind."""
 
 
 def make_sink(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
     """The sink that ``settings`` name, not yet open. SettingsError, listing the known kinds, for an unknown
     one.
     """
-    if settings.kind not in known_sinks():
-        raise SettingsError(f"no sink {settings.kind!r}; known are {', '.join(known_sinks())}")
-    sink: Sink = import_module(f"k2conn.sinks.{settings.kind}").make(settings, settle, reject)
-    return sink
+    kind = SINKS.get(settings.kind)
+    return kind.make(with_options(settings, kind), settle, reject)
+
+
+def with_options(settings: SinkSettings, kind: SinkKind) -> SinkSettings:
+    """The settings with the kind's defaults where they say nothing."""
+    return settings if settings.options is not None else replace(settings, options=kind.settings())

@@ -11,7 +11,7 @@ from typing import TextIO
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError
-from k2conn.sinks import SinkStatus
+from k2conn.sinks import SinkKind, SinkStatus
 from k2conn.sinks.settings import SinkSettings
 
 WAIT = 0.05
@@ -113,10 +113,8 @@ def line(envelope: Envelope) -> str:
     return json.dumps({"topic": envelope.topic, "type": envelope.schema.name, "record": record}, ensure_ascii=False)
 
 
-def make(
-    settings: SinkSettings,
-    settle: Callable[[Sequence[Envelope]], None],
-    reject: Callable[[Envelope, str], None],
-) -> ConsoleSink:
-    """A console sink. It rejects nothing."""
-    return ConsoleSink(settings, settle)
+SINK = SinkKind(
+    "JSON lines on standard output, dead letters on standard error",
+    lambda settings, settle, reject: ConsoleSink(settings, settle),  # it rejects nothing
+    processes=False,  # their lines would be mixed up
+)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from itertools import groupby
@@ -21,8 +22,8 @@ from typing import BinaryIO, cast
 from k2conn.avro import ContainerWriter, RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
-from k2conn.sinks import SinkStatus
-from k2conn.sinks.settings import SinkSettings
+from k2conn.sinks import SinkKind, SinkStatus
+from k2conn.sinks.settings import MiB, SinkSettings, not_positive, refuse
 
 FLUSH_EVERY = 0.5
 """Seconds a record may wait for its block to fill; also the pause before a failed write is tried again."""
@@ -36,6 +37,18 @@ class FileSinkStatus(SinkStatus):
     """See `SinkStatus`."""
 
     folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSettings:
+    """Where the files go, and how large they grow: there is a new one when one has grown beyond ``rotation_bytes``."""
+
+    folder: Path = Path("data")
+    rotation_bytes: int = 128 * MiB
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that bound nothing."""
+        refuse(not_positive(self, "rotation_bytes"))
 
 
 class LineWriter:
@@ -105,8 +118,8 @@ class FileSink:
     name = "file"
 
     def __init__(self, settings: SinkSettings, settle: Callable[[Sequence[Envelope]], None]) -> None:
-        self._folder = settings.folder
-        self._rotation = settings.rotation_bytes
+        self._folder: Path = settings.options.folder
+        self._rotation: int = settings.options.rotation_bytes
         self._bound = settings.buffer_bytes
         self._settle = settle
         self._waiting: dict[str, list[Envelope]] = {}
@@ -271,10 +284,10 @@ def _check_topic(topic: str) -> None:
         raise SinkError(f"{topic!r} cannot be a topic: letters, digits, '.', '_' and '-' only, no '.' first")
 
 
-def make(
-    settings: SinkSettings,
-    settle: Callable[[Sequence[Envelope]], None],
-    reject: Callable[[Envelope, str], None],
-) -> FileSink:
-    """A file sink. It rejects nothing."""
-    return FileSink(settings, settle)
+SINK = SinkKind(
+    "Avro files in a folder a topic, dead letters as JSON lines",
+    lambda settings, settle, reject: FileSink(settings, settle),  # it rejects nothing
+    settings=FileSettings,
+    variables={"K2_SINK_FOLDER": ("folder", "path")},
+    flags={"folder": "folder"},
+)

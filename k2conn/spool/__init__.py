@@ -19,27 +19,31 @@ from __future__ import annotations
 
 from typing import cast
 
-from k2conn.sinks import Reject, Settle, Sink, SpoolableSink, make_sink
+from k2conn.sinks import SINKS, Reject, Settle, Sink, SpoolableSink, make_sink, with_options
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool.sink import SpoolingSink
 from k2conn.spool.topic_prefix import TopicPrefixSink
 
-SPOOLABLE = ("kafka",)
-"""Kinds of sinks across a network; the others write to this machine anyway."""
-
 
 def make_spooled(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
     """The sink that ``settings`` name, behind a spool unless its mode is ``never`` or the sink needs none; its topics
-    have the prefix that Kafka's settings say.
+    have the prefix that its settings say.
     """
-    prefix = settings.kafka.topic_prefix if settings.kind == "kafka" else ""
+    kind = SINKS.get(settings.kind)
+    settings = with_options(settings, kind)
+    prefix = kind.prefix(settings.options)
     if not prefix:
         return _make(settings, settle, reject)
     return TopicPrefixSink(lambda settled, rejected: _make(settings, settled, rejected), prefix, settle, reject)
 
 
+def spooled(settings: SinkSettings) -> bool:
+    """Whether there is a spool before the sink: it is across a network, and its mode is not ``never``."""
+    return settings.spool.mode != "never" and SINKS.get(settings.kind).spoolable
+
+
 def _make(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
-    if settings.spool.mode == "never" or settings.kind not in SPOOLABLE:
+    if not spooled(settings):
         return make_sink(settings, settle, reject)
 
     def inner(settled: Settle, rejected: Reject) -> SpoolableSink:

@@ -15,6 +15,7 @@ from pathlib import Path
 from struct import Struct
 from typing import TypeVar
 
+from k2conn.files import sync_folder
 from k2conn.spool.segment import SpoolSegment
 
 MARK = "mark"
@@ -61,7 +62,7 @@ class Disk:
                 os.fdatasync(self._files[segment])
             self._unsynced.discard(segment)
         for folder in tuple(self._new_in):
-            _sync_folder(folder)
+            sync_folder(folder)
             self._new_in.discard(folder)
 
     def read(self, segment: SpoolSegment, at: int, size: int) -> bytes:
@@ -117,11 +118,3 @@ def read_mark(folder: Path) -> tuple[int, int]:
         return 0, 0
     number, offset = _MARK.unpack(body)
     return number, offset
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

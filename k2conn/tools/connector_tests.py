@@ -15,7 +15,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.codecs.encoding import text_encoder
 from k2conn.engine.connector_state import ConnectorState
-from k2conn.engine.conversation.request_frames import frame_text
+from k2conn.engine.conversation.request_frames import frame_text, shown
 from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.sharding.shards import shards
@@ -63,7 +63,7 @@ class _TestConnection:
         self.differences: list[Difference] = []
         self.now = 1000.0
         self.wall = example.received_at
-        self.sent: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, str | bytes]] = []
         """What was sent and not yet told, each with its socket's name."""
         self.closed: Close | None = None
         self.spoken = any(turn.kind == "sent" for turn in example.dialogue)
@@ -121,7 +121,7 @@ class _TestConnection:
     def finish(self) -> None:
         """A dialogue says everything that is sent."""
         if self.spoken and self.sent:
-            self.differ(self.example.line, "sent", "nothing more", self.sent[0][1])
+            self.differ(self.example.line, "sent", "nothing more", shown(self.sent[0][1]))
 
     # -- turns
 
@@ -153,7 +153,7 @@ class _TestConnection:
             if turn.socket in (None, socket) and same(turn.value, _value(text, turn.value)):
                 del self.sent[at]
                 return
-        self.differ(turn.line, "sent", frame_text(turn.value), self.sent.pop(0)[1] if self.sent else "nothing")
+        self.differ(turn.line, "sent", frame_text(turn.value), shown(self.sent.pop(0)[1]) if self.sent else "nothing")
 
     def _on(self, turn: DialogueTurn) -> list[FramePipeline]:
         """The sockets that a turn may be on."""
@@ -252,7 +252,7 @@ def same(expected: Any, found: Any) -> bool:
     return bool(expected == found)
 
 
-def _value(text: str, like: Any) -> Any:
+def _value(text: str | bytes, like: Any) -> Any:
     if isinstance(like, str):
         return text
     try:

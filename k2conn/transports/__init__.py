@@ -1,16 +1,21 @@
-"""Transports: how frames come in. One file each, named by the scheme it speaks.
+"""Transports: how frames come in and go out. A file or folder each, found by the URL schemes that it declares.
 
-A transport is a callable thing for one connection: `run` opens it and calls `on_frames` with the frames that came at
+A transport is an object for one connection: `run` opens it and calls `on_frames` with the frames that came at
 once, synchronously, in order; `send` queues a frame and never blocks; when `on_frames` answers true, the transport
 stops reading until `relief()` returns, which slows the socket down (back-pressure).
+
+A component's file only says what it is (its ``TRANSPORT``); what it needs is imported when it opens a connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ssl import CERT_NONE, SSLContext, create_default_context
 from typing import Protocol
+from urllib.parse import urlsplit
+
+from k2conn.registry import Registry
+from k2conn.schemes import WEBSOCKET
 
 OnFrames = Callable[[Sequence[str | bytes]], bool]
 """Takes some frames, at least one; true asks the transport to wait for relief before it reads on."""
@@ -30,15 +35,6 @@ class Address:
     ca_file: str | None = None
 
 
-def client_context(ca_file: str | None, verify: bool) -> SSLContext:
-    """TLS that checks the server's certificate and name, unless told not to."""
-    context = create_default_context(cafile=ca_file)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = CERT_NONE
-    return context
-
-
 class Transport(Protocol):
     """One connection; used once."""
 
@@ -49,8 +45,38 @@ class Transport(Protocol):
         with the cause, except after `close`.
         """
 
-    def send(self, frame: str) -> None:
-        """Queues a text frame; silently nothing once the connection has ended."""
+    def send(self, frame: str | bytes) -> None:
+        """Queues a frame, text or binary; silently nothing once the connection has ended."""
 
     async def close(self, reason: str = "") -> None:
-        """Ends the connection, within seconds."""
+        """Sends what is queued, then ends the connection, within seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportKind:
+    """What a transport is: the ``TRANSPORT`` of its file, or what an entry point of `k2conn.transports` names."""
+
+    summary: str
+    """One line for people."""
+    schemes: Mapping[str, bool]
+    """The URL schemes it speaks, in small letters, and whether what goes over each is encrypted. Where it is not, an
+    address must be on this machine, or its connector say `allow_insecure: true`.
+    """
+    open: Callable[[Address], Transport]
+    """Makes a connection, not yet opened."""
+
+
+TRANSPORTS = Registry("transport", "k2conn.transports", "TRANSPORT", TransportKind, lambda kind: kind.schemes)
+"""All transports, by URL scheme."""
+
+
+def secure(scheme: str) -> bool | None:
+    """Whether a scheme's transport encrypts; None for a scheme that no transport speaks (see `k2conn.schemes`)."""
+    if scheme in WEBSOCKET:  # known without looking at what is installed
+        return WEBSOCKET[scheme]
+    return TRANSPORTS.get(scheme).schemes[scheme] if scheme in TRANSPORTS else None
+
+
+def open_transport(address: Address) -> Transport:
+    """A connection by the scheme of its address, not yet opened. SettingsError where no transport speaks it."""
+    return TRANSPORTS.get(urlsplit(address.url).scheme).open(address)

@@ -10,7 +10,6 @@ said. The next run may have another number of workers, or assign the symbols in 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.clock import monotonic
 from k2conn.engine.persisted_state import checked, joined, part
+from k2conn.files import write_whole
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.state_file import LARGEST, write_whole
+from k2conn.runner.state_file import LARGEST
 from k2conn.sinks.settings import SinkSettings
-from k2conn.spool import SPOOLABLE
+from k2conn.spool import spooled
 from k2conn.spool.process_lock import abandoned
 from k2conn.workers.assignment import Assignment
 
@@ -113,7 +114,7 @@ async def send_left_over(
     Raises Unreachable where the sink cannot be reached. Where a topic is in trouble, its records stay, with a log line.
     """
     base = settings.spool.folder
-    if settings.kind not in SPOOLABLE or settings.spool.mode == "never" or not (base.is_dir() or assignments):
+    if not spooled(settings) or not (base.is_dir() or assignments):
         return
     now = [{name: list(one) for name, one in assignment.symbols.items()} for assignment in assignments or ()]
     same = bool(now) and await asyncio.to_thread(_last_assignment, base) == now
@@ -137,7 +138,7 @@ async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop:
     sink = Runner(jobs, replace(settings, spool=replace(settings.spool, folder=folder, mode="trouble"))).sink
     await sink.open()
     try:
-        left, moved = _records(sink.status()), time.monotonic()
+        left, moved = _records(sink.status()), monotonic()
         log.warning("spooled records of an earlier assignment are sent before the workers start", records=left,
                     folder=str(folder))
         while left and not stop.is_set():
@@ -145,8 +146,8 @@ async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop:
             await asyncio.sleep(_LOOK)
             before, left = left, _records(sink.status())
             if left != before:
-                moved = time.monotonic()
-            elif time.monotonic() > moved + GIVE_UP_AFTER:
+                moved = monotonic()
+            elif monotonic() > moved + GIVE_UP_AFTER:
                 log.error("spooled records are left for another start", records=left, folder=str(folder))
                 break
     finally:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from k2conn.clock import monotonic
 from k2conn.workers.assignment import Assignment
 from k2conn.workers.channel import IDENTITY, Channel, WorkerIdentity
 
@@ -54,7 +54,7 @@ class WorkerHandle:
         """Starts a process and waits for its end: its exit code (below 0: the signal that killed it), and how many
         seconds it lasted. OSError where the system starts none.
         """
-        began, self.report = time.monotonic(), None
+        began, self.report = monotonic(), None
         listening: asyncio.Task[None] | None = None
         ours, theirs = socket.socketpair()
         try:
@@ -74,7 +74,7 @@ class WorkerHandle:
             listening = asyncio.create_task(self._listen(self._channel))
             code = await self._process.wait()
             await asyncio.wait({listening}, timeout=LAST_MESSAGES_WITHIN)
-            return code, time.monotonic() - began
+            return code, monotonic() - began
         finally:
             theirs.close()
             await self._clean_up(listening)

@@ -23,6 +23,7 @@ from k2conn.engine.conversation.session import Action, Note, Send, SessionContex
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
+from k2conn.net.http import Call, call
 from k2conn.plan import Plan
 from k2conn.scope import Scope
 from k2conn.tools.mock.exchange import MockExchange
@@ -32,7 +33,6 @@ from k2conn.tools.mock.recordings import read_frames
 from k2conn.tools.mock.server import MockServer
 from k2conn.tools.mock.template_matching import MatchCapture, ShapeMaker
 from k2conn.tools.mock.time_formats import layout, near
-from k2conn.transports.http import Call, call
 
 
 def _plans() -> Iterator[Plan]:

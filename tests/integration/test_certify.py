@@ -21,6 +21,7 @@ from k2conn.cli.loading import load
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.sinks import Reject, Settle, make_sink
+from k2conn.sinks.file import FileSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.certify.certification import Certification, CertificationOutcome, ScenarioRun
@@ -48,9 +49,8 @@ NAMES = ("binance", "kraken", "coinbase", "bybit", "bitfinex", "htx", "kucoin")
 
 
 def stage(name: str, folder: Path, faults: str, rate: float = 20.0, **given: Any) -> Certification:
-    return Certification(
-        load(name), SinkSettings(kind="file", folder=folder), chosen(faults), duration=0, rate=rate, **given
-    )
+    settings = SinkSettings(kind="file", options=FileSettings(folder=folder))
+    return Certification(load(name), settings, chosen(faults), duration=0, rate=rate, **given)
 
 
 @pytest.fixture(scope="module")

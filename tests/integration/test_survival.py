@@ -20,6 +20,7 @@ from k2conn.cli.loading import load
 from k2conn.plan import Plan
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import SinkSettings
+from k2conn.sinks.file import FileSettings
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
 
@@ -52,7 +53,8 @@ async def running(plan: Plan, folder: Path, faults: Faults, stale: float | None 
     async with MockExchange(plan, rate=50, faults=faults) as exchange:
         url = exchange.url(plan.connections[0].name)
         overrides = Overrides(urls=(url,), http_url=exchange.http_url, stale_after=stale)
-        runner = Runner([Job(plan, symbols, None, overrides)], SinkSettings(kind="file", folder=folder), environment={})
+        files = SinkSettings(kind="file", options=FileSettings(folder=folder))
+        runner = Runner([Job(plan, symbols, None, overrides)], files, environment={})
         stop = asyncio.Event()
         task = asyncio.create_task(runner.run(stop))
         try:

@@ -25,7 +25,8 @@ from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import make_sink, putter
-from k2conn.sinks.settings import KafkaSettings, SinkSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.settings import SinkSettings
 from k2conn.tools.connector_tests import same_field
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.server import MockServer
@@ -109,7 +110,7 @@ def test_every_field_of_every_record(
             job = Job(plan, None, tuple(stream.name for stream in plan.streams),
                       Overrides(urls=(f"ws://127.0.0.1:{port}",)))
             kafka = KafkaSettings(bootstrap=broker.bootstrap, registry_url=registry.url)
-            runner = Runner([job], SinkSettings(kafka=kafka), open_sink=open_sink)
+            runner = Runner([job], SinkSettings(options=kafka), open_sink=open_sink)
             stop = asyncio.Event()
             running = asyncio.create_task(runner.run(stop))
             async with asyncio.timeout(60):

@@ -26,8 +26,9 @@ from k2conn.engine.accounting.ledger import Account
 from k2conn.errors import Unreachable
 from k2conn.sinks import SpoolableSink, make_sink
 from k2conn.sinks.kafka.producer import Failure, Producer
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.kafka.sink import KafkaSink
-from k2conn.sinks.settings import KafkaSettings, SinkSettings, SpoolSettings
+from k2conn.sinks.settings import SinkSettings, SpoolSettings
 from k2conn.spool.sink import SpoolingSink
 from tests.kafka.test_sink import create, number_of, read
 from tests.servers import Broker, Registry
@@ -63,7 +64,7 @@ class Bench:
             "request_timeout_ms": 1500, "delivery_timeout_ms": 3000,
         }
         settings = SinkSettings(
-            kafka=KafkaSettings(**given | kafka),
+            options=KafkaSettings(**given | kafka),
             buffer_bytes=buffer_bytes,
             spool=SpoolSettings(folder=self.folder, **{"patience_ms": 0, **(spool or {})}),
         )

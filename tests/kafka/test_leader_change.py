@@ -17,7 +17,7 @@ from confluent_kafka import ElectionType, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from k2conn.avro import load_schema
-from k2conn.sinks.settings import KafkaSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.spool.sink import SpoolingSink
 from tests.kafka.test_kafka_trouble import KEYS, Bench, proven
 from tests.kafka.test_sink import number_of, read

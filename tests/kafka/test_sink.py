@@ -23,8 +23,9 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from k2conn.avro import RecordSchema, load_schema
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks.kafka.partitioner import partition_of
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.kafka.sink import KafkaSink
-from k2conn.sinks.settings import KafkaSettings, SinkSettings
+from k2conn.sinks.settings import SinkSettings
 from tests.servers import Broker, Registry
 from tests.support.sinks import TRADE, Book, dead, trade
 
@@ -93,7 +94,7 @@ def drive(
 
     async def run() -> None:
         sink = KafkaSink(
-            SinkSettings(kafka=KafkaSettings(**given), buffer_bytes=buffer_bytes), book.settle, book.reject
+            SinkSettings(options=KafkaSettings(**given), buffer_bytes=buffer_bytes), book.settle, book.reject
         )
         await sink.open()
         try:

@@ -13,7 +13,7 @@ from tests.paths import ROOT
 
 PACKAGE = ROOT / "k2conn"
 
-LEAVES = {"codecs", "errors", "exactjson", "graded", "loopback", "merging", "plan", "scope"}
+LEAVES = {"codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "schemes", "scope"}
 """What nearly every room may import: they know nothing of ours, or only each other."""
 
 ROOMS: dict[str, set[str]] = {
@@ -23,7 +23,12 @@ ROOMS: dict[str, set[str]] = {
     "graded": set(),
     "merging": {"graded"},
     "loopback": set(),
+    "clock": set(),
+    "files": set(),
     "registry": {"errors"},
+    "compat": {"exactjson"},
+    "schemes": {"loopback"},
+    "net": {"errors", "exactjson"},
     "avro": {"errors", "resources"},
     "envelope": {"avro"},
     "plan": set(),
@@ -72,16 +77,16 @@ ROOMS: dict[str, set[str]] = {
         "engine/resilience",
         "envelope",
     },
-    "sinks": {"avro", "envelope", "errors", "merging"},
-    "spool": {"avro", "envelope", "errors", "graded", "merging", "sinks"},
-    "transports": {"errors", "exactjson", "loopback", "native"},
-    "runner": {*LEAVES, "avro", "engine", "envelope", "sinks", "spool", "transports"},
-    "monitoring": {*LEAVES, "engine", "runner", "spool"},
-    "workers": {*LEAVES, "engine", "monitoring", "runner", "sinks", "spool"},
-    "settings": {*LEAVES, "runner", "sinks"},
+    "sinks": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "merging", "net", "registry"},
+    "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
+    "transports": {"errors", "loopback", "native", "net", "registry", "schemes"},
+    "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
+    "monitoring": {*LEAVES, "clock", "engine", "runner", "spool"},
+    "workers": {*LEAVES, "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
+    "settings": {*LEAVES, "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
-    "tools/mock": {*LEAVES, "engine", "envelope", "tools/connector_tests"},
-    "tools/certify": {*LEAVES, "avro", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"},
+    "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests"},
+    "tools/certify": {*LEAVES, "avro", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"},
     "tools/drafting": {*LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests"},
     "tools": set(),
 }
@@ -92,19 +97,32 @@ itself (its version) is for everybody.
 DOORS: dict[str, set[str]] = {
     "yaml": {"compiler/language/document.py"},
     "jsonschema": {"compiler/language/shape.py"},
-    "jmespath": {"compiler/expressions/"},
+    "jmespath": {
+        "compat/jmespath.py",
+        "compiler/expressions/expressions.py",
+        "compiler/expressions/functions.py",
+        "compiler/expressions/interpreter.py",
+    },
     "fastavro": {"avro/"},
     "msgspec": {"exactjson.py"},
     "google": {"codecs/protobuf.py"},
-    "websockets": {"transports/", "tools/mock/"},
-    "aiokafka": {"sinks/kafka/"},
+    "websockets": {"transports/websocket/", "tools/mock/"},
+    "aiokafka": {"sinks/kafka/", "compat/aiokafka.py"},
     "prometheus_client": {"monitoring/metrics.py"},
-    "structlog": {"runner/plainly.py"},
+    "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
     "rich": {"cli/"},
     "uvloop": {"cli/run.py"},
 }
 """Where a dependency may be imported; its errors are translated there."""
+
+ONE_PLACE = {
+    r"http\.client|urllib\.request": "net/http.py",
+    r"create_default_context|SSLContext\(": "net/tls.py",
+    r"\btime\.(time|time_ns|monotonic|perf_counter)\(": "clock.py",
+    r"os\.replace|os\.rename|\.tmp\b": "files.py",
+}
+"""What may be written in one file only, so that it is decided once."""
 
 WORLD = {"asyncio", "time", "socket", "threading", "random", "http", "urllib.request", "ssl", "subprocess", "os"}
 """What the pure wings must not know: the loop, the clock, the network, chance, the environment."""
@@ -119,7 +137,7 @@ FORBIDDEN = {
 ALLOWED = {
     ("cli/run.py", "float("): "a duration in seconds",
     ("compiler/language/durations.py", "float("): "seconds and sizes, never a price",
-    ("transports/", "float("): "Retry-After, in seconds",
+    ("net/", "float("): "Retry-After, in seconds",
     ("tools/mock/", "float("): "delays in seconds",
     ("engine/planning/forecast.py", "float("): "seconds",
     ("cli/demo.py", "float("): "seconds",
@@ -218,7 +236,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "compiler", "engine", "plan", "scope", "codecs", "errors", "envelope", "exactjson", "tools/connector_tests",
+    "compiler", "engine", "plan", "scope", "codecs", "errors", "envelope", "exactjson", "schemes",
+    "tools/connector_tests",
 )
 
 
@@ -244,6 +263,12 @@ def test_every_dependency_has_a_door() -> None:
     standard = {"__future__"} | set(__import__("sys").stdlib_module_names)
     found = {dotted.split(".")[0] for name in sources() for dotted in imports(name)} - standard - {"k2conn"}
     assert found <= set(DOORS)
+
+
+@pytest.mark.parametrize("pattern", ONE_PLACE)
+def test_one_place_for_what_is_decided_once(pattern: str) -> None:
+    found = {name for name, text in sources().items() if re.search(pattern, text)}
+    assert found == {ONE_PLACE[pattern]}
 
 
 def words_of(text: str) -> set[str]:

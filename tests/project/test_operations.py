@@ -11,20 +11,29 @@ from k2conn import errors
 from k2conn.cli.application import application
 from k2conn.errors import REASONS
 from k2conn.monitoring.metrics import exposition
-from k2conn.settings import CONNECTOR_VARIABLES, KAFKA_VARIABLES, SPOOL_VARIABLES
+from k2conn.settings import CONNECTOR_VARIABLES, SPOOL_VARIABLES
+from k2conn.sinks import SINKS
 from k2conn.workers.metrics_merge import pool_metrics
 from tests.paths import ROOT
 from tests.support.venues import CONNECTION, Run, Venue
 
+SINK_VARIABLES = [variable for name in SINKS.built_in for variable in SINKS.get(name).read_from(name)]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize(
-    "name", [*KAFKA_VARIABLES, *SPOOL_VARIABLES, *(f"K2_<X>_{one}" for one in CONNECTOR_VARIABLES)]
+    "name", [*SINK_VARIABLES, *SPOOL_VARIABLES, *(f"K2_<X>_{one}" for one in CONNECTOR_VARIABLES)]
 )
 def test_every_variable_is_documented(name: str) -> None:
     assert f"`{name}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("name", SINKS.built_in)
+def test_the_table_of_sinks_says_what_each_can(name: str) -> None:
+    kind = SINKS.get(name)
+    abilities = ["yes" if able else "no" for able in (kind.spoolable, kind.processes, kind.registry)]
+    assert f"| {' | '.join([f'`{name}`', kind.summary, *abilities])} |" in OPERATIONS
 
 
 def test_no_variable_is_made_up() -> None:

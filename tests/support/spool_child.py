@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from k2conn.sinks.settings import KafkaSettings, SinkSettings, SpoolSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.settings import SinkSettings, SpoolSettings
 from k2conn.spool import make_spooled
 from tests.support.sinks import Book, trade
 
@@ -26,7 +27,7 @@ async def main(bootstrap: str, registry: str, topic: str, folder: str, first: in
     book = Book()
     kafka = KafkaSettings(bootstrap=bootstrap, registry_url=registry, linger_ms=5)
     spool = SpoolSettings(mode="always", folder=Path(folder), fsync_ms=FSYNC_MS, max_bytes=64 << 20)
-    sink = make_spooled(SinkSettings(kafka=kafka, spool=spool), book.settle, book.reject)
+    sink = make_spooled(SinkSettings(options=kafka, spool=spool), book.settle, book.reject)
     await sink.open()
     print("ready", flush=True)
     for number in range(count):

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
-from jmespath import exceptions, lexer, parser
+from jmespath import exceptions
 
-from k2conn import exactjson
+from k2conn.compat.jmespath import parse
 from k2conn.compiler.expressions.closures import ClosureCompiler, ExpressionError, Name, true
 from k2conn.compiler.expressions.condition_paths import leaves
 from k2conn.compiler.expressions.interpreter import interpret
@@ -101,54 +101,13 @@ def compile_condition(text: str) -> tuple[Condition, Expression]:
     return condition, expression
 
 
-class _Lexer(lexer.Lexer):
-    START_IDENTIFIER = lexer.Lexer.START_IDENTIFIER | {"$"}
-
-    def tokenize(self, expression: str) -> Iterator[Any]:
-        for token in super().tokenize(expression):
-            if token["type"] == "unquoted_identifier" and token["value"].startswith("$"):
-                token = {**token, "value": Name(token["value"][1:])}
-            yield token
-
-    def _consume_literal(self) -> Any:
-        """A literal with exact numbers (the package's own would make a binary float of them)."""
-        inner: Any = self
-        start = inner._position
-        lexeme = inner._consume_until("`").replace("\\`", "`")
-        for text in (lexeme, f'"{lexeme.lstrip()}"'):
-            try:
-                value = exactjson.decode(text)
-            except exactjson.JsonError:
-                continue
-            return {"type": "literal", "value": value, "start": start, "end": inner._position - start}
-        raise exceptions.LexerError(start, inner._expression[start:], f"`{lexeme}` is no JSON value")
-
-
-class _Parser(parser.Parser):
-    """The package's parser over our lexer, without its cache of trees."""
-
-    _CACHE: ClassVar[dict[str, Any]] = {}
-
-    def read(self, text: str) -> Any:
-        """The tree of one text."""
-        self.tokenizer = _Lexer().tokenize(text)
-        self._tokens = list(self.tokenizer)
-        self._index = 0
-        inner: Any = self
-        parsed = inner._expression(binding_power=0)
-        if inner._current_token() != "eof":
-            token = inner._lookahead_token(0)
-            raise exceptions.ParseError(token["start"], token["value"], token["type"], "unexpected")
-        return parsed
-
-
 def _parse(text: str) -> Any:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters, this one has {len(text)}")
     if not text.strip():
         raise ExpressionError("the expression is empty")
     try:
-        return _Parser().read(text)
+        return parse(text, Name)
     except exceptions.LexerError as error:
         raise _unreadable(text, error.lexer_position or 0, str(error.message)) from None
     except exceptions.ParseError as error:

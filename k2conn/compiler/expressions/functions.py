@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
-from jmespath import exceptions, functions
+from jmespath import exceptions
 from jmespath.functions import signature
 
 from k2conn import exactjson
+from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import read_number
 from k2conn.errors import RecordError
 
@@ -24,19 +25,8 @@ _WIDEST = 400
 """Digits either side of the point that a number may have in arithmetic; beyond it the result is null."""
 
 
-class ExactFunctions(functions.Functions):
+class ExactFunctions(DecimalFunctions):
     """The standard functions; those that would make or refuse a number are exact here."""
-
-    def _get_allowed_pytypes(self, types: Any) -> Any:
-        inherited: Any = super()
-        allowed, allowed_subtypes = inherited._get_allowed_pytypes(types)
-        if "float" in allowed:
-            allowed = [*allowed, "Decimal"]
-        return allowed, [(*names, "Decimal") if "float" in names else names for names in allowed_subtypes]
-
-    def _convert_to_jmespath_type(self, pyobject: str) -> Any:
-        inherited: Any = super()
-        return "number" if pyobject == "Decimal" else inherited._convert_to_jmespath_type(pyobject)
 
     @signature({"types": ["number"]})
     def _func_abs(self, arg: Any) -> Any:
@@ -79,11 +69,6 @@ class ExactFunctions(functions.Functions):
         if isinstance(arg, bool) or not isinstance(arg, (int, Decimal, str)):
             return None
         return number(arg) if isinstance(arg, str) else arg
-
-    @signature({"types": []})
-    def _func_type(self, arg: Any) -> Any:
-        inherited: Any = super()
-        return "number" if isinstance(arg, Decimal) else inherited._func_type(arg)
 
 
 _functions = ExactFunctions()

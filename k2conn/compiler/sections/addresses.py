@@ -1,4 +1,4 @@
-"""Addresses checked and compiled: WebSocket URLs and HTTP calls.
+"""Addresses checked and compiled: those of connections and of HTTP calls.
 
 What would send everything in the clear, or keep a key in the file, is refused.
 """
@@ -13,27 +13,29 @@ from k2conn.compiler.expressions.templates import Compiled
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.sections.context import CompileContext
-from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, HttpRequest
+from k2conn.schemes import HTTP, Secure, in_the_clear
 
 SET_UP = ("counter", "uuid", "now_s", "now_ms", "now_us", "state", "env")
 """Placeholders that have a meaning before anything is subscribed."""
 URL = (*SET_UP, "symbol", "symbols", "topic", "topics")
-_HOST = re.compile(r"(wss?|https?)://([A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?]|\Z)[^\s\0#]*\Z")
+_HOST = re.compile(r"[a-z][a-z0-9+.\-]*://([A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?]|\Z)[^\s\0#]*\Z")
 
 
-def websocket_url(url: str, path: Path, insecure: bool, note: CompileContext) -> Compiled | None:
-    """The template of one WebSocket address; None after noting what is wrong with it."""
+def connection_url(url: str, path: Path, insecure: bool, note: CompileContext) -> Compiled | None:
+    """The template of one connection's address; None after noting what is wrong with it."""
     compiled = note.template(url, path, URL)
     if compiled is None:
         return None
     if url.startswith("{$state."):
         return compiled  # the whole address comes from the venue; checked when it is known
-    parts = _split(url, ("wss", "ws"), "wss://", path, note)
+    parts = _split(url, note.secure, "wss://", path, note)
     if parts is None:
         return None
-    if parts.scheme == "ws" and not insecure and not is_loopback(parts.hostname or ""):
-        text = "ws:// sends everything in the clear: use wss://, or say allow_insecure: true"
+    if not insecure and in_the_clear(parts, note.secure):
+        other = f"{parts.scheme}s"
+        wanted = f"use {other}://" if note.secure(other) else "use an encrypted one"
+        text = f"{parts.scheme}:// sends everything in the clear: {wanted}, or say allow_insecure: true"
         note(path, "insecure", text)
         return None
     return compiled
@@ -49,8 +51,8 @@ def http_request(
     place = (*path, "http")
     method, _, url = said["http"].partition(" ")
     compiled = note.template(url, place, allowed)
-    parts = _split(url, ("https", "http"), "https://", place, note)
-    if parts and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    parts = _split(url, HTTP.get, "https://", place, note)
+    if parts and in_the_clear(parts, HTTP.get):
         note(place, "insecure", "http:// sends everything in the clear: use https://")
         parts = None
     captures: list[Capture] = []
@@ -77,14 +79,14 @@ def http_request(
     )
 
 
-def _split(url: str, schemes: tuple[str, ...], wanted: str, path: Path, note: CompileContext) -> SplitResult | None:
+def _split(url: str, secure: Secure, wanted: str, path: Path, note: CompileContext) -> SplitResult | None:
     """An address in its parts; None after noting that it is none, or carries a password."""
     try:
         parts = urlsplit(url)
         if "@" in parts.netloc:
             note(path, "secret", "an address carries no user and password: use $env.NAME in `headers:` or `send:`")
             return None
-        right = _HOST.match(url) and parts.scheme in schemes and parts.port != 0
+        right = _HOST.match(url) and secure(parts.scheme) is not None and parts.port != 0
     except ValueError:
         right = False
     if right:

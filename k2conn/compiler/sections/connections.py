@@ -9,7 +9,7 @@ from typing import Any
 from k2conn.compiler.expressions.templates import Compiled
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration, rate, size
-from k2conn.compiler.sections.addresses import SET_UP, URL, http_request, websocket_url
+from k2conn.compiler.sections.addresses import SET_UP, URL, connection_url, http_request
 from k2conn.compiler.sections.codecs import CodecCompiler
 from k2conn.compiler.sections.conditions import any_of, compile_matches
 from k2conn.compiler.sections.context import CompileContext
@@ -102,7 +102,7 @@ class ConnectionCompiler(SectionCompiler):
         insecure = said.get("allow_insecure") is True
         found: list[Compiled] = []
         for url, place in entries:
-            compiled = websocket_url(url, place, insecure, self.note)
+            compiled = connection_url(url, place, insecure, self.note)
             if compiled and "symbol" in compiled.names and said.get("per") != "symbol":
                 text = "an address with $symbol is for one symbol: say `per: symbol` beside it, or use {$symbols}"
                 self.note(place, "missing", text)

@@ -11,6 +11,7 @@ from k2conn.compiler.expressions.templates import Compiled, TemplateError, compi
 from k2conn.compiler.language.document import Document, Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known
+from k2conn.schemes import WEBSOCKET, Secure
 
 Read = TypeVar("Read")
 
@@ -22,8 +23,10 @@ class CompileContext:
     problems of meaning in all other parts come at the same time.
     """
 
-    def __init__(self, document: Document, parts: tuple[str, ...] = ()) -> None:
+    def __init__(self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get) -> None:
         self.document = document
+        self.secure = secure
+        """Of the schemes that connections may have."""
         self.parts = parts
         """Parts of this connector's symbols beyond base and quote."""
         self._states: list[tuple[Path, str, int]] = []

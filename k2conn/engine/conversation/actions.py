@@ -11,9 +11,9 @@ from k2conn.plan import Json
 
 
 class Send(NamedTuple):
-    """Send this text frame."""
+    """Send this frame, text or binary."""
 
-    frame: str
+    frame: str | bytes
 
 
 class Deliver(NamedTuple):

@@ -12,23 +12,23 @@ class Outbox:
 
     def __init__(self, limit: Rate | None) -> None:
         self._limit = limit
-        self._queue: deque[tuple[str, float]] = deque()
+        self._queue: deque[tuple[str | bytes, float]] = deque()
         self._sent: deque[float] = deque()
         self._free_at = 0.0
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, frame: str, pause: float = 0.0, first: bool = False) -> None:
+    def put(self, frame: str | bytes, pause: float = 0.0, first: bool = False) -> None:
         """Queues a frame; ``pause`` seconds are left after it, ``first`` puts it before the others (answers)."""
         if first:
             self._queue.appendleft((frame, pause))
         else:
             self._queue.append((frame, pause))
 
-    def due(self, now: float) -> list[str]:
+    def due(self, now: float) -> list[str | bytes]:
         """The frames that may be sent now."""
-        out: list[str] = []
+        out: list[str | bytes] = []
         while self._queue and self._next(now) <= now:
             frame, pause = self._queue.popleft()
             out.append(frame)

@@ -18,10 +18,11 @@ ScopeOf = Callable[..., SendScope]
 class RequestFrame:
     """One frame to send and the subscriptions it makes; ``counter`` is the `$counter` value in it, if any.
 
-    Empty text is a step that only waits: nothing is sent.
+    An empty body is a step that only waits: nothing is sent.
     """
 
-    text: str
+    body: str | bytes
+    """Text, or bytes for a binary frame."""
     subscriptions: list[Subscription]
     counter: int | None = None
     waiting: bool = False
@@ -44,14 +45,14 @@ def step_frames(
 
 def undo_frames(
     step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None = None
-) -> list[str]:
+) -> list[str | bytes]:
     """The frames that take a step's subscriptions back, within the same limits as those that made them; raises
     SettingsError where one breaks the byte limit.
     """
     if step.undo is None:
         return []
     found = [_fitting(step.undo, group, scope, count, _bound(step, limit)) for group in _groups(step, wanted)]
-    return [frame.text for frames in found for frame in frames]
+    return [frame.body for frames in found for frame in frames]
 
 
 def _bound(step: Step, limit: int | None) -> int:
@@ -100,7 +101,7 @@ def _fitting(
 ) -> list[RequestFrame]:
     """One frame where it fits the byte limit, else two halves."""
     trial = _frame(send, group, scope, lambda: 10**6)
-    if len(trial.text.encode()) <= bound:
+    if frame_size(trial.body) <= bound:
         return [_frame(send, group, scope, count)]
     if len(group) < 2:
         raise SettingsError(f"a frame for one subscription has more than the venue's {bound} bytes")
@@ -121,7 +122,22 @@ def _frame(send: Template, group: list[Subscription], scope: SendScope, count: C
         if one.topic is not None and one.topic not in topics:
             topics.append(one.topic)
     value = send(scope._replace(counter=counted, symbols=tuple(symbols.values()), topics=tuple(topics)))
-    return RequestFrame(frame_text(value), group, used[0] if used else None)
+    return RequestFrame(frame_body(value), group, used[0] if used else None)
+
+
+def frame_body(value: Json | bytes) -> str | bytes:
+    """What is sent: bytes as a binary frame, all else as a text frame."""
+    return value if isinstance(value, bytes) else frame_text(value)
+
+
+def frame_size(body: str | bytes) -> int:
+    """Bytes of a frame's body on the wire."""
+    return len(body.encode()) if isinstance(body, str) else len(body)
+
+
+def shown(body: str | bytes) -> str:
+    """A frame's body for people."""
+    return body if isinstance(body, str) else f"(binary: {body.hex()})"
 
 
 def frame_text(value: Json) -> str:

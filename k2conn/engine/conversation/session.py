@@ -28,14 +28,14 @@ from k2conn.codecs.decoding import decoder
 from k2conn.engine.conversation.actions import Action, Close, Deliver, Malformed, Note, NoteKind, Send
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
-from k2conn.engine.conversation.request_frames import frame_text
+from k2conn.engine.conversation.request_frames import frame_body
 from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, STREAM, Route, Router
 from k2conn.engine.conversation.subscription_flow import SubscriptionFlow
 from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions
 from k2conn.engine.sharding.shards import places
 from k2conn.errors import RecordError, SettingsError, TransportError
-from k2conn.loopback import is_loopback
 from k2conn.plan import Capture, Connection, Json, SendScope, Stream, Symbol
+from k2conn.schemes import WEBSOCKET, Secure, in_the_clear
 from k2conn.scope import Scope
 
 __all__ = [
@@ -46,10 +46,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What a session may know of the world: its own random ids and the environment (for keys)."""
+    """What a session may know of the world: its own random ids, the environment (for keys), the schemes there are."""
 
     uuid: Callable[[], str]
     environment: Mapping[str, str]
+    secure: Secure = WEBSOCKET.get
+    """Of the schemes that an address may have which a venue itself gives."""
 
 
 def subscriptions_for(
@@ -112,10 +114,9 @@ class Session:
         return self._checked(str(template(scope)))
 
     def _checked(self, url: str) -> str:
-        """An address that the venue itself gave is held to the same rule as one in the file: no ws:// to elsewhere."""
-        parts = urlsplit(url)
-        safe = parts.scheme == "wss" or self.connection.allow_insecure or is_loopback(parts.hostname or "")
-        if parts.scheme not in ("ws", "wss") or not safe:
+        """An address that the venue itself gave is held to the same rule as one in the file."""
+        parts, known = urlsplit(url), self.world.secure
+        if known(parts.scheme) is None or (in_the_clear(parts, known) and not self.connection.allow_insecure):
             raise TransportError("insecure", f"the address is no wss:// one: {parts.scheme}://{parts.hostname}")
         return url
 
@@ -124,7 +125,7 @@ class Session:
         self._wall = wall
         return dict(self.connection.headers(self._send_scope())) if self.connection.headers else {}
 
-    def frames(self, wall: int) -> list[str]:
+    def frames(self, wall: int) -> list[str | bytes]:
         """What all steps send, on a session that is not opened; raises RecordError where that is learnt later."""
         self._wall = wall
         return self._flow.all_frames()
@@ -302,7 +303,7 @@ class Session:
         elif kind == ANSWER:
             self.control += 1
             answer = self.connection.answer[at]
-            self._outbox.put(frame_text(answer.send(self._send_scope()._replace(message=message))), first=True)
+            self._outbox.put(frame_body(answer.send(self._send_scope()._replace(message=message))), first=True)
         elif kind == PONG:
             self.control += 1
             self._pong_by = None
@@ -350,7 +351,7 @@ class Session:
         beat = self.connection.heartbeat
         assert beat is not None
         assert beat.send is not None
-        self._outbox.put(frame_text(beat.send(self._send_scope())), first=True)
+        self._outbox.put(frame_body(beat.send(self._send_scope())), first=True)
         self._ping_at = self._now + self._ping_every
         if beat.within is not None and self._pong_by is None:
             self._pong_by = self._now + beat.within

@@ -155,8 +155,8 @@ class SubscriptionFlow:
             self._asked = self._frames_of(step, wanted)
             self._frames[self._at] = [*self._asked, *self._frames.get(self._at, ())]
             for frame in self._asked:
-                if frame.text:
-                    self._outbox.put(frame.text, step.pause)
+                if frame.body:
+                    self._outbox.put(frame.body, step.pause)
             if step.expect is not None and not step.expect.first_data:
                 for frame in self._asked:
                     frame.waiting = True
@@ -195,15 +195,15 @@ class SubscriptionFlow:
     def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[RequestFrame]:
         return step_frames(step, wanted, self._sending(), self._count, self._connection.limits.frame)
 
-    def _undone(self, step: Step, every: Iterable[Subscription]) -> list[str]:
+    def _undone(self, step: Step, every: Iterable[Subscription]) -> list[str | bytes]:
         limit = self._connection.limits.frame
         return undo_frames(step, self._of(step, every), self._sending(), self._count, limit)
 
-    def all_frames(self) -> list[str]:
+    def all_frames(self) -> list[str | bytes]:
         """What all steps send, on a connection that is not open."""
-        return [frame.text for step in self._connection.steps for frame in self._frames_of(step, self._wanted(step))]
+        return [frame.body for step in self._connection.steps for frame in self._frames_of(step, self._wanted(step))]
 
-    def retired(self) -> list[str]:
+    def retired(self) -> list[str | bytes]:
         """What takes back all that was asked for."""
         left = self._change.left if self._change is not None else []
         every = [*(one for one in self._subscriptions.all if one.state != SubscriptionState.REFUSED), *left]
@@ -273,7 +273,7 @@ class SubscriptionFlow:
                 self._frames[at].append(again)
                 if current:
                     self._asked.append(again)
-                self._outbox.put(again.text, step.pause)
+                self._outbox.put(again.body, step.pause)
         if at == self._at and step.expect is not None:
             self.reply_by = now + step.expect.within
         out.append(Note(NoteKind.HALVED, {"step": step.name, "symbols": _names(touched)}))

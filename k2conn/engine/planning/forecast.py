@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from k2conn.engine.conversation.request_frames import RequestFrame, step_frames
+from k2conn.engine.conversation.request_frames import RequestFrame, shown, step_frames
 from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.errors import K2Error
@@ -75,11 +75,11 @@ def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForeca
         except K2Error:
             later.append(_name(step))
             continue
-        frames += [frame for frame in made if frame.text]
+        frames += [frame for frame in made if frame.body]
         pause += step.pause * max(0, len(made) - 1)
     rate = connection.limits.send
     throttled = (len(frames) - 1) // rate.count * rate.seconds if rate and frames else 0.0
-    texts = tuple(frame.text for frame in frames)
+    texts = tuple(shown(frame.body) for frame in frames)
     return SocketForecast(shard, len(wanted), texts, max(pause, throttled), tuple(later))
 
 

@@ -117,7 +117,7 @@ def _address(connection: Connection, symbol: Symbol, wanted: Sequence[Subscripti
 def _said(step: Step, symbol: Symbol, wanted: Sequence[Subscription]) -> Hashable:
     """The frames for one symbol."""
     try:
-        return tuple(frame.text for frame in step_frames(step, wanted, _scope(symbol, wanted), lambda: 0, None))
+        return tuple(frame.body for frame in step_frames(step, wanted, _scope(symbol, wanted), lambda: 0, None))
     except K2Error:
         return _by_text(step.text, symbol)
 

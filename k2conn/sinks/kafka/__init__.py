@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from k2conn.envelope import Envelope
-from k2conn.sinks.kafka.sink import KafkaSink
+from k2conn.sinks import Reject, Settle, Sink, SinkKind
+from k2conn.sinks.kafka.settings import VARIABLES, KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 
 
-def make(
-    settings: SinkSettings,
-    settle: Callable[[Sequence[Envelope]], None],
-    reject: Callable[[Envelope, str], None],
-) -> KafkaSink:
-    """A Kafka sink, not yet open."""
+def _make(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
+    from k2conn.sinks.kafka.sink import KafkaSink
+
     return KafkaSink(settings, settle, reject)
+
+
+SINK = SinkKind(
+    "Kafka topics, with a schema registry",
+    _make,
+    settings=KafkaSettings,
+    variables=VARIABLES,
+    flags={"kafka": "bootstrap", "registry": "registry_url"},
+    implied_by="bootstrap",
+    spoolable=True,
+    registry=True,
+    prefix=lambda options: options.topic_prefix,
+)

@@ -5,7 +5,8 @@ people.
 from __future__ import annotations
 
 import logging
-import time
+
+from k2conn.clock import monotonic
 
 EVERY = 30.0
 """Seconds between two equal lines: the client repeats itself ten times a second while a broker is away."""
@@ -35,7 +36,7 @@ class ClientLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Remember the line; pass it on if this kind was quiet for a while."""
         self.last = record.getMessage()
-        kind, now = str(record.msg), time.monotonic()
+        kind, now = str(record.msg), monotonic()
         if now - self._said.get(kind, -EVERY) >= EVERY:
             self._said[kind] = now
             _ours.warning("kafka client: %s", self.last)

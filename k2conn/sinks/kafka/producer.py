@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
-from aiokafka.codec import lz4_encode  # type: ignore[import-untyped]
 
 from k2conn.avro import RecordSchema
+from k2conn.clock import wall_ms
+from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, names_controller, sender_task
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
-from k2conn.sinks.kafka.tls import client_context
-from k2conn.sinks.settings import KafkaSettings
+from k2conn.net.tls import client_context
+from k2conn.sinks.kafka.settings import KafkaSettings
 
 AHEAD_MS = 10 * 60 * 1000
 """A broker refuses a whole batch for one record dated more than an hour ahead (its default): a venue's wrong
@@ -47,11 +47,6 @@ REFUSED = (
 )
 """What is wrong with a record, not with the cluster: some record of the batch will never be taken."""
 
-LZ4_LEVEL = 1
-"""LZ4 as it is meant, and as Java's client compresses by default. aiokafka asks for the "high compression" of level 9,
-which costs fourteen times the CPU (3.4 us a trade instead of 0.24) for batches an eighth smaller.
-"""
-
 FENCED: int = kafka_errors.InvalidReplicationFactorError.errno
 """Too few brokers for the topic: for good, or (the text says so) because they have not joined again yet."""
 
@@ -74,10 +69,8 @@ class Producer:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        if lz4_encode.__defaults__ == (9,):  # there is no setting for it; another default of a later version stays
-            lz4_encode.__defaults__ = (LZ4_LEVEL,)
         self._client = AIOKafkaProducer(
-            **_connection(settings),
+            **client_options(settings),
             acks="all" if settings.acks == "all" else int(settings.acks),
             enable_idempotence=settings.idempotent,
             compression_type=None if settings.compression == "none" else settings.compression,
@@ -124,9 +117,9 @@ class Producer:
 
     def pack(self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]) -> tuple[Any, int]:
         """A batch of the first envelopes, as many as fit (at least one), and how many those are."""
-        batch = self._client.create_batch()
+        batch = Batch(self._settings.batch_bytes, self._settings.compression)
         append = batch.append
-        latest = int(time.time() * 1000) + AHEAD_MS
+        latest = wall_ms() + AHEAD_MS
         count = 0
         for _, key, value, schema, stamp, _ in envelopes:
             if not 0 <= stamp <= latest:
@@ -157,36 +150,14 @@ class Producer:
 
         ``stop`` would wait for the broker, and nothing public ends aiokafka's sender without it.
         """
-        sender = self._client._sender.sender_task
+        sender = sender_task(self._client)
         if sender is not None:
             sender.cancel()
             with contextlib.suppress(TimeoutError, kafka_errors.KafkaError, OSError):
                 await asyncio.wait_for(self._client.client.close(), STOP_WITHIN)
-            await _ended(sender, self._client.client)
-            _fail_all(self._client._message_accumulator)
+            await end_sender(self._client, sender)
+            fail_batches(self._client)
         await self.stop()
-
-
-def _fail_all(accumulator: Any) -> None:
-    """Ends all batches. Each has a future besides that of its records, for which nobody waits: asyncio would report its
-    exception as an error that was never looked at.
-    """
-    batches = [*accumulator._pending_batches, *(one for every in accumulator._batches.values() for one in every)]
-    for batch in batches:
-        batch._drain_waiter.add_done_callback(lambda future: future.cancelled() or future.exception())
-    accumulator.fail_all(kafka_errors.ProducerClosed())
-
-
-async def _ended(sender: asyncio.Task[Any], client: Any) -> None:
-    # A request under way waits for metadata that a closed client never fetches: release it, cancel once more.
-    for _ in range(20):
-        waiting = client._md_update_fut
-        if waiting is not None and not waiting.done():
-            waiting.cancel()
-        await asyncio.wait({sender}, timeout=0.15)
-        if sender.done():
-            return
-        sender.cancel()
 
 
 def failure_of(future: asyncio.Future[Any]) -> Failure | None:
@@ -214,7 +185,7 @@ def failure_from(error: BaseException) -> Failure:
 
 
 async def _create(settings: KafkaSettings, topic: str) -> None:
-    admin = AIOKafkaAdminClient(**_connection(settings))
+    admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
         answer = await _created(admin, NewTopic(topic, settings.partitions, settings.replication))
@@ -236,12 +207,13 @@ async def _created(admin: Any, topic: NewTopic) -> Any:
             if not any(code == FENCED and "fenced" in (text or "") for _, code, text in answer.topic_errors):
                 return answer
         except AttributeError:
-            if admin._client.cluster.controller is not None:
+            if names_controller(admin):
                 raise
         await asyncio.sleep(CONTROLLER_AGAIN)
 
 
-def _connection(settings: KafkaSettings) -> dict[str, Any]:
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every client of aiokafka is given to reach the cluster."""
     given: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap,
         "client_id": settings.client_id,
@@ -249,7 +221,7 @@ def _connection(settings: KafkaSettings) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
     }
     if settings.security_protocol.endswith("SSL"):
-        given["ssl_context"] = client_context(settings.ca_file, settings.cert_file, settings.key_file)
+        given["ssl_context"] = client_context(settings.ca_file, True, settings.cert_file, settings.key_file)
     if settings.sasl_mechanism:
         given["sasl_mechanism"] = settings.sasl_mechanism
         given["sasl_plain_username"] = settings.username

@@ -8,9 +8,10 @@ from typing import Any
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from k2conn.compat.aiokafka import refresh_metadata
 from k2conn.errors import Unreachable
-from k2conn.sinks.kafka.producer import _connection
-from k2conn.sinks.settings import KafkaSettings
+from k2conn.sinks.kafka.producer import client_options
+from k2conn.sinks.kafka.settings import KafkaSettings
 
 HEAD = 5
 """Bytes before a record's Avro body: see `framing`."""
@@ -18,7 +19,7 @@ HEAD = 5
 
 async def read_topics(settings: KafkaSettings, topics: Iterable[str]) -> AsyncIterator[tuple[str, bytes]]:
     """Each message of the topics that exist: (topic, value), in the order of each partition. Raises Unreachable."""
-    consumer: Any = AIOKafkaConsumer(**_connection(settings), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer: Any = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest", enable_auto_commit=False)
     try:
         await consumer.start()
         known = await consumer.topics()
@@ -52,5 +53,5 @@ async def _until(consumer: Any, ends: dict[Any, int]) -> AsyncIterator[tuple[str
 
 async def _partitions(consumer: Any, topic: str) -> set[int]:
     """A topic's partitions, from the cluster's own list."""
-    await consumer._client.force_metadata_update()
+    await refresh_metadata(consumer)
     return set(consumer.partitions_for_topic(topic) or ())

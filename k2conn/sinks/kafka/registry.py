@@ -1,6 +1,6 @@
 """A schema registry in Confluent's language: registering schemas under subjects.
 
-Blocking calls over the standard library, each bounded; the sink makes them in a thread, once a topic.
+Blocking calls, each bounded; the sink makes them in a thread, once a topic.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import base64
 import contextlib
 import json
 import ssl
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from k2conn.errors import SinkError, Unreachable
+from k2conn.net.http import Call, NoAnswer, exchange
 
 CONTENT = "application/vnd.schemaregistry.v1+json"
 SHOWN = 300
@@ -38,13 +38,9 @@ class SchemaRegistry:
         credentials: tuple[str, str] | None = None,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        parts = urlsplit(url)
         self.url = url
-        self._host = parts.hostname or ""
-        self._port = parts.port
-        self._path = parts.path.rstrip("/")
         self._timeout = timeout
-        self._tls = (context or ssl.create_default_context()) if parts.scheme == "https" else None
+        self._tls = context
         self._headers = {"Accept": f"{CONTENT}, application/json", "Content-Type": CONTENT}
         if credentials:
             token = base64.b64encode(":".join(credentials).encode()).decode()
@@ -87,9 +83,9 @@ class SchemaRegistry:
     ) -> Any:
         """The decoded answer; None for a 404 that is ``missing_ok``. Raises ``conflict`` for a 409."""
         try:
-            status, text = self._exchange(method, self._path + path, body)
-        except (OSError, HTTPException) as error:
-            raise Unreachable(f"schema registry {self.url}: {_reason(error)}") from error
+            status, text = self._exchange(method, path, body)
+        except NoAnswer as error:
+            raise Unreachable(f"schema registry {self.url}: {error.reason}") from error
         if status == 404 and missing_ok:
             return None
         if status >= 500 or status == 429:
@@ -103,24 +99,10 @@ class SchemaRegistry:
             raise SinkError(f"schema registry {self.url}: {method} {path} is not JSON: {_cut(text)}") from None
 
     def _exchange(self, method: str, path: str, body: object) -> tuple[int, str]:
-        connection = (
-            HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
-            if self._tls
-            else HTTPConnection(self._host, self._port, timeout=self._timeout)
-        )
-        try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, self._headers)
-            response = connection.getresponse()
-            return response.status, response.read().decode("utf-8", "replace")
-        finally:
-            connection.close()
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        data = None if body is None else json.dumps(body).encode()
+        url = self.url.rstrip("/") + path
+        answer = exchange(Call(method, url, self._headers, data, self._timeout, tls=self._tls))
+        return answer.status, answer.body.decode("utf-8", "replace")
 
 
 def _cut(answer: object) -> str:

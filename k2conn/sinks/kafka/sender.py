@@ -24,7 +24,7 @@ from k2conn.sinks.kafka.framing import head
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
 from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, failure_of
 from k2conn.sinks.kafka.registry import SchemaRegistry
-from k2conn.sinks.settings import KafkaSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
 
 WATCH_EVERY = 1.0
 """Seconds between two looks at the batches under way."""

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
+from k2conn.net.tls import client_context
 from k2conn.sinks import SinkStatus
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.sender import Sender
-from k2conn.sinks.kafka.tls import client_context
-from k2conn.sinks.settings import KafkaSettings, SinkSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.settings import SinkSettings
 
 ENVELOPE_BYTES = 250
 """What an envelope costs in memory beside its value, for the buffer's bound."""
@@ -52,12 +53,12 @@ class KafkaSink:
         settle: Callable[[Sequence[Envelope]], None],
         reject: Callable[[Envelope, str], None],
     ) -> None:
-        self._settings: KafkaSettings = settings.kafka
+        self._settings: KafkaSettings = settings.options
         self._bound = settings.buffer_bytes
         self._settle = settle
         self._reject = reject
-        self._registry = _registry(settings.kafka)
-        self._sender = Sender(settings.kafka, self._registry, self._taken, self._refused)
+        self._registry = _registry(self._settings)
+        self._sender = Sender(self._settings, self._registry, self._taken, self._refused)
         self._topics = self._sender.topics
         self._log_handler = ClientLogHandler()
         self._queued = 0
@@ -191,7 +192,7 @@ class KafkaSink:
 
 def _registry(settings: KafkaSettings) -> SchemaRegistry:
     secure = settings.registry_url.startswith("https")
-    context = client_context(settings.ca_file, None, None) if secure else None
+    context = client_context(settings.ca_file) if secure else None
     credentials = None
     if settings.registry_username and settings.registry_password:
         credentials = (settings.registry_username, settings.registry_password)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from k2conn.avro import RecordSchema, load_schema
+from k2conn.clock import monotonic
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.accounting.ledger import Ledger
@@ -21,7 +22,7 @@ from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError, SinkError, Unreachable
 from k2conn.plan import Plan
 from k2conn.runner import Job, Overrides, Runner
-from k2conn.sinks import Reject, Settle, Sink
+from k2conn.sinks import SINKS, Reject, Settle, Sink
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
@@ -107,13 +108,15 @@ class Certification:
     def __init__(
         self, plan: Plan, settings: SinkSettings, scenarios: Sequence[FaultScenario], *, duration: float = 60.0,
         rate: float = 50.0, seed: int = 0, broker: Broker | None = None, launch: Launch | None = None,
-        open_sink: OpenSink = make_spooled,
+        open_sink: OpenSink = make_spooled, folder: Path = Path(),
     ) -> None:
-        """``launch`` starts the connector as a process, for ordeals of which it is to die. ``open_sink`` makes the
-        sink, for tests that need a bad one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
+        """``launch`` starts the connector as a process, for ordeals of which it is to die, and ``folder`` is theirs.
+        ``open_sink`` makes the sink, for tests that need a bad one. With the Kafka sink `run` needs a
+        `ProxiedEventLoop`.
         """
         self.plan = hasty(plan)
         self.settings = settings
+        self._folder = folder
         self.scenarios = tuple(scenarios)
         self.duration, self.rate, self.seed = duration, rate, seed
         self.sent_frames = SentFrames()
@@ -135,7 +138,7 @@ class Certification:
 
     async def run(self) -> CertificationOutcome:
         """Plays all ordeals, stops in order, reads back and proves."""
-        began = time.monotonic()
+        began = monotonic()
         lives = asyncio.create_task(self._lives())
         try:
             trials, wrong = await self._acts()
@@ -143,7 +146,7 @@ class Certification:
         finally:
             lives.cancel()
             await asyncio.gather(lives, return_exceptions=True)
-        readback = await self._harvest(self.settings.kafka.topic_prefix)
+        readback = await self._harvest(SINKS.get(self.settings.kind).prefix(self.settings.options))
         reference = ExpectedRecords(self.context.plan, self.streams, self.exchange)
         for trial in trials:
             if trial.name in report.seen:
@@ -151,7 +154,7 @@ class Certification:
                 trial.seen, trial.wrong = report.seen[trial.name], report.wrong[trial.name]
         return CertificationOutcome(
             self.plan.name, self.plan.exchange, self.settings.kind, self.seed, self.rate,
-            round(time.monotonic() - began, 1), trials, prove(reference, readback, self._ledger), len(readback.gaps),
+            round(monotonic() - began, 1), trials, prove(reference, readback, self._ledger), len(readback.gaps),
             self._ledger.report(), wrong, report.crash_losses,
         )
 
@@ -184,7 +187,7 @@ class Certification:
     # -- the cluster, behind proxies
 
     def _cluster(self) -> ClusterProxies:
-        plain = urlsplit(self.settings.kafka.registry_url).scheme == "http"
+        plain = urlsplit(self.settings.options.registry_url).scheme == "http"
         return ClusterProxies(Proxy(), Proxy() if plain else None, self._registry_answers, lambda: self._figures()[3])
 
     async def _detoured(self) -> tuple[SinkSettings, contextvars.Context]:
@@ -204,9 +207,9 @@ class Certification:
         context.run(way.set, through)
         if cluster.registry is None:
             return self.settings, context
-        self._registry_url = await cluster.registry.before(self.settings.kafka.registry_url)
-        kafka = replace(self.settings.kafka, registry_url=self._registry_url)
-        return replace(self.settings, kafka=kafka), context
+        self._registry_url = await cluster.registry.before(self.settings.options.registry_url)
+        options = replace(self.settings.options, registry_url=self._registry_url)
+        return replace(self.settings, options=options), context
 
     def _registry_answers(self) -> bool:
         try:
@@ -223,10 +226,10 @@ class Certification:
         if not names:
             return CrashReport()
         assert self._launch is not None
-        kafka = self.settings.kafka
+        kafka = self.settings.options
         lives = CrashRestart(
             self.context.plan, self.streams, self._wanted(), self._launch, self._harvest, names=names,
-            registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self.settings.folder / "lives",
+            registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self._folder / "lives",
             rate=self.rate, seed=self.seed,
         )
         return await lives.run()
@@ -282,11 +285,11 @@ class Certification:
         if trial.skipped or scenario.run is None:
             return trial
         await asyncio.sleep(self._calm)
-        began, before, rejected = time.monotonic(), self._figures(), len(self.exchange.rejected)
+        began, before, rejected = monotonic(), self._figures(), len(self.exchange.rejected)
         self._most = 0
         self.context.seen, self.context.wrong = trial.seen, trial.wrong
         await scenario.run(self.context, least)
-        trial.seconds = round(time.monotonic() - began, 1)
+        trial.seconds = round(monotonic() - began, 1)
         trial.waiting = self._most
         trial.recovered = await self._live()
         after = self._figures()
@@ -305,10 +308,10 @@ class Certification:
 
     async def _drained(self, trial: ScenarioRun) -> None:
         """Waits until all that was received by now is durable."""
-        began, owed = time.monotonic(), self._ledger.totals()["received"]
+        began, owed = monotonic(), self._ledger.totals()["received"]
         try:
             await self.exchange.wait_for(lambda: self._done() >= owed, within=DRAINED_WITHIN)
-            trial.drained = round(time.monotonic() - began, 1)
+            trial.drained = round(monotonic() - began, 1)
         except TimeoutError:
             trial.wrong.append(f"{owed - self._done()} records were not durable {DRAINED_WITHIN:g} s later")
         self._check()
@@ -332,7 +335,7 @@ class Certification:
 
     async def _live(self, within: float = LIVE_WITHIN) -> float | None:
         """Waits until every subscription has had new data; how long that took, None where it took too long."""
-        began = time.monotonic()
+        began = monotonic()
         before = Counter(self.exchange.counts)
         wanted = self._wanted()
         try:
@@ -343,7 +346,7 @@ class Certification:
             return None
         finally:
             self._check()
-        return round(time.monotonic() - began, 1)
+        return round(monotonic() - began, 1)
 
     def _wanted(self) -> list[tuple[str, str]]:
         """What the connector subscribes: each stream of each default symbol that the stream's connection takes."""
@@ -367,13 +370,13 @@ class Certification:
 
     async def _harvest(self, prefix: str = "") -> Readback:
         if self.settings.kind == "file":
-            return await asyncio.to_thread(from_files, self.settings.folder)
+            return await asyncio.to_thread(from_files, self.settings.options.folder)
         topics: dict[str, RecordSchema] = {
             prefix + topic: load_schema(one.record)
             for one in self.plan.streams for topic in one.kafka_topics.values()
         }
         topics[prefix + gap_topic(self.plan)] = load_schema("gap")
-        return await from_kafka(self.settings.kafka, topics, [topic + DEAD_SUFFIX for topic in topics])
+        return await from_kafka(self.settings.options, topics, [topic + DEAD_SUFFIX for topic in topics])
 
 
 def _hasty_knocks(moments: Sequence[float], clients: int) -> list[str]:

@@ -7,13 +7,13 @@ survive kill -9: a spool that every record goes through, and a state folder.
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from k2conn.clock import monotonic
 from k2conn.plan import Plan
 from k2conn.tools.certify.connector_process import ConnectorProcess, Launch, ProcessSettings
 from k2conn.tools.certify.crash_losses import CrashLosses, Kill, settled_up
@@ -107,10 +107,10 @@ class CrashRestart:
         proxy.cut()
         setting = replace(self._setting(url, "away"), socket_url="ws://127.0.0.1:1/nobody")
         engine = ConnectorProcess(self._launch, setting, setting.folder / "engine.log")
-        began = time.monotonic()
+        began = monotonic()
         await engine.start()
         code = await engine.ended(_GIVES_UP_WITHIN)
-        took, said = time.monotonic() - began, engine.tail()
+        took, said = monotonic() - began, engine.tail()
         self._saw("registry-start", f"away for good: exit code {code} after {took:.1f} s")
         if code != DEPENDENCY:
             self._object("registry-start", f"exit code {code} instead of {DEPENDENCY}: {said}")
@@ -127,7 +127,7 @@ class CrashRestart:
             proxy.cut()
         setting = self._setting(url, "kill")
         engine = ConnectorProcess(self._launch, setting, setting.folder / "engine.log")
-        began = time.monotonic()
+        began = monotonic()
         try:
             await engine.start()
             if late:
@@ -136,13 +136,13 @@ class CrashRestart:
                 return
             if "kill" in self.names:
                 await self._kills(engine, setting)
-                self.report.seconds["kill"] = round(time.monotonic() - began, 1)
+                self.report.seconds["kill"] = round(monotonic() - began, 1)
         finally:
             await engine.kill()
 
     async def _late(self, proxy: Proxy) -> None:
         """The registry answers a moment after it was first asked."""
-        began = time.monotonic()
+        began = monotonic()
         try:
             await self.exchange.wait_for(lambda: proxy.refused, within=_STARTS_WITHIN)
         except TimeoutError:
@@ -150,7 +150,7 @@ class CrashRestart:
         await asyncio.sleep(_LATE)
         proxy.mend()
         self._saw("registry-start", f"back after {_LATE:g} s: it begins all the same")
-        self.report.seconds["registry-start"] = round(time.monotonic() - began, 1)
+        self.report.seconds["registry-start"] = round(monotonic() - began, 1)
 
     async def _flows(self, engine: ConnectorProcess, name: str) -> bool:
         """Waits until every subscription has had new data."""
@@ -173,7 +173,7 @@ class CrashRestart:
             if not engine.running:
                 self._object("kill", f"the process ended by itself: {engine.tail()}")
                 return
-            self._deaths.append(Kill(len(self.sent_frames.client_sessions), time.monotonic()))
+            self._deaths.append(Kill(len(self.sent_frames.client_sessions), monotonic()))
             await engine.kill()
             await asyncio.sleep(DOWN)
             engine = ConnectorProcess(self._launch, setting, engine.log)
@@ -211,7 +211,7 @@ class CrashRestart:
     async def _watch(self) -> None:
         """Notes when how many frames of each connection were confirmed."""
         while True:
-            now = time.monotonic()
+            now = monotonic()
             for number, client_session in enumerate(self.sent_frames.client_sessions):
                 self._note(now, number, client_session)
             await asyncio.sleep(_EVERY)
@@ -225,7 +225,7 @@ class CrashRestart:
         """When a frame was known to be read (monotonic), at the latest; it was, for certain."""
         line = self._timeline.get(client_session, [])
         at = bisect_right(line, frame, key=lambda moment: moment[1])
-        return line[at][0] if at < len(line) else time.monotonic()
+        return line[at][0] if at < len(line) else monotonic()
 
     def _saw(self, name: str, text: str) -> None:
         self.report.seen[name].append(text)

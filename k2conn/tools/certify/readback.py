@@ -16,7 +16,7 @@ from k2conn.avro import RecordSchema
 from k2conn.avro.reading import read_container
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.sinks.kafka.reading import HEAD, read_topics
-from k2conn.sinks.settings import KafkaSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
 
 
 @dataclass(slots=True)

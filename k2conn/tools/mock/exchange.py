@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
+from k2conn.clock import monotonic, wall_ms, wall_us
 from k2conn.plan import Json, Plan
 from k2conn.tools.mock.connection import FrameSource, Key, MockConnection
 from k2conn.tools.mock.faults import GARBAGE, Faults, corrupted
@@ -303,7 +303,7 @@ class MockExchange:
         if self.faults.reject <= 0:
             return None
         self.faults.reject -= 1
-        self.rejected.append(time.monotonic())
+        self.rejected.append(monotonic())
         return self.faults.reject_status, self.faults.retry_after
 
     async def _welcome(self, client: Client, target: str) -> None:
@@ -351,7 +351,7 @@ class MockExchange:
 
     async def _subscribe(self, client: Client, made: Sequence[RequestedSubscription]) -> None:
         for one in made:
-            opening = client.mock_connection.opening(one, _now_us())
+            opening = client.mock_connection.opening(one, wall_us())
             key = (one.stream, one.symbol.native)
             if opening is not None and await self._deliver(client, key, opening):
                 self._book(key, opening)
@@ -383,7 +383,7 @@ class MockExchange:
 
     async def _publish_due(self, rate: float) -> float | None:
         """One round over all tapes; seconds until the next is due, None where nothing is subscribed."""
-        now = time.monotonic()
+        now = monotonic()
         keys = (self.subscriptions | self._begun.keys()) - self._finished
         self._due = {key: max(self._due.get(key, now), now - _BEHIND) for key in keys}
         for key in sorted(keys):
@@ -391,12 +391,12 @@ class MockExchange:
                 await self._publish(key)
                 self._due[key] += 1 / rate
         following = [due for key, due in self._due.items() if key not in self._finished]
-        return max(0.0, min(following) - time.monotonic()) if following else None
+        return max(0.0, min(following) - monotonic()) if following else None
 
     async def _publish(self, key: Key) -> None:
         """One frame of one tape to all who want it."""
         frame_source = self._frame_source(key)
-        printed = frame_source.next(_now_us()) if frame_source is not None else None
+        printed = frame_source.next(wall_us()) if frame_source is not None else None
         if printed is None:
             self._finished |= {key} if frame_source is not None or key in self.subscriptions else set()
             return
@@ -471,7 +471,7 @@ class MockExchange:
         while True:
             await asyncio.sleep(every)
             for client in tuple(self.clients):
-                now_ms = time.time_ns() // 1_000_000
+                now_ms = wall_ms()
                 message = client.mock_connection.ping(now_ms)
                 if message is None:
                     continue
@@ -488,8 +488,4 @@ def _led_here(answer: Json, url: str) -> Json:
     if isinstance(answer, list):
         return [_led_here(value, url) for value in answer]
     return url if isinstance(answer, str) and answer.startswith(("wss://", "ws://")) else answer
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 

@@ -12,7 +12,6 @@ from k2conn.errors import SettingsError
 from k2conn.runner import Overrides
 from k2conn.settings import (
     CONNECTOR_VARIABLES,
-    KAFKA_VARIABLES,
     connector_settings,
     is_enabled,
     sink_settings,
@@ -20,6 +19,7 @@ from k2conn.settings import (
     text_list,
     unread,
 )
+from k2conn.sinks.kafka.settings import VARIABLES as KAFKA_VARIABLES
 from k2conn.sinks.settings import SpoolSettings
 
 KAFKA: dict[str, tuple[str, str, Any]] = {
@@ -61,11 +61,11 @@ def test_every_variable_is_tried_here() -> None:
 @pytest.mark.parametrize("name", sorted(KAFKA))
 def test_a_kafka_variable_is_read(name: str) -> None:
     text, setting, value = KAFKA[name]
-    assert getattr(sink_settings({name: text}).kafka, setting) == value
+    assert getattr(sink_settings({name: text}, "kafka").options, setting) == value
 
 
 def test_the_secure_variables_are_read() -> None:
-    kafka = sink_settings(SECURE).kafka
+    kafka = sink_settings(SECURE, "kafka").options
     for name, text in SECURE.items():
         assert str(getattr(kafka, KAFKA_VARIABLES[name][0])) == text
     assert "hunter" not in repr(kafka)
@@ -74,8 +74,8 @@ def test_the_secure_variables_are_read() -> None:
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("hunter2\n")
     given = {key: text for key, text in SECURE.items() if key != "K2_KAFKA_SASL_PASSWORD"}
-    settings = sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")})
-    assert settings.kafka.password == "hunter2"
+    settings = sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")}, "kafka")
+    assert settings.options.password == "hunter2"
     with pytest.raises(SettingsError, match="K2_KAFKA_SASL_PASSWORD_FILE: No such file"):
         sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
 
@@ -95,10 +95,10 @@ def test_the_spool_is_read() -> None:
 def test_a_flag_comes_before_a_variable() -> None:
     environment = {"K2_KAFKA_BOOTSTRAP_SERVERS": "a:1", "K2_SINK": "file", "K2_SINK_FOLDER": "/env"}
     assert sink_settings(environment).kind == "file"
-    assert sink_settings(environment).folder == Path("/env")
+    assert sink_settings(environment).options.folder == Path("/env")
+    assert sink_settings(environment, folder=Path("/flag")).options.folder == Path("/flag")
     given = sink_settings(environment, kind="kafka", kafka="b:2", registry="http://r", folder="/flag")
-    assert (given.kind, given.kafka.bootstrap, given.kafka.registry_url) == ("kafka", "b:2", "http://r")
-    assert given.folder == Path("/flag")
+    assert (given.kind, given.options.bootstrap, given.options.registry_url) == ("kafka", "b:2", "http://r")
 
 
 def test_an_address_means_kafka_and_none_means_files() -> None:

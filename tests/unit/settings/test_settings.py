@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from k2conn.errors import SettingsError
-from k2conn.sinks import known_sinks, make_sink
-from k2conn.sinks.settings import KafkaSettings, SinkSettings
+from k2conn.sinks import SINKS, make_sink
+from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.settings import SinkSettings
 
 SASL: dict[str, Any] = {"security_protocol": "SASL_SSL", "username": "u", "password": "p"}
 
@@ -65,7 +66,7 @@ def test_secrets_are_in_no_repr() -> None:
     given: dict[str, Any] = {**SASL, "password": "hunter2", "sasl_mechanism": "PLAIN"}
     settings = KafkaSettings(**given, registry_username="r", registry_password="hunter3")
     assert "hunter" not in repr(settings)
-    assert "hunter" not in repr(SinkSettings(kafka=settings))
+    assert "hunter" not in repr(SinkSettings(options=settings))
 
 
 def test_a_password_in_an_address_is_not_repeated() -> None:
@@ -80,8 +81,8 @@ def test_a_bound_must_bound() -> None:
 
 
 def test_an_unknown_sink_lists_the_known_ones() -> None:
-    assert known_sinks() == ("console", "file", "kafka")
-    with pytest.raises(SettingsError, match="known are console, file, kafka"):
+    assert SINKS.names() == ("console", "file", "kafka")
+    with pytest.raises(SettingsError, match="there is no sink 'settings'; known: console, file, kafka"):
         make_sink(SinkSettings(kind="settings"), lambda batch: None, lambda envelope, reason: None)
 
 
@@ -95,4 +96,4 @@ def test_every_known_sink_can_be_made(kind: str) -> None:
 def test_a_missing_authority_file_is_named() -> None:
     settings = KafkaSettings(registry_url="https://registry", ca_file=Path("/nowhere.pem"))
     with pytest.raises(SettingsError, match=r"/nowhere\.pem"):
-        make_sink(SinkSettings(kafka=settings), lambda batch: None, lambda envelope, reason: None)
+        make_sink(SinkSettings(options=settings), lambda batch: None, lambda envelope, reason: None)

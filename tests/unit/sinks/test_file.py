@@ -18,7 +18,7 @@ from k2conn.avro import load_schema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks import file as file_module
-from k2conn.sinks.file import FileSink
+from k2conn.sinks.file import FileSettings, FileSink
 from k2conn.sinks.settings import SinkSettings
 from tests.support.sinks import Book, dead, trade
 
@@ -29,7 +29,9 @@ def drive(folder: Path, book: Book, work: Callable[[FileSink], Awaitable[None]],
     """Run ``work`` on an open file sink."""
 
     async def run() -> None:
-        sink = FileSink(SinkSettings(kind="file", folder=folder, **settings), book.settle)
+        bounds = {name: settings.pop(name) for name in ("buffer_bytes",) if name in settings}
+        options = FileSettings(folder=folder, **settings)
+        sink = FileSink(SinkSettings(kind="file", options=options, **bounds), book.settle)
         await sink.open()
         await work(sink)
         await sink.close()
@@ -188,13 +190,13 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_folder_that_cannot_be_written_is_unreachable(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    sink = FileSink(SinkSettings(kind="file", folder=blocked / "data"), Book().settle)
+    sink = FileSink(SinkSettings(kind="file", options=FileSettings(folder=blocked / "data")), Book().settle)
     with pytest.raises(Unreachable, match=str(blocked)):
         asyncio.run(sink.open())
 
 
 @pytest.mark.parametrize("name", ["../trades", "..", "", "a/b", ".hidden"])
 def test_a_topic_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
-    sink = FileSink(SinkSettings(kind="file", folder=tmp_path), Book().settle)
+    sink = FileSink(SinkSettings(kind="file", options=FileSettings(folder=tmp_path)), Book().settle)
     with pytest.raises(SinkError, match="cannot be a topic"):
         sink.put(trade(1, name))

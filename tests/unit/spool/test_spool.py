@@ -527,5 +527,5 @@ def test_what_another_left_is_not_written_over(tmp_path: Path) -> None:
 ])
 def test_sinks_across_a_network_have_a_spool(tmp_path: Path, kind: str, mode: str, spooled: bool) -> None:
     book = Book()
-    settings = SinkSettings(kind=kind, folder=tmp_path, spool=SpoolSettings(mode=mode))
+    settings = SinkSettings(kind=kind, spool=SpoolSettings(mode=mode))
     assert isinstance(make_spooled(settings, book.settle, book.reject), SpoolingSink) is spooled

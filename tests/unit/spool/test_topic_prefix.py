@@ -11,7 +11,9 @@ from k2conn.avro import load_schema
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.sinks import Reject, Settle, Sink
-from k2conn.sinks.settings import KafkaSettings, SinkSettings
+from k2conn.sinks.file import FileSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.sink import SpoolingSink
 from k2conn.spool.topic_prefix import TopicPrefixSink
@@ -52,11 +54,11 @@ def test_topics_have_the_prefix_and_what_is_rejected_comes_back_without_it() -> 
 
 def test_it_is_there_only_where_the_settings_have_one(tmp_path: Path) -> None:
     book = Book()
-    plain = make_spooled(SinkSettings(kafka=KafkaSettings()), book.settle, book.reject)
+    plain = make_spooled(SinkSettings(options=KafkaSettings()), book.settle, book.reject)
     assert type(plain) is SpoolingSink
-    prefixed = make_spooled(SinkSettings(kafka=KafkaSettings(topic_prefix="staging.")), book.settle, book.reject)
+    prefixed = make_spooled(SinkSettings(options=KafkaSettings(topic_prefix="staging.")), book.settle, book.reject)
     assert type(prefixed) is TopicPrefixSink
-    files = SinkSettings(kind="file", folder=tmp_path, kafka=KafkaSettings(topic_prefix="staging."))
+    files = SinkSettings(kind="file", options=FileSettings(folder=tmp_path))
     assert type(make_spooled(files, book.settle, book.reject)) is not TopicPrefixSink
 
 

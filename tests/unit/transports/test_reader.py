@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from k2conn.errors import TransportError
 from k2conn.transports import Address
-from k2conn.transports.websocket import WebSocket
+from k2conn.transports.websocket.connection import WebSocket
 from tests.support.in_c import both_ways
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10

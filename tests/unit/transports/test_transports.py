@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from k2conn.errors import TransportError
-from k2conn.transports import Address
-from k2conn.transports.http import Call, call
-from k2conn.transports.websocket import WebSocket
+from k2conn.engine.conversation.session import Session, SessionContext
+from k2conn.errors import SettingsError, TransportError
+from k2conn.net.http import Answer, Call, NoAnswer, call, exchange
+from k2conn.transports import TRANSPORTS, Address, open_transport, secure
+from k2conn.transports.websocket.connection import WebSocket
+from tests.support.plans import plan_of
+from tests.support.venues import CONNECTION, Run
 
 
 async def relief() -> None:
@@ -43,7 +48,7 @@ def answered(status: HTTPStatus, **headers: str) -> TransportError:
         return response
 
     async def main() -> TransportError:
-        async with serve(lambda socket: socket.wait_closed(), "127.0.0.1", 0, process_request=admit) as server:
+        async with serve(lambda client: client.wait_closed(), "127.0.0.1", 0, process_request=admit) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             with pytest.raises(TransportError) as caught:
                 await WebSocket(Address(f"ws://127.0.0.1:{port}/?key=hunter2")).run(lambda: None, bool, relief)
@@ -84,7 +89,7 @@ def test_an_address_that_is_none_is_not_repeated(url: str) -> None:
 
 def test_a_server_without_tls() -> None:
     async def main() -> TransportError:
-        async with serve(lambda socket: socket.wait_closed(), "127.0.0.1", 0) as server:
+        async with serve(lambda client: client.wait_closed(), "127.0.0.1", 0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             with pytest.raises(TransportError) as caught:
                 await WebSocket(Address(f"wss://127.0.0.1:{port}/")).run(lambda: None, bool, relief)
@@ -97,8 +102,8 @@ def test_what_was_queued_is_sent_before_closing() -> None:
     async def main() -> list[str | bytes]:
         heard: list[str | bytes] = []
 
-        async def listen(socket: ServerConnection) -> None:
-            async for frame in socket:
+        async def listen(client: ServerConnection) -> None:
+            async for frame in client:
                 heard.append(frame)
 
         async with serve(listen, "127.0.0.1", 0) as server:
@@ -114,6 +119,62 @@ def test_what_was_queued_is_sent_before_closing() -> None:
         return heard
 
     assert asyncio.run(main()) == ["0", "1", "2"]
+
+
+def test_what_a_step_sends_may_be_binary() -> None:
+    body = bytes(range(256))
+
+    async def main() -> list[str | bytes]:
+        heard: asyncio.Queue[str | bytes] = asyncio.Queue()
+
+        async def listen(client: ServerConnection) -> None:
+            async for frame in client:
+                heard.put_nowait(frame)
+
+        async with serve(listen, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            plan = plan_of(CONNECTION % port)
+            (connection,) = plan.connections
+            (step,) = connection.steps
+            binary = replace(connection, steps=(replace(step, send=lambda scope: body),))
+            async with Run(replace(plan, connections=(binary,))) as run:
+                found = [await asyncio.wait_for(heard.get(), 5)]
+                run.stop.set()
+                return [*found, await asyncio.wait_for(heard.get(), 5)]
+
+    assert asyncio.run(main()) == [body, '{"op":"unsub","symbols":["BTC-USD","ETH-USD"]}']
+
+
+@pytest.mark.parametrize(
+    ("url", "insecure", "allowed"),
+    [
+        ("wss://venue.example/", False, True),
+        ("ws://127.0.0.1:1/", False, True),
+        ("ws://venue.example/", False, False),
+        ("ws://venue.example/", True, True),
+        ("ftp://venue.example/", True, False),
+        ("tape://venue.example/", False, True),
+    ],
+)
+def test_an_address_that_a_venue_gives_is_held_to_the_rule(url: str, insecure: bool, allowed: bool) -> None:
+    plan = plan_of(CONNECTION % 1)
+    connection = replace(plan.connections[0], urls=(lambda scope: url,), allow_insecure=insecure)
+    world = SessionContext(lambda: "", {}, {"wss": True, "ws": False, "tape": True}.get)
+    session = Session(connection, plan.streams, [], world)
+    if allowed:
+        assert session.url(0, 1) == url
+    else:
+        with pytest.raises(TransportError) as caught:
+            session.url(0, 1)
+        assert caught.value.cause == "insecure"
+
+
+def test_the_transport_is_the_one_of_the_scheme() -> None:
+    assert isinstance(open_transport(Address("wss://venue.example/")), WebSocket)
+    assert (secure("ws"), secure("wss"), secure("ftp")) == (False, True, None)
+    assert TRANSPORTS.names() == ("ws", "wss")
+    with pytest.raises(SettingsError, match="there is no transport 'ftp'"):
+        open_transport(Address("ftp://venue.example/?key=hunter2"))
 
 
 # -- HTTP
@@ -166,6 +227,23 @@ def test_a_failed_call_has_its_cause(answer: bytes, cause: str, delay: int) -> N
         asked(answer)
     assert (caught.value.cause, caught.value.delay) == (cause, delay)
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_answer_to_who_asks_for_it_is_any_answer() -> None:
+    async def main() -> Answer:
+        async with web(b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nRetry-After: 5\r\n\r\nno") as url:
+            return await asyncio.to_thread(exchange, Call("GET", url, {"Authorization": "hunter2"}))
+
+    answer = asyncio.run(main())
+    assert (answer.status, answer.retry_after, answer.body) == (307, "5", b"no"), "it was not followed"
+
+
+def test_who_does_not_answer_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/?key=hunter2"
+        with pytest.raises(NoAnswer) as caught:
+            exchange(Call("GET", url, within=0.1))
+    assert (caught.value.reason, str(caught.value)) == ("no answer in time", "127.0.0.1: no answer in time")
 
 
 def test_a_call_to_nobody() -> None:

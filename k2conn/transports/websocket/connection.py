@@ -25,8 +25,10 @@ from websockets.exceptions import (
 from k2conn import __version__
 from k2conn.errors import TransportError
 from k2conn.loopback import is_loopback
-from k2conn.transports import Address, OnFrames, client_context
-from k2conn.transports.reader import Reader
+from k2conn.net.http import stay_away
+from k2conn.net.tls import client_context
+from k2conn.transports import Address, OnFrames
+from k2conn.transports.websocket.reader import Reader
 
 CLOSE_TIMEOUT = 2.0
 
@@ -37,7 +39,7 @@ class WebSocket:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._socket: Reader | None = None
-        self._out: deque[str] = deque()
+        self._out: deque[str | bytes] = deque()
         self._wake = asyncio.Event()
         self._closing = False
 
@@ -66,7 +68,7 @@ class WebSocket:
             if isinstance(ended, Exception):
                 raise ended
 
-    def send(self, frame: str) -> None:
+    def send(self, frame: str | bytes) -> None:
         """See `Transport.send`."""
         self._out.append(frame)
         self._wake.set()
@@ -132,9 +134,8 @@ class WebSocket:
 def _refused(error: InvalidStatus) -> TransportError:
     """HTTP 429 and 418 say how long to stay away (Retry-After, in seconds)."""
     status = error.response.status_code
-    after = error.response.headers.get("Retry-After", "")
-    delay = int(after) if after.isdecimal() and len(after) < 7 else 60 if status in (418, 429) else 0
-    return TransportError(f"http-{status}", f"the server answered HTTP {status}", float(delay))
+    delay = stay_away(status, error.response.headers.get("Retry-After", ""))
+    return TransportError(f"http-{status}", f"the server answered HTTP {status}", delay)
 
 
 def _closed(error: ConnectionClosed) -> TransportError:

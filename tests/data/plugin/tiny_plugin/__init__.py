@@ -1,0 +1,1 @@
+"""What another package adds to k2conn: a sink and a transport."""
