@@ -29,8 +29,9 @@ from benchmarks.processes import ROOT, Ended, Feeding
 from benchmarks.tapes import BinanceTape
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 
 LOOKS = 200
 SHOWN = 25

@@ -24,8 +24,9 @@ from benchmarks.tapes import BinanceTape, KrakenTape, Tape
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.compiler.expressions.expressions import reference
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.native import Shortcut
 from k2conn.plan import Plan
@@ -127,7 +128,7 @@ def _whole(plan: Plan, tape: Tape, texts: Sequence[str]) -> float:
 def _parts(plan: Plan, tape: Tape, texts: Sequence[str]) -> tuple[float, ...]:
     """PARTS, in their order."""
     pipeline = _intake(plan, tape)
-    session, mapping, scope = pipeline.session, pipeline.books.mappings[tape.stream], pipeline.session.scope
+    session, mapping, scope = pipeline.session, pipeline.connector_state.mappings[tape.stream], pipeline.session.scope
     messages = [session.decode(text) for text in texts]
     pairs = list(zip(messages, texts, strict=True))
     made = 0

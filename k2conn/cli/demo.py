@@ -118,9 +118,9 @@ def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: Run
     print("\nWhat the exchanges sent, and what became of it:")
     for exchange, connector in zip(exchanges, runner.connectors, strict=True):
         sent = sum(map(len, exchange.sent.values()))
-        totals = connector.books.ledger.totals()
-        complete &= sent == totals["received"] + totals["filtered"] and connector.books.ledger.balanced()
-        print(f"  {exchange.plan.name}: sent {sent}; {connector.books.ledger.equation()}")
+        totals = connector.connector_state.ledger.totals()
+        complete &= sent == totals["received"] + totals["filtered"] and connector.connector_state.ledger.balanced()
+        print(f"  {exchange.plan.name}: sent {sent}; {connector.connector_state.ledger.equation()}")
     files = sorted(folder.rglob("*.avro"))
     print(f"\n{len(files)} files of records (Avro, the v2 schema inside):")
     for file in files:

@@ -15,10 +15,16 @@ from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.envelope import Envelope
 from k2conn.records import load_record
 from k2conn.runner import Runner
+from k2conn.runner.connection_state import ConnectionState
 
 _WINDOW = 3.0
 """Seconds over which a rate is taken."""
-_STYLES = {"live": "green", "stopped": "dim", "failed": "red", "waiting": "red"}
+_STYLES = {
+    ConnectionState.LIVE: "green",
+    ConnectionState.STOPPED: "dim",
+    ConnectionState.FAILED: "red",
+    ConnectionState.WAITING: "red",
+}
 
 
 class TableRow(NamedTuple):
@@ -31,7 +37,7 @@ class TableRow(NamedTuple):
     price: str
     latency_ms: float | None
     published: int
-    state: str
+    state: ConnectionState
 
 
 class TimedRunner(Runner):
@@ -62,8 +68,9 @@ class LiveTable:
         """All streams and symbols that had data, in order."""
         now = monotonic()
         for connector in self._runner.connectors:
-            scales = {name: _scale(mapping.stream.record) for name, mapping in connector.books.mappings.items()}
-            accounts = [one for one in connector.books.ledger.accounts() if one.stream != NOWHERE]
+            state = connector.connector_state
+            scales = {name: _scale(mapping.stream.record) for name, mapping in state.mappings.items()}
+            accounts = [one for one in state.ledger.accounts() if one.stream != NOWHERE]
             for account in sorted(accounts, key=lambda one: (one.stream, one.symbol)):
                 latencies = self._runner.latencies.get(id(account))
                 yield TableRow(

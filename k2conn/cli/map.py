@@ -14,8 +14,9 @@ from k2conn.cli.loading import load
 from k2conn.clock import wall_us
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.identity.dedup_window import REMEMBERED
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
@@ -57,8 +58,9 @@ def run(
     if frame_key is None and (time_key or session_key):
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
-    books = ConnectorState(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
-    names = {topic: name for name, one in books.mappings.items() for topic in one.stream.kafka_topics.values()}
+    connector_state = ConnectorState(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
+    mappings = connector_state.mappings
+    names = {topic: name for name, one in mappings.items() for topic in one.stream.kafka_topics.values()}
     intakes: list[FramePipeline] = []
     session: str | None = None
     try:
@@ -69,30 +71,30 @@ def run(
         for row in _rows(source, frame_key, time_key, session_key):
             if not intakes or row.session != session:
                 session = row.session
-                intakes = _connect(books)
-            for envelope in _receive(books, intakes, row):
-                _show(plan, books, names, envelope)
+                intakes = _connect(connector_state)
+            for envelope in _receive(connector_state, intakes, row):
+                _show(plan, connector_state, names, envelope)
                 if envelope.account is not None:
                     envelope.account.settled(envelope.dead)
     sys.stdout.flush()
-    print(exactjson.encode(books.ledger.report()).decode(), file=sys.stderr)
-    print(f"{plan.name}: {books.ledger.equation()}", file=sys.stderr)
-    return DEAD if books.ledger.totals()["dead_letters"] else NOTHING_DEAD
+    print(exactjson.encode(connector_state.ledger.report()).decode(), file=sys.stderr)
+    print(f"{plan.name}: {connector_state.ledger.equation()}", file=sys.stderr)
+    return DEAD if connector_state.ledger.totals()["dead_letters"] else NOTHING_DEAD
 
 
-def _connect(books: ConnectorState) -> list[FramePipeline]:
+def _connect(connector_state: ConnectorState) -> list[FramePipeline]:
     """Fresh sessions of all sockets of the connector, as if just connected."""
     world = SessionContext(lambda: str(uuid.uuid4()), {})
-    plan = books.plan
+    plan = connector_state.plan
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    return [FramePipeline(books, connection, symbols, world) for connection in plan.connections]
+    return [FramePipeline(connector_state, connection, symbols, world) for connection in plan.connections]
 
 
-def _receive(books: ConnectorState, intakes: list[FramePipeline], row: InputFrame) -> list[Envelope]:
+def _receive(connector_state: ConnectorState, intakes: list[FramePipeline], row: InputFrame) -> list[Envelope]:
     """One frame; of a connector with several sockets, the first that knows the message takes it."""
     if len(intakes) == 1:
         return intakes[0].receive([row.frame], 0.0, row.received_at)[0]
-    ledger = books.ledger
+    ledger = connector_state.ledger
     for at, pipeline in enumerate(intakes):
         before = ledger.unrecognised
         envelopes, _ = pipeline.receive([row.frame], 0.0, row.received_at)
@@ -103,7 +105,7 @@ def _receive(books: ConnectorState, intakes: list[FramePipeline], row: InputFram
     return []
 
 
-def _show(plan: Plan, books: ConnectorState, names: dict[str, str], envelope: Envelope) -> None:
+def _show(plan: Plan, connector_state: ConnectorState, names: dict[str, str], envelope: Envelope) -> None:
     if envelope.schema is None:
         sys.stderr.write(f"dead letter: {envelope.value.decode()}\n")
         return

@@ -14,8 +14,9 @@ from typing import Any
 from k2conn.cli.loading import secure
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.language.problems import Problem, known
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
@@ -149,9 +150,10 @@ def _needed(plan: Plan, stream: str, before: list[str], frame: str) -> list[str]
 
 def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     """What the last of some frames becomes; nothing where it becomes a dead letter."""
-    books = ConnectorState(plan, [stream], window=0)
+    connector_state = ConnectorState(plan, [stream], window=0)
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    pipeline = FramePipeline(books, plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {}))
+    context = SessionContext(lambda: str(uuid.uuid4()), {})
+    pipeline = FramePipeline(connector_state, plan.connections[0], symbols, context)
     envelopes: list[Envelope] = []
     for text in texts:
         envelopes, _ = pipeline.receive([text], 0.0, _RECEIVED_AT)

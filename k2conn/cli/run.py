@@ -60,7 +60,7 @@ class Options:
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit code."""
     environment = os.environ
-    identity = WorkerIdentity.taken(environment)
+    identity = WorkerIdentity.from_environment(environment)
     _log(options, environment, identity)
     SINKS.check()
     TRANSPORTS.check()
@@ -84,7 +84,7 @@ def run(options: Options) -> int:
     outcome = None
     try:
         outcome = _loop(_run(runner, options, limit, partial(send_left_over, jobs, settings, None)))
-    finally:  # the books are said, whatever ended the run
+    finally:  # the figures are printed, whatever ended the run
         _report(runner, options, outcome)
     return outcome.exit_code
 
@@ -165,7 +165,7 @@ def _duration(text: str | None) -> float | None:
 
 
 async def _work(worker: Worker) -> RunOutcome:
-    """One worker of a crew, until its parent or a signal stops it."""
+    """One worker process, until its parent or a signal stops it."""
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     return await worker.run(stop)
@@ -212,7 +212,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 def _report(runner: Runner, options: Options, outcome: RunOutcome | None) -> None:
     """The final figures: a line for each connector, and (where the run ended in order) the summary file."""
     for connector in runner.connectors:
-        ledger = connector.books.ledger
+        ledger = connector.connector_state.ledger
         print(
             f"{connector.plan.name}: {ledger.equation()}; frames {ledger.frames}, "
             f"reconnects {sum(ledger.reconnects.values())}, unrecognised {ledger.unrecognised}",

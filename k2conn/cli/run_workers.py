@@ -35,7 +35,8 @@ def lead(
     states: Path | None,
     limit: float | None,
 ) -> int:
-    """Runs a crew until told to stop, at most ``limit`` seconds; returns the exit code. ``read`` gives the jobs anew.
+    """Runs the workers until told to stop, at most ``limit`` seconds; returns the exit code. ``read`` gives the jobs
+    anew.
     """
     if options.max_records is not None:
         raise SettingsError("--max-records is for one process: with --workers say --duration")
@@ -81,7 +82,7 @@ def _report(outcome: WorkersOutcome, options: Options) -> None:
         )
     if outcome.silent:
         workers = ", ".join(map(str, outcome.silent))
-        print(f"the books of processes that died are not in these figures: worker {workers}", file=sys.stderr)
+        print(f"these figures lack what processes counted that died: worker {workers}", file=sys.stderr)
     if outcome.unsent:
         print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
     if options.summary is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,11 +12,13 @@ from rich.table import Table
 from k2conn import exactjson
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError, Unreachable
+from k2conn.monitoring.process_status import Health, ProcessStatus
 from k2conn.net.http import Call, NoAnswer, exchange
+from k2conn.runner.status import ConnectionStatus, StreamStatus
 
 WITHIN = 5.0
 FORMATS = ("text", "json")
-_STYLES = {"ok": "green", "degraded": "yellow", "failed": "red"}
+_STYLES = {Health.OK: "green", Health.DEGRADED: "yellow", Health.FAILED: "red"}
 
 
 def run(host: str, port: int, form: str) -> int:
@@ -30,10 +33,10 @@ def run(host: str, port: int, form: str) -> int:
         if not console.is_terminal:
             console.width = 160
         show(state, console)
-    return 0 if state["status"] == "ok" else 1
+    return 0 if state["status"] == Health.OK else 1
 
 
-def ask(host: str, port: int) -> dict[str, Any]:
+def ask(host: str, port: int) -> ProcessStatus:
     """What /health says."""
     name = f"[{host}]" if ":" in host else host
     try:
@@ -44,10 +47,10 @@ def ask(host: str, port: int) -> dict[str, Any]:
         raise Unreachable(f"what answers on {host}:{port} is no k2conn") from None
     if not isinstance(state, dict) or "connectors" not in state:
         raise Unreachable(f"what answers on {host}:{port} is no k2conn")
-    return state
+    return cast(ProcessStatus, state)
 
 
-def show(state: dict[str, Any], console: Console) -> None:
+def show(state: ProcessStatus, console: Console) -> None:
     """The state for people."""
     console.print(f"[{_STYLES.get(state['status'], '')}]{state['status']}[/], k2conn {escape(state['version'])}")
     for waited in state["waiting_for"]:
@@ -65,7 +68,7 @@ def show(state: dict[str, Any], console: Console) -> None:
                 console.print(text, markup=False)
 
 
-def _streams(streams: dict[str, Any]) -> Table:
+def _streams(streams: Mapping[str, StreamStatus]) -> Table:
     columns = ("received", "published", "duplicates", "dead_letters", "in_flight", "lost", "gaps", "missing")
     table = Table("stream", *(name.replace("_", " ") for name in columns), "symbols", box=None)
     for name, one in streams.items():
@@ -74,7 +77,7 @@ def _streams(streams: dict[str, Any]) -> Table:
     return table
 
 
-def _silent(streams: dict[str, Any], console: Console) -> None:
+def _silent(streams: Mapping[str, StreamStatus], console: Console) -> None:
     for name, one in streams.items():
         for worst in one["worst"]:
             silence = worst["seconds_since_data"]
@@ -82,7 +85,7 @@ def _silent(streams: dict[str, Any], console: Console) -> None:
             console.print(f"  {name} {worst['symbol']}: {worst['reason']}{last}", markup=False)
 
 
-def _sockets(sockets: list[dict[str, Any]]) -> Table:
+def _sockets(sockets: Sequence[ConnectionStatus]) -> Table:
     table = Table("socket", "state", "host", "symbols", "confirmed", "connected", "last data", "copies", box=None)
     for one in sockets:
         leg = one.get("leg")
@@ -95,5 +98,5 @@ def _sockets(sockets: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _seconds(value: Any) -> str:
+def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} s"

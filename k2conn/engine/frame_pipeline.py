@@ -1,4 +1,4 @@
-"""From frame to envelopes: the engine's front. A connector has one `ConnectorState` and, for each socket, one
+"""From frame to envelopes: the engine's front. A connector has one `ConnectorState` and, for each connection, one
 `FramePipeline`.
 
 Pure: the runner, `k2conn map`, `k2conn test`, `k2conn certify` and the benchmarks all feed frames through
@@ -7,69 +7,35 @@ Pure: the runner, `k2conn map`, `k2conn test`, `k2conn certify` and the benchmar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
 
 from k2conn.codecs.decoding import UNREADABLE, quick
 from k2conn.engine.accounting.dead_letter import dead_letter
-from k2conn.engine.accounting.ledger import NOWHERE, Ledger
-from k2conn.engine.backfill.gap_registry import GapRegistry
+from k2conn.engine.accounting.ledger import NOWHERE
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
-from k2conn.engine.conversation.session import Action, Close, Malformed, Session, SessionContext
-from k2conn.engine.identity.dedup_window import REMEMBERED, DedupWindow
+from k2conn.engine.conversation.session import Action, Close, EndCause, Malformed, Session, SessionContext
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.plan import Connection, Json, Plan, Symbol
-
-
-class ConnectorState:
-    """What all sockets of one connector share: mappings, the duplicate window, the ledger."""
-
-    def __init__(
-        self, plan: Plan, streams: Sequence[str] | None = None, window: int = REMEMBERED, backfill: bool = False,
-        before: ConnectorState | None = None,
-    ) -> None:
-        """``streams`` None: those that run where none are named. ``backfill``: somebody fills gaps. ``before``: the
-        books of the plan that this one replaces; ledger, duplicate windows and numbers go on, for both.
-        """
-        self.plan = plan
-        wanted = [s.name for s in plan.streams if s.default] if streams is None else list(streams)
-        self.streams = tuple(stream for stream in plan.streams if stream.name in wanted)
-        self.ledger: Ledger = before.ledger if before is not None else Ledger(plan.name, plan.exchange)
-        old: dict[str, StreamMapping] = before.mappings if before is not None else {}
-        self.mappings: dict[str, StreamMapping] = {
-            name: StreamMapping(plan, stream, self.ledger, old[name].window if name in old else DedupWindow(window))
-            for stream in self.streams
-            for name in [stream.name]
-        }
-        self.gaps = GapRegistry(plan, self.ledger, self.mappings, backfill)
-        self.epochs: Iterator[int] = before.epochs if before is not None else count(1)
-        """Numbers for connections."""
-        for name in old.keys() & self.mappings.keys():
-            self.mappings[name].follow(old[name])
-        self.malformed_topic = (self.streams or plan.streams)[0].kafka_topic
-
-    def gap_records(self, now_us: int) -> list[Envelope]:
-        """Records of the gaps found or closed since the last call; ``now_us`` is microseconds since the epoch."""
-        return self.gaps.records(now_us)
+from k2conn.plan import Connection, Json, Symbol
 
 
 class FramePipeline:
-    """One socket's way in."""
+    """What the frames of one connection go through."""
 
     def __init__(
-        self, books: ConnectorState, connection: Connection, symbols: Sequence[Symbol], world: SessionContext, replica:
-        Replica | None = None
+        self, connector_state: ConnectorState, connection: Connection, symbols: Sequence[Symbol],
+        world: SessionContext, replica: Replica | None = None,
     ) -> None:
-        self.books = books
-        streams = tuple(stream for stream in books.streams if stream.name in connection.streams)
+        self.connector_state = connector_state
+        streams = tuple(stream for stream in connector_state.streams if stream.name in connection.streams)
         self.session = Session(connection, streams, symbols, world)
-        self.session.scope.epoch = next(books.epochs)
-        self._mappings = tuple(books.mappings[stream.name] for stream in streams)
-        self._ledger = books.ledger
+        self.session.scope.epoch = next(connector_state.epochs)
+        self._mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        self._ledger = connector_state.ledger
         self._scope = self.session.scope
         self._each = connection.each
         self._decode = quick(self.session.decode)
@@ -120,7 +86,7 @@ class FramePipeline:
         return envelopes, actions
 
     def _tell_windows(self, replica: Replica | None) -> None:
-        """Tells the duplicate windows on which leg the records come that are read now."""
+        """Tells the dedup windows on which replica the records arrive that are read now."""
         for mapping in self._mappings:
             mapping.window.replica = replica
 
@@ -140,7 +106,7 @@ class FramePipeline:
             name for at, name, span in self._spans
             if heard.get(at, since) + span * (1 if at in heard else patience) <= now
         ]
-        return Close("stale-stream", f"no data of {', '.join(names)} for {now - self._latest(names):.0f} s")
+        return Close(EndCause.STALE_STREAM, f"no data of {', '.join(names)} for {now - self._latest(names):.0f} s")
 
     def resume(self, held: float) -> None:
         """Reading was held back for so many seconds: they count as no silence."""
@@ -190,10 +156,10 @@ class FramePipeline:
             self.session.heard(mapping.stream.name, native, actions)
 
     def _malformed(self, error: RecordError, frame: str | bytes, wall: int) -> Envelope:
-        books = self.books
-        books.ledger.malformed += 1
-        account = books.ledger.account(NOWHERE, NOWHERE)
+        plan, ledger = self.connector_state.plan, self._ledger
+        ledger.malformed += 1
+        account = ledger.account(NOWHERE, NOWHERE)
         account.received += 1
-        books.ledger.dead_reasons[error.reason] += 1
-        return dead_letter(books.plan.name, books.plan.exchange, NOWHERE, books.malformed_topic, "",
-                           error, frame, wall, account)
+        ledger.dead_reasons[error.reason] += 1
+        topic = self.connector_state.malformed_topic
+        return dead_letter(plan.name, plan.exchange, NOWHERE, topic, "", error, frame, wall, account)

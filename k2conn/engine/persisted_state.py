@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from k2conn.engine.frame_pipeline import ConnectorState
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.plan import Plan
 
@@ -17,13 +17,13 @@ IDS = 5_000
 """Ids kept of each stream's duplicate window, the latest ones."""
 
 
-def kept(books: ConnectorState) -> dict[str, Any]:
-    """The state of a connector's books, as it stands."""
+def kept(connector_state: ConnectorState) -> dict[str, Any]:
+    """What of a connector's state is kept, as it stands."""
     return {
         "version": VERSION,
-        "connector": books.plan.name,
-        "exchange": books.plan.exchange,
-        "streams": {name: _stream(mapping) for name, mapping in books.mappings.items()},
+        "connector": connector_state.plan.name,
+        "exchange": connector_state.plan.exchange,
+        "streams": {name: _stream(mapping) for name, mapping in connector_state.mappings.items()},
     }
 
 
@@ -35,11 +35,11 @@ def _stream(mapping: StreamMapping) -> dict[str, Any]:
     }
 
 
-def resume(books: ConnectorState, state: Any, now_us: int) -> None:
+def resume(connector_state: ConnectorState, state: Any, now_us: int) -> None:
     """Takes in what an earlier process kept; ValueError, and nothing taken in, where it is not this connector's."""
-    streams = checked(books.plan, state)
+    streams = checked(connector_state.plan, state)
     for name, said in streams.items():
-        mapping = books.mappings.get(name)
+        mapping = connector_state.mappings.get(name)
         if mapping is None:
             continue
         mapping.window.resume(said["ids"])

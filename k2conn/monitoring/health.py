@@ -1,34 +1,32 @@
 """/metrics, /health, /ready and /live on one port.
 
-*live*: the process runs. *ready*: every connector is subscribed somewhere and the sink can be reached. *health*: the
-same in detail, as JSON, graded ok, degraded or failed. HTTP/1.1 by hand, for four paths: no server is worth a
-dependency here.
+*live*: the process runs. *ready*: every connection is subscribed and the sink can be reached. *health*: the same in
+detail, as JSON, graded ok, degraded or failed. HTTP/1.1 by hand, for four paths: no server is worth a dependency here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
-from k2conn import __version__, exactjson
-from k2conn.clock import monotonic
-from k2conn.engine.resilience.silence_detection import DEAD, REASONS
+from k2conn import exactjson
 from k2conn.errors import SettingsError
 from k2conn.monitoring import metrics
-from k2conn.runner import Connector, Runner
+from k2conn.monitoring.process_status import Health, ProcessStatus, Silence, process_status, silent_symbols
+from k2conn.runner import Runner
 
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 _JSON = "application/json"
 
 
 class View(Protocol):
-    """What is served: the state of one runner, or of a crew of them."""
+    """What is served: the state of one runner, or of several worker processes."""
 
-    async def health(self) -> dict[str, Any]:
-        """The whole state, as `health` gives it."""
+    async def health(self) -> ProcessStatus:
+        """The whole state."""
 
-    async def silence(self) -> dict[str, Any]:
-        """Silent symbols, as `silence` gives them."""
+    async def silence(self) -> Silence:
+        """Silent symbols by stream and cause."""
 
     async def metrics(self) -> bytes:
         """The metrics as Prometheus reads them."""
@@ -40,13 +38,13 @@ class RunnerView:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    async def health(self) -> dict[str, Any]:
+    async def health(self) -> ProcessStatus:
         """See `View`."""
-        return health(self._runner)
+        return process_status(self._runner)
 
-    async def silence(self) -> dict[str, Any]:
+    async def silence(self) -> Silence:
         """See `View`."""
-        return silence(self._runner)
+        return silent_symbols(self._runner)
 
     async def metrics(self) -> bytes:
         """See `View`."""
@@ -109,66 +107,9 @@ class HealthServer:
             return 200, _JSON, b'{"status":"live"}'
         if path in ("/ready", "/health", "/"):
             state = await self._view.health()
-            ready = state["ready"] if path == "/ready" else state["status"] != "failed"
-            shown = state
             if path == "/ready":
-                shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": await self._view.silence()}
-            return (200 if ready else 503), _JSON, exactjson.encode(shown)
+                ready, silence = state["ready"], await self._view.silence()
+                shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence}
+                return (200 if ready else 503), _JSON, exactjson.encode(shown)
+            return (200 if state["status"] != Health.FAILED else 503), _JSON, exactjson.encode(state)
         return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live"}'
-
-
-def health(runner: Runner) -> dict[str, Any]:
-    """The state of everything, for people and probes."""
-    sink = runner.sink.status()
-    waiting = [] if sink.get("reachable") else [f"sink {runner.sink.name}"]
-    connectors: dict[str, Any] = {}
-    for connector in runner.connectors:
-        sockets = [socket.status() for socket in connector.sockets]
-        not_live = [str(s["socket"]) for s in sockets if s["state"] != "live"]
-        waiting += [f"{connector.plan.name}/{name}" for name in not_live]
-        waiting += _silent(connector)
-        connectors[connector.plan.name] = {
-            "state": connector.state,
-            "sockets": sockets,
-            "ledger": connector.books.ledger.equation(),
-            "streams": {stream.name: _stream(connector, stream.name) for stream in connector.books.streams},
-            "endpoints": {
-                name: endpoint_group.status(monotonic()) for name, endpoint_group in connector.endpoint_groups.items()
-            },
-            "reconnect_causes": dict(connector.books.ledger.reconnects),
-            **connector.books.ledger.totals(),
-        }
-    failed = [name for name, one in connectors.items() if one["state"] == "failed"]
-    status = "failed" if failed and len(failed) == len(connectors) else "degraded" if waiting else "ok"
-    return {
-        "status": status,
-        "ready": not waiting,
-        "waiting_for": waiting,
-        "version": __version__,
-        "sink": sink,
-        "connectors": connectors,
-    }
-
-
-def silence(runner: Runner) -> dict[str, dict[str, int]]:
-    """For each stream that has silent symbols: how many, by cause."""
-    found = {
-        f"{connector.plan.name}/{stream.name}": connector.silence.causes(stream.name)
-        for connector in runner.connectors
-        for stream in connector.books.streams
-    }
-    return {name: causes for name, causes in found.items() if causes}
-
-
-def _silent(connector: Connector) -> list[str]:
-    """The streams of which not one symbol speaks, with the cause. One silent symbol among others stops nobody, and
-    that the connections are gone is said elsewhere.
-    """
-    worst = {stream.name: connector.silence.watch.silent(stream.name) for stream in connector.books.streams}
-    return [
-        f"{connector.plan.name}/{name}: {REASONS[state]}" for name, state in worst.items() if state not in (None, DEAD)
-    ]
-
-
-def _stream(connector: Connector, name: str) -> dict[str, Any]:
-    return {**connector.books.ledger.totals(name), **connector.silence.status(name)}

@@ -1,4 +1,4 @@
-"""Metrics: the one door to prometheus-client. Read from the books when they are asked for, so they cost nothing per
+"""Metrics: the one door to prometheus-client. Read from the ledger when they are asked for, so they cost nothing per
 record and can never disagree with the ledger.
 
 One family of names, ``k2conn_*``, with labels connector, exchange and stream: never a name per exchange, never a label
@@ -8,20 +8,30 @@ value that an error text could grow. Stream ``-`` holds what could not be told: 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.ledger import NOWHERE
-from k2conn.engine.resilience.circuit_breaker import STATES as BREAKER_STATES
+from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.runner import Runner
+from k2conn.runner.connection_state import ConnectionState
+from k2conn.spool.status import SpoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STREAM = ("connector", "exchange", "stream")
-_COUNTERS = (
-    ("received", "Items a record is owed for."),
+_Figure = Literal[
+    "received", "published", "duplicates", "dead_letters", "filtered", "lost", "unknown_sides", "snapshots", "gaps",
+    "backfilled",
+]
+_Copy = Literal["first", "late", "missing"]
+_COPIES: tuple[_Copy, ...] = ("first", "late", "missing")
+_Counter = Literal["frames", "control", "unrecognised", "malformed", "connects", "refused"]
+_SpoolFigure = Literal["bytes", "max_bytes", "records", "segments", "damaged", "recovered"]
+_COUNTERS: tuple[tuple[_Figure, str], ...] = (
+    ("received", "Items that are to become records."),
     ("published", "Records durable in the sink."),
     ("duplicates", "Records dropped because they came before."),
     ("dead_letters", "Records that could not be made, durable as dead letters."),
@@ -35,13 +45,13 @@ _COUNTERS = (
 
 
 class RunnerCollector:
-    """Reads one runner's books."""
+    """Reads the figures of one runner."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing in advance: the books are read on collection."""
+        """Nothing in advance: the figures are read on collection."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -67,22 +77,21 @@ class RunnerCollector:
         )
         now = wall_us()
         for connector in self._runner.connectors:
-            ledger = connector.books.ledger
-            for stream in (*(one.name for one in connector.books.streams), NOWHERE):
+            ledger = connector.connector_state.ledger
+            for stream in (*connector.stream_names, NOWHERE):
                 labels = (connector.plan.name, connector.plan.exchange, stream)
-                totals = ledger.totals(stream)
+                totals, times = ledger.totals(stream), ledger.times(stream, now)
                 for family, (name, _) in zip(families, _COUNTERS, strict=True):
                     family.add_metric(labels, totals[name])
                 flight.add_metric(labels, totals["in_flight"])
-                books = [account for account in ledger.accounts() if account.stream == stream]
-                event.add_metric(labels, max((a.last_event_us for a in books), default=0) / 1e6)
-                data.add_metric(labels, max((a.last_received_us for a in books), default=0) / 1e6)
-                lag.add_metric(labels, max((a.lag_us(now) for a in books), default=0) / 1e6)
+                event.add_metric(labels, times["last_event_us"] / 1e6)
+                data.add_metric(labels, times["last_received_us"] / 1e6)
+                lag.add_metric(labels, times["lag_us"] / 1e6)
         return [*families, flight, event, data, lag]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")
-        counters = {
+        counters: dict[_Counter, str] = {
             "frames": "Frames received.",
             "control": "Frames of the conversation: acknowledgements, heartbeats, status.",
             "unrecognised": "Messages that no rule of the connector knows.",
@@ -96,13 +105,13 @@ class RunnerCollector:
         again = CounterMetricFamily("k2conn_reconnects", "Connections lost, by cause.", labels=(*labels, "cause"))
         dead = CounterMetricFamily("k2conn_dead_letter_reasons", "Dead letters by reason.", labels=(*labels, "reason"))
         for connector in self._runner.connectors:
-            ledger = connector.books.ledger
+            figures = connector.connector_state.ledger.conversation()
             own = (connector.plan.name, connector.plan.exchange)
             for name, family in families.items():
-                family.add_metric(own, getattr(ledger, name))
-            for cause, number in ledger.reconnects.items():
+                family.add_metric(own, figures[name])
+            for cause, number in figures["reconnect_causes"].items():
                 again.add_metric((*own, cause), number)
-            for reason, number in ledger.dead_reasons.items():
+            for reason, number in figures["dead_letter_reasons"].items():
                 dead.add_metric((*own, reason), number)
         return [*families.values(), again, dead]
 
@@ -110,26 +119,27 @@ class RunnerCollector:
         state = GaugeMetricFamily(
             "k2conn_connection_live", "1 where a socket is subscribed.", labels=("connector", "exchange", "socket")
         )
-        legs = CounterMetricFamily(
+        replicas = CounterMetricFamily(
             "k2conn_leg_records", "Of a replica's records: the first copies, late ones, and those it never had.",
             labels=("connector", "exchange", "socket", "copy"),
         )
         for connector in self._runner.connectors:
-            for socket in connector.sockets:
-                own = (connector.plan.name, connector.plan.exchange, socket.shard.name)
-                state.add_metric(own, 1 if socket.state == "live" else 0)
-                for copy, number in socket.replica.tally.figures().items() if socket.replica is not None else ():
-                    legs.add_metric((*own, copy), number)
-        return [state, legs]
+            for supervisor in connector.supervisors:
+                status = supervisor.status()
+                own = (connector.plan.name, connector.plan.exchange, status["socket"])
+                state.add_metric(own, 1 if status["state"] == ConnectionState.LIVE else 0)
+                for copy in _COPIES if "leg" in status else ():
+                    replicas.add_metric((*own, copy), status["leg"][copy])
+        return [state, replicas]
 
     def _subscriptions(self) -> Iterable[Metric]:
         found = GaugeMetricFamily(
             "k2conn_subscriptions", "Symbols of a stream, by how they do.", labels=(*_STREAM, "state")
         )
         for connector in self._runner.connectors:
-            for stream in connector.books.streams:
-                for state, number in connector.silence.watch.counts(stream.name).items():
-                    found.add_metric((connector.plan.name, connector.plan.exchange, stream.name, state), number)
+            for stream in connector.stream_names:
+                for state, number in connector.silence.counts(stream).items():
+                    found.add_metric((connector.plan.name, connector.plan.exchange, stream, state), number)
         return [found]
 
     def _endpoints(self) -> Iterable[Metric]:
@@ -141,28 +151,27 @@ class RunnerCollector:
         now = monotonic()
         for connector in self._runner.connectors:
             for name, endpoint_group in connector.endpoint_groups.items():
-                for at, breaker in enumerate(endpoint_group.endpoints.breakers):
+                for at, endpoint in enumerate(endpoint_group.status(now)):
                     own = (connector.plan.name, connector.plan.exchange, name, str(at))
-                    opened.add_metric(own, breaker.opened)
-                    for one in BREAKER_STATES:
-                        state.add_metric((*own, one), 1 if breaker.state(now) == one else 0)
+                    opened.add_metric(own, endpoint["opened"])
+                    for one in BreakerState:
+                        state.add_metric((*own, one), 1 if endpoint["breaker"] == one else 0)
         return [state, opened]
 
     def _sink(self) -> Iterable[Metric]:
-        status = self._runner.sink.status()
+        status = self._runner.sink_status()
         up = GaugeMetricFamily("k2conn_sink_reachable", "1 where the sink can be reached.", labels=("sink",))
-        up.add_metric((self._runner.sink.name,), 1 if status.get("reachable") else 0)
+        up.add_metric((self._runner.sink.name,), 1 if status["reachable"] else 0)
         queued = GaugeMetricFamily("k2conn_sink_queued", "Envelopes waiting in the sink.", labels=("sink",))
-        waiting = status.get("queued", 0)
-        queued.add_metric((self._runner.sink.name,), waiting if isinstance(waiting, int) else 0)
+        queued.add_metric((self._runner.sink.name,), status["queued"])
         start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
         start.add_metric((), monotonic() - self._runner.started)
-        return [up, queued, start, *_spool(status.get("spool"))]
+        return [up, queued, start, *(_spool(status["spool"]) if "spool" in status else ())]
 
 
-def _spool(status: object) -> Iterable[Metric]:
-    """The spool's figures, where the sink has one."""
-    texts = {
+def _spool(status: SpoolStatus) -> Iterable[Metric]:
+    """The spool's figures."""
+    texts: dict[_SpoolFigure, str] = {
         "bytes": "Bytes in the spool.",
         "max_bytes": "Bytes the spool may hold before sockets must wait.",
         "records": "Records in the spool that are not acknowledged.",
@@ -171,10 +180,9 @@ def _spool(status: object) -> Iterable[Metric]:
         "recovered": "Records that an earlier run left in the spool.",
     }
     for name, text in texts.items():
-        if isinstance(status, dict):
-            family = GaugeMetricFamily(f"k2conn_spool_{name}", text)
-            family.add_metric((), status[name])
-            yield family
+        family = GaugeMetricFamily(f"k2conn_spool_{name}", text)
+        family.add_metric((), status[name])
+        yield family
 
 
 def exposition(runner: Runner) -> bytes:

@@ -1,9 +1,9 @@
-"""The worker that fills gaps: one a connector, a call at a time, never in the way of a socket.
+"""The worker that fills gaps: one a connector, one call at a time, beside the connections and never in their way.
 
-What is asked for and what becomes of an answer is the matter of `k2conn.engine.backfill.backfill_job`; here are the
-queue, the venue's rate limit, and patience: a call that fails is made again after a growing delay (after a 429 no
-earlier than the venue says), and an answer that does not hold all yet is asked for again a little later. Every gap
-ends, and how it ended is said: a record and a log line.
+What a call asks for and how its answer is read is decided by `k2conn.engine.backfill.backfill_job`; here the calls are
+made, within the venue's rate limit. One that fails is made again after a growing delay (after a 429 no earlier than the
+venue says), and where an answer does not hold all that is missing, the rest is asked for again a little later, because
+a venue's history may be behind its stream. Every gap ends with a record and a log line that say how.
 """
 
 from __future__ import annotations
@@ -11,26 +11,22 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.backfill.backfill_job import BackfillJob
-from k2conn.engine.backfill.gap_registry import GapRegistry
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.resilience.backoff import BackoffDelays
-from k2conn.engine.resilience.connect_limiter import ConnectLimiter
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
 from k2conn.net.http import Call, call
 from k2conn.plan import Backoff, HttpRequest, MissingRange, SendScope, Symbol
 from k2conn.runner.event_log import get_logger
 
-QUEUE = 1000
-"""Gaps that may wait; one more is given up at once, and said."""
-_PASSING = ("http-408", "http-418", "http-425", "http-429")
-"""Refusals that are not for ever; all others below 500 are."""
+_TEMPORARY = ("http-408", "http-418", "http-425", "http-429")
+"""Refusals that may be otherwise later; all others below 500 are final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class RetryPolicy:
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
 
 
-PATIENCE = RetryPolicy()
+RETRY_POLICY = RetryPolicy()
 
 
 class BackfillWorker:
@@ -53,126 +49,92 @@ class BackfillWorker:
 
     def __init__(
         self,
-        gaps: GapRegistry,
+        connector_state: ConnectorState,
         publish: Callable[[list[Envelope]], bool],
         relief: Callable[[], Awaitable[None]],
         prepare: Callable[[HttpRequest, SendScope], Call],
         environment: Mapping[str, str],
-        patience: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
     ) -> None:
-        """``publish`` hands envelopes on; where it says so, ``relief`` is waited for."""
-        self._gaps = gaps
+        """``publish`` hands envelopes on; where it says so, ``relief`` is waited for. ``prepare`` fills a call in."""
+        self._gaps = connector_state.gaps
+        self._pending = connector_state.pending_backfills
         self._publish = publish
         self._relief = relief
         self._prepare = prepare
         self._environment = environment
-        self._patience = patience or PATIENCE
-        self._waiting: deque[Gap] = deque()
-        self._now: BackfillJob | None = None
+        self._policy = policy or RETRY_POLICY
+        self._job: BackfillJob | None = None
+        """Of the first pending gap, while it is filled."""
         self._wake = asyncio.Event()
-        self._gates = {id(one): ConnectLimiter(one.backfill.limit) for rows in gaps.rows.values() for one in rows}
-        self._log = get_logger(connector=gaps.plan.name)
+        self._log = get_logger(connector=connector_state.plan.name)
 
     def check(self) -> None:
         """Leaves out the streams whose calls cannot be made, and says why."""
         symbol = Symbol("-", "-", "-", "-")
-        for name, rows in tuple(self._gaps.rows.items()):
+        for name, mappings in tuple(self._gaps.backfills.items()):
             try:
-                for one in rows:
+                for one in mappings:
                     self._prepare(one.backfill.request, self._scope(MissingRange(1, 1, 1, 1, 1), symbol))
             except MissingVariable as error:
-                self._gaps.leave(name)
+                self._gaps.report_only(name)
                 self._log.warning("gaps are reported only", stream=name, detail=f"{error.name} is not set")
 
-    def take(self) -> None:
+    def collect(self) -> None:
         """Takes in the gaps that have been found; never waits."""
-        found, self._gaps.to_fill = self._gaps.to_fill, []
-        self._queue(found)
-
-    def _queue(self, found: Iterable[Gap]) -> None:
-        for gap in found:
-            if len(self._waiting) < QUEUE:
-                self._waiting.append(gap)
-            else:
-                self._end(gap, "too many gaps wait")
-        if self._waiting:
+        for gap in self._pending.collect():
+            self._report(gap, "too many gaps wait")
+        if self._pending.first is not None:
             self._wake.set()
-
-    def follow(self, before: BackfillWorker) -> None:
-        """Counts the calls of the worker that this one replaces, and is beside for a while, in the venue's limits."""
-        for name in self._gaps.rows.keys() & before._gaps.rows.keys():
-            for rows, others in zip(self._gaps.rows[name], before._gaps.rows[name], strict=False):
-                self._gates[id(rows)].follow(before._gates[id(others)])
-
-    def hand_over(self, successor: BackfillWorker) -> None:
-        """Leaves what is not filled to another worker, as far as that knows the same holes; after `run` was cancelled.
-        A gap that was under way comes first, and is asked for anew as far as it is still missing.
-        """
-        left: list[Gap] = []
-        if self._now is not None and successor._knows(self._now.gap, self._gaps):
-            left.append(self._now.gap)
-            self._now = None
-        kept: deque[Gap] = deque()
-        for gap in self._waiting:
-            (left if successor._knows(gap, self._gaps) else kept).append(gap)
-        self._waiting = kept
-        if left:
-            self._log.info("gaps handed over", count=len(left))
-        successor._queue(left)
-
-    def _knows(self, gap: Gap, others: GapRegistry) -> bool:
-        """Whether a gap of other books is one of these, too, and is filled here."""
-        own, other = self._gaps.mappings.get(gap.stream), others.mappings[gap.stream]
-        if own is None or gap.stream not in self._gaps.rows:
-            return False
-        return own.suspected_gaps is other.suspected_gaps if gap.first is None else own.gaps is other.gaps
 
     @property
     def waiting(self) -> int:
         """Gaps that are not filled yet."""
-        return len(self._waiting) + (self._now is not None)
+        return len(self._pending)
 
     async def run(self) -> None:
         """Fills gap after gap until cancelled."""
         while True:
+            while (gap := self._pending.first) is not None:
+                await self._fill(gap)
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                await self._fill(self._waiting.popleft())
 
     def stop(self) -> None:
-        """Says of what is left that it stays open; after `run` was cancelled."""
-        if self._now is not None:
-            self._now.finish()
-            self._end(self._now.gap, "stopped before")
-            self._now = None
-        while self._waiting:
-            self._end(self._waiting.popleft(), "stopped before")
+        """Reports that what is still pending stays open; after `run` was cancelled."""
+        if self._job is not None and self._job.gap is self._pending.first:
+            self._job.finish()
+        while self._pending.first is not None:
+            self._end_first("stopped before")
 
     # -- one gap
 
     async def _fill(self, gap: Gap) -> None:
-        self._now = filling = self._gaps.filling(gap)
-        if filling is None:
-            self._end(gap, "no call is for this symbol")
+        """Fills the first pending gap, as far as it goes."""
+        job = self._job = self._gaps.job(gap)
+        if job is None:
+            self._end_first("no call is for this symbol")
             return
         detail = ""
         try:
-            for number in range(self._patience.rounds):
+            for number in range(self._policy.rounds):
                 if number:
-                    await asyncio.sleep(self._patience.lag)
-                    filling.again()
-                await self._round(filling)
-                if filling.filled or filling.passed:
+                    await asyncio.sleep(self._policy.lag)
+                    job.again()
+                await self._round(job)
+                if job.filled or job.passed:
                     break
         except K2Error as error:
             detail = str(error)
-        filling.finish()
-        self._now = None
-        self._end(gap, detail or f"not in the exchange's answers ({filling.calls} calls)")
+        job.finish()
+        self._job = None
+        self._end_first(detail or f"not in the exchange's answers ({job.calls} calls)")
 
-    def _end(self, gap: Gap, detail: str) -> None:
-        """Publishes and logs how a gap ended."""
+    def _end_first(self, detail: str) -> None:
+        self._report(self._pending.end_first(), detail)
+
+    def _report(self, gap: Gap, detail: str) -> None:
+        """Publishes and logs how a gap ended; ``detail``: why it is not filled, where it is not."""
         self._publish(self._gaps.ended(gap, wall_us()))
         words = {"stream": gap.stream, "symbol": gap.key, "cause": gap.cause, "recovered": gap.recovered}
         if gap.open:
@@ -180,30 +142,30 @@ class BackfillWorker:
         elif gap.recovered:
             self._log.info("gap filled", **words)
 
-    async def _round(self, filling: BackfillJob) -> None:
-        """Asks until there is nothing more to ask; raises what the calls failed of in the end."""
-        delays = BackoffDelays(self._patience.backoff, random.random)
-        while (hole := filling.ask()) is not None:
+    async def _round(self, job: BackfillJob) -> None:
+        """Makes calls until there is nothing more to ask for; raises the error of a call that failed for good."""
+        delays = BackoffDelays(self._policy.backoff, random.random)
+        while (hole := job.ask()) is not None:
             while True:
                 try:
-                    await self._call(filling, hole)
+                    await self._call(job, hole)
                     delays.reset()
                     break
                 except (TransportError, RecordError) as error:
-                    if delays.attempts + 1 >= self._patience.tries or _final(error):
+                    if delays.attempts + 1 >= self._policy.tries or _final(error):
                         raise
                     least = error.delay if isinstance(error, TransportError) else 0.0
-                    self._log.debug("backfill call failed", stream=filling.gap.stream, detail=str(error))
+                    self._log.debug("backfill call failed", stream=job.gap.stream, detail=str(error))
                     await asyncio.sleep(delays.next(least))
 
-    async def _call(self, filling: BackfillJob, hole: MissingRange) -> None:
-        """One call, and what comes of it."""
-        await asyncio.sleep(self._gates[id(filling.rows)].wait(monotonic()))
-        scope = self._scope(hole, filling.symbol)
-        answer = await call(self._prepare(filling.rows.backfill.request, scope))
+    async def _call(self, job: BackfillJob, hole: MissingRange) -> None:
+        """One call, and the records of its answer."""
+        await asyncio.sleep(self._pending.limiter(job.mapping).wait(monotonic()))
+        scope = self._scope(hole, job.symbol)
+        answer = await call(self._prepare(job.mapping.backfill.request, scope))
         found: list[Envelope] = []
         try:
-            filling.take(answer, wall_us(), found)
+            job.take(answer, wall_us(), found)
         finally:
             crowded = self._publish(found) if found else False
         if crowded:
@@ -219,4 +181,4 @@ def _final(error: K2Error) -> bool:
     """Whether the venue will say no to the same call again."""
     if isinstance(error, SettingsError):
         return True
-    return isinstance(error, TransportError) and error.cause.startswith("http-4") and error.cause not in _PASSING
+    return isinstance(error, TransportError) and error.cause.startswith("http-4") and error.cause not in _TEMPORARY

@@ -1,8 +1,9 @@
-"""One connection, from its making to its end. Used once; a socket has one, or two while one replaces the other.
+"""One connection to the venue, from its making to its end. Used once; a supervisor has one, or two while one replaces
+the other.
 
-A session is new for every connection; the link only carries frames, time and actions between it and the transport.
-What ends a connection: the transport (lost, closed, refused), the session (silence, refusal), or the socket, that
-stops or replaces it. Our own bugs are not caught here: they end the process.
+Every connection has a new session; here frames, time and actions are carried between it and the transport. A connection
+is ended by the transport (lost, closed, refused), by the session (silence, refusal), or by its supervisor, which stops
+or replaces it. Our own bugs are not caught here: they end the process.
 """
 
 from __future__ import annotations
@@ -10,27 +11,38 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from k2conn.clock import monotonic, wall_us
-from k2conn.engine.conversation.session import Action, Close, Note, Send, Session
+from k2conn.engine.conversation.session import Action, Close, EndCause, Note, NoteKind, Send, Session
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.plan import HttpRequest, SendScope
+from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.http_requests import http_call
 from k2conn.transports import Address, Transport
 
-SETTLED, RECORD, NEWS = "settled", "record", "news"
-"""What a link tells its socket: subscribed, the first record, something else that may matter."""
-NOTICE, ROTATION = "notice", "rotation"
+
+class ConnectionEvent(Enum):
+    """What a connection tells its supervisor."""
+
+    SUBSCRIBED = auto()
+    FIRST_RECORD = auto()
+    OTHER = auto()
+    """Something else after which the supervisor looks again: an end, a wish to be replaced, the first data."""
+
+_WARNINGS = (NoteKind.REFUSED, NoteKind.UNACKNOWLEDGED, NoteKind.ERROR)
 
 
 class ConnectionEnd(NamedTuple):
-    """Why a connection ended, or is to be replaced; ``delay`` is the least number of seconds to stay away."""
+    """Why a connection ended, or is to be replaced: an `EndCause`, or a cause that is its transport's own. ``delay`` is
+    the least number of seconds to stay away.
+    """
 
     cause: str
     detail: str = ""
@@ -38,9 +50,10 @@ class ConnectionEnd(NamedTuple):
 
 
 class VenueConnection:
-    """One connection of a socket to the ``endpoint``-th address of its site.
+    """One connection of a shard, to the ``endpoint``-th address of its group.
 
-    ``patience`` is how many times their `stale_after` streams without any data may be silent.
+    ``patience``: by how much a stream's `stale_after` is multiplied until the stream has had data. ``tell`` is called
+    with what the supervisor must know.
     """
 
     def __init__(
@@ -51,11 +64,11 @@ class VenueConnection:
         endpoint: int,
         replica: Replica | None,
         patience: int,
-        tell: Callable[[VenueConnection, str], None],
+        tell: Callable[[VenueConnection, ConnectionEvent], None],
         log: Any,
     ) -> None:
         self.endpoint = endpoint
-        self.state = "connecting"
+        self.state = ConnectionState.CONNECTING
         self.pipeline: FramePipeline | None = None
         self.opened_at: float | None = None
         """When it was opened, by the monotonic clock; None before."""
@@ -84,16 +97,17 @@ class VenueConnection:
         self._bug: Exception | None = None
 
     def start(self) -> None:
-        """Begins; whatever its end is, the socket is told."""
-        self.task = asyncio.create_task(self._run(), name=f"{self._context.books.plan.name}/{self._shard.name}")
-        self.task.add_done_callback(lambda _: self._tell(self, NEWS))
+        """Begins; the supervisor is told of its end, whatever that is."""
+        connector = self._context.connector_state.plan.name
+        self.task = asyncio.create_task(self._run(), name=f"{connector}/{self._shard.name}")
+        self.task.add_done_callback(lambda _: self._tell(self, ConnectionEvent.OTHER))
 
     @property
     def ended(self) -> ConnectionEnd | None:
         """Its end; None before. A bug is raised."""
         if self.task is None or not self.task.done():
             return None
-        return ConnectionEnd("stopped") if self.task.cancelled() else self.task.result()
+        return ConnectionEnd(EndCause.STOPPED) if self.task.cancelled() else self.task.result()
 
     @property
     def heard(self) -> set[tuple[str, str]]:
@@ -102,7 +116,7 @@ class VenueConnection:
         return {(one.stream, one.symbol.native) for one in every if one.data}
 
     def carry(self, shard: Shard) -> None:
-        """From now on its symbols are this shard's; what is new is asked for, what is gone taken back."""
+        """From now on its symbols are this shard's; new ones are subscribed, the others unsubscribed."""
         self._shard = shard
         if self.pipeline is None or self._stopped or self._closing is not None:
             return
@@ -112,11 +126,11 @@ class VenueConnection:
 
     @property
     def changing(self) -> bool:
-        """Whether it is still asking for what `carry` said."""
+        """Whether what `carry` changed is not subscribed yet."""
         return self.pipeline is not None and self.pipeline.session.changing
 
     async def stop(self, reason: str = "stopping") -> None:
-        """Takes subscriptions back and closes; cuts the making short where there is no connection yet."""
+        """Unsubscribes and closes; where there is no connection yet, gives up making it."""
         self._stopped = True
         if self.opened_at is not None and self._transport is not None and self.pipeline is not None:
             self._act(self.pipeline.session.retire(monotonic(), wall_us()))
@@ -133,7 +147,7 @@ class VenueConnection:
             if self._close is None:
                 return ConnectionEnd(error.cause, error.detail, error.delay)
         except (SettingsError, RecordError) as error:
-            return ConnectionEnd("settings", str(error), self._shard.connection.reconnect.cap)
+            return ConnectionEnd(EndCause.SETTINGS, str(error), self._shard.connection.reconnect.cap)
         except asyncio.CancelledError:
             if self._bug is None:
                 raise
@@ -141,7 +155,7 @@ class VenueConnection:
             self._cancel_timer()
         if self._bug is not None:
             raise self._bug
-        return ConnectionEnd("closed") if self._close is None else ConnectionEnd(*self._close)
+        return ConnectionEnd(EndCause.CLOSED) if self._close is None else ConnectionEnd(*self._close)
 
     # -- one connection
 
@@ -149,10 +163,10 @@ class VenueConnection:
         await asyncio.sleep(self._endpoint_group.connect_limiter.wait(monotonic()))
         shard = self._shard
         pipeline = self.pipeline = FramePipeline(
-            self._context.books, shard.connection, shard.symbols, self._context.session_context, self._replica
+            self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
         )
         for request in shard.connection.before:
-            await self._before(request, pipeline)
+            await self._request_before(request, pipeline)
         self._transport = self._context.open_transport(self._address(pipeline))
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
@@ -177,28 +191,28 @@ class VenueConnection:
             ca_file=given.ca_file,
         )
 
-    async def _before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
+    async def _request_before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
         scope = http_scope(self._context, self._shard, pipeline.session)
         answer = await call(http_call(request, scope, self._context.overrides))
         pipeline.session.captured(request.capture, answer)
 
     def _opened(self) -> None:
         assert self.pipeline is not None
-        self._context.books.ledger.connects += 1
+        self._context.connector_state.ledger.connects += 1
         now = self.opened_at = monotonic()
-        self.state = "subscribing"
+        self.state = ConnectionState.SUBSCRIBING
         self._log.info("connected", symbols=len(self._shard.symbols))
-        self.replace_at = self._old_at(now)
+        self.replace_at = self._due_for_rotation(now)
         self._act(self.pipeline.session.open(now, wall_us()))
         self._arm()
 
-    def _old_at(self, now: float) -> float | None:
-        """When this connection is to be replaced: somewhat early, and not at the same time as its sisters."""
+    def _due_for_rotation(self, now: float) -> float | None:
+        """When this connection is to be replaced: somewhat early, and at another time than the others."""
         ages = [age for age in (self._context.overrides.max_age, self._shard.connection.limits.lifetime) if age]
         return now + min(ages) * random.uniform(0.9, 0.99) if ages else None
 
     async def _relieved(self) -> None:
-        """Waits for the sink. Nothing is read meanwhile, so the session's clocks stand still."""
+        """Waits for the sink. Nothing is read meanwhile, so that time does not count as silence."""
         self.held, since = True, monotonic()
         try:
             await self._context.relief()
@@ -222,13 +236,13 @@ class VenueConnection:
             if not self.data and any(envelope.schema is not None for envelope in envelopes):
                 self._proved()
             return self._context.publish(envelopes)
-        if actions and not self.data and any(type(one) is Note and one.kind == "first-data" for one in actions):
-            self._proved()  # what was only repeats is data, too: of a replica, or after a reconnect
+        if actions and not self.data and any(type(one) is Note and one.kind == NoteKind.FIRST_DATA for one in actions):
+            self._proved()  # repeats are data, too: those of a replica, or after a reconnect
         return False
 
     def _proved(self) -> None:
         self.data = True
-        self._tell(self, RECORD)
+        self._tell(self, ConnectionEvent.FIRST_RECORD)
 
     def _act(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -237,33 +251,33 @@ class VenueConnection:
                     self._transport.send(action.frame)
             elif type(action) is Note:
                 self._note(action)
-            elif type(action) is Close and action.cause == NOTICE:
-                self.ask(ConnectionEnd(*action))
+            elif type(action) is Close and action.cause == EndCause.NOTICE:
+                self.ask_for_replacement(ConnectionEnd(*action))
             elif type(action) is Close and self._closing is None and self._transport is not None:
                 self._close = action
                 self._closing = asyncio.ensure_future(self._transport.close(action.cause))
 
-    def ask(self, due: ConnectionEnd) -> None:
-        """Asks for a replacement; this connection goes on until there is one."""
+    def ask_for_replacement(self, due: ConnectionEnd) -> None:
+        """Asks the supervisor for a replacement; this connection goes on until there is one."""
         if self.due is None:
             self.due = due
-            self._tell(self, NEWS)
+            self._tell(self, ConnectionEvent.OTHER)
 
     def _note(self, note: Note) -> None:
-        if note.kind == "settled":
-            self.state = "live"
+        if note.kind == NoteKind.SETTLED:
+            self.state = ConnectionState.LIVE
             self._log.info("subscribed", **note.detail)
-            self._tell(self, SETTLED)
-        elif note.kind == "changed":
+            self._tell(self, ConnectionEvent.SUBSCRIBED)
+        elif note.kind == NoteKind.CHANGED:
             self._log.info("symbols changed", **note.detail)
-            self._tell(self, NEWS)
-        elif note.kind in ("refused", "unacknowledged", "error"):
-            self._context.books.ledger.refused += note.kind == "refused"
+            self._tell(self, ConnectionEvent.OTHER)
+        elif note.kind in _WARNINGS:
+            self._context.connector_state.ledger.refused += note.kind == NoteKind.REFUSED
             self._log.warning(note.kind, **note.detail)
         else:
             self._log.debug(note.kind, **note.detail)
-            if note.kind == "first-data":
-                self._tell(self, NEWS)
+            if note.kind == NoteKind.FIRST_DATA:
+                self._tell(self, ConnectionEvent.OTHER)
 
     # -- time
 
@@ -286,7 +300,7 @@ class VenueConnection:
         try:
             if self.replace_at is not None and now >= self.replace_at:
                 self.replace_at = None
-                self.ask(ConnectionEnd(ROTATION, "the connection is old enough"))
+                self.ask_for_replacement(ConnectionEnd(EndCause.ROTATION, "the connection is old enough"))
             silent_at = self.pipeline.silent_at(self._patience)
             if silent_at is not None and now >= silent_at:
                 self._act([self.pipeline.silent(self._patience, now)])

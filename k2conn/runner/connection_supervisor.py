@@ -1,9 +1,9 @@
-"""One socket of a connector, kept alive: connect, and connect again, for ever.
+"""The supervisor of one connection: connects, and connects again, until it is stopped.
 
 A connection that was lost is made again after a delay. One that is to be *replaced* (it is old, the venue asks for it,
 or a better address has recovered) goes on until its successor stands: the new connection is opened first, and the old
 one is closed when the new one has delivered every stream of every symbol that the old one delivered, or a bound has
-passed. What both deliver meanwhile falls away in the duplicate window.
+passed. The dedup window drops what both deliver meanwhile.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from k2conn.clock import monotonic, wall_us
+from k2conn.engine.conversation.end_causes import EndCause
+from k2conn.engine.conversation.subscriptions import SubscriptionState
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.backoff import BackoffDelays
+from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError
-from k2conn.runner.connection import RECORD, SETTLED, ConnectionEnd, VenueConnection, http_scope
+from k2conn.runner.connection import ConnectionEnd, ConnectionEvent, VenueConnection, http_scope
+from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
-
-STATES = ("waiting", "connecting", "subscribing", "live", "stopped", "failed")
+from k2conn.runner.status import ConnectionStatus
 
 PROVE_WITHIN = 30.0
 """Seconds after its subscription in which a new connection shows every symbol; then it takes over all the same."""
@@ -38,8 +40,11 @@ TRY_AGAIN = 10.0
 """Seconds after which a replacement that could not be made is tried again."""
 LOOK = 1.0
 """Seconds between two looks whether a better address has recovered."""
-PATIENCE = 16
-"""How many times its `stale_after` a stream may at most be silent after connections without any data."""
+MOST_PATIENCE = 16
+"""The largest factor by which a stream's `stale_after` is multiplied after connections that had no data: a venue that
+has nothing to say is not asked again and again."""
+_NOT_THE_ADDRESS = (EndCause.SETTINGS, EndCause.REFUSED, EndCause.STOPPED)
+"""Ends that say nothing about the address: its breaker does not count them."""
 
 
 class ConnectionSupervisor:
@@ -55,7 +60,7 @@ class ConnectionSupervisor:
         self.detail = ""
         self.replacing = False
         self._context = context
-        self._state = "waiting"
+        self._state = ConnectionState.WAITING
         self._delays = BackoffDelays(shard.connection.reconnect, random.random)
         self._stop_asked = asyncio.Event()
         self._news = asyncio.Event()
@@ -63,14 +68,15 @@ class ConnectionSupervisor:
         """All that have a task."""
         self._silences = 0
         """Connections in a row that were closed for a stream's silence without having had any data."""
-        self._log = get_logger(connector=context.books.plan.name, socket=shard.name)
+        self._log = get_logger(connector=context.connector_state.plan.name, socket=shard.name)
 
     def check(self) -> None:
         """Builds what a connection says, as far as that can be told before one is made. Raises MissingVariable for a
         variable it needs, SettingsError for a frame that cannot be sent.
         """
         connection, wall, context = self.shard.connection, wall_us(), self._context
-        session = FramePipeline(context.books, connection, self.shard.symbols, context.session_context).session
+        state, symbols = context.connector_state, self.shard.symbols
+        session = FramePipeline(state, connection, symbols, context.session_context).session
         scope = http_scope(context, self.shard, session)
         builds: list[Callable[[], object]] = [
             partial(http_call, request, scope, context.overrides) for request in connection.before
@@ -81,17 +87,17 @@ class ConnectionSupervisor:
                 build()
 
     async def run(self) -> None:
-        """Keeps the connection until `stop`; returns early only where the attempts are used up."""
+        """Keeps the shard connected until `stop`; returns early only where the attempts are used up."""
         try:
             while not self._stop_asked.is_set():
                 end = await self._connected()
                 if end is None or self._stop_asked.is_set():
                     break
-                await self._again(end)
-                if self._state == "failed":
+                await self._wait_to_reconnect(end)
+                if self._state == ConnectionState.FAILED:
                     return
             await self._all_ended()
-            self._be("stopped")
+            self._be(ConnectionState.STOPPED)
         finally:
             for connection in self._connections:
                 if connection.task is not None:
@@ -106,7 +112,7 @@ class ConnectionSupervisor:
 
     @property
     def changing(self) -> bool:
-        """Whether a connection is still asking for what `carry` said."""
+        """Whether what `carry` changed is not subscribed yet."""
         return any(
             connection.changing
             for connection in self._connections
@@ -114,7 +120,7 @@ class ConnectionSupervisor:
         )
 
     async def stop(self) -> None:
-        """Takes subscriptions back and closes; `run` then returns."""
+        """Unsubscribes and closes; `run` then returns."""
         self._stop_asked.set()
         self._news.set()
         await asyncio.gather(*(connection.stop() for connection in tuple(self._connections)))
@@ -127,71 +133,72 @@ class ConnectionSupervisor:
         if endpoint is None:
             return None
         connection = self.connection = self._begin(endpoint)
-        self._be("connecting")
+        self._be(ConnectionState.CONNECTING)
         while True:
             end = connection.ended
             if end is not None:
                 self._judge(connection, end)
                 return end
             if self._stop_asked.is_set():
-                await self._turn(None)
+                await self._next_event(None)
             elif connection.due is not None:
                 connection = await self._replaced(connection, connection.due)
             else:
-                self._ask_for_better(connection)
-                await self._turn(LOOK if self._has_better(connection) else None)
+                self._prefer_better(connection)
+                await self._next_event(LOOK if self._has_better(connection) else None)
 
     async def _endpoint(self) -> int | None:
-        """The address to connect to, as soon as there is one that is not out of order; None where stopped."""
+        """Waits for an address that may be tried; None where stopped meanwhile."""
         while not self._stop_asked.is_set():
             endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
             if wait <= 0:
                 return endpoint
-            self._be("waiting", self.detail or f"all addresses are out of order; the next try in {wait:.0f} s")
-            await self._turn(wait)
+            detail = self.detail or f"all addresses are out of order; the next try in {wait:.0f} s"
+            self._be(ConnectionState.WAITING, detail)
+            await self._next_event(wait)
         return None
 
     def _begin(self, endpoint: int) -> VenueConnection:
         self.endpoint_group.endpoints.breakers[endpoint].attempt(monotonic())
-        patience = min(PATIENCE, 2 ** min(self._silences, 10))
+        patience = min(MOST_PATIENCE, 2 ** min(self._silences, 10))
         connection = VenueConnection(
-            self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._heard, self._log
+            self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._reported, self._log
         )
         self._connections.add(connection)
         connection.start()
         return connection
 
-    def _heard(self, connection: VenueConnection, what: str) -> None:
-        """What a link tells."""
+    def _reported(self, connection: VenueConnection, what: ConnectionEvent) -> None:
+        """A connection reports something."""
         self._news.set()
-        if what in (SETTLED, RECORD):
+        if what is not ConnectionEvent.OTHER:
             breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
             self._tried(connection, partial(breaker.succeed, monotonic()))
-        if what == RECORD:
+        if what is ConnectionEvent.FIRST_RECORD:
             breaker.proved()
             self._delays.reset()
             self._silences = 0
 
     def _judge(self, connection: VenueConnection, end: ConnectionEnd) -> None:
-        """What an end that was not planned says about the address."""
+        """Tells the address's breaker of an end that was not planned, where that says something about the address."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
         good = connection.data or _lasted(connection) > self.shard.connection.reconnect.cap
-        if self._stop_asked.is_set() or good or end.cause in ("settings", "refused", "stopped"):
-            breaker.leave()
+        if self._stop_asked.is_set() or good or end.cause in _NOT_THE_ADDRESS:
+            breaker.ignore()
         else:
             self._tried(connection, partial(breaker.fail, monotonic()))
-        if end.cause == "stale-stream" and not connection.data:
+        if end.cause == EndCause.STALE_STREAM and not connection.data:
             self._silences += 1
 
     def _tried(self, connection: VenueConnection, tell: Callable[[], None]) -> None:
-        """Tells a breaker something, and says where that changes its state."""
+        """Tells a breaker of an attempt, and logs where that changes its state."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
         before = breaker.state(monotonic())
         tell()
         after = breaker.state(monotonic())
         if after != before:
             host = self.endpoint_group.host(connection.endpoint)
-            self._log.warning("address " + ("recovered" if after == "closed" else "out of order"), host=host,
+            self._log.warning("address " + ("recovered" if after == BreakerState.CLOSED else "out of order"), host=host,
                               breaker=after)
 
     # -- replacement
@@ -199,25 +206,26 @@ class ConnectionSupervisor:
     def _has_better(self, connection: VenueConnection) -> bool:
         return self.endpoint_group.endpoints.order(self.shard.replica)[0] != connection.endpoint
 
-    def _ask_for_better(self, connection: VenueConnection) -> None:
-        """Goes back to an earlier address when it may be tried again."""
-        if connection.state != "live" or not self._has_better(connection):
+    def _prefer_better(self, connection: VenueConnection) -> None:
+        """Asks for a replacement when an address that is preferred may be tried again."""
+        if connection.state != ConnectionState.LIVE or not self._has_better(connection):
             return
         better = self.endpoint_group.endpoints.better(connection.endpoint, monotonic(), self.shard.replica)
         if better is not None:
-            connection.ask(ConnectionEnd("failback", f"{self.endpoint_group.host(better)} may have recovered"))
+            detail = f"{self.endpoint_group.host(better)} may have recovered"
+            connection.ask_for_replacement(ConnectionEnd(EndCause.FAILBACK, detail))
 
     async def _replaced(self, old: VenueConnection, due: ConnectionEnd) -> VenueConnection:
         """Replaces a connection; the successor, or the old one where that could not be done or has ended before."""
         until = monotonic() + due.delay
         if not self.endpoint_group.overlaps:
             while (left := until - monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
-                await self._turn(left)
+                await self._next_event(left)
             return await self._closed_first(old, due)
         while self.endpoint_group.spare <= 0 or monotonic() < until:
             if old.ended is not None or self._stop_asked.is_set():
                 return old
-            await self._turn(min(0.25, max(0.01, until - monotonic())))
+            await self._next_event(min(0.25, max(0.01, until - monotonic())))
         endpoint, wait = self.endpoint_group.endpoints.choose(monotonic(), self.shard.replica)
         if old.ended is not None or self._stop_asked.is_set():
             return old
@@ -249,7 +257,7 @@ class ConnectionSupervisor:
                 self._log.warning("connection lost", cause=lost.cause, detail=lost.detail, again_in="its successor's")
                 self.connection = new
                 return new
-            if new.state == "live":
+            if new.state == ConnectionState.LIVE:
                 settled = settled or now
                 proved = old.heard <= new.heard
                 if proved or now >= settled + PROVE_WITHIN:
@@ -258,15 +266,15 @@ class ConnectionSupervisor:
             elif now >= began + SETTLE_WITHIN:
                 await new.stop("no answer")
                 continue
-            await self._turn(max(0.01, (settled + PROVE_WITHIN if settled else began + SETTLE_WITHIN) - now))
+            await self._next_event(max(0.01, (settled + PROVE_WITHIN if settled else began + SETTLE_WITHIN) - now))
         return old
 
     async def _taken_over(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection, proved: bool) -> None:
-        """The new connection is the socket's; the old one is read a moment longer, then closed."""
+        """The new connection takes over; the old one is read a moment longer, then closed."""
         self.connection = new
         until = monotonic() + DRAIN
         while (monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
-            await self._turn(max(0.01, until - monotonic()))
+            await self._next_event(max(0.01, until - monotonic()))
         self._count(due)
         self._log.info("connection replaced", cause=due.cause, detail=due.detail, all_symbols_seen=proved)
         await old.stop(due.cause)
@@ -285,33 +293,33 @@ class ConnectionSupervisor:
         return self.connection
 
     def _put_off(self, old: VenueConnection, due: ConnectionEnd, seconds: float) -> None:
-        """Tries a replacement again later: by age where it was the age, at once again by `_ask_for_better`."""
+        """Tries a replacement again later: by age where it was the age, at once again by `_prefer_better`."""
         old.due = None
-        if due.cause != "failback":
-            asyncio.get_running_loop().call_later(seconds, old.ask, due)
+        if due.cause != EndCause.FAILBACK:
+            asyncio.get_running_loop().call_later(seconds, old.ask_for_replacement, due)
 
-    # -- again
+    # -- reconnecting
 
     def _count(self, end: ConnectionEnd) -> None:
-        self._context.books.ledger.reconnects[end.cause] += 1
+        self._context.connector_state.ledger.reconnects[end.cause] += 1
 
-    async def _again(self, end: ConnectionEnd) -> None:
+    async def _wait_to_reconnect(self, end: ConnectionEnd) -> None:
         self._count(end)
         if self.connection is not None and _lasted(self.connection) > self.shard.connection.reconnect.cap:
             self._delays.reset()
         if self._delays.exhausted:
-            self._be("failed", f"{end.cause}: {end.detail}")
+            self._be(ConnectionState.FAILED, f"{end.cause}: {end.detail}")
             self._log.error("gave up", cause=end.cause, detail=end.detail, attempts=self._delays.attempts)
             return
         delay = self._delays.next(end.delay)
-        self._be("waiting", f"{end.cause}: {end.detail}")
+        self._be(ConnectionState.WAITING, f"{end.cause}: {end.detail}")
         self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
         until = monotonic() + delay
         while (left := until - monotonic()) > 0 and not self._stop_asked.is_set():
-            await self._turn(left)
+            await self._next_event(left)
 
-    async def _turn(self, seconds: float | None) -> None:
-        """Waits until something happens, at most so long; a bug in any link is raised."""
+    async def _next_event(self, seconds: float | None) -> None:
+        """Waits until something happens, at most so long; raises what ended a connection where that was a bug."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
@@ -322,14 +330,16 @@ class ConnectionSupervisor:
 
     async def _all_ended(self) -> None:
         while any(connection.ended is None for connection in self._connections):
-            await self._turn(None)
+            await self._next_event(None)
 
     # -- what is seen from outside
 
     @property
-    def state(self) -> str:
-        """waiting, connecting, subscribing, live, stopped or failed."""
-        return self.connection.state if self._state == "connecting" and self.connection is not None else self._state
+    def state(self) -> ConnectionState:
+        """Its own, or while there is a connection that one's."""
+        if self._state == ConnectionState.CONNECTING and self.connection is not None:
+            return self.connection.state
+        return self._state
 
     @property
     def pipeline(self) -> FramePipeline | None:
@@ -339,21 +349,19 @@ class ConnectionSupervisor:
     @property
     def connected(self) -> bool:
         """Whether there is a connection."""
-        return self._state == "connecting" and self.connection is not None and self.connection.opened_at is not None
+        connection = self.connection
+        return self._state == ConnectionState.CONNECTING and connection is not None and connection.opened_at is not None
 
-    def _be(self, state: str, detail: str = "") -> None:
+    def _be(self, state: ConnectionState, detail: str = "") -> None:
         self._state, self.detail = state, detail
 
-    def status(self) -> dict[str, Any]:
-        """For /health and the demo's table."""
-        connection = self.connection
-        subscriptions = (
-            connection.pipeline.session.subscriptions
-            if connection is not None and connection.pipeline is not None
-            else None
-        )
+    def status(self) -> ConnectionStatus:
+        """For /health, as it is now."""
+        connection, replica = self.connection, self.replica
+        pipeline = self.pipeline
+        subscriptions = pipeline.session.subscriptions if pipeline is not None else None
         opened = connection.opened_at if connection is not None and self.connected else None
-        return {
+        status: ConnectionStatus = {
             "socket": self.shard.name,
             "state": self.state,
             "detail": self.detail,
@@ -361,18 +369,22 @@ class ConnectionSupervisor:
             "seconds_connected": round(monotonic() - opened, 3) if opened is not None else None,
             "replacing": self.replacing,
             "symbols": len(self.shard.symbols),
-            "confirmed": subscriptions.count("confirmed") if subscriptions else 0,
-            "refused": subscriptions.count("refused") if subscriptions else 0,
+            "confirmed": subscriptions.count(SubscriptionState.CONFIRMED) if subscriptions else 0,
+            "refused": subscriptions.count(SubscriptionState.REFUSED) if subscriptions else 0,
             "seconds_since_frame": _ago(connection.last_frame_us) if connection is not None else None,
-            "seconds_since_data": _ago(max(connection.last_data_us, self.replica.last_us if self.replica else 0))
-            if connection
-            else None,
-            **({"leg": self.replica.tally.figures()} if self.replica is not None else {}),
+            "seconds_since_data": self._since_data(connection) if connection is not None else None,
         }
+        if replica is not None:
+            status["leg"] = replica.tally.figures()
+        return status
+
+    def _since_data(self, connection: VenueConnection) -> float | None:
+        """Seconds since its latest data; a replica's repeats are no envelopes, but data all the same."""
+        return _ago(max(connection.last_data_us, self.replica.last_us if self.replica is not None else 0))
 
 
 def _lasted(connection: VenueConnection) -> float:
-    """Seconds a connection stood; a long one counts as a good one, data or not."""
+    """Seconds that a connection lasted; a long one counts as a good one, with data or without."""
     return monotonic() - connection.opened_at if connection.opened_at is not None else 0.0
 
 

@@ -1,4 +1,4 @@
-"""A connector at work: its sockets, its books, and the way its envelopes take into the sink."""
+"""A connector at work: its connections, its state, and the way its envelopes take into the sink."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from k2conn.clock import monotonic, wall_us
+from k2conn.engine.accounting.figures import ConnectorReport
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_words
 from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.engine.identity.dedup_window import REMEMBERED
-from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
 from k2conn.runner.backfill_worker import BackfillWorker
+from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
@@ -31,6 +31,7 @@ from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
+from k2conn.runner.status import ConnectorStatus
 from k2conn.sinks import Sink, putter
 from k2conn.transports import Address, Transport, secure
 
@@ -63,37 +64,25 @@ class Connector:
     def __init__(
         self,
         job: Job,
+        connector_state: ConnectorState,
         sink: Sink,
         count: Callable[[int], None],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
-        state_folder: Path | None = None,
-        before: Connector | None = None,
     ) -> None:
-        """``state_folder`` None: what was seen is forgotten when the process ends. ``before``: the connector that this
-        one is to replace; its books go on, and its state file as soon as it is gone (`remember`).
-        """
+        """``connector_state``: see `state_for`."""
         self.job = job
-        self.plan = overridden(job.plan, job.overrides)
-        books: ConnectorState | None = before.books if before is not None else None
-        self.books: ConnectorState = ConnectorState(
-            self.plan, job.streams, job.overrides.remembered or REMEMBERED, job.overrides.backfill, books
-        )
-        self._state_folder = state_folder
+        self.plan = connector_state.plan
+        self.connector_state = connector_state
         self.state_file: StateFile | None = None
-        self._fresh = before is None
-        """Whether the books have nothing yet of what an earlier process kept."""
-        self._before = before
-        self.successor: Connector | None = None
-        """Who goes on with the gaps that are not filled when it ends, where it is replaced."""
-        if before is None:
-            self.remember()
+        """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
         self.sink = sink
         self._put_all = putter(sink)
         self._count = count
         self._environment = environment
         self._open_transport = open_transport
         self._stopping = asyncio.Event()
+        self._successor: ConnectorState | None = None
         self._log = get_logger(connector=job.plan.name)
         self._instruments = (
             InstrumentRefresh(self.plan, listed, job.overrides, environment)
@@ -101,54 +90,42 @@ class Connector:
             else None
         )
         self.backfill_worker = BackfillWorker(
-            self.books.gaps, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
+            connector_state, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
         )
-        if before is not None:
-            self.backfill_worker.follow(before.backfill_worker)
-        self.silence = SilenceMonitor(self.books.ledger, self._log)
+        self.silence = SilenceMonitor(connector_state, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
         self._context = self._connector_context()
-        self._replica_sets: dict[tuple[str, int], ReplicaSet] = {}
-        """The books of the shards that have replicas, by connection and number."""
         self._tasks: dict[ConnectionSupervisor, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
-        """Where the sockets' tasks are; None while it does not run."""
+        """Where the connections' tasks are; None while it does not run."""
         self._changed = asyncio.Event()
-        self.sockets: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._sockets()
+        self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._initial_supervisors()
 
     def publish(self, envelopes: list[Envelope]) -> bool:
-        """Hands envelopes to the sink; true where the socket must wait for the sink."""
+        """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
         self._put_all(envelopes)
         self._count(len(envelopes))
         return self.sink.crowded
 
-    def remember(self) -> None:
-        """From now on the state file is this connector's."""
-        self._before = None
-        if self._state_folder is not None:
-            self.state_file = StateFile(self._state_folder, self.books)
-
     @property
     def proved(self) -> bool:
-        """Whether every socket is subscribed or has had data."""
-        return bool(self.sockets) and all(
-            socket.state == "live" or (socket.connection is not None and socket.connection.data)
-            for socket in self.sockets
+        """Whether every connection is subscribed or has had data."""
+        return bool(self.supervisors) and all(
+            one.state == ConnectionState.LIVE or (one.connection is not None and one.connection.data)
+            for one in self.supervisors
         )
 
     async def run(self) -> None:
-        """Keeps all sockets until stopped; a bug in one ends all, with its exception."""
+        """Keeps all connections until stopped; a bug in one ends all, with its exception."""
         if self._instruments is not None and not await self._listed():
             return
-        if self.state_file is not None and self._fresh:
-            self.state_file.load()
         self.backfill_worker.check()
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._instruments.keep()) if self._instruments else None
             self._group = group
-            for socket in self.sockets:
-                self._start(socket)
+            for supervisor in self.supervisors:
+                self._start(supervisor)
             watching = group.create_task(self._watch())
             filling = group.create_task(self.backfill_worker.run())
             await self._all_ended()
@@ -157,28 +134,26 @@ class Connector:
             filling.cancel()
             if keeping is not None:
                 keeping.cancel()
-        successor = self.successor
-        self._report_gaps(0 if successor is not None and self._continued(successor) else GRACE_US)
-        if successor is not None:
-            self.backfill_worker.hand_over(successor.backfill_worker)
+        self._leave_to(self._successor)
+
+    def _leave_to(self, successor: ConnectorState | None) -> None:
+        """The end has come: another connector goes on with what it can; of what nobody goes on with it is said now that
+        it stays open.
+        """
+        state = self.connector_state
+        self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
+        if successor is not None and (number := state.hand_over(successor)):
+            self._log.info("gaps handed over", count=number)
         self.backfill_worker.stop()
 
-    def _continued(self, successor: Connector) -> bool:
-        """Whether another connector goes on with all numbers, so that what is in its grace may stay there."""
-        ours, theirs = self.books.mappings, successor.books.mappings
-        return ours.keys() <= theirs.keys() and all(
-            one.gaps is theirs[name].gaps and one.suspected_gaps is theirs[name].suspected_gaps
-            for name, one in ours.items()
-        )
-
-    def _start(self, socket: ConnectionSupervisor) -> None:
+    def _start(self, supervisor: ConnectionSupervisor) -> None:
         assert self._group is not None
-        name = f"{self.plan.name}/{socket.shard.name}"
-        self._tasks[socket] = self._group.create_task(socket.run(), name=name)
+        name = f"{self.plan.name}/{supervisor.shard.name}"
+        self._tasks[supervisor] = self._group.create_task(supervisor.run(), name=name)
         self._changed.set()
 
     async def _all_ended(self) -> None:
-        """Waits for the end of all sockets, those too that come meanwhile."""
+        """Waits for the end of all connections, those too that are added meanwhile."""
         while running := [task for task in self._tasks.values() if not task.done()]:
             changed = asyncio.ensure_future(self._changed.wait())
             try:
@@ -186,52 +161,49 @@ class Connector:
             finally:
                 changed.cancel()
             self._changed.clear()
-            self._tasks = {socket: task for socket, task in self._tasks.items() if not task.done()}
+            self._tasks = {supervisor: task for supervisor, task in self._tasks.items() if not task.done()}
 
     async def _watch(self) -> None:
-        """Publishes gap records as their grace runs out; looks for silence; books what replicas missed."""
+        """Publishes gap records as their grace runs out; looks for silence; counts what replicas missed."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
             if self.state_file is not None:
                 self.state_file.look(monotonic())
-            self.silence.look(self.sockets)
-            for replica_set in tuple(self._replica_sets.values()):
-                replica_set.expire(wall_us())
+            self.silence.look(self.supervisors)
+            self.connector_state.expire_replicas(wall_us())
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
-        found = self.books.gap_records(wall_us() + ahead_us)
+        found = self.connector_state.gap_records(wall_us() + ahead_us)
         for envelope in found:
             self._log.warning("gap", **gap_words(envelope))
         if found:
             self.publish(found)
-        self.backfill_worker.take()
+        self.backfill_worker.collect()
 
     def _connector_context(self) -> ConnectorContext:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
-            self.books, self.publish, self.sink.drain, self.job.overrides, session_context, self._open_transport
+            self.connector_state, self.publish, self.sink.drain, self.job.overrides, session_context,
+            self._open_transport,
         )
 
-    def _sockets(self) -> tuple[ConnectionSupervisor, ...]:
+    def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
         symbols = resolve(self.plan, self.job.wanted)
-        self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
-        found = shards(self.plan, self.books.streams, symbols)
+        self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
+        found = shards(self.plan, self.connector_state.streams, symbols)
         if not found:
-            names = ", ".join(stream.name for stream in self.books.streams)
+            names = ", ".join(stream.name for stream in self.connector_state.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
-        sockets = self.supervisors_for(found)
-        for name, endpoint_group in self.endpoint_groups.items():
-            if self._before is not None and name in self._before.endpoint_groups:
-                endpoint_group.connect_limiter.follow(self._before.endpoint_groups[name].connect_limiter)
-        for socket in sockets:
-            socket.check()
-        return sockets
+        supervisors = self.supervisors_for(found)
+        for supervisor in supervisors:
+            supervisor.check()
+        return supervisors
 
     def supervisors_for(self, found: Sequence[Shard]) -> tuple[ConnectionSupervisor, ...]:
-        """A socket for each shard, not started; what sockets of one kind share is made where it is not there yet."""
-        sockets: list[ConnectionSupervisor] = []
+        """A supervisor for each shard, not started; their endpoint groups are made where there are none yet."""
+        supervisors: list[ConnectionSupervisor] = []
         numbers = Counter(shard.connection.name for shard in found)
         for shard in found:
             connection = shard.connection
@@ -242,29 +214,26 @@ class Connector:
                 )
             replica = None
             if connection.replicas > 1:
-                replica_set = self._replica_sets.setdefault(
-                    (connection.name, shard.number), ReplicaSet(connection.replicas)
-                )
-                replica = replica_set.replica(shard.replica)
-            sockets.append(ConnectionSupervisor(self._context, endpoint_group, shard, replica))
-        return tuple(sockets)
+                replica = self.connector_state.replica_set(connection, shard.number).replica(shard.replica)
+            supervisors.append(ConnectionSupervisor(self._context, endpoint_group, shard, replica))
+        return tuple(supervisors)
 
-    # -- other symbols on the sockets that there are (see `k2conn.runner.symbol_change`)
+    # -- other symbols on open connections (see `k2conn.runner.symbol_change`)
 
     @property
     def changeable(self) -> bool:
-        """Whether it is at work, so that its sockets can go over to other symbols."""
+        """Whether it is at work, so that its connections can change their symbols."""
         return self._group is not None and not self._stopping.is_set()
 
     async def stopped(self, within: float) -> bool:
-        """Waits at most so many seconds for somebody to say `stop`; whether that was said."""
+        """Waits at most so many seconds for `stop` to be called; whether it was."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._stopping.wait()
         return self._stopping.is_set()
 
     def check(self, found: Sequence[Shard]) -> None:
-        """Builds what sockets of these shards would say; raises as `ConnectionSupervisor.check` does."""
+        """Builds what connections of these shards would send; raises as `ConnectionSupervisor.check` does."""
         for shard in found:
             ConnectionSupervisor(self._context, EndpointGroup(self._context, shard.connection, 1), shard).check()
 
@@ -280,28 +249,28 @@ class Connector:
         new: Sequence[ConnectionSupervisor],
         gone: Sequence[ConnectionSupervisor],
     ) -> None:
-        """Another job with the same plan but for its symbols: new sockets are started, those that go are to be stopped
-        by the caller.
+        """Another job, whose plan differs in its symbols only: the ``new`` connections are started; those that are
+        ``gone`` are to be stopped by the caller.
         """
         self.job = job
         self.plan = replace(self.plan, path=job.plan.path,
                             symbols=replace(self.plan.symbols, default=job.plan.symbols.default))
-        self.books.gaps.symbols = {symbol.record: symbol for symbol in symbols}
+        self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         order = [connection.name for connection in self.plan.connections]
-        kept = [socket for socket in self.sockets if socket not in gone]
-        self.sockets = tuple(sorted(
+        kept = [supervisor for supervisor in self.supervisors if supervisor not in gone]
+        self.supervisors = tuple(sorted(
             (*kept, *new), key=lambda one: (order.index(one.shard.connection.name), one.shard.number, one.shard.replica)
         ))
-        numbers = Counter(socket.shard.connection.name for socket in self.sockets)
+        numbers = Counter(supervisor.shard.connection.name for supervisor in self.supervisors)
         for name, endpoint_group in self.endpoint_groups.items():
             endpoint_group.resize(numbers[name])
-        shards_left = {(one.shard.connection.name, one.shard.number) for one in self.sockets}
-        self._replica_sets = {key: replica_set for key, replica_set in self._replica_sets.items() if key in shards_left}
-        for socket in new:
-            self._start(socket)
+        kept_shards = {(one.shard.connection.name, one.shard.number) for one in self.supervisors}
+        self.connector_state.keep_replica_sets(kept_shards)
+        for supervisor in new:
+            self._start(supervisor)
 
     async def _listed(self) -> bool:
-        """Waits for the venue's list, then knows the sockets; False where stopped before."""
+        """Waits for the venue's list of instruments, which the connections depend on; False where stopped before."""
         reading = asyncio.ensure_future(self.read_list(self.job.wanted))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -312,19 +281,52 @@ class Connector:
             reading.cancel()
             return False
         reading.result()
-        self.sockets = self._sockets()
+        self.supervisors = self._initial_supervisors()
         return True
 
-    async def stop(self) -> None:
-        """Stops receiving."""
+    async def stop(self, successor: ConnectorState | None = None) -> None:
+        """Stops receiving. ``successor``: the state of the connector that takes this one's place, where one does; it
+        gets the gaps that are not filled yet when `run` ends.
+        """
+        self._successor = successor or self._successor
         self._stopping.set()
-        await asyncio.gather(*(socket.stop() for socket in self.sockets))
+        await asyncio.gather(*(supervisor.stop() for supervisor in self.supervisors))
 
     @property
-    def state(self) -> str:
-        """The worst state of its sockets, for people: failed, waiting, connecting, subscribing, live, stopped."""
-        order = ("failed", "waiting", "connecting", "subscribing", "live", "stopped")
-        return min((socket.state for socket in self.sockets), key=order.index, default="waiting")
+    def state(self) -> ConnectionState:
+        """The worst state of its connections; waiting before there is one."""
+        return ConnectionState.worst(supervisor.state for supervisor in self.supervisors) or ConnectionState.WAITING
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """The streams that run."""
+        return tuple(stream.name for stream in self.connector_state.streams)
+
+    def status(self) -> ConnectorStatus:
+        """For /health, as it is now."""
+        ledger, now = self.connector_state.ledger, monotonic()
+        return {
+            "state": self.state,
+            "sockets": [supervisor.status() for supervisor in self.supervisors],
+            "ledger": ledger.equation(),
+            "streams": {name: {**ledger.totals(name), **self.silence.status(name)} for name in self.stream_names},
+            "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
+            "reconnect_causes": dict(ledger.reconnects),
+            **ledger.totals(),
+        }
+
+    def report(self) -> ConnectorReport:
+        """Its final figures."""
+        return self.connector_state.ledger.report()
+
+
+def state_for(job: Job, replaced: Connector | None = None) -> ConnectorState:
+    """The state for a job's connector: a new one, or that of the connector that it is to replace, for its own plan."""
+    given = job.overrides
+    plan, window = overridden(job.plan, given), given.remembered or REMEMBERED
+    if replaced is None:
+        return ConnectorState(plan, job.streams, window, given.backfill)
+    return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)
 
 
 def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:

@@ -1,19 +1,18 @@
-"""What all sockets of one kind of connection share: the venue's limits on them, its addresses and their breakers."""
+"""What all connections of one kind share: the venue's limits on them, its addresses and their breakers."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Session, SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.engine.resilience.circuit_breaker import Endpoints
-from k2conn.engine.resilience.connect_limiter import ConnectLimiter
 from k2conn.envelope import Envelope
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides
+from k2conn.runner.status import EndpointStatus
 from k2conn.transports import Address, Transport
 
 OVERLAPS = 4
@@ -22,11 +21,11 @@ OVERLAPS = 4
 
 @dataclass(frozen=True, slots=True)
 class ConnectorContext:
-    """What every socket of a connector is given."""
+    """What every connection of a connector is given."""
 
-    books: ConnectorState
+    connector_state: ConnectorState
     publish: Callable[[list[Envelope]], bool]
-    """Hands envelopes on; true where the socket must wait for ``relief``."""
+    """Hands envelopes to the sink; true where ``relief`` must be awaited before more is read."""
     relief: Callable[[], Awaitable[None]]
     overrides: Overrides
     session_context: SessionContext
@@ -34,33 +33,33 @@ class ConnectorContext:
 
 
 class EndpointGroup:
-    """One kind of connection of one running connector."""
+    """The connections of one kind (one entry of a plan's connections) of a running connector."""
 
-    def __init__(self, context: ConnectorContext, connection: Connection, sockets: int) -> None:
+    def __init__(self, context: ConnectorContext, connection: Connection, count: int) -> None:
         given = context.overrides
         self.connection = connection
-        self.connect_limiter = ConnectLimiter(connection.limits.connect)
+        self.connect_limiter = context.connector_state.connect_limiters[connection.name]
         own = range(1 if given.failover else len(connection.urls))
         self._choices: list[str | int] = [*(given.urls or own), *given.failover]
-        self._first = connection is context.books.plan.connections[0]
+        self._first = connection is context.connector_state.plan.connections[0]
         self.endpoints = Endpoints(len(self._choices), given.breaker_settings)
         self._most = connection.limits.connections
-        self._beside = self._room(sockets)
+        self._beside = self._room(count)
         """Replacements that may be under way at a time."""
         self.spare = self._beside
         """Connections that may be opened now beside those that are to be replaced."""
 
-    def _room(self, sockets: int) -> int:
-        return OVERLAPS if self._most is None else max(0, min(OVERLAPS, self._most - sockets))
+    def _room(self, count: int) -> int:
+        return OVERLAPS if self._most is None else max(0, min(OVERLAPS, self._most - count))
 
     @property
     def overlaps(self) -> bool:
         """Whether the venue's limit on connections leaves room to open the new before the old is closed."""
         return self._beside > 0
 
-    def resize(self, sockets: int) -> None:
-        """So many sockets from now on; replacements under way go on."""
-        room = self._room(sockets)
+    def resize(self, count: int) -> None:
+        """There are so many connections from now on; replacements under way go on."""
+        room = self._room(count)
         self.spare += room - self._beside
         self._beside = room
 
@@ -85,7 +84,7 @@ class EndpointGroup:
         except ValueError:
             return "-"  # a host that only a live connection knows
 
-    def status(self, now: float) -> list[dict[str, Any]]:
+    def status(self, now: float) -> list[EndpointStatus]:
         """The addresses and their breakers, for /health."""
         return [
             {"host": self.host(at), "breaker": breaker.state(now), "opened": breaker.opened}

@@ -1,6 +1,7 @@
-"""What happened, in words: one log event each, with its connector and socket. Structlog comes from `k2conn.compat`.
+"""The log: one event for each thing that happened, with its connector and connection.
 
-What libraries and the sinks say through the standard ``logging`` comes out in the same voice.
+Structlog comes from `k2conn.compat`. What libraries and the sinks log through the standard ``logging`` comes out in the
+same form.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def configure(level: str, as_json: bool, **always: object) -> None:
 
 
 class _Relay(logging.Handler):
-    """Lines of the standard library's logging, said by the journal."""
+    """Passes what is logged through the standard library on to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         extra = {"exc_info": record.exc_info} if record.exc_info else {}

@@ -1,7 +1,7 @@
 """Many connectors into one sink.
 
-Stop, in this order: stop receiving (subscriptions taken back, sockets closed, at most 5 s), flush the sink (at most
-10 s), close it, final figures. Nothing is left unsent without being said: the exit code is then 1.
+Stopping, in this order: stop receiving (unsubscribe, close the connections, at most 5 s), flush the sink (at most
+10 s), close it, print the final figures. Where something is left unsent, the log says so and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
@@ -22,11 +22,15 @@ from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.runner.connector import Connector, Job
+from k2conn.runner.connection_state import ConnectionState
+from k2conn.runner.connector import Connector, Job, state_for
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.state_file import StateFile
+from k2conn.runner.status import RunReport
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
+from k2conn.spool.status import SpooledSinkStatus
 from k2conn.transports import Address, Transport, open_transport
 
 RECEIVE_WITHIN = 5.0
@@ -77,10 +81,11 @@ class Runner:
         self._log = get_logger()
         variables = dict(os.environ) if environment is None else environment
         self._make = partial(
-            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=open_transport,
-            state_folder=state_folder,
+            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=open_transport
         )
-        self.connectors = tuple(self._make(job) for job in jobs)
+        self.connectors = tuple(self._make(job, state_for(job)) for job in jobs)
+        self._state_folder = state_folder
+        """None: what was seen is forgotten when the process ends."""
         self._tasks: dict[Connector, asyncio.Task[None]] = {}
         """The connectors at work, those that come or go on a reload too."""
         self._changed = asyncio.Event()
@@ -102,6 +107,9 @@ class Runner:
         self.started = monotonic()
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
         for connector in self.connectors:
+            self._keep_state(connector)
+            if connector.state_file is not None:
+                connector.state_file.load()
             self._start(connector)
         self.opened.set()
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
@@ -113,7 +121,7 @@ class Runner:
                 wait.cancel()
             unsent = await self._stop(list(self._tasks.values()))
         self._raise_bugs(list(self._tasks.values()))
-        failed = tuple(c.plan.name for c in self.connectors if any(s.state == "failed" for s in c.sockets))
+        failed = tuple(one.plan.name for one in self.connectors if one.state == ConnectionState.FAILED)
         return RunOutcome(unsent, failed, monotonic() - self.started)
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
@@ -141,13 +149,13 @@ class Runner:
 
         Where the venue's limit on connections allows no two, the old one goes first, and the new one stays.
         """
-        new = self._make(job, before=old)
+        new = self._make(job, state_for(job, old))
         await self._prepare((new,))
         crowded = any(_crowded(old, new, name) for name in new.endpoint_groups)
         if crowded:
             self._between = True
             await self._retire(old, new)
-            self._hand_over(old, new)
+            self._put_in_place_of(old, new)
         task = self._start(new)
         self._between = False
         until = monotonic() + within
@@ -159,12 +167,17 @@ class Runner:
             await self._retire(new, old)
             return False
         await self._retire(old, new)
-        self._hand_over(old, new)
+        self._put_in_place_of(old, new)
         return True
 
-    def _hand_over(self, old: Connector, new: Connector) -> None:
+    def _put_in_place_of(self, old: Connector, new: Connector) -> None:
         self.connectors = tuple(new if one is old else one for one in self.connectors)
-        new.remember()
+        self._keep_state(new)
+
+    def _keep_state(self, connector: Connector) -> None:
+        """From now on the state file is this connector's."""
+        if self._state_folder is not None:
+            connector.state_file = StateFile(self._state_folder, connector.connector_state)
 
     def _start(self, connector: Connector) -> asyncio.Task[None]:
         task = asyncio.create_task(connector.run(), name=connector.plan.name)
@@ -177,8 +190,7 @@ class Runner:
         still to be filled. A bug in it is left for `run` to raise.
         """
         task = self._tasks[connector]
-        connector.successor = successor if not self.stopping else None
-        await connector.stop()
+        await connector.stop(successor.connector_state if not self.stopping else None)
         await asyncio.wait({task})
         if connector.state_file is not None:
             await connector.state_file.finish()
@@ -190,7 +202,7 @@ class Runner:
         """Registers the schemas of all topics, finds those of the dead letters: a refusal is said at start."""
         topics: dict[str, Any] = {}
         for connector in self.connectors if connectors is None else connectors:
-            for mapping in connector.books.mappings.values():
+            for mapping in connector.connector_state.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
                 if mapping.gaps is not None or mapping.suspected_gaps is not None:
                     topics[gap_topic(connector.plan)] = gap_record().schema
@@ -231,7 +243,7 @@ class Runner:
             self._log.error("unsent records", count=unsent)
         return unsent
 
-    # -- the sink's answers
+    # -- what the sink reports
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         now = wall_us()
@@ -244,7 +256,7 @@ class Runner:
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
 
     def _reject(self, envelope: Envelope, reason: str) -> None:
-        """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and said."""
+        """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""
         account = envelope.account
         if account is None:
             return
@@ -260,12 +272,12 @@ class Runner:
         )
 
     def _owner(self, envelope: Envelope, account: AnyAccount, reason: str) -> tuple[str, str]:
-        """Connector and exchange of a rejected record. One that an earlier process left in the spool is in none of our
-        books, but its topic may be one of ours.
+        """Connector and exchange of a rejected record. One that an earlier process left in the spool is in no
+        ledger of ours, but its topic may be one of ours.
         """
         for connector in self.connectors:
-            if any(one is account for one in connector.books.ledger.accounts()):
-                connector.books.ledger.dead_reasons[reason] += 1
+            if any(one is account for one in connector.connector_state.ledger.accounts()):
+                connector.connector_state.ledger.dead_reasons[reason] += 1
                 return connector.plan.name, connector.plan.exchange
         for connector in self.connectors:
             if any(envelope.topic in stream.kafka_topics.values() for stream in connector.plan.streams):
@@ -277,20 +289,24 @@ class Runner:
         if self._max_records is not None and self.records >= self._max_records:
             self._enough.set()
 
-    def report(self) -> dict[str, Any]:
-        """The final books of all connectors, as JSON-ready values."""
+    def sink_status(self) -> SpooledSinkStatus:
+        """How the sink does, with the spool before it where there is one."""
+        return cast(SpooledSinkStatus, self.sink.status())  # every sink's, with or without the optional spool
+
+    def report(self) -> RunReport:
+        """The final figures of the run."""
         return {
             "seconds": round(monotonic() - self.started, 3),
             "records": self.records,
-            "sink": self.sink.status(),
-            "connectors": {c.plan.name: c.books.ledger.report() for c in self.connectors},
+            "sink": self.sink_status(),
+            "connectors": {connector.plan.name: connector.report() for connector in self.connectors},
         }
 
 
 def _crowded(old: Connector, new: Connector, name: str) -> bool:
     """Whether a venue's limit on connections of one kind does not allow those of both connectors."""
     most = new.endpoint_groups[name].connection.limits.connections
-    both = [socket for socket in (*old.sockets, *new.sockets) if socket.shard.connection.name == name]
+    both = [one for one in (*old.supervisors, *new.supervisors) if one.shard.connection.name == name]
     return most is not None and len(both) > most
 
 

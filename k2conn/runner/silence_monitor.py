@@ -1,4 +1,4 @@
-"""Looks at a connector's sockets and books now and then, and says which symbols are silent and why."""
+"""Looks at a connector's connections and ledger now and then, and says which symbols are silent and why."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from k2conn.clock import monotonic
-from k2conn.engine.accounting.ledger import Ledger
-from k2conn.engine.conversation.subscriptions import CONFIRMED, Subscription
-from k2conn.engine.resilience.silence_detection import DEAD, REASONS, SILENT, SilenceDetector, SilenceReading
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.conversation.subscriptions import Subscription, SubscriptionState
+from k2conn.engine.resilience.silence_detection import SilenceDetector, SilenceReading, SilenceState
 from k2conn.runner.connection import VenueConnection
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
+from k2conn.runner.status import SilenceStatus, SilentSymbol
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
 WORST = 5
 """Silent symbols of a stream that are named."""
-_NOTHING = SilenceReading(None, "", 0)
+_NOTHING = SilenceReading(None, None, 0)
 
 
 class SilenceMonitor:
-    """The watch over one connector."""
+    """Looks after one connector."""
 
-    def __init__(self, ledger: Ledger, log: Any) -> None:
-        self.watch = SilenceDetector()
-        self._ledger = ledger
+    def __init__(self, connector_state: ConnectorState, log: Any) -> None:
+        self.watch = SilenceDetector(connector_state.baselines)
+        self._ledger = connector_state.ledger
         self._log = log
-        self._said: dict[str, str | None] = {}
+        self._logged: dict[str, SilenceState | None] = {}
         self._looked = 0.0
 
-    def look(self, sockets: Sequence[ConnectionSupervisor]) -> None:
-        """Looks, unless it has just looked; a stream that falls silent as a whole, or speaks again, is logged."""
+    def look(self, supervisors: Sequence[ConnectionSupervisor]) -> None:
+        """Looks, unless it has just looked; logs where all of a stream's symbols fall silent, or one has data again."""
         now = monotonic()
         if now < self._looked + LOOK_EVERY:
             return
         self._looked = now
         known: set[tuple[str, str]] = set()
-        for (stream, symbol), (connection, one) in _carriers(sockets).items():
+        for (stream, symbol), (connection, one) in _carriers(supervisors).items():
             received = self._ledger.account(stream, symbol).received
             reading = _NOTHING._replace(received=received)
             if connection is not None:
@@ -44,48 +45,56 @@ class SilenceMonitor:
             self.watch.look((stream, symbol), reading, now)
             known.add((stream, symbol))
         self.watch.forget(known)
-        self._say({stream for stream, _ in known})
+        self._log_changes({stream for stream, _ in known})
 
-    def _say(self, streams: Iterable[str]) -> None:
+    def _log_changes(self, streams: Iterable[str]) -> None:
         for stream in streams:
             worst = self.watch.silent(stream)
-            if worst != self._said.get(stream):
+            if worst != self._logged.get(stream):
                 if worst is None:
-                    self._log.info("stream speaks again", stream=stream)
-                elif worst != DEAD:  # the loss of its connections was said
+                    self._log.info("stream has data again", stream=stream)
+                elif worst != SilenceState.DEAD:  # the loss of its connections is logged elsewhere
                     counts = {state: number for state, number in self.watch.counts(stream).items() if number}
-                    self._log.warning("stream is silent", stream=stream, reason=REASONS[worst], symbols=counts)
-                self._said[stream] = worst
+                    self._log.warning("stream is silent", stream=stream, reason=worst.reason, symbols=counts)
+                self._logged[stream] = worst
 
     def causes(self, stream: str) -> dict[str, int]:
         """How many symbols are silent, by cause; only those that there are."""
-        return {state: number for state, number in self.watch.counts(stream).items() if number and state in SILENT}
+        return {state: number for state, number in self.watch.counts(stream).items() if number and state.silent}
 
-    def status(self, stream: str) -> dict[str, Any]:
+    def counts(self, stream: str) -> dict[SilenceState, int]:
+        """How many of a stream's symbols are in each state."""
+        return self.watch.counts(stream)
+
+    def worst_state(self, stream: str) -> SilenceState | None:
+        """The worst state of a stream whose symbols are all silent; None where one is not."""
+        return self.watch.silent(stream)
+
+    def status(self, stream: str) -> SilenceStatus:
         """For /health: symbols by state, and the worst of them by name."""
         now = monotonic()
-        worst = []
+        worst: list[SilentSymbol] = []
         for symbol, state in self.watch.worst(stream, WORST):
             silence = self.watch.silence((stream, symbol), now)
             seconds = round(silence, 1) if silence is not None else None
-            worst.append({"symbol": symbol, "state": state, "reason": REASONS[state], "seconds_since_data": seconds})
+            worst.append({"symbol": symbol, "state": state, "reason": state.reason, "seconds_since_data": seconds})
         return {"states": {state: n for state, n in self.watch.counts(stream).items() if n}, "worst": worst}
 
 
 def _carriers(
-    sockets: Sequence[ConnectionSupervisor],
+    supervisors: Sequence[ConnectionSupervisor],
 ) -> dict[tuple[str, str], tuple[VenueConnection | None, Subscription]]:
     """For each stream and symbol the connection that carries it best: an open one rather than none, a confirmed
     subscription rather than another.
     """
     found: dict[tuple[str, str], tuple[int, VenueConnection | None, Subscription]] = {}
-    for socket in sockets:
-        connection = socket.connection
+    for supervisor in supervisors:
+        connection = supervisor.connection
         if connection is None or connection.pipeline is None:
             continue
-        live = connection.opened_at is not None and socket.connected
+        live = connection.opened_at is not None and supervisor.connected
         for one in connection.pipeline.session.subscriptions.all:
-            rank = (2 if one.state == CONFIRMED else 1) if live else 0
+            rank = (2 if one.state == SubscriptionState.CONFIRMED else 1) if live else 0
             key = (one.stream, one.symbol.record)
             if key not in found or found[key][0] < rank:
                 found[key] = (rank, connection if live else None, one)

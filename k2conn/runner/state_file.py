@@ -1,8 +1,9 @@
 """A connector's state file: what the next process must know, and nothing that is not durable yet.
 
-The state is taken every few seconds, but written only once all records that were under way by then are safe (durable in
-the sink, or in the spool): a state that is ahead of the sink would make the next process take lost records for repeats.
-So the file may be some seconds behind, never ahead. It is replaced as a whole (written beside, fsync, renamed).
+A snapshot is taken every few seconds, but written only when all records that had been received by then are safe
+(durable in the sink, or in the spool). A state ahead of the sink would make the next process take lost records for
+repeats; so the file may be some seconds behind the sink, never ahead. It is replaced as a whole (written beside, fsync,
+renamed).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from k2conn import exactjson
 from k2conn.clock import wall_us
 from k2conn.engine.accounting.ledger import Account
-from k2conn.engine.frame_pipeline import ConnectorState
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.persisted_state import kept, resume
 from k2conn.files import write_whole
 from k2conn.runner.event_log import get_logger
@@ -26,24 +27,24 @@ LARGEST = 64 * 1024 * 1024
 class StateFile:
     """One connector's file in the state folder."""
 
-    def __init__(self, folder: Path, books: ConnectorState) -> None:
-        self.path = folder / f"{books.plan.name}.json"
-        self._books = books
-        self._log = get_logger(connector=books.plan.name)
+    def __init__(self, folder: Path, connector_state: ConnectorState) -> None:
+        self.path = folder / f"{connector_state.plan.name}.json"
+        self._connector_state = connector_state
+        self._log = get_logger(connector=connector_state.plan.name)
         self._taken: bytes | None = None
         """The state that waits to be safe."""
-        self._owed: list[tuple[Account, int]] = []
-        """What must have been settled of each account until then."""
+        self._required: list[tuple[Account, int]] = []
+        """How many records of each account must be settled before."""
         self._written: bytes | None = None
         self._next = 0.0
         self._writing: asyncio.Task[None] | None = None
 
     def load(self) -> None:
-        """Takes in what an earlier process kept; a file that cannot be used is said and left alone."""
+        """Takes in what an earlier process kept; a file that cannot be used is logged and left alone."""
         try:
             with self.path.open("rb") as file:
                 data = file.read(LARGEST + 1)
-            resume(self._books, exactjson.decode(data), wall_us())
+            resume(self._connector_state, exactjson.decode(data), wall_us())
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
@@ -64,22 +65,22 @@ class StateFile:
         """The last state, once the sink has been flushed: the latest where all is safe, else the one before."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
-        before, owed = self._taken, self._owed
+        before, required = self._taken, self._required
         self._take()
         if not self._safe():
-            self._taken, self._owed = before, owed
+            self._taken, self._required = before, required
         if self._taken is not None and self._safe():
             self._write(self._taken)
 
     def _take(self) -> None:
-        self._taken = exactjson.encode(kept(self._books))
-        self._owed = [(one, one.received - one.duplicates) for one in self._books.ledger.accounts()]
+        self._taken = exactjson.encode(kept(self._connector_state))
+        self._required = [(one, one.received - one.duplicates) for one in self._connector_state.ledger.accounts()]
 
     def _safe(self) -> bool:
         """Whether all that was under way when the state was taken is safe by now. A symbol's records are settled in
         order.
         """
-        return all(one.published + one.dead_letters + one.lost + one.spooled >= owed for one, owed in self._owed)
+        return all(one.published + one.dead_letters + one.lost + one.spooled >= count for one, count in self._required)
 
     def _write(self, data: bytes) -> None:
         if data == self._written:

@@ -1,8 +1,8 @@
-"""A change of nothing but the symbols, made on the connections that stand.
+"""A change of nothing but the symbols, made on open connections.
 
-New symbols are asked for on open connections and gone ones are taken back there, where the venue allows it; nobody else
-notices. The connector stays the one it was, with its books, its state file and its work on gaps. What arrives of a
-symbol that was taken back is published as ever.
+New symbols are subscribed and gone ones unsubscribed on the connections that carry them, where the venue allows it; the
+other symbols go on undisturbed. The connector stays the one it was, with its state, its state file and its pending
+backfills. What still arrives of a symbol that was unsubscribed is published as ever.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from k2conn.runner.connector import Connector, Job, resolve
 
 _LOOK = 0.05
 """Seconds between two looks whether all is subscribed."""
-_LEFT = 0
-"""The epoch of numbers that nobody listened for: what is missing since then is not the connection's fault."""
+_UNSUBSCRIBED = 0
+"""The epoch of a symbol that was not subscribed: what is missing since then is not taken for the venue's omission."""
 
 
 class SymbolChange:
@@ -30,7 +30,7 @@ class SymbolChange:
         """Native names."""
         self.opened = 0
         self.closed = 0
-        """Sockets that come and go with them."""
+        """Connections that come and go with them."""
         self._connector = connector
         self._job = job
         self._symbols: Sequence[Symbol] = ()
@@ -45,12 +45,12 @@ class SymbolChange:
             return "more than its symbols has changed"
         if not connector.changeable:
             return "it is not at work"
-        running = [socket.shard for socket in connector.sockets]
+        running = [supervisor.shard for supervisor in connector.supervisors]
         known = {symbol.native: symbol for shard in running for symbol in shard.symbols}
         if not known.keys() >= set(job.wanted):
             await connector.read_list(job.wanted)
         self._symbols = [known.get(symbol.native, symbol) for symbol in resolve(connector.plan, job.wanted)]
-        streams = connector.books.streams
+        streams = connector.connector_state.streams
         self._shards = resharded(connector.plan, streams, self._symbols, running)
         reason = refused(connector.plan, streams, self._shards)
         if reason is None:
@@ -58,35 +58,37 @@ class SymbolChange:
         return reason
 
     async def make(self, within: float) -> bool:
-        """Makes the change that was prepared; whether all is subscribed in time. What is not stays asked for."""
+        """Makes the change that was prepared; whether all is subscribed in time. What is not stays requested."""
         connector, shards = self._connector, self._shards
         names = {symbol.native for symbol in self._symbols}
-        known = {symbol.native for socket in connector.sockets for symbol in socket.shard.symbols}
+        known = {symbol.native for supervisor in connector.supervisors for symbol in supervisor.shard.symbols}
         self.added = tuple(symbol.native for symbol in self._symbols if symbol.native not in known)
         self.removed = tuple(sorted(known - names))
-        self._rest()
-        sockets = {socket.shard.name: socket for socket in connector.sockets}
-        gone = [sockets[shard.name] for shard in shards.gone]
+        self._note_unsubscribed()
+        supervisors = {one.shard.name: one for one in connector.supervisors}
+        gone = [supervisors[shard.name] for shard in shards.gone]
         new = connector.supervisors_for(shards.new)
         self.opened, self.closed = len(new), len(gone)
         connector.become(self._job, self._symbols, new, gone)
         for before, after in shards.changed:
-            sockets[before.name].carry(after)
-        await asyncio.gather(self._all_asked(within), *(socket.stop() for socket in gone))
+            supervisors[before.name].carry(after)
+        await asyncio.gather(self._all_subscribed(within), *(supervisor.stop() for supervisor in gone))
         return self._done
 
-    def _rest(self) -> None:
-        """A symbol that is asked for again was not listened to meanwhile."""
+    def _note_unsubscribed(self) -> None:
+        """Notes which symbols were not subscribed until now, so that what passed meanwhile counts as missed between two
+        connections.
+        """
         added = set(self.added)
-        for mapping in self._connector.books.mappings.values():
+        for mapping in self._connector.connector_state.mappings.values():
             for symbol in self._symbols:
                 numbers = mapping.gaps.numbers(symbol.record) if mapping.gaps and symbol.native in added else None
                 if numbers is not None:
-                    numbers.epoch = _LEFT
+                    numbers.epoch = _UNSUBSCRIBED
                 if mapping.suspected_gaps is not None and symbol.native in added:
                     mapping.suspected_gaps.rest(symbol.record)
 
-    async def _all_asked(self, within: float) -> None:
+    async def _all_subscribed(self, within: float) -> None:
         until = monotonic() + within
         while not self._done and monotonic() < until:
             if await self._connector.stopped(_LOOK):
@@ -95,4 +97,4 @@ class SymbolChange:
     @property
     def _done(self) -> bool:
         connector = self._connector
-        return connector.changeable and connector.proved and not any(one.changing for one in connector.sockets)
+        return connector.changeable and connector.proved and not any(one.changing for one in connector.supervisors)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any, Protocol
+from typing import Annotated, Any, NotRequired, Protocol, TypedDict
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
+from k2conn.merging import all_true, each_by_name, side_by_side, total
 from k2conn.registry import Registry
 from k2conn.sinks.settings import SinkSettings
 
@@ -24,6 +25,19 @@ Reject = Callable[[Envelope, str], None]
 the envelope into a dead letter and puts that; a dead letter that is rejected in its turn is lost and counted
 as such.
 """
+
+
+class SinkStatus(TypedDict):
+    """What every sink says of itself on the health page; a kind of sink may say more, in a type of its own below this.
+    """
+
+    reachable: Annotated[bool, all_true]
+    queued: Annotated[int, total]
+    """Envelopes that wait in it."""
+    errors: Annotated[int, total]
+    last_error: Annotated[str | None, side_by_side]
+    trouble: NotRequired[Annotated[dict[str, str], each_by_name(side_by_side)]]
+    """Topics that alone are in trouble, each with the reason."""
 
 
 class Sink(Protocol):
@@ -64,16 +78,13 @@ class Sink(Protocol):
     async def close(self) -> None:
         """Let go of every resource, within a few seconds. What is not durable by then stays unsettled."""
 
-    def status(self) -> dict[str, object]:
-        """For the health page: at least ``reachable`` (bool), ``queued``, ``errors`` (int), ``last_error``
-        (text).
-        """
+    def status(self) -> SinkStatus:
+        """For the health page, as it is now."""
 
 
 class SpoolableSink(Sink, Protocol):
-    """A sink across a network, before which a spool on disk makes sense.
-
-    Its ``status`` may name topics that alone are in trouble: ``trouble``, a mapping from the topic to the text.
+    """A sink across a network, before which a spool on disk makes sense. Its ``status`` may name topics that alone are
+    in ``trouble``.
     """
 
     def unsettled(self) -> Iterator[Envelope]:

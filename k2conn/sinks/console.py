@@ -11,7 +11,7 @@ from typing import TextIO
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError
-from k2conn.sinks import SinkKind
+from k2conn.sinks import SinkKind, SinkStatus
 from k2conn.sinks.settings import SinkSettings
 
 WAIT = 0.05
@@ -73,7 +73,7 @@ class ConsoleSink:
         """Print what waits."""
         self._print()
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> SinkStatus:
         """What waits, and whether somebody reads."""
         return {
             "reachable": self._last_error is None,

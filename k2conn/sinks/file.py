@@ -22,7 +22,7 @@ from typing import BinaryIO, cast
 from k2conn.avro import ContainerWriter, RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
-from k2conn.sinks import SinkKind
+from k2conn.sinks import SinkKind, SinkStatus
 from k2conn.sinks.settings import MiB, SinkSettings, not_positive, refuse
 
 FLUSH_EVERY = 0.5
@@ -31,6 +31,12 @@ FLUSH_EVERY = 0.5
 BLOCK_BYTES = 64 * 1024
 TOPIC = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 """Kafka's own rule for topic names, and nothing that would leave the folder."""
+
+
+class FileSinkStatus(SinkStatus):
+    """See `SinkStatus`."""
+
+    folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +194,7 @@ class FileSink:
         for topic in list(self._segments):
             self._leave(topic)
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> FileSinkStatus:
         """What waits, and whether the disk takes it."""
         return {
             "reachable": self._trouble is None,

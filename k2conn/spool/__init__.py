@@ -2,16 +2,17 @@
 
 ::
 
-    __init__   make_spooled: the sink the settings name, with a spool before it where that makes sense
-    prefixed   a prefix before every topic, where the settings have one
-    sink       SpoolingSink: when to spool, when to stop; what the runner sees
-    shelf      the lanes of one process, in its slot of the folder
-    lane       the order: nothing overtakes what is on disk
-    log        a queue on disk of segments, with a mark where it begins
-    keeper     writes, forces, marks and removes, off the hot path
-    disk       the files, in one thread
-    segment, entries   one file, and its bytes
-    slot       a process's part of the folder
+    __init__        make_spooled: the sink that the settings name, with a spool before it where that makes sense
+    topic_prefix    a prefix before every topic, where the settings have one
+    sink            SpoolingSink: when to spool and when to stop; what the runner sees
+    buffer_manager  the queues of one process, in its folder
+    queue           the order: nothing overtakes what is on disk
+    segmented_log   a log on disk in segments, with a mark where it begins
+    flusher         writes, forces, marks and removes, off the hot path
+    disk            the files, in one thread
+    segment         one file; entries: its bytes
+    process_lock    which process has which part of the spool's folder
+    status          what all of this says of itself
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shelf: the lanes of one process, in its slot of the spool's folder."""
+"""The queues of one process, in its part of the spool's folder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from k2conn.spool.recovered_accounts import RecoveredAccounts
 from k2conn.spool.segmented_log import SegmentedLog
 
 MAIN, TOPICS = "main", "topics"
-"""Folders of a slot."""
+"""Folders within a process's part."""
 
 BUFFERED = 16 * 1024 * 1024
-"""Bytes that may wait for a slow disk in memory before the shelf counts as full."""
+"""Bytes that may wait for a slow disk in memory before the spool counts as full."""
 
 log = logging.getLogger("k2conn.spool")
 
 
 class BufferManager:
-    """The main lane and one for each ``parked`` topic.
+    """The main queue and one for each ``parked`` topic.
 
-    ``feed`` starts a lane's reader, ``touched`` is called when something was appended. ``troubled`` and ``looked`` are
+    ``feed`` starts a queue's reader, ``touched`` is called when something was appended. ``troubled`` and ``looked`` are
     the sink's: which topics are in trouble, and when that was last looked at.
     """
 
@@ -42,7 +42,7 @@ class BufferManager:
         feed: Callable[[SpoolQueue], None],
         touched: Callable[[], None],
     ) -> None:
-        self.books = RecoveredAccounts()
+        self.recovered_accounts = RecoveredAccounts()
         self.main: SpoolQueue | None = None
         self.parked: dict[str, SpoolQueue] = {}
         self.recovered = 0
@@ -96,7 +96,7 @@ class BufferManager:
     # --- opening and leaving
 
     async def take_up(self, always: bool) -> None:
-        """Take a slot in which something was left, or else (``always``) a fresh one. OSError where that fails."""
+        """Take a part in which something was left, or else (``always``) a fresh one. OSError where that fails."""
         base = self._settings.folder
         self._lock = await asyncio.to_thread(left_over, base)
         if self._lock is not None:
@@ -112,20 +112,20 @@ class BufferManager:
             log.warning("%s holds records of a process that is gone; another start sends them", folder)
 
     def opened(self) -> SpoolQueue | None:
-        """The main lane, made if need be; None where there is no place for it."""
+        """The main queue, made if need be; None where its folder cannot be used."""
         if self.main is None:
             try:
-                # Not a slot with something in it: that must be read first, which a start does.
+                # Not a part with something in it: that must be read first, which a start does.
                 self._lock = fresh(self._settings.folder)
                 self._open_main(self._lock.folder)
             except OSError as error:
-                self.cannot(error)
+                self.disable(error)
                 return None
             self.off = None
         return self.main
 
-    def cannot(self, error: OSError) -> None:
-        """There is no spool, and why."""
+    def disable(self, error: OSError) -> None:
+        """Go on without a spool, and say why."""
         text = str(error.strerror or error)
         if self.off is None:
             log.error(
@@ -134,7 +134,7 @@ class BufferManager:
         self.off = text
 
     def release(self) -> None:
-        """Give the slot back; what is in it is for the next process."""
+        """Give the part back; what is in it is for the next process."""
         self.main = None
         self.parked.clear()
         if self._lock is not None:
@@ -144,29 +144,29 @@ class BufferManager:
     # --- topics
 
     def park(self, topic: str) -> SpoolQueue | None:
-        """A lane of its own for ``topic``; None where there is no place for it."""
+        """A queue of its own for ``topic``; None where its folder cannot be used."""
         try:
-            queue = self.parked[topic] = self._topic_lane(topic)
+            queue = self.parked[topic] = self._topic_queue(topic)
         except OSError as error:
-            self.cannot(error)
+            self.disable(error)
             return None
         self._feed(queue)
         return queue
 
     def drop(self, topic: str) -> None:
-        """The topic's lane is empty and goes."""
+        """Remove a topic's queue, which is empty."""
         gone = self.parked.pop(topic).log
         self._damaged += gone.damaged
         self._numbers[topic] = gone.number
 
-    # --- lanes
+    # --- queues
 
     async def _load(self, lock: Path) -> None:
         names = [unquote(folder.name) for folder in sorted((lock / TOPICS).glob("*"))]
-        main, parked = self._main_lane(lock), {topic: self._topic_lane(topic) for topic in names}
+        main, parked = self._main_queue(lock), {topic: self._topic_queue(topic) for topic in names}
         queues = [*parked.values(), main]
         for queue in queues:
-            self.recovered += await queue.log.load(self.books.account)
+            self.recovered += await queue.log.load(self.recovered_accounts.account)
         self.main, self.parked = main, parked
         for queue in queues:
             queue.look()
@@ -176,13 +176,13 @@ class BufferManager:
 
     def _open_main(self, lock: Path) -> None:
         (lock / MAIN).mkdir(exist_ok=True)
-        self.main = self._main_lane(lock)
+        self.main = self._main_queue(lock)
         self._feed(self.main)
 
-    def _main_lane(self, lock: Path) -> SpoolQueue:
+    def _main_queue(self, lock: Path) -> SpoolQueue:
         return self._queue(lock / MAIN, self._hand_from_main, lambda: not self._inner.crowded, self._inner.drain)
 
-    def _topic_lane(self, topic: str) -> SpoolQueue:
+    def _topic_queue(self, topic: str) -> SpoolQueue:
         folder = self.folder / TOPICS / quote(topic, safe="")
         folder.mkdir(parents=True, exist_ok=True)
         room = partial(self._topic_room, topic)

@@ -1,4 +1,4 @@
-"""The keeper: what was appended goes to the disk, what is done with goes away. One task for all logs."""
+"""The flusher: writes what was appended to the disk, and removes what is done with. One task for all logs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger("k2conn.spool")
 
 
 class Flusher:
-    """Keeps ``logs()``. ``look`` is called now and then, ``moved`` when something was written or removed."""
+    """Flushes ``logs()``. ``look`` is called now and then, ``moved`` when something was written or removed."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Flusher:
         """Something was appended."""
         self._dirty.set()
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Write, force, mark and remove, for ever."""
         now = asyncio.get_running_loop().time
         looked = now()

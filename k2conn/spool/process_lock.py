@@ -1,4 +1,4 @@
-"""A slot: the part of the spool's folder that one process has for itself, by a lock the system gives back."""
+"""The part of the spool's folder that one process has for itself, by a lock that the system releases at its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from k2conn.spool.segment import SUFFIX
 
-SLOTS = 100
+PARTS = 100
 """Processes that may share one folder."""
 
 
@@ -31,7 +31,7 @@ class ProcessLock:
 
 
 def left_over(base: Path) -> ProcessLock | None:
-    """The first slot with something left in it by a process that is gone; None where there is none."""
+    """The first part with something left in it by a process that is gone; None where there is none."""
     for folder in _folders(base):
         if _segments(folder) and (lock := _locked(folder)) is not None:
             return lock
@@ -39,19 +39,19 @@ def left_over(base: Path) -> ProcessLock | None:
 
 
 def fresh(base: Path) -> ProcessLock:
-    """The first free slot with nothing left in it, made if need be. OSError where the folder cannot be written to."""
-    for number in range(SLOTS):
+    """The first free part with nothing left in it, made if need be. OSError where the folder cannot be written to."""
+    for number in range(PARTS):
         lock = _locked(base / str(number))
         if lock is None:
             continue
         if not _segments(lock.folder):
             return lock
         lock.release()
-    raise OSError(f"{SLOTS} processes share it already")
+    raise OSError(f"{PARTS} processes share it already")
 
 
 def abandoned(base: Path) -> list[Path]:
-    """Slots with something left in them that no process has."""
+    """Parts with something left in them that no process has."""
     found = []
     for folder in _folders(base):
         if _segments(folder) and (lock := _locked(folder)) is not None:

@@ -1,4 +1,4 @@
-"""A lane: a log and the one who reads it, so that what comes later never overtakes what is on disk."""
+"""A queue through the disk: a log and its reader. What comes later never overtakes what is on disk."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class SpoolQueue:
 
     def __init__(
         self,
-        books: SegmentedLog,
+        segmented_log: SegmentedLog,
         hand: Callable[[Envelope], None],
         room: Callable[[], bool],
         relief: Callable[[], Awaitable[None]],
     ) -> None:
-        self.log = books
+        self.log = segmented_log
         self._hand = hand
         self._room = room
         self._relief = relief
@@ -40,41 +40,41 @@ class SpoolQueue:
 
     def take(self, envelope: Envelope) -> None:
         """Take one record."""
-        books = self.log
-        position = books.append(envelope)
-        if not books.live:
+        entries = self.log
+        position = entries.append(envelope)
+        if not entries.live:
             return
         if self._room():
-            books.take(position)
-            if id(envelope) in books.handed:  # put twice: each must be told apart
+            entries.take(position)
+            if id(envelope) in entries.handed:  # put twice: each must be told apart
                 envelope = Envelope(*envelope)
-            books.hand(envelope, position)
+            entries.hand(envelope, position)
             self._hand(envelope)
         else:
-            books.behind(position)
+            entries.behind(position)
             self._behind.set()
 
     def adopt(self, envelope: Envelope) -> None:
         """Keep a record on disk that was handed on before."""
-        books = self.log
-        if id(envelope) not in books.handed:
-            position = books.append(envelope)
-            books.take(position)
-            books.hand(envelope, position)
+        entries = self.log
+        if id(envelope) not in entries.handed:
+            position = entries.append(envelope)
+            entries.take(position)
+            entries.hand(envelope, position)
 
     def give_back(self, envelopes: Sequence[Envelope]) -> None:
         """Records that were handed on and came back, in order: they are first again."""
-        books = self.log
+        entries = self.log
         for envelope in reversed(envelopes):
-            position = books.handed.pop(id(envelope), None)
+            position = entries.handed.pop(id(envelope), None)
             if position is not None:
-                books.chunk.appendleft((envelope, position))
+                entries.chunk.appendleft((envelope, position))
             else:
                 self.take(envelope)
         self.look()
 
     def look(self) -> None:
-        """See whether something is on disk already."""
+        """Starts reading where something is on disk already."""
         if not self.log.live:
             self._behind.set()
 

@@ -1,10 +1,10 @@
-"""The books of what an earlier process left: its own are gone with it."""
+"""Accounts for the records that an earlier process left: its own ledger ended with it."""
 
 from __future__ import annotations
 
 
 class RecoveredAccount:
-    """One stream's and symbol's; see ``k2conn.envelope.Account``."""
+    """That of one stream and symbol; see ``k2conn.envelope.Account``."""
 
     __slots__ = ("dead_letters", "lost", "published", "spooled", "stream", "symbol")
 
@@ -25,13 +25,13 @@ class RecoveredAccount:
 
 
 class RecoveredAccounts:
-    """All of them, opened on first use."""
+    """All of these accounts, opened on first use."""
 
     def __init__(self) -> None:
         self._accounts: dict[tuple[str, str], RecoveredAccount] = {}
 
     def account(self, stream: str, symbol: str) -> RecoveredAccount:
-        """The books of one stream and symbol."""
+        """The account of one stream and symbol."""
         key = stream, symbol
         found = self._accounts.get(key)
         if found is None:

@@ -110,7 +110,7 @@ class SpoolSegment:
         return Envelope(route.topic, route.key, entry.value, route.schema, entry.stamp, route.account)
 
     def learn(self, entry: Entry, account: Callable[[str, str], Account]) -> None:
-        """Take a schema or a route from a file that an earlier process wrote; ``account`` makes its books.
+        """Take a schema or a route from a file that an earlier process wrote; ``account`` gives its account.
 
         A route whose schema was damaged is left out, and with it its records.
         """

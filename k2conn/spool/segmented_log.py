@@ -1,10 +1,10 @@
-"""The log: a queue on disk. Appended at one end, read at the other, forgotten as its records are done with.
+"""The log: a queue on disk. Appended at one end, read at the other; its files go when their records are acknowledged.
 
-Theory of operation. A log is a row of segments. Appending puts an entry into the last segment's buffer, which the
-keeper of all logs hands to the disk every few milliseconds. Reading begins where the reader stands (``_next``; None
-where it has everything), in the file or, for the end that is not written yet, in the buffer, so it never waits for a
-disk in trouble. What was handed on waits in ``handed`` until it is *done*; a segment with nothing undone goes away, and
-the mark on disk says where a later process has to begin.
+Theory of operation. A log is a row of segments. An entry is appended to the last segment's buffer, which the flusher
+writes to the disk every few milliseconds. The reader's place is ``_next`` (None where it has read everything); it reads
+from the file, or from the buffer what is not written yet, and so never waits for a disk in trouble. What was handed on
+is in ``handed`` until it is *done*, that is acknowledged; a segment whose records are all done is removed, and the mark
+on disk says where a later process has to begin.
 """
 
 from __future__ import annotations

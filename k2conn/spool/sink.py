@@ -1,14 +1,13 @@
 """A sink with a spool before it: what the inner sink cannot take now waits on disk, in order.
 
-Theory of operation. With the inner sink in good order (and mode ``trouble``) an envelope goes straight on: *direct*.
-When the inner sink cannot be reached, or holds more than its bound for longer than the sockets' patience, the sink
-*diverts*: what the inner sink has in
-memory is copied to the main log, and every new envelope is appended there first, then handed on where there is room.
-What did not fit is read back in its turn. When the inner sink has been well and the log been read to its end for a
-moment, new envelopes go straight on again and the log dissolves as its records are acknowledged. A topic that alone is
-in trouble (it does not exist, its schema cannot be registered, we may not write it) is *parked*: it has a log of its
-own and holds nobody up. In mode ``always`` the main log is never left: every record is on its way to the disk before
-the inner sink sees it.
+Theory of operation. While the inner sink does well (and in mode ``trouble``) an envelope goes straight on: *direct*.
+When the inner sink cannot be reached, or holds more than its bound for longer than connections may be kept waiting, the
+sink *diverts*: what the inner sink has in memory is copied to the main log, and every new envelope is first appended
+there, then handed on where there is room. What did not fit is read back in its turn. When the inner sink has been well
+for a moment with the log read to its end, new envelopes go straight on again, and the log's files go as its records are
+acknowledged. A topic that alone is in trouble (it does not exist, its schema cannot be registered, we may not write to
+it) is *parked*: it has a log of its own and holds up no other topic. In mode ``always`` the main log is never left:
+every record is on its way to the disk before the inner sink sees it.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from k2conn.spool.disk import Disk
 from k2conn.spool.flusher import LOOK_EVERY, Flusher
 from k2conn.spool.queue import SpoolQueue
 from k2conn.spool.segmented_log import SegmentedLog
+from k2conn.spool.status import SpooledSinkStatus, SpoolState, SpoolStatus
 
 CALM = 1.0
 """Seconds the inner sink must be well, with nothing behind, before envelopes go straight on again."""
@@ -74,13 +74,13 @@ class SpoolingSink:
             if self._always:
                 await self._inner.close()
                 raise Unreachable(f"spool folder {self._settings.folder}: {error.strerror or error}") from error
-            self._buffers.cannot(error)
+            self._buffers.disable(error)
         except BaseException:  # whatever it is, a sink that was opened is closed
             await self._inner.close()
             raise
         self._diverted = self._always or self._buffers.recovered > 0
         self._direct = not self._diverted
-        self._task(self._flusher.keep(), "spool-keeper")
+        self._task(self._flusher.run(), "spool-flusher")
 
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """The inner sink's."""
@@ -156,24 +156,23 @@ class SpoolingSink:
         await asyncio.to_thread(self._disk.end)
         self._buffers.release()
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> SpooledSinkStatus:
         """The inner sink's, and ``spool``."""
         inner, behind = self._inner.status(), self._buffers.behind
-        queued = inner["queued"]
-        assert isinstance(queued, int)
         stopped = self._always and self._flusher.trouble is not None
         return {
             **inner,
-            "queued": queued + behind,
-            "reachable": bool(inner["reachable"]) and not stopped,
+            "queued": inner["queued"] + behind,
+            "reachable": inner["reachable"] and not stopped,
             "spool": self._status(behind),
         }
 
-    def _status(self, behind: int) -> dict[str, object]:
+    def _status(self, behind: int) -> SpoolStatus:
         buffers, logs = self._buffers, self._logs()
+        state = SpoolState.OFF if buffers.off else SpoolState.DIRECT if self._direct else SpoolState.SPOOLING
         return {
             "mode": self._settings.mode,
-            "state": "off" if buffers.off else "direct" if self._direct else "spooling",
+            "state": state,
             "folder": str(buffers.folder),
             "bytes": buffers.bytes,
             "max_bytes": self._settings.max_bytes,
@@ -184,14 +183,14 @@ class SpoolingSink:
             "parked": sorted(buffers.parked),
             "synced": self._flusher.synced,
             "recovered": buffers.recovered,
-            "recovered_published": buffers.books.published,
-            "recovered_lost": buffers.books.lost,
+            "recovered_published": buffers.recovered_accounts.published,
+            "recovered_lost": buffers.recovered_accounts.lost,
             "damaged": buffers.damaged,
             "errors": self._flusher.errors,
             "last_error": buffers.off or self._flusher.last_error,
         }
 
-    # --- the way of an envelope
+    # --- taking envelopes
 
     def _take(self, envelope: Envelope) -> None:
         main = self._buffers.main
@@ -224,9 +223,8 @@ class SpoolingSink:
     def _look(self) -> None:
         """See how the inner sink is, and act on it."""
         status = self._inner.status()
-        reachable, trouble = bool(status["reachable"]), status.get("trouble")
-        buffers = self._buffers
-        buffers.troubled = frozenset(trouble) if isinstance(trouble, Mapping) else frozenset()
+        reachable, buffers = status["reachable"], self._buffers
+        buffers.troubled = frozenset(status.get("trouble", ()))
         if not reachable and not self._diverted:
             self._divert("the sink cannot be reached")
         for topic in buffers.troubled if reachable else ():
@@ -297,7 +295,7 @@ class SpoolingSink:
                     log.warning("topic %s is well again", topic)
 
     async def _leave(self, left: int, behind: int) -> int:
-        """The end has come: what is left waits on the disk."""
+        """Puts what is left on the disk, for the next start."""
         if not self._diverted and not self._divert("stopping with records the sink did not take"):
             return left + behind
         if await self._flusher.tick(True):

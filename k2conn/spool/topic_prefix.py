@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
-from k2conn.sinks import Reject, Settle, Sink
+from k2conn.sinks import Reject, Settle, Sink, SinkStatus
 
 
 class TopicPrefixSink:
@@ -53,6 +53,6 @@ class TopicPrefixSink:
         """See `Sink.close`."""
         await self._inner.close()
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> SinkStatus:
         """See `Sink.status`."""
         return self._inner.status()

@@ -14,9 +14,10 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.codecs.encoding import text_encoder
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text, shown
 from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
@@ -67,7 +68,7 @@ class _TestConnection:
         """What was sent and not yet told, each with its socket's name."""
         self.closed: Close | None = None
         self.spoken = any(turn.kind == "sent" for turn in example.dialogue)
-        self.books = ConnectorState(plan, self._streams(plan, example), window=0)
+        self.connector_state = ConnectorState(plan, self._streams(plan, example), window=0)
         symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
         self.world = SessionContext(lambda: _UUID, environment)
         self.intakes = self._intakes(plan, symbols)
@@ -83,9 +84,9 @@ class _TestConnection:
         return [stream.name for stream in plan.streams]
 
     def _intakes(self, plan: Plan, symbols: Sequence[Symbol]) -> list[FramePipeline]:
-        found = [FramePipeline(self.books, one.connection, one.symbols, self.world)
-                 for one in shards(plan, self.books.streams, symbols)]
-        return found or [FramePipeline(self.books, plan.connections[0], symbols, self.world)]
+        found = [FramePipeline(self.connector_state, one.connection, one.symbols, self.world)
+                 for one in shards(plan, self.connector_state.streams, symbols)]
+        return found or [FramePipeline(self.connector_state, plan.connections[0], symbols, self.world)]
 
     def _open(self) -> None:
         """Opens the sockets; a test that does not show the HTTP answers before them has only frames to map."""
@@ -161,7 +162,7 @@ class _TestConnection:
 
     def _receive(self, turn: DialogueTurn) -> None:
         envelopes: list[Envelope] = []
-        ledger = self.books.ledger
+        ledger = self.connector_state.ledger
         for pipeline in self._on(turn):
             before = ledger.unrecognised
             frame = _frame(turn.value, pipeline.session.connection)

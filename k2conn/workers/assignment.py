@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from k2conn.engine.frame_pipeline import ConnectorState
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
 from k2conn.plan import Connection, Limits, Plan, Rate, Stream

@@ -1,6 +1,6 @@
-"""The line between the parent and a worker: JSON messages, a line each, over a pair of connected sockets.
+"""The channel between the parent and a worker: JSON messages, one a line, over a pair of connected sockets.
 
-A socket rather than standard output: that belongs to whoever reads records. The system closes a socket with its
+Not over standard output, which belongs to whoever reads records there. The system closes a socket with its
 process, kill -9 included, so that each side sees at once when the other is gone.
 """
 
@@ -16,13 +16,13 @@ from k2conn import exactjson
 from k2conn.errors import SettingsError
 
 LARGEST = 256 * 1024 * 1024
-"""Bytes of a message: the books of many thousand symbols are the largest."""
-SEAT = "K2_WORKER"
+"""Bytes of a message; the largest are the figures of many thousand symbols."""
+IDENTITY = "K2_WORKER"
 """The variable by which a process knows that it is a worker: ``INDEX/WORKERS/SOCKET``."""
 
 
 class Channel:
-    """One end."""
+    """One end of a channel."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -30,11 +30,11 @@ class Channel:
 
     @classmethod
     async def over(cls, end: socket.socket) -> Channel:
-        """A line over one end of a socket pair."""
+        """A channel over one end of a socket pair."""
         return cls(*await asyncio.open_connection(sock=end, limit=LARGEST))
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Sends; what the other side does not live to read is dropped."""
+        """Sends; dropped where the other side is gone."""
         if not self._writer.is_closing():
             self._writer.write(exactjson.encode(message) + b"\n")
 
@@ -56,7 +56,7 @@ class Channel:
 
 
 class WorkerIdentity:
-    """A worker's place: its index (from 0), how many workers there are, and the socket to the parent."""
+    """Which worker a process is: its index (from 0), how many workers there are, and the socket to the parent."""
 
     def __init__(self, index: int, workers: int, handle: int) -> None:
         self.index = index
@@ -67,23 +67,23 @@ class WorkerIdentity:
         return f"{self.index}/{self.workers}/{self._handle}"
 
     @classmethod
-    def taken(cls, environment: Mapping[str, str]) -> WorkerIdentity | None:
-        """The place that a parent gave this process; None where there is none. SettingsError for a made-up one."""
-        said = environment.get(SEAT)
-        if not said:
+    def from_environment(cls, environment: Mapping[str, str]) -> WorkerIdentity | None:
+        """What a parent told this process; None where it is no worker. SettingsError where it names no open socket."""
+        text = environment.get(IDENTITY)
+        if not text:
             return None
         try:
-            identity = cls(*map(int, said.split("/")))
+            identity = cls(*map(int, text.split("/")))
             os.fstat(identity._handle)
         except (TypeError, ValueError, OSError):
-            raise SettingsError(f"{SEAT} is k2conn's own: unset it, and say --workers or K2_WORKERS") from None
+            raise SettingsError(f"{IDENTITY} is k2conn's own: unset it, and say --workers or K2_WORKERS") from None
         return identity
 
     async def channel(self) -> Channel:
-        """The line to the parent. SettingsError where there is none."""
+        """The channel to the parent. SettingsError where there is none."""
         try:
             end = socket.socket(fileno=self._handle)
         except OSError:
-            raise SettingsError(f"{SEAT} names no socket: it is k2conn's own; unset it") from None
+            raise SettingsError(f"{IDENTITY} names no socket: it is k2conn's own; unset it") from None
         end.setblocking(False)
         return await Channel.over(end)

@@ -1,9 +1,9 @@
-"""What earlier processes left, for whoever carries the symbols now.
+"""What earlier processes left, for the workers that carry the symbols now.
 
 Each worker has its own state files and its own spool, in ``worker-0``, ``worker-1``, ... below the folders that are
-said. The next run may have another number of workers, or the symbols may be dealt out in another way. So before a run:
+said. The next run may have another number of workers, or assign the symbols in another way. So before a run:
 
-- the state files of all earlier workers (and of a run without workers) are joined and dealt out anew;
+- the state files of all earlier workers (and of a run without workers) are joined and distributed anew;
 - spooled records whose symbols may now be another worker's are sent before any worker starts: they stay in order.
 """
 
@@ -29,9 +29,9 @@ from k2conn.spool import spooled
 from k2conn.spool.process_lock import abandoned
 from k2conn.workers.assignment import Assignment
 
-DIVISION = "division.json"
-"""In the spool's folder: how the symbols were dealt out when it was last used by workers."""
-PATIENCE = 30.0
+ASSIGNMENT_NOTE = "division.json"
+"""In the spool's folder: how the symbols were assigned when workers last used it."""
+GIVE_UP_AFTER = 30.0
 """Seconds without any progress after which spooled records are left where they are."""
 _LOOK = 0.1
 _WORKERS = "worker-*"
@@ -46,7 +46,7 @@ def worker_folder(base: Path, index: int) -> Path:
 
 
 def distribute_state(folder: Path, jobs: Sequence[Job], assignments: Sequence[Assignment] | None) -> None:
-    """Gives the state files in a folder to whoever needs them now; ``assignments`` None: to a run without workers."""
+    """Distributes the state files in a folder to the workers; ``assignments`` None: to a run without workers."""
     for job in jobs:
         try:
             _distribute_state(folder, job.plan, assignments)
@@ -89,7 +89,7 @@ def _parts(
 
 
 def _read(plan: Plan, paths: Sequence[Path]) -> dict[Path, Any]:
-    """The states that can be used, oldest first; another one is said and left alone."""
+    """The states that can be used, oldest first; one that cannot is logged and left alone."""
     found: dict[Path, Any] = {}
     for path in sorted(paths, key=lambda one: one.stat().st_mtime_ns):
         try:
@@ -108,7 +108,8 @@ def _read(plan: Plan, paths: Sequence[Path]) -> dict[Path, Any]:
 async def send_left_over(
     jobs: Sequence[Job], settings: SinkSettings, assignments: Sequence[Assignment] | None, stop: asyncio.Event
 ) -> None:
-    """Sends what is in spools that nobody of this run takes up by itself; ``assignments`` None: a run without workers.
+    """Sends what is in spools that no worker of this run takes up by itself. ``assignments`` None: a run without
+    workers.
 
     Raises Unreachable where the sink cannot be reached. Where a topic is in trouble, its records stay, with a log line.
     """
@@ -116,19 +117,19 @@ async def send_left_over(
     if not spooled(settings) or not (base.is_dir() or assignments):
         return
     now = [{name: list(one) for name, one in assignment.symbols.items()} for assignment in assignments or ()]
-    same = bool(now) and await asyncio.to_thread(_last_division, base) == now
+    same = bool(now) and await asyncio.to_thread(_last_assignment, base) == now
     own = [worker_folder(base, index) for index in range(len(now))] if same else []
     for folder in [*([base] if now else []), *sorted(base.glob(_WORKERS))]:
         left = await asyncio.to_thread(abandoned, folder)
         if folder in own and len(left) == 1:
-            continue  # its worker takes it up
+            continue  # its own worker takes it up
         while left and not stop.is_set():
             before = len(left)
             await _send(jobs, settings, folder, stop)
             left = await asyncio.to_thread(abandoned, folder)
             if len(left) >= before:
                 break
-    await asyncio.to_thread(_note_division, base, now)
+    await asyncio.to_thread(_note_assignment, base, now)
 
 
 async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop: asyncio.Event) -> None:
@@ -138,7 +139,7 @@ async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop:
     await sink.open()
     try:
         left, moved = _records(sink.status()), monotonic()
-        log.warning("spooled records of an earlier division go out before the workers start", records=left,
+        log.warning("spooled records of an earlier assignment are sent before the workers start", records=left,
                     folder=str(folder))
         while left and not stop.is_set():
             await sink.drain()  # raises what ended one of its tasks
@@ -146,8 +147,8 @@ async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop:
             before, left = left, _records(sink.status())
             if left != before:
                 moved = monotonic()
-            elif monotonic() > moved + PATIENCE:
-                log.error("spooled records stay for another start", records=left, folder=str(folder))
+            elif monotonic() > moved + GIVE_UP_AFTER:
+                log.error("spooled records are left for another start", records=left, folder=str(folder))
                 break
     finally:
         await sink.close()
@@ -157,18 +158,18 @@ def _records(status: Mapping[str, Any]) -> int:
     return int(status["spool"]["records"])
 
 
-def _last_division(base: Path) -> Any:
+def _last_assignment(base: Path) -> Any:
     try:
-        return exactjson.decode((base / DIVISION).read_bytes())
+        return exactjson.decode((base / ASSIGNMENT_NOTE).read_bytes())
     except (OSError, exactjson.JsonError):
-        return None  # nobody wrote it, or not to its end: then nobody is sure to carry the same
+        return None  # it is missing or torn: then the symbols are not known to be assigned in the same way
 
 
-def _note_division(base: Path, division: Sequence[Mapping[str, Any]]) -> None:
+def _note_assignment(base: Path, assignment: Sequence[Mapping[str, Any]]) -> None:
     try:
-        if division:
-            write_whole(base / DIVISION, exactjson.encode(division))
+        if assignment:
+            write_whole(base / ASSIGNMENT_NOTE, exactjson.encode(assignment))
         else:
-            (base / DIVISION).unlink(missing_ok=True)
+            (base / ASSIGNMENT_NOTE).unlink(missing_ok=True)
     except OSError as error:
-        get_logger().warning("division not noted", file=str(base / DIVISION), detail=str(error))
+        get_logger().warning("assignment not noted", file=str(base / ASSIGNMENT_NOTE), detail=str(error))

@@ -19,21 +19,21 @@ class _Family:
 
 
 def merged(texts: Mapping[int, str]) -> str:
-    """The expositions of workers by their index, as one."""
+    """The metrics of workers, by their index, as one text."""
     families: dict[str, _Family] = {}
     for worker, text in sorted(texts.items()):
         family, known = _Family(), False
-        for channel in text.splitlines():
-            if channel.startswith("# HELP "):
-                name = channel.split(" ", 3)[2]
+        for line in text.splitlines():
+            if line.startswith("# HELP "):
+                name = line.split(" ", 3)[2]
                 known = name in families
                 family = families.setdefault(name, _Family())
-            if channel.startswith("#"):
+            if line.startswith("#"):
                 if not known:
-                    family.head.append(channel)
-            elif channel:
-                family.samples.append(_labelled(channel, worker))
-    return "".join(f"{channel}\n" for one in families.values() for channel in (*one.head, *one.samples))
+                    family.head.append(line)
+            elif line:
+                family.samples.append(_labelled(line, worker))
+    return "".join(f"{line}\n" for one in families.values() for line in (*one.head, *one.samples))
 
 
 def _labelled(sample: str, worker: int) -> str:
@@ -53,4 +53,4 @@ def pool_metrics(workers: Iterable[tuple[int, bool, int]]) -> str:
     lines += ["# HELP k2conn_worker_restarts_total Worker processes started again after a death.",
               "# TYPE k2conn_worker_restarts_total counter"]
     lines += [f'k2conn_worker_restarts_total{{worker="{index}"}} {restarts}' for index, _, restarts in rows]
-    return "".join(f"{channel}\n" for channel in lines)
+    return "".join(f"{line}\n" for line in lines)

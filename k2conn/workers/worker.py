@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.errors import Unreachable
-from k2conn.monitoring.health import health, silence
 from k2conn.monitoring.metrics import exposition
+from k2conn.monitoring.process_status import process_status, silent_symbols
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.reload import Reloader
@@ -21,26 +21,26 @@ from k2conn.workers.handover import worker_folder
 
 
 class Worker:
-    """One process of a crew. ``read`` gives all jobs, as the files and the environment say them now; it may block."""
+    """One worker process. ``read`` gives all jobs, as the files and the environment say them now; it may block."""
 
     def __init__(
         self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings, state_folder: Path |
         None
     ) -> None:
-        self._seat = identity
+        self._identity = identity
         self._read = read
         self._settings = _own(settings, identity)
         self._state_folder = worker_folder(state_folder, identity.index) if state_folder is not None else None
-        self._share = Assignment({}, {})
+        self._assignment = Assignment({}, {})
         self._log = get_logger()
 
     async def run(self, stop: asyncio.Event) -> RunOutcome:
-        """Runs until told to stop, or until the parent is gone; the final books go to the parent."""
-        channel = await self._seat.channel()
+        """Runs until told to stop, or until the parent is gone; the final figures go to the parent."""
+        channel = await self._identity.channel()
         first = await channel.receive()
         if first is None:
             raise Unreachable("the process that started this worker is gone")
-        self._share = Assignment.of(first["share"])
+        self._assignment = Assignment.of(first["share"])
         runner = Runner(await asyncio.to_thread(self._jobs), self._settings, state_folder=self._state_folder)
         tasks = [
             asyncio.create_task(self._listen(channel, runner, stop)),
@@ -64,7 +64,7 @@ class Worker:
         return outcome
 
     def _jobs(self) -> list[Job]:
-        return self._share.jobs(self._read())
+        return self._assignment.jobs(self._read())
 
     async def _listen(self, channel: Channel, runner: Runner, stop: asyncio.Event) -> None:
         """Does what the parent asks; a reload does not hold up the answers."""
@@ -72,7 +72,7 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             while (message := await channel.receive()) is not None:
                 if "share" in message:
-                    self._share = Assignment.of(message["share"])
+                    self._assignment = Assignment.of(message["share"])
                     group.create_task(reloader.reload())
                 else:
                     channel.send({"number": message["number"], "answer": _answer(message["ask"], runner)})
@@ -83,7 +83,7 @@ class Worker:
 def _answer(asked: str, runner: Runner) -> Any:
     if asked == "metrics":
         return exposition(runner).decode()
-    return {"health": health(runner), "silence": silence(runner)}
+    return {"health": process_status(runner), "silence": silent_symbols(runner)}
 
 
 async def _say_begun(channel: Channel, runner: Runner) -> None:

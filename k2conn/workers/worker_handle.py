@@ -1,4 +1,4 @@
-"""One worker as the parent sees it: a process and the line to it."""
+"""One worker as the parent sees it: its process and the channel to it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 from k2conn.clock import monotonic
 from k2conn.workers.assignment import Assignment
-from k2conn.workers.channel import SEAT, Channel, WorkerIdentity
+from k2conn.workers.channel import IDENTITY, Channel, WorkerIdentity
 
 ANSWER_WITHIN = 3.0
 """Seconds for an answer; a worker that is busier than that counts as one that does not answer."""
-HANG_UP_WITHIN = 2.0
+LAST_MESSAGES_WITHIN = 2.0
 """Seconds in which the last messages of a process that has ended are read."""
 
 
 class WorkerHandle:
-    """A worker's place, and the processes that take it one after the other."""
+    """One worker, and the processes that are it one after the other."""
 
     def __init__(
         self, index: int, workers: int, assignment: Assignment, command: Sequence[str], started: Callable[[], None]
@@ -35,7 +35,7 @@ class WorkerHandle:
         self.ever_up = False
         self.restarts = 0
         self.report: dict[str, Any] | None = None
-        """The final books of the latest process, where it ended in order."""
+        """The final figures of the latest process, where it ended in order."""
         self._workers = workers
         self._command = command
         self._started = started
@@ -50,9 +50,9 @@ class WorkerHandle:
         """Of the process at work; None where there is none."""
         return self._process.pid if self._process is not None else None
 
-    async def live(self, environment: Mapping[str, str]) -> tuple[int, float]:
-        """Starts a process and waits for its end: its exit code (below 0: the signal that killed it), and the seconds
-        that it lived. OSError where the system starts none.
+    async def run_process(self, environment: Mapping[str, str]) -> tuple[int, float]:
+        """Starts a process and waits for its end: its exit code (below 0: the signal that killed it), and how many
+        seconds it lasted. OSError where the system starts none.
         """
         began, self.report = monotonic(), None
         listening: asyncio.Task[None] | None = None
@@ -62,8 +62,8 @@ class WorkerHandle:
             identity = WorkerIdentity(self.index, self._workers, handle)
             # A session of its own: Ctrl-C reaches the parent only, which stops its workers in order.
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, env={**environment, SEAT: str(identity)}, pass_fds=(handle,), start_new_session=True,
-                stdin=asyncio.subprocess.DEVNULL,
+                *self._command, env={**environment, IDENTITY: str(identity)}, pass_fds=(handle,),
+                start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
             )
             theirs.close()
             if self._stopped:  # asked for while it was being started
@@ -73,15 +73,15 @@ class WorkerHandle:
             self._channel.send({"share": self.assignment.plain()})
             listening = asyncio.create_task(self._listen(self._channel))
             code = await self._process.wait()
-            await asyncio.wait({listening}, timeout=HANG_UP_WITHIN)
+            await asyncio.wait({listening}, timeout=LAST_MESSAGES_WITHIN)
             return code, monotonic() - began
         finally:
             theirs.close()
-            await self._leave(listening)
+            await self._clean_up(listening)
             ours.close()
 
-    async def _leave(self, listening: asyncio.Task[None] | None) -> None:
-        """Lets go of a process: it has ended, or the parent itself ends by a bug."""
+    async def _clean_up(self, listening: asyncio.Task[None] | None) -> None:
+        """The process has ended, or the parent itself ends by a bug: nothing of it is left running or waited for."""
         self.kill()
         self.up, self._process = False, None
         if listening is not None:
@@ -106,7 +106,7 @@ class WorkerHandle:
                 future.set_result(message["answer"])
 
     async def ask(self, what: str) -> Any:
-        """What the worker says to a question; None where it does not answer."""
+        """The worker's answer to a question; None where it does not answer in time."""
         if self._channel is None or not self.up:
             return None
         number = next(self._numbers)
@@ -121,7 +121,7 @@ class WorkerHandle:
             self._asked.pop(number, None)
 
     def assign(self, assignment: Assignment) -> None:
-        """Another share: the process at work reloads, later ones begin with it."""
+        """Another assignment: the running process reloads, later ones begin with it."""
         self.assignment = assignment
         if self._channel is not None:
             self._channel.send({"share": assignment.plain()})

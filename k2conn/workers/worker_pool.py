@@ -1,15 +1,15 @@
-"""The parent of a crew: it runs no connector, it keeps the workers that do.
+"""The parent of all workers: it runs no connector, it keeps the workers running.
 
-What becomes of a worker's end, unless the crew is stopping:
+How a worker's end is judged, unless all are stopping:
 
-- it could not begin the first time (wrong settings, a broker that is away), or a bug of ours ended it: the crew ends
-  with its exit code, as one process would;
-- it was killed, or stopped by somebody else: another process takes its place after a growing delay. Its state file
-  makes known what was missed meanwhile;
-- a dependency cannot be reached by a later process: it is tried for as long as another worker is at work;
-- it died FAST_DEATHS times in a row without having lived GOOD_LIFE seconds: the crew gives up.
+- it failed before it was ever ready (wrong settings, a broker that cannot be reached), or ended by a bug of ours: all
+  workers end, with its exit code, as a single process would;
+- it was killed, or stopped by somebody else: a new process replaces it after a growing delay. The state file tells that
+  one what was missed meanwhile;
+- a later process of it cannot reach a dependency: it is tried again for as long as another worker is ready;
+- it ended FAST_DEATHS times in a row without having lasted GOOD_LIFE seconds: all workers end.
 
-The parent's own death ends the workers: they see the line close.
+When the parent dies, the workers end, too: they see their channel close.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from typing import Any
 
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
+from k2conn.monitoring.process_status import ProcessStatus, Silence, WorkerStatus, merge_processes, merge_silence
 from k2conn.plan import Backoff
 from k2conn.runner import Job
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN
-from k2conn.workers import aggregation
+from k2conn.runner.status import RunReport, merge_reports
 from k2conn.workers.assignment import Assignment, reassign
 from k2conn.workers.metrics_merge import merged, pool_metrics
 from k2conn.workers.worker_handle import WorkerHandle
@@ -47,18 +48,18 @@ _WORST = (BUG, SettingsError.exit_code, 78, UNSENT, UNREACHABLE, 0)
 
 @dataclass(frozen=True, slots=True)
 class WorkersOutcome:
-    """How a crew ended. ``report``: the sums of the books of those workers that ended in order; ``silent``: the others,
-    or those that an earlier process of theirs took its books from.
+    """How the workers ended. ``report``: the figures of those that ended in order, as one; ``silent``: the workers
+    whose figures are not complete, because a process of theirs died.
     """
 
     exit_code: int
     unsent: int
-    report: dict[str, Any]
+    report: RunReport
     silent: tuple[int, ...]
 
 
 class WorkerPool:
-    """Keeps a worker for each share. ``command`` starts one, ``read`` gives all jobs as they are said now."""
+    """Keeps a worker running for each assignment. ``command`` starts one, ``read`` gives all jobs as they are now."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class WorkerPool:
         read: Callable[[], Sequence[Job]],
     ) -> None:
         self.handles = tuple(
-            WorkerHandle(index, len(assignments), assignment, command, self._begun)
+            WorkerHandle(index, len(assignments), assignment, command, self._log_ready)
             for index, assignment in enumerate(assignments)
         )
         self._environment = environment
@@ -76,12 +77,12 @@ class WorkerPool:
         self._stopping = asyncio.Event()
         self._verdict: int | None = None
         """The exit code, where a worker's end has ended all."""
-        self._turn = asyncio.Lock()
+        self._reloading = asyncio.Lock()
         self._log = get_logger()
 
     async def run(self, stop: asyncio.Event) -> WorkersOutcome:
-        """Keeps the workers until told to stop, or until one's end ends all."""
-        keeping = [asyncio.create_task(self._keep(member)) for member in self.handles]
+        """Keeps the workers running until told to stop, or until the end of one ends all."""
+        keeping = [asyncio.create_task(self._keep(handle)) for handle in self.handles]
         stopping = asyncio.create_task(stop.wait())
         ending = asyncio.create_task(self._stopping.wait())
         try:
@@ -95,15 +96,15 @@ class WorkerPool:
 
     def kill(self) -> None:
         """Ends all workers at once."""
-        for member in self.handles:
-            member.kill()
+        for handle in self.handles:
+            handle.kill()
 
     async def _stop(self, keeping: Sequence[asyncio.Task[int]]) -> list[int]:
         """Ends the workers in order; their exit codes."""
         self._stopping.set()
         self._log.info("stopping")
-        for member in self.handles:
-            member.stop()
+        for handle in self.handles:
+            handle.stop()
         _, late = await asyncio.wait(keeping, timeout=STOP_WITHIN)
         if late:
             self._log.error("workers did not end in time", within=STOP_WITHIN, workers=len(late))
@@ -112,54 +113,56 @@ class WorkerPool:
         return [task.result() for task in keeping]
 
     def _outcome(self, codes: Sequence[int]) -> WorkersOutcome:
-        said = [member.report for member in self.handles if member.report is not None]
+        said = [handle.report for handle in self.handles if handle.report is not None]
         worst = next(code for code in _WORST if code in codes)
         return WorkersOutcome(
             exit_code=worst if self._verdict is None else self._verdict,
             unsent=sum(one["unsent"] or 0 for one in said),
-            report=aggregation.report([one["report"] for one in said]),
+            report=merge_reports([one["report"] for one in said]),
             silent=tuple(one.index for one in self.handles if one.report is None or one.restarts),
         )
 
     # -- one worker
 
-    async def _keep(self, member: WorkerHandle) -> int:
-        """Keeps one worker going until the crew stops; the exit code that its last process stands for."""
+    async def _keep(self, handle: WorkerHandle) -> int:
+        """Keeps one worker running until all stop; the exit code that its last process stands for."""
         delays, fast = BackoffDelays(AGAIN, random.random), 0
         while True:
-            code, lived = await self._lived(member)
+            code, lasted = await self._run_once(handle)
             if self._stopping.is_set():
                 return _ordered(code)
-            good = lived >= GOOD_LIFE
+            good = lasted >= GOOD_LIFE
             if good:
                 delays.reset()
             fast = 0 if good else fast + (code != UNREACHABLE)
-            end = self._end(member, code, fast)
+            end = self._judge(handle, code, fast)
             if end is not None:
-                self._log.error("worker ended, so all end", worker=member.index, **_how(code))
+                self._log.error("worker ended, so all end", worker=handle.index, **_described(code))
                 self._verdict = self._verdict if self._verdict is not None else end
                 self._stopping.set()
                 return _ordered(code)
             delay = delays.next(LEAST_DELAY)
-            self._log.error("worker ended", worker=member.index, again_in=f"{delay:.1f} s", **_how(code))
+            self._log.error("worker ended", worker=handle.index, again_in=f"{delay:.1f} s", **_described(code))
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._stopping.wait()
             if self._stopping.is_set():
                 return 0
-            member.restarts += 1
+            handle.restarts += 1
 
-    async def _lived(self, member: WorkerHandle) -> tuple[int, float]:
-        """One process of a worker, from its start to its end; a system that starts none is out of reach."""
+    async def _run_once(self, handle: WorkerHandle) -> tuple[int, float]:
+        """One process of a worker, from its start to its end. Where the system starts none, that counts as a dependency
+        that cannot be reached.
+        """
         try:
-            return await member.live(self._environment)
+            return await handle.run_process(self._environment)
         except OSError as error:
-            self._log.error("worker cannot be started", worker=member.index, detail=str(error))
+            self._log.error("worker cannot be started", worker=handle.index, detail=str(error))
             return UNREACHABLE, 0.0
 
-    def _end(self, member: WorkerHandle, code: int, fast: int) -> int | None:
-        """The exit code with which all end because one worker did; None where another process takes its place."""
-        if code == BUG or (code > UNSENT and not member.ever_up):
+    def _judge(self, handle: WorkerHandle, code: int, fast: int) -> int | None:
+        """The exit code with which all end because one worker did; None where a new process replaces it."""
+        if code == BUG or (code > UNSENT and not handle.ever_up):
             return code
         if code == UNREACHABLE and not any(one.up for one in self.handles):
             return code
@@ -167,73 +170,72 @@ class WorkerPool:
             return code if code > UNSENT else SinkError.exit_code
         return None
 
-    def _begun(self) -> None:
-        up = sum(member.up for member in self.handles)
+    def _log_ready(self) -> None:
+        up = sum(handle.up for handle in self.handles)
         self._log.info("workers at work", workers=up, of=len(self.handles))
 
     # -- reload
 
     async def reload(self) -> bool:
-        """Makes the workers run what the files say now; one reload at a time. Whether the new symbols were dealt out;
-        what becomes of them is said by the workers.
+        """Makes the workers run what the files say now; one reload at a time. Whether the new symbols were assigned;
+        each worker logs whether it could change to them.
         """
-        async with self._turn:
+        async with self._reloading:
             try:
                 jobs = await asyncio.to_thread(self._read)
-                assignments = reassign(jobs, [member.assignment for member in self.handles])
+                assignments = reassign(jobs, [handle.assignment for handle in self.handles])
             except K2Error as error:
                 self._log.error("reload refused, the old plan goes on", problems=str(error).splitlines())
                 return False
             known = {name for assignment in assignments for name in assignment.symbols}
-            before = {name for member in self.handles for name in member.assignment.symbols}
+            before = {name for handle in self.handles for name in handle.assignment.symbols}
             for name in sorted((known ^ before) | ({job.plan.name for job in jobs} - before)):
                 self._log.warning("a connector that comes or goes needs a restart", connector=name)
-            for member, assignment in zip(self.handles, assignments, strict=True):
-                member.assign(assignment)
+            for handle, assignment in zip(self.handles, assignments, strict=True):
+                handle.assign(assignment)
             return True
 
-    # -- what is seen from outside
+    # -- status
 
-    async def health(self) -> dict[str, Any]:
+    async def health(self) -> ProcessStatus:
         """All workers' health as one."""
         answers = await self._ask("health")
-        workers = [
+        workers: list[WorkerStatus] = [
             {"worker": one.index, "up": one.up, "pid": one.pid, "restarts": one.restarts,
              "symbols": {name: len(symbols) for name, symbols in one.assignment.symbols.items()}}
             for one in self.handles
         ]
-        return aggregation.health({index: one and one["health"] for index, one in answers.items()}, workers)
+        return merge_processes({index: one and one["health"] for index, one in answers.items()}, workers)
 
-    async def silence(self) -> dict[str, Any]:
+    async def silence(self) -> Silence:
         """Silent symbols by stream and cause."""
         answers = (await self._ask("health")).values()
-        found: dict[str, Any] = aggregation.added([one["silence"] for one in answers if one])
-        return found or {}
+        return merge_silence([one["silence"] for one in answers if one])
 
     async def metrics(self) -> bytes:
-        """The metrics of all workers that answer, and the crew's own."""
+        """The metrics of all workers that answer, and the parent's own."""
         texts = {index: text for index, text in (await self._ask("metrics")).items() if text is not None}
         own = pool_metrics((one.index, one.up, one.restarts) for one in self.handles)
         return (own + merged(texts)).encode()
 
     async def _ask(self, what: str) -> dict[int, Any]:
-        answers = await asyncio.gather(*(member.ask(what) for member in self.handles))
+        answers = await asyncio.gather(*(handle.ask(what) for handle in self.handles))
         return dict(enumerate(answers))
 
 
 def worker_command() -> list[str]:
-    """What started this process, once more: the line to the parent makes a worker of it."""
+    """The command that started this process; the variable in its environment makes a worker of the new one."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 
 def _ordered(code: int) -> int:
-    """What a worker's exit code says once all are stopping. One that had not yet begun dies by SIGTERM itself."""
+    """A worker's exit code once all are stopping. One that was not yet ready is ended by SIGTERM itself."""
     if code == -signal.SIGTERM:
         return 0
     return code if code in _WORST else UNSENT
 
 
-def _how(code: int) -> dict[str, Any]:
+def _described(code: int) -> dict[str, Any]:
     if code >= 0:
         return {"exit_code": code}
     with suppress(ValueError):

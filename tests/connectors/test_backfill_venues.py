@@ -18,7 +18,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Backoff
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.runner.backfill_worker import RetryPolicy
@@ -37,7 +38,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("k2conn.engine.gaps.gap_tracker.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.engine.gaps.suspected_gaps.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.02)
-    monkeypatch.setattr("k2conn.runner.backfill_worker.PATIENCE", RetryPolicy(lag=0.05, backoff=Backoff(base=0.02)))
+    monkeypatch.setattr("k2conn.runner.backfill_worker.RETRY_POLICY", RetryPolicy(lag=0.05, backoff=Backoff(base=0.02)))
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,7 @@ def run(
         return outcome(runner, made[0])
 
     def outcome(runner: Runner, sink: MemorySink) -> Outcome:
-        ledger = runner.connectors[0].books.ledger
+        ledger = runner.connectors[0].connector_state.ledger
         records = sink.records
         return Outcome(
             [record for record in records if "gap_id" not in record],

@@ -12,8 +12,9 @@ import yaml
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from tests.support.fair import micros, on_the_wire, quote_differs, trade_differs
 
 FILES: dict[str, str] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())

@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
 from k2conn.compiler.expressions.templates import compile_template
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Action, Note, Send, SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
 from k2conn.net.http import Call, call

@@ -81,7 +81,7 @@ def test_every_field_is_read_back_from_files(tmp_path: Path) -> None:
     assert sorted(map(str, found)) == sorted(map(str, own))
     assert len(found) == 6
     assert_as_the_file_says(example(), found)
-    assert runner.connectors[0].books.ledger.totals()["published"] == 6
+    assert runner.connectors[0].connector_state.ledger.totals()["published"] == 6
 
 
 @pytest.mark.kafka

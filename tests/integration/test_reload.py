@@ -230,10 +230,10 @@ class Answering(Venue):
 def test_the_open_connection_goes_over_to_other_symbols() -> None:
     async def main() -> None:
         async with Answering("NO-SUCH").open() as venue, traded(venue) as (run, connector):
-            connection = connector.sockets[0].connection
+            connection = connector.supervisors[0].connection
             assert await reloader(run, alike(connector.job, "ETH-USD", "XRP-USD", "NO-SUCH")).reload()
             assert run.runner.connectors == (connector,)
-            assert connector.sockets[0].connection is connection
+            assert connector.supervisors[0].connection is connection
             assert venue.connects == run.ledger.connects == 1
             assert [(one["op"], one["symbols"]) for one in venue.heard] == [
                 ("sub", ["BTC-USD", "ETH-USD"]), ("sub", ["XRP-USD", "NO-SUCH"]), ("unsub", ["BTC-USD"]),
@@ -241,9 +241,9 @@ def test_the_open_connection_goes_over_to_other_symbols() -> None:
             await run.until(lambda: len(run.sink.taken) == 5)
             assert [record["symbol"] for record in run.sink.records[1:]] == ["XRPUSD"] * 2 + ["BTCUSD"] * 2
             assert run.ledger.refused == 1
-            status = connector.sockets[0].status()
+            status = connector.supervisors[0].status()
             assert (status["symbols"], status["confirmed"], status["refused"]) == (3, 2, 1)
-            assert connector.books.gaps.symbols.keys() == {"ETHUSD", "XRPUSD", "NOSUCH"}
+            assert connector.connector_state.gaps.symbols.keys() == {"ETHUSD", "XRPUSD", "NOSUCH"}
             totals = run.ledger.totals()
             assert (totals["received"], totals["published"], totals["in_flight"]) == (5, 5, 0)
             assert await reloader(run, alike(connector.job, "ETH-USD", "XRP-USD", "NO-SUCH")).reload(), "no change"
@@ -262,10 +262,10 @@ def test_the_watch_follows_and_a_new_symbol_has_its_time(monkeypatch: pytest.Mon
             await asyncio.sleep(1.1)
             assert await reloader(run, alike(connector.job, "BTC-USD", "XRP-USD")).reload()
             states = connector.silence.watch.states
-            connector.silence.look(connector.sockets)
+            connector.silence.look(connector.supervisors)
             assert states == {("trade", "BTCUSD"): "live", ("trade", "XRPUSD"): "asked"}
             await asyncio.sleep(1.1)
-            connector.silence.look(connector.sockets)
+            connector.silence.look(connector.supervisors)
             assert states[("trade", "XRPUSD")] == "no-data"
 
     asyncio.run(main())
@@ -275,13 +275,13 @@ def test_new_sockets_are_opened_and_empty_ones_closed() -> None:
     async def main() -> None:
         connection = CONNECTION + "  limits: {symbols: 2}\n"
         async with Answering().open() as venue, traded(venue, connection) as (run, connector):
-            first = connector.sockets[0].connection
+            first = connector.supervisors[0].connection
             assert await reloader(run, alike(connector.job, "BTC-USD", "ETH-USD", "XRP-USD", "ADA-USD")).reload()
-            assert [one.shard.name for one in connector.sockets] == ["main-0", "main-1"]
+            assert [one.shard.name for one in connector.supervisors] == ["main-0", "main-1"]
             assert venue.connects == 2
-            second = connector.sockets[1]
+            second = connector.supervisors[1]
             assert await reloader(run, alike(connector.job, "XRP-USD")).reload()
-            assert connector.sockets == (second,)
+            assert connector.supervisors == (second,)
             assert first is not None
             assert first.ended is not None
             assert venue.connects == 2
@@ -330,7 +330,7 @@ def test_a_connection_that_is_lost_comes_back_with_the_new_symbols() -> None:
     async def main() -> None:
         async with Answering().open() as venue, traded(venue) as (run, connector):
             assert await reloader(run, alike(connector.job, "ETH-USD", "XRP-USD")).reload()
-            connection = connector.sockets[0].connection
+            connection = connector.supervisors[0].connection
             assert connection is not None
             assert connection._transport is not None
             await connection._transport.close("test")
@@ -344,11 +344,11 @@ def test_a_connection_that_waits_to_be_made_is_made_with_the_new_symbols() -> No
     async def main() -> None:
         connection = CONNECTION + "  limits: {connect: 1 per 1s}\n"
         async with Answering().open() as venue, traded(venue, connection) as (run, connector):
-            connection = connector.sockets[0].connection
+            connection = connector.supervisors[0].connection
             assert connection is not None
             assert connection._transport is not None
             await connection._transport.close("test")
-            await run.until(lambda: connector.sockets[0].connection is not connection)
+            await run.until(lambda: connector.supervisors[0].connection is not connection)
             assert venue.connects == 1
             assert await reloader(run, alike(connector.job, "XRP-USD")).reload()
             assert subscribes(venue) == [["BTC-USD", "ETH-USD"], ["XRP-USD"]]
@@ -402,7 +402,7 @@ def test_symbols_that_are_not_subscribed_in_time_stay_asked_for(monkeypatch: pyt
     async def main() -> None:
         async with Venue(says(trades(trade(1)))).open() as venue, traded(venue) as (run, connector):
             assert not await reloader(run, alike(connector.job, "BTC-USD", "XRP-USD")).reload()
-            assert connector.sockets[0].changing
+            assert connector.supervisors[0].changing
             assert venue.heard[-1]["symbols"] == ["XRP-USD"]
             assert (await run.end()).exit_code == 0
 

@@ -18,7 +18,7 @@ import k2conn.runner.connection_supervisor as timing
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
-from k2conn.monitoring.health import health
+from k2conn.monitoring.process_status import process_status
 from k2conn.plan import Plan
 from k2conn.runner import Overrides
 from k2conn.tools.mock.exchange import MockExchange
@@ -111,7 +111,7 @@ def test_the_old_connection_goes_when_the_new_one_has_shown_every_symbol() -> No
             await run.until(lambda: venue.connects == 2)
             await asyncio.sleep(0.4)
             assert not run.ledger.reconnects
-            assert run.runner.connectors[0].sockets[0].replacing
+            assert run.runner.connectors[0].supervisors[0].replacing
             connect_limiter.set()
             await run.until(lambda: run.ledger.reconnects["rotation"] == 1)
             await run.until(lambda: len(venue_sockets) == 1)
@@ -196,7 +196,7 @@ def test_stopping_amid_a_replacement_stops_both() -> None:
     async def main() -> None:
         acts = says(trades(trade(1))), says()
         async with Venue(*acts).open() as venue, Run(venue.plan(), overrides=Overrides(max_age=0.2)) as run:
-            await run.until(lambda: run.runner.connectors[0].sockets[0].replacing and venue.connects == 2)
+            await run.until(lambda: run.runner.connectors[0].supervisors[0].replacing and venue.connects == 2)
             assert (await run.end()).exit_code == 0
             assert run.runner.connectors[0].state == "stopped"
             await asyncio.sleep(0.1)
@@ -250,7 +250,7 @@ def test_the_next_address_is_used_while_the_first_is_out_of_order_and_then_the_f
                     await run.until(lambda: run.ledger.reconnects["failback"] == 1)
                     assert first.connects == 1
                     assert ids(run.sink) == ["VENUE-2", "VENUE-3"]
-                    assert connector.sockets[0].status()["state"] == "live"
+                    assert connector.supervisors[0].status()["state"] == "live"
                     states = [
                         one["breaker"]
                         for one in connector.endpoint_groups["main"].status(asyncio.get_event_loop().time())
@@ -270,7 +270,7 @@ def test_replicas_make_one_stream_and_say_what_each_missed(kraken: Plan, monkeyp
         async with MockExchange(kraken, rate=50) as exchange:
             overrides = Overrides(urls=(exchange.url(),), replicas=2, base_delay=0.01)
             async with Run(kraken, overrides=overrides) as run:
-                sockets = run.runner.connectors[0].sockets
+                sockets = run.runner.connectors[0].supervisors
                 assert [socket.shard.name for socket in sockets] == ["main-0.0", "main-0.1"]
                 await run.until(lambda: len(exchange.clients) == 2 and len(run.sink.taken) > 50)
                 await exchange._drop(exchange.clients[0], None)
@@ -293,7 +293,7 @@ def test_a_leg_that_stalls_is_charged_with_what_it_missed(kraken: Plan, monkeypa
             MockExchange(kraken, rate=50) as exchange,
             Run(kraken, overrides=Overrides(urls=(exchange.url(),), replicas=2)) as run,
         ):
-            sockets = run.runner.connectors[0].sockets
+            sockets = run.runner.connectors[0].supervisors
             await run.until(lambda: all(socket.replica and socket.replica.tally.late for socket in sockets[1:]))
             exchange.clients[0].subscribed.clear()
             await run.until(lambda: any(socket.replica and socket.replica.tally.missing > 10 for socket in sockets))
@@ -390,9 +390,9 @@ def test_symbols_are_watched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None
             silence = run.runner.connectors[0].silence
             await run.until(lambda: silence.causes("trade") == {"unacknowledged": 1})
             assert silence.watch.states == {("trade", "BTCUSD"): "live", ("trade", "ETHUSD"): "unacknowledged"}
-            assert health(run.runner)["ready"], "one symbol's silence is said, but stops nobody"
+            assert process_status(run.runner)["ready"], "one symbol's silence is said, but stops nobody"
             venue.gone.set()
             await run.until(lambda: silence.causes("trade") == {"dead": 2})
-            assert health(run.runner)["waiting_for"] == ["venue/main-0"]
+            assert process_status(run.runner)["waiting_for"] == ["venue/main-0"]
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.cli.status import run as status
+from k2conn.engine.resilience.silence_detection import SilenceState
 from k2conn.errors import SettingsError, Unreachable
 from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides
@@ -58,7 +59,7 @@ def test_a_silent_stream_is_named_with_its_cause_in_every_place(capsys: pytest.C
     async def silence(run: Run, port: int) -> None:
         connector = run.runner.connectors[0]
         watch = connector.silence.watch
-        watch.states = {("trade", "BTCUSD"): "quiet", ("trade", "ETHUSD"): "unacknowledged"}
+        watch.states = {("trade", "BTCUSD"): SilenceState.QUIET, ("trade", "ETHUSD"): SilenceState.UNACKNOWLEDGED}
         code, _, body = await get(port, "/ready")
         assert code == 503
         assert exactjson.decode(body) == {
@@ -81,7 +82,8 @@ def test_a_silent_stream_is_named_with_its_cause_in_every_place(capsys: pytest.C
 
 def test_one_quiet_symbol_among_others_is_said_and_nothing_more(capsys: pytest.CaptureFixture[str]) -> None:
     async def silence(run: Run, port: int) -> None:
-        run.runner.connectors[0].silence.watch.states = {("trade", "BTCUSD"): "quiet", ("trade", "ETHUSD"): "live"}
+        states = {("trade", "BTCUSD"): SilenceState.QUIET, ("trade", "ETHUSD"): SilenceState.LIVE}
+        run.runner.connectors[0].silence.watch.states = states
         assert (await get(port, "/ready"))[0] == 200
 
     code, text = asked(capsys, "text", silence)

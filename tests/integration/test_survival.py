@@ -67,7 +67,7 @@ async def running(plan: Plan, folder: Path, faults: Faults, stale: float | None 
             stop.set()
             outcome = await task
         assert outcome.unsent == 0
-        assert runner.connectors[0].books.ledger.balanced()
+        assert runner.connectors[0].connector_state.ledger.balanced()
 
 
 def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -88,7 +88,7 @@ async def until(condition: Callable[[], bool], within: float = 8.0) -> None:
 
 
 def received(runner: Runner) -> int:
-    return runner.connectors[0].books.ledger.totals()["received"]
+    return runner.connectors[0].connector_state.ledger.totals()["received"]
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -96,11 +96,11 @@ def received(runner: Runner) -> int:
 async def test_the_whole_dialogue_ends_in_records_and_no_dead_letter(name: str, tmp_path: Path) -> None:
     plan = quickened(load(name))
     async with running(plan, tmp_path, Faults()) as (runner, exchange):
-        await until(lambda: all(socket.state == "live" for socket in runner.connectors[0].sockets))
+        await until(lambda: all(socket.state == "live" for socket in runner.connectors[0].supervisors))
         await until(lambda: received(runner) > 20)
         if any(one.heartbeat is not None and one.heartbeat.send is not None for one in plan.connections):
             await until(lambda: exchange.pings > 1)
-        ledger = runner.connectors[0].books.ledger
+        ledger = runner.connectors[0].connector_state.ledger
         assert ledger.totals()["dead_letters"] == 0, dict(ledger.dead_reasons)
         assert not ledger.reconnects
 
@@ -112,7 +112,7 @@ async def test_a_cut_connection_is_made_again_and_state_starts_afresh(name: str,
     async with running(plan, tmp_path, Faults()) as (runner, exchange):
         await until(lambda: received(runner) > 5)
         await exchange.drop_clients(None)
-        ledger = runner.connectors[0].books.ledger
+        ledger = runner.connectors[0].connector_state.ledger
         await until(lambda: bool(ledger.reconnects))
         before = received(runner)
         await until(lambda: received(runner) > before + 5)
@@ -125,7 +125,7 @@ async def test_an_exchange_that_falls_silent_is_left(name: str, tmp_path: Path) 
     plan = quickened(load(name))
     plan = replace(plan, connections=tuple(replace(one, heartbeat=None) for one in plan.connections))
     async with running(plan, tmp_path, Faults(stall_after=3), stale=0.4) as (runner, exchange):
-        ledger = runner.connectors[0].books.ledger
+        ledger = runner.connectors[0].connector_state.ledger
         await until(lambda: ledger.reconnects["stale"] > 0)
         exchange.faults.stall_after = None
         before = received(runner)
@@ -146,7 +146,7 @@ def test_which_answer_heartbeats_and_which_refuse_a_subscription() -> None:
 async def test_a_missed_heartbeat_ends_the_connection(name: str, tmp_path: Path) -> None:
     plan = quickened(load(name))
     async with running(plan, tmp_path, Faults(no_pong=True)) as (runner, exchange):
-        ledger = runner.connectors[0].books.ledger
+        ledger = runner.connectors[0].connector_state.ledger
         await until(lambda: ledger.reconnects["heartbeat"] > 0)
         exchange.faults.no_pong = False
         before = received(runner)
@@ -160,9 +160,9 @@ async def test_a_refused_symbol_does_not_stop_the_others(name: str, tmp_path: Pa
     bad = plan.symbols.default[0]
     async with running(plan, tmp_path, Faults(refuse=frozenset({bad}))) as (runner, _):
         await until(lambda: received(runner) > 5)
-        ledger = runner.connectors[0].books.ledger
+        ledger = runner.connectors[0].connector_state.ledger
         await until(lambda: ledger.refused > 0 and received(runner) > 20)
-        states = {(one.symbol.native, one.state) for socket in runner.connectors[0].sockets if socket.pipeline
+        states = {(one.symbol.native, one.state) for socket in runner.connectors[0].supervisors if socket.pipeline
                   for one in socket.pipeline.session.subscriptions.all}
         assert {name for name, state in states if state == "refused"} == {bad}
         assert {name for name, state in states if state == "confirmed"} >= set(plan.symbols.default[1:])

@@ -261,7 +261,7 @@ def test_a_killed_worker_is_replaced_and_what_it_missed_is_known(tmp_path: Path)
                 assert await run.ended() == 0, run.text
         (death,) = [line for line in run.events if line["event"] == "worker ended"]
         assert (death["worker"], death["signal"], death["level"]) == (1, "SIGKILL", "error")
-        assert "the books of processes that died are not in these figures: worker 1" in run.text
+        assert "these figures lack what processes counted that died: worker 1" in run.text
         got = native_ids(files(tmp_path, "k.trades.binance"))
         spared, killed = exchanges[0].plan.symbols.default
         sent = exchanges[0].sent["trade", spared]
@@ -449,7 +449,7 @@ def test_a_worker_that_hangs_is_seen_and_at_the_end_killed(tmp_path: Path) -> No
                 assert await run.ended() == 1, run.text
                 await gone(pid)
         assert "workers did not end in time" in run.text
-        assert "the books of processes that died are not in these figures: worker 0" in run.text
+        assert "these figures lack what processes counted that died: worker 0" in run.text
 
     main()
 

@@ -154,7 +154,7 @@ def assert_read_back(
         message for topic in topics
         for message in read(broker, topic, sum(envelope.topic == topic for envelope, _ in expected.values()))
     ]
-    assert len(messages) == len(expected) == runner.connectors[0].books.ledger.totals()["published"]
+    assert len(messages) == len(expected) == runner.connectors[0].connector_state.ledger.totals()["published"]
     for message, record in zip(messages, readable(registry, messages), strict=True):
         envelope, own = expected[record["message_id"]]
         assert envelope.schema is not None
@@ -188,7 +188,7 @@ def assert_dead(broker: SharedBroker, taken: list[Envelope], runner: Runner) -> 
     assert value is not None
     letter = json.loads(value)
     assert (letter["frame"], letter["reason"], letter["stream"]) == ("{ broken", "malformed-frame", "-")
-    totals = runner.connectors[0].books.ledger.totals()
+    totals = runner.connectors[0].connector_state.ledger.totals()
     assert (totals["dead_letters"], totals["in_flight"], totals["lost"]) == (1, 0, 0)
     assert totals["received"] == totals["published"] + totals["duplicates"] + totals["dead_letters"]
 

@@ -21,7 +21,9 @@ PUBLIC = {
         "SpecError", "TransportError", "Unreachable", "known",
     ],
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
-    "k2conn.sinks": ["NoOptions", "Sink", "SinkKind", "SpoolableSink", "make_sink", "putter", "with_options"],
+    "k2conn.sinks": [
+        "NoOptions", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "make_sink", "putter", "with_options",
+    ],
     "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled", "spooled"],
     "k2conn.transports": ["Address", "Transport", "TransportKind", "open_transport", "secure"],

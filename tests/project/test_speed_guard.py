@@ -16,7 +16,8 @@ from k2conn import native
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.compiler.expressions.expressions import reference
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Plan
 from tests.support.plans import WORLD
 

@@ -23,8 +23,8 @@ from k2conn.avro import load_schema
 from k2conn.cli.loading import load
 from k2conn.cli.new import finished
 from k2conn.compiler.compiler import check_text
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text
-from k2conn.engine.frame_pipeline import ConnectorState
 from k2conn.plan import Plan
 from k2conn.tools.connector_tests import same_field
 from k2conn.tools.drafting.draft import DraftRequest, draft

@@ -7,8 +7,9 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Close, Note, Send, Session, SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Plan
 
 HEAD = """

@@ -197,4 +197,4 @@ class Run:
 
     @property
     def ledger(self) -> Any:
-        return self.runner.connectors[0].books.ledger
+        return self.runner.connectors[0].connector_state.ledger

@@ -1,4 +1,4 @@
-"""Dead letters: one record that could not be made, with all that is needed to mend and replay it."""
+"""Dead letters: one record that could not be made, with all that is needed to correct and replay it."""
 
 from __future__ import annotations
 

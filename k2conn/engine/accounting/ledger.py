@@ -1,4 +1,4 @@
-"""The books: every frame received and every item in it is accounted for, at every instant.
+"""The ledger: every frame received and every item in it is accounted for, at every instant.
 
 For each connector, stream and symbol::
 
@@ -14,15 +14,23 @@ data.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import cast
+
+from k2conn.engine.accounting.figures import (
+    AccountFigures,
+    ConnectorReport,
+    ConversationFigures,
+    StreamReport,
+    StreamTimes,
+)
 
 NOWHERE = "-"
-"""The stream or symbol of what could not be told: a frame that is no JSON, an item without a symbol."""
+"""Stands for the stream or symbol where it is not known: a frame that is no JSON, an item without a symbol."""
 
 
 class Account:
-    """One stream's books for one symbol."""
+    """The counts of one symbol on one stream."""
 
     __slots__ = (
         "backfilled", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
@@ -53,7 +61,7 @@ class Account:
         """Unscaled, as the record has it."""
 
     def settled(self, dead: bool, count: int = 1) -> None:
-        """Some envelopes became durable in the sink."""
+        """Some envelopes are durable in the sink."""
         if dead:
             self.dead_letters += count
         else:
@@ -72,8 +80,8 @@ class Account:
             return 0
         return (now_us if self.in_flight else self.settled_us) - self.settled_event_us
 
-    def figures(self) -> dict[str, int]:
-        """The books as numbers."""
+    def figures(self) -> AccountFigures:
+        """All counts."""
         return {
             "items": self.received + self.filtered,
             "filtered": self.filtered,
@@ -93,7 +101,7 @@ class Account:
 
 
 class Ledger:
-    """One connector's books."""
+    """All accounts of one connector, and its counts of frames and connections."""
 
     def __init__(self, connector: str, exchange: str) -> None:
         self.connector = connector
@@ -109,7 +117,7 @@ class Ledger:
         self._accounts: dict[tuple[str, str], Account] = {}
 
     def account(self, stream: str, symbol: str) -> Account:
-        """The books of one stream and symbol, opened on first use."""
+        """The account of one stream and symbol, opened on first use."""
         key = (stream, symbol)
         found = self._accounts.get(key)
         if found is None:
@@ -117,30 +125,33 @@ class Ledger:
         return found
 
     def accounts(self) -> Iterator[Account]:
-        """All books."""
+        """All accounts."""
         return iter(tuple(self._accounts.values()))
 
-    def totals(self, stream: str | None = None) -> dict[str, int]:
+    def totals(self, stream: str | None = None) -> AccountFigures:
         """The sums over symbols, of one stream or of all."""
-        total: Counter[str] = Counter(Account("", "").figures())
+        total: Counter[str] = Counter(cast(dict[str, int], Account("", "").figures()))
         for account in self.accounts():
             if stream is None or account.stream == stream:
-                total.update(account.figures())
-        return dict(total)
+                total.update(cast(dict[str, int], account.figures()))
+        return cast(AccountFigures, dict(total))
+
+    def times(self, stream: str, now_us: int) -> StreamTimes:
+        """When a stream last had data; ``now_us`` is microseconds since the epoch."""
+        accounts = [account for account in self.accounts() if account.stream == stream]
+        return {
+            "last_event_us": max((one.last_event_us for one in accounts), default=0),
+            "last_received_us": max((one.last_received_us for one in accounts), default=0),
+            "lag_us": max((one.lag_us(now_us) for one in accounts), default=0),
+        }
 
     def balanced(self) -> bool:
-        """Whether no account shows less than nothing in flight (more came out than went in)."""
+        """Whether no account has less than nothing in flight, which would mean that more came out than went in."""
         return all(account.in_flight >= 0 for account in self.accounts())
 
-    def report(self) -> dict[str, Any]:
-        """The whole books, for `--summary` and /health."""
-        streams: dict[str, Any] = {}
-        for account in self.accounts():
-            stream = streams.setdefault(account.stream, {**self.totals(account.stream), "symbols": {}})
-            stream["symbols"][account.symbol] = account.figures()
+    def conversation(self) -> ConversationFigures:
+        """The counts that belong to no record."""
         return {
-            "connector": self.connector,
-            "exchange": self.exchange,
             "frames": self.frames,
             "control": self.control,
             "unrecognised": self.unrecognised,
@@ -150,6 +161,20 @@ class Ledger:
             "reconnect_causes": dict(self.reconnects),
             "refused": self.refused,
             "dead_letter_reasons": dict(self.dead_reasons),
+        }
+
+    def report(self) -> ConnectorReport:
+        """All figures, for `--summary`."""
+        streams: dict[str, StreamReport] = {}
+        for account in self.accounts():
+            stream = streams.get(account.stream)
+            if stream is None:
+                stream = streams[account.stream] = {**self.totals(account.stream), "symbols": {}}
+            stream["symbols"][account.symbol] = account.figures()
+        return {
+            "connector": self.connector,
+            "exchange": self.exchange,
+            **self.conversation(),
             **self.totals(),
             "balanced": self.balanced(),
             "streams": streams,
@@ -160,7 +185,7 @@ class Ledger:
         return equation(self.totals())
 
 
-def equation(totals: Mapping[str, int]) -> str:
+def equation(totals: AccountFigures) -> str:
     """The conservation equation with some figures, as `Ledger.totals` gives them."""
     t = totals
     right = t["published"] + t["duplicates"] + t["dead_letters"] + t["in_flight"] + t["lost"]

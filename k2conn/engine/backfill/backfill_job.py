@@ -1,8 +1,8 @@
-"""Filling one gap: which calls it needs, and what of their answers was missing.
+"""Filling one gap: which calls it needs, and which rows of their answers were missing.
 
 A gap of numbered records is filled number by number: of an answer only what is still missing is mapped. Where numbers
-do not tell (linked records, breaks), all that lies within the gap is mapped and what came before falls away by its id;
-such a gap is closed when the answers have covered it from end to end.
+do not tell what is missing (linked records, suspected gaps), every row within the gap is mapped, and the dedup window
+drops those that came before; such a gap is closed when the answers have covered it from end to end.
 
 Pure: whoever runs it makes the calls, one after the other, until `ask` has nothing more to ask for.
 """
@@ -27,8 +27,8 @@ _SHOWN = 200
 class BackfillJob:
     """One gap while it is filled."""
 
-    def __init__(self, rows: BackfillMapping, gap: Gap, symbol: Symbol) -> None:
-        self.rows = rows
+    def __init__(self, mapping: BackfillMapping, gap: Gap, symbol: Symbol) -> None:
+        self.mapping = mapping
         self.gap = gap
         self.symbol = symbol
         self.calls = 0
@@ -60,13 +60,13 @@ class BackfillJob:
 
     def ask(self) -> MissingRange | None:
         """What the next call asks for; None where there is nothing more to ask."""
-        backfill = self.rows.backfill
+        backfill = self.mapping.backfill
         if self._counted:
             self._narrow()
         if self._done or self.filled or self._low > self._high or self.calls >= MOST_CALLS:
             return None
         if backfill.timed and not self._from_us:
-            return None  # nobody knows since when
+            return None  # it is not known since when
         self.calls += 1
         if self._by_time:
             return MissingRange(0, 0, self._size(), self._from_us, self._to_us)
@@ -75,7 +75,7 @@ class BackfillJob:
 
     def _narrow(self) -> None:
         """What has come meanwhile is not asked for."""
-        tracker = self.rows.owner.gaps
+        tracker = self.mapping.owner.gaps
         missing = tracker.missing(self.gap) if tracker is not None else []
         ahead = [(first, last) for first, last in missing if last >= self._low and first <= self._high]
         if ahead:
@@ -90,25 +90,25 @@ class BackfillJob:
         self._scope.received_at = now_us
         keyed = self._keyed(rows)
         top = self.gap.to_us if self.gap.last is None else self.gap.last
-        self._topped = self._topped or self.rows.backfill.timed or (bool(keyed) and keyed[-1][0] >= top)
+        self._topped = self._topped or self.mapping.backfill.timed or (bool(keyed) and keyed[-1][0] >= top)
         for key, row in keyed:
             if self._wanted(key):
                 self._map(key, row, out)
         self._move(keyed, len(rows))
 
     def _rows(self, answer: Json) -> list[Json]:
-        each = self.rows.backfill.each
+        each = self.mapping.backfill.each
         rows = answer if each is None else each(answer, self._scope)
         if type(rows) is not list:
             shown = exactjson.encode(answer).decode()[:_SHOWN]
             detail = f"the answer has no rows: {shown}"
-            raise RecordError("each", self.rows.backfill.each_text, None, "missing-field", detail)
+            raise RecordError("each", self.mapping.backfill.each_text, None, "missing-field", detail)
         return rows
 
     def _keyed(self, rows: list[Json]) -> list[tuple[int, Json]]:
         """The rows by number (or time), oldest first; RecordError where none has one."""
-        number, failed = self.rows.backfill.number, None
-        read = self.rows.backfill.time if self._by_time or number is None else number
+        number, failed = self.mapping.backfill.number, None
+        read = self.mapping.backfill.time if self._by_time or number is None else number
         found: list[tuple[int, Json]] = []
         for row in rows:
             try:
@@ -129,14 +129,14 @@ class BackfillJob:
             return False
         if not self._counted:
             return self._low <= key <= self._high
-        tracker = self.rows.owner.gaps
+        tracker = self.mapping.owner.gaps
         return tracker is not None and any(first <= key <= last for first, last in tracker.missing(self.gap))
 
     def _map(self, key: int, row: Json, out: list[Envelope]) -> None:
-        """One row; what was published of it is told to the books, and its number to the tracker."""
-        before, gap, owner = len(out), self.gap, self.rows.owner
+        """Maps one row; counts it in the ledger where it became a record, and tells the gap tracker its number."""
+        before, gap, owner = len(out), self.gap, self.mapping.owner
         self._scope.symbol = self.symbol
-        self.rows.row(row, self._scope, out)
+        self.mapping.row(row, self._scope, out)
         if len(out) > before:
             if out[-1].schema is None:
                 self._dead.add(key)
@@ -150,7 +150,7 @@ class BackfillJob:
 
     def _move(self, keyed: list[tuple[int, Json]], rows: int) -> None:
         """Where the next call begins; or the end, where the gap is covered or nothing new comes."""
-        page = self.rows.backfill.page
+        page = self.mapping.backfill.page
         short = page is not None and rows < self._asked()
         if not keyed:
             self._done, self._covered = True, self._covered or (short and self._topped)
@@ -172,7 +172,7 @@ class BackfillJob:
 
     def _size(self) -> int:
         """Rows an answer holds at most; 0 where nothing is said."""
-        page = self.rows.backfill.page
+        page = self.mapping.backfill.page
         return 0 if page is None else page.size
 
     def _asked(self) -> int:
@@ -181,7 +181,7 @@ class BackfillJob:
 
     def _time(self, row: Any, otherwise: int) -> int:
         try:
-            found: int = self.rows.backfill.time(row, self._scope)
+            found: int = self.mapping.backfill.time(row, self._scope)
         except RecordError:
             return otherwise
         return found

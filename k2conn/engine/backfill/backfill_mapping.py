@@ -1,4 +1,4 @@
-"""The rows of a backfill's answer as records: with the ids, the window and the books of the stream they belong to."""
+"""The rows of a backfill's answer as records: with the ids, the dedup window and the ledger of their stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from k2conn.scope import Scope
 
 
 class BackfillMapping(StreamMapping):
-    """Maps rows; the numbers of what is mapped are told to the stream's tracker by whoever asked for them."""
+    """Maps rows. The job that fetched them tells the stream's gap tracker which numbers they have."""
 
     def __init__(self, owner: StreamMapping, backfill: Backfill) -> None:
         super().__init__(owner.plan, backfill.rows, owner.ledger, owner.window)

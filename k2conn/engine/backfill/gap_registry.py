@@ -1,7 +1,8 @@
-"""The books of gaps: which were found, which are to be filled, how each ended; all as records.
+"""The registry of gaps: which were found, which are to be filled, and how each ended; all as records.
 
-A stream with a backfill has its gaps in `to_fill` for whoever makes the calls. Where numbers do not tell what is
-missing, every break is filled; it only becomes a gap record where something was missed, or where that cannot be told.
+The gaps of a stream with a backfill go to `to_fill`, for whoever makes the calls. Where a stream's numbers do not tell
+what is missing, every suspected gap is filled; it becomes a gap record only where something was missed, or where that
+cannot be told.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.backfill.backfill_job import BackfillJob
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.gaps.gap_records import STREAM, gap_envelope
+from k2conn.engine.gaps.gap_states import BackfillStatus
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.mapping.stream_mapping import StreamMapping
@@ -20,27 +22,36 @@ from k2conn.plan import Plan, Symbol
 
 
 class GapRegistry:
-    """One connector's gaps. ``backfill``: somebody fills what is in `to_fill`."""
+    """One connector's gaps. ``backfill``: whether somebody fills what is in `to_fill`."""
 
     def __init__(self, plan: Plan, ledger: Ledger, mappings: Mapping[str, StreamMapping], backfill: bool) -> None:
         self.plan = plan
         self.ledger = ledger
         self.mappings = mappings
-        self.rows = {
+        self.backfills = {
             name: tuple(BackfillMapping(mapping, one) for one in mapping.stream.backfill)
             for name, mapping in mappings.items()
             if backfill and mapping.stream.backfill
         }
         self.symbols: dict[str, Symbol] = {}
-        """The symbols that are subscribed, by our spelling, where somebody said them."""
+        """The symbols that are subscribed, by our spelling; empty where that is not known."""
         self.to_fill: list[Gap] = []
-        for name in self.rows:
+        for name in self.backfills:
             if mappings[name].gaps is None:
                 mappings[name].suspected_gaps = SuspectedGapTracker(name)
 
-    def leave(self, stream: str) -> None:
+    def shares(self, gap: Gap, other: GapRegistry) -> bool:
+        """Whether a gap of this registry can be filled by way of another one: it fills gaps of the stream, and has the
+        same tracker.
+        """
+        own, theirs = self.mappings[gap.stream], other.mappings.get(gap.stream)
+        if theirs is None or gap.stream not in other.backfills:
+            return False
+        return own.suspected_gaps is theirs.suspected_gaps if gap.first is None else own.gaps is theirs.gaps
+
+    def report_only(self, stream: str) -> None:
         """A stream's gaps are reported only from now on."""
-        del self.rows[stream]
+        del self.backfills[stream]
         self.mappings[stream].suspected_gaps = None
 
     def records(self, now_us: int) -> list[Envelope]:
@@ -55,19 +66,19 @@ class GapRegistry:
                 account = self.ledger.account(name, gap.key)
                 account.gaps += 1
                 account.missing += gap.missing or 0
-                if name in self.rows:
+                if name in self.backfills:
                     self._fill((gap,))
                 found.append(self._record(gap, now_us))
             closed, mapping.closed = mapping.closed, []
             for gap in closed:
                 self.ledger.account(name, gap.key).missing -= gap.reported or 0
-                gap.backfill = "done" if gap.recovered else "none"
+                gap.backfill = BackfillStatus.DONE if gap.recovered else BackfillStatus.NONE
                 found.append(self._record(gap, now_us))
         return found
 
     def _fill(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
-            gap.backfill = "pending"
+            gap.backfill = BackfillStatus.PENDING
             self.to_fill.append(gap)
 
     def _record(self, gap: Gap, now_us: int) -> Envelope:
@@ -77,22 +88,22 @@ class GapRegistry:
 
     # -- filling
 
-    def filling(self, gap: Gap) -> BackfillJob | None:
-        """How a gap is filled; None where its symbol is not subscribed any more, or no call is for it."""
+    def job(self, gap: Gap) -> BackfillJob | None:
+        """The job that fills a gap; None where its symbol is not subscribed any more, or no call is for it."""
         symbol = self.mappings[gap.stream].symbols.get(gap.key) or self.symbols.get(gap.key)
         if symbol is not None:
-            for rows in self.rows.get(gap.stream, ()):
-                if rows.fits(symbol):
-                    return BackfillJob(rows, gap, symbol)
+            for mapping in self.backfills.get(gap.stream, ()):
+                if mapping.fits(symbol):
+                    return BackfillJob(mapping, gap, symbol)
         return None
 
     def ended(self, gap: Gap, now_us: int) -> list[Envelope]:
-        """The records that are due when filling a gap has ended, with all or in vain."""
-        gap.backfill = "failed" if gap.open else "done"
+        """The records that are due when filling a gap has ended, whether it succeeded or not."""
+        gap.backfill = BackfillStatus.FAILED if gap.open else BackfillStatus.DONE
         found = self.records(now_us)
         counted = gap.first is not None and gap.count is not None
         if not gap.open and (counted or not gap.recovered):
-            return found  # it is among those closed, or nothing was missed
+            return found  # its record is among those of closed gaps, or nothing was missed
         account = self.ledger.account(gap.stream, gap.key)
         account.gaps += gap.first is None
         if gap.missing is not None:

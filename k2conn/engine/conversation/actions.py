@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, NamedTuple
 
+from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.errors import RecordError
 
 
@@ -16,15 +18,36 @@ class Send(NamedTuple):
 class Close(NamedTuple):
     """Close the socket and connect again after at least ``delay`` seconds."""
 
-    cause: str
+    cause: EndCause
     detail: str = ""
     delay: float = 0.0
 
 
-class Note(NamedTuple):
-    """Something to log and count: confirmed, refused, unacknowledged, error, unrecognised, settled, changed."""
+class NoteKind(StrEnum):
+    """What a session reports; each is also the text of a log line."""
 
-    kind: str
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    """One subscription was refused."""
+    UNACKNOWLEDGED = "unacknowledged"
+    """Some subscriptions of a step were not answered in time."""
+    HALVED = "halved"
+    """A frame for several subscriptions was refused; each half is sent by itself."""
+    FIRST_DATA = "first-data"
+    SETTLED = "settled"
+    """All steps are through."""
+    CHANGED = "changed"
+    """A change of the symbols is through."""
+    ERROR = "error"
+    """The venue said that something is wrong."""
+    UNRECOGNISED = "unrecognised"
+    """A message that no rule knows."""
+
+
+class Note(NamedTuple):
+    """Something to log and count."""
+
+    kind: NoteKind
     detail: dict[str, Any]
 
 

@@ -26,7 +26,8 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.codecs.decoding import decoder
-from k2conn.engine.conversation.actions import Action, Close, Malformed, Note, Send
+from k2conn.engine.conversation.actions import Action, Close, Malformed, Note, NoteKind, Send
+from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.request_frames import frame_body
 from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, Route, Router
@@ -39,7 +40,8 @@ from k2conn.schemes import WEBSOCKET, Secure, in_the_clear
 from k2conn.scope import Scope
 
 __all__ = [
-    "Action", "Close", "Malformed", "Note", "Send", "Session", "SessionContext", "subscriptions_for",
+    "Action", "Close", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
+    "subscriptions_for",
 ]
 
 
@@ -195,10 +197,10 @@ class Session:
         if self._closed:
             return out
         if self._pong_by is not None and now >= self._pong_by:
-            return self._close("heartbeat", "the heartbeat was not answered")
+            return self._close(EndCause.HEARTBEAT, "the heartbeat was not answered")
         stale = self.connection.stale_after
         if stale is not None and now >= self.last_frame + stale:
-            return self._close("stale", f"no frame for {stale:g} s")
+            return self._close(EndCause.STALE, f"no frame for {stale:g} s")
         if self._flow.reply_by is not None and now >= self._flow.reply_by:
             self._ask(out, self._flow.expired)
         if self._ping_at is not None and now >= self._ping_at:
@@ -226,7 +228,7 @@ class Session:
         """The first data of a subscription came."""
         one = self.subscriptions.heard(stream, native)
         if one is not None:
-            out.append(Note("first-data", {"stream": stream, "symbol": native}))
+            out.append(Note(NoteKind.FIRST_DATA, {"stream": stream, "symbol": native}))
             self._ask(out, self._flow.resolved)
             self.flush(out)
 
@@ -245,7 +247,7 @@ class Session:
         try:
             act(out)
         except (RecordError, SettingsError) as error:
-            out.extend(self._close("settings", str(error), self.connection.reconnect.cap))
+            out.extend(self._close(EndCause.SETTINGS, str(error), self.connection.reconnect.cap))
 
     def _ask(self, out: list[Action], act: Callable[[float, list[Action]], None]) -> None:
         """Lets the steps go on, guarded; they may want the connection closed."""
@@ -285,7 +287,7 @@ class Session:
         else:
             self.unrecognised += 1
             if self.unrecognised <= 5:
-                out.append(Note("unrecognised", {"message": exactjson.spell(message)[:300]}))
+                out.append(Note(NoteKind.UNRECOGNISED, {"message": exactjson.spell(message)[:300]}))
 
     def _capture(self, message: Json) -> None:
         for capture in self.connection.capture:
@@ -308,10 +310,10 @@ class Session:
         text = exactjson.spell(reason if reason is not None else message)[:300]
         if notice.reconnect:
             if not self._closed and not self._noticed:  # the conversation goes on until another connection stands
-                out.append(Close("notice", text, notice.delay))
+                out.append(Close(EndCause.NOTICE, text, notice.delay))
             self._noticed = True
         else:
-            out.append(Note("error", {"reason": text}))
+            out.append(Note(NoteKind.ERROR, {"reason": text}))
 
     # -- sending
 
@@ -324,7 +326,7 @@ class Session:
         if beat.within is not None and self._pong_by is None:
             self._pong_by = self._now + beat.within
 
-    def _close(self, cause: str, detail: str, delay: float = 0.0) -> list[Action]:
+    def _close(self, cause: EndCause, detail: str, delay: float = 0.0) -> list[Action]:
         if self._closed:
             return []
         self._closed = True

@@ -12,23 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from k2conn import exactjson
-from k2conn.engine.conversation.actions import Action, Close, Note
+from k2conn.engine.conversation.actions import Action, Close, Note, NoteKind
+from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.replies import reason, speaks_of, spelled, verdict
 from k2conn.engine.conversation.request_frames import RequestFrame, split, step_frames, undo_frames
-from k2conn.engine.conversation.subscriptions import (
-    CONFIRMED,
-    PENDING,
-    REFUSED,
-    UNACKNOWLEDGED,
-    Subscription,
-    Subscriptions,
-)
+from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions, SubscriptionState
 from k2conn.engine.symbol_state import forget
 from k2conn.plan import Connection, Json, SendScope, Step, Symbol
 from k2conn.scope import Scope
-
-_STATES = (CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED)
 
 
 class SubscriptionChange:
@@ -47,7 +39,8 @@ class SubscriptionChange:
         symbol still needs is not given up. ``every``: all subscriptions that are wanted.
         """
         before = (*self.gone, *(one for one in every if one.key not in self.keys))
-        topics = {spelled(one.topic): one for one in before if one.topic is not None and one.state != REFUSED}
+        asked_for = [one for one in before if one.topic is not None and one.state != SubscriptionState.REFUSED]
+        topics = {spelled(one.topic): one for one in asked_for}
         for one in self.came:
             other = topics.get(spelled(one.topic)) if one.topic is not None else None
             if other is not None:
@@ -61,11 +54,11 @@ class SubscriptionChange:
         """What the venue has still to give up."""
         if self.taken_back:
             return []
-        return [one for one in self.gone if one.state != REFUSED and one not in self._shared]
+        return [one for one in self.gone if one.state != SubscriptionState.REFUSED and one not in self._shared]
 
     def summary(self) -> dict[str, list[str]]:
         """Native names: what was added and removed, and what of the added was refused."""
-        refused = [one for one in self.came if one.state == REFUSED]
+        refused = [one for one in self.came if one.state == SubscriptionState.REFUSED]
         return {"added": _names(self.came), "removed": _names(self.gone), "refused": _names(refused)}
 
 
@@ -177,10 +170,10 @@ class SubscriptionFlow:
         change, self._change = self._change, None
         if not self.settled:
             self.settled = True
-            out.append(Note("settled", {state: self._subscriptions.count(state) for state in _STATES}))
+            out.append(Note(NoteKind.SETTLED, {state: self._subscriptions.count(state) for state in SubscriptionState}))
         elif change is not None:
             self._take_back(change)
-            out.append(Note("changed", change.summary()))
+            out.append(Note(NoteKind.CHANGED, change.summary()))
         if self._next is not None:
             self._begin_change(self._next, now, out)
 
@@ -213,7 +206,7 @@ class SubscriptionFlow:
     def retired(self) -> list[str | bytes]:
         """What takes back all that was asked for."""
         left = self._change.left if self._change is not None else []
-        every = [*(one for one in self._subscriptions.all if one.state != REFUSED), *left]
+        every = [*(one for one in self._subscriptions.all if one.state != SubscriptionState.REFUSED), *left]
         return [text for step in self._connection.steps[: self._reached + 1] for text in self._undone(step, every)]
 
     # -- replies
@@ -224,7 +217,7 @@ class SubscriptionFlow:
             return
         for frame in self._asked:
             if frame.waiting and frame.subscriptions:
-                frame.waiting = any(one.state == PENDING for one in frame.subscriptions)
+                frame.waiting = any(one.state == SubscriptionState.PENDING for one in frame.subscriptions)
         if not any(frame.waiting for frame in self._asked):
             self.reply_by = None
             self._advance(now, out)
@@ -233,13 +226,14 @@ class SubscriptionFlow:
         """The current step's replies did not all come in time."""
         self.reply_by = None
         step = self._connection.steps[self._at]
-        late = [one for frame in self._asked if frame.waiting for one in frame.subscriptions if one.state == PENDING]
-        if not step.streams or (late and not any(one.state == CONFIRMED for one in self._subscriptions.all)):
-            out.append(Close("unacknowledged", f"no answer to {step.name} in time"))
+        waited_for = [one for frame in self._asked if frame.waiting for one in frame.subscriptions]
+        late = [one for one in waited_for if one.state == SubscriptionState.PENDING]
+        if not step.streams or (late and not self._subscriptions.count(SubscriptionState.CONFIRMED)):
+            out.append(Close(EndCause.UNACKNOWLEDGED, f"no answer to {step.name} in time"))
             return
         for one in late:
-            one.state = UNACKNOWLEDGED
-        out.append(Note("unacknowledged", {"step": step.name, "symbols": _names(late)}))
+            one.state = SubscriptionState.UNACKNOWLEDGED
+        out.append(Note(NoteKind.UNACKNOWLEDGED, {"step": step.name, "symbols": _names(late)}))
         self._advance(now, out)
 
     def reply(self, message: Json, now: float, out: list[Action]) -> None:
@@ -282,14 +276,14 @@ class SubscriptionFlow:
                 self._outbox.put(again.body, step.pause)
         if at == self._at and step.expect is not None:
             self.reply_by = now + step.expect.within
-        out.append(Note("halved", {"step": step.name, "symbols": _names(touched)}))
+        out.append(Note(NoteKind.HALVED, {"step": step.name, "symbols": _names(touched)}))
         return True
 
     def _set_up(self, at: int, step: Step, refused: bool, message: Json, now: float, out: list[Action]) -> None:
         """The reply to a step that subscribes nothing (a login)."""
         if refused:
             text = exactjson.spell(reason(step, message, self._scope))[:300]
-            out.append(Close("refused", f"{step.name}: {text}"))
+            out.append(Close(EndCause.REFUSED, f"{step.name}: {text}"))
             return
         for frame in self._frames.get(at, ()):
             frame.waiting = False
@@ -297,15 +291,16 @@ class SubscriptionFlow:
 
     def _mark(self, one: Subscription, refused: bool, why: Json, out: list[Action]) -> None:
         if not refused:
-            if one.state != CONFIRMED:
-                one.state = CONFIRMED
-                out.append(Note("confirmed", {"stream": one.stream, "symbol": one.symbol.native}))
-        elif one.state != REFUSED:
-            one.state = REFUSED
+            if one.state != SubscriptionState.CONFIRMED:
+                one.state = SubscriptionState.CONFIRMED
+                out.append(Note(NoteKind.CONFIRMED, {"stream": one.stream, "symbol": one.symbol.native}))
+        elif one.state != SubscriptionState.REFUSED:
+            one.state = SubscriptionState.REFUSED
             one.reason = exactjson.spell(why)[:300] if why is not None else ""
-            out.append(Note("refused", {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}))
-            if self._subscriptions.count(REFUSED) == len(self._subscriptions.all):
-                out.append(Close("refused", one.reason))
+            detail = {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}
+            out.append(Note(NoteKind.REFUSED, detail))
+            if self._subscriptions.count(SubscriptionState.REFUSED) == len(self._subscriptions.all):
+                out.append(Close(EndCause.REFUSED, one.reason))
 
 
 def _names(every: Iterable[Subscription]) -> list[str]:

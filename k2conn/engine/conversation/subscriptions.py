@@ -1,17 +1,23 @@
-"""What was asked for and what came of it: one subscription for each stream and symbol of a connection.
-
-pending -> confirmed (by an acknowledgement or the first data) | refused | unacknowledged (no answer in time; data may
-still confirm it).
-"""
+"""The subscriptions of a connection, one for each stream and symbol, and how the venue answered them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from k2conn.plan import Json, Symbol
 
-PENDING, CONFIRMED, REFUSED, UNACKNOWLEDGED = "pending", "confirmed", "refused", "unacknowledged"
+
+class SubscriptionState(StrEnum):
+    """How a subscription stands. It begins as pending."""
+
+    CONFIRMED = "confirmed"
+    """By an acknowledgement or by its first data."""
+    PENDING = "pending"
+    REFUSED = "refused"
+    UNACKNOWLEDGED = "unacknowledged"
+    """It was not answered in time; data may still confirm it."""
 
 
 @dataclass(slots=True)
@@ -21,7 +27,7 @@ class Subscription:
     stream: str
     symbol: Symbol
     topic: Json = None
-    state: str = PENDING
+    state: SubscriptionState = SubscriptionState.PENDING
     reason: str = ""
     data: bool = False
     """Whether a first data frame came."""
@@ -66,8 +72,8 @@ class Subscriptions:
         self.quiet.discard(key)
         found = self._by_key[key]
         found.data = True
-        if found.state != CONFIRMED:
-            found.state = CONFIRMED
+        if found.state != SubscriptionState.CONFIRMED:
+            found.state = SubscriptionState.CONFIRMED
             found.reason = "first data"
         return found
 
@@ -75,6 +81,6 @@ class Subscriptions:
         """Those of some streams."""
         return [one for one in self.all if one.stream in streams]
 
-    def count(self, state: str) -> int:
+    def count(self, state: SubscriptionState) -> int:
         """How many are in a state."""
         return sum(one.state == state for one in self.all)

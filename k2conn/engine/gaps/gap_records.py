@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from k2conn.engine.gaps.gap_states import BackfillStatus, GapStatus
 from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.envelope import Account, Envelope
@@ -10,6 +11,7 @@ from k2conn.records import RecordType, load_record
 
 STREAM = "gaps"
 """The ledger's name for gap records."""
+_UNDECIDED = (BackfillStatus.NONE, BackfillStatus.PENDING)
 
 
 def gap_record() -> RecordType:
@@ -25,9 +27,9 @@ def gap_topic(plan: Plan) -> str:
 def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: Account) -> Envelope:
     """The record of one gap as it stands; ``now_us`` is microseconds since the epoch."""
     schema = gap_record().schema
-    status = "OPEN" if gap.open else "CLOSED"
+    status = GapStatus.OPEN if gap.open else GapStatus.CLOSED
     place = f"{gap.first}" if gap.first is not None else f"t{gap.from_us}"
-    stage = f"{gap.last}|{status}" if gap.backfill in ("none", "pending") else f"{gap.last}|{status}|{gap.missing}"
+    stage = f"{gap.last}|{status}" if gap.backfill in _UNDECIDED else f"{gap.last}|{status}|{gap.missing}"
     values: dict[str, object] = {
         "message_id": MessageIds(plan.exchange, gap.stream, gap.key).make(f"gap|{place}|{stage}"),
         "gap_id": f"{plan.exchange}-{gap.stream}-{gap.key}-{place}",

@@ -1,4 +1,4 @@
-"""Gaps: what a venue's numbers say is missing.
+"""Gaps: which records are missing by the venue's sequence numbers.
 
 A stream's `sequence` rule says what its numbers promise: *contiguous* (each is one more than the last), *linked* (each
 record names the number before it) or *monotonic* (they grow, but may skip: nothing can be said to be missing). A hole
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from k2conn.engine.gaps.gap_states import BackfillStatus, GapCause
 from k2conn.plan import Sequence
 
 GRACE_US = 2_000_000
@@ -27,7 +28,6 @@ RESTARTED = -1
 class Gap:
     """Numbers ``first`` to ``last`` (both included) that were not received on one stream of one symbol or connection.
 
-    ``cause`` is ``reconnect`` (the hole lies across two connections), ``restart`` (across two processes) or ``stream``.
     ``missing`` is how many are still missing, ``count`` how many were; None where that cannot be told: numbers that do
     not count records (linked, where ``first`` was received), or no numbers at all (``first`` and ``last`` are None).
     ``from_us`` and ``to_us`` are the event times of the records before and after, 0 where they are not known.
@@ -38,7 +38,7 @@ class Gap:
     first: int | None
     last: int | None
     since_us: int
-    cause: str
+    cause: GapCause
     count: int | None
     missing: int | None
     reported: int | None = None
@@ -47,8 +47,7 @@ class Gap:
     to_us: int = 0
     recovered: int = 0
     """How many records were fetched."""
-    backfill: str = "none"
-    """How fetching them stands: none, pending, done or failed."""
+    backfill: BackfillStatus = BackfillStatus.NONE
 
     @property
     def open(self) -> bool:
@@ -195,13 +194,14 @@ class GapTracker:
             return
         for first, last, from_us, to_us in holes[-HOLES:]:
             count = last - first + 1
-            gap = Gap(self.stream, key, first, last, now_us, "restart", count, count, from_us=from_us, to_us=to_us)
+            cause = GapCause.RESTART
+            gap = Gap(self.stream, key, first, last, now_us, cause, count, count, from_us=from_us, to_us=to_us)
             known.holes.append((first, last, gap))
             self._waiting.append(gap)
 
 
-def cause_of(before: int, now: int) -> str:
+def cause_of(before: int, now: int) -> GapCause:
     """Why something may lie between the records of two epochs."""
     if before == RESTARTED:
-        return "restart"
-    return "stream" if before == now else "reconnect"
+        return GapCause.RESTART
+    return GapCause.STREAM if before == now else GapCause.RECONNECT

@@ -1,8 +1,7 @@
-"""Breaks: records that a connection's end may have cost, on streams whose numbers do not tell.
+"""Suspected gaps: between two connections, on streams whose numbers do not tell whether records are missing.
 
-Where a stream has no numbers that count its records, nothing shows what was missed between two connections. Such a
-break is only a suspicion: whoever can ask the venue (see `k2conn.engine.backfill.backfill_job`) finds out whether it is
-a gap.
+Where a stream has no numbers that count its records, nothing shows what was missed between two connections, so a gap is
+only suspected there. A backfill (see `k2conn.engine.backfill.backfill_job`) finds out whether it is one.
 
 Pure; one entry a symbol.
 """
@@ -24,7 +23,7 @@ class SuspectedGapTracker:
         self._waiting: list[Gap] = []
 
     def see(self, key: str, event_us: int, now_us: int, epoch: int) -> None:
-        """One record's event time; the first one on a later connection begins a break."""
+        """One record's event time; where it is the first on a later connection, a gap is suspected before it."""
         known = self._latest.get(key)
         if known is None:
             self._latest[key] = [epoch, event_us]
@@ -37,7 +36,7 @@ class SuspectedGapTracker:
             known[1] = event_us
 
     def due(self, now_us: int) -> Iterator[Gap]:
-        """The breaks whose grace is over; they reach up to the latest record."""
+        """The suspected gaps whose grace is over; they reach up to the latest record."""
         while self._waiting and self._waiting[0].since_us + GRACE_US <= now_us:
             gap = self._waiting.pop(0)
             gap.to_us = self._latest[gap.key][1]
@@ -45,7 +44,7 @@ class SuspectedGapTracker:
             yield gap
 
     def rest(self, key: str) -> None:
-        """Nobody listened to a symbol for a while: its next record is the first on a later connection."""
+        """A symbol was not subscribed for a while: its next record counts as the first on a later connection."""
         if key in self._latest:
             self._latest[key][0] = 0
 

@@ -57,15 +57,6 @@ class StreamMapping:
         """The symbols seen so far, by our spelling."""
         return self.contexts.symbols
 
-    def follow(self, before: StreamMapping) -> None:
-        """Goes on with the numbers of the mapping that this one replaces, where both count in the same way."""
-        rules = (self.stream.sequence, before.stream.sequence)
-        ours, theirs = (one and (one.rule, one.per, one.expression) for one in rules)
-        if self.gaps is not None and before.gaps is not None and ours == theirs:
-            self.gaps = before.gaps
-        if self.suspected_gaps is not None and before.suspected_gaps is not None:
-            self.suspected_gaps = before.suspected_gaps
-
     # -- messages
 
     def take(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:

@@ -1,4 +1,4 @@
-"""Delays between connection attempts: full jitter below a growing bound; reset only after real data."""
+"""Delays between attempts: full jitter below a growing bound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from k2conn.plan import Backoff
 
 
 class BackoffDelays:
-    """The delays of one connection. ``random`` gives a number in [0, 1)."""
+    """The delays of one series of attempts. ``random`` gives a number in [0, 1)."""
 
     def __init__(self, policy: Backoff, random: Callable[[], float]) -> None:
         self._policy = policy
@@ -22,7 +22,7 @@ class BackoffDelays:
         return max(least, bound * self._random())
 
     def reset(self) -> None:
-        """Real data came."""
+        """An attempt has proved good: the bound falls back to the beginning."""
         self.attempts = 0
 
     @property

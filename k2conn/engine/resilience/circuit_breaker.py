@@ -6,8 +6,8 @@
                                             ^                           |
                                             +--------one failure--------+
 
-While a breaker is open its address is not tried at all: the next one in order is, or, where there is none, nobody
-connects. Half open, one attempt at a time is let through. A *failure* is a connection that could not be made or that
+While a breaker is open its address is not tried at all: the next one in order is, or, where there is none, no attempt
+is made. Half open, one attempt at a time is let through. A *failure* is a connection that could not be made or that
 ended before it had any data; a *success* is one that was subscribed, and again its first data. Pure: time comes in.
 """
 
@@ -15,8 +15,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
-STATES = (CLOSED, HALF_OPEN, OPEN)
+from k2conn.graded import GradedState
+
+
+class BreakerState(GradedState):
+    """From good to bad."""
+
+    CLOSED = "closed"
+    """The address is in order."""
+    HALF_OPEN = "half-open"
+    """One attempt at a time finds out whether it is in order again."""
+    OPEN = "open"
+    """It is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +50,11 @@ class CircuitBreaker:
         self.opened = 0
         """How often it has opened."""
 
-    def state(self, now: float) -> str:
-        """CLOSED, OPEN or HALF_OPEN."""
+    def state(self, now: float) -> BreakerState:
+        """CLOSED, BreakerState.OPEN or BreakerState.HALF_OPEN."""
         if self._opened_at is None:
-            return CLOSED
-        return HALF_OPEN if now >= self._opened_at + self._breaker_settings.seconds else OPEN
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if now >= self._opened_at + self._breaker_settings.seconds else BreakerState.OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until an attempt may be made; 0 where one may be now."""
@@ -54,13 +64,13 @@ class CircuitBreaker:
 
     def attempt(self, now: float) -> None:
         """An attempt is made; half open, no other is let through until its outcome is known."""
-        if self.state(now) == HALF_OPEN:
+        if self.state(now) == BreakerState.HALF_OPEN:
             self._probing_until = now + self._breaker_settings.seconds
 
     def succeed(self, now: float) -> None:
         """A connection was subscribed, or had its first data."""
         self._probing_until = 0.0
-        if self.state(now) == CLOSED:
+        if self.state(now) == BreakerState.CLOSED:
             return
         self._successes += 1
         if self._successes >= self._breaker_settings.successes:
@@ -76,19 +86,21 @@ class CircuitBreaker:
         self._probing_until = 0.0
         self._failures += 1
         state = self.state(now)
-        if state == HALF_OPEN or (state == CLOSED and self._failures >= self._breaker_settings.failures):
+        many = self._failures >= self._breaker_settings.failures
+        if state == BreakerState.HALF_OPEN or (state == BreakerState.CLOSED and many):
             self._opened_at, self._successes = now, 0
             self.opened += 1
 
-    def leave(self) -> None:
-        """An attempt was given up for reasons that are not the address's."""
+    def ignore(self) -> None:
+        """An attempt ended for reasons that say nothing about the address."""
         self._probing_until = 0.0
 
 
 class Endpoints:
     """A venue's addresses for one kind of connection, in order of preference, each with its breaker.
 
-    Shared by all sockets of that kind. ``first``: replicas begin at different addresses.
+    Shared by all connections of that kind. ``first``: the address that is preferred to all others; replicas prefer
+    different ones.
     """
 
     def __init__(self, count: int, breaker_settings: BreakerSettings) -> None:

@@ -1,20 +1,31 @@
-"""Replicas: several sockets with the same subscriptions, and what each of them missed.
+"""Replicas: several connections with the same subscriptions, and what each of them missed.
 
-The legs of one shard deliver the same records; the shared duplicate window lets the first copy through. Of every
-record this book keeps for a few seconds which legs had it: the first one's copy is *first*, each other's *late*, and a
-leg that has not had it when the time is over *missed* it. Nothing is owed by a leg before its first record.
+The replicas of one shard deliver the same records; the shared dedup window lets the first copy through. Of every record
+it is kept for a few seconds which replicas delivered it: the first one's copy counts as *first*, each other copy as
+*late*, and a replica that has not delivered it when the time is over is *missing* it. A replica is missing nothing
+before its first record, because it may not be subscribed yet.
 Pure: time comes in as microseconds since the epoch. Memory is bounded: at most MOST records are open at a time.
 """
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 GRACE_US = 10_000_000
-"""How long a leg's copy may be late."""
+"""How late a replica's copy may be."""
 MOST = 50_000
 
 
+class ReplicaFigures(TypedDict):
+    """One replica's records: first copies, later copies, and those that it never had."""
+
+    first: int
+    late: int
+    missing: int
+
+
 class ReplicaCounts:
-    """One leg's figures, in records."""
+    """The counts of one replica, in records."""
 
     __slots__ = ("first", "late", "missing")
 
@@ -23,28 +34,29 @@ class ReplicaCounts:
         self.late = 0
         self.missing = 0
 
-    def figures(self) -> dict[str, int]:
-        """As numbers."""
+    def figures(self) -> ReplicaFigures:
+        """As JSON."""
         return {"first": self.first, "late": self.late, "missing": self.missing}
 
 
 class ReplicaSet:
-    """The book of one shard's legs."""
+    """What the replicas of one shard delivered."""
 
     def __init__(self, count: int) -> None:
         self.tallies = tuple(ReplicaCounts() for _ in range(count))
+        self.count = count
         self._all = (1 << count) - 1
         self._joined: list[int | None] = [None] * count
-        """When each leg delivered its first record."""
+        """When each replica delivered its first record."""
         self._open: dict[str, tuple[int, int]] = {}
-        """For each record that some leg has not had: the legs that had it, as bits, and when it came first."""
+        """For each record that some replica has not delivered: those that did, as bits, and when it came first."""
 
     def replica(self, number: int) -> Replica:
-        """What one leg's sockets tell the book through."""
+        """Through what one replica's connections report their records."""
         return Replica(self, number)
 
     def note(self, number: int, identity: str, known: bool, now_us: int) -> None:
-        """A record came on a leg; ``known``: some socket had it before."""
+        """A record came on a replica; ``known``: some connection delivered it before."""
         bit = 1 << number
         if self._joined[number] is None:
             self._joined[number] = now_us
@@ -65,7 +77,7 @@ class ReplicaSet:
                 self._settle(next(iter(self._open)))
 
     def expire(self, now_us: int) -> None:
-        """Books what is still missing when its time is over."""
+        """Counts what is still missing when the time for it is over."""
         while self._open:
             identity, (_, since) = next(iter(self._open.items()))
             if since + GRACE_US > now_us:
@@ -80,12 +92,12 @@ class ReplicaSet:
 
 
 class Replica:
-    """One leg of a shard, as the duplicate window sees it."""
+    """One replica of a shard, as the dedup window sees it."""
 
-    __slots__ = ("_book", "_number", "last_us", "now_us")
+    __slots__ = ("_number", "_replica_set", "last_us", "now_us")
 
-    def __init__(self, book: ReplicaSet, number: int) -> None:
-        self._book = book
+    def __init__(self, replica_set: ReplicaSet, number: int) -> None:
+        self._replica_set = replica_set
         self._number = number
         self.now_us = 0
         self.last_us = 0
@@ -94,9 +106,9 @@ class Replica:
     def note(self, identity: str, known: bool) -> None:
         """A record came, at ``now_us``."""
         self.last_us = self.now_us
-        self._book.note(self._number, identity, known, self.now_us)
+        self._replica_set.note(self._number, identity, known, self.now_us)
 
     @property
     def tally(self) -> ReplicaCounts:
-        """This leg's figures."""
-        return self._book.tallies[self._number]
+        """This replica's counts."""
+        return self._replica_set.tallies[self._number]

@@ -1,11 +1,12 @@
-"""Silence: which streams of which symbols say nothing, and what kind of nothing it is.
+"""Silence detection: which symbols of which streams have no data, and why.
 
-A symbol may be silent because the venue never acknowledged it, because no first data came, because it has gone quiet
-against its own habit, or because nothing that carries it lives any more. Those are four troubles with four remedies,
-so they have four names. Pure: whoever watches looks about once a second and says the time; nothing is done per record.
+A symbol may be silent because the venue never acknowledged or refused it, because its first data did not come, because
+it has been quiet for much longer than usual, or because no connection carries it. These call for different remedies, so
+they are different states. Pure: the caller looks about once a second and says the time; nothing is done per record.
 
-*Habit*: an exponentially weighted mean of the gaps between looks that found new data. Bursts collapse into one look, so
-that a symbol which trades ten times in a second and then rests for a minute has the habit of resting for a minute.
+What is usual for a symbol is its *baseline*: an exponentially weighted mean of the time between two looks that found
+new data. A burst counts as one look, so for a symbol that trades ten times in a second and then rests for a minute, a
+rest of a minute is usual.
 """
 
 from __future__ import annotations
@@ -14,50 +15,71 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from k2conn.engine.conversation.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
+from k2conn.engine.conversation.subscriptions import SubscriptionState
+from k2conn.graded import GradedState
 
-LIVE, ASKED, QUIET, NO_DATA, UNANSWERED, REFUSED_STATE, DEAD = (
-    "live", "asked", "quiet", "no-data", "unacknowledged", "refused", "dead",
-)
-STATES = (LIVE, ASKED, QUIET, NO_DATA, UNANSWERED, REFUSED_STATE, DEAD)
-"""From good to bad: the whole list, so that it can be a metric's label."""
-SILENT = (QUIET, NO_DATA, UNANSWERED, REFUSED_STATE, DEAD)
-"""Those that say nothing."""
+
+class SilenceState(GradedState):
+    """How one stream of one symbol does, from good to bad; all of them together are a metric's labels."""
+
+    LIVE = "live"
+    ASKED = "asked"
+    """Its first data may still come."""
+    QUIET = "quiet"
+    NO_DATA = "no-data"
+    UNACKNOWLEDGED = "unacknowledged"
+    REFUSED = "refused"
+    DEAD = "dead"
+
+    @property
+    def silent(self) -> bool:
+        """Whether data should come and does not."""
+        return self in REASONS
+
+    @property
+    def reason(self) -> str:
+        """Why it is silent, for people; KeyError where it is not."""
+        return REASONS[self]
+
+
 REASONS = {
-    QUIET: "gone quiet against its habit",
-    NO_DATA: "acknowledged, but no first data",
-    UNANSWERED: "never acknowledged",
-    REFUSED_STATE: "refused by the venue",
-    DEAD: "nothing that carries it is connected",
+    SilenceState.QUIET: "gone quiet against its habit",
+    SilenceState.NO_DATA: "acknowledged, but no first data",
+    SilenceState.UNACKNOWLEDGED: "never acknowledged",
+    SilenceState.REFUSED: "refused by the venue",
+    SilenceState.DEAD: "nothing that carries it is connected",
 }
+"""Why a symbol is silent; the other states are not silent."""
 
 FLOOR = 30.0
-"""Seconds of silence that are never taken for anything, whatever the habit."""
+"""Seconds of silence that are usual for every symbol."""
 FACTOR = 20.0
-"""How many times its habitual gap a symbol may be silent."""
+"""How many times its usual time between data a symbol may be silent."""
 WEIGHT = 0.1
-"""How much the latest gap changes the habit."""
+"""The weight of the latest gap in the mean."""
 GAPS = 5
-"""Gaps that must have been seen before there is a habit."""
+"""Gaps that must have been seen before it is known what is usual."""
 FIRST_DATA = 60.0
 """Seconds that the first data after an acknowledgement may take."""
+_EXPECTED = (SubscriptionState.PENDING, SubscriptionState.CONFIRMED)
+"""The states of subscriptions that data is to come of."""
 
 
 class SilenceReading(NamedTuple):
     """What is known of one stream of one symbol at one moment.
 
     ``asked_since``: when the connection that carries it was opened, or, where that was later, when it was asked for
-    there; None where there is no connection. ``subscription`` is its state there, ``received`` how many items ever
-    came.
+    there; None where there is no connection. ``subscription`` is its state there, None where there is none;
+    ``received`` is how many items ever came.
     """
 
     asked_since: float | None
-    subscription: str
+    subscription: SubscriptionState | None
     received: int
 
 
 class Baseline:
-    """How often one symbol speaks."""
+    """How often one symbol has data."""
 
     __slots__ = ("_gaps", "last", "mean", "received")
 
@@ -69,7 +91,7 @@ class Baseline:
         self._gaps = 0
 
     def see(self, received: int, now: float) -> None:
-        """A look: new data ends a gap."""
+        """One look; new data ends a gap."""
         if received <= self.received:
             return
         if self.last is not None:
@@ -80,67 +102,73 @@ class Baseline:
 
     @property
     def patience(self) -> float | None:
-        """Seconds of silence that are still usual; None where there is no habit yet."""
+        """Seconds of silence that are still usual; None while that is not known."""
         return max(FLOOR, FACTOR * self.mean) if self._gaps >= GAPS else None
 
 
+Baselines = dict[tuple[str, str], Baseline]
+"""By stream and record symbol."""
+
+
 class SilenceDetector:
-    """One connector's watch over all its streams and symbols. Keys are (stream, record symbol)."""
+    """The states of all streams and symbols of one connector. Keys are (stream, record symbol).
 
-    def __init__(self) -> None:
-        self._habits: dict[tuple[str, str], Baseline] = {}
-        self.states: dict[tuple[str, str], str] = {}
+    ``baselines`` may be another detector's, too: that of a connector which this one's is to replace.
+    """
 
-    def look(self, key: tuple[str, str], reading: SilenceReading, now: float) -> str:
+    def __init__(self, baselines: Baselines | None = None) -> None:
+        self._baselines: Baselines = {} if baselines is None else baselines
+        self.states: dict[tuple[str, str], SilenceState] = {}
+
+    def look(self, key: tuple[str, str], reading: SilenceReading, now: float) -> SilenceState:
         """The state of one stream of one symbol; ``now`` is seconds of a monotonic clock."""
-        habit = self._habits.get(key)
-        if habit is None:
-            habit = self._habits[key] = Baseline(reading.received, now)
+        baseline = self._baselines.get(key)
+        if baseline is None:
+            baseline = self._baselines[key] = Baseline(reading.received, now)
         else:
-            habit.see(reading.received, now)
-        state = self.states[key] = _state(habit, reading, now)
+            baseline.see(reading.received, now)
+        state = self.states[key] = _state(baseline, reading, now)
         return state
 
     def silence(self, key: tuple[str, str], now: float) -> float | None:
         """Seconds since data was last found; None where none ever was."""
-        habit = self._habits.get(key)
-        return None if habit is None or habit.last is None else now - habit.last
+        baseline = self._baselines.get(key)
+        return None if baseline is None or baseline.last is None else now - baseline.last
 
     def forget(self, known: set[tuple[str, str]]) -> None:
         """Forgets whatever is not in ``known``."""
         for key in self.states.keys() - known:
             del self.states[key]
-            self._habits.pop(key, None)
+            self._baselines.pop(key, None)
 
-    def counts(self, stream: str) -> dict[str, int]:
+    def counts(self, stream: str) -> dict[SilenceState, int]:
         """How many of a stream's symbols are in each state; every state is there."""
         found = Counter(state for (name, _), state in self.states.items() if name == stream)
-        return {state: found[state] for state in STATES}
+        return {state: found[state] for state in SilenceState}
 
-    def silent(self, stream: str) -> str | None:
-        """The worst state of a stream of which no symbol speaks or may still be going to; None where one does."""
+    def silent(self, stream: str) -> SilenceState | None:
+        """The worst state of a stream whose symbols are all silent; None where one is not."""
         own = [state for (name, _), state in self.states.items() if name == stream]
-        if not own or not all(state in SILENT for state in own):
-            return None
-        return max(own, key=STATES.index)
+        return SilenceState.worst(own) if all(state.silent for state in own) else None
 
-    def worst(self, stream: str, most: int) -> Iterator[tuple[str, str]]:
+    def worst(self, stream: str, most: int) -> Iterator[tuple[str, SilenceState]]:
         """Some of a stream's silent symbols and their states, the worst first."""
-        own = [(symbol, state) for (name, symbol), state in self.states.items() if name == stream and state in SILENT]
-        own.sort(key=lambda one: (-STATES.index(one[1]), one[0]))
+        own = [(symbol, state) for (name, symbol), state in self.states.items() if name == stream and state.silent]
+        own.sort(key=lambda one: (-one[1].grade, one[0]))
         yield from own[:most]
 
 
-def _state(habit: Baseline, reading: SilenceReading, now: float) -> str:
+def _state(baseline: Baseline, reading: SilenceReading, now: float) -> SilenceState:
     if reading.asked_since is None:
-        return DEAD
-    if reading.subscription == REFUSED:
-        return REFUSED_STATE
+        return SilenceState.DEAD
+    if reading.subscription == SubscriptionState.REFUSED:
+        return SilenceState.REFUSED
     since = now - reading.asked_since
-    if habit.last is None or habit.last < reading.asked_since:
-        if reading.subscription == UNACKNOWLEDGED:
-            return UNANSWERED
-        late = reading.subscription in (PENDING, CONFIRMED) and since > max(FIRST_DATA, habit.patience or 0.0)
-        return NO_DATA if late else ASKED
-    patience = habit.patience
-    return QUIET if patience is not None and now - habit.last > patience else LIVE
+    if baseline.last is None or baseline.last < reading.asked_since:
+        if reading.subscription == SubscriptionState.UNACKNOWLEDGED:
+            return SilenceState.UNACKNOWLEDGED
+        late = reading.subscription in _EXPECTED and since > max(FIRST_DATA, baseline.patience or 0.0)
+        return SilenceState.NO_DATA if late else SilenceState.ASKED
+    patience = baseline.patience
+    quiet = patience is not None and now - baseline.last > patience
+    return SilenceState.QUIET if quiet else SilenceState.LIVE

@@ -14,6 +14,7 @@ from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.net.tls import client_context
+from k2conn.sinks import SinkStatus
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.sender import Sender
@@ -25,6 +26,20 @@ ENVELOPE_BYTES = 250
 
 SLOW_AFTER = 5.0
 """Seconds without an acknowledgement after which the cluster counts as unreachable in the status."""
+
+
+class KafkaSinkStatus(SinkStatus):
+    """See `SinkStatus`."""
+
+    queued_bytes: int
+    under_way: int
+    """Batches that are sent and not acknowledged."""
+    waiting: float
+    """The age in seconds of the oldest of them."""
+    rebuilds: int
+    """How often the producer was replaced."""
+    bootstrap: str
+    registry: str | None
 
 
 class KafkaSink:
@@ -125,8 +140,8 @@ class KafkaSink:
         await self._sender.stop()
         self._log_handler.detach()
 
-    def status(self) -> dict[str, object]:
-        """For the health page; ``waiting`` is the age in seconds of the oldest batch under way."""
+    def status(self) -> KafkaSinkStatus:
+        """For the health page, as it is now."""
         oldest = self._sender.oldest
         return {
             "reachable": self._sender.connected and oldest < SLOW_AFTER,

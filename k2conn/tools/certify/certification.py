@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from k2conn.avro import RecordSchema, load_schema
 from k2conn.clock import monotonic
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
+from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
@@ -33,15 +34,7 @@ from k2conn.tools.certify.proof import Proof, prove
 from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, way
 from k2conn.tools.certify.proxy import Proxy
 from k2conn.tools.certify.readback import Readback, from_files, from_kafka
-from k2conn.tools.certify.scenario import (
-    QUARANTINE,
-    RECONNECT,
-    WAITED,
-    Broker,
-    ClusterProxies,
-    FaultScenario,
-    ScenarioContext,
-)
+from k2conn.tools.certify.scenario import Broker, ClusterProxies, Expectation, FaultScenario, ScenarioContext
 from k2conn.tools.certify.short_timeouts import PING, STALE, hasty
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.sent_frames import SentFrames
@@ -93,7 +86,7 @@ class CertificationOutcome:
     trials: list[ScenarioRun]
     proof: Proof
     gaps: int
-    books: dict[str, Any]
+    books: ConnectorReport
     wrong: list[str]
     crash_losses: list[CrashLosses] = field(default_factory=list)
     """What kill -9 cost, by stream and symbol; it has books of its own."""
@@ -171,7 +164,7 @@ class Certification:
             async with MockServer([self.exchange]):
                 settings, context = await self._detoured()
                 runner = Runner([self._job()], settings, open_sink=self._open_sink)
-                self._ledger = runner.connectors[0].books.ledger
+                self._ledger = runner.connectors[0].connector_state.ledger
                 stop = asyncio.Event()
                 self._running = asyncio.create_task(runner.run(stop), context=context)
                 watching = asyncio.create_task(self._watch())
@@ -276,7 +269,7 @@ class Certification:
         """Whether a connection was lost before it had read what was broken, as happens on a machine without time to
         spare; what was under way then is in doubt, and the ordeal showed nothing. It is played again.
         """
-        return QUARANTINE in scenario.expects and not trial.dead_letters and bool(trial.reconnects)
+        return Expectation.DEAD_LETTER in scenario.expects and not trial.dead_letters and bool(trial.reconnects)
 
     def _ended(self) -> bool:
         return self._running is not None and self._running.done()
@@ -304,11 +297,11 @@ class Certification:
         trial.dead_letters, trial.duplicates = after[1] - before[1], after[2] - before[2]
         if trial.recovered is None:
             trial.wrong.append(f"not all data flowed again within {LIVE_WITHIN:g} s")
-        if RECONNECT in scenario.expects and not trial.reconnects:
+        if Expectation.RECONNECT in scenario.expects and not trial.reconnects:
             trial.wrong.append("the connector did not notice")
-        if QUARANTINE in scenario.expects and not trial.dead_letters:
+        if Expectation.DEAD_LETTER in scenario.expects and not trial.dead_letters:
             trial.wrong.append("no dead letter was written")
-        if WAITED in scenario.expects:
+        if Expectation.WAIT in scenario.expects:
             await self._drained(trial)
         trial.wrong += _hasty_knocks(self.exchange.rejected[rejected:], len(self.exchange.clients))
         return trial

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from k2conn.tools.certify.scenario import WAITED, FaultScenario, ScenarioContext
+from k2conn.tools.certify.scenario import Expectation, FaultScenario, ScenarioContext
 
+_WAIT = (Expectation.WAIT,)
 DEAD = 5.5
 """Seconds that the brokers are away: longer than it takes until the spool is used."""
 SLOW = 2.0
@@ -98,21 +99,21 @@ CLUSTER = (
         "broker",
         "the Kafka broker freezes for three seconds",
         _freeze,
-        (WAITED,),
+        _WAIT,
         needs=lambda context: "" if context.broker is not None else "needs --broker-pid PID, a broker on this machine",
     ),
     FaultScenario(
         "slow-broker",
         f"all bytes to and from the brokers take {_DELAY:g} s, {_RATE // 1024} KiB a second at most",
         _slow,
-        (WAITED,),
+        _WAIT,
         needs=_kafka,
     ),
     FaultScenario(
         "dead-broker",
         f"the brokers' connections are cut, new ones refused, for {DEAD:g} s",
         _dead,
-        (WAITED,),
+        _WAIT,
         needs=_kafka,
     ),
     FaultScenario("registry-away", f"the schema registry is away for {_AWAY:g} s", _registry, needs=_plain),

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan, Stream
 from k2conn.records import load_record
@@ -74,9 +75,9 @@ class ExpectedRecords:
         self.odd: list[str] = []
         """Where the exchange's notes and the second mapping differ."""
         self._exchange = exchange
-        self._books = ConnectorState(plan, streams, 0)
-        self._streams = {stream.name: stream for stream in self._books.streams}
-        profiles = [load_record(stream.record).profile for stream in self._books.streams]
+        self._connector_state = ConnectorState(plan, streams, 0)
+        self._streams = {stream.name: stream for stream in self._connector_state.streams}
+        profiles = [load_record(stream.record).profile for stream in self._connector_state.streams]
         self._ids = tuple(dict.fromkeys(one.id for one in profiles if one.id is not None))
         """The fields that are a venue's own id, of all its record types."""
         times = [one.time for one in profiles]
@@ -120,7 +121,7 @@ class ExpectedRecords:
 
     def _intake(self, client_session: ClientSession) -> FramePipeline:
         symbols = [found for name in self.plan.symbols.default if (found := self.plan.symbols.resolve(name))]
-        pipeline = FramePipeline(self._books, client_session.connection, symbols, self._world)
+        pipeline = FramePipeline(self._connector_state, client_session.connection, symbols, self._world)
         for request, answer in zip(client_session.connection.before, self._exchange.before, strict=False):
             pipeline.session.captured(request.capture, answer)
         return pipeline
@@ -156,7 +157,7 @@ class ExpectedRecords:
 
     def _totals(self) -> tuple[int, int]:
         """Items that were no records, items that could not be."""
-        ledger = self._books.ledger
+        ledger = self._connector_state.ledger
         return sum(one.filtered for one in ledger.accounts()), sum(ledger.dead_reasons.values())
 
     def _keys(self, envelopes: list[Envelope], line: ExpectedStream) -> list[str]:

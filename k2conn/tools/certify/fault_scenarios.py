@@ -10,10 +10,11 @@ from k2conn.codecs import CODECS
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.tools.certify.cluster_faults import CLUSTER
-from k2conn.tools.certify.scenario import QUARANTINE, RECONNECT, FaultScenario, ScenarioContext
+from k2conn.tools.certify.scenario import Expectation, FaultScenario, ScenarioContext
 from k2conn.tools.certify.short_timeouts import ANSWER, PING, STALE
 from k2conn.tools.mock.faults import Faults
 
+_RECONNECT, _DEAD_LETTER = (Expectation.RECONNECT,), (Expectation.DEAD_LETTER,)
 _MOMENT = 1.0
 """Seconds that a fault in the data needs to show."""
 _BEYOND = 64
@@ -117,40 +118,40 @@ ORDEALS = (
     FaultScenario("duplicates", "every third frame comes twice", _faults(duplicate_every=3)),
     FaultScenario("reorder", "every fourth frame comes after the next one", _faults(reorder_every=4)),
     FaultScenario(
-        "garbage", "frames that are no messages come between the data", _faults(garbage_every=5), (QUARANTINE,)
+        "garbage", "frames that are no messages come between the data", _faults(garbage_every=5), _DEAD_LETTER
     ),
     FaultScenario(
         "corrupt",
         "every sixth frame is damaged, packed ones so that they cannot be unpacked",
         _faults(corrupt_every=6),
-        (QUARANTINE,),
+        _DEAD_LETTER,
     ),
     FaultScenario(
         "bomb",
         "a small frame that unpacks to more than the connector allows",
         _bomb,
-        (QUARANTINE,),
+        _DEAD_LETTER,
         lambda plan: "" if packs(plan) else "its frames are not compressed",
     ),
-    FaultScenario("oversize", "a frame larger than the connector allows", _oversize, (RECONNECT,)),
-    FaultScenario("stall", "the socket stays open, no data comes", _stall, (RECONNECT,)),
+    FaultScenario("oversize", "a frame larger than the connector allows", _oversize, _RECONNECT),
+    FaultScenario("stall", "the socket stays open, no data comes", _stall, _RECONNECT),
     FaultScenario(
         "half-open",
         "the socket is dead, but nobody says so: no data, no answers, no pongs, no close",
         _half_open,
-        (RECONNECT,),
+        _RECONNECT,
     ),
     FaultScenario(
         "no-pong",
         "heartbeats are not answered",
         _faults(ANSWER + 2.0, no_pong=True),
-        (RECONNECT,),
+        _RECONNECT,
         lambda plan: "" if _beats(plan) else "it waits for no answers to heartbeats",
     ),
-    FaultScenario("slow-close", "the exchange says goodbye and then leaves the socket open", _slow_close, (RECONNECT,)),
-    FaultScenario("cut", "all sockets end without a word", _cut, (RECONNECT,)),
-    FaultScenario("lifetime", "the exchange ends all sockets in order, as after 24 hours", _lifetime, (RECONNECT,)),
-    FaultScenario("busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, (RECONNECT,)),
+    FaultScenario("slow-close", "the exchange says goodbye and then leaves the socket open", _slow_close, _RECONNECT),
+    FaultScenario("cut", "all sockets end without a word", _cut, _RECONNECT),
+    FaultScenario("lifetime", "the exchange ends all sockets in order, as after 24 hours", _lifetime, _RECONNECT),
+    FaultScenario("busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, _RECONNECT),
     FaultScenario(
         "lost-acks",
         "subscriptions are made but never acknowledged",

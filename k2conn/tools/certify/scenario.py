@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Protocol
 
 from k2conn.plan import Plan
 from k2conn.tools.certify.proxy import Proxy
 from k2conn.tools.mock.exchange import MockExchange
 
-RECONNECT, QUARANTINE, WAITED = "reconnect", "quarantine", "waited"
-"""What must be seen of an ordeal: a new connection, a dead letter, records that waited for the sink."""
+
+class Expectation(Enum):
+    """What must be seen of a fault scenario."""
+
+    RECONNECT = auto()
+    """A new connection."""
+    DEAD_LETTER = auto()
+    WAIT = auto()
+    """Records that waited for the sink."""
 
 
 class Broker(Protocol):
@@ -60,7 +68,7 @@ class FaultScenario:
     name: str
     text: str
     run: Callable[[ScenarioContext, float], Awaitable[None]] | None
-    expects: tuple[str, ...] = ()
+    expects: tuple[Expectation, ...] = ()
     applies: Callable[[Plan], str] = lambda plan: ""
     needs: Callable[[ScenarioContext], str] = lambda context: ""
 

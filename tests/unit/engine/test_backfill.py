@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn.engine.backfill.backfill_job import BackfillJob
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -65,7 +66,7 @@ class Desk:
     """Books with a backfill, fed by hand."""
 
     def __init__(self, plan: Plan, before: ConnectorState | None = None) -> None:
-        self.books = ConnectorState(plan, ["trade"], 1000, backfill=True, before=before)
+        self.books = (before.for_plan if before is not None else ConnectorState)(plan, ["trade"], 1000, backfill=True)
         symbol = plan.symbols.resolve("BTC-USD")
         assert symbol is not None
         self.symbol: Symbol = symbol
@@ -83,7 +84,7 @@ class Desk:
         self.records = self.books.gap_records(LATER)
         (gap,) = self.books.gaps.to_fill
         self.books.gaps.to_fill = []
-        found = self.books.gaps.filling(gap)
+        found = self.books.gaps.job(gap)
         assert found is not None
         return found
 
@@ -124,7 +125,7 @@ def test_what_was_missing_comes_back_once(call: str, answer: Any, seen: set[int]
     desk.hear(*(row(n) for n in late - seen))
     found: list[str] = []
     for gap in gaps:
-        filling = desk.books.gaps.filling(gap)
+        filling = desk.books.gaps.job(gap)
         assert filling is not None
         found += desk.fill(filling, answer(list(range(-50, 100))))
     assert sorted(found) == sorted(f"VENUE-{n}" for n in missing - late)
@@ -223,7 +224,7 @@ def test_times_have_their_unit() -> None:
     hole = filling.ask()
     assert hole is not None
     send = SendScope(lambda: 0, WORLD.uuid, NOW, {}, {}, (desk.symbol,), missing=hole)
-    url = http_call(filling.rows.backfill.request, send, Overrides()).url
+    url = http_call(filling.mapping.backfill.request, send, Overrides()).url
     first, after = TIME + 10, TIME + 40
     assert url.split("/")[3:] == [
         "BTC-USD", str(first // 1000), str(first), str(first * 1_000_000), str(-(-after // 1000)), str(after * 1000),
@@ -288,7 +289,7 @@ class Worker:
         self.desk = Desk(plan or counted(), before.desk.books if before is not None else None)
         self.published: list[Envelope] = []
         self.backfill_worker = BackfillWorker(
-            self.desk.books.gaps, self.publish, self._relief,
+            self.desk.books, self.publish, self._relief,
             lambda request, scope: http_call(request, scope, Overrides(http_url=api.url)), {},
             RetryPolicy(tries, rounds, 0.01, Backoff(base=0.001, cap=0.002)),
         )
@@ -304,7 +305,7 @@ class Worker:
         """Numbers 1 and ``last`` come; the last record of the gap between them."""
         self.desk.hear(row(1), row(last))
         self.desk.books.gap_records(LATER)
-        self.backfill_worker.take()
+        self.backfill_worker.collect()
         task = asyncio.create_task(self.backfill_worker.run())
         async with asyncio.timeout(within):
             while not self.gaps:
@@ -368,7 +369,7 @@ def test_a_worker_stops_at_once_and_says_what_is_left() -> None:
         worker.desk.books.gap_records(LATER)
         worker.desk.hear(row(9))
         worker.desk.books.gap_records(LATER)
-        worker.backfill_worker.take()
+        worker.backfill_worker.collect()
         task = asyncio.create_task(worker.backfill_worker.run())
         while not api.asked:
             await asyncio.sleep(0.005)
@@ -391,13 +392,13 @@ def test_a_worker_stops_at_once_and_says_what_is_left() -> None:
 
 
 def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.runner.backfill_worker.QUEUE", 2)
+    monkeypatch.setattr("k2conn.engine.backfill.pending_backfills.MOST", 2)
 
     async def main(api: Rest) -> Worker:
         worker = Worker(api)
         worker.desk.hear(*(row(n) for n in range(1, 10, 2)))
         worker.desk.books.gap_records(LATER)
-        worker.backfill_worker.take()
+        worker.backfill_worker.collect()
         return worker
 
     with rest(answering(WHOLE)) as api:
@@ -415,14 +416,14 @@ def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
         old.desk.hear(row(1), row(5))
         old.desk.hear(row(9))
         old.desk.books.gap_records(LATER)
-        old.backfill_worker.take()
+        old.backfill_worker.collect()
         task = asyncio.create_task(old.backfill_worker.run())
         while not api.asked:
             await asyncio.sleep(0.005)
             assert not task.done()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        old.backfill_worker.hand_over(new.backfill_worker)
+        old.desk.books.hand_over(new.desk.books)
         old.backfill_worker.stop()
         assert (old.backfill_worker.waiting, new.backfill_worker.waiting, old.gaps) == (0, 2, [])
         task = asyncio.create_task(new.backfill_worker.run())
@@ -452,8 +453,8 @@ def test_what_the_next_worker_does_not_know_is_said_to_stay_open(other: Plan) ->
         new = Worker(api, before=old, plan=other)
         old.desk.hear(row(1), row(5))
         old.desk.books.gap_records(LATER)
-        old.backfill_worker.take()
-        old.backfill_worker.hand_over(new.backfill_worker)
+        old.backfill_worker.collect()
+        old.desk.books.hand_over(new.desk.books)
         old.backfill_worker.stop()
         return old, new
 

@@ -54,7 +54,7 @@ def test_half_open_one_attempt_decides() -> None:
 def test_an_attempt_that_was_given_up_blocks_nobody() -> None:
     breaker = opened()
     breaker.attempt(31)
-    breaker.leave()
+    breaker.ignore()
     assert breaker.wait(31) == 0
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.engine.resilience.connect_limiter import ConnectLimiter
+from k2conn.engine.resilience.rate_limiter import RateLimiter
 from k2conn.plan import Rate
 
 
 @given(st.lists(st.floats(0, 3), max_size=60), st.integers(1, 5))
 def test_never_more_than_the_rate_in_any_span(gaps: list[float], count: int) -> None:
-    connect_limiter, now, made = ConnectLimiter(Rate(count, 10.0)), 100.0, []
+    connect_limiter, now, made = RateLimiter(Rate(count, 10.0)), 100.0, []
     for gap in gaps:
         now += gap
         made.append(now + connect_limiter.wait(now))
@@ -21,4 +21,4 @@ def test_never_more_than_the_rate_in_any_span(gaps: list[float], count: int) -> 
 
 
 def test_without_a_limit_nobody_waits() -> None:
-    assert [ConnectLimiter(None).wait(1.0) for _ in range(5)] == [0.0] * 5
+    assert [RateLimiter(None).wait(1.0) for _ in range(5)] == [0.0] * 5

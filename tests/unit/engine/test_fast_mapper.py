@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
 from tests.support.in_c import both_ways
@@ -42,7 +43,7 @@ def intakes(plan: Plan) -> list[FramePipeline]:
 
 
 def complete(pipeline: FramePipeline) -> FramePipeline:
-    for mapping in pipeline.books.mappings.values():
+    for mapping in pipeline.connector_state.mappings.values():
         mapping.contexts.fast_mappers.fast_mapper = lambda *_: None  # type: ignore[method-assign]
     return pipeline
 
@@ -60,7 +61,7 @@ def agree(plan: Plan, frames: Sequence[str | bytes]) -> int:
             found, _ = one.receive([frame], at / 1000, NOW + at)
             assert plain(found) == plain(other.receive([frame], at / 1000, NOW + at)[0]), frame
             count += len(found)
-    assert short[0].books.ledger.report() == long[0].books.ledger.report()
+    assert short[0].connector_state.ledger.report() == long[0].connector_state.ledger.report()
     return count
 
 

@@ -18,8 +18,9 @@ from k2conn.cli.loading import load, shipped
 from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import encoder
 from k2conn.engine.accounting.ledger import Account
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.routing import STREAM
-from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
+from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import REASONS, RecordError, SettingsError
 from k2conn.plan import Connection, FrameEncoding, Json, Plan
@@ -188,7 +189,7 @@ def test_a_codec_survives_texts_made_to_hurt(text: str) -> None:
 
 def check(pipeline: FramePipeline, envelopes: list[Envelope], count: int) -> None:
     """The books hold, and everything that came out is well-formed."""
-    ledger = pipeline.books.ledger
+    ledger = pipeline.connector_state.ledger
     assert ledger.frames == count
     totals = ledger.totals()
     assert totals["received"] == totals["duplicates"] + len(envelopes)

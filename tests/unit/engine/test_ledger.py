@@ -48,7 +48,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def balanced(self) -> None:
-        ledger = self.on.pipeline.books.ledger
+        ledger = self.on.pipeline.connector_state.ledger
         totals = ledger.totals()
         assert totals["received"] == self.received == sum(totals[name] for name in FIGURES)
         assert totals["in_flight"] == len(self.waiting)
@@ -73,7 +73,7 @@ def test_the_report_is_json_and_holds_every_figure() -> None:
     on = Script(plan_of())
     on.open()
     on.hear(trades(trade(1), trade(2, p="x")))
-    report: dict[str, Any] = exactjson.decode(exactjson.encode(on.pipeline.books.ledger.report()))
+    report: dict[str, Any] = exactjson.decode(exactjson.encode(on.pipeline.connector_state.ledger.report()))
     assert report["frames"] == 1
     assert report["dead_letter_reasons"] == {"bad-number": 1}
     assert report["streams"]["trade"]["symbols"]["BTCUSD"]["received"] == 2

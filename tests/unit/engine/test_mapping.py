@@ -105,7 +105,7 @@ def test_a_bad_item_is_a_dead_letter_with_all_that_mends_it(
     assert letter["received_at"] == WALL
     assert letter["detail"]
     assert letter["frame_truncated"] is False
-    assert pipeline.books.ledger.dead_reasons[reason] == 1
+    assert pipeline.connector_state.ledger.dead_reasons[reason] == 1
 
 
 def test_a_strict_side_is_a_dead_letter_and_a_lenient_one_is_counted() -> None:
@@ -113,7 +113,7 @@ def test_a_strict_side_is_a_dead_letter_and_a_lenient_one_is_counted() -> None:
     (record,), dead = feed(lenient, trades(trade(1, d="short")))
     assert record["side"] == "UNKNOWN"
     assert dead == []
-    assert lenient.books.ledger.totals()["unknown_sides"] == 1
+    assert lenient.connector_state.ledger.totals()["unknown_sides"] == 1
     strict = stream(side="{from: d, map: {buy: BUY, sell: SELL}, strict: true}")
     records, (letter,) = feed(intake_of(strict), trades(trade(1, d="short")))
     assert records == []
@@ -141,7 +141,7 @@ def test_a_frame_that_is_no_message_is_a_dead_letter(frame: str | bytes) -> None
     assert letter["reason"] == "malformed-frame"
     assert letter["stream"] == "-"
     assert ("frame" in letter) == isinstance(frame, str)
-    assert pipeline.books.ledger.totals()["in_flight"] == 1
+    assert pipeline.connector_state.ledger.totals()["in_flight"] == 1
 
 
 def test_a_very_long_frame_is_cut_in_its_dead_letter() -> None:
@@ -161,7 +161,7 @@ def test_a_snapshot_is_tagged_or_skipped() -> None:
     assert "snapshot" not in record["vendor_data"]
     skipped = intake_of(stream(snapshot="{when: {first: true}, action: skip}"))
     assert feed(skipped, trades(trade(1), trade(2), first=True)) == ([], [])
-    assert skipped.books.ledger.totals()["filtered"] == 2
+    assert skipped.connector_state.ledger.totals()["filtered"] == 2
 
 
 def test_newest_first_is_turned_round() -> None:
@@ -176,7 +176,7 @@ def test_the_first_message_of_a_symbol_may_be_its_past() -> None:
     skipping = intake_of(stream(first_batch="skip"))
     records, _ = feed(skipping, trades(trade(1), trade(2)), trades(trade(3), trade(1, s="ETH-USD")))
     assert [record["trade_id"] for record in records] == ["VENUE-3"]
-    assert skipping.books.ledger.account("trade", "BTCUSD").filtered == 2
+    assert skipping.connector_state.ledger.account("trade", "BTCUSD").filtered == 2
 
 
 def test_items_that_are_no_records_are_dropped_and_counted() -> None:
@@ -184,7 +184,8 @@ def test_items_that_are_no_records_are_dropped_and_counted() -> None:
     records, dead = feed(pipeline, trades(trade(1, q="0"), trade(2)))
     assert [record["trade_id"] for record in records] == ["VENUE-2"]
     assert dead == []
-    assert pipeline.books.ledger.totals() | {"items": 2, "filtered": 1, "received": 1} == pipeline.books.ledger.totals()
+    totals = pipeline.connector_state.ledger.totals()
+    assert totals | {"items": 2, "filtered": 1, "received": 1} == totals
 
 
 def test_what_is_not_mapped_may_be_dropped() -> None:
@@ -223,7 +224,7 @@ def test_a_repeated_trade_is_dropped_by_the_window() -> None:
     pipeline = intake_of(plan_of())
     records, _ = feed(pipeline, trades(trade(1), trade(2)), trades(trade(2), trade(3)))
     assert [record["trade_id"] for record in records] == ["VENUE-1", "VENUE-2", "VENUE-3"]
-    assert pipeline.books.ledger.totals()["duplicates"] == 1
+    assert pipeline.connector_state.ledger.totals()["duplicates"] == 1
 
 
 def test_without_a_window_nothing_is_dropped() -> None:
@@ -288,7 +289,7 @@ def test_an_absent_side_keeps_its_last_value() -> None:
 def test_deltas_before_the_snapshot_are_no_records() -> None:
     pipeline = deltas()
     assert feed(pipeline, delta(1, b="10")) == ([], [])
-    assert pipeline.books.ledger.totals()["filtered"] == 1
+    assert pipeline.connector_state.ledger.totals()["filtered"] == 1
 
 
 def test_a_new_connection_knows_nothing_of_the_old_book() -> None:

@@ -352,7 +352,7 @@ def test_a_plain_text_that_nobody_knows_is_malformed() -> None:
     on.open()
     on.hear("hello")
     assert [envelope.dead for envelope in on.envelopes] == [True]
-    assert on.pipeline.books.ledger.malformed == 1
+    assert on.pipeline.connector_state.ledger.malformed == 1
 
 
 def test_silence_ends_the_connection() -> None:
@@ -457,7 +457,7 @@ def test_an_error_of_the_venue_is_noted_and_the_connection_stays() -> None:
     on.hear({"event": "error", "text": "slow down"})
     assert on.noted("error") == [{"reason": "slow down"}]
     assert on.closed is None
-    assert on.pipeline.books.ledger.control == 1
+    assert on.pipeline.connector_state.ledger.control == 1
 
 
 def test_what_nobody_knows_is_counted_and_the_first_few_are_shown() -> None:
@@ -465,7 +465,7 @@ def test_what_nobody_knows_is_counted_and_the_first_few_are_shown() -> None:
     on.open()
     for number in range(9):
         on.hear({"new": number})
-    assert on.pipeline.books.ledger.unrecognised == 9
+    assert on.pipeline.connector_state.ledger.unrecognised == 9
     assert [note["message"] for note in on.noted("unrecognised")] == [f'{{"new":{number}}}' for number in range(5)]
 
 
@@ -474,7 +474,7 @@ def test_several_messages_in_a_frame() -> None:
     on.open()
     one = {"ch": "trade", "data": [trade(1)]}
     on.hear([one, {"ch": "status"}, {"ch": "trade", "data": [trade(2), trade(3)]}, {"what": 1}])
-    ledger = on.pipeline.books.ledger
+    ledger = on.pipeline.connector_state.ledger
     assert len(on.envelopes) == 3
     assert (ledger.frames, ledger.control, ledger.unrecognised) == (1, 1, 1)
 

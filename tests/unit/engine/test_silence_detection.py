@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from k2conn.engine.conversation.subscriptions import CONFIRMED, PENDING, REFUSED, UNACKNOWLEDGED
-from k2conn.engine.resilience.silence_detection import FIRST_DATA, FLOOR, STATES, SilenceDetector, SilenceReading
+from k2conn.engine.conversation.subscriptions import SubscriptionState
+from k2conn.engine.resilience.silence_detection import FIRST_DATA, FLOOR, SilenceDetector, SilenceReading, SilenceState
 
 KEY = ("trade", "BTCUSD")
+CONFIRMED, PENDING = SubscriptionState.CONFIRMED, SubscriptionState.PENDING
+REFUSED, UNACKNOWLEDGED = SubscriptionState.REFUSED, SubscriptionState.UNACKNOWLEDGED
 
 
 class Clock:
@@ -14,7 +16,9 @@ class Clock:
     def __init__(self) -> None:
         self.watch, self.now, self.received, self.state = SilenceDetector(), 1000.0, 0, ""
 
-    def run(self, seconds: int, every: int | None = None, state: str = CONFIRMED, connected: bool = True) -> str:
+    def run(
+        self, seconds: int, every: int | None = None, state: SubscriptionState = CONFIRMED, connected: bool = True
+    ) -> str:
         """So many seconds, with data every few of them."""
         for second in range(seconds):
             self.now += 1
@@ -67,7 +71,7 @@ def test_a_stream_is_silent_where_no_symbol_speaks() -> None:
     for symbol, state, received in (("A", CONFIRMED, 1), ("B", UNACKNOWLEDGED, 0), ("C", REFUSED, 0)):
         watch.look(("trade", symbol), SilenceReading(0.0, state, received), 10.0)
     assert watch.silent("trade") is None
-    assert watch.counts("trade") == dict.fromkeys(STATES, 0) | {"live": 1, "unacknowledged": 1, "refused": 1}
+    assert watch.counts("trade") == dict.fromkeys(SilenceState, 0) | {"live": 1, "unacknowledged": 1, "refused": 1}
     assert list(watch.worst("trade", 1)) == [("C", "refused")]
     watch.forget({("trade", "B"), ("trade", "C")})
     assert watch.silent("trade") == "refused"

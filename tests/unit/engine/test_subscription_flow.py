@@ -31,7 +31,7 @@ class Changing(Script):
     """A script whose connection goes over to other symbols."""
 
     def resolve(self, *names: str) -> list[Symbol]:
-        found = [self.pipeline.books.plan.symbols.resolve(name) for name in names]
+        found = [self.pipeline.connector_state.plan.symbols.resolve(name) for name in names]
         return [one for one in found if one is not None]
 
     def carry(self, *names: str) -> list[Any]:
@@ -70,7 +70,7 @@ def test_only_gone_symbols_are_taken_back_at_once() -> None:
     assert not on.session.changing
     on.hear({"ok": True, "s": BTC, "id": 2})
     assert on.states() == {ETH: "confirmed"}, "the venue's answer to that changes nothing"
-    assert on.pipeline.books.ledger.unrecognised == 0
+    assert on.pipeline.connector_state.ledger.unrecognised == 0
 
 
 def test_the_same_symbols_change_nothing() -> None:
@@ -186,7 +186,7 @@ def test_late_data_of_a_gone_symbol_is_published() -> None:
     on.hear(trades(trade(1), trade(2)))
     assert len(on.envelopes) == 2
     assert on.states() == {ETH: "confirmed"}
-    account = on.pipeline.books.ledger.account("trade", "BTCUSD")
+    account = on.pipeline.connector_state.ledger.account("trade", "BTCUSD")
     assert (account.received, account.filtered, account.dead_letters) == (2, 0, 0)
 
 
@@ -278,4 +278,4 @@ def test_equal_rows_that_come_back_with_a_symbol_are_the_same_rows() -> None:
     on.carry(BTC, ETH)
     on.hear(trades(trade(), trade(), trade(s=ETH)))
     assert len(on.envelopes) == 4, "of another symbol, a further equal row is another one"
-    assert on.pipeline.books.ledger.totals()["duplicates"] == 2
+    assert on.pipeline.connector_state.ledger.totals()["duplicates"] == 2

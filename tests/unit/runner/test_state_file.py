@@ -19,9 +19,11 @@ from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.engine.persisted_state import IDS, kept, resume
 from k2conn.envelope import Envelope
-from k2conn.runner import Job, Runner
+from k2conn.runner import Job, Overrides, Runner
 from k2conn.runner.state_file import EVERY, StateFile
 from k2conn.sinks.settings import SinkSettings
+from tests.support import plans
+from tests.support.rest import Answer, rest
 from tests.support.venues import MemorySink, Venue
 from tests.unit.engine.test_backfill import LATER, LATEST, NOW, Desk, forward, plain, plan, row
 
@@ -69,9 +71,9 @@ def test_holes_that_were_left_are_asked_for_again() -> None:
     ]
     found = []
     for gap in after.books.gaps.to_fill:
-        assert after.books.gaps.filling(gap) is None  # the symbol has not been seen, and nobody said it
+        assert after.books.gaps.job(gap) is None  # the symbol has not been seen, and nobody said it
         after.books.gaps.symbols = {"BTCUSD": after.symbol}
-        filling = after.books.gaps.filling(gap)
+        filling = after.books.gaps.job(gap)
         assert filling is not None
         found += after.fill(filling, forward(list(range(9))))
         after.books.gaps.symbols = {}
@@ -286,3 +288,31 @@ streams:
     trade, gap = asyncio.run(run(row(2), row(5), row(6)))
     assert trade["trade_id"] == "VENUE-6"
     assert (gap["first_sequence"], gap["cause"]) == (3, "restart")
+
+
+def test_a_process_that_ends_before_it_knows_the_venue_s_symbols_keeps_what_the_one_before_knew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = 'list: {http: "GET https://v.example/symbols", each: data, symbol: id, base: b, quote: q}, form:'
+    monkeypatch.setattr(plans, "HEAD", plans.HEAD.replace("form:", listed))
+    desk = Desk(plan())
+    desk.hear(row(1), row(2))
+    before = exactjson.encode(kept(desk.books))
+    (tmp_path / "venue.json").write_bytes(before)
+
+    async def run(url: str) -> None:
+        job = Job(plan(), ("LISTED",), ("trade",), Overrides(http_url=url))
+        runner = Runner(
+            [job], SinkSettings(kind="file"), open_sink=lambda settings, settled, rejected: MemorySink(settled),
+            environment={}, state_folder=tmp_path,
+        )
+        stop = asyncio.Event()
+        task = asyncio.create_task(runner.run(stop))
+        async with asyncio.timeout(5):
+            await runner.opened.wait()
+        stop.set()
+        assert (await task).exit_code == 0
+
+    with rest(lambda asked: Answer({}, 503)) as api:
+        asyncio.run(run(api.url))
+    assert (tmp_path / "venue.json").read_bytes() == before

@@ -16,12 +16,12 @@ from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
 from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
-from k2conn.monitoring.health import health
 from k2conn.monitoring.metrics import exposition
+from k2conn.monitoring.process_status import merge_processes, process_status
 from k2conn.plan import Plan, Rate
 from k2conn.runner import Job, Overrides
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
-from k2conn.workers import aggregation, handover
+from k2conn.workers import handover
 from k2conn.workers.assignment import Assignment, assign, limited, reassign
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state
@@ -272,7 +272,7 @@ class Spooled:
         self.sent: list[int] = []
         self.up = True
         monkeypatch.setattr(handover, "Runner", self._runner)
-        monkeypatch.setattr(handover, "PATIENCE", 0.5)
+        monkeypatch.setattr(handover, "GIVE_UP_AFTER", 0.5)
 
     def _runner(self, jobs: Sequence[Job], settings: SinkSettings) -> Any:
         spool = Spool(settings.spool.folder)
@@ -349,7 +349,7 @@ def test_spooled_records_that_nobody_takes_stay_and_are_said(
         assert await spooled.start(None) == [1, 2]
 
     asyncio.run(main())
-    assert "spooled records stay for another start" in "".join(capsys.readouterr())
+    assert "spooled records are left for another start" in "".join(capsys.readouterr())
 
 
 # -- the figures
@@ -386,10 +386,10 @@ def test_the_health_of_a_crew_is_the_sum_of_its_workers() -> None:
     async def main() -> Any:
         async with Venue(says(trades(trade(1), trade(2)))).open() as venue, Run(venue.plan()) as run:
             await run.until(lambda: run.ledger.totals()["published"] == 2)
-            return exactjson.decode(exactjson.encode(health(run.runner)))
+            return exactjson.decode(exactjson.encode(process_status(run.runner)))
 
     said = asyncio.run(main())
-    whole = aggregation.health({0: said, 1: said}, [])
+    whole = merge_processes({0: said, 1: said}, [])
     assert (whole["status"], whole["ready"]) == ("ok", True)
     venue = whole["connectors"]["venue"]
     assert venue["ledger"].startswith("received 4 = published 4 ")
@@ -399,21 +399,21 @@ def test_the_health_of_a_crew_is_the_sum_of_its_workers() -> None:
 
     one_waits = {**said, "status": "degraded", "waiting_for": ["sink kafka"], "ready": False}
     one_waits["connectors"] = {"venue": {**said["connectors"]["venue"], "state": "waiting"}}
-    whole = aggregation.health({0: said, 1: one_waits, 2: None}, [])
+    whole = merge_processes({0: said, 1: one_waits, 2: None}, [])
     assert (whole["status"], whole["ready"]) == ("degraded", False)
     assert whole["waiting_for"] == ["worker 2", "worker 1: sink kafka"]
     assert whole["connectors"]["venue"]["state"] == "waiting"
     failed = {**said, "status": "failed"}
-    assert aggregation.health({0: failed, 1: failed}, [])["status"] == "failed"
-    assert aggregation.health({0: failed, 1: None}, [])["status"] == "degraded"
-    assert aggregation.health({0: None}, [])["connectors"] == {}
+    assert merge_processes({0: failed, 1: failed}, [])["status"] == "failed"
+    assert merge_processes({0: failed, 1: None}, [])["status"] == "degraded"
+    assert merge_processes({0: None}, [])["connectors"] == {}
 
 
 def test_a_made_up_seat_is_refused() -> None:
     for said in ("1", "0/2/x", "0/2/987654"):
         with pytest.raises(SettingsError, match="K2_WORKER is k2conn's own"):
-            WorkerIdentity.taken({"K2_WORKER": said})
-    assert WorkerIdentity.taken({}) is None
+            WorkerIdentity.from_environment({"K2_WORKER": said})
+    assert WorkerIdentity.from_environment({}) is None
 
 
 def test_a_crew_that_has_not_begun_says_so() -> None:

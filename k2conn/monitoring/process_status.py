@@ -1,0 +1,140 @@
+"""What a process says of itself on /health: the shape, how it is made of a runner, and how several become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+from k2conn import __version__
+from k2conn.engine.resilience.silence_detection import SilenceState
+from k2conn.graded import GradedState
+from k2conn.merging import each_by_name, total
+from k2conn.runner import Connector, Runner
+from k2conn.runner.connection_state import ConnectionState
+from k2conn.runner.status import ConnectorStatus, merge_connectors
+from k2conn.spool.status import SpooledSinkStatus, merge_sinks
+
+
+class Health(GradedState):
+    """How a process does, from good to bad."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    """Something is waited for."""
+    FAILED = "failed"
+    """Every connector has given up."""
+
+
+class WorkerStatus(TypedDict):
+    """A worker, as the process sees it that started it."""
+
+    worker: int
+    up: bool
+    pid: int | None
+    restarts: int
+    symbols: dict[str, int]
+    """How many symbols of each connector it carries."""
+
+
+class NoSink(TypedDict):
+    """In the place of a sink's status, where no worker said one."""
+
+    reachable: None
+
+
+class ProcessStatus(TypedDict):
+    """The whole state."""
+
+    status: Health
+    ready: bool
+    waiting_for: list[str]
+    version: str
+    workers: NotRequired[list[WorkerStatus]]
+    sink: SpooledSinkStatus | NoSink
+    connectors: dict[str, ConnectorStatus]
+
+
+Silence = dict[str, dict[str, int]]
+"""For each ``connector/stream`` that has silent symbols: how many, by `SilenceState`."""
+
+
+def process_status(runner: Runner) -> ProcessStatus:
+    """The state of a runner, for people and probes."""
+    sink = runner.sink_status()
+    connectors = {connector.plan.name: connector.status() for connector in runner.connectors}
+    waiting = [] if sink["reachable"] else [f"sink {runner.sink.name}"]
+    for connector in runner.connectors:
+        name = connector.plan.name
+        sockets = connectors[name]["sockets"]
+        waiting += [f"{name}/{one['socket']}" for one in sockets if one["state"] != ConnectionState.LIVE]
+        waiting += _silent(connector)
+    failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
+    return {
+        "status": _health(bool(failed) and all(failed), waiting),
+        "ready": not waiting,
+        "waiting_for": waiting,
+        "version": __version__,
+        "sink": sink,
+        "connectors": connectors,
+    }
+
+
+def silent_symbols(runner: Runner) -> Silence:
+    """The silent symbols of a runner."""
+    found = {
+        f"{connector.plan.name}/{stream}": connector.silence.causes(stream)
+        for connector in runner.connectors
+        for stream in connector.stream_names
+    }
+    return {name: causes for name, causes in found.items() if causes}
+
+
+def merge_silence(found: Sequence[Silence]) -> Silence:
+    """The silent symbols of several workers."""
+    merged: Silence = each_by_name(each_by_name(total))(found)
+    return merged
+
+
+def merge_processes(
+    statuses: Mapping[int, ProcessStatus | None], workers: Sequence[WorkerStatus]
+) -> ProcessStatus:
+    """The state of several workers as one. ``statuses``: what each says by its index, None where it does not answer;
+    ``workers``: how they look from outside.
+    """
+    said = {index: one for index, one in statuses.items() if one is not None}
+    waiting = [f"worker {index}" for index in statuses if index not in said]
+    waiting += [f"worker {index}: {text}" for index, one in said.items() for text in one["waiting_for"]]
+    failed = len(said) == len(statuses) and all(one["status"] == Health.FAILED for one in said.values())
+    sinks: list[SpooledSinkStatus] = [one["sink"] for one in said.values() if one["sink"]["reachable"] is not None]
+    names = dict.fromkeys(name for one in said.values() for name in one["connectors"])
+    return {
+        "status": _health(failed, waiting),
+        "ready": not waiting,
+        "waiting_for": waiting,
+        "version": __version__,
+        "workers": list(workers),
+        "sink": merge_sinks(sinks) if sinks else {"reachable": None},
+        "connectors": {
+            name: merge_connectors({at: one["connectors"][name] for at, one in said.items()
+                                    if name in one["connectors"]})
+            for name in names
+        },
+    }
+
+
+def _health(failed: bool, waiting: Sequence[str]) -> Health:
+    if failed:
+        return Health.FAILED
+    return Health.DEGRADED if waiting else Health.OK
+
+
+def _silent(connector: Connector) -> list[str]:
+    """The streams of which not one symbol speaks, with the cause. One silent symbol among others stops nobody, and
+    that the connections are gone is said elsewhere.
+    """
+    worst = {stream: connector.silence.worst_state(stream) for stream in connector.stream_names}
+    return [
+        f"{connector.plan.name}/{name}: {state.reason}"
+        for name, state in worst.items()
+        if state is not None and state != SilenceState.DEAD
+    ]

@@ -1,0 +1,116 @@
+"""What a runner says of its parts at a moment, as JSON: the shapes, and how those of several workers become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, NotRequired, TypedDict
+
+from k2conn.engine.accounting.figures import AccountFigures, ConnectorReport
+from k2conn.engine.accounting.ledger import equation
+from k2conn.engine.resilience.circuit_breaker import BreakerState
+from k2conn.engine.resilience.replicas import ReplicaFigures
+from k2conn.merging import (
+    each_by_name,
+    each_in_place,
+    in_shape,
+    largest,
+    merged,
+    one_after_the_other,
+    side_by_side,
+    total,
+    worst_of,
+)
+from k2conn.runner.connection_state import ConnectionState
+from k2conn.spool.status import SpooledSinkStatus, merge_sinks
+
+
+class EndpointStatus(TypedDict):
+    """One address of a venue."""
+
+    host: Annotated[str, side_by_side]
+    breaker: Annotated[BreakerState, worst_of(BreakerState)]
+    opened: Annotated[int, total]
+    """How often its breaker has opened."""
+
+
+class ConnectionStatus(TypedDict):
+    """One connection, which is made again whenever it is lost."""
+
+    socket: str
+    """Its name."""
+    state: ConnectionState
+    detail: str
+    host: str | None
+    seconds_connected: float | None
+    replacing: bool
+    symbols: int
+    confirmed: int
+    refused: int
+    seconds_since_frame: float | None
+    seconds_since_data: float | None
+    leg: NotRequired[ReplicaFigures]
+    """Where it is one of several replicas."""
+    worker: NotRequired[int]
+    """Whose it is, where there are workers."""
+
+
+class SilentSymbol(TypedDict):
+    """A symbol of which nothing comes."""
+
+    symbol: str
+    state: str
+    """A `k2conn.engine.resilience.silence_detection.SilenceState`."""
+    reason: str
+    seconds_since_data: float | None
+
+
+class SilenceStatus(TypedDict):
+    """How many symbols of a stream are in which `SilenceState` (those that there are), and the worst of them."""
+
+    states: Annotated[dict[str, int], each_by_name(total)]
+    worst: Annotated[list[SilentSymbol], one_after_the_other]
+
+
+class StreamStatus(AccountFigures, SilenceStatus):
+    """One stream."""
+
+
+class ConnectorStatus(AccountFigures):
+    """One connector."""
+
+    state: Annotated[ConnectionState, worst_of(ConnectionState)]
+    sockets: Annotated[list[ConnectionStatus], one_after_the_other]
+    ledger: Annotated[str, side_by_side]
+    """The conservation equation."""
+    streams: Annotated[dict[str, StreamStatus], each_by_name(in_shape(StreamStatus))]
+    endpoints: Annotated[
+        dict[str, list[EndpointStatus]], each_by_name(each_in_place(in_shape(EndpointStatus)))
+    ]
+    """By the connection's name."""
+    reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
+
+
+class RunReport(TypedDict):
+    """The final figures of a run."""
+
+    seconds: Annotated[float, largest]
+    records: Annotated[int, total]
+    sink: Annotated[SpooledSinkStatus | None, merge_sinks]
+    connectors: Annotated[dict[str, ConnectorReport], each_by_name(in_shape(ConnectorReport))]
+
+
+def merge_connectors(statuses: Mapping[int, ConnectorStatus]) -> ConnectorStatus:
+    """One connector's status, of what each worker says of its share, by the worker's index."""
+    for_sum = [{**status, "sockets": _of_worker(index, status)} for index, status in statuses.items()]
+    found = merged(ConnectorStatus, for_sum)
+    found["ledger"] = equation(found)
+    return found
+
+
+def _of_worker(index: int, status: ConnectorStatus) -> list[ConnectionStatus]:
+    return [{**socket, "socket": f"{index}/{socket['socket']}", "worker": index} for socket in status["sockets"]]
+
+
+def merge_reports(reports: Sequence[RunReport]) -> RunReport:
+    """The final figures of several workers."""
+    return merged(RunReport, reports) if reports else {"seconds": 0, "records": 0, "sink": None, "connectors": {}}
