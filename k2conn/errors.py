@@ -35,6 +35,7 @@ REASONS = (
     "record-too-large",
     "refused-by-sink",
     "unmapped-message",
+    "bug",
 )
 """Why a record became a dead letter: the whole list, so that it can be a metric's label."""
 

@@ -14,7 +14,17 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LONG = 10**4000
 """From here on Python does not write an int in decimal digits."""
+_TOO_DEEP = "nested too deeply"
+_CONTAINERS = (list, dict)
 _encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+MAX_DEPTH = 400
+"""Arrays and objects that may lie in one another. Python bounds that, too, but by how deep in the program a text is
+read or a value is walked, so that what was read somewhere could not be written, compared or shown elsewhere.
+"""
+SHORT = 2 * MAX_DEPTH
+"""A text with fewer characters or bytes cannot be nested too deeply."""
 
 
 class JsonError(ValueError):
@@ -22,7 +32,9 @@ class JsonError(ValueError):
 
 
 quick = _decoder.decode
-"""`decode` without its errors, for who decodes very often: raises UNREADABLE, and then `decode` says what is wrong."""
+"""`decode` without its errors and only for texts below SHORT, for who decodes very often: raises UNREADABLE, and then
+`decode` says what is wrong.
+"""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, InvalidOperation, RecursionError)
 
@@ -30,11 +42,35 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, InvalidOperation, RecursionErro
 def decode(text: str | bytes) -> Any:
     """The value of one JSON text. Raises JsonError with the reason and the byte offset where there is one."""
     try:
-        return _decoder.decode(text)
+        value = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, InvalidOperation) as error:
         raise JsonError(str(error)) from None
     except RecursionError:
-        raise JsonError("nested too deeply") from None
+        raise JsonError(_TOO_DEEP) from None
+    if len(text) >= SHORT and _brackets(text) > MAX_DEPTH and deeper(value):
+        raise JsonError(_TOO_DEEP)
+    return value
+
+
+def deeper(value: Any) -> bool:
+    """Whether more than MAX_DEPTH arrays and objects lie in one another."""
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return False
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if type(one) is dict else one)
+            if type(inner) is list or type(inner) is dict
+        ]
+    return bool(level)
+
+
+def _brackets(text: str | bytes) -> int:
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
 
 
 def members(text: str | bytes) -> dict[str, bytes]:
@@ -44,7 +80,7 @@ def members(text: str | bytes) -> dict[str, bytes]:
     except (msgspec.DecodeError, UnicodeError) as error:
         raise JsonError(str(error)) from None
     except RecursionError:
-        raise JsonError("nested too deeply") from None
+        raise JsonError(_TOO_DEEP) from None
 
 
 def encode(value: Any) -> bytes:

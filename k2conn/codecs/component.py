@@ -70,6 +70,11 @@ class Packing(Codec, ABC):
 class MessageFormat(Codec, ABC):
     """A codec from bytes to messages."""
 
+    shallow: ClassVar[bool] = False
+    """Whether it bounds by itself how deep a message is nested, well below `k2conn.exactjson.MAX_DEPTH`; the messages
+    of any other format are looked at.
+    """
+
     @abstractmethod
     def decoder(self, settings: Settings) -> Callable[[bytes], Json]:
         """The function from a frame's (unpacked) bytes to its message: dict, list, str, int, Decimal, bool or None,

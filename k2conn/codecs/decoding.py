@@ -34,7 +34,9 @@ def decoder(encoding: FrameEncoding) -> Decode:
 
 
 def quick(decode: Decode) -> Decode:
-    """A decoder without its own errors, where there is a quicker one: raises UNREADABLE for what ``decode`` judges."""
+    """A decoder without its own errors, for frames below `exactjson.SHORT`, where there is a quicker one: raises
+    UNREADABLE for what ``decode`` judges.
+    """
     return exactjson.quick if decode is read_json else decode
 
 
@@ -56,7 +58,10 @@ def _decode(steps: tuple[str, ...], encoding: FrameEncoding, kind: str) -> Decod
                 data = unpack(data)
                 if len(data) > limit:
                     raise RecordError("frame", None, None, "frame-too-large", f"unpacks to more than {limit} bytes")
-            return read(data)
+            message = read(data)
+            if not last.shallow and exactjson.deeper(message):
+                raise _malformed("nested too deeply")
+            return message
         except ValueError as error:
             raise _malformed(str(error)) from None
 

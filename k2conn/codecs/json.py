@@ -20,6 +20,7 @@ class JsonFormat(MessageFormat):
 
     description = "JSON text"
     text = True
+    shallow = True
 
     def decoder(self, settings: Settings) -> Callable[[str | bytes], Json]:
         """`read`, for text as for bytes."""
@@ -33,8 +34,8 @@ class JsonFormat(MessageFormat):
 def read(frame: str | bytes) -> Json:
     """The message of a frame that needs no unpacking; raises RecordError (malformed-frame)."""
     try:
-        return exactjson.quick(frame)
-    except exactjson.UNREADABLE:
+        return exactjson.quick(frame) if len(frame) < exactjson.SHORT else exactjson.decode(frame)
+    except (exactjson.JsonError, *exactjson.UNREADABLE):
         return _judged(frame)
 
 

@@ -21,6 +21,7 @@ class Protobuf(MessageFormat):
     """One protobuf message a frame."""
 
     description = "one protobuf message a frame"
+    shallow = True
     settings = (
         Setting("descriptor", "the file of a FileDescriptorSet beside this file", file=True),
         Setting("message", "the full name of the message"),
@@ -42,7 +43,10 @@ class Protobuf(MessageFormat):
                 found = kind.FromString(data)
             except DecodeError as error:
                 raise ValueError(f"no {settings['message']!s}: {error}") from None
-            return json_format.MessageToDict(found, preserving_proto_field_name=True)
+            try:
+                return json_format.MessageToDict(found, preserving_proto_field_name=True)
+            except (json_format.Error, TypeError) as error:  # a well-known type with what it cannot hold
+                raise ValueError(f"no {settings['message']!s}: {error}") from None
 
         return decode
 

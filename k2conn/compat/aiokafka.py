@@ -1,4 +1,5 @@
-"""What nothing public of aiokafka does: LZ4 at its own pace, and leaving a producer whose batches are not acknowledged.
+"""What nothing public of aiokafka does: LZ4 at its own pace, and leaving a producer whose batches are not acknowledged
+(aiokafka itself trips over that, see `_PendingBatches`).
 
 Objects of aiokafka have no types, so they are ``Any`` here.
 """
@@ -41,6 +42,20 @@ class Batch(BatchBuilder):  # type: ignore[misc]
             return super()._build()
         finally:
             lz4_encode.__defaults__ = before
+
+
+class _PendingBatches(set[Any]):
+    """A producer's batches that are sent and not acknowledged, in place of aiokafka's own set. Each batch takes itself
+    out of that when it ends; but one that is to be sent again (no answer in time, a broker that is gone) has been taken
+    out before, so that its end while it waits raised KeyError out of a callback of the event loop.
+    """
+
+    remove = set.discard
+
+
+def mend_pending_batches(producer: Any) -> None:
+    """Lets batches of a producer that is not started yet end while they wait to be sent again."""
+    producer._message_accumulator._pending_batches = _PendingBatches()
 
 
 def sender_task(producer: Any) -> asyncio.Task[Any] | None:

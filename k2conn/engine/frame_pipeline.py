@@ -20,6 +20,7 @@ from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
+from k2conn.exactjson import SHORT
 from k2conn.plan import Connection, Json, Symbol
 
 
@@ -43,12 +44,16 @@ class FramePipeline:
         self._spans = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
         self._heard_at: dict[int, float] | None = {} if self._spans else None
         """When each stream was last heard, where somebody wants to know."""
+        self.rescued: list[Envelope] = []
+        """Where `receive` raised a bug: what the frames gave all the same, and a dead letter for each that did not."""
 
     def receive(
         self, frames: Sequence[str | bytes], now: float, wall: int
     ) -> tuple[list[Envelope], list[Action]]:
         """The frames of one read, in their order, received at ``wall`` (microseconds since the epoch; ``now`` is the
         same moment in seconds of a monotonic clock): envelopes for the sink, actions for the socket.
+
+        A bug that a frame meets is raised when all frames were gone through; what they gave is in `rescued` then.
         """
         envelopes: list[Envelope] = []
         actions: list[Action] = []
@@ -62,27 +67,36 @@ class FramePipeline:
         if self._replica is not None:
             self._replica.now_us = wall
             self._tell_windows(self._replica)
+        bug: Exception | None = None
         for frame in frames:
             try:
-                message = decode(frame)
-            except UNREADABLE:
                 try:
-                    message = session.decode(frame)
-                except RecordError as error:
-                    envelopes.append(self._malformed(error, frame, wall))
+                    message = decode(frame) if len(frame) < SHORT else session.decode(frame)
+                except UNREADABLE:
+                    try:
+                        message = session.decode(frame)
+                    except RecordError as error:
+                        envelopes.append(self._malformed(error, frame, wall))
+                        continue
+                if each is not None:
+                    found = each(message, scope)
+                    for one in found if type(found) is list else (message,):
+                        self._message(one, route(one, scope), frame, wall, envelopes, actions)
                     continue
-            if each is not None:
-                found = each(message, scope)
-                for one in found if type(found) is list else (message,):
-                    self._message(one, route(one, scope), frame, wall, envelopes, actions)
-                continue
-            rule = route(message, scope)
-            if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
-                mappings[rule[1]].take(message, frame, scope, envelopes)
-            else:
-                self._message(message, rule, frame, wall, envelopes, actions)
+                rule = route(message, scope)
+                if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
+                    mappings[rule[1]].take(message, frame, scope, envelopes)
+                else:
+                    self._message(message, rule, frame, wall, envelopes, actions)
+            except Exception as caught:  # nothing of the other frames is lost for it, and the frame is kept
+                bug = bug or caught
+                detail = f"k2conn met a bug: {type(caught).__name__}"
+                envelopes.append(self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall))
         if self._replica is not None:
             self._tell_windows(None)
+        if bug is not None:
+            self.rescued = envelopes
+            raise bug
         return envelopes, actions
 
     def _tell_windows(self, replica: Replica | None) -> None:

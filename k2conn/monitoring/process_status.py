@@ -65,6 +65,7 @@ def process_status(runner: Runner) -> ProcessStatus:
     waiting = [] if sink["reachable"] else [f"sink {runner.sink.name}"]
     for connector in runner.connectors:
         name = connector.plan.name
+        waiting += [f"{name}: {connector.trouble}"] if connector.trouble else []
         sockets = connectors[name]["sockets"]
         waiting += [f"{name}/{one['socket']}" for one in sockets if one["state"] != ConnectionState.LIVE]
         waiting += _silent(connector)

@@ -3,7 +3,7 @@ the other.
 
 Every connection has a new session; here frames, time and actions are carried between it and the transport. A connection
 is ended by the transport (lost, closed, refused), by the session (silence, refusal), or by its supervisor, which stops
-or replaces it. Our own bugs are not caught here: they end the process.
+or replaces it. Our own bugs are not caught here: they end the connector (see `k2conn.runner.crashes`).
 """
 
 from __future__ import annotations
@@ -226,7 +226,11 @@ class VenueConnection:
         pipeline = self.pipeline
         assert pipeline is not None
         wall = wall_us()
-        envelopes, actions = pipeline.receive(frames, monotonic(), wall)
+        try:
+            envelopes, actions = pipeline.receive(frames, monotonic(), wall)
+        except Exception:  # a bug, which ends the connector; what came with it is published first
+            self._context.publish(pipeline.rescued)
+            raise
         self.last_frame_us = wall
         if actions:
             self._act(actions)

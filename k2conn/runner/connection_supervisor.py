@@ -38,6 +38,8 @@ DRAIN = 0.5
 """Seconds the old connection is still read when the new one has proved itself: it may lag behind."""
 TRY_AGAIN = 10.0
 """Seconds after which a replacement that could not be made is tried again."""
+ABANDON_WITHIN = 5.0
+"""Seconds that connections may take to end when a bug has ended their supervisor."""
 LOOK = 1.0
 """Seconds between two looks whether a better address has recovered."""
 MOST_PATIENCE = 16
@@ -124,6 +126,16 @@ class ConnectionSupervisor:
         self._stop_asked.set()
         self._news.set()
         await asyncio.gather(*(connection.stop() for connection in tuple(self._connections)))
+
+    async def abandon(self) -> None:
+        """Ends all connections at once, and waits for that, within a bound; after a bug has ended `run`."""
+        self._be(ConnectionState.FAILED, "ended by a bug")
+        tasks = [connection.task for connection in self._connections if connection.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            done, _ = await asyncio.wait(tasks, timeout=ABANDON_WITHIN)
+            await asyncio.gather(*done, return_exceptions=True)  # of several bugs the first was told
 
     # -- one connection after the other
 

@@ -29,10 +29,10 @@ from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
+from k2conn.runner.shared_sink import SharedSink
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import ConnectorStatus
-from k2conn.sinks import Sink, putter
 from k2conn.transports import Address, Transport, secure
 
 _LOOK_EVERY = 0.5
@@ -65,7 +65,7 @@ class Connector:
         self,
         job: Job,
         connector_state: ConnectorState,
-        sink: Sink,
+        sink: SharedSink,
         count: Callable[[int], None],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
@@ -76,11 +76,16 @@ class Connector:
         self.connector_state = connector_state
         self.state_file: StateFile | None = None
         """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
-        self.sink = sink
-        self._put_all = putter(sink)
+        self.trouble = ""
+        """Why it does not run: a bug that ended it, or what cannot be; empty while it runs."""
+        self._sink = sink
         self._count = count
         self._environment = environment
         self._open_transport = open_transport
+        self._main: asyncio.Task[None] | None = None
+        """The task of `run`; None while it does not run."""
+        self._bug: Exception | None = None
+        """What a timer or callback of it raised."""
         self._stopping = asyncio.Event()
         self._successor: ConnectorState | None = None
         self._log = get_logger(connector=job.plan.name)
@@ -90,7 +95,7 @@ class Connector:
             else None
         )
         self.backfill_worker = BackfillWorker(
-            connector_state, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
+            connector_state, self.publish, sink.relief, partial(http_call, given=job.overrides), environment
         )
         self.silence = SilenceMonitor(connector_state, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
@@ -104,20 +109,47 @@ class Connector:
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
-        self._put_all(envelopes)
+        crowded = self._sink.publish(envelopes)
         self._count(len(envelopes))
-        return self.sink.crowded
+        return crowded
 
     @property
     def proved(self) -> bool:
         """Whether every connection is subscribed or has had data."""
-        return bool(self.supervisors) and all(
+        return not self.trouble and bool(self.supervisors) and all(
             one.state == ConnectionState.LIVE or (one.connection is not None and one.connection.data)
             for one in self.supervisors
         )
 
     async def run(self) -> None:
-        """Keeps all connections until stopped; a bug in one ends all, with its exception."""
+        """Keeps all connections until stopped; a bug in one, or in a timer or callback of them, ends all, with its
+        exception.
+        """
+        self._main = main = asyncio.current_task()
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            if self._bug is None:
+                raise
+            if main is not None:
+                main.uncancel()
+            raise self._bug from None
+        finally:
+            self._main = self._group = None
+
+    def fail(self, bug: Exception) -> bool:
+        """A timer or callback of its raised this, which ends `run`; False where that has ended already."""
+        if self._main is None:
+            return False
+        self._bug = self._bug or bug
+        self._main.cancel()
+        return True
+
+    async def abandon(self) -> None:
+        """After a bug has ended `run`: waits until nothing of it is left."""
+        await asyncio.gather(*(supervisor.abandon() for supervisor in self.supervisors))
+
+    async def _run(self) -> None:
         if self._instruments is not None and not await self._listed():
             return
         self.backfill_worker.check()
@@ -134,11 +166,11 @@ class Connector:
             filling.cancel()
             if keeping is not None:
                 keeping.cancel()
-        self._leave_to(self._successor)
+        self.leave_to(self._successor)
 
-    def _leave_to(self, successor: ConnectorState | None) -> None:
+    def leave_to(self, successor: ConnectorState | None) -> None:
         """The end has come: another connector goes on with what it can; of what nobody goes on with it is said now that
-        it stays open.
+        it stays open. `run` does so itself unless a bug ends it.
         """
         state = self.connector_state
         self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
@@ -185,7 +217,7 @@ class Connector:
     def _connector_context(self) -> ConnectorContext:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
-            self.connector_state, self.publish, self.sink.drain, self.job.overrides, session_context,
+            self.connector_state, self.publish, self._sink.relief, self.job.overrides, session_context,
             self._open_transport,
         )
 
@@ -293,8 +325,20 @@ class Connector:
         await asyncio.gather(*(supervisor.stop() for supervisor in self.supervisors))
 
     @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
+    @property
+    def successor(self) -> ConnectorState | None:
+        """See `stop`."""
+        return self._successor
+
+    @property
     def state(self) -> ConnectionState:
-        """The worst state of its connections; waiting before there is one."""
+        """The worst state of its connections; waiting before there is one, failed where it does not run."""
+        if self.trouble:
+            return ConnectionState.FAILED
         return ConnectionState.worst(supervisor.state for supervisor in self.supervisors) or ConnectionState.WAITING
 
     @property
@@ -307,6 +351,8 @@ class Connector:
         ledger, now = self.connector_state.ledger, monotonic()
         return {
             "state": self.state,
+            "detail": self.trouble or None,
+            "crashes": ledger.crashes,
             "sockets": [supervisor.status() for supervisor in self.supervisors],
             "ledger": ledger.equation(),
             "streams": {name: {**ledger.totals(name), **self.silence.status(name)} for name in self.stream_names},

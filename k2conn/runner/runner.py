@@ -1,5 +1,8 @@
 """Many connectors into one sink.
 
+A bug inside one connector stops that one, which is started again after a delay (see `k2conn.runner.crashes`); the
+others go on. Only a bug of what they share, the sink and its spool, ends the run.
+
 Stopping, in this order: stop receiving (unsubscribe, close the connections, at most 5 s), flush the sink (at most
 10 s), close it, print the final figures. Where something is left unsent, the log says so and the exit code is 1.
 """
@@ -10,6 +13,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +22,16 @@ from typing import Any, cast
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account
+from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import Account as AnyAccount
 from k2conn.envelope import Envelope
-from k2conn.errors import RecordError
+from k2conn.errors import K2Error, RecordError, SettingsError
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
+from k2conn.runner.crashes import Crashes, foreign, innermost
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
 from k2conn.sinks import Reject, Settle, Sink
@@ -41,17 +48,24 @@ _LOOK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended. ``unsent``: envelopes the sink could not make durable in time."""
+    """How a run ended. ``unsent``: envelopes the sink could not make durable in time; ``crashes``: how often a bug
+    ended a connector, which was started again.
+    """
 
     unsent: int
     failed: tuple[str, ...]
     seconds: float
+    crashes: int = 0
 
     @property
     def exit_code(self) -> int:
-        """0 where everything went out; 1 where something is unsent; 69 where a connector gave up."""
+        """0 where everything went out; 1 where something is unsent; 70 where a connector met a bug; 69 where one gave
+        up.
+        """
         if self.unsent:
             return 1
+        if self.crashes:
+            return K2Error.exit_code
         return 69 if self.failed else 0
 
 
@@ -78,10 +92,17 @@ class Runner:
         self.opened = asyncio.Event()
         """Set once the sink is open and the connectors are started."""
         self._bugs: list[Exception] = []
+        """Of shared parts; the first one ends the run."""
+        self._refused: list[SettingsError] = []
+        """What connectors said that cannot be as it is set."""
+        self._crashes = Crashes()
+        self._outside = copy_context()
+        """The context that belongs to no connector."""
         self._log = get_logger()
         variables = dict(os.environ) if environment is None else environment
         self._make = partial(
-            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=open_transport
+            Connector, sink=SharedSink(self.sink, self._shared_failed), count=self._count, environment=variables,
+            open_transport=open_transport,
         )
         self.connectors = tuple(self._make(job, state_for(job)) for job in jobs)
         self._state_folder = state_folder
@@ -95,8 +116,8 @@ class Runner:
     async def run(self, stop: asyncio.Event) -> RunOutcome:
         """Runs until ``stop`` is set, the record limit is reached, or every connector gave up.
 
-        Raises Unreachable where the sink cannot be opened. An exception that is a bug of ours stops everything in
-        order, then goes on up.
+        Raises Unreachable where the sink cannot be opened, SettingsError where no connector could go on and one of them
+        because of its settings. An exception that is a bug of shared parts stops everything in order, then goes on up.
         """
         await self.sink.open()
         try:
@@ -119,27 +140,92 @@ class Runner:
             self.stopping = True
             for wait in waits:
                 wait.cancel()
+            ended = all(task.done() for task in self._tasks.values())
             unsent = await self._stop(list(self._tasks.values()))
         self._raise_bugs(list(self._tasks.values()))
+        if ended and self._refused and not stop.is_set():
+            raise self._refused[0]
         failed = tuple(one.plan.name for one in self.connectors if one.state == ConnectionState.FAILED)
-        return RunOutcome(unsent, failed, monotonic() - self.started)
+        crashes = sum(one.connector_state.ledger.crashes for one in self.connectors)
+        return RunOutcome(unsent, failed, monotonic() - self.started, crashes)
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Raises the first exception that ended a connector, or that a callback of the loop left uncaught."""
+        """Raises the first bug of shared parts."""
         errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
-        for error in (*errors, *self._bugs):
-            raise _inner(error)
+        for error in (*self._bugs, *errors):
+            raise innermost(error)
+
+    # -- bugs
+
+    def _shared_failed(self, error: Exception) -> None:
+        """The sink raised something: with it nobody can go on."""
+        self._bugs.append(error)
+        self._enough.set()
 
     def _uncaught(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An exception in a callback (a timer, an acknowledgement): nobody else would see it, so it ends the run. What
-        the loop reports beside that, such as a connection that broke while closing, is only logged.
+        """An exception in a callback (a timer, an acknowledgement), which nobody else would see: it ends the connector
+        whose callback it was, or else, where it is ours, the run. What the loop reports beside that, such as a
+        connection that broke while closing, is only logged.
         """
         error = context.get("exception")
-        if isinstance(error, Exception) and "handle" in context:
-            self._bugs.append(error)
-            self._enough.set()
-        else:
+        if not isinstance(error, Exception) or "handle" not in context:
             self._log.warning("event loop", message=context.get("message"), error=repr(error) if error else None)
+            return
+        owner = owner_of(context["handle"])
+        if isinstance(owner, Connector):
+            if not owner.fail(error):
+                self._crashes.note_late(owner, error)
+        elif foreign(error):
+            self._log.error("a library failed in a callback", message=context.get("message"), exc_info=error)
+        else:
+            self._shared_failed(error)
+
+    async def _keep(self, connector: Connector) -> None:
+        """Runs one connector, and when a bug has ended it starts another one in its place."""
+        began = monotonic()
+        try:
+            await connector.run()
+        except Exception as error:
+            bug = innermost(error)
+            if not any(bug is one for one in self._bugs):
+                await self._ended_by(connector, bug, monotonic() - began)
+
+    async def _ended_by(self, connector: Connector, bug: BaseException, lasted: float) -> None:
+        if isinstance(bug, SettingsError):
+            self._refused.append(bug)
+            connector.trouble = str(bug)
+            self._log.error("this connector cannot go on", connector=connector.plan.name, detail=str(bug))
+            await connector.abandon()
+            return
+        delay = self._crashes.note(connector, bug, lasted)
+        await connector.abandon()
+        if connector not in self.connectors:  # it did not come to take another one's place
+            return
+        stopped = await connector.stopped(delay)
+        await self._save_state(connector)
+        if stopped or connector.stopping:
+            self._leave(connector, connector.successor)
+            return
+        new = self._make(connector.job, state_for(connector.job, connector))
+        self._leave(connector, new.connector_state)
+        self._put_in_place_of(connector, new)
+        del self._tasks[connector]
+        self._start(new)
+
+    def _leave(self, connector: Connector, successor: ConnectorState | None) -> None:
+        """See `Connector.leave_to`, for one whose bug may be just there."""
+        try:
+            connector.leave_to(successor)
+        except Exception as bug:
+            self._crashes.note_late(connector, bug)
+
+    async def _save_state(self, connector: Connector) -> None:
+        """The last state of a connector, where it is kept; its bugs are only its own."""
+        try:
+            if connector.state_file is not None:
+                await connector.state_file.finish()
+        except Exception as bug:
+            self._crashes.note_late(connector, bug)
 
     # -- reload
 
@@ -154,8 +240,7 @@ class Runner:
         crowded = any(_crowded(old, new, name) for name in new.endpoint_groups)
         if crowded:
             self._between = True
-            await self._retire(old, new)
-            self._put_in_place_of(old, new)
+            await self._make_room(old, new)
         task = self._start(new)
         self._between = False
         until = monotonic() + within
@@ -166,9 +251,14 @@ class Runner:
         if not new.proved or self.stopping:
             await self._retire(new, old)
             return False
+        await self._make_room(old, new)
+        return True
+
+    async def _make_room(self, old: Connector, new: Connector) -> None:
+        """Retires the old connector, or who took its place since after a bug, and puts the new one there."""
+        old = next(one for one in self.connectors if one.plan.name == old.plan.name)
         await self._retire(old, new)
         self._put_in_place_of(old, new)
-        return True
 
     def _put_in_place_of(self, old: Connector, new: Connector) -> None:
         self.connectors = tuple(new if one is old else one for one in self.connectors)
@@ -180,23 +270,32 @@ class Runner:
             connector.state_file = StateFile(self._state_folder, connector.connector_state)
 
     def _start(self, connector: Connector) -> asyncio.Task[None]:
-        task = asyncio.create_task(connector.run(), name=connector.plan.name)
+        own = self._outside.copy()
+        own.run(OWNER.set, connector)
+        task = asyncio.create_task(self._keep(connector), name=connector.plan.name, context=own)
         self._tasks[connector] = task
         self._changed.set()
         return task
 
     async def _retire(self, connector: Connector, successor: Connector) -> None:
         """Stops one connector; what it has handed to the sink goes on, and its ``successor`` with the gaps that are
-        still to be filled. A bug in it is left for `run` to raise.
+        still to be filled.
         """
         task = self._tasks[connector]
-        await connector.stop(successor.connector_state if not self.stopping else None)
+        await self._told_to_stop(connector, successor.connector_state if not self.stopping else None)
         await asyncio.wait({task})
-        if connector.state_file is not None:
-            await connector.state_file.finish()
+        await self._save_state(connector)
         if task.cancelled() or task.exception() is None:
             del self._tasks[connector]
         self._changed.set()
+
+    async def _told_to_stop(self, connector: Connector, successor: ConnectorState | None = None) -> None:
+        """Tells a connector to stop; a bug in doing so ends it."""
+        try:
+            await connector.stop(successor)
+        except Exception as bug:
+            if not connector.fail(bug):
+                self._crashes.note_late(connector, bug)
 
     async def _prepare(self, connectors: Sequence[Connector] | None = None) -> None:
         """Registers the schemas of all topics, finds those of the dead letters: a refusal is said at start."""
@@ -209,7 +308,7 @@ class Runner:
         await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:
-        """Waits for a reason to stop: asked, enough, all gave up, or a bug."""
+        """Waits for a reason to stop: asked, enough, all gave up, or a bug of shared parts."""
         while True:
             tasks = list(self._tasks.values())
             done = [task for task in tasks if task.done()]
@@ -227,7 +326,7 @@ class Runner:
         self._log.info("stopping")
         try:
             async with asyncio.timeout(RECEIVE_WITHIN):
-                await asyncio.gather(*(connector.stop() for connector in self._tasks), return_exceptions=True)
+                await asyncio.gather(*(self._told_to_stop(connector) for connector in self._tasks))
                 await asyncio.wait(tasks)
         except TimeoutError:
             self._log.warning("sockets did not close in time", within=RECEIVE_WITHIN)
@@ -236,7 +335,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             unsent = await self.sink.flush(FLUSH_WITHIN)
-            await asyncio.gather(*(one.state_file.finish() for one in self.connectors if one.state_file is not None))
+            await asyncio.gather(*(self._save_state(one) for one in self.connectors))
         finally:
             await self.sink.close()
         if unsent:
@@ -308,10 +407,3 @@ def _crowded(old: Connector, new: Connector, name: str) -> bool:
     most = new.endpoint_groups[name].connection.limits.connections
     both = [one for one in (*old.supervisors, *new.supervisors) if one.shard.connection.name == name]
     return most is not None and len(both) > most
-
-
-def _inner(error: BaseException) -> BaseException:
-    """The bug itself, out of the groups of tasks it went through."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -79,6 +79,10 @@ class ConnectorStatus(AccountFigures):
     """One connector."""
 
     state: Annotated[ConnectionState, worst_of(ConnectionState)]
+    detail: Annotated[str | None, side_by_side]
+    """Why it does not run; null where it does."""
+    crashes: Annotated[int, total]
+    """How often a bug has ended it."""
     sockets: Annotated[list[ConnectionStatus], one_after_the_other]
     ledger: Annotated[str, side_by_side]
     """The conservation equation."""

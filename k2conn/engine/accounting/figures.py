@@ -49,6 +49,7 @@ class ConversationFigures(TypedDict):
     unrecognised: Annotated[int, total]
     malformed: Annotated[int, total]
     connects: Annotated[int, total]
+    crashes: Annotated[int, total]
     reconnects: Annotated[int, total]
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
     refused: Annotated[int, total]

@@ -111,6 +111,8 @@ class Ledger:
         self.unrecognised = 0
         self.malformed = 0
         self.connects = 0
+        self.crashes = 0
+        """How often a bug has ended the connector."""
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
         self.dead_reasons: Counter[str] = Counter()
@@ -157,6 +159,7 @@ class Ledger:
             "unrecognised": self.unrecognised,
             "malformed": self.malformed,
             "connects": self.connects,
+            "crashes": self.crashes,
             "reconnects": sum(self.reconnects.values()),
             "reconnect_causes": dict(self.reconnects),
             "refused": self.refused,

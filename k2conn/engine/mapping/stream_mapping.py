@@ -150,7 +150,6 @@ class StreamMapping:
                 continue
             identity, event, price, envelope = made
             account = context.account
-            account.received += 1
             if heard is not None:
                 heard.add(context.resolved.native)
             if gaps is not None:
@@ -162,6 +161,7 @@ class StreamMapping:
                     self._counted(gaps, item, context, scope, event)
             elif suspected_gaps is not None:
                 suspected_gaps.see(context.symbol, event, received_at, scope.epoch)
+            account.received += 1  # from here on nothing can fail: what is received has an outcome
             if window.replica is not None or not window.size:
                 if window.seen(identity):
                     account.duplicates += 1
@@ -226,11 +226,11 @@ class StreamMapping:
                 self._number(self.gaps, item, context, scope, 0)
             self._dead(error, context, frame, scope, out)
             return
-        account.received += 1
         if self.gaps is not None:
             self._counted(self.gaps, item, context, scope, event)
         elif self.suspected_gaps is not None:
             self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
+        account.received += 1
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0

@@ -1,4 +1,6 @@
-"""A connected producer: the one door to aiokafka, whose errors become ``Unreachable`` or a ``Failure`` here.
+"""A connected producer: the one door to aiokafka, whose errors become ``Unreachable`` or a ``Failure`` here. That holds
+for those it does not foresee itself, too (a broker that speaks nonsense, a slip of the library): the next producer may
+do better, and nothing that was put is lost by trying.
 
 Batches are built by us and handed over whole (``create_batch``/``send_batch``), a third of the cost of a
 ``send`` each. aiokafka retries a batch by itself, in order and without repeats, for as long as it lives; what
@@ -10,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
@@ -19,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 
 from k2conn.avro import RecordSchema
 from k2conn.clock import wall_ms
-from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, names_controller, sender_task
+from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, mend_pending_batches, names_controller, sender_task
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
@@ -54,6 +57,9 @@ UNKNOWN_INVALID_RECORD = 87
 """The protocol's INVALID_RECORD, which aiokafka does not know by name."""
 
 
+log = logging.getLogger("k2conn.sinks.kafka")
+
+
 class Failure(NamedTuple):
     """Why a batch was not acknowledged. ``refused``: a record of it is to blame; ``too_large``: by its size;
     ``topic``: only this topic is in trouble (rights, existence)."""
@@ -78,6 +84,7 @@ class Producer:
             max_request_size=settings.max_request_bytes,
             linger_ms=0,
         )
+        mend_pending_batches(self._client)
 
     async def connect(self, within: float) -> None:
         """Reach the cluster. Raises Unreachable, with the addresses and the reason, after ``within``
@@ -89,12 +96,12 @@ class Producer:
         except TimeoutError:
             await self.stop()
             raise Unreachable(f"kafka {address}: no answer in {within:.0f} s") from None
-        except (kafka_errors.KafkaError, OSError) as error:
-            await self.stop()
-            raise Unreachable(f"kafka {address}: {_text(error)}") from error
         except asyncio.CancelledError:
             await self.stop()
             raise
+        except Exception as error:  # of the library, whatever it is
+            await self.stop()
+            raise Unreachable(f"kafka {address}: {_text(error)}") from error
 
     async def find(self, topic: str, within: float) -> int:
         """How many partitions ``topic`` has, now. Raises Unreachable with the reason where it cannot be
@@ -107,7 +114,7 @@ class Producer:
         except TimeoutError:
             hint = "" if self._settings.create_topics else " and topics are not created here (create_topics)"
             raise Unreachable(f"kafka topic {topic}: no partitions known; it may not exist{hint}") from None
-        except (kafka_errors.KafkaError, OSError) as error:
+        except Exception as error:  # of the library, whatever it is
             raise Unreachable(f"kafka topic {topic}: {_text(error)}") from error
 
     def partitions(self, topic: str) -> int | None:
@@ -136,13 +143,13 @@ class Producer:
             return Failure(f"partition {partition} is gone", topic=True)
         try:
             future: asyncio.Future[Any] = await self._client.send_batch(batch, topic, partition=partition)
-        except kafka_errors.KafkaError as error:
+        except Exception as error:  # of the library, whatever it is
             return failure_from(error)
         return future
 
     async def stop(self) -> None:
         """Close; waits for what is unacknowledged, within a bound."""
-        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError, OSError):
+        with _leaving():
             await asyncio.wait_for(self._client.stop(), STOP_WITHIN)
 
     async def abandon(self) -> None:
@@ -153,11 +160,24 @@ class Producer:
         sender = sender_task(self._client)
         if sender is not None:
             sender.cancel()
-            with contextlib.suppress(TimeoutError, kafka_errors.KafkaError, OSError):
+            with _leaving():
                 await asyncio.wait_for(self._client.client.close(), STOP_WITHIN)
-            await end_sender(self._client, sender)
-            fail_batches(self._client)
+            with _leaving():
+                await end_sender(self._client, sender)
+            with _leaving():
+                fail_batches(self._client)
         await self.stop()
+
+
+@contextlib.contextmanager
+def _leaving() -> Iterator[None]:
+    """A step of letting go of a client: what goes wrong in it must not keep the next steps from being made."""
+    try:
+        yield
+    except (TimeoutError, kafka_errors.KafkaError, OSError):
+        return  # a broker that is away
+    except Exception:
+        log.warning("kafka: a client could not be closed in order", exc_info=True)
 
 
 def failure_of(future: asyncio.Future[Any]) -> Failure | None:
@@ -230,4 +250,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    text, name = str(error), type(error).__name__
+    if not text or isinstance(error, kafka_errors.KafkaError | OSError):
+        return text or name
+    return f"{name}: {text}"
