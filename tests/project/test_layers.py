@@ -54,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "engine/identity": {*LEAVES, "engine/resilience"},
     "engine/sharding": LEAVES,
     "engine/symbol_state": LEAVES,
+    "engine/symbol_directory": LEAVES,
     "engine/conversation": {*LEAVES, "engine/sharding", "engine/symbol_state"},
     "engine/gaps": {*LEAVES, "avro", "engine/identity", "envelope"},
     "engine/mapping": {
@@ -62,6 +63,7 @@ ROOMS: dict[str, set[str]] = {
         "engine/accounting",
         "engine/gaps",
         "engine/identity",
+        "engine/symbol_directory",
         "engine/symbol_state",
         "envelope",
         "native",
@@ -78,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "engine/identity",
         "engine/mapping",
         "engine/resilience",
+        "engine/symbol_directory",
         "envelope",
     },
     "sinks": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "merging", "net", "registry"},
