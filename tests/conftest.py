@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.paths import SHARED
 
-# Hypothesis imports this in the middle of a test, and pytest compiles it there. Where the garbage collector runs at that
-# moment, the compiler of CPython 3.11 fails ("AST constructor recursion depth mismatch"); so it is imported beforehand.
+# Hypothesis imports this in the middle of a test, and pytest compiles it there. Where the garbage collector runs just
+# then, CPython 3.11 fails ("AST constructor recursion depth mismatch"); so it is imported beforehand.
 assert hypothesis.internal.conjecture.optimiser
 
 pytest_plugins = ["tests.plugins.parallel", "tests.plugins.servers", "tests.plugins.account"]
