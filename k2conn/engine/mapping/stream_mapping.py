@@ -17,6 +17,7 @@ from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -28,14 +29,17 @@ from k2conn.scope import Scope
 class StreamMapping:
     """Maps the messages of one stream; shared by all sockets of a connector."""
 
-    def __init__(self, plan: Plan, stream: Stream, ledger: Ledger, window: DedupWindow) -> None:
+    def __init__(
+        self, plan: Plan, stream: Stream, ledger: Ledger, window: DedupWindow, directory: SymbolDirectory
+    ) -> None:
         self.plan = plan
         self.stream = stream
         self.ledger = ledger
         self.window = window
+        self.directory = directory
         record = load_record(stream.record)
         self.schema = record.schema
-        self.contexts = SymbolContexts(plan, stream, record, ledger)
+        self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._usual = (
