@@ -4,7 +4,9 @@ What is decided here once:
 
 - TLS is verified (`k2conn.net.tls`); answers are bounded in size, requests in time;
 - redirects are not followed: an answer must not choose where a key goes next. A 3xx is an answer like any other;
-- errors name the host only, for addresses, headers and bodies may hold secrets;
+- what an address cannot hold (spaces, letters beyond ASCII) is percent-encoded as UTF-8;
+- errors name the host only, for addresses, headers and bodies may hold secrets. That goes for an address that is none,
+  and for a header that cannot be sent, too;
 - Retry-After is read in one way (`stay_away`);
 - no proxy is used yet: `_connection` is the one place that opens connections.
 
@@ -16,13 +18,14 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from k2conn import __version__, exactjson
 from k2conn.errors import TransportError
@@ -32,6 +35,8 @@ MAX_ANSWER = 32 * 1024 * 1024
 """Bytes of the largest answer."""
 OVERLOADED = (418, 429)
 """The statuses of a server that has had too much of us."""
+_UNSAFE = re.compile(r"[^!-~]+")
+"""What cannot stand in the first line of a request."""
 _PENALTY = 60
 """Seconds to stay away from a server that has had too much and does not say how long."""
 
@@ -74,26 +79,34 @@ class NoAnswer(TransportError):
 
 def exchange(request: Call) -> HttpAnswer:
     """The answer; blocks. Raises NoAnswer."""
-    parts = urlsplit(request.url)
-    host = parts.hostname or ""
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = ""
     headers = {"User-Agent": f"k2conn/{__version__}", "Accept": "application/json", **request.headers}
     connection: http.client.HTTPConnection | None = None
     try:
+        parts = urlsplit(request.url)
+        host = parts.hostname or ""
         connection = _connection(parts, request)
-        connection.request(request.method, path, body=request.body, headers=headers)
+        connection.request(request.method, _target(parts), body=request.body, headers=headers)
         with connection.getresponse() as answer:
             body = answer.read(MAX_ANSWER + 1)
     except TimeoutError:
         raise NoAnswer(host, "no answer in time") from None
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(host, getattr(error, "strerror", None) or str(error) or type(error).__name__) from None
+    except (ValueError, OverflowError):  # a port out of range, a name that no host can have, a header with a line end
+        raise NoAnswer(host, "the address or a header has characters or a port that cannot be") from None
     finally:
         if connection is not None:
             connection.close()
     if len(body) > MAX_ANSWER:
         raise NoAnswer(host, f"answered more than {MAX_ANSWER} bytes")
     return HttpAnswer(answer.status, answer.headers.get("Retry-After", ""), body)
+
+
+def _target(parts: SplitResult) -> str:
+    """What is asked for. Letters that an address cannot hold are spelled as every browser does."""
+    whole = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return _UNSAFE.sub(lambda found: quote(found[0]), whole)
 
 
 def _connection(parts: SplitResult, request: Call) -> http.client.HTTPConnection:

@@ -18,8 +18,8 @@ def client_context(
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise SettingsError(f"ca_file {ca_file}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # not there, no PEM file, a name with a null byte
+        raise SettingsError(f"ca_file {ca_file}: {getattr(error, 'strerror', None) or error}") from None
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

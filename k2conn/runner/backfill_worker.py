@@ -12,6 +12,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from k2conn.clock import monotonic, wall_us
@@ -27,6 +28,8 @@ from k2conn.runner.event_log import get_logger
 
 _TEMPORARY = ("http-408", "http-418", "http-425", "http-429")
 """Refusals that may be otherwise later; all others below 500 are final."""
+_ANY = Symbol("-", "-", "-", "-")
+"""Stands for a symbol where only settings are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,19 @@ class BackfillWorker:
         self._wake = asyncio.Event()
         self._log = get_logger(connector=connector_state.plan.name)
 
+    def check_settings(self) -> None:
+        """Raises SettingsError, by a variable's name, where a call cannot be made because of how it is set."""
+        for mappings in self._gaps.backfills.values():
+            for one in mappings:
+                with suppress(MissingVariable, RecordError, TransportError):  # said later, or only the venue knows
+                    self._prepare(one.backfill.request, self._scope(MissingRange(1, 1, 1, 1, 1), _ANY))
+
     def check(self) -> None:
         """Leaves out the streams whose calls cannot be made, and says why."""
-        symbol = Symbol("-", "-", "-", "-")
         for name, mappings in tuple(self._gaps.backfills.items()):
             try:
                 for one in mappings:
-                    self._prepare(one.backfill.request, self._scope(MissingRange(1, 1, 1, 1, 1), symbol))
+                    self._prepare(one.backfill.request, self._scope(MissingRange(1, 1, 1, 1, 1), _ANY))
             except MissingVariable as error:
                 self._gaps.report_only(name)
                 self._log.warning("gaps are reported only", stream=name, detail=f"{error.name} is not set")
@@ -126,6 +135,10 @@ class BackfillWorker:
                     break
         except K2Error as error:
             detail = str(error)
+        except Exception:  # a bug, which ends the connector: the next one is not to meet it with the same gap
+            self._job = None
+            self._end_first("k2conn met a bug while it was filled")
+            raise
         job.finish()
         self._job = None
         self._end_first(detail or f"not in the exchange's answers ({job.calls} calls)")

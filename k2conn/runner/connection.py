@@ -24,7 +24,7 @@ from k2conn.net.http import call
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
-from k2conn.runner.http_requests import http_call
+from k2conn.runner.http_requests import http_call, sendable
 from k2conn.transports import Address, Transport
 
 
@@ -183,7 +183,7 @@ class VenueConnection:
         own = beat.every(pipeline.session.scope.state) if beat is not None and beat.send is None else 20.0
         return Address(
             url=self._endpoint_group.url(pipeline.session, self.endpoint, wall),
-            headers=pipeline.session.headers(wall),
+            headers=sendable(pipeline.session.headers(wall)),
             max_frame=connection.max_frame,
             ping_every=given.ping_every or own,
             ping_timeout=given.ping_timeout or 20.0,

@@ -98,6 +98,7 @@ class Connector:
         self.backfill_worker = BackfillWorker(
             connector_state, self.publish, sink.relief, partial(http_call, given=job.overrides), environment
         )
+        self.backfill_worker.check_settings()
         self.silence = SilenceMonitor(connector_state, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""

@@ -64,13 +64,15 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def foreign(error: BaseException) -> bool:
-    """Whether no line of ours is among those that led to an error: it is a library's own."""
+    """Whether an error is a library's own: it went through lines of one whose callbacks run in our loop, and through
+    none of ours.
+    """
     at: TracebackType | None = error.__traceback__
+    packages: set[str] = set()
     while at is not None:
-        if str(at.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == _OURS:
-            return False
+        packages.add(str(at.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
         at = at.tb_next
-    return True
+    return __name__.partition(".")[0] not in packages and not packages.isdisjoint(_LIBRARIES)
 
 
-_OURS = __name__.partition(".")[0]
+_LIBRARIES = ("aiokafka", "websockets")

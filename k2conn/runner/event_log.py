@@ -27,13 +27,15 @@ def configure(level: str, as_json: bool, **always: object) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    # A traceback has no values of variables: they may be secret.
+    last: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24,
+                                            exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         # Asked for at each line: it may be replaced. One write a line: other processes may write into the same stream.
         logger_factory=lambda *names: structlog.WriteLogger(sys.stderr),

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
+from k2conn.errors import TransportError
 from k2conn.net.http import Call
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.overrides import Overrides
 
+_HEADER = re.compile("[\\t -~\\x80-\\xff]*")
+
+
+def sendable(headers: Mapping[str, object]) -> dict[str, str]:
+    """Headers that can be sent. TransportError names one that cannot, and never shows it: what the user gave has been
+    looked at before, so that it is a value of the venue's.
+    """
+    found = {key: str(value) for key, value in headers.items()}
+    for key, value in found.items():
+        if not _HEADER.fullmatch(value):
+            raise TransportError("handshake", f"the header {key} would have characters that no header can carry")
+    return found
+
 
 def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:
-    """A declared HTTP request, filled in."""
+    """A declared HTTP request, filled in. Raises MissingVariable and SettingsError for what the user did not set or set
+    wrong, RecordError and TransportError for what the venue has not said, or said wrong.
+    """
     body = exactjson.encode(request.body(scope)) if request.body else None
     if request.form:
         body = urlencode({key: exactjson.spell(value) for key, value in request.form(scope).items()}).encode()
-    headers = {key: str(value) for key, value in request.headers(scope).items()} if request.headers else {}
+    headers = sendable(request.headers(scope)) if request.headers else {}
     if body is not None:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded" if request.form else "application/json")
     url = str(request.url(scope))
     if given.http_url is not None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise TransportError("http", "the venue named a host that cannot be") from None
         url = given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify)

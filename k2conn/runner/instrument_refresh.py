@@ -11,7 +11,7 @@ from k2conn.clock import wall_us
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.engine.symbol_directory import SymbolDirectory
-from k2conn.errors import MissingVariable, RecordError, TransportError
+from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.plan import Backoff, InstrumentList, SendScope
 from k2conn.runner.event_log import get_logger
@@ -55,7 +55,7 @@ class InstrumentRefresh:
         try:
             request = http_call(self._listing.request, scope, self._overrides)
             count = learn(self._listing, await call(request), self._symbols)
-        except (TransportError, RecordError, MissingVariable) as error:
+        except (TransportError, RecordError, SettingsError) as error:
             self._log.warning("instrument list not read", detail=str(error))
             return False
         self._log.info("instrument list read", instruments=count)

@@ -128,8 +128,16 @@ class SpoolingSink:
 
     async def flush(self, within: float) -> int:
         """Wait for all acknowledgements, at most ``within`` seconds; then what is left is put on the disk for the next
-        start. How many envelopes are neither acknowledged nor on the disk.
+        start. How many envelopes are neither acknowledged nor on the disk. Where the inner sink or a task raises, all
+        that it holds is put on the disk first.
         """
+        try:
+            return await self._flush(within)
+        except Exception:
+            await self._rescue()
+            raise
+
+    async def _flush(self, within: float) -> int:
         now = asyncio.get_running_loop().time
         end = now() + within
         while True:
@@ -302,6 +310,11 @@ class SpoolingSink:
             log.warning("%d records stay in %s; the next start sends them", left + behind, self._buffers.folder)
             return 0
         return left + behind
+
+    async def _rescue(self) -> None:
+        """The end has come by a bug, or by a sink that cannot go on: nothing of what it holds is lost."""
+        if (self._diverted or self._divert("the sink has failed")) and await self._flusher.tick(True):
+            log.warning("what the sink did not take stays in %s; the next start sends it", self._buffers.folder)
 
     # --- tasks
 

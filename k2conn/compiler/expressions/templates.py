@@ -20,7 +20,7 @@ from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.expressions.missing_ranges import PLACES
 from k2conn.compiler.language.problems import known, short
-from k2conn.errors import MissingVariable, RecordError
+from k2conn.errors import MissingVariable, RecordError, SettingsError
 from k2conn.plan import SendScope, Symbol, Template
 from k2conn.scope import Scope
 
@@ -32,6 +32,9 @@ NAMES = (*_SIMPLE_NAMES, *_SPELLED)
 SYMBOL_PARTS = ("native", "record", "base", "quote", "lower", "upper")
 _WHOLE = re.compile(r"\$([a-z_]+)((?:\.[A-Za-z0-9_\-\[\]]+)*)\Z")
 _INSIDE = re.compile(r"\{(\$\$?)([^{}]*)\}")
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
+_BEYOND = re.compile("[^\\x00-\\xff]")
+"""What no header can carry."""
 _LOOPS = {"$each_symbol": "symbol", "$each_topic": "topic"}
 
 
@@ -63,22 +66,25 @@ class Compiled:
         self.text = text
 
 
-def compile_template(value: Any, allowed: tuple[str, ...] | None = None, parts: tuple[str, ...] = ()) -> Compiled:
+def compile_template(
+    value: Any, allowed: tuple[str, ...] | None = None, parts: tuple[str, ...] = (), headers: bool = False
+) -> Compiled:
     """Compiles a YAML value with placeholders; raises TemplateError.
 
     ``allowed`` names the placeholders that have a meaning here; None allows all. ``parts`` are further parts that
-    this connector's symbols have.
+    this connector's symbols have. ``headers``: the values are headers of a request.
     """
-    compiler = _TemplateCompiler(NAMES if allowed is None else allowed, (*SYMBOL_PARTS, *parts))
+    compiler = _TemplateCompiler(NAMES if allowed is None else allowed, (*SYMBOL_PARTS, *parts), headers)
     render = compiler.compile(value, ())
     text = value if isinstance(value, str) else exactjson.encode(value).decode()
     return Compiled(render, frozenset(compiler.names), frozenset(compiler.states), text)
 
 
 class _TemplateCompiler:
-    def __init__(self, allowed: tuple[str, ...], parts: tuple[str, ...]) -> None:
+    def __init__(self, allowed: tuple[str, ...], parts: tuple[str, ...], headers: bool) -> None:
         self.allowed = allowed
         self.parts = parts
+        self.headers = headers
         self.names: set[str] = set()
         self.states: set[str] = set()
 
@@ -178,7 +184,7 @@ class _TemplateCompiler:
         if name == "message":
             return _message(tail)
         if name == "env":
-            return _environment(tail)
+            return _environment(tail, self.headers)
         if tail:
             raise TemplateError(f"${name} has no parts, such as .{tail}")
         return _SIMPLE[name]
@@ -283,14 +289,23 @@ def _message(tail: str) -> Template:
     return lambda scope: get(scope.message, nowhere)
 
 
-def _environment(name: str) -> Template:
+def _environment(name: str, header: bool) -> Template:
+    """A variable's value, without the white space around it, which a file or a secret's editor left there. One that
+    cannot be sent is refused by the variable's name: the value, a key more often than not, is never shown.
+    """
     if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
         raise TemplateError("an environment variable is written $env.NAME, in capitals")
 
     def variable(scope: SendScope) -> Any:
-        found = scope.environment.get(name)
+        found = scope.environment.get(name, "").strip()
         if not found:
             raise MissingVariable(name)
+        if _CONTROL.search(found):
+            raise SettingsError(f"{name} has a line end or another control character in it")
+        if header and _BEYOND.search(found):
+            raise SettingsError(f"{name} has a character that a header cannot carry")
+        if any("\ud800" <= letter <= "\udfff" for letter in found):  # bytes that the system could not read
+            raise SettingsError(f"{name} is no UTF-8 text")
         return found
 
     return variable

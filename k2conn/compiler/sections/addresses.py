@@ -63,7 +63,8 @@ def http_request(
     if "body" in said and "form" in said:
         note((*path, "form"), "value", "a call has a `body` (JSON) or a `form`, not both", at_key=True)
     headers, body, form = (
-        note.template(said[key], (*path, key), allowed) if key in said else None for key in ("headers", "body", "form")
+        note.template(said[key], (*path, key), allowed, key == "headers") if key in said else None
+        for key in ("headers", "body", "form")
     )
     if compiled is None or parts is None:
         return None

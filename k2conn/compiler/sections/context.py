@@ -77,10 +77,12 @@ class CompileContext:
             self.state(name, path, max(text.find("$state"), 0))
         return expression
 
-    def template(self, value: Any, path: Path, allowed: tuple[str, ...]) -> Compiled | None:
-        """A compiled template; None after noting why it is none."""
+    def template(
+        self, value: Any, path: Path, allowed: tuple[str, ...], headers: bool = False
+    ) -> Compiled | None:
+        """A compiled template; None after noting why it is none. ``headers``: of a request's headers."""
         try:
-            compiled = compile_template(value, allowed, self.parts)
+            compiled = compile_template(value, allowed, self.parts, headers)
         except TemplateError as error:
             self((*path, *error.path), error.code, str(error), at_key=error.at_key, offset=error.offset)
             return None

@@ -33,7 +33,7 @@ class SectionCompiler:
     def _template(self, said: dict[str, Any], key: str, path: Path, allowed: tuple[str, ...]) -> Template | None:
         if key not in said:
             return None
-        compiled = self.note.template(said[key], (*path, key), allowed)
+        compiled = self.note.template(said[key], (*path, key), allowed, key == "headers")
         return compiled.render if compiled else None
 
     def _names(self, said: dict[str, Any], key: str, path: Path, streams: Iterable[str]) -> tuple[str, ...] | None:

@@ -29,7 +29,7 @@ def compile_signature(said: dict[str, Any], path: Path, note: CompileContext) ->
         return None
     if over is None or key is None:
         return None
-    unlock = _unlock(said.get("key_encoding", "text"))
+    unlock = _unlock(said.get("key_encoding", "text"), said["key"].removeprefix("$env."))
     spell = _spell(said.get("encoding", "hex"))
     digest = ALGORITHMS[said.get("algorithm", "hmac-sha256")]
     over_text, key_text = over.render, key.render
@@ -41,8 +41,8 @@ def compile_signature(said: dict[str, Any], path: Path, note: CompileContext) ->
     return signature
 
 
-def _unlock(encoding: str) -> Callable[[str], bytes]:
-    """A key's bytes; SettingsError never shows the key."""
+def _unlock(encoding: str, variable: str) -> Callable[[str], bytes]:
+    """A key's bytes; SettingsError names the variable and never shows the key."""
 
     def unlock(text: str) -> bytes:
         try:
@@ -50,7 +50,7 @@ def _unlock(encoding: str) -> Callable[[str], bytes]:
                 return base64.b64decode(text, validate=True)
             return bytes.fromhex(text) if encoding == "hex" else text.encode()
         except (binascii.Error, ValueError):
-            raise SettingsError(f"the signing key is no {encoding}") from None
+            raise SettingsError(f"{variable}: the signing key is no {encoding}") from None
 
     return unlock
 

@@ -116,7 +116,14 @@ class Session:
 
     def _checked(self, url: str) -> str:
         """An address that the venue itself gave is held to the same rule as one in the file."""
-        parts, known = urlsplit(url), self.world.secure
+        known = self.world.secure
+        try:
+            parts = urlsplit(url)
+            possible = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            possible = False
+        if not possible:  # not repeated: it may hold a token
+            raise TransportError("handshake", "the venue gave an address that cannot be")
         if known(parts.scheme) is None or (in_the_clear(parts, known) and not self.connection.allow_insecure):
             raise TransportError("insecure", f"the address is no wss:// one: {parts.scheme}://{parts.hostname}")
         return url
