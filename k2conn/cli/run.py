@@ -17,7 +17,7 @@ from k2conn import exactjson, native
 from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.reload import keep_reloading, read_again
-from k2conn.cli.run_services import attended
+from k2conn.cli.run_services import attended, crash_report
 from k2conn.cli.run_workers import lead
 from k2conn.codecs import CODECS
 from k2conn.compiler.language.durations import duration as seconds_of
@@ -222,6 +222,8 @@ def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> 
             f"reconnects {sum(ledger.reconnects.values())}, unrecognised {ledger.unrecognised}",
             file=sys.stderr,
         )
+        if text := crash_report(connector.plan.name, ledger.crashes):
+            print(text, file=sys.stderr)
     if outcome is None:
         return
     if outcome.unsent:

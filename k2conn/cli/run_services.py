@@ -10,6 +10,16 @@ from typing import Any
 from k2conn.monitoring.health import HealthServer, View
 from k2conn.runner.event_log import get_logger
 
+REPORT = "https://github.com/k2conn/k2conn/issues"
+
+
+def crash_report(name: str, crashes: int) -> str:
+    """What is said at the end of a connector that bugs have ended; empty where there were none."""
+    if not crashes:
+        return ""
+    return (f"{name}: a bug of k2conn ended this connector {crashes} times, and it was started again: please report it "
+            f"with the traceback in the log ({REPORT})")
+
 
 @asynccontextmanager
 async def attended(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from k2conn import exactjson
 from k2conn.cli.reload import keep_asking
-from k2conn.cli.run_services import attended
+from k2conn.cli.run_services import attended, crash_report
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.runner import Job
@@ -80,6 +80,8 @@ def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
             f"unrecognised {one['unrecognised']}",
             file=sys.stderr,
         )
+        if text := crash_report(name, one["crashes"]):
+            print(text, file=sys.stderr)
     if outcome.silent:
         workers = ", ".join(map(str, outcome.silent))
         print(f"these figures lack what processes counted that died: worker {workers}", file=sys.stderr)

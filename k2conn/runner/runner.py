@@ -190,26 +190,35 @@ class Runner:
                 await self._ended_by(connector, bug, monotonic() - began)
 
     async def _ended_by(self, connector: Connector, bug: BaseException, lasted: float) -> None:
-        if isinstance(bug, SettingsError):
-            self._refused.append(bug)
-            connector.trouble = str(bug)
-            self._log.error("this connector cannot go on", connector=connector.plan.name, detail=str(bug))
+        """A bug has ended a connector, or its settings: in the first case another one takes its place."""
+        new: Connector | None = None
+        while new is None:
+            if isinstance(bug, SettingsError):
+                await self._gave_up(connector, bug)
+                return
+            delay = self._crashes.note(connector, bug, lasted)
             await connector.abandon()
-            return
-        delay = self._crashes.note(connector, bug, lasted)
-        await connector.abandon()
-        if connector not in self.connectors:  # it did not come to take another one's place
-            return
-        stopped = await connector.stopped(delay)
-        await self._save_state(connector)
-        if stopped or connector.stopping:
-            self._leave(connector, connector.successor)
-            return
-        new = self._make(connector.job, state_for(connector.job, connector))
+            if connector not in self.connectors:  # it did not come to take another one's place
+                return
+            await connector.stopped(delay)
+            await self._save_state(connector)
+            if connector.stopping:
+                self._leave(connector, connector.successor)
+                return
+            try:
+                new = self._make(connector.job, state_for(connector.job, connector))
+            except Exception as error:
+                bug, lasted = error, 0.0
         self._leave(connector, new.connector_state)
         self._put_in_place_of(connector, new)
         del self._tasks[connector]
         self._start(new)
+
+    async def _gave_up(self, connector: Connector, error: SettingsError) -> None:
+        self._refused.append(error)
+        connector.trouble = str(error)
+        self._log.error("this connector cannot go on", connector=connector.plan.name, detail=str(error))
+        await connector.abandon()
 
     def _leave(self, connector: Connector, successor: ConnectorState | None) -> None:
         """See `Connector.leave_to`, for one whose bug may be just there."""

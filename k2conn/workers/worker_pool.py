@@ -2,8 +2,9 @@
 
 How a worker's end is judged, unless all are stopping:
 
-- it failed before it was ever ready (wrong settings, a broker that cannot be reached), or ended by a bug of ours: all
-  workers end, with its exit code, as a single process would;
+- it failed before it was ever ready (wrong settings, a broker that cannot be reached), or ended by a bug of ours in its
+  sink or spool: all workers end, with its exit code, as a single process would. (A bug in one connector ends no
+  process.);
 - it was killed, or stopped by somebody else: a new process replaces it after a growing delay. The state file tells that
   one what was missed meanwhile;
 - a later process of it cannot reach a dependency: it is tried again for as long as another worker is ready;

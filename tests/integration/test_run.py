@@ -214,7 +214,7 @@ def test_a_bug_of_ours_is_said_loudly(tmp_path: Path, spec: Path) -> None:
         "import sys; from k2conn.engine.mapping import stream_mapping as mapping\n"
         "def take(*_): raise ZeroDivisionError('what a bug')\n"
         "mapping.StreamMapping.take = take\n"
-        "sys.argv = ['k2conn', 'run', sys.argv[1], '--port', '0', '--sink', 'console']\n"
+        "sys.argv = ['k2conn', 'run', sys.argv[1], '--port', '0', '--sink', 'console', '--duration', '2s']\n"
         "from k2conn.cli import main; main()\n"
     )
     done = subprocess.run(
@@ -225,6 +225,7 @@ def test_a_bug_of_ours_is_said_loudly(tmp_path: Path, spec: Path) -> None:
     assert "ZeroDivisionError: what a bug" in done.stderr
     assert "please report" in done.stderr
     assert "venue: received" in done.stderr
+    assert done.stdout == ""  # dead letters only
 
 
 def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, spec: Path) -> None:

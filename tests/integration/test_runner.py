@@ -217,7 +217,7 @@ class Finished(MemorySink):
 @pytest.mark.parametrize(("sink", "error"), [
     (Raising, ZeroDivisionError), (RaisingLater, ZeroDivisionError), (Finished, SinkError)
 ])
-def test_a_bug_ends_the_run_and_is_not_reconnected_away(sink: type[MemorySink], error: type[Exception]) -> None:
+def test_a_bug_of_the_sink_ends_the_run(sink: type[MemorySink], error: type[Exception]) -> None:
     async def main() -> None:
         async with Venue(says(trades(trade(1)))).open() as venue, Run(venue.plan(), sink=sink) as run:
             with pytest.raises(error):
@@ -228,18 +228,7 @@ def test_a_bug_ends_the_run_and_is_not_reconnected_away(sink: type[MemorySink], 
     asyncio.run(main())
 
 
-def test_a_bug_in_a_timer_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Any, now: float, wall: int) -> list[Any]:
-        raise ZeroDivisionError("a bug of ours")
-
-    monkeypatch.setattr("k2conn.engine.conversation.session.Session.timer", broken)
-
-    async def main() -> None:
-        async with Venue(says()).open() as venue, Run(venue.plan(), overrides=Overrides(stale_after=0.2)) as run:
-            with pytest.raises(ZeroDivisionError):
-                await run.end(ask=False)
-
-    asyncio.run(main())
+# What a bug inside a connector does is in test_isolation.py.
 
 
 # -- what the environment changes

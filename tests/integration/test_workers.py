@@ -379,6 +379,16 @@ def test_workers_that_cannot_begin_end_all(tmp_path: Path) -> None:
 
 BUG = """
 import sys
+from k2conn.sinks import file
+own = file.FileSink.put
+def put(self, envelope):
+    if b"ETH" in (envelope.key or b""): raise ZeroDivisionError("what a bug")
+    own(self, envelope)
+file.FileSink.put = put
+from k2conn.cli import main
+main()
+"""
+CONNECTOR_BUG = """
 from k2conn.engine.mapping import stream_mapping
 own = stream_mapping.StreamMapping.take
 def take(self, message, *rest):
@@ -409,7 +419,7 @@ def test_a_system_that_starts_no_process_is_out_of_reach(capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(("program", "code", "text"), [(BUG, 70, "what a bug"), (DEATH, 69, "SIGKILL")])
-def test_a_bug_ends_all_and_so_do_deaths_without_end(tmp_path: Path, program: str, code: int, text: str) -> None:
+def test_a_bug_of_the_sink_and_deaths_without_end_end_all(tmp_path: Path, program: str, code: int, text: str) -> None:
     @timed
     async def main() -> None:
         async with mocks(tmp_path, "b", rate=20) as (_, variables):
@@ -419,6 +429,28 @@ def test_a_bug_ends_all_and_so_do_deaths_without_end(tmp_path: Path, program: st
         assert text in run.text
         assert "worker ended, so all end" in run.text
         assert sum(line.get("event") == "worker ended" for line in run.events) == (4 if program is DEATH else 0)
+
+    main()
+
+
+def test_a_bug_in_a_connector_ends_no_worker(tmp_path: Path) -> None:
+    """One symbol of binance has a bug: whoever carries it restarts that connector, all others go on."""
+
+    @timed
+    async def main() -> None:
+        async with mocks(tmp_path, "b", rate=20) as (_, variables):
+            arguments = [tmp_path / "binance.yaml", "--workers", 2]
+            async with crew(tmp_path, *arguments, program=("-c", CONNECTOR_BUG), **variables) as run:
+                state = await run.until(lambda said: said["connectors"].get("binance", {}).get("crashes", 0) > 1)
+                assert all(one["up"] and not one["restarts"] for one in state["workers"])
+                assert state["connectors"]["binance"]["published"] > 0
+                run.process.send_signal(signal.SIGTERM)
+                assert await run.ended() == 70, run.text
+        summary = json.loads((tmp_path / "sum.json").read_text())
+        assert summary["connectors"]["binance"]["crashes"] > 1
+        assert summary["connectors"]["binance"]["in_flight"] == 0
+        assert "what a bug" in run.text
+        assert "please report it" in run.text
 
     main()
 

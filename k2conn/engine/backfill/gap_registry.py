@@ -83,8 +83,9 @@ class GapRegistry:
 
     def _record(self, gap: Gap, now_us: int) -> Envelope:
         account = self.ledger.account(STREAM, gap.key)
-        account.received += 1
-        return gap_envelope(self.plan, gap, now_us, account)
+        made = gap_envelope(self.plan, gap, now_us, account)
+        account.received += 1  # only once there is one
+        return made
 
     # -- filling
 
