@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from k2conn.avro import RecordSchema
 
 
-class Account(Protocol):
+class DeliveryAccount(Protocol):
     """Whose books an envelope is in: one stream's, for one symbol. Told once, when the envelope is durable.
 
     ``spooled`` counts those that are on the disk until they are durable, ``lost`` those that nothing can be done for.
@@ -38,7 +38,7 @@ class Envelope(NamedTuple):
     value: bytes
     schema: RecordSchema | None
     timestamp_ms: int
-    account: Account | None = None
+    account: DeliveryAccount | None = None
     received_us: int = 0
 
     @property

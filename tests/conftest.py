@@ -9,11 +9,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis.internal.conjecture.optimiser
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.paths import SHARED
+
+# Hypothesis imports this in the middle of a test, and pytest compiles it there. Where the garbage collector runs just
+# then, CPython 3.11 fails ("AST constructor recursion depth mismatch"); so it is imported beforehand.
+assert hypothesis.internal.conjecture.optimiser
 
 pytest_plugins = ["tests.plugins.parallel", "tests.plugins.servers", "tests.plugins.account"]
 

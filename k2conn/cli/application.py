@@ -125,10 +125,10 @@ def run(
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
-    from k2conn.cli.run import Options
+    from k2conn.cli.run import RunOptions
     from k2conn.cli.run import run as start
 
-    options = Options(
+    options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (),
     )
@@ -262,7 +262,7 @@ def mock(
 
     Example: k2conn mock NAME OTHER --port 9999 --rate 50
     """
-    from k2conn.cli.mock import Options
+    from k2conn.cli.mock import MockOptions
     from k2conn.cli.mock import run as serve
     from k2conn.settings import text_list
     from k2conn.tools.mock.faults import Faults
@@ -271,7 +271,7 @@ def mock(
         refuse=frozenset(text_list(refuse or "")), silent=silent, close_after=close_after, stall_after=stall_after,
         duplicate_every=duplicate_every, garbage_every=garbage_every, delay=delay,
     )
-    options = Options(
+    options = MockOptions(
         connectors, port, rate, fresh, frames or (), frame_key, once, limit, duration, symbols, ping_every, seed, faults
     )
     raise typer.Exit(serve(options))
@@ -289,10 +289,10 @@ def demo(
 
     Example: k2conn demo --duration 10s --rate 100
     """
-    from k2conn.cli.demo import Options
+    from k2conn.cli.demo import DemoOptions
     from k2conn.cli.demo import run as show
 
-    raise typer.Exit(show(Options(duration, rate, folder, connectors, plain)))
+    raise typer.Exit(show(DemoOptions(duration, rate, folder, connectors, plain)))
 
 
 @command()
@@ -323,10 +323,10 @@ def certify(
 
     Example: k2conn certify NAME --report proof.html
     """
-    from k2conn.cli.certify import Options
+    from k2conn.cli.certify import CertifyOptions
     from k2conn.cli.certify import run as prove
 
-    options = Options(
+    options = CertifyOptions(
         connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level
     )
     raise typer.Exit(prove(options))
@@ -352,9 +352,9 @@ def new(
 
     Example: k2conn new example --url wss://ws.example.com --sample frames.jsonl --frame-key raw
     """
-    from k2conn.cli.new import Options, run
+    from k2conn.cli.new import NewOptions, run
 
-    raise typer.Exit(run(Options(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
+    raise typer.Exit(run(NewOptions(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
 
 
 @command()

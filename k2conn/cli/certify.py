@@ -56,7 +56,7 @@ _AT_MOST = "10m"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CertifyOptions:
     """What the command line says."""
 
     connectors: Sequence[str]
@@ -88,7 +88,7 @@ class BrokerProcess:
         os.kill(self._pid, signal.SIGCONT)
 
 
-def run(options: Options, open_sink: OpenSink = make_spooled) -> int:
+def run(options: CertifyOptions, open_sink: OpenSink = make_spooled) -> int:
     """Certifies all at once; 0 where everything is proven."""
     for report in options.reports:
         if report.suffix not in _FORMS:
@@ -107,7 +107,9 @@ def run(options: Options, open_sink: OpenSink = make_spooled) -> int:
     return 0 if all(outcome.passed for outcome in outcomes) else NOT_PROVEN
 
 
-def _stage(name: str, options: Options, folder: Path, broker: Broker | None, open_sink: OpenSink) -> Certification:
+def _stage(
+    name: str, options: CertifyOptions, folder: Path, broker: Broker | None, open_sink: OpenSink
+) -> Certification:
     plan = load(name)
     try:
         duration = seconds_of(options.duration)
@@ -152,7 +154,7 @@ def _prefix() -> str:
     return f"certify-{wall_ms()}-{os.getpid()}."
 
 
-def _kind(options: Options) -> str:
+def _kind(options: CertifyOptions) -> str:
     """Files, unless Kafka is asked for in so many words: the environment alone must not lead there."""
     kind = options.sink or ("kafka" if options.kafka else "file")
     if kind not in ("kafka", "file"):
@@ -160,7 +162,7 @@ def _kind(options: Options) -> str:
     return kind
 
 
-def _settings(options: Options, folder: Path) -> SinkSettings:
+def _settings(options: CertifyOptions, folder: Path) -> SinkSettings:
     kind = _kind(options)
     given = sink_settings(os.environ, kind=kind, folder=folder, kafka=options.kafka, registry=options.registry)
     own = given.options

@@ -33,7 +33,7 @@ _ARRIVE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DemoOptions:
     """What the command line says."""
 
     duration: str = "15s"
@@ -43,7 +43,7 @@ class Options:
     plain: bool = False
 
 
-def run(options: Options) -> int:
+def run(options: DemoOptions) -> int:
     """Runs the demo; 0 where all that the mock exchanges sent is on disk."""
     seconds = _duration(options.duration)
     names = text_list(options.connectors) if options.connectors else shown_by_default()

@@ -28,7 +28,7 @@ _FRAMES = 6
 INDEX = "README.md"
 
 
-class Page(NamedTuple):
+class ConnectorPage(NamedTuple):
     """A connector, as it runs and as it is written."""
 
     plan: Plan
@@ -61,10 +61,10 @@ def run(connectors: Sequence[str], folder: Path, check: bool) -> int:
     return 0
 
 
-def _read(name: str) -> Page:
+def _read(name: str) -> ConnectorPage:
     path = find(name)
     text = path.read_text(encoding="utf-8")
-    return Page(load(name), read_document(str(path), text).value, text)
+    return ConnectorPage(load(name), read_document(str(path), text).value, text)
 
 
 def _now(path: Path) -> str | None:
@@ -78,7 +78,7 @@ def _extra(folder: Path, files: Mapping[str, str]) -> list[Path]:
 # -- the index
 
 
-def index(pages: Sequence[Page]) -> str:
+def index(pages: Sequence[ConnectorPage]) -> str:
     """The table of all connectors."""
     lines = ["# Connectors", "", "Made by `k2conn docs` from the files in `connectors/`; edit those.", "",
              "| connector | exchange | market | asset class | streams | heartbeat | encoding | auth |",
@@ -117,7 +117,7 @@ def _encoding(connection: Connection) -> str:
     return text if text == binary or binary == "refused" else f"{text} (text), {binary} (binary)"
 
 
-def _auth(page: Page) -> str:
+def _auth(page: ConnectorPage) -> str:
     names = sorted(set(re.findall(r"\$env\.([A-Z][A-Z0-9_]*)", page.text)))
     if names:
         return "keys: " + ", ".join(names)
@@ -127,7 +127,7 @@ def _auth(page: Page) -> str:
 # -- a page
 
 
-def markdown(page: Page) -> str:
+def markdown(page: ConnectorPage) -> str:
     """One connector's page."""
     lines = [*_title(page), *_symbols(page)]
     entries = page.said.get("connections") or [page.said.get("connection", {})]
@@ -139,7 +139,7 @@ def markdown(page: Page) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _title(page: Page) -> Iterator[str]:
+def _title(page: ConnectorPage) -> Iterator[str]:
     plan = page.plan
     streams = " and ".join(dict.fromkeys(load_record(one.record).profile.plural for one in plan.streams))
     yield f"# {plan.name}"
@@ -155,7 +155,7 @@ def _title(page: Page) -> Iterator[str]:
     yield f"Authentication: {_auth(page)}."
 
 
-def _symbols(page: Page) -> Iterator[str]:
+def _symbols(page: ConnectorPage) -> Iterator[str]:
     plan, said = page.plan, page.said["symbols"]
     yield ""
     yield "## Symbols"
@@ -174,7 +174,7 @@ def _symbols(page: Page) -> Iterator[str]:
         yield f"Aliases: {pairs}."
 
 
-def _connection(page: Page, connection: Connection, said: Mapping[str, Any]) -> Iterator[str]:
+def _connection(page: ConnectorPage, connection: Connection, said: Mapping[str, Any]) -> Iterator[str]:
     yield f"## Connection {connection.name}" if len(page.plan.connections) > 1 else "## Connection"
     yield ""
     for number, url in enumerate(connection.url_texts):
@@ -224,7 +224,7 @@ def _said_after(plan: Plan, connection: Connection) -> Iterator[str]:
             yield f"| {name} | {accepted} | {refused} | {step.expect.within:g} s |"
 
 
-def _stream(page: Page, stream: Stream, said: Mapping[str, Any]) -> Iterator[str]:
+def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Iterator[str]:
     yield f"## Stream {stream.name}"
     yield ""
     yield f"{stream.record.capitalize()} records to the Kafka topic {_code(stream.kafka_topic)}" + (

@@ -20,7 +20,7 @@ from k2conn.tools.mock.server import MockServer
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class MockOptions:
     """What the command line says."""
 
     connectors: Sequence[str]
@@ -38,7 +38,7 @@ class Options:
     faults: Faults = field(default_factory=Faults)
 
 
-def run(options: Options) -> int:
+def run(options: MockOptions) -> int:
     """Serves until interrupted or the time is over; returns the exit code."""
     limit = _seconds("--duration", options.duration)
     exchanges = exchanges_for(options)
@@ -48,7 +48,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def exchanges_for(options: Options) -> list[MockExchange]:
+def exchanges_for(options: MockOptions) -> list[MockExchange]:
     """A mock exchange for each connector."""
     plans = [load(name) for name in options.connectors]
     if len({plan.name for plan in plans}) < len(plans):

@@ -38,7 +38,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class NewOptions:
     """What the command line says."""
 
     name: str
@@ -52,7 +52,7 @@ class Options:
     force: bool = False
 
 
-def run(options: Options) -> int:
+def run(options: NewOptions) -> int:
     """Writes the draft; returns 0, or 78 where it does not validate as it stands."""
     request = _request(options)
     target = None if options.output == "-" else Path(options.output or f"{options.name}.yaml")
@@ -90,7 +90,7 @@ def _file(made: Draft) -> str:
     return f"{made.request.name}.yaml"
 
 
-def _request(options: Options) -> DraftRequest:
+def _request(options: NewOptions) -> DraftRequest:
     exchange = options.exchange or options.name.upper().replace("_", "-")
     if not _NAME.match(options.name):
         raise SettingsError(f"'{options.name}' is no connector name: small letters, digits, _ and -, a letter first")
@@ -105,7 +105,7 @@ def _request(options: Options) -> DraftRequest:
     return DraftRequest(options.name, exchange, options.asset_class, options.url, options.docs)
 
 
-def _sample(options: Options) -> list[DraftFrame]:
+def _sample(options: NewOptions) -> list[DraftFrame]:
     try:
         lines = sys.stdin.buffer.read() if options.sample == "-" else Path(options.sample).read_bytes()
     except OSError as error:

@@ -19,6 +19,7 @@ from k2conn.cli.loading import load, shipped
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_services import attended
 from k2conn.cli.run_workers import lead
+from k2conn.codecs import CODECS
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError
@@ -35,7 +36,7 @@ from k2conn.workers.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RunOptions:
     """What the command line says; None where it says nothing."""
 
     connectors: Sequence[str]
@@ -57,13 +58,14 @@ class Options:
     sink_options: Sequence[str] = ()
 
 
-def run(options: Options) -> int:
+def run(options: RunOptions) -> int:
     """Runs until told to stop; returns the exit code."""
     environment = os.environ
     identity = WorkerIdentity.from_environment(environment)
     _log(options, environment, identity)
     SINKS.check()
     TRANSPORTS.check()
+    CODECS.check()
     settings = sink_settings(
         environment, options.sink, options.sink_options, folder=options.folder, kafka=options.kafka,
         registry=options.registry,
@@ -95,7 +97,7 @@ def _say_what_is_missing() -> None:
                           "there is a C compiler, and unset K2CONN_PURE_PYTHON")
 
 
-def _log(options: Options, environment: Mapping[str, str], identity: WorkerIdentity | None) -> None:
+def _log(options: RunOptions, environment: Mapping[str, str], identity: WorkerIdentity | None) -> None:
     level, form = options.log_level.lower(), environment.get("K2_LOG_FORMAT", "").lower()
     if level not in LEVELS:
         raise SettingsError(f"--log-level {options.log_level}{known(level, LEVELS)}")
@@ -105,7 +107,7 @@ def _log(options: Options, environment: Mapping[str, str], identity: WorkerIdent
     configure(level, form == "json" if form else options.daemon, **always)
 
 
-def jobs_for(options: Options, environment: Mapping[str, str], warn: bool = True) -> list[Job]:
+def jobs_for(options: RunOptions, environment: Mapping[str, str], warn: bool = True) -> list[Job]:
     """What to run: the connectors that are named, or else those that the environment enables. ``warn``: says what is
     odd, but no error.
     """
@@ -137,7 +139,9 @@ def jobs_for(options: Options, environment: Mapping[str, str], warn: bool = True
     return jobs
 
 
-def _unread(options: Options, environment: Mapping[str, str], plans: Sequence[Plan], names: Sequence[str]) -> list[str]:
+def _unread(
+    options: RunOptions, environment: Mapping[str, str], plans: Sequence[Plan], names: Sequence[str]
+) -> list[str]:
     return unread(environment, [*names, *(plan.exchange for plan in plans)], options.sink or environment.get("K2_SINK"))
 
 
@@ -184,7 +188,7 @@ def _loop(main: Any) -> RunOutcome:
 
 
 async def _run(
-    runner: Runner, options: Options, limit: float | None, before: Callable[[asyncio.Event], Awaitable[None]]
+    runner: Runner, options: RunOptions, limit: float | None, before: Callable[[asyncio.Event], Awaitable[None]]
 ) -> RunOutcome:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -209,7 +213,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
 
 
-def _report(runner: Runner, options: Options, outcome: RunOutcome | None) -> None:
+def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> None:
     """The final figures: a line for each connector, and (where the run ended in order) the summary file."""
     for connector in runner.connectors:
         ledger = connector.connector_state.ledger
@@ -230,4 +234,4 @@ def _report(runner: Runner, options: Options, outcome: RunOutcome | None) -> Non
             raise SettingsError(f"--summary {options.summary}: {error.strerror}") from None
 
 
-__all__ = ["Options", "jobs_for", "run"]
+__all__ = ["RunOptions", "jobs_for", "run"]

@@ -24,11 +24,11 @@ from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker_pool import WorkerPool, WorkersOutcome, exit_now, worker_command
 
 if TYPE_CHECKING:
-    from k2conn.cli.run import Options
+    from k2conn.cli.run import RunOptions
 
 
 def lead(
-    options: Options,
+    options: RunOptions,
     jobs: Sequence[Job],
     read: Callable[[], Sequence[Job]],
     settings: SinkSettings,
@@ -52,7 +52,7 @@ def lead(
 
 
 async def _lead(
-    options: Options,
+    options: RunOptions,
     jobs: Sequence[Job],
     read: Callable[[], Sequence[Job]],
     assignments: Sequence[Assignment],
@@ -72,7 +72,7 @@ async def _lead(
         return await pool.run(stop)
 
 
-def _report(outcome: WorkersOutcome, options: Options) -> None:
+def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
     """The final figures of all workers: a line for each connector, and the summary file."""
     for name, one in outcome.report["connectors"].items():
         print(

@@ -22,6 +22,7 @@ from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.rate_limiter import RateLimiter
 from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.engine.resilience.silence_detection import Baselines
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
 from k2conn.plan import Connection, Plan
 from k2conn.plan import Sequence as SequenceRule
@@ -47,10 +48,11 @@ class ConnectorState:
         """Numbers for connections."""
         self.baselines: Baselines = {} if before is None else before.baselines
         """How often each symbol has data."""
+        self.symbols = SymbolDirectory(plan.symbols)
         self.connect_limiters = {one.name: _connect_limiter(one, before) for one in plan.connections}
         """The venue's limit on connecting, by the connection's name."""
         self.mappings = {
-            stream.name: StreamMapping(plan, stream, self.ledger, _window(stream.name, window, before))
+            stream.name: StreamMapping(plan, stream, self.ledger, _window(stream.name, window, before), self.symbols)
             for stream in self.streams
         }
         self.gaps = GapRegistry(plan, self.ledger, self.mappings, backfill)

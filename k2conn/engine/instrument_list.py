@@ -1,16 +1,17 @@
-"""A venue's own instrument list taken into the symbol rule: base and quote as the venue says them, no guess by name."""
+"""A venue's own instrument list taken into the symbol directory: base and quote as the venue gives them, no guess."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
-from k2conn.plan import InstrumentList, SymbolRule
+from k2conn.plan import InstrumentList
 from k2conn.scope import Scope
 
 
-def learn(listing: InstrumentList, answer: Any, rule: SymbolRule) -> int:
+def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> int:
     """Takes every listed instrument in; how many there were. RecordError where the answer has no list."""
     scope = Scope()
     scope.message = answer
@@ -25,6 +26,6 @@ def learn(listing: InstrumentList, answer: Any, rule: SymbolRule) -> int:
             continue
         native, base, quote = (get(row, scope) for get in (listing.symbol, listing.base, listing.quote))
         if native and base and quote:
-            rule.learn(exactjson.spell(native), exactjson.spell(base), exactjson.spell(quote))
+            symbols.learn(exactjson.spell(native), exactjson.spell(base), exactjson.spell(quote))
             count += 1
     return count

@@ -55,7 +55,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What a server said, whatever its status."""
 
     status: int
@@ -72,7 +72,7 @@ class NoAnswer(TransportError):
         self.reason = reason
 
 
-def exchange(request: Call) -> Answer:
+def exchange(request: Call) -> HttpAnswer:
     """The answer; blocks. Raises NoAnswer."""
     parts = urlsplit(request.url)
     host = parts.hostname or ""
@@ -93,7 +93,7 @@ def exchange(request: Call) -> Answer:
             connection.close()
     if len(body) > MAX_ANSWER:
         raise NoAnswer(host, f"answered more than {MAX_ANSWER} bytes")
-    return Answer(answer.status, answer.headers.get("Retry-After", ""), body)
+    return HttpAnswer(answer.status, answer.headers.get("Retry-After", ""), body)
 
 
 def _connection(parts: SplitResult, request: Call) -> http.client.HTTPConnection:

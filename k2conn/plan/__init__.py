@@ -13,7 +13,7 @@ Words (never mixed): *frame* (from the socket) -> *message* (decoded) -> *item* 
 
 from __future__ import annotations
 
-from k2conn.plan.backfill import Backfill, Page
+from k2conn.plan.backfill import Backfill, BackfillPage
 from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan
@@ -31,6 +31,7 @@ from k2conn.plan.values import Condition, Getter, Json, Reader
 __all__ = [
     "Answer",
     "Backfill",
+    "BackfillPage",
     "Backoff",
     "Capture",
     "Carry",
@@ -53,7 +54,6 @@ __all__ = [
     "Match",
     "MissingRange",
     "Notice",
-    "Page",
     "Plan",
     "Rate",
     "Reader",

@@ -12,7 +12,7 @@ from k2conn.plan.values import Getter, Reader
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BackfillPage:
     """An answer holds at most ``size`` rows, from that end of the range asked for that ``by`` names (``first`` or
     ``last``); the next call moves that end.
     """
@@ -40,5 +40,5 @@ class Backfill:
     symbols: Match | None = None
     """The symbols that are asked for with this call; None: all."""
     limit: Rate | None = None
-    page: Page | None = None
+    page: BackfillPage | None = None
     """None: one call is all there is."""

@@ -31,7 +31,7 @@ class SymbolRule:
     default: tuple[str, ...]
     resolve: Callable[[str], Symbol | None]
     description: str
-    learn: Callable[[str, str, str], None] = lambda native, base, quote: None
-    """Takes in what the venue itself says: (native, base, quote)."""
+    resolve_listed: Callable[[str, str, str], Symbol | None] = lambda native, base, quote: None
+    """How a name is read whose base and quote the venue itself gives in its instrument list: (native, base, quote)."""
     list: InstrumentList | None = None
     """Where the venue's own instrument list comes from."""

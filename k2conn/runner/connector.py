@@ -18,6 +18,7 @@ from k2conn.engine.gaps.gap_records import gap_words
 from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.engine.identity.dedup_window import REMEMBERED
 from k2conn.engine.sharding.shards import Shard, shards
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
@@ -85,7 +86,7 @@ class Connector:
         self._successor: ConnectorState | None = None
         self._log = get_logger(connector=job.plan.name)
         self._instruments = (
-            InstrumentRefresh(self.plan, listed, job.overrides, environment)
+            InstrumentRefresh(self.plan.name, listed, self.connector_state.symbols, job.overrides, environment)
             if (listed := self.plan.symbols.list)
             else None
         )
@@ -190,7 +191,7 @@ class Connector:
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
-        symbols = resolve(self.plan, self.job.wanted)
+        symbols = resolve(self.plan, self.job.wanted, self.connector_state.symbols)
         self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         found = shards(self.plan, self.connector_state.streams, symbols)
         if not found:
@@ -240,7 +241,7 @@ class Connector:
     async def read_list(self, names: Sequence[str]) -> None:
         """Reads the venue's instrument list again, where there is one: new symbols may have come since."""
         if self._instruments is not None:
-            await self._instruments.first(lambda: all(self.plan.symbols.resolve(name) for name in names))
+            await self._instruments.first(lambda: all(self.connector_state.symbols.resolve(name) for name in names))
 
     def become(
         self,
@@ -329,12 +330,15 @@ def state_for(job: Job, replaced: Connector | None = None) -> ConnectorState:
     return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)
 
 
-def resolve(plan: Plan, names: tuple[str, ...]) -> list[Symbol]:
-    """The symbols by their native names; SettingsError names those that no rule reads."""
+def resolve(plan: Plan, names: tuple[str, ...], directory: SymbolDirectory | None = None) -> list[Symbol]:
+    """The symbols by their native names; SettingsError names those that no rule reads. ``directory`` knows what the
+    venue's instrument list has told; without it the rule of the connector file reads the names.
+    """
+    read = plan.symbols.resolve if directory is None else directory.resolve
     found: list[Symbol] = []
     unknown: list[str] = []
     for name in names:
-        symbol = plan.symbols.resolve(name)
+        symbol = read(name)
         if symbol is None:
             unknown.append(name)
         elif symbol not in found:

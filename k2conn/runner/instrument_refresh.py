@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from k2conn.clock import wall_us
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.resilience.backoff import BackoffDelays
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import MissingVariable, RecordError, TransportError
 from k2conn.net.http import call
-from k2conn.plan import Backoff, InstrumentList, Plan, SendScope
+from k2conn.plan import Backoff, InstrumentList, SendScope
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.overrides import Overrides
@@ -25,13 +26,14 @@ class InstrumentRefresh:
     """One connector's list."""
 
     def __init__(
-        self, plan: Plan, listing: InstrumentList, overrides: Overrides, environment: Mapping[str, str]
+        self, connector: str, listing: InstrumentList, symbols: SymbolDirectory, overrides: Overrides,
+        environment: Mapping[str, str],
     ) -> None:
-        self._plan = plan
+        self._symbols = symbols
         self._listing = listing
         self._overrides = overrides
         self._environment = environment
-        self._log = get_logger(connector=plan.name)
+        self._log = get_logger(connector=connector)
 
     async def first(self, enough: Callable[[], bool]) -> None:
         """Waits for the list; after some tries goes on without it where ``enough`` says that symbols can be read."""
@@ -52,7 +54,7 @@ class InstrumentRefresh:
         scope = SendScope(lambda: 0, lambda: str(uuid.uuid4()), wall_us(), {}, self._environment)
         try:
             request = http_call(self._listing.request, scope, self._overrides)
-            count = learn(self._listing, await call(request), self._plan.symbols)
+            count = learn(self._listing, await call(request), self._symbols)
         except (TransportError, RecordError, MissingVariable) as error:
             self._log.warning("instrument list not read", detail=str(error))
             return False

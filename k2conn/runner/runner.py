@@ -19,8 +19,7 @@ from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
-from k2conn.envelope import Account as AnyAccount
-from k2conn.envelope import Envelope
+from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
@@ -271,7 +270,7 @@ class Runner:
             dead_letter(*names, account.stream, envelope.topic, account.symbol, error, envelope.value, now, account)
         )
 
-    def _owner(self, envelope: Envelope, account: AnyAccount, reason: str) -> tuple[str, str]:
+    def _owner(self, envelope: Envelope, account: DeliveryAccount, reason: str) -> tuple[str, str]:
         """Connector and exchange of a rejected record. One that an earlier process left in the spool is in no
         ledger of ours, but its topic may be one of ours.
         """

@@ -49,7 +49,8 @@ class SymbolChange:
         known = {symbol.native: symbol for shard in running for symbol in shard.symbols}
         if not known.keys() >= set(job.wanted):
             await connector.read_list(job.wanted)
-        self._symbols = [known.get(symbol.native, symbol) for symbol in resolve(connector.plan, job.wanted)]
+        wanted = resolve(connector.plan, job.wanted, connector.connector_state.symbols)
+        self._symbols = [known.get(symbol.native, symbol) for symbol in wanted]
         streams = connector.connector_state.streams
         self._shards = resharded(connector.plan, streams, self._symbols, running)
         reason = refused(connector.plan, streams, self._shards)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from k2conn.avro import RecordSchema, load_schema
-from k2conn.envelope import Account, Envelope
+from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import SettingsError
 from k2conn.spool.entries import MAGIC, ROUTE, SCHEMA, Entry, packed_record, packed_text
 
@@ -21,7 +21,7 @@ class Route(NamedTuple):
     topic: str
     key: bytes | None
     schema: RecordSchema | None
-    account: Account | None
+    account: DeliveryAccount | None
 
 
 class SpoolSegment:
@@ -50,7 +50,7 @@ class SpoolSegment:
         self.routes: dict[int, Route] = {}
         self.schemas: dict[int, RecordSchema] = {}
         self.synced = 0
-        self._fresh: list[tuple[int, Account]] = []
+        self._fresh: list[tuple[int, DeliveryAccount]] = []
         self._early: set[int] = set()
         self._ids: dict[tuple[object, ...], int] = {}
 
@@ -68,7 +68,7 @@ class SpoolSegment:
             self._fresh.append((start, account))
         return start
 
-    def done(self, start: int, account: Account | None) -> None:
+    def done(self, start: int, account: DeliveryAccount | None) -> None:
         """The record at ``start`` is durable elsewhere."""
         self.open -= 1
         if account is None:
@@ -109,7 +109,7 @@ class SpoolSegment:
             return None
         return Envelope(route.topic, route.key, entry.value, route.schema, entry.stamp, route.account)
 
-    def learn(self, entry: Entry, account: Callable[[str, str], Account]) -> None:
+    def learn(self, entry: Entry, account: Callable[[str, str], DeliveryAccount]) -> None:
         """Take a schema or a route from a file that an earlier process wrote; ``account`` gives its account.
 
         A route whose schema was damaged is left out, and with it its records.

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from k2conn.envelope import Account, Envelope
+from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.spool.disk import Disk, read_mark
 from k2conn.spool.entries import MAGIC, RECORD, Entry, EntryScan, needed, scan
 from k2conn.spool.segment import SUFFIX, SpoolSegment
@@ -209,7 +209,7 @@ class SegmentedLog:
 
     # --- what an earlier process left
 
-    async def load(self, account: Callable[[str, str], Account]) -> int:
+    async def load(self, account: Callable[[str, str], DeliveryAccount]) -> int:
         """Find what is left, cut torn ends off; how many records will be read first. OSError where that fails."""
         found = await self._disk.run(self._scan, account)
         for segment in found:
@@ -220,7 +220,7 @@ class SegmentedLog:
             self._next = found[0], found[0].first
         return self.records
 
-    def _scan(self, account: Callable[[str, str], Account]) -> list[SpoolSegment]:
+    def _scan(self, account: Callable[[str, str], DeliveryAccount]) -> list[SpoolSegment]:
         self.folder.mkdir(parents=True, exist_ok=True)
         number, offset = self._marked
         found = []
@@ -234,7 +234,7 @@ class SegmentedLog:
                 self._disk.remove([segment])
         return found
 
-    def _examine(self, segment: SpoolSegment, offset: int, account: Callable[[str, str], Account]) -> None:
+    def _examine(self, segment: SpoolSegment, offset: int, account: Callable[[str, str], DeliveryAccount]) -> None:
         data = segment.path.read_bytes()
         segment.buffer.clear()
         if not data.startswith(MAGIC):

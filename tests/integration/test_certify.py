@@ -16,7 +16,7 @@ import pytest
 
 from k2conn.avro import ContainerWriter, load_schema
 from k2conn.avro.reading import read_container
-from k2conn.cli.certify import NOT_PROVEN, Options, _stage, run
+from k2conn.cli.certify import NOT_PROVEN, CertifyOptions, _stage, run
 from k2conn.cli.loading import load
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
@@ -166,7 +166,7 @@ def test_a_sink_that_loses_one_record_is_caught(tmp_path: Path, capsys: pytest.C
         return sinks[0]
 
     reports = [tmp_path / f"report.{form}" for form in ("txt", "json", "html")]
-    options = Options([only_trades(tmp_path)], duration="1s", faults="duplicates", reports=reports, rate=40)
+    options = CertifyOptions([only_trades(tmp_path)], duration="1s", faults="duplicates", reports=reports, rate=40)
     assert run(options, leaky) == NOT_PROVEN
     said = capsys.readouterr().out
     (lost,) = sinks[0].dropped
@@ -249,9 +249,9 @@ def test_unknown_faults_and_sinks_are_refused() -> None:
     with pytest.raises(SettingsError, match="there is no earthquake; known are gap"):
         chosen("gap,earthquake")
     with pytest.raises(SettingsError, match="must be read back"):
-        run(Options(["kraken"], sink="console"))
+        run(CertifyOptions(["kraken"], sink="console"))
     with pytest.raises(SettingsError, match=r"ends in \.txt, \.json or \.html"):
-        run(Options(["kraken"], reports=[Path("report.pdf")]))
+        run(CertifyOptions(["kraken"], reports=[Path("report.pdf")]))
 
 
 @pytest.mark.parametrize("frame", ['{"a":1}', "[1]", '"x"', "pong", b"\x1f\x8b\x08\x00"])
@@ -429,7 +429,7 @@ def certified(
     stages = []
     for name in KAFKA_NAMES:
         for faults in (rest, ",".join(APART)):
-            options = Options((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
+            options = CertifyOptions((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
                               faults=faults)
             stages.append(_stage(name, options, folder / f"{name}-{len(stages)}", own_broker, make_spooled))
     real = CrashRestart.run
@@ -544,7 +544,7 @@ def test_the_command_with_the_real_broker(
     own_broker: Broker, registry: SharedRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = tmp_path / "report.txt"
-    options = Options(["kraken"], duration="1s", rate=40, kafka=own_broker.bootstrap, registry=registry.url,
+    options = CertifyOptions(["kraken"], duration="1s", rate=40, kafka=own_broker.bootstrap, registry=registry.url,
                       faults="gap,cut,registry-away,broker", broker_pid=own_broker.pid, reports=[report])
     assert run(options) == 0
     said = capsys.readouterr().out

@@ -13,6 +13,7 @@ from k2conn.compiler.compiler import check_text
 from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.planning.forecast import broken_limits, forecast
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.plan import Plan
 
 KEY = base64.b64encode(b"very secret").decode()
@@ -75,11 +76,13 @@ def test_the_venue_s_own_list_says_base_and_quote() -> None:
     assert found.symbols.list is not None
     assert found.symbols.list.refresh == 3600
     rows = [{"id": "WEIRD1", "b": "AAA", "q": "BBB", "on": "1"}, {"id": "OFF", "b": "C", "q": "D", "on": "0"}]
-    assert learn(found.symbols.list, {"data": rows}, found.symbols) == 1
-    symbol = found.symbols.resolve("WEIRD1")
+    directory = SymbolDirectory(found.symbols)
+    assert learn(found.symbols.list, {"data": rows}, directory) == 1
+    symbol = directory.resolve("WEIRD1")
     assert symbol is not None
     assert (symbol.base, symbol.quote, symbol.record) == ("AAA", "BBB", "AAABBB")
-    assert found.symbols.resolve("OFF") is None
+    assert directory.resolve("OFF") is None
+    assert found.symbols.resolve("WEIRD1") is None, "the plan itself learns nothing"
 
 
 def test_defaults_that_break_a_declared_limit_are_a_problem(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ PUBLIC = {
     ],
     "k2conn.codecs": ["CODECS", "Codec", "MessageFormat", "Packing", "Setting", "Settings"],
     "k2conn.engine": [],
-    "k2conn.envelope": ["Account", "Envelope"],
+    "k2conn.envelope": ["DeliveryAccount", "Envelope"],
     "k2conn.errors": [
         "EncodeError", "K2Error", "MissingVariable", "PluginError", "RecordError", "SettingsError", "SinkError",
         "SpecError", "TransportError", "Unreachable", "known",

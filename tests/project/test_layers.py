@@ -54,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "engine/identity": {*LEAVES, "engine/resilience"},
     "engine/sharding": LEAVES,
     "engine/symbol_state": LEAVES,
+    "engine/symbol_directory": LEAVES,
     "engine/conversation": {*LEAVES, "engine/sharding", "engine/symbol_state"},
     "engine/gaps": {*LEAVES, "avro", "engine/identity", "envelope"},
     "engine/mapping": {
@@ -62,6 +63,7 @@ ROOMS: dict[str, set[str]] = {
         "engine/accounting",
         "engine/gaps",
         "engine/identity",
+        "engine/symbol_directory",
         "engine/symbol_state",
         "envelope",
         "native",
@@ -78,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "engine/identity",
         "engine/mapping",
         "engine/resilience",
+        "engine/symbol_directory",
         "envelope",
     },
     "sinks": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "merging", "net", "registry"},
@@ -306,3 +309,19 @@ def test_nothing_dangerous_and_nothing_inexact() -> None:
 
 def allowed(name: str, word: str) -> bool:
     return any(name.startswith(place) and word == one for place, one in ALLOWED)
+
+
+def test_the_architecture_page_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    folders = {name for name in ROOMS if (PACKAGE / name).is_dir()}
+    missing = {name for name in folders if f"`{name}`" not in page and f"{name.split('/')[-1]}/" not in page}
+    assert not missing
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    found: dict[str, list[str]] = {}
+    for name, text in sources().items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(name)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

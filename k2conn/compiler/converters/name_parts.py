@@ -31,14 +31,14 @@ class Characters:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PartStep:
     """One character of a set, or with ``many`` one and more."""
 
     characters: Characters
     many: bool = False
 
 
-Spelling = tuple[Step, ...]
+Spelling = tuple[PartStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,13 @@ _CLASSES = {
 }
 """Classes of characters. Letters and digits are those of all scripts, and ``upper`` leaves out small a to z only."""
 
-_DIGIT = Step(_CLASSES["digits"])
+_DIGIT = PartStep(_CLASSES["digits"])
+_DIGITS = PartStep(_CLASSES["digits"], many=True)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
-def _one_of(characters: str) -> Step:
-    return Step(Characters(frozenset(characters), f"[{re.escape(characters)}]"))
+def _one_of(characters: str) -> PartStep:
+    return PartStep(Characters(frozenset(characters), f"[{re.escape(characters)}]"))
 
 
 def literal(text: str) -> NamePart:
@@ -107,12 +108,11 @@ _KINDS = {
     "ddmmmyy": _dates(2),
     "ddmmmyyyy": _dates(4),
     "month_code": NamePart(((_one_of("FGHJKMNQUVXZ"), _DIGIT, _DIGIT),)),
-    "number": NamePart(((Step(_CLASSES["digits"], many=True), _one_of(".d"), Step(_CLASSES["digits"], many=True)),
-                        (Step(_CLASSES["digits"], many=True),))),
+    "number": NamePart(((_DIGITS, _one_of(".d"), _DIGITS), (_DIGITS,))),
 }
 """Dates and numbers as exchanges write them."""
 
-OPEN = NamePart(((Step(_CLASSES["alphanumeric"], many=True),),))
+OPEN = NamePart(((PartStep(_CLASSES["alphanumeric"], many=True),),))
 """Letters and digits: what a part holds where nothing is said."""
 
 
@@ -131,7 +131,7 @@ def name_part(said: str | Sequence[str] | Mapping[str, Any]) -> NamePart:
 
 def _named(name: str) -> NamePart:
     if name in _CLASSES:
-        return NamePart(((Step(_CLASSES[name], many=True),),))
+        return NamePart(((PartStep(_CLASSES[name], many=True),),))
     if name in _KINDS:
         return _KINDS[name]
     raise ValueError(f"'{short(name)}' is no kind of part{known(name, (*_CLASSES, *_KINDS))}")
@@ -144,7 +144,7 @@ def _extended(name: str, also: str) -> NamePart:
         raise ValueError(f"'{short(name)}' is no class of characters{known(name, _CLASSES)}")
     base = _CLASSES[name]
     both = Characters(base.listed | frozenset(also), f"(?:{base.pattern}|[{re.escape(also)}])")
-    return NamePart(((Step(both, many=True),),))
+    return NamePart(((PartStep(both, many=True),),))
 
 
 def _check_characters(text: str) -> None:

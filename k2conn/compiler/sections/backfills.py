@@ -18,7 +18,7 @@ from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.errors import RecordError
-from k2conn.plan import Backfill, Field, Page, Reader, Stream
+from k2conn.plan import Backfill, BackfillPage, Field, Reader, Stream
 from k2conn.records import load_record
 from k2conn.scope import Scope
 
@@ -74,7 +74,7 @@ class BackfillCompiler:
             timed=bool(self._used(said, path) & TIMES.keys()),
             symbols=symbols,
             limit=limit,
-            page=Page(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
+            page=BackfillPage(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
         )
 
     def _fits(self, stream: Stream, said: dict[str, Any], path: Path) -> bool:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from k2conn.compiler.converters.name_parts import FOREIGN, NamePart, Spelling, Step
+from k2conn.compiler.converters.name_parts import FOREIGN, NamePart, PartStep, Spelling
 
 State = TypeVar("State", bound=Hashable)
 Positions = frozenset[int]
@@ -57,7 +57,7 @@ class FormAutomaton:
                     ends = {shared[beginning]}
                 self.last |= ends
 
-    def _add(self, step: Step, label: int, name: str, before: set[int], first: bool) -> int:
+    def _add(self, step: PartStep, label: int, name: str, before: set[int], first: bool) -> int:
         here = len(self.sets)
         self.sets.append(step.characters.listed)
         self.labels.append(label)

@@ -58,7 +58,7 @@ class SymbolCompiler:
             if "list" not in said and resolve(native) is None:
                 text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
                 self.note(("symbols", "default", at), "unknown-symbol", text)
-        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.learn)
+        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.listed)
 
     def _forms(self) -> list[Form] | None:
         """The compiled forms; None after noting that one is not usable or that two cannot be told apart."""

@@ -80,7 +80,7 @@ def _check_neighbours(pieces: tuple[tuple[str, NamePart], ...]) -> None:
 
 
 class Resolver:
-    """The look-up from native name to Symbol, cached by name; what the table says stands, whatever is learnt."""
+    """The look-up from native name to Symbol, cached by name; what the table says comes first."""
 
     def __init__(
         self, forms: tuple[Form, ...], table: Mapping[str, Symbol], aliases: Mapping[str, str], record: str | None
@@ -101,10 +101,9 @@ class Resolver:
                 self._cache[native] = found
             return found
 
-    def learn(self, native: str, base: str, quote: str) -> None:
-        """Takes in what the venue itself says of one name."""
-        if native not in self._table:
-            self._cache[native] = self._read(native, {"base": base, "quote": quote})
+    def listed(self, native: str, base: str, quote: str) -> Symbol | None:
+        """The symbol of a name whose base and quote the venue itself gives; the table comes first here, too."""
+        return self._table.get(native) or self._read(native, {"base": base, "quote": quote})
 
     def _read(self, native: str, said: Mapping[str, str] | None = None) -> Symbol | None:
         """The symbol by the first form that fits; what the venue itself has ``said`` stands before its parts."""

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.envelope import Account, Envelope
+from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import RecordError
 
 RAW_LIMIT = 64 * 1024
@@ -25,7 +25,7 @@ def dead_letter(
     error: RecordError,
     frame: str | bytes,
     received_at: int,
-    account: Account,
+    account: DeliveryAccount,
 ) -> Envelope:
     """The envelope of one dead letter, on ``<topic>.dlq`` as JSON. ``received_at`` is microseconds since the epoch."""
     document = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from k2conn.engine.gaps.gap import Gap
 from k2conn.engine.gaps.gap_states import BackfillStatus, GapStatus
 from k2conn.engine.identity.message_ids import MessageIds
-from k2conn.envelope import Account, Envelope
+from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.plan import Plan
 from k2conn.records import RecordType, load_record
 
@@ -24,7 +24,7 @@ def gap_topic(plan: Plan) -> str:
     return f"market.{plan.asset_class}.{gap_record().profile.plural}.{plan.exchange.lower()}"
 
 
-def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: Account) -> Envelope:
+def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: DeliveryAccount) -> Envelope:
     """The record of one gap as it stands; ``now_us`` is microseconds since the epoch."""
     schema = gap_record().schema
     status = GapStatus.OPEN if gap.open else GapStatus.CLOSED

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from k2conn import exactjson, native
 from k2conn.avro import RecordSchema, SchemaField, fixed_bytes
 from k2conn.engine.identity.record_content import ContentFields
-from k2conn.envelope import Account, Envelope
+from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Field, Stream
 from k2conn.records import Profile
@@ -28,7 +28,7 @@ class EnvelopeTemplate(NamedTuple):
     topic: str
     symbol: bytes
     schema: RecordSchema
-    account: Account
+    account: DeliveryAccount
 
 
 Source = tuple[str | None, Callable[..., Any], int, int, int, int, dict[Any, str] | None]

@@ -20,6 +20,7 @@ from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -32,16 +33,18 @@ class StreamMapping:
     """Maps the messages of one stream; shared by all sockets of a connector."""
 
     def __init__(
-        self, plan: Plan, stream: Stream, ledger: Ledger, window: DedupWindow, fetched: bool = False
+        self, plan: Plan, stream: Stream, ledger: Ledger, window: DedupWindow, directory: SymbolDirectory,
+        fetched: bool = False,
     ) -> None:
         """``fetched``: what it maps are rows of answers to calls, not messages."""
         self.plan = plan
         self.stream = stream
         self.ledger = ledger
         self.window = window
+        self.directory = directory
         record = load_record(stream.record)
         self.schema = record.schema
-        self.contexts = SymbolContexts(plan, stream, record, ledger)
+        self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
         self._fetched = fetched
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None

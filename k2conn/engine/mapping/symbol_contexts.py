@@ -14,6 +14,7 @@ from k2conn.engine.gaps.sequence_state import SequenceState
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.engine.mapping.fast_mapper import FastMapper, FastMappers
 from k2conn.engine.mapping.native_mapper import EnvelopeTemplate
+from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
 from k2conn.records import RecordType
@@ -64,8 +65,11 @@ class SymbolContext:
 class SymbolContexts:
     """The lines of one stream; ``known`` by the venue's names, ``symbols`` by ours."""
 
-    def __init__(self, plan: Plan, stream: Stream, record: RecordType, ledger: Ledger) -> None:
+    def __init__(
+        self, plan: Plan, stream: Stream, record: RecordType, ledger: Ledger, directory: SymbolDirectory
+    ) -> None:
         self._plan = plan
+        self._directory = directory
         self._stream = stream
         self._schema = record.schema
         self._classed = "asset_class" in record.profile.engine
@@ -82,7 +86,7 @@ class SymbolContexts:
         return self.known.get(native) or self._open(native)
 
     def _open(self, native: str) -> SymbolContext:
-        symbol = self._plan.symbols.resolve(native)
+        symbol = self._directory.resolve(native)
         if symbol is None:
             detail = f"no symbol rule reads '{native[:40]}' ({self._plan.symbols.description})"
             raise RecordError("symbol", self._stream.symbol.expression, native, "unknown-symbol", detail)

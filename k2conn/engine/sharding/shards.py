@@ -21,7 +21,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """The socket's name in logs and metrics: connection, number, and leg where there are several."""
+        """Its name in logs and metrics: connection, number, and replica where there are several."""
         replica = f".{self.replica}" if self.connection.replicas > 1 else ""
         return f"{self.connection.name}-{self.number}{replica}"
 

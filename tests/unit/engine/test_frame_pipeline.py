@@ -34,7 +34,7 @@ def outcome(plan: Plan, pipeline: FramePipeline, reads: list[list[str | bytes]])
         envelopes += found
         actions += asked
     plain = [(one.topic, one.key, one.value, one.timestamp_ms) for one in envelopes]
-    return plain, list(map(str, actions)), pipeline.books.ledger.report(), pipeline.silent_at(1)
+    return plain, list(map(str, actions)), pipeline.connector_state.ledger.report(), pipeline.silent_at(1)
 
 
 @pytest.mark.parametrize("name", NAMES)

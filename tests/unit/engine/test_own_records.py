@@ -97,9 +97,9 @@ def test_every_field_of_a_status() -> None:
 def test_a_record_without_a_price_has_none_in_the_books() -> None:
     pipeline = intake_of(example())
     pipeline.receive([frame_text(one) for one in said("status")], 0.0, WALL)
-    assert pipeline.books.ledger.account("status", "ETHUSD").last_price is None
+    assert pipeline.connector_state.ledger.account("status", "ETHUSD").last_price is None
     pipeline.receive([frame_text(one) for one in said("candle")], 0.0, WALL)
-    assert pipeline.books.ledger.account("candle", "BTCUSD").last_price == 6_399_800_000_000
+    assert pipeline.connector_state.ledger.account("candle", "BTCUSD").last_price == 6_399_800_000_000
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_an_event_time_in_milliseconds(tmp_path: Path, monkeypatch: pytest.Monke
     assert envelope.schema is not None
     assert envelope.schema.decode_plain(envelope.value)["timestamp"] == 1_767_323_045_678
     assert envelope.timestamp_ms == 1_767_323_045_678
-    assert pipeline.books.ledger.account("beat", "BTCUSD").last_event_us == 1_767_323_045_678_000
+    assert pipeline.connector_state.ledger.account("beat", "BTCUSD").last_event_us == 1_767_323_045_678_000
 
 
 def test_carried_fields_are_the_profiles() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
-from k2conn.cli.new import Options, finished, run
+from k2conn.cli.new import NewOptions, finished, run
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
@@ -175,9 +175,9 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
     target.write_text("mine")
     options = {**SAID, "output": str(target)}
     with pytest.raises(SettingsError, match="--force"):
-        run(Options(**options))  # type: ignore[arg-type]
+        run(NewOptions(**options))  # type: ignore[arg-type]
     assert target.read_text() == "mine"
-    assert run(Options(**options, force=True)) == 0  # type: ignore[arg-type]
+    assert run(NewOptions(**options, force=True)) == 0  # type: ignore[arg-type]
     assert "connector: venue" in target.read_text()
 
 
@@ -189,7 +189,7 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
 def test_what_cannot_be_drafted_is_said(change: dict[str, str], text: str) -> None:
     options = {**SAID, **change}
     with pytest.raises(SettingsError, match=text):
-        run(Options(**options))  # type: ignore[arg-type]
+        run(NewOptions(**options))  # type: ignore[arg-type]
 
 
 def test_drafts_of_the_corpus_are_as_good_as_the_guide_says(corpus: Path) -> None:

@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 
 from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.errors import SettingsError, TransportError
-from k2conn.net.http import Answer, Call, NoAnswer, call, exchange
+from k2conn.net.http import Call, HttpAnswer, NoAnswer, call, exchange
 from k2conn.transports import TRANSPORTS, Address, open_transport, secure
 from k2conn.transports.websocket.connection import WebSocket
 from tests.support.plans import plan_of
@@ -230,7 +230,7 @@ def test_a_failed_call_has_its_cause(answer: bytes, cause: str, delay: int) -> N
 
 
 def test_an_answer_to_who_asks_for_it_is_any_answer() -> None:
-    async def main() -> Answer:
+    async def main() -> HttpAnswer:
         async with web(b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nRetry-After: 5\r\n\r\nno") as url:
             return await asyncio.to_thread(exchange, Call("GET", url, {"Authorization": "hunter2"}))
 

@@ -1,0 +1,27 @@
+"""Which instrument a venue's name means, for one running connector.
+
+The connector file's rule reads names and never changes. What a venue's own instrument list says of a name is learnt
+while the connector runs, and comes first; so it is kept here and not in the plan.
+"""
+
+from __future__ import annotations
+
+from k2conn.plan import Symbol, SymbolRule
+
+
+class SymbolDirectory:
+    """The rule of a connector file, and what the venue's instrument list has told since."""
+
+    def __init__(self, rule: SymbolRule) -> None:
+        self._rule = rule
+        self._listed: dict[str, Symbol | None] = {}
+
+    def resolve(self, native: str) -> Symbol | None:
+        """The instrument of a venue's name; None where neither the list nor the rule reads it."""
+        if native in self._listed:
+            return self._listed[native]
+        return self._rule.resolve(native)
+
+    def learn(self, native: str, base: str, quote: str) -> None:
+        """Takes in what the venue's list says of one name."""
+        self._listed[native] = self._rule.resolve_listed(native, base, quote)
