@@ -44,6 +44,9 @@ class StreamMapping:
         self.directory = directory
         record = load_record(stream.record)
         self.schema = record.schema
+        price = record.profile.price
+        self.price_scale = record.field(price).scale if price is not None else None
+        """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
         self._fetched = fetched
