@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson, transports
 from k2conn.errors import SettingsError, known
-from k2conn.runner import BAD_DATA_SHARE, Overrides
+from k2conn.runner import Overrides
+from k2conn.runner.overrides import BAD_DATA_SHARE
 from k2conn.schemes import HTTP, Secure, in_the_clear
 from k2conn.sinks import SINKS, SinkKind
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
@@ -304,7 +305,7 @@ def _replicas(text: str) -> int:
 def _share(text: str) -> float:
     if not re.fullmatch(r"0|1|[01]?\.[0-9]{1,9}", text) or Decimal(text) > 1:
         raise ValueError("a share from 0 to 1 is needed, such as 0.05")
-    return float(text)
+    return int(Decimal(text) * 1_000_000) / 1_000_000
 
 
 def _file(text: str) -> str:

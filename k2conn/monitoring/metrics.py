@@ -8,7 +8,7 @@ value that an error text could grow. Stream ``-`` holds what could not be told: 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, Literal, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -23,6 +23,8 @@ from k2conn.runner.connection_state import ConnectionState
 from k2conn.spool.status import SpoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PRICED = 2000
+"""Accounts of a connector that have a metric of their own, at most: a venue may send any number of names."""
 _STREAM = ("connector", "exchange", "stream")
 _Figure = Literal[
     "received", "published", "duplicates", "dead_letters", "filtered", "lost", "unknown_sides", "snapshots", "gaps",
@@ -123,7 +125,7 @@ class RunnerCollector:
         for connector in self._runner.connectors:
             state = connector.connector_state
             scales = {name: mapping.price_scale for name, mapping in state.mappings.items()}
-            for account in state.ledger.accounts():
+            for account in islice(state.ledger.accounts(), PRICED):
                 scale = scales.get(account.stream)
                 if account.last_price is not None and scale is not None:
                     labels = (connector.plan.name, connector.plan.exchange, account.stream, account.symbol)

@@ -163,7 +163,7 @@ def _unheard(connector: Connector, status: ConnectorStatus) -> list[str]:
     for stream in connector.stream_names:
         for state, number in connector.silence.causes(stream).items():
             if state in (SilenceState.REFUSED, SilenceState.UNACKNOWLEDGED):
-                found.append(f"{name}/{stream}: {number} symbols {REASONS[SilenceState(state)]}")
+                found.append(f"{name}/{stream}: {number} of its symbols {REASONS[SilenceState(state)]}")
     if not status["items"] and status["sockets"]:
         found.append(f"{name}: no data yet")
     return found

@@ -119,4 +119,6 @@ def _bad(before: Sample, after: Sample, stream: str) -> tuple[int, int]:
 
 
 def _share(bad: int, all_of_them: int) -> float:
-    return min(1.0, bad / all_of_them) if all_of_them > 0 else float(bad > 0)
+    if all_of_them > 0:
+        return min(1.0, bad / all_of_them)
+    return 1.0 if bad > 0 else 0.0
