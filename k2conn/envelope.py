@@ -29,7 +29,8 @@ class Envelope(NamedTuple):
     ``topic`` is the whole topic name (a dead letter's already ends in ``.dlq``). ``key`` is the symbol in
     UTF-8, or None. ``value`` is the Avro body without any framing, or a dead letter's JSON document.
     ``schema`` None marks a dead letter: its value goes out as it is. ``timestamp_ms`` is the exchange's event
-    time, milliseconds since 1970.
+    time, milliseconds since 1970. ``received_us`` is when its frame arrived, microseconds since 1970; 0 where that is
+    not known or says nothing of how long it took (a record of the past, one that an earlier process left).
     """
 
     topic: str
@@ -38,6 +39,7 @@ class Envelope(NamedTuple):
     schema: RecordSchema | None
     timestamp_ms: int
     account: DeliveryAccount | None = None
+    received_us: int = 0
 
     @property
     def dead(self) -> bool:

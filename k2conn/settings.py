@@ -5,8 +5,10 @@ Contradictions are refused at start, all at once, with the names of the variable
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from k2conn import exactjson, transports
 from k2conn.errors import SettingsError, known
 from k2conn.runner import Overrides
+from k2conn.runner.overrides import BAD_DATA_SHARE
 from k2conn.schemes import HTTP, Secure, in_the_clear
 from k2conn.sinks import SINKS, SinkKind
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
@@ -34,6 +37,7 @@ CONNECTOR_VARIABLES = (
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL", "REPLICAS",
     "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS",
+    "BAD_DATA_SHARE",
 )
 """What follows `K2_<CONNECTOR>_`."""
 
@@ -176,6 +180,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         replicas=get("REPLICAS", "replicas"),
         breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
+        bad_data_share=_first(get("BAD_DATA_SHARE", "share"), reader.get("K2_BAD_DATA_SHARE", "share"), BAD_DATA_SHARE),
     )
     found = ConnectorSettings(
         enabled=get("ENABLED", "bool"),
@@ -297,6 +302,12 @@ def _replicas(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    if not re.fullmatch(r"0|1|[01]?\.[0-9]{1,9}", text) or Decimal(text) > 1:
+        raise ValueError("a share from 0 to 1 is needed, such as 0.05")
+    return int(Decimal(text) * 1_000_000) / 1_000_000
+
+
 def _file(text: str) -> str:
     if not Path(text).is_file():
         raise ValueError("there is no such file")
@@ -306,4 +317,5 @@ def _file(text: str) -> str:
 _KINDS: dict[str, Any] = {
     "text": str, "secret": str, "bool": _bool, "int": _int, "positive": _positive, "hours": _hours, "list": text_list,
     "path": Path, "file": _file, "replicas": _replicas,
+    "share": _share,
 }

@@ -55,6 +55,8 @@ def show(state: ProcessStatus, console: Console) -> None:
     console.print(f"[{_STYLES.get(state['status'], '')}]{state['status']}[/], k2conn {escape(state['version'])}")
     for waited in state["waiting_for"]:
         console.print(f"  waiting for {waited}", markup=False)
+    for text in state.get("degraded_by", ()):
+        console.print(f"  {text}", markup=False)
     sink = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in state["sink"].items() if value is not None)
     console.print(f"sink: {sink}", markup=False)
     for name, connector in state["connectors"].items():
@@ -62,14 +64,20 @@ def show(state: ProcessStatus, console: Console) -> None:
         console.print(_streams(connector["streams"]))
         _silent(connector["streams"], console)
         console.print(_sockets(connector["sockets"]))
+        for one in connector.get("troubles", ()):
+            words = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in one["detail"].items())
+            told = " ".join(filter(None, (one["time"], one["kind"], one["stream"], one["reason"])))
+            console.print(f"  {told}: {words}", markup=False)
         for connection, endpoints in connector["endpoints"].items():
-            for one in endpoints:
-                text = f"  {connection}: {one['host']} {one['breaker']}, out of order {one['opened']} times"
+            for at in endpoints:
+                text = f"  {connection}: {at['host']} {at['breaker']}, out of order {at['opened']} times"
                 console.print(text, markup=False)
 
 
 def _streams(streams: Mapping[str, StreamStatus]) -> Table:
-    columns = ("received", "published", "duplicates", "dead_letters", "in_flight", "lost", "gaps", "missing")
+    columns = (
+        "received", "published", "duplicates", "dead_letters", "conflicts", "in_flight", "lost", "gaps", "missing",
+    )
     table = Table("stream", *(name.replace("_", " ") for name in columns), "symbols", box=None)
     for name, one in streams.items():
         states = ", ".join(f"{number} {state}" for state, number in one["states"].items())

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from k2conn.codecs.decoding import UNREADABLE, quick
 from k2conn.engine.accounting.dead_letter import dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE
+from k2conn.engine.accounting.troubles import TroubleKind, short
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
@@ -150,7 +151,9 @@ class FramePipeline:
         control, unknown = session.control, session.unrecognised
         found = session.respond(message, route)
         self._ledger.control += session.control - control
-        self._ledger.unrecognised += session.unrecognised - unknown
+        if session.unrecognised != unknown:
+            self._ledger.unrecognised += session.unrecognised - unknown
+            self._ledger.troubles.note(TroubleKind.UNKNOWN, "", "", wall, lambda: {"message": short(message)})
         for action in found:
             if type(action) is Malformed:
                 envelopes.append(self._malformed(action.error, frame, wall))
@@ -175,5 +178,10 @@ class FramePipeline:
         account = ledger.account(NOWHERE, NOWHERE)
         account.received += 1
         ledger.dead_reasons[error.reason] += 1
+        ledger.troubles.note(
+            TroubleKind.DEAD_LETTER, NOWHERE, error.reason, wall,
+            lambda: {"frame": short(frame) if isinstance(frame, str) else f"{len(frame)} bytes",
+                     "detail": short(error.detail)},
+        )
         topic = self.connector_state.malformed_topic
         return dead_letter(plan.name, plan.exchange, NOWHERE, topic, "", error, frame, wall, account)

@@ -5,14 +5,17 @@ Pure: plain JSON values in and out. What is read back is checked whole before an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.identity.record_content import KNOWN_NOT
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.plan import Plan
 
 VERSION = 1
+_CONTENT = re.compile("(?:[0-9a-f]{2}){14,15}")
 IDS = 5_000
 """Ids kept of each stream's duplicate window, the latest ones."""
 
@@ -28,10 +31,12 @@ def kept(connector_state: ConnectorState) -> dict[str, Any]:
 
 
 def _stream(mapping: StreamMapping) -> dict[str, Any]:
+    latest = mapping.window.tail(IDS)
     return {
         "numbers": mapping.gaps.state() if mapping.gaps is not None else {},
         "times": mapping.suspected_gaps.last if mapping.suspected_gaps is not None else {},
-        "ids": mapping.window.tail(IDS),
+        "ids": list(latest),
+        "contents": [content.hex() for content in latest.values()],
     }
 
 
@@ -42,7 +47,7 @@ def resume(connector_state: ConnectorState, state: Any, now_us: int) -> None:
         mapping = connector_state.mappings.get(name)
         if mapping is None:
             continue
-        mapping.window.resume(said["ids"])
+        mapping.window.resume(zip(said["ids"], map(bytes.fromhex, _contents(said)), strict=True))
         if mapping.suspected_gaps is not None:
             mapping.suspected_gaps.resume(said["times"])
         if mapping.gaps is not None:
@@ -62,10 +67,12 @@ def joined(plan: Plan, states: Sequence[Any]) -> dict[str, Any]:
     streams: dict[str, Any] = {}
     for state in states:
         for name, said in checked(plan, state).items():
-            known = streams.setdefault(name, {"numbers": {}, "times": {}, "ids": []})
+            known = streams.setdefault(name, {"numbers": {}, "times": {}, "ids": [], "contents": []})
             known["numbers"].update(said["numbers"])
             known["times"].update(said["times"])
-            known["ids"] = list(dict.fromkeys((*known["ids"], *said["ids"])))
+            ids = dict(zip(said["ids"], _contents(said), strict=True))
+            ids = {**dict(zip(known["ids"], known["contents"], strict=True)), **ids}
+            known["ids"], known["contents"] = list(ids), list(ids.values())
     return {"version": VERSION, "connector": plan.name, "exchange": plan.exchange, "streams": streams}
 
 
@@ -84,6 +91,7 @@ def part(state: Mapping[str, Any], symbols: Collection[str], others: Collection[
             "numbers": {key: number(key, one) for key, one in said["numbers"].items() if own(key)},
             "times": {key: one for key, one in said["times"].items() if own(key)},
             "ids": said["ids"],
+            "contents": _contents(said),
         }
         for name, said in state["streams"].items()
     }
@@ -99,6 +107,9 @@ def checked(plan: Plan, state: Any) -> dict[str, Any]:
         streams: dict[str, Any] = state["streams"]
         for said in streams.values():
             _check(all(type(one) is str for one in said["ids"]) and type(said["ids"]) is list)
+            contents = _contents(said)
+            _check(type(contents) is list and len(contents) == len(said["ids"]))
+            _check(all(type(one) is str and _CONTENT.fullmatch(one) for one in contents))
             _check(all(type(one) is int for one in said["times"].values()))
             for one in said["numbers"].values():
                 _check(type(one["last"]) is int and type(one["event_us"]) is int and type(one["holes"]) is list)
@@ -107,6 +118,11 @@ def checked(plan: Plan, state: Any) -> dict[str, Any]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it has not the right form ({type(error).__name__}: {error})") from None
     return streams
+
+
+def _contents(said: Mapping[str, Any]) -> Any:
+    """What the records of a stream's ids say, in hexadecimal digits; an older process kept the ids alone."""
+    return said.get("contents", [KNOWN_NOT.hex()] * len(said["ids"]))
 
 
 def _check(right: bool) -> None:

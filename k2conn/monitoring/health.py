@@ -1,6 +1,7 @@
 """/metrics, /health, /ready and /live on one port.
 
-*live*: the process runs. *ready*: every connection is subscribed and the sink can be reached. *health*: the same in
+*live*: the process runs. *ready*: every connection is subscribed, of every stream something
+can be published, and the sink can be reached. *health*: the same in
 detail, as JSON, graded ok, degraded or failed. HTTP/1.1 by hand, for four paths: no server is worth a dependency here.
 """
 

@@ -8,12 +8,14 @@ value that an error text could grow. Stream ``-`` holds what could not be told: 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from itertools import accumulate, islice
+from typing import Any, Literal, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from k2conn.clock import monotonic, wall_us
+from k2conn.engine.accounting.latency import BOUNDS_MS, LatencyHistogram
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.runner import Runner
@@ -21,14 +23,18 @@ from k2conn.runner.connection_state import ConnectionState
 from k2conn.spool.status import SpoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PRICED = 2000
+"""Accounts of a connector that have a metric of their own, at most: a venue may send any number of names."""
 _STREAM = ("connector", "exchange", "stream")
 _Figure = Literal[
     "received", "published", "duplicates", "dead_letters", "filtered", "lost", "unknown_sides", "snapshots", "gaps",
-    "backfilled",
+    "backfilled", "conflicts",
 ]
 _Copy = Literal["first", "late", "missing"]
 _COPIES: tuple[_Copy, ...] = ("first", "late", "missing")
-_Counter = Literal["frames", "control", "unrecognised", "malformed", "connects", "refused", "crashes"]
+_Counter = Literal[
+    "frames", "control", "unrecognised", "malformed", "discarded", "connects", "refused", "crashes",
+]
 _SpoolFigure = Literal["bytes", "max_bytes", "records", "segments", "damaged", "recovered"]
 _COUNTERS: tuple[tuple[_Figure, str], ...] = (
     ("received", "Items that are to become records."),
@@ -41,6 +47,7 @@ _COUNTERS: tuple[tuple[_Figure, str], ...] = (
     ("snapshots", "Records of the recent past, sent on subscribe."),
     ("gaps", "Gaps found in the venue's numbers."),
     ("backfilled", "Records that were fetched to fill gaps."),
+    ("conflicts", "Records published under an id of their own, because another record had theirs."),
 )
 
 
@@ -57,6 +64,8 @@ class RunnerCollector:
     def collect(self) -> Iterable[Metric]:
         """All metrics, now."""
         yield from self._streams()
+        yield from self._latencies()
+        yield from self._prices()
         yield from self._connectors()
         yield from self._sockets()
         yield from self._subscriptions()
@@ -75,19 +84,55 @@ class RunnerCollector:
         lag = GaugeMetricFamily(
             "k2conn_lag_seconds", "Exchange time to acknowledgement, of the stream's slowest symbol.", labels=_STREAM
         )
+        errors = GaugeMetricFamily(
+            "k2conn_error_ratio", "Share of the last minute's records that are dead letters; of stream -: of its"
+            " messages that are unknown or malformed.", labels=_STREAM,
+        )
         now = wall_us()
         for connector in self._runner.connectors:
             ledger = connector.connector_state.ledger
+            sums, ratios = ledger.by_stream(), connector.recent.ratios(monotonic())
             for stream in (*connector.stream_names, NOWHERE):
                 labels = (connector.plan.name, connector.plan.exchange, stream)
-                totals, times = ledger.totals(stream), ledger.times(stream, now)
+                totals, times = sums.get(stream) or ledger.totals(stream), ledger.times(stream, now)
+                errors.add_metric(labels, ratios[stream])
                 for family, (name, _) in zip(families, _COUNTERS, strict=True):
                     family.add_metric(labels, totals[name])
                 flight.add_metric(labels, totals["in_flight"])
                 event.add_metric(labels, times["last_event_us"] / 1e6)
                 data.add_metric(labels, times["last_received_us"] / 1e6)
                 lag.add_metric(labels, times["lag_us"] / 1e6)
-        return [*families, flight, event, data, lag]
+        return [*families, flight, event, data, lag, errors]
+
+    def _latencies(self) -> Iterable[Metric]:
+        exchange = HistogramMetricFamily(
+            "k2conn_exchange_to_ack_seconds", "From the exchange's time to the acknowledgement.", labels=_STREAM
+        )
+        receipt = HistogramMetricFamily(
+            "k2conn_receipt_to_ack_seconds", "From receipt to the acknowledgement.", labels=_STREAM
+        )
+        for connector in self._runner.connectors:
+            for stream in connector.stream_names:
+                latency = connector.connector_state.ledger.latencies.get(stream)
+                if latency is not None:
+                    labels = (connector.plan.name, connector.plan.exchange, stream)
+                    exchange.add_metric(labels, *_histogram(latency.exchange))
+                    receipt.add_metric(labels, *_histogram(latency.receipt))
+        return [exchange, receipt]
+
+    def _prices(self) -> Iterable[Metric]:
+        price = GaugeMetricFamily(
+            "k2conn_last_price", "The headline price of the latest record.", labels=(*_STREAM, "symbol")
+        )
+        for connector in self._runner.connectors:
+            state = connector.connector_state
+            scales = {name: mapping.price_scale for name, mapping in state.mappings.items()}
+            for account in islice(state.ledger.accounts(), PRICED):
+                scale = scales.get(account.stream)
+                if account.last_price is not None and scale is not None:
+                    labels = (connector.plan.name, connector.plan.exchange, account.stream, account.symbol)
+                    price.add_metric(labels, account.last_price / 10**scale)
+        return [price]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")
@@ -96,6 +141,7 @@ class RunnerCollector:
             "control": "Frames of the conversation: acknowledgements, heartbeats, status.",
             "unrecognised": "Messages that no rule of the connector knows.",
             "malformed": "Frames that are no message.",
+            "discarded": "Frames cut off by the end of their connection, or no text.",
             "connects": "Connections made.",
             "refused": "Subscriptions refused.",
             "crashes": "Bugs that ended the connector; it was started again.",
@@ -120,6 +166,11 @@ class RunnerCollector:
         state = GaugeMetricFamily(
             "k2conn_connection_live", "1 where a socket is subscribed.", labels=("connector", "exchange", "socket")
         )
+        names = ", ".join(f"{one.grade} {one}" for one in ConnectionState)
+        number = GaugeMetricFamily(
+            "k2conn_connection_state", f"A socket's state as a number: {names}.",
+            labels=("connector", "exchange", "socket"),
+        )
         replicas = CounterMetricFamily(
             "k2conn_leg_records", "Of a replica's records: the first copies, late ones, and those it never had.",
             labels=("connector", "exchange", "socket", "copy"),
@@ -128,10 +179,11 @@ class RunnerCollector:
             for supervisor in connector.supervisors:
                 status = supervisor.status()
                 own = (connector.plan.name, connector.plan.exchange, status["socket"])
+                number.add_metric(own, ConnectionState(status["state"]).grade)
                 state.add_metric(own, 1 if status["state"] == ConnectionState.LIVE else 0)
                 for copy in _COPIES if "leg" in status else ():
                     replicas.add_metric((*own, copy), status["leg"][copy])
-        return [state, replicas]
+        return [state, number, replicas]
 
     def _subscriptions(self) -> Iterable[Metric]:
         found = GaugeMetricFamily(
@@ -165,9 +217,24 @@ class RunnerCollector:
         up.add_metric((self._runner.sink.name,), 1 if status["reachable"] else 0)
         queued = GaugeMetricFamily("k2conn_sink_queued", "Envelopes waiting in the sink.", labels=("sink",))
         queued.add_metric((self._runner.sink.name,), status["queued"])
+        counts = (
+            ("errors", "k2conn_produce_errors", "Attempts to hand records on that the sink's system did not take."),
+            ("retries", "k2conn_produce_retries", "Batches that were sent again."),
+        )
+        produce = []
+        for name, metric, text in counts:
+            found = CounterMetricFamily(metric, text, labels=("sink",))
+            found.add_metric((self._runner.sink.name,), cast(dict[str, int], status).get(name, 0))
+            produce.append(found)
         start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
         start.add_metric((), monotonic() - self._runner.started)
-        return [up, queued, start, *(_spool(status["spool"]) if "spool" in status else ())]
+        return [up, queued, *produce, start, *(_spool(status["spool"]) if "spool" in status else ())]
+
+
+def _histogram(one: LatencyHistogram) -> tuple[list[tuple[str, float]], float]:
+    """The steps with their upper bounds and all that is below each, and the sum, in seconds."""
+    bounds = [*(f"{bound / 1000:g}" for bound in BOUNDS_MS), "+Inf"]
+    return list(zip(bounds, map(float, accumulate(one.counts)), strict=True)), one.sum_us / 1e6
 
 
 def _spool(status: SpoolStatus) -> Iterable[Metric]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from k2conn import __version__
-from k2conn.engine.resilience.silence_detection import SilenceState
+from k2conn.clock import monotonic
+from k2conn.engine.resilience.silence_detection import REASONS, SilenceState
 from k2conn.graded import GradedState
 from k2conn.merging import each_by_name, total
 from k2conn.runner import Connector, Runner
@@ -20,7 +21,7 @@ class Health(GradedState):
 
     OK = "ok"
     DEGRADED = "degraded"
-    """Something is waited for."""
+    """Something is waited for, or amiss."""
     FAILED = "failed"
     """Every connector has given up."""
 
@@ -48,6 +49,9 @@ class ProcessStatus(TypedDict):
     status: Health
     ready: bool
     waiting_for: list[str]
+    """What keeps it from being ready."""
+    degraded_by: list[str]
+    """What else is amiss."""
     version: str
     workers: NotRequired[list[WorkerStatus]]
     sink: SpooledSinkStatus | NoSink
@@ -63,17 +67,25 @@ def process_status(runner: Runner) -> ProcessStatus:
     sink = runner.sink_status()
     connectors = {connector.plan.name: connector.status() for connector in runner.connectors}
     waiting = [] if sink["reachable"] else [f"sink {runner.sink.name}"]
+    degraded: list[str] = []
     for connector in runner.connectors:
         name = connector.plan.name
         waiting += [f"{name}: {connector.trouble}"] if connector.trouble else []
         sockets = connectors[name]["sockets"]
         waiting += [f"{name}/{one['socket']}" for one in sockets if one["state"] != ConnectionState.LIVE]
+        if not sockets:
+            waiting.append(f"{name}: it has no connection yet")
         waiting += _silent(connector)
+        findings = connector.recent.findings(monotonic())
+        waiting += [f"{name}/{one.text}" for one in findings if one.stops]
+        degraded += [f"{name}: {one.text}" for one in findings if not one.stops]
+        degraded += _unheard(connector, connectors[name])
     failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
     return {
-        "status": _health(bool(failed) and all(failed), waiting),
+        "status": _health(bool(failed) and all(failed), waiting + degraded),
         "ready": not waiting,
         "waiting_for": waiting,
+        "degraded_by": degraded,
         "version": __version__,
         "sink": sink,
         "connectors": connectors,
@@ -105,13 +117,15 @@ def merge_processes(
     said = {index: one for index, one in statuses.items() if one is not None}
     waiting = [f"worker {index}" for index in statuses if index not in said]
     waiting += [f"worker {index}: {text}" for index, one in said.items() for text in one["waiting_for"]]
+    degraded = [f"worker {index}: {text}" for index, one in said.items() for text in one["degraded_by"]]
     failed = len(said) == len(statuses) and all(one["status"] == Health.FAILED for one in said.values())
     sinks: list[SpooledSinkStatus] = [one["sink"] for one in said.values() if one["sink"]["reachable"] is not None]
     names = dict.fromkeys(name for one in said.values() for name in one["connectors"])
     return {
-        "status": _health(failed, waiting),
+        "status": _health(failed, waiting + degraded),
         "ready": not waiting,
         "waiting_for": waiting,
+        "degraded_by": degraded,
         "version": __version__,
         "workers": list(workers),
         "sink": merge_sinks(sinks) if sinks else {"reachable": None},
@@ -139,3 +153,18 @@ def _silent(connector: Connector) -> list[str]:
         for name, state in worst.items()
         if state is not None and state != SilenceState.DEAD
     ]
+
+
+def _unheard(connector: Connector, status: ConnectorStatus) -> list[str]:
+    """What of a connector is subscribed in vain: symbols that the venue refused or never acknowledged, and a connector
+    of which nothing came yet.
+    """
+    name = connector.plan.name
+    found = []
+    for stream in connector.stream_names:
+        for state, number in connector.silence.causes(stream).items():
+            if state in (SilenceState.REFUSED, SilenceState.UNACKNOWLEDGED):
+                found.append(f"{name}/{stream}: {number} of its symbols {REASONS[SilenceState(state)]}")
+    if not status["items"] and status["sockets"]:
+        found.append(f"{name}: no data yet")
+    return found

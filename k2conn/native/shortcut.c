@@ -8,6 +8,7 @@
 #include <Python.h>
 
 #include "buffer.h"
+#include "content.h"
 #include "numbers.h"
 #include "sha1.h"
 
@@ -48,13 +49,15 @@ typedef struct {
     PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names that entries have */
     PyObject *spell, *unusual;
     PyObject *envelope;                 /* the tuple type of what goes on to the sink */
-    PyObject *topic, *symbol, *schema, *account; /* four of its six members; the others are the record and its time */
+    PyObject *topic, *symbol, *schema, *account; /* four of its seven members; the others are the record and its times */
     Source identity;
     Source *sources;
     Piece *pieces;
     Entry *entries;
     int source_count, piece_count, entry_count, opened, nullable, keeps, scoped, time_at;
     int price_at; /* -1: such records have no price */
+    int numbers[CONTENT_FIELDS], words[CONTENT_FIELDS]; /* the sources of what is a record's content */
+    int number_count, word_count, timed;
 } Shortcut;
 
 static PyObject *received_at, *notes, *unknown_sides, *zero, *decimal_type;
@@ -400,6 +403,38 @@ static int put_record(Buffer *out, const Shortcut *self, PyObject *item, PyObjec
     return left < 0 ? -1 : !left;
 }
 
+/* What the record says, in short. 1 made, 0 not everyday, -1 with an exception set. */
+static int content_of(const Shortcut *self, const Value *values, char *content)
+{
+    int64_t numbers[CONTENT_FIELDS];
+    uint32_t words = 2166136261u;
+    for (int at = 0; at < self->number_count; at++) {
+        const Value *value = values + self->numbers[at];
+        if (value->object != NULL && value->object != Py_None)
+            return 0;
+        numbers[at] = value->object == NULL ? value->number : 0;
+    }
+    for (int at = 0; at < self->word_count; at++) {
+        const Value *value = values + self->words[at];
+        char digits[20];
+        Py_ssize_t size = 0;
+        const char *text = digits;
+        if (value->object == NULL)
+            size = number_text(value->number, digits);
+        else if (PyUnicode_CheckExact(value->object)) {
+            text = PyUnicode_AsUTF8AndSize(value->object, &size);
+            if (text == NULL)
+                return -1;
+        } else if (value->object != Py_None)
+            return 0;
+        words = hash_word(words, text, size);
+    }
+    uint16_t word = (uint16_t)(words & 0xffff);
+    spell_content(self->timed ? (uint64_t)values[self->time_at].number : 0, hash_numbers(numbers, self->number_count),
+                  self->word_count == 0 ? 0 : word != 0 ? word : 1, content);
+    return 1;
+}
+
 /* A tuple of such a type; takes the parts over. NULL with an exception set where it, or one of them, is missing. */
 static PyObject *tuple_of(PyTypeObject *type, PyObject **parts, int count)
 {
@@ -418,17 +453,20 @@ static PyObject *tuple_of(PyTypeObject *type, PyObject **parts, int count)
     return NULL;
 }
 
-static PyObject *made(const Shortcut *self, const Buffer *out, const Value *values, const char *message_id)
+static PyObject *made(const Shortcut *self, const Buffer *out, const Value *values, const char *message_id,
+                      const char *content, PyObject *scope)
 {
     int64_t time = values[self->time_at].number;
-    PyObject *sent[6] = {Py_NewRef(self->topic), Py_NewRef(self->symbol),
+    PyObject *sent[7] = {Py_NewRef(self->topic), Py_NewRef(self->symbol),
                          PyBytes_FromStringAndSize(out->bytes, out->used), Py_NewRef(self->schema),
-                         PyLong_FromLongLong(time / 1000), Py_NewRef(self->account)};
-    PyObject *parts[4] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time),
+                         PyLong_FromLongLong(time / 1000), Py_NewRef(self->account),
+                         PyObject_GetAttr(scope, received_at)};
+    PyObject *parts[5] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time),
                           self->price_at < 0 ? Py_NewRef(Py_None)
                                              : PyLong_FromLongLong(values[self->price_at].number),
-                          tuple_of((PyTypeObject *)self->envelope, sent, 6)};
-    return tuple_of(&PyTuple_Type, parts, 4);
+                          tuple_of((PyTypeObject *)self->envelope, sent, 7),
+                          PyBytes_FromStringAndSize(content, CONTENT_BYTES)};
+    return tuple_of(&PyTuple_Type, parts, 5);
 }
 
 /* What an item that is not everyday has left behind in the scope is forgotten, as if it had not been tried. */
@@ -456,13 +494,15 @@ static PyObject *shortcut_make(PyObject *object, PyObject *const *arguments, Py_
         return give_up(scope);
     Buffer out;
     Value values[MOST];
-    char message_id[36];
+    char message_id[36], content[CONTENT_BYTES];
     int taken = 0;
     buffer_open(&out);
     int done = put_record(&out, self, item, scope, values, &taken, message_id);
     PyObject *found = NULL;
     if (done == 1)
-        found = made(self, &out, values, message_id);
+        done = content_of(self, values, content);
+    if (done == 1)
+        found = made(self, &out, values, message_id, content, scope);
     else if (done == 0)
         found = give_up(scope);
     else if (PyErr_ExceptionMatches(self->unusual)) {
@@ -602,6 +642,25 @@ static void shortcut_end(PyObject *object)
     Py_DECREF(type);
 }
 
+/* The sources of a record's content. How many, -1 with an exception set. */
+static int read_places(PyObject *given, int *places, int sources)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(given);
+    for (Py_ssize_t at = 0; at < count && count <= CONTENT_FIELDS; at++) {
+        long place = PyLong_AsLong(PyTuple_GET_ITEM(given, at));
+        if (place == -1 && PyErr_Occurred())
+            return -1;
+        if (place < 0 || place >= sources)
+            count = CONTENT_FIELDS + 1;
+        else
+            places[at] = (int)place;
+    }
+    if (count <= CONTENT_FIELDS)
+        return (int)count;
+    PyErr_SetString(PyExc_ValueError, "no such source, or too many of them");
+    return -1;
+}
+
 static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObject *entries)
 {
     if (PyTuple_GET_SIZE(sources) > MOST || PyTuple_GET_SIZE(pieces) > MOST || PyTuple_GET_SIZE(entries) > MOST) {
@@ -638,18 +697,19 @@ static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject 
 {
     static char *names[] = {"seed", "identity", "before", "opening", "opened", "nullable", "sources", "pieces",
                             "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
-                            "envelope", "topic", "symbol", "schema", "account", NULL};
+                            "envelope", "topic", "symbol", "schema", "account", "numbers", "words", "timed", NULL};
     Shortcut *self = (Shortcut *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     PyObject *seed, *identity, *before, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
-    PyObject *envelope, *topic, *symbol, *schema, *account;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSipO!O!O!pO!O!piiOO!O!OOOO", names, &seed, &PyTuple_Type,
+    PyObject *envelope, *topic, *symbol, *schema, *account, *numbers, *words;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSipO!O!O!pO!O!piiOO!O!OOOOO!O!p", names, &seed, &PyTuple_Type,
                                      &identity, &before, &opening, &self->opened, &self->nullable,
                                      &PyTuple_Type, &sources, &PyTuple_Type, &pieces, &PyTuple_Type, &entries,
                                      &self->keeps, &PyFrozenSet_Type, &mapped, &PyFrozenSet_Type, &known,
                                      &self->scoped, &self->time_at, &self->price_at, &spell, &PyTuple_Type, &unusual, &PyType_Type, &envelope,
-                                     &topic, &symbol, &schema, &account)) {
+                                     &topic, &symbol, &schema, &account, &PyTuple_Type, &numbers, &PyTuple_Type,
+                                     &words, &self->timed)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -672,7 +732,9 @@ static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject 
     self->unusual = Py_NewRef(unusual);
     sha1_open(&self->seed);
     sha1_read(&self->seed, (const uint8_t *)PyBytes_AS_STRING(seed), (size_t)PyBytes_GET_SIZE(seed));
-    if (read_source(identity, &self->identity) < 0 || read_parts(self, sources, pieces, entries) < 0) {
+    if (read_source(identity, &self->identity) < 0 || read_parts(self, sources, pieces, entries) < 0
+        || (self->number_count = read_places(numbers, self->numbers, self->source_count)) < 0
+        || (self->word_count = read_places(words, self->words, self->source_count)) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -681,7 +743,7 @@ static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject 
 
 static PyMethodDef shortcut_methods[] = {
     {"make", (PyCFunction)(void (*)(void))shortcut_make, METH_FASTCALL,
-     "(item, scope) -> (message_id, event_us, price, envelope), or None where the complete way must be gone."},
+     "(item, scope) -> (message_id, event_us, price, envelope, content), or None where the complete way must be gone."},
     {NULL, NULL, 0, NULL},
 };
 

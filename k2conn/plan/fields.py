@@ -46,3 +46,13 @@ class Field:
     direct: DirectKey | None = None
     """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
     raises RecordError, KeyError or TypeError (then ``read`` decides)."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether the connector file says the value itself."""
+        return self.converter == "constant"
+
+    @property
+    def of_item(self) -> bool:
+        """Whether the value is read of the item alone, so that it is the same on every delivery."""
+        return not self.constant and "$" not in self.expression

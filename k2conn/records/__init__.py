@@ -4,13 +4,14 @@ The schema says what a record holds; the profile says what k2conn does with it. 
 type by name, but for the gap records that it makes itself.
 """
 
-from k2conn.records.profile import ENGINE_ONLY, Profile
+from k2conn.records.profile import ENGINE_ONLY, MOST_CONTENT, Profile
 from k2conn.records.record import FILLABLE, TIMES, RecordType
 from k2conn.records.registry import add_records, known_records, load_record
 
 __all__ = [
     "ENGINE_ONLY",
     "FILLABLE",
+    "MOST_CONTENT",
     "TIMES",
     "Profile",
     "RecordType",

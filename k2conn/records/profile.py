@@ -37,6 +37,10 @@ ENGINE_ONLY = tuple(name for name in ENGINE_KINDS if name not in AUTHORED)
 """The others a connector file cannot map."""
 
 
+MOST_CONTENT = 8
+"""Fields that `content` names, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What a profile file says. Names are fields of the record's schema."""
@@ -61,6 +65,9 @@ class Profile:
     """All prices: a mock venue moves them together."""
     amounts: tuple[str, ...] = ()
     """Quantities and volumes: a mock venue varies them."""
+    content: tuple[str, ...] = ()
+    """What makes a record this one and no other: an equal id with another content is another record. Empty: its id
+    alone does."""
     carried: tuple[str, ...] = ()
     """The fields that may keep their last value where a venue sends changes only (`carry`)."""
     defaults: Mapping[str, object] = field(default_factory=dict)

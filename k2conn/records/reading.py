@@ -14,11 +14,11 @@ from typing import Any
 from k2conn.avro import RecordSchema
 from k2conn.errors import SettingsError
 from k2conn.records.defaults import profile_default, schema_default
-from k2conn.records.profile import ENGINE_KINDS, ENGINE_NEEDED, Profile
+from k2conn.records.profile import ENGINE_KINDS, ENGINE_NEEDED, MOST_CONTENT, Profile
 from k2conn.records.record import FILLABLE
 
 _TEXTS = ("plural", "time", "made_by", "id", "sequence", "price")
-_LISTS = ("engine", "identity", "prices", "amounts", "carried")
+_LISTS = ("engine", "identity", "prices", "amounts", "content", "carried")
 _KEYS = (*_TEXTS, *_LISTS, "defaults")
 _NEEDED = ("plural", "time", "engine")
 _MAKERS = ("connectors", "engine")
@@ -30,6 +30,7 @@ _ROLES: dict[str, tuple[str, ...]] = {
     "price": ("decimal",),
     "prices": ("decimal",),
     "amounts": ("decimal", "int", "long"),
+    "content": ("decimal", "int", "long", "enum", "string", "timestamp-micros", "timestamp-millis"),
     "carried": ("decimal", "int", "long", "boolean", "string", "enum"),
 }
 """The kinds of field that a profile's key can name."""
@@ -103,6 +104,8 @@ class _Reader:
             self._note("plural", f"'{said['plural']}' is not small letters, digits and _")
         if said.get("made_by", _MAKERS[0]) not in _MAKERS:
             self._note("made_by", f"'{said['made_by']}' is not one of {', '.join(_MAKERS)}")
+        if len(said.get("content", [])) > MOST_CONTENT:
+            self._note("content", f"at most {MOST_CONTENT} fields")
         if "price" in said and said["price"] not in said.get("prices", [said["price"]]):
             self._note("prices", f"'{said['price']}' is the headline price: it stands here, too")
 

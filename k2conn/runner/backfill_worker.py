@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.backfill.backfill_job import BackfillJob
 from k2conn.engine.connector_state import ConnectorState
-from k2conn.engine.gaps.gap_tracker import Gap
+from k2conn.engine.gaps.gap import Gap
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from k2conn.clock import monotonic, wall_us
+from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.conversation.session import Action, Close, EndCause, Note, NoteKind, Send, Session
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
@@ -174,7 +175,17 @@ class VenueConnection:
             if self._closing is not None:
                 await asyncio.gather(self._closing, return_exceptions=True)
                 self._closing = None
+            self._discarded(getattr(self._transport, "discarded", 0))
             self._transport = None
+
+    def _discarded(self, count: int) -> None:
+        """Books the frames that came and could not be handed on."""
+        if count:
+            ledger, name = self._context.connector_state.ledger, self._shard.name
+            ledger.frames += count
+            ledger.discarded += count
+            words = {"socket": name, "count": count, "cause": "cut off by the end of the connection, or no text"}
+            ledger.troubles.note(TroubleKind.FRAME, "", "", wall_us(), lambda: words)
 
     def _address(self, pipeline: FramePipeline) -> Address:
         connection, given = self._shard.connection, self._context.overrides

@@ -12,6 +12,8 @@ from functools import partial
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
+from k2conn.engine.accounting.recent import RecentFigures
+from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.gaps.gap_records import gap_words
@@ -33,7 +35,7 @@ from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.shared_sink import SharedSink
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
-from k2conn.runner.status import ConnectorStatus
+from k2conn.runner.status import ConnectorStatus, trouble_status
 from k2conn.transports import Address, Transport, secure
 
 _LOOK_EVERY = 0.5
@@ -100,6 +102,9 @@ class Connector:
         )
         self.backfill_worker.check_settings()
         self.silence = SilenceMonitor(connector_state, self._log)
+        self.recent = RecentFigures(
+            connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
+        )
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
         self._context = self._connector_context()
@@ -176,6 +181,7 @@ class Connector:
         """
         state = self.connector_state
         self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
+        self._say_troubles(last=True)
         if successor is not None and (number := state.hand_over(successor)):
             self._log.info("gaps handed over", count=number)
         self.backfill_worker.stop()
@@ -205,16 +211,24 @@ class Connector:
             if self.state_file is not None:
                 self.state_file.look(monotonic())
             self.silence.look(self.supervisors)
+            self.recent.look(monotonic())
+            self._say_troubles()
             self.connector_state.expire_replicas(wall_us())
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
         found = self.connector_state.gap_records(wall_us() + ahead_us)
+        ledger, now_us = self.connector_state.ledger, wall_us()
         for envelope in found:
-            self._log.warning("gap", **gap_words(envelope))
+            ledger.troubles.note(TroubleKind.GAP, "", "", now_us, partial(gap_words, envelope))
         if found:
             self.publish(found)
         self.backfill_worker.collect()
+
+    def _say_troubles(self, last: bool = False) -> None:
+        """Logs what was wrong with data; with ``last`` what would only be due later, too."""
+        for event, detail in self.connector_state.ledger.troubles.lines(monotonic(), last):
+            self._log.warning(event, **detail)
 
     def _connector_context(self) -> ConnectorContext:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
@@ -360,6 +374,8 @@ class Connector:
             "streams": {name: {**ledger.totals(name), **self.silence.status(name)} for name in self.stream_names},
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
+            "bad_data": [finding.text for finding in self.recent.findings(now)],
+            "troubles": [trouble_status(one) for one in ledger.troubles.latest],
             **ledger.totals(),
         }
 

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from k2conn.compat.structlog import structlog
+from k2conn.runner.secret_values import without_secrets
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -23,6 +24,7 @@ def configure(level: str, as_json: bool, **always: object) -> None:
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        lambda logger, method, event: without_secrets(event),
         say_always,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

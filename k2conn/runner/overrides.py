@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.plan import Connection, Plan
 
+BAD_DATA_SHARE = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
@@ -38,6 +40,8 @@ class Overrides:
     """When an address is out of order."""
     remembered: int | None = None
     """The least number of ids by which each stream knows what came before."""
+    bad_data_share: float = BAD_DATA_SHARE
+    """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 
 
 def overridden(plan: Plan, given: Overrides) -> Plan:

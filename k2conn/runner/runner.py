@@ -22,6 +22,7 @@ from typing import Any, cast
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account
+from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
@@ -30,6 +31,7 @@ from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
 from k2conn.runner.crashes import Crashes, foreign, innermost
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
@@ -98,7 +100,7 @@ class Runner:
         self._outside = copy_context()
         """The context that belongs to no connector."""
         self._log = get_logger()
-        variables = dict(os.environ) if environment is None else environment
+        variables = ReadVariables(dict(os.environ) if environment is None else environment)
         self._make = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), count=self._count, environment=variables,
             open_transport=open_transport,
@@ -354,10 +356,15 @@ class Runner:
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         now = wall_us()
-        counts = Counter([(envelope.account, envelope.schema is None) for envelope in envelopes])
-        for (account, dead), count in counts.items():
-            if account is not None:
-                account.settled(dead, count)
+        counts = Counter([envelope[3:] for envelope in envelopes])
+        for (schema, event_ms, account, received_us), count in counts.items():
+            if account is None:
+                continue
+            account.settled(schema is None, count)
+            if received_us and isinstance(account, Account):
+                latency = account.latency
+                latency.receipt.observe(now - received_us, count)
+                latency.exchange.observe(now - event_ms * 1000, count)
         last = envelopes[-1].account if envelopes else None
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
@@ -384,7 +391,10 @@ class Runner:
         """
         for connector in self.connectors:
             if any(one is account for one in connector.connector_state.ledger.accounts()):
-                connector.connector_state.ledger.dead_reasons[reason] += 1
+                ledger = connector.connector_state.ledger
+                ledger.dead_reasons[reason] += 1
+                words: dict[str, Any] = {"symbol": account.symbol, "detail": f"{len(envelope.value)} bytes of Avro"}
+                ledger.troubles.note(TroubleKind.DEAD_LETTER, account.stream, reason, wall_us(), words.copy)
                 return connector.plan.name, connector.plan.exchange
         for connector in self.connectors:
             if any(envelope.topic in stream.kafka_topics.values() for stream in connector.plan.streams):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NotRequired, TypedDict
+from datetime import UTC, datetime
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from k2conn.engine.accounting.figures import AccountFigures, ConnectorReport
 from k2conn.engine.accounting.ledger import equation
+from k2conn.engine.accounting.troubles import Trouble
 from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.engine.resilience.replicas import ReplicaFigures
 from k2conn.merging import (
@@ -21,6 +23,7 @@ from k2conn.merging import (
     worst_of,
 )
 from k2conn.runner.connection_state import ConnectionState
+from k2conn.runner.secret_values import without_secrets
 from k2conn.spool.status import SpooledSinkStatus, merge_sinks
 
 
@@ -75,6 +78,18 @@ class StreamStatus(AccountFigures, SilenceStatus):
     """One stream."""
 
 
+class TroubleStatus(TypedDict):
+    """One thing that was wrong."""
+
+    time: str
+    """ISO 8601, UTC."""
+    kind: str
+    """A `k2conn.engine.accounting.troubles.TroubleKind`."""
+    stream: str
+    reason: str
+    detail: dict[str, Any]
+
+
 class ConnectorStatus(AccountFigures):
     """One connector."""
 
@@ -92,6 +107,10 @@ class ConnectorStatus(AccountFigures):
     ]
     """By the connection's name."""
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
+    bad_data: Annotated[list[str], one_after_the_other]
+    """What was wrong with the data of the last minute."""
+    troubles: Annotated[list[TroubleStatus], one_after_the_other]
+    """The latest things that were wrong, the newest last."""
 
 
 class RunReport(TypedDict):
@@ -101,6 +120,14 @@ class RunReport(TypedDict):
     records: Annotated[int, total]
     sink: Annotated[SpooledSinkStatus | None, merge_sinks]
     connectors: Annotated[dict[str, ConnectorReport], each_by_name(in_shape(ConnectorReport))]
+
+
+def trouble_status(one: Trouble) -> TroubleStatus:
+    """One thing that was wrong, as JSON."""
+    time = datetime.fromtimestamp(one.at_us // 1_000_000, UTC).isoformat()
+    detail = {name: value for name, value in one.detail.items() if value is not None}
+    return {"time": time, "kind": one.kind, "stream": one.stream, "reason": one.reason,
+            "detail": without_secrets(detail)}
 
 
 def merge_connectors(statuses: Mapping[int, ConnectorStatus]) -> ConnectorStatus:

@@ -56,7 +56,7 @@ class SpoolSegment:
 
     def append(self, envelope: Envelope) -> int:
         """Append one record; where in the file its entry begins."""
-        topic, key, value, schema, stamp, account = envelope
+        topic, key, value, schema, stamp, account, _ = envelope
         route = self._ids.get((topic, key, schema, account))
         if route is None:
             route = self._new_route(Route(topic, key, schema, account))

@@ -36,7 +36,11 @@ class Address:
 
 
 class Transport(Protocol):
-    """One connection; used once."""
+    """One connection; used once.
+
+    One that receives frames it cannot hand on (cut off in the middle, no text) may say how many in an attribute
+    ``discarded``.
+    """
 
     async def run(
         self, on_open: Callable[[], None], on_frames: OnFrames, relief: Callable[[], Awaitable[None]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
@@ -104,7 +103,9 @@ def test_the_metrics_are_what_the_ledger_says() -> None:
         for name in ("received", "published", "duplicates", "dead_letters", "lost", "filtered"):
             own = [value for (metric, _), value in found.items() if metric == f"k2conn_records_{name}_total"]
             assert sum(own) == totals[name]
-        assert not re.search(rb"64000|BTC", body)
+        named = [line for line in body.splitlines() if b"BTC" in line]
+        label = 'connector="venue",exchange="VENUE",stream="trade",symbol="BTCUSD"'
+        assert named == [b'k2conn_last_price{%s} 64000.1' % label.encode()]
 
     serving(check)
 

@@ -26,7 +26,7 @@ from tests.support.spools import Spool
 from tests.support.venues import MemorySink, Run, Venue
 
 KNOWN: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "status_documents.json").read_text())
-AGES = {"seconds", "seconds_connected", "seconds_since_frame", "seconds_since_data"}
+AGES = {"seconds", "seconds_connected", "seconds_since_frame", "seconds_since_data", "time"}
 
 
 class SpooledMemorySink(MemorySink):
@@ -62,7 +62,7 @@ def as_read(value: Any) -> Any:
 def samples(text: str) -> list[str]:
     """The lines of the metrics, without this process's own and without times."""
     own = [line for line in text.splitlines() if "process_" not in line and "_created" not in line]
-    return [re.sub(r"^(k2conn_(?:last|lag|uptime)\w*_seconds\S*) .*", r"\1 N", line) for line in own]
+    return [re.sub(r"^(k2conn_(?:last|lag|uptime|exchange|receipt)\w*_seconds\S*) .*", r"\1 N", line) for line in own]
 
 
 def one_process() -> dict[str, Any]:

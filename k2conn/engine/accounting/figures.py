@@ -24,6 +24,8 @@ class AccountFigures(TypedDict):
     gaps: Annotated[int, total]
     missing: Annotated[int, total]
     backfilled: Annotated[int, total]
+    conflicts: Annotated[int, total]
+    """Published under an id of their own, because another record had theirs."""
 
 
 class StreamTimes(TypedDict):
@@ -48,6 +50,7 @@ class ConversationFigures(TypedDict):
     control: Annotated[int, total]
     unrecognised: Annotated[int, total]
     malformed: Annotated[int, total]
+    discarded: Annotated[int, total]
     connects: Annotated[int, total]
     crashes: Annotated[int, total]
     reconnects: Annotated[int, total]

@@ -8,13 +8,14 @@ For each connector, stream and symbol::
 *filtered* items are no records by the connector file's own words (`drop_when`, a skipped snapshot); *in flight* ones
 are with the sink, not yet durable (*spooled* ones of them are on disk meanwhile). *lost* is never silent: it has a
 reason and a log line, and ends the process with a non-zero exit code. Frames are control, unrecognised, malformed or
-data.
+data; *discarded* ones are none of these: they were cut off by the end of their connection, came behind it, or are text
+that is not UTF-8, which ends it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from k2conn.engine.accounting.figures import (
@@ -24,6 +25,8 @@ from k2conn.engine.accounting.figures import (
     StreamReport,
     StreamTimes,
 )
+from k2conn.engine.accounting.latency import StreamLatency
+from k2conn.engine.accounting.troubles import Troubles
 
 NOWHERE = "-"
 """Stands for the stream or symbol where it is not known: a frame that is no JSON, an item without a symbol."""
@@ -33,14 +36,16 @@ class Account:
     """The counts of one symbol on one stream."""
 
     __slots__ = (
-        "backfilled", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
-        "last_received_us", "lost", "missing", "published", "received", "settled_event_us", "settled_us", "snapshots",
-        "spooled", "stream", "symbol", "unknown_sides",
+        "backfilled", "conflicts", "dead_letters", "duplicates", "filtered", "gaps", "last_event_us", "last_price",
+        "last_received_us", "latency", "lost", "missing", "published", "received", "settled_event_us", "settled_us",
+        "snapshots", "spooled", "stream", "symbol", "unknown_sides",
     )
 
-    def __init__(self, stream: str, symbol: str) -> None:
+    def __init__(self, stream: str, symbol: str, latency: StreamLatency | None = None) -> None:
         self.stream = stream
         self.symbol = symbol
+        self.latency = StreamLatency() if latency is None else latency
+        """That of its stream."""
         self.received = 0
         self.published = 0
         self.duplicates = 0
@@ -52,6 +57,7 @@ class Account:
         self.gaps = 0
         self.missing = 0
         self.backfilled = 0
+        self.conflicts = 0
         self.last_event_us = 0
         self.last_received_us = 0
         self.settled_us = 0
@@ -97,6 +103,7 @@ class Account:
             "gaps": self.gaps,
             "missing": self.missing,
             "backfilled": self.backfilled,
+            "conflicts": self.conflicts,
         }
 
 
@@ -110,12 +117,17 @@ class Ledger:
         self.control = 0
         self.unrecognised = 0
         self.malformed = 0
+        self.discarded = 0
         self.connects = 0
         self.crashes = 0
         """How often a bug has ended the connector."""
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
         self.dead_reasons: Counter[str] = Counter()
+        self.troubles = Troubles()
+        """What was wrong, for the log and the status page."""
+        self.latencies: dict[str, StreamLatency] = {}
+        """By stream."""
         self._accounts: dict[tuple[str, str], Account] = {}
 
     def account(self, stream: str, symbol: str) -> Account:
@@ -123,7 +135,8 @@ class Ledger:
         key = (stream, symbol)
         found = self._accounts.get(key)
         if found is None:
-            found = self._accounts[key] = Account(stream, symbol)
+            latency = self.latencies.setdefault(stream, StreamLatency())
+            found = self._accounts[key] = Account(stream, symbol, latency)
         return found
 
     def accounts(self) -> Iterator[Account]:
@@ -132,11 +145,14 @@ class Ledger:
 
     def totals(self, stream: str | None = None) -> AccountFigures:
         """The sums over symbols, of one stream or of all."""
-        total: Counter[str] = Counter(cast(dict[str, int], Account("", "").figures()))
+        return _sum(one.figures() for one in self.accounts() if stream is None or one.stream == stream)
+
+    def by_stream(self) -> dict[str, AccountFigures]:
+        """The sums over symbols of each stream that has an account, in one pass."""
+        found: dict[str, list[AccountFigures]] = {}
         for account in self.accounts():
-            if stream is None or account.stream == stream:
-                total.update(cast(dict[str, int], account.figures()))
-        return cast(AccountFigures, dict(total))
+            found.setdefault(account.stream, []).append(account.figures())
+        return {stream: _sum(figures) for stream, figures in found.items()}
 
     def times(self, stream: str, now_us: int) -> StreamTimes:
         """When a stream last had data; ``now_us`` is microseconds since the epoch."""
@@ -158,6 +174,7 @@ class Ledger:
             "control": self.control,
             "unrecognised": self.unrecognised,
             "malformed": self.malformed,
+            "discarded": self.discarded,
             "connects": self.connects,
             "crashes": self.crashes,
             "reconnects": sum(self.reconnects.values()),
@@ -168,12 +185,11 @@ class Ledger:
 
     def report(self) -> ConnectorReport:
         """All figures, for `--summary`."""
-        streams: dict[str, StreamReport] = {}
+        streams: dict[str, StreamReport] = {
+            stream: {**figures, "symbols": {}} for stream, figures in self.by_stream().items()
+        }
         for account in self.accounts():
-            stream = streams.get(account.stream)
-            if stream is None:
-                stream = streams[account.stream] = {**self.totals(account.stream), "symbols": {}}
-            stream["symbols"][account.symbol] = account.figures()
+            streams[account.stream]["symbols"][account.symbol] = account.figures()
         return {
             "connector": self.connector,
             "exchange": self.exchange,
@@ -186,6 +202,14 @@ class Ledger:
     def equation(self) -> str:
         """The conservation equation with this connector's numbers."""
         return equation(self.totals())
+
+
+def _sum(figures: Iterable[AccountFigures]) -> AccountFigures:
+    total = cast(dict[str, int], Account("", "").figures())
+    for one in figures:
+        for name, value in cast(dict[str, int], one).items():
+            total[name] += value
+    return cast(AccountFigures, total)
 
 
 def equation(totals: AccountFigures) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
-from k2conn.engine.gaps.gap_tracker import Gap
+from k2conn.engine.gaps.gap import Gap
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Json, MissingRange, Symbol

@@ -13,7 +13,7 @@ class BackfillMapping(StreamMapping):
     """Maps rows. The job that fetched them tells the stream's gap tracker which numbers they have."""
 
     def __init__(self, owner: StreamMapping, backfill: Backfill) -> None:
-        super().__init__(owner.plan, backfill.rows, owner.ledger, owner.window, owner.directory)
+        super().__init__(owner.plan, backfill.rows, owner.ledger, owner.window, owner.directory, fetched=True)
         self.owner = owner
         self.backfill = backfill
 

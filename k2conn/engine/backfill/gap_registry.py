@@ -8,13 +8,16 @@ cannot be told.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.backfill.backfill_job import BackfillJob
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
+from k2conn.engine.gaps.gap import Gap
 from k2conn.engine.gaps.gap_records import STREAM, gap_envelope
-from k2conn.engine.gaps.gap_states import BackfillStatus
-from k2conn.engine.gaps.gap_tracker import Gap
+from k2conn.engine.gaps.gap_states import BackfillStatus, GapCause
+from k2conn.engine.gaps.sequence_state import OddNumber
 from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.envelope import Envelope
@@ -62,11 +65,14 @@ class GapRegistry:
                 self._fill(mapping.suspected_gaps.due(now_us))  # a suspicion is no record
             if mapping.gaps is None:
                 continue
+            odd, mapping.gaps.odd = mapping.gaps.odd, []
+            for one in odd:
+                self.ledger.troubles.note(TroubleKind.SEQUENCE, name, "", now_us, partial(_odd_words, one))
             for gap in mapping.gaps.due(now_us):
                 account = self.ledger.account(name, gap.key)
                 account.gaps += 1
                 account.missing += gap.missing or 0
-                if name in self.backfills:
+                if name in self.backfills and gap.cause != GapCause.RESET:
                     self._fill((gap,))
                 found.append(self._record(gap, now_us))
             closed, mapping.closed = mapping.closed, []
@@ -111,3 +117,7 @@ class GapRegistry:
             account.missing -= (gap.reported or 0) - gap.missing
             gap.reported = gap.missing
         return [*found, self._record(gap, now_us)]
+
+
+def _odd_words(one: OddNumber) -> dict[str, object]:
+    return {"symbol": one.key, "number": str(one.number), "why": one.reason}

@@ -10,7 +10,7 @@ from collections import deque
 
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.backfill.gap_registry import GapRegistry
-from k2conn.engine.gaps.gap_tracker import Gap
+from k2conn.engine.gaps.gap import Gap
 from k2conn.engine.resilience.rate_limiter import RateLimiter
 
 MOST = 1000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from k2conn.engine.gaps.gap import Gap
 from k2conn.engine.gaps.gap_states import BackfillStatus, GapStatus
-from k2conn.engine.gaps.gap_tracker import Gap
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.plan import Plan

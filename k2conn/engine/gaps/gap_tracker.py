@@ -5,79 +5,31 @@ record names the number before it) or *monotonic* (they grow, but may skip: noth
 is not a gap at once: records may come out of order, a snapshot may come newest first. Only what is still missing after
 a grace period is one. Late records fill holes, also those already reported, which closes the gap.
 
+Numbers are not believed blindly. One that is negative or does not fit 64 bits is ignored. One number alone that is far
+ahead is only believed when the next one is near it, or when nothing has contradicted it for the grace period; one that
+the next number contradicts is ignored. A few new records in a row with growing numbers below the latest one are a
+*reset*: counting begins anew. So it does after a jump so far ahead that nobody can have missed as many records.
+
 Pure: time comes in as microseconds. Memory is bounded: of a symbol's holes the latest HOLES are known one by one.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from k2conn.engine.gaps.gap_states import BackfillStatus, GapCause
+from k2conn.engine.gaps.gap import Gap
+from k2conn.engine.gaps.gap_states import GapCause
+from k2conn.engine.gaps.sequence_state import FARTHEST, JUMP, Jump, OddNumber, SequenceState, plausible
 from k2conn.plan import Sequence
 
 GRACE_US = 2_000_000
 HOLES = 256
 CONNECTIONS = 64
+MOST_ODD = 1000
 RESTARTED = -1
 """The epoch of what an earlier process saw."""
-
-
-@dataclass(slots=True)
-class Gap:
-    """Numbers ``first`` to ``last`` (both included) that were not received on one stream of one symbol or connection.
-
-    ``missing`` is how many are still missing, ``count`` how many were; None where that cannot be told: numbers that do
-    not count records (linked, where ``first`` was received), or no numbers at all (``first`` and ``last`` are None).
-    ``from_us`` and ``to_us`` are the event times of the records before and after, 0 where they are not known.
-    """
-
-    stream: str
-    key: str
-    first: int | None
-    last: int | None
-    since_us: int
-    cause: GapCause
-    count: int | None
-    missing: int | None
-    reported: int | None = None
-    """How many were missing when the gap was reported; None before."""
-    from_us: int = 0
-    to_us: int = 0
-    recovered: int = 0
-    """How many records were fetched."""
-    backfill: BackfillStatus = BackfillStatus.NONE
-
-    @property
-    def open(self) -> bool:
-        """Whether something is still missing, as far as can be told."""
-        return self.missing is None or self.missing > 0
-
-
-class SequenceState:
-    """The numbers of one key (a symbol, or a connection)."""
-
-    __slots__ = ("epoch", "event_us", "holes", "last")
-
-    def __init__(self, first: int, epoch: int, event_us: int) -> None:
-        self.last = first
-        self.epoch = epoch
-        self.event_us = event_us
-        """The event time of the last number's record."""
-        self.holes: list[tuple[int, int, Gap]] = []
-        """Disjoint ranges still missing, oldest first, each with the gap it belongs to."""
-
-    def fill(self, number: int) -> Gap | None:
-        """A late number: its hole shrinks or splits. The gap, where it has just become whole."""
-        for at, (first, last, gap) in enumerate(self.holes):
-            if first <= number <= last:
-                rest = [(a, b, gap) for a, b in ((first, number - 1), (number + 1, last)) if a <= b]
-                self.holes[at : at + 1] = rest
-                if gap.missing is not None:
-                    gap.missing -= 1
-                return gap if gap.missing == 0 else None
-        return None
 
 
 class GapTracker:
@@ -88,29 +40,91 @@ class GapTracker:
         self.rule = rule.rule
         self.per = rule.per
         self._numbers: dict[str, SequenceState] = {}
-        self._waiting: list[Gap] = []
+        self._waiting: deque[Gap] = deque()
+        self._jumping: dict[str, SequenceState] = {}
+        """The keys with a number far ahead that is not believed yet."""
+        self.odd: list[OddNumber] = []
+        """What was not believed, and resets, since somebody last took them from here; at most MOST_ODD."""
         self.backwards = 0
         """Numbers that came again or late without filling a hole (repeats, mostly)."""
         self.unreadable = 0
         """Items whose number could not be read."""
 
     def see(
-        self, key: str, number: int, previous: int | None, now_us: int, epoch: int, event_us: int = 0
+        self, key: str, number: int, previous: int | None, now_us: int, epoch: int, event_us: int = 0,
+        repeat: bool = False,
     ) -> Gap | None:
-        """One record's number. ``epoch`` counts connections. A gap that this number has just closed, if any."""
+        """One record's number. ``epoch`` counts connections; ``repeat``: the same record came before. A gap that this
+        number has just closed, if any.
+        """
+        if not plausible(number) or (previous is not None and not plausible(previous)):
+            self._odd(key, number, "outside 64 bits")
+            return None
         known = self._numbers.get(key)
         if known is None:
             self._open(key, number, epoch, event_us)
             return None
+        if known.jump is not None:
+            self._judge(known, key, number)
         if number <= known.last:
-            closed = known.fill(number)
-            self.backwards += closed is None
-            return closed
-        if number != known.last + 1 or self.rule == "linked":
+            return self._behind(known, key, number, now_us, epoch, event_us, repeat)
+        if self.rule == "contiguous" and number - known.last > JUMP:
+            known.jump = Jump(number, known.last, now_us, epoch, event_us)
+            self._jumping[key] = known
+        else:
             self._ahead(known, key, number, previous, now_us, epoch, event_us)
-        known.last, known.epoch = number, epoch
-        known.event_us = event_us or known.event_us
         return None
+
+    def _behind(
+        self, known: SequenceState, key: str, number: int, now_us: int, epoch: int, event_us: int, repeat: bool
+    ) -> Gap | None:
+        """A number that fills a hole, comes again, or is the venue's counting anew."""
+        if known.in_hole(number):
+            return known.fill(number)
+        self.backwards += 1
+        if not repeat and known.began_anew(number, event_us):
+            self._reset(known, key, known.run, now_us, epoch)
+        return None
+
+    def _judge(self, known: SequenceState, key: str, number: int) -> None:
+        """Whether a number far ahead is believed, now that another one came."""
+        jump = known.jump
+        assert jump is not None
+        if known.last == jump.after and abs(number - jump.number) <= JUMP:
+            self._believe(known, key, jump)
+        elif known.last != jump.after or number > known.last:
+            self._drop(known, key)
+
+    def _believe(self, known: SequenceState, key: str, jump: Jump) -> None:
+        known.jump = None
+        self._jumping.pop(key, None)
+        if jump.number - known.last > FARTHEST:
+            self._reset(known, key, [(jump.number, jump.event_us)], jump.now_us, jump.epoch)
+        else:
+            self._ahead(known, key, jump.number, None, jump.now_us, jump.epoch, jump.event_us)
+
+    def _drop(self, known: SequenceState, key: str) -> None:
+        assert known.jump is not None
+        self._odd(key, known.jump.number, "far ahead, and contradicted by the next ones")
+        known.jump = None
+        self._jumping.pop(key, None)
+
+    def _reset(
+        self, known: SequenceState, key: str, numbers: list[tuple[int, int]], now_us: int, epoch: int
+    ) -> None:
+        """Counting begins anew with these numbers, each with its event time."""
+        first, event_us = numbers[0]
+        self._odd(key, first, f"counting began anew after {known.last}")
+        gap = Gap(self.stream, key, None, None, now_us, GapCause.RESET, None, None, from_us=known.event_us)
+        gap.to_us = event_us
+        self._waiting.append(gap)
+        known.begin(first, epoch, event_us)
+        for number, event_us in numbers[1:]:
+            self._ahead(known, key, number, None, now_us, epoch, event_us)
+
+    def _odd(self, key: str, number: int, reason: str) -> None:
+        if len(self.odd) < MOST_ODD:
+            self.odd.append(OddNumber(key, number, reason))
 
     def numbers(self, key: str) -> SequenceState | None:
         """What is known of one key; None before its first number."""
@@ -125,26 +139,42 @@ class GapTracker:
     def _ahead(
         self, known: SequenceState, key: str, number: int, previous: int | None, now_us: int, epoch: int, event_us: int
     ) -> None:
-        cause = cause_of(known.epoch, epoch)
+        cause, before_us = cause_of(known.epoch, epoch), known.event_us
+        last, known.last, known.epoch = known.last, number, epoch
+        known.event_us = event_us or before_us
         if self.rule == "contiguous":
-            count = number - known.last - 1
-            gap = Gap(self.stream, key, known.last + 1, number - 1, now_us, cause, count, count)
-            known.holes.append((known.last + 1, number - 1, gap))
+            if number == last + 1:
+                return
+            count = number - last - 1
+            gap = Gap(self.stream, key, last + 1, number - 1, now_us, cause, count, count)
+            known.holes.append((last + 1, number - 1, gap))
             del known.holes[:-HOLES]
-        elif self.rule == "linked" and previous is not None and previous != known.last:
-            gap = Gap(self.stream, key, known.last, previous, now_us, cause, None, None)
+        elif self.rule == "linked" and previous is not None and previous != last:
+            gap = Gap(self.stream, key, last, previous, now_us, cause, None, None)
         else:
             return
-        gap.from_us, gap.to_us = known.event_us, event_us
+        gap.from_us, gap.to_us = before_us, event_us
         self._waiting.append(gap)
 
     def due(self, now_us: int) -> Iterator[Gap]:
         """The gaps whose grace is over and of which something is still missing."""
+        for key, known in list(self._jumping.items()):
+            self._wait(known, key, now_us)
         while self._waiting and self._waiting[0].since_us + GRACE_US <= now_us:
-            gap = self._waiting.pop(0)
+            gap = self._waiting.popleft()
             if gap.open:
                 gap.reported = gap.missing or 0
                 yield gap
+
+    def _wait(self, known: SequenceState, key: str, now_us: int) -> None:
+        """A number far ahead after which nothing came: believed in the end, unless it is quite impossible."""
+        jump = known.jump
+        if jump is None:
+            del self._jumping[key]
+        elif known.last != jump.after:
+            self._drop(known, key)
+        elif jump.now_us + GRACE_US <= now_us and jump.number - known.last <= FARTHEST:
+            self._believe(known, key, jump)
 
     # -- backfill
 
@@ -158,7 +188,7 @@ class GapTracker:
     def recovered(self, gap: Gap, number: int) -> bool:
         """A number of a gap was fetched; whether the gap has just become whole."""
         known = self._numbers.get(gap.key)
-        return known is not None and known.fill(number) is gap
+        return known is not None and known.in_hole(number) and known.fill(number) is gap
 
     # -- restart
 
@@ -183,6 +213,8 @@ class GapTracker:
     def resume(self, last: Mapping[str, int], event_us: Mapping[str, int] | None = None) -> None:
         """What an earlier process saw last: a hole since then is a gap too."""
         for key, number in last.items():
+            if not plausible(number):
+                continue  # of a process that believed every number
             self._numbers.setdefault(key, SequenceState(number, RESTARTED, (event_us or {}).get(key, 0)))
 
     def reopen(self, key: str, holes: list[list[int]], now_us: int) -> None:
@@ -194,6 +226,8 @@ class GapTracker:
             return
         for first, last, from_us, to_us in holes[-HOLES:]:
             count = last - first + 1
+            if not (plausible(first) and plausible(last)) or count > FARTHEST:
+                continue
             cause = GapCause.RESTART
             gap = Gap(self.stream, key, first, last, now_us, cause, count, count, from_us=from_us, to_us=to_us)
             known.holes.append((first, last, gap))

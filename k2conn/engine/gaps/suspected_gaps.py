@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from k2conn.engine.gaps.gap_tracker import GRACE_US, RESTARTED, Gap, cause_of
+from k2conn.engine.gaps.gap import Gap
+from k2conn.engine.gaps.gap_tracker import GRACE_US, RESTARTED, cause_of
 
 
 class SuspectedGapTracker:

@@ -29,8 +29,12 @@ class MessageIds:
         """The UUIDv5 text; equal to ``uuid.uuid5(NAMESPACE, "EXCHANGE|stream|SYMBOL|identity")``."""
         state = self.state.copy()
         state.update(identity.encode() if identity.isascii() else identity.encode("utf-8", "surrogatepass"))
-        d = state.hexdigest()
-        return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
+        return uuid_text(state.hexdigest())
+
+
+def uuid_text(d: str) -> str:
+    """The text of a UUID of version 5, by the hexadecimal digits of its hash."""
+    return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
 
 
 class Ordinals:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, fixed_bytes
 from k2conn.engine.identity.message_ids import VARIANT, MessageIds
+from k2conn.engine.identity.record_content import content_fields, content_maker
 from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, native_mapper
 from k2conn.engine.mapping.unrolled import body, row
 from k2conn.envelope import Envelope
@@ -35,6 +36,8 @@ class MappedRecord(NamedTuple):
     price: int | None
     """The headline price, unscaled; None where the record has none."""
     envelope: Envelope
+    content: bytes
+    """See `k2conn.engine.identity.record_content`."""
 
 
 FastMapper = Callable[[dict[str, Any], Scope], MappedRecord | None]
@@ -57,6 +60,7 @@ class FastMappers:
         self._places = {field.name: at for at, field in enumerate(self._order)}
         self._places["ingestion_timestamp"] = len(self._order)
         """Where a record's values are while it is made."""
+        self._content = content_fields(stream, record)
         self._pieces: dict[tuple[str, str], list[Piece]] = {}
         """The middle of a record, by what of it belongs to the symbol: many have the same."""
 
@@ -75,7 +79,7 @@ class FastMappers:
             return None
         try:
             native = native_mapper(self._stream, self._schema, self._profile, known, self._order, vendor, ids.seed,
-                            self._prefix, _UNUSUAL, template)
+                            self._prefix, _UNUSUAL, template, self._content)
         except EncodeError:
             return None
         if native is not None:
@@ -115,13 +119,15 @@ class FastMappers:
     ) -> FastMapper:
         stream, time_at = self._stream, self._places[self._profile.time]
         price_at = self._places[self._profile.price] if self._profile.price is not None else None
+        numbers, words, timed = self._content
+        content = content_maker(*([self._places[name] for name in names] for names in (numbers, words)))
         assert stream.venue_id is not None
         assert stream.venue_id.direct is not None
         id_key, id_text, _ = stream.venue_id.direct
         converts, reads = [one.convert for one in self._direct], self._reads
-        said = list(zip(heads[begun:], stream.vendor_data, strict=True))
-        plain = [(head, one.direct[0]) for head, one in said if one.direct]
-        rest = [(head, one.read) for head, one in said if not one.direct]
+        kept = list(zip(heads[begun:], stream.vendor_data, strict=True))
+        plain = [(head, one.direct[0]) for head, one in kept if one.direct]
+        rest = [(head, one.read) for head, one in kept if not one.direct]
         texts = [(head, f"{head}\x08true", f"{head}\x0afalse") for head, _ in plain]
         fields_end, plain_end = 1 + len(converts), 1 + len(converts) + len(plain)
         keys = [id_key, *(one.key for one in self._direct), *(key for _, key in plain)]
@@ -195,9 +201,10 @@ class FastMappers:
                 if head.isascii() and tail.isascii() and not (scoped and (scope.notes or scope.unknown_sides)):
                     encoded = write(head.encode(), values, tail.encode())
                     event: int = values[time_at]
-                    envelope = make(Envelope, (topic, key, encoded, schema, event // 1000, account))
+                    envelope = make(Envelope, (topic, key, encoded, schema, event // 1000, account, scope.received_at))
                     price = values[price_at] if price_at is not None else None
-                    return make(MappedRecord, (message_id, event, price, envelope))
+                    said = content(values, event if timed else 0)
+                    return make(MappedRecord, (message_id, event, price, envelope, said))
             except _UNUSUAL:
                 pass
             scope.notes = {}

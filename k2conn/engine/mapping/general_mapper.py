@@ -13,6 +13,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.engine.identity.message_ids import Ordinals
+from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
 from k2conn.engine.mapping.fast_mapper import MappedRecord
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
@@ -55,6 +56,9 @@ class GeneralMapper:
         self._i_price = at[profile.price] if profile.price is not None else None
         self._i_time = at[profile.time]
         self._microseconds = record.microseconds
+        numbers, words, self._timed = content_fields(stream, record)
+        self._content = content_maker([at[name] for name in numbers], [at[name] for name in words])
+        self._time_source = f"{profile.time}_source"
         self._i_id, self._i_symbol = at["message_id"], at["symbol"]
         filled = {name: at[name] for name in profile.engine}
         self._i_currency = filled.get("currency")
@@ -66,13 +70,16 @@ class GeneralMapper:
     ) -> MappedRecord:
         """An item's record, on its way; ``carried`` are values by place that need not be read. Raises RecordError."""
         values = self._read(item, scope)
+        timed = self._timed and self._time_source not in scope.notes
         for at, value in carried:
             values[at] = value
         self._finish(item, values, context, scope, snapshot)
         body, event = context.encode(values), values[self._i_time] * self._microseconds
-        envelope = Envelope(context.topic, context.key, body, self._schema, event // 1000, context.account)
+        received = 0 if snapshot else scope.received_at
+        envelope = Envelope(context.topic, context.key, body, self._schema, event // 1000, context.account, received)
         price = values[self._i_price] if self._i_price is not None else None
-        return MappedRecord(values[self._i_id], event, price, envelope)
+        content = self._content(values, event if timed else 0) + (SNAPSHOT if snapshot else b"")
+        return MappedRecord(values[self._i_id], event, price, envelope, content)
 
     def _read(self, item: Any, scope: Scope) -> list[Any]:
         """The mapped fields in schema order; raises RecordError.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson, native
 from k2conn.avro import RecordSchema, SchemaField, fixed_bytes
+from k2conn.engine.identity.record_content import ContentFields
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Field, Stream
@@ -54,12 +55,13 @@ def native_mapper(
     prefix: str,
     unusual: tuple[type[Exception], ...],
     template: EnvelopeTemplate,
+    content: ContentFields,
 ) -> NativeMapper | None:
     """One symbol's shortcut in C; None where there is none for such records.
 
     ``order`` are the fields that are read of each item, ``known`` the values that all records of the symbol share,
     ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from,
-    ``template`` what all their envelopes have in common.
+    ``template`` what all their envelopes have in common, ``content`` the fields that are a record's content.
     """
     assert stream.venue_id is not None
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
@@ -88,6 +90,9 @@ def native_mapper(
         scoped=any(one.direct is None for one in (*order, *stream.vendor_data)),
         time_at=places[profile.time],
         price_at=places[profile.price] if profile.price is not None else -1,
+        numbers=tuple(places[name] for name in content.numbers),
+        words=tuple(places[name] for name in content.words),
+        timed=content.timed,
         spell=exactjson.spell,
         unusual=unusual,
         envelope=Envelope,

@@ -12,9 +12,12 @@ from typing import Any
 
 from k2conn.engine.accounting.dead_letter import dead_letter
 from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
-from k2conn.engine.gaps.gap_tracker import Gap, GapTracker
+from k2conn.engine.accounting.troubles import TroubleKind, short
+from k2conn.engine.gaps.gap import Gap
+from k2conn.engine.gaps.gap_tracker import GapTracker
 from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
+from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_directory import SymbolDirectory
@@ -30,8 +33,10 @@ class StreamMapping:
     """Maps the messages of one stream; shared by all sockets of a connector."""
 
     def __init__(
-        self, plan: Plan, stream: Stream, ledger: Ledger, window: DedupWindow, directory: SymbolDirectory
+        self, plan: Plan, stream: Stream, ledger: Ledger, window: DedupWindow, directory: SymbolDirectory,
+        fetched: bool = False,
     ) -> None:
+        """``fetched``: what it maps are rows of answers to calls, not messages."""
         self.plan = plan
         self.stream = stream
         self.ledger = ledger
@@ -39,8 +44,12 @@ class StreamMapping:
         self.directory = directory
         record = load_record(stream.record)
         self.schema = record.schema
+        price = record.profile.price
+        self.price_scale = record.field(price).scale if price is not None else None
+        """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
+        self._fetched = fetched
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._usual = (
             stream.symbol.direct is not None and stream.drop_when is None and stream.first_batch == "keep"
@@ -142,6 +151,7 @@ class StreamMapping:
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
         received_at = scope.received_at
+        plain = window.replica is None and window.size > 0
         for item in items:
             native = item.get(symbol_key) if type(item) is dict else None
             context = contexts.get(native) if type(native) is str else None
@@ -152,39 +162,61 @@ class StreamMapping:
             if context is None or made is None:
                 self._item(item, frame, scope, out, False, context is not None)
                 continue
-            identity, event, price, envelope = made
+            identity, event, price, envelope, content = made
             account = context.account
             if heard is not None:
                 heard.add(context.resolved.native)
+            admitted: str | None = identity
+            if plain and identity not in window.young and identity not in window.old:
+                window.young[identity] = content
+                if len(window.young) >= window.size:
+                    window.turn()
+            else:
+                admitted = window.admit(identity, content)
             if gaps is not None:
                 numbers = context.numbers
                 number = item.get(number_key) if numbers is not None else None
                 if type(number) is int and numbers is not None and number == numbers.last + 1:
                     numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event  # as `see` would
                 else:
-                    self._counted(gaps, item, context, scope, event)
+                    self._counted(gaps, item, context, scope, event, admitted is None)
             elif suspected_gaps is not None:
                 suspected_gaps.see(context.symbol, event, received_at, scope.epoch)
             account.received += 1  # from here on nothing can fail: what is received has an outcome
-            if window.replica is not None or not window.size:
-                if window.seen(identity):
+            if admitted is not identity:
+                if admitted is None:
                     account.duplicates += 1
                     continue
-            elif identity in window.young or identity in window.old:
-                account.duplicates += 1
-                continue
-            else:
-                window.young[identity] = None
-                if len(window.young) >= window.size:
-                    window.turn()
+                envelope = self._told_apart(item, context, envelope, identity, admitted, scope)
             account.last_event_us = event
             account.last_received_us = received_at
             account.last_price = price
             out.append(envelope)
 
-    def _counted(self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int) -> None:
+    def _told_apart(
+        self, item: Any, context: SymbolContext, envelope: Envelope, identity: str, admitted: str, scope: Scope
+    ) -> Envelope:
+        """A record whose id is another record's, under an id of its own."""
+        context.account.conflicts += 1
+        self.ledger.troubles.note(
+            TroubleKind.CONFLICT, self.stream.name, "equal id, other content", scope.received_at,
+            lambda: {"symbol": context.symbol, "id": self._venue_id(item, scope), "item": short(item)},
+        )
+        return envelope._replace(value=envelope.value.replace(identity.encode(), admitted.encode(), 1))
+
+    def _venue_id(self, item: Any, scope: Scope) -> str | None:
+        """The venue's own id of an item, as far as it can be read."""
+        own = self.stream.venue_id
+        try:
+            return short(own.read(item, scope)) if own is not None else None
+        except RecordError:
+            return None
+
+    def _counted(
+        self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int, repeat: bool
+    ) -> None:
         """A record's number that is not simply the next one."""
-        self._number(gaps, item, context, scope, event_us)
+        self._number(gaps, item, context, scope, event_us, repeat)
         context.numbers = gaps.numbers(context.symbol) if self._number_key is not None else None
 
     def _item(
@@ -220,33 +252,40 @@ class StreamMapping:
             fast = context.fast if everyday and not snapshot and not tried else None
             made = fast(item, scope) if fast is not None else None
             if made is None:
-                identity, event, price, envelope = self._general.made(item, context, scope, carried, snapshot)
-            else:
-                identity, event, price, envelope = made
+                made = self._general.made(item, context, scope, carried, snapshot)
         except RecordError as error:
             if context is None and self._dropped_unread(error, item, scope):
                 return
             if context is not None and self.gaps is not None:
                 self._number(self.gaps, item, context, scope, 0)
-            self._dead(error, context, frame, scope, out)
+            self._dead(error, context, frame, scope, out, item)
             return
+        identity, event, price, envelope, content = made
+        if self._fetched:
+            content += FETCHED
+            envelope = envelope._replace(received_us=0)
+        admitted = self.window.admit(identity, content)
         if self.gaps is not None:
-            self._counted(self.gaps, item, context, scope, event)
+            self._counted(self.gaps, item, context, scope, event, admitted is None)
         elif self.suspected_gaps is not None:
             self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
         account.received += 1
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
-        if self.window.seen(identity):
+        if admitted is None:
             account.duplicates += 1
             return
+        if admitted is not identity:
+            envelope = self._told_apart(item, context, envelope, identity, admitted, scope)
         account.last_event_us = event
         account.last_received_us = scope.received_at
         account.last_price = price
         out.append(envelope)
 
-    def _number(self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int) -> None:
+    def _number(
+        self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int, repeat: bool = False
+    ) -> None:
         """Tells the gap tracker of the record's number; a number that is none says nothing."""
         rule = self.stream.sequence
         assert rule is not None
@@ -260,7 +299,7 @@ class StreamMapping:
             return
         if number is not None:
             key = context.symbol if rule.per == "symbol" else str(scope.epoch)
-            closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us)
+            closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us, repeat)
             if closed is not None and closed.reported is not None:
                 self.closed.append(closed)
 
@@ -277,13 +316,19 @@ class StreamMapping:
         return True
 
     def _dead(
-        self, error: RecordError, context: SymbolContext | None, frame: str | bytes, scope: Scope, out: list[Envelope]
+        self, error: RecordError, context: SymbolContext | None, frame: str | bytes, scope: Scope, out: list[Envelope],
+        item: Any = None,
     ) -> None:
         account = context.account if context else self.ledger.account(self.stream.name, NOWHERE)
         account.received += 1
         scope.unknown_sides = 0
         self.ledger.dead_reasons[error.reason] += 1
         symbol = context.symbol if context else ""
+        self.ledger.troubles.note(
+            TroubleKind.DEAD_LETTER, self.stream.name, error.reason, scope.received_at,
+            lambda: {"symbol": symbol or None, "id": self._venue_id(item, scope) if item is not None else None,
+                     "field": error.field, "value": short(error.value), "detail": short(error.detail)},
+        )
         topic = context.topic if context else self.stream.kafka_topic
         out.append(dead_letter(self.plan.name, self.plan.exchange, self.stream.name, topic, symbol, error, frame,
                                scope.received_at, account))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from k2conn.engine.accounting.ledger import Account, Ledger
-from k2conn.engine.gaps.gap_tracker import SequenceState
+from k2conn.engine.gaps.sequence_state import SequenceState
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.engine.mapping.fast_mapper import FastMapper, FastMappers
 from k2conn.engine.mapping.native_mapper import EnvelopeTemplate

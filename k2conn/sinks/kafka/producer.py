@@ -128,7 +128,7 @@ class Producer:
         append = batch.append
         latest = wall_ms() + AHEAD_MS
         count = 0
-        for _, key, value, schema, stamp, _ in envelopes:
+        for _, key, value, schema, stamp, *_ in envelopes:
             if not 0 <= stamp <= latest:
                 stamp = min(max(stamp, 0), latest)
             if append(timestamp=stamp, key=key, value=heads[schema] + value) is None:

@@ -72,6 +72,7 @@ class Sender:
         self._bug: Exception | None = None
         self.topics: dict[str, Topic] = {}
         self.alarm = False
+        self.retries = 0
         self.rebuilds = 0
         self.errors = 0
         self.last_error: str | None = None
@@ -219,6 +220,7 @@ class Sender:
             return
         self._note(f"{topic.name}/{queue.partition}: {failure.text}")
         self._broken = failure.text
+        self.retries += 1
         if failure.refused:
             culprit = queue.refused(self._now())
             self._attempts = 0
@@ -240,6 +242,7 @@ class Sender:
             self._left = None
         for topic in self.topics.values():
             for queue in topic.queues:
+                self.retries += bool(queue.under_way)
                 queue.came_back()
         while self._producer is None:
             await asyncio.sleep(_backoff(self._attempts))

@@ -36,6 +36,8 @@ class KafkaSinkStatus(SinkStatus):
     """Batches that are sent and not acknowledged."""
     waiting: float
     """The age in seconds of the oldest of them."""
+    retries: int
+    """Batches that were sent again."""
     rebuilds: int
     """How often the producer was replaced."""
     bootstrap: str
@@ -149,6 +151,7 @@ class KafkaSink:
             "queued_bytes": self._bytes,
             "under_way": self._sender.under_way,
             "waiting": round(oldest, 1),
+            "retries": self._sender.retries,
             "rebuilds": self._sender.rebuilds,
             "errors": self._sender.errors,
             "last_error": self._sender.last_error or self._log_handler.last,

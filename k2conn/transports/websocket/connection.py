@@ -43,6 +43,11 @@ class WebSocket:
         self._wake = asyncio.Event()
         self._closing = False
 
+    @property
+    def discarded(self) -> int:
+        """See `Transport`."""
+        return self._socket.discarded if self._socket is not None else 0
+
     async def run(
         self, on_open: Callable[[], None], on_frames: OnFrames, relief: Callable[[], Awaitable[None]]
     ) -> None:
@@ -142,6 +147,8 @@ def _closed(error: ConnectionClosed) -> TransportError:
     received = error.rcvd
     if received is None:
         cause = "ping-timeout" if error.sent is not None and error.sent.code == 1011 else "lost"
+        if error.sent is not None and error.sent.code == 1007:
+            return TransportError("no-text", f"a text frame is not UTF-8: {error.sent.reason}")
         if error.sent is not None and error.sent.code == 1009:
             return TransportError("frame-too-large", "a frame is larger than the connector allows")
         return TransportError(cause, "the connection was lost without a close frame")

@@ -54,6 +54,16 @@ class Reader(ClientConnection):
         self._kind: Opcode | None = None
         """Of the fragmented message under way."""
         self._holding: asyncio.Task[None] | None = None
+        self._ignored = 0
+
+    @property
+    def discarded(self) -> int:
+        """Frames that came and were not handed on: those behind the end, text that is none, one that broke off."""
+        return self._ignored + bool(self._left or self._more or self._parts)
+
+    def _ignore(self, frames: Sequence[str | bytes]) -> bool:
+        self._ignored += len(frames)
+        return False
 
     def begin(self, on_frames: OnFrames, relief: Callable[[], Awaitable[None]], limit: int) -> None:
         """Frames go to ``on_frames`` from now on, at first those that came already; none has more than ``limit`` bytes.
@@ -71,7 +81,7 @@ class Reader(ClientConnection):
 
     def release(self) -> None:
         """Frames that still come are of no interest."""
-        self._on_frames = _ignore
+        self._on_frames = self._ignore
         if self._holding is not None:
             self._holding.cancel()
 
@@ -216,7 +226,8 @@ class Reader(ClientConnection):
             try:
                 message = body.decode()
             except UnicodeDecodeError as error:
-                self._on_frames = _ignore
+                self._on_frames = self._ignore
+                self._ignored += 1
                 self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
                 self.send_data()
                 return
@@ -248,12 +259,8 @@ class Reader(ClientConnection):
 
     def _fail(self, bug: BaseException) -> None:
         self.bug = self.bug or bug
-        self._on_frames = _ignore
+        self._on_frames = self._ignore
         self.transport.abort()
-
-
-def _ignore(frames: Sequence[str | bytes]) -> bool:
-    return False
 
 
 async def _a_turn() -> None:

@@ -22,6 +22,7 @@ from k2conn.compiler.converters.decimals import decimals, plain_decimal
 from k2conn.compiler.converters.readers import text, whole_number
 from k2conn.compiler.converters.sides import quick_side, side_table
 from k2conn.compiler.converters.times import plain_time, times
+from k2conn.engine.identity.record_content import content_maker
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import FastConversion
@@ -48,7 +49,7 @@ def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: FastConvers
         "pieces": ((letter, False, 1, 10**18, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
         "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
         "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
-        "schema": None, "account": None, **more,
+        "schema": None, "account": None, "numbers": (), "words": (), "timed": True, **more,
     }
     found: Callable[..., Any] = native.Shortcut(**given).make
     return found
@@ -81,7 +82,8 @@ def check(field: SchemaField, convert: Callable[[Any], Any], how: FastConversion
     if made is None:
         assert wanted is None or value is None, "left to the complete way"
     else:
-        assert made == (message_id("7"), 1, 1, Envelope("t", b"S", wanted, None, 0, None))  # type: ignore[arg-type]
+        sent = Envelope("t", b"S", wanted, None, 0, None, 5)  # type: ignore[arg-type]
+        assert made == (message_id("7"), 1, 1, sent, content_maker((), ())((), 1))
         assert type(made[3]) is Envelope
 
 

@@ -148,6 +148,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("BACKFILL", "false", Overrides(backfill=False)),
     ("REPLICAS", "2", Overrides(replicas=2)),
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
+    ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
     ("BREAKER_OPEN_SECONDS", "120", Overrides(breaker_settings=BreakerSettings(seconds=120))),
     ("BREAKER_SUCCESSES", "1", Overrides(breaker_settings=BreakerSettings(successes=1))),

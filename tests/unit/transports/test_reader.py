@@ -206,7 +206,7 @@ def test_a_message_that_is_no_text() -> None:
     for body in (framed(b"\xff\xfe", TEXT), framed(b"\xff", TEXT, 0) + framed(b"\xfe", CONT)):
         frames, error = received(Venue([framed(b"fine", TEXT) + body + framed(b"late", TEXT)], stay=True))
         assert frames == ["fine"]
-        assert error.cause == "lost"
+        assert error.cause == "no-text"
 
 
 def test_a_message_beyond_the_limit() -> None:

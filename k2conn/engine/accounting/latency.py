@@ -1,0 +1,34 @@
+"""How long records take until they are durable, as histograms of a stream."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
+"""The upper bounds of the histogram's steps; a last one has none."""
+_BOUNDS_US = [bound * 1000 for bound in BOUNDS_MS]
+
+
+class LatencyHistogram:
+    """Counts of durations, by step; durations below 0, of clocks that differ, are in the first."""
+
+    __slots__ = ("counts", "sum_us")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_MS) + 1)
+        self.sum_us = 0
+
+    def observe(self, duration_us: int, count: int) -> None:
+        """Some records took so long."""
+        self.counts[bisect_left(_BOUNDS_US, duration_us)] += count
+        self.sum_us += max(0, duration_us) * count
+
+
+class StreamLatency:
+    """The two of a stream: from the exchange's time, and from receipt, to the acknowledgement."""
+
+    __slots__ = ("exchange", "receipt")
+
+    def __init__(self) -> None:
+        self.exchange = LatencyHistogram()
+        self.receipt = LatencyHistogram()

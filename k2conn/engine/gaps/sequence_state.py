@@ -1,0 +1,98 @@
+"""The numbers of one key (a symbol, or a connection), and which of them are believed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from k2conn.engine.gaps.gap import Gap
+
+LARGEST = 2**63 - 1
+"""No number is larger, and none is below 0: gap records hold 64 bits."""
+JUMP = 1000
+"""Numbers ahead that are believed at once; also how near each other two numbers are that confirm each other."""
+FARTHEST = 10**9
+"""Records that may be missing: a longer jump is a reset."""
+RUN = 3
+"""Numbers in a row that make a reset."""
+FAR = 10_000
+"""How far below the latest number one is that cannot be late, where times do not tell."""
+
+
+class Jump(NamedTuple):
+    """A number far ahead of the latest one, ``after`` which it came."""
+
+    number: int
+    after: int
+    now_us: int
+    epoch: int
+    event_us: int
+
+
+class OddNumber(NamedTuple):
+    """A number that was not believed, or with which counting began anew."""
+
+    key: str
+    number: int
+    reason: str
+
+
+def plausible(number: int) -> bool:
+    """Whether it can be a record's number at all."""
+    return 0 <= number <= LARGEST
+
+
+class SequenceState:
+    """What is known of one key's numbers."""
+
+    __slots__ = ("_run_after", "epoch", "event_us", "holes", "jump", "last", "run")
+
+    def __init__(self, first: int, epoch: int, event_us: int) -> None:
+        self.begin(first, epoch, event_us)
+
+    def begin(self, first: int, epoch: int, event_us: int) -> None:
+        """Counting begins, or begins anew."""
+        self.last = first
+        self.epoch = epoch
+        self.event_us = event_us
+        """The event time of the last number's record."""
+        self.holes: list[tuple[int, int, Gap]] = []
+        """Disjoint ranges still missing, oldest first, each with the gap it belongs to."""
+        self.jump: Jump | None = None
+        """A number far ahead that is not believed yet."""
+        self.run: list[tuple[int, int]] = []
+        """The latest numbers behind that may be a new beginning, with their event times."""
+        self._run_after = first
+        """The latest number when they came."""
+
+    def began_anew(self, number: int, event_us: int) -> bool:
+        """A new record with a number behind that fills no hole; whether it is one of enough in a row.
+
+        By their times: a record that is older than the latest one is merely late. Where times are equal or not known,
+        only numbers far behind count.
+        """
+        times = bool(event_us and self.event_us)
+        newer = number < self.last and (
+            event_us > self.event_us if times and event_us != self.event_us else number < self.last - FAR
+        )
+        goes_on = bool(self.run) and self._run_after == self.last and 0 < number - self.run[-1][0] <= JUMP
+        if not newer or not goes_on:
+            self.run = []
+        if newer:
+            self.run.append((number, event_us))
+            self._run_after = self.last
+        return len(self.run) >= RUN
+
+    def in_hole(self, number: int) -> bool:
+        """Whether it is one of those that are missing."""
+        return any(first <= number <= last for first, last, _ in self.holes)
+
+    def fill(self, number: int) -> Gap | None:
+        """A late number: its hole shrinks or splits. The gap, where it has just become whole."""
+        for at, (first, last, gap) in enumerate(self.holes):
+            if first <= number <= last:
+                rest = [(a, b, gap) for a, b in ((first, number - 1), (number + 1, last)) if a <= b]
+                self.holes[at : at + 1] = rest
+                if gap.missing is not None:
+                    gap.missing -= 1
+                return gap if gap.missing == 0 else None
+        return None
