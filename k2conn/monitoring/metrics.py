@@ -28,7 +28,7 @@ _Figure = Literal[
 ]
 _Copy = Literal["first", "late", "missing"]
 _COPIES: tuple[_Copy, ...] = ("first", "late", "missing")
-_Counter = Literal["frames", "control", "unrecognised", "malformed", "connects", "refused"]
+_Counter = Literal["frames", "control", "unrecognised", "malformed", "connects", "refused", "venue_errors"]
 _SpoolFigure = Literal["bytes", "max_bytes", "records", "segments", "damaged", "recovered"]
 _COUNTERS: tuple[tuple[_Figure, str], ...] = (
     ("received", "Items that are to become records."),
@@ -98,6 +98,7 @@ class RunnerCollector:
             "malformed": "Frames that are no message.",
             "connects": "Connections made.",
             "refused": "Subscriptions refused.",
+            "venue_errors": "Errors that the venue reported beside its answers to subscriptions.",
         }
         families = {
             name: CounterMetricFamily(f"k2conn_{name}", text, labels=labels) for name, text in counters.items()

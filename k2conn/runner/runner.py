@@ -35,24 +35,31 @@ from k2conn.transports import Address, Transport, open_transport
 
 RECEIVE_WITHIN = 5.0
 FLUSH_WITHIN = 10.0
+_TIME_TO_STAND = 3.0
+"""Seconds in which a first connection is usually subscribed."""
 _LOOK = 0.05
 """Seconds between two looks whether a new connector has proved itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended. ``unsent``: envelopes the sink could not make durable in time."""
+    """How a run ended. ``unsent``: envelopes the sink could not make durable in time; ``in_vain``: no connection of any
+    connector ever had data or stayed subscribed, although there was time for it.
+    """
 
     unsent: int
     failed: tuple[str, ...]
     seconds: float
+    in_vain: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 where everything went out; 1 where something is unsent; 69 where a connector gave up."""
+        """0 where everything went out; 1 where something is unsent; 69 where a connector gave up, or no connection ever
+        stood.
+        """
         if self.unsent:
             return 1
-        return 69 if self.failed else 0
+        return 69 if self.failed or self.in_vain else 0
 
 
 class Runner:
@@ -122,7 +129,18 @@ class Runner:
             unsent = await self._stop(list(self._tasks.values()))
         self._raise_bugs(list(self._tasks.values()))
         failed = tuple(one.plan.name for one in self.connectors if one.state == ConnectionState.FAILED)
-        return RunOutcome(unsent, failed, monotonic() - self.started)
+        return RunOutcome(unsent, failed, monotonic() - self.started, self._in_vain())
+
+    def _in_vain(self) -> bool:
+        """Whether no connection ever stood; a run that ends before one could have does not count."""
+        ledgers = [connector.connector_state.ledger for connector in self.connectors]
+        if any(ledger.stood for ledger in ledgers):
+            return False
+        causes = sum((ledger.reconnects for ledger in ledgers), Counter())
+        if not causes and monotonic() - self.started < _TIME_TO_STAND:
+            return False
+        self._log.error("no connection ever stood", causes=dict(causes))
+        return bool(ledgers)
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
         """Raises the first exception that ended a connector, or that a callback of the loop left uncaught."""

@@ -24,6 +24,7 @@ from k2conn.engine.accounting.figures import (
     StreamReport,
     StreamTimes,
 )
+from k2conn.engine.accounting.venue_errors import VenueErrors
 
 NOWHERE = "-"
 """Stands for the stream or symbol where it is not known: a frame that is no JSON, an item without a symbol."""
@@ -111,8 +112,11 @@ class Ledger:
         self.unrecognised = 0
         self.malformed = 0
         self.connects = 0
+        self.stood = False
+        """Whether a connection ever had data, or was subscribed for a while."""
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
+        self.venue_errors = VenueErrors()
         self.dead_reasons: Counter[str] = Counter()
         self._accounts: dict[tuple[str, str], Account] = {}
 
@@ -160,6 +164,7 @@ class Ledger:
             "reconnects": sum(self.reconnects.values()),
             "reconnect_causes": dict(self.reconnects),
             "refused": self.refused,
+            "venue_errors": self.venue_errors.count,
             "dead_letter_reasons": dict(self.dead_reasons),
         }
 
