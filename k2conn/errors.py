@@ -101,6 +101,7 @@ class TransportError(K2Error):
 
     def __init__(self, cause: str, detail: str = "", delay: float = 0.0, unwelcome: bool = False) -> None:
         super().__init__(detail or cause)
+        super().__init__(detail or cause)
         self.unwelcome = unwelcome
         self.cause = cause
         self.detail = detail
