@@ -347,16 +347,16 @@ class ConnectionSupervisor:
             return
         delay = self._until_free(self._delays.next(end.delay))
         self._be(ConnectionState.WAITING, f"{end.cause}: {end.detail}")
-        self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
+        again_in = delay + self.endpoint_group.connect_limiter.foreseen(monotonic() + delay)
+        self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{again_in:.1f} s")
         until = monotonic() + delay
         while (left := until - monotonic()) > 0 and not self._stop_asked.is_set():
             await self._next_event(left)
 
     def _until_free(self, delay: float) -> float:
-        """A delay, longer where by then no address may be tried, or the venue's limit on connecting is used up."""
-        now = monotonic()
-        _, blocked = self.endpoint_group.endpoints.choose(now + delay, self.shard.replica)
-        return delay + blocked + self.endpoint_group.connect_limiter.foreseen(now + delay + blocked)
+        """A delay, longer where by then no address may be tried."""
+        _, blocked = self.endpoint_group.endpoints.choose(monotonic() + delay, self.shard.replica)
+        return delay + blocked
 
     async def _next_event(self, seconds: float | None) -> None:
         """Waits until something happens, at most so long; raises what ended a connection where that was a bug."""

@@ -112,9 +112,8 @@ def _map(value: dict[str, Any], path: Path, note: CompileContext) -> Match | Non
             wrong = True
             continue
         tests.append(_test(expression, values))
-        if all(one is _Presence.NULL or not isinstance(one, _Presence | _Captured) for one in values):
-            equal_to = tuple(None if one is _Presence.NULL else one for one in values)
-            equalities.append((text, expression.get, equal_to))
+        if not any(isinstance(one, _Presence | _Captured) for one in values):
+            equalities.append((text, expression.get, values))
         leaves = _more(leaves, expression, values)
     if wrong:
         return None
