@@ -275,8 +275,7 @@ class SubscriptionFlow:
         """An acknowledgement or refusal: of the current step, or late of another one. What answers nothing that was
         asked for changes nothing; where it is a refusal, it is reported as an error.
         """
-        order = (self._at, *(at for at in range(len(self._connection.steps) - 1, -1, -1) if at != self._at))
-        steps = [(at, self._connection.steps[at]) for at in order]
+        steps = sorted(enumerate(self._connection.steps), key=lambda one: (one[0] != self._at, -one[0]))
         verdicts = [(at, step, verdict(step, message, self._scope)) for at, step in steps]
         for at, step, refused in verdicts:
             if refused is not None and self._answered(at, step, refused, message, now, out):

@@ -253,7 +253,9 @@ def test_a_call_to_nobody() -> None:
     assert "hunter2" not in repr(Call("GET", "http://x/?key=hunter2", {"X": "hunter2"}, b"hunter2"))
 
 
-@pytest.mark.parametrize(("code", "unwelcome"), [(1000, False), (1001, False), (1008, True), (1013, True), (4008, True)])
+@pytest.mark.parametrize(
+    ("code", "unwelcome"), [(1000, False), (1001, False), (1008, True), (1013, True), (4008, True)]
+)
 def test_a_goodbye_ends_the_connection_although_tcp_stays_open(code: int, unwelcome: bool) -> None:
     async def main() -> TransportError:
         async def leave(client: ServerConnection) -> None:
