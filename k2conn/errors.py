@@ -94,13 +94,16 @@ class Unreachable(K2Error):
 class TransportError(K2Error):
     """A connection ended or could not be made; the session reconnects.
 
-    ``cause`` is of a bounded set (a metric's label), ``delay`` the least number of seconds to stay away.
+    ``cause`` is of a bounded set (a metric's label), ``delay`` the least number of seconds to stay away, ``unwelcome``
+    whether the venue ended it because it wants less of us (a limit, a rule of its own).
     """
 
     exit_code = 69
 
-    def __init__(self, cause: str, detail: str = "", delay: float = 0.0) -> None:
+    def __init__(self, cause: str, detail: str = "", delay: float = 0.0, unwelcome: bool = False) -> None:
         super().__init__(detail or cause)
+        super().__init__(detail or cause)
+        self.unwelcome = unwelcome
         self.cause = cause
         self.detail = detail
         self.delay = delay

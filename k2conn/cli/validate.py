@@ -36,15 +36,18 @@ def run(files: Sequence[str], output: str) -> int:
     if output not in ("text", "json"):
         raise SettingsError(f"--format {output}: known are text, json")
     problems: list[Problem] = []
+    warnings: list[str] = []
     good = 0
     for name in files:
         plan, found = check(find(name))
         problems += found
+        warnings += plan.warnings if plan is not None else ()
         good += plan is not None
     if output == "json":
-        print(exactjson.encode({"problems": [problem.plain() for problem in problems], "valid": good}).decode())
+        print(exactjson.encode({"problems": [problem.plain() for problem in problems], "valid": good,
+                               "warnings": warnings}).decode())
         return SpecError.exit_code if problems else 0
-    for problem in problems:
-        print(problem)
+    for line in (*problems, *warnings):
+        print(line)
     print(f"{good} of {len(files)} connector files are valid", file=sys.stderr)
     return SpecError.exit_code if problems else 0

@@ -99,6 +99,7 @@ class _Compiler:
             connections=connections,
             streams=streams,
             tests=examples,
+            warnings=tuple(map(str, sorted(set(self.document.warnings)))),
         )
 
     def _sound(self, name: str) -> bool:

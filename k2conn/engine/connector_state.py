@@ -24,7 +24,7 @@ from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.engine.resilience.silence_detection import Baselines
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
-from k2conn.plan import Connection, Plan
+from k2conn.plan import POLITE_CONNECTS, Connection, Plan
 from k2conn.plan import Sequence as SequenceRule
 
 
@@ -127,7 +127,7 @@ class ConnectorState:
 
 def _connect_limiter(connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
     known = predecessor.connect_limiters.get(connection.name) if predecessor is not None else None
-    limit = connection.limits.connect
+    limit = connection.limits.connect or POLITE_CONNECTS
     return RateLimiter(limit) if known is None else known.under(limit)
 
 

@@ -33,7 +33,7 @@ _Figure = Literal[
 _Copy = Literal["first", "late", "missing"]
 _COPIES: tuple[_Copy, ...] = ("first", "late", "missing")
 _Counter = Literal[
-    "frames", "control", "unrecognised", "malformed", "discarded", "connects", "refused", "crashes",
+    "frames", "control", "unrecognised", "malformed", "discarded", "connects", "refused", "crashes", "venue_errors",
 ]
 _SpoolFigure = Literal["bytes", "max_bytes", "records", "segments", "damaged", "recovered"]
 _COUNTERS: tuple[tuple[_Figure, str], ...] = (
@@ -145,6 +145,7 @@ class RunnerCollector:
             "connects": "Connections made.",
             "refused": "Subscriptions refused.",
             "crashes": "Bugs that ended the connector; it was started again.",
+            "venue_errors": "Errors that the venue reported beside its answers to subscriptions.",
         }
         families = {
             name: CounterMetricFamily(f"k2conn_{name}", text, labels=labels) for name, text in counters.items()

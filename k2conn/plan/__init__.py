@@ -20,7 +20,7 @@ from k2conn.plan.connector import Plan
 from k2conn.plan.encoding import FrameEncoding
 from k2conn.plan.fields import DirectKey, FastConversion, Field
 from k2conn.plan.instruments import InstrumentList, SymbolRule
-from k2conn.plan.limits import Backoff, Limits, Rate
+from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Step
 from k2conn.plan.stream import Carry, Sequence, Stream
@@ -29,6 +29,7 @@ from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.values import Condition, Getter, Json, Reader
 
 __all__ = [
+    "POLITE_CONNECTS",
     "Answer",
     "Backfill",
     "BackfillPage",

@@ -24,6 +24,8 @@ class Plan:
     connections: tuple[Connection, ...]
     streams: tuple[Stream, ...]
     tests: tuple[ConnectorTest, ...]
+    warnings: tuple[str, ...] = ()
+    """What `validate` says of the file although it is right, a line each."""
 
     def stream(self, name: str) -> Stream:
         """The stream of that name; KeyError lists nothing, callers check names at plan time."""

@@ -13,11 +13,16 @@ class Rate:
     seconds: float
 
 
+POLITE_CONNECTS = Rate(30, 30.0)
+"""Connection attempts to a venue that declares no limit on them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """A venue's declared limits; None where it declares none."""
 
     connect: Rate | None = None
+    """Where none is declared, `POLITE_CONNECTS` is kept to."""
     send: Rate | None = None
     symbols: int | None = None
     topics: int | None = None

@@ -18,12 +18,14 @@ class Expect:
     accepted: Match | None = None
     refused: Match | None = None
     symbol: Getter | None = None
-    """Which symbol (native, or a list of them) a reply speaks of; None: the oldest frame still waiting."""
+    """Which symbol (native, or a list of them) a reply speaks of."""
     topic: Getter | None = None
-    """Which topic (or list of topics) a reply speaks of."""
+    """Which topic (or list of topics) a reply speaks of: this decides where it is there, ``symbol`` else."""
     reply_to: Getter | None = None
     """The reply's copy of the frame's ``$counter`` value."""
     reason: Getter | None = None
+    final: Match | None = None
+    """Which refusals are not worth asking again; None: none."""
     symbol_text: str = ""
     """What the author wrote for ``symbol`` and the three after it: where a mock exchange puts such values."""
     topic_text: str = ""

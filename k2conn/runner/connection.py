@@ -37,17 +37,17 @@ class ConnectionEvent(Enum):
     OTHER = auto()
     """Something else after which the supervisor looks again: an end, a wish to be replaced, the first data."""
 
-_WARNINGS = (NoteKind.REFUSED, NoteKind.UNACKNOWLEDGED, NoteKind.ERROR)
 
 
 class ConnectionEnd(NamedTuple):
     """Why a connection ended, or is to be replaced: an `EndCause`, or a cause that is its transport's own. ``delay`` is
-    the least number of seconds to stay away.
+    the least number of seconds to stay away; ``unwelcome`` says that the venue wants less of us.
     """
 
     cause: str
     detail: str = ""
     delay: float = 0.0
+    unwelcome: bool = False
 
 
 class VenueConnection:
@@ -146,7 +146,7 @@ class VenueConnection:
             await self._once()
         except TransportError as error:
             if self._close is None:
-                return ConnectionEnd(error.cause, error.detail, error.delay)
+                return ConnectionEnd(error.cause, error.detail, error.delay, error.unwelcome)
         except (SettingsError, RecordError) as error:
             return ConnectionEnd(EndCause.SETTINGS, str(error), self._shard.connection.reconnect.cap)
         except asyncio.CancelledError:
@@ -286,13 +286,23 @@ class VenueConnection:
         elif note.kind == NoteKind.CHANGED:
             self._log.info("symbols changed", **note.detail)
             self._tell(self, ConnectionEvent.OTHER)
-        elif note.kind in _WARNINGS:
-            self._context.connector_state.ledger.refused += note.kind == NoteKind.REFUSED
-            self._log.warning(note.kind, **note.detail)
+        elif note.kind == NoteKind.REFUSED:
+            self._context.connector_state.ledger.refused += 1
+            self._say(note, loud="times" not in note.detail)
+        elif note.kind == NoteKind.ERROR:
+            self._say(note, loud=self._context.connector_state.ledger.venue_errors.heard(note.detail["reason"]))
+        elif note.kind == NoteKind.UNACKNOWLEDGED:
+            self._say(note, loud=True)
+        elif note.kind == NoteKind.CONFIRMED and "after_failures" in note.detail:
+            self._log.info(note.kind, **note.detail)
         else:
             self._log.debug(note.kind, **note.detail)
             if note.kind == NoteKind.FIRST_DATA:
                 self._tell(self, ConnectionEvent.OTHER)
+
+    def _say(self, note: Note, loud: bool) -> None:
+        """A warning, or (what was said before) a line for who looks closely."""
+        (self._log.warning if loud else self._log.debug)(note.kind, **note.detail)
 
     # -- time
 

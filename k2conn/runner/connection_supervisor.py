@@ -42,6 +42,12 @@ ABANDON_WITHIN = 5.0
 """Seconds that connections may take to end when a bug has ended their supervisor."""
 LOOK = 1.0
 """Seconds between two looks whether a better address has recovered."""
+MOST_LATER = 5
+"""How often the time after which a replacement is tried again doubles."""
+SUBSCRIBED_FOR = 5.0
+"""Seconds for which a connection without data is subscribed until it counts as one that stood, for the exit code."""
+UNWELCOME = 10
+"""By how much longer a connection must stand that the venue ended by a rule of its own."""
 MOST_PATIENCE = 16
 """The largest factor by which a stream's `stale_after` is multiplied after connections that had no data: a venue that
 has nothing to say is not asked again and again."""
@@ -70,6 +76,9 @@ class ConnectionSupervisor:
         """All that have a task."""
         self._silences = 0
         """Connections in a row that were closed for a stream's silence without having had any data."""
+        self._notices = 0
+        """Connections in a row that the venue asked to replace before they had stood for a while."""
+        self._failed_replacements = 0
         self._log = get_logger(connector=context.connector_state.plan.name, socket=shard.name)
 
     def check(self) -> None:
@@ -123,6 +132,8 @@ class ConnectionSupervisor:
 
     async def stop(self) -> None:
         """Unsubscribes and closes; `run` then returns."""
+        if self.state == ConnectionState.LIVE:
+            self._context.connector_state.ledger.stood = True
         self._stop_asked.set()
         self._news.set()
         await asyncio.gather(*(connection.stop() for connection in tuple(self._connections)))
@@ -188,19 +199,29 @@ class ConnectionSupervisor:
             self._tried(connection, partial(breaker.succeed, monotonic()))
         if what is ConnectionEvent.FIRST_RECORD:
             breaker.proved()
-            self._delays.reset()
+            self._delays.proved()
             self._silences = 0
+            self._context.connector_state.ledger.stood = True
 
     def _judge(self, connection: VenueConnection, end: ConnectionEnd) -> None:
         """Tells the address's breaker of an end that was not planned, where that says something about the address."""
         breaker = self.endpoint_group.endpoints.breakers[connection.endpoint]
-        good = connection.data or _lasted(connection) > self.shard.connection.reconnect.cap
+        stood = self._stood(connection, end)
+        good = stood or (connection.data and not end.unwelcome)
+        if connection.state == ConnectionState.LIVE and _lasted(connection) > SUBSCRIBED_FOR:
+            self._context.connector_state.ledger.stood = True
         if self._stop_asked.is_set() or good or end.cause in _NOT_THE_ADDRESS:
             breaker.ignore()
         else:
             self._tried(connection, partial(breaker.fail, monotonic()))
         if end.cause == EndCause.STALE_STREAM and not connection.data:
             self._silences += 1
+
+    def _stood(self, connection: VenueConnection, end: ConnectionEnd) -> bool:
+        """Whether a connection lasted so long that the next one may be made without delay; longer where the venue ended
+        it because it wants less of us.
+        """
+        return _lasted(connection) > self._delays.stands * (UNWELCOME if end.unwelcome else 1)
 
     def _tried(self, connection: VenueConnection, tell: Callable[[], None]) -> None:
         """Tells a breaker of an attempt, and logs where that changes its state."""
@@ -229,7 +250,7 @@ class ConnectionSupervisor:
 
     async def _replaced(self, old: VenueConnection, due: ConnectionEnd) -> VenueConnection:
         """Replaces a connection; the successor, or the old one where that could not be done or has ended before."""
-        until = monotonic() + due.delay
+        until = monotonic() + max(due.delay, self._courtesy(old, due))
         if not self.endpoint_group.overlaps:
             while (left := until - monotonic()) > 0 and old.ended is None and not self._stop_asked.is_set():
                 await self._next_event(left)
@@ -252,6 +273,17 @@ class ConnectionSupervisor:
             self.endpoint_group.spare += 1
             self.replacing = False
 
+    def _courtesy(self, old: VenueConnection, due: ConnectionEnd) -> float:
+        """Seconds to wait before a replacement: a venue that asks for one again and again is not overrun."""
+        if due.cause != EndCause.NOTICE:
+            return 0.0
+        if self._stood(old, due):
+            self._notices = 0
+            self._delays.reset()
+            return 0.0
+        self._notices += 1
+        return self._delays.next() if self._notices > 1 else 0.0
+
     async def _overlapped(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection) -> VenueConnection:
         """Both connections at work, until the new one has proved itself, or one of them ends."""
         began, settled = monotonic(), 0.0
@@ -261,7 +293,8 @@ class ConnectionSupervisor:
             if end is not None:
                 self._judge(new, end)
                 self._count(end)
-                self._put_off(old, due, TRY_AGAIN)
+                self._put_off(old, due, TRY_AGAIN * 2 ** min(self._failed_replacements, MOST_LATER))
+                self._failed_replacements += 1
                 self._log.warning("replacement failed, the old connection goes on", cause=end.cause, detail=end.detail)
                 return old
             if (lost := old.ended) is not None:
@@ -283,6 +316,7 @@ class ConnectionSupervisor:
 
     async def _taken_over(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection, proved: bool) -> None:
         """The new connection takes over; the old one is read a moment longer, then closed."""
+        self._failed_replacements = 0
         self.connection = new
         until = monotonic() + DRAIN
         while (monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():
@@ -317,18 +351,24 @@ class ConnectionSupervisor:
 
     async def _wait_to_reconnect(self, end: ConnectionEnd) -> None:
         self._count(end)
-        if self.connection is not None and _lasted(self.connection) > self.shard.connection.reconnect.cap:
+        if self.connection is not None and self._stood(self.connection, end):
             self._delays.reset()
         if self._delays.exhausted:
             self._be(ConnectionState.FAILED, f"{end.cause}: {end.detail}")
             self._log.error("gave up", cause=end.cause, detail=end.detail, attempts=self._delays.attempts)
             return
-        delay = self._delays.next(end.delay)
+        delay = self._until_free(self._delays.next(end.delay))
         self._be(ConnectionState.WAITING, f"{end.cause}: {end.detail}")
-        self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{delay:.1f} s")
+        again_in = delay + self.endpoint_group.connect_limiter.foreseen(monotonic() + delay)
+        self._log.warning("connection lost", cause=end.cause, detail=end.detail, again_in=f"{again_in:.1f} s")
         until = monotonic() + delay
         while (left := until - monotonic()) > 0 and not self._stop_asked.is_set():
             await self._next_event(left)
+
+    def _until_free(self, delay: float) -> float:
+        """A delay, longer where by then no address may be tried."""
+        _, blocked = self.endpoint_group.endpoints.choose(monotonic() + delay, self.shard.replica)
+        return delay + blocked
 
     async def _next_event(self, seconds: float | None) -> None:
         """Waits until something happens, at most so long; raises what ended a connection where that was a bug."""

@@ -43,6 +43,8 @@ from k2conn.transports import Address, Transport, open_transport
 
 RECEIVE_WITHIN = 5.0
 FLUSH_WITHIN = 10.0
+_TIME_TO_STAND = 3.0
+"""Seconds in which a first connection is usually subscribed."""
 _LOOK = 0.05
 """Seconds between two looks whether a new connector has proved itself."""
 
@@ -50,24 +52,26 @@ _LOOK = 0.05
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
     """How a run ended. ``unsent``: envelopes the sink could not make durable in time; ``crashes``: how often a bug
-    ended a connector, which was started again.
+    ended a connector, which was started again; ``in_vain``: no connection of any connector ever had data or stayed
+    subscribed, although there was time for it.
     """
 
     unsent: int
     failed: tuple[str, ...]
     seconds: float
     crashes: int = 0
+    in_vain: bool = False
 
     @property
     def exit_code(self) -> int:
         """0 where everything went out; 1 where something is unsent; 70 where a connector met a bug; 69 where one gave
-        up.
+        up, or no connection ever stood.
         """
         if self.unsent:
             return 1
         if self.crashes:
             return K2Error.exit_code
-        return 69 if self.failed else 0
+        return 69 if self.failed or self.in_vain else 0
 
 
 class Runner:
@@ -148,7 +152,18 @@ class Runner:
             raise self._refused[0]
         failed = tuple(one.plan.name for one in self.connectors if one.state == ConnectionState.FAILED)
         crashes = sum(one.connector_state.ledger.crashes for one in self.connectors)
-        return RunOutcome(unsent, failed, monotonic() - self.started, crashes)
+        return RunOutcome(unsent, failed, monotonic() - self.started, crashes, self._in_vain())
+
+    def _in_vain(self) -> bool:
+        """Whether no connection ever stood; a run that ends before one could have does not count."""
+        ledgers = [connector.connector_state.ledger for connector in self.connectors]
+        if any(ledger.stood for ledger in ledgers):
+            return False
+        causes = sum((ledger.reconnects for ledger in ledgers), Counter())
+        if not causes and monotonic() - self.started < _TIME_TO_STAND:
+            return False
+        self._log.error("no connection ever stood", causes=dict(causes))
+        return bool(ledgers)
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
         """Raises the first bug of shared parts."""

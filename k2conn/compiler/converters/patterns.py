@@ -26,13 +26,14 @@ def text_pattern(pattern: str, wanted: str) -> Callable[[str], str | None]:
         raise ValueError(f"the pattern '{short(pattern)}' has {{{wanted}}} once, and {{_}} for parts of no interest")
     if "" in between[:-1]:
         raise ValueError(f"two parts of '{short(pattern)}' stand side by side: nothing says where one ends")
-    steps = [(name == wanted, text) for name, text in zip(names, between, strict=True)]
+    steps = [(wanted if name == wanted else "", text) for name, text in zip(names, between, strict=True)]
     known: dict[str, str | None] = {}
 
     def cut(text: str) -> str | None:
         if text in known:
             return known[text]
-        found = _cut(text, pieces[0], steps) if len(text) <= _LONGEST else None
+        parts = _cut(text, pieces[0], steps) if len(text) <= _LONGEST else None
+        found = parts[wanted] if parts is not None else None
         if len(known) < _CACHED:
             known[text] = found
         return found
@@ -40,24 +41,40 @@ def text_pattern(pattern: str, wanted: str) -> Callable[[str], str | None]:
     return cut
 
 
-def _cut(text: str, prefix: str, steps: list[tuple[bool, str]]) -> str | None:
-    """The wanted part of a text: each step is a part and the text that ends it, the last one's ends the whole."""
+def text_parts(pattern: str) -> Callable[[str], dict[str, str] | None]:
+    """A function from text to all named parts; ValueError where the pattern is not usable."""
+    check_places(pattern)
+    pieces = PLACE.split(pattern)
+    names, between = pieces[1::2], pieces[2::2]
+    wanted = [name for name in names if name != "_"]
+    if not wanted or len(set(wanted)) != len(wanted):
+        raise ValueError(f"the pattern '{short(pattern)}' has each {{name}} once, and {{_}} for parts of no interest")
+    if "" in between[:-1]:
+        raise ValueError(f"two parts of '{short(pattern)}' stand side by side: nothing says where one ends")
+    steps = [("" if name == "_" else name, text) for name, text in zip(names, between, strict=True)]
+    return lambda text: _cut(text, pieces[0], steps) if len(text) <= _LONGEST else None
+
+
+def _cut(text: str, prefix: str, steps: list[tuple[str, str]]) -> dict[str, str] | None:
+    """The named parts of a text: each step is a part (its name, or nothing) and the text that ends it, the last one's
+    ends the whole.
+    """
     if not text.startswith(prefix):
         return None
-    at, part = len(prefix), None
+    at, found = len(prefix), {}
     end = len(text) - len(steps[-1][1])
-    for number, (wanted, ends) in enumerate(steps):
-        start = at + wanted
+    for number, (name, ends) in enumerate(steps):
+        start = at + bool(name)
         if number == len(steps) - 1:
             stop = end if start <= end and text.endswith(ends) else -1
         else:
             stop = text.find(ends, start, end)
         if stop < 0:
             return None
-        if wanted:
-            part = text[at:stop]
+        if name:
+            found[name] = text[at:stop]
         at = stop + len(ends)
-    return part
+    return found
 
 
 def check_places(text: str) -> None:

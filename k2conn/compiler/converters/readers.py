@@ -158,8 +158,8 @@ def looked_up(get: Getter, name: str) -> Getter:
     return look_up
 
 
-def cut_out(get: Getter, cut: Callable[[str], str | None]) -> Getter:
-    """The part of a text that a pattern names."""
+def cut_out(get: Getter, cut: Callable[[str], str | dict[str, str] | None]) -> Getter:
+    """The part of a text that a pattern names, or its named parts."""
 
     def part(item: Any, scope: Scope) -> Any:
         value = get(item, scope)

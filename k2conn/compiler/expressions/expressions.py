@@ -52,6 +52,10 @@ class Expression:
     """The plain paths that decide the value; None where more does."""
     key: str | None
     """The key, where the expression is one key of the value and nothing else."""
+    there: Getter | None = None
+    """True where the path leads to something, even to null, None where it does not; no getter where the expression is
+    not a plain path.
+    """
 
 
 _reference: ContextVar[bool] = ContextVar("reference", default=False)
@@ -86,7 +90,7 @@ def _compile(text: str, lenient: bool) -> Expression:
         raise
     return Expression(
         text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
-        leaves(node), _key(node),
+        leaves(node), _key(node), _there(node),
     )
 
 
@@ -135,6 +139,33 @@ def _offset(text: str, name: str) -> int:
 def _key(node: Any) -> str | None:
     plain = node["type"] == "field" and not isinstance(node["value"], Name)
     return str(node["value"]) if plain else None
+
+
+def _there(node: Any) -> Getter | None:
+    """What says whether a plain path leads to something, be it null."""
+    kind = node["type"]
+    if kind == "field" and not isinstance(node["value"], Name):
+        key = node["value"]
+        return lambda value, scope: True if type(value) is dict and key in value else None
+    if kind == "index":
+        at = node["value"]
+        return lambda value, scope: True if type(value) is list and -len(value) <= at < len(value) else None
+    if kind in ("identity", "current"):
+        return lambda value, scope: True
+    if kind not in ("subexpression", "index_expression"):
+        return None
+    *before, last = node["children"]
+    step = _there(last)
+    if step is None or not all(_plain_path(one) for one in before):
+        return None
+    parent = ClosureCompiler(True).compile(before[0] if len(before) == 1 else {**node, "children": before})
+    return lambda value, scope: step(parent(value, scope), scope)
+
+
+def _plain_path(node: Any) -> bool:
+    if node["type"] in ("subexpression", "index_expression"):
+        return all(_plain_path(child) for child in node["children"])
+    return node["type"] in ("field", "index", "identity", "current")
 
 
 def _heads(node: Any) -> set[str]:

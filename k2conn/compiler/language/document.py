@@ -61,6 +61,8 @@ class Document:
     """Line, column, and for text on one line how many characters its first one stands right of the column."""
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    """What is no problem, and yet worth saying."""
     broken: set[Path] = field(default_factory=set)
     """Where the shape is wrong: what stands there cannot be compiled."""
 
@@ -85,6 +87,11 @@ class Document:
         if offset and shift is not None:
             column += shift + offset
         self.note(line, column, code, text, dotted(path))
+
+    def warn(self, path: Path, code: str, text: str) -> None:
+        """Notes something at a value's place that is worth saying, although the file can be used."""
+        line, column = self.place(path, False)
+        self.warnings.append(Problem(self.file, line, column, code, text, dotted(path), "warning"))
 
     def note(self, line: int, column: int, code: str, text: str, path: str = "") -> None:
         """Notes one problem at a line and column; beyond MAX_PROBLEMS the rest is left out, and that is said."""

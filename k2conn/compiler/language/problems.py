@@ -22,9 +22,11 @@ class Problem:
     code: str
     text: str
     path: str = ""
+    level: str = "error"
+    """``warning`` where the file can be used all the same."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: error[{self.code}]: {self.text}"
+        return f"{self.file}:{self.line}:{self.column}: {self.level}[{self.code}]: {self.text}"
 
     def plain(self) -> dict[str, object]:
         """The problem for machines."""

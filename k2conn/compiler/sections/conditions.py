@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from k2conn import exactjson
@@ -16,9 +17,25 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.plan import Condition, ConditionPath, Getter, Match
 from k2conn.scope import Scope
 
-_PRESENT, _ABSENT = "$present", "$absent"
-_ANY, _NONE = object(), object()
-"""What `$present` and `$absent` are once read, so that they cannot be mistaken for text."""
+_PRESENT, _ABSENT, _MISSING = "$present", "$absent", "$missing"
+
+
+class _Presence(Enum):
+    """What asks for presence instead of a value, once read, so that it cannot be mistaken for text."""
+
+    PRESENT = auto()
+    """Something is there, and it is not null."""
+    ABSENT = auto()
+    """Nothing is there, or null."""
+    MISSING = auto()
+    """Nothing is there, not even null."""
+    NULL = auto()
+    """Null is there."""
+
+
+_WORDS = {_PRESENT: _Presence.PRESENT, _ABSENT: _Presence.ABSENT, _MISSING: _Presence.MISSING}
+_EXACT = (_Presence.MISSING, _Presence.NULL)
+"""What tells null from nothing."""
 _STATE = re.compile(r"\$state\.([a-z][a-z0-9_]*)\Z")
 
 
@@ -89,8 +106,13 @@ def _map(value: dict[str, Any], path: Path, note: CompileContext) -> Match | Non
         if expression is None or values is None:
             wrong = True
             continue
-        tests.append(_test(expression.get, values))
-        if not any(one is _ANY or one is _NONE or isinstance(one, _Captured) for one in values):
+        if expression.there is None and any(one in _EXACT for one in values if isinstance(one, _Presence)):
+            words = "only a plain path tells null from nothing: say $absent, which is either"
+            note(place, "value", words)
+            wrong = True
+            continue
+        tests.append(_test(expression, values))
+        if not any(isinstance(one, _Presence | _Captured) for one in values):
             equalities.append((text, expression.get, values))
         leaves = _more(leaves, expression, values)
     if wrong:
@@ -105,8 +127,14 @@ def _more(
     """The leaves so far and those of one more path; None once they do not decide (captured values change)."""
     if leaves is None or expression.leaves is None or any(isinstance(one, _Captured) for one in values):
         return None
-    presence = expression.speed == "plain" and all(one is _ANY or one is _NONE for one in values)
-    return leaves + [leaf._replace(presence=presence) for leaf in expression.leaves]
+    presence = expression.speed == "plain" and all(isinstance(one, _Presence) for one in values)
+    found = leaves + [leaf._replace(presence=presence) for leaf in expression.leaves]
+    if expression.there is not None and any(one in _EXACT for one in values if isinstance(one, _Presence)):
+        # whether something is there is a leaf of its own: a value of null looks like nothing
+        found += [
+            ConditionPath(f"{leaf.text} is there", expression.there, True, leaf.head) for leaf in expression.leaves
+        ]
+    return found
 
 
 def _wanted(wanted: Any, path: Path, note: CompileContext) -> tuple[Any, ...] | None:
@@ -114,32 +142,37 @@ def _wanted(wanted: Any, path: Path, note: CompileContext) -> tuple[Any, ...] | 
     found = [(one, (*path, at)) for at, one in enumerate(wanted)] if isinstance(wanted, list) else [(wanted, path)]
     values: list[Any] = []
     for one, place in found:
-        if not isinstance(one, str) or not one.startswith("$"):
+        if one is None:
+            values.append(_Presence.NULL)
+        elif not isinstance(one, str) or not one.startswith("$"):
             values.append(one)
         elif one.startswith("$$"):
             values.append(one[1:])
-        elif one in (_PRESENT, _ABSENT):
-            values.append(_ANY if one == _PRESENT else _NONE)
+        elif one in _WORDS:
+            values.append(_WORDS[one])
         elif (state := _STATE.match(one)) is not None:
             note.state(state.group(1), place)
             values.append(_Captured(state.group(1)))
         else:
-            names = known(one, (_PRESENT, _ABSENT, "$state.NAME"))
+            names = known(one, (*_WORDS, "$state.NAME"))
             text = f"{one} is no value to compare with{names} A literal $ is written $$"
             note(place, "unknown-name", text)
             return None
     return tuple(values)
 
 
-def _test(get: Getter, values: tuple[Any, ...]) -> Condition:
-    learnt = tuple(one for one in values if isinstance(one, _Captured))
-    if learnt:
-        rest = tuple(one for one in values if not isinstance(one, _Captured))
-        return _learnt(get, learnt, _test(get, rest) if rest else None)
-    if _ANY in values:
-        return _presence(get, True, values)
-    if _NONE in values:
-        return _presence(get, False, values)
+def _test(expression: Expression, values: tuple[Any, ...]) -> Condition:
+    """Whether one path has one of some values."""
+    get = expression.get
+    special = [one for one in values if isinstance(one, _Presence | _Captured)]
+    plain = tuple(one for one in values if not isinstance(one, _Presence | _Captured))
+    tests = [_has_value(get, plain)] if plain else []
+    for one in special:
+        tests.append(_captured(get, one) if isinstance(one, _Captured) else _has_presence(expression, one))
+    return _any(tuple(tests))
+
+
+def _has_value(get: Getter, values: tuple[Any, ...]) -> Condition:
     if len(values) == 1 and isinstance(values[0], str):
         wanted = values[0]
         return lambda value, scope: get(value, scope) == wanted
@@ -159,26 +192,26 @@ def _test(get: Getter, values: tuple[Any, ...]) -> Condition:
     return among
 
 
-def _learnt(get: Getter, learnt: tuple[_Captured, ...], other: Condition | None) -> Condition:
-    """`$state.NAME`, or one of them or another value."""
-
-    def captured(value: Any, scope: Scope) -> bool:
-        found = get(value, scope)
-        return any(one.holds(found, scope) for one in learnt) or (other is not None and other(value, scope))
-
-    return captured
+def _captured(get: Getter, captured: _Captured) -> Condition:
+    return lambda value, scope: captured.holds(get(value, scope), scope)
 
 
-def _presence(get: Getter, wanted: bool, values: tuple[Any, ...]) -> Condition:
-    """`$present`, `$absent`, or one of them or a value."""
-    others = tuple(one for one in values if one is not _ANY and one is not _NONE)
-    both = _ANY in values and _NONE in values
+def _has_presence(expression: Expression, wanted: _Presence) -> Condition:
+    get, there = expression.get, expression.there
+    if wanted is _Presence.PRESENT:
+        return lambda value, scope: get(value, scope) is not None
+    if wanted is _Presence.ABSENT:
+        return lambda value, scope: get(value, scope) is None
+    assert there is not None
+    if wanted is _Presence.MISSING:
+        return lambda value, scope: there(value, scope) is None
+    return lambda value, scope: get(value, scope) is None and there(value, scope) is not None
 
-    def presence(value: Any, scope: Scope) -> bool:
-        found = get(value, scope)
-        return both or (found is not None) == wanted or any(equal(found, one) for one in others)
 
-    return presence
+def _any(tests: tuple[Condition, ...]) -> Condition:
+    if len(tests) == 1:
+        return tests[0]
+    return lambda value, scope: any(test(value, scope) for test in tests)
 
 
 def _all(tests: tuple[Condition, ...]) -> Condition:

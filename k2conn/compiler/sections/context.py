@@ -37,6 +37,10 @@ class CompileContext:
         """One problem: where, a code, and what to do."""
         self.document.problem(path, code, text, at_key, offset)
 
+    def warn(self, path: Path, code: str, text: str) -> None:
+        """Something that is no problem, and yet worth saying."""
+        self.document.warn(path, code, text)
+
     # -- shape
 
     def sound(self, path: Path) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from k2conn.compiler.converters.patterns import text_pattern
+from k2conn.compiler.converters.patterns import PLACE, text_parts, text_pattern
 from k2conn.compiler.converters.readers import cut_out
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration, size
 from k2conn.compiler.sections.addresses import URL
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.parts import SectionCompiler
-from k2conn.plan import Expect, Getter, Step
+from k2conn.compiler.sections.reply_overlaps import certain_overlap, possible_overlap
+from k2conn.plan import Expect, Getter, Json, Step
+from k2conn.scope import Scope
 
 
 class StepCompiler(SectionCompiler):
@@ -93,14 +95,21 @@ class StepCompiler(SectionCompiler):
             return None
         if said == "first-data":
             return Expect(within=10.0, first_data=True)
+        accepted, refused = self._match(said, "accepted", path), self._match(said, "refused", path)
+        if accepted and refused:
+            if problem := certain_overlap(said, accepted, refused):
+                self.note((*path, "refused"), "value", problem)
+            elif warning := possible_overlap(said, accepted, refused):
+                self.note.warn((*path, "refused"), "value", warning)
         return Expect(
             within=self._positive(said, "within", path, 10.0),
-            accepted=self._match(said, "accepted", path),
-            refused=self._match(said, "refused", path),
+            accepted=accepted,
+            refused=refused,
             symbol=self._spoken_of(said, "symbol", path),
             topic=self._spoken_of(said, "topic", path),
             reply_to=self._getter(said, "reply_to", path),
             reason=self._getter(said, "reason", path),
+            final=self._match(said, "final", path),
             symbol_text=_written(said, "symbol"),
             topic_text=_written(said, "topic"),
             reply_to_text=_written(said, "reply_to"),
@@ -108,19 +117,45 @@ class StepCompiler(SectionCompiler):
         )
 
     def _spoken_of(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
-        """Where a reply has the symbol or topic: an expression, or one with the pattern that cuts it out of a text."""
+        """Where a reply has the symbol or topic; of a list of places the first that has something."""
         value = said.get(key)
+        if not isinstance(value, list):
+            return self._place(said, key, path, key)
+        places = [self._place({str(at): one}, str(at), (*path, key), key, at) for at, one in enumerate(value)]
+        getters = tuple(place for place in places if place)
+
+        def first(message: Json, scope: Scope) -> Json:
+            return next((found for get in getters if (found := get(message, scope)) is not None), None)
+
+        return first
+
+    def _place(
+        self, said: dict[str, Any], key: str, path: Path, name: str, at: int | None = None
+    ) -> Getter | None:
+        """One place: an expression, or one with the pattern that cuts the word out of a text. A topic that is a map is
+        cut out by its keys.
+        """
+        value, place = said.get(key), (*path, key if at is None else at)
         if not isinstance(value, dict):
-            return self._getter(said, key, path)
-        get = self._getter(value, "from", (*path, key))
+            if value is None:
+                return None
+            expression = self.note.expression(value, place, lenient=True)
+            return expression.get if expression else None
+        get = self._getter(value, "from", place)
+        names = PLACE.findall(value["pattern"])
         try:
-            return cut_out(get, text_pattern(value["pattern"], key)) if get else None
+            if name == "topic" and "topic" not in names:
+                return cut_out(get, text_parts(value["pattern"])) if get else None
+            return cut_out(get, text_pattern(value["pattern"], name)) if get else None
         except ValueError as error:
-            self.note((*path, key, "pattern"), "pattern", str(error))
+            self.note((*place, "pattern"), "pattern", str(error))
             return None
 
 
 def _written(said: dict[str, Any], key: str) -> str:
-    """An expression as it is written; nothing where it needs a pattern."""
+    """An expression as it is written, of a list the first; nothing where it needs a pattern."""
     value = said.get(key, "")
-    return value if isinstance(value, str) else ""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            return one
+    return ""

@@ -56,6 +56,8 @@ class ConversationFigures(TypedDict):
     reconnects: Annotated[int, total]
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
     refused: Annotated[int, total]
+    venue_errors: Annotated[int, total]
+    """What the venue said is wrong, beside its answers to subscriptions."""
     dead_letter_reasons: Annotated[dict[str, int], each_by_name(total)]
 
 

@@ -27,6 +27,7 @@ from k2conn.engine.accounting.figures import (
 )
 from k2conn.engine.accounting.latency import StreamLatency
 from k2conn.engine.accounting.troubles import Troubles
+from k2conn.engine.accounting.venue_errors import VenueErrors
 
 NOWHERE = "-"
 """Stands for the stream or symbol where it is not known: a frame that is no JSON, an item without a symbol."""
@@ -121,8 +122,11 @@ class Ledger:
         self.connects = 0
         self.crashes = 0
         """How often a bug has ended the connector."""
+        self.stood = False
+        """Whether a connection ever had data, or was subscribed for a while."""
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
+        self.venue_errors = VenueErrors()
         self.dead_reasons: Counter[str] = Counter()
         self.troubles = Troubles()
         """What was wrong, for the log and the status page."""
@@ -180,6 +184,7 @@ class Ledger:
             "reconnects": sum(self.reconnects.values()),
             "reconnect_causes": dict(self.reconnects),
             "refused": self.refused,
+            "venue_errors": self.venue_errors.count,
             "dead_letter_reasons": dict(self.dead_reasons),
         }
 

@@ -26,23 +26,42 @@ def reason(step: Step, message: Json, scope: Scope) -> Json:
     return step.expect.reason(message, scope) if step.expect and step.expect.reason else None
 
 
-def speaks_of(step: Step, frames: Sequence[RequestFrame], message: Json, scope: Scope) -> list[Subscription]:
-    """The subscriptions a reply to one of a step's frames is about: by its counter, symbol or topic, else the first
-    waiting frame's. Where it is a whole frame's, the list is that frame's own.
+def is_final(step: Step, message: Json, scope: Scope) -> bool:
+    """Whether a refusal is not worth asking again."""
+    return step.expect is not None and step.expect.final is not None and step.expect.final.condition(message, scope)
+
+
+def addressed(step: Step, frames: Sequence[RequestFrame], message: Json, scope: Scope) -> list[RequestFrame]:
+    """The waiting frames of a step that a reply may be to: where the step says `reply_to`, the one whose counter the
+    reply repeats, or none.
     """
     expect = step.expect
     assert expect is not None
     waiting = [frame for frame in frames if frame.waiting]
-    if expect.reply_to is not None:
-        wanted = exactjson.spell(expect.reply_to(message, scope))
-        waiting = [frame for frame in waiting if frame.counter is not None and str(frame.counter) == wanted]
+    if expect.reply_to is None:
+        return waiting
+    wanted = exactjson.spell(expect.reply_to(message, scope))
+    return [frame for frame in waiting if frame.counter is not None and str(frame.counter) == wanted]
+
+
+def speaks_of(step: Step, frames: Sequence[RequestFrame], message: Json, scope: Scope) -> list[Subscription]:
+    """The subscriptions a reply to one of a step's frames is about: by its counter, topic or symbol, else the first
+    waiting frame's. Where it is a whole frame's, the list is that frame's own.
+
+    A topic says more than a symbol, which may have several of them. A reply without the number that `reply_to` is for
+    is only believed where it names what it speaks of.
+    """
+    expect = step.expect
+    assert expect is not None
+    numbered = expect.reply_to is None or expect.reply_to(message, scope) is not None
+    waiting = addressed(step, frames, message, scope) if numbered else [frame for frame in frames if frame.waiting]
     candidates = [one for frame in waiting for one in frame.subscriptions]
-    for getter, name_of in ((expect.symbol, _native), (expect.topic, _topic)):
+    for getter, name_of in ((expect.topic, _topic), (expect.symbol, _native)):
         found = getter(message, scope) if getter else None
         if found is not None:
             names = {spelled(one) for one in (found if isinstance(found, list) else [found])}
             return [one for one in candidates if name_of(one) in names]
-    return waiting[0].subscriptions if waiting else []
+    return waiting[0].subscriptions if waiting and numbered else []
 
 
 def _native(one: Subscription) -> str:
@@ -55,4 +74,6 @@ def _topic(one: Subscription) -> str:
 
 def spelled(name: Json) -> str:
     """A symbol or topic to compare by: without regard to case, and to the order of an object's keys."""
-    return exactjson.spell(dict(sorted(name.items())) if isinstance(name, dict) else name).lower()
+    if isinstance(name, dict):
+        return exactjson.spell(dict(sorted((key.lower(), value) for key, value in name.items()))).lower()
+    return exactjson.spell(name).lower()

@@ -210,6 +210,8 @@ class Session:
             return self._close(EndCause.STALE, f"no frame for {stale:g} s")
         if self._flow.reply_by is not None and now >= self._flow.reply_by:
             self._ask(out, self._flow.expired)
+        if self._flow.retry_at is not None and now >= self._flow.retry_at:
+            self._ask(out, self._flow.retry)
         if self._ping_at is not None and now >= self._ping_at:
             self._guarded(out, self._ping)
         self.flush(out)
@@ -226,7 +228,8 @@ class Session:
     def deadline(self) -> float | None:
         """When `timer` is next due; None for never."""
         stale = self.connection.stale_after
-        times = [self._ping_at, self._pong_by, self._flow.reply_by, self._outbox.deadline(self._now),
+        times = [self._ping_at, self._pong_by, self._flow.reply_by, self._flow.retry_at,
+                 self._outbox.deadline(self._now),
                  self.last_frame + stale if stale is not None else None]
         due = [time for time in times if time is not None]
         return min(due) if due and not self._closed else None

@@ -4,7 +4,11 @@ A *round* goes through the steps once: each sends its frames (within the venue's
 first round follows the opening of the connection and goes through all steps. A `change` of the subscriptions is a
 round of its own, through the steps that subscribe and for the new subscriptions only; what is given up is taken back
 when the new ones have been answered, so that no reply to an unsubscription is taken for one to a subscription. Only
-where the venue's limit has no room for both it is taken back first. Rounds never overlap.
+where the venue's limit has no room for both it is taken back first. What was refused, unless for good, or not answered
+is asked for again in a round of its own, after a growing delay. Rounds never overlap.
+
+A reply belongs to the step and the frame that wait for it. A refusal that none waits for is an error of the venue: it
+is reported, and changes nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ from k2conn import exactjson
 from k2conn.engine.conversation.actions import Action, Close, Note, NoteKind
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
-from k2conn.engine.conversation.replies import reason, speaks_of, spelled, verdict
+from k2conn.engine.conversation.replies import addressed, is_final, reason, speaks_of, spelled, verdict
 from k2conn.engine.conversation.request_frames import RequestFrame, split, step_frames, undo_frames
+from k2conn.engine.conversation.retries import SubscriptionRetries
 from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions, SubscriptionState
 from k2conn.engine.symbol_state import forget
 from k2conn.plan import Connection, Json, SendScope, Step, Symbol
@@ -92,6 +97,9 @@ class SubscriptionFlow:
         self._asked: list[RequestFrame] = []
         """The current step's frames of this round."""
         self._change: SubscriptionChange | None = None
+        self._only: set[tuple[str, str]] | None = None
+        """What the round under way is for; None in the first round, which is for all, and between rounds."""
+        self._retries = SubscriptionRetries()
         self._next: Sequence[Subscription] | None = None
         """What is to be subscribed when the round is over."""
 
@@ -124,9 +132,32 @@ class SubscriptionFlow:
             one.asked = now
             forget(self._scope.state, one.stream, one.symbol)
         change.share(self._subscriptions.all)
+        self._only = change.keys
+        for one in change.gone:
+            self._retries.settle(one.key)
         self._leave({one.key for one in change.gone})
         if self._places is not None and len(before | {one.symbol.native for one in change.came}) > self._places:
             self._take_back(change)
+        self._at = -1
+        self._advance(now, out)
+
+    @property
+    def retry_at(self) -> float | None:
+        """When something refused is to be asked for again; None where nothing is, or a round is under way."""
+        busy = not self.settled or self._only is not None or self.reply_by is not None
+        return None if busy else self._retries.deadline
+
+    def retry(self, now: float, out: list[Action]) -> None:
+        """Asks again for what was refused or not answered, and is due."""
+        due = self._retries.take_due(now)
+        failed = (SubscriptionState.REFUSED, SubscriptionState.UNACKNOWLEDGED)
+        again = [one for one in self._subscriptions.all if one.key in due and one.state in failed]
+        if not again:
+            return
+        for one in again:
+            one.state, one.asked = SubscriptionState.PENDING, now
+        self._only = {one.key for one in again}
+        self._leave(self._only)
         self._at = -1
         self._advance(now, out)
 
@@ -150,7 +181,7 @@ class SubscriptionFlow:
             self._reached = max(self._reached, self._at)
             step = self._connection.steps[self._at]
             wanted = self._wanted(step)
-            if not wanted and (step.streams or self._change is not None):
+            if not wanted and (step.streams or self._only is not None):
                 continue
             self._asked = self._frames_of(step, wanted)
             self._frames[self._at] = [*self._asked, *self._frames.get(self._at, ())]
@@ -168,6 +199,7 @@ class SubscriptionFlow:
     def _end(self, now: float, out: list[Action]) -> None:
         """The round is over."""
         change, self._change = self._change, None
+        self._only = None
         if not self.settled:
             self.settled = True
             out.append(Note(NoteKind.SETTLED, {state: self._subscriptions.count(state) for state in SubscriptionState}))
@@ -178,9 +210,10 @@ class SubscriptionFlow:
             self._begin_change(self._next, now, out)
 
     def _wanted(self, step: Step) -> list[Subscription]:
-        """What this round asks for with a step."""
+        """What this round asks for with a step; not what an earlier step of it was refused."""
         every = self._of(step, self._subscriptions.all)
-        return every if self._change is None else [one for one in every if one.key in self._change.keys]
+        taken = [one for one in every if one.state != SubscriptionState.REFUSED]
+        return taken if self._only is None else [one for one in taken if one.key in self._only]
 
     def _of(self, step: Step, every: Iterable[Subscription]) -> list[Subscription]:
         """Those of some subscriptions that a step is for."""
@@ -228,34 +261,51 @@ class SubscriptionFlow:
         step = self._connection.steps[self._at]
         waited_for = [one for frame in self._asked if frame.waiting for one in frame.subscriptions]
         late = [one for one in waited_for if one.state == SubscriptionState.PENDING]
-        if not step.streams or (late and not self._subscriptions.count(SubscriptionState.CONFIRMED)):
+        alone = self._only is None and not self._subscriptions.count(SubscriptionState.CONFIRMED)
+        if not step.streams or (late and alone):
             out.append(Close(EndCause.UNACKNOWLEDGED, f"no answer to {step.name} in time"))
             return
         for one in late:
             one.state = SubscriptionState.UNACKNOWLEDGED
+            self._retries.failed(one.key, now, final=False)
         out.append(Note(NoteKind.UNACKNOWLEDGED, {"step": step.name, "symbols": _names(late)}))
         self._advance(now, out)
 
     def reply(self, message: Json, now: float, out: list[Action]) -> None:
-        """An acknowledgement or refusal: of the current step, or late of another one. One that speaks of nothing that
-        was asked for changes nothing.
+        """An acknowledgement or refusal: of the current step, or late of another one. What answers nothing that was
+        asked for changes nothing; where it is a refusal, it is reported as an error.
         """
-        for at in (self._at, *(at for at in range(self._reached, -1, -1) if at != self._at)):
-            step = self._connection.steps[at]
-            refused = verdict(step, message, self._scope)
-            if refused is None:
-                continue
-            if not step.streams:
-                self._set_up(at, step, refused, message, now, out)
+        steps = sorted(enumerate(self._connection.steps), key=lambda one: (one[0] != self._at, -one[0]))
+        verdicts = [(at, step, verdict(step, message, self._scope)) for at, step in steps]
+        for at, step, refused in verdicts:
+            if refused is not None and self._answered(at, step, refused, message, now, out):
                 return
-            touched = speaks_of(step, self._frames.get(at, ()), message, self._scope)
-            if refused and self._halve(at, step, touched, now, out):
-                return
-            for one in touched:
-                self._mark(one, refused, reason(step, message, self._scope) if refused else None, out)
-            if touched:
-                self.resolved(now, out)
-                return
+        refusing = [step for _, step, refused in verdicts if refused]
+        if refusing and not any(refused is False for _, _, refused in verdicts):
+            reasons = (reason(step, message, self._scope) for step in refusing)
+            words = next((found for found in reasons if found is not None), message)
+            out.append(Note(NoteKind.ERROR, {"reason": exactjson.spell(words)[:300]}))
+
+    def _answered(self, at: int, step: Step, refused: bool, message: Json, now: float, out: list[Action]) -> bool:
+        """A reply taken as one to a step; False where the step waits for none of the kind."""
+        frames = self._frames.get(at, ())
+        if not step.streams:
+            waiting = addressed(step, frames, message, self._scope)
+            if waiting:
+                self._set_up(step, waiting, refused, message, now, out)
+            return bool(waiting)
+        touched = speaks_of(step, frames, message, self._scope)
+        if not touched:
+            return False
+        if refused and self._halve(at, step, touched, now, out):
+            return True
+        for one in touched:
+            if refused:
+                self._refuse(one, step, message, now, out)
+            else:
+                self._confirm(one, out)
+        self.resolved(now, out)
+        return True
 
     def _halve(self, at: int, step: Step, touched: list[Subscription], now: float, out: list[Action]) -> bool:
         """A whole frame was refused and nothing says for whose sake: its halves are asked for one by one, so that in
@@ -279,28 +329,41 @@ class SubscriptionFlow:
         out.append(Note(NoteKind.HALVED, {"step": step.name, "symbols": _names(touched)}))
         return True
 
-    def _set_up(self, at: int, step: Step, refused: bool, message: Json, now: float, out: list[Action]) -> None:
+    def _set_up(
+        self, step: Step, waiting: Sequence[RequestFrame], refused: bool, message: Json, now: float, out: list[Action]
+    ) -> None:
         """The reply to a step that subscribes nothing (a login)."""
         if refused:
             text = exactjson.spell(reason(step, message, self._scope))[:300]
             out.append(Close(EndCause.REFUSED, f"{step.name}: {text}"))
             return
-        for frame in self._frames.get(at, ()):
+        for frame in waiting:
             frame.waiting = False
         self.resolved(now, out)
 
-    def _mark(self, one: Subscription, refused: bool, why: Json, out: list[Action]) -> None:
-        if not refused:
-            if one.state != SubscriptionState.CONFIRMED:
-                one.state = SubscriptionState.CONFIRMED
-                out.append(Note(NoteKind.CONFIRMED, {"stream": one.stream, "symbol": one.symbol.native}))
-        elif one.state != SubscriptionState.REFUSED:
-            one.state = SubscriptionState.REFUSED
-            one.reason = exactjson.spell(why)[:300] if why is not None else ""
-            detail = {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}
-            out.append(Note(NoteKind.REFUSED, detail))
-            if self._subscriptions.count(SubscriptionState.REFUSED) == len(self._subscriptions.all):
-                out.append(Close(EndCause.REFUSED, one.reason))
+    def _confirm(self, one: Subscription, out: list[Action]) -> None:
+        if one.state == SubscriptionState.CONFIRMED:
+            return
+        one.state = SubscriptionState.CONFIRMED
+        detail: dict[str, Json] = {"stream": one.stream, "symbol": one.symbol.native}
+        if failures := self._retries.failures(one.key):
+            detail["after_failures"] = failures
+        self._retries.settle(one.key)
+        out.append(Note(NoteKind.CONFIRMED, detail))
+
+    def _refuse(self, one: Subscription, step: Step, message: Json, now: float, out: list[Action]) -> None:
+        if one.state == SubscriptionState.REFUSED:
+            return
+        why = reason(step, message, self._scope)
+        one.state = SubscriptionState.REFUSED
+        one.reason = exactjson.spell(why)[:300] if why is not None else ""
+        self._retries.failed(one.key, now, is_final(step, message, self._scope))
+        detail: dict[str, Json] = {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}
+        if (times := self._retries.failures(one.key)) > 1:
+            detail["times"] = times
+        out.append(Note(NoteKind.REFUSED, detail))
+        if self._subscriptions.count(SubscriptionState.REFUSED) == len(self._subscriptions.all):
+            out.append(Close(EndCause.REFUSED, one.reason))
 
 
 def _names(every: Iterable[Subscription]) -> list[str]:

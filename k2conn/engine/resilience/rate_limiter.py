@@ -27,6 +27,12 @@ class RateLimiter:
         attempts = self._attempts
         while attempts and attempts[0] <= now - self._limit.seconds:
             attempts.popleft()
-        free = now if len(attempts) < self._limit.count else attempts[-self._limit.count] + self._limit.seconds
+        free = now + self.foreseen(now)
         attempts.append(free)
-        return max(0.0, free - now)
+        return free - now
+
+    def foreseen(self, now: float) -> float:
+        """The seconds that an attempt would have to wait; nothing is booked."""
+        if self._limit is None or len(self._attempts) < self._limit.count:
+            return 0.0
+        return max(0.0, self._attempts[-self._limit.count] + self._limit.seconds - now)

@@ -31,6 +31,10 @@ from k2conn.transports import Address, OnFrames
 from k2conn.transports.websocket.reader import Reader
 
 CLOSE_TIMEOUT = 2.0
+_UNWELCOME = (1008, 1013)
+"""Close codes by which a server wants less of us: "policy violation", "try again later"."""
+_OWN_CODES = 4000
+"""From here on close codes are a server's own: too many connections, a limit, a bad key."""
 
 
 class WebSocket:
@@ -152,4 +156,6 @@ def _closed(error: ConnectionClosed) -> TransportError:
         if error.sent is not None and error.sent.code == 1009:
             return TransportError("frame-too-large", "a frame is larger than the connector allows")
         return TransportError(cause, "the connection was lost without a close frame")
-    return TransportError("closed", f"closed by the server: {received.code} {received.reason}".rstrip())
+    unwelcome = received.code in _UNWELCOME or received.code >= _OWN_CODES
+    detail = f"closed by the server: {received.code} {received.reason}".rstrip()
+    return TransportError("closed", detail, unwelcome=unwelcome)

@@ -206,6 +206,9 @@ class Reader(ClientConnection):
         """Messages that took the long way are handed on in their turn; all other events are the library's."""
         if self.response is None or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             super().process_event(event)
+            if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
+                # a server that has said goodbye is to end the TCP connection, too; who waits for it waits for ever
+                self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
         elif self._on_frames is not None:
             try:
                 self._part(event)

@@ -27,7 +27,10 @@ CASES: list[tuple[Any, Any, bool]] = [
     ({"e": ["trade", "aggTrade"]}, {"e": "aggTrade"}, True),
     ({"e": ["trade", "aggTrade"]}, {"e": ["trade"]}, False),
     ({"e": ["trade", 1, None]}, {"e": 1}, True),
-    ({"e": ["trade", 1, None]}, {}, True),
+    ({"e": ["trade", 1, None]}, {"e": None}, True),
+    ({"e": ["trade", 1, None]}, {}, False),
+    ({"e": ["trade", "$missing"]}, {}, True),
+    ({"e": ["trade", "$missing"]}, {"e": None}, False),
     ({"e": ["trade", 1, None]}, {"e": 2}, False),
     ({"success": True}, {"success": True}, True),
     ({"success": True}, {"success": 1}, False),
@@ -35,8 +38,23 @@ CASES: list[tuple[Any, Any, bool]] = [
     ({"n": 1}, {"n": Decimal("1.0")}, True),
     ({"n": Decimal("0.10")}, {"n": Decimal("0.1")}, True),
     ({"n": 1}, {"n": "1"}, False),
-    ({"result": None}, {}, True),
+    ({"result": None}, {"result": None}, True),
+    ({"result": None}, {}, False),
+    ({"result": None}, [], False),
     ({"result": None}, {"result": 0}, False),
+    ({"a.b": None}, {"a": {"b": None}}, True),
+    ({"a.b": None}, {"a": {}}, False),
+    ({"a.b": None}, {"a": None}, False),
+    ({"a[1].b": None}, {"a": [0, {"b": None}]}, True),
+    ({"a[1].b": None}, {"a": [0]}, False),
+    ({"[1]": None}, [0, None], True),
+    ({"[1]": None}, [0], False),
+    ({"@": None}, None, True),
+    ({"result": "$missing"}, {}, True),
+    ({"result": "$missing"}, {"result": None}, False),
+    ({"result": "$missing"}, {"result": 0}, False),
+    ({"a.b": "$missing"}, {"a": None}, True),
+    ({"error": "$absent"}, {"error": None}, True),
     ({"ping": "$present"}, {"ping": 0}, True),
     ({"ping": "$present"}, {"ping": None}, False),
     ({"ping": "$present"}, {}, False),
@@ -124,3 +142,11 @@ def test_any_of_several_matches() -> None:
     assert not match.condition({}, Scope())
     assert any_of(()) is None
     assert any_of(several[:1]) is several[0]
+
+
+@pytest.mark.parametrize("wanted", [None, "$missing", ["x", None]])
+@pytest.mark.parametrize("path", ["length(a)", "a[?b]", "a || b", "$received_at"])
+def test_only_a_plain_path_tells_null_from_nothing(path: str, wanted: Any) -> None:
+    match, document = compiled({path: wanted})
+    assert match is None
+    assert "$absent" in document.problems[0].text

@@ -41,12 +41,27 @@ def test_the_least_delay_is_kept(chance: float, least: float, attempts: int) -> 
     assert least <= delays.next(least) <= max(least, 60)
 
 
-def test_only_real_data_begins_anew() -> None:
+def test_only_what_lasted_begins_anew() -> None:
     delays = BackoffDelays(Backoff(), lambda: 1.0)
     delays.next()
     delays.next()
+    delays.proved()
+    assert delays.next() == 4
     delays.reset()
     assert delays.next() == 1
+
+
+def test_a_connection_stands_when_it_lasts_as_long_as_the_longest_delay_or_a_minute() -> None:
+    assert BackoffDelays(Backoff(cap=10), lambda: 1.0).stands == 10
+    assert BackoffDelays(Backoff(cap=600), lambda: 1.0).stands == 60
+
+
+def test_attempts_with_an_effect_were_not_in_vain() -> None:
+    delays = BackoffDelays(Backoff(attempts=2), lambda: 1.0)
+    for _ in range(5):
+        delays.next()
+        delays.proved()
+    assert not delays.exhausted
 
 
 def test_attempts_may_be_limited() -> None:

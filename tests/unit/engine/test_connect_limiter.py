@@ -22,3 +22,13 @@ def test_never_more_than_the_rate_in_any_span(gaps: list[float], count: int) -> 
 
 def test_without_a_limit_nobody_waits() -> None:
     assert [RateLimiter(None).wait(1.0) for _ in range(5)] == [0.0] * 5
+
+
+@given(st.lists(st.floats(0, 3), max_size=40), st.integers(1, 5))
+def test_what_is_foreseen_is_what_is_waited_and_books_nothing(gaps: list[float], count: int) -> None:
+    limiter, now = RateLimiter(Rate(count, 10.0)), 100.0
+    for gap in gaps:
+        now += gap
+        foreseen = [limiter.foreseen(now) for _ in range(3)]
+        assert abs(limiter.wait(now) - foreseen[0]) < 1e-6
+        assert foreseen == [foreseen[0]] * 3

@@ -20,7 +20,7 @@ connection:
   heartbeat: {every: 20s, send: {op: ping}, answer: {op: pong}}
   answer: [{when: {op: ping}, send: {op: pong}}]
   reconnect: {when: {op: bye}}
-  ignore: [{ch: status}, {id: $present, result: null}]
+  ignore: [{ch: status}, {id: $present, result: null}, {deep.result: null}, {deep.id: one, deep.other: $missing}]
 """)
 CONDITIONS = plan_of("""
 connection:
@@ -38,7 +38,12 @@ CASES: list[tuple[Any, int]] = [
     ({"op": "bye"}, NOTICE),
     ({"ch": "status"}, IGNORE),
     ({"id": 7, "result": None}, IGNORE),
-    ({"id": 8}, IGNORE),
+    ({"id": 8}, UNKNOWN),
+    ({"deep": {"result": None}}, IGNORE),
+    ({"deep": {}}, UNKNOWN),
+    ({"deep": {"id": "one"}}, IGNORE),
+    ({"deep": {"id": "one", "other": None}}, UNKNOWN),
+    ({"deep": {"id": "1"}}, UNKNOWN),
     ({"ch": "trade", "data": []}, STREAM),
     ({"ch": "quote"}, STREAM),
     ({"ch": "trade", "op": "ping"}, ANSWER),

@@ -17,7 +17,7 @@ from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.errors import SettingsError, TransportError
 from k2conn.net.http import Call, HttpAnswer, NoAnswer, call, exchange
 from k2conn.transports import TRANSPORTS, Address, open_transport, secure
-from k2conn.transports.websocket.connection import WebSocket
+from k2conn.transports.websocket.connection import CLOSE_TIMEOUT, WebSocket
 from tests.support.plans import plan_of
 from tests.support.venues import CONNECTION, Run
 
@@ -251,3 +251,28 @@ def test_a_call_to_nobody() -> None:
         asyncio.run(call(Call("GET", "http://127.0.0.1:1/?key=hunter2")))
     assert caught.value.cause == "http"
     assert "hunter2" not in repr(Call("GET", "http://x/?key=hunter2", {"X": "hunter2"}, b"hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("code", "unwelcome"), [(1000, False), (1001, False), (1008, True), (1013, True), (4008, True)]
+)
+def test_a_goodbye_ends_the_connection_although_tcp_stays_open(code: int, unwelcome: bool) -> None:
+    async def main() -> TransportError:
+        async def leave(client: ServerConnection) -> None:
+            client.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
+            client.transport.pause_reading()  # our goodbye is not even read
+            await asyncio.sleep(10)
+
+        async with serve(leave, "127.0.0.1", 0, close_timeout=0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            with pytest.raises(TransportError) as caught:
+                async with asyncio.timeout(CLOSE_TIMEOUT + 2):
+                    await WebSocket(Address(f"ws://127.0.0.1:{port}/")).run(lambda: None, bool, relief)
+            server.close()
+            for client in tuple(server.connections):
+                client.transport.abort()
+            return caught.value
+
+    error = asyncio.run(main())
+    assert (error.cause, error.unwelcome) == ("closed", unwelcome)
+    assert str(code) in error.detail

@@ -1,0 +1,113 @@
+"""Every shipped connector hears its venue's errors: as its venue spells them, on a connection on which nothing waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from k2conn.compiler.compiler import load_plan
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.conversation.actions import Close, Note
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.plan import Json
+from tests.paths import ROOT
+
+UNKNOWN = {"bitso", "coincheck"}
+"""Venues whose documentation has no form of errors."""
+
+_BINANCE: list[Json] = [
+    {"error": {"code": 3, "msg": "Invalid JSON"}, "id": None}, {"code": 2, "msg": "Invalid request", "id": 9},
+]
+_OKX: list[Json] = [
+    {"event": "error", "code": "60014", "msg": "Requests too frequent", "connId": "a"},
+    {"event": "channel-conn-count-error", "channel": "orders", "connCount": "20", "connId": "a"},
+]
+_JSON_RPC: list[Json] = [{"jsonrpc": "2.0", "id": 99, "error": {"code": 10028, "message": "too_many_requests"}}]
+_ERROR_ID: list[Json] = [{"error": {"code": 6001, "message": "invalid argument"}, "id": None, "result": None}]
+_CODE: list[Json] = [{"id": 99, "code": 20001, "message": "invalid argument", "msg": "invalid argument"}]
+FORMS: dict[str, list[Json]] = {
+    "ascendex": [{"m": "error", "code": 100005, "reason": "INVALID_WS_REQUEST_DATA", "info": "Missing field"}],
+    "backpack": [{"id": None, "error": {"code": 4006, "message": "Invalid stream"}}],
+    "binance": _BINANCE,
+    "bitfinex": [{"event": "error", "msg": "Already subscribed", "code": 10202}],
+    "bitflyer": _JSON_RPC,
+    "bitget": [{"event": "error", "arg": {"instType": "spot"}, "code": 30007, "msg": "request over limit"}],
+    "bithumb": [{"error": {"name": "WRONG_FORMAT", "message": "Format does not match"}}],
+    "bitmart": [{"event": "subscribe", "topic": "spot/x", "errorCode": "90004", "errorMessage": "Unmatched"}],
+    "bitmex": [{"status": 429, "error": "Rate limit exceeded, retry in 1 seconds.", "request": {"op": "subscribe"}}],
+    "bitstamp": [{"event": "bts:error", "channel": "", "data": {"code": None, "message": "Bad subscription string."}}],
+    "bitvavo": [{"action": "subscribe", "errorCode": 205, "error": "market parameter is invalid."},
+                {"errorCode": 110, "error": "Invalid endpoint."}],
+    "blockchain": [{"seqnum": 1, "event": "rejected", "channel": "trades", "text": "Invalid channel"}],
+    "bybit": [{"success": False, "ret_msg": "Request too frequent", "op": "subscribe", "conn_id": "x"},
+              {"success": False, "ret_msg": "Unknown op", "op": "", "conn_id": "x"},
+              {"success": False, "ret_msg": "error", "op": "unsubscribe", "req_id": "9", "conn_id": "x"}],
+    "coinbase": [{"type": "error", "message": "Rate limit exceeded"}],
+    "coinex": [*_CODE, {"id": None, "code": 11001, "message": "request timeout"}],
+    "crypto-com": [{"id": 99, "method": "subscribe", "code": 40003, "message": "Unknown symbol"},
+                   {"id": 99, "method": "unsubscribe", "code": 42901, "message": "Too many requests"}],
+    "deribit": _JSON_RPC,
+    "dydx": [{"type": "error", "message": "Invalid subscription", "connection_id": "a", "message_id": 1}],
+    "gate-io": [{"time": 1, "channel": "spot.trades", "event": "subscribe", "error": {"code": 2, "message": "unknown"}},
+                {"time": 1, "channel": "spot.trades", "event": "unsubscribe", "error": {"code": 1, "message": "bad"}},
+                {"time": 1, "channel": "", "event": "", "error": {"code": 1, "message": "invalid request body"}}],
+    "gemini": [{"id": 99, "status": 400, "error": {"code": -1121, "msg": "Invalid symbol"}},
+               {"id": None, "status": 400, "error": {"code": -1100, "msg": "Invalid JSON"}}],
+    "gemini-v1": [{"result": "error", "reason": "InvalidJson", "message": "not JSON"}],
+    "htx": [{"status": "error", "ts": 1, "id": "99", "err-code": "bad-request", "err-msg": "invalid topic"}],
+    "hyperliquid": [{"channel": "error", "data": "Already subscribed: {}"}],
+    "kraken": [{"error": "Exceeded msg rate", "method": "subscribe", "success": False, "time_in": "x"},
+               {"error": "Malformed request", "success": False},
+               {"error": "Not subscribed", "method": "unsubscribe", "success": False, "req_id": 9}],
+    "kraken-futures": [{"event": "alert", "message": "Rate limit exceeded"}, {"event": "error", "message": "bad"}],
+    "kraken-v1": [{"event": "error", "errorMessage": "Malformed request"},
+                  {"event": "subscriptionStatus", "status": "error", "errorMessage": "Not subscribed", "reqid": 99}],
+    "kucoin": [{"id": "99", "type": "error", "code": 509, "data": "exceed max subscription count"}],
+    "mexc": [{"id": 0, "code": 1, "msg": "Not Subscribed successfully! [x]. Reason： Blocked!"}],
+    "mexc-futures": [{"channel": "rs.error", "data": "Contract does not exist", "ts": 1}],
+    "okx": _OKX,
+    "phemex": [{"error": {"code": 6001, "message": "invalid argument"}, "id": 99, "result": None}],
+    "poloniex": [{"event": "error", "message": "Subscription failed (already subscribed)"}],
+    "upbit": [{"error": {"name": "WRONG_FORMAT", "message": "Format does not match"}}],
+    "whitebit": _ERROR_ID,
+    "woo-x": [{"cmd": "ERROR", "data": "invalid request"}],
+    "woo-x-v1": [{"event": "subscribe", "success": False, "ts": 1, "errorMsg": "symbol is invalid", "id": "99"},
+                 {"event": "auth", "success": False, "ts": 1, "errorMsg": "too many"}],
+    "xt": [*_CODE, {"id": "", "code": 1, "msg": "invalid parameter"}],
+}
+"""By the connector's name, or its first words."""
+
+
+def forms(name: str) -> list[Json]:
+    """The longest name in the table that a connector's name begins with."""
+    known = [one for one in FORMS if name == one or name.startswith(f"{one}-")]
+    return FORMS[max(known, key=len)] if known else []
+
+
+NAMES = sorted(path.stem for path in (ROOT / "connectors").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in UNKNOWN])
+def test_an_error_of_the_venue_is_heard_and_closes_nothing(name: str) -> None:
+    assert forms(name), f"how does the venue of {name} say that something is wrong?"
+    plan = load_plan(ROOT / "connectors" / f"{name}.yaml")
+    world = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {})
+    symbols = [symbol for one in plan.symbols.default if (symbol := plan.symbols.resolve(one))]
+    for connection in plan.connections:
+        for message in forms(name):
+            pipeline = FramePipeline(ConnectorState(plan), connection, symbols, world)
+            actions = said(pipeline, message)
+            assert not any(isinstance(action, Close) for action in actions)
+            assert [action.kind for action in actions if isinstance(action, Note)] == ["error"], message
+
+
+def said(pipeline: FramePipeline, message: Json) -> list[Any]:
+    """What a connection on which nothing waits makes of a message."""
+    session = pipeline.session
+    return session.respond(message, session.router.route(message, session.scope))
+
+
+def test_who_has_no_known_form_is_a_connector() -> None:
+    assert set(NAMES) >= UNKNOWN
