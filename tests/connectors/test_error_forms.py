@@ -1,4 +1,4 @@
-"""Every shipped connector hears its venue's errors, as its venue spells them, on a connection on which nothing waits."""
+"""Every shipped connector hears its venue's errors, as its venue spells them, on a connection where nothing waits."""
 
 from __future__ import annotations
 
