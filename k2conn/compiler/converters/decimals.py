@@ -22,8 +22,8 @@ _LONGEST = 200
 _QUICK = 40
 """Characters up to which plain digits are read without a Decimal."""
 
-_64_BITS = 18
-"""Digits that every number of 64 bits can have."""
+_128_BITS = 38
+"""Digits that every number of 128 bits can have."""
 
 Decimals = Callable[[Any], int]
 
@@ -92,8 +92,8 @@ def decimals(
 
 
 def plain_decimal(scale: int, precision: int) -> FastConversion | None:
-    """What a converter without factor and sign does with plain digits; None where 64 bits do not hold them."""
-    return FastConversion("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _64_BITS else None
+    """What a converter without factor and sign does with plain digits; None where 128 bits do not hold them."""
+    return FastConversion("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _128_BITS else None
 
 
 def read_number(value: Any) -> Decimal:
