@@ -7,7 +7,7 @@ Decimals of other sizes are their author's own and stay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from k2conn.avro.fields import SchemaField
@@ -56,6 +56,15 @@ def read_decimals(text: str) -> DecimalSize:
     raise SettingsError(f"{VARIABLE} '{text[:40]}': say {V2} (the default) or {WIDE}")
 
 
+def size_of(fields: Sequence[SchemaField]) -> DecimalSize:
+    """The size that a schema is of; that of this process where its decimals, if any, have a size of their own."""
+    for field in fields:
+        for size in (V2, WIDE):
+            if field.kind == "decimal" and (field.precision, field.scale) == size:
+                return size
+    return _used
+
+
 def widened(declared: Mapping[str, Any]) -> dict[str, Any]:
     """A record schema with each decimal(18,8) made a decimal(38,18), defaults with it."""
     return {**declared, "fields": [_widened_field(field) for field in declared["fields"]]}
@@ -101,6 +110,6 @@ def _widened_type(declared: Any) -> Any:
 
 def _widened_default(text: str) -> str:
     """Avro writes the default of bytes as text, a character for each byte."""
-    number = int.from_bytes(text.encode("latin-1"), "big", signed=True) * 10 ** (WIDE.scale - V2.scale)
-    size = (number if number >= 0 else ~number).bit_length() // 8 + 1
+    number: int = int.from_bytes(text.encode("latin-1"), "big", signed=True) * 10 ** (WIDE.scale - V2.scale)
+    size: int = (number if number >= 0 else ~number).bit_length() // 8 + 1
     return number.to_bytes(size, "big", signed=True).decode("latin-1")

@@ -16,7 +16,7 @@ from typing import Any
 import fastavro
 
 from k2conn.avro.compiled import Piece, compile_encoder, compile_pieces
-from k2conn.avro.decimals import V2, DecimalSize, decimals_used, differences, widened
+from k2conn.avro.decimals import V2, DecimalSize, decimals_used, differences, size_of, widened
 from k2conn.avro.fields import SchemaField, parse_field
 from k2conn.errors import SettingsError
 from k2conn.resources import record_files
@@ -44,6 +44,11 @@ class RecordSchema:
 
     def __repr__(self) -> str:
         return f"<RecordSchema {self.full_name}>"
+
+    @property
+    def decimals(self) -> DecimalSize:
+        """The size of its decimals: v2's, or the larger one."""
+        return size_of(self.fields)
 
     def index(self, name: str) -> int:
         """The place of field ``name`` in the writing order; KeyError where there is no such field."""

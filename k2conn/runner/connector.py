@@ -29,6 +29,7 @@ from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
+from k2conn.runner.rounding_report import RoundingReport
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import ConnectorStatus
@@ -93,6 +94,7 @@ class Connector:
             connector_state, self.publish, sink.drain, partial(http_call, given=job.overrides), environment
         )
         self.silence = SilenceMonitor(connector_state, self._log)
+        self._rounding = RoundingReport(connector_state.ledger, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
         self._context = self._connector_context()
@@ -171,6 +173,7 @@ class Connector:
             if self.state_file is not None:
                 self.state_file.look(monotonic())
             self.silence.look(self.supervisors)
+            self._rounding.look(monotonic())
             self.connector_state.expire_replicas(wall_us())
 
     def _report_gaps(self, ahead_us: int) -> None:

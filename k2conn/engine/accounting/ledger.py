@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import cast
 
 from k2conn.engine.accounting.figures import (
@@ -100,6 +101,17 @@ class Account:
         }
 
 
+@dataclass(slots=True)
+class RoundedNumbers:
+    """How many records of a stream have a number that was rounded, and the latest of these numbers."""
+
+    count: int
+    symbol: str
+    field: str
+    number: str
+    """As the venue said it."""
+
+
 class Ledger:
     """All accounts of one connector, and its counts of frames and connections."""
 
@@ -114,6 +126,8 @@ class Ledger:
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
         self.dead_reasons: Counter[str] = Counter()
+        self.rounded: dict[str, RoundedNumbers] = {}
+        """By stream."""
         self._accounts: dict[tuple[str, str], Account] = {}
 
     def account(self, stream: str, symbol: str) -> Account:
@@ -123,6 +137,11 @@ class Ledger:
         if found is None:
             found = self._accounts[key] = Account(stream, symbol)
         return found
+
+    def count_rounded(self, stream: str, symbol: str, field: str, number: str) -> None:
+        """One more record with a number that was rounded."""
+        before = self.rounded.get(stream)
+        self.rounded[stream] = RoundedNumbers(before.count + 1 if before else 1, symbol, field, number)
 
     def accounts(self) -> Iterator[Account]:
         """All accounts."""

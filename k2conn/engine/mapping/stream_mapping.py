@@ -191,6 +191,7 @@ class StreamMapping:
         context: SymbolContext | None = None
         if scope.notes:
             scope.notes = {}
+        scope.forget_rounding()
         try:
             everyday = type(item) is dict
             native = item.get(self._symbol_key) if everyday else None
@@ -231,6 +232,8 @@ class StreamMapping:
             self._counted(self.gaps, item, context, scope, event)
         elif self.suspected_gaps is not None:
             self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
+        if scope.rounded is not None:
+            self.ledger.count_rounded(stream.name, context.symbol, *scope.rounded)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
