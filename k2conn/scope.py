@@ -15,7 +15,8 @@ class Scope:
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("epoch", "heard", "key", "message", "notes", "received_at", "state", "symbol", "unknown_sides")
+    __slots__ = ("epoch", "heard", "key", "message", "notes", "received_at", "rounded", "state", "symbol",
+                 "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -26,7 +27,13 @@ class Scope:
         self.notes: dict[str, str] = {}
         """What the converters of one record want said in its vendor_data."""
         self.unknown_sides = 0
+        self.rounded: tuple[str, str] | None = None
+        """A field of the record that was rounded, and its number as the venue said it."""
         self.epoch = 0
         """Which connection of the connector this is, counted from 1."""
         self.heard: set[str] | None = None
         """Where somebody wants to know: the native names of the symbols in this message."""
+
+    def forget_rounding(self) -> None:
+        """Another item begins."""
+        self.rounded = None

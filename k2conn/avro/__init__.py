@@ -3,20 +3,28 @@
 from k2conn.avro.checked import fixed_bytes
 from k2conn.avro.compiled import Piece
 from k2conn.avro.container import ContainerWriter
+from k2conn.avro.decimals import V2, WIDE, DecimalSize, decimals_used, read_decimals, use_decimals
 from k2conn.avro.fields import SchemaField, default_of
-from k2conn.avro.schema import RecordSchema, known_schemas, load_schema, plain_text, read_schema
+from k2conn.avro.schema import RecordSchema, known_schemas, load_schema, plain_text, read_schema, wide_file
 from k2conn.avro.varint import LENGTH_TEXT
 
 __all__ = [
     "LENGTH_TEXT",
+    "V2",
+    "WIDE",
     "ContainerWriter",
+    "DecimalSize",
     "Piece",
     "RecordSchema",
     "SchemaField",
+    "decimals_used",
     "default_of",
     "fixed_bytes",
     "known_schemas",
     "load_schema",
     "plain_text",
+    "read_decimals",
     "read_schema",
+    "use_decimals",
+    "wide_file",
 ]

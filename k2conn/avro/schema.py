@@ -16,6 +16,7 @@ from typing import Any
 import fastavro
 
 from k2conn.avro.compiled import Piece, compile_encoder, compile_pieces
+from k2conn.avro.decimals import V2, DecimalSize, decimals_used, differences, size_of, widened
 from k2conn.avro.fields import SchemaField, parse_field
 from k2conn.errors import SettingsError
 from k2conn.resources import record_files
@@ -43,6 +44,11 @@ class RecordSchema:
 
     def __repr__(self) -> str:
         return f"<RecordSchema {self.full_name}>"
+
+    @property
+    def decimals(self) -> DecimalSize:
+        """The size of its decimals: v2's, or the larger one."""
+        return size_of(self.fields)
 
     def index(self, name: str) -> int:
         """The place of field ``name`` in the writing order; KeyError where there is no such field."""
@@ -118,11 +124,38 @@ def load_schema(name: str) -> RecordSchema:
     return read_schema(name, path)
 
 
+def read_schema(name: str, path: Path, size: DecimalSize | None = None) -> RecordSchema:
+    """The schema of one ``.avsc`` file, read once, with decimals of that size (None: those of this process).
+
+    SettingsError, with the file's name, where it is none, or where the file for larger decimals is not its like.
+    """
+    return _read(name, path, size or decimals_used())
+
+
+def wide_file(path: Path, size: DecimalSize) -> Path:
+    """Where the schema with larger decimals is, if its author has written one: in a folder beside the other."""
+    return path.parent / size.folder / path.name
+
+
 @cache
-def read_schema(name: str, path: Path) -> RecordSchema:
-    """The schema in one ``.avsc`` file; SettingsError, with the file's name, where it is none."""
+def _read(name: str, path: Path, size: DecimalSize) -> RecordSchema:
+    if size == V2:
+        return _parse(name, path, lambda text: text)
+    narrow, wide = _read(name, path, V2), wide_file(path, size)
+    if not wide.is_file():
+        return _parse(name, path, lambda text: json.dumps(widened(json.loads(text)), ensure_ascii=False))
+    found = _parse(name, wide, lambda text: text)
+    problems = differences(narrow.fields, found.fields)
+    if found.full_name != narrow.full_name:
+        problems.append(f"is named {found.full_name}, not {narrow.full_name}")
+    if problems:
+        raise SettingsError("\n".join(f"{wide}: not the like of {path}: {line}" for line in problems))
+    return found
+
+
+def _parse(name: str, path: Path, change: Callable[[str], str]) -> RecordSchema:
     try:
-        return RecordSchema(name, path.read_text(encoding="utf-8"))
+        return RecordSchema(name, change(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     except SettingsError as error:

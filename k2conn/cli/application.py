@@ -43,6 +43,11 @@ def _root(
     ] = False,
 ) -> None:
     """Exchange market data into Kafka, declared in YAML."""
+    size = os.environ.get("K2_DECIMALS", "").strip()
+    if size:
+        from k2conn.records import read_decimals, use_decimals
+
+        use_decimals(read_decimals(size))
     folder = os.environ.get("K2_SCHEMAS", "").strip()
     if folder:
         from k2conn.records import add_records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from statistics import median
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from k2conn.records import load_record
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
 
+_WIDE = Context(prec=60)
+"""Python's own is 28 digits: decimal(38,18) has more."""
 _WINDOW = 3.0
 """Seconds over which a rate is taken."""
 _STYLES = {
@@ -141,5 +143,5 @@ def _price(account: Account, scale: int) -> str:
     unscaled: object = account.last_price
     if not isinstance(unscaled, int):
         return "-"
-    number = Decimal(unscaled).scaleb(-scale).normalize()
+    number = Decimal(unscaled).scaleb(-scale, _WIDE).normalize(_WIDE)
     return f"{number:,f}"

@@ -11,6 +11,8 @@ from typing import Any
 
 Shortcut: Any = None
 """A record's way from item to bytes, of one symbol: see `k2conn.engine.mapping.native_mapper`."""
+most_digits = 0
+"""Digits of the longest decimal that a `Shortcut` takes: 38, or 18 where the compiler has no integers of 128 bits."""
 cut: Any = None
 """Everyday WebSocket frames out of received bytes: see `k2conn.transports.websocket.reader`."""
 
@@ -20,4 +22,4 @@ if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     except ImportError:  # not built here
         pass
     else:
-        Shortcut, cut = shortcut.Shortcut, frames.cut
+        Shortcut, most_digits, cut = shortcut.Shortcut, shortcut.MOST_DIGITS, frames.cut

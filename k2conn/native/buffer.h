@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "numbers.h"
+
 #define BUFFER_START 1024
 
 typedef struct {
@@ -85,18 +87,18 @@ static inline int put_text(Buffer *buffer, const char *text, Py_ssize_t size)
 }
 
 /* Avro's decimal: the unscaled integer in as few bytes as hold it with its sign, highest first. */
-static inline int put_decimal(Buffer *buffer, int64_t value)
+static inline int put_decimal(Buffer *buffer, wide_int value)
 {
-    if (buffer_room(buffer, 10) < 0)
+    if (buffer_room(buffer, 1 + (Py_ssize_t)sizeof value) < 0)
         return -1;
-    uint64_t magnitude = (uint64_t)(value < 0 ? ~value : value);
+    wide_int magnitude = value < 0 ? ~value : value;
     int size = 1;
-    while (size < 8 && magnitude >> (8 * size - 1))
+    while (size < (int)sizeof value && magnitude >> (8 * size - 1))
         size++;
     char *at = buffer->bytes + buffer->used;
     *at++ = (char)(size << 1);
     for (int byte = size - 1; byte >= 0; byte--)
-        *at++ = (char)((uint64_t)value >> (8 * byte));
+        *at++ = (char)(value >> (8 * byte));
     buffer->used = at - buffer->bytes;
     return 0;
 }

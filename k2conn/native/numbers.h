@@ -1,4 +1,4 @@
-/* What a venue writes as text or JSON number, as a 64-bit integer. Each reader takes the everyday forms only and says
+/* What a venue writes as text or JSON number, as an integer. Each reader takes the everyday forms only and says
    0 for any other, which the Python converter then judges: a wrong "not mine" costs time, never a digit. */
 #ifndef K2CONN_NUMBERS_H
 #define K2CONN_NUMBERS_H
@@ -7,8 +7,32 @@
 #include <stdint.h>
 
 #define LONGEST_NUMBER 40
+#define SHORT_DIGITS 18 /* that every number of 64 bits can have */
 
-/* An exact int (not a bool) that fits. */
+/* Unscaled decimals: 128 bits hold all of Avro's, Iceberg's and SQL's 38 digits, where the compiler has such numbers. */
+#ifdef __SIZEOF_INT128__
+typedef __int128 wide_int;
+#define MOST_DIGITS 38
+#else
+typedef int64_t wide_int;
+#define MOST_DIGITS 18
+#endif
+
+static wide_int ten_to[MOST_DIGITS + 1];
+
+static void fill_powers(void)
+{
+    ten_to[0] = 1;
+    for (int at = 1; at <= MOST_DIGITS; at++)
+        ten_to[at] = ten_to[at - 1] * 10;
+}
+
+static inline int is_long(wide_int number)
+{
+    return number >= INT64_MIN && number <= INT64_MAX;
+}
+
+/* An exact int (not a bool) that fits 64 bits. */
 static inline int exact_int(PyObject *value, int64_t *found)
 {
     if (!PyLong_CheckExact(value))
@@ -28,20 +52,57 @@ static inline const char *ascii_text(PyObject *value, Py_ssize_t *size)
     return (const char *)PyUnicode_1BYTE_DATA(value);
 }
 
-/* One more decimal digit; 0 where there is no room for it. */
-static inline int more_digits(int64_t *number, int digit)
+/* An exact int (not a bool) that fits an unscaled decimal. */
+static inline int exact_wide(PyObject *value, wide_int *found)
 {
-    if (*number > (INT64_MAX - 9) / 10)
+    int64_t number;
+    if (exact_int(value, &number)) {
+        *found = number;
+        return 1;
+    }
+#ifdef __SIZEOF_INT128__
+    if (!PyLong_CheckExact(value))
         return 0;
-    *number = *number * 10 + digit;
-    return 1;
+#if PY_VERSION_HEX >= 0x030D0000
+    Py_ssize_t size = PyLong_AsNativeBytes(value, found, sizeof *found, Py_ASNATIVEBYTES_NATIVE_ENDIAN);
+    if (size >= 0 && size <= (Py_ssize_t)sizeof *found)
+        return 1;
+#else
+    unsigned char bytes[sizeof *found];
+    if (_PyLong_AsByteArray((PyLongObject *)value, bytes, sizeof bytes, PY_LITTLE_ENDIAN, 1) == 0) {
+        memcpy(found, bytes, sizeof bytes);
+        return 1;
+    }
+#endif
+    PyErr_Clear(); /* too large: the Python way says so */
+#endif
+    return 0;
+}
+
+/* The int of an unscaled decimal; NULL with an exception set. */
+static inline PyObject *int_of(wide_int number)
+{
+    if (is_long(number))
+        return PyLong_FromLongLong((long long)number);
+#ifdef __SIZEOF_INT128__
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyLong_FromNativeBytes(&number, sizeof number, Py_ASNATIVEBYTES_NATIVE_ENDIAN);
+#else
+    unsigned char bytes[sizeof number];
+    memcpy(bytes, &number, sizeof bytes);
+    return _PyLong_FromByteArray(bytes, sizeof bytes, PY_LITTLE_ENDIAN, 1);
+#endif
+#else
+    return NULL; /* cannot be: every such number fits 64 bits */
+#endif
 }
 
 /* Plain digits with at most one point and at most `scale` places, as the unscaled integer, 0 <= it < limit. */
-static int decimal_digits(const char *text, Py_ssize_t size, int scale, int64_t limit, int64_t *found)
+static int decimal_digits(const char *text, Py_ssize_t size, int scale, wide_int limit, wide_int *found)
 {
-    int64_t number = 0;
-    int places = -1, digits = 0;
+    wide_int upper = 0;         /* the digits before those in `part` */
+    int64_t part = 0;
+    int places = -1, digits = 0, counted = 0, in_part = 0;
     if (size > LONGEST_NUMBER)
         return 0;
     for (Py_ssize_t at = 0; at < size; at++) {
@@ -51,35 +112,44 @@ static int decimal_digits(const char *text, Py_ssize_t size, int scale, int64_t 
             digits++;
             if (places >= 0 && ++places > scale)
                 return 0;
-            if (!more_digits(&number, text[at] - '0'))
+            if (!counted && text[at] == '0')
+                continue; /* before the first digit that counts */
+            if (++counted > MOST_DIGITS)
                 return 0;
+            if (in_part == SHORT_DIGITS) {
+                upper = upper * ten_to[SHORT_DIGITS] + part;
+                part = in_part = 0;
+            }
+            part = part * 10 + (text[at] - '0');
+            in_part++;
         } else {
             return 0;
         }
     }
-    if (!digits)
+    int zeros = places < 0 ? scale : scale - places;
+    if (!digits || counted + zeros > MOST_DIGITS)
         return 0;
-    for (int at = places < 0 ? 0 : places; at < scale; at++)
-        if (!more_digits(&number, 0))
-            return 0;
-    *found = number;
-    return number < limit;
+    wide_int number = upper ? upper * ten_to[in_part] + part : part;
+    *found = zeros ? number * ten_to[zeros] : number;
+    return *found < limit;
 }
 
-/* A number that is not negative, times `factor`, below `below`: an int, or its digits. */
-static int whole_number(PyObject *value, int64_t factor, int64_t below, int64_t *found)
+/* A number that is not negative, times `factor`: an int up to `most`, or its digits. */
+static int whole_number(PyObject *value, wide_int factor, int64_t most, wide_int *found)
 {
     int64_t number = 0;
     if (!exact_int(value, &number)) {
         Py_ssize_t size = 0;
         const char *text = ascii_text(value, &size);
-        if (text == NULL || !size || !decimal_digits(text, size, 0, INT64_MAX, &number))
+        wide_int read = 0;
+        if (text == NULL || !size || !decimal_digits(text, size, 0, INT64_MAX, &read))
             return 0;
         for (Py_ssize_t at = 0; at < size; at++)
             if (text[at] == '.')
                 return 0;
+        number = (int64_t)read;
     }
-    if (number < 0 || number > (below - 1) / factor)
+    if (number < 0 || number > most)
         return 0;
     *found = number * factor;
     return 1;

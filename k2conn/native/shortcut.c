@@ -22,12 +22,13 @@ typedef struct {
     PyObject *call;   /* the Python converter, or reader */
     PyObject *table;  /* NAMED: value to name */
     int how, scale;
-    int64_t factor, below;
+    wide_int factor, below;
+    int64_t most;     /* the largest int that is below `below` times `factor` */
 } Source;
 
 typedef struct {
     int kind, nullable, source;
-    int64_t below;    /* UNSCALED: the first number with too many digits */
+    wide_int below;   /* UNSCALED: the first number with too many digits */
     PyObject *given;  /* CONSTANT: bytes; ENUM: a dict of name to bytes */
 } Piece;
 
@@ -38,7 +39,7 @@ typedef struct {
 } Entry;
 
 typedef struct {
-    int64_t number;
+    wide_int number;
     PyObject *object; /* owned; NULL where `number` is the value */
 } Value;
 
@@ -71,7 +72,7 @@ static int ask(const Source *source, PyObject *value, PyObject *item, PyObject *
                                           : PyObject_CallFunctionObjArgs(source->call, item, scope, NULL);
     if (given == NULL)
         return -1;
-    if (exact_int(given, &found->number)) {
+    if (exact_wide(given, &found->number)) {
         Py_DECREF(given);
         return 0;
     }
@@ -80,14 +81,14 @@ static int ask(const Source *source, PyObject *value, PyObject *item, PyObject *
 }
 
 /* The scaled integer of a decimal text, an int, or a Decimal that is written without exponent. */
-static int unscaled(const Source *source, PyObject *value, int64_t *found)
+static int unscaled(const Source *source, PyObject *value, wide_int *found)
 {
     Py_ssize_t size = 0;
     const char *text = ascii_text(value, &size);
     if (text != NULL)
         return decimal_digits(text, size, source->scale, source->below, found);
     if (PyLong_CheckExact(value))
-        return whole_number(value, source->factor, source->below, found);
+        return whole_number(value, source->factor, source->most, found);
     if ((PyObject *)Py_TYPE(value) != decimal_type)
         return 0;
     PyObject *digits = PyObject_Str(value);
@@ -105,12 +106,13 @@ static int unscaled(const Source *source, PyObject *value, int64_t *found)
 static int take(const Source *source, PyObject *item, PyObject *scope, Value *found)
 {
     PyObject *value = NULL;
+    int64_t number;
     found->object = NULL;
     if (source->how == RECEIVED) {
         PyObject *moment = PyObject_GetAttr(scope, received_at);
         if (moment == NULL)
             return -1;
-        int fits = exact_int(moment, &found->number);
+        int fits = exact_wide(moment, &found->number) && is_long(found->number);
         Py_DECREF(moment);
         if (!fits)
             PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
@@ -128,16 +130,20 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
                 return 0;
             break;
         case WHOLE:
-            if (whole_number(value, source->factor, source->below, &found->number))
+            if (whole_number(value, source->factor, source->most, &found->number))
                 return 0;
             break;
         case TIME:
-            if (utc_time(value, &found->number))
+            if (utc_time(value, &number)) {
+                found->number = number;
                 return 0;
+            }
             break;
         case TEXT:
-            if (exact_int(value, &found->number))
+            if (exact_int(value, &number)) {
+                found->number = number;
                 return 0;
+            }
             if (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value)) {
                 found->object = Py_NewRef(value);
                 return 0;
@@ -175,9 +181,9 @@ static int put_piece(Buffer *out, const Shortcut *self, const Piece *piece, cons
     }
     switch (piece->kind) {
     case LONG:
-        if (value->object != NULL)
+        if (value->object != NULL || !is_long(value->number))
             return 0;
-        return put_long(out, value->number) < 0 ? -1 : 1;
+        return put_long(out, (int64_t)value->number) < 0 ? -1 : 1;
     case UNSCALED:
         if (value->object != NULL || value->number >= piece->below || value->number <= -piece->below)
             return 0;
@@ -191,9 +197,9 @@ static int put_piece(Buffer *out, const Shortcut *self, const Piece *piece, cons
         return put_bytes(out, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)) < 0 ? -1 : 1;
     }
     case STRING: {
-        if (value->object == NULL && self->sources[piece->source].how == TEXT) {
+        if (value->object == NULL && is_long(value->number) && self->sources[piece->source].how == TEXT) {
             char digits[20];
-            return put_text(out, digits, number_text(value->number, digits)) < 0 ? -1 : 1;
+            return put_text(out, digits, number_text((int64_t)value->number, digits)) < 0 ? -1 : 1;
         }
         if (value->object == NULL || !PyUnicode_CheckExact(value->object))
             return 0;
@@ -340,7 +346,9 @@ static int put_ids(Buffer *out, const Shortcut *self, PyObject *item, PyObject *
     const char *text = digits;
     Py_ssize_t size;
     if (own.object == NULL) {
-        size = number_text(own.number, digits);
+        if (!is_long(own.number))
+            return 0;
+        size = number_text((int64_t)own.number, digits);
     } else if (PyUnicode_CheckExact(own.object)) {
         text = PyUnicode_AsUTF8AndSize(own.object, &size);
         if (text == NULL) {
@@ -392,7 +400,7 @@ static int put_record(Buffer *out, const Shortcut *self, PyObject *item, PyObjec
             return done;
     }
     const Value *time = values + self->time_at;
-    if (time->object != NULL || time->number < 0)
+    if (time->object != NULL || time->number < 0 || !is_long(time->number))
         return 0;
     if (self->price_at >= 0 && values[self->price_at].object != NULL)
         return 0;
@@ -412,7 +420,7 @@ static int content_of(const Shortcut *self, const Value *values, char *content)
         const Value *value = values + self->numbers[at];
         if (value->object != NULL && value->object != Py_None)
             return 0;
-        numbers[at] = value->object == NULL ? value->number : 0;
+        numbers[at] = value->object == NULL ? (int64_t)value->number : 0; /* their low 64 bits */
     }
     for (int at = 0; at < self->word_count; at++) {
         const Value *value = values + self->words[at];
@@ -456,14 +464,14 @@ static PyObject *tuple_of(PyTypeObject *type, PyObject **parts, int count)
 static PyObject *made(const Shortcut *self, const Buffer *out, const Value *values, const char *message_id,
                       const char *content, PyObject *scope)
 {
-    int64_t time = values[self->time_at].number;
+    int64_t time = (int64_t)values[self->time_at].number;
     PyObject *sent[7] = {Py_NewRef(self->topic), Py_NewRef(self->symbol),
                          PyBytes_FromStringAndSize(out->bytes, out->used), Py_NewRef(self->schema),
                          PyLong_FromLongLong(time / 1000), Py_NewRef(self->account),
                          PyObject_GetAttr(scope, received_at)};
     PyObject *parts[5] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time),
                           self->price_at < 0 ? Py_NewRef(Py_None)
-                                             : PyLong_FromLongLong(values[self->price_at].number),
+                                             : int_of(values[self->price_at].number),
                           tuple_of((PyTypeObject *)self->envelope, sent, 7),
                           PyBytes_FromStringAndSize(content, CONTENT_BYTES)};
     return tuple_of(&PyTuple_Type, parts, 5);
@@ -521,29 +529,32 @@ static PyObject *shortcut_make(PyObject *object, PyObject *const *arguments, Py_
 
 static int read_source(PyObject *given, Source *source)
 {
-    PyObject *key, *call, *table;
+    PyObject *key, *call, *table, *given_factor, *given_below;
     int how, scale;
-    long long factor, below;
-    if (!PyArg_ParseTuple(given, "OOiiLLO", &key, &call, &how, &scale, &factor, &below, &table))
+    wide_int factor = 0, below = 0;
+    if (!PyArg_ParseTuple(given, "OOiiOOO", &key, &call, &how, &scale, &given_factor, &given_below, &table))
         return -1;
-    if (how < BY_PYTHON || how > RECEIVED || factor < 1 || below < 1 || scale < 0 || scale > 18
-        || (how == NAMED && !PyDict_CheckExact(table))) {
+    if (!exact_wide(given_factor, &factor) || !exact_wide(given_below, &below) || how < BY_PYTHON || how > RECEIVED
+        || factor < 1 || below < 1 || scale < 0 || scale > MOST_DIGITS || (how == NAMED && !PyDict_CheckExact(table))) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
+    wide_int most = (below - 1) / factor;
     *source = (Source){key == Py_None ? NULL : Py_NewRef(key), Py_NewRef(call),
-                       table == Py_None ? NULL : Py_NewRef(table), how, scale, factor, below};
+                       table == Py_None ? NULL : Py_NewRef(table), how, scale, factor, below,
+                       is_long(most) ? (int64_t)most : INT64_MAX};
     return 0;
 }
 
 static int read_piece(PyObject *given, Piece *piece, int sources)
 {
-    PyObject *what;
-    long long below;
+    PyObject *what, *given_below;
+    wide_int below = 0;
     int kind, nullable, source;
-    if (!PyArg_ParseTuple(given, "CpiLO", &kind, &nullable, &source, &below, &what))
+    if (!PyArg_ParseTuple(given, "CpiOO", &kind, &nullable, &source, &given_below, &what))
         return -1;
-    int known = kind == CONSTANT ? PyBytes_CheckExact(what)
+    int known = !exact_wide(given_below, &below) ? 0
+              : kind == CONSTANT ? PyBytes_CheckExact(what)
               : kind == ENUM ? PyDict_CheckExact(what)
                              : kind == LONG || kind == UNSCALED || kind == STRING || kind == BOOLEAN || kind == LIST;
     if (kind == ENUM && known) {
@@ -770,6 +781,7 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit_shortcut(void)
 {
+    fill_powers();
     received_at = PyUnicode_InternFromString("received_at");
     notes = PyUnicode_InternFromString("notes");
     unknown_sides = PyUnicode_InternFromString("unknown_sides");
@@ -781,7 +793,7 @@ PyMODINIT_FUNC PyInit_shortcut(void)
         return NULL;
     PyObject *found = PyModule_Create(&module);
     PyObject *type = found != NULL ? PyType_FromSpec(&shortcut_spec) : NULL;
-    if (type == NULL || PyModule_AddObjectRef(found, "Shortcut", type) < 0) {
+    if (type == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0 || PyModule_AddObjectRef(found, "Shortcut", type) < 0) {
         Py_XDECREF(type);
         Py_XDECREF(found);
         return NULL;

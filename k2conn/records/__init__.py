@@ -4,6 +4,7 @@ The schema says what a record holds; the profile says what k2conn does with it. 
 type by name, but for the gap records that it makes itself.
 """
 
+from k2conn.avro import V2, WIDE, decimals_used, read_decimals, use_decimals
 from k2conn.records.profile import ENGINE_ONLY, MOST_CONTENT, Profile
 from k2conn.records.record import FILLABLE, TIMES, RecordType
 from k2conn.records.registry import add_records, known_records, load_record
@@ -13,9 +14,14 @@ __all__ = [
     "FILLABLE",
     "MOST_CONTENT",
     "TIMES",
+    "V2",
+    "WIDE",
     "Profile",
     "RecordType",
     "add_records",
+    "decimals_used",
     "known_records",
     "load_record",
+    "read_decimals",
+    "use_decimals",
 ]

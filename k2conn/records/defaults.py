@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from k2conn.avro import SchemaField, default_of, fixed_bytes
 from k2conn.errors import EncodeError, SettingsError
 
+_WIDE = Context(prec=200)
+"""Python's own is 28 digits: too few."""
 _AS_WRITTEN = ("string", "boolean", "int", "long", "enum", "array<string>", "map<string>")
 """Kinds whose encoder's value is what TOML makes of it."""
 
@@ -40,7 +42,7 @@ def _unscaled(field: SchemaField, value: Any) -> int:
         exact = None
     if exact is None or not exact.is_finite():
         raise SettingsError(f"{value!r} is no number")
-    scaled = exact.scaleb(field.scale)
+    scaled = exact.scaleb(field.scale, _WIDE)
     if scaled != int(scaled):
         raise SettingsError(f"{value} has more than {field.scale} decimals")
     return int(scaled)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from k2conn.avro import RecordSchema, SchemaField
 from k2conn.records.profile import ENGINE_ONLY, Profile
@@ -24,6 +25,8 @@ class RecordType:
     name: str
     schema: RecordSchema
     profile: Profile
+    more_places: Mapping[str, int] = field(default_factory=dict)
+    """Decimals that have more places than in the default schema (`K2_DECIMALS`), and how many more."""
 
     def field(self, name: str) -> SchemaField:
         """The schema's field of that name; KeyError where it has none."""
@@ -33,13 +36,13 @@ class RecordType:
     def authored(self) -> tuple[str, ...]:
         """The names that a connector file can have under `fields`, in schema order."""
         engine = [name for name in self.profile.engine if name in ENGINE_ONLY]
-        return tuple(field.name for field in self.schema.fields if field.name not in engine)
+        return tuple(one.name for one in self.schema.fields if one.name not in engine)
 
     @property
     def mapped(self) -> tuple[SchemaField, ...]:
         """The fields that are read of an item and are nothing special: not the id, nothing of the engine's."""
         apart = (*self.profile.engine, self.profile.id)
-        return tuple(field for field in self.schema.fields if field.name not in apart)
+        return tuple(one for one in self.schema.fields if one.name not in apart)
 
     def needed(self, name: str) -> bool:
         """Whether a connector file must say where the field comes from (but for the id, which `identity` replaces)."""

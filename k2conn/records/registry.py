@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from k2conn.avro import read_schema
+from k2conn.avro import V2, WIDE, DecimalSize, decimals_used, read_schema, wide_file
 from k2conn.errors import SettingsError
 from k2conn.records.reading import read_profile
 from k2conn.records.record import RecordType
@@ -28,7 +28,7 @@ def load_record(name: str) -> RecordType:
     path = record_files().get(name)
     if path is None:
         raise SettingsError(f"no record type {name!r}; known are {', '.join(sorted(record_files()))}")
-    return _read(name, path)
+    return _read(name, path, decimals_used())
 
 
 def add_records(folder: Path) -> tuple[str, ...]:
@@ -45,7 +45,8 @@ def add_records(folder: Path) -> tuple[str, ...]:
             problems.append(f"{path}: there is a record type '{name}' already: {known}")
             continue
         try:
-            _read(name, path)
+            _read(name, path, V2)
+            _read(name, path, WIDE)
         except SettingsError as error:
             problems += str(error).splitlines()
     if problems:
@@ -56,7 +57,12 @@ def add_records(folder: Path) -> tuple[str, ...]:
 
 def _strangers(folder: Path, found: dict[str, Path]) -> list[str]:
     """What lies in the folder and is no part of a record type, though it looks like one."""
+    wide = wide_file(folder / "any", WIDE).parent
     problems = [
+        f"{path}: there is no {path.name} in {folder}" for path in sorted(wide.glob("*.avsc"))
+        if path.name not in {one.name for one in found.values()}
+    ]
+    problems += [
         f"{path}: the schema of a record type is named NAME{RECORD}"
         for path in sorted(folder.glob("*.avsc")) if path not in found.values()
     ]
@@ -71,7 +77,12 @@ def _strangers(folder: Path, found: dict[str, Path]) -> list[str]:
 
 
 @cache
-def _read(name: str, path: Path) -> RecordType:
-    schema = read_schema(name, path)
+def _read(name: str, path: Path, size: DecimalSize) -> RecordType:
+    schema, narrow = read_schema(name, path, size), read_schema(name, path, V2)
     profile = path.with_name(path.name.removesuffix(".avsc") + PROFILE)
-    return RecordType(name, schema, read_profile(profile, path, schema))
+    schema_path = wide_file(path, size) if size != V2 and wide_file(path, size).is_file() else path
+    more = {
+        field.name: field.scale - small.scale
+        for field, small in zip(schema.fields, narrow.fields, strict=True) if field.scale != small.scale
+    }
+    return RecordType(name, schema, read_profile(profile, schema_path, schema), more)

@@ -32,6 +32,7 @@ from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
+from k2conn.runner.rounding_report import RoundingReport
 from k2conn.runner.shared_sink import SharedSink
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
@@ -105,6 +106,7 @@ class Connector:
         self.recent = RecentFigures(
             connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
         )
+        self._rounding = RoundingReport(connector_state.ledger, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
         self._context = self._connector_context()
@@ -213,6 +215,7 @@ class Connector:
             self.silence.look(self.supervisors)
             self.recent.look(monotonic())
             self._say_troubles()
+            self._rounding.look(monotonic())
             self.connector_state.expire_replicas(wall_us())
 
     def _report_gaps(self, ahead_us: int) -> None:

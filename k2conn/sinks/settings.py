@@ -65,6 +65,11 @@ class SinkSettings:
         """Refuse bounds that bound nothing."""
         refuse(not_positive(self, "buffer_bytes"))
 
+    @property
+    def kafka(self) -> Any:
+        """The options where the sink is ``kafka``; None for any other."""
+        return self.options if self.kind == "kafka" else None
+
 
 def refuse(problems: list[str]) -> None:
     """Raise one SettingsError with all ``problems``, if there are any."""

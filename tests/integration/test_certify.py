@@ -22,6 +22,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.sinks import Reject, Settle, make_sink
 from k2conn.sinks.file import FileSettings
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.certify.certification import Certification, CertificationOutcome, ScenarioRun
@@ -581,3 +582,9 @@ def test_books_of_kill_9_that_do_not_balance() -> None:
     assert row.balanced
     assert not replace(row, lost=0).balanced
     assert not replace(row, wrong=["anything"]).balanced
+
+
+def test_of_a_registry_with_several_addresses_the_first_is_played_with() -> None:
+    kafka = KafkaSettings(registry_url="http://127.0.0.1:8081,http://127.0.0.1:8082")
+    one = Certification(load("kraken"), SinkSettings(kind="kafka", options=kafka), chosen("all"))
+    assert one.settings.options.registry_url == "http://127.0.0.1:8081"

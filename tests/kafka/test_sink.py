@@ -143,7 +143,7 @@ def test_a_trade_is_read_back_field_by_field(
     assert [envelope.key for envelope in book.settled] == [b"BTCUSD"]
 
 
-def test_the_subject_is_the_topics_and_backward(
+def test_the_subject_is_the_topics_and_has_the_rule_that_was_said(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
     topic = kafka_topic("trades")
@@ -151,7 +151,7 @@ def test_the_subject_is_the_topics_and_backward(
     async def work(sink: KafkaSink) -> None:
         await sink.prepare({topic: load_schema("trade"), f"{topic}.dlq": None})
 
-    drive(broker, registry, Book(), work)
+    drive(broker, registry, Book(), work, compatibility="BACKWARD")
     opener = build_opener(ProxyHandler({}))
     with opener.open(f"{registry.url}/config/{topic}-value", timeout=10) as response:
         assert json.load(response)["compatibilityLevel"] == "BACKWARD"
@@ -172,7 +172,7 @@ def test_an_incompatible_schema_is_refused_before_any_record(
         with pytest.raises(SinkError, match="409"):
             await sink.prepare({topic: other})
 
-    drive(broker, registry, Book(), work)
+    drive(broker, registry, Book(), work, compatibility="BACKWARD")
 
 
 def test_keys_go_where_the_java_client_sends_them(

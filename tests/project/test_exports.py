@@ -10,8 +10,9 @@ import pytest
 PUBLIC = {
     "k2conn": [],
     "k2conn.avro": [
-        "ContainerWriter", "LENGTH_TEXT", "Piece", "RecordSchema", "SchemaField",
-        "default_of", "fixed_bytes", "known_schemas", "load_schema", "plain_text", "read_schema",
+        "ContainerWriter", "DecimalSize", "LENGTH_TEXT", "Piece", "RecordSchema", "SchemaField", "V2", "WIDE",
+        "decimals_used", "default_of", "fixed_bytes", "known_schemas", "load_schema", "plain_text", "read_decimals",
+        "read_schema", "use_decimals", "wide_file",
     ],
     "k2conn.codecs": ["CODECS", "Codec", "MessageFormat", "Packing", "Setting", "Settings"],
     "k2conn.engine": [],

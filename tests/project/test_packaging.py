@@ -40,7 +40,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(file)
 
 
-@pytest.mark.parametrize(("folder", "suffix"), [("connectors", ".yaml"), ("schemas", ".avsc"), ("schemas", ".toml")])
+@pytest.mark.parametrize(("folder", "suffix"), [("connectors", ".yaml"), ("schemas", ".avsc"),
+                                                ("schemas/38-18", ".avsc"), ("schemas", ".toml")])
 def test_wheel_carries_every_connector_and_schema(wheel: zipfile.ZipFile, folder: str, suffix: str) -> None:
     source = {file.name: file.read_bytes() for file in (ROOT / folder).glob(f"*{suffix}")}
     inside = {

@@ -15,6 +15,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.errors import RecordError
 from k2conn.plan import FastConversion
+from k2conn.records import V2, WIDE
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\Z")
 _WIDE = Context(prec=400)
@@ -22,8 +23,8 @@ _LONGEST = 200
 _QUICK = 40
 """Characters up to which plain digits are read without a Decimal."""
 
-_64_BITS = 18
-"""Digits that every number of 64 bits can have."""
+_128_BITS = 38
+"""Digits that every number of 128 bits can have."""
 
 Decimals = Callable[[Any], int]
 
@@ -83,7 +84,7 @@ def decimals(
         if factor is not None:
             exact = _WIDE.multiply(exact, factor)
         if exact < 0 and not signed:
-            raise RecordError(None, None, None, "bad-number", "the number is negative")
+            raise RecordError(None, None, None, "bad-number", "the number is negative, and the field is not `signed`")
         return fit(exact, scale, precision)
 
     if factor is not None:
@@ -92,8 +93,8 @@ def decimals(
 
 
 def plain_decimal(scale: int, precision: int) -> FastConversion | None:
-    """What a converter without factor and sign does with plain digits; None where 64 bits do not hold them."""
-    return FastConversion("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _64_BITS else None
+    """What a converter without factor and sign does with plain digits; None where 128 bits do not hold them."""
+    return FastConversion("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _128_BITS else None
 
 
 def read_number(value: Any) -> Decimal:
@@ -123,9 +124,9 @@ def fit(exact: Decimal, scale: int, precision: int) -> int:
     scaled = exact.scaleb(scale, _WIDE)
     number = int(scaled)
     if number != scaled:
-        raise Overflow(exact, f"more than {scale} decimals")
+        raise Overflow(exact, f"more than {scale} decimals{_hint(exact, scale, precision)}")
     if abs(number) >= 10**precision:
-        raise Overflow(exact, f"{10 ** (precision - scale)} or more")
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more{_hint(exact, scale, precision)}")
     return number
 
 
@@ -133,8 +134,17 @@ def rounded(exact: Decimal, scale: int, precision: int) -> int:
     """The unscaled integer after half-even rounding; raises Overflow where the whole part does not fit."""
     number = int(exact.scaleb(scale, _WIDE).to_integral_value(ROUND_HALF_EVEN))
     if abs(number) >= 10**precision:
-        raise Overflow(exact, f"{10 ** (precision - scale)} or more")
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more{_hint(exact, scale, precision)}")
     return number
+
+
+def _hint(exact: Decimal, scale: int, precision: int) -> str:
+    """What holds a number that v2's decimals do not."""
+    if (precision, scale) != V2:
+        return ""
+    scaled = exact.scaleb(WIDE.scale, _WIDE)
+    fits = scaled == int(scaled) and abs(int(scaled)) < 10**WIDE.precision
+    return f", which decimal({V2}) does not hold; K2_DECIMALS={WIDE} does" if fits else ""
 
 
 def _kind(value: Any) -> str:

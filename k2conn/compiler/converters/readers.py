@@ -41,7 +41,8 @@ def rounding(read: Reader, get: Getter, name: str, scale: int, precision: int) -
                 number = rounded(error.exact, scale, precision)
             except RecordError:
                 raise error from None
-            scope.notes[f"{name}_exact"] = exactjson.spell(get(item, scope))
+            exact = scope.notes[f"{name}_exact"] = exactjson.spell(get(item, scope))
+            scope.rounded = name, exact
             return number
 
     return either

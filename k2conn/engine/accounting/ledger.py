@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import cast
 
 from k2conn.engine.accounting.figures import (
@@ -108,6 +109,17 @@ class Account:
         }
 
 
+@dataclass(slots=True)
+class RoundedNumbers:
+    """How many records of a stream have a number that was rounded, and the latest of these numbers."""
+
+    count: int
+    symbol: str
+    field: str
+    number: str
+    """As the venue said it."""
+
+
 class Ledger:
     """All accounts of one connector, and its counts of frames and connections."""
 
@@ -131,6 +143,7 @@ class Ledger:
         self.troubles = Troubles()
         """What was wrong, for the log and the status page."""
         self.latencies: dict[str, StreamLatency] = {}
+        self.rounded: dict[str, RoundedNumbers] = {}
         """By stream."""
         self._accounts: dict[tuple[str, str], Account] = {}
 
@@ -142,6 +155,11 @@ class Ledger:
             latency = self.latencies.setdefault(stream, StreamLatency())
             found = self._accounts[key] = Account(stream, symbol, latency)
         return found
+
+    def count_rounded(self, stream: str, symbol: str, field: str, number: str) -> None:
+        """One more record with a number that was rounded."""
+        before = self.rounded.get(stream)
+        self.rounded[stream] = RoundedNumbers(before.count + 1 if before else 1, symbol, field, number)
 
     def accounts(self) -> Iterator[Account]:
         """All accounts."""

@@ -50,7 +50,7 @@ class GeneralMapper:
         self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if not field.direct)
         self._blank = [always.get(field.name) for field in schema.fields]
         """The record's values before an item is read."""
-        self._identity_at = tuple((name, at.get(name)) for name in stream.identity)
+        self._identity_at = tuple((name, at.get(name), record.more_places.get(name)) for name in stream.identity)
         self._i_own = at[profile.id] if profile.id is not None else None
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
@@ -133,7 +133,10 @@ class GeneralMapper:
 
     def _own_id(self, values: list[Any], context: SymbolContext, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
-        row = "|".join([f"{name}={values[at]}" for name, at in self._identity_at if at is not None])
+        row = "|".join(
+            [f"{name}={_as_in_v2(values[at], more) if more else values[at]}"
+             for name, at, more in self._identity_at if at is not None]
+        )
         key = ORDINALS + self._stream.name
         ordinals = scope.state.get(key)
         if ordinals is None:
@@ -197,3 +200,13 @@ class GeneralMapper:
         if failed is not None:
             raise failed
         return zip(self._carried_at, now, strict=True)
+
+
+def _as_in_v2(value: int | None, more: int) -> object:
+    """A decimal with so many more places than v2's as it stands in v2's ids: the same record has the same id in both.
+    What v2 cannot hold is told apart by all its digits.
+    """
+    if value is None:
+        return None
+    number, rest = divmod(value, 10**more)
+    return number if not rest else f"{value}e-{more}"

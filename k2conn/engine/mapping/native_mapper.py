@@ -1,7 +1,7 @@
 """The kernel: a shortcut in C (`k2conn.native`), described to it with the very values the Python shortcut works with.
 
 A shortcut in C reads the everyday forms of a value itself (`plan.FastConversion` says which) and calls the Python
-converter for all others; what it cannot do at all (a decimal of more than 18 digits, a kind of field it does not know)
+converter for all others; what it cannot do at all (a decimal of more than 38 digits, a kind of field it does not know)
 makes `native_mapper` None, and the Python shortcut is taken.
 """
 
@@ -38,8 +38,6 @@ _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
 _RECEIVED = 6
 _KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
           "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
-_DIGITS = 18
-"""Decimal digits that a 64-bit number holds."""
 _MOST = 64
 """Fields, and entries of vendor_data, that a record in C can have."""
 
@@ -103,7 +101,7 @@ def native_mapper(
 
 def _can(field: SchemaField) -> bool:
     known = field.kind in _KINDS and (field.null_first or not field.nullable)
-    return known and (field.kind != "decimal" or field.precision <= _DIGITS)
+    return known and (field.kind != "decimal" or field.precision <= native.most_digits)
 
 
 def _source(field: Field) -> Source:

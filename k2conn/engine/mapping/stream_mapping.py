@@ -227,6 +227,7 @@ class StreamMapping:
         context: SymbolContext | None = None
         if scope.notes:
             scope.notes = {}
+        scope.forget_rounding()
         try:
             everyday = type(item) is dict
             native = item.get(self._symbol_key) if everyday else None
@@ -270,6 +271,8 @@ class StreamMapping:
         elif self.suspected_gaps is not None:
             self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
         account.received += 1
+        if scope.rounded is not None:
+            self.ledger.count_rounded(stream.name, context.symbol, *scope.rounded)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0

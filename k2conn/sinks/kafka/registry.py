@@ -1,108 +1,171 @@
-"""A schema registry in Confluent's language: registering schemas under subjects.
+"""A schema registry in Confluent's language: schemas and their ids under subjects.
 
-Blocking calls, each bounded; the sink makes them in a thread, once a topic.
+The registry belongs to its owner: a subject's compatibility rule is read and reported, and set only where the user
+says one; with ``registers=False`` nothing is changed at all. Blocking calls, each bounded; the sink makes them in a
+thread, once a topic.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
+import logging
 import ssl
 from typing import Any
 from urllib.parse import quote
 
+from k2conn.avro import decimals_used
 from k2conn.errors import SinkError, Unreachable
 from k2conn.net.http import Call, NoAnswer, exchange
+from k2conn.sinks.kafka.registered import other_decimals
+from k2conn.sinks.kafka.registry_addresses import registry_urls
+from k2conn.sinks.kafka.subject_rule import FORBIDDEN, Refused, SubjectRule
 
 CONTENT = "application/vnd.schemaregistry.v1+json"
 SHOWN = 300
 """Characters of a registry's answer that an error's text repeats."""
 
+_READ_ONLY = 42205
+"""The registry's code for a subject that takes nothing new."""
 
-CONFLICTS = 3
-"""Times that a subject's rule is set again where another process sets it at the same moment."""
-
-
-class _Conflict(SinkError):
-    """409: what is asked for goes against what is there."""
+log = logging.getLogger(__name__)
 
 
 class SchemaRegistry:
-    """The registry at ``url`` (a base address; http or https). ``timeout`` bounds each call, in seconds."""
+    """The registry at ``urls``: base addresses (http or https), comma-separated, of which the first that answers is
+    used. ``timeout`` bounds each call to each, in seconds.
+    """
 
     def __init__(
         self,
-        url: str,
+        urls: str,
         timeout: float,
         credentials: tuple[str, str] | None = None,
         context: ssl.SSLContext | None = None,
+        registers: bool = True,
     ) -> None:
-        self.url = url
+        self._urls = registry_urls(urls)
         self._timeout = timeout
         self._tls = context
+        self._registers = registers
         self._headers = {"Accept": f"{CONTENT}, application/json", "Content-Type": CONTENT}
         if credentials:
             token = base64.b64encode(":".join(credentials).encode()).decode()
             self._headers["Authorization"] = f"Basic {token}"
 
+    @property
+    def url(self) -> str:
+        """The address in use."""
+        return self._urls[0]
+
     def check(self) -> None:
-        """Whether it answers: Unreachable where it does not, SinkError where it refuses us."""
-        self._call("GET", "/subjects")
+        """Whether it answers: Unreachable where it does not, SinkError where it does not let us in."""
+        try:
+            self.call("GET", "/subjects")
+        except Refused as error:
+            if error.status != 403:  # a role that may not list subjects may know its own all the same
+                raise
 
-    def register(self, subject: str, schema: str, compatibility: str) -> int:
-        """The id of ``schema`` under ``subject``, registered if it is new, after setting ``compatibility``
-        unless "".
+    def register(self, subject: str, schema: str, compatibility: str = "") -> int:
+        """The id of ``schema`` under ``subject``: registered where it is new, looked up where we are to do no more, or
+        may do no more. ``compatibility`` is the subject's rule; "" leaves the rule to the registry.
 
-        Unreachable where trying again may help, SinkError where the registry refuses (an incompatible
-        schema).
+        Unreachable where trying again may help, SinkError where the registry refuses (an incompatible schema), or where
+        the subject has records with other decimals.
         """
         name = quote(subject, safe="")
-        early = not compatibility or self._configure(name, compatibility, missing_ok=True)
-        answer = self._call("POST", f"/subjects/{name}/versions", {"schema": schema, "schemaType": "AVRO"})
-        if not early:
-            # Some registries keep rules only for subjects that exist.
-            self._configure(name, compatibility)
+        self._same_decimals(subject, name, schema)
+        rule = SubjectRule(self.call, name, compatibility)
+        if not self._registers:
+            number = self._looked_up(subject, name, schema)
+        else:
+            rule.set(exists=False)
+            number = self._registered(subject, name, schema)
+            rule.set(exists=True)
+        if rule.denied:
+            log.warning("compatibility of %s stays %s: %s", subject, rule.told(), rule.denied)
+        else:
+            log.info("schema registry %s: %s is schema %d, compatibility %s", self.url, subject, number, rule.told())
+        return number
+
+    def _registered(self, subject: str, name: str, schema: str) -> int:
+        body = {"schema": schema, "schemaType": "AVRO"}
+        try:
+            return self._id(subject, self.call("POST", f"/subjects/{name}/versions", body))
+        except Refused as error:
+            if error.status not in FORBIDDEN and error.code != _READ_ONLY:
+                raise
+            try:
+                number = self._looked_up(subject, name, schema)
+            except SinkError:
+                raise error from None
+        log.warning("schema registry %s: not allowed to register under %s; its schema is there", self.url, subject)
+        return number
+
+    def _looked_up(self, subject: str, name: str, schema: str) -> int:
+        answer = self.call("POST", f"/subjects/{name}", {"schema": schema, "schemaType": "AVRO"}, missing_ok=True)
+        if answer is None:
+            text = f"schema registry {self.url}: the schema is not registered under {subject}"
+            if not self._registers:
+                text += ", and K2_KAFKA_SCHEMA_REGISTER=false looks it up only: have it registered by its owner"
+            raise SinkError(text)
+        return self._id(subject, answer)
+
+    def _id(self, subject: str, answer: object) -> int:
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
             raise SinkError(f"schema registry {self.url}: no schema id in the answer for {subject}: {_cut(answer)}")
         return int(answer["id"])
 
-    def _configure(self, name: str, compatibility: str, missing_ok: bool = False) -> bool:
-        """Sets a subject's rule; False where there is no such subject, which is ``missing_ok``. A conflict is another
-        process that sets the same one now: then it is there to be set again.
+    def _same_decimals(self, subject: str, name: str, schema: str) -> None:
+        """Refuses to mix sizes of decimals under one subject: no compatibility rule does, and a reader that goes by the
+        subject's latest schema would read numbers that are wrong by powers of ten.
         """
-        path, wish = f"/config/{name}", {"compatibility": compatibility}
-        for _ in range(CONFLICTS):
-            with contextlib.suppress(_Conflict):
-                return self._call("PUT", path, wish, missing_ok, conflict=_Conflict) is not None
-        return self._call("PUT", path, wish, missing_ok) is not None
-
-    def _call(
-        self, method: str, path: str, body: object = None, missing_ok: bool = False,
-        conflict: type[SinkError] = SinkError,
-    ) -> Any:
-        """The decoded answer; None for a 404 that is ``missing_ok``. Raises ``conflict`` for a 409."""
         try:
-            status, text = self._exchange(method, path, body)
+            latest = self.call("GET", f"/subjects/{name}/versions/latest", missing_ok=True)
+        except Refused:
+            return  # not for us to read: then it is the owner's to keep apart
+        told = other_decimals(latest, schema)
+        if told:
+            text = (
+                f"{subject} has {told}; records of this process have K2_DECIMALS={decimals_used()}. They need topics "
+                "or subjects of their own: K2_KAFKA_TOPIC_PREFIX, or K2_KAFKA_SUBJECT with {decimals} in it"
+            )
+            raise SinkError(f"schema registry {self.url}: {text}")
+
+    def call(self, method: str, path: str, body: object = None, missing_ok: bool = False) -> Any:
+        """The decoded answer of the first address that answers; None for a 404 that is ``missing_ok``."""
+        troubles = []
+        for url in self._urls:
+            try:
+                found = self._call_at(url, method, path, body, missing_ok)
+            except Unreachable as error:
+                troubles.append(str(error))
+                continue
+            self._urls = (url, *(one for one in self._urls if one != url))
+            return found
+        raise Unreachable("; ".join(troubles))
+
+    def _call_at(self, url: str, method: str, path: str, body: object, missing_ok: bool) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            answer = exchange(Call(method, url.rstrip("/") + path, self._headers, data, self._timeout, tls=self._tls))
         except NoAnswer as error:
-            raise Unreachable(f"schema registry {self.url}: {error.reason}") from error
+            raise Unreachable(f"schema registry {url}: {error.reason}") from error
+        status, text = answer.status, answer.body.decode("utf-8", "replace")
         if status == 404 and missing_ok:
             return None
         if status >= 500 or status == 429:
-            raise Unreachable(f"schema registry {self.url}: {method} {path} answered {status}: {_cut(text)}")
-        if status >= 300:
-            refused = conflict if status == 409 else SinkError
-            raise refused(f"schema registry {self.url}: {method} {path} answered {status}: {_cut(text)}")
+            raise Unreachable(f"schema registry {url}: {method} {path} answered {status}: {_cut(text)}")
         try:
-            return json.loads(text)
+            found = json.loads(text)
         except ValueError:
-            raise SinkError(f"schema registry {self.url}: {method} {path} is not JSON: {_cut(text)}") from None
-
-    def _exchange(self, method: str, path: str, body: object) -> tuple[int, str]:
-        data = None if body is None else json.dumps(body).encode()
-        url = self.url.rstrip("/") + path
-        answer = exchange(Call(method, url, self._headers, data, self._timeout, tls=self._tls))
-        return answer.status, answer.body.decode("utf-8", "replace")
+            found = None
+            if status < 300:
+                raise SinkError(f"schema registry {url}: {method} {path} is not JSON: {_cut(text)}") from None
+        if status >= 300:
+            code = found.get("error_code") if isinstance(found, dict) else None
+            raise Refused(f"schema registry {url}: {method} {path} answered {status}: {_cut(text)}", status, code)
+        return found
 
 
 def _cut(answer: object) -> str:

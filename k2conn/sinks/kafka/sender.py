@@ -297,7 +297,9 @@ class Sender:
         """Register ``schema`` for ``topic``, find its partitions. Unreachable, or SinkError for a refusal."""
         if schema not in topic.heads:
             assert schema is not None
-            subject = self._settings.subject.format(topic=topic.name, record=schema.full_name)
+            subject = self._settings.subject.format(
+                topic=topic.name, record=schema.full_name, decimals=schema.decimals.folder
+            )
             number = await asyncio.to_thread(
                 self._registry.register, subject, schema.text, self._settings.compatibility
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from k2conn.sinks.kafka.registry_addresses import registry_problems
 from k2conn.sinks.settings import MiB, not_positive, one_of, refuse
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -32,6 +32,7 @@ VARIABLES = {
     "K2_KAFKA_SUBJECT": ("subject", "text"),
     "K2_KAFKA_TOPIC_PREFIX": ("topic_prefix", "text"),
     "K2_KAFKA_COMPATIBILITY": ("compatibility", "text"),
+    "K2_KAFKA_SCHEMA_REGISTER": ("register", "bool"),
     "K2_KAFKA_CREATE_TOPICS": ("create_topics", "bool"),
     "K2_KAFKA_PARTITIONS": ("partitions", "int"),
     "K2_KAFKA_REPLICATION_FACTOR": ("replication", "int"),
@@ -57,6 +58,7 @@ class KafkaSettings:
 
     bootstrap: str = "localhost:9092"
     registry_url: str = "http://localhost:8081"
+    """One address, or several of one registry, comma-separated: the first that answers is used."""
     acks: str = "all"
     idempotent: bool = True
     compression: str = "lz4"
@@ -73,11 +75,15 @@ class KafkaSettings:
     """After so long without an acknowledgement the producer is made anew (nothing is given up)."""
     open_timeout: float = 10
     subject: str = "{topic}-value"
-    """The registry's subject: ``{topic}`` is the topic's name, ``{record}`` the schema's full name."""
+    """The registry's subject: ``{topic}`` is the topic's name, ``{record}`` the schema's full name, ``{decimals}`` the
+    size of its decimals (18-8, 38-18).
+    """
     topic_prefix: str = ""
     """Goes before the name of every topic."""
-    compatibility: str = "BACKWARD"
-    """Set on the subject before registering; "" leaves it as the registry has it."""
+    compatibility: str = ""
+    """Set on the subject before registering, where it is another; "" leaves it to the registry's owner."""
+    register: bool = True
+    """Whether schemas that are not there are registered; else they are looked up only."""
     create_topics: bool = False
     partitions: int = 6
     replication: int = 1
@@ -102,6 +108,7 @@ def _contradictions(given: KafkaSettings) -> list[str]:
         *_delivery(given),
         *one_of("compression", given.compression, COMPRESSIONS),
         *one_of("compatibility", given.compatibility, COMPATIBILITIES),
+        *_look_up_only(given),
         *not_positive(given, "batch_bytes", "max_request_bytes", "request_timeout_ms", "open_timeout"),
         *not_positive(given, "partitions", "replication"),
         *_subject(given.subject),
@@ -127,6 +134,12 @@ def _delivery(given: KafkaSettings) -> list[str]:
             f"request_timeout_ms + linger_ms = {given.request_timeout_ms + given.linger_ms}"
         )
     return problems
+
+
+def _look_up_only(given: KafkaSettings) -> list[str]:
+    if given.register or not given.compatibility:
+        return []
+    return [f"compatibility={given.compatibility} is to be set, but register=false changes nothing in the registry"]
 
 
 def _security(given: KafkaSettings) -> list[str]:
@@ -155,20 +168,15 @@ def _addresses(given: KafkaSettings) -> list[str]:
         host, _, port = address.strip().rpartition(":")
         if not host or not port.isdecimal():
             problems.append(f"bootstrap address {address.strip()!r} is not host:port")
-    url = urlsplit(given.registry_url)
-    if "@" in url.netloc:
-        # Not repeated in the text: it holds a password.
-        problems.append("registry_url carries credentials; give registry_username and registry_password instead")
-    elif url.scheme not in ("http", "https") or not url.hostname:
-        problems.append(f"registry_url {given.registry_url!r} is not an http:// or https:// address")
+    problems += registry_problems(given.registry_url)
     return problems
 
 
 def _subject(template: str) -> list[str]:
     try:
-        template.format(topic="", record="")
+        template.format(topic="", record="", decimals="")
     except (KeyError, IndexError, ValueError, AttributeError):
-        return [f"subject {template!r}: known are {{topic}} and {{record}}"]
+        return [f"subject {template!r}: known are {{topic}}, {{record}} and {{decimals}}"]
     return []
 
 

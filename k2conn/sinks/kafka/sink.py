@@ -17,6 +17,7 @@ from k2conn.net.tls import client_context
 from k2conn.sinks import SinkStatus
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.registry import SchemaRegistry
+from k2conn.sinks.kafka.registry_addresses import registry_urls
 from k2conn.sinks.kafka.sender import Sender
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
@@ -157,7 +158,7 @@ class KafkaSink:
             "last_error": self._sender.last_error or self._log_handler.last,
             "trouble": {topic.name: topic.trouble for topic in self._topics.values() if topic.trouble},
             "bootstrap": self._settings.bootstrap,
-            "registry": self._settings.registry_url,
+            "registry": self._registry.url,
         }
 
     def _taken(self, batch: list[Envelope]) -> None:
@@ -194,9 +195,9 @@ class KafkaSink:
 
 
 def _registry(settings: KafkaSettings) -> SchemaRegistry:
-    secure = settings.registry_url.startswith("https")
+    secure = any(url.startswith("https") for url in registry_urls(settings.registry_url))
     context = client_context(settings.ca_file) if secure else None
     credentials = None
     if settings.registry_username and settings.registry_password:
         credentials = (settings.registry_username, settings.registry_password)
-    return SchemaRegistry(settings.registry_url, settings.open_timeout, credentials, context)
+    return SchemaRegistry(settings.registry_url, settings.open_timeout, credentials, context, settings.register)

@@ -24,6 +24,7 @@ from k2conn.plan import Plan
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import SINKS, Reject, Settle, Sink
 from k2conn.sinks.kafka.registry import SchemaRegistry
+from k2conn.sinks.kafka.registry_addresses import registry_urls
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.certify.connector_process import Launch
@@ -115,7 +116,7 @@ class Certification:
         `ProxiedEventLoop`.
         """
         self.plan = hasty(plan)
-        self.settings = settings
+        self.settings = _one_registry(settings)
         self._folder = folder
         self.scenarios = tuple(scenarios)
         self.duration, self.rate, self.seed = duration, rate, seed
@@ -384,3 +385,11 @@ def _hasty_knocks(moments: Sequence[float], clients: int) -> list[str]:
     each = max(1, clients)
     early = [b - a for a, b in zip(moments, moments[each:], strict=False) if b - a < 0.9]
     return [f"it connected again {early[0]:.1f} s after HTTP 429 with a Retry-After of 1 s"] if early else []
+
+
+def _one_registry(settings: SinkSettings) -> SinkSettings:
+    """The registry's first address alone: one proxy stands before it, and is to be all of it."""
+    if settings.kind != "kafka":
+        return settings
+    url = registry_urls(settings.options.registry_url)[0]
+    return replace(settings, options=replace(settings.options, registry_url=url))

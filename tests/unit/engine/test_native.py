@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(native.Shortcut is None, reason="k2conn/native i
 
 LONG = SchemaField("n", "long")
 DECIMAL = SchemaField("p", "decimal", precision=18, scale=8)
+WIDE = SchemaField("p", "decimal", precision=38, scale=18)
 SIDE = SchemaField("s", "enum", symbols=("BUY", "SELL"))
 STRING = SchemaField("t", "string")
 KINDS = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
@@ -43,10 +44,11 @@ def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: FastConvers
     letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s"}[field.kind]
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
     source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.below, how.table)
+    below = 10**field.precision if field.kind == "decimal" else 1
     given = {
         "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 1, None), "before": b"X-", "opening": b"",
         "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 2**62, None), source),
-        "pieces": ((letter, False, 1, 10**18, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
+        "pieces": ((letter, False, 1, below, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
         "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
         "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
         "schema": None, "account": None, "numbers": (), "words": (), "timed": True, **more,
@@ -105,6 +107,43 @@ NUMBERS = st.one_of(
 @example("10000000000")
 def test_decimals(value: Any) -> None:
     check(DECIMAL, decimals(8, 18), plain_decimal(8, 18), value)
+
+
+@settings(max_examples=600)
+@given(st.one_of(NUMBERS, st.from_regex(r"[0-9]{0,22}(\.[0-9]{0,20})?", fullmatch=True), st.integers(-(2**130), 2**130),
+                 st.decimals(0, 10**20, places=18)))
+@example(Decimal("1E-18"))
+@example(10**20)
+@example(10**20 - 1)
+@example("99999999999999999999.999999999999999999")
+@example("100000000000000000000")
+@example("0000000000000000000000000000000000000001")
+@example("0.0000001117")
+@example(2**63)
+@example(-(2**63) - 1)
+def test_larger_decimals(value: Any) -> None:
+    signed = decimals(18, 38, signed=True)
+    for convert in (decimals(18, 38), signed):
+        check(WIDE, convert, plain_decimal(18, 38), value)
+    check(WIDE, signed, FastConversion(""), value)  # by the Python converter: its ints of any size are taken over
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 10**38 - 1, 1 - 10**38])
+def test_a_price_of_any_size_comes_back(number: int) -> None:
+    make = shortcut(WIDE, lambda value: value, FastConversion(""), price_at=1)
+    made = make({"i": 7, "v": number, "w": 1}, scope())
+    assert made is not None
+    assert made[2] == number
+
+
+@pytest.mark.parametrize("number", [10**38, -(10**38), 2**127, 2**200, -(2**127)])
+def test_a_number_of_too_many_digits_is_left_to_the_complete_way(number: int) -> None:
+    assert shortcut(WIDE, lambda value: value, FastConversion(""))({"i": 7, "v": number, "w": 1}, scope()) is None
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**126])
+def test_a_whole_number_of_more_than_64_bits_is_left_to_the_complete_way(number: int) -> None:
+    assert shortcut(LONG, lambda value: value, FastConversion(""))({"i": 7, "v": number, "w": 1}, scope()) is None
 
 
 @settings(max_examples=600)

@@ -37,6 +37,7 @@ KAFKA: dict[str, tuple[str, str, Any]] = {
     "K2_KAFKA_SUBJECT": ("{record}", "subject", "{record}"),
     "K2_KAFKA_TOPIC_PREFIX": ("staging.", "topic_prefix", "staging."),
     "K2_KAFKA_COMPATIBILITY": ("FULL", "compatibility", "FULL"),
+    "K2_KAFKA_SCHEMA_REGISTER": ("false", "register", False),
     "K2_KAFKA_CREATE_TOPICS": ("yes", "create_topics", True),
     "K2_KAFKA_PARTITIONS": ("40", "partitions", 40),
     "K2_KAFKA_REPLICATION_FACTOR": ("3", "replication", 3),

@@ -32,7 +32,7 @@ SASL: dict[str, Any] = {"security_protocol": "SASL_SSL", "username": "u", "passw
         ({"bootstrap": "a:1,b"}, "'b' is not host:port"),
         ({"registry_url": "localhost:8081"}, "is not an http:// or https:// address"),
         ({"registry_url": "ftp://registry"}, "is not an http:// or https:// address"),
-        ({"subject": "{asset}-value"}, "known are {topic} and {record}"),
+        ({"subject": "{asset}-value"}, "known are {topic}, {record} and {decimals}"),
         ({"security_protocol": "TLS"}, "known are PLAINTEXT, SSL"),
         (SASL, "needs a sasl_mechanism"),
         ({**SASL, "sasl_mechanism": "GSSAPI"}, "known are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),

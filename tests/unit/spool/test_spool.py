@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from k2conn.avro import RecordSchema, load_schema
+from k2conn.avro import V2, WIDE, RecordSchema, load_schema, use_decimals
 from k2conn.engine.accounting.ledger import Account
 from k2conn.errors import Unreachable
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
@@ -529,3 +529,28 @@ def test_sinks_across_a_network_have_a_spool(tmp_path: Path, kind: str, mode: st
     book = Book()
     settings = SinkSettings(kind=kind, spool=SpoolSettings(mode=mode))
     assert isinstance(make_spooled(settings, book.settle, book.reject), SpoolingSink) is spooled
+
+
+def test_records_keep_the_decimals_that_they_were_made_with(tmp_path: Path) -> None:
+    """A process with K2_DECIMALS=38,18 finds what one with 18,8 has left."""
+
+    async def leave() -> None:
+        async with opened(Spool(tmp_path / "spool", mode="always"), kill=True) as spool:
+            spool.inner.up = False
+            spool.sink.put(trade(1, TOPIC))
+            await spool.until(lambda: spool.status["synced"] == 1)
+
+    async def find() -> None:
+        async with opened(Spool(tmp_path / "spool")) as spool:
+            assert await spool.sink.flush(5) == 0
+            (envelope,) = spool.book.settled
+            assert envelope.schema is not None
+            assert envelope.schema.decimals == V2
+            assert envelope.schema.decode_plain(envelope.value)["price"] == "64000.1"
+
+    run(leave)
+    use_decimals(WIDE)
+    try:
+        run(find)
+    finally:
+        use_decimals(V2)
