@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.live import Live
-
 from k2conn.cli.live_table import LiveTable, TimedRunner
 from k2conn.cli.loading import load
+from k2conn.cli.screen import Live, screen
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
 from k2conn.resources import connectors_folder
@@ -97,9 +95,10 @@ async def _watch(live_table: LiveTable, over: asyncio.Event, plain: bool) -> Non
         while not await _sleep(over, _LINES_EVERY):
             print(live_table.text(), flush=True)
         return
-    with Live(live_table.table(), console=Console(), refresh_per_second=1 / _REFRESH) as live:
+    console = screen()
+    with Live(live_table.table(console.width), console=console, refresh_per_second=1 / _REFRESH) as live:
         while not await _sleep(over, _REFRESH):
-            live.update(live_table.table())
+            live.update(live_table.table(console.width))  # whoever drags the window gets other columns
 
 
 async def _sleep(over: asyncio.Event, seconds: float) -> bool:

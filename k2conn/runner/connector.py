@@ -66,11 +66,11 @@ class Connector:
         job: Job,
         connector_state: ConnectorState,
         sink: Sink,
-        count: Callable[[int], None],
+        admit: Callable[[list[Envelope]], list[Envelope]],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
     ) -> None:
-        """``connector_state``: see `state_for`."""
+        """``connector_state``: see `state_for`. ``admit``: of what is to be published, what goes to the sink."""
         self.job = job
         self.plan = connector_state.plan
         self.connector_state = connector_state
@@ -78,7 +78,7 @@ class Connector:
         """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
         self.sink = sink
         self._put_all = putter(sink)
-        self._count = count
+        self._admit = admit
         self._environment = environment
         self._open_transport = open_transport
         self._stopping = asyncio.Event()
@@ -104,8 +104,10 @@ class Connector:
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
-        self._put_all(envelopes)
-        self._count(len(envelopes))
+        admitted = self._admit(envelopes)
+        if len(admitted) < len(envelopes) and self.state_file is not None:
+            self.state_file.hold()
+        self._put_all(admitted)
         return self.sink.crowded
 
     @property

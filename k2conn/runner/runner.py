@@ -72,7 +72,8 @@ class Runner:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
         self.started = monotonic()
-        self._max_records = max_records
+        self._left = max_records
+        """How many more records may go to the sink; None where there is no bound."""
         self._enough = asyncio.Event()
         self.stopping = False
         self.opened = asyncio.Event()
@@ -81,7 +82,7 @@ class Runner:
         self._log = get_logger()
         variables = dict(os.environ) if environment is None else environment
         self._make = partial(
-            Connector, sink=self.sink, count=self._count, environment=variables, open_transport=open_transport
+            Connector, sink=self.sink, admit=self._admit, environment=variables, open_transport=open_transport
         )
         self.connectors = tuple(self._make(job, state_for(job)) for job in jobs)
         self._state_folder = state_folder
@@ -284,10 +285,27 @@ class Runner:
                 return connector.plan.name, connector.plan.exchange
         return NOWHERE, NOWHERE
 
-    def _count(self, number: int) -> None:
-        self.records += number
-        if self._max_records is not None and self.records >= self._max_records:
+    def _admit(self, envelopes: list[Envelope]) -> list[Envelope]:
+        """What may go to the sink: all, or up to the last record of ``max_records``. What is beyond that, of the same
+        frame or of other connectors, was never received as far as the books are concerned: it counts as filtered.
+        """
+        admitted = envelopes if self._left is None else self._within_limit(envelopes, self._left)
+        self.records += len(admitted)
+        return admitted
+
+    def _within_limit(self, envelopes: list[Envelope], left: int) -> list[Envelope]:
+        admitted: list[Envelope] = []
+        for envelope in envelopes:
+            if left > 0:
+                left -= envelope.schema is not None
+                admitted.append(envelope)
+            elif isinstance(envelope.account, Account):
+                envelope.account.received -= 1
+                envelope.account.filtered += 1
+        self._left = left
+        if left <= 0:
             self._enough.set()
+        return admitted
 
     def sink_status(self) -> SpooledSinkStatus:
         """How the sink does, with the spool before it where there is one."""
