@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Any
 from k2conn import exactjson, native
 from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.messages import complain, say
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_services import attended
 from k2conn.cli.run_workers import lead
@@ -213,15 +213,16 @@ def _report(runner: Runner, options: Options, outcome: RunOutcome | None) -> Non
     """The final figures: a line for each connector, and (where the run ended in order) the summary file."""
     for connector in runner.connectors:
         ledger = connector.connector_state.ledger
-        print(
+        say(
             f"{connector.plan.name}: {ledger.equation()}; frames {ledger.frames}, "
             f"reconnects {sum(ledger.reconnects.values())}, unrecognised {ledger.unrecognised}",
-            file=sys.stderr,
+            connector=connector.plan.name, frames=ledger.frames, reconnects=sum(ledger.reconnects.values()),
+            unrecognised=ledger.unrecognised, **ledger.totals(),
         )
     if outcome is None:
         return
     if outcome.unsent:
-        print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
+        complain(f"{outcome.unsent} records could not be sent before the end", unsent=outcome.unsent)
     if options.summary is not None:
         report = {**runner.report(), "unsent": outcome.unsent, "exit_code": outcome.exit_code}
         try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2conn import exactjson
+from k2conn.cli.messages import complain, say
 from k2conn.cli.reload import keep_asking
 from k2conn.cli.run_services import attended
 from k2conn.engine.accounting.ledger import equation
@@ -75,16 +75,16 @@ async def _lead(
 def _report(outcome: WorkersOutcome, options: Options) -> None:
     """The final figures of all workers: a line for each connector, and the summary file."""
     for name, one in outcome.report["connectors"].items():
-        print(
+        say(
             f"{name}: {equation(one)}; frames {one['frames']}, reconnects {one['reconnects']}, "
             f"unrecognised {one['unrecognised']}",
-            file=sys.stderr,
+            connector=name, **{key: value for key, value in one.items() if isinstance(value, int)},
         )
     if outcome.silent:
         workers = ", ".join(map(str, outcome.silent))
-        print(f"these figures lack what processes counted that died: worker {workers}", file=sys.stderr)
+        complain(f"these figures lack what processes counted that died: worker {workers}")
     if outcome.unsent:
-        print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
+        complain(f"{outcome.unsent} records could not be sent before the end", unsent=outcome.unsent)
     if options.summary is not None:
         report = {
             **outcome.report, "unsent": outcome.unsent, "exit_code": outcome.exit_code, "workers": options.workers,

@@ -28,12 +28,13 @@ def configure(level: str, as_json: bool, **always: object) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(default=str)
         if as_json
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
     )
+    tracebacks: list[Any] = [structlog.processors.format_exc_info] if as_json else []
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *tracebacks, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         # Asked for at each line: it may be replaced. One write a line: other processes may write into the same stream.
         logger_factory=lambda *names: structlog.WriteLogger(sys.stderr),
@@ -42,6 +43,7 @@ def configure(level: str, as_json: bool, **always: object) -> None:
     root = logging.getLogger()
     root.handlers = [_Relay()]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
     logging.getLogger("k2conn").setLevel(level.upper())
 
 
