@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.cli.messages import visible
 from k2conn.clock import wall_us
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
@@ -86,7 +87,7 @@ def run(
     sys.stdout.flush()
     ledger = connector_state.ledger
     for text in unrecognised.samples():
-        print(text, file=sys.stderr)
+        print(visible(text), file=sys.stderr)
     print(exactjson.encode(ledger.report()).decode(), file=sys.stderr)
     print(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}",
           file=sys.stderr)

@@ -35,9 +35,16 @@ def complain(text: str, **fields: object) -> None:
     _write("error", text, fields)
 
 
+def visible(text: str) -> str:
+    """A text with its control characters written out: a stranger's text moves no cursor."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
 def _write(level: str, text: str, fields: Mapping[str, object]) -> None:
     if not _for_machines:
-        print(text, file=sys.stderr)
+        print(visible(text), file=sys.stderr)
         return
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     print(json.dumps({**fields, "event": text, "level": level, "timestamp": now}, default=str), file=sys.stderr)

@@ -17,7 +17,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Cell", "Column", "Console", "Live", "Padding", "Styled", "Table", "line", "screen", "table", "visible"]
+from k2conn.cli.messages import visible
+
+__all__ = ["Cell", "Column", "Console", "Live", "Padding", "Styled", "Table", "line", "screen", "table"]
 
 UNBOUNDED = 10_000
 """Columns where no terminal bounds them: files and pipes have whole lines."""
@@ -54,13 +56,6 @@ def screen(file: TextIO | None = None, width: int | None = None) -> Console:
     if width is None and not found.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         found.width = UNBOUNDED
     return found
-
-
-def visible(text: str) -> str:
-    """A text with its control characters written out: a stranger's text moves no cursor."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
 def line(console: Console, *parts: Cell) -> None:

@@ -91,7 +91,7 @@ def test_run_talks_to_the_mock_by_the_variables_it_prints(tmp_path: Path) -> Non
         (["mock", "kraken", "--duration", "soon"], "no duration"),
         (["mock", "kraken", "kraken"], "named twice"),
         (["mock", "kraken", "binance", "--symbols", "X"], "for one connector"),
-        (["demo", "--duration", "5"], "no duration"),
+        (["demo", "--duration", "5"], "write 5s"),
     ],
 )
 def test_wrong_options_are_said(arguments: list[str], problem: str) -> None:
