@@ -45,13 +45,16 @@ def test_dead_letters_are_no_records() -> None:
 def test_several_connectors_share_the_limit() -> None:
     async def main() -> None:
         frames = [trades(*(trade(10 * turn + number) for number in range(3))) for turn in range(5)]
-        async with Venue(says(*frames)).open() as one, Venue(says(*frames)).open() as two:
-            async with Run(one.plan(), two.plan("other"), max_records=10) as run:
-                assert (await run.end(ask=False)).exit_code == 0
-                assert len(ids(run.sink)) == 10
-                ledgers = [connector.connector_state.ledger for connector in run.runner.connectors]
-                assert sum(ledger.totals()["published"] for ledger in ledgers) == 10
-                assert all(ledger.balanced() for ledger in ledgers)
+        async with (
+            Venue(says(*frames)).open() as one,
+            Venue(says(*frames)).open() as two,
+            Run(one.plan(), two.plan("other"), max_records=10) as run,
+        ):
+            assert (await run.end(ask=False)).exit_code == 0
+            assert len(ids(run.sink)) == 10
+            ledgers = [connector.connector_state.ledger for connector in run.runner.connectors]
+            assert sum(ledger.totals()["published"] for ledger in ledgers) == 10
+            assert all(ledger.balanced() for ledger in ledgers)
 
     asyncio.run(main())
 

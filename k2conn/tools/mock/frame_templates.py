@@ -29,8 +29,8 @@ class FrameTemplate:
     """(where, how, microseconds after the event)."""
     price: Decimal | None
     """The lowest price in it."""
-    plain: bool
-    """Whether its prices are what they say: not scaled numbers, nor prices of anything but one unit."""
+    unit: Decimal | None
+    """What a price of 1 is in it: 1, or another power of ten where prices are scaled; None where it is not that plain."""
     tick: Decimal
     """The coarsest last digit of its prices."""
     state: dict[str, Json]
@@ -98,23 +98,26 @@ class FrameTemplates:
             parts=[(part, _value(part.place)) for part in parts],
             clocks=_clocks(frame, rows, parts),
             price=(lowest := min((number for number, _ in prices), default=None)),
-            plain=lowest is not None and lowest in _recorded_prices(rows),
+            unit=_unit(lowest, rows),
             tick=max((last for _, last in prices), default=Decimal(1)),
             state=state,
             ids=_id_places(rows, parts),
         )
 
 
-def _recorded_prices(rows: Sequence[ItemValues]) -> set[Decimal]:
-    """The prices of the records that a frame becomes."""
-    found: set[Decimal] = set()
+def _unit(lowest: Decimal | None, rows: Sequence[ItemValues]) -> Decimal | None:
+    """The frame's lowest price beside the lowest of the records that it becomes."""
+    found: list[Decimal] = []
     for row in rows:
         record = load_record(row.stream.record)
         names = [name for name in record.profile.prices if name in {field.name for field in row.stream.fields}]
         for name, value in zip(names, row.values[PRICE], strict=True):
-            if type(value) is int:
-                found.add(Decimal(value).scaleb(-record.field(name).scale))
-    return found
+            if type(value) is int and value > 0:
+                found.append(Decimal(value).scaleb(-record.field(name).scale))
+    if lowest is None or not found:
+        return None
+    unit = (lowest / min(found)).normalize()
+    return unit if unit.as_tuple().digits == (1,) else None
 
 
 def _value(place: Place) -> Any:
