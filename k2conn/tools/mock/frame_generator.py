@@ -43,9 +43,9 @@ class PriceWalk:
         """Where a stream's price begins: where well-known currencies are, else with the symbol's other streams, if it
         is in the same unit.
         """
-        usual = usual_price(symbol)
-        if usual is not None and template_for.unit is not None and usual * template_for.unit >= 1000 * template_for.tick:
-            return usual * template_for.unit
+        usual, unit = usual_price(symbol), template_for.unit
+        if usual is not None and unit is not None and usual * unit >= 1000 * template_for.tick:
+            return usual * unit
         target = price if own else price * _factor(symbol.record)
         for known in self.bases:
             if known / 10 < target < known * 10:

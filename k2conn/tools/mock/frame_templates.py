@@ -30,7 +30,7 @@ class FrameTemplate:
     price: Decimal | None
     """The lowest price in it."""
     unit: Decimal | None
-    """What a price of 1 is in it: 1, or another power of ten where prices are scaled; None where it is not that plain."""
+    """What a price of 1 is in it: 1, or a power of ten where prices are scaled; None where it is not that plain."""
     tick: Decimal
     """The coarsest last digit of its prices."""
     state: dict[str, Json]
