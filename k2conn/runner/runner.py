@@ -73,7 +73,7 @@ class Runner:
         self.records = 0
         self.started = monotonic()
         self._left = max_records
-        """How many more records may go to the sink; None where there is no bound."""
+        """How many more records and dead letters may go to the sink; None where there is no bound."""
         self._enough = asyncio.Event()
         self.stopping = False
         self.opened = asyncio.Event()
@@ -286,24 +286,21 @@ class Runner:
         return NOWHERE, NOWHERE
 
     def _admit(self, envelopes: list[Envelope]) -> list[Envelope]:
-        """What may go to the sink: all, or up to the last record of ``max_records``. What is beyond that, of the same
-        frame or of other connectors, was never received as far as the books are concerned: it counts as filtered.
+        """What may go to the sink: all, or as much as ``max_records`` leaves. What is beyond that, of the same frame or
+        of other connectors, counts as filtered.
         """
         admitted = envelopes if self._left is None else self._within_limit(envelopes, self._left)
         self.records += len(admitted)
         return admitted
 
     def _within_limit(self, envelopes: list[Envelope], left: int) -> list[Envelope]:
-        admitted: list[Envelope] = []
-        for envelope in envelopes:
-            if left > 0:
-                left -= envelope.schema is not None
-                admitted.append(envelope)
-            elif isinstance(envelope.account, Account):
+        for envelope in envelopes[left:]:
+            if isinstance(envelope.account, Account):
                 envelope.account.received -= 1
                 envelope.account.filtered += 1
-        self._left = left
-        if left <= 0:
+        admitted = envelopes[:left]
+        self._left = left - len(admitted)
+        if not self._left:
             self._enough.set()
         return admitted
 

@@ -64,7 +64,8 @@ def test_the_demos_prices_are_plausible() -> None:
     assert process.returncode == 0, err
     last = {line.split(":")[0]: line for line in out.splitlines() if "records/s" in line}
     for name in ("binance", "kraken", "coinbase", "okx", "phemex"):
-        prices = {symbol: price.replace(",", "") for symbol, price in re.findall(r"([\w-]+) ([\d,]+\.?\d*)", last[name])}
+        found = re.findall(r"([\w-]+) ([\d,]+\.?\d*)", last[name])
+        prices = {symbol: price.replace(",", "") for symbol, price in found}
         bitcoin = next(price for symbol, price in prices.items() if symbol.startswith("BTCUSD"))
         assert 50_000 < float(bitcoin) < 80_000, last[name]
         for symbol, price in prices.items():

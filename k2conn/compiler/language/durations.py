@@ -42,7 +42,8 @@ def size(text: str) -> int:
     """Bytes; ValueError where the text is no size with a unit."""
     found = _SIZE.match(text.strip())
     if not found and text.strip().isdecimal():
-        raise ValueError(f"'{text.strip()[:12]}' is a size without its unit: write {text.strip()[:12]} B, or KiB, MiB")
+        number = text.strip()[:12]
+        raise ValueError(f"'{number}' is a size without its unit: write {number} B, or {number} KiB")
     if not found:
         raise ValueError(f"'{text[:40]}' is no size with a unit, such as 16 KiB")
     return int(found.group(1)) * _BYTES[found.group(2)]
