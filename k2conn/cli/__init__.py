@@ -6,9 +6,12 @@ Exit codes: 0 fine, 2 usage or settings, 65 something was dead-lettered (map), 6
 
 from __future__ import annotations
 
+import os
 import sys
 
 from k2conn.cli.application import application
+from k2conn.cli.messages import complain, for_machines, spell_everything
+from k2conn.compat.typer import refusal
 from k2conn.errors import K2Error
 
 REPORT = "https://github.com/k2conn/k2conn/issues"
@@ -16,18 +19,26 @@ REPORT = "https://github.com/k2conn/k2conn/issues"
 
 def main() -> None:
     """The `k2conn` command."""
+    spell_everything()
+    machines = for_machines(sys.argv[1:], os.environ)
     try:
-        application()
+        code = application(standalone_mode=not machines)
+        raise SystemExit(code)  # only here: typer itself exits where people read what it says
     except K2Error as error:
-        print(f"k2conn: {error}", file=sys.stderr)
+        complain(f"k2conn: {error}", exit_code=error.exit_code)
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
-    except Exception:  # a bug of ours, whatever it is: it is shown whole and ends the process
+    except Exception as error:  # what typer refuses; else a bug of ours: it is shown whole and ends the process
+        if machines and (said := refusal(error)) is not None:
+            complain(f"k2conn: {said[0]}", exit_code=said[1])
+            raise SystemExit(said[1]) from None
         import traceback
 
-        traceback.print_exc()
-        print(f"k2conn: this is a bug of k2conn, not of yours: please report it with the lines above ({REPORT})",
-              file=sys.stderr)
+        where = {"traceback": traceback.format_exc()} if machines else {}
+        if not machines:
+            traceback.print_exc()
+        complain(f"k2conn: this is a bug of k2conn, not of yours: please report it with the lines above ({REPORT})",
+                 **where)
         raise SystemExit(K2Error.exit_code) from None

@@ -87,6 +87,9 @@ def map_(
 ) -> None:
     """Raw frames in, records out, without a network: one JSON object a record.
 
+    Standard error has the dead letters, a sample of each kind of frame that no rule recognises, and the counts.
+    Exits with 65 where there are dead letters.
+
     Example: k2conn map NAME frames.jsonl --frame-key raw --time-key local_timestamp --session-key session
     """
     from k2conn.cli.map import run
@@ -109,7 +112,7 @@ def run(
     kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")] = None,
     registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
     duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s.")] = None,
-    max_records: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    max_records: Annotated[int | None, typer.Option(min=1, help="Stop after exactly so many records.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
     host: Annotated[
         str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")
@@ -118,7 +121,7 @@ def run(
         int, typer.Option(envvar="K2_METRICS_PORT", help="Their port; 0 for any, -1 for none.")
     ] = 9091,
     log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
-    daemon: Annotated[bool, typer.Option("--daemon", help="Logs as JSON, for containers.")] = False,
+    daemon: Annotated[bool, typer.Option("--daemon", help="Print JSON and nothing else, for containers.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Reload a connector file when it changes.")] = False,
     workers: Annotated[
         int, typer.Option(envvar="K2_WORKERS", min=1, max=256, help="Processes that share the symbols, one core each.")
@@ -148,7 +151,7 @@ def status(
     port: Annotated[int, typer.Option(envvar="K2_METRICS_PORT", help="Its port.")] = 9091,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
-    """Ask a running process how it does: books, sockets, silent symbols, the sink.
+    """Ask a running process how it does: its counts, connections, silent symbols and sink.
 
     Exits with 0 where all is well, 1 where something is amiss, 69 where nobody answers.
 
@@ -222,7 +225,9 @@ def plan(
 def eval_(
     expression: Annotated[str, typer.Argument(help="A JMESPath expression.")],
     file: Annotated[str, typer.Argument(help="JSON, or JSON lines; - for standard input.")] = "-",
-    condition: Annotated[bool, typer.Option("--when", help="As in `when`: a wrong type is null, no error.")] = False,
+    condition: Annotated[
+        bool, typer.Option("--when", help="As in a `when:`: a value of a wrong type counts as null.")
+    ] = False,
 ) -> None:
     """Evaluate a JMESPath expression as the engine does, on exact numbers.
 
@@ -309,11 +314,13 @@ def certify(
     folder: Annotated[
         Path | None, typer.Option(help="Where the file sink writes; else a folder that goes away.")
     ] = None,
-    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, for ordeals of it too.")] = None,
+    kafka: Annotated[
+        str | None, typer.Option(help="Kafka's bootstrap servers; then it is put to the test, too.")
+    ] = None,
     registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
     faults: Annotated[str, typer.Option(help="all, or the names of some, comma-separated.")] = "all",
     report: Annotated[
-        list[Path] | None, typer.Option("--report", help="Also write it to this .txt, .json or .html file.")
+        list[Path] | None, typer.Option("--report", help="Also write the result to this .txt, .json or .html file.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other prices.")] = 0,
     broker_pid: Annotated[

@@ -11,12 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.clock import wall_ms
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
@@ -29,8 +26,10 @@ from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.certify.certification import Certification, CertificationOutcome, OpenSink
 from k2conn.tools.certify.connector_process import Launch, ProcessSettings
+from k2conn.tools.certify.crash_losses import CrashLosses
 from k2conn.tools.certify.fault_scenarios import chosen
 from k2conn.tools.certify.page import page
+from k2conn.tools.certify.proof import ProofRow
 from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop
 from k2conn.tools.certify.report import (
     AFTER,
@@ -50,6 +49,8 @@ NOT_PROVEN = 1
 """The exit code where it does not balance."""
 _FORMS = (".txt", ".json", ".html")
 _COLOURS = {"passed": "green", "failed": "red", "not applicable": "dim", "not run": "yellow"}
+_ALWAYS = ("sent", "published", "lost", "missed")
+"""The figures that are always shown."""
 _WIDTH = 130
 _AT_MOST = "10m"
 """The longest life of a process that is to be killed, should nobody be left to do it."""
@@ -101,7 +102,7 @@ def run(options: CertifyOptions, open_sink: OpenSink = make_spooled) -> int:
                   for at, name in enumerate(options.connectors)]
         with asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
             outcomes = loop.run(_all(stages))
-    show(outcomes, Console(width=None if sys.stdout.isatty() else _WIDTH))
+    show(outcomes, screen(width=None if sys.stdout.isatty() else _WIDTH))
     for report in options.reports:
         _write(report, outcomes)
     return 0 if all(outcome.passed for outcome in outcomes) else NOT_PROVEN
@@ -179,17 +180,18 @@ async def _all(stages: Sequence[Certification]) -> list[CertificationOutcome]:
 def show(outcomes: Sequence[CertificationOutcome], console: Console) -> None:
     """The outcome for people."""
     for outcome in outcomes:
-        console.print(_trials(outcome))
-        console.print(_rows(outcome))
+        for part in (_trials(outcome, console.width), _rows(outcome, console.width)):
+            console.print(part, "")
         if outcome.crash_losses:
-            console.print(_aftermath(outcome))
+            console.print(_aftermath(outcome, console.width), "")
         for text in complaints(outcome):
-            console.print(f"  {text}", style="red", markup=False, highlight=False)
+            line(console, Styled(f"  {text}", "red"))
         if missing := left_out(outcome):
-            console.print(f"  not run: {missing}", style="yellow", markup=False, highlight=False)
+            line(console, Styled(f"  not run: {missing}", "yellow"))
         word = "passed" if outcome.passed else "NOT PROVEN"
-        console.print(f"{outcome.connector}: {word}; {_equation(outcome)}; {outcome.gaps} gap records; "
-                      f"{outcome.seconds:g} s\n", style=_COLOURS["passed" if outcome.passed else "failed"])
+        text = (f"{outcome.connector}: {word}; {_equation(outcome)}; {outcome.gaps} gap records; "
+                f"{outcome.seconds:g} s\n")
+        line(console, Styled(text, _COLOURS["passed" if outcome.passed else "failed"]))
 
 
 def _equation(outcome: CertificationOutcome) -> str:
@@ -198,43 +200,37 @@ def _equation(outcome: CertificationOutcome) -> str:
     return " ".join(f"{word} {sums[word]}" if word in sums else word for word in words)
 
 
-def _trials(outcome: CertificationOutcome) -> Table:
-    table = Table(title=f"{outcome.connector}: what went wrong on purpose", title_justify="left")
-    for name in ("ordeal", "what the exchange does", "what the connector did", "verdict"):
-        table.add_column(name)
-    for trial in outcome.trials:
-        colour = _COLOURS[verdict(trial)]
-        table.add_row(trial.name, trial.text, reaction(trial), f"[{colour}]{verdict(trial)}[/]")
-    return table
+def _trials(outcome: CertificationOutcome, width: int) -> Table:
+    columns = (Column("ordeal"), Column("what the exchange does", leaves=1, least=24),
+               Column("what the connector did", least=18), Column("verdict"))
+    rows = [(trial.name, trial.text, reaction(trial), Styled(verdict(trial), _COLOURS[verdict(trial)]))
+            for trial in outcome.trials]
+    return table(columns, rows, width, title=f"{outcome.connector}: what went wrong on purpose")
 
 
-def _rows(outcome: CertificationOutcome) -> Table:
-    table = Table(title=f"{outcome.connector}: the proof", title_justify="left")
-    for name in ("stream", "symbol"):
-        table.add_column(name)
-    for name in COLUMNS:
-        table.add_column(name.replace("_", " "), justify="right")
-    table.add_column("")
-    for row in outcome.proof.rows:
-        word = "[green]balanced[/]" if row.balanced else "[red]open[/]"
-        table.add_row(row.stream, row.symbol, *(f"{getattr(row, name)}" for name in COLUMNS), word)
-    return table
+def _rows(outcome: CertificationOutcome, width: int) -> Table:
+    return _figures(f"{outcome.connector}: the proof", outcome.proof.rows, COLUMNS, width)
 
 
-def _aftermath(outcome: CertificationOutcome) -> Table:
+def _aftermath(outcome: CertificationOutcome, width: int) -> Table:
+    shown = [name for name in AFTER if name in _ALWAYS or any(getattr(row, name) for row in outcome.crash_losses)]
     title = f"{outcome.connector}: kill -9, {AFTER_EQUATION}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("stream", "symbol"):
-        table.add_column(name)
-    always = ("sent", "published", "lost", "missed")
-    shown = [name for name in AFTER if name in always or any(getattr(row, name) for row in outcome.crash_losses)]
-    for name in shown:
-        table.add_column(name.replace("_", " "), justify="right")
-    table.add_column("")
-    for row in outcome.crash_losses:
-        word = "[green]balanced[/]" if row.balanced else "[red]open[/]"
-        table.add_row(row.stream, row.symbol, *(f"{getattr(row, name)}" for name in shown), word)
-    return table
+    return _figures(title, outcome.crash_losses, shown, width)
+
+
+def _figures(title: str, rows: Sequence[ProofRow | CrashLosses], names: Sequence[str], width: int) -> Table:
+    """A row for each stream and symbol; the last figures leave first where the terminal is narrow."""
+    figures = [
+        Column(name.replace("_", " "), right=True, leaves=0 if name in _ALWAYS else at)
+        for at, name in enumerate(names, 1)
+    ]
+    columns = (Column("stream"), Column("symbol"), *figures, Column(""))
+    cells: list[Sequence[Cell]] = [
+        (row.stream, row.symbol, *(f"{getattr(row, name)}" for name in names),
+         Styled("balanced", "green") if row.balanced else Styled("open", "red"))
+        for row in rows
+    ]
+    return table(columns, cells, width, title)
 
 
 def _write(report: Path, outcomes: Sequence[CertificationOutcome]) -> None:
@@ -245,6 +241,6 @@ def _write(report: Path, outcomes: Sequence[CertificationOutcome]) -> None:
             report.write_text(page(outcomes), encoding="utf-8")
         else:
             with report.open("w", encoding="utf-8") as file:
-                show(outcomes, Console(file=file, width=_WIDTH))
+                show(outcomes, screen(file, _WIDTH))
     except OSError as error:
         raise SettingsError(f"--report {report}: {error.strerror}") from None

@@ -14,6 +14,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from k2conn.compat.typer import quickened
 
+_EXAMPLE = "\n\nExample: "
+_KEPT = "\b\n"
+"""Before a paragraph that is not wrapped."""
 _HEADING = re.compile(r"^(\w+:)", re.MULTILINE)
 
 
@@ -27,6 +30,12 @@ class Command(TyperCommand):
     def get_help(self, ctx: Any) -> str:
         """The help page; the headings are bold where the output is a terminal."""
         return _with_headings(super().get_help(ctx))
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """What the command does; its example stays one line, so that it can be copied from a narrow terminal."""
+        if self.help is not None and _KEPT not in self.help:
+            self.help = self.help.replace(_EXAMPLE, f"\n\n{_KEPT}{_EXAMPLE.lstrip()}")
+        super().format_help_text(ctx, formatter)
 
 
 class CommandGroup(TyperGroup):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import sys
 import tempfile
@@ -10,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.live import Live
-
+from k2conn.cli.hints import program, python
 from k2conn.cli.live_table import LiveTable, TimedRunner
-from k2conn.cli.loading import load
+from k2conn.cli.loading import load, shipped
+from k2conn.cli.screen import Live, screen
 from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
+from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, RunOutcome
 from k2conn.runner.event_log import configure
@@ -97,9 +98,10 @@ async def _watch(live_table: LiveTable, over: asyncio.Event, plain: bool) -> Non
         while not await _sleep(over, _LINES_EVERY):
             print(live_table.text(), flush=True)
         return
-    with Live(live_table.table(), console=Console(), refresh_per_second=1 / _REFRESH) as live:
+    console = screen()
+    with Live(live_table.table(console.width), console=console, refresh_per_second=1 / _REFRESH) as live:
         while not await _sleep(over, _REFRESH):
-            live.update(live_table.table())
+            live.update(live_table.table(console.width))  # whoever drags the window gets other columns
 
 
 async def _sleep(over: asyncio.Event, seconds: float) -> bool:
@@ -125,12 +127,22 @@ def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: Run
     print(f"\n{len(files)} files of records (Avro, the v2 schema inside):")
     for file in files:
         print(f"  {file}  {file.stat().st_size:,} bytes")
-    if files:
-        print(f"\nRead one:  python -m fastavro {files[-1]}")
-    print("Next:      k2conn list; k2conn explain NAME; k2conn run NAME --kafka HOST:9092 --registry URL")
+    _say_what_next(exchanges[0].plan, files)
     if not complete:
         print("the two sides do not agree", file=sys.stderr)
     return outcome.exit_code or (0 if complete else 70)
+
+
+def _say_what_next(plan: Plan, files: Sequence[Path]) -> None:
+    """Commands to go on with."""
+    own = program()
+    name = plan.name if plan.name in [path.stem for path in shipped()] else shlex.quote(plan.path)
+    if files:
+        print(f"\nRead one:\n  {python()} -m fastavro {shlex.quote(str(files[-1]))}")
+    print(f"\nNext:\n  {own} list\n  {own} explain {name}")
+    print(f"With a way to the exchange itself:\n  {own} run {name} --sink console --max-records 10")
+    print(f"And with Kafka and a schema registry on this machine:\n  {own} run {name} --kafka localhost:9092 "
+          "--registry http://localhost:8081")
 
 
 def _duration(text: str) -> float:

@@ -10,6 +10,7 @@ from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.errors import RecordError, SettingsError
 from k2conn.scope import Scope
+from k2conn.tools.recorded_lines import recorded_lines
 
 
 def run(text: str, file: str, condition: bool) -> int:
@@ -38,10 +39,10 @@ def _documents(file: str) -> list[object]:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}") from None
+    lines = [line for line in recorded_lines(data.split(b"\n"), file) if line.strip()]
     try:
-        return [exactjson.decode(data)]
+        return [exactjson.decode(b"\n".join(lines))]
     except exactjson.JsonError as whole:
-        lines = [line for line in data.splitlines() if line.strip()]
         try:
             return [exactjson.decode(line) for line in lines]
         except exactjson.JsonError:

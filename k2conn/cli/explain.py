@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from k2conn.cli.loading import load
 from k2conn.cli.plan_tables import field_rows, sent_frames
+from k2conn.cli.screen import Column, Console, Padding, Styled, line, screen, table
 from k2conn.plan import Connection, Plan, Stream
 from k2conn.runner.connector import resolve
 from k2conn.settings import text_list
+
+_COLUMNS = (Column("field"), Column("expression", least=16), Column("converter", least=16),
+            Column("default", leaves=1, least=8), Column("speed", leaves=2))
 
 
 def run(connector: str, symbols: str | None) -> int:
     """Prints everything about one connector."""
     plan = load(connector)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
+    console = screen()
     names = text_list(symbols) if symbols else list(plan.symbols.default)
     if symbols:
         resolve(plan, tuple(names))
-    console.print(f"[bold]{plan.name}[/]: {plan.exchange}, {plan.asset_class}, {plan.market}")
-    console.print(f"documentation  {plan.docs}")
-    console.print(f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
+    line(console, Styled(plan.name, "bold"), f": {plan.exchange}, {plan.asset_class}, {plan.market}")
+    line(console, f"documentation  {plan.docs}")
+    line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
     for connection in plan.connections:
         _connection(console, plan, connection, names)
     for stream in plan.streams:
@@ -32,37 +31,34 @@ def run(connector: str, symbols: str | None) -> int:
 
 
 def _connection(console: Console, plan: Plan, connection: Connection, names: list[str]) -> None:
-    console.print(f"\n[bold]connection {connection.name}[/]")
+    line(console, "\n", Styled(f"connection {connection.name}", "bold"))
     for text in connection.url_texts:
-        console.print(f"  connects to  {text}", markup=False)
+        line(console, f"  connects to  {text}")
     for request in connection.before:
-        console.print(f"  before       {request.method} {request.url_text}", markup=False)
+        line(console, f"  before       {request.method} {request.url_text}")
     for number, frame in enumerate(sent_frames(plan, connection, names), 1):
-        console.print(f"  sends {number:>2}     {frame}", markup=False)
+        line(console, f"  sends {number:>2}     {frame}")
     if connection.heartbeat:
         beat = connection.heartbeat
-        console.print(f"  heartbeat    every {beat.every_text}: {beat.text}", markup=False)
+        line(console, f"  heartbeat    every {beat.every_text}: {beat.text}")
     for answer in connection.answer:
-        console.print(f"  answers      when {answer.when.text}: {answer.text}", markup=False)
+        line(console, f"  answers      when {answer.when.text}: {answer.text}")
     for capture in connection.capture:
         when = capture.when.text if capture.when else "always"
-        console.print(f"  captures     $state.{capture.into} when {when}", markup=False)
+        line(console, f"  captures     $state.{capture.into} when {when}")
     for notice in connection.notices:
         words = "reconnects" if notice.reconnect else "logs an error"
-        console.print(f"  {words} when {notice.when.text}", markup=False)
+        line(console, f"  {words} when {notice.when.text}")
     for match in connection.ignore:
-        console.print(f"  ignores      {match.text}", markup=False)
+        line(console, f"  ignores      {match.text}")
 
 
 def _stream(console: Console, stream: Stream) -> None:
     state = "" if stream.default else "  (only when named)"
-    console.print(f"\n[bold]stream {stream.name}[/] -> {stream.kafka_topic}{state}")
-    console.print(f"  recognised   {stream.when.text}", markup=False)
-    console.print(f"  items        {stream.each_text}", markup=False)
+    line(console, "\n", Styled(f"stream {stream.name}", "bold"), f" -> {stream.kafka_topic}{state}")
+    line(console, f"  recognised   {stream.when.text}")
+    line(console, f"  items        {stream.each_text}")
     for word, match in (("dropped", stream.drop_when), ("snapshot", stream.snapshot)):
         if match:
-            console.print(f"  {word:<12} when {match.text}", markup=False)
-    table = Table("field", "expression", "converter", "default", "speed", box=None, padding=(0, 2))
-    for row in field_rows(stream):
-        table.add_row(*row)
-    console.print(table)
+            line(console, f"  {word:<12} when {match.text}")
+    console.print(Padding(table(_COLUMNS, field_rows(stream), console.width - 2), (0, 0, 0, 2)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.screen import Column, screen, table
 from k2conn.errors import SettingsError
+
+_COLUMNS = (Column("connector"), Column("exchange", leaves=1), Column("market", leaves=2),
+            Column("streams", least=16), Column("documentation", leaves=3))
 
 
 def run(output: str) -> int:
@@ -23,12 +24,10 @@ def run(output: str) -> int:
         ]
         print(exactjson.encode(rows).decode())
         return 0
-    console = Console()
-    table = Table("connector", "exchange", "market", "streams", "documentation", box=None, pad_edge=False)
-    for plan in plans:
-        streams = ", ".join(s.name if s.default else f"({s.name})" for s in plan.streams)
-        table.add_row(plan.name, plan.exchange, plan.market, streams, plan.docs)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+    console = screen()
+    cells = [
+        (p.name, p.exchange, p.market, ", ".join(s.name if s.default else f"({s.name})" for s in p.streams), p.docs)
+        for p in plans
+    ]
+    console.print(table(_COLUMNS, cells, console.width))
     return 0

@@ -8,8 +8,7 @@ from decimal import Context, Decimal
 from statistics import median
 from typing import NamedTuple
 
-from rich.table import Table
-
+from k2conn.cli.screen import Column, Styled, Table, table
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.envelope import Envelope
@@ -27,6 +26,13 @@ _STYLES = {
     ConnectionState.FAILED: "red",
     ConnectionState.WAITING: "red",
 }
+
+_COLUMNS = (
+    Column("exchange", leaves=1), Column("stream", leaves=2), Column("symbol"),
+    Column("records/s", right=True, leaves=3), Column("last price", right=True),
+    Column("exchange to disk", right=True, leaves=5), Column("on disk", right=True, leaves=4),
+    Column("state", leaves=6),
+)
 
 
 class TableRow(NamedTuple):
@@ -86,21 +92,14 @@ class LiveTable:
                     connector.state,
                 )
 
-    def table(self) -> Table:
-        """The board for a terminal."""
-        table = Table(title="k2conn demo: mock exchanges over WebSockets into Avro files", title_justify="left")
-        for name in ("exchange", "stream", "symbol"):
-            table.add_column(name)
-        for name in ("records/s", "last price", "exchange to disk", "on disk"):
-            table.add_column(name, justify="right")
-        table.add_column("state")
-        for line in self.lines():
-            style = _STYLES.get(line.state, "yellow")
-            table.add_row(
-                line.connector, line.stream, line.symbol, f"{line.rate:.1f}", line.price, _ms(line.latency_ms),
-                f"{line.published:,}", f"[{style}]{line.state}[/]",
-            )
-        return table
+    def table(self, width: int) -> Table:
+        """The board for a terminal of so many columns."""
+        rows = [
+            (line.connector, line.stream, line.symbol, f"{line.rate:.1f}", line.price, _ms(line.latency_ms),
+             f"{line.published:,}", Styled(line.state, _STYLES.get(line.state, "yellow")))
+            for line in self.lines()
+        ]
+        return table(_COLUMNS, rows, width, title="k2conn demo: mock exchanges over WebSockets into Avro files")
 
     def text(self) -> str:
         """One line for each connector, where there is no terminal."""

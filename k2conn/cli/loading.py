@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from k2conn.cli.messages import complain
 from k2conn.compiler.compiler import load_plan
-from k2conn.compiler.language.problems import known
+from k2conn.compiler.language.problems import Problem, known
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
@@ -46,5 +46,5 @@ def load(name: str) -> Plan:
         return load_plan(find(name), secure)
     except SpecError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            complain(str(problem), **(problem.plain() if isinstance(problem, Problem) else {}))
         raise SystemExit(error.exit_code) from None

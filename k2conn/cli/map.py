@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.cli.messages import visible
 from k2conn.clock import wall_us
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
@@ -21,6 +22,8 @@ from k2conn.engine.identity.dedup_window import REMEMBERED
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Plan
+from k2conn.tools.recorded_lines import recorded_lines
+from k2conn.tools.unrecognised_frames import UnrecognisedFrames
 
 NOTHING_DEAD, DEAD = 0, 65
 
@@ -58,6 +61,7 @@ def run(
     if frame_key is None and (time_key or session_key):
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
+    unrecognised = UnrecognisedFrames()
     connector_state = ConnectorState(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
     mappings = connector_state.mappings
     names = {topic: name for name, one in mappings.items() for topic in one.stream.kafka_topics.values()}
@@ -68,18 +72,26 @@ def run(
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}") from None
     with opened as source:
-        for row in _rows(source, frame_key, time_key, session_key):
+        for row in _rows(source, "standard input" if file == "-" else file, frame_key, time_key, session_key):
             if not intakes or row.session != session:
                 session = row.session
                 intakes = _connect(connector_state)
-            for envelope in _receive(connector_state, intakes, row):
+            before = connector_state.ledger.unrecognised
+            envelopes = _receive(connector_state, intakes, row)
+            if connector_state.ledger.unrecognised > before:
+                unrecognised.add(row.frame)
+            for envelope in envelopes:
                 _show(plan, connector_state, names, envelope)
                 if envelope.account is not None:
                     envelope.account.settled(envelope.dead)
     sys.stdout.flush()
-    print(exactjson.encode(connector_state.ledger.report()).decode(), file=sys.stderr)
-    print(f"{plan.name}: {connector_state.ledger.equation()}", file=sys.stderr)
-    return DEAD if connector_state.ledger.totals()["dead_letters"] else NOTHING_DEAD
+    ledger = connector_state.ledger
+    for text in unrecognised.samples():
+        print(visible(text), file=sys.stderr)
+    print(exactjson.encode(ledger.report()).decode(), file=sys.stderr)
+    print(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}",
+          file=sys.stderr)
+    return DEAD if ledger.totals()["dead_letters"] else NOTHING_DEAD
 
 
 def _connect(connector_state: ConnectorState) -> list[FramePipeline]:
@@ -116,9 +128,9 @@ def _show(plan: Plan, connector_state: ConnectorState, names: dict[str, str], en
 
 
 def _rows(
-    source: BinaryIO, frame_key: str | None, time_key: str | None, session_key: str | None
+    source: BinaryIO, name: str, frame_key: str | None, time_key: str | None, session_key: str | None
 ) -> Iterator[InputFrame]:
-    for number, line in enumerate(source, 1):
+    for number, line in enumerate(recorded_lines(source, name), 1):
         text = line.rstrip(b"\r\n")
         if not text.strip():
             continue

@@ -24,6 +24,7 @@ from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, DraftStream, draft
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
 from k2conn.tools.drafting.writing import DraftTest, written
+from k2conn.tools.recorded_lines import recorded_lines
 
 ASSET_CLASSES = ("crypto", "equities", "futures", "options")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
@@ -111,7 +112,7 @@ def _sample(options: NewOptions) -> list[DraftFrame]:
     except OSError as error:
         raise SettingsError(f"{options.sample}: {error.strerror}") from None
     try:
-        found = list(frames(lines.splitlines(), options.frame_key))
+        found = list(frames(recorded_lines(lines.splitlines(), options.sample), options.frame_key))
     except NoFrame as error:
         raise SettingsError(f"{options.sample}: {error}") from None
     if not found:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-from rich.table import Table
-
 from k2conn.cli.loading import load
 from k2conn.cli.map import chosen_streams
+from k2conn.cli.screen import Column, line, screen, table
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.runner.connector import resolve
 from k2conn.settings import text_list
+
+_COLUMNS = (Column("socket"), Column("symbols", right=True), Column("subscriptions", right=True),
+            Column("frames", leaves=1, right=True), Column("bytes", leaves=2, right=True),
+            Column("largest", leaves=4, right=True), Column("least time", leaves=3, right=True))
 
 
 def run(connector: str, symbols: str | None, streams: str | None, show_frames: bool) -> int:
@@ -21,15 +23,13 @@ def run(connector: str, symbols: str | None, streams: str | None, show_frames: b
     wanted = chosen_streams(plan, streams) if streams else [s.name for s in plan.streams if s.default]
     own = [stream for stream in plan.streams if stream.name in wanted]
     sockets = forecast(plan, own, resolve(plan, names))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 140
-    table = Table("socket", "symbols", "subscriptions", "frames", "bytes", "largest", "least time", box=None)
-    for socket in sockets:
-        size = sum(len(frame.encode()) for frame in socket.frames)
-        table.add_row(socket.shard.name, str(len(socket.shard.symbols)), str(socket.subscriptions),
-                      str(len(socket.frames)), str(size), str(socket.largest), f"{socket.seconds:g} s")
-    console.print(table)
+    console = screen()
+    rows = [
+        (socket.shard.name, str(len(socket.shard.symbols)), str(socket.subscriptions), str(len(socket.frames)),
+         str(sum(len(frame.encode()) for frame in socket.frames)), str(socket.largest), f"{socket.seconds:g} s")
+        for socket in sockets
+    ]
+    console.print(table(_COLUMNS, rows, console.width))
     for connection in plan.connections:
         limits = connection.limits
         said = [f"connect {limits.connect.count} per {limits.connect.seconds:g} s" if limits.connect else "",
@@ -38,12 +38,12 @@ def run(connector: str, symbols: str | None, streams: str | None, show_frames: b
                 f"topics {limits.topics}" if limits.topics else "",
                 f"frame {limits.frame} bytes" if limits.frame else "",
                 f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
-        console.print(f"{connection.name}: venue's limits: {', '.join(filter(None, said)) or 'none declared'}")
+        line(console, f"{connection.name}: venue's limits: {', '.join(filter(None, said)) or 'none declared'}")
     for socket in sockets:
         for name in socket.later:
-            console.print(f"{socket.shard.name}: '{name}' needs what only a live connection knows")
+            line(console, f"{socket.shard.name}: '{name}' needs what only a live connection knows")
         for frame in socket.frames if show_frames else ():
-            console.print(f"{socket.shard.name}  {frame}", markup=False, soft_wrap=True)
+            line(console, f"{socket.shard.name}  {frame}")
     problems = broken_limits(plan, sockets)
     for problem in problems:
         print(f"limit broken: {problem}", file=sys.stderr)

@@ -16,6 +16,7 @@ from typing import Any
 from k2conn import exactjson, native
 from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.messages import complain, say
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_services import attended, crash_report
 from k2conn.cli.run_workers import lead
@@ -217,17 +218,18 @@ def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> 
     """The final figures: a line for each connector, and (where the run ended in order) the summary file."""
     for connector in runner.connectors:
         ledger = connector.connector_state.ledger
-        print(
+        say(
             f"{connector.plan.name}: {ledger.equation()}; frames {ledger.frames}, "
             f"reconnects {sum(ledger.reconnects.values())}, unrecognised {ledger.unrecognised}",
-            file=sys.stderr,
+            connector=connector.plan.name, frames=ledger.frames, reconnects=sum(ledger.reconnects.values()),
+            unrecognised=ledger.unrecognised, **ledger.totals(),
         )
         if text := crash_report(connector.plan.name, ledger.crashes):
             print(text, file=sys.stderr)
     if outcome is None:
         return
     if outcome.unsent:
-        print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
+        complain(f"{outcome.unsent} records could not be sent before the end", unsent=outcome.unsent)
     if options.summary is not None:
         report = {**runner.report(), "unsent": outcome.unsent, "exit_code": outcome.exit_code}
         try:

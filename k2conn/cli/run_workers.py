@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2conn import exactjson
+from k2conn.cli.messages import complain, say
 from k2conn.cli.reload import keep_asking
 from k2conn.cli.run_services import attended, crash_report
 from k2conn.engine.accounting.ledger import equation
@@ -75,18 +76,18 @@ async def _lead(
 def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
     """The final figures of all workers: a line for each connector, and the summary file."""
     for name, one in outcome.report["connectors"].items():
-        print(
+        say(
             f"{name}: {equation(one)}; frames {one['frames']}, reconnects {one['reconnects']}, "
             f"unrecognised {one['unrecognised']}",
-            file=sys.stderr,
+            connector=name, **{key: value for key, value in one.items() if isinstance(value, int)},
         )
         if text := crash_report(name, one["crashes"]):
             print(text, file=sys.stderr)
     if outcome.silent:
         workers = ", ".join(map(str, outcome.silent))
-        print(f"these figures lack what processes counted that died: worker {workers}", file=sys.stderr)
+        complain(f"these figures lack what processes counted that died: worker {workers}")
     if outcome.unsent:
-        print(f"{outcome.unsent} records could not be sent before the end", file=sys.stderr)
+        complain(f"{outcome.unsent} records could not be sent before the end", unsent=outcome.unsent)
     if options.summary is not None:
         report = {
             **outcome.report, "unsent": outcome.unsent, "exit_code": outcome.exit_code, "workers": options.workers,

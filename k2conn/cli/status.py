@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from k2conn import exactjson
+from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError, Unreachable
 from k2conn.monitoring.process_status import Health, ProcessStatus
@@ -20,6 +17,19 @@ WITHIN = 5.0
 FORMATS = ("text", "json")
 _STYLES = {Health.OK: "green", Health.DEGRADED: "yellow", Health.FAILED: "red"}
 
+_STREAM = (
+    Column("stream"), Column("received", right=True, leaves=2), Column("published", right=True),
+    Column("duplicates", right=True, leaves=5), Column("dead letters", right=True, leaves=1),
+    Column("conflicts", right=True, leaves=7),
+    Column("in flight", right=True, leaves=6), Column("lost", right=True), Column("gaps", right=True, leaves=4),
+    Column("missing", right=True, leaves=3), Column("symbols", least=12),
+)
+_SOCKET = (
+    Column("socket"), Column("state", least=12), Column("host", leaves=3, least=12),
+    Column("symbols", right=True, leaves=4), Column("confirmed", right=True, leaves=2),
+    Column("connected", right=True, leaves=5), Column("last data", right=True, leaves=1), Column("copies", leaves=6),
+)
+
 
 def run(host: str, port: int, form: str) -> int:
     """Prints the state; returns 0 where it is ok, 1 where it is not. Raises Unreachable where nobody answers."""
@@ -29,10 +39,7 @@ def run(host: str, port: int, form: str) -> int:
     if form == "json":
         print(exactjson.encode(state).decode())
     else:
-        console = Console(highlight=False, soft_wrap=True)
-        if not console.is_terminal:
-            console.width = 160
-        show(state, console)
+        show(state, screen())
     return 0 if state["status"] == Health.OK else 1
 
 
@@ -52,37 +59,34 @@ def ask(host: str, port: int) -> ProcessStatus:
 
 def show(state: ProcessStatus, console: Console) -> None:
     """The state for people."""
-    console.print(f"[{_STYLES.get(state['status'], '')}]{state['status']}[/], k2conn {escape(state['version'])}")
+    line(console, Styled(state["status"], _STYLES.get(state["status"], "")), f", k2conn {state['version']}")
     for waited in state["waiting_for"]:
-        console.print(f"  waiting for {waited}", markup=False)
+        line(console, f"  waiting for {waited}")
     for text in state.get("degraded_by", ()):
-        console.print(f"  {text}", markup=False)
+        line(console, f"  {text}")
     sink = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in state["sink"].items() if value is not None)
-    console.print(f"sink: {sink}", markup=False)
+    line(console, f"sink: {sink}")
     for name, connector in state["connectors"].items():
-        console.print(f"\n{name}: {connector['state']}; {connector['ledger']}", markup=False)
-        console.print(_streams(connector["streams"]))
+        line(console, f"\n{name}: {connector['state']}; {connector['ledger']}")
+        console.print(_streams(connector["streams"], console.width))
         _silent(connector["streams"], console)
-        console.print(_sockets(connector["sockets"]))
-        for one in connector.get("troubles", ()):
-            words = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in one["detail"].items())
-            told = " ".join(filter(None, (one["time"], one["kind"], one["stream"], one["reason"])))
-            console.print(f"  {told}: {words}", markup=False)
+        console.print(_sockets(connector["sockets"], console.width))
+        for trouble in connector.get("troubles", ()):
+            words = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in trouble["detail"].items())
+            told = " ".join(filter(None, (trouble["time"], trouble["kind"], trouble["stream"], trouble["reason"])))
+            line(console, f"  {told}: {words}")
         for connection, endpoints in connector["endpoints"].items():
-            for at in endpoints:
-                text = f"  {connection}: {at['host']} {at['breaker']}, out of order {at['opened']} times"
-                console.print(text, markup=False)
+            for one in endpoints:
+                text = f"  {connection}: {one['host']} {one['breaker']}, out of order {one['opened']} times"
+                line(console, text)
 
 
-def _streams(streams: Mapping[str, StreamStatus]) -> Table:
-    columns = (
-        "received", "published", "duplicates", "dead_letters", "conflicts", "in_flight", "lost", "gaps", "missing",
-    )
-    table = Table("stream", *(name.replace("_", " ") for name in columns), "symbols", box=None)
+def _streams(streams: Mapping[str, StreamStatus], width: int) -> Table:
+    rows: list[Sequence[Cell]] = []
     for name, one in streams.items():
         states = ", ".join(f"{number} {state}" for state, number in one["states"].items())
-        table.add_row(name, *(str(one.get(column, 0)) for column in columns), states)
-    return table
+        rows.append((name, *(str(one.get(column.name.replace(" ", "_"), 0)) for column in _STREAM[1:-1]), states))
+    return table(_STREAM, rows, width)
 
 
 def _silent(streams: Mapping[str, StreamStatus], console: Console) -> None:
@@ -90,20 +94,20 @@ def _silent(streams: Mapping[str, StreamStatus], console: Console) -> None:
         for worst in one["worst"]:
             silence = worst["seconds_since_data"]
             last = f", last heard {silence} s ago" if silence is not None else ""
-            console.print(f"  {name} {worst['symbol']}: {worst['reason']}{last}", markup=False)
+            line(console, f"  {name} {worst['symbol']}: {worst['reason']}{last}")
 
 
-def _sockets(sockets: Sequence[ConnectionStatus]) -> Table:
-    table = Table("socket", "state", "host", "symbols", "confirmed", "connected", "last data", "copies", box=None)
+def _sockets(sockets: Sequence[ConnectionStatus], width: int) -> Table:
+    rows: list[Sequence[Cell]] = []
     for one in sockets:
         leg = one.get("leg")
         copies = f"first {leg['first']}, late {leg['late']}, missing {leg['missing']}" if leg else ""
-        table.add_row(
-            one["socket"], escape(f"{one['state']} {one['detail']}".strip()), escape(one["host"] or "-"),
-            str(one["symbols"]), str(one["confirmed"]), _seconds(one["seconds_connected"]),
-            _seconds(one["seconds_since_data"]), copies,
-        )
-    return table
+        rows.append((
+            one["socket"], f"{one['state']} {one['detail']}".strip(), one["host"] or "-", str(one["symbols"]),
+            str(one["confirmed"]), _seconds(one["seconds_connected"]), _seconds(one["seconds_since_data"]), copies,
+        ))
+    columns = _SOCKET if any(row[-1] for row in rows) else _SOCKET[:-1]
+    return table(columns, rows, width)
 
 
 def _seconds(value: float | None) -> str:

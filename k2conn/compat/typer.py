@@ -24,6 +24,14 @@ def quickened(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def refusal(error: Exception) -> tuple[str, int] | None:
+    """The text and the exit code of a refused command line, where that is what an exception says. By typer's version,
+    they are click's or its own copies of those.
+    """
+    text = getattr(error, "format_message", None)
+    return (str(text()), int(getattr(error, "exit_code", 2))) if callable(text) else None
+
+
 class _Ready:
     """Passes a value that has its option's type, or is a whole number within its bounds; everything else is for typer's
     own reader, with its errors.

@@ -124,14 +124,14 @@ def stay_away(status: int, retry_after: str) -> float:
 
 
 async def call(request: Call) -> object:
-    """The decoded JSON of a 200; TransportError with a cause for anything else."""
+    """The decoded JSON of a 2xx answer; TransportError with a cause for anything else."""
     try:
         async with asyncio.timeout(request.within + 1):
             answer = await _aside(lambda: exchange(request))
     except TimeoutError:
         raise TransportError("http", f"no answer within {request.within:g} s") from None
     host = urlsplit(request.url).hostname
-    if answer.status != 200:
+    if not 200 <= answer.status < 300:
         delay = stay_away(answer.status, answer.retry_after)
         raise TransportError(f"http-{answer.status}", f"{host} answered HTTP {answer.status}", delay)
     try:

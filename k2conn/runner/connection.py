@@ -196,6 +196,7 @@ class VenueConnection:
             url=self._endpoint_group.url(pipeline.session, self.endpoint, wall),
             headers=sendable(pipeline.session.headers(wall)),
             max_frame=connection.max_frame,
+            compression=connection.compression,
             ping_every=given.ping_every or own,
             ping_timeout=given.ping_timeout or 20.0,
             verify=given.verify,

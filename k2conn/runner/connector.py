@@ -70,11 +70,11 @@ class Connector:
         job: Job,
         connector_state: ConnectorState,
         sink: SharedSink,
-        count: Callable[[int], None],
+        admit: Callable[[list[Envelope]], list[Envelope]],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
     ) -> None:
-        """``connector_state``: see `state_for`."""
+        """``connector_state``: see `state_for`. ``admit``: of what is to be published, what goes to the sink."""
         self.job = job
         self.plan = connector_state.plan
         self.connector_state = connector_state
@@ -83,7 +83,7 @@ class Connector:
         self.trouble = ""
         """Why it does not run: a bug that ended it, or what cannot be; empty while it runs."""
         self._sink = sink
-        self._count = count
+        self._admit = admit
         self._environment = environment
         self._open_transport = open_transport
         self._main: asyncio.Task[None] | None = None
@@ -118,9 +118,10 @@ class Connector:
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
-        crowded = self._sink.publish(envelopes)
-        self._count(len(envelopes))
-        return crowded
+        admitted = self._admit(envelopes)
+        if len(admitted) < len(envelopes) and self.state_file is not None:
+            self.state_file.hold()
+        return self._sink.publish(admitted)
 
     @property
     def proved(self) -> bool:

@@ -31,7 +31,7 @@ def configure(level: str, as_json: bool, **always: object) -> None:
     ]
     # A traceback has no values of variables: they may be secret.
     last: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
         if as_json
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24,
                                             exception_formatter=structlog.dev.plain_traceback)]
@@ -46,6 +46,7 @@ def configure(level: str, as_json: bool, **always: object) -> None:
     root = logging.getLogger()
     root.handlers = [_Relay()]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
     logging.getLogger("k2conn").setLevel(level.upper())
 
 

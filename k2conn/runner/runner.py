@@ -91,7 +91,8 @@ class Runner:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
         self.started = monotonic()
-        self._max_records = max_records
+        self._left = max_records
+        """How many more records and dead letters may go to the sink; None where there is no bound."""
         self._enough = asyncio.Event()
         self.stopping = False
         self.opened = asyncio.Event()
@@ -106,7 +107,7 @@ class Runner:
         self._log = get_logger()
         variables = ReadVariables(dict(os.environ) if environment is None else environment)
         self._make = partial(
-            Connector, sink=SharedSink(self.sink, self._shared_failed), count=self._count, environment=variables,
+            Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
             open_transport=open_transport,
         )
         self.connectors = tuple(self._make(job, state_for(job)) for job in jobs)
@@ -416,10 +417,24 @@ class Runner:
                 return connector.plan.name, connector.plan.exchange
         return NOWHERE, NOWHERE
 
-    def _count(self, number: int) -> None:
-        self.records += number
-        if self._max_records is not None and self.records >= self._max_records:
+    def _admit(self, envelopes: list[Envelope]) -> list[Envelope]:
+        """What may go to the sink: all, or as much as ``max_records`` leaves. What is beyond that, of the same frame or
+        of other connectors, counts as filtered.
+        """
+        admitted = envelopes if self._left is None else self._within_limit(envelopes, self._left)
+        self.records += len(admitted)
+        return admitted
+
+    def _within_limit(self, envelopes: list[Envelope], left: int) -> list[Envelope]:
+        for envelope in envelopes[left:]:
+            if isinstance(envelope.account, Account):
+                envelope.account.received -= 1
+                envelope.account.filtered += 1
+        admitted = envelopes[:left]
+        self._left = left - len(admitted)
+        if not self._left:
             self._enough.set()
+        return admitted
 
     def sink_status(self) -> SpooledSinkStatus:
         """How the sink does, with the spool before it where there is one."""

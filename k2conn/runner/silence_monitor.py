@@ -52,6 +52,8 @@ class SilenceMonitor:
             worst = self.watch.silent(stream)
             if worst != self._logged.get(stream):
                 if worst is None:
+                    if not self.watch.counts(stream)[SilenceState.LIVE]:
+                        continue  # connected again, but not heard yet
                     self._log.info("stream has data again", stream=stream)
                 elif worst != SilenceState.DEAD:  # the loss of its connections is logged elsewhere
                     counts = {state: number for state, number in self.watch.counts(stream).items() if number}

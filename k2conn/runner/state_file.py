@@ -37,6 +37,7 @@ class StateFile:
         """How many records of each account must be settled before."""
         self._written: bytes | None = None
         self._next = 0.0
+        self._held = False
         self._writing: asyncio.Task[None] | None = None
 
     def load(self) -> None:
@@ -61,6 +62,12 @@ class StateFile:
             data, self._taken = self._taken, None
             self._writing = asyncio.create_task(asyncio.to_thread(self._write, data))
 
+    def hold(self) -> None:
+        """From now on nothing new is kept: of what was read, some was not taken, and the next process must not take it
+        for repeats.
+        """
+        self._held = True
+
     async def finish(self) -> None:
         """The last state, once the sink has been flushed: the latest where all is safe, else the one before."""
         if self._writing is not None:
@@ -73,6 +80,8 @@ class StateFile:
             self._write(self._taken)
 
     def _take(self) -> None:
+        if self._held:
+            return
         self._taken = exactjson.encode(kept(self._connector_state))
         self._required = [(one, one.received - one.duplicates) for one in self._connector_state.ledger.accounts()]
 

@@ -10,6 +10,7 @@ until there is room.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks import SinkKind, SinkStatus
 from k2conn.sinks.settings import MiB, SinkSettings, not_positive, refuse
+
+_LOG = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.5
 """Seconds a record may wait for its block to fill; also the pause before a failed write is tried again."""
@@ -129,7 +132,8 @@ class FileSink:
         self._moved = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._errors = 0
-        self._trouble: str | None = None
+        self._troubled: set[str] = set()
+        """The topics of which the last write failed."""
         self._last_error: str | None = None
 
     async def open(self) -> None:
@@ -197,7 +201,7 @@ class FileSink:
     def status(self) -> FileSinkStatus:
         """What waits, and whether the disk takes it."""
         return {
-            "reachable": self._trouble is None,
+            "reachable": not self._troubled,
             "queued": self._queued,
             "errors": self._errors,
             "last_error": self._last_error,
@@ -227,7 +231,7 @@ class FileSink:
         except OSError as error:
             self._failed(topic, error)
         else:
-            self._trouble = None
+            self._well(topic)
 
     def _segment(self, topic: str, schema: RecordSchema | None) -> ContainerFile:
         segment = self._segments.get(topic)
@@ -251,10 +255,19 @@ class FileSink:
 
     def _failed(self, topic: str, error: OSError) -> None:
         self._errors += 1
-        self._trouble = self._last_error = f"{self._folder / topic}: {error.strerror or error}"
+        self._last_error = f"{self._folder / topic}: {error.strerror or error}"
+        if not self._troubled:
+            _LOG.error("files cannot be written: %s; what comes waits in memory until they can", self._last_error)
+        self._troubled.add(topic)
         self._leave(topic)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._write_all)
+
+    def _well(self, topic: str) -> None:
+        if topic in self._troubled:
+            self._troubled.remove(topic)
+            if not self._troubled:
+                _LOG.warning("files can be written again")
 
     def _leave(self, topic: str) -> None:
         segment = self._segments.pop(topic, None)

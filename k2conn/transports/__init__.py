@@ -23,11 +23,14 @@ OnFrames = Callable[[Sequence[str | bytes]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where and how to connect. ``ping_every`` seconds between protocol pings (None: none)."""
+    """Where and how to connect. ``ping_every`` seconds between protocol pings (None: none). ``compression``: whether
+    the server may compress frames.
+    """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_frame: int = 16 * 1024 * 1024
+    compression: bool = True
     ping_every: float | None = 20.0
     ping_timeout: float | None = 20.0
     open_timeout: float = 10.0

@@ -104,6 +104,60 @@ def test_map_begins_anew_with_a_new_session(tmp_path: Path) -> None:
     assert found == ["true", None, "true"]
 
 
+UNKNOWN = [
+    *({"ch": "book", "bids": [[number, 1]]} for number in range(3)), {"ch": "candle", "o": 1}, {"op": "hello"},
+]
+
+
+def test_map_counts_what_it_does_not_recognise_and_shows_one_of_each_shape(spec: Path) -> None:
+    frames = "\n".join([*map(json.dumps, UNKNOWN), trades(trade(1)), '{"ch": "book", "bids": [], "x\\u001b": 1}'])
+    done = k2conn("map", spec, given=frames)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1].endswith("; frames 7, unrecognised 6")
+    assert [line for line in done.stderr.splitlines() if line.startswith("unrecognised, ")] == [
+        'unrecognised, 3 frames like: {"ch": "book", "bids": [[0, 1]]}',
+        'unrecognised, 1 frame like: {"ch": "candle", "o": 1}',
+        'unrecognised, 1 frame like: {"op": "hello"}',
+        'unrecognised, 1 frame like: {"ch": "book", "bids": [], "x\\u001b": 1}',
+    ]
+
+
+def test_map_bounds_the_shapes_and_the_samples(spec: Path) -> None:
+    done = k2conn("map", spec, given="\n".join(json.dumps({f"k{number}": "y" * 1000}) for number in range(50)))
+    shown = [line for line in done.stderr.splitlines() if line.startswith("unrecognised, ")]
+    assert (len(shown), shown[-1]) == (21, "unrecognised, 30 frames of further shapes")
+    assert max(map(len, shown)) < 400
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+def test_recordings_with_a_byte_order_mark_are_read(spec: Path, tmp_path: Path) -> None:
+    frame = trades(trade(1)).encode()
+    file = tmp_path / "frames.jsonl"
+    file.write_bytes(MARK + frame + b"\r\n" + MARK + trades(trade(2)).encode() + b"\r\n")
+    done = k2conn("map", spec, file)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 2), done.stderr
+    file.write_bytes(MARK + b'{"raw": ' + json.dumps(frame.decode()).encode() + b"}\n")
+    assert len(k2conn("map", spec, file, "--frame-key", "raw").stdout.splitlines()) == 1
+    assert k2conn("eval", "raw", file).stdout == json.dumps(frame.decode()) + "\n"
+    options = ("--sample", file, "--frame-key", "raw", "--output", "-")
+    drafted = k2conn("new", "fresh", "--url", "wss://x.example", *options)
+    assert drafted.returncode == 0
+    assert "from 1 frames" in drafted.stderr
+    mock = k2conn("mock", spec, "--frames", file, "--frame-key", "raw", "--duration", "1s")
+    assert mock.returncode == 0, mock.stderr
+
+
+@pytest.mark.parametrize("command", ["map", "eval"])
+def test_a_recording_in_utf_16_is_called_that(command: str, spec: Path, tmp_path: Path) -> None:
+    file = tmp_path / "frames.jsonl"
+    file.write_bytes(trades(trade(1)).encode("utf-16"))
+    done = k2conn(command, spec if command == "map" else "a", file)
+    assert done.returncode == 2
+    assert "is UTF-16 text" in done.stderr
+
+
 def test_map_drops_repeats_when_asked(spec: Path) -> None:
     twice = (trades(trade(1)) + "\n") * 2
     assert len(k2conn("map", spec, given=twice).stdout.splitlines()) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,48 @@ def test_all_that_the_demo_sends_is_on_disk(tmp_path: Path) -> None:
     assert records == sum(sent)
 
 
+def test_the_demos_prices_are_plausible() -> None:
+    process = start("demo", "--duration", "3s", "--plain", "--connectors", "binance,kraken,coinbase,okx,phemex")
+    out, err = end(process)
+    assert process.returncode == 0, err
+    last = {line.split(":")[0]: line for line in out.splitlines() if "records/s" in line}
+    for name in ("binance", "kraken", "coinbase", "okx", "phemex"):
+        found = re.findall(r"([\w-]+) ([\d,]+\.?\d*)", last[name])
+        prices = {symbol: price.replace(",", "") for symbol, price in found}
+        bitcoin = next(price for symbol, price in prices.items() if symbol.startswith("BTCUSD"))
+        assert 50_000 < float(bitcoin) < 80_000, last[name]
+        for symbol, price in prices.items():
+            assert not symbol.startswith("ETHUSD") or 2_000 < float(price) < 5_000, last[name]
+
+
+def test_the_demos_hints_run_as_they_are_printed(tmp_path: Path) -> None:
+    """From the folder where it was called, by the program that was called."""
+    script = Path(sys.executable).with_name("k2conn")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("K2_")}
+    command = [script, "demo", "--duration", "2s", "--folder", tmp_path / "a b"]
+    process = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=True, timeout=60)
+    hints = [line.strip() for line in process.stdout.splitlines() if re.match(r"  \S*(k2conn|python\S*)'? ", line)]
+    assert len(hints) == 5
+    mock = start("mock", "binance", "--rate", "50")
+    assert mock.stdout is not None
+    name, _, url = mock.stdout.readline().strip().partition("=")
+    try:
+        for hint in hints[:4]:
+            done = subprocess.run(hint, shell=True, cwd=tmp_path, env={**clean, name: url, "K2_METRICS_PORT": "0"},
+                                  capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, (hint, done.stderr)
+        assert len(done.stdout.splitlines()) == 10
+        # The last one needs Kafka: here it finds none, and says so in those words.
+        refused = hints[4].replace("localhost:9092", "localhost:1").replace("localhost:8081", "localhost:2")
+        done = subprocess.run(refused, shell=True, cwd=tmp_path, env={**clean, name: url, "K2_METRICS_PORT": "0"},
+                              capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 69
+        assert "localhost:2" in done.stderr or "localhost:1" in done.stderr
+    finally:
+        mock.terminate()
+        end(mock)
+
+
 def test_the_demo_ends_in_order_when_interrupted(tmp_path: Path) -> None:
     process = start("demo", "--folder", str(tmp_path))
     assert process.stdout is not None
@@ -91,7 +134,7 @@ def test_run_talks_to_the_mock_by_the_variables_it_prints(tmp_path: Path) -> Non
         (["mock", "kraken", "--duration", "soon"], "no duration"),
         (["mock", "kraken", "kraken"], "named twice"),
         (["mock", "kraken", "binance", "--symbols", "X"], "for one connector"),
-        (["demo", "--duration", "5"], "no duration"),
+        (["demo", "--duration", "5"], "write 5s"),
     ],
 )
 def test_wrong_options_are_said(arguments: list[str], problem: str) -> None:

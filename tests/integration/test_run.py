@@ -121,7 +121,9 @@ def test_sigterm_stops_in_order(tmp_path: Path, spec: Path) -> None:
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0, said
     assert time.monotonic() - start < 5
-    assert FINAL.search(said)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert FINAL.search(lines[-1]["event"])
+    assert (lines[-1]["connector"], lines[-1]["in_flight"], lines[-1]["lost"]) == ("venue", 0, 0)
     assert json.loads((tmp_path / "sum.json").read_text())["connectors"]["venue"]["published"] == 5
     lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"')]
     assert {"connected", "subscribed", "stopping"} <= {line.get("event") for line in lines}

@@ -91,7 +91,9 @@ ROOMS: dict[str, set[str]] = {
     "workers": {*LEAVES, "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "settings": {*LEAVES, "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
-    "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests"},
+    "tools/recorded_lines": {"errors"},
+    "tools/unrecognised_frames": {"exactjson"},
+    "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
     "tools/certify": {*LEAVES, "avro", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"},
     "tools/drafting": {*LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests"},
     "tools": set(),
@@ -117,7 +119,7 @@ DOORS: dict[str, set[str]] = {
     "prometheus_client": {"monitoring/metrics.py"},
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
-    "rich": {"cli/"},
+    "rich": {"cli/screen.py"},
     "uvloop": {"cli/run.py"},
 }
 """Where a dependency may be imported; its errors are translated there."""

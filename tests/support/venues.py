@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -153,6 +154,7 @@ class Run:
         stuck: bool = False,
         max_records: int | None = None,
         environment: dict[str, str] | None = None,
+        state_folder: Path | None = None,
     ) -> None:
         jobs = [Job(plan, streams=("trade",), overrides=overrides or Overrides()) for plan in plans]
         made: list[MemorySink] = []
@@ -162,7 +164,8 @@ class Run:
             return made[0]
 
         self.runner = Runner(
-            jobs, SinkSettings(kind="file"), open_sink=make, max_records=max_records, environment=environment or {}
+            jobs, SinkSettings(kind="file"), open_sink=make, max_records=max_records, environment=environment or {},
+            state_folder=state_folder,
         )
         self.sink = made[0]
         self.stop = asyncio.Event()

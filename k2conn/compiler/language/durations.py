@@ -31,6 +31,8 @@ def duration(text: str) -> float:
     if text == "0":
         return 0.0
     found = _DURATION.match(text)
+    if not found and re.fullmatch(_NUMBER, text):
+        raise ValueError(f"'{text}' is a duration without its unit: write {text}s, or {text}ms for milliseconds")
     if not found:
         raise ValueError(f"'{text[:40]}' is no duration with a unit, such as 30s or 500ms")
     return _seconds(found.group(1), found.group(2))
@@ -39,6 +41,9 @@ def duration(text: str) -> float:
 def size(text: str) -> int:
     """Bytes; ValueError where the text is no size with a unit."""
     found = _SIZE.match(text.strip())
+    if not found and text.strip().isdecimal():
+        number = text.strip()[:12]
+        raise ValueError(f"'{number}' is a size without its unit: write {number} B, or {number} KiB")
     if not found:
         raise ValueError(f"'{text[:40]}' is no size with a unit, such as 16 KiB")
     return int(found.group(1)) * _BYTES[found.group(2)]

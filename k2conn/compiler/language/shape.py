@@ -7,6 +7,7 @@ that `fit` is sure of needs neither.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -214,10 +215,10 @@ def _words(error: ValidationError) -> tuple[str, str]:
     if error.validator == "const":
         return "value", f"'{shown}' is not allowed; it must be '{value}'"
     if error.validator == "pattern":
-        return "value", f"'{shown}' has not the right form: {_description(error)}"
+        return "value", f"'{shown}' has not the right form: {_with_unit(error) or _description(error)}"
     if error.validator == "anyOf":
         wanted = " or ".join(dict.fromkeys(_types(t) for branch in error.context for t in _branch_types(branch)))
-        hint = _quoting(wanted, instance)
+        hint = _or_with_unit(error, _quoting(wanted, instance))
         return "type", f"must be {wanted or 'of another form'}, not {_kind(instance)}{hint}"
     if error.validator in ("minItems", "minProperties", "minLength"):
         return "value", "must not be empty"
@@ -252,7 +253,33 @@ def _kind(value: Any) -> str:
 def _expected(error: ValidationError, wanted: str, value: Any) -> str:
     """What belongs here, where the schema says more than a type."""
     schema: Any = error.schema
-    return f": {_description(error)}" if "pattern" in schema and "description" in schema else _quoting(wanted, value)
+    said = f": {_description(error)}" if "pattern" in schema and "description" in schema else _quoting(wanted, value)
+    return _or_with_unit(error, said)
+
+
+_UNITS = {"duration": "s", "size": " B", "rate": " per 1s"}
+"""What a bare number lacks, by the name of a form in the schema."""
+
+
+def _or_with_unit(error: ValidationError, hint: str) -> str:
+    found = _with_unit(error)
+    return f": {found}" if found else hint
+
+
+def _with_unit(error: ValidationError) -> str:
+    """A number without its unit, where a duration, size or rate belongs: how it is written; else nothing."""
+    value: Any = error.instance
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
+        return ""
+    number = format(value, "f") if isinstance(value, Decimal) else str(value)
+    if not re.fullmatch(r"[0-9.]{1,26}", number):
+        return ""
+    patterns = {one.schema.get("pattern") for one in (error, *(error.context or ())) if isinstance(one.schema, dict)}
+    for name, unit in _UNITS.items():
+        form = _schema()["$defs"][name]
+        if form["pattern"] in patterns and re.search(form["pattern"], number + unit):
+            return f"write {number}{unit} ({form['description'][0].lower()}{form['description'][1:].rstrip('.')})"
+    return ""
 
 
 def _quoting(wanted: str, value: Any) -> str:

@@ -81,6 +81,7 @@ class ConnectionCompiler(SectionCompiler):
             codec=codec,
             steps=steps,
             max_frame=size(said.get("max_frame", "16 MiB")),
+            compression=said.get("compression", True),
             stale_after=duration(said.get("stale_after", "60s")) or None,
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),

@@ -144,7 +144,7 @@ class MockConnection:
             return None
         market = self._markets.setdefault(record, PriceWalk(Random(f"{self._seed}/{record}")))
         name = f"{wanted.stream}/{wanted.symbol.native}"
-        return SyntheticFrames(name, record, casts, openers[:1], market, self._reading, self._seed)
+        return SyntheticFrames(name, wanted.symbol, casts, openers[:1], market, self._reading, self._seed)
 
     def _casts(self, shown: Sequence[LibraryFrame], wanted: RequestedSubscription) -> list[tuple[FrameTemplate, bool]]:
         """The frames recast for one symbol, each with whether it was that symbol's already."""

@@ -10,10 +10,11 @@ from itertools import cycle
 from random import Random
 from typing import NamedTuple
 
-from k2conn.plan import Json
+from k2conn.plan import Json, Symbol
 from k2conn.tools.mock.field_detection import AMOUNT, IDENTITY, PREVIOUS, PRICE, SEQUENCE, FieldDetection
 from k2conn.tools.mock.frame_templates import FrameTemplate, encoded
 from k2conn.tools.mock.number_formats import count_to, counted, exact, spelled, tick
+from k2conn.tools.mock.usual_prices import usual_price
 
 _FAR = 300
 """Steps that a price may be away from where it began; a step is about a hundred-thousandth of it."""
@@ -38,9 +39,14 @@ class PriceWalk:
         """One move."""
         self.steps = max(-_FAR, min(_FAR, self.steps + self.random.choice((-2, -1, 0, 1, 2))))
 
-    def base(self, price: Decimal, symbol: str, own: bool) -> Decimal:
-        """Where a stream's price begins: with the symbol's other streams, if it is in the same unit."""
-        target = price if own else price * _factor(symbol)
+    def base(self, template_for: FrameTemplate, price: Decimal, symbol: Symbol, own: bool) -> Decimal:
+        """Where a stream's price begins: where well-known currencies are, else with the symbol's other streams, if it
+        is in the same unit.
+        """
+        usual, unit = usual_price(symbol), template_for.unit
+        if usual is not None and unit is not None and usual * unit >= 1000 * template_for.tick:
+            return usual * unit
+        target = price if own else price * _factor(symbol.record)
         for known in self.bases:
             if known / 10 < target < known * 10:
                 return known
@@ -60,7 +66,7 @@ class SyntheticFrames:
     def __init__(
         self,
         name: str,
-        symbol: str,
+        symbol: Symbol,
         casts: Sequence[tuple[FrameTemplate, bool]],
         openers: Sequence[tuple[FrameTemplate, bool]],
         market: PriceWalk,
@@ -76,7 +82,7 @@ class SyntheticFrames:
         self._numbers: dict[tuple[str, int], int] = {}
         self._printed = 0
         self._bases = {
-            id(template_for): market.base(template_for.price, symbol, own)
+            id(template_for): market.base(template_for, template_for.price, symbol, own)
             for template_for, own in [*casts, *openers]
             if template_for.price is not None
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.plan import Json, Plan, Stream
+from k2conn.records import load_record
 from k2conn.tools.mock.field_detection import IDENTITY, PRICE, TIME, DetectedField, FieldDetection, ItemValues
 from k2conn.tools.mock.learned_replies import DataFrame
 from k2conn.tools.mock.number_formats import exact, tick
@@ -28,6 +29,8 @@ class FrameTemplate:
     """(where, how, microseconds after the event)."""
     price: Decimal | None
     """The lowest price in it."""
+    unit: Decimal | None
+    """What a price of 1 is in it: 1, or a power of ten where prices are scaled; None where it is not that plain."""
     tick: Decimal
     """The coarsest last digit of its prices."""
     state: dict[str, Json]
@@ -94,11 +97,27 @@ class FrameTemplates:
             rows=rows,
             parts=[(part, _value(part.place)) for part in parts],
             clocks=_clocks(frame, rows, parts),
-            price=min((number for number, _ in prices), default=None),
+            price=(lowest := min((number for number, _ in prices), default=None)),
+            unit=_unit(lowest, rows),
             tick=max((last for _, last in prices), default=Decimal(1)),
             state=state,
             ids=_id_places(rows, parts),
         )
+
+
+def _unit(lowest: Decimal | None, rows: Sequence[ItemValues]) -> Decimal | None:
+    """The frame's lowest price beside the lowest of the records that it becomes."""
+    found: list[Decimal] = []
+    for row in rows:
+        record = load_record(row.stream.record)
+        names = [name for name in record.profile.prices if name in {field.name for field in row.stream.fields}]
+        for name, value in zip(names, row.values[PRICE], strict=True):
+            if type(value) is int and value > 0:
+                found.append(Decimal(value).scaleb(-record.field(name).scale))
+    if lowest is None or not found:
+        return None
+    unit = (lowest / min(found)).normalize()
+    return unit if unit.as_tuple().digits == (1,) else None
 
 
 def _value(place: Place) -> Any:

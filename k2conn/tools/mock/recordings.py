@@ -7,6 +7,7 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.errors import SettingsError
+from k2conn.tools.recorded_lines import recorded_lines
 
 
 def read_frames(files: Sequence[Path], key: str | None = None) -> list[str]:
@@ -19,7 +20,7 @@ def _read(file: Path, key: str | None) -> Iterator[str]:
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(recorded_lines(lines, str(file)), 1):
         if not line.strip():
             continue
         if key is None:
@@ -31,4 +32,4 @@ def _read(file: Path, key: str | None) -> Iterator[str]:
             raise SettingsError(f"{file}:{number} is no JSON object: {error}") from None
         if raw is None:
             raise SettingsError(f"{file}:{number} has no '{key}'")
-        yield str(exactjson.decode(raw)) if raw[:1] == b'"' else raw.decode()
+        yield str(exactjson.decode(raw)) if raw[:1] == b'"' else raw.decode("utf-8", "replace")

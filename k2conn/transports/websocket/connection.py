@@ -7,6 +7,7 @@ half-open connection, which no application heartbeat is needed for.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -19,8 +20,10 @@ from websockets.exceptions import (
     InvalidProxy,
     InvalidStatus,
     InvalidURI,
+    NegotiationError,
     WebSocketException,
 )
+from websockets.typing import Subprotocol
 
 from k2conn import __version__
 from k2conn.errors import TransportError
@@ -35,6 +38,13 @@ _UNWELCOME = (1008, 1013)
 """Close codes by which a server wants less of us: "policy violation", "try again later"."""
 _OWN_CODES = 4000
 """From here on close codes are a server's own: too many connections, a limit, a bad key."""
+_SUBPROTOCOL = "sec-websocket-protocol"
+"""The header that the handshake itself sends, and whose answer it checks."""
+_LOG = logging.getLogger(__name__)
+
+
+class _NoSense(TransportError):
+    """The server takes up what was not offered."""
 
 
 class WebSocket:
@@ -109,11 +119,26 @@ class WebSocket:
             return  # the reader sees the same and says why
 
     async def _connect(self) -> Reader:
+        """Connects; where the server's answer about compression makes no sense, once more without it."""
+        try:
+            return await self._connect_once(self.address.compression)
+        except _NoSense as error:
+            if not self.address.compression or "extension" not in error.detail.lower():
+                raise
+            _LOG.info("%s: connecting again without compression", error.detail)
+            return await self._connect_once(False)
+
+    async def _connect_once(self, compression: bool) -> Reader:
         address = self.address
+        headers = {name: text for name, text in address.headers.items() if name.lower() != _SUBPROTOCOL}
+        offered = [text for name, text in address.headers.items() if name.lower() == _SUBPROTOCOL]
+        names = [name.strip() for text in offered for name in text.split(",") if name.strip()]
         try:
             socket = await connect(
                 address.url,
-                additional_headers=dict(address.headers),
+                additional_headers=headers,
+                subprotocols=[Subprotocol(name) for name in names] or None,
+                compression="deflate" if compression else None,
                 user_agent_header=f"k2conn/{__version__}",
                 ssl=client_context(address.ca_file, address.verify) if address.url.startswith("wss:") else None,
                 open_timeout=address.open_timeout,
@@ -132,6 +157,8 @@ class WebSocket:
             raise TransportError("connect", f"no answer within {address.open_timeout:g} s") from None
         except (InvalidURI, InvalidProxy) as error:  # their text repeats the address, which may hold a secret
             raise TransportError("handshake", error.msg) from None
+        except NegotiationError as error:
+            raise _NoSense("handshake", str(error)) from None
         except (InvalidHandshake, WebSocketException, ValueError) as error:
             raise TransportError("handshake", str(error)) from None
         except ssl.SSLError as error:

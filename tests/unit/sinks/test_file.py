@@ -161,7 +161,9 @@ class SmallDisk(FileIO):
         return super().write(data)
 
 
-def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_loses_nothing_and_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(file_module, "FileIO", SmallDisk)
     monkeypatch.setattr(file_module, "FLUSH_EVERY", 0.01)
     book = Book()
@@ -184,6 +186,9 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     drive(tmp_path, book, work, buffer_bytes=50_000)
     assert [record["source_sequence"] for record in records(tmp_path / TOPIC)] == list(range(1500))
     assert len(book.settled) == 1500
+    assert [(record.levelname, "No space left" in record.getMessage()) for record in caplog.records] == [
+        ("ERROR", True), ("WARNING", False)
+    ]
     assert len(list((tmp_path / TOPIC).iterdir())) == 2
 
 

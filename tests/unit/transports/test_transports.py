@@ -212,6 +212,11 @@ def test_an_answer_is_exact() -> None:
         assert str(found["n"]) == "1234567890.12345678"  # type: ignore[index]
 
 
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted", "299 Odd"])
+def test_every_answer_of_success_is_one(status: str) -> None:
+    assert asked(f"HTTP/1.1 {status}\r\n\r\n{{}}".encode()) == {}
+
+
 @pytest.mark.parametrize(
     ("answer", "cause", "delay"),
     [

@@ -1,0 +1,67 @@
+"""What a command says beside its output, on standard error: lines for people, or (`k2conn run --daemon`) JSON objects.
+
+Where a machine reads the log, every line is one JSON object, whatever ends the process: a refused flag, a wrong file,
+the final figures, a bug.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+_ESCAPED = "k2conn-escaped"
+_for_machines = False
+
+
+def for_machines(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a command line asks for JSON; from now on `say` and `complain` give it."""
+    global _for_machines
+    form = environment.get("K2_LOG_FORMAT", "").strip().lower()
+    runs = next((word for word in arguments if not word.startswith("-")), "") == "run"
+    _for_machines = runs and (form == "json" if form else "--daemon" in arguments)
+    return _for_machines
+
+
+def say(text: str, **fields: object) -> None:
+    """A line; ``fields`` are what it says, for machines."""
+    _write("info", text, fields)
+
+
+def complain(text: str, **fields: object) -> None:
+    """A line about something wrong."""
+    _write("error", text, fields)
+
+
+def visible(text: str) -> str:
+    """A text with its control characters written out: a stranger's text moves no cursor."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def _write(level: str, text: str, fields: Mapping[str, object]) -> None:
+    if not _for_machines:
+        print(visible(text), file=sys.stderr)
+        return
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    print(json.dumps({**fields, "event": text, "level": level, "timestamp": now}, default=str), file=sys.stderr)
+
+
+def spell_everything() -> None:
+    """Standard output and error take any text: what their encoding lacks (a terminal that is not UTF-8) is written as
+    ``\\uXXXX``, which is the same text within JSON.
+    """
+    codecs.register_error(_ESCAPED, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)), error.end

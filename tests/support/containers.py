@@ -1,0 +1,117 @@
+"""Container images, built and run without an engine: buildah builds, podman runs, no registry is asked for anything.
+
+The images that a Dockerfile begins from are made here, of Debian's packages: one stand-in with Python and a C compiler,
+under each of the names. Its Python is Debian's, which may be older than the name says. It is kept in
+`$K2CONN_CACHE/containers` (see `tests/servers/downloads.py`); the first run takes about two minutes for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.downloads import cache_folder
+
+PACKAGES = ("buildah", "podman", "runc", "catatonit", "mmdebstrap", "debian-archive-keyring")
+SUITE = "bookworm"
+_INSIDE = "python3,python3-pip,python3-dev,gcc,libc6-dev,ca-certificates"
+_CERTIFICATES = "/etc/ssl/certs"
+_BARE = "k2conn-test-base"
+
+
+class NoContainers(RuntimeError):
+    """Why no container can be built here."""
+
+
+class Containers:
+    """One storage of images, and the two programs on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._storage = ["--root", str(folder / "storage"), "--runroot", str(folder / "run"),
+                         "--storage-driver", "overlay"]
+
+    def buildah(self, *arguments: str, within: float = 150, cwd: Path | None = None) -> str:
+        """What buildah prints; AssertionError with all it said where it fails."""
+        environment = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
+        return _done(["buildah", *self._storage, *arguments], within, cwd, environment)
+
+    def podman_command(self, *arguments: str) -> list[str]:
+        """The command line of podman."""
+        return ["podman", *self._storage, "--cgroup-manager=cgroupfs", "--runtime=runc", *arguments]
+
+    def podman(self, *arguments: str, within: float = 60) -> str:
+        """What podman prints; AssertionError with all it said where it fails."""
+        return _done(self.podman_command(*arguments), within)
+
+    def run_command(self, *arguments: str) -> list[str]:
+        """The command line that runs a container, on this machine's network, its own files read-only."""
+        limits = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
+        return self.podman_command("run", "--network=host", *limits, "--read-only", "--tmpfs=/tmp", *arguments)
+
+    def stand_in(self, names: set[str]) -> None:
+        """Makes the base image, where it is not there yet, and gives it the names that a Dockerfile begins from."""
+        if _BARE not in self.buildah("images", "--format", "{{.Name}}"):
+            self._base()
+        for name in names:
+            self.buildah("tag", _BARE, f"docker.io/library/{name}")
+
+    def _base(self) -> None:
+        archive = Path(self._storage[1]).with_name("base.tar")
+        _done(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_INSIDE}", SUITE, str(archive)], 400)
+        container = self.buildah("from", "scratch").strip()
+        self.buildah("add", "--quiet", container, str(archive), "/")
+        archive.unlink()
+        as_in_the_image = "ln -sf python3 /usr/bin/python && rm -f /usr/lib/python3*/EXTERNALLY-MANAGED"
+        self.buildah("run", container, "--", "sh", "-c", as_in_the_image)
+        self.buildah("commit", "--quiet", "--rm", container, _BARE)
+
+    def build(self, folder: Path, tag: str) -> None:
+        """Builds a folder's Dockerfile, as `docker build` does."""
+        bases = re.findall(r"^FROM (\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
+        self.stand_in(set(bases))
+        certificates = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if Path(_CERTIFICATES).is_dir() else ()
+        self.buildah("build", "--pull=never", "--format=docker", "--layers=false", *certificates, "--tag", tag, ".",
+                     within=300, cwd=folder)
+
+
+@contextmanager
+def containers() -> Iterator[Containers]:
+    """The storage, for one process at a time; raises NoContainers."""
+    folder = cache_folder().parent / "containers"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install()
+        yield Containers(folder)
+
+
+def _install() -> None:
+    """The programs, installed where that can be done."""
+    programs = ("buildah", "podman", "runc", "mmdebstrap")
+    if os.geteuid() != 0:
+        raise NoContainers("no container can be built here: it takes root")
+    if all(map(shutil.which, programs)):
+        return
+    if shutil.which("apt-get") is None:
+        missing = ", ".join(name for name in programs if shutil.which(name) is None)
+        raise NoContainers(f"no container can be built here: {missing} is missing, and there is no apt-get")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    _done(["apt-get", "update", "-qq"], 120, None, environment)
+    _done(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES], 200, None, environment)
+
+
+def _done(
+    command: list[str], within: float, cwd: Path | None = None, environment: dict[str, str] | None = None
+) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
