@@ -233,6 +233,28 @@ def test_a_bug_of_the_inner_sink_comes_up(tmp_path: Path) -> None:
     run(work)
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_before_a_bug_of_the_inner_sink_ends_all_its_records_are_on_the_disk(tmp_path: Path, up: bool) -> None:
+    async def work() -> None:
+        async with opened(Spool(tmp_path)) as spool:
+            spool.inner.send = lambda: None  # type: ignore[method-assign]
+            spool.inner.up = up
+            for number in range(20):
+                spool.sink.put(trade(number, TOPIC))
+
+            async def flush(within: float) -> int:
+                raise ZeroDivisionError("a bug")
+
+            spool.inner.flush = flush  # type: ignore[method-assign]
+            with pytest.raises(ZeroDivisionError):
+                await spool.sink.flush(5)
+        async with opened(Spool(tmp_path)) as spool:
+            assert await spool.sink.flush(5) == 0
+            assert spool.numbers == list(range(20))
+
+    run(work)
+
+
 def test_the_same_envelope_twice_is_two_records(tmp_path: Path) -> None:
     async def work() -> None:
         async with opened(Spool(tmp_path, mode="always")) as spool:
