@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
-from k2conn.merging import all_true, each_by_name, in_shape, side_by_side, total
+from k2conn.merging import all_true, any_true, each_by_name, in_shape, side_by_side, total
 
 
 class AccountFigures(TypedDict):
@@ -49,6 +49,8 @@ class ConversationFigures(TypedDict):
     unrecognised: Annotated[int, total]
     malformed: Annotated[int, total]
     connects: Annotated[int, total]
+    stood: Annotated[bool, any_true]
+    """Whether a connection ever had data, or was subscribed for a while."""
     reconnects: Annotated[int, total]
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
     refused: Annotated[int, total]

@@ -161,6 +161,7 @@ class Ledger:
             "unrecognised": self.unrecognised,
             "malformed": self.malformed,
             "connects": self.connects,
+            "stood": self.stood,
             "reconnects": sum(self.reconnects.values()),
             "reconnect_causes": dict(self.reconnects),
             "refused": self.refused,
