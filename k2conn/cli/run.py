@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ def run(options: RunOptions) -> int:
     states = state_folder(environment)
     if identity is not None:
         read = partial(read_again, partial(jobs_for, options, environment, warn=False))
-        return _loop(_work(Worker(identity, read, settings, states))).exit_code
+        outcome = _loop(_work(Worker(identity, read, settings, states)))
+        return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
     _say_what_is_missing()
     jobs = jobs_for(options, environment)
     limit = _duration(options.duration)
@@ -84,12 +85,12 @@ def run(options: RunOptions) -> int:
     if states is not None:
         distribute_state(states, jobs, None)
     runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
-    outcome = None
+    ended = None
     try:
-        outcome = _loop(_run(runner, options, limit, partial(send_left_over, jobs, settings, None)))
+        ended = _loop(_run(runner, options, limit, partial(send_left_over, jobs, settings, None)))
     finally:  # the figures are printed, whatever ended the run
-        _report(runner, options, outcome)
-    return outcome.exit_code
+        _report(runner, options, ended)
+    return ended.exit_code
 
 
 def _say_what_is_missing() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
+from k2conn.engine.accounting.figures import ConversationFigures
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
@@ -157,14 +158,14 @@ class Runner:
 
     def _in_vain(self) -> bool:
         """Whether no connection ever stood; a run that ends before one could have does not count."""
-        ledgers = [connector.connector_state.ledger for connector in self.connectors]
-        if any(ledger.stood for ledger in ledgers):
+        figures = [connector.connector_state.ledger.conversation() for connector in self.connectors]
+        if not in_vain(figures, monotonic() - self.started):
             return False
-        causes = sum((ledger.reconnects for ledger in ledgers), Counter())
-        if not causes and monotonic() - self.started < _TIME_TO_STAND:
-            return False
+        causes = Counter[str]()
+        for one in figures:
+            causes.update(one["reconnect_causes"])
         self._log.error("no connection ever stood", causes=dict(causes))
-        return bool(ledgers)
+        return True
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
         """Raises the first bug of shared parts."""
@@ -448,6 +449,13 @@ class Runner:
             "sink": self.sink_status(),
             "connectors": {connector.plan.name: connector.report() for connector in self.connectors},
         }
+
+
+def in_vain(connectors: Collection[ConversationFigures], seconds: float) -> bool:
+    """Whether no connection of any connector ever stood, although there was time for it in a run of so many seconds."""
+    if not connectors or any(one["stood"] for one in connectors):
+        return False
+    return seconds >= _TIME_TO_STAND or any(one["reconnects"] for one in connectors)
 
 
 def _crowded(old: Connector, new: Connector, name: str) -> bool:

@@ -31,7 +31,7 @@ from k2conn.monitoring.process_status import ProcessStatus, Silence, WorkerStatu
 from k2conn.plan import Backoff
 from k2conn.runner import Job
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN
+from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN, in_vain
 from k2conn.runner.status import RunReport, merge_reports
 from k2conn.workers.assignment import Assignment, reassign
 from k2conn.workers.metrics_merge import merged, pool_metrics
@@ -116,10 +116,14 @@ class WorkerPool:
     def _outcome(self, codes: Sequence[int]) -> WorkersOutcome:
         said = [handle.report for handle in self.handles if handle.report is not None]
         worst = next(code for code in _WORST if code in codes)
+        report = merge_reports([one["report"] for one in said])
+        if worst == 0 and in_vain(report["connectors"].values(), report["seconds"]):
+            self._log.error("no connection ever stood")
+            worst = UNREACHABLE
         return WorkersOutcome(
             exit_code=worst if self._verdict is None else self._verdict,
             unsent=sum(one["unsent"] or 0 for one in said),
-            report=merge_reports([one["report"] for one in said]),
+            report=report,
             silent=tuple(one.index for one in self.handles if one.report is None or one.restarts),
         )
 

@@ -1,4 +1,4 @@
-"""Every shipped connector hears its venue's errors, as its venue spells them, on a connection where nothing waits."""
+"""Every shipped connector hears its venue's errors, in the venue's spelling, on a connection that waits for nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ FORMS: dict[str, list[Json]] = {
     "kraken-v1": [{"event": "error", "errorMessage": "Malformed request"},
                   {"event": "subscriptionStatus", "status": "error", "errorMessage": "Not subscribed", "reqid": 99}],
     "kucoin": [{"id": "99", "type": "error", "code": 509, "data": "exceed max subscription count"}],
-    "mexc": [{"id": 0, "code": 1, "msg": "Not Subscribed successfully! [x]. Reason\uff1a Blocked!"}],
+    "mexc": [{"id": 0, "code": 1, "msg": "Not Subscribed successfully! [x]. Reason: Blocked!"}],
     "mexc-futures": [{"channel": "rs.error", "data": "Contract does not exist", "ts": 1}],
     "okx": _OKX,
     "phemex": [{"error": {"code": 6001, "message": "invalid argument"}, "id": 99, "result": None}],

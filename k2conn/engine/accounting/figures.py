@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
-from k2conn.merging import all_true, each_by_name, in_shape, side_by_side, total
+from k2conn.merging import all_true, any_true, each_by_name, in_shape, side_by_side, total
 
 
 class AccountFigures(TypedDict):
@@ -53,6 +53,8 @@ class ConversationFigures(TypedDict):
     discarded: Annotated[int, total]
     connects: Annotated[int, total]
     crashes: Annotated[int, total]
+    stood: Annotated[bool, any_true]
+    """Whether a connection ever had data, or was subscribed for a while."""
     reconnects: Annotated[int, total]
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
     refused: Annotated[int, total]

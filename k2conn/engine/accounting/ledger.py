@@ -199,6 +199,7 @@ class Ledger:
             "discarded": self.discarded,
             "connects": self.connects,
             "crashes": self.crashes,
+            "stood": self.stood,
             "reconnects": sum(self.reconnects.values()),
             "reconnect_causes": dict(self.reconnects),
             "refused": self.refused,
