@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from k2conn import exactjson
+from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.monitoring.health import HealthServer
 from tests.integration.test_runner import says
-from tests.support.plans import trade, trades
+from tests.support.plans import HEAD, STREAMS, trade, trades
 from tests.support.venues import CONNECTION, Run, Venue
 
 
@@ -129,5 +131,24 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
         async with Venue(says()).open() as venue, Run(venue.plan()) as run:
             with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{venue.port} .*--port"):
                 await HealthServer(run.runner, "127.0.0.1", venue.port).start()
+
+    asyncio.run(main())
+
+
+def test_a_connector_that_waits_for_the_venue_s_list_is_not_ready() -> None:
+    async def main() -> None:
+        call = "{http: GET http://127.0.0.1:1/l, each: data, symbol: s, base: b, quote: q}"
+        listed = f"aliases: {{XBT: BTC}}, list: {call}}}"
+        head = HEAD.replace("aliases: {XBT: BTC}}", listed)
+        plan, problems = check_text("venue.yaml", head + CONNECTION % 1 + STREAMS, Path())
+        assert plan is not None, problems
+        async with Run(plan) as run:
+            server = HealthServer(run.runner, "127.0.0.1", 0)
+            await server.start()
+            await run.until(run.runner.opened.is_set)
+            status, _, body = await get(server.port, "/ready")
+            assert status == 503
+            assert exactjson.decode(body)["waiting_for"] == ["venue: it has no connection yet"]
+            await server.stop()
 
     asyncio.run(main())

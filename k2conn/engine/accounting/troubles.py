@@ -100,7 +100,8 @@ class Troubles:
         since, self._since = self._since, Counter()
         for kind in dict.fromkeys(kind for kind, _, _ in since):
             parts = {_name(stream, reason): count for (one, stream, reason), count in since.items() if one == kind}
-            yield f"{kind}: more of them", {"count": sum(parts.values()), "seconds": round(seconds), "of": parts}
+            counts = {"count": sum(parts.values()), "seconds": round(seconds)}
+            yield f"{kind}: more of them", counts if parts.keys() == {""} else {**counts, "of": parts}
         for key in self._told.keys() - since.keys():
             del self._told[key]  # a quiet minute: the next one is news again
 
