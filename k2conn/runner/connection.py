@@ -21,6 +21,7 @@ from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
+from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
@@ -181,14 +182,16 @@ class VenueConnection:
         wall = wall_us()
         beat = connection.heartbeat
         own = beat.every(pipeline.session.scope.state) if beat is not None and beat.send is None else 20.0
+        url = self._endpoint_group.url(pipeline.session, self.endpoint, wall)
         return Address(
-            url=self._endpoint_group.url(pipeline.session, self.endpoint, wall),
+            url=url,
             headers=pipeline.session.headers(wall),
             max_frame=connection.max_frame,
             ping_every=given.ping_every or own,
             ping_timeout=given.ping_timeout or 20.0,
             verify=given.verify,
             ca_file=given.ca_file,
+            proxy=proxy_for(url, given.proxy),
         )
 
     async def _request_before(self, request: HttpRequest, pipeline: FramePipeline) -> None:

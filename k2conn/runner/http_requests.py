@@ -22,4 +22,5 @@ def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:
     if given.http_url is not None:
         parts = urlsplit(url)
         url = given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify)
+    return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify,
+                proxy=given.proxy)

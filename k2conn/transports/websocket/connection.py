@@ -1,6 +1,6 @@
 """WebSockets (RFC 6455): the one door to websockets.
 
-permessage-deflate is allowed, TLS is verified, frames are bounded. Protocol pings are the library's: they notice a
+permessage-deflate is allowed, TLS is verified, frames are bounded, redirects are not followed. Protocol pings are the library's: they notice a
 half-open connection, which no application heartbeat is needed for.
 """
 
@@ -10,23 +10,23 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
     InvalidProxy,
+    InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
+    ProxyError,
     WebSocketException,
 )
 
 from k2conn import __version__
+from k2conn.compat.websockets import ConnectOnce
 from k2conn.errors import TransportError
-from k2conn.loopback import is_loopback
-from k2conn.net.http import stay_away
-from k2conn.net.tls import client_context
+from k2conn.net.http import REDIRECTED, stay_away
+from k2conn.net.tls import client_context, tls_trouble
 from k2conn.transports import Address, OnFrames
 from k2conn.transports.websocket.reader import Reader
 
@@ -102,7 +102,7 @@ class WebSocket:
     async def _connect(self) -> Reader:
         address = self.address
         try:
-            socket = await connect(
+            socket = await ConnectOnce(
                 address.url,
                 additional_headers=dict(address.headers),
                 user_agent_header=f"k2conn/{__version__}",
@@ -113,29 +113,48 @@ class WebSocket:
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=address.max_frame,
                 create_connection=Reader,
-                proxy=None if is_loopback(urlsplit(address.url).hostname or "") else True,
+                proxy=address.proxy.url if address.proxy is not None else None,
             )
             assert isinstance(socket, Reader)
             return socket
-        except InvalidStatus as error:
-            raise _refused(error) from None
-        except TimeoutError:
-            raise TransportError("connect", f"no answer within {address.open_timeout:g} s") from None
-        except (InvalidURI, InvalidProxy) as error:  # their text repeats the address, which may hold a secret
-            raise TransportError("handshake", error.msg) from None
-        except (InvalidHandshake, WebSocketException, ValueError) as error:
-            raise TransportError("handshake", str(error)) from None
-        except ssl.SSLError as error:
-            raise TransportError("tls", error.reason or str(error)) from None
-        except OSError as error:
-            raise TransportError("connect", error.strerror or str(error)) from None
+        except (WebSocketException, OSError, ValueError) as error:
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: Exception) -> TransportError:
+        """Why there is no connection. The address, which may hold a secret, is not repeated."""
+        if isinstance(error, InvalidStatus):
+            return _refused(error)
+        if trouble := tls_trouble(error):  # before the others, for an untrusted certificate is a ValueError, too
+            return TransportError("tls", trouble)
+        through = self.address.proxy
+        if isinstance(error, TimeoutError):
+            by = f" by the {through}" if through is not None else ""
+            return TransportError("connect", f"no answer within {self.address.open_timeout:g} s{by}")
+        if through is not None and isinstance(error, ProxyError | InvalidProxy | OSError):
+            return TransportError("proxy", f"{through}: {_said_by_proxy(error)}")
+        if isinstance(error, InvalidURI | InvalidProxy):
+            return TransportError("handshake", error.msg)
+        if isinstance(error, OSError):
+            return TransportError("connect", error.strerror or str(error))
+        return TransportError("handshake", str(error))
+
+
+def _said_by_proxy(error: Exception) -> str:
+    """What a proxy answered, or why it did not."""
+    if isinstance(error, InvalidProxyStatus):
+        return f"it answered HTTP {error.response.status_code}"
+    if isinstance(error, InvalidProxy):
+        return error.msg
+    inner = error.__cause__ if error.__cause__ is not None else error
+    return getattr(inner, "strerror", None) or str(inner) or str(error)
 
 
 def _refused(error: InvalidStatus) -> TransportError:
     """HTTP 429 and 418 say how long to stay away (Retry-After, in seconds)."""
     status = error.response.status_code
     delay = stay_away(status, error.response.headers.get("Retry-After", ""))
-    return TransportError(f"http-{status}", f"the server answered HTTP {status}", delay)
+    hint = REDIRECTED if 300 <= status < 400 else ""
+    return TransportError(f"http-{status}", f"the server answered HTTP {status}{hint}", delay)
 
 
 def _closed(error: ConnectionClosed) -> TransportError:
