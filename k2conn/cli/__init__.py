@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from k2conn.cli.application import application
-from k2conn.errors import K2Error
+from k2conn.errors import K2Error, SettingsError
 
 REPORT = "https://github.com/k2conn/k2conn/issues"
 
@@ -19,7 +19,11 @@ def main() -> None:
     try:
         application()
     except K2Error as error:
-        print(f"k2conn: {error}", file=sys.stderr)
+        problems = error.problems if isinstance(error, SettingsError) else ()
+        if len(problems) > 1:
+            print(f"k2conn: {len(problems)} settings are wrong:", *problems, sep="\n  ", file=sys.stderr)
+        else:
+            print(f"k2conn: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
         sys.stderr.close()

@@ -15,12 +15,11 @@ from rich.live import Live
 
 from k2conn.cli.live_table import LiveTable, TimedRunner
 from k2conn.cli.loading import load
-from k2conn.compiler.language.durations import duration as seconds_of
+from k2conn.cli.option_values import lasting, listed
 from k2conn.errors import SettingsError
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, RunOutcome
 from k2conn.runner.event_log import configure
-from k2conn.settings import text_list
 from k2conn.sinks.file import FileSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.tools.mock.exchange import MockExchange
@@ -45,8 +44,8 @@ class Options:
 
 def run(options: Options) -> int:
     """Runs the demo; 0 where all that the mock exchanges sent is on disk."""
-    seconds = _duration(options.duration)
-    names = text_list(options.connectors) if options.connectors else shown_by_default()
+    seconds = lasting("--duration", options.duration) or 0.0
+    names = listed("--connectors", options.connectors) if options.connectors else shown_by_default()
     configure("error", False)
     exchanges = [MockExchange(load(name), rate=options.rate) for name in names]
     for exchange in exchanges:
@@ -131,11 +130,3 @@ def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: Run
     if not complete:
         print("the two sides do not agree", file=sys.stderr)
     return outcome.exit_code or (0 if complete else 70)
-
-
-def _duration(text: str) -> float:
-    try:
-        return seconds_of(text)
-    except ValueError as error:
-        raise SettingsError(f"--duration: {error}") from None
-

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from k2conn.cli.loading import load
+from k2conn.cli.option_values import listed
 from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.plan import Connection, Plan, Stream
 from k2conn.runner.connector import resolve
-from k2conn.settings import text_list
 
 
 def run(connector: str, symbols: str | None) -> int:
@@ -18,7 +18,7 @@ def run(connector: str, symbols: str | None) -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160
-    names = text_list(symbols) if symbols else list(plan.symbols.default)
+    names = listed("--symbols", symbols) if symbols else list(plan.symbols.default)
     if symbols:
         resolve(plan, tuple(names))
     console.print(f"[bold]{plan.name}[/]: {plan.exchange}, {plan.asset_class}, {plan.market}")

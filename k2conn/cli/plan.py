@@ -9,15 +9,15 @@ from rich.table import Table
 
 from k2conn.cli.loading import load
 from k2conn.cli.map import chosen_streams
+from k2conn.cli.option_values import listed
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.runner.connector import resolve
-from k2conn.settings import text_list
 
 
 def run(connector: str, symbols: str | None, streams: str | None, show_frames: bool) -> int:
     """Prints the forecast; returns 0, or 78 where a declared limit would be broken."""
     plan = load(connector)
-    names = tuple(text_list(symbols)) if symbols else plan.symbols.default
+    names = tuple(listed("--symbols", symbols)) if symbols else plan.symbols.default
     wanted = chosen_streams(plan, streams) if streams else [s.name for s in plan.streams if s.default]
     own = [stream for stream in plan.streams if stream.name in wanted]
     sockets = forecast(plan, own, resolve(plan, names))

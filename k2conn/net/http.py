@@ -44,8 +44,8 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request; addresses, headers and bodies may hold secrets and are never shown. ``within`` seconds bound it;
-    ``tls`` is used in place of what ``ca_file`` and ``verify`` say, where it is given. ``proxy`` is the connector's own;
-    None: what the environment says.
+    ``tls`` is used in place of what ``ca_file`` and ``verify`` say, where it is given. ``proxy`` is the connector's
+    own; None: what the environment says.
     """
 
     method: str
@@ -120,8 +120,8 @@ def _exchange(request: Call, parts: SplitResult) -> Answer:
 
 
 def _connected(parts: SplitResult, request: Call, proxy: Proxy | None) -> http.client.HTTPConnection:
-    """An open connection, through ``proxy`` where there is one. Raises what goes wrong with that as a TransportError with
-    the cause ``proxy``.
+    """An open connection, through ``proxy`` where there is one. Raises what goes wrong with that as a TransportError
+    with the cause ``proxy``.
     """
     context = None
     if parts.scheme == "https":

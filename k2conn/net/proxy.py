@@ -102,7 +102,7 @@ def parse_proxy(said: str, text: str) -> Proxy:
     parts = urlsplit(text if "://" in text else f"http://{text}")
     scheme = "socks5h" if parts.scheme == "socks" else parts.scheme
     if scheme == "https":
-        raise ValueError("say http:// for a proxy: what goes through it to https:// and wss:// is encrypted all the same")
+        raise ValueError("say http:// for a proxy: what goes through it to https:// and wss:// is encrypted anyway")
     if scheme not in SCHEMES:
         raise ValueError(f"a proxy's address starts with http://, socks5h:// or socks5:// (or is the word {NONE})")
     try:
@@ -112,7 +112,7 @@ def parse_proxy(said: str, text: str) -> Proxy:
     if not host or not host.isprintable() or re.search(r"\s", text) or port == 0:
         raise ValueError("a proxy's address names a host and a port, as in http://proxy.example:3128")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("a proxy's address ends with its port (a '#', '?' or '/' in a password is written %23, %3F, %2F)")
+        raise ValueError("a proxy's address ends with its port (in a password, # ? / are written %23 %3F %2F)")
     if scheme.startswith("socks") and find_spec("python_socks") is None:
         raise ValueError("a SOCKS proxy needs the package python-socks: pip install 'k2conn[socks]'")
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -123,7 +123,8 @@ def bypassed(host: str, port: int, no_proxy: str) -> bool:
     """Whether ``NO_PROXY`` names a host: hosts and domains (with all below them), each with a port or not, addresses,
     networks (10.0.0.0/8), or ``*`` for all; separated by commas or spaces.
     """
-    return any(_matches(host.lower().rstrip("."), port, entry) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)
+    name = host.lower().rstrip(".")
+    return any(_matches(name, port, entry) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)
 
 
 def _matches(host: str, port: int, entry: str) -> bool:

@@ -12,8 +12,8 @@ from k2conn.net.proxy import Proxy
 
 
 def socks_socket(proxy: Proxy, host: str, port: int, within: float) -> socket.socket:
-    """A connected socket to ``host`` through ``proxy``; blocks for at most ``within`` seconds. Raises TransportError with
-    the cause ``proxy``. The ``h`` and ``a`` of socks5h and socks4a mean that the proxy looks the name up.
+    """A connected socket to ``host`` through ``proxy``; blocks for at most ``within`` seconds. Raises TransportError
+    with the cause ``proxy``. The ``h`` and ``a`` of socks5h and socks4a mean that the proxy looks the name up.
     """
     from python_socks import ProxyError, ProxyType
     from python_socks.sync import Proxy as SocksProxy

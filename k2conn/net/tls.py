@@ -25,9 +25,10 @@ def client_context(
         context.verify_mode = ssl.CERT_NONE
     if cert_file is not None:
         try:
-            context.load_cert_chain(cert_file, key_file)
-        except OSError as error:
-            raise SettingsError(f"cert_file {cert_file} with key_file {key_file}: {error.strerror or error}") from None
+            context.load_cert_chain(cert_file, key_file, password="")  # a key with a password would ask for it
+        except (OSError, ValueError) as error:
+            text = getattr(error, "strerror", None) or error
+            raise SettingsError(f"cert_file {cert_file} with key_file {key_file}: {text}") from None
     return context
 
 

@@ -166,9 +166,7 @@ class VenueConnection:
         pipeline = self.pipeline = FramePipeline(
             self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
         )
-        for request in shard.connection.before:
-            await self._request_before(request, pipeline)
-        self._transport = self._context.open_transport(self._address(pipeline))
+        self._transport = await self._new_transport(pipeline)
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
         finally:
@@ -176,6 +174,31 @@ class VenueConnection:
                 await asyncio.gather(self._closing, return_exceptions=True)
                 self._closing = None
             self._transport = None
+
+    async def reach(self) -> None:
+        """Connects without subscribing, and closes: for who wants to know whether that can be done. Raises
+        TransportError, SettingsError or RecordError where it cannot.
+        """
+        pipeline = FramePipeline(
+            self._context.connector_state, self._shard.connection, self._shard.symbols, self._context.session_context
+        )
+        transport = await self._new_transport(pipeline)
+        closing: list[asyncio.Task[None]] = []
+        try:
+            await transport.run(
+                lambda: closing.append(asyncio.create_task(transport.close("only looking"))), lambda frames: False,
+                self._context.relief,
+            )
+        except TransportError:
+            if not closing:  # else it was reached, whatever came then
+                raise
+        finally:
+            await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _new_transport(self, pipeline: FramePipeline) -> Transport:
+        for request in self._shard.connection.before:
+            await self._request_before(request, pipeline)
+        return self._context.open_transport(self._address(pipeline))
 
     def _address(self, pipeline: FramePipeline) -> Address:
         connection, given = self._shard.connection, self._context.overrides

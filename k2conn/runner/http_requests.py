@@ -6,8 +6,16 @@ from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
 from k2conn.net.http import Call
+from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.overrides import Overrides
+
+
+def check_call(request: HttpRequest, scope: SendScope, given: Overrides) -> None:
+    """Fills a request in as far as can be told before it is made. Raises as `http_call`, and SettingsError where the
+    proxy for it cannot be used.
+    """
+    proxy_for(http_call(request, scope, given).url, given.proxy)
 
 
 def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:

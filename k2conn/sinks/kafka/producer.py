@@ -23,7 +23,8 @@ from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, names_contro
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
-from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.kafka.settings import OAUTH, KafkaSettings
+from k2conn.sinks.kafka.tokens import Tokens
 
 AHEAD_MS = 10 * 60 * 1000
 """A broker refuses a whole batch for one record dated more than an hour ahead (its default): a venue's wrong
@@ -109,6 +110,10 @@ class Producer:
             raise Unreachable(f"kafka topic {topic}: no partitions known; it may not exist{hint}") from None
         except (kafka_errors.KafkaError, OSError) as error:
             raise Unreachable(f"kafka topic {topic}: {_text(error)}") from error
+
+    def brokers(self) -> list[tuple[str, int]]:
+        """Where the cluster says its brokers are. Does not wait."""
+        return [(broker.host, broker.port) for broker in self._client.client.cluster.brokers()]
 
     def partitions(self, topic: str) -> int | None:
         """How many partitions ``topic`` had at last sight; None where it is not known. Does not wait."""
@@ -222,7 +227,10 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     }
     if settings.security_protocol.endswith("SSL"):
         given["ssl_context"] = client_context(settings.ca_file, True, settings.cert_file, settings.key_file)
-    if settings.sasl_mechanism:
+    if settings.sasl_mechanism == OAUTH:
+        given["sasl_mechanism"] = OAUTH
+        given["sasl_oauth_token_provider"] = Tokens(settings)
+    elif settings.sasl_mechanism:
         given["sasl_mechanism"] = settings.sasl_mechanism
         given["sasl_plain_username"] = settings.username
         given["sasl_plain_password"] = settings.password

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
+from k2conn.net.http import in_thread
 from k2conn.net.tls import client_context
 from k2conn.sinks import SinkStatus
 from k2conn.sinks.kafka.client_log import ClientLogHandler
@@ -57,7 +58,7 @@ class KafkaSink:
         self._bound = settings.buffer_bytes
         self._settle = settle
         self._reject = reject
-        self._registry = _registry(self._settings)
+        self._registry = registry_of(self._settings)
         self._sender = Sender(self._settings, self._registry, self._taken, self._refused)
         self._topics = self._sender.topics
         self._log_handler = ClientLogHandler()
@@ -181,7 +182,7 @@ class KafkaSink:
         now = asyncio.get_running_loop().time
         while True:
             try:
-                return await asyncio.to_thread(self._registry.check)
+                return await in_thread(self._registry.check)
             except Unreachable:
                 if now() + 0.5 > end:
                     raise
@@ -190,9 +191,11 @@ class KafkaSink:
                 raise Unreachable(str(error)) from None
 
 
-def _registry(settings: KafkaSettings) -> SchemaRegistry:
-    secure = settings.registry_url.startswith("https")
-    context = client_context(settings.ca_file) if secure else None
+def registry_of(settings: KafkaSettings) -> SchemaRegistry:
+    """The registry that the settings name. SettingsError where a file for TLS cannot be used."""
+    secure = any(url.startswith("https:") for url in settings.registry_urls)
+    authorities, certificate, key = settings.registry_files
+    context = client_context(authorities, True, certificate, key) if secure else None
     credentials = None
     if settings.registry_username and settings.registry_password:
         credentials = (settings.registry_username, settings.registry_password)

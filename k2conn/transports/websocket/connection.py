@@ -1,19 +1,17 @@
 """WebSockets (RFC 6455): the one door to websockets.
 
-permessage-deflate is allowed, TLS is verified, frames are bounded, redirects are not followed. Protocol pings are the library's: they notice a
-half-open connection, which no application heartbeat is needed for.
+permessage-deflate is allowed, TLS is verified, frames are bounded, redirects are not followed. Protocol pings are the
+library's: they notice a half-open connection, which no application heartbeat is needed for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
     InvalidProxy,
     InvalidProxyStatus,
     InvalidStatus,
