@@ -45,7 +45,7 @@ def lock_file(path: Path) -> int | None:
 
 
 def unwritable(folder: Path) -> str:
-    """Why nothing could be written into a folder, which need not exist yet; empty where something could. Makes
+    """Why nothing could be written into a folder, which need not exist yet; empty where something could. Leaves
     nothing.
     """
     place = folder.absolute()
@@ -55,10 +55,8 @@ def unwritable(folder: Path) -> str:
         return f"{place} is no folder"
     if not os.access(place, os.W_OK | os.X_OK):
         return f"{place} cannot be written to"
-    if place == folder.absolute():
-        try:
-            with tempfile.TemporaryFile(dir=place):
-                return ""
-        except OSError as error:
-            return error.strerror or str(error)
-    return ""
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return ""
+    except OSError as error:
+        return f"{place}: {error.strerror or error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,11 @@ Port = Annotated[
     str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
 ]
 Streams = Annotated[str | None, typer.Option("--streams", help="Only these streams, comma-separated.")]
+
+
+def _end_early(number: int, frame: object) -> None:
+    """SIGTERM before there is an event loop: nothing runs yet, so there is nothing to stop."""
+    raise SystemExit(0)
 
 
 def _version(wanted: bool) -> None:
@@ -131,6 +137,7 @@ def run(
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
+    signal.signal(signal.SIGTERM, _end_early)  # before the imports, which take longer than anything else here
     from k2conn.cli.run import run as start
     from k2conn.cli.run_options import RunOptions
 

@@ -32,7 +32,6 @@ from k2conn.workers.worker import Worker
 
 def run(options: RunOptions) -> int:
     """Runs until told to stop; returns the exit code."""
-    signal.signal(signal.SIGTERM, _end_early)
     environment = os.environ
     identity = WorkerIdentity.from_environment(environment)
     if identity is not None:
@@ -54,11 +53,6 @@ def run(options: RunOptions) -> int:
     finally:  # the figures are printed, whatever ended the run
         _report(runner, options, outcome)
     return outcome.exit_code
-
-
-def _end_early(number: int, frame: object) -> None:
-    """SIGTERM before there is an event loop: nothing runs yet, so there is nothing to stop."""
-    raise SystemExit(0)
 
 
 def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerIdentity) -> int:
@@ -103,9 +97,21 @@ async def _run(
     await unless_stopped(before(stop), stop)
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
     async with attended(RunnerView(runner), options.host, start.port, reloading, stop):
-        if start.limit is not None:
-            loop.call_later(start.limit, stop.set)
-        return await runner.run(stop)
+        limiting = loop.create_task(_stop_after(start.limit, runner, stop))
+        try:
+            return await runner.run(stop)
+        finally:
+            limiting.cancel()
+
+
+async def _stop_after(limit: float | None, runner: Runner, stop: asyncio.Event) -> None:
+    """Stops so many seconds after the sink was opened: a dependency that cannot be reached is not a run that is
+    over.
+    """
+    if limit is not None:
+        await runner.opened.wait()
+        await asyncio.sleep(limit)
+        stop.set()
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
@@ -72,7 +73,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     with problems.noting():
         states = state_folder(environment)
     with problems.noting():
-        settings = sink_settings_of(options, environment)
+        settings = sink_settings(environment, options.sink, options.sink_options, problems, **_sink_flags(options))
         with problems.noting():
             _check_folders(options, settings, states)
         with problems.noting():
@@ -97,7 +98,7 @@ def sink_settings_of(options: RunOptions, environment: Mapping[str, str]) -> Sin
     return sink_settings(environment, options.sink, options.sink_options, **_sink_flags(options))
 
 
-def _sink_flags(options: RunOptions) -> dict[str, object]:
+def _sink_flags(options: RunOptions) -> dict[str, Any]:
     return {"folder": options.folder, "kafka": options.kafka, "registry": options.registry}
 
 

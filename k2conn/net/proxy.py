@@ -144,6 +144,8 @@ def _matches(host: str, port: int, entry: str) -> bool:
         entry = name.strip("[]")
         if address is not None:
             return _address(entry) == address
+    if address is not None:
+        return False  # a name is never a part of an address
     domain = entry.removeprefix("*").strip(".")
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 

@@ -51,6 +51,7 @@ def tls_trouble(error: BaseException | None) -> str | None:
 _DEEPEST = 10
 """Causes of causes that are looked at."""
 _REASONS = {
+    "UNEXPECTED_EOF_WHILE_READING": "the other side ended the connection in the middle of the TLS handshake",
     "WRONG_VERSION_NUMBER": "what answers there does not speak TLS",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a client certificate",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the server does not accept our client certificate",

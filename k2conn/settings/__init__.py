@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import transports
-from k2conn.errors import SettingsError, known
+from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.runner import Overrides
 from k2conn.schemes import HTTP
 from k2conn.settings.addresses import wrong_address
@@ -49,12 +49,19 @@ class ConnectorSettings:
 
 
 def sink_settings(
-    environment: Mapping[str, str], kind: str | None = None, options: Sequence[str] = (), **flags: Any
+    environment: Mapping[str, str],
+    kind: str | None = None,
+    options: Sequence[str] = (),
+    problems: CollectedProblems | None = None,
+    **flags: Any,
 ) -> SinkSettings:
     """The sink's settings, by precedence: ``options`` (``name=value`` each) and ``flags`` (by the names that sinks
     declare; None where not given), the environment, the kind's defaults.
 
     Without a kind, a setting that implies one (a Kafka address) means that, else the embedded default is `file`.
+
+    SettingsError with all problems; where ``problems`` is given they are noted there, and defaults stand for what is
+    wrong.
     """
     reader = Environment(environment)
     kinds = {name: SINKS.get(name) for name in SINKS.built_in}
@@ -75,20 +82,24 @@ def sink_settings(
         for name, one in kinds.items()
     }
     spooling = _made(reader, SpoolSettings, spool, {setting: name for name, (setting, _) in SPOOL_VARIABLES.items()})
-    reader.finish()
+    noted = problems if problems is not None else CollectedProblems()
+    with noted.noting():
+        reader.finish()
+    if problems is None:
+        noted.finish()
     return SinkSettings(kind=chosen, options=made[chosen], spool=spooling)
 
 
 def _made(reader: Environment, settings: Any, given: Mapping[str, Any], names: Mapping[str, str]) -> Any:
-    """The settings; None after noting their problems in the user's own names. What follows only from a setting that
-    could not be read is left out.
+    """The settings; the defaults after noting their problems in the user's own names. What follows only from a setting
+    that could not be read is left out.
     """
     try:
         return settings(**given)
     except SettingsError as error:
         found = [in_own_names(problem, names) for problem in error.problems]
         reader.problems += [one for one in found if not any(name in one for name in reader.unreadable)]
-        return None
+        return settings()
 
 
 def names_of(kind: SinkKind, name: str, flags: Mapping[str, Any], options: Sequence[str]) -> dict[str, str]:

@@ -96,5 +96,6 @@ async def _registry(settings: KafkaSettings) -> Finding:
     except TimeoutError:
         return Finding("registry", settings.registry_url, "no answer in time", False)
     except K2Error as error:
-        return Finding("registry", settings.registry_url, str(error), False)
+        text = str(error).removeprefix(f"schema registry {settings.registry_url}: ")
+        return Finding("registry", settings.registry_url, text, False)
     return Finding("registry", settings.registry_url, "it answers", True)

@@ -37,10 +37,10 @@ GRACE = 1.0
 BACKOFF_CAP = 10.0
 """The longest wait between two attempts, in seconds."""
 
-PATIENCE = 1.0
+PATIENCE = 0.5
 """Seconds after which it is asked why the cluster does not answer."""
 
-HOPELESS = 3.0
+HOPELESS = 2.5
 """Seconds of the open timeout after which a cluster is given up of which nobody is there."""
 
 CHUNK = 500

@@ -144,6 +144,8 @@ def _said_by_proxy(error: Exception) -> str:
     if isinstance(error, InvalidProxy):
         return error.msg
     inner = error.__cause__ if error.__cause__ is not None else error
+    if isinstance(inner, ConnectionRefusedError):
+        return "connection refused"
     return getattr(inner, "strerror", None) or str(inner) or str(error)
 
 
