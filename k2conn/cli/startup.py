@@ -165,7 +165,7 @@ def _check_listening(host: str, port: int, said: str) -> None:
 def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | None) -> None:
     kind = SINKS.get(settings.kind)
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
-    folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders]
+    folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders if settings.options]
     problems = [f"{said} {folder}: {text}" for said, folder in folders if (text := unwritable(Path(folder)))]
     if spooled(settings) and (text := unwritable(settings.spool.folder)):
         problems.append(f"K2_SPOOL_FOLDER {settings.spool.folder}: {text}; K2_SPOOL=never goes without a spool")
@@ -179,6 +179,8 @@ def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | N
 
 def _check_sink(options: RunOptions, settings: SinkSettings) -> None:
     kind = SINKS.get(settings.kind)
+    if settings.options is None:
+        return
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
     if problems := [in_own_names(problem, names) for problem in kind.check(settings.options)]:
         raise SettingsError(*problems)

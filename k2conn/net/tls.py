@@ -40,6 +40,8 @@ def tls_trouble(error: BaseException | None) -> str | None:
     while error is not None and seen < _DEEPEST:
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"the certificate is not accepted: {error.verify_message or error.reason}"
+        if isinstance(error, ssl.SSLEOFError):
+            return "the other side ended the connection in the middle of TLS: does it want a client certificate?"
         if isinstance(error, ssl.SSLError):
             return _REASONS.get(error.reason or "", error.reason or str(error))
         if isinstance(error, ssl.CertificateError):
@@ -51,7 +53,6 @@ def tls_trouble(error: BaseException | None) -> str | None:
 _DEEPEST = 10
 """Causes of causes that are looked at."""
 _REASONS = {
-    "UNEXPECTED_EOF_WHILE_READING": "the other side ended the connection in the middle of the TLS handshake",
     "WRONG_VERSION_NUMBER": "what answers there does not speak TLS",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a client certificate",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the server does not accept our client certificate",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ def _made(reader: Environment, settings: Any, given: Mapping[str, Any], names: M
     except SettingsError as error:
         found = [in_own_names(problem, names) for problem in error.problems]
         reader.problems += [one for one in found if not any(name in one for name in reader.unreadable)]
-        return settings()
+        with suppress(SettingsError):
+            return settings()
+        return None
 
 
 def names_of(kind: SinkKind, name: str, flags: Mapping[str, Any], options: Sequence[str]) -> dict[str, str]:
@@ -137,7 +140,7 @@ def _optioned(reader: Environment, name: str, kind: SinkKind, options: Sequence[
             reader.problems.append(f"--sink-option {setting}: a secret is not said there: set {settings[setting][0]}")
         else:
             found[setting] = reader.read(f"--sink-option {setting}", text, settings[setting][1])
-    return found
+    return {setting: value for setting, value in found.items() if value is not None}
 
 
 def _read(reader: Environment, variables: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

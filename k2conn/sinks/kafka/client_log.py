@@ -25,6 +25,10 @@ class ClientLogHandler(logging.Handler):
         self.last: str | None = None
         self._said: dict[str, float] = {}
 
+    def reason(self, text: str) -> str:
+        """A better reason than ``text``, where the client has only said in its log why it finds nobody."""
+        return self.last if self.last and "Unable to bootstrap" in text else text
+
     def attach(self) -> None:
         """Take the client's log over."""
         _theirs.propagate = False

@@ -67,7 +67,8 @@ async def _cluster(settings: KafkaSettings, topics: list[str], handler: ClientLo
         missing = sorted(set(topics) - await _known(settings))
     except Unreachable as error:
         cause = (await likely_cause(settings)).text
-        return Finding("kafka", settings.bootstrap, cause or handler.last or str(error), False)
+        said = str(error).removeprefix(f"kafka {settings.bootstrap}: ")
+        return Finding("kafka", settings.bootstrap, cause or handler.reason(said), False)
     finally:
         await producer.stop()
     said = f"{brokers} broker{'s' if brokers != 1 else ''} can be reached"

@@ -48,6 +48,9 @@ REFUSED = (
 )
 """What is wrong with a record, not with the cluster: some record of the batch will never be taken."""
 
+REFUSED_TOKEN = ": it does not accept the token"
+"""aiokafka takes a refused token for an accepted one, and then hears of no broker."""
+
 FENCED: int = kafka_errors.InvalidReplicationFactorError.errno
 """Too few brokers for the topic: for good, or (the text says so) because they have not joined again yet."""
 
@@ -89,7 +92,8 @@ class Producer:
             await asyncio.wait_for(self._client.start(), within)
         except TimeoutError:
             await self.stop()
-            raise Unreachable(f"kafka {address}: no answer in {within:.0f} s") from None
+            refused = REFUSED_TOKEN if self._settings.sasl_mechanism == OAUTH and not self.brokers() else ""
+            raise Unreachable(f"kafka {address}: no answer in {within:.0f} s{refused}") from None
         except (kafka_errors.KafkaError, OSError) as error:
             await self.stop()
             raise Unreachable(f"kafka {address}: {_text(error)}") from error

@@ -71,12 +71,20 @@ class KafkaSink:
         self._log_handler.attach()
         try:
             end = asyncio.get_running_loop().time() + self._settings.open_timeout
-            await self._sender.connect(end)
+            await self._connect(end)
             await self._registry_answers_by(end)
         except BaseException:  # also a cancelled start must not leave a connection behind
             await self.close()
             raise
         self._sender.start(self._moved.set)
+
+    async def _connect(self, end: float) -> None:
+        try:
+            await self._sender.connect(end)
+        except Unreachable as error:
+            text = str(error)
+            reason = self._log_handler.reason(text)
+            raise Unreachable(text if reason == text else f"kafka {self._settings.bootstrap}: {reason}") from None
 
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """Register the schemas and find the topics. Unreachable, or SinkError where a schema is refused."""
