@@ -19,8 +19,8 @@ import fastavro
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from k2conn.cli.run import Options
 from k2conn.cli.run import run as start
+from k2conn.cli.run_options import RunOptions
 from k2conn.cli.status import run as status
 from k2conn.compiler.compiler import load_plan
 from k2conn.errors import SettingsError
@@ -360,7 +360,7 @@ def test_settings_that_contradict_each_other_are_refused(
     monkeypatch.chdir(tmp_path)
     Path("venue.yaml").write_text(HEAD + CONNECTION % 1 + STREAMS)
     with pytest.raises(SettingsError, match=text):
-        start(Options(**{"connectors": ["venue.yaml"], "streams": "trade", "port": 0, **options}))
+        start(RunOptions(**{"connectors": ["venue.yaml"], "streams": "trade", "port": 0, **options}))
 
 
 def test_workers_that_cannot_begin_end_all(tmp_path: Path) -> None:
