@@ -24,6 +24,6 @@ EXPOSE 9091
 STOPSIGNAL SIGTERM
 # Alive, not ready: an exchange or a broker that is down must not get the process restarted.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9091/live', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:9091/live', timeout=4)"]
 ENTRYPOINT ["k2conn"]
 CMD ["run", "--daemon"]

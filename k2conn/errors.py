@@ -19,7 +19,8 @@ in a ``RecordError``; secrets never appear in any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 REASONS = (
@@ -68,9 +69,15 @@ class SpecError(K2Error):
 
 
 class SettingsError(K2Error):
-    """Flags or environment contradict each other, or name something that does not exist."""
+    """Flags or environment contradict each other, or name something that does not exist. ``problems`` are all of
+    them.
+    """
 
     exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class MissingVariable(SettingsError):
@@ -79,6 +86,31 @@ class MissingVariable(SettingsError):
     def __init__(self, name: str) -> None:
         super().__init__(f"the connector needs the environment variable {name}, which is not set")
         self.name = name
+
+
+class CollectedProblems:
+    """Collects SettingsErrors, so that all are told at once."""
+
+    def __init__(self) -> None:
+        self._errors: list[SettingsError] = []
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """The block's SettingsError is kept for `finish`; what comes after it in the block is left out."""
+        try:
+            yield
+        except SettingsError as error:
+            self._errors.append(error)
+
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
+    def finish(self) -> None:
+        """Raises what was collected, as one."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise SettingsError(*dict.fromkeys(problem for error in self._errors for problem in error.problems))
 
 
 class PluginError(SettingsError):

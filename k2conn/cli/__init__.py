@@ -12,7 +12,7 @@ import sys
 from k2conn.cli.application import application
 from k2conn.cli.messages import complain, for_machines, spell_everything
 from k2conn.compat.typer import refusal
-from k2conn.errors import K2Error
+from k2conn.errors import K2Error, SettingsError
 
 REPORT = "https://github.com/k2conn/k2conn/issues"
 
@@ -25,7 +25,9 @@ def main() -> None:
         code = application(standalone_mode=not machines)
         raise SystemExit(code)  # only here: typer itself exits where people read what it says
     except K2Error as error:
-        complain(f"k2conn: {error}", exit_code=error.exit_code)
+        problems = error.problems if isinstance(error, SettingsError) else ()
+        text = "\n  ".join((f"{len(problems)} settings are wrong:", *problems)) if len(problems) > 1 else str(error)
+        complain(f"k2conn: {text}", exit_code=error.exit_code)
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
         sys.stderr.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,18 @@ command = partial(application.command, cls=Command)
 
 Connector = Annotated[str, typer.Argument(help="A connector file, or the name of a shipped one.")]
 Files = Annotated[list[str], typer.Argument(help="Connector files, or names of shipped ones.")]
+Symbols = Annotated[
+    list[str] | None, typer.Option(help="As the venue writes them: A,B or 'A B', or once for each.")
+]
+Port = Annotated[
+    str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
+]
 Streams = Annotated[str | None, typer.Option("--streams", help="Only these streams, comma-separated.")]
+
+
+def _end_early(number: int, frame: object) -> None:
+    """SIGTERM before there is an event loop: nothing runs yet, so there is nothing to stop."""
+    raise SystemExit(0)
 
 
 def _version(wanted: bool) -> None:
@@ -102,7 +114,7 @@ def run(
     connectors: Annotated[
         list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
     ] = None,
-    symbols: Annotated[str | None, typer.Option(help="Comma-separated, as the venue writes them.")] = None,
+    symbols: Symbols = None,
     streams: Streams = None,
     sink: Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")] = None,
     sink_option: Annotated[
@@ -111,21 +123,21 @@ def run(
     folder: Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")] = None,
     kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")] = None,
     registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
-    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 30.")] = None,
     max_records: Annotated[int | None, typer.Option(min=1, help="Stop after exactly so many records.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
     host: Annotated[
         str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(envvar="K2_METRICS_PORT", help="Their port; 0 for any, -1 for none.")
-    ] = 9091,
+    port: Port = "9091",
     log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
     daemon: Annotated[bool, typer.Option("--daemon", help="Print JSON and nothing else, for containers.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Reload a connector file when it changes.")] = False,
     workers: Annotated[
-        int, typer.Option(envvar="K2_WORKERS", min=1, max=256, help="Processes that share the symbols, one core each.")
-    ] = 1,
+        str, typer.Option(
+            envvar="K2_WORKERS", metavar="INTEGER", help="Processes that share the symbols, one core each (1 to 256)."
+        )
+    ] = "1",
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console.
 
@@ -133,8 +145,9 @@ def run(
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
-    from k2conn.cli.run import RunOptions
+    signal.signal(signal.SIGTERM, _end_early)  # before the imports, which take longer than anything else here
     from k2conn.cli.run import run as start
+    from k2conn.cli.run_options import RunOptions
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
@@ -144,11 +157,48 @@ def run(
 
 
 @command()
+def doctor(
+    connectors: Annotated[
+        list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
+    ] = None,
+    symbols: Symbols = None,
+    streams: Streams = None,
+    sink: Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")] = None,
+    sink_option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")] = None,
+    registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
+    host: Annotated[
+        str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health would listen.")
+    ] = "127.0.0.1",
+    port: Port = "9091",
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Check all settings as a start does, and reach out to venues, broker and registry, without running.
+
+    Subscribes to nothing, registers and writes nothing. Exits with 0 where `k2conn run` would start, 2 where a setting
+    is wrong, 69 where somebody cannot be reached.
+
+    Example: k2conn doctor NAME --kafka localhost:9092 --registry http://localhost:8081
+    """
+    from k2conn.cli.doctor import run as examine
+    from k2conn.cli.run_options import RunOptions
+
+    options = RunOptions(
+        connectors or (), symbols, streams, sink, folder, kafka, registry, host=host, port=port,
+        sink_options=sink_option or (),
+    )
+    raise typer.Exit(examine(options, format))
+
+
+@command()
 def status(
     host: Annotated[
         str, typer.Option(envvar="K2_METRICS_HOST", help="Where the running process listens.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="K2_METRICS_PORT", help="Its port.")] = 9091,
+    port: Annotated[int, typer.Option(envvar="K2_METRICS_PORT", min=1, max=65535, help="Its port.")] = 9091,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Ask a running process how it does: its counts, connections, silent symbols and sink.
@@ -274,12 +324,12 @@ def mock(
     """
     from k2conn.cli.mock import MockOptions
     from k2conn.cli.mock import run as serve
-    from k2conn.settings import text_list
+    from k2conn.cli.option_values import listed
     from k2conn.tools.mock.faults import Faults
 
     faults = Faults(
-        refuse=frozenset(text_list(refuse or "")), silent=silent, close_after=close_after, stall_after=stall_after,
-        duplicate_every=duplicate_every, garbage_every=garbage_every, delay=delay,
+        refuse=frozenset(listed("--refuse", refuse or None)), silent=silent, close_after=close_after,
+        stall_after=stall_after, duplicate_every=duplicate_every, garbage_every=garbage_every, delay=delay,
     )
     options = MockOptions(
         connectors, port, rate, fresh, frames or (), frame_key, once, limit, duration, symbols, ping_every, seed, faults

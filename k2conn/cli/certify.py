@@ -15,12 +15,12 @@ from k2conn import exactjson
 from k2conn.cli.loading import load
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.clock import wall_ms
-from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.runner.event_log import configure
-from k2conn.settings import _prefix as variables_of
+from k2conn.settings import prefix_of as variables_of
 from k2conn.settings import sink_settings
+from k2conn.settings.values import seconds
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
@@ -113,7 +113,7 @@ def _stage(
 ) -> Certification:
     plan = load(name)
     try:
-        duration = seconds_of(options.duration)
+        duration = seconds(options.duration)
     except ValueError as error:
         raise SettingsError(f"--duration: {error}") from None
     settings = _settings(options, folder)

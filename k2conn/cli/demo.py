@@ -14,14 +14,13 @@ from pathlib import Path
 from k2conn.cli.hints import program, python
 from k2conn.cli.live_table import LiveTable, TimedRunner
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.option_values import lasting, listed
 from k2conn.cli.screen import Live, screen
-from k2conn.compiler.language.durations import duration as seconds_of
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
 from k2conn.runner import Job, Overrides, RunOutcome
 from k2conn.runner.event_log import configure
-from k2conn.settings import text_list
 from k2conn.sinks.file import FileSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.tools.mock.exchange import MockExchange
@@ -46,8 +45,8 @@ class DemoOptions:
 
 def run(options: DemoOptions) -> int:
     """Runs the demo; 0 where all that the mock exchanges sent is on disk."""
-    seconds = _duration(options.duration)
-    names = text_list(options.connectors) if options.connectors else shown_by_default()
+    seconds = lasting("--duration", options.duration) or 0.0
+    names = listed("--connectors", options.connectors) if options.connectors else shown_by_default()
     configure("error", False)
     exchanges = [MockExchange(load(name), rate=options.rate) for name in names]
     for exchange in exchanges:
@@ -144,10 +143,4 @@ def _say_what_next(plan: Plan, files: Sequence[Path]) -> None:
     print(f"And with Kafka and a schema registry on this machine:\n  {own} run {name} --kafka localhost:9092 "
           "--registry http://localhost:8081")
 
-
-def _duration(text: str) -> float:
-    try:
-        return seconds_of(text)
-    except ValueError as error:
-        raise SettingsError(f"--duration: {error}") from None
 

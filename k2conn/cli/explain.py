@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from k2conn.cli.loading import load
+from k2conn.cli.option_values import listed
 from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.cli.screen import Column, Console, Padding, Styled, line, screen, table
 from k2conn.plan import Connection, Plan, Stream
 from k2conn.runner.connector import resolve
-from k2conn.settings import text_list
 
 _COLUMNS = (Column("field"), Column("expression", least=16), Column("converter", least=16),
             Column("default", leaves=1, least=8), Column("speed", leaves=2))
@@ -17,7 +17,7 @@ def run(connector: str, symbols: str | None) -> int:
     """Prints everything about one connector."""
     plan = load(connector)
     console = screen()
-    names = text_list(symbols) if symbols else list(plan.symbols.default)
+    names = listed("--symbols", symbols) if symbols else list(plan.symbols.default)
     if symbols:
         resolve(plan, tuple(names))
     line(console, Styled(plan.name, "bold"), f": {plan.exchange}, {plan.asset_class}, {plan.market}")

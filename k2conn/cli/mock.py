@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from k2conn.cli.loading import load
-from k2conn.compiler.language.durations import duration as seconds_of
+from k2conn.cli.option_values import lasting, listed
 from k2conn.errors import SettingsError
-from k2conn.settings import text_list
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.recordings import read_frames
@@ -40,7 +39,7 @@ class MockOptions:
 
 def run(options: MockOptions) -> int:
     """Serves until interrupted or the time is over; returns the exit code."""
-    limit = _seconds("--duration", options.duration)
+    limit = lasting("--duration", options.duration)
     exchanges = exchanges_for(options)
     asyncio.run(_serve(exchanges, options.port, limit))
     for exchange in exchanges:
@@ -62,10 +61,10 @@ def exchanges_for(options: MockOptions) -> list[MockExchange]:
             rate=options.rate,
             fresh=options.fresh,
             frames=frames,
-            symbols=text_list(options.symbols or ""),
+            symbols=listed("--symbols", options.symbols or None),
             once=options.once,
             limit=options.limit,
-            ping_every=_seconds("--ping-every", options.ping_every),
+            ping_every=lasting("--ping-every", options.ping_every),
             faults=options.faults,
             keep=False,
             seed=options.seed,
@@ -117,10 +116,3 @@ def _warn(exchanges: Sequence[MockExchange], said: set[str]) -> None:
             if line not in said:
                 said.add(line)
                 print(line, file=sys.stderr, flush=True)
-
-
-def _seconds(option: str, text: str | None) -> float | None:
-    try:
-        return seconds_of(text) if text else None
-    except ValueError as error:
-        raise SettingsError(f"{option}: {error}") from None

@@ -6,10 +6,10 @@ import sys
 
 from k2conn.cli.loading import load
 from k2conn.cli.map import chosen_streams
+from k2conn.cli.option_values import listed
 from k2conn.cli.screen import Column, line, screen, table
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.runner.connector import resolve
-from k2conn.settings import text_list
 
 _COLUMNS = (Column("socket"), Column("symbols", right=True), Column("subscriptions", right=True),
             Column("frames", leaves=1, right=True), Column("bytes", leaves=2, right=True),
@@ -19,7 +19,7 @@ _COLUMNS = (Column("socket"), Column("symbols", right=True), Column("subscriptio
 def run(connector: str, symbols: str | None, streams: str | None, show_frames: bool) -> int:
     """Prints the forecast; returns 0, or 78 where a declared limit would be broken."""
     plan = load(connector)
-    names = tuple(text_list(symbols)) if symbols else plan.symbols.default
+    names = tuple(listed("--symbols", symbols)) if symbols else plan.symbols.default
     wanted = chosen_streams(plan, streams) if streams else [s.name for s in plan.streams if s.default]
     own = [stream for stream in plan.streams if stream.name in wanted]
     sockets = forecast(plan, own, resolve(plan, names))

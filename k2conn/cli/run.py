@@ -7,90 +7,62 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from k2conn import exactjson, native
-from k2conn.cli.job_digests import digested
-from k2conn.cli.loading import load, shipped
 from k2conn.cli.messages import complain, say
 from k2conn.cli.reload import keep_reloading, read_again
+from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
 from k2conn.cli.run_workers import lead
-from k2conn.codecs import CODECS
-from k2conn.compiler.language.durations import duration as seconds_of
-from k2conn.compiler.language.problems import known
+from k2conn.cli.start_line import say_start
+from k2conn.cli.startup import Prepared, check_log, jobs_for, prepared, sink_settings_of
 from k2conn.errors import SettingsError
 from k2conn.monitoring.health import RunnerView
-from k2conn.plan import Plan
-from k2conn.runner import Job, Runner, RunOutcome
-from k2conn.runner.event_log import LEVELS, configure, get_logger
-from k2conn.settings import connector_settings, is_enabled, sink_settings, state_folder, text_list, unread
-from k2conn.sinks import SINKS
-from k2conn.transports import TRANSPORTS
+from k2conn.runner import Runner, RunOutcome
+from k2conn.runner.event_log import get_logger
+from k2conn.runner.stopping import unless_stopped
+from k2conn.settings import state_folder
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the command line says; None where it says nothing."""
-
-    connectors: Sequence[str]
-    symbols: str | None = None
-    streams: str | None = None
-    sink: str | None = None
-    folder: Path | None = None
-    kafka: str | None = None
-    registry: str | None = None
-    duration: str | None = None
-    max_records: int | None = None
-    summary: Path | None = None
-    host: str = "127.0.0.1"
-    port: int = 9091
-    log_level: str = "info"
-    daemon: bool = False
-    watch: bool = False
-    workers: int = 1
-    sink_options: Sequence[str] = ()
 
 
 def run(options: RunOptions) -> int:
     """Runs until told to stop; returns the exit code."""
     environment = os.environ
     identity = WorkerIdentity.from_environment(environment)
-    _log(options, environment, identity)
-    SINKS.check()
-    TRANSPORTS.check()
-    CODECS.check()
-    settings = sink_settings(
-        environment, options.sink, options.sink_options, folder=options.folder, kafka=options.kafka,
-        registry=options.registry,
-    )
-    states = state_folder(environment)
     if identity is not None:
-        read = partial(read_again, partial(jobs_for, options, environment, warn=False))
-        outcome = _loop(_work(Worker(identity, read, settings, states)))
-        return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
+        return _work(options, environment, identity)
+    start = prepared(options, environment)
+    jobs, settings, states = start.jobs, start.settings, start.states
     _say_what_is_missing()
-    jobs = jobs_for(options, environment)
-    limit = _duration(options.duration)
-    if options.workers > 1:
+    say_start(jobs, settings, states, start.workers)
+    options = replace(options, port=start.port, workers=start.workers)
+    if start.workers > 1:
         read = partial(read_again, partial(jobs_for, options, environment))
-        return lead(options, jobs, read, settings, states, limit)
+        return lead(options, jobs, read, settings, states, start.limit)
     if states is not None:
         distribute_state(states, jobs, None)
     runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
     ended = None
     try:
-        ended = _loop(_run(runner, options, limit, partial(send_left_over, jobs, settings, None)))
+        ended = _loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
     finally:  # the figures are printed, whatever ended the run
         _report(runner, options, ended)
     return ended.exit_code
+
+
+def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerIdentity) -> int:
+    """A worker process. Its parent has checked the settings."""
+    check_log(options, environment, worker=identity.index)
+    settings, states = sink_settings_of(options, environment), state_folder(environment)
+    read = partial(read_again, partial(jobs_for, options, environment, warn=False))
+    outcome = _loop(_until_stopped(Worker(identity, read, settings, states)))
+    return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 
 def _say_what_is_missing() -> None:
@@ -99,78 +71,7 @@ def _say_what_is_missing() -> None:
                           "there is a C compiler, and unset K2CONN_PURE_PYTHON")
 
 
-def _log(options: RunOptions, environment: Mapping[str, str], identity: WorkerIdentity | None) -> None:
-    level, form = options.log_level.lower(), environment.get("K2_LOG_FORMAT", "").lower()
-    if level not in LEVELS:
-        raise SettingsError(f"--log-level {options.log_level}{known(level, LEVELS)}")
-    if form not in ("", "text", "json"):
-        raise SettingsError(f"K2_LOG_FORMAT {form}{known(form, ('text', 'json'))}")
-    always = {"worker": identity.index} if identity is not None else {}
-    configure(level, form == "json" if form else options.daemon, **always)
-
-
-def jobs_for(options: RunOptions, environment: Mapping[str, str], warn: bool = True) -> list[Job]:
-    """What to run: the connectors that are named, or else those that the environment enables. ``warn``: says what is
-    odd, but no error.
-    """
-    plans = [load(name) for name in options.connectors] if options.connectors else _enabled(environment)
-    jobs: list[Job] = []
-    symbols = tuple(text_list(options.symbols)) if options.symbols else None
-    if symbols and len(plans) > 1:
-        raise SettingsError("--symbols is for one connector: venues spell symbols differently; "
-                            "use K2_<EXCHANGE>_SYMBOLS for several")
-    for plan in plans:
-        own = connector_settings(environment, plan.exchange, plan.name)
-        if own.enabled is False and options.connectors and warn:
-            get_logger(connector=plan.name).warning(
-                "named on the command line although its ENABLED variable says false"
-            )
-        streams = tuple(text_list(options.streams)) if options.streams else own.streams
-        for name in streams or ():
-            declared = [stream.name for stream in plan.streams]
-            if name not in declared:
-                raise SettingsError(f"{plan.name} has no stream '{name}'{known(name, declared)}")
-        asked = Job(plan, symbols or own.symbols, streams, own.overrides)
-        jobs.append(digested(asked))
-    names = [job.plan.name for job in jobs]
-    for name in set(names):
-        if names.count(name) > 1:
-            raise SettingsError(f"connector {name} is named twice")
-    for name in _unread(options, environment, plans, names) if warn else ():
-        get_logger().warning("nothing reads this variable", variable=name)
-    return jobs
-
-
-def _unread(
-    options: RunOptions, environment: Mapping[str, str], plans: Sequence[Plan], names: Sequence[str]
-) -> list[str]:
-    return unread(environment, [*names, *(plan.exchange for plan in plans)], options.sink or environment.get("K2_SINK"))
-
-
-def _enabled(environment: Mapping[str, str]) -> list[Plan]:
-    """Without arguments: what `K2_CONNECTORS` or `K2_<EXCHANGE>_ENABLED=true` name, or the working folder's files."""
-    named = text_list(environment.get("K2_CONNECTORS", ""))
-    if named:
-        return [load(name) for name in named]
-    local = sorted(Path("connectors").glob("*.yaml")) if Path("connectors").is_dir() else []
-    wanted = [path for path in (local or shipped()) if is_enabled(environment, path.stem)]
-    if not wanted:
-        names = ", ".join(path.stem for path in (local or shipped())[:8])
-        raise SettingsError(
-            "nothing to run: name connectors (k2conn run NAME...), or set K2_CONNECTORS or K2_<NAME>_ENABLED=true;"
-            f" there are {names}, ... (k2conn list)"
-        )
-    return [load(str(path)) for path in wanted]
-
-
-def _duration(text: str | None) -> float | None:
-    try:
-        return seconds_of(text) if text else None
-    except ValueError as error:
-        raise SettingsError(f"--duration: {error}") from None
-
-
-async def _work(worker: Worker) -> RunOutcome:
+async def _until_stopped(worker: Worker) -> RunOutcome:
     """One worker process, until its parent or a signal stops it."""
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
@@ -190,17 +91,29 @@ def _loop(main: Any) -> RunOutcome:
 
 
 async def _run(
-    runner: Runner, options: RunOptions, limit: float | None, before: Callable[[asyncio.Event], Awaitable[None]]
+    runner: Runner, options: RunOptions, start: Prepared, before: Callable[[asyncio.Event], Awaitable[None]]
 ) -> RunOutcome:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     _on_signals(loop, stop)
-    await before(stop)
+    await unless_stopped(before(stop), stop)
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
-    async with attended(RunnerView(runner), options.host, options.port, reloading, stop):
-        if limit is not None:
-            loop.call_later(limit, stop.set)
-        return await runner.run(stop)
+    async with attended(RunnerView(runner), options.host, start.port, reloading, stop):
+        limiting = loop.create_task(_stop_after(start.limit, runner, stop))
+        try:
+            return await runner.run(stop)
+        finally:
+            limiting.cancel()
+
+
+async def _stop_after(limit: float | None, runner: Runner, stop: asyncio.Event) -> None:
+    """Stops so many seconds after the sink was opened: a dependency that cannot be reached is not a run that is
+    over.
+    """
+    if limit is not None:
+        await runner.opened.wait()
+        await asyncio.sleep(limit)
+        stop.set()
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -239,4 +152,4 @@ def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> 
             raise SettingsError(f"--summary {options.summary}: {error.strerror}") from None
 
 
-__all__ = ["RunOptions", "jobs_for", "run"]
+__all__ = ["jobs_for", "run"]

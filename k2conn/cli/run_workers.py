@@ -9,23 +9,20 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from k2conn import exactjson
 from k2conn.cli.messages import complain, say
 from k2conn.cli.reload import keep_asking
+from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.runner import Job
-from k2conn.sinks import SINKS
+from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks.settings import SinkSettings
 from k2conn.workers.assignment import Assignment, assign
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker_pool import WorkerPool, WorkersOutcome, exit_now, worker_command
-
-if TYPE_CHECKING:
-    from k2conn.cli.run import RunOptions
 
 
 def lead(
@@ -39,11 +36,7 @@ def lead(
     """Runs the workers until told to stop, at most ``limit`` seconds; returns the exit code. ``read`` gives the jobs
     anew.
     """
-    if options.max_records is not None:
-        raise SettingsError("--max-records is for one process: with --workers say --duration")
-    if not SINKS.get(settings.kind).processes:
-        raise SettingsError(f"the {settings.kind} sink is for one process: leave --workers out")
-    assignments = assign(jobs, options.workers)
+    assignments = assign(jobs, int(options.workers))
     if states is not None:
         distribute_state(states, jobs, assignments)
     before = partial(send_left_over, jobs, settings, assignments)
@@ -66,8 +59,8 @@ async def _lead(
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     files = [job.plan.path for job in jobs]
     reloading = keep_asking(pool.reload, lambda: files, options.watch)
-    async with attended(pool, options.host, options.port, reloading, stop):
-        await before(stop)
+    async with attended(pool, options.host, int(options.port), reloading, stop):
+        await unless_stopped(before(stop), stop)
         if limit is not None:
             loop.call_later(limit, stop.set)
         return await pool.run(stop)

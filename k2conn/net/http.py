@@ -6,9 +6,9 @@ What is decided here once:
 - redirects are not followed: an answer must not choose where a key goes next. A 3xx is an answer like any other;
 - what an address cannot hold (spaces, letters beyond ASCII) is percent-encoded as UTF-8;
 - errors name the host only, for addresses, headers and bodies may hold secrets. That goes for an address that is none,
-  and for a header that cannot be sent, too;
+  and for a header that cannot be sent, too; trouble with a certificate has the cause ``tls``, with a proxy ``proxy``;
 - Retry-After is read in one way (`stay_away`);
-- no proxy is used yet: `_connection` is the one place that opens connections.
+- which proxy a request goes by says `k2conn.net.proxy`: `_connected` is the one place that opens connections.
 
 It is the standard library's blocking client, in a thread: k2conn makes some calls an hour, so that a library for
 thousands of calls (such as httpx: 40 ms to import, and 7 MB) would cost more than it gives.
@@ -28,8 +28,9 @@ from typing import TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
 from k2conn import __version__, exactjson
-from k2conn.errors import TransportError
-from k2conn.net.tls import client_context
+from k2conn.errors import SettingsError, TransportError
+from k2conn.net.proxy import Proxy, proxy_for
+from k2conn.net.tls import client_context, tls_trouble
 
 MAX_ANSWER = 32 * 1024 * 1024
 """Bytes of the largest answer."""
@@ -37,6 +38,7 @@ OVERLOADED = (418, 429)
 """The statuses of a server that has had too much of us."""
 _UNSAFE = re.compile(r"[^!-~]+")
 """What cannot stand in the first line of a request."""
+REDIRECTED = ": redirects are not followed, for a key would go along; set the address that is meant"
 _PENALTY = 60
 """Seconds to stay away from a server that has had too much and does not say how long."""
 
@@ -46,7 +48,8 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request; addresses, headers and bodies may hold secrets and are never shown. ``within`` seconds bound it;
-    ``tls`` is used in place of what ``ca_file`` and ``verify`` say, where it is given.
+    ``tls`` is used in place of what ``ca_file`` and ``verify`` say, where it is given. ``proxy`` is the connector's
+    own; None: what the environment says.
     """
 
     method: str
@@ -57,6 +60,7 @@ class Call:
     ca_file: str | None = None
     verify: bool = True
     tls: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +76,50 @@ class HttpAnswer:
 class NoAnswer(TransportError):
     """A server did not answer, or not in HTTP; ``reason`` says why, without the host."""
 
-    def __init__(self, host: str, reason: str) -> None:
-        super().__init__("http", f"{host}: {reason}")
+    def __init__(self, host: str, reason: str, cause: str = "http") -> None:
+        super().__init__(cause, f"{host}: {reason}")
         self.reason = reason
 
 
 def exchange(request: Call) -> HttpAnswer:
     """The answer; blocks. Raises NoAnswer."""
     host = ""
-    headers = {"User-Agent": f"k2conn/{__version__}", "Accept": "application/json", **request.headers}
-    connection: http.client.HTTPConnection | None = None
     try:
         parts = urlsplit(request.url)
         host = parts.hostname or ""
-        connection = _connection(parts, request)
-        connection.request(request.method, _target(parts), body=request.body, headers=headers)
-        with connection.getresponse() as answer:
-            body = answer.read(MAX_ANSWER + 1)
+        return _exchange(request, parts)
+    except NoAnswer:
+        raise
     except TimeoutError:
         raise NoAnswer(host, "no answer in time") from None
+    except TransportError as error:
+        raise NoAnswer(host, error.detail, error.cause) from None
+    except SettingsError as error:
+        raise NoAnswer(host, str(error), "proxy") from None
     except (OSError, http.client.HTTPException) as error:
+        if trouble := tls_trouble(error):
+            raise NoAnswer(host, trouble, "tls") from None
         raise NoAnswer(host, getattr(error, "strerror", None) or str(error) or type(error).__name__) from None
     except (ValueError, OverflowError):  # a port out of range, a name that no host can have, a header with a line end
         raise NoAnswer(host, "the address or a header has characters or a port that cannot be") from None
+
+
+def _exchange(request: Call, parts: SplitResult) -> HttpAnswer:
+    path = _target(parts)
+    headers = {"User-Agent": f"k2conn/{__version__}", "Accept": "application/json", **request.headers}
+    proxy = proxy_for(request.url, request.proxy)
+    if proxy is not None and not proxy.is_socks and parts.scheme == "http":  # it is asked for the whole address
+        path = f"http://{parts.netloc}{path}"
+        headers |= proxy.authorization
+    connection = _connected(parts, request, proxy)
+    try:
+        connection.request(request.method, path, body=request.body, headers=headers)
+        with connection.getresponse() as answer:
+            body = answer.read(MAX_ANSWER + 1)
     finally:
-        if connection is not None:
-            connection.close()
+        connection.close()
     if len(body) > MAX_ANSWER:
-        raise NoAnswer(host, f"answered more than {MAX_ANSWER} bytes")
+        raise NoAnswer(parts.hostname or "", f"answered more than {MAX_ANSWER} bytes")
     return HttpAnswer(answer.status, answer.headers.get("Retry-After", ""), body)
 
 
@@ -109,11 +129,55 @@ def _target(parts: SplitResult) -> str:
     return _UNSAFE.sub(lambda found: quote(found[0]), whole)
 
 
-def _connection(parts: SplitResult, request: Call) -> http.client.HTTPConnection:
+def _connected(parts: SplitResult, request: Call, proxy: Proxy | None) -> http.client.HTTPConnection:
+    """An open connection, through ``proxy`` where there is one. Raises what goes wrong with that as a TransportError
+    with the cause ``proxy``.
+    """
+    context = None
     if parts.scheme == "https":
         context = request.tls or client_context(request.ca_file, request.verify)
-        return http.client.HTTPSConnection(parts.netloc, timeout=request.within, context=context)
-    return http.client.HTTPConnection(parts.netloc, timeout=request.within)
+    if proxy is None:
+        connection = _new(parts.netloc, request, context)
+        connection.connect()
+        return connection
+    if proxy.is_socks:
+        return _through_socks(parts, request, context, proxy)
+    connection = _new(f"{proxy.host if ':' not in proxy.host else f'[{proxy.host}]'}:{proxy.port}", request, context)
+    if context is not None:
+        connection.set_tunnel(parts.hostname or "", parts.port or 443, proxy.authorization)
+    try:
+        connection.connect()
+    except TimeoutError:
+        raise TransportError("proxy", f"{proxy}: no answer in time") from None
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        if tls_trouble(error):
+            raise
+        raise TransportError("proxy", f"{proxy}: {getattr(error, 'strerror', None) or error}") from None
+    return connection
+
+
+def _new(place: str, request: Call, context: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    if context is not None:
+        return http.client.HTTPSConnection(place, timeout=request.within, context=context)
+    return http.client.HTTPConnection(place, timeout=request.within)
+
+
+def _through_socks(
+    parts: SplitResult, request: Call, context: ssl.SSLContext | None, proxy: Proxy
+) -> http.client.HTTPConnection:
+    from k2conn.net.socks import socks_socket
+
+    host, port = parts.hostname or "", parts.port or (443 if context is not None else 80)
+    connection = _new(parts.netloc, request, context)
+    plain = socks_socket(proxy, host, port, request.within)
+    try:
+        plain.settimeout(request.within)
+        connection.sock = context.wrap_socket(plain, server_hostname=host) if context is not None else plain
+    except BaseException:  # whatever it is, a socket that is not handed on is closed
+        plain.close()
+        raise
+    return connection
 
 
 def stay_away(status: int, retry_after: str) -> float:
@@ -127,21 +191,24 @@ async def call(request: Call) -> object:
     """The decoded JSON of a 2xx answer; TransportError with a cause for anything else."""
     try:
         async with asyncio.timeout(request.within + 1):
-            answer = await _aside(lambda: exchange(request))
+            answer = await in_thread(lambda: exchange(request))
     except TimeoutError:
         raise TransportError("http", f"no answer within {request.within:g} s") from None
     host = urlsplit(request.url).hostname
     if not 200 <= answer.status < 300:
         delay = stay_away(answer.status, answer.retry_after)
-        raise TransportError(f"http-{answer.status}", f"{host} answered HTTP {answer.status}", delay)
+        hint = REDIRECTED if 300 <= answer.status < 400 else ""
+        raise TransportError(f"http-{answer.status}", f"{host} answered HTTP {answer.status}{hint}", delay)
     try:
         return exactjson.decode(answer.body)
     except exactjson.JsonError as error:
         raise TransportError("http", f"{host} answered no JSON: {error}") from None
 
 
-async def _aside(work: Callable[[], Result]) -> Result:
-    """The work in a thread of its own, which nobody waits for once its result is not wanted any more."""
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """The work in a thread of its own, which nobody waits for once its result is not wanted any more: neither a caller
+    that is cancelled, nor the end of the process.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 

@@ -25,7 +25,36 @@ def client_context(
         context.verify_mode = ssl.CERT_NONE
     if cert_file is not None:
         try:
-            context.load_cert_chain(cert_file, key_file)
-        except OSError as error:
-            raise SettingsError(f"cert_file {cert_file} with key_file {key_file}: {error.strerror or error}") from None
+            context.load_cert_chain(cert_file, key_file, password="")  # a key with a password would ask for it
+        except (OSError, ValueError) as error:
+            text = getattr(error, "strerror", None) or error
+            raise SettingsError(f"cert_file {cert_file} with key_file {key_file}: {text}") from None
     return context
+
+
+def tls_trouble(error: BaseException | None) -> str | None:
+    """What an error, or whatever caused it, says of TLS or a certificate; None where it is none of these. (An untrusted
+    certificate is a ValueError and an OSError too, so this is asked first.)
+    """
+    seen = 0
+    while error is not None and seen < _DEEPEST:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"the certificate is not accepted: {error.verify_message or error.reason}"
+        if isinstance(error, ssl.SSLEOFError):
+            return "the other side ended the connection in the middle of TLS: does it want a client certificate?"
+        if isinstance(error, ssl.SSLError):
+            return _REASONS.get(error.reason or "", error.reason or str(error))
+        if isinstance(error, ssl.CertificateError):
+            return f"the certificate is not accepted: {error}"
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return None
+
+
+_DEEPEST = 10
+"""Causes of causes that are looked at."""
+_REASONS = {
+    "WRONG_VERSION_NUMBER": "what answers there does not speak TLS",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a client certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the server does not accept our client certificate",
+    "TLSV1_ALERT_UNKNOWN_CA": "the server does not accept our client certificate (its authority is unknown there)",
+}

@@ -22,6 +22,7 @@ from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
+from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
@@ -166,9 +167,7 @@ class VenueConnection:
         pipeline = self.pipeline = FramePipeline(
             self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
         )
-        for request in shard.connection.before:
-            await self._request_before(request, pipeline)
-        self._transport = self._context.open_transport(self._address(pipeline))
+        self._transport = await self._new_transport(pipeline)
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
         finally:
@@ -186,14 +185,39 @@ class VenueConnection:
             ledger.discarded += count
             words = {"socket": name, "count": count, "cause": "cut off by the end of the connection, or no text"}
             ledger.troubles.note(TroubleKind.FRAME, "", "", wall_us(), lambda: words)
+    async def reach(self) -> None:
+        """Connects without subscribing, and closes: for who wants to know whether that can be done. Raises
+        TransportError, SettingsError or RecordError where it cannot.
+        """
+        pipeline = FramePipeline(
+            self._context.connector_state, self._shard.connection, self._shard.symbols, self._context.session_context
+        )
+        transport = await self._new_transport(pipeline)
+        closing: list[asyncio.Task[None]] = []
+        try:
+            await transport.run(
+                lambda: closing.append(asyncio.create_task(transport.close("only looking"))), lambda frames: False,
+                self._context.relief,
+            )
+        except TransportError:
+            if not closing:  # else it was reached, whatever came then
+                raise
+        finally:
+            await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _new_transport(self, pipeline: FramePipeline) -> Transport:
+        for request in self._shard.connection.before:
+            await self._request_before(request, pipeline)
+        return self._context.open_transport(self._address(pipeline))
 
     def _address(self, pipeline: FramePipeline) -> Address:
         connection, given = self._shard.connection, self._context.overrides
         wall = wall_us()
         beat = connection.heartbeat
         own = beat.every(pipeline.session.scope.state) if beat is not None and beat.send is None else 20.0
+        url = self._endpoint_group.url(pipeline.session, self.endpoint, wall)
         return Address(
-            url=self._endpoint_group.url(pipeline.session, self.endpoint, wall),
+            url=url,
             headers=sendable(pipeline.session.headers(wall)),
             max_frame=connection.max_frame,
             compression=connection.compression,
@@ -201,6 +225,7 @@ class VenueConnection:
             ping_timeout=given.ping_timeout or 20.0,
             verify=given.verify,
             ca_file=given.ca_file,
+            proxy=proxy_for(url, given.proxy),
         )
 
     async def _request_before(self, request: HttpRequest, pipeline: FramePipeline) -> None:

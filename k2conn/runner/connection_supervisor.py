@@ -16,6 +16,7 @@ from functools import partial
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.conversation.end_causes import EndCause
+from k2conn.engine.conversation.session import Session
 from k2conn.engine.conversation.subscriptions import SubscriptionState
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.backoff import BackoffDelays
@@ -23,11 +24,12 @@ from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError
+from k2conn.net.proxy import proxy_for
 from k2conn.runner.connection import ConnectionEnd, ConnectionEvent, VenueConnection, http_scope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.http_requests import http_call
+from k2conn.runner.http_requests import check_call
 from k2conn.runner.status import ConnectionStatus
 
 PROVE_WITHIN = 30.0
@@ -90,12 +92,25 @@ class ConnectionSupervisor:
         session = FramePipeline(state, connection, symbols, context.session_context).session
         scope = http_scope(context, self.shard, session)
         builds: list[Callable[[], object]] = [
-            partial(http_call, request, scope, context.overrides) for request in connection.before
+            partial(check_call, request, scope, context.overrides) for request in connection.before
         ]
-        builds += [partial(session.url, 0, wall), partial(session.headers, wall), partial(session.frames, wall)]
+        builds.append(partial(self._check_url, session, wall))
+        builds += [partial(session.headers, wall), partial(session.frames, wall)]
         for build in builds:
             with suppress(RecordError):  # a value that only a live connection has
                 build()
+
+    def _check_url(self, session: Session, wall: int) -> None:
+        """SettingsError where the address, or the proxy to it, cannot be used."""
+        proxy_for(self.endpoint_group.url(session, 0, wall), self._context.overrides.proxy)
+
+    async def reach(self) -> str:
+        """Connects once without subscribing; the host that was reached. Raises as `VenueConnection.reach`."""
+        connection = VenueConnection(
+            self._context, self.endpoint_group, self.shard, 0, None, 1, lambda *news: None, self._log
+        )
+        await connection.reach()
+        return self.endpoint_group.host(0)
 
     async def run(self) -> None:
         """Keeps the shard connected until `stop`; returns early only where the attempts are used up."""

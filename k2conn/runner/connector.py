@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -114,6 +114,8 @@ class Connector:
         self._group: asyncio.TaskGroup | None = None
         """Where the connections' tasks are; None while it does not run."""
         self._changed = asyncio.Event()
+        if self._instruments is not None:
+            self._instruments.check()
         self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._initial_supervisors()
 
     def publish(self, envelopes: list[Envelope]) -> bool:
@@ -320,6 +322,20 @@ class Connector:
         self.connector_state.keep_replica_sets(kept_shards)
         for supervisor in new:
             self._start(supervisor)
+
+    async def reach(self) -> AsyncIterator[tuple[str, str]]:
+        """Reaches out to the venue without subscribing to anything: each thing that was reached, and what it said.
+        Raises TransportError, SettingsError or RecordError at the first that could not be.
+        """
+        if self._instruments is not None:
+            yield "instrument list", f"{await self._instruments.once()} instruments"
+            self.supervisors = self._initial_supervisors()
+        seen: set[str] = set()
+        for supervisor in self.supervisors:
+            name = supervisor.shard.connection.name
+            if name not in seen:
+                seen.add(name)
+                yield await supervisor.reach(), f"connected ({name})"
 
     async def _listed(self) -> bool:
         """Waits for the venue's list of instruments, which the connections depend on; False where stopped before."""

@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 from k2conn import exactjson
 from k2conn.errors import TransportError
 from k2conn.net.http import Call
+from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.overrides import Overrides
 
@@ -24,6 +25,13 @@ def sendable(headers: Mapping[str, object]) -> dict[str, str]:
         if not _HEADER.fullmatch(value):
             raise TransportError("handshake", f"the header {key} would have characters that no header can carry")
     return found
+
+
+def check_call(request: HttpRequest, scope: SendScope, given: Overrides) -> None:
+    """Fills a request in as far as can be told before it is made. Raises as `http_call`, and SettingsError where the
+    proxy for it cannot be used.
+    """
+    proxy_for(http_call(request, scope, given).url, given.proxy)
 
 
 def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:
@@ -43,4 +51,5 @@ def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:
         except ValueError:
             raise TransportError("http", "the venue named a host that cannot be") from None
         url = given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify)
+    return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify,
+                proxy=given.proxy)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from k2conn.clock import wall_us
 from k2conn.engine.instrument_list import learn
@@ -15,7 +16,7 @@ from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.plan import Backoff, InstrumentList, SendScope
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.http_requests import http_call
+from k2conn.runner.http_requests import check_call, http_call
 from k2conn.runner.overrides import Overrides
 
 TRIES = 3
@@ -35,6 +36,11 @@ class InstrumentRefresh:
         self._environment = environment
         self._log = get_logger(connector=connector)
 
+    def check(self) -> None:
+        """Raises MissingVariable for a variable that the call needs, SettingsError where the proxy cannot be used."""
+        with suppress(RecordError):  # a value that is only there later
+            check_call(self._listing.request, self._scope(), self._overrides)
+
     async def first(self, enough: Callable[[], bool]) -> None:
         """Waits for the list; after some tries goes on without it where ``enough`` says that symbols can be read."""
         delays = BackoffDelays(Backoff(), random.random)
@@ -50,13 +56,21 @@ class InstrumentRefresh:
             await asyncio.sleep(self._listing.refresh)
             await self._fetch()
 
+    async def once(self) -> int:
+        """Fetches the list, and says how many instruments it names. Raises TransportError, RecordError,
+        SettingsError.
+        """
+        request = http_call(self._listing.request, self._scope(), self._overrides)
+        return learn(self._listing, await call(request), self._symbols)
+
     async def _fetch(self) -> bool:
-        scope = SendScope(lambda: 0, lambda: str(uuid.uuid4()), wall_us(), {}, self._environment)
         try:
-            request = http_call(self._listing.request, scope, self._overrides)
-            count = learn(self._listing, await call(request), self._symbols)
+            count = await self.once()
         except (TransportError, RecordError, SettingsError) as error:
             self._log.warning("instrument list not read", detail=str(error))
             return False
         self._log.info("instrument list read", instruments=count)
         return True
+
+    def _scope(self) -> SendScope:
+        return SendScope(lambda: 0, lambda: str(uuid.uuid4()), wall_us(), {}, self._environment)

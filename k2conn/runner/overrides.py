@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
+from k2conn.net.proxy import Proxy
 from k2conn.plan import Connection, Plan
 
 BAD_DATA_SHARE = 0.05
@@ -23,6 +24,8 @@ class Overrides:
     """Scheme and host instead of those of the HTTP calls that the plan declares."""
     verify: bool = True
     ca_file: str | None = None
+    proxy: Proxy | None = None
+    """Its own, for all of its addresses; None: what the environment says for each."""
     ping_every: float | None = None
     ping_timeout: float | None = None
     stale_after: float | None = None

@@ -27,7 +27,7 @@ from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
-from k2conn.errors import K2Error, RecordError, SettingsError
+from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
 from k2conn.runner.crashes import Crashes, foreign, innermost
@@ -36,6 +36,7 @@ from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
+from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
@@ -111,7 +112,7 @@ class Runner:
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
             open_transport=open_transport,
         )
-        self.connectors = tuple(self._make(job, state_for(job)) for job in jobs)
+        self.connectors = tuple(self._made(jobs))
         self._state_folder = state_folder
         """None: what was seen is forgotten when the process ends."""
         self._tasks: dict[Connector, asyncio.Task[None]] = {}
@@ -120,18 +121,25 @@ class Runner:
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
 
+    def _made(self, jobs: Sequence[Job]) -> list[Connector]:
+        """A connector for each job. SettingsError with the problems of all."""
+        made: list[Connector] = []
+        problems = CollectedProblems()
+        for job in jobs:
+            with problems.noting():
+                made.append(self._make(job, state_for(job)))
+        problems.finish()
+        return made
+
     async def run(self, stop: asyncio.Event) -> RunOutcome:
         """Runs until ``stop`` is set, the record limit is reached, or every connector gave up.
 
         Raises Unreachable where the sink cannot be opened, SettingsError where no connector could go on and one of them
         because of its settings. An exception that is a bug of shared parts stops everything in order, then goes on up.
         """
-        await self.sink.open()
-        try:
-            await self._prepare()
-        except BaseException:  # whatever it is, a sink that was opened is closed
-            await self.sink.close()
-            raise
+        if not await unless_stopped(self._open(), stop):
+            self._log.info("stopped before anything began")
+            return RunOutcome(0, (), monotonic() - self.started)
         self.started = monotonic()
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
         for connector in self.connectors:
@@ -166,6 +174,15 @@ class Runner:
             causes.update(one["reconnect_causes"])
         self._log.error("no connection ever stood", causes=dict(causes))
         return True
+
+    async def _open(self) -> None:
+        """Opens the sink and registers the schemas; a sink that cannot go on is closed again."""
+        await self.sink.open()
+        try:
+            await self._prepare()
+        except BaseException:  # whatever it is, a sink that was opened is closed
+            await self.sink.close()
+            raise
 
     def _raise_bugs(self, tasks: list[asyncio.Task[None]]) -> None:
         """Raises the first bug of shared parts."""
@@ -326,13 +343,17 @@ class Runner:
 
     async def _prepare(self, connectors: Sequence[Connector] | None = None) -> None:
         """Registers the schemas of all topics, finds those of the dead letters: a refusal is said at start."""
+        await self.sink.prepare(self.topics(connectors))
+
+    def topics(self, connectors: Sequence[Connector] | None = None) -> dict[str, Any]:
+        """All topics that are written to, each with its schema (None: dead letters)."""
         topics: dict[str, Any] = {}
         for connector in self.connectors if connectors is None else connectors:
             for mapping in connector.connector_state.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
                 if mapping.gaps is not None or mapping.suspected_gaps is not None:
                     topics[gap_topic(connector.plan)] = gap_record().schema
-        await self.sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
+        return {**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)}
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:
         """Waits for a reason to stop: asked, enough, all gave up, or a bug of shared parts."""

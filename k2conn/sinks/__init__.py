@@ -7,9 +7,9 @@ is imported when it is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
-from typing import Annotated, Any, NotRequired, Protocol, TypedDict
+from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
@@ -115,14 +115,23 @@ class NoOptions:
     """The settings of a sink that has none of its own."""
 
 
+class Finding(NamedTuple):
+    """What a look at a dependency found: ``subject`` is what was looked at, ``where`` its address."""
+
+    subject: str
+    where: str
+    detail: str
+    ok: bool
+
+
 @dataclass(frozen=True, slots=True)
 class SinkKind:
     """What a sink is: the ``SINK`` of its file, or what an entry point of `k2conn.sinks` names.
 
     ``settings`` is a frozen dataclass with a default for every field, which raises SettingsError for what cannot be.
     Each field is read from the environment: by ``variables``, or where that is None from ``K2_SINK_<KIND>_<FIELD>`` by
-    the field's type (str, int, bool or Path; a field without a repr is a secret). `--sink-option FIELD=VALUE` sets any
-    of them that is no secret.
+    the field's type (str, int, bool or Path; a field without a repr is a secret; an int whose name ends with ``_ms``
+    may be said with a unit). `--sink-option FIELD=VALUE` sets any of them that is no secret.
     """
 
     summary: str
@@ -131,7 +140,7 @@ class SinkKind:
     """Makes a sink, not yet open; the settings' ``options`` are an instance of ``settings``."""
     settings: type[Any] = NoOptions
     variables: Mapping[str, tuple[str, str]] | None = None
-    """Environment variable -> (field, how its text is read: text, int, bool, path or secret)."""
+    """Environment variable -> (field, how its text is read: text, int, ms, bool, path or secret)."""
     flags: Mapping[str, str] = field(default_factory=dict)
     """Flags of `k2conn run` -> field."""
     implied_by: str | None = None
@@ -142,6 +151,16 @@ class SinkKind:
     """Whether several processes (`--workers`) may have one each."""
     registry: bool = False
     """Whether it needs a schema registry."""
+    folders: Sequence[str] = ()
+    """The fields that name folders it writes to."""
+    where: Callable[[Any], str] = lambda options: ""
+    """Where it writes, for people, by its settings."""
+    check: Callable[[Any], Sequence[str]] = lambda options: ()
+    """What is wrong with its settings that only a look at this machine's files tells, settings called by their
+    fields.
+    """
+    probe: Callable[[Any, Iterable[str]], Awaitable[Sequence[Finding]]] | None = None
+    """Reaches out to where it would write, given its settings and the topics, without writing: for `k2conn doctor`."""
     prefix: Callable[[Any], str] = lambda options: ""
     """What goes before the name of every topic, by its settings."""
 
@@ -158,6 +177,8 @@ def _how_read(one: Field[Any]) -> str:
         return "secret"
     text = one.type if isinstance(one.type, str) else one.type.__name__
     kind = {"str": "text", "int": "int", "bool": "bool", "Path": "path"}.get(text.removesuffix(" | None"))
+    if kind == "int" and one.name.endswith("_ms"):
+        return "ms"
     if kind is None:
         raise TypeError(f"the setting {one.name} is a {text}: it must be a str, int, bool or Path")
     return kind

@@ -303,4 +303,6 @@ SINK = SinkKind(
     settings=FileSettings,
     variables={"K2_SINK_FOLDER": ("folder", "path")},
     flags={"folder": "folder"},
+    folders=("folder",),
+    where=lambda options: str(options.folder),
 )

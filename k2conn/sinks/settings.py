@@ -33,7 +33,7 @@ class SpoolSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, all at once."""
-        problems = one_of("spool", self.mode, SPOOLS)
+        problems = one_of("mode", self.mode, SPOOLS)
         if self.max_bytes < MiB:
             problems.append(f"max_bytes={self.max_bytes} is below {MiB} (1 MiB)")
         if self.fsync_ms < 0:
@@ -72,14 +72,21 @@ class SinkSettings:
 
 
 def refuse(problems: list[str]) -> None:
-    """Raise one SettingsError with all ``problems``, if there are any."""
+    """Raise one SettingsError with all ``problems``, if there are any. Settings in them are called by their fields, as
+    ``field=...`` or at the beginning; whoever knows what the user calls them puts that in place.
+    """
     if problems:
-        raise SettingsError("; ".join(problems))
+        raise SettingsError(*problems)
 
 
 def one_of(name: str, value: str, known: tuple[str, ...]) -> list[str]:
     """The problem of a value that is none of the known ones, if it is one."""
     return [] if value in known else [f"{name}={value!r}: known are {', '.join(filter(None, known))}"]
+
+
+def above(given: object, most: int, *names: str) -> list[str]:
+    """The problems of those settings that are above ``most``."""
+    return [f"{name}={getattr(given, name)} is above {most}" for name in names if getattr(given, name) > most]
 
 
 def not_positive(given: object, *names: str) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from k2conn.net.proxy import Proxy
 from k2conn.registry import Registry
 from k2conn.schemes import WEBSOCKET
 
@@ -36,6 +37,8 @@ class Address:
     open_timeout: float = 10.0
     verify: bool = True
     ca_file: str | None = None
+    proxy: Proxy | None = None
+    """Where the connection goes by one (see `k2conn.net.proxy`)."""
 
 
 class Transport(Protocol):

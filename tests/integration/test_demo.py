@@ -131,10 +131,10 @@ def test_run_talks_to_the_mock_by_the_variables_it_prints(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["mock", "kraken", "--duration", "soon"], "no duration"),
+        (["mock", "kraken", "--duration", "soon"], "--duration 'soon': a number or a duration"),
         (["mock", "kraken", "kraken"], "named twice"),
         (["mock", "kraken", "binance", "--symbols", "X"], "for one connector"),
-        (["demo", "--duration", "5"], "write 5s"),
+        (["demo", "--duration", "5 parsecs"], "a number or a duration"),
     ],
 )
 def test_wrong_options_are_said(arguments: list[str], problem: str) -> None:

@@ -188,7 +188,7 @@ def test_the_environment_alone_says_what_runs(tmp_path: Path, venue: int) -> Non
         (["venue.yaml"], {"K2_VENUE_WEBSOCKET_URL": "ws://exchange.example"}, 2, "K2_VENUE_WEBSOCKET_URL"),
         (["venue.yaml", "--nosuch"], {}, 2, "No such option"),
         (["bad.yaml"], {}, 78, "bad.yaml:"),
-        (["venue.yaml", "--folder", "/proc/nowhere"], {}, 69, "/proc/nowhere"),
+        (["venue.yaml", "--folder", "/proc/nowhere"], {}, 2, "--folder /proc/nowhere"),
     ],
 )
 def test_what_cannot_run_says_why_and_exits_with_its_code(

@@ -19,8 +19,8 @@ import fastavro
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from k2conn.cli.run import RunOptions
 from k2conn.cli.run import run as start
+from k2conn.cli.run_options import RunOptions
 from k2conn.cli.status import run as status
 from k2conn.compiler.compiler import load_plan
 from k2conn.errors import SettingsError
@@ -368,10 +368,10 @@ def test_workers_that_cannot_begin_end_all(tmp_path: Path) -> None:
 
     @timed
     async def main() -> None:
-        arguments = ["venue.yaml", "--streams", "trade", "--folder", "/proc/nowhere"]
+        arguments = ["venue.yaml", "--streams", "trade", "--kafka", "127.0.0.1:9"]
         async with crew(tmp_path, *arguments, K2_WORKERS="2") as run:
             assert await run.ended() == 69, run.text
-        assert "k2conn: cannot write into the folder /proc/nowhere" in run.text
+        assert "k2conn: kafka 127.0.0.1:9: nothing listens on 127.0.0.1:9" in run.text
         assert "Traceback" not in run.text
 
     main()

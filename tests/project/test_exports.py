@@ -18,12 +18,13 @@ PUBLIC = {
     "k2conn.engine": [],
     "k2conn.envelope": ["DeliveryAccount", "Envelope"],
     "k2conn.errors": [
-        "EncodeError", "K2Error", "MissingVariable", "PluginError", "RecordError", "SettingsError", "SinkError",
-        "SpecError", "TransportError", "Unreachable", "known",
+        "CollectedProblems", "EncodeError", "K2Error", "MissingVariable", "PluginError", "RecordError", "SettingsError",
+        "SinkError", "SpecError", "TransportError", "Unreachable", "known",
     ],
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
     "k2conn.sinks": [
-        "NoOptions", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "make_sink", "putter", "with_options",
+        "Finding", "NoOptions", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "make_sink", "putter",
+        "with_options",
     ],
     "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled", "spooled"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from k2conn.sinks import Reject, Settle, Sink, SinkKind
+from collections.abc import Iterable
+
+from k2conn.sinks import Finding, Reject, Settle, Sink, SinkKind
 from k2conn.sinks.kafka.settings import VARIABLES, KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 
@@ -11,6 +13,18 @@ def _make(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
     from k2conn.sinks.kafka.sink import KafkaSink
 
     return KafkaSink(settings, settle, reject)
+
+
+def _check(options: KafkaSettings) -> list[str]:
+    from k2conn.sinks.kafka.probe import wrong_files
+
+    return wrong_files(options)
+
+
+async def _probe(options: KafkaSettings, topics: Iterable[str]) -> list[Finding]:
+    from k2conn.sinks.kafka.probe import probe
+
+    return await probe(options, topics)
 
 
 SINK = SinkKind(
@@ -22,5 +36,8 @@ SINK = SinkKind(
     implied_by="bootstrap",
     spoolable=True,
     registry=True,
+    where=lambda options: options.bootstrap,
+    check=_check,
+    probe=_probe,
     prefix=lambda options: options.topic_prefix,
 )

@@ -18,10 +18,16 @@ _theirs = logging.getLogger("aiokafka")
 class ClientLogHandler(logging.Handler):
     """Listens to the client's warnings between ``attach`` and ``detach``; ``last`` is the latest."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
+        """``quiet``: nothing is passed on."""
         super().__init__(logging.WARNING)
+        self._quiet = quiet
         self.last: str | None = None
         self._said: dict[str, float] = {}
+
+    def reason(self, text: str) -> str:
+        """A better reason than ``text``, where the client has only said in its log why it finds nobody."""
+        return self.last if self.last and "Unable to bootstrap" in text else text
 
     def attach(self) -> None:
         """Take the client's log over."""
@@ -37,6 +43,6 @@ class ClientLogHandler(logging.Handler):
         """Remember the line; pass it on if this kind was quiet for a while."""
         self.last = record.getMessage()
         kind, now = str(record.msg), monotonic()
-        if now - self._said.get(kind, -EVERY) >= EVERY:
+        if not self._quiet and now - self._said.get(kind, -EVERY) >= EVERY:
             self._said[kind] = now
             _ours.warning("kafka client: %s", self.last)

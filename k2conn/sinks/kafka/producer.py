@@ -26,7 +26,8 @@ from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, mend_pending
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
-from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.kafka.settings import OAUTH, KafkaSettings
+from k2conn.sinks.kafka.tokens import Tokens
 
 AHEAD_MS = 10 * 60 * 1000
 """A broker refuses a whole batch for one record dated more than an hour ahead (its default): a venue's wrong
@@ -49,6 +50,9 @@ REFUSED = (
     kafka_errors.InvalidTimestampError,
 )
 """What is wrong with a record, not with the cluster: some record of the batch will never be taken."""
+
+REFUSED_TOKEN = ": it does not accept the token"
+"""aiokafka takes a refused token for an accepted one, and then hears of no broker."""
 
 FENCED: int = kafka_errors.InvalidReplicationFactorError.errno
 """Too few brokers for the topic: for good, or (the text says so) because they have not joined again yet."""
@@ -95,7 +99,8 @@ class Producer:
             await asyncio.wait_for(self._client.start(), within)
         except TimeoutError:
             await self.stop()
-            raise Unreachable(f"kafka {address}: no answer in {within:.0f} s") from None
+            refused = REFUSED_TOKEN if self._settings.sasl_mechanism == OAUTH and not self.brokers() else ""
+            raise Unreachable(f"kafka {address}: no answer in {within:.0f} s{refused}") from None
         except asyncio.CancelledError:
             await self.stop()
             raise
@@ -116,6 +121,10 @@ class Producer:
             raise Unreachable(f"kafka topic {topic}: no partitions known; it may not exist{hint}") from None
         except Exception as error:  # of the library, whatever it is
             raise Unreachable(f"kafka topic {topic}: {_text(error)}") from error
+
+    def brokers(self) -> list[tuple[str, int]]:
+        """Where the cluster says its brokers are. Does not wait."""
+        return [(broker.host, broker.port) for broker in self._client.client.cluster.brokers()]
 
     def partitions(self, topic: str) -> int | None:
         """How many partitions ``topic`` had at last sight; None where it is not known. Does not wait."""
@@ -242,7 +251,10 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     }
     if settings.security_protocol.endswith("SSL"):
         given["ssl_context"] = client_context(settings.ca_file, True, settings.cert_file, settings.key_file)
-    if settings.sasl_mechanism:
+    if settings.sasl_mechanism == OAUTH:
+        given["sasl_mechanism"] = OAUTH
+        given["sasl_oauth_token_provider"] = Tokens(settings)
+    elif settings.sasl_mechanism:
         given["sasl_mechanism"] = settings.sasl_mechanism
         given["sasl_plain_username"] = settings.username
         given["sasl_plain_password"] = settings.password

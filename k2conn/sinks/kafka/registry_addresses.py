@@ -18,18 +18,23 @@ def registry_problems(text: str) -> list[str]:
 def _problem(url: str) -> str:
     if not url:
         return "registry_url: there is an empty address between commas"
+    return f"registry_url {wrong}" if (wrong := wrong_url(url)) else ""
+
+
+def wrong_url(url: str) -> str:
+    """What is wrong with an http(s) address; empty where nothing is. It is repeated only where it holds no password."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        return "registry_url: an address cannot be read" if "@" in url else f"registry_url {url!r}: {error}"
+        return "'...' cannot be read" if "@" in url else f"{url!r}: {error}"
     if "@" in parts.netloc:
         # Not repeated in the text: it holds a password.
-        return "registry_url carries credentials; give registry_username and registry_password instead"
+        return "carries credentials; give them by their own settings instead"
     if parts.scheme not in ("http", "https") or not host or not url.isascii() or any(map(str.isspace, url)):
-        return f"registry_url {url!r} is not an http:// or https:// address"
+        return f"{url!r} is not an http:// or https:// address"
     if port == 0:
-        return f"registry_url {url!r}: no server has the port 0"
+        return f"{url!r}: no server has the port 0"
     if parts.query or parts.fragment or ";" in url:
-        return f"registry_url {url!r}: an address ends with its path; several are separated by commas"
+        return f"{url!r}: an address ends with its path; several are separated by commas"
     return ""

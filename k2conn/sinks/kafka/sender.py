@@ -20,6 +20,8 @@ from typing import Any
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
+from k2conn.net.http import in_thread
+from k2conn.sinks.kafka.diagnosis import Cause, advertised_trouble, likely_cause
 from k2conn.sinks.kafka.framing import head
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
 from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, failure_of
@@ -34,6 +36,12 @@ GRACE = 1.0
 
 BACKOFF_CAP = 10.0
 """The longest wait between two attempts, in seconds."""
+
+PATIENCE = 0.5
+"""Seconds after which it is asked why the cluster does not answer."""
+
+HOPELESS = 2.5
+"""Seconds of the open timeout after which a cluster is given up of which nobody is there."""
 
 CHUNK = 500
 """Records packed before the loop gets a turn: about two milliseconds."""
@@ -80,7 +88,31 @@ class Sender:
     async def connect(self, end: float) -> None:
         """Reach the cluster by the loop's time ``end``, trying again until then, or raise Unreachable."""
         self._loop = asyncio.get_running_loop()
-        self._producer = await self._connected_by(end)
+        given_up = self._now() + HOPELESS
+        connecting = asyncio.ensure_future(self._connected_by(end))
+        try:
+            await asyncio.wait({connecting}, timeout=PATIENCE)
+            cause = Cause("") if connecting.done() else await likely_cause(self._settings)
+            if cause.text:
+                log.warning("kafka %s cannot be reached yet: %s", self._settings.bootstrap, cause.text)
+            if cause.hopeless:
+                await asyncio.wait({connecting}, timeout=max(0.0, given_up - self._now()))
+                if not connecting.done():
+                    raise Unreachable(f"kafka {self._settings.bootstrap}: {cause.text}")
+            self._producer = await self._with_cause(connecting, cause)
+        finally:
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+        trouble = await advertised_trouble(self._settings, self._producer.brokers())
+        if trouble:
+            raise Unreachable(f"kafka {self._settings.bootstrap}: {trouble}")
+
+    async def _with_cause(self, connecting: asyncio.Future[Producer], cause: Cause) -> Producer:
+        try:
+            return await connecting
+        except Unreachable as error:
+            found = cause if cause.text else await likely_cause(self._settings)
+            raise Unreachable(f"kafka {self._settings.bootstrap}: {found.text}" if found.text else str(error)) from None
 
     def start(self, ended: Callable[[], None]) -> None:
         """Begin the rounds; ``ended`` is told when they end, which only a bug or ``stop`` does."""
@@ -300,8 +332,8 @@ class Sender:
             subject = self._settings.subject.format(
                 topic=topic.name, record=schema.full_name, decimals=schema.decimals.folder
             )
-            number = await asyncio.to_thread(
-                self._registry.register, subject, schema.text, self._settings.compatibility
+            number = await in_thread(
+                partial(self._registry.register, subject, schema.text, self._settings.compatibility)
             )
             topic.heads[schema] = head(number)
         producer = self._producer

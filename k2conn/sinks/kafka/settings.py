@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from k2conn.sinks.kafka.registry_addresses import registry_problems
-from k2conn.sinks.settings import MiB, not_positive, one_of, refuse
+from k2conn.schemes import HTTP, in_the_clear
+from k2conn.sinks.kafka.registry_addresses import registry_problems, registry_urls, wrong_url
+from k2conn.sinks.settings import MiB, above, not_positive, one_of, refuse
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+OAUTH = "OAUTHBEARER"
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTH)
+LARGEST_INT = 2**31 - 1
+"""Of the protocol's numbers."""
 COMPATIBILITIES = (
     "",
     "NONE",
@@ -23,11 +28,11 @@ VARIABLES = {
     "K2_KAFKA_ACKS": ("acks", "text"),
     "K2_KAFKA_IDEMPOTENCE_ENABLED": ("idempotent", "bool"),
     "K2_KAFKA_COMPRESSION_TYPE": ("compression", "text"),
-    "K2_KAFKA_LINGER_MS": ("linger_ms", "int"),
+    "K2_KAFKA_LINGER_MS": ("linger_ms", "ms"),
     "K2_KAFKA_BATCH_SIZE": ("batch_bytes", "int"),
     "K2_KAFKA_MAX_REQUEST_SIZE": ("max_request_bytes", "int"),
-    "K2_KAFKA_REQUEST_TIMEOUT_MS": ("request_timeout_ms", "int"),
-    "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("delivery_timeout_ms", "int"),
+    "K2_KAFKA_REQUEST_TIMEOUT_MS": ("request_timeout_ms", "ms"),
+    "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("delivery_timeout_ms", "ms"),
     "K2_KAFKA_CLIENT_ID": ("client_id", "text"),
     "K2_KAFKA_SUBJECT": ("subject", "text"),
     "K2_KAFKA_TOPIC_PREFIX": ("topic_prefix", "text"),
@@ -40,11 +45,20 @@ VARIABLES = {
     "K2_KAFKA_SASL_MECHANISM": ("sasl_mechanism", "text"),
     "K2_KAFKA_SASL_USERNAME": ("username", "text"),
     "K2_KAFKA_SASL_PASSWORD": ("password", "secret"),
+    "K2_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": ("oauth_token_url", "text"),
+    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_ID": ("oauth_client_id", "text"),
+    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET": ("oauth_client_secret", "secret"),
+    "K2_KAFKA_SASL_OAUTHBEARER_SCOPE": ("oauth_scope", "text"),
+    "K2_KAFKA_SASL_OAUTHBEARER_EXTENSIONS": ("oauth_extensions", "text"),
+    "K2_KAFKA_SASL_OAUTHBEARER_CA_FILE": ("oauth_ca_file", "path"),
     "K2_KAFKA_SSL_CA_FILE": ("ca_file", "path"),
     "K2_KAFKA_SSL_CERT_FILE": ("cert_file", "path"),
     "K2_KAFKA_SSL_KEY_FILE": ("key_file", "path"),
     "K2_KAFKA_SCHEMA_REGISTRY_USERNAME": ("registry_username", "text"),
     "K2_KAFKA_SCHEMA_REGISTRY_PASSWORD": ("registry_password", "secret"),
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CA_FILE": ("registry_ca_file", "path"),
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CERT_FILE": ("registry_cert_file", "path"),
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_KEY_FILE": ("registry_key_file", "path"),
 }
 """Environment variable -> (KafkaSettings field, how its text is read)."""
 
@@ -92,15 +106,40 @@ class KafkaSettings:
     sasl_mechanism: str | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    oauth_token_url: str | None = None
+    """Where OAUTHBEARER gets its tokens, by the client's id and secret (client credentials)."""
+    oauth_client_id: str | None = None
+    oauth_client_secret: str | None = field(default=None, repr=False)
+    oauth_scope: str | None = None
+    oauth_extensions: str = ""
+    """Sent to the broker beside the token: ``name=value,...``."""
+    oauth_ca_file: Path | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
     registry_username: str | None = None
     registry_password: str | None = field(default=None, repr=False)
+    registry_ca_file: Path | None = None
+    """The registry's authorities, client certificate and key; where they say nothing, those for Kafka are used."""
+    registry_cert_file: Path | None = None
+    registry_key_file: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse contradictions, all at once."""
         refuse(_contradictions(self))
+
+    @property
+    def registry_urls(self) -> tuple[str, ...]:
+        """The registry's addresses, one or several."""
+        return registry_urls(self.registry_url)
+
+    @property
+    def registry_files(self) -> tuple[Path | None, Path | None, Path | None]:
+        """Authorities, client certificate and key for the registry."""
+        authorities = self.registry_ca_file or self.ca_file
+        if self.registry_cert_file is not None:
+            return authorities, self.registry_cert_file, self.registry_key_file
+        return authorities, self.cert_file, self.key_file
 
 
 def _contradictions(given: KafkaSettings) -> list[str]:
@@ -111,6 +150,8 @@ def _contradictions(given: KafkaSettings) -> list[str]:
         *_look_up_only(given),
         *not_positive(given, "batch_bytes", "max_request_bytes", "request_timeout_ms", "open_timeout"),
         *not_positive(given, "partitions", "replication"),
+        *above(given, LARGEST_INT, "batch_bytes", "max_request_bytes", "request_timeout_ms", "partitions"),
+        *above(given, 2**15 - 1, "replication"),
         *_subject(given.subject),
         *_prefix(given.topic_prefix),
         *_security(given),
@@ -149,25 +190,64 @@ def _security(given: KafkaSettings) -> list[str]:
         problems += one_of("sasl_mechanism", given.sasl_mechanism, MECHANISMS)
     if sasl and given.sasl_mechanism is None:
         problems.append(f"security_protocol={given.security_protocol} needs a sasl_mechanism: {', '.join(MECHANISMS)}")
-    if sasl and not (given.username and given.password):
-        problems.append(f"security_protocol={given.security_protocol} needs a username and a password")
+    oauth = given.sasl_mechanism == OAUTH
+    if sasl and not oauth and not (given.username and given.password):
+        problems.append(f"security_protocol={given.security_protocol} needs username=... and password=...")
+    problems += _oauth(given) if oauth else []
     if not sasl and (given.sasl_mechanism or given.username or given.password):
         problems.append(f"SASL settings are given, but security_protocol={given.security_protocol} does not use them")
     if given.key_file and not given.cert_file:
         problems.append("key_file is given without cert_file")
-    if given.cert_file and not given.security_protocol.endswith("SSL"):
-        problems.append(f"cert_file is given, but security_protocol={given.security_protocol} does not use it")
+    if given.registry_key_file and not given.registry_cert_file:
+        problems.append("registry_key_file is given without registry_cert_file")
+    secure_registry = any(url.startswith("https:") for url in given.registry_urls)
+    if given.cert_file and not given.security_protocol.endswith("SSL") and not secure_registry:
+        problems.append(f"cert_file is given, but security_protocol={given.security_protocol} does not use it, and "
+                        "registry_url= is not https://")
+    if given.registry_cert_file and not secure_registry:
+        problems.append("registry_cert_file is given, but registry_url= is not https://")
     if bool(given.registry_username) != bool(given.registry_password):
         problems.append("registry_username and registry_password go together")
     return problems
+
+
+def _oauth(given: KafkaSettings) -> list[str]:
+    problems = []
+    if not (given.oauth_token_url and given.oauth_client_id and given.oauth_client_secret):
+        problems.append(f"sasl_mechanism={OAUTH} needs oauth_token_url, oauth_client_id and oauth_client_secret")
+    if given.username or given.password:
+        problems.append(f"username= and password= are given, but sasl_mechanism={OAUTH} does not use them")
+    if given.oauth_token_url and (wrong := wrong_url(given.oauth_token_url)):
+        problems.append(f"oauth_token_url {wrong}")
+    elif given.oauth_token_url and in_the_clear(urlsplit(given.oauth_token_url), HTTP.get):
+        problems.append("oauth_token_url is in the clear: a secret goes there, say https://")
+    try:
+        pairs(given.oauth_extensions)
+    except ValueError:
+        problems.append("oauth_extensions is written name=value,name=value")
+    return problems
+
+
+def pairs(text: str) -> dict[str, str]:
+    """``name=value,...``; ValueError for anything else."""
+    found = {}
+    for part in text.split(",") if text.strip() else ():
+        name, equals, value = part.strip().partition("=")
+        if not (name and equals and value):
+            raise ValueError(text)
+        found[name] = value
+    return found
 
 
 def _addresses(given: KafkaSettings) -> list[str]:
     problems = []
     for address in given.bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
-        if not host or not port.isdecimal():
+        named = host and not any(letter.isspace() or letter in "/@" for letter in host)
+        if not named or not (port.isascii() and port.isdecimal()) or len(port) > 6:
             problems.append(f"bootstrap address {address.strip()!r} is not host:port")
+        elif not 0 < int(port) < 65536:
+            problems.append(f"bootstrap address {address.strip()!r}: a port is a number from 1 to 65535")
     problems += registry_problems(given.registry_url)
     return problems
 

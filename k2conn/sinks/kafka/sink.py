@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
+from k2conn.net.http import in_thread
 from k2conn.net.tls import client_context
 from k2conn.sinks import SinkStatus
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.registry import SchemaRegistry
-from k2conn.sinks.kafka.registry_addresses import registry_urls
 from k2conn.sinks.kafka.sender import Sender
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
@@ -60,7 +60,7 @@ class KafkaSink:
         self._bound = settings.buffer_bytes
         self._settle = settle
         self._reject = reject
-        self._registry = _registry(self._settings)
+        self._registry = registry_of(self._settings)
         self._sender = Sender(self._settings, self._registry, self._taken, self._refused)
         self._topics = self._sender.topics
         self._log_handler = ClientLogHandler()
@@ -73,12 +73,20 @@ class KafkaSink:
         self._log_handler.attach()
         try:
             end = asyncio.get_running_loop().time() + self._settings.open_timeout
-            await self._sender.connect(end)
+            await self._connect(end)
             await self._registry_answers_by(end)
         except BaseException:  # also a cancelled start must not leave a connection behind
             await self.close()
             raise
         self._sender.start(self._moved.set)
+
+    async def _connect(self, end: float) -> None:
+        try:
+            await self._sender.connect(end)
+        except Unreachable as error:
+            text = str(error)
+            reason = self._log_handler.reason(text)
+            raise Unreachable(text if reason == text else f"kafka {self._settings.bootstrap}: {reason}") from None
 
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """Register the schemas and find the topics. Unreachable, or SinkError where a schema is refused."""
@@ -185,7 +193,7 @@ class KafkaSink:
         now = asyncio.get_running_loop().time
         while True:
             try:
-                return await asyncio.to_thread(self._registry.check)
+                return await in_thread(self._registry.check)
             except Unreachable:
                 if now() + 0.5 > end:
                     raise
@@ -194,9 +202,11 @@ class KafkaSink:
                 raise Unreachable(str(error)) from None
 
 
-def _registry(settings: KafkaSettings) -> SchemaRegistry:
-    secure = any(url.startswith("https") for url in registry_urls(settings.registry_url))
-    context = client_context(settings.ca_file) if secure else None
+def registry_of(settings: KafkaSettings) -> SchemaRegistry:
+    """The registry that the settings name. SettingsError where a file for TLS cannot be used."""
+    secure = any(url.startswith("https:") for url in settings.registry_urls)
+    authorities, certificate, key = settings.registry_files
+    context = client_context(authorities, True, certificate, key) if secure else None
     credentials = None
     if settings.registry_username and settings.registry_password:
         credentials = (settings.registry_username, settings.registry_password)

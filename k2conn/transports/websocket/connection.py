@@ -1,35 +1,33 @@
 """WebSockets (RFC 6455): the one door to websockets.
 
-permessage-deflate is allowed, TLS is verified, frames are bounded. Protocol pings are the library's: they notice a
-half-open connection, which no application heartbeat is needed for.
+permessage-deflate is allowed, TLS is verified, frames are bounded, redirects are not followed. Protocol pings are the
+library's: they notice a half-open connection, which no application heartbeat is needed for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import connect
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
     InvalidProxy,
+    InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
     NegotiationError,
+    ProxyError,
     WebSocketException,
 )
 from websockets.typing import Subprotocol
 
 from k2conn import __version__
+from k2conn.compat.websockets import ConnectOnce
 from k2conn.errors import TransportError
-from k2conn.loopback import is_loopback
-from k2conn.net.http import stay_away
-from k2conn.net.tls import client_context
+from k2conn.net.http import REDIRECTED, stay_away
+from k2conn.net.tls import client_context, tls_trouble
 from k2conn.transports import Address, OnFrames
 from k2conn.transports.websocket.reader import Reader
 
@@ -134,7 +132,7 @@ class WebSocket:
         offered = [text for name, text in address.headers.items() if name.lower() == _SUBPROTOCOL]
         names = [name.strip() for text in offered for name in text.split(",") if name.strip()]
         try:
-            socket = await connect(
+            socket = await ConnectOnce(
                 address.url,
                 additional_headers=headers,
                 subprotocols=[Subprotocol(name) for name in names] or None,
@@ -147,31 +145,52 @@ class WebSocket:
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=address.max_frame,
                 create_connection=Reader,
-                proxy=None if is_loopback(urlsplit(address.url).hostname or "") else True,
+                proxy=address.proxy.url if address.proxy is not None else None,
             )
             assert isinstance(socket, Reader)
             return socket
-        except InvalidStatus as error:
-            raise _refused(error) from None
-        except TimeoutError:
-            raise TransportError("connect", f"no answer within {address.open_timeout:g} s") from None
-        except (InvalidURI, InvalidProxy) as error:  # their text repeats the address, which may hold a secret
-            raise TransportError("handshake", error.msg) from None
-        except NegotiationError as error:
-            raise _NoSense("handshake", str(error)) from None
-        except (InvalidHandshake, WebSocketException, ValueError) as error:
-            raise TransportError("handshake", str(error)) from None
-        except ssl.SSLError as error:
-            raise TransportError("tls", error.reason or str(error)) from None
-        except OSError as error:
-            raise TransportError("connect", error.strerror or str(error)) from None
+        except (WebSocketException, OSError, ValueError) as error:
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: Exception) -> TransportError:
+        """Why there is no connection. The address, which may hold a secret, is not repeated."""
+        if isinstance(error, InvalidStatus):
+            return _refused(error)
+        if trouble := tls_trouble(error):  # before the others, for an untrusted certificate is a ValueError, too
+            return TransportError("tls", trouble)
+        through = self.address.proxy
+        if isinstance(error, TimeoutError):
+            by = f" by the {through}" if through is not None else ""
+            return TransportError("connect", f"no answer within {self.address.open_timeout:g} s{by}")
+        if through is not None and isinstance(error, ProxyError | InvalidProxy | OSError):
+            return TransportError("proxy", f"{through}: {_said_by_proxy(error)}")
+        if isinstance(error, InvalidURI | InvalidProxy):
+            return TransportError("handshake", error.msg)
+        if isinstance(error, NegotiationError):
+            return _NoSense("handshake", str(error))
+        if isinstance(error, OSError):
+            return TransportError("connect", error.strerror or str(error))
+        return TransportError("handshake", str(error))
+
+
+def _said_by_proxy(error: Exception) -> str:
+    """What a proxy answered, or why it did not."""
+    if isinstance(error, InvalidProxyStatus):
+        return f"it answered HTTP {error.response.status_code}"
+    if isinstance(error, InvalidProxy):
+        return error.msg
+    inner = error.__cause__ if error.__cause__ is not None else error
+    if isinstance(inner, ConnectionRefusedError):
+        return "connection refused"
+    return getattr(inner, "strerror", None) or str(inner) or str(error)
 
 
 def _refused(error: InvalidStatus) -> TransportError:
     """HTTP 429 and 418 say how long to stay away (Retry-After, in seconds)."""
     status = error.response.status_code
     delay = stay_away(status, error.response.headers.get("Retry-After", ""))
-    return TransportError(f"http-{status}", f"the server answered HTTP {status}", delay)
+    hint = REDIRECTED if 300 <= status < 400 else ""
+    return TransportError(f"http-{status}", f"the server answered HTTP {status}{hint}", delay)
 
 
 def _closed(error: ConnectionClosed) -> TransportError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.errors import SettingsError
+from k2conn.net.proxy import Proxy
 from k2conn.runner import Overrides
 from k2conn.settings import (
     CONNECTOR_VARIABLES,
@@ -16,11 +18,12 @@ from k2conn.settings import (
     is_enabled,
     sink_settings,
     state_folder,
-    text_list,
-    unread,
 )
+from k2conn.settings.unread_variables import unread
+from k2conn.settings.values import text_list
 from k2conn.sinks.kafka.settings import VARIABLES as KAFKA_VARIABLES
 from k2conn.sinks.settings import SpoolSettings
+from tests.support.certificates import Authority
 
 KAFKA: dict[str, tuple[str, str, Any]] = {
     "K2_KAFKA_BOOTSTRAP_SERVERS": ("kafka:9092", "bootstrap", "kafka:9092"),
@@ -42,6 +45,7 @@ KAFKA: dict[str, tuple[str, str, Any]] = {
     "K2_KAFKA_PARTITIONS": ("40", "partitions", 40),
     "K2_KAFKA_REPLICATION_FACTOR": ("3", "replication", 3),
     "K2_KAFKA_SSL_CA_FILE": ("/ca.pem", "ca_file", Path("/ca.pem")),
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CA_FILE": ("/ca.pem", "registry_ca_file", Path("/ca.pem")),
 }
 SECURE = {
     "K2_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -50,13 +54,28 @@ SECURE = {
     "K2_KAFKA_SASL_PASSWORD": "hunter2",
     "K2_KAFKA_SSL_CERT_FILE": "/c.pem",
     "K2_KAFKA_SSL_KEY_FILE": "/k.pem",
+    "K2_KAFKA_SCHEMA_REGISTRY_URL": "https://registry",
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CERT_FILE": "/rc.pem",
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_KEY_FILE": "/rk.pem",
     "K2_KAFKA_SCHEMA_REGISTRY_USERNAME": "reg",
     "K2_KAFKA_SCHEMA_REGISTRY_PASSWORD": "hunter3",
 }
 
 
+OAUTH = {
+    "K2_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "K2_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+    "K2_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": "https://login.example/token",
+    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_ID": "me",
+    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET": "hunter2",
+    "K2_KAFKA_SASL_OAUTHBEARER_SCOPE": "kafka",
+    "K2_KAFKA_SASL_OAUTHBEARER_EXTENSIONS": "logicalCluster=lkc-1,identityPoolId=pool-2",
+    "K2_KAFKA_SASL_OAUTHBEARER_CA_FILE": "/oauth.pem",
+}
+
+
 def test_every_variable_is_tried_here() -> None:
-    assert set(KAFKA_VARIABLES) == {*KAFKA, *SECURE}
+    assert set(KAFKA_VARIABLES) == {*KAFKA, *SECURE, *OAUTH}
 
 
 @pytest.mark.parametrize("name", sorted(KAFKA))
@@ -65,9 +84,10 @@ def test_a_kafka_variable_is_read(name: str) -> None:
     assert getattr(sink_settings({name: text}, "kafka").options, setting) == value
 
 
-def test_the_secure_variables_are_read() -> None:
-    kafka = sink_settings(SECURE, "kafka").options
-    for name, text in SECURE.items():
+@pytest.mark.parametrize("given", [SECURE, OAUTH], ids=["password", "oauth"])
+def test_the_secure_variables_are_read(given: dict[str, str]) -> None:
+    kafka = sink_settings(given, "kafka").options
+    for name, text in given.items():
         assert str(getattr(kafka, KAFKA_VARIABLES[name][0])) == text
     assert "hunter" not in repr(kafka)
 
@@ -88,9 +108,9 @@ def test_the_spool_is_read() -> None:
              "K2_SPOOL_PATIENCE_MS": "300"}
     spool = SpoolSettings(mode="always", folder=Path("/s"), max_bytes=1 << 20, fsync_ms=50, patience_ms=300)
     assert sink_settings(given).spool == spool
-    with pytest.raises(SettingsError, match="spool='maybe': known are always, trouble, never; max_bytes=5 is below"):
+    with pytest.raises(SettingsError, match=r"K2_SPOOL='maybe': known are .*; K2_SPOOL_MAX_BYTES=5 is "):
         sink_settings({"K2_SPOOL": "maybe", "K2_SPOOL_MAX_BYTES": "5"})
-    assert unread({"K2_SPOOL": "always", "K2_SPOOL_SIZE": "1"}, []) == ["K2_SPOOL_SIZE"]
+    assert list(unread({"K2_SPOOL": "always", "K2_SPOOL_SIZE": "1"}, [])) == ["K2_SPOOL_SIZE"]
 
 
 def test_a_flag_comes_before_a_variable() -> None:
@@ -111,7 +131,20 @@ def test_an_address_means_kafka_and_none_means_files() -> None:
 @pytest.mark.parametrize(
     ("environment", "flags", "text"),
     [
-        ({"K2_KAFKA_ACKS": "1"}, {}, "contradicts the idempotent producer"),
+        ({"K2_KAFKA_ACKS": "1"}, {}, "K2_KAFKA_ACKS=1 contradicts the idempotent producer"),
+        ({"K2_KAFKA_BATCH_SIZE": "0"}, {}, "K2_KAFKA_BATCH_SIZE=0 is not above 0"),
+        ({"K2_KAFKA_BATCH_SIZE": "4000000"}, {}, "K2_KAFKA_BATCH_SIZE=4000000 is above K2_KAFKA_MAX_REQUEST_SIZE=1"),
+        ({}, {"options": ["batch_bytes=0"], "kind": "kafka"}, "--sink-option batch_bytes=0 is not above 0"),
+        ({"K2_KAFKA_PARTITIONS": "9999999999"}, {}, "K2_KAFKA_PARTITIONS=9999999999 is above"),
+        ({"K2_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "K2_KAFKA_SASL_MECHANISM": "PLAIN"}, {},
+         "needs K2_KAFKA_SASL_USERNAME=... and K2_KAFKA_SASL_PASSWORD=..."),
+        ({"K2_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "K2_KAFKA_SASL_MECHANISM": "OAUTHBEARER"}, {},
+         "needs K2_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL, K2_KAFKA_SASL_OAUTHBEARER_CLIENT_ID and "),
+        ({"K2_KAFKA_BOOTSTRAP_SERVERS": "a:70000"}, {}, "K2_KAFKA_BOOTSTRAP_SERVERS address 'a:70000': a port is"),
+        ({}, {"kafka": "a:1", "registry": "http://a:99999"}, "--registry 'http://a:99999'"),
+        ({"K2_KAFKA_SCHEMA_REGISTRY_URL": "http://a:1,http://b:port"}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL 'http://b:port'"),
+        ({"K2_KAFKA_SCHEMA_REGISTRY_URL": ","}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL names no address"),
+        ({"K2_KAFKA_SCHEMA_REGISTRY_URL": "http://[::1:8081"}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL"),
         ({"K2_KAFKA_LINGER_MS": "ten"}, {}, "K2_KAFKA_LINGER_MS 'ten': a whole number"),
         ({"K2_KAFKA_CREATE_TOPICS": "maybe"}, {}, "K2_KAFKA_CREATE_TOPICS 'maybe': say true or false"),
         ({}, {"kind": "file", "kafka": "a:1"}, "need the kafka sink"),
@@ -119,7 +152,7 @@ def test_an_address_means_kafka_and_none_means_files() -> None:
     ],
 )
 def test_contradictions_are_refused(environment: dict[str, str], flags: dict[str, str], text: str) -> None:
-    with pytest.raises(SettingsError, match=text) as caught:
+    with pytest.raises(SettingsError, match=re.escape(text)) as caught:
         sink_settings(environment, **flags)
     assert caught.value.exit_code == 2
 
@@ -138,19 +171,26 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("FAILOVER_URLS", "wss://a,wss://b", Overrides(failover=("wss://a", "wss://b"))),
     ("HTTP_URL", "http://localhost:8", Overrides(http_url="http://localhost:8")),
     ("SSL_VERIFY", "false", Overrides(verify=False)),
-    ("CUSTOM_CA_BUNDLE", __file__, Overrides(ca_file=__file__)),
+    ("PROXY", "socks5h://me:p%40ss@proxy.example", Overrides(
+        proxy=Proxy("K2_VENUE_PROXY", "socks5h", "proxy.example", 1080, "me", "p@ss"))),
+    ("PROXY", "direct", Overrides(proxy=Proxy("K2_VENUE_PROXY", "direct"))),
     ("RECONNECT_DELAY", "5", Overrides(base_delay=5)),
+    ("RECONNECT_DELAY", "500ms", Overrides(base_delay=0.5)),
     ("MAX_RECONNECT_ATTEMPTS", "10", Overrides(attempts=10)),
     ("HEALTH_CHECK_TIMEOUT", "30", Overrides(stale_after=30)),
     ("HEALTH_CHECK_TIMEOUT", "0", Overrides(stale_after=0)),
+    ("HEALTH_CHECK_TIMEOUT", "2m", Overrides(stale_after=120)),
     ("CONNECTION_MAX_LIFETIME_HOURS", "4", Overrides(max_age=14_400)),
+    ("CONNECTION_MAX_LIFETIME_HOURS", "90m", Overrides(max_age=5_400)),
     ("PING_INTERVAL_SECONDS", "180", Overrides(ping_every=180)),
+    ("PING_INTERVAL_SECONDS", "3m", Overrides(ping_every=180)),
     ("PING_TIMEOUT_SECONDS", "10", Overrides(ping_timeout=10)),
     ("BACKFILL", "false", Overrides(backfill=False)),
     ("REPLICAS", "2", Overrides(replicas=2)),
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
+    ("BREAKER_OPEN_SECONDS", "2m", Overrides(breaker_settings=BreakerSettings(seconds=120))),
     ("BREAKER_OPEN_SECONDS", "120", Overrides(breaker_settings=BreakerSettings(seconds=120))),
     ("BREAKER_SUCCESSES", "1", Overrides(breaker_settings=BreakerSettings(successes=1))),
 ]
@@ -159,6 +199,11 @@ CASES: list[tuple[str, str, Overrides]] = [
 @pytest.mark.parametrize(("name", "text", "expected"), CASES)
 def test_a_connector_variable_is_read(name: str, text: str, expected: Overrides) -> None:
     assert given(**{name: text}) == expected
+
+
+def test_a_connector_s_authorities_are_read(tmp_path: Path) -> None:
+    file = str(Authority(tmp_path).file)
+    assert given(CUSTOM_CA_BUNDLE=file) == Overrides(ca_file=file)
 
 
 def test_backfill_may_be_off_for_all_but_one() -> None:
@@ -174,21 +219,30 @@ def test_the_state_folder_is_read() -> None:
 
 
 def test_every_connector_variable_is_tried_here() -> None:
-    tried = {name for name, _, _ in CASES} | {"ENABLED", "SYMBOLS", "STREAMS", "ALLOW_INSECURE"}
+    tried = {name for name, _, _ in CASES} | {"ENABLED", "SYMBOLS", "STREAMS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
     assert set(CONNECTOR_VARIABLES) == tried
 
 
-@pytest.mark.parametrize("text", ["BTC-USD, ETH-USD", '["BTC-USD","ETH-USD"]', "BTC-USD,ETH-USD,"])
-def test_lists_have_two_spellings(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["BTC-USD, ETH-USD", '["BTC-USD","ETH-USD"]', "BTC-USD,ETH-USD,", "BTC-USD ETH-USD",
+    "BTC-USD\nETH-USD,BTC-USD"]
+)
+def test_lists_have_several_spellings(text: str) -> None:
     found = connector_settings({"K2_VENUE_SYMBOLS": text, "K2_VENUE_STREAMS": "trade"}, "VENUE", "venue")
     assert found.symbols == ("BTC-USD", "ETH-USD")
     assert found.streams == ("trade",)
 
 
-@pytest.mark.parametrize("text", ['["a"', "[1]"])
-def test_a_list_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="JSON list"):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [('["a"', "JSON list"), ("[1]", "JSON list"), ("A;B", "semicolons"), ('["A;B"]', "semicolons"),
+     ("'A','B'", "quotes"), (",", "empty"), ("[]", "empty"), ('["", " "]', "empty"), (";", "semicolons")],
+)
+def test_a_list_that_is_none_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
         text_list(text)
+    with pytest.raises(SettingsError, match=f"K2_VENUE_SYMBOLS '.*': .*{problem}"):
+        connector_settings({"K2_VENUE_SYMBOLS": text}, "VENUE", "venue")
 
 
 def test_a_connector_s_own_name_comes_before_its_exchange_s() -> None:
@@ -207,6 +261,21 @@ def test_a_connector_s_own_name_comes_before_its_exchange_s() -> None:
         ("FAILOVER_URLS", "wss://a,ws://b", "ws:// is for this machine only"),
         ("HTTP_URL", "http://elsewhere", "http:// is for this machine only"),
         ("CUSTOM_CA_BUNDLE", "/nowhere", "no such file"),
+        ("CUSTOM_CA_BUNDLE", __file__, "no certificates"),
+        ("WEBSOCKET_URL", "wss://v.example:70000/?key=hunter2", "port is a number from 1 to 65535"),
+        ("WEBSOCKET_URL", "wss://v.example:0", "port is a number from 1 to 65535"),
+        ("WEBSOCKET_URL", "wss://[::1/?key=hunter2", "an address is needed"),
+        ("WEBSOCKET_URL", "wss://v.example/a b?key=hunter2", "no white space"),
+        ("FAILOVER_URLS", "wss://a,wss://b:port", "port is a number"),
+        ("PROXY", "ftp://me:hunter2@proxy", "starts with http://"),
+        ("PROXY", "https://me:hunter2@proxy", "say http://"),
+        ("PROXY", "http://me:hunter2@proxy:99999", "port is a number"),
+        ("PROXY", "http://me:hunt#er2@proxy:1", "host and a port|ends with its port|port is a number"),
+        ("RECONNECT_DELAY", "soon", "such as 5, 5s"),
+        ("RECONNECT_DELAY", "5 parsecs", "such as 5, 5s"),
+        ("RECONNECT_DELAY", "-1", "such as 5, 5s"),
+        ("MAX_RECONNECT_ATTEMPTS", "1e3", "whole number"),
+        ("REPLICAS", "9", "1 to 8"),
         ("CONNECTION_MAX_LIFETIME_HOURS", "0", "1 to 24"),
         ("CONNECTION_MAX_LIFETIME_HOURS", "25", "1 to 24"),
         ("PING_INTERVAL_SECONDS", "0", "above 0"),
@@ -243,4 +312,20 @@ def test_enabled_in_every_spelling_and_refused_in_none() -> None:
 def test_variables_that_nothing_reads_are_found() -> None:
     environment = {"K2_KAFKA_RETRIES": "3", "K2_KAFKA_ACKS": "all", "K2_VENUE_SYMBOL": "x", "K2_VENUE_SYMBOLS": "x",
                    "K2_KAFKA_SASL_PASSWORD_FILE": "x", "K2_OTHER_SYMBOL": "x", "K2_API_KEY": "x"}
-    assert unread(environment, ["venue", "VENUE"]) == ["K2_KAFKA_RETRIES", "K2_VENUE_SYMBOL"]
+    found = unread(environment, ["venue", "VENUE"])
+    assert found == {"K2_KAFKA_RETRIES": found["K2_KAFKA_RETRIES"], "K2_VENUE_SYMBOL": "K2_VENUE_SYMBOLS"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("K2_KRAKN_SYMBOLS", "K2_KRAKEN_SYMBOLS"), ("K2_KRAKEN_SYMBOL", "K2_KRAKEN_SYMBOLS"),
+     ("K2_STATE_FOLDR", "K2_STATE_FOLDER"), ("K2_METRIC_PORT", "K2_METRICS_PORT"),
+     ("K2_SPOL_FOLDER", "K2_SPOOL_FOLDER")],
+)
+def test_a_misspelt_variable_is_found_with_what_is_meant(name: str, meant: str) -> None:
+    assert unread({name: "x"}, ["venue"], None, ["kraken", "binance"]) == {name: meant}
+
+
+def test_what_others_read_is_not_taken_for_misspelt() -> None:
+    environment = {"K2_KRAKEN_SYMBOLS": "x", "K2_API_KEY": "x", "K2_KRAKEN_API_KEY": "x", "K2_METRICS_PORT": "1"}
+    assert unread(environment, ["venue"], None, ["kraken", "binance"]) == {}

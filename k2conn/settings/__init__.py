@@ -1,0 +1,245 @@
+"""Settings by precedence: flag, environment (`K2_*`), default. Everything named here is really read.
+
+Contradictions are refused at start, all at once, with the names of the variables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from k2conn import transports
+from k2conn.errors import CollectedProblems, SettingsError, known
+from k2conn.runner import Overrides
+from k2conn.runner.overrides import BAD_DATA_SHARE
+from k2conn.schemes import HTTP
+from k2conn.settings.addresses import wrong_address
+from k2conn.settings.environment import Environment
+from k2conn.sinks import SINKS, SinkKind
+from k2conn.sinks.settings import SinkSettings, SpoolSettings
+
+SPOOL_VARIABLES = {
+    "K2_SPOOL": ("mode", "text"),
+    "K2_SPOOL_FOLDER": ("folder", "path"),
+    "K2_SPOOL_MAX_BYTES": ("max_bytes", "int"),
+    "K2_SPOOL_FSYNC_MS": ("fsync_ms", "ms"),
+    "K2_SPOOL_PATIENCE_MS": ("patience_ms", "ms"),
+}
+"""Environment variable -> (SpoolSettings field, kind)."""
+
+CONNECTOR_VARIABLES = (
+    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
+    "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
+    "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
+    "BAD_DATA_SHARE", "REPLICAS",
+    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY",
+)
+"""What follows `K2_<CONNECTOR>_`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSettings:
+    """What the environment says of one connector; None: nothing."""
+
+    enabled: bool | None = None
+    symbols: tuple[str, ...] | None = None
+    streams: tuple[str, ...] | None = None
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+def sink_settings(
+    environment: Mapping[str, str],
+    kind: str | None = None,
+    options: Sequence[str] = (),
+    problems: CollectedProblems | None = None,
+    **flags: Any,
+) -> SinkSettings:
+    """The sink's settings, by precedence: ``options`` (``name=value`` each) and ``flags`` (by the names that sinks
+    declare; None where not given), the environment, the kind's defaults.
+
+    Without a kind, a setting that implies one (a Kafka address) means that, else the embedded default is `file`.
+
+    SettingsError with all problems; where ``problems`` is given they are noted there, and defaults stand for what is
+    wrong.
+    """
+    reader = Environment(environment)
+    kinds = {name: SINKS.get(name) for name in SINKS.built_in}
+    given = {name: _read(reader, one.read_from(name)) | _flagged(one, flags) for name, one in kinds.items()}
+    implied = [name for name, one in kinds.items() if one.implied_by in given[name]]
+    chosen: str = kind or reader.get("K2_SINK") or (implied[0] if implied else "file")
+    for name, one in kinds.items():
+        if name != chosen and one.implied_by and _flagged(one, flags):
+            said = " and ".join(f"--{flag}" for flag in one.flags)
+            reader.problems.append(f"{said} need the {name} sink, not {chosen}")
+    if chosen not in kinds:
+        kinds[chosen] = SINKS.get(chosen)
+        given[chosen] = _read(reader, kinds[chosen].read_from(chosen))
+    given[chosen] |= _optioned(reader, chosen, kinds[chosen], options)
+    spool = _read(reader, SPOOL_VARIABLES)
+    made = {  # a contradiction is refused in any case
+        name: _made(reader, one.settings, given[name], names_of(one, name, flags, options if name == chosen else ()))
+        for name, one in kinds.items()
+    }
+    spooling = _made(reader, SpoolSettings, spool, {setting: name for name, (setting, _) in SPOOL_VARIABLES.items()})
+    noted = problems if problems is not None else CollectedProblems()
+    with noted.noting():
+        reader.finish()
+    if problems is None:
+        noted.finish()
+    return SinkSettings(kind=chosen, options=made[chosen], spool=spooling)
+
+
+def _made(reader: Environment, settings: Any, given: Mapping[str, Any], names: Mapping[str, str]) -> Any:
+    """The settings; the defaults after noting their problems in the user's own names. What follows only from a setting
+    that could not be read is left out.
+    """
+    try:
+        return settings(**given)
+    except SettingsError as error:
+        found = [in_own_names(problem, names) for problem in error.problems]
+        reader.problems += [one for one in found if not any(name in one for name in reader.unreadable)]
+        with suppress(SettingsError):
+            return settings()
+        return None
+
+
+def names_of(kind: SinkKind, name: str, flags: Mapping[str, Any], options: Sequence[str]) -> dict[str, str]:
+    """What the user calls each setting of a kind: as said, or else the variable."""
+    names = {setting: variable for variable, (setting, _) in kind.read_from(name).items()}
+    names |= {setting: f"--{flag}" for flag, setting in kind.flags.items() if flags.get(flag)}
+    typed = [option.partition("=")[0] for option in options]
+    return names | {setting: f"--sink-option {setting}" for setting in typed if setting in names}
+
+
+def in_own_names(problem: str, names: Mapping[str, str]) -> str:
+    """A problem with the names of settings replaced: where one begins the text, stands before ``=``, or has a ``_``."""
+    for setting in sorted(names, key=len, reverse=True):
+        word = re.escape(setting)
+        place = rf"(?<![\w-]){word}(?!\w)" if "_" in setting else rf"(?:^{word}(?![\w-])|(?<![\w-]){word}(?==))"
+        problem = re.sub(place, names[setting].replace("\\", ""), problem)
+    return problem
+
+
+def _flagged(kind: SinkKind, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What flags say of a kind's settings."""
+    return {setting: flags[flag] for flag, setting in kind.flags.items() if flags.get(flag)}
+
+
+def _optioned(reader: Environment, name: str, kind: SinkKind, options: Sequence[str]) -> dict[str, Any]:
+    """What `--sink-option` says of a kind's settings."""
+    settings = {setting: (variable, read) for variable, (setting, read) in kind.read_from(name).items()}
+    found: dict[str, Any] = {}
+    for option in options:
+        setting, equals, text = option.partition("=")
+        if not equals or setting not in settings:
+            there = "; it has none" if not settings else known(setting, settings)
+            reader.problems.append(f"--sink-option {setting}: say NAME=VALUE, a setting of the {name} sink{there}")
+        elif settings[setting][1] == "secret":
+            reader.problems.append(f"--sink-option {setting}: a secret is not said there: set {settings[setting][0]}")
+        else:
+            found[setting] = reader.read(f"--sink-option {setting}", text, settings[setting][1])
+    return {setting: value for setting, value in found.items() if value is not None}
+
+
+def _read(reader: Environment, variables: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The settings that these variables name, where they are set."""
+    found = {setting: reader.get(name, kind) for name, (setting, kind) in variables.items()}
+    return {setting: value for setting, value in found.items() if value is not None}
+
+
+def connector_settings(environment: Mapping[str, str], exchange: str, name: str) -> ConnectorSettings:
+    """What `K2_<EXCHANGE>_*` says; `K2_<CONNECTOR NAME>_*` comes first where both are set."""
+    reader = Environment(environment)
+    prefixes = dict.fromkeys((prefix_of(name), prefix_of(exchange)))
+
+    def named(suffix: str, kind: str = "text") -> tuple[str, Any]:
+        """The variable that says it, and its value."""
+        values = ((f"{prefix}{suffix}", reader.get(f"{prefix}{suffix}", kind)) for prefix in prefixes)
+        return next((one for one in values if one[1] is not None), ("", None))
+
+    def get(suffix: str, kind: str = "text") -> Any:
+        return named(suffix, kind)[1]
+
+    insecure = get("ALLOW_INSECURE", "bool") is True
+    found: dict[str, tuple[str, ...]] = {}
+    for suffix, kind, wanted, secure in (
+        ("WEBSOCKET_URL", "text", "wss", transports.secure),
+        ("FAILOVER_URLS", "list", "wss", transports.secure),
+        ("HTTP_URL", "text", "https", HTTP.get),
+    ):
+        variable, value = named(suffix, kind)
+        found[suffix] = (value,) if isinstance(value, str) else tuple(value or ())
+        wrong = [text for one in found[suffix] if (text := wrong_address(one, wanted, secure, insecure))]
+        reader.problems += [f"{variable}: {text}" for text in wrong]
+    hours = get("CONNECTION_MAX_LIFETIME_HOURS", "hours")
+    proxied, proxy = named("PROXY", "proxy")
+    overrides = Overrides(
+        urls=found["WEBSOCKET_URL"],
+        failover=found["FAILOVER_URLS"],
+        http_url=next(iter(found["HTTP_URL"]), None),
+        verify=get("SSL_VERIFY", "bool") is not False,
+        ca_file=get("CUSTOM_CA_BUNDLE", "authorities"),
+        proxy=replace(proxy, said=proxied) if proxy is not None else None,
+        ping_every=get("PING_INTERVAL_SECONDS", "positive_seconds"),
+        ping_timeout=get("PING_TIMEOUT_SECONDS", "positive_seconds"),
+        stale_after=get("HEALTH_CHECK_TIMEOUT", "seconds"),
+        attempts=get("MAX_RECONNECT_ATTEMPTS", "int"),
+        base_delay=get("RECONNECT_DELAY", "positive_seconds"),
+        max_age=hours * 3600.0 if hours else None,
+        backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
+        bad_data_share=_first(get("BAD_DATA_SHARE", "share"), reader.get("K2_BAD_DATA_SHARE", "share"), BAD_DATA_SHARE),
+        replicas=get("REPLICAS", "replicas"),
+        breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
+        remembered=get("REMEMBERED_IDS", "positive"),
+    )
+    settings = ConnectorSettings(
+        enabled=get("ENABLED", "bool"),
+        symbols=_tuple(get("SYMBOLS", "list")),
+        streams=_tuple(get("STREAMS", "list")),
+        overrides=overrides,
+    )
+    reader.finish()
+    return settings
+
+
+def _breaker_settings(get: Callable[[str, str], Any]) -> dict[str, Any]:
+    """When an address is out of order, and when it is no more: what is said of it."""
+    given = {
+        "failures": get("BREAKER_FAILURES", "positive"),
+        "seconds": get("BREAKER_OPEN_SECONDS", "positive_seconds"),
+        "successes": get("BREAKER_SUCCESSES", "positive"),
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def state_folder(environment: Mapping[str, str]) -> Path | None:
+    """Where connectors keep what the next process must know (`K2_STATE_FOLDER`); None: nowhere."""
+    reader = Environment(environment)
+    found: Path | None = reader.get("K2_STATE_FOLDER", "path")
+    reader.finish()
+    return found
+
+
+def is_enabled(environment: Mapping[str, str], name: str) -> bool:
+    """Whether `K2_<CONNECTOR NAME>_ENABLED` says so."""
+    reader = Environment(environment)
+    found = reader.get(f"{prefix_of(name)}ENABLED", "bool") is True
+    reader.finish()
+    return found
+
+
+def prefix_of(name: str) -> str:
+    return "K2_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper()) + "_"
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is set."""
+    return next((value for value in values if value is not None), None)
+
+
+def _tuple(value: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(value) if value else None
