@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.figures import progress
 from k2conn import __version__
-from k2conn.native import Shortcut
+from k2conn.native import Mapper
 
 NAMES = ("startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "profiling")
 REPORT = "report"
@@ -74,7 +74,7 @@ def _measured(name: str, quick: bool) -> dict[str, Any]:
     return {
         "benchmark": name, "at": start, "took_s": round(time.monotonic() - began), "quick": quick,
         "cores": os.cpu_count(), "load": round(load, 2), "python": platform.python_version(), "version": __version__,
-        "native": Shortcut is not None, "machine": _machine(), "method": inspect.getdoc(module), "result": found,
+        "native": Mapper is not None, "machine": _machine(), "method": inspect.getdoc(module), "result": found,
     }
 
 

@@ -101,7 +101,7 @@ def soak(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     symbols = given.symbols.split(",") if given.symbols else list(plan.symbols.default)
     sent_frames = SentFrames(frames=False)
     exchange = MockExchange(
-        plan, rate=0, symbols=symbols, keep=False, seed=given.seed, sent_frames=sent_frames, restless=True,
+        plan, rate=0, symbols=symbols, keep=False, seed=given.seed, sent_frames=sent_frames, keep_generating=True,
         faults=Faults(duplicate_every=97),
     )
     course = Course()

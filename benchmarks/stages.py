@@ -28,7 +28,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
-from k2conn.native import Shortcut
+from k2conn.native import Mapper
 from k2conn.plan import Plan
 
 ROUNDS = 5
@@ -41,7 +41,7 @@ def run(quick: bool) -> dict[str, Any]:
     """CPU microseconds per trade, medians of ROUNDS, all ways taking turns."""
     trades = 3_000 if quick else 20_000
     found = {tape.venue: _venue(tape, trades // tape.trades) for tape in _tapes()}
-    if Shortcut is not None:
+    if Mapper is not None:
         for name, spent in _without_c(trades).items():
             found[name]["without_c_us"] = spent
     binance, kraken = found["binance"], found["kraken"]

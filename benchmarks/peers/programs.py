@@ -17,7 +17,7 @@ from benchmarks.tapes import BinanceTape
 from k2conn import __version__
 from k2conn.avro import load_schema
 from k2conn.cli.loading import find
-from k2conn.native import Shortcut
+from k2conn.native import Mapper
 
 SYMBOLS = 10
 _HERE = Path(__file__).parent
@@ -67,7 +67,7 @@ def programs() -> tuple[list[Program], dict[str, str]]:
 def _k2conn() -> list[Program]:
     """As it is installed here; where that is with its part in C, also without."""
     asked = f"asked {SYMBOLS}"
-    if Shortcut is None:
+    if Mapper is None:
         return [Program("k2conn", f"{__version__}, without its part in C", _engine, asked, 150_000, 20_000)]
     return [
         Program("k2conn", f"{__version__}, with its part in C", _engine, asked, 150_000, 20_000),

@@ -32,13 +32,13 @@ from k2conn.tools.certify.page import page
 from k2conn.tools.certify.proof import ProofRow
 from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop
 from k2conn.tools.certify.report import (
-    AFTER,
-    AFTER_EQUATION,
     COLUMNS,
+    CRASH_COLUMNS,
+    CRASH_EQUATION,
     EQUATION,
-    complaints,
     document,
-    left_out,
+    failures,
+    not_run_reasons,
     reaction,
     totals,
     verdict,
@@ -98,17 +98,17 @@ def run(options: CertifyOptions, open_sink: OpenSink = make_spooled) -> int:
     broker = BrokerProcess(options.broker_pid) if options.broker_pid is not None else None
     with tempfile.TemporaryDirectory(prefix="k2conn-certify-") as temporary:
         folder = options.folder or Path(temporary)
-        stages = [_stage(name, options, folder / str(at), broker, open_sink)
+        certifications = [_certification(name, options, folder / str(at), broker, open_sink)
                   for at, name in enumerate(options.connectors)]
         with asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
-            outcomes = loop.run(_all(stages))
+            outcomes = loop.run(_all(certifications))
     show(outcomes, screen(width=None if sys.stdout.isatty() else _WIDTH))
     for report in options.reports:
         _write(report, outcomes)
     return 0 if all(outcome.passed for outcome in outcomes) else NOT_PROVEN
 
 
-def _stage(
+def _certification(
     name: str, options: CertifyOptions, folder: Path, broker: Broker | None, open_sink: OpenSink
 ) -> Certification:
     plan = load(name)
@@ -172,9 +172,9 @@ def _settings(options: CertifyOptions, folder: Path) -> SinkSettings:
     return replace(given, options=own, spool=replace(given.spool, folder=folder / "spool"))
 
 
-async def _all(stages: Sequence[Certification]) -> list[CertificationOutcome]:
+async def _all(certifications: Sequence[Certification]) -> list[CertificationOutcome]:
     """Each on a stage of its own, at the same time."""
-    return list(await asyncio.gather(*(stage.run() for stage in stages)))
+    return list(await asyncio.gather(*(stage.run() for stage in certifications)))
 
 
 def show(outcomes: Sequence[CertificationOutcome], console: Console) -> None:
@@ -183,10 +183,10 @@ def show(outcomes: Sequence[CertificationOutcome], console: Console) -> None:
         for part in (_trials(outcome, console.width), _rows(outcome, console.width)):
             console.print(part, "")
         if outcome.crash_losses:
-            console.print(_aftermath(outcome, console.width), "")
-        for text in complaints(outcome):
+            console.print(_crash_table(outcome, console.width), "")
+        for text in failures(outcome):
             line(console, Styled(f"  {text}", "red"))
-        if missing := left_out(outcome):
+        if missing := not_run_reasons(outcome):
             line(console, Styled(f"  not run: {missing}", "yellow"))
         word = "passed" if outcome.passed else "NOT PROVEN"
         text = (f"{outcome.connector}: {word}; {_equation(outcome)}; {outcome.gaps} gap records; "
@@ -212,9 +212,11 @@ def _rows(outcome: CertificationOutcome, width: int) -> Table:
     return _figures(f"{outcome.connector}: the proof", outcome.proof.rows, COLUMNS, width)
 
 
-def _aftermath(outcome: CertificationOutcome, width: int) -> Table:
-    shown = [name for name in AFTER if name in _ALWAYS or any(getattr(row, name) for row in outcome.crash_losses)]
-    title = f"{outcome.connector}: kill -9, {AFTER_EQUATION}"
+def _crash_table(outcome: CertificationOutcome, width: int) -> Table:
+    shown = [
+        name for name in CRASH_COLUMNS if name in _ALWAYS or any(getattr(row, name) for row in outcome.crash_losses)
+    ]
+    title = f"{outcome.connector}: kill -9, {CRASH_EQUATION}"
     return _figures(title, outcome.crash_losses, shown, width)
 
 

@@ -65,7 +65,7 @@ def run(
     connector_state = ConnectorState(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
     mappings = connector_state.mappings
     names = {topic: name for name, one in mappings.items() for topic in one.stream.kafka_topics.values()}
-    intakes: list[FramePipeline] = []
+    pipelines: list[FramePipeline] = []
     session: str | None = None
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
@@ -73,11 +73,11 @@ def run(
         raise SettingsError(f"{file}: {error.strerror}") from None
     with opened as source:
         for row in _rows(source, "standard input" if file == "-" else file, frame_key, time_key, session_key):
-            if not intakes or row.session != session:
+            if not pipelines or row.session != session:
                 session = row.session
-                intakes = _connect(connector_state)
+                pipelines = _connect(connector_state)
             before = connector_state.ledger.unrecognised
-            envelopes = _receive(connector_state, intakes, row)
+            envelopes = _receive(connector_state, pipelines, row)
             if connector_state.ledger.unrecognised > before:
                 unrecognised.add(row.frame)
             for envelope in envelopes:
@@ -96,21 +96,21 @@ def run(
 
 def _connect(connector_state: ConnectorState) -> list[FramePipeline]:
     """Fresh sessions of all sockets of the connector, as if just connected."""
-    world = SessionContext(lambda: str(uuid.uuid4()), {})
+    session_context = SessionContext(lambda: str(uuid.uuid4()), {})
     plan = connector_state.plan
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    return [FramePipeline(connector_state, connection, symbols, world) for connection in plan.connections]
+    return [FramePipeline(connector_state, connection, symbols, session_context) for connection in plan.connections]
 
 
-def _receive(connector_state: ConnectorState, intakes: list[FramePipeline], row: InputFrame) -> list[Envelope]:
+def _receive(connector_state: ConnectorState, pipelines: list[FramePipeline], row: InputFrame) -> list[Envelope]:
     """One frame; of a connector with several sockets, the first that knows the message takes it."""
-    if len(intakes) == 1:
-        return intakes[0].receive([row.frame], 0.0, row.received_at)[0]
+    if len(pipelines) == 1:
+        return pipelines[0].receive([row.frame], 0.0, row.received_at)[0]
     ledger = connector_state.ledger
-    for at, pipeline in enumerate(intakes):
+    for at, pipeline in enumerate(pipelines):
         before = ledger.unrecognised
         envelopes, _ = pipeline.receive([row.frame], 0.0, row.received_at)
-        if ledger.unrecognised == before or at == len(intakes) - 1:
+        if ledger.unrecognised == before or at == len(pipelines) - 1:
             return envelopes
         ledger.unrecognised = before
         ledger.frames -= 1

@@ -84,7 +84,7 @@ def summary(exchange: MockExchange) -> str:
     """One line about what a mock exchange did."""
     return (
         f"{exchange.plan.name}: {exchange.connects} connections, {exchange.counts.total()} data frames, "
-        f"{exchange.pings} heartbeats answered, {exchange.unplaced} frames not understood"
+        f"{exchange.pings} heartbeats answered, {exchange.unrecognized} frames not understood"
     )
 
 

@@ -16,12 +16,12 @@ def sent_frames(
     plan: Plan, connection: Connection, names: Sequence[str], new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
 ) -> list[str]:
     """The frames as they would be sent now; a step that needs a captured or secret value is shown as written."""
-    world = SessionContext(new_uuid, {})
+    session_context = SessionContext(new_uuid, {})
     streams = [s for s in plan.streams if s.default and s.name in connection.streams]
     symbols = [found for name in names if (found := plan.symbols.resolve(name))]
-    wanted = subscriptions_for(connection, streams, symbols, world)
+    wanted = subscriptions_for(connection, streams, symbols, session_context)
     counter = iter(range(1, 1_000_000))
-    scope = SendScope(lambda: 0, world.uuid, 0, {}, {})
+    scope = SendScope(lambda: 0, session_context.uuid, 0, {}, {})
     out: list[str] = []
     for step in connection.steps:
         own = [one for one in wanted if one.stream in step.streams]

@@ -30,11 +30,11 @@ class FramePipeline:
 
     def __init__(
         self, connector_state: ConnectorState, connection: Connection, symbols: Sequence[Symbol],
-        world: SessionContext, replica: Replica | None = None,
+        session_context: SessionContext, replica: Replica | None = None,
     ) -> None:
         self.connector_state = connector_state
         streams = tuple(stream for stream in connector_state.streams if stream.name in connection.streams)
-        self.session = Session(connection, streams, symbols, world)
+        self.session = Session(connection, streams, symbols, session_context)
         self.session.scope.epoch = next(connector_state.epochs)
         self._mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
         self._ledger = connector_state.ledger
@@ -42,8 +42,8 @@ class FramePipeline:
         self._each = connection.each
         self._decode = quick(self.session.decode)
         self._replica = replica
-        self._spans = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
-        self._heard_at: dict[int, float] | None = {} if self._spans else None
+        self._stale = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
+        self._heard_at: dict[int, float] | None = {} if self._stale else None
         """When each stream was last heard, where somebody wants to know."""
         self.rescued: list[Envelope] = []
         """Where `receive` raised a bug: what the frames gave all the same, and a dead letter for each that did not."""
@@ -67,7 +67,7 @@ class FramePipeline:
         self._ledger.frames += len(frames)
         if self._replica is not None:
             self._replica.now_us = wall
-            self._tell_windows(self._replica)
+            self._set_replica(self._replica)
         bug: Exception | None = None
         for frame in frames:
             try:
@@ -82,25 +82,25 @@ class FramePipeline:
                 if each is not None:
                     found = each(message, scope)
                     for one in found if type(found) is list else (message,):
-                        self._message(one, route(one, scope), frame, wall, envelopes, actions)
+                        self._handle_message(one, route(one, scope), frame, wall, envelopes, actions)
                     continue
                 rule = route(message, scope)
                 if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
                     mappings[rule[1]].take(message, frame, scope, envelopes)
                 else:
-                    self._message(message, rule, frame, wall, envelopes, actions)
+                    self._handle_message(message, rule, frame, wall, envelopes, actions)
             except Exception as caught:  # nothing of the other frames is lost for it, and the frame is kept
                 bug = bug or caught
                 detail = f"k2conn met a bug: {type(caught).__name__}"
                 envelopes.append(self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall))
         if self._replica is not None:
-            self._tell_windows(None)
+            self._set_replica(None)
         if bug is not None:
             self.rescued = envelopes
             raise bug
         return envelopes, actions
 
-    def _tell_windows(self, replica: Replica | None) -> None:
+    def _set_replica(self, replica: Replica | None) -> None:
         """Tells the dedup windows on which replica the records arrive that are read now."""
         for mapping in self._mappings:
             mapping.window.replica = replica
@@ -112,13 +112,13 @@ class FramePipeline:
         if self._heard_at is None:
             return None
         since, heard = self.session.opened, self._heard_at
-        return min(heard.get(at, since) + span * (1 if at in heard else patience) for at, _, span in self._spans)
+        return min(heard.get(at, since) + span * (1 if at in heard else patience) for at, _, span in self._stale)
 
     def silent(self, patience: int, now: float) -> Close:
         """What is done then. Some symbols' silence is no matter: here not one of a stream's symbols was heard."""
         since, heard = self.session.opened, self._heard_at or {}
         names = [
-            name for at, name, span in self._spans
+            name for at, name, span in self._stale
             if heard.get(at, since) + span * (1 if at in heard else patience) <= now
         ]
         return Close(EndCause.STALE_STREAM, f"no data of {', '.join(names)} for {now - self._latest(names):.0f} s")
@@ -132,9 +132,9 @@ class FramePipeline:
     def _latest(self, names: Sequence[str]) -> float:
         """When one of some streams was last heard, or the connection opened."""
         heard = self._heard_at or {}
-        return max((heard.get(at, self.session.opened) for at, name, _ in self._spans if name in names), default=0.0)
+        return max((heard.get(at, self.session.opened) for at, name, _ in self._stale if name in names), default=0.0)
 
-    def _message(
+    def _handle_message(
         self, message: Json, route: Route, frame: str | bytes, wall: int, envelopes: list[Envelope],
         actions: list[Action],
     ) -> None:

@@ -1,6 +1,6 @@
 """What is written in C, where it was built: speed only, every answer is also had without it.
 
-``Shortcut`` and ``cut`` are None where no C compiler was at hand when k2conn was installed, or where K2CONN_PURE_PYTHON
+``Mapper`` and ``cut`` are None where no C compiler was at hand when k2conn was installed, or where K2CONN_PURE_PYTHON
 is set to anything but 0: then the Python beside them does the same.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-Shortcut: Any = None
+Mapper: Any = None
 """A record's way from item to bytes, of one symbol: see `k2conn.engine.mapping.native_mapper`."""
 most_digits = 0
-"""Digits of the longest decimal that a `Shortcut` takes: 38, or 18 where the compiler has no integers of 128 bits."""
+"""Digits of the longest decimal that a `Mapper` takes: 38, or 18 where the compiler has no integers of 128 bits."""
 cut: Any = None
 """Everyday WebSocket frames out of received bytes: see `k2conn.transports.websocket.reader`."""
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
-        from k2conn.native import frames, shortcut
+        from k2conn.native import frames, mapper
     except ImportError:  # not built here
         pass
     else:
-        Shortcut, most_digits, cut = shortcut.Shortcut, shortcut.MOST_DIGITS, frames.cut
+        Mapper, most_digits, cut = mapper.Mapper, mapper.MOST_DIGITS, frames.cut

@@ -47,14 +47,14 @@ class Difference:
 
 def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] | None = None) -> list[Difference]:
     """Plays one example; an empty list where all is as it says."""
-    stage = _TestConnection(plan, example, environment or {})
+    connection = _TestConnection(plan, example, environment or {})
     try:
         for turn in example.dialogue:
-            stage.play(turn)
-        stage.finish()
+            connection.run_turn(turn)
+        connection.finish()
     except K2Error as error:
-        stage.differ(example.line, "error", "none", str(error))
-    return stage.differences
+        connection.add_difference(example.line, "error", "none", str(error))
+    return connection.differences
 
 
 class _TestConnection:
@@ -68,12 +68,12 @@ class _TestConnection:
         self.sent: list[tuple[str, str | bytes]] = []
         """What was sent and not yet told, each with its socket's name."""
         self.closed: Close | None = None
-        self.spoken = any(turn.kind == "sent" for turn in example.dialogue)
+        self.checks_sent = any(turn.kind == "sent" for turn in example.dialogue)
         self.connector_state = ConnectorState(plan, self._streams(plan, example), window=0)
         symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
-        self.world = SessionContext(lambda: _UUID, environment)
-        self.intakes = self._intakes(plan, symbols)
-        self.pipeline = self.intakes[0]
+        self.session_context = SessionContext(lambda: _UUID, environment)
+        self.pipelines = self._pipelines(plan, symbols)
+        self.pipeline = self.pipelines[0]
         self.opened = False
         self.answered = 0
 
@@ -84,31 +84,31 @@ class _TestConnection:
             return [stream.name for stream in plan.streams if stream.default]
         return [stream.name for stream in plan.streams]
 
-    def _intakes(self, plan: Plan, symbols: Sequence[Symbol]) -> list[FramePipeline]:
-        found = [FramePipeline(self.connector_state, one.connection, one.symbols, self.world)
+    def _pipelines(self, plan: Plan, symbols: Sequence[Symbol]) -> list[FramePipeline]:
+        found = [FramePipeline(self.connector_state, one.connection, one.symbols, self.session_context)
                  for one in shards(plan, self.connector_state.streams, symbols)]
-        return found or [FramePipeline(self.connector_state, plan.connections[0], symbols, self.world)]
+        return found or [FramePipeline(self.connector_state, plan.connections[0], symbols, self.session_context)]
 
     def _open(self) -> None:
         """Opens the sockets; a test that does not show the HTTP answers before them has only frames to map."""
         if not self.opened:
             self.opened = True
-            for pipeline in self.intakes:
+            for pipeline in self.pipelines:
                 if pipeline.session.connection.before and not self.answered:
                     continue
-                self._act(pipeline, pipeline.session.open(self.now, self.wall))
+                self._handle(pipeline, pipeline.session.open(self.now, self.wall))
 
-    def play(self, turn: DialogueTurn) -> None:
+    def run_turn(self, turn: DialogueTurn) -> None:
         """One turn."""
         if turn.kind == "answered":
             self._answered(turn)
         elif turn.kind == "url":
-            found = next(iter(self._on(turn)), self.pipeline).session.url(0, self.wall)
+            found = next(iter(self._pipelines_of(turn)), self.pipeline).session.url(0, self.wall)
             if found != turn.value:
-                self.differ(turn.line, "url", turn.value, found)
+                self.add_difference(turn.line, "url", turn.value, found)
         elif turn.kind == "after":
             self._open()
-            self._pass(turn.value)
+            self._advance_time(turn.value)
         elif turn.kind == "sent":
             self._open()
             self._expect_sent(turn)
@@ -118,35 +118,35 @@ class _TestConnection:
         elif turn.kind == "closed":
             cause = self.closed.cause if self.closed else "not closed"
             if cause != turn.value:
-                self.differ(turn.line, "closed", turn.value, cause)
+                self.add_difference(turn.line, "closed", turn.value, cause)
 
     def finish(self) -> None:
         """A dialogue says everything that is sent."""
-        if self.spoken and self.sent:
-            self.differ(self.example.line, "sent", "nothing more", shown(self.sent[0][1]))
+        if self.checks_sent and self.sent:
+            self.add_difference(self.example.line, "sent", "nothing more", shown(self.sent[0][1]))
 
     # -- turns
 
     def _answered(self, turn: DialogueTurn) -> None:
         """The venue answers the next HTTP call of `before`."""
-        for pipeline in self.intakes:
+        for pipeline in self.pipelines:
             for request in pipeline.session.connection.before[self.answered : self.answered + 1]:
                 pipeline.session.captured(request.capture, turn.value)
         self.answered += 1
 
-    def _pass(self, seconds: float) -> None:
+    def _advance_time(self, seconds: float) -> None:
         """Time passes, deadline by deadline."""
         end = self.now + seconds
         while True:
-            deadlines = [d for pipeline in self.intakes if (d := pipeline.session.deadline) is not None and d <= end]
+            deadlines = [d for pipeline in self.pipelines if (d := pipeline.session.deadline) is not None and d <= end]
             if not deadlines:
                 break
-            self._move(max(min(deadlines), self.now))
-            for pipeline in self.intakes:
-                self._act(pipeline, pipeline.session.timer(self.now, self.wall))
-        self._move(end)
+            self._set_time(max(min(deadlines), self.now))
+            for pipeline in self.pipelines:
+                self._handle(pipeline, pipeline.session.timer(self.now, self.wall))
+        self._set_time(end)
 
-    def _move(self, now: float) -> None:
+    def _set_time(self, now: float) -> None:
         self.wall += round((now - self.now) * 1_000_000)
         self.now = now
 
@@ -155,20 +155,22 @@ class _TestConnection:
             if turn.socket in (None, socket) and same(turn.value, _value(text, turn.value)):
                 del self.sent[at]
                 return
-        self.differ(turn.line, "sent", frame_text(turn.value), shown(self.sent.pop(0)[1]) if self.sent else "nothing")
+        self.add_difference(
+            turn.line, "sent", frame_text(turn.value), shown(self.sent.pop(0)[1]) if self.sent else "nothing"
+        )
 
-    def _on(self, turn: DialogueTurn) -> list[FramePipeline]:
+    def _pipelines_of(self, turn: DialogueTurn) -> list[FramePipeline]:
         """The sockets that a turn may be on."""
-        return [one for one in self.intakes if turn.socket in (None, one.session.connection.name)]
+        return [one for one in self.pipelines if turn.socket in (None, one.session.connection.name)]
 
     def _receive(self, turn: DialogueTurn) -> None:
         envelopes: list[Envelope] = []
         ledger = self.connector_state.ledger
-        for pipeline in self._on(turn):
+        for pipeline in self._pipelines_of(turn):
             before = ledger.unrecognised
             frame = _frame(turn.value, pipeline.session.connection)
             envelopes, actions = pipeline.receive([frame], self.now, self.wall)
-            self._act(pipeline, actions)
+            self._handle(pipeline, actions)
             if ledger.unrecognised == before:
                 break
         kinds = [{field.name: field.kind for field in e.schema.fields} for e in envelopes if e.schema is not None]
@@ -187,23 +189,23 @@ class _TestConnection:
         """Notes the differences; ``kinds`` are the kinds of each record's fields, by name."""
         if len(expected) != len(found) and (turn.records is not None or turn.dead_letters is not None or found):
             shown = "; ".join(exactjson.encode(one).decode()[:300] for one in found[:3]) or "none"
-            self.differ(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
+            self.add_difference(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
         for at, (wanted, got, kind) in enumerate(zip(expected, found, kinds, strict=False)):
             for name, value in _flat(wanted):
                 own = _member(got, name)
                 if not same_field(kind.get(name, ""), value, own):
                     place = f"{what} {at + 1}, {name}"
                     shown = "nothing" if own is None else exactjson.spell(own)
-                    self.differ(turn.line, place, exactjson.spell(value), shown)
+                    self.add_difference(turn.line, place, exactjson.spell(value), shown)
 
-    def _act(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
+    def _handle(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
         for action in actions:
             if type(action) is Send:
                 self.sent.append((pipeline.session.connection.name, action.frame))
             elif type(action) is Close:
                 self.closed = action
 
-    def differ(self, line: int, what: str, expected: str, found: str) -> None:
+    def add_difference(self, line: int, what: str, expected: str, found: str) -> None:
         """Notes one difference."""
         self.differences.append(Difference(self.example.name, line, what, expected, found))
 

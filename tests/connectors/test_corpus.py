@@ -28,14 +28,14 @@ class _Connector:
 
     def __init__(self, name: str) -> None:
         plan = load(name)
-        self.books = ConnectorState(plan, [stream.name for stream in plan.streams], window=0)
-        self.intakes = _intakes(self.books)
+        self.connector_state = ConnectorState(plan, [stream.name for stream in plan.streams], window=0)
+        self.pipelines = _pipelines(self.connector_state)
 
     def reconnect(self) -> None:
-        self.intakes = _intakes(self.books)
+        self.pipelines = _pipelines(self.connector_state)
 
     def records(self, frame: str, received_at: int) -> list[tuple[str, dict[str, Any]]]:
-        return list(_records(self.books, self.intakes, frame, received_at))
+        return list(_records(self.connector_state, self.pipelines, frame, received_at))
 
 
 def _of_any(connectors: list[_Connector], frame: str, received_at: int) -> list[tuple[str, dict[str, Any]]]:
@@ -71,20 +71,20 @@ def _argued(name: str) -> dict[int, set[str]]:
     return found
 
 
-def _intakes(books: ConnectorState) -> list[FramePipeline]:
-    plan = books.plan
+def _pipelines(connector_state: ConnectorState) -> list[FramePipeline]:
+    plan = connector_state.plan
     symbols = [plan.symbols.resolve(name) for name in plan.symbols.default]
-    world = SessionContext(lambda: str(uuid.uuid4()), {})
-    return [FramePipeline(books, one, [s for s in symbols if s], world) for one in plan.connections]
+    session_context = SessionContext(lambda: str(uuid.uuid4()), {})
+    return [FramePipeline(connector_state, one, [s for s in symbols if s], session_context) for one in plan.connections]
 
 
 def _records(
-    books: ConnectorState, intakes: list[FramePipeline], frame: str, received_at: int
+    connector_state: ConnectorState, pipelines: list[FramePipeline], frame: str, received_at: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    for at, pipeline in enumerate(intakes):
-        before = books.ledger.unrecognised
+    for at, pipeline in enumerate(pipelines):
+        before = connector_state.ledger.unrecognised
         envelopes, _ = pipeline.receive([frame], 0.0, received_at)
-        if books.ledger.unrecognised == before or at == len(intakes) - 1:
+        if connector_state.ledger.unrecognised == before or at == len(pipelines) - 1:
             for envelope in envelopes:
                 assert envelope.schema is not None, f"dead letter: {envelope.value.decode()}"
                 yield envelope.schema.name, envelope.schema.decode_plain(envelope.value)

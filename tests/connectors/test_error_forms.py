@@ -93,11 +93,11 @@ NAMES = sorted(path.stem for path in (ROOT / "connectors").glob("*.yaml"))
 def test_an_error_of_the_venue_is_heard_and_closes_nothing(name: str) -> None:
     assert forms(name), f"how does the venue of {name} say that something is wrong?"
     plan = load_plan(ROOT / "connectors" / f"{name}.yaml")
-    world = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {})
+    session_context = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {})
     symbols = [symbol for one in plan.symbols.default if (symbol := plan.symbols.resolve(one))]
     for connection in plan.connections:
         for message in forms(name):
-            pipeline = FramePipeline(ConnectorState(plan), connection, symbols, world)
+            pipeline = FramePipeline(ConnectorState(plan), connection, symbols, session_context)
             actions = said(pipeline, message)
             assert not any(isinstance(action, Close) for action in actions)
             assert [action.kind for action in actions if isinstance(action, Note)] == ["error"], message

@@ -52,12 +52,15 @@ class Listener:
 
     def __init__(self, plan: Plan, symbols: tuple[str, ...], streams: tuple[str, ...] | None = None) -> None:
         self.plan = plan
-        self.books = ConnectorState(plan, streams)
+        self.connector_state = ConnectorState(plan, streams)
         found = [plan.symbols.resolve(name) for name in symbols]
-        world = SessionContext(lambda: str(uuid.uuid4()), {})
-        self.intakes = [
-            (shard.connection.name, FramePipeline(self.books, shard.connection, shard.symbols, world))
-            for shard in shards(plan, self.books.streams, [symbol for symbol in found if symbol])
+        session_context = SessionContext(lambda: str(uuid.uuid4()), {})
+        self.pipelines = [
+            (
+                shard.connection.name,
+                FramePipeline(self.connector_state, shard.connection, shard.symbols, session_context),
+            )
+            for shard in shards(plan, self.connector_state.streams, [symbol for symbol in found if symbol])
         ]
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.dead: list[bytes] = []
@@ -66,7 +69,7 @@ class Listener:
 
     async def run(self, exchange: MockExchange) -> None:
         """Converses on all sockets of the connector until cancelled or the exchange closes one."""
-        sockets = (self._socket(exchange.url(name), pipeline, exchange.before) for name, pipeline in self.intakes)
+        sockets = (self._socket(exchange.url(name), pipeline, exchange.before) for name, pipeline in self.pipelines)
         await asyncio.gather(*sockets)
 
     async def _socket(self, url: str, pipeline: FramePipeline, before: list[Any]) -> None:
@@ -174,11 +177,11 @@ def test_it_acknowledges_and_every_subscription_gets_data(name: str) -> None:
                 return {(stream, record["symbol"]) for stream, record in listener.records}
 
             await exchange.wait_for(lambda: wanted <= heard() or exchange.warnings)
-            await exchange.wait_for(lambda: all(i.session.settled for _, i in listener.intakes))
+            await exchange.wait_for(lambda: all(i.session.settled for _, i in listener.pipelines))
             assert not exchange.warnings
             assert not listener.dead
             assert not listener.noted("unacknowledged")
-            assert exchange.unplaced == 0
+            assert exchange.unrecognized == 0
             expected = any(s.expect and s.expect.accepted for c in plan.connections for s in c.steps if s.streams)
             assert not expected or listener.noted("confirmed")
 
@@ -241,8 +244,8 @@ def test_heartbeats_are_answered(name: str) -> None:
     async def test() -> None:
         exchange = MockExchange(plan, rate=0, symbols=_symbols(plan))
         async with conversation(plan, exchange, _symbols(plan)) as listener:
-            await exchange.wait_for(lambda: all(i.session.settled for _, i in listener.intakes))
-            for (_, pipeline), client in zip(listener.intakes, exchange.clients, strict=True):
+            await exchange.wait_for(lambda: all(i.session.settled for _, i in listener.pipelines))
+            for (_, pipeline), client in zip(listener.pipelines, exchange.clients, strict=True):
                 beat = pipeline.session.connection.heartbeat
                 if beat is None or beat.send is None or beat.answer is None:
                     continue
@@ -340,7 +343,7 @@ def test_what_was_sent_is_what_was_received() -> None:
         async with conversation(plan, exchange, _symbols(plan)) as listener:
             await exchange.wait_for(lambda: sum(map(len, exchange.sent.values())) == len(listener.records) == 400)
             assert exchange.counts.total() == 400
-            assert listener.books.ledger.totals()["received"] == 400
+            assert listener.connector_state.ledger.totals()["received"] == 400
 
     run(test)
 
@@ -357,7 +360,7 @@ def test_after_a_cut_the_ids_go_on() -> None:
             await exchange.drop_clients(None)
             await exchange.wait_for(lambda: not exchange.clients)
             task = asyncio.create_task(listener.run(exchange))
-            listener.intakes = Listener(plan, ("BTC-USD",), ("trade",)).intakes
+            listener.pipelines = Listener(plan, ("BTC-USD",), ("trade",)).pipelines
             await exchange.wait_for(lambda: exchange.subscriptions)
             await exchange.play("trade", "BTC-USD", 2)
             assert exchange.sent[("trade", "BTC-USD")] == ["10", "11", "12", "13", "14"]
@@ -388,7 +391,7 @@ def test_faults_happen_as_asked(faults: Faults, expected: dict[str, int]) -> Non
             await exchange.play("trade", "BTCUSDT", 10)
 
             def found() -> dict[str, int]:
-                duplicates = listener.books.ledger.totals()["duplicates"]
+                duplicates = listener.connector_state.ledger.totals()["duplicates"]
                 return {"published": len(listener.records), "duplicates": duplicates, "dead": len(listener.dead)}
 
             await exchange.wait_for(lambda: found() == expected)
@@ -404,7 +407,7 @@ def test_an_unknown_frame_is_counted() -> None:
     async def test() -> None:
         async with MockExchange(plan) as exchange, connect(exchange.url(), proxy=None) as socket:
             await socket.send('{"method":"DANCE"}')
-            await exchange.wait_for(lambda: exchange.unplaced == 1)
+            await exchange.wait_for(lambda: exchange.unrecognized == 1)
             assert exchange.received[0] == {"method": "DANCE"}
 
     run(test)

@@ -16,7 +16,7 @@ import pytest
 
 from k2conn.avro import ContainerWriter, load_schema
 from k2conn.avro.reading import read_container
-from k2conn.cli.certify import NOT_PROVEN, CertifyOptions, _stage, run
+from k2conn.cli.certify import NOT_PROVEN, CertifyOptions, _certification, run
 from k2conn.cli.loading import load
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
@@ -28,18 +28,18 @@ from k2conn.spool import make_spooled
 from k2conn.tools.certify.certification import Certification, CertificationOutcome, ScenarioRun
 from k2conn.tools.certify.cluster_faults import DEAD
 from k2conn.tools.certify.connector_process import ConnectorProcess, ProcessSettings
-from k2conn.tools.certify.crash_losses import CrashLosses, Kill, settled_up
+from k2conn.tools.certify.crash_losses import CrashLosses, Kill, account_for_losses
 from k2conn.tools.certify.crash_restart import CrashRestart
 from k2conn.tools.certify.expected_records import ExpectedRecords
-from k2conn.tools.certify.fault_scenarios import ORDEALS, chosen, packs
+from k2conn.tools.certify.fault_scenarios import FAULT_SCENARIOS, can_expand, chosen
 from k2conn.tools.certify.page import page
 from k2conn.tools.certify.proof import prove
-from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, way
+from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, reroute
 from k2conn.tools.certify.proxy import Proxy
 from k2conn.tools.certify.readback import Readback
-from k2conn.tools.certify.report import complaints, document, left_out
+from k2conn.tools.certify.report import document, failures, not_run_reasons
 from k2conn.tools.certify.scenario import ScenarioContext
-from k2conn.tools.certify.short_timeouts import hasty
+from k2conn.tools.certify.short_timeouts import with_short_timeouts
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import corrupted
 from k2conn.tools.mock.sent_frames import SentFrames
@@ -68,7 +68,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Certificatio
 @pytest.mark.parametrize("name", NAMES)
 def test_it_passes(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     outcome = outcomes[name]
-    assert complaints(outcome) == []
+    assert failures(outcome) == []
     assert outcome.passed
     assert {row.stream for row in outcome.proof.rows} == {"trade", "quote"}
     for row in outcome.proof.rows:
@@ -85,9 +85,9 @@ CLUSTER = {"broker", "slow-broker", "dead-broker", "registry-away", "registry-st
 def test_every_ordeal_of_the_exchange_was_gone_through(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     done = {trial.name for trial in outcomes[name].trials if not trial.skipped}
     context = ScenarioContext(load(name), MockExchange(load(name)))
-    assert done == {scenario.name for scenario in ORDEALS if not scenario.skipped(context)}
-    assert done >= {one.name for one in ORDEALS} - {"bomb", "no-pong", "lost-acks"} - CLUSTER
-    assert ("bomb" in done) is packs(context.plan)
+    assert done == {scenario.name for scenario in FAULT_SCENARIOS if not scenario.skipped(context)}
+    assert done >= {one.name for one in FAULT_SCENARIOS} - {"bomb", "no-pong", "lost-acks"} - CLUSTER
+    assert ("bomb" in done) is can_expand(context.plan)
 
 
 def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, CertificationOutcome]) -> None:
@@ -101,7 +101,7 @@ def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, Ce
     assert set(found["not_run"]) == CLUSTER
     verdicts = {trial["name"]: trial["verdict"] for trial in found["ordeals"]}
     assert (verdicts["kill"], verdicts["bomb"], verdicts["cut"]) == ("not run", "not applicable", "passed")
-    assert "dead-broker, registry-away" in left_out(outcome)
+    assert "dead-broker, registry-away" in not_run_reasons(outcome)
     assert "Not run: broker (needs --broker-pid" in page([outcome])
 
 
@@ -186,18 +186,18 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certification, Rea
     """A small certification, and what it read back."""
     one = stage("coinbase", tmp_path_factory.mktemp("played"), "gap,garbage")
     asyncio.run(one.run())
-    return one, asyncio.run(one._harvest())
+    return one, asyncio.run(one._read_back())
 
 
 def verdict(played: tuple[Certification, Readback], change: Callable[[Readback], None]) -> list[str]:
     """The complaints about a harvest that was tampered with."""
     one, readback = played
-    copy = Readback(list(readback.records), list(readback.gaps), list(readback.letters))
+    copy = Readback(list(readback.records), list(readback.gaps), list(readback.dead_letters))
     change(copy)
     proof = prove(ExpectedRecords(one.context.plan, one.streams, one.exchange), copy, one._ledger)
     outcome = CertificationOutcome("coinbase", "COINBASE", "file", 0, 20, 1.0, [], proof, 0, {}, [])
-    assert outcome.passed is not complaints(outcome)
-    return complaints(outcome)
+    assert outcome.passed is not failures(outcome)
+    return failures(outcome)
 
 
 def test_nothing_is_said_against_an_honest_harvest(played: tuple[Certification, Readback]) -> None:
@@ -220,12 +220,12 @@ def test_a_gap_that_is_not_reported(played: tuple[Certification, Readback]) -> N
 
 
 def test_a_dead_letter_that_is_missing(played: tuple[Certification, Readback]) -> None:
-    assert any("have no dead letter" in text for text in verdict(played, lambda h: h.letters.pop()))
+    assert any("have no dead letter" in text for text in verdict(played, lambda h: h.dead_letters.pop()))
 
 
 def test_a_dead_letter_too_many(played: tuple[Certification, Readback]) -> None:
-    letter = {**played[1].letters[0], "frame": "{}"}
-    assert any("were not sent broken" in text for text in verdict(played, lambda h: h.letters.append(letter)))
+    letter = {**played[1].dead_letters[0], "frame": "{}"}
+    assert any("were not sent broken" in text for text in verdict(played, lambda h: h.dead_letters.append(letter)))
 
 
 # -- its parts
@@ -233,7 +233,7 @@ def test_a_dead_letter_too_many(played: tuple[Certification, Readback]) -> None:
 
 def test_haste_changes_waits_and_nothing_else() -> None:
     plan = load("kraken")
-    quick = hasty(plan)
+    quick = with_short_timeouts(plan)
     assert quick.streams == plan.streams
     assert quick.symbols == plan.symbols
     before, after = plan.connections[0], quick.connections[0]
@@ -278,8 +278,8 @@ def test_what_is_under_way_at_a_cut_is_in_doubt_and_the_rest_is_sure() -> None:
             exchange.clients[0].socket.transport.abort()
             await task
             (client_session,) = sent_frames.client_sessions
-            assert [one.ids for one in client_session.doubtful()] == []
-            assert Counter(own for one in client_session.sure() for own in one.ids) == Counter(
+            assert [one.ids for one in client_session.unconfirmed_frames()] == []
+            assert Counter(own for one in client_session.confirmed() for own in one.ids) == Counter(
                 exchange.sent["trade", "BTCUSDT"]
             )
 
@@ -387,7 +387,7 @@ def test_a_detour_leads_a_task_and_those_it_starts_elsewhere_and_nobody_else() -
                 caller.writer.transport.abort()
 
             async def led() -> None:
-                way.set(own)
+                reroute.set(own)
                 await asyncio.create_task(reach("broker.example", 9092))
 
             await asyncio.create_task(led())
@@ -412,7 +412,7 @@ class Certified:
     """Both certifications of a connector, and the lives of its process with what was read back of them."""
 
     outcomes: list[CertificationOutcome]
-    lives: CrashRestart
+    crash_restart: CrashRestart
     readback: Readback
 
     @property
@@ -425,29 +425,31 @@ def certified(
     own_broker: Broker, registry: SharedRegistry, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Certified]:
     """Two connectors through all ordeals, at once."""
-    folder, lives = tmp_path_factory.mktemp("kafka"), {}
-    rest = ",".join(one.name for one in ORDEALS if one.name not in APART)
-    stages = []
+    folder, crash_restart = tmp_path_factory.mktemp("kafka"), {}
+    rest = ",".join(one.name for one in FAULT_SCENARIOS if one.name not in APART)
+    certifications = []
     for name in KAFKA_NAMES:
         for faults in (rest, ",".join(APART)):
             options = CertifyOptions((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
                               faults=faults)
-            stages.append(_stage(name, options, folder / f"{name}-{len(stages)}", own_broker, make_spooled))
+            certifications.append(
+                _certification(name, options, folder / f"{name}-{len(certifications)}", own_broker, make_spooled)
+            )
     real = CrashRestart.run
 
     async def noted(self: CrashRestart) -> Any:
-        lives[self.plan.name] = self
+        crash_restart[self.plan.name] = self
         return await real(self)
 
     async def main() -> tuple[list[CertificationOutcome], dict[str, Readback]]:
-        outcomes = await asyncio.gather(*(one.run() for one in stages))
-        return outcomes, {name: await one._read(f"{one._prefix}kill.") for name, one in lives.items()}
+        outcomes = await asyncio.gather(*(one.run() for one in certifications))
+        return outcomes, {name: await one._read(f"{one._prefix}kill.") for name, one in crash_restart.items()}
 
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
         patch.setattr(CrashRestart, "run", noted)
-        found, harvests = loop.run(main())
+        found, readbacks = loop.run(main())
     return {
-        name: Certified([one for one in found if one.connector == name], lives[name], harvests[name])
+        name: Certified([one for one in found if one.connector == name], crash_restart[name], readbacks[name])
         for name in KAFKA_NAMES
     }
 
@@ -456,11 +458,11 @@ def certified(
 @pytest.mark.parametrize("name", KAFKA_NAMES)
 def test_all_ordeals_with_the_real_broker(certified: dict[str, Certified], name: str) -> None:
     for outcome in certified[name].outcomes:
-        assert complaints(outcome) == []
+        assert failures(outcome) == []
         assert outcome.passed
         assert outcome.not_run == ()
     trials = certified[name].trials
-    assert trials.keys() == {scenario.name for scenario in ORDEALS}
+    assert trials.keys() == {scenario.name for scenario in FAULT_SCENARIOS}
     assert {trial.name for trial in trials.values() if trial.skipped} == {"bomb" if name == "kraken" else "no-pong"}
     assert trials["dead-broker"].waiting > DEAD * 4 * 20 * 0.8  # two streams of two symbols
     assert trials["dead-broker"].drained is not None
@@ -480,26 +482,28 @@ def test_what_kill_9_cost(certified: dict[str, Certified], name: str) -> None:
         assert row.published > 100
         assert row.missed > 0
         assert row.lost <= 20  # half a second's, twice
-        told = name == "kraken" and row.stream == "trade"
-        assert (row.missed_reported, row.missed_untold) == ((row.missed, 0) if told else (0, row.missed))
+        reported = name == "kraken" and row.stream == "trade"
+        assert (row.missed_reported, row.missed_untold) == ((row.missed, 0) if reported else (0, row.missed))
 
 
-def judged(one: Certified, change: Callable[[Readback], None], deaths: list[Kill] | None = None) -> list[str]:
+def judged(one: Certified, change: Callable[[Readback], None], kills: list[Kill] | None = None) -> list[str]:
     """The complaints about lives whose harvest was tampered with."""
-    readback = Readback(list(one.readback.records), list(one.readback.gaps), list(one.readback.letters))
+    readback = Readback(list(one.readback.records), list(one.readback.gaps), list(one.readback.dead_letters))
     change(readback)
-    lives = one.lives
-    reference = ExpectedRecords(lives.plan, lives.streams, lives.exchange)
-    return settled_up(reference, readback, lives._deaths if deaths is None else deaths, lives._confirmed_at)[1]
+    crash_restart = one.crash_restart
+    reference = ExpectedRecords(crash_restart.plan, crash_restart.streams, crash_restart.exchange)
+    return account_for_losses(
+        reference, readback, crash_restart._kills_done if kills is None else kills, crash_restart._confirmed_at
+    )[1]
 
 
 @pytest.mark.kafka
 def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> None:
     one = certified["kraken"]
     assert judged(one, lambda readback: None) == []
-    early = trade_of(one.lives, 0, 20)
+    early = trade_of(one.crash_restart, 0, 20)
     assert any(f"lost: {early}, read" in text for text in judged(one, lambda h: without(h, early)))
-    last = trade_of(one.lives, -1, 5)
+    last = trade_of(one.crash_restart, -1, 5)
     said = f"lost: {last}, by a process that was not killed"
     assert any(said in text for text in judged(one, lambda h: without(h, last)))
     assert any("missing without a gap record" in text for text in judged(one, lambda h: h.gaps.clear()))
@@ -509,17 +513,17 @@ def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> 
     assert judged(one, lambda h: again(h, early)) == []  # a process that was killed may have sent it again
     strange = {"message_id": "00000000-0000-5000-8000-000000000000"}
     assert any("never printed it" in text for text in judged(one, lambda h: again(h, last, **strange)))
-    assert any("there twice" in text for text in judged(one, lambda h: again(h, early), deaths=[]))
+    assert any("there twice" in text for text in judged(one, lambda h: again(h, early), kills=[]))
 
 
-def trade_of(lives: CrashRestart, client_session: int, frame: int) -> str:
+def trade_of(crash_restart: CrashRestart, client_session: int, frame: int) -> str:
     """The trade id of a frame of a connection, as its record has it."""
     own = next(
         sent
-        for sent in lives.sent_frames.client_sessions[client_session].frames[frame:]
+        for sent in crash_restart.sent_frames.client_sessions[client_session].frames[frame:]
         if sent.key and sent.key[0] == "trade"
     )
-    return f"{lives.plan.exchange}-{own.ids[0]}"
+    return f"{crash_restart.plan.exchange}-{own.ids[0]}"
 
 
 def without(readback: Readback, trade_id: str) -> None:

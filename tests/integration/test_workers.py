@@ -91,7 +91,7 @@ class WorkerPool:
 
 
 @asynccontextmanager
-async def crew(
+async def running_workers(
     folder: Path, *arguments: object, program: Sequence[str] = ("-m", "k2conn"), **variables: str
 ) -> AsyncIterator[WorkerPool]:
     """`k2conn run ...`; killed at the end where it still runs."""
@@ -181,7 +181,7 @@ def test_two_workers_share_the_symbols(tmp_path: Path) -> None:
     async def main() -> None:
         async with mocks(tmp_path, "w", rate=40) as (exchanges, variables):
             arguments = [*(tmp_path / f"{name}.yaml" for name in NAMES), "--workers", 2]
-            async with crew(tmp_path, *arguments, **variables) as run:
+            async with running_workers(tmp_path, *arguments, **variables) as run:
                 state = await run.until(
                     lambda now: now["ready"] and min(published(now, name) for name in NAMES) > 100
                 )
@@ -246,9 +246,9 @@ def check_events(run: WorkerPool) -> None:
 def test_a_killed_worker_is_replaced_and_what_it_missed_is_known(tmp_path: Path) -> None:
     @timed
     async def main() -> None:
-        async with mocks(tmp_path, "k", rate=40, restless=True) as (exchanges, variables):
+        async with mocks(tmp_path, "k", rate=40, keep_generating=True) as (exchanges, variables):
             arguments = [tmp_path / "binance.yaml", "--workers", 2, "--streams", "trade"]
-            async with crew(tmp_path, *arguments, K2_STATE_FOLDER="state", **variables) as run:
+            async with running_workers(tmp_path, *arguments, K2_STATE_FOLDER="state", **variables) as run:
                 state = await run.until(lambda now: now["ready"] and published(now, "binance") > 80)
                 kept = tmp_path / "state" / "worker-1" / "binance.json"
                 await run.until(lambda now: kept.exists())
@@ -283,7 +283,7 @@ def test_workers_end_when_the_one_who_leads_them_is_killed(tmp_path: Path) -> No
     async def main() -> None:
         async with mocks(tmp_path, "p", rate=20) as (_, variables):
             arguments = [*(tmp_path / f"{name}.yaml" for name in NAMES), "--workers", 2]
-            async with crew(tmp_path, *arguments, **variables) as run:
+            async with running_workers(tmp_path, *arguments, **variables) as run:
                 state = await run.until(lambda now: now["ready"])
                 run.process.kill()
                 await run.ended()
@@ -300,7 +300,7 @@ def test_a_reload_deals_new_symbols_out_and_moves_none(tmp_path: Path) -> None:
     async def main() -> None:
         async with mocks(tmp_path, "r", rate=20, symbols=("SOLUSDT", "XRPUSDT")) as (exchanges, variables):
             file = tmp_path / "binance.yaml"
-            async with crew(tmp_path, file, "--workers", 2, "--streams", "trade", **variables) as run:
+            async with running_workers(tmp_path, file, "--workers", 2, "--streams", "trade", **variables) as run:
                 await run.until(lambda now: now["ready"] and published(now, "binance") > 20)
                 text = file.read_text()
                 file.write_text(text.replace("each:", "eahc:", 1) if "each:" in text else "connector: {")
@@ -330,7 +330,7 @@ def test_ctrl_c_stops_all(tmp_path: Path) -> None:
     async def main() -> None:
         async with (
             mocks(tmp_path, "c", rate=20) as (_, variables),
-            crew(tmp_path, tmp_path / "kraken.yaml", K2_WORKERS="2", **variables) as run,
+            running_workers(tmp_path, tmp_path / "kraken.yaml", K2_WORKERS="2", **variables) as run,
         ):
             await run.until(lambda now: now["ready"] and published(now, "kraken") > 5)
             os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
@@ -369,7 +369,7 @@ def test_workers_that_cannot_begin_end_all(tmp_path: Path) -> None:
     @timed
     async def main() -> None:
         arguments = ["venue.yaml", "--streams", "trade", "--kafka", "127.0.0.1:9"]
-        async with crew(tmp_path, *arguments, K2_WORKERS="2") as run:
+        async with running_workers(tmp_path, *arguments, K2_WORKERS="2") as run:
             assert await run.ended() == 69, run.text
         assert "k2conn: kafka 127.0.0.1:9: nothing listens on 127.0.0.1:9" in run.text
         assert "Traceback" not in run.text
@@ -424,7 +424,7 @@ def test_a_bug_of_the_sink_and_deaths_without_end_end_all(tmp_path: Path, progra
     async def main() -> None:
         async with mocks(tmp_path, "b", rate=20) as (_, variables):
             arguments = [tmp_path / "binance.yaml", "--workers", 2]
-            async with crew(tmp_path, *arguments, program=("-c", program), **variables) as run:
+            async with running_workers(tmp_path, *arguments, program=("-c", program), **variables) as run:
                 assert await run.ended() == code, run.text
         assert text in run.text
         assert "worker ended, so all end" in run.text
@@ -440,7 +440,7 @@ def test_a_bug_in_a_connector_ends_no_worker(tmp_path: Path) -> None:
     async def main() -> None:
         async with mocks(tmp_path, "b", rate=20) as (_, variables):
             arguments = [tmp_path / "binance.yaml", "--workers", 2]
-            async with crew(tmp_path, *arguments, program=("-c", CONNECTOR_BUG), **variables) as run:
+            async with running_workers(tmp_path, *arguments, program=("-c", CONNECTOR_BUG), **variables) as run:
                 state = await run.until(lambda said: said["connectors"].get("binance", {}).get("crashes", 0) > 1)
                 assert all(one["up"] and not one["restarts"] for one in state["workers"])
                 assert state["connectors"]["binance"]["published"] > 0
@@ -469,7 +469,7 @@ def test_a_worker_that_hangs_is_seen_and_at_the_end_killed(tmp_path: Path) -> No
     async def main() -> None:
         async with mocks(tmp_path, "h", rate=20) as (_, variables):
             arguments = [tmp_path / "kraken.yaml", "--workers", 2]
-            async with crew(tmp_path, *arguments, program=("-c", IMPATIENT), **variables) as run:
+            async with running_workers(tmp_path, *arguments, program=("-c", IMPATIENT), **variables) as run:
                 state = await run.until(lambda now: now["ready"])
                 pid = state["workers"][0]["pid"]
                 os.kill(pid, signal.SIGSTOP)
@@ -514,7 +514,7 @@ def test_each_trade_is_in_kafka_once_though_a_worker_is_killed_and_left_over_rec
         async with mocks(tmp_path, prefix, rate=40) as (exchanges, variables):
             arguments = [*(tmp_path / f"{name}.yaml" for name in NAMES), "--workers", 2, "--kafka", broker.bootstrap]
             variables |= {"K2_KAFKA_CREATE_TOPICS": "true", "K2_KAFKA_PARTITIONS": "3"}
-            async with crew(tmp_path, *arguments, "--registry", registry.url, **variables) as run:
+            async with running_workers(tmp_path, *arguments, "--registry", registry.url, **variables) as run:
                 state = await run.until(lambda now: now["ready"] and min(published(now, one) for one in NAMES) > 100)
                 assert balanced(state)
                 assert state["sink"]["spool"]["max_bytes"] == 1024 * 1024 * 1024

@@ -182,7 +182,7 @@ def _imports(name: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def room(path: str) -> str:
+def package_of(path: str) -> str:
     """The innermost room that a file or module (``engine/gaps/gap_tracker``) is in."""
     parts = path.removesuffix(".py").split("/")
     for count in range(len(parts), 0, -1):
@@ -196,7 +196,7 @@ def inner(dotted: str) -> str | None:
     parts = dotted.split(".")
     if parts[0] != "k2conn" or len(parts) < 2 or parts[1].startswith("__"):
         return None
-    return room("/".join(parts[1:]))
+    return package_of("/".join(parts[1:]))
 
 
 def may_import(own: str, other: str) -> bool:
@@ -209,7 +209,7 @@ def may_import(own: str, other: str) -> bool:
 def test_arrows_only_go_down() -> None:
     wrong = []
     for name in sources():
-        own = room(name)
+        own = package_of(name)
         if own in ("cli", "__main__", "__init__"):
             continue
         assert own in ROOMS, f"{name}: a new room: say in ROOMS what it may import"
@@ -258,10 +258,10 @@ PURE = (
 
 
 @pytest.mark.parametrize("wing", PURE)
-def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(wing: str) -> None:
+def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(package: str) -> None:
     wrong = []
     for name in sources():
-        if name.removesuffix(".py").startswith(wing):
+        if name.removesuffix(".py").startswith(package):
             for dotted in imports(name):
                 if dotted in WORLD or any(dotted.startswith(f"{one}.") for one in WORLD):
                     wrong.append(f"{name} imports {dotted}")
@@ -271,7 +271,7 @@ def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(wing: str) -> No
 @pytest.mark.parametrize("library", sorted(DOORS))
 def test_one_door_for_each_dependency(library: str) -> None:
     users = {name for name in sources() if any(dotted.split(".")[0] == library for dotted in imports(name))}
-    strangers = {name for name in users if not any(name.startswith(door) for door in DOORS[library])}
+    strangers = {name for name in users if not any(name.startswith(place) for place in DOORS[library])}
     assert not strangers, f"{library} is imported by {sorted(strangers)}"
 
 

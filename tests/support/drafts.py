@@ -29,7 +29,7 @@ from k2conn.plan import Plan
 from k2conn.tools.connector_tests import same_field
 from k2conn.tools.drafting.draft import DraftRequest, draft
 from k2conn.tools.drafting.recording import frames
-from tests.connectors.test_corpus import _intakes
+from tests.connectors.test_corpus import _pipelines
 from tests.paths import SHARED
 from tests.support.fair import micros, quote_differs, trade_differs
 
@@ -85,13 +85,13 @@ def score(path: Path) -> Score:
 
 
 def _map(found: Score, plan: Plan, lines: list[bytes], texts: list[str], recorded: bool) -> None:
-    books = ConnectorState(plan, None, window=0)
-    intakes, session = _intakes(books), None
+    connector_state = ConnectorState(plan, None, window=0)
+    pipelines, session = _pipelines(connector_state), None
     for number, (text, frame) in enumerate(zip(lines, texts, strict=True), 1):
         line = exactjson.decode(text)
         if line.get("session") != session:
-            intakes, session = _intakes(books), line.get("session")
-        envelopes, _ = intakes[0].receive([frame], 0.0, micros(line.get("local_timestamp")) or 1)
+            pipelines, session = _pipelines(connector_state), line.get("session")
+        envelopes, _ = pipelines[0].receive([frame], 0.0, micros(line.get("local_timestamp")) or 1)
         records = [(one.schema.name, one.schema.decode_plain(one.value)) for one in envelopes if one.schema is not None]
         for one in envelopes:
             if one.schema is None and "trade" in line["kinds"]:
@@ -169,7 +169,7 @@ def held_out(name: str) -> tuple[int, int, str]:
     text, _ = finished(draft(asked, sample), sample)
     plan = check_text("venue.yaml", text, Path())[0]
     good, first = 0, "" if plan else "the draft does not validate"
-    pipeline = _intakes(ConnectorState(plan, None, window=0))[0] if plan else None
+    pipeline = _pipelines(ConnectorState(plan, None, window=0))[0] if plan else None
     for frame, records in wanted.items():
         envelopes = pipeline.receive([frame], 0.0, 1_767_323_045_000_000)[0] if pipeline else []
         found = [one.schema.decode_plain(one.value) for one in envelopes if one.schema and one.schema.name == "trade"]

@@ -50,7 +50,7 @@ class Router:
     def route(self, message: Any, scope: Scope) -> Route:
         """The rule for a message; UNKNOWN where there is none."""
         if type(message) is not dict or self._paths is None:
-            return self._ask(message, scope)
+            return self._evaluate(message, scope)
         members = tuple(message)
         shape = self._shapes.get(members) or self._shape(members, self._paths)
         paths, known, only, texts = shape
@@ -69,7 +69,7 @@ class Router:
             elif kind is bool:
                 signature.append((value,))
             else:
-                return self._ask(message, scope)
+                return self._evaluate(message, scope)
         key = tuple(signature)
         found = known.get(key)
         return found if found is not None else self._remember(shape, key, message, scope)
@@ -83,14 +83,14 @@ class Router:
         return shape
 
     def _remember(self, shape: MessageShape, key: tuple[Any, ...], message: Any, scope: Scope) -> Route:
-        found = self._ask(message, scope)
+        found = self._evaluate(message, scope)
         if len(shape.known) < _MOST and all(type(part) is not str or len(part) <= _LONGEST for part in key):
             shape.known[key] = found
             if shape.only is not None and type(key[0]) is str:
                 shape.texts[key[0]] = found
         return found
 
-    def _ask(self, message: Any, scope: Scope) -> Route:
+    def _evaluate(self, message: Any, scope: Scope) -> Route:
         for match, route in self._rules:
             if match.condition(message, scope):
                 return route

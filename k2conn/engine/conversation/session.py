@@ -56,10 +56,10 @@ class SessionContext:
 
 
 def subscriptions_for(
-    connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: SessionContext
+    connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], context: SessionContext
 ) -> list[Subscription]:
     """What a connection is asked for: each of its streams for each of its symbols, with the venue's topics."""
-    scope = SendScope(counter=lambda: 0, uuid=world.uuid, now_us=0, state={}, environment=world.environment)
+    scope = SendScope(counter=lambda: 0, uuid=context.uuid, now_us=0, state={}, environment=context.environment)
     found = []
     for stream in streams:
         for symbol in symbols:
@@ -72,13 +72,13 @@ class Session:
     """The state of one connection; a new one for every connect."""
 
     def __init__(
-        self, connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], world: SessionContext
+        self, connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], context: SessionContext
     ) -> None:
         self.connection = connection
         self.streams = tuple(streams)
-        self.world = world
+        self.context = context
         self.scope = Scope()
-        self.subscriptions = Subscriptions(subscriptions_for(connection, streams, symbols, world))
+        self.subscriptions = Subscriptions(subscriptions_for(connection, streams, symbols, context))
         self.control = 0
         self.unrecognised = 0
         self.last_frame = 0.0
@@ -116,7 +116,7 @@ class Session:
 
     def _checked(self, url: str) -> str:
         """An address that the venue itself gave is held to the same rule as one in the file."""
-        known = self.world.secure
+        known = self.context.secure
         try:
             parts = urlsplit(url)
             possible = bool(parts.hostname) and parts.port != 0
@@ -154,7 +154,7 @@ class Session:
             self._ping_every = beat.every(self.scope.state)
             self._ping_at = now + self._ping_every
         out: list[Action] = []
-        self._ask(out, self._flow.begin)
+        self._advance_flow(out, self._flow.begin)
         self.flush(out)
         return out
 
@@ -165,9 +165,9 @@ class Session:
         if self._closed:
             return []
         self._now, self._wall = now, wall
-        wanted = subscriptions_for(self.connection, self.streams, symbols, self.world)
+        wanted = subscriptions_for(self.connection, self.streams, symbols, self.context)
         out: list[Action] = []
-        self._ask(out, lambda now, found: self._flow.change(wanted, now, found))
+        self._advance_flow(out, lambda now, found: self._flow.change(wanted, now, found))
         self.flush(out)
         return out
 
@@ -209,9 +209,9 @@ class Session:
         if stale is not None and now >= self.last_frame + stale:
             return self._close(EndCause.STALE, f"no frame for {stale:g} s")
         if self._flow.reply_by is not None and now >= self._flow.reply_by:
-            self._ask(out, self._flow.expired)
+            self._advance_flow(out, self._flow.expired)
         if self._flow.retry_at is not None and now >= self._flow.retry_at:
-            self._ask(out, self._flow.retry)
+            self._advance_flow(out, self._flow.retry)
         if self._ping_at is not None and now >= self._ping_at:
             self._guarded(out, self._ping)
         self.flush(out)
@@ -221,8 +221,8 @@ class Session:
         """Reading was held back for so many seconds: what came meanwhile was not seen, so they count as no silence."""
         self.last_frame += held
         self._pong_by = None if self._pong_by is None else self._pong_by + held
-        asking = self._flow
-        asking.reply_by = None if asking.reply_by is None else asking.reply_by + held
+        flow = self._flow
+        flow.reply_by = None if flow.reply_by is None else flow.reply_by + held
 
     @property
     def deadline(self) -> float | None:
@@ -239,7 +239,7 @@ class Session:
         one = self.subscriptions.heard(stream, native)
         if one is not None:
             out.append(Note(NoteKind.FIRST_DATA, {"stream": stream, "symbol": native}))
-            self._ask(out, self._flow.resolved)
+            self._advance_flow(out, self._flow.resolved)
             self.flush(out)
 
     def retire(self, now: float, wall: int) -> list[Action]:
@@ -248,7 +248,7 @@ class Session:
         out: list[Action] = []
         self._outbox.clear()
         if not self._closed:
-            out += [Send(text) for text in self._flow.retired()]
+            out += [Send(text) for text in self._flow.unsubscribe_all()]
         self._closed = True
         return out
 
@@ -259,7 +259,7 @@ class Session:
         except (RecordError, SettingsError) as error:
             out.extend(self._close(EndCause.SETTINGS, str(error), self.connection.reconnect.cap))
 
-    def _ask(self, out: list[Action], act: Callable[[float, list[Action]], None]) -> None:
+    def _advance_flow(self, out: list[Action], act: Callable[[float, list[Action]], None]) -> None:
         """Lets the steps go on, guarded; they may want the connection closed."""
 
         def asked(out: list[Action]) -> None:
@@ -279,7 +279,7 @@ class Session:
         self._capture(message)
         if kind == REPLY:
             self.control += 1
-            self._ask(out, lambda now, found: self._flow.reply(message, now, found))
+            self._advance_flow(out, lambda now, found: self._flow.reply(message, now, found))
         elif kind == ANSWER:
             self.control += 1
             answer = self.connection.answer[at]
@@ -349,9 +349,9 @@ class Session:
     def _send_scope(self) -> SendScope:
         return SendScope(
             counter=self._count,
-            uuid=self.world.uuid,
+            uuid=self.context.uuid,
             now_us=self._wall,
             state=self.scope.state,
-            environment=self.world.environment,
+            environment=self.context.environment,
             sign=self.connection.sign,
         )

@@ -31,40 +31,40 @@ from k2conn.scope import Scope
 class SubscriptionChange:
     """A change under way: what came, what is given up, and whether that was taken back."""
 
-    def __init__(self, came: list[Subscription], gone: list[Subscription]) -> None:
+    def __init__(self, added: list[Subscription], removed: list[Subscription]) -> None:
         self._shared: list[Subscription] = []
-        self.came = came
-        self.gone = gone
-        self.keys = {one.key for one in came}
+        self.added = added
+        self.removed = removed
+        self.keys = {one.key for one in added}
         """What is to be asked for."""
-        self.taken_back = False
+        self.unsubscribed = False
 
     def share(self, every: Sequence[Subscription]) -> None:
         """One topic may serve several symbols: who comes to one that is subscribed need not ask, and what another
         symbol still needs is not given up. ``every``: all subscriptions that are wanted.
         """
-        before = (*self.gone, *(one for one in every if one.key not in self.keys))
+        before = (*self.removed, *(one for one in every if one.key not in self.keys))
         asked_for = [one for one in before if one.topic is not None and one.state != SubscriptionState.REFUSED]
         topics = {spelled(one.topic): one for one in asked_for}
-        for one in self.came:
+        for one in self.added:
             other = topics.get(spelled(one.topic)) if one.topic is not None else None
             if other is not None:
                 one.state, one.reason = other.state, other.reason
                 self.keys.discard(one.key)
         wanted = {spelled(one.topic) for one in every if one.topic is not None}
-        self._shared = [one for one in self.gone if one.topic is not None and spelled(one.topic) in wanted]
+        self._shared = [one for one in self.removed if one.topic is not None and spelled(one.topic) in wanted]
 
     @property
-    def left(self) -> list[Subscription]:
+    def to_unsubscribe(self) -> list[Subscription]:
         """What the venue has still to give up."""
-        if self.taken_back:
+        if self.unsubscribed:
             return []
-        return [one for one in self.gone if one.state != SubscriptionState.REFUSED and one not in self._shared]
+        return [one for one in self.removed if one.state != SubscriptionState.REFUSED and one not in self._shared]
 
     def summary(self) -> dict[str, list[str]]:
         """Native names: what was added and removed, and what of the added was refused."""
-        refused = [one for one in self.came if one.state == SubscriptionState.REFUSED]
-        return {"added": _names(self.came), "removed": _names(self.gone), "refused": _names(refused)}
+        refused = [one for one in self.added if one.state == SubscriptionState.REFUSED]
+        return {"added": _names(self.added), "removed": _names(self.removed), "refused": _names(refused)}
 
 
 class SubscriptionFlow:
@@ -72,10 +72,10 @@ class SubscriptionFlow:
 
     def __init__(
         self, connection: Connection, subscriptions: Subscriptions, outbox: Outbox, scope: Scope,
-        sending: Callable[[], SendScope], count: Callable[[], int], places: int | None,
+        send_scope: Callable[[], SendScope], count: Callable[[], int], places: int | None,
     ) -> None:
-        """``sending`` gives what frames are built from, ``count`` the next `$counter`; ``places`` is how many symbols
-        a connection may carry, None for any number.
+        """``send_scope`` gives what frames are built from, ``count`` the next `$counter`; ``places`` is how many
+        symbols a connection may carry, None for any number.
         """
         self.settled = False
         """Whether the first round is over."""
@@ -85,7 +85,7 @@ class SubscriptionFlow:
         self._subscriptions = subscriptions
         self._outbox = outbox
         self._scope = scope
-        self._sending = sending
+        self._send_scope = send_scope
         self._count = count
         self._places = places
         self._begun = False
@@ -118,7 +118,7 @@ class SubscriptionFlow:
     def change(self, wanted: Sequence[Subscription], now: float, out: list[Action]) -> None:
         """From now on these are the subscriptions; those that are known already stay what they are."""
         if not self._begun:
-            self._subscriptions.become(wanted)
+            self._subscriptions.replace(wanted)
             return
         self._next = wanted
         if self.settled and self.reply_by is None:
@@ -127,17 +127,17 @@ class SubscriptionFlow:
     def _begin_change(self, wanted: Sequence[Subscription], now: float, out: list[Action]) -> None:
         self._next = None
         before = {one.symbol.native for one in self._subscriptions.all}
-        change = self._change = SubscriptionChange(*self._subscriptions.become(wanted))
-        for one in change.came:
+        change = self._change = SubscriptionChange(*self._subscriptions.replace(wanted))
+        for one in change.added:
             one.asked = now
             forget(self._scope.state, one.stream, one.symbol)
         change.share(self._subscriptions.all)
         self._only = change.keys
-        for one in change.gone:
+        for one in change.removed:
             self._retries.settle(one.key)
-        self._leave({one.key for one in change.gone})
-        if self._places is not None and len(before | {one.symbol.native for one in change.came}) > self._places:
-            self._take_back(change)
+        self._drop_removed({one.key for one in change.removed})
+        if self._places is not None and len(before | {one.symbol.native for one in change.added}) > self._places:
+            self._unsubscribe(change)
         self._at = -1
         self._advance(now, out)
 
@@ -157,22 +157,22 @@ class SubscriptionFlow:
         for one in again:
             one.state, one.asked = SubscriptionState.PENDING, now
         self._only = {one.key for one in again}
-        self._leave(self._only)
+        self._drop_removed(self._only)
         self._at = -1
         self._advance(now, out)
 
-    def _leave(self, gone: set[tuple[str, str]]) -> None:
+    def _drop_removed(self, removed: set[tuple[str, str]]) -> None:
         """Keeps of the frames so far those that were never answered, without what is given up."""
         for at, frames in self._frames.items():
             for frame in frames:
-                frame.subscriptions = [one for one in frame.subscriptions if one.key not in gone]
+                frame.subscriptions = [one for one in frame.subscriptions if one.key not in removed]
             self._frames[at] = [frame for frame in frames if frame.waiting and frame.subscriptions]
 
-    def _take_back(self, change: SubscriptionChange) -> None:
+    def _unsubscribe(self, change: SubscriptionChange) -> None:
         for step in self._connection.steps:
-            for text in self._undone(step, change.left):
+            for text in self._undo_frames(step, change.to_unsubscribe):
                 self._outbox.put(text, step.pause)
-        change.taken_back = True
+        change.unsubscribed = True
 
     def _advance(self, now: float, out: list[Action]) -> None:
         """Begins the next step; several at once where they wait for nothing."""
@@ -194,9 +194,9 @@ class SubscriptionFlow:
                 self.reply_by = now + step.expect.within
                 return
         self.reply_by = None
-        self._end(now, out)
+        self._end_round(now, out)
 
-    def _end(self, now: float, out: list[Action]) -> None:
+    def _end_round(self, now: float, out: list[Action]) -> None:
         """The round is over."""
         change, self._change = self._change, None
         self._only = None
@@ -204,7 +204,7 @@ class SubscriptionFlow:
             self.settled = True
             out.append(Note(NoteKind.SETTLED, {state: self._subscriptions.count(state) for state in SubscriptionState}))
         elif change is not None:
-            self._take_back(change)
+            self._unsubscribe(change)
             out.append(Note(NoteKind.CHANGED, change.summary()))
         if self._next is not None:
             self._begin_change(self._next, now, out)
@@ -226,21 +226,21 @@ class SubscriptionFlow:
     # -- frames
 
     def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[RequestFrame]:
-        return step_frames(step, wanted, self._sending(), self._count, self._connection.limits.frame)
+        return step_frames(step, wanted, self._send_scope(), self._count, self._connection.limits.frame)
 
-    def _undone(self, step: Step, every: Iterable[Subscription]) -> list[str | bytes]:
+    def _undo_frames(self, step: Step, every: Iterable[Subscription]) -> list[str | bytes]:
         limit = self._connection.limits.frame
-        return undo_frames(step, self._of(step, every), self._sending(), self._count, limit)
+        return undo_frames(step, self._of(step, every), self._send_scope(), self._count, limit)
 
     def all_frames(self) -> list[str | bytes]:
         """What all steps send, on a connection that is not open."""
         return [frame.body for step in self._connection.steps for frame in self._frames_of(step, self._wanted(step))]
 
-    def retired(self) -> list[str | bytes]:
+    def unsubscribe_all(self) -> list[str | bytes]:
         """What takes back all that was asked for."""
-        left = self._change.left if self._change is not None else []
-        every = [*(one for one in self._subscriptions.all if one.state != SubscriptionState.REFUSED), *left]
-        return [text for step in self._connection.steps[: self._reached + 1] for text in self._undone(step, every)]
+        to_unsubscribe = self._change.to_unsubscribe if self._change is not None else []
+        every = [*(one for one in self._subscriptions.all if one.state != SubscriptionState.REFUSED), *to_unsubscribe]
+        return [text for step in self._connection.steps[: self._reached + 1] for text in self._undo_frames(step, every)]
 
     # -- replies
 

@@ -49,15 +49,15 @@ class Subscriptions:
         self.quiet = set(self._by_key)
         """Those without data so far."""
 
-    def become(self, wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]]:
+    def replace(self, wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]]:
         """From now on these are wanted: those known already stay what they are. Which have come, and which are gone."""
         known = self._by_key
         self.all = tuple(known.get(one.key, one) for one in wanted)
         self._by_key = {one.key: one for one in self.all}
-        came = [one for key, one in self._by_key.items() if key not in known]
-        gone = [one for key, one in known.items() if key not in self._by_key]
-        self.quiet = (self.quiet & self._by_key.keys()) | {one.key for one in came}
-        return came, gone
+        added = [one for key, one in self._by_key.items() if key not in known]
+        removed = [one for key, one in known.items() if key not in self._by_key]
+        self.quiet = (self.quiet & self._by_key.keys()) | {one.key for one in added}
+        return added, removed
 
     @property
     def waiting(self) -> bool:

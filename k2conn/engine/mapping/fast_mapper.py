@@ -25,7 +25,7 @@ from k2conn.plan import Stream, Symbol
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
-_UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
+_FALLBACK_ERRORS = (RecordError, KeyError, TypeError, IndexError, ValueError)
 
 
 class MappedRecord(NamedTuple):
@@ -75,11 +75,11 @@ class FastMappers:
         known = {**always, "symbol": symbol.record}
         if "currency" in self._profile.engine:
             known["currency"] = symbol.price_currency
-        if not self._everyday(known) or len(set(names)) < len(names):
+        if not self._eligible(known) or len(set(names)) < len(names):
             return None
         try:
             native = native_mapper(self._stream, self._schema, self._profile, known, self._order, vendor, ids.seed,
-                            self._prefix, _UNUSUAL, template, self._content)
+                            self._prefix, _FALLBACK_ERRORS, template, self._content)
         except EncodeError:
             return None
         if native is not None:
@@ -90,16 +90,16 @@ class FastMappers:
             after = b"".join([fixed_bytes(field, known[field.name]) for field in fields[2:first]]).decode("ascii")
             heads = [_prefixed(name) for name in names]
             opening = "".join([_prefixed(name) + _prefixed(text) for name, text in vendor.items()])
-        except _UNUSUAL:
+        except _FALLBACK_ERRORS:
             return None
         if not all(text.isascii() for text in (self._prefix, opening, *heads)):
             return None
         key = symbol.price_currency, symbol.asset_class
         if key not in self._pieces:
             self._pieces[key] = self._schema.pieces(known, first, len(fields) - 1, self._places)
-        return self._quick(ids, after, opening, heads, len(vendor), self._pieces[key], template)
+        return self._fast_mapper(ids, after, opening, heads, len(vendor), self._pieces[key], template)
 
-    def _everyday(self, known: Mapping[str, object]) -> bool:
+    def _eligible(self, known: Mapping[str, object]) -> bool:
         """Whether this stream's records can be made in this way at all."""
         stream, fields, profile = self._stream, self._schema.fields, self._profile
         own_id, price = profile.id, profile.price
@@ -113,7 +113,7 @@ class FastMappers:
             and all(field.name in known or field.name in self._places for field in fields[2:-1])
         )
 
-    def _quick(  # everything that the inner function needs is a local name of this one
+    def _fast_mapper(  # everything that the inner function needs is a local name of this one
         self, ids: MessageIds, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece],
         template: EnvelopeTemplate,
     ) -> FastMapper:
@@ -203,9 +203,9 @@ class FastMappers:
                     event: int = values[time_at]
                     envelope = make(Envelope, (topic, key, encoded, schema, event // 1000, account, scope.received_at))
                     price = values[price_at] if price_at is not None else None
-                    said = content(values, event if timed else 0)
-                    return make(MappedRecord, (message_id, event, price, envelope, said))
-            except _UNUSUAL:
+                    named_vendor = content(values, event if timed else 0)
+                    return make(MappedRecord, (message_id, event, price, envelope, named_vendor))
+            except _FALLBACK_ERRORS:
                 pass
             scope.notes = {}
             scope.unknown_sides = 0

@@ -23,7 +23,7 @@ from k2conn.plan import Stream
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
-_QUICK = (RecordError, KeyError, TypeError)
+_CONVERSION_ERRORS = (RecordError, KeyError, TypeError)
 """What a quick converter raises where the complete reader must decide."""
 
 
@@ -96,7 +96,7 @@ class GeneralMapper:
                 for at, read in self._indirect:
                     values[at] = read(item, scope)
                 return values
-            except _QUICK:
+            except _CONVERSION_ERRORS:
                 scope.notes = {}
                 scope.unknown_sides = 0
         for at, read in self._readers:

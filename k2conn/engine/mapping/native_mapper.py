@@ -64,7 +64,7 @@ def native_mapper(
     assert stream.venue_id is not None
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
     body = schema.fields[2:-1]
-    if native.Shortcut is None or not all(_can(field) for field in body if field.name not in known):
+    if native.Mapper is None or not all(_can(field) for field in body if field.name not in known):
         return None
     if max(len(order), len(body), len(stream.vendor_data)) >= _MOST:
         return None
@@ -72,7 +72,7 @@ def native_mapper(
         (one.direct.key if one.direct else None, one.read, _prefixed(one.name))
         for one in sorted(stream.vendor_data, key=lambda one: one.direct is None)
     )
-    found: NativeMapper = native.Shortcut(
+    found: NativeMapper = native.Mapper(
         seed=seed,
         identity=_source(stream.venue_id),
         before=prefix.encode(),

@@ -51,7 +51,7 @@ class StreamMapping:
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
         self._fetched = fetched
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
-        self._usual = (
+        self._fast_allowed = (
             stream.symbol.direct is not None and stream.drop_when is None and stream.first_batch == "keep"
             and stream.carry is None and stream.order == "oldest-first" and not stream.each_key
             and (stream.each is None or stream.each_direct is not None)
@@ -77,11 +77,11 @@ class StreamMapping:
         stream = self.stream
         scope.message = message
         snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
-        if self._usual and not snapshot and type(message) is dict:
+        if self._fast_allowed and not snapshot and type(message) is dict:
             usual: Any = message if stream.each is None else message.get(stream.each_direct)
             kind = type(usual)
             if kind is dict or kind is list:
-                self._everyday((usual,) if kind is dict else usual, frame, scope, out)
+                self._map_fast((usual,) if kind is dict else usual, frame, scope, out)
                 return
         if stream.each is None:
             self._item(message, frame, scope, out, snapshot)
@@ -89,7 +89,7 @@ class StreamMapping:
         try:
             items: Any = stream.each(message, scope)
         except RecordError as error:
-            self._dead(error.at("each", stream.each_text, None), None, frame, scope, out)
+            self._add_dead_letter(error.at("each", stream.each_text, None), None, frame, scope, out)
             return
         if type(items) is list:
             if stream.order == "newest-first":
@@ -107,11 +107,21 @@ class StreamMapping:
                 self._item(item, frame, scope, out, snapshot)
             scope.key = None
         elif items is not None:
-            self._dead(RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object"),
-                       None, frame, scope, out)
+            self._add_dead_letter(
+                RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object"),
+                None,
+                frame,
+                scope,
+                out,
+            )
         else:
-            self._dead(RecordError("each", stream.each_text, None, "missing-field", "the message has no items"),
-                       None, frame, scope, out)
+            self._add_dead_letter(
+                RecordError("each", stream.each_text, None, "missing-field", "the message has no items"),
+                None,
+                frame,
+                scope,
+                out,
+            )
 
     def _first_batch(
         self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool
@@ -146,7 +156,7 @@ class StreamMapping:
 
     # -- items
 
-    def _everyday(self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
+    def _map_fast(self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
         """What `_item` does, for the items that have a shortcut; all others go there."""
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
@@ -179,7 +189,7 @@ class StreamMapping:
                 if type(number) is int and numbers is not None and number == numbers.last + 1:
                     numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event  # as `see` would
                 else:
-                    self._counted(gaps, item, context, scope, event, admitted is None)
+                    self._track_number(gaps, item, context, scope, event, admitted is None)
             elif suspected_gaps is not None:
                 suspected_gaps.see(context.symbol, event, received_at, scope.epoch)
             account.received += 1  # from here on nothing can fail: what is received has an outcome
@@ -212,7 +222,7 @@ class StreamMapping:
         except RecordError:
             return None
 
-    def _counted(
+    def _track_number(
         self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int, repeat: bool
     ) -> None:
         """A record's number that is not simply the next one."""
@@ -231,7 +241,7 @@ class StreamMapping:
         try:
             everyday = type(item) is dict
             native = item.get(self._symbol_key) if everyday else None
-            context = (self.contexts.known.get(native) if type(native) is str else None) or self._line(item, scope)
+            context = (self.contexts.known.get(native) if type(native) is str else None) or self._context(item, scope)
             scope.symbol = context.resolved
             if scope.heard is not None:
                 scope.heard.add(context.resolved.native)
@@ -259,7 +269,7 @@ class StreamMapping:
                 return
             if context is not None and self.gaps is not None:
                 self._number(self.gaps, item, context, scope, 0)
-            self._dead(error, context, frame, scope, out, item)
+            self._add_dead_letter(error, context, frame, scope, out, item)
             return
         identity, event, price, envelope, content = made
         if self._fetched:
@@ -267,7 +277,7 @@ class StreamMapping:
             envelope = envelope._replace(received_us=0)
         admitted = self.window.admit(identity, content)
         if self.gaps is not None:
-            self._counted(self.gaps, item, context, scope, event, admitted is None)
+            self._track_number(self.gaps, item, context, scope, event, admitted is None)
         elif self.suspected_gaps is not None:
             self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
         account.received += 1
@@ -306,7 +316,7 @@ class StreamMapping:
             if closed is not None and closed.reported is not None:
                 self.closed.append(closed)
 
-    def _line(self, item: Any, scope: Scope) -> SymbolContext:
+    def _context(self, item: Any, scope: Scope) -> SymbolContext:
         """The item's symbol; raises RecordError where there is none that is known."""
         return self.contexts.context(self.stream.symbol.read(item, scope))
 
@@ -318,7 +328,7 @@ class StreamMapping:
         self.ledger.account(self.stream.name, NOWHERE).filtered += 1
         return True
 
-    def _dead(
+    def _add_dead_letter(
         self, error: RecordError, context: SymbolContext | None, frame: str | bytes, scope: Scope, out: list[Envelope],
         item: Any = None,
     ) -> None:

@@ -11,7 +11,7 @@ from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.errors import K2Error
 from k2conn.plan import Plan, SendScope, Step, Stream, Symbol
 
-_NOWHERE = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {})
+_SESSION_CONTEXT = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
 def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForecast:
     connection = shard.connection
     own = [stream for stream in streams if stream.name in connection.streams]
-    wanted = subscriptions_for(connection, own, shard.symbols, _NOWHERE)
+    wanted = subscriptions_for(connection, own, shard.symbols, _SESSION_CONTEXT)
     numbers = iter(range(1, 10_000_000))
-    scope = SendScope(lambda: 0, _NOWHERE.uuid, 0, {}, {})
+    scope = SendScope(lambda: 0, _SESSION_CONTEXT.uuid, 0, {}, {})
     frames: list[RequestFrame] = []
     later: list[str] = []
     pause = 0.0

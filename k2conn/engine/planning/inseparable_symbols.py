@@ -28,7 +28,7 @@ _PART = re.compile(r"\$symbols?\.(?!native|lower|upper)")
 """What several symbols may have in common."""
 
 
-class _Keys(Mapping[str, str]):
+class _AnyVariable(Mapping[str, str]):
     """An environment in which every key is set: what it is set to is the same for all symbols."""
 
     def __getitem__(self, name: str) -> str:
@@ -41,7 +41,7 @@ class _Keys(Mapping[str, str]):
         return 0
 
 
-_WORLD = SessionContext(lambda: "-", _Keys())
+_VALUES = SessionContext(lambda: "-", _AnyVariable())
 
 
 def bundles(plan: Plan, streams: Sequence[Stream], names: Sequence[str]) -> list[list[str]]:
@@ -53,8 +53,8 @@ def bundles(plan: Plan, streams: Sequence[Stream], names: Sequence[str]) -> list
     groups = _Groups(symbols)
     owners: dict[Hashable, str] = {}
     for name, symbol in symbols.items():
-        for mark in _marks(plan, streams, symbol):
-            groups.join(name, owners.setdefault(mark, name))
+        for request in _requests_of(plan, streams, symbol):
+            groups.join(name, owners.setdefault(request, name))
     return groups.all()
 
 
@@ -77,33 +77,33 @@ class _Groups:
         return list(found.values())
 
 
-def _marks(plan: Plan, streams: Sequence[Stream], symbol: Symbol) -> Iterator[Hashable]:
+def _requests_of(plan: Plan, streams: Sequence[Stream], symbol: Symbol) -> Iterator[Hashable]:
     """What one symbol alone would make a process ask for; two symbols with a mark in common stay together."""
     yield "key", symbol.record
     for connection in plan.connections:
         own = [stream for stream in streams if stream.name in connection.streams]
         if not own or not carries(connection, symbol):
             continue
-        wanted = subscriptions_for(connection, own, (symbol,), _WORLD)
+        wanted = subscriptions_for(connection, own, (symbol,), _VALUES)
         place = (connection.name, _address(connection, symbol, wanted))
         asked: set[str] = set()
         for at, step in enumerate(connection.steps):
-            mine = [one for one in wanted if one.stream in step.streams and _for(step, symbol)]
+            mine = [one for one in wanted if one.stream in step.streams and _step_applies(step, symbol)]
             if mine:
                 asked.update(one.stream for one in mine)
-                yield (*place, at, _said(step, symbol, mine))
+                yield (*place, at, _requests(step, symbol, mine))
         for stream in own:
             if stream.name not in asked:
                 yield (*place, stream.name)
 
 
-def _for(step: Step, symbol: Symbol) -> bool:
+def _step_applies(step: Step, symbol: Symbol) -> bool:
     return step.symbols is None or step.symbols.condition({**symbol._asdict(), **dict(symbol.parts)}, Scope())
 
 
 def _scope(symbol: Symbol, wanted: Sequence[Subscription]) -> SendScope:
     topics: list[Json] = [one.topic for one in wanted if one.topic is not None]
-    return SendScope(lambda: 0, _WORLD.uuid, 0, {}, _WORLD.environment, (symbol,), tuple(topics), sign=lambda _: "-")
+    return SendScope(lambda: 0, _VALUES.uuid, 0, {}, _VALUES.environment, (symbol,), tuple(topics), sign=lambda _: "-")
 
 
 def _address(connection: Connection, symbol: Symbol, wanted: Sequence[Subscription]) -> Hashable:
@@ -114,7 +114,7 @@ def _address(connection: Connection, symbol: Symbol, wanted: Sequence[Subscripti
         return _by_text(connection.url_texts[0], symbol)
 
 
-def _said(step: Step, symbol: Symbol, wanted: Sequence[Subscription]) -> Hashable:
+def _requests(step: Step, symbol: Symbol, wanted: Sequence[Subscription]) -> Hashable:
     """The frames for one symbol."""
     try:
         return tuple(frame.body for frame in step_frames(step, wanted, _scope(symbol, wanted), lambda: 0, None))

@@ -74,7 +74,7 @@ def _spread(
     most = places(connection, streams) or len(wanted)
     for number, symbols in found.items():
         taken = len(symbols) if connection.per != "symbol" else most
-        if not _told_apart(connection):
+        if not _replies_identify_requests(connection):
             taken = max(taken, len(held[number]))
         room = max(0, most - taken)
         symbols += fresh[:room]
@@ -92,7 +92,7 @@ def _spread(
     }
 
 
-def _told_apart(connection: Connection) -> bool:
+def _replies_identify_requests(connection: Connection) -> bool:
     """Whether each reply says what it is for: else nothing is taken back before all is answered, and the places that
     become free are free too late.
     """

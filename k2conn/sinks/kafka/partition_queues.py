@@ -137,12 +137,12 @@ class Topic:
                 continue
             queue = by_key.get(envelope.key)
             if queue is None:
-                queue = by_key[envelope.key] = self._lane(envelope.key)
+                queue = by_key[envelope.key] = self._queue_of(envelope.key)
             queue.waiting.append(envelope)
         del self.fresh[:moved]
         return too_large
 
-    def _lane(self, key: bytes | None) -> PartitionQueue:
+    def _queue_of(self, key: bytes | None) -> PartitionQueue:
         if key is not None:
             return self.queues[partition_of(key, len(self.queues))]
         self._turn = (self._turn + 1) % len(self.queues)

@@ -203,7 +203,7 @@ class Sender:
         producer = self._producer
         if producer is None or not topic.waits or self._now() < topic.not_before:
             return
-        if not self._has_lanes(topic, producer):
+        if not self._knows_partitions(topic, producer):
             self._prepare_later(topic)
             return
         for envelope in topic.distribute(self._largest):
@@ -299,7 +299,7 @@ class Sender:
 
     # --- topics
 
-    def _has_lanes(self, topic: Topic, producer: Producer) -> bool:
+    def _knows_partitions(self, topic: Topic, producer: Producer) -> bool:
         """Whether this producer knows the topic's partitions; a topic that has grown gets more lanes."""
         partitions = producer.partitions(topic.name)
         if partitions is None or not topic.queues:

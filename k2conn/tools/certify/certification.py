@@ -32,11 +32,11 @@ from k2conn.tools.certify.crash_losses import CrashLosses
 from k2conn.tools.certify.crash_restart import CrashReport, CrashRestart
 from k2conn.tools.certify.expected_records import ExpectedRecords
 from k2conn.tools.certify.proof import Proof, prove
-from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, way
+from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, reroute
 from k2conn.tools.certify.proxy import Proxy
 from k2conn.tools.certify.readback import Readback, from_files, from_kafka
 from k2conn.tools.certify.scenario import Broker, ClusterProxies, Expectation, FaultScenario, ScenarioContext
-from k2conn.tools.certify.short_timeouts import PING, STALE, hasty
+from k2conn.tools.certify.short_timeouts import PING, STALE, with_short_timeouts
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.sent_frames import SentFrames
 from k2conn.tools.mock.server import MockServer
@@ -48,7 +48,7 @@ STARTS_WITHIN = 60.0
 """Seconds in which they must have data at first: before that, topics are made and schemas registered."""
 DRAINED_WITHIN = 45.0
 """Seconds in which all that waited for a sink in trouble must be durable."""
-_CALM = 0.5
+_PAUSE_BEFORE = 0.5
 """Seconds without trouble before each ordeal; less in a short certification."""
 
 
@@ -115,13 +115,13 @@ class Certification:
         ``open_sink`` makes the sink, for tests that need a bad one. With the Kafka sink `run` needs a
         `ProxiedEventLoop`.
         """
-        self.plan = hasty(plan)
+        self.plan = with_short_timeouts(plan)
         self.settings = _one_registry(settings)
         self._folder = folder
         self.scenarios = tuple(scenarios)
         self.duration, self.rate, self.seed = duration, rate, seed
         self.sent_frames = SentFrames()
-        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, restless=True)
+        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, keep_generating=True)
         self.context = ScenarioContext(
             plan, self.exchange, broker, self._cluster() if settings.kind == "kafka" else None
         )
@@ -131,23 +131,23 @@ class Certification:
             raise SettingsError(f"{plan.name} has no tests with records, so nothing can be played")
         self._open_sink = open_sink
         self._launch = launch
-        self._calm = max(0.1, min(_CALM, duration / 60))
+        self._pause_before = max(0.1, min(_PAUSE_BEFORE, duration / 60))
         self._running: asyncio.Task[Any] | None = None
         self._ledger = Ledger(plan.name, plan.exchange)
-        self._most = 0
+        self._peak_in_flight = 0
         self._registry_url = ""
 
     async def run(self) -> CertificationOutcome:
         """Plays all ordeals, stops in order, reads back and proves."""
         began = monotonic()
-        lives = asyncio.create_task(self._lives())
+        crash_restarts = asyncio.create_task(self._run_crash_restarts())
         try:
-            trials, wrong = await self._acts()
-            report = await lives
+            trials, wrong = await self._run_in_process()
+            report = await crash_restarts
         finally:
-            lives.cancel()
-            await asyncio.gather(lives, return_exceptions=True)
-        readback = await self._harvest(SINKS.get(self.settings.kind).prefix(self.settings.options))
+            crash_restarts.cancel()
+            await asyncio.gather(crash_restarts, return_exceptions=True)
+        readback = await self._read_back(SINKS.get(self.settings.kind).prefix(self.settings.options))
         reference = ExpectedRecords(self.context.plan, self.streams, self.exchange)
         for trial in trials:
             if trial.name in report.seen:
@@ -159,18 +159,18 @@ class Certification:
             self._ledger.report(), wrong, report.crash_losses,
         )
 
-    async def _acts(self) -> tuple[list[ScenarioRun], list[str]]:
+    async def _run_in_process(self) -> tuple[list[ScenarioRun], list[str]]:
         """The ordeals that this process lives through."""
         try:
             async with MockServer([self.exchange]):
-                settings, context = await self._detoured()
+                settings, context = await self._behind_proxies()
                 runner = Runner([self._job()], settings, open_sink=self._open_sink)
                 self._ledger = runner.connectors[0].connector_state.ledger
                 stop = asyncio.Event()
                 self._running = asyncio.create_task(runner.run(stop), context=context)
                 watching = asyncio.create_task(self._watch())
                 try:
-                    trials, wrong = await self._play()
+                    trials, wrong = await self._run_scenarios()
                     await self._settle(wrong)
                 finally:
                     watching.cancel()
@@ -191,7 +191,7 @@ class Certification:
         plain = urlsplit(self.settings.options.registry_url).scheme == "http"
         return ClusterProxies(Proxy(), Proxy() if plain else None, self._registry_answers, lambda: self._figures()[3])
 
-    async def _detoured(self) -> tuple[SinkSettings, contextvars.Context]:
+    async def _behind_proxies(self) -> tuple[SinkSettings, contextvars.Context]:
         """Settings and context in which all connections to the cluster go through the proxies."""
         context = contextvars.copy_context()
         cluster = self.context.cluster
@@ -205,7 +205,7 @@ class Certification:
         async def through(host: str, port: int) -> tuple[str, int]:
             return (host, port) if (host, port) in ours else await brokers.through(host, port)
 
-        context.run(way.set, through)
+        context.run(reroute.set, through)
         if cluster.registry is None:
             return self.settings, context
         self._registry_url = await cluster.registry.before(self.settings.options.registry_url)
@@ -221,19 +221,19 @@ class Certification:
             return True
         return True
 
-    async def _lives(self) -> CrashReport:
+    async def _run_crash_restarts(self) -> CrashReport:
         """The ordeals that a process of its own dies of."""
         names = [one.name for one in self.scenarios if one.run is None and not one.skipped(self.context)]
         if not names:
             return CrashReport()
         assert self._launch is not None
         kafka = self.settings.options
-        lives = CrashRestart(
-            self.context.plan, self.streams, self._wanted(), self._launch, self._harvest, names=names,
+        crash_restarts = CrashRestart(
+            self.context.plan, self.streams, self._wanted(), self._launch, self._read_back, names=names,
             registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self._folder / "lives",
             rate=self.rate, seed=self.seed,
         )
-        return await lives.run()
+        return await crash_restarts.run()
 
     def _job(self) -> Job:
         server = f"http://127.0.0.1:{self.exchange.port}/{self.plan.name}"
@@ -247,21 +247,21 @@ class Certification:
 
     # -- the play
 
-    async def _play(self) -> tuple[list[ScenarioRun], list[str]]:
+    async def _run_scenarios(self) -> tuple[list[ScenarioRun], list[str]]:
         """All ordeals; what went wrong beside them."""
-        if await self._live(STARTS_WITHIN) is None:
+        if await self._wait_for_data(STARTS_WITHIN) is None:
             return [], ["not all subscriptions had data: " + "; ".join(self.exchange.warnings or ["no reason known"])]
         due = [
             scenario for scenario in self.scenarios if scenario.run is not None and not scenario.skipped(self.context)
         ]
-        each = max(0.0, self.duration / max(1, len(due)) - 2 * self._calm)
+        each = max(0.0, self.duration / max(1, len(due)) - 2 * self._pause_before)
         trials = []
         for scenario in self.scenarios:
-            trial = await self._trial(scenario, each)
+            trial = await self._run_scenario(scenario, each)
             for _ in range(2):
                 if not self._disturbed(scenario, trial):
                     break
-                trial = await self._trial(scenario, each)
+                trial = await self._run_scenario(scenario, each)
             trials.append(trial)
             self._check()
         return trials, []
@@ -281,18 +281,18 @@ class Certification:
         if self._running.done():
             self._running.result()
 
-    async def _trial(self, scenario: FaultScenario, least: float) -> ScenarioRun:
+    async def _run_scenario(self, scenario: FaultScenario, least: float) -> ScenarioRun:
         trial = ScenarioRun(scenario.name, scenario.text, skipped=scenario.skipped(self.context))
         if trial.skipped or scenario.run is None:
             return trial
-        await asyncio.sleep(self._calm)
+        await asyncio.sleep(self._pause_before)
         began, before, rejected = monotonic(), self._figures(), len(self.exchange.rejected)
-        self._most = 0
+        self._peak_in_flight = 0
         self.context.seen, self.context.wrong = trial.seen, trial.wrong
         await scenario.run(self.context, least)
         trial.seconds = round(monotonic() - began, 1)
-        trial.waiting = self._most
-        trial.recovered = await self._live()
+        trial.waiting = self._peak_in_flight
+        trial.recovered = await self._wait_for_data()
         after = self._figures()
         trial.reconnects = dict(after[0] - before[0])
         trial.dead_letters, trial.duplicates = after[1] - before[1], after[2] - before[2]
@@ -303,11 +303,11 @@ class Certification:
         if Expectation.DEAD_LETTER in scenario.expects and not trial.dead_letters:
             trial.wrong.append("no dead letter was written")
         if Expectation.WAIT in scenario.expects:
-            await self._drained(trial)
-        trial.wrong += _hasty_knocks(self.exchange.rejected[rejected:], len(self.exchange.clients))
+            await self._wait_until_drained(trial)
+        trial.wrong += _early_reconnects(self.exchange.rejected[rejected:], len(self.exchange.clients))
         return trial
 
-    async def _drained(self, trial: ScenarioRun) -> None:
+    async def _wait_until_drained(self, trial: ScenarioRun) -> None:
         """Waits until all that was received by now is durable."""
         began, owed = monotonic(), self._ledger.totals()["received"]
         try:
@@ -326,7 +326,7 @@ class Certification:
     async def _watch(self) -> None:
         """Keeps the worst figure of what waits."""
         while True:
-            self._most = max(self._most, self._ledger.totals()["in_flight"])
+            self._peak_in_flight = max(self._peak_in_flight, self._ledger.totals()["in_flight"])
             await asyncio.sleep(0.05)
 
     def _figures(self) -> tuple[Counter[str], int, int, int]:
@@ -334,7 +334,7 @@ class Certification:
         ledger, totals = self._ledger, self._ledger.totals()
         return Counter(ledger.reconnects), ledger.malformed, totals["duplicates"], totals["published"]
 
-    async def _live(self, within: float = LIVE_WITHIN) -> float | None:
+    async def _wait_for_data(self, within: float = LIVE_WITHIN) -> float | None:
         """Waits until every subscription has had new data; how long that took, None where it took too long."""
         began = monotonic()
         before = Counter(self.exchange.counts)
@@ -365,11 +365,11 @@ class Certification:
             await self.exchange.wait_for(lambda: self.sent_frames.settled, within=10.0)
         except TimeoutError:
             wrong.append("the connector did not read all that was sent to it within 10 s")
-        await asyncio.sleep(_CALM)
+        await asyncio.sleep(_PAUSE_BEFORE)
 
     # -- the harvest
 
-    async def _harvest(self, prefix: str = "") -> Readback:
+    async def _read_back(self, prefix: str = "") -> Readback:
         if self.settings.kind == "file":
             return await asyncio.to_thread(from_files, self.settings.options.folder)
         topics: dict[str, RecordSchema] = {
@@ -380,7 +380,7 @@ class Certification:
         return await from_kafka(self.settings.options, topics, [topic + DEAD_SUFFIX for topic in topics])
 
 
-def _hasty_knocks(moments: Sequence[float], clients: int) -> list[str]:
+def _early_reconnects(moments: Sequence[float], clients: int) -> list[str]:
     """Whether anybody knocked again before the Retry-After of a second was over."""
     each = max(1, clients)
     early = [b - a for a, b in zip(moments, moments[each:], strict=False) if b - a < 0.9]

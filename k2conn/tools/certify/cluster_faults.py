@@ -11,7 +11,7 @@ _WAIT = (Expectation.WAIT,)
 DEAD = 5.5
 """Seconds that the brokers are away: longer than it takes until the spool is used."""
 SLOW = 2.0
-_NEWS = 0.5
+_SETTLING = 0.5
 """Seconds until the news of what they took before their death is here, on top."""
 _SENT_WITHIN = 15.0
 _DELAY = 0.2
@@ -52,7 +52,7 @@ async def _dead(context: ScenarioContext, least: float) -> None:
     cuts, refused = proxy.cuts, proxy.refused
     proxy.cut()
     try:
-        await asyncio.sleep(_NEWS)
+        await asyncio.sleep(_SETTLING)
         before = context.cluster.published()
         await asyncio.sleep(max(DEAD, least))
         published = context.cluster.published() - before

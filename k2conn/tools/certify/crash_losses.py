@@ -72,100 +72,103 @@ class CrashLosses:
         return not self.wrong and self.sent == self.published + self.filtered + self.quarantined + self.lost
 
 
-def settled_up(
-    reference: ExpectedRecords, readback: Readback, deaths: Sequence[Kill], confirmed_at: ConfirmedAt
+def account_for_losses(
+    reference: ExpectedRecords, readback: Readback, kills: Sequence[Kill], confirmed_at: ConfirmedAt
 ) -> tuple[list[CrashLosses], list[str]]:
     """The books of each stream and symbol, and what belongs to none or does not balance."""
     found, wrong = sorted_records(reference, readback)
-    wrong += reference.odd
+    wrong += reference.mismatches
     rows = []
-    for place in sorted(reference.lines):
-        line = reference.lines[place]
-        row = _row(line, found.get(place, {}), ranges(readback.gaps, *place), deaths, confirmed_at)
+    for place in sorted(reference.expected_streams):
+        expected = reference.expected_streams[place]
+        row = _row(expected, found.get(place, {}), ranges(readback.gaps, *place), kills, confirmed_at)
         wrong += [f"{row.stream} {row.symbol}: {text}" for text in row.wrong]
         if not row.balanced and not row.wrong:
             wrong.append(f"{row.stream} {row.symbol}: the equation does not hold")
         rows.append(row)
-    if len(readback.letters):
-        wrong.append(f"{len(readback.letters)} dead letters, and nothing was sent broken")
+    if len(readback.dead_letters):
+        wrong.append(f"{len(readback.dead_letters)} dead letters, and nothing was sent broken")
     return rows, wrong
 
 
 def _row(
-    line: ExpectedStream, found: Found, told: list[tuple[int, int]], deaths: Sequence[Kill], confirmed_at: ConfirmedAt
+    expected: ExpectedStream, found: Found, reported: list[tuple[int, int]], kills: Sequence[Kill], confirmed_at:
+    ConfirmedAt
 ) -> CrashLosses:
-    row = CrashLosses(line.stream, line.symbol, filtered=line.filtered, quarantined=line.dead)
-    sure, doubt = line.sure.keys(), line.doubt.keys() - line.sure.keys()
+    row = CrashLosses(expected.stream, expected.symbol, filtered=expected.filtered, quarantined=expected.dead)
+    confirmed, in_doubt = expected.confirmed.keys(), expected.in_doubt.keys() - expected.confirmed.keys()
     here = Counter({key: len(records) for key, records in found.items()})
-    most = Counter(sure | doubt) if line.distinct else line.sure + line.doubt
-    lost = sorted(((Counter(sure) if line.distinct else line.sure) - here).elements())
+    most = Counter(confirmed | in_doubt) if expected.distinct else expected.confirmed + expected.in_doubt
+    lost = sorted(((Counter(confirmed) if expected.distinct else expected.confirmed) - here).elements())
     row.repeats = (here - most).total()
     row.published = here.total() - row.repeats
     row.sent = row.published + len(lost) + row.filtered + row.quarantined
-    row.lost, row.lost_reported = len(lost), _told(line, lost, told)
-    row.in_doubt = len(doubt - found.keys())
-    missed = sorted(line.absent.keys() - sure - doubt - found.keys())
-    row.missed, row.missed_reported = len(missed), _told(line, missed, told)
-    row.missed_untold = sum(key not in line.numbers for key in missed)
-    row.reported_but_there = _told(line, [key for key in found if key in line.numbers], told)
-    _judge_lost(row, line, lost, deaths, confirmed_at)
-    _judge_numbers(row, line, found, told)
-    if line.distinct:
-        _judge_repeats(row, line, found, deaths)
-    strange = [line.names[key] for key in found.keys() - sure - doubt]
+    row.lost, row.lost_reported = len(lost), _count_reported(expected, lost, reported)
+    row.in_doubt = len(in_doubt - found.keys())
+    missed = sorted(expected.never_sent.keys() - confirmed - in_doubt - found.keys())
+    row.missed, row.missed_reported = len(missed), _count_reported(expected, missed, reported)
+    row.missed_untold = sum(key not in expected.numbers for key in missed)
+    row.reported_but_there = _count_reported(expected, [key for key in found if key in expected.numbers], reported)
+    _judge_lost(row, expected, lost, kills, confirmed_at)
+    _judge_numbers(row, expected, found, reported)
+    if expected.distinct:
+        _judge_repeats(row, expected, found, kills)
+    strange = [expected.names[key] for key in found.keys() - confirmed - in_doubt]
     if strange:
         row.wrong.append(f"never sent: {', '.join(sorted(strange)[:SHOWN])}")
     return row
 
 
 def _judge_lost(
-    row: CrashLosses, line: ExpectedStream, lost: Iterable[str], deaths: Sequence[Kill], confirmed_at: ConfirmedAt
+    row: CrashLosses, expected: ExpectedStream, lost: Iterable[str], kills: Sequence[Kill], confirmed_at: ConfirmedAt
 ) -> None:
     """What was lost with the process was read in its last moments, and the process was killed."""
     for key in lost:
-        client_session, frame = line.places[key]
-        death = next((one for one in deaths if client_session < one.client_sessions), None)
-        if death is None:
-            row.wrong.append(f"lost: {line.names[key]}, by a process that was not killed")
+        client_session, frame = expected.places[key]
+        kill = next((one for one in kills if client_session < one.client_sessions), None)
+        if kill is None:
+            row.wrong.append(f"lost: {expected.names[key]}, by a process that was not killed")
             continue
-        age = max(0.0, death.moment - confirmed_at(client_session, frame))
+        age = max(0.0, kill.moment - confirmed_at(client_session, frame))
         row.oldest_ms = max(row.oldest_ms, round(age * 1000))
         if age > LATEST:
-            row.wrong.append(f"lost: {line.names[key]}, read {age:.1f} s before the kill")
+            row.wrong.append(f"lost: {expected.names[key]}, read {age:.1f} s before the kill")
     del row.wrong[SHOWN:]
 
 
-def _judge_numbers(row: CrashLosses, line: ExpectedStream, found: Found, told: list[tuple[int, int]]) -> None:
+def _judge_numbers(row: CrashLosses, expected: ExpectedStream, found: Found, reported: list[tuple[int, int]]) -> None:
     """Every number that never came is in a gap record."""
-    here = {number for key, number in line.numbers.items() if key in found}
+    here = {number for key, number in expected.numbers.items() if key in found}
     if not here:
         return
-    lacking = sorted(n for n in set(line.numbers.values()) - here if min(here) < n < max(here) and not _within(n, told))
-    if lacking:
-        row.wrong.append(f"missing without a gap record: {', '.join(map(str, lacking[:SHOWN]))}")
+    missing_numbers = sorted(
+        n for n in set(expected.numbers.values()) - here if min(here) < n < max(here) and not _within(n, reported)
+    )
+    if missing_numbers:
+        row.wrong.append(f"missing without a gap record: {', '.join(map(str, missing_numbers[:SHOWN]))}")
 
 
-def _judge_repeats(row: CrashLosses, line: ExpectedStream, found: Found, deaths: Sequence[Kill]) -> None:
+def _judge_repeats(row: CrashLosses, expected: ExpectedStream, found: Found, kills: Sequence[Kill]) -> None:
     """What is there twice was read by a process that was killed, and is the same."""
     for key, records in found.items():
         if len(records) == 1:
             continue
-        client_session, _ = line.places[key]
-        if not any(client_session < death.client_sessions for death in deaths):
-            row.wrong.append(f"there twice: {line.names[key]}, and no process that read it was killed")
-        if any(_kept(one) != _kept(records[0]) for one in records):
-            row.wrong.append(f"there twice with one message_id and different contents: {line.names[key]}")
+        client_session, _ = expected.places[key]
+        if not any(client_session < kill.client_sessions for kill in kills):
+            row.wrong.append(f"there twice: {expected.names[key]}, and no process that read it was killed")
+        if any(_comparable(one) != _comparable(records[0]) for one in records):
+            row.wrong.append(f"there twice with one message_id and different contents: {expected.names[key]}")
     del row.wrong[SHOWN:]
 
 
-def _kept(record: dict[str, Any]) -> dict[str, Any]:
+def _comparable(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in _OWN}
 
 
-def _told(line: ExpectedStream, keys: Iterable[str], told: list[tuple[int, int]]) -> int:
+def _count_reported(expected: ExpectedStream, keys: Iterable[str], reported: list[tuple[int, int]]) -> int:
     """How many of these are in gap records."""
-    return sum(key in line.numbers and _within(line.numbers[key], told) for key in keys)
+    return sum(key in expected.numbers and _within(expected.numbers[key], reported) for key in keys)
 
 
-def _within(number: int, told: list[tuple[int, int]]) -> bool:
-    return any(first <= number <= last for first, last in told)
+def _within(number: int, reported: list[tuple[int, int]]) -> bool:
+    return any(first <= number <= last for first, last in reported)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from k2conn.clock import monotonic
 from k2conn.plan import Plan
 from k2conn.tools.certify.connector_process import ConnectorProcess, Launch, ProcessSettings
-from k2conn.tools.certify.crash_losses import CrashLosses, Kill, settled_up
+from k2conn.tools.certify.crash_losses import CrashLosses, Kill, account_for_losses
 from k2conn.tools.certify.expected_records import ExpectedRecords
 from k2conn.tools.certify.proxy import Proxy
 from k2conn.tools.certify.readback import Readback
@@ -62,12 +62,12 @@ class CrashRestart:
     ) -> None:
         self.plan, self.streams, self.wanted, self.names = plan, streams, wanted, tuple(names)
         self.sent_frames = SentFrames()
-        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, restless=True)
+        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, keep_generating=True)
         self.report = CrashReport({name: [] for name in names}, {name: [] for name in names})
         self._launch, self._read, self._prefix, self._folder = launch, read, prefix, folder
         self._registry_url = registry_url
         self._proxies: list[Proxy] = []
-        self._deaths: list[Kill] = []
+        self._kills_done: list[Kill] = []
         self._timeline: dict[int, list[tuple[float, int]]] = {}
         """Of each leg, when how many of its frames were confirmed."""
 
@@ -76,9 +76,9 @@ class CrashRestart:
         watching = asyncio.create_task(self._watch())
         try:
             async with MockServer([self.exchange]):
-                early = asyncio.create_task(self._turned_away()) if "registry-start" in self.names else None
+                early = asyncio.create_task(self._registry_never_answers()) if "registry-start" in self.names else None
                 try:
-                    await self._live()
+                    await self._run_process()
                 finally:
                     if early is not None:
                         await early
@@ -93,7 +93,7 @@ class CrashRestart:
         prefix = f"{self._prefix}{name}."
         return ProcessSettings(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
 
-    async def _guarded(self) -> tuple[Proxy, str]:
+    async def _registry_proxy(self) -> tuple[Proxy, str]:
         """A proxy before the registry, and the address that leads through it."""
         proxy = Proxy()
         self._proxies.append(proxy)
@@ -101,29 +101,29 @@ class CrashRestart:
 
     # -- the registry at the start
 
-    async def _turned_away(self) -> None:
+    async def _registry_never_answers(self) -> None:
         """The registry never answers: the process says so and ends, before it asks the exchange for anything."""
-        proxy, url = await self._guarded()
+        proxy, url = await self._registry_proxy()
         proxy.cut()
         setting = replace(self._setting(url, "away"), socket_url="ws://127.0.0.1:1/nobody")
         engine = ConnectorProcess(self._launch, setting, setting.folder / "engine.log")
         began = monotonic()
         await engine.start()
         code = await engine.ended(_GIVES_UP_WITHIN)
-        took, said = monotonic() - began, engine.tail()
-        self._saw("registry-start", f"away for good: exit code {code} after {took:.1f} s")
+        took, log_tail = monotonic() - began, engine.tail()
+        self._observed("registry-start", f"away for good: exit code {code} after {took:.1f} s")
         if code != DEPENDENCY:
-            self._object("registry-start", f"exit code {code} instead of {DEPENDENCY}: {said}")
-        if urlsplit(url).netloc not in said:
-            self._object("registry-start", f"its last words do not name the registry's address: {said}")
+            self._fail("registry-start", f"exit code {code} instead of {DEPENDENCY}: {log_tail}")
+        if urlsplit(url).netloc not in log_tail:
+            self._fail("registry-start", f"its last words do not name the registry's address: {log_tail}")
 
     # -- life after life
 
-    async def _live(self) -> None:
+    async def _run_process(self) -> None:
         late = "registry-start" in self.names
         url = self._registry_url
         if late:
-            proxy, url = await self._guarded()
+            proxy, url = await self._registry_proxy()
             proxy.cut()
         setting = self._setting(url, "kill")
         engine = ConnectorProcess(self._launch, setting, setting.folder / "engine.log")
@@ -131,8 +131,8 @@ class CrashRestart:
         try:
             await engine.start()
             if late:
-                await self._late(proxy)
-            if not await self._flows(engine, "registry-start" if late else "kill"):
+                await self._registry_comes_back(proxy)
+            if not await self._data_flows(engine, "registry-start" if late else "kill"):
                 return
             if "kill" in self.names:
                 await self._kills(engine, setting)
@@ -140,19 +140,19 @@ class CrashRestart:
         finally:
             await engine.kill()
 
-    async def _late(self, proxy: Proxy) -> None:
+    async def _registry_comes_back(self, proxy: Proxy) -> None:
         """The registry answers a moment after it was first asked."""
         began = monotonic()
         try:
             await self.exchange.wait_for(lambda: proxy.refused, within=_STARTS_WITHIN)
         except TimeoutError:
-            self._object("registry-start", "the registry was not asked")
+            self._fail("registry-start", "the registry was not asked")
         await asyncio.sleep(_LATE)
         proxy.mend()
-        self._saw("registry-start", f"back after {_LATE:g} s: it begins all the same")
+        self._observed("registry-start", f"back after {_LATE:g} s: it begins all the same")
         self.report.seconds["registry-start"] = round(monotonic() - began, 1)
 
-    async def _flows(self, engine: ConnectorProcess, name: str) -> bool:
+    async def _data_flows(self, engine: ConnectorProcess, name: str) -> bool:
         """Waits until every subscription has had new data."""
         before = self.exchange.counts.copy()
         try:
@@ -161,30 +161,30 @@ class CrashRestart:
                 within=_STARTS_WITHIN,
             )
         except TimeoutError:
-            self._object(name, f"not all subscriptions had data within {_STARTS_WITHIN:g} s: {engine.tail()}")
+            self._fail(name, f"not all subscriptions had data within {_STARTS_WITHIN:g} s: {engine.tail()}")
             return False
         if not engine.running:
-            self._object(name, f"the process ended by itself: {engine.tail()}")
+            self._fail(name, f"the process ended by itself: {engine.tail()}")
         return engine.running
 
     async def _kills(self, engine: ConnectorProcess, setting: ProcessSettings) -> None:
         for _ in range(2):
             await asyncio.sleep(FULL)
             if not engine.running:
-                self._object("kill", f"the process ended by itself: {engine.tail()}")
+                self._fail("kill", f"the process ended by itself: {engine.tail()}")
                 return
-            self._deaths.append(Kill(len(self.sent_frames.client_sessions), monotonic()))
+            self._kills_done.append(Kill(len(self.sent_frames.client_sessions), monotonic()))
             await engine.kill()
             await asyncio.sleep(DOWN)
             engine = ConnectorProcess(self._launch, setting, engine.log)
             await engine.start()
             try:
-                if not await self._flows(engine, "kill"):
+                if not await self._data_flows(engine, "kill"):
                     return
             finally:
-                if len(self._deaths) == 2:
+                if len(self._kills_done) == 2:
                     await self._end(engine)
-        await self._settle_up(setting)
+        await self._account_for_losses(setting)
 
     async def _end(self, engine: ConnectorProcess) -> None:
         """Quiet, then a stop in order."""
@@ -193,18 +193,18 @@ class CrashRestart:
         try:
             await self.exchange.wait_for(lambda: self.sent_frames.settled, within=10.0)
         except TimeoutError:
-            self._object("kill", "the process did not read all that was sent to it within 10 s")
+            self._fail("kill", "the process did not read all that was sent to it within 10 s")
         code = await engine.stop()
         if code:
-            self._object("kill", f"the last life ended with exit code {code}: {engine.tail()}")
+            self._fail("kill", f"the last life ended with exit code {code}: {engine.tail()}")
 
-    async def _settle_up(self, setting: ProcessSettings) -> None:
+    async def _account_for_losses(self, setting: ProcessSettings) -> None:
         readback = await self._read(setting.prefix)
         reference = ExpectedRecords(self.plan, self.streams, self.exchange)
-        rows, wrong = settled_up(reference, readback, self._deaths, self._confirmed_at)
+        rows, wrong = account_for_losses(reference, readback, self._kills_done, self._confirmed_at)
         self.report.crash_losses = rows
         self.report.wrong["kill"] += wrong
-        self._saw("kill", _words(rows))
+        self._observed("kill", _summary(rows))
 
     # -- when was it read
 
@@ -217,24 +217,24 @@ class CrashRestart:
             await asyncio.sleep(_EVERY)
 
     def _note(self, now: float, number: int, client_session: ClientSession) -> None:
-        line = self._timeline.setdefault(number, [])
-        if not line or line[-1][1] != client_session.confirmed:
-            line.append((now, client_session.confirmed))
+        timeline = self._timeline.setdefault(number, [])
+        if not timeline or timeline[-1][1] != client_session.confirmed:
+            timeline.append((now, client_session.confirmed))
 
     def _confirmed_at(self, client_session: int, frame: int) -> float:
         """When a frame was known to be read (monotonic), at the latest; it was, for certain."""
-        line = self._timeline.get(client_session, [])
-        at = bisect_right(line, frame, key=lambda moment: moment[1])
-        return line[at][0] if at < len(line) else monotonic()
+        timeline = self._timeline.get(client_session, [])
+        at = bisect_right(timeline, frame, key=lambda moment: moment[1])
+        return timeline[at][0] if at < len(timeline) else monotonic()
 
-    def _saw(self, name: str, text: str) -> None:
+    def _observed(self, name: str, text: str) -> None:
         self.report.seen[name].append(text)
 
-    def _object(self, name: str, text: str) -> None:
+    def _fail(self, name: str, text: str) -> None:
         self.report.wrong[name].append(text)
 
 
-def _words(rows: Sequence[CrashLosses]) -> str:
+def _summary(rows: Sequence[CrashLosses]) -> str:
     def total(name: str) -> int:
         return sum(getattr(row, name) for row in rows)
 

@@ -34,20 +34,20 @@ class ExpectedStream:
 
     stream: str
     symbol: str
-    sure: Counter[str] = field(default_factory=Counter)
+    confirmed: Counter[str] = field(default_factory=Counter)
     """Items that were read for certain."""
-    doubt: Counter[str] = field(default_factory=Counter)
+    in_doubt: Counter[str] = field(default_factory=Counter)
     """Items that may have died on the way."""
-    absent: Counter[str] = field(default_factory=Counter)
+    never_sent: Counter[str] = field(default_factory=Counter)
     """Items that never left."""
     broken: int = 0
     """Items of frames that were sent broken and read for certain."""
-    broken_doubt: int = 0
+    broken_in_doubt: int = 0
     filtered: int = 0
     """Items that are no records, by the file's own rules."""
     dead: int = 0
     """Items that cannot be records."""
-    other_doubt: int = 0
+    other_in_doubt: int = 0
     """Items of both kinds that may have died on the way."""
     names: dict[str, str] = field(default_factory=dict)
     """What the venue calls each key."""
@@ -66,13 +66,13 @@ class ExpectedRecords:
 
     def __init__(self, plan: Plan, streams: tuple[str, ...], exchange: MockExchange) -> None:
         self.plan = plan
-        self.lines: dict[Place, ExpectedStream] = {}
-        self.owners: dict[str, ExpectedStream] = {}
+        self.expected_streams: dict[Place, ExpectedStream] = {}
+        self.stream_by_key: dict[str, ExpectedStream] = {}
         """Whose each key is."""
-        self.letters: Counter[bytes] = Counter()
+        self.dead_letters: Counter[bytes] = Counter()
         """Frames that must be in dead letters."""
-        self.letters_doubt: Counter[bytes] = Counter()
-        self.odd: list[str] = []
+        self.dead_letters_in_doubt: Counter[bytes] = Counter()
+        self.mismatches: list[str] = []
         """Where the exchange's notes and the second mapping differ."""
         self._exchange = exchange
         self._connector_state = ConnectorState(plan, streams, 0)
@@ -84,18 +84,20 @@ class ExpectedRecords:
         self._changing = frozenset(("message_id", "ingestion_timestamp", "vendor_data", *times, *self._ids))
         """The fields that another delivery of the same item may have otherwise, where the venue gives no times."""
         self._readings: dict[str, FieldDetection] = {}
-        self._world = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
+        self._session_context = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
         assert exchange.sent_frames is not None
         for number, client_session in enumerate(exchange.sent_frames.client_sessions):
-            self._leg(number, client_session)
-        self._never_left()
+            self._add_session(number, client_session)
+        self._add_never_sent()
 
-    def line(self, stream: str, symbol: str) -> ExpectedStream:
+    def expected(self, stream: str, symbol: str) -> ExpectedStream:
         """The line of one stream and symbol (ours)."""
         place = (stream, symbol)
-        if place not in self.lines:
-            self.lines[place] = ExpectedStream(stream, symbol, distinct=not rough(self._streams[stream]))
-        return self.lines[place]
+        if place not in self.expected_streams:
+            self.expected_streams[place] = ExpectedStream(
+                stream, symbol, distinct=not has_unstable_ids(self._streams[stream])
+            )
+        return self.expected_streams[place]
 
     def key_of(self, record: dict[str, Any], distinct: bool) -> str:
         """What tells a record apart: its message_id, or, where that depends on the time of receipt, its contents."""
@@ -109,19 +111,19 @@ class ExpectedRecords:
 
     # -- one connection
 
-    def _leg(self, number: int, client_session: ClientSession) -> None:
-        pipeline = self._intake(client_session)
+    def _add_session(self, number: int, client_session: ClientSession) -> None:
+        pipeline = self._new_pipeline(client_session)
         pipeline.session.open(0.0, 1)
         for at, sent in enumerate(client_session.frames):
-            sure = at < client_session.confirmed
+            confirmed = at < client_session.confirmed
             if sent.broken:
-                self._broken(sent, sure)
+                self._broken(sent, confirmed)
             elif sent.frame is not None:
-                self._frame(sent, client_session, pipeline, sure, (number, at))
+                self._frame(sent, client_session, pipeline, confirmed, (number, at))
 
-    def _intake(self, client_session: ClientSession) -> FramePipeline:
+    def _new_pipeline(self, client_session: ClientSession) -> FramePipeline:
         symbols = [found for name in self.plan.symbols.default if (found := self.plan.symbols.resolve(name))]
-        pipeline = FramePipeline(self._connector_state, client_session.connection, symbols, self._world)
+        pipeline = FramePipeline(self._connector_state, client_session.connection, symbols, self._session_context)
         for request, answer in zip(client_session.connection.before, self._exchange.before, strict=False):
             pipeline.session.captured(request.capture, answer)
         return pipeline
@@ -131,25 +133,25 @@ class ExpectedRecords:
         sent: SentFrame,
         client_session: ClientSession,
         pipeline: FramePipeline,
-        sure: bool,
+        confirmed: bool,
         place: tuple[int, int],
     ) -> None:
         assert sent.frame is not None
         accounts = self._totals()
         envelopes = self._received(sent.frame, pipeline)
-        if not self._ours(sent):
+        if not self._is_expected(sent):
             return
-        line = self._line_of(sent)
-        keys = self._keys(envelopes, line)
+        expected = self._stream_for(sent)
+        keys = self._keys(envelopes, expected)
         filtered, dead = (now - before for now, before in zip(self._totals(), accounts, strict=True))
-        self._compare(sent, envelopes, filtered, line)
-        (line.sure if sure else line.doubt).update(keys)
-        line.places.update((key, place) for key in keys if key not in line.places or not line.distinct)
-        line.filtered += filtered if sure else 0
-        line.dead += dead if sure else 0
-        line.other_doubt += 0 if sure else filtered + dead
+        self._compare(sent, envelopes, filtered, expected)
+        (expected.confirmed if confirmed else expected.in_doubt).update(keys)
+        expected.places.update((key, place) for key in keys if key not in expected.places or not expected.distinct)
+        expected.filtered += filtered if confirmed else 0
+        expected.dead += dead if confirmed else 0
+        expected.other_in_doubt += 0 if confirmed else filtered + dead
         for key, number in zip(keys, self._numbers(sent, client_session, pipeline), strict=False):
-            line.numbers[key] = number
+            expected.numbers[key] = number
 
     def _received(self, frame: str | bytes, pipeline: FramePipeline) -> list[Envelope]:
         envelopes, _ = pipeline.receive([frame], 0.0, 1)
@@ -160,47 +162,49 @@ class ExpectedRecords:
         ledger = self._connector_state.ledger
         return sum(one.filtered for one in ledger.accounts()), sum(ledger.dead_reasons.values())
 
-    def _keys(self, envelopes: list[Envelope], line: ExpectedStream) -> list[str]:
+    def _keys(self, envelopes: list[Envelope], expected: ExpectedStream) -> list[str]:
         found = []
         for envelope in envelopes:
             if envelope.schema is not None:
                 record = envelope.schema.decode_plain(envelope.value)
-                key = self.key_of(record, line.distinct)
-                line.names[key] = self.venue_id(record)
-                self.owners[key] = line
+                key = self.key_of(record, expected.distinct)
+                expected.names[key] = self.venue_id(record)
+                self.stream_by_key[key] = expected
                 found.append(key)
         return found
 
-    def _compare(self, sent: SentFrame, envelopes: list[Envelope], filtered: int, line: ExpectedStream) -> None:
+    def _compare(self, sent: SentFrame, envelopes: list[Envelope], filtered: int, expected: ExpectedStream) -> None:
         """The exchange's ids beside the mapping's."""
         ids = [self.venue_id(e.schema.decode_plain(e.value)) for e in envelopes if e.schema is not None]
         wrong = len(envelopes) + filtered != len(sent.ids)
-        if not wrong and not filtered and self._streams[line.stream].venue_id is not None:
+        if not wrong and not filtered and self._streams[expected.stream].venue_id is not None:
             prefix = self.plan.exchange + "-"
             wrong = Counter(one.removeprefix(prefix) for one in ids) != Counter(sent.ids)
-        if wrong and len(self.odd) < _SHOWN:
+        if wrong and len(self.mismatches) < _SHOWN:
             made = ", ".join(ids) or "nothing"
-            self.odd.append(f"{line.stream} {line.symbol}: a frame with ids {', '.join(sent.ids)} becomes {made}")
+            self.mismatches.append(
+                f"{expected.stream} {expected.symbol}: a frame with ids {', '.join(sent.ids)} becomes {made}"
+            )
 
-    def _broken(self, sent: SentFrame, sure: bool) -> None:
+    def _broken(self, sent: SentFrame, confirmed: bool) -> None:
         assert sent.frame is not None
         raw = sent.frame.encode() if isinstance(sent.frame, str) else sent.frame
-        (self.letters if sure else self.letters_doubt)[raw] += 1
-        if not self._ours(sent):
+        (self.dead_letters if confirmed else self.dead_letters_in_doubt)[raw] += 1
+        if not self._is_expected(sent):
             return
-        line = self._line_of(sent)
-        line.broken += len(sent.ids) if sure else 0
-        line.broken_doubt += 0 if sure else len(sent.ids)
+        expected = self._stream_for(sent)
+        expected.broken += len(sent.ids) if confirmed else 0
+        expected.broken_in_doubt += 0 if confirmed else len(sent.ids)
 
-    def _ours(self, sent: SentFrame) -> bool:
+    def _is_expected(self, sent: SentFrame) -> bool:
         """Whether a frame is data of a stream that the connector was to read; some venues send others unasked."""
         return sent.key is not None and sent.key[0] in self._streams
 
-    def _line_of(self, sent: SentFrame) -> ExpectedStream:
+    def _stream_for(self, sent: SentFrame) -> ExpectedStream:
         assert sent.key is not None
         stream, native = sent.key
         symbol = self.plan.symbols.resolve(native)
-        return self.line(stream, symbol.record if symbol else native)
+        return self.expected(stream, symbol.record if symbol else native)
 
     # -- numbers
 
@@ -220,7 +224,7 @@ class ExpectedRecords:
 
     # -- what never left
 
-    def _never_left(self) -> None:
+    def _add_never_sent(self) -> None:
         """The keys and numbers of what was left out, or printed while nobody listened."""
         sent_frames = self._exchange.sent_frames
         assert sent_frames is not None
@@ -236,18 +240,18 @@ class ExpectedRecords:
                 )
                 if client_session is None or key[0] not in self._streams:
                     continue
-                pipeline = self._learnt(client_session)
+                pipeline = self._primed_pipeline(client_session)
                 for one in frames:
                     frame = self._exchange.packed(key[0], one.text)
                     sent = SentFrame(key, one.ids, frame)
-                    line = self._line_of(sent)
-                    keys = self._keys(self._received(frame, pipeline), line)
-                    line.absent.update(keys)
-                    line.numbers.update(zip(keys, self._numbers(sent, client_session, pipeline), strict=False))
+                    expected = self._stream_for(sent)
+                    keys = self._keys(self._received(frame, pipeline), expected)
+                    expected.never_sent.update(keys)
+                    expected.numbers.update(zip(keys, self._numbers(sent, client_session, pipeline), strict=False))
 
-    def _learnt(self, client_session: ClientSession) -> FramePipeline:
+    def _primed_pipeline(self, client_session: ClientSession) -> FramePipeline:
         """A connection that has heard what another heard that was no data."""
-        pipeline = self._intake(client_session)
+        pipeline = self._new_pipeline(client_session)
         pipeline.session.open(0.0, 1)
         for sent in client_session.frames:
             if sent.key is None and sent.frame is not None and not sent.broken:
@@ -255,9 +259,9 @@ class ExpectedRecords:
         return pipeline
 
 
-def rough(stream: Stream) -> bool:
+def has_unstable_ids(stream: Stream) -> bool:
     """Whether ids depend on the time of receipt: the venue gives neither ids nor times."""
     time = load_record(stream.record).profile.time
     times = [one for one in stream.fields if one.name == time]
-    received = any(one.expression == "$received_at" or one.absent == "$received_at" for one in times)
+    received = any(one.expression == "$received_at" or one.never_sent == "$received_at" for one in times)
     return stream.message_id == "random" or (stream.venue_id is None and received)

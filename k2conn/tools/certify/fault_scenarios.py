@@ -17,7 +17,7 @@ from k2conn.tools.mock.faults import Faults
 _RECONNECT, _DEAD_LETTER = (Expectation.RECONNECT,), (Expectation.DEAD_LETTER,)
 _MOMENT = 1.0
 """Seconds that a fault in the data needs to show."""
-_BEYOND = 64
+_EXCESS = 64
 _NOTICED = 2 * PING + STALE + ANSWER + 2.5
 """Seconds in which a dead socket must be noticed."""
 
@@ -41,14 +41,14 @@ async def _stall(context: ScenarioContext, least: float) -> None:
 
 
 async def _half_open(context: ScenarioContext, least: float) -> None:
-    await _left_alone(context, context.exchange.freeze_clients, least)
+    await _abandon_clients(context, context.exchange.freeze_clients, least)
 
 
 async def _slow_close(context: ScenarioContext, least: float) -> None:
-    await _left_alone(context, context.exchange.leave_slowly, least)
+    await _abandon_clients(context, context.exchange.close_without_ending, least)
 
 
-async def _left_alone(context: ScenarioContext, leave: Callable[[], None], least: float) -> None:
+async def _abandon_clients(context: ScenarioContext, leave: Callable[[], None], least: float) -> None:
     """Leaves all clients in a way that they must notice; waits until they have come again, or long enough for it."""
     exchange = context.exchange
     left, connects = tuple(exchange.clients), exchange.connects
@@ -86,34 +86,34 @@ async def _silent(context: ScenarioContext, least: float) -> None:
 
 async def _oversize(context: ScenarioContext, least: float) -> None:
     most = max(connection.max_frame for connection in context.plan.connections)
-    await context.exchange.shout(b" " * (most + _BEYOND), packed=False, broken=False)
+    await context.exchange.broadcast(b" " * (most + _EXCESS), packed=False, broken=False)
     await asyncio.sleep(max(_MOMENT, least))
 
 
 async def _bomb(context: ScenarioContext, least: float) -> None:
     most = max(connection.codec.limit for connection in context.plan.connections)
-    await context.exchange.shout(b" " * (most + _BEYOND))
+    await context.exchange.broadcast(b" " * (most + _EXCESS))
     await asyncio.sleep(max(_MOMENT, least))
 
 
-def packs(plan: Plan) -> bool:
+def can_expand(plan: Plan) -> bool:
     """Whether a small frame can hold a large message."""
     steps = {step for connection in plan.connections for step in (*connection.codec.text, *connection.codec.binary)}
     return any(CODECS.get(step).expands for step in steps)
 
 
-def _beats(plan: Plan) -> bool:
+def _has_heartbeats(plan: Plan) -> bool:
     return any(beat.send is not None and beat.within is not None
                for connection in plan.connections if (beat := connection.heartbeat) is not None)
 
 
-def _asks(plan: Plan) -> bool:
+def _has_acknowledgements(plan: Plan) -> bool:
     """Whether anything is acknowledged."""
     return any(step.expect is not None and step.expect.accepted is not None
                for connection in plan.connections for step in connection.steps)
 
 
-ORDEALS = (
+FAULT_SCENARIOS = (
     FaultScenario("gap", "the exchange leaves ids out", _faults(skip_every=7)),
     FaultScenario("duplicates", "every third frame comes twice", _faults(duplicate_every=3)),
     FaultScenario("reorder", "every fourth frame comes after the next one", _faults(reorder_every=4)),
@@ -131,7 +131,7 @@ ORDEALS = (
         "a small frame that unpacks to more than the connector allows",
         _bomb,
         _DEAD_LETTER,
-        lambda plan: "" if packs(plan) else "its frames are not compressed",
+        lambda plan: "" if can_expand(plan) else "its frames are not compressed",
     ),
     FaultScenario("oversize", "a frame larger than the connector allows", _oversize, _RECONNECT),
     FaultScenario("stall", "the socket stays open, no data comes", _stall, _RECONNECT),
@@ -146,7 +146,7 @@ ORDEALS = (
         "heartbeats are not answered",
         _faults(ANSWER + 2.0, no_pong=True),
         _RECONNECT,
-        lambda plan: "" if _beats(plan) else "it waits for no answers to heartbeats",
+        lambda plan: "" if _has_heartbeats(plan) else "it waits for no answers to heartbeats",
     ),
     FaultScenario("slow-close", "the exchange says goodbye and then leaves the socket open", _slow_close, _RECONNECT),
     FaultScenario("cut", "all sockets end without a word", _cut, _RECONNECT),
@@ -157,7 +157,7 @@ ORDEALS = (
         "subscriptions are made but never acknowledged",
         _silent,
         (),
-        lambda plan: "" if _asks(plan) else "nothing is acknowledged there",
+        lambda plan: "" if _has_acknowledgements(plan) else "nothing is acknowledged there",
     ),
     *CLUSTER,
 )
@@ -167,8 +167,8 @@ def chosen(names: str) -> tuple[FaultScenario, ...]:
     """The ordeals that a comma-separated list names; `all` are all. SettingsError for an unknown name."""
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if wanted in ([], ["all"]):
-        return ORDEALS
-    known = {scenario.name: scenario for scenario in ORDEALS}
+        return FAULT_SCENARIOS
+    known = {scenario.name: scenario for scenario in FAULT_SCENARIOS}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise SettingsError(f"--faults: there is no {', '.join(unknown)}; known are {', '.join(known)}")

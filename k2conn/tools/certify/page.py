@@ -8,12 +8,12 @@ from html import escape
 from k2conn import __version__
 from k2conn.tools.certify.certification import CertificationOutcome
 from k2conn.tools.certify.report import (
-    AFTER,
-    AFTER_EQUATION,
     COLUMNS,
+    CRASH_COLUMNS,
+    CRASH_EQUATION,
     EQUATION,
-    complaints,
-    left_out,
+    failures,
+    not_run_reasons,
     reaction,
     totals,
     verdict,
@@ -49,13 +49,13 @@ def _section(outcome: CertificationOutcome) -> str:
         f"<p>{escape(outcome.exchange)}, sink {escape(outcome.sink)}, {outcome.rate:g} frames a second for each stream "
         f"and symbol, seed {outcome.seed}, {outcome.seconds:g} s, {outcome.gaps} gap records.</p>"
     )
-    against = "".join(f"<li>{escape(text)}</li>" for text in complaints(outcome))
+    against = "".join(f"<li>{escape(text)}</li>" for text in failures(outcome))
     head += f'<ul class="failed">{against}</ul>' if against else ""
-    head += f'<p class="not">Not run: {escape(missing)}.</p>' if (missing := left_out(outcome)) else ""
-    return head + _ordeals(outcome) + _rows(outcome) + _aftermath(outcome)
+    head += f'<p class="not">Not run: {escape(missing)}.</p>' if (missing := not_run_reasons(outcome)) else ""
+    return head + _scenario_table(outcome) + _rows(outcome) + _crash_table(outcome)
 
 
-def _ordeals(outcome: CertificationOutcome) -> str:
+def _scenario_table(outcome: CertificationOutcome) -> str:
     rows = (
         f"<tr><td>{escape(trial.name)}<td>{escape(trial.text)}<td>{escape(reaction(trial))}"
         f'<td class="{verdict(trial).split()[0]}">{verdict(trial)}'
@@ -74,17 +74,17 @@ def _rows(outcome: CertificationOutcome) -> str:
     return _table(("stream", "symbol"), (*(name.replace("_", " ") for name in COLUMNS), "proof"), rows)
 
 
-def _aftermath(outcome: CertificationOutcome) -> str:
+def _crash_table(outcome: CertificationOutcome) -> str:
     """What kill -9 cost, where it was played."""
     if not outcome.crash_losses:
         return ""
     rows = [
-        f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in AFTER)}"
+        f"<tr><td>{escape(row.stream)}<td>{escape(row.symbol)}{_cells(getattr(row, name) for name in CRASH_COLUMNS)}"
         f'<td class="{"passed" if row.balanced else "failed"}">{"balanced" if row.balanced else "open"}'
         for row in outcome.crash_losses
     ]
-    table = _table(("stream", "symbol"), (*(name.replace("_", " ") for name in AFTER), "proof"), rows)
-    return f"<p>kill -9: <code>{escape(AFTER_EQUATION)}</code></p>{table}"
+    table = _table(("stream", "symbol"), (*(name.replace("_", " ") for name in CRASH_COLUMNS), "proof"), rows)
+    return f"<p>kill -9: <code>{escape(CRASH_EQUATION)}</code></p>{table}"
 
 
 def _cells(values: Iterable[int]) -> str:

@@ -69,15 +69,15 @@ class Proof:
 def prove(reference: ExpectedRecords, readback: Readback, ledger: Ledger) -> Proof:
     """Sets the three books side by side: the exchange's, the sink's, the connector's own."""
     accounts = {(one.stream, one.symbol): one for one in ledger.accounts()}
-    found, strangers = sorted_records(reference, readback)
+    found, unknown_records = sorted_records(reference, readback)
     dead = readback.dead()
     rows = []
-    for place in sorted(reference.lines):
-        line, account = reference.lines[place], accounts.get(place) or Account(*place)
-        row = _row(line, found.get(place, {}), account, dead[place])
-        _gaps(row, line, found.get(place, {}), readback.gaps)
+    for place in sorted(reference.expected_streams):
+        expected, account = reference.expected_streams[place], accounts.get(place) or Account(*place)
+        row = _row(expected, found.get(place, {}), account, dead[place])
+        _check_gaps(row, expected, found.get(place, {}), readback.gaps)
         rows.append(row)
-    wrong = [*strangers, *reference.odd, *_letters(reference, readback)]
+    wrong = [*unknown_records, *reference.mismatches, *_check_dead_letters(reference, readback)]
     totals = ledger.totals()
     for word in ("lost", "in_flight"):
         if totals[word]:
@@ -92,36 +92,40 @@ Found = dict[str, list[dict[str, Any]]]
 def sorted_records(reference: ExpectedRecords, readback: Readback) -> tuple[dict[Place, Found], list[str]]:
     """The records by line and key, and those that are nobody's."""
     found: dict[Place, Found] = {}
-    strangers: list[str] = []
+    unknown_records: list[str] = []
     for record in readback.records:
         key = reference.key_of(record, True)
-        line = reference.owners.get(key)
-        if line is None:
+        expected = reference.stream_by_key.get(key)
+        if expected is None:
             key = reference.key_of(record, False)
-            line = reference.owners.get(key)
-        if line is not None:
-            found.setdefault((line.stream, line.symbol), {}).setdefault(key, []).append(record)
-        elif len(strangers) < SHOWN:
+            expected = reference.stream_by_key.get(key)
+        if expected is not None:
+            found.setdefault((expected.stream, expected.symbol), {}).setdefault(key, []).append(record)
+        elif len(unknown_records) < SHOWN:
             name = f"{record['symbol']} {reference.venue_id(record)}"
-            strangers.append(f"{name} was read back, but the exchange never printed it")
-    return found, strangers
+            unknown_records.append(f"{name} was read back, but the exchange never printed it")
+    return found, unknown_records
 
 
-def _row(line: ExpectedStream, found: Found, account: Account, dead: int) -> ProofRow:
-    row = ProofRow(line.stream, line.symbol, filtered=account.filtered, deduplicated=account.duplicates)
+def _row(expected: ExpectedStream, found: Found, account: Account, dead: int) -> ProofRow:
+    row = ProofRow(expected.stream, expected.symbol, filtered=account.filtered, deduplicated=account.duplicates)
     row.published = sum(map(len, found.values()))
-    may_arrive = line.doubt.total() + line.other_doubt
-    row.in_doubt = may_arrive + line.broken_doubt
-    row.withheld = line.absent.total()
-    missing = {key: most for key, count in line.sure.items() if (most := _least(line, key, count, found)) > 0}
+    may_arrive = expected.in_doubt.total() + expected.other_in_doubt
+    row.in_doubt = may_arrive + expected.broken_in_doubt
+    row.withheld = expected.never_sent.total()
+    missing = {
+        key: most
+        for key, count in expected.confirmed.items()
+        if (most := _missing_count(expected, key, count, found)) > 0
+    }
     row.lost = sum(missing.values())
-    row.missing_ids = _named(line, missing)
-    row.twice_ids = _named(line, (key for key, records in found.items() if len(records) > _most(line, key)))
-    _absent(row, line, found)
-    own = line.sure.total() + line.filtered + line.dead
+    row.missing_ids = _named(expected, missing)
+    row.twice_ids = _named(expected, (key for key, records in found.items() if len(records) > _allowed(expected, key)))
+    _check_never_sent(row, expected, found)
+    own = expected.confirmed.total() + expected.filtered + expected.dead
     arrived = account.received - row.recovered + account.filtered - own
-    row.quarantined = line.broken + dead
-    row.sent = own + max(arrived, 0) + line.broken
+    row.quarantined = expected.broken + dead
+    row.sent = own + max(arrived, 0) + expected.broken
     if arrived < 0 and not row.lost:
         row.wrong.append(f"{-arrived} items were read from the socket that the connector's books do not have")
     if arrived > may_arrive:
@@ -133,36 +137,38 @@ def _row(line: ExpectedStream, found: Found, account: Account, dead: int) -> Pro
     return row
 
 
-def _least(line: ExpectedStream, key: str, count: int, found: Found) -> int:
+def _missing_count(expected: ExpectedStream, key: str, count: int, found: Found) -> int:
     """How many records of a key are missing."""
-    return (1 if line.distinct else count) - len(found.get(key, ()))
+    return (1 if expected.distinct else count) - len(found.get(key, ()))
 
 
-def _most(line: ExpectedStream, key: str) -> int:
+def _allowed(expected: ExpectedStream, key: str) -> int:
     """How often a key may be there."""
-    return 1 if line.distinct else line.sure[key] + line.doubt[key] + line.absent[key]
+    return 1 if expected.distinct else expected.confirmed[key] + expected.in_doubt[key] + expected.never_sent[key]
 
 
-def _absent(row: ProofRow, line: ExpectedStream, found: Found) -> None:
+def _check_never_sent(row: ProofRow, expected: ExpectedStream, found: Found) -> None:
     """Records of what never left: they can only have been fetched, and then they say so."""
     for key, records in found.items():
-        if key in line.sure or key in line.doubt:
+        if key in expected.confirmed or key in expected.in_doubt:
             row.recovered += sum(record["vendor_data"].get("backfill") == "true" for record in records)
         elif all(record["vendor_data"].get("backfill") == "true" for record in records):
             row.recovered += len(records)
         elif len(row.strange_ids) < SHOWN:
-            row.strange_ids.append(line.names[key])
+            row.strange_ids.append(expected.names[key])
 
 
-def _gaps(row: ProofRow, line: ExpectedStream, found: Found, gaps: Iterable[dict[str, Any]]) -> None:
+def _check_gaps(row: ProofRow, expected: ExpectedStream, found: Found, gaps: Iterable[dict[str, Any]]) -> None:
     """Every number that never came is in a gap record."""
-    here = {number for key, number in line.numbers.items() if key in found}
+    here = {number for key, number in expected.numbers.items() if key in found}
     if not here:
         return
     low, high = min(here), max(here)
-    told = ranges(gaps, row.stream, row.symbol)
-    lacking = sorted({number for number in line.numbers.values() if low < number < high and number not in here})
-    silent = [number for number in lacking if not any(first <= number <= last for first, last in told)]
+    reported = ranges(gaps, row.stream, row.symbol)
+    missing_numbers = sorted(
+        {number for number in expected.numbers.values() if low < number < high and number not in here}
+    )
+    silent = [number for number in missing_numbers if not any(first <= number <= last for first, last in reported)]
     row.unreported = silent[:SHOWN]
 
 
@@ -172,25 +178,25 @@ def ranges(gaps: Iterable[dict[str, Any]], stream: str, symbol: str) -> list[tup
     return [(gap["first_sequence"], gap["last_sequence"]) for gap in own if gap["first_sequence"] is not None]
 
 
-def _letters(reference: ExpectedRecords, readback: Readback) -> list[str]:
+def _check_dead_letters(reference: ExpectedRecords, readback: Readback) -> list[str]:
     """Every broken frame is a dead letter, and no other frame is."""
     got = readback.frames()
-    sure = Counter({_kept(frame): count for frame, count in reference.letters.items()})
-    may = sure + Counter({_kept(frame): count for frame, count in reference.letters_doubt.items()})
-    lacking, surplus = (sure - got).total(), (got - may).total()
+    confirmed = Counter({_comparable(frame): count for frame, count in reference.dead_letters.items()})
+    may = confirmed + Counter({_comparable(frame): count for frame, count in reference.dead_letters_in_doubt.items()})
+    missing_numbers, surplus = (confirmed - got).total(), (got - may).total()
     found = []
-    if lacking:
-        found.append(f"{lacking} broken frames have no dead letter")
+    if missing_numbers:
+        found.append(f"{missing_numbers} broken frames have no dead letter")
     if surplus:
         found.append(f"{surplus} dead letters are of frames that were not sent broken")
     return found
 
 
-def _kept(frame: bytes) -> bytes:
+def _comparable(frame: bytes) -> bytes:
     """As much of a frame as a dead letter keeps."""
     return frame[:RAW_LIMIT]
 
 
-def _named(line: ExpectedStream, keys: Iterable[str]) -> list[str]:
+def _named(expected: ExpectedStream, keys: Iterable[str]) -> list[str]:
     """What the venue calls the first few keys."""
-    return [line.names[key] for key, _ in zip(sorted(keys), range(SHOWN), strict=False)]
+    return [expected.names[key] for key, _ in zip(sorted(keys), range(SHOWN), strict=False)]

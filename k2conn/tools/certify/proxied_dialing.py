@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
-Way = Callable[[str, int], Awaitable[tuple[str, int]]]
+Reroute = Callable[[str, int], Awaitable[tuple[str, int]]]
 """Host and port that are asked for -> host and port to connect to."""
 
-way: ContextVar[Way | None] = ContextVar("way", default=None)
+reroute: ContextVar[Reroute | None] = ContextVar("way", default=None)
 """The way of the present task and those it starts."""
 
 
@@ -24,14 +24,14 @@ class ProxiedEventLoop(asyncio.SelectorEventLoop):
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **given: Any) -> Any:
         """As the loop's own, on the present task's way."""
-        own = way.get()
+        own = reroute.get()
         if own is None or host is None:
             return await super().create_connection(protocol_factory, host, port, **given)
-        token = way.set(None)  # the proxy's own connections take none
+        token = reroute.set(None)  # the proxy's own connections take none
         try:
             place = await own(host, int(port))
         finally:
-            way.reset(token)
+            reroute.reset(token)
         if given.get("ssl"):
             given["server_hostname"] = given.get("server_hostname") or host
         return await super().create_connection(protocol_factory, *place, **given)

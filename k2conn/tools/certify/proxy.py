@@ -85,31 +85,31 @@ class Proxy:
                 self.refused += 1
                 return
             beyond, onward = await asyncio.open_connection(host, port)
-            await self._link(reader, writer, beyond, onward)
+            await self._pump_both_ways(reader, writer, beyond, onward)
         except OSError:  # the address itself refuses, or an end broke: the other end hears of it
             return
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def _link(
+    async def _pump_both_ways(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, beyond: asyncio.StreamReader,
         onward: asyncio.StreamWriter,
     ) -> None:
         """Both ways, until one end closes."""
         link = writer, onward
         self._links.add(link)
-        ways = {asyncio.create_task(self._carry(reader, onward)), asyncio.create_task(self._carry(beyond, writer))}
+        ways = {asyncio.create_task(self._pump(reader, onward)), asyncio.create_task(self._pump(beyond, writer))}
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._links.discard(link)
-            for way in ways:
-                way.cancel()
+            for reroute in ways:
+                reroute.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
             onward.transport.abort()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(_SLOW_CHUNK if self.rate else _CHUNK):
                 if self.delay or self.rate:

@@ -26,7 +26,7 @@ class Readback:
 
     records: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
-    letters: list[dict[str, Any]] = field(default_factory=list)
+    dead_letters: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, record: dict[str, Any]) -> None:
         """One record."""
@@ -34,11 +34,11 @@ class Readback:
 
     def frames(self) -> Counter[bytes]:
         """The raw frames in dead letters that are of no stream: those that could not be read at all."""
-        return Counter(raw(letter) for letter in self.letters if letter["stream"] == "-")
+        return Counter(raw(letter) for letter in self.dead_letters if letter["stream"] == "-")
 
     def dead(self) -> Counter[tuple[str, str]]:
         """Dead letters of single items, by stream and symbol."""
-        own = [letter for letter in self.letters if letter["stream"] != "-"]
+        own = [letter for letter in self.dead_letters if letter["stream"] != "-"]
         return Counter((letter["stream"], letter["symbol"] or "-") for letter in own)
 
 
@@ -56,16 +56,18 @@ def from_files(folder: Path) -> Readback:
         for record in read_container(path):
             found.take(record)
     for path in sorted(folder.glob("*/*.jsonl")):
-        found.letters += [exactjson.decode(line) for line in path.read_bytes().splitlines() if line]
+        found.dead_letters += [exactjson.decode(line) for line in path.read_bytes().splitlines() if line]
     return found
 
 
-async def from_kafka(settings: KafkaSettings, topics: Mapping[str, RecordSchema], letters: Iterable[str]) -> Readback:
+async def from_kafka(
+    settings: KafkaSettings, topics: Mapping[str, RecordSchema], dead_letters: Iterable[str]
+) -> Readback:
     """What is in Kafka: ``topics`` with the schema each was written with, and topics of dead letters."""
     found = Readback()
-    async for topic, value in read_topics(settings, [*topics, *letters]):
+    async for topic, value in read_topics(settings, [*topics, *dead_letters]):
         if topic.endswith(DEAD_SUFFIX):
-            found.letters.append(exactjson.decode(value))
+            found.dead_letters.append(exactjson.decode(value))
         else:
             found.take(topics[topic].decode_plain(value[HEAD:]))
     return found

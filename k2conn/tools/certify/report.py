@@ -12,9 +12,9 @@ from k2conn.tools.certify.crash_losses import CrashLosses
 from k2conn.tools.certify.proof import ProofRow
 
 EQUATION = "sent = published + deduplicated + filtered + quarantined + lost"
-AFTER = tuple(one.name for one in fields(CrashLosses) if one.name not in ("stream", "symbol", "wrong"))
+CRASH_COLUMNS = tuple(one.name for one in fields(CrashLosses) if one.name not in ("stream", "symbol", "wrong"))
 """The columns of what kill -9 cost."""
-AFTER_EQUATION = "sent = published + filtered + quarantined + lost"
+CRASH_EQUATION = "sent = published + filtered + quarantined + lost"
 COLUMNS = ("sent", "published", "deduplicated", "filtered", "quarantined", "lost", "recovered", "withheld", "in_doubt")
 
 
@@ -64,20 +64,20 @@ def reaction(trial: ScenarioRun) -> str:
     """What the connector did about an ordeal."""
     if trial.skipped:
         return trial.skipped.partition(": ")[2]
-    said = [f"{count} x {cause}" for cause, count in sorted(trial.reconnects.items())]
+    reactions = [f"{count} x {cause}" for cause, count in sorted(trial.reconnects.items())]
     if trial.dead_letters:
-        said.append(f"{trial.dead_letters} dead letters")
+        reactions.append(f"{trial.dead_letters} dead letters")
     if trial.duplicates:
-        said.append(f"{trial.duplicates} duplicates dropped")
-    said += trial.seen
+        reactions.append(f"{trial.duplicates} duplicates dropped")
+    reactions += trial.seen
     if trial.drained is not None:
-        said.append(f"{trial.waiting} records waited, all durable after {trial.drained:g} s")
+        reactions.append(f"{trial.waiting} records waited, all durable after {trial.drained:g} s")
     if trial.recovered is not None:
-        said.append(f"all data again after {trial.recovered:g} s")
-    return "; ".join([*said, *trial.wrong])
+        reactions.append(f"all data again after {trial.recovered:g} s")
+    return "; ".join([*reactions, *trial.wrong])
 
 
-def faults_of(row: ProofRow) -> list[str]:
+def problems_of(row: ProofRow) -> list[str]:
     """What does not balance, with the ids."""
     found = [
         f"{words} {', '.join(map(str, ids))}"
@@ -92,7 +92,7 @@ def faults_of(row: ProofRow) -> list[str]:
     return [f"{row.stream} {row.symbol}: {text}" for text in (*found, *row.wrong)]
 
 
-def left_out(outcome: CertificationOutcome) -> str:
+def not_run_reasons(outcome: CertificationOutcome) -> str:
     """Which ordeals were not run, and for want of what; empty where all were."""
     wants: dict[str, list[str]] = {}
     for trial in outcome.trials:
@@ -101,8 +101,8 @@ def left_out(outcome: CertificationOutcome) -> str:
     return "; ".join(f"{', '.join(names)} ({why})" for why, names in wants.items())
 
 
-def complaints(outcome: CertificationOutcome) -> list[str]:
+def failures(outcome: CertificationOutcome) -> list[str]:
     """Everything that stands against passing."""
-    rows = [text for row in outcome.proof.rows for text in faults_of(row)]
+    rows = [text for row in outcome.proof.rows for text in problems_of(row)]
     trials = [f"{trial.name}: {text}" for trial in outcome.trials for text in trial.wrong]
     return [*outcome.wrong, *trials, *outcome.proof.wrong, *rows]

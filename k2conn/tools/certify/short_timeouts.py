@@ -21,7 +21,7 @@ PING = 0.7
 _BACKOFF = Backoff(base=0.1, factor=2.0, cap=1.0)
 
 
-def hasty(plan: Plan) -> Plan:
+def with_short_timeouts(plan: Plan) -> Plan:
     """The plan with its waits shortened and without limits on how often it connects."""
     return replace(plan, connections=tuple(_connection(connection) for connection in plan.connections))
 

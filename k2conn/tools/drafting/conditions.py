@@ -29,7 +29,7 @@ class CandidateCondition(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-def apart(groups: Sequence[MessageKind], others: Sequence[MessageKind]) -> Guess:
+def distinguishing_condition(groups: Sequence[MessageKind], others: Sequence[MessageKind]) -> Guess:
     """The condition that holds for some groups' messages and for none of the others."""
     wanted = [message for group in groups for message in group.messages]
     rest = [message for group in others for message in group.messages]
@@ -47,10 +47,10 @@ def apart(groups: Sequence[MessageKind], others: Sequence[MessageKind]) -> Guess
         return Guess("`true`", "nothing tells these messages apart", False, "what only these messages have")
     _, wrong, some = min(found, key=lambda one: one[0])
     why = f"holds for {len(wanted)} of {len(wanted)} such frames and {wrong} of {len(rest)} others"
-    return Guess(_said(some), why, not wrong and some[0].weight > 2, "what tells them apart" if wrong else "")
+    return Guess(_condition(some), why, not wrong and some[0].weight > 2, "what tells them apart" if wrong else "")
 
 
-def _said(tests: Sequence[CandidateCondition]) -> Any:
+def _condition(tests: Sequence[CandidateCondition]) -> Any:
     if all(test.key for test in tests):
         return {test.key: test.value for test in tests}
     return " && ".join(test.text for test in tests)
@@ -95,11 +95,11 @@ def _texts(path: Path, groups: Sequence[MessageKind], wanted: Sequence[Any]) -> 
     if not (named or told) or len(values) > _VALUES or None in values:
         return []
     listed = sorted(values, key=str)
-    said = listed[0] if len(listed) == 1 else listed
+    listed_values = listed[0] if len(listed) == 1 else listed
     text = " || ".join(f"{key} == {_literal(value)}" for value in listed)
     return [
         CandidateCondition(
-            weight + 1, key, said, f"({text})" if len(listed) > 1 else text, lambda m: at(m, path) in listed
+            weight + 1, key, listed_values, f"({text})" if len(listed) > 1 else text, lambda m: at(m, path) in listed
         )
     ]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.tools.drafting import natives, quotes, trades
-from k2conn.tools.drafting.conditions import apart
+from k2conn.tools.drafting.conditions import distinguishing_condition
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind, groups
 from k2conn.tools.drafting.leaves import spelled
@@ -85,7 +85,7 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     chosen = _chosen(_merged(mappings))
     streams: list[DraftStream] = []
     for mapping in chosen:
-        when = apart(mapping.groups, [group for group in found if group not in mapping.groups])
+        when = distinguishing_condition(mapping.groups, [group for group in found if group not in mapping.groups])
         first = not any(one.mapping.record == mapping.record for one in streams)
         name = mapping.record if first else _name(mapping, [one.name for one in streams])
         streams.append(DraftStream(name, _finished(mapping), when, first))
@@ -93,7 +93,7 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     seen = [name for one in streams for name in one.mapping.symbol.seen]
     rest = [group for group in found if group not in mapped]
     spelling = natives.spelling(seen or ["BASE-QUOTE"])
-    return Draft(request, len(frames), tuple(streams), tuple(_quiet(rest, mapped)), spelling, len(set(seen)))
+    return Draft(request, len(frames), tuple(streams), tuple(_other_messages(rest, mapped)), spelling, len(set(seen)))
 
 
 def _mapping(group: MessageKind, found: Sequence[MessageKind]) -> DraftMapping | None:
@@ -118,7 +118,7 @@ def _merged(mappings: Sequence[DraftMapping]) -> list[DraftMapping]:
     return merged
 
 
-def _past(mapping: DraftMapping) -> bool:
+def _has_history(mapping: DraftMapping) -> bool:
     return any(group.words & SNAPSHOT_WORDS for group in mapping.groups)
 
 
@@ -127,13 +127,13 @@ def _chosen(mappings: Sequence[DraftMapping]) -> list[DraftMapping]:
     found: list[DraftMapping] = []
     for record in ("trade", "quote"):
         own = [mapping for mapping in mappings if mapping.record == record]
-        found += sorted(own, key=_merit, reverse=True)[:_STREAMS]
+        found += sorted(own, key=_quality, reverse=True)[:_STREAMS]
     return found
 
 
-def _merit(mapping: DraftMapping) -> tuple[int, int]:
-    said = frozenset[str]().union(*(group.words for group in mapping.groups))
-    penalty = 8 * bool(said & {"agg", "lite"}) + 10 * (_past(mapping) and len(mapping.groups) == 1)
+def _quality(mapping: DraftMapping) -> tuple[int, int]:
+    found_words = frozenset[str]().union(*(group.words for group in mapping.groups))
+    penalty = 8 * bool(found_words & {"agg", "lite"}) + 10 * (_has_history(mapping) and len(mapping.groups) == 1)
     return mapping.score - penalty, sum(len(group.frames) for group in mapping.groups)
 
 
@@ -154,43 +154,43 @@ def _finished(mapping: DraftMapping) -> DraftMapping:
     """With what the words for snapshot and change mean: for trades the recent past, for quotes a fresh start."""
     told = [states for group in mapping.groups if (states := group.states) is not None]
     paths = {path for path, _ in told}
-    said = frozenset[str]().union(*(words for _, words in told))
-    past = sorted(word for word in said if word.lower() in SNAPSHOT_WORDS)
+    found_words = frozenset[str]().union(*(words for _, words in told))
+    past = sorted(word for word in found_words if word.lower() in SNAPSHOT_WORDS)
     if not past or len(paths) != 1:
         return mapping
     where = {spelled(paths.pop()): past[0]}
     if mapping.record == "quote":
-        if not mapping.partial or len(said) < 2:
+        if not mapping.partial or len(found_words) < 2:
             return mapping
         begin = Guess({"per": "symbol", "begin": where}, "a side is absent in some frames, which say so", False)
         return replace(mapping, options={**mapping.options, "carry": begin})
-    if len(said) > 1:
+    if len(found_words) > 1:
         guess = Guess(where, "by its name the recent past, sent on subscribe", False)
         return replace(mapping, options={**mapping.options, "snapshot": guess})
     note = f"GAP: {exactjson.encode(where).decode()} in all frames: if that is the recent past, say `snapshot:`"
     return replace(mapping, notes=(*mapping.notes, note))
 
 
-def _quiet(rest: Sequence[MessageKind], mapped: Sequence[MessageKind]) -> list[OtherMessages]:
+def _other_messages(rest: Sequence[MessageKind], mapped: Sequence[MessageKind]) -> list[OtherMessages]:
     found: dict[str, OtherMessages] = {}
     for group in rest:
-        when = apart([group], mapped)
+        when = distinguishing_condition([group], mapped)
         if "others" in when.why and " 0 of" not in when.why:
             continue
         key = repr(when.value)
         before = found[key].count if key in found else 0
-        found[key] = OtherMessages(when.value, _what(group), before + len(group.frames), group.frames[0])
+        found[key] = OtherMessages(when.value, _description(group), before + len(group.frames), group.frames[0])
     return list(found.values())[:_QUIET]
 
 
-def _what(group: MessageKind) -> str:
-    said = group.words
+def _description(group: MessageKind) -> str:
+    found_words = group.words
     message = group.frames[0].message
     keys = words(message) if isinstance(message, dict) else frozenset()
-    if said & ERROR_WORDS or keys & {"error", "errors"}:
+    if found_words & ERROR_WORDS or keys & {"error", "errors"}:
         return "error"
-    if (said | keys) & BEAT_WORDS:
+    if (found_words | keys) & BEAT_WORDS:
         return "heartbeat"
-    if said & ACK_WORDS or keys & {"result", "success", "subscribed", "subbed"}:
+    if found_words & ACK_WORDS or keys & {"result", "success", "subscribed", "subbed"}:
         return "acknowledgement"
     return "other"

@@ -61,8 +61,8 @@ def sequence(column: Column | None, symbols: Column | None) -> tuple[dict[str, o
     rule = "contiguous" if set(steps) == {1} else "monotonic" if min(steps) > 0 else ""
     if not rule:
         return None, "guess: ids go back and forth, so nothing is promised"
-    said: dict[str, object] = {"from": column.expression, "rule": rule, "per": "symbol"}
-    return said, f"sure: {len(steps)} steps within a symbol are all so"
+    sequence_rule: dict[str, object] = {"from": column.expression, "rule": rule, "per": "symbol"}
+    return sequence_rule, f"sure: {len(steps)} steps within a symbol are all so"
 
 
 def newest_first(pool: Pool, column: Column | None) -> bool:

@@ -60,7 +60,7 @@ class MessageKind:
 def groups(frames: Sequence[DraftFrame]) -> list[MessageKind]:
     """All messages by kind, in the order in which kinds first appear."""
     found: dict[Any, list[DraftFrame]] = {}
-    loud = _loud_paths(frames)
+    loud = _identifying_paths(frames)
     for frame in frames:
         texts = tuple((path, text) for path, text in _texts(frame.message) if path in loud)
         telling = bool(words(text for _, text in texts) & ALL_WORDS)
@@ -86,7 +86,7 @@ def _texts(message: Any) -> Iterator[tuple[Path, str]]:
             yield path, (value if span is None else value[: span[0]] + SYMBOL + value[span[1] :])
 
 
-def _loud_paths(frames: Sequence[DraftFrame]) -> set[Path]:
+def _identifying_paths(frames: Sequence[DraftFrame]) -> set[Path]:
     """The paths whose texts repeat from message to message: those that say what a message is."""
     seen: dict[Path, set[str]] = {}
     for frame in frames:

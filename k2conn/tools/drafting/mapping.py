@@ -32,8 +32,8 @@ class DraftMapping:
     def shape(self) -> Any:
         """What two groups share if one stream can map both."""
         rule = {name: repr(guess.value) for name, guess in self.fields.items() if name != "side"}
-        said = self.symbol.guess.value
-        rule["symbol"] = repr(said.get("from") if isinstance(said, dict) else said)
+        source = self.symbol.guess.value
+        rule["symbol"] = repr(source.get("from") if isinstance(source, dict) else source)
         side = self.fields.get("side")
         rule["side"] = repr(side.value.get("from")) if side and isinstance(side.value, dict) else ""
         return self.record, self.place, tuple(sorted(rule.items()))

@@ -68,16 +68,16 @@ def guess(columns: Sequence[Column], rows: bool = False) -> tuple[Guess, Column 
         why = "no time in these frames, so the receipt time stands for it"
         return Guess("$received_at", why, False, "whether the venue can be asked to send one"), None
     column, scale = found
-    said: dict[str, object] = {"from": column.expression, "unit": "iso8601" if scale == "local" else scale}
+    source: dict[str, object] = {"from": column.expression, "unit": "iso8601" if scale == "local" else scale}
     gap = ""
     if scale == "local":
-        said["zone"] = "UTC"
+        source["zone"] = "UTC"
         gap = "the zone: these times have no offset"
     if not column.complete or 0 in column.values:
-        said["absent"] = "$received_at"
+        source["absent"] = "$received_at"
     if scale in ("iso8601", "local"):
-        return Guess(said, f"{len(column.present)} of {len(column.values)} are ISO 8601 texts", not gap, gap), column
-    return Guess(said, f"magnitude says {scale}: the first is {_shown(column.present[0], scale)}", True, gap), column
+        return Guess(source, f"{len(column.present)} of {len(column.values)} are ISO 8601 texts", not gap, gap), column
+    return Guess(source, f"magnitude says {scale}: the first is {_shown(column.present[0], scale)}", True, gap), column
 
 
 def _shown(value: object, scale: str) -> str:

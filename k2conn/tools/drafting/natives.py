@@ -38,7 +38,7 @@ class DraftSymbol:
     """What is learnt from acknowledgements, where the data only carries the venue's channel number."""
 
 
-def where(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> DraftSymbol:
+def find_symbol(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> DraftSymbol:
     """The symbol of a group's items: a column, cut out of a channel's text, or looked up by a channel's number."""
     return _column(pool) or _cut(group) or _looked_up(pool, others) or _unknown()
 
@@ -72,10 +72,10 @@ def _cut(group: MessageKind) -> DraftSymbol | None:
     for message in group.messages:
         raw = str(at(message, path))
         names.append(_cut_from(raw, text))
-    said = {"from": f"$message{'' if expression.startswith('[') else '.'}{expression}", "pattern": text}
+    source = {"from": f"$message{'' if expression.startswith('[') else '.'}{expression}", "pattern": text}
     if text == SYMBOL:
-        return DraftSymbol(Guess(said["from"], f"the message's own {expression}"), tuple(names))
-    return DraftSymbol(Guess(said, f"cut out of {expression}, as in {at(group.messages[0], path)}"), tuple(names))
+        return DraftSymbol(Guess(source["from"], f"the message's own {expression}"), tuple(names))
+    return DraftSymbol(Guess(source, f"cut out of {expression}, as in {at(group.messages[0], path)}"), tuple(names))
 
 
 def _cut_from(raw: str, text: str) -> str:
@@ -154,7 +154,7 @@ def spelling(seen: Sequence[str]) -> SymbolSpelling:
             found.quotes.append(quote)
     if not any("{base}{quote}" in _text(form) for form in forms):
         found.quotes = []  # a separator tells where the quote begins
-    found.forms = [_before_whole(form, forms) for form in sorted(forms, key=_particular)]
+    found.forms = [_before_whole(form, forms) for form in sorted(forms, key=_specificity)]
     found.parts = _parts_of(list(counted), [_text(form) for form in forms])
     found.native = any(len(re.findall(r"\{", _text(form))) > 2 or isinstance(form, dict) for form in forms)
     found.fixed = any(isinstance(form, dict) for form in forms)
@@ -184,7 +184,7 @@ def _parts_of(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
     return {name: kind for name, kind in found.items() if kind != "alphanumeric"}
 
 
-def _particular(form: DraftForm) -> tuple[int, int]:
+def _specificity(form: DraftForm) -> tuple[int, int]:
     text = _text(form)
     return -len(re.sub(r"\{[a-z]+\}", "", text)), -text.count("{")
 
@@ -197,8 +197,8 @@ def _form(name: str) -> tuple[DraftForm, str | None]:
     other = next((one for one in "/-_:" if one in name.replace(separator, "")), None)
     if other is not None:
         parts = re.split(r"[-/_:]", name)
-        return (_whole(), None) if len(parts) > 5 else _parted(name.split(other), other)
-    return _parted(name.split(separator), separator)
+        return (_whole(), None) if len(parts) > 5 else _separated(name.split(other), other)
+    return _separated(name.split(separator), separator)
 
 
 def _joined(name: str) -> tuple[DraftForm, str | None]:
@@ -217,14 +217,14 @@ def _ending(name: str) -> str | None:
     return max(fitting, key=lambda quote: (len(name) - len(quote) > 2, len(quote)), default=None)
 
 
-def _parted(parts: list[str], separator: str) -> tuple[DraftForm, str | None]:
+def _separated(parts: list[str], separator: str) -> tuple[DraftForm, str | None]:
     head: list[str] = []
     while len(parts) > 1 and parts[0].upper() in PRODUCTS and len(parts[0]) > 1:
         head.append(parts[0])
         parts = parts[1:]
     quote = None
     fixed = False
-    if len(parts) == 1 or _follows(parts[1]):
+    if len(parts) == 1 or _is_not_currency(parts[1]):
         ending = _ending(parts[0])
         words = ["{base}{quote}" if ending else "{base}"]
         quote, fixed = ending, ending is None
@@ -240,7 +240,7 @@ def _parted(parts: list[str], separator: str) -> tuple[DraftForm, str | None]:
     return text, quote
 
 
-def _follows(part: str) -> bool:
+def _is_not_currency(part: str) -> bool:
     """Whether a part is no currency: a product, or when it expires."""
     return part.upper() in PRODUCTS or bool(_EXPIRY.match(part.upper())) or part.lower() in ("perp", "swap")
 

@@ -64,7 +64,7 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind], top: boo
     deep = levels > 1 and (group.states is None or not _TOP.search(texts.lower()))
     if (deep or (levels == 1 and not top)) or (not top and (bid.quantity is None or group.states is not None)):
         return None
-    symbol = natives.where(pool, group, others)
+    symbol = natives.find_symbol(pool, group, others)
     columns = [one for one in pool.columns if one.numeric or not pool.rows]
     when, moment = moments.guess(columns, pool.rows)
     said, identity = identities.guess(pool, identities.QUOTE_NAMES, [moment, symbol.column])

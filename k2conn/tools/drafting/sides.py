@@ -25,9 +25,9 @@ def guess(columns: Sequence[Column], quantity: Column | None = None) -> tuple[Gu
     scored = [(rank(column.name, NAMES), not column.outer, found, column)
               for column in columns if (found := _rule(column)) is not None]
     if quantity is not None and any((number(value) or 0) < 0 for value in quantity.present):
-        said = {"from": quantity.expression, "sign": {"positive": "BUY", "negative": "SELL"}}
+        rule = {"from": quantity.expression, "sign": {"positive": "BUY", "negative": "SELL"}}
         gap = "that a negative amount is the aggressor's sale"
-        return Guess(said, "amounts above and below zero", True, gap), quantity
+        return Guess(rule, "amounts above and below zero", True, gap), quantity
     if not scored:
         return None, None
     _, _, found, column = max(scored, key=lambda one: one[:2])
@@ -50,9 +50,9 @@ def _rule(column: Column) -> Guess | None:
         fitting = [pair for pair in CODES if values <= set(pair)]
         if fitting:
             buy, sell = _likelier(fitting, values)
-            said = {"from": column.expression, "map": {buy: "BUY", sell: "SELL"}}
+            rule = {"from": column.expression, "map": {buy: "BUY", sell: "SELL"}}
             why = f"codes {', '.join(sorted(values))}, the lower one buys"
-            return Guess(said, why, False, f"what they mean, and {_WHOSE}")
+            return Guess(rule, why, False, f"what they mean, and {_WHOSE}")
     return None
 
 
@@ -65,19 +65,19 @@ def _flag(column: Column) -> Guess | None:
     buyer = "buy" in name and "maker" not in name and name != "bm"
     if not (buyer or "maker" in name or name in ("m", "bm")):
         return None
-    said = {"from": column.expression, "map": {"true": "BUY" if buyer else "SELL", "false": "SELL" if buyer else "BUY"}}
+    rule = {"from": column.expression, "map": {"true": "BUY" if buyer else "SELL", "false": "SELL" if buyer else "BUY"}}
     why = "a flag, by its name that the buyer took" if buyer else "a flag, by its name that the buyer was the maker"
-    return Guess(said, why, False, "that it says so")
+    return Guess(rule, why, False, "that it says so")
 
 
 def _mapped(column: Column, buy: str, sell: str, seen: str) -> Guess:
     """The map in the venue's case; the value that was not seen is added."""
     cased = str.upper if seen.isupper() else str.capitalize if seen[:1].isupper() else str.lower
-    said = {"from": column.expression, "map": {cased(buy): "BUY", cased(sell): "SELL"}}
+    rule = {"from": column.expression, "map": {cased(buy): "BUY", cased(sell): "SELL"}}
     present = len(column.present)
     if "maker" in folded(column.name):
-        said["map"] = {cased(buy): "SELL", cased(sell): "BUY"}
+        rule["map"] = {cased(buy): "SELL", cased(sell): "BUY"}
     if present < len(column.values):
-        said["absent"] = "UNKNOWN"
+        rule["absent"] = "UNKNOWN"
     seen_values = sorted({str(value) for value in column.present})
-    return Guess(said, f"{present} of {len(column.values)} are {' or '.join(seen_values)}", True, _WHOSE)
+    return Guess(rule, f"{present} of {len(column.values)} are {' or '.join(seen_values)}", True, _WHOSE)

@@ -35,11 +35,11 @@ _ENOUGH = 20
 
 def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
     """The trades in a group's messages, where there are any."""
-    said = group.words
-    told = said & TRADE_WORDS
-    if said & (BOOK_WORDS | OTHER_WORDS | BEAT_WORDS | QUOTE_WORDS | ACK_WORDS) and not told:
+    group_words = group.words
+    told = group_words & TRADE_WORDS
+    if group_words & (BOOK_WORDS | OTHER_WORDS | BEAT_WORDS | QUOTE_WORDS | ACK_WORDS) and not told:
         return None
-    if said & BOOK_WORDS and not said & {"executions", "trades", "publictrade"}:
+    if group_words & BOOK_WORDS and not group_words & {"executions", "trades", "publictrade"}:
         return None
     found = [mapping for pool in pools(group.messages) if (mapping := _fit(pool, group, others)) is not None]
     return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
@@ -62,19 +62,19 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> Draft
     told = bool(group.words & TRADE_WORDS)
     if not told and (side is None or moment is None):
         return None
-    symbol = natives.where(pool, group, others)
+    symbol = natives.find_symbol(pool, group, others)
     taken += [moment, column, symbol.column]
     if not pool.rows:
-        said, identity = identities.guess(pool, identities.TRADE_NAMES, taken)
+        group_words, identity = identities.guess(pool, identities.TRADE_NAMES, taken)
     else:
-        said = Guess(identity.expression, "large whole numbers, all different") if identity else None
-    fields = {"trade_id": said} if said else {}
+        group_words = Guess(identity.expression, "large whole numbers, all different") if identity else None
+    fields = {"trade_id": group_words} if group_words else {}
     fields |= {"price": _price(price), "quantity": _quantity(quantity), "timestamp": when}
     fields["side"] = side or Guess({"value": "UNKNOWN"}, "no side was found", False, "whether the venue tells it")
     score = rank(price.name, PRICES) + rank(quantity.name, QUANTITIES) + 9 * (side is not None)
-    score += 6 * told + 4 * bool(said)
+    score += 6 * told + 4 * bool(group_words)
     score += 4 * (moment is not None) + _ENOUGH * pool.rows
-    options, notes = _options(pool, group, identity, symbol, moment, bool(said))
+    options, notes = _options(pool, group, identity, symbol, moment, bool(group_words))
     ids = frozenset(str(value) for value in identity.present) if identity else frozenset()
     return DraftMapping("trade", pool.place, symbol, fields, (group,), score, options, notes, ids)
 

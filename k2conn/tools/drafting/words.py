@@ -118,7 +118,7 @@ def _span(parts: list[str]) -> tuple[int, int] | None:
         if first < 0:
             if _is_name(part):
                 first = last = place
-        elif place == last + 2 and parts[place - 1] in ("-", "_", "/", ":") and _goes_on(part):
+        elif place == last + 2 and parts[place - 1] in ("-", "_", "/", ":") and _continues(part):
             last = place
     if first < 0:
         return None
@@ -130,7 +130,7 @@ def _is_name(part: str) -> bool:
     return len(part) > 1 and part.lower() not in ALL_WORDS and bool(_UPPER.match(part) or _QUOTED.match(part))
 
 
-def _goes_on(part: str) -> bool:
+def _continues(part: str) -> bool:
     return bool(_UPPER.match(part) or part.isdecimal() or re.match(r"\d+[A-Z]{3}\d+\Z", part)) or (
         part in _SUFFIXES or part.upper() in QUOTES
     )

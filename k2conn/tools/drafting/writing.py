@@ -76,15 +76,15 @@ def _comment(indent: str, text: str) -> Iterator[str]:
 
 
 def _head(draft: Draft) -> Iterator[str]:
-    said = draft.request
+    request = draft.request
     yield "# yaml-language-server: $schema=../schemas/connector.schema.json"
     yield from _comment("", f"A draft from {draft.frames} frames. Beside each guess stands its reason; GAP marks what "
                             "frames cannot tell. Look at every one, then take the comments out.")
-    yield f"connector: {_text(said.name)}"
-    yield f"exchange: {_text(said.exchange)}"
-    yield f"asset_class: {said.asset_class}"
-    if said.docs:
-        yield f"docs: {said.docs}"
+    yield f"connector: {_text(request.name)}"
+    yield f"exchange: {_text(request.exchange)}"
+    yield f"asset_class: {request.asset_class}"
+    if request.docs:
+        yield f"docs: {request.docs}"
     else:
         yield "docs: https://example.com/  # GAP: the exchange's documentation of this protocol"
 

@@ -35,7 +35,7 @@ _MOST = 50
 class MockResponse(NamedTuple):
     """What a frame of the client's leads to."""
 
-    said: RecognizedRequest
+    request: RecognizedRequest
     replies: list[Json]
     made: list[RequestedSubscription]
     undone: list[RequestedSubscription]
@@ -52,22 +52,22 @@ class MockConnection:
     """The venue's side of one connection of a plan; shared by all its clients."""
 
     def __init__(
-        self, plan: Plan, connection: Connection, symbols: VenueSymbols, markets: dict[str, PriceWalk], *,
+        self, plan: Plan, connection: Connection, symbols: VenueSymbols, price_walks: dict[str, PriceWalk], *,
         texts: Sequence[str] = (), fresh: bool = True, once: bool = False, seed: int = 0,
     ) -> None:
         self.plan = plan
         self.connection = connection
         self.encode = encoder(connection.codec)
-        self.listener = RequestRecognizer(plan, connection, symbols)
+        self.recognizer = RequestRecognizer(plan, connection, symbols)
         self.warnings: list[str] = []
-        self._reading = FieldDetection(plan, connection)
-        self._learned = learn(plan, connection, self.listener)
+        self._detection = FieldDetection(plan, connection)
+        self._learned = learn(plan, connection, self.recognizer)
         self._replies = Replies(connection, self._learned)
-        self._frame_templates = FrameTemplates(plan, self._reading, symbols)
-        self._markets = markets
+        self._frame_templates = FrameTemplates(plan, self._detection, symbols)
+        self._price_walks = price_walks
         self._fresh, self._once, self._seed = fresh, once, seed
         self._scope = Scope()
-        self._library = FrameLibrary(self._reading, recorded(self._reading, texts) if texts else self._learned.data)
+        self._library = FrameLibrary(self._detection, recorded(self._detection, texts) if texts else self._learned.data)
         self._frame_sources: dict[Key, FrameSource | None] = {}
 
     # -- conversation
@@ -75,42 +75,44 @@ class MockConnection:
     @property
     def welcome(self) -> list[Json]:
         """What the venue says of its own accord, first."""
-        return self._learned.welcome[:1] or self._replies.unasked()
+        return self._learned.welcome[:1] or self._replies.unsolicited()
 
     @property
     def before(self) -> list[Json]:
         """The answers to the HTTP calls that precede a connection, from the tests."""
         return self._learned.before
 
-    def hear(self, text: str, faults: Faults) -> MockResponse:
+    def respond(self, text: str, faults: Faults) -> MockResponse:
         """A client's frame."""
-        said = self.listener.hear(text)
-        if said.kind == STEP:
-            return self._step(said, faults)
-        if said.kind == UNDO:
-            return MockResponse(said, self._replies.undo(said), [], said.wanted)
-        if said.kind == UNKNOWN:
-            return MockResponse(said, self._learned.errors[:1], [], [])
-        return MockResponse(said, [] if faults.no_pong else self._replies.pong(said), [], [])
+        request = self.recognizer.respond(text)
+        if request.kind == STEP:
+            return self._step(request, faults)
+        if request.kind == UNDO:
+            return MockResponse(request, self._replies.undo(request), [], request.wanted)
+        if request.kind == UNKNOWN:
+            return MockResponse(request, self._learned.errors[:1], [], [])
+        return MockResponse(request, [] if faults.no_pong else self._replies.pong(request), [], [])
 
     def ping(self, now_ms: int) -> Json:
         """The venue's own ping; None where the connector answers none."""
         return self._replies.ping(now_ms)
 
-    def _step(self, said: RecognizedRequest, faults: Faults) -> MockResponse:
-        refused = [one for one in said.wanted if one.symbol.native in faults.refuse]
-        made = [one for one in said.wanted if one not in refused]
-        replies, single = self._replies.refuse(said, refused)
+    def _step(self, request: RecognizedRequest, faults: Faults) -> MockResponse:
+        refused = [one for one in request.wanted if one.symbol.native in faults.refuse]
+        made = [one for one in request.wanted if one not in refused]
+        replies, single = self._replies.refuse(request, refused)
         if refused and not single:
             made = []
-        accepted = self._replies.accept(said, made)
+        accepted = self._replies.accept(request, made)
         for one in accepted:
             remember(self.connection, one, self._scope)
-        expected = said.step is not None and said.step.expect is not None and said.step.expect.accepted is not None
-        if expected and not accepted and (made or not said.wanted):
-            assert said.step is not None
-            self._warn(f"step '{said.step.name}' is not acknowledged: no test of {self.plan.name} shows how")
-        return MockResponse(said, [] if faults.silent else [*replies, *accepted], made, [])
+        expected = (
+            request.step is not None and request.step.expect is not None and request.step.expect.accepted is not None
+        )
+        if expected and not accepted and (made or not request.wanted):
+            assert request.step is not None
+            self._warn(f"step '{request.step.name}' is not acknowledged: no test of {self.plan.name} shows how")
+        return MockResponse(request, [] if faults.silent else [*replies, *accepted], made, [])
 
     # -- data
 
@@ -123,7 +125,7 @@ class MockConnection:
         """What is played for one stream of one symbol; None, with a warning, where nothing can be."""
         key = (wanted.stream, wanted.symbol.native)
         if key not in self._frame_sources:
-            self._frame_sources[key] = self._fresh_tape(wanted) if self._fresh else self._recorded_tape(wanted)
+            self._frame_sources[key] = self._synthetic_frames(wanted) if self._fresh else self._recorded_frames(wanted)
             if self._frame_sources[key] is None:
                 self._warn(f"no frame of stream '{wanted.stream}' is known for {wanted.symbol.native}")
         return self._frame_sources[key]
@@ -136,26 +138,28 @@ class MockConnection:
             return None
         return frame_source.open(now_us)
 
-    def _fresh_tape(self, wanted: RequestedSubscription) -> SyntheticFrames | None:
+    def _synthetic_frames(self, wanted: RequestedSubscription) -> SyntheticFrames | None:
         record = wanted.symbol.record
-        openers = self._casts(self._library.openers(wanted.stream, record), wanted)
-        casts = self._casts(self._library.usual(wanted.stream, record), wanted) or openers
-        if not casts:
+        snapshots = self._templates(self._library.snapshots(wanted.stream, record), wanted)
+        templates = self._templates(self._library.updates(wanted.stream, record), wanted) or snapshots
+        if not templates:
             return None
-        market = self._markets.setdefault(record, PriceWalk(Random(f"{self._seed}/{record}")))
+        price_walk = self._price_walks.setdefault(record, PriceWalk(Random(f"{self._seed}/{record}")))
         name = f"{wanted.stream}/{wanted.symbol.native}"
-        return SyntheticFrames(name, wanted.symbol, casts, openers[:1], market, self._reading, self._seed)
+        return SyntheticFrames(name, wanted.symbol, templates, snapshots[:1], price_walk, self._detection, self._seed)
 
-    def _casts(self, shown: Sequence[LibraryFrame], wanted: RequestedSubscription) -> list[tuple[FrameTemplate, bool]]:
+    def _templates(
+        self, shown: Sequence[LibraryFrame], wanted: RequestedSubscription
+    ) -> list[tuple[FrameTemplate, bool]]:
         """The frames recast for one symbol, each with whether it was that symbol's already."""
         found = []
         for one in shown[:_MOST]:
-            template_for = self._frame_templates.template_for(one.data, wanted, self._scope.state)
-            if template_for is not None:
-                found.append((template_for, one.symbol == wanted.symbol.record))
+            template = self._frame_templates.template(one.data, wanted, self._scope.state)
+            if template is not None:
+                found.append((template, one.symbol == wanted.symbol.record))
         return found
 
-    def _recorded_tape(self, wanted: RequestedSubscription) -> RecordedFrames | None:
+    def _recorded_frames(self, wanted: RequestedSubscription) -> RecordedFrames | None:
         shown = self._library.recordings(wanted.stream, wanted.symbol.record)
         frames = [GeneratedFrame(one.data.text.encode(), one.ids) for one in shown]
         return RecordedFrames(frames, self._once) if frames else None

@@ -26,7 +26,7 @@ from k2conn.tools.mock.template_matching import FrameShape, MatchCapture
 
 _KEPT = 10_000
 """Frames of clients that are remembered."""
-_BEHIND = 1.0
+_CATCH_UP = 1.0
 """Seconds a tape may catch up after a pause."""
 
 
@@ -77,7 +77,7 @@ class MockExchange:
 
     For conservation: ``sent`` has, for each stream and native symbol, the ids of all items that left for at least one
     client, in order; with ``keep`` false only ``counts`` (frames) are kept. A ``sent_frames`` notes what each client
-    has read for certain. ``restless``: a tape that was begun goes on while nobody listens, as on a real venue.
+    has read for certain. ``keep_generating``: a tape that was begun goes on while nobody listens, as on a real venue.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class MockExchange:
         keep: bool = True,
         seed: int = 0,
         sent_frames: SentFrames | None = None,
-        restless: bool = False,
+        keep_generating: bool = False,
     ) -> None:
         self.plan = plan
         self.sent_frames = sent_frames
@@ -107,7 +107,7 @@ class MockExchange:
         self.counts: Counter[Key] = Counter()
         self.received: deque[Json] = deque(maxlen=_KEPT)
         self.connects = 0
-        self.unplaced = 0
+        self.unrecognized = 0
         """Client frames that fit nothing the connector says."""
         self.pings = 0
         """Heartbeats of clients."""
@@ -116,19 +116,19 @@ class MockExchange:
         self.garbage = 0
         self.rejected: list[float] = []
         """When (monotonic) connects were answered with an HTTP error."""
-        self._restless = restless
-        self._begun: dict[Key, tuple[MockConnection, RequestedSubscription]] = {}
-        self._printed: Counter[Key] = Counter()
+        self._keep_generating = keep_generating
+        self._started: dict[Key, tuple[MockConnection, RequestedSubscription]] = {}
+        self._generated: Counter[Key] = Counter()
         self._held: dict[Key, GeneratedFrame] = {}
         self._given = port
         self._limit = limit
         self._keep = keep
         self._ping_every = ping_every
         known = VenueSymbols(plan, symbols)
-        markets: dict[str, PriceWalk] = {}
+        price_walks: dict[str, PriceWalk] = {}
         self._mock_connections = {
             connection.name: MockConnection(
-                plan, connection, known, markets, texts=frames, fresh=fresh, once=once, seed=seed
+                plan, connection, known, price_walks, texts=frames, fresh=fresh, once=once, seed=seed
             )
             for connection in plan.connections
         }
@@ -167,7 +167,7 @@ class MockExchange:
     def start(self, server: Listening) -> None:
         """Begins to play; called by the server."""
         self._server = server
-        self._tasks.append(asyncio.create_task(self._play(), name=f"mock {self.plan.name}"))
+        self._tasks.append(asyncio.create_task(self._publish_forever(), name=f"mock {self.plan.name}"))
         if self._ping_every is not None:
             self._tasks.append(asyncio.create_task(self._ping(self._ping_every), name=f"mock {self.plan.name} ping"))
 
@@ -218,7 +218,7 @@ class MockExchange:
             (mock_connection.before for mock_connection in self._mock_connections.values() if mock_connection.before),
             [],
         )
-        return [_led_here(answer, self.url()) for answer in answers]
+        return [_with_own_address(answer, self.url()) for answer in answers]
 
     @property
     def http_url(self) -> str | None:
@@ -236,14 +236,14 @@ class MockExchange:
         for client in tuple(self.clients):
             client.freeze()
 
-    def leave_slowly(self, code: int = 1001) -> None:
+    def close_without_ending(self, code: int = 1001) -> None:
         """Says goodbye to all clients, then does nothing: the sockets stay open until `drop_clients`."""
         for client in tuple(self.clients):
             if client.socket.state is State.OPEN:  # not of one that is taking its leave already
                 client.socket.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
             client.freeze()
 
-    async def shout(self, text: bytes, packed: bool = True, broken: bool = True) -> None:
+    async def broadcast(self, text: bytes, packed: bool = True, broken: bool = True) -> None:
         """Sends one frame to all clients that is of no stream. ``broken``: it is to end as a dead letter."""
         for client in tuple(self.clients):
             if not client.frozen:
@@ -254,7 +254,7 @@ class MockExchange:
     async def release(self) -> None:
         """Sends what `reorder_every` holds back."""
         for key in tuple(self._held):
-            await self._spread(key, self._held.pop(key), None)
+            await self._send_to_all(key, self._held.pop(key), None)
 
     def pause(self) -> None:
         """Publishes nothing more by itself."""
@@ -290,7 +290,7 @@ class MockExchange:
         try:
             await self._welcome(client, target)
             async for frame in socket:
-                await self._heard(client, frame)
+                await self._on_frame(client, frame)
         except ConnectionClosed:
             return
         finally:
@@ -309,9 +309,9 @@ class MockExchange:
     async def _welcome(self, client: Client, target: str) -> None:
         for message in client.mock_connection.welcome:
             await client.send(message)
-        await self._subscribe(client, client.mock_connection.listener.asked_by_url(target))
+        await self._subscribe(client, client.mock_connection.recognizer.asked_by_url(target))
 
-    async def _heard(self, client: Client, frame: str | bytes) -> None:
+    async def _on_frame(self, client: Client, frame: str | bytes) -> None:
         text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
         value = read(text)
         client.received.append(value)
@@ -321,9 +321,9 @@ class MockExchange:
         if self._is_pong(client, value):
             self.pongs += 1
             return
-        answer = self._desk_for(client, text).hear(text, self.faults)
-        self.unplaced += answer.said.kind == UNKNOWN
-        self.pings += answer.said.kind == PING
+        answer = self._find_connection(client, text).recognize(text, self.faults)
+        self.unrecognized += answer.request.kind == UNKNOWN
+        self.pings += answer.request.kind == PING
         if self.faults.delay:
             await asyncio.sleep(self.faults.delay)
         for message in answer.replies:
@@ -332,11 +332,11 @@ class MockExchange:
             client.subscribed.pop((one.stream, one.symbol.native), None)
         await self._subscribe(client, answer.made)
 
-    def _desk_for(self, client: Client, text: str) -> MockConnection:
+    def _find_connection(self, client: Client, text: str) -> MockConnection:
         """The client's desk; where it came without a name, the one that understands it."""
-        if not client.subscribed and client.mock_connection.listener.hear(text).kind == UNKNOWN:
+        if not client.subscribed and client.mock_connection.recognizer.recognize(text).kind == UNKNOWN:
             for mock_connection in self._mock_connections.values():
-                if mock_connection.listener.hear(text).kind != UNKNOWN:
+                if mock_connection.recognizer.recognize(text).kind != UNKNOWN:
                     client.mock_connection = mock_connection
                     if client.client_session is not None:
                         client.client_session.connection = mock_connection.connection
@@ -354,10 +354,10 @@ class MockExchange:
             opening = client.mock_connection.opening(one, wall_us())
             key = (one.stream, one.symbol.native)
             if opening is not None and await self._deliver(client, key, opening):
-                self._book(key, opening)
+                self._count_sent(key, opening)
             client.subscribed[key] = one
-            if self._restless:
-                self._begun[key] = client.mock_connection, one
+            if self._keep_generating:
+                self._started[key] = client.mock_connection, one
         self._wake.set()
 
     async def _drop(self, client: Client, code: int | None) -> None:
@@ -368,7 +368,7 @@ class MockExchange:
 
     # -- data
 
-    async def _play(self) -> None:
+    async def _publish_forever(self) -> None:
         """Publishes whatever is due, for ever."""
         while True:
             self._wake.clear()
@@ -384,8 +384,8 @@ class MockExchange:
     async def _publish_due(self, rate: float) -> float | None:
         """One round over all tapes; seconds until the next is due, None where nothing is subscribed."""
         now = monotonic()
-        keys = (self.subscriptions | self._begun.keys()) - self._finished
-        self._due = {key: max(self._due.get(key, now), now - _BEHIND) for key in keys}
+        keys = (self.subscriptions | self._started.keys()) - self._finished
+        self._due = {key: max(self._due.get(key, now), now - _CATCH_UP) for key in keys}
         for key in sorted(keys):
             while self._due[key] <= now and key not in self._finished:
                 await self._publish(key)
@@ -396,11 +396,11 @@ class MockExchange:
     async def _publish(self, key: Key) -> None:
         """One frame of one tape to all who want it."""
         frame_source = self._frame_source(key)
-        printed = frame_source.next(wall_us()) if frame_source is not None else None
-        if printed is None:
+        generated = frame_source.next(wall_us()) if frame_source is not None else None
+        if generated is None:
             self._finished |= {key} if frame_source is not None or key in self.subscriptions else set()
             return
-        await self._leave(key, printed)
+        await self._send_with_faults(key, generated)
         if self._limit is not None and self.counts[key] >= self._limit:
             self._finished.add(key)
 
@@ -409,53 +409,55 @@ class MockExchange:
         for client in self.clients:
             if key in client.subscribed:
                 return client.mock_connection.frame_source(client.subscribed[key])
-        if key in self._begun:
-            mock_connection, wanted = self._begun[key]
+        if key in self._started:
+            mock_connection, wanted = self._started[key]
             return mock_connection.frame_source(wanted)
         return None
 
-    async def _leave(self, key: Key, printed: GeneratedFrame) -> None:
+    async def _send_with_faults(self, key: Key, generated: GeneratedFrame) -> None:
         """One frame and what the faults of the day make of it: left out, held back, broken."""
         faults = self.faults
-        self._printed[key] += 1
-        turn = self._printed[key]
+        self._generated[key] += 1
+        turn = self._generated[key]
         if faults.skip_every and turn % faults.skip_every == 0:
             if self.sent_frames is not None:
-                self.sent_frames.withheld.setdefault(key, []).append(printed)
+                self.sent_frames.withheld.setdefault(key, []).append(generated)
             return
         if faults.reorder_every and turn % faults.reorder_every == 0 and key not in self._held:
-            self._held[key] = printed
+            self._held[key] = generated
             return
-        await self._spread(key, printed, faults.corrupt_every if turn % (faults.corrupt_every or 1) == 0 else None)
+        await self._send_to_all(
+            key, generated, faults.corrupt_every if turn % (faults.corrupt_every or 1) == 0 else None
+        )
         if key in self._held:
-            await self._spread(key, self._held.pop(key), None)
+            await self._send_to_all(key, self._held.pop(key), None)
 
-    async def _spread(self, key: Key, printed: GeneratedFrame, corrupt: int | None) -> None:
+    async def _send_to_all(self, key: Key, generated: GeneratedFrame, corrupt: int | None) -> None:
         """One frame to all who want it."""
         listeners = [client for client in tuple(self.clients) if key in client.subscribed]
-        delivered = [await self._deliver(client, key, printed, corrupt is not None) for client in listeners]
+        delivered = [await self._deliver(client, key, generated, corrupt is not None) for client in listeners]
         if any(delivered):
-            self._book(key, printed)
+            self._count_sent(key, generated)
         elif self.sent_frames is not None:
-            self.sent_frames.missed.setdefault(key, []).append(printed)
+            self.sent_frames.missed.setdefault(key, []).append(generated)
 
-    def _book(self, key: Key, printed: GeneratedFrame) -> None:
+    def _count_sent(self, key: Key, generated: GeneratedFrame) -> None:
         self.counts[key] += 1
         if self._keep:
-            self.sent.setdefault(key, []).extend(printed.ids)
+            self.sent.setdefault(key, []).extend(generated.ids)
 
-    async def _deliver(self, client: Client, key: Key, printed: GeneratedFrame, broken: bool = False) -> bool:
+    async def _deliver(self, client: Client, key: Key, generated: GeneratedFrame, broken: bool = False) -> bool:
         """One data frame to one client, with the faults of the day; whether it left."""
         faults = self.faults
         if client.frozen or faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
             return False
-        frame = client.mock_connection.encode(printed.text)
+        frame = client.mock_connection.encode(generated.text)
         frame = corrupted(frame) if broken else frame
         try:
-            await client.write(frame, key, printed.ids, broken)
+            await client.write(frame, key, generated.ids, broken)
             client.data += 1
             if faults.duplicate_every and client.data % faults.duplicate_every == 0:
-                await client.write(frame, key, printed.ids, broken)
+                await client.write(frame, key, generated.ids, broken)
             if faults.garbage_every and client.data % faults.garbage_every == 0:
                 self.garbage += 1
                 await client.write(client.mock_connection.encode(GARBAGE), broken=True)
@@ -475,17 +477,17 @@ class MockExchange:
                 message = client.mock_connection.ping(now_ms)
                 if message is None:
                     continue
-                client.awaited += client.mock_connection.listener.answers(message, {})
+                client.awaited += client.mock_connection.recognizer.answers(message, {})
                 try:
                     await client.send(message)
                 except ConnectionClosed:
                     continue
 
 
-def _led_here(answer: Json, url: str) -> Json:
+def _with_own_address(answer: Json, url: str) -> Json:
     if isinstance(answer, dict):
-        return {key: _led_here(value, url) for key, value in answer.items()}
+        return {key: _with_own_address(value, url) for key, value in answer.items()}
     if isinstance(answer, list):
-        return [_led_here(value, url) for value in answer]
+        return [_with_own_address(value, url) for value in answer]
     return url if isinstance(answer, str) and answer.startswith(("wss://", "ws://")) else answer
 

@@ -92,7 +92,7 @@ class FieldDetection:
             return []
         found: list[DetectedField] = []
         for place in places:
-            part = self._part(place, base, frame, state)
+            part = self._field_at(place, base, frame, state)
             if part is not None:
                 found.append(part)
         counts: dict[tuple[int, str], int] = {}
@@ -101,7 +101,9 @@ class FieldDetection:
             counts[part.row, part.role] = part.order + 1
         return sorted(found, key=lambda part: part.row)
 
-    def _part(self, place: Place, base: list[ItemValues], frame: Json, state: dict[str, Json]) -> DetectedField | None:
+    def _field_at(
+        self, place: Place, base: list[ItemValues], frame: Json, state: dict[str, Json]
+    ) -> DetectedField | None:
         container, key = place
         kept = container[key]
         container[key] = _PROBE

@@ -39,12 +39,12 @@ class PriceWalk:
         """One move."""
         self.steps = max(-_FAR, min(_FAR, self.steps + self.random.choice((-2, -1, 0, 1, 2))))
 
-    def base(self, template_for: FrameTemplate, price: Decimal, symbol: Symbol, own: bool) -> Decimal:
+    def base(self, template: FrameTemplate, price: Decimal, symbol: Symbol, own: bool) -> Decimal:
         """Where a stream's price begins: where well-known currencies are, else with the symbol's other streams, if it
         is in the same unit.
         """
-        usual, unit = usual_price(symbol), template_for.unit
-        if usual is not None and unit is not None and usual * unit >= 1000 * template_for.tick:
+        usual, unit = usual_price(symbol), template.unit
+        if usual is not None and unit is not None and usual * unit >= 1000 * template.tick:
             return usual * unit
         target = price if own else price * _factor(symbol.record)
         for known in self.bases:
@@ -67,40 +67,40 @@ class SyntheticFrames:
         self,
         name: str,
         symbol: Symbol,
-        casts: Sequence[tuple[FrameTemplate, bool]],
-        openers: Sequence[tuple[FrameTemplate, bool]],
-        market: PriceWalk,
-        reading: FieldDetection,
+        templates: Sequence[tuple[FrameTemplate, bool]],
+        snapshots: Sequence[tuple[FrameTemplate, bool]],
+        price_walk: PriceWalk,
+        detection: FieldDetection,
         seed: int,
     ) -> None:
-        """``casts`` come with whether they are the example's own symbol, whose prices stay."""
-        self._opener = next((template_for for template_for, _ in openers), None)
+        """``templates`` come with whether they are the example's own symbol, whose prices stay."""
+        self._snapshot_frame = next((template for template, _ in snapshots), None)
         self._name = name
-        self._reading = reading
-        self._market = market
+        self._detection = detection
+        self._price_walk = price_walk
         self._random = Random(f"{seed}/{name}")
         self._numbers: dict[tuple[str, int], int] = {}
-        self._printed = 0
+        self._count_without_id = 0
         self._bases = {
-            id(template_for): market.base(template_for, template_for.price, symbol, own)
-            for template_for, own in [*casts, *openers]
-            if template_for.price is not None
+            id(template): price_walk.base(template, template.price, symbol, own)
+            for template, own in [*templates, *snapshots]
+            if template.price is not None
         }
-        self._turns = cycle([template_for for template_for, _ in casts])
+        self._rotation = cycle([template for template, _ in templates])
 
     def next(self, now_us: int) -> GeneratedFrame:
         """The next frame."""
-        return self.print(next(self._turns), now_us)
+        return self.generate(next(self._rotation), now_us)
 
     def open(self, now_us: int) -> GeneratedFrame | None:
         """The frame that a stream of deltas begins with."""
-        return self.print(self._opener, now_us) if self._opener else None
+        return self.generate(self._snapshot_frame, now_us) if self._snapshot_frame else None
 
-    def print(self, template_for: FrameTemplate, now_us: int) -> GeneratedFrame:
+    def generate(self, template: FrameTemplate, now_us: int) -> GeneratedFrame:
         """One frame of this tape."""
-        self._market.walk()
-        shift = self._shift(template_for)
-        for part, was in template_for.parts:
+        self._price_walk.walk()
+        shift = self._shift(template)
+        for part, was in template.parts:
             container, key = part.place
             if part.role in (IDENTITY, SEQUENCE):
                 container[key] = self._count(part.role, part.order, was)
@@ -110,31 +110,31 @@ class SyntheticFrames:
                 container[key] = _moved(was, shift)
             elif part.role == AMOUNT:
                 container[key] = self._amount(was)
-        for (container, key), write, after in template_for.clocks:
+        for (container, key), write, after in template.clocks:
             container[key] = write(now_us + after)
-        return GeneratedFrame(encoded(template_for.frame), self._ids(template_for))
+        return GeneratedFrame(encoded(template.frame), self._ids(template))
 
-    def _ids(self, template_for: FrameTemplate) -> tuple[str, ...]:
+    def _ids(self, template: FrameTemplate) -> tuple[str, ...]:
         """The ids as the plan reads them: straight from their leaves where those are the ids."""
-        if template_for.ids is None:
-            rows = self._reading.rows(template_for.frame, template_for.state)
-            return tuple(row.identity or self._running() for row in rows)
-        return tuple(str(container[key]) for container, key in template_for.ids)
+        if template.ids is None:
+            rows = self._detection.rows(template.frame, template.state)
+            return tuple(row.identity or self._next_number() for row in rows)
+        return tuple(str(container[key]) for container, key in template.ids)
 
-    def _running(self) -> str:
-        self._printed += 1
-        return str(self._printed)
+    def _next_number(self) -> str:
+        self._count_without_id += 1
+        return str(self._count_without_id)
 
-    def _shift(self, template_for: FrameTemplate) -> Decimal:
+    def _shift(self, template: FrameTemplate) -> Decimal:
         """What all prices of a frame move by."""
-        if template_for.price is None:
+        if template.price is None:
             return Decimal(0)
-        base = self._bases[id(template_for)]
-        step = max(template_for.tick, (base / 100_000).quantize(template_for.tick, ROUND_FLOOR))
-        target = base + self._market.steps * step
+        base = self._bases[id(template)]
+        step = max(template.tick, (base / 100_000).quantize(template.tick, ROUND_FLOOR))
+        target = base + self._price_walk.steps * step
         if target <= base / 2:
-            target = base - self._market.steps * step
-        return (target - template_for.price).quantize(template_for.tick, ROUND_FLOOR)
+            target = base - self._price_walk.steps * step
+        return (target - template.price).quantize(template.tick, ROUND_FLOOR)
 
     def _count(self, role: str, order: int, was: Json) -> Json:
         first = counted(was)

@@ -22,9 +22,9 @@ class LibraryFrame:
     data: DataFrame
     symbol: str
     """Ours, of its first item."""
-    usual: bool
+    updates: bool
     """Whether it can be played over and over."""
-    opener: bool
+    snapshot_frame: bool
     """Whether it begins a stream of deltas."""
     named: bool
     """Whether all its items have the venue's ids."""
@@ -34,29 +34,29 @@ class LibraryFrame:
 class FrameLibrary:
     """All frames of one connection."""
 
-    def __init__(self, reading: FieldDetection, frames: Iterable[DataFrame]) -> None:
-        self._reading = reading
-        self._streams = {stream.name: stream for stream in reading.streams}
-        self.shown = [shown for one in frames if (shown := self._shown(one))]
+    def __init__(self, detection: FieldDetection, frames: Iterable[DataFrame]) -> None:
+        self._detection = detection
+        self._streams = {stream.name: stream for stream in detection.streams}
+        self.shown = [shown for one in frames if (shown := self._library_frame(one))]
 
     @property
     def streams(self) -> frozenset[str]:
         """The streams that something can be shown of."""
-        return frozenset(one.data.stream for one in self.shown if one.usual or one.opener)
+        return frozenset(one.data.stream for one in self.shown if one.updates or one.snapshot_frame)
 
     def recordings(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """All frames of one stream whose first item is of one symbol (ours)."""
         return [one for one in self.shown if one.data.stream == stream and one.symbol == symbol]
 
-    def usual(self, stream: str, symbol: str) -> list[LibraryFrame]:
+    def updates(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """The frames to play for one symbol: its own where there are some, else another's; with ids before without,
         updates before snapshots.
         """
-        return self._best([one for one in self.shown if one.data.stream == stream and one.usual], symbol)
+        return self._best([one for one in self.shown if one.data.stream == stream and one.updates], symbol)
 
-    def openers(self, stream: str, symbol: str) -> list[LibraryFrame]:
+    def snapshots(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """The frames that a stream of deltas may begin with."""
-        return self._best([one for one in self.shown if one.data.stream == stream and one.opener], symbol)
+        return self._best([one for one in self.shown if one.data.stream == stream and one.snapshot_frame], symbol)
 
     @staticmethod
     def _best(found: Sequence[LibraryFrame], symbol: str) -> list[LibraryFrame]:
@@ -64,34 +64,34 @@ class FrameLibrary:
         own = [one for one in found if one.symbol == symbol]
         return own or [one for one in found if one.symbol == found[0].symbol]
 
-    def _shown(self, data: DataFrame) -> LibraryFrame | None:
-        rows = self._reading.rows(data.frame, dict(data.state))
+    def _library_frame(self, data: DataFrame) -> LibraryFrame | None:
+        rows = self._detection.rows(data.frame, dict(data.state))
         if not rows or rows[0].symbol is None:
             return None
         stream = self._streams[data.stream]
-        opener = stream.carry is not None and stream.carry.begin is not None and self._holds(
+        snapshot_frame = stream.carry is not None and stream.carry.begin is not None and self._holds(
             stream.carry.begin.condition, data
         )
         snapshot = stream.snapshot is not None and self._holds(stream.snapshot.condition, data)
         return LibraryFrame(
             data=data,
             symbol=rows[0].symbol.record,
-            usual=not opener and not snapshot and _sound(stream, rows),
-            opener=opener,
+            updates=not snapshot_frame and not snapshot and _all_complete(stream, rows),
+            snapshot_frame=snapshot_frame,
             named=all(row.identity for row in rows),
             ids=tuple(row.identity or "" for row in rows),
         )
 
     def _holds(self, condition: Condition, data: DataFrame) -> bool:
         scope = Scope(dict(data.state))
-        for message in messages(self._reading.connection, data.frame, scope):
+        for message in messages(self._detection.connection, data.frame, scope):
             scope.message = message
             if condition(message, scope):
                 return True
         return False
 
 
-def _sound(stream: Stream, rows: Sequence[ItemValues]) -> bool:
+def _all_complete(stream: Stream, rows: Sequence[ItemValues]) -> bool:
     """Whether every item can become a record (of deltas: that it has a symbol)."""
     for row in rows:
         if row.symbol is None or row.dropped:
@@ -102,7 +102,7 @@ def _sound(stream: Stream, rows: Sequence[ItemValues]) -> bool:
     return True
 
 
-def recorded(reading: FieldDetection, texts: Sequence[str]) -> list[DataFrame]:
+def recorded(detection: FieldDetection, texts: Sequence[str]) -> list[DataFrame]:
     """The data frames among recorded ones, each with what its connection had learnt by then."""
     found: list[DataFrame] = []
     scope = Scope()
@@ -110,13 +110,13 @@ def recorded(reading: FieldDetection, texts: Sequence[str]) -> list[DataFrame]:
     for text in texts:
         try:
             frame = exactjson.decode(text)
-            rows = reading.rows(frame, state)
+            rows = detection.rows(frame, state)
         except (exactjson.JsonError, RecordError):
             continue
         if rows:
             found.append(DataFrame(rows[0].stream.name, frame, text, state))
             continue
-        for message in messages(reading.connection, frame, scope):
-            remember(reading.connection, message, scope)
+        for message in messages(detection.connection, frame, scope):
+            remember(detection.connection, message, scope)
         state = {name: dict(value) if isinstance(value, dict) else value for name, value in scope.state.items()}
     return found

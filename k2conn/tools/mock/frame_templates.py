@@ -41,16 +41,16 @@ class FrameTemplate:
 class FrameTemplates:
     """Casts the example frames of one connection."""
 
-    def __init__(self, plan: Plan, reading: FieldDetection, symbols: VenueSymbols) -> None:
+    def __init__(self, plan: Plan, detection: FieldDetection, symbols: VenueSymbols) -> None:
         self.plan = plan
-        self.reading = reading
+        self.detection = detection
         self.symbols = symbols
 
-    def template_for(
+    def template(
         self, shown: DataFrame, wanted: RequestedSubscription, state: Mapping[str, Json]
     ) -> FrameTemplate | None:
         """The frame for another symbol, as a connection in ``state`` would read it; None where that cannot be."""
-        own = self.reading.rows(shown.frame, dict(shown.state))
+        own = self.detection.rows(shown.frame, dict(shown.state))
         if not own or own[0].symbol is None:
             return None
         stream = own[0].stream
@@ -58,7 +58,7 @@ class FrameTemplates:
         for old in self._spellings(stream, own[0]):
             frame = substitute(shown.frame, old, wanted)
             if self._about(frame, wanted, here) or self._looked_up(frame, wanted, shown.state, here):
-                return self._cast(frame, here)
+                return self._template(frame, here)
         return None
 
     def _spellings(self, stream: Stream, row: ItemValues) -> list[RequestedSubscription]:
@@ -68,7 +68,7 @@ class FrameTemplates:
         return [RequestedSubscription(stream.name, one, topic_of(stream, one)) for one in (row.symbol, *same)]
 
     def _about(self, frame: Json, wanted: RequestedSubscription, state: dict[str, Json]) -> bool:
-        rows = self.reading.rows(frame, state)
+        rows = self.detection.rows(frame, state)
         about = {(row.stream.name, row.symbol.record if row.symbol else None) for row in rows}
         return about == {(wanted.stream, wanted.symbol.record)}
 
@@ -87,9 +87,9 @@ class FrameTemplates:
             container[key] = kept
         return False
 
-    def _cast(self, frame: Json, state: dict[str, Json]) -> FrameTemplate:
-        rows = self.reading.rows(frame, state)
-        parts = self.reading.parts(frame, state)
+    def _template(self, frame: Json, state: dict[str, Json]) -> FrameTemplate:
+        rows = self.detection.rows(frame, state)
+        parts = self.detection.parts(frame, state)
         prices = [(number, tick(value)) for part in parts if part.role == PRICE
                   if (number := exact(value := _value(part.place))) is not None and number > 0]
         return FrameTemplate(

@@ -20,7 +20,7 @@ class LearnedReply(NamedTuple):
     """A frame of the venue's and what the client had said before it."""
 
     message: Json
-    said: RecognizedRequest
+    request: RecognizedRequest
 
 
 class DataFrame(NamedTuple):
@@ -48,11 +48,11 @@ class LearnedReplies:
     data: list[DataFrame] = field(default_factory=list)
 
 
-def learn(plan: Plan, connection: Connection, listener: RequestRecognizer) -> LearnedReplies:
+def learn(plan: Plan, connection: Connection, recognizer: RequestRecognizer) -> LearnedReplies:
     """Goes through all tests as this connection would hear them."""
     learned = LearnedReplies()
     for example in plan.tests:
-        _Pupil(plan, connection, listener, learned).follow(example)
+        _Learner(plan, connection, recognizer, learned).follow(example)
     return learned
 
 
@@ -90,39 +90,39 @@ def stream_of(
     return None
 
 
-class _Pupil:
+class _Learner:
     def __init__(
-        self, plan: Plan, connection: Connection, listener: RequestRecognizer, learned: LearnedReplies
+        self, plan: Plan, connection: Connection, recognizer: RequestRecognizer, learned: LearnedReplies
     ) -> None:
         self.connection = connection
-        self.listener = listener
+        self.recognizer = recognizer
         self.learned = learned
         self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self.router = Router(connection, self.streams)
         self.scope = Scope()
-        self.said: list[RecognizedRequest] = []
+        self.request: list[RecognizedRequest] = []
         self._packed = connection.codec.text != ("json",)
         self._decode = decoder(connection.codec) if self._packed else read
 
     def follow(self, example: ConnectorTest) -> None:
-        spoken = any(turn.kind == "sent" for turn in example.dialogue)
+        has_requests = any(turn.kind == "sent" for turn in example.dialogue)
         if not self.learned.before:
             self.learned.before = [turn.value for turn in example.dialogue if turn.kind == "answered"]
         for turn in example.dialogue:
             if turn.kind == "sent":
-                self.said.append(self.listener.hear(_text(turn.value)))
+                self.request.append(self.recognizer.recognize(_text(turn.value)))
             elif turn.kind == "received":
                 data = bool(turn.records) or turn.records is None
-                self._received(turn.value, data and not turn.dead_letters, spoken)
+                self._received(turn.value, data and not turn.dead_letters, has_requests)
 
-    def _received(self, value: Json, sound: bool, spoken: bool) -> None:
+    def _received(self, value: Json, sound: bool, has_requests: bool) -> None:
         frame = self._read(value) if isinstance(value, str) else value
         try:
             stream = stream_of(self.connection, self.router, self.streams, frame, self.scope)
         except RecordError:
             return
         if stream is None:
-            self._control(frame, spoken)
+            self._control(frame, has_requests)
         elif sound:
             state = deepcopy(self.scope.state)
             text = _text(frame if self._packed else value)
@@ -135,7 +135,7 @@ class _Pupil:
         except RecordError:
             return text
 
-    def _control(self, message: Json, spoken: bool) -> None:
+    def _control(self, message: Json, has_requests: bool) -> None:
         kind, at = self.router.route(message, self.scope)
         if kind == ANSWER:
             self.learned.pings.append(message)
@@ -144,43 +144,43 @@ class _Pupil:
         elif kind == NOTICE:
             if not self.connection.notices[at].reconnect:
                 self.learned.errors.append(message)
-        elif spoken and not self.said and kind != UNKNOWN:
+        elif has_requests and not self.request and kind != UNKNOWN:
             self.learned.welcome.append(message)
 
     def _answers(self, message: Json) -> bool:
         """Files the message under what it answers: what it names, else the oldest that has had no answer."""
-        answered = [reply.said for reply in (*self.learned.accepted, *self.learned.refused, *self.learned.pongs)]
-        fitting = [(said, place) for said in self.said if (place := self._place(said, message)) is not None]
+        answered = [reply.request for reply in (*self.learned.accepted, *self.learned.refused, *self.learned.pongs)]
+        fitting = [(request, place) for request in self.request if (place := self._place(request, message)) is not None]
         if not fitting:
             return False
-        said, place = min(
+        request, place = min(
             fitting, key=lambda one: (not self._names(one[0], message), any(one[0] is other for other in answered))
         )
-        place.append(LearnedReply(message, said))
+        place.append(LearnedReply(message, request))
         return True
 
-    def _names(self, said: RecognizedRequest, message: Json) -> bool:
+    def _names(self, request: RecognizedRequest, message: Json) -> bool:
         """Whether a reply names what a frame asked for, or the frame's own number."""
-        expect = said.step.expect if said.step else None
+        expect = request.step.expect if request.step else None
         if expect is None:
             return False
-        if expect.reply_to is not None and said.counter is not None:
-            return exactjson.spell(expect.reply_to(message, self.scope)) == exactjson.spell(said.counter)
-        for getter, spelled in ((expect.topic, [one.topic for one in said.wanted]),
-                                (expect.symbol, [one.symbol.native for one in said.wanted])):
+        if expect.reply_to is not None and request.counter is not None:
+            return exactjson.spell(expect.reply_to(message, self.scope)) == exactjson.spell(request.counter)
+        for getter, spelled in ((expect.topic, [one.topic for one in request.wanted]),
+                                (expect.symbol, [one.symbol.native for one in request.wanted])):
             found = getter(message, self.scope) if getter else None
             if found is not None:
                 return any(one in spelled for one in (found if isinstance(found, list) else [found]))
         return False
 
-    def _place(self, said: RecognizedRequest, message: Json) -> list[LearnedReply] | None:
+    def _place(self, request: RecognizedRequest, message: Json) -> list[LearnedReply] | None:
         kind, _ = self.router.route(message, self.scope)
-        if said.kind == PING:
+        if request.kind == PING:
             return self.learned.pongs if kind == PONG else None
-        expect = said.step.expect if said.step is not None else None
-        if said.kind == UNDO:
-            return self.learned.undone if said is self.said[-1] else None
-        if said.kind != STEP or expect is None:
+        expect = request.step.expect if request.step is not None else None
+        if request.kind == UNDO:
+            return self.learned.undone if request is self.request[-1] else None
+        if request.kind != STEP or expect is None:
             return None
         if expect.refused is not None and expect.refused.condition(message, self.scope):
             return self.learned.refused

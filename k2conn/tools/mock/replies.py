@@ -28,57 +28,57 @@ class Replies:
     def __init__(self, connection: Connection, learned: LearnedReplies) -> None:
         self.connection = connection
         self.learned = learned
-        self._allotted: dict[tuple[str, str], int] = {}
+        self._channel_ids: dict[tuple[str, str], int] = {}
 
-    def accept(self, said: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> list[Json]:
+    def accept(self, request: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> list[Json]:
         """The acknowledgements of a step's frame for what was accepted of it."""
-        expect = said.step.expect if said.step else None
-        if expect is None or expect.accepted is None or (said.wanted and not wanted):
+        expect = request.step.expect if request.step else None
+        if expect is None or expect.accepted is None or (request.wanted and not wanted):
             return []
-        reply = _lesson(self.learned.accepted, said.step, wanted)
+        reply = _best_reply(self.learned.accepted, request.step, wanted)
         if reply is not None:
-            return [self._allot(one, of) for one, of in self._spread(reply, said, wanted, expect)]
+            return [self._with_channel_id(one, of) for one, of in self._one_or_each(reply, request, wanted, expect)]
         made = [
-            (synthesised(expect.accepted, expect, said, one), one) for one in self._each(expect, wanted)
+            (synthesised(expect.accepted, expect, request, one), one) for one in self._each(expect, wanted)
         ]
-        return [self._allot(message, one) for message, one in made if message is not None]
+        return [self._with_channel_id(message, one) for message, one in made if message is not None]
 
-    def unasked(self) -> list[Json]:
+    def unsolicited(self) -> list[Json]:
         """What a step waits for that says nothing itself."""
         made = [_built(step.expect.accepted) for step in self.connection.steps
                 if step.send is None and step.expect is not None and step.expect.accepted is not None]
         return made[:1]
 
-    def refuse(self, said: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> tuple[list[Json], bool]:
+    def refuse(self, request: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> tuple[list[Json], bool]:
         """The refusals of a step's frame; true where they speak of single symbols, so that the others are accepted."""
-        expect = said.step.expect if said.step else None
+        expect = request.step.expect if request.step else None
         if expect is None or expect.refused is None or not wanted:
             return [], True
-        reply = _lesson(self.learned.refused, said.step, wanted)
+        reply = _best_reply(self.learned.refused, request.step, wanted)
         if reply is not None:
             single = _found(expect, reply.message)[0] is not None
-            return [message for message, _ in self._spread(reply, said, wanted, expect)], single
+            return [message for message, _ in self._one_or_each(reply, request, wanted, expect)], single
         single = bool(expect.symbol_text or expect.topic_text)
         each = list(wanted) if single else list(wanted[:1])
-        made = [synthesised(expect.refused, expect, said, one) for one in each]
+        made = [synthesised(expect.refused, expect, request, one) for one in each]
         return [message for message in made if message is not None], single
 
-    def undo(self, said: RecognizedRequest) -> list[Json]:
+    def undo(self, request: RecognizedRequest) -> list[Json]:
         """The answers to a subscription taken back; only where the tests show one."""
-        reply = _lesson(self.learned.undone, said.step, said.wanted)
+        reply = _best_reply(self.learned.undone, request.step, request.wanted)
         if reply is None:
             return []
-        return [self._numbered(_recast(reply, one), reply, said, None) for one in said.wanted[:1]]
+        return [self._numbered(_substituted(reply, one), reply, request, None) for one in request.wanted[:1]]
 
-    def pong(self, said: RecognizedRequest) -> list[Json]:
+    def pong(self, request: RecognizedRequest) -> list[Json]:
         """The answer to the client's heartbeat."""
         beat = self.connection.heartbeat
         if beat is None or beat.answer is None:
             return []
         if self.learned.pongs:
             reply = self.learned.pongs[0]
-            return [self._numbered(deepcopy(reply.message), reply, said, None)]
-        made = _echoed(_built(beat.answer), said)
+            return [self._numbered(deepcopy(reply.message), reply, request, None)]
+        made = _echoed(_built(beat.answer), request)
         return [made] if beat.answer.condition(made, Scope()) else []
 
     def ping(self, now_ms: int) -> Json:
@@ -102,19 +102,19 @@ class Replies:
             return [None]
         return list(wanted) if expect.symbol or expect.topic else [wanted[0]]
 
-    def _spread(
-        self, reply: LearnedReply, said: RecognizedRequest, wanted: Sequence[RequestedSubscription], expect: Expect
+    def _one_or_each(
+        self, reply: LearnedReply, request: RecognizedRequest, wanted: Sequence[RequestedSubscription], expect: Expect
     ) -> list[tuple[Json, RequestedSubscription | None]]:
         """One reply for the frame, or one for each symbol or topic, as the lesson has it."""
         if not wanted:
-            return [(self._numbered(deepcopy(reply.message), reply, said, expect.reply_to), None)]
+            return [(self._numbered(deepcopy(reply.message), reply, request, expect.reply_to), None)]
         found, by_topic = _found(expect, reply.message)
         if found is None or isinstance(found, list):
-            message = self._widened(reply, wanted, by_topic) if found is not None else _recast(reply, wanted[0])
-            return [(self._numbered(message, reply, said, expect.reply_to), wanted[0])]
+            message = self._widened(reply, wanted, by_topic) if found is not None else _substituted(reply, wanted[0])
+            return [(self._numbered(message, reply, request, expect.reply_to), wanted[0])]
         keys = {exactjson.spell(one.topic) if by_topic else one.symbol.native: one for one in reversed(wanted)}
         return [
-            (self._numbered(_recast(reply, one), reply, said, expect.reply_to), one)
+            (self._numbered(_substituted(reply, one), reply, request, expect.reply_to), one)
             for one in reversed(list(keys.values()))
         ]
 
@@ -126,25 +126,27 @@ class Replies:
             return list({exactjson.spell(value): value for value in found}.values())
 
         message = deepcopy(reply.message)
-        widen(message, values(reply.said.wanted), [_HERE])
-        message = _recast(reply._replace(message=message), wanted[0])
+        widen(message, values(reply.request.wanted), [_HERE])
+        message = _substituted(reply._replace(message=message), wanted[0])
         widen(message, [_HERE], values(wanted))
         return message
 
-    def _numbered(self, message: Json, reply: LearnedReply, said: RecognizedRequest, reply_to: Getter | None) -> Json:
+    def _numbered(
+        self, message: Json, reply: LearnedReply, request: RecognizedRequest, reply_to: Getter | None
+    ) -> Json:
         """The message with the client's own number wherever the lesson repeats its client's."""
-        if said.counter is None or not isinstance(message, (dict, list)):
+        if request.counter is None or not isinstance(message, (dict, list)):
             return message
-        before = reply.said
+        before = reply.request
         keys = {key for container, key in leaves(before.frame) if container[key] == before.counter}
         for place in list(leaves(message)):
             container, key = place
             echoed = key in keys and exactjson.spell(container[key]) == exactjson.spell(before.counter)
             if echoed or (reply_to and moves(message, reply_to, place)):
-                container[key] = str(said.counter) if isinstance(container[key], str) else said.counter
+                container[key] = str(request.counter) if isinstance(container[key], str) else request.counter
         return message
 
-    def _allot(self, message: Json, wanted: RequestedSubscription | None) -> Json:
+    def _with_channel_id(self, message: Json, wanted: RequestedSubscription | None) -> Json:
         """Gives each subscription the number of its own by which the venue will call it (a channel id)."""
         scope = Scope()
         for capture in self.connection.capture:
@@ -152,7 +154,7 @@ class Replies:
                 continue
             if capture.when is not None and not capture.when.condition(message, scope):
                 continue
-            at = self._allotted.setdefault((wanted.stream, wanted.symbol.native), len(self._allotted))
+            at = self._channel_ids.setdefault((wanted.stream, wanted.symbol.native), len(self._channel_ids))
             for place in list(leaves(message)):
                 container, key = place
                 if type(container[key]) is int and moves(message, capture.key, place):
@@ -160,26 +162,26 @@ class Replies:
         return message
 
 
-def _lesson(
+def _best_reply(
     replies: Sequence[LearnedReply], step: Step | None, wanted: Sequence[RequestedSubscription]
 ) -> LearnedReply | None:
     """The best lesson: of the same step, and of the same stream before another's."""
-    own = [reply for reply in replies if reply.said.step is step]
+    own = [reply for reply in replies if reply.request.step is step]
     streams = {one.stream for one in wanted}
-    return min(own, key=lambda reply: not any(one.stream in streams for one in reply.said.wanted), default=None)
+    return min(own, key=lambda reply: not any(one.stream in streams for one in reply.request.wanted), default=None)
 
 
-def _recast(reply: LearnedReply, new: RequestedSubscription) -> Json:
-    old = _spoken_of(reply, new)
+def _substituted(reply: LearnedReply, new: RequestedSubscription) -> Json:
+    old = _subject(reply, new)
     return deepcopy(reply.message) if old is None else substitute(reply.message, old, new)
 
 
-def _spoken_of(reply: LearnedReply, new: RequestedSubscription) -> RequestedSubscription | None:
+def _subject(reply: LearnedReply, new: RequestedSubscription) -> RequestedSubscription | None:
     """Which of the subscriptions of the lesson its reply is about: the one that the plan reads in it, else the one it
     spells, of the same stream if it may.
     """
-    own = sorted(reply.said.wanted, key=lambda one: one.stream != new.stream)
-    expect = reply.said.step.expect if reply.said.step else None
+    own = sorted(reply.request.wanted, key=lambda one: one.stream != new.stream)
+    expect = reply.request.step.expect if reply.request.step else None
     found, by_topic = _found(expect, reply.message) if expect else (None, False)
     for one in own if found is not None else ():
         if exactjson.spell(one.topic if by_topic else one.symbol.native) == exactjson.spell(found):
@@ -203,16 +205,16 @@ def _found(expect: Expect, message: Json) -> tuple[Json, bool]:
 # -- replies made from rules
 
 
-def synthesised(match: Match, expect: Expect, said: RecognizedRequest, wanted: RequestedSubscription | None) -> Json:
+def synthesised(match: Match, expect: Expect, request: RecognizedRequest, wanted: RequestedSubscription | None) -> Json:
     """A reply that ``match`` accepts, with symbol, topic and number where ``expect`` looks for them; None where that
     cannot be told from the rules.
     """
-    made = _echoed(_built(match), said)
+    made = _echoed(_built(match), request)
     if isinstance(made, dict):
         for text, value in (
             (expect.symbol_text, wanted.symbol.native if wanted else None),
             (expect.topic_text, wanted.topic if wanted else None),
-            (expect.reply_to_text, said.counter),
+            (expect.reply_to_text, request.counter),
             (expect.reason_text, _REASON if match is expect.refused else None),
         ):
             path = text.split("||")[0].strip()
@@ -239,10 +241,10 @@ def _built(match: Match, present: Json = 1) -> Json:
     return made
 
 
-def _echoed(made: Json, said: RecognizedRequest) -> Json:
+def _echoed(made: Json, request: RecognizedRequest) -> Json:
     """With the client's number under the client's own key, as venues do."""
-    if isinstance(made, dict) and isinstance(said.frame, dict) and said.counter is not None:
-        made |= {key: value for key, value in said.frame.items() if value == said.counter}
+    if isinstance(made, dict) and isinstance(request.frame, dict) and request.counter is not None:
+        made |= {key: value for key, value in request.frame.items() if value == request.counter}
     return made
 
 

@@ -89,7 +89,7 @@ class RequestRecognizer:
         self._ping = self._maker.shape(beat.send) if beat and beat.send else None
         self._urls = [shape for url in connection.urls if (shape := self._url_shape(url))]
 
-    def hear(self, frame: str) -> RecognizedRequest:
+    def recognize(self, frame: str) -> RecognizedRequest:
         """What a text frame says."""
         value = read(frame)
         if self._ping is not None and (found := _matched(self._ping, value)):

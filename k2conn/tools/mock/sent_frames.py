@@ -41,11 +41,11 @@ class ClientSession:
     """How many of the frames the client has read, for certain."""
     _fence: asyncio.Task[None] | None = None
 
-    def sure(self) -> list[SentFrame]:
+    def confirmed_frames(self) -> list[SentFrame]:
         """The frames that the client has read."""
         return self.frames[: self.confirmed]
 
-    def doubtful(self) -> list[SentFrame]:
+    def unconfirmed_frames(self) -> list[SentFrame]:
         """The frames that may have died on the way."""
         return self.frames[self.confirmed :]
 

@@ -62,29 +62,31 @@ def row(number: int, **fields: Any) -> dict[str, Any]:
     return trade(number, t=TIME + number * 10, **fields)
 
 
-class Desk:
+class EngineHarness:
     """Books with a backfill, fed by hand."""
 
     def __init__(self, plan: Plan, before: ConnectorState | None = None) -> None:
-        self.books = (before.for_plan if before is not None else ConnectorState)(plan, ["trade"], 1000, backfill=True)
+        self.connector_state = (before.for_plan if before is not None else ConnectorState)(
+            plan, ["trade"], 1000, backfill=True
+        )
         symbol = plan.symbols.resolve("BTC-USD")
         assert symbol is not None
         self.symbol: Symbol = symbol
         self.connect()
 
     def connect(self) -> None:
-        connection = self.books.plan.connections[0]
-        self.pipeline = FramePipeline(self.books, connection, [self.symbol], WORLD)
+        connection = self.connector_state.plan.connections[0]
+        self.pipeline = FramePipeline(self.connector_state, connection, [self.symbol], WORLD)
 
     def hear(self, *items: dict[str, Any]) -> list[Envelope]:
         return self.pipeline.receive([trades(*items)], 0.0, NOW)[0]
 
     def filling(self) -> BackfillJob:
         """The one gap that is due."""
-        self.records = self.books.gap_records(LATER)
-        (gap,) = self.books.gaps.to_fill
-        self.books.gaps.to_fill = []
-        found = self.books.gaps.job(gap)
+        self.records = self.connector_state.gap_records(LATER)
+        (gap,) = self.connector_state.gaps.to_fill
+        self.connector_state.gaps.to_fill = []
+        found = self.connector_state.gaps.job(gap)
         assert found is not None
         return found
 
@@ -97,7 +99,7 @@ class Desk:
         return [record["trade_id"] for record in map(plain, out)]
 
     def account(self) -> dict[str, int]:
-        return self.books.ledger.account("trade", "BTCUSD").figures()
+        return self.connector_state.ledger.account("trade", "BTCUSD").figures()
 
 
 def plain(envelope: Envelope) -> dict[str, Any]:
@@ -116,23 +118,23 @@ def backward(history: list[int]) -> Callable[[Any], Any]:
 @pytest.mark.parametrize(("call", "answer"), [(FORWARD, forward), (BACKWARD, backward)])
 @given(seen=st.sets(st.integers(2, 39)), late=st.sets(st.integers(2, 39)))
 def test_what_was_missing_comes_back_once(call: str, answer: Any, seen: set[int], late: set[int]) -> None:
-    desk = Desk(plan(call))
-    desk.hear(row(1))
-    desk.hear(*(row(n) for n in sorted({*seen, 40})))
+    harness = EngineHarness(plan(call))
+    harness.hear(row(1))
+    harness.hear(*(row(n) for n in sorted({*seen, 40})))
     missing = set(range(1, 41)) - {1, 40} - seen
-    desk.books.gap_records(LATER)
-    gaps = desk.books.gaps.to_fill
-    desk.hear(*(row(n) for n in late - seen))
+    harness.connector_state.gap_records(LATER)
+    gaps = harness.connector_state.gaps.to_fill
+    harness.hear(*(row(n) for n in late - seen))
     found: list[str] = []
     for gap in gaps:
-        filling = desk.books.gaps.job(gap)
+        filling = harness.connector_state.gaps.job(gap)
         assert filling is not None
-        found += desk.fill(filling, answer(list(range(-50, 100))))
+        found += harness.fill(filling, answer(list(range(-50, 100))))
     assert sorted(found) == sorted(f"VENUE-{n}" for n in missing - late)
     assert all(not gap.open for gap in gaps)
-    records = [plain(one) for one in desk.books.gap_records(LATER)]
+    records = [plain(one) for one in harness.connector_state.gap_records(LATER)]
     assert [one["status"] for one in records] == ["CLOSED"] * len(gaps)
-    figures = desk.account()
+    figures = harness.account()
     assert (figures["backfilled"], figures["missing"], figures["gaps"]) == (len(missing - late), 0, len(gaps))
     assert (figures["received"], figures["duplicates"]) == (40, 0)
 
@@ -142,9 +144,9 @@ def test_a_row_says_only_what_differs() -> None:
         '{http: "GET https://v.example/t?s={$symbol}&from={$first}", number: id,'
         ' fields: {trade_id: id, price: cost}, vendor_data: {why: reason}}'
     )
-    desk = Desk(plan(call))
-    desk.hear(row(1), row(3))
-    filling = desk.filling()
+    harness = EngineHarness(plan(call))
+    harness.hear(row(1), row(3))
+    filling = harness.filling()
     out: list[Envelope] = []
     assert filling.ask() is not None
     other = {"id": 2, "cost": "5", "q": "7", "t": TIME, "d": "buy", "reason": "x", "extra": 1}
@@ -155,29 +157,29 @@ def test_a_row_says_only_what_differs() -> None:
         "native_symbol": "BTC-USD", "base_asset": "BTC", "quote_asset": "USD", "why": "x", "extra": "1",
         "backfill": "true",
     }
-    direct = Desk(plan()).hear(row(2))
+    direct = EngineHarness(plan()).hear(row(2))
     assert record["message_id"] == plain(direct[0])["message_id"]
 
 
 def test_what_the_venue_has_not_stays_missing() -> None:
-    desk = Desk(plan())
-    desk.hear(row(1), row(6))
-    filling = desk.filling()
-    assert desk.fill(filling, forward([1, 2, 4, 6])) == ["VENUE-2", "VENUE-4"]
-    (record,) = [plain(one) for one in desk.books.gaps.ended(filling.gap, LATER)]
+    harness = EngineHarness(plan())
+    harness.hear(row(1), row(6))
+    filling = harness.filling()
+    assert harness.fill(filling, forward([1, 2, 4, 6])) == ["VENUE-2", "VENUE-4"]
+    (record,) = [plain(one) for one in harness.connector_state.gaps.ended(filling.gap, LATER)]
     assert (record["status"], record["missing"], record["recovered"], record["backfill"]) == ("OPEN", 2, 2, "failed")
-    assert record["message_id"] != plain(desk.records[0])["message_id"]
-    assert desk.account()["missing"] == 2
-    desk.hear(row(3), row(5))
-    (record,) = [plain(one) for one in desk.books.gap_records(LATER)]
+    assert record["message_id"] != plain(harness.records[0])["message_id"]
+    assert harness.account()["missing"] == 2
+    harness.hear(row(3), row(5))
+    (record,) = [plain(one) for one in harness.connector_state.gap_records(LATER)]
     assert (record["status"], record["missing"]) == ("CLOSED", 0)
-    assert desk.account()["missing"] == 0
+    assert harness.account()["missing"] == 0
 
 
 def test_a_row_that_is_no_record_is_a_dead_letter_once() -> None:
-    desk = Desk(plan())
-    desk.hear(row(1), row(4))
-    filling = desk.filling()
+    harness = EngineHarness(plan())
+    harness.hear(row(1), row(4))
+    filling = harness.filling()
     out: list[Envelope] = []
     for _ in range(2):
         assert filling.ask() is not None
@@ -190,40 +192,40 @@ def test_a_row_that_is_no_record_is_a_dead_letter_once() -> None:
 
 @pytest.mark.parametrize("answer", [{"error": "no"}, None, 5, [{"i": "x"}]])
 def test_an_answer_without_rows_is_an_error(answer: Any) -> None:
-    desk = Desk(plan())
-    desk.hear(row(1), row(4))
-    filling = desk.filling()
+    harness = EngineHarness(plan())
+    harness.hear(row(1), row(4))
+    filling = harness.filling()
     assert filling.ask() is not None
     with pytest.raises(RecordError):
         filling.take(answer, LATER, [])
 
 
 def test_a_venue_that_repeats_itself_is_not_asked_for_ever() -> None:
-    desk = Desk(plan())
-    desk.hear(row(1), row(50))
-    filling = desk.filling()
-    assert desk.fill(filling, lambda hole: [row(2), row(3), row(4)]) == ["VENUE-2", "VENUE-3", "VENUE-4"]
+    harness = EngineHarness(plan())
+    harness.hear(row(1), row(50))
+    filling = harness.filling()
+    assert harness.fill(filling, lambda hole: [row(2), row(3), row(4)]) == ["VENUE-2", "VENUE-3", "VENUE-4"]
     assert filling.calls <= 3
 
 
 def test_a_call_by_time_needs_a_time() -> None:
     call = '{http: "GET https://v.example/t?s={$symbol}&since={$from_ms}", page: {size: 3, by: first}}'
-    desk = Desk(plan(call))
-    gaps = desk.books.mappings["trade"].gaps
+    harness = EngineHarness(plan(call))
+    gaps = harness.connector_state.mappings["trade"].gaps
     assert gaps is not None
     gaps.resume({"BTCUSD": 1})
-    desk.hear(row(4))
-    assert desk.filling().ask() is None
+    harness.hear(row(4))
+    assert harness.filling().ask() is None
 
 
 def test_times_have_their_unit() -> None:
     call = '{http: "GET https://v.example/{$symbol}/{$from_s}/{$from_ms}/{$from_ns}/{$to_s}/{$to_us}/{$before}"}'
-    desk = Desk(plan(call))
-    desk.hear(row(1), row(4))
-    filling = desk.filling()
+    harness = EngineHarness(plan(call))
+    harness.hear(row(1), row(4))
+    filling = harness.filling()
     hole = filling.ask()
     assert hole is not None
-    send = SendScope(lambda: 0, WORLD.uuid, NOW, {}, {}, (desk.symbol,), missing=hole)
+    send = SendScope(lambda: 0, WORLD.uuid, NOW, {}, {}, (harness.symbol,), missing=hole)
     url = http_call(filling.mapping.backfill.request, send, Overrides()).url
     first, after = TIME + 10, TIME + 40
     assert url.split("/")[3:] == [
@@ -236,45 +238,47 @@ def test_times_have_their_unit() -> None:
 
 
 def test_a_linked_gap_is_closed_when_the_answers_cover_it() -> None:
-    desk = Desk(plan(BACKWARD, LINKED))
-    desk.hear(row(5, b=1), row(20, b=18))
-    filling = desk.filling()
+    harness = EngineHarness(plan(BACKWARD, LINKED))
+    harness.hear(row(5, b=1), row(20, b=18))
+    filling = harness.filling()
     assert (filling.gap.first, filling.gap.last, filling.gap.missing) == (5, 18, None)
-    found = desk.fill(filling, backward([1, 5, 8, 9, 12, 18, 20]))
+    found = harness.fill(filling, backward([1, 5, 8, 9, 12, 18, 20]))
     assert sorted(found) == ["VENUE-12", "VENUE-18", "VENUE-8", "VENUE-9"]
-    (record,) = [plain(one) for one in desk.books.gaps.ended(filling.gap, LATER)]
+    (record,) = [plain(one) for one in harness.connector_state.gaps.ended(filling.gap, LATER)]
     assert (record["status"], record["missing"], record["recovered"]) == ("CLOSED", 0, 4)
 
 
 def test_a_linked_gap_that_is_not_covered_stays_open() -> None:
-    desk = Desk(plan(BACKWARD, LINKED))
-    desk.hear(row(5, b=1), row(20, b=18))
-    filling = desk.filling()
-    desk.fill(filling, lambda hole: {"rows": [row(18), row(16), row(14)]})
+    harness = EngineHarness(plan(BACKWARD, LINKED))
+    harness.hear(row(5, b=1), row(20, b=18))
+    filling = harness.filling()
+    harness.fill(filling, lambda hole: {"rows": [row(18), row(16), row(14)]})
     assert filling.gap.open
-    (record,) = [plain(one) for one in desk.books.gaps.ended(filling.gap, LATER)]
+    (record,) = [plain(one) for one in harness.connector_state.gaps.ended(filling.gap, LATER)]
     assert (record["status"], record["missing"], record["recovered"]) == ("OPEN", None, 3)
 
 
 def test_a_history_that_is_behind_its_stream_does_not_cover_a_break() -> None:
-    desk = Desk(plan(LATEST, ""))
-    desk.hear(row(1))
-    desk.connect()
-    desk.hear(row(9))
-    filling = desk.filling()
-    assert desk.fill(filling, lambda hole: [row(n) for n in (5, 4, 3, 2, 1, 0)]) == [f"VENUE-{n}" for n in range(2, 6)]
+    harness = EngineHarness(plan(LATEST, ""))
+    harness.hear(row(1))
+    harness.connect()
+    harness.hear(row(9))
+    filling = harness.filling()
+    assert harness.fill(filling, lambda hole: [row(n) for n in (5, 4, 3, 2, 1, 0)]) == [
+        f"VENUE-{n}" for n in range(2, 6)
+    ]
     assert not filling.filled
     filling.again()
-    assert desk.fill(filling, lambda hole: [row(n) for n in range(9, -1, -1)]) == ["VENUE-6", "VENUE-7", "VENUE-8"]
-    (record,) = [plain(one) for one in desk.books.gaps.ended(filling.gap, LATER)]
+    assert harness.fill(filling, lambda hole: [row(n) for n in range(9, -1, -1)]) == ["VENUE-6", "VENUE-7", "VENUE-8"]
+    (record,) = [plain(one) for one in harness.connector_state.gaps.ended(filling.gap, LATER)]
     assert (record["status"], record["count"], record["gap_id"][:22]) == ("CLOSED", 7, "VENUE-trade-BTCUSD-t17")
 
 
 def test_what_a_file_declares_no_record_leaves_no_gap() -> None:
     streams = STREAMS.replace("SEQUENCE", COUNTED + "\n    drop_when: {x: 1}").replace("CALL", FORWARD)
-    desk = Desk(plan_of(SUBSCRIBE, streams))
-    desk.hear(row(1), row(2, x=1), row(3, p="broken"), row(4))
-    assert desk.books.gap_records(LATER) == []
+    harness = EngineHarness(plan_of(SUBSCRIBE, streams))
+    harness.hear(row(1), row(2, x=1), row(3, p="broken"), row(4))
+    assert harness.connector_state.gap_records(LATER) == []
 
 
 # -- the worker
@@ -286,10 +290,10 @@ class Worker:
     def __init__(
         self, api: Rest, tries: int = 5, rounds: int = 3, before: Worker | None = None, plan: Plan | None = None
     ) -> None:
-        self.desk = Desk(plan or counted(), before.desk.books if before is not None else None)
+        self.harness = EngineHarness(plan or counted(), before.harness.connector_state if before is not None else None)
         self.published: list[Envelope] = []
         self.backfill_worker = BackfillWorker(
-            self.desk.books, self.publish, self._relief,
+            self.harness.connector_state, self.publish, self._relief,
             lambda request, scope: http_call(request, scope, Overrides(http_url=api.url)), {},
             RetryPolicy(tries, rounds, 0.01, Backoff(base=0.001, cap=0.002)),
         )
@@ -303,8 +307,8 @@ class Worker:
 
     async def fill(self, last: int = 5, within: float = 5.0) -> dict[str, Any]:
         """Numbers 1 and ``last`` come; the last record of the gap between them."""
-        self.desk.hear(row(1), row(last))
-        self.desk.books.gap_records(LATER)
+        self.harness.hear(row(1), row(last))
+        self.harness.connector_state.gap_records(LATER)
         self.backfill_worker.collect()
         task = asyncio.create_task(self.backfill_worker.run())
         async with asyncio.timeout(within):
@@ -365,10 +369,10 @@ def test_a_history_that_comes_late_is_asked_for_again() -> None:
 def test_a_worker_stops_at_once_and_says_what_is_left() -> None:
     async def main(api: Rest) -> tuple[float, list[dict[str, Any]]]:
         worker = Worker(api)
-        worker.desk.hear(row(1), row(5))
-        worker.desk.books.gap_records(LATER)
-        worker.desk.hear(row(9))
-        worker.desk.books.gap_records(LATER)
+        worker.harness.hear(row(1), row(5))
+        worker.harness.connector_state.gap_records(LATER)
+        worker.harness.hear(row(9))
+        worker.harness.connector_state.gap_records(LATER)
         worker.backfill_worker.collect()
         task = asyncio.create_task(worker.backfill_worker.run())
         while not api.asked:
@@ -396,8 +400,8 @@ def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main(api: Rest) -> Worker:
         worker = Worker(api)
-        worker.desk.hear(*(row(n) for n in range(1, 10, 2)))
-        worker.desk.books.gap_records(LATER)
+        worker.harness.hear(*(row(n) for n in range(1, 10, 2)))
+        worker.harness.connector_state.gap_records(LATER)
         worker.backfill_worker.collect()
         return worker
 
@@ -412,10 +416,10 @@ def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
     async def main(api: Rest) -> tuple[Worker, Worker]:
         old = Worker(api)
         new = Worker(api, before=old)
-        new.desk.books.gaps.symbols = {"BTCUSD": new.desk.symbol}
-        old.desk.hear(row(1), row(5))
-        old.desk.hear(row(9))
-        old.desk.books.gap_records(LATER)
+        new.harness.connector_state.gaps.symbols = {"BTCUSD": new.harness.symbol}
+        old.harness.hear(row(1), row(5))
+        old.harness.hear(row(9))
+        old.harness.connector_state.gap_records(LATER)
         old.backfill_worker.collect()
         task = asyncio.create_task(old.backfill_worker.run())
         while not api.asked:
@@ -423,7 +427,7 @@ def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
             assert not task.done()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        old.desk.books.hand_over(new.desk.books)
+        old.harness.connector_state.hand_over(new.harness.connector_state)
         old.backfill_worker.stop()
         assert (old.backfill_worker.waiting, new.backfill_worker.waiting, old.gaps) == (0, 2, [])
         task = asyncio.create_task(new.backfill_worker.run())
@@ -443,7 +447,7 @@ def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
         _, new = asyncio.run(main(api))
     assert [(one["status"], one["recovered"], one["backfill"]) for one in new.gaps] == [("CLOSED", 3, "done")] * 2
     assert [asked.query["from"] for asked in api.asked] == ["2", "2", "6"]
-    assert new.desk.account()["backfilled"] == 6
+    assert new.harness.account()["backfilled"] == 6
 
 
 @pytest.mark.parametrize("other", [plan(sequence=LINKED, call=BACKWARD), plan_of()])
@@ -451,10 +455,10 @@ def test_what_the_next_worker_does_not_know_is_said_to_stay_open(other: Plan) ->
     async def main(api: Rest) -> tuple[Worker, Worker]:
         old = Worker(api)
         new = Worker(api, before=old, plan=other)
-        old.desk.hear(row(1), row(5))
-        old.desk.books.gap_records(LATER)
+        old.harness.hear(row(1), row(5))
+        old.harness.connector_state.gap_records(LATER)
         old.backfill_worker.collect()
-        old.desk.books.hand_over(new.desk.books)
+        old.harness.connector_state.hand_over(new.harness.connector_state)
         old.backfill_worker.stop()
         return old, new
 

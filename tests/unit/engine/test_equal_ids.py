@@ -17,7 +17,7 @@ from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.plan import Plan
 from tests.support.in_c import both_ways
 from tests.support.plans import STREAMS, WORLD, intake_of, plan_of, trade, trades
-from tests.unit.engine.test_backfill import COUNTED, NOW, Desk, counted, row
+from tests.unit.engine.test_backfill import COUNTED, NOW, EngineHarness, counted, row
 from tests.unit.engine.test_backfill import STREAMS as FILLED
 from tests.unit.engine.test_fast_mapper import complete, said
 
@@ -93,27 +93,27 @@ def test_a_time_that_is_not_the_item_s_own_is_no_content(time: str) -> None:
 
 
 def test_a_row_that_was_fetched_is_the_stream_s_record_though_its_time_is_rounded() -> None:
-    desk = Desk(counted())
-    desk.hear(row(1), row(4))
-    mapping = desk.books.gaps.backfills["trade"][0]
-    desk.pipeline._scope.symbol, desk.pipeline._scope.received_at = desk.symbol, NOW
+    harness = EngineHarness(counted())
+    harness.hear(row(1), row(4))
+    mapping = harness.connector_state.gaps.backfills["trade"][0]
+    harness.pipeline._scope.symbol, harness.pipeline._scope.received_at = harness.symbol, NOW
     for fetched in (row(1), {**row(1), "t": row(1)["t"] // 1000 * 1000}):
         out: list[Any] = []
-        mapping.row(fetched, desk.pipeline._scope, out)
+        mapping.row(fetched, harness.pipeline._scope, out)
         assert out == []
-    mapping.row({**row(1), "q": "9"}, desk.pipeline._scope, out)
+    mapping.row({**row(1), "q": "9"}, harness.pipeline._scope, out)
     assert len(out) == 1
-    assert desk.books.ledger.totals()["conflicts"] == 1
+    assert harness.connector_state.ledger.totals()["conflicts"] == 1
 
 
 def test_a_field_that_rows_do_not_have_tells_nothing_apart() -> None:
     call = '{http: "GET https://v.example/t?s={$symbol}&from={$first}", fields: {side: {value: UNKNOWN}}}'
-    desk = Desk(plan_of(streams=FILLED.replace("SEQUENCE", COUNTED).replace("CALL", call)))
-    desk.hear(row(1))
+    harness = EngineHarness(plan_of(streams=FILLED.replace("SEQUENCE", COUNTED).replace("CALL", call)))
+    harness.hear(row(1))
     out: list[Any] = []
-    mapping = desk.books.gaps.backfills["trade"][0]
-    desk.pipeline._scope.symbol, desk.pipeline._scope.received_at = desk.symbol, NOW
-    mapping.row(row(1), desk.pipeline._scope, out)
+    mapping = harness.connector_state.gaps.backfills["trade"][0]
+    harness.pipeline._scope.symbol, harness.pipeline._scope.received_at = harness.symbol, NOW
+    mapping.row(row(1), harness.pipeline._scope, out)
     assert out == []
 
 

@@ -33,13 +33,13 @@ in_c = both_ways("Shortcut")
 
 def ways(plan: Plan) -> tuple[list[FramePipeline], list[FramePipeline]]:
     """All kinds of a plan's connections twice: with shortcuts, and without."""
-    return intakes(plan), [complete(one) for one in intakes(plan)]
+    return pipelines(plan), [complete(one) for one in pipelines(plan)]
 
 
-def intakes(plan: Plan) -> list[FramePipeline]:
+def pipelines(plan: Plan) -> list[FramePipeline]:
     symbols = [symbol for name in plan.symbols.default if (symbol := plan.symbols.resolve(name))]
-    books = ConnectorState(plan, [stream.name for stream in plan.streams])
-    return [FramePipeline(books, connection, symbols, WORLD) for connection in plan.connections]
+    connector_state = ConnectorState(plan, [stream.name for stream in plan.streams])
+    return [FramePipeline(connector_state, connection, symbols, WORLD) for connection in plan.connections]
 
 
 def complete(pipeline: FramePipeline) -> FramePipeline:

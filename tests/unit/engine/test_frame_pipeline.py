@@ -17,11 +17,11 @@ NAMES = sorted(path.stem for path in shipped())
 NOW, WALL = 5.0, 1_767_323_046_000_000
 
 
-def intakes(plan: Plan, legs: bool = False) -> list[FramePipeline]:
+def pipelines(plan: Plan, legs: bool = False) -> list[FramePipeline]:
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    books = ConnectorState(plan, [stream.name for stream in plan.streams])
+    connector_state = ConnectorState(plan, [stream.name for stream in plan.streams])
     replica = ReplicaSet(2).replica(0) if legs else None
-    found = [FramePipeline(books, connection, symbols, WORLD, replica) for connection in plan.connections]
+    found = [FramePipeline(connector_state, connection, symbols, WORLD, replica) for connection in plan.connections]
     for one in found:
         one.session.opened = NOW
     return found
@@ -44,8 +44,8 @@ def test_a_read_of_many_frames_is_as_many_reads_of_one(name: str, legs: bool) ->
     said = [turn.value for example in plan.tests for turn in example.dialogue if turn.kind == "received"]
     frames: list[str | bytes] = [*map(frame_text, said), "{broken"]
     for at in range(len(plan.connections)):
-        together = outcome(plan, intakes(plan, legs)[at], [frames])
-        alone = outcome(plan, intakes(plan, legs)[at], [[frame] for frame in frames])
+        together = outcome(plan, pipelines(plan, legs)[at], [frames])
+        alone = outcome(plan, pipelines(plan, legs)[at], [[frame] for frame in frames])
         assert together == alone
 
 
@@ -66,7 +66,7 @@ streams:
 
 
 def test_silence_is_counted_from_the_last_read() -> None:
-    (pipeline,) = intakes(plan_of(streams=STALE))
+    (pipeline,) = pipelines(plan_of(streams=STALE))
     envelopes, _ = pipeline.receive([trades(trade(1)), trades(trade(2))], NOW + 7, WALL)
     assert len(envelopes) == 2
     assert pipeline.silent_at(1) == NOW + 37

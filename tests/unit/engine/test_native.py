@@ -27,7 +27,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import FastConversion
 
-pytestmark = pytest.mark.skipif(native.Shortcut is None, reason="k2conn/native is not built here (no C compiler)")
+pytestmark = pytest.mark.skipif(native.Mapper is None, reason="k2conn/native is not built here (no C compiler)")
 
 LONG = SchemaField("n", "long")
 DECIMAL = SchemaField("p", "decimal", precision=18, scale=8)
@@ -39,7 +39,9 @@ UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 MAP = {"true": "SELL", "false": "BUY", "buy": "BUY"}
 
 
-def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: FastConversion, **more: Any) -> Callable[..., Any]:
+def mapper_of(
+    field: SchemaField, convert: Callable[[Any], Any], how: FastConversion, **more: Any
+) -> Callable[..., Any]:
     """A record of its ids, one field and its vendor_data."""
     letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s"}[field.kind]
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
@@ -53,7 +55,7 @@ def shortcut(field: SchemaField, convert: Callable[[Any], Any], how: FastConvers
         "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
         "schema": None, "account": None, "numbers": (), "words": (), "timed": True, **more,
     }
-    found: Callable[..., Any] = native.Shortcut(**given).make
+    found: Callable[..., Any] = native.Mapper(**given).make
     return found
 
 
@@ -79,7 +81,7 @@ def expected(field: SchemaField, convert: Callable[[Any], Any], value: Any) -> b
 
 def check(field: SchemaField, convert: Callable[[Any], Any], how: FastConversion | None, value: Any) -> None:
     assert how is not None
-    made = shortcut(field, convert, how)({"i": 7, "v": value, "w": 1}, scope())
+    made = mapper_of(field, convert, how)({"i": 7, "v": value, "w": 1}, scope())
     wanted = expected(field, convert, value)
     if made is None:
         assert wanted is None or value is None, "left to the complete way"
@@ -130,7 +132,7 @@ def test_larger_decimals(value: Any) -> None:
 
 @pytest.mark.parametrize("number", [0, 1, -1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 10**38 - 1, 1 - 10**38])
 def test_a_price_of_any_size_comes_back(number: int) -> None:
-    make = shortcut(WIDE, lambda value: value, FastConversion(""), price_at=1)
+    make = mapper_of(WIDE, lambda value: value, FastConversion(""), price_at=1)
     made = make({"i": 7, "v": number, "w": 1}, scope())
     assert made is not None
     assert made[2] == number
@@ -138,12 +140,12 @@ def test_a_price_of_any_size_comes_back(number: int) -> None:
 
 @pytest.mark.parametrize("number", [10**38, -(10**38), 2**127, 2**200, -(2**127)])
 def test_a_number_of_too_many_digits_is_left_to_the_complete_way(number: int) -> None:
-    assert shortcut(WIDE, lambda value: value, FastConversion(""))({"i": 7, "v": number, "w": 1}, scope()) is None
+    assert mapper_of(WIDE, lambda value: value, FastConversion(""))({"i": 7, "v": number, "w": 1}, scope()) is None
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**126])
 def test_a_whole_number_of_more_than_64_bits_is_left_to_the_complete_way(number: int) -> None:
-    assert shortcut(LONG, lambda value: value, FastConversion(""))({"i": 7, "v": number, "w": 1}, scope()) is None
+    assert mapper_of(LONG, lambda value: value, FastConversion(""))({"i": 7, "v": number, "w": 1}, scope()) is None
 
 
 @settings(max_examples=600)
@@ -203,14 +205,14 @@ def test_texts(value: Any) -> None:
 @example("x" * 64)
 @example("x" * 200)
 def test_ids_are_those_of_uuid5(own: Any) -> None:
-    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62))
+    make = mapper_of(LONG, whole_number, FastConversion("whole", below=2**62))
     made = make({"i": own, "v": 1, "w": 1}, scope())
     assert made[0] == message_id(str(own))
 
 
 @given(st.dictionaries(st.text(max_size=3), st.one_of(NUMBERS, st.lists(st.integers(), max_size=2)), max_size=80))
 def test_what_is_not_mapped_is_kept(rest: dict[str, Any]) -> None:
-    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62), keeps=True)
+    make = mapper_of(LONG, whole_number, FastConversion("whole", below=2**62), keeps=True)
     item = {**rest, "v": 1, "i": 7, "w": 1}
     kept = {name: exactjson.spell(value) for name, value in rest.items()
             if value is not None and name not in ("v", "i", "w")}
@@ -223,7 +225,7 @@ def test_what_is_not_mapped_is_kept(rest: dict[str, Any]) -> None:
 
 
 def test_an_odd_scope_item_or_number_of_arguments_is_no_crash() -> None:
-    make = shortcut(LONG, whole_number, FastConversion("whole", below=2**62))
+    make = mapper_of(LONG, whole_number, FastConversion("whole", below=2**62))
     assert make([], scope()) is None
     assert make({}, scope()) is None
     with pytest.raises(TypeError):
@@ -237,7 +239,7 @@ def test_a_bug_in_a_converter_comes_through() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        shortcut(LONG, broken, FastConversion(""))({"i": 7, "v": "x", "w": 1}, scope())
+        mapper_of(LONG, broken, FastConversion(""))({"i": 7, "v": "x", "w": 1}, scope())
 
 
 WRONG: list[dict[str, Any]] = [
@@ -265,7 +267,7 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_description_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):
-        shortcut(LONG, whole_number, FastConversion("whole", below=2**62), **wrong)
+        mapper_of(LONG, whole_number, FastConversion("whole", below=2**62), **wrong)
 
 
 def test_frames_are_cut_by_the_arguments_said() -> None:

@@ -162,8 +162,8 @@ def test_which_records_have_a_shortcut(stream: str, in_native: bool | None) -> N
         assert fast is None
     else:
         assert fast is not None
-        written_in_c = native.Shortcut is not None and isinstance(getattr(fast, "__self__", None), native.Shortcut)
-        assert written_in_c is (in_native and native.Shortcut is not None)
+        written_in_c = native.Mapper is not None and isinstance(getattr(fast, "__self__", None), native.Mapper)
+        assert written_in_c is (in_native and native.Mapper is not None)
 
 
 def test_the_shortcut_says_the_same_of_the_connectors_own_tests() -> None:
@@ -239,7 +239,7 @@ def test_booleans_and_prices_in_one_record_the_short_ways(tmp_path: Path, monkey
     plan = plan_with(tmp_path, BAR)
     mapping = ConnectorState(plan, ["bar"]).mappings["bar"]
     fast = mapping.contexts.context("BTC-USD").fast
-    assert native.Shortcut is None or isinstance(getattr(fast, "__self__", None), native.Shortcut)
+    assert native.Mapper is None or isinstance(getattr(fast, "__self__", None), native.Mapper)
     item = {"s": "BTC-USD", "n": 7, "i": "1m", "t": 1767323040000, "T": 1767323099999, "o": "1", "h": "3.5", "l": "0.5",
             "c": "2", "v": "12.345678901234", "q": "0", "x": True}
     others = [item | {"n": 8, "x": False}, item | {"x": "true", "n": 9}, item | {"x": 1}, item | {"x": None}]

@@ -65,23 +65,23 @@ class Venue:
     """A session and its venue, without a socket between them."""
 
     def __init__(self, plan: Plan, connection: Connection, symbols: Sequence[Symbol]) -> None:
-        books = ConnectorState(plan, [stream.name for stream in plan.streams])
-        self.pipeline = FramePipeline(books, connection, symbols, SessionContext(lambda: "u", _Keys()))
+        connector_state = ConnectorState(plan, [stream.name for stream in plan.streams])
+        self.pipeline = FramePipeline(connector_state, connection, symbols, SessionContext(lambda: "u", _Keys()))
         self.session = self.pipeline.session
-        self.desk = MockConnection(plan, connection, VenueSymbols(plan, names_of(plan)), {})
-        for answer, request in zip(self.desk.before, connection.before, strict=False):
+        self.harness = MockConnection(plan, connection, VenueSymbols(plan, names_of(plan)), {})
+        for answer, request in zip(self.harness.before, connection.before, strict=False):
             self.session.captured(request.capture, answer)
         self.subscribed: set[tuple[str, str]] = set()
-        self.unplaced: list[Any] = []
+        self.unrecognized: list[Any] = []
         self.notes: list[Note] = []
         self.now = 0.0
         self.act(self.session.open(0.0, 0))
-        for message in self.desk.welcome:
+        for message in self.harness.welcome:
             self.hear(message)
         self.settle()
 
     def hear(self, message: Any) -> None:
-        frame = self.desk.encode(encoded(message))
+        frame = self.harness.encode(encoded(message))
         self.act(self.pipeline.receive([frame], self.now, 0)[1])
 
     def act(self, actions: Sequence[Action]) -> None:
@@ -90,9 +90,9 @@ class Venue:
             if isinstance(action, Note):
                 self.notes.append(action)
             elif isinstance(action, Send):
-                answer = self.desk.hear(action.frame, Faults())
+                answer = self.harness.hear(action.frame, Faults())
                 if answer.said.kind == "unknown":
-                    self.unplaced.append(exactjson.decode(action.frame))
+                    self.unrecognized.append(exactjson.decode(action.frame))
                 self.subscribed -= {(one.stream, one.symbol.native) for one in answer.undone}
                 self.subscribed |= {(one.stream, one.symbol.native) for one in answer.made}
                 for reply in answer.replies:
@@ -132,7 +132,7 @@ def test_after_a_change_in_place_all_is_as_on_a_fresh_connection(plan_name: str,
         fresh = Venue(plan, connection, wanted)
         assert venue.states == fresh.states
         assert venue.subscribed == fresh.subscribed, "what the venue has subscribed"
-        assert venue.unplaced == []
+        assert venue.unrecognized == []
         assert venue.session.unrecognised == 0
     assert [note for note in venue.notes if note.kind in ("refused", "unacknowledged", "error")] == []
 

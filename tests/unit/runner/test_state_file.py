@@ -25,13 +25,13 @@ from k2conn.sinks.settings import SinkSettings
 from tests.support import plans
 from tests.support.rest import Answer, rest
 from tests.support.venues import MemorySink, Venue
-from tests.unit.engine.test_backfill import LATER, LATEST, NOW, Desk, forward, plain, plan, row
+from tests.unit.engine.test_backfill import LATER, LATEST, NOW, EngineHarness, forward, plain, plan, row
 
 
-def restarted(before: Desk, plan_: Any = None) -> Desk:
+def restarted(before: EngineHarness, plan_: Any = None) -> EngineHarness:
     """The next process, with what the one before kept."""
-    after = Desk(plan_ or before.books.plan)
-    resume(after.books, exactjson.decode(exactjson.encode(kept(before.books))), NOW)
+    after = EngineHarness(plan_ or before.connector_state.plan)
+    resume(after.connector_state, exactjson.decode(exactjson.encode(kept(before.connector_state))), NOW)
     return after
 
 
@@ -40,48 +40,48 @@ def ids(envelopes: list[Envelope]) -> list[str]:
 
 
 def test_what_was_missed_in_between_is_a_gap_and_is_filled() -> None:
-    before = Desk(plan())
+    before = EngineHarness(plan())
     before.hear(row(1), row(2))
     after = restarted(before)
     assert ids(after.hear(row(1), row(2), row(5))) == ["VENUE-5"]
     filling = after.filling()
     (record,) = map(plain, after.records)
     assert (record["cause"], record["first_sequence"], record["missing"]) == ("restart", 3, 2)
-    assert record["from_timestamp"] == plain(Desk(plan()).hear(row(2))[0])["timestamp"]
+    assert record["from_timestamp"] == plain(EngineHarness(plan()).hear(row(2))[0])["timestamp"]
     assert after.fill(filling, forward(list(range(9)))) == ["VENUE-3", "VENUE-4"]
 
 
 def test_a_restart_that_missed_nothing_says_nothing() -> None:
-    before = Desk(plan())
+    before = EngineHarness(plan())
     before.hear(row(1), row(2))
     after = restarted(before)
     assert ids(after.hear(row(2), row(3))) == ["VENUE-3"]
-    assert after.books.gap_records(LATER) == []
+    assert after.connector_state.gap_records(LATER) == []
     assert after.account()["duplicates"] == 1
 
 
 def test_holes_that_were_left_are_asked_for_again() -> None:
-    before = Desk(plan())
+    before = EngineHarness(plan())
     before.hear(row(1), row(5), row(6))
     before.hear(row(3))
     after = restarted(before)
-    records = [plain(one) for one in after.books.gap_records(LATER)]
+    records = [plain(one) for one in after.connector_state.gap_records(LATER)]
     assert [(one["first_sequence"], one["last_sequence"], one["cause"]) for one in records] == [
         (2, 2, "restart"), (4, 4, "restart")
     ]
     found = []
-    for gap in after.books.gaps.to_fill:
-        assert after.books.gaps.job(gap) is None  # the symbol has not been seen, and nobody said it
-        after.books.gaps.symbols = {"BTCUSD": after.symbol}
-        filling = after.books.gaps.job(gap)
+    for gap in after.connector_state.gaps.to_fill:
+        assert after.connector_state.gaps.job(gap) is None  # the symbol has not been seen, and nobody said it
+        after.connector_state.gaps.symbols = {"BTCUSD": after.symbol}
+        filling = after.connector_state.gaps.job(gap)
         assert filling is not None
         found += after.fill(filling, forward(list(range(9))))
-        after.books.gaps.symbols = {}
+        after.connector_state.gaps.symbols = {}
     assert found == ["VENUE-2", "VENUE-4"]
 
 
 def test_without_numbers_the_time_in_between_is_asked_for() -> None:
-    before = Desk(plan(LATEST, ""))
+    before = EngineHarness(plan(LATEST, ""))
     before.hear(row(1), row(2))
     after = restarted(before)
     after.hear(row(2), row(5))
@@ -101,23 +101,23 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_a_state_that_is_none_takes_nothing_in(state: Any) -> None:
-    desk = Desk(plan())
+    harness = EngineHarness(plan())
     for given_ in (state, {"version": 1, "connector": "venue", "exchange": "VENUE", "streams": state}):
         try:
-            resume(desk.books, given_, NOW)
+            resume(harness.connector_state, given_, NOW)
         except ValueError:
-            assert len(desk.books.mappings["trade"].window) == 0
+            assert len(harness.connector_state.mappings["trade"].window) == 0
 
 
 @given(json_values)
 def test_a_stream_s_state_that_is_none_takes_nothing_in(state: Any) -> None:
-    desk = Desk(plan())
-    whole = kept(desk.books)
+    harness = EngineHarness(plan())
+    whole = kept(harness.connector_state)
     whole["streams"]["trade"] = state
     try:
-        resume(desk.books, whole, NOW)
+        resume(harness.connector_state, whole, NOW)
     except ValueError:
-        assert len(desk.books.mappings["trade"].window) == 0
+        assert len(harness.connector_state.mappings["trade"].window) == 0
 
 
 # -- the file
@@ -143,14 +143,14 @@ def last_in(path: Path) -> int:
 
 def test_the_file_is_never_ahead_of_the_sink(tmp_path: Path) -> None:
     async def main() -> None:
-        desk = Desk(plan())
-        memory = StateFile(tmp_path, desk.books)
-        settle(desk.hear(row(1)))
+        harness = EngineHarness(plan())
+        memory = StateFile(tmp_path, harness.connector_state)
+        settle(harness.hear(row(1)))
         await looked(memory, 0.0)
         assert last_in(memory.path) == 1
-        second = desk.hear(row(2))
+        second = harness.hear(row(2))
         await looked(memory, EVERY)
-        third = desk.hear(row(3))
+        third = harness.hear(row(3))
         assert last_in(memory.path) == 1
         settle(second)
         await looked(memory, EVERY)
@@ -168,9 +168,9 @@ def test_the_file_is_never_ahead_of_the_sink(tmp_path: Path) -> None:
 
 def test_what_is_in_the_spool_is_safe(tmp_path: Path) -> None:
     async def main() -> None:
-        desk = Desk(plan())
-        memory = StateFile(tmp_path, desk.books)
-        (envelope,) = desk.hear(row(1))
+        harness = EngineHarness(plan())
+        memory = StateFile(tmp_path, harness.connector_state)
+        (envelope,) = harness.hear(row(1))
         await looked(memory, 0.0)
         assert not memory.path.exists()
         assert envelope.account is not None
@@ -184,19 +184,19 @@ def test_what_is_in_the_spool_is_safe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff", b'{"version":1}', b'{"version":1,"streams":{}}',
                                   b'{"version":1,"connector":"other","exchange":"OTHER","streams":{}}'])
 def test_a_file_that_cannot_be_used_is_said_and_left(data: bytes, tmp_path: Path) -> None:
-    desk = Desk(plan())
-    memory = StateFile(tmp_path, desk.books)
+    harness = EngineHarness(plan())
+    memory = StateFile(tmp_path, harness.connector_state)
     memory.path.write_bytes(data)
     with capture_logs() as logs:
         memory.load()
     assert [entry["event"] for entry in logs] == ["state file ignored"]
     assert memory.path.read_bytes() == data
-    assert ids(desk.hear(row(1))) == ["VENUE-1"]
+    assert ids(harness.hear(row(1))) == ["VENUE-1"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    memory = StateFile(tmp_path / "file" / "folder", Desk(plan()).books)
+    memory = StateFile(tmp_path / "file" / "folder", EngineHarness(plan()).connector_state)
     with capture_logs() as logs:
         memory.load()
         asyncio.run(memory.finish())
@@ -204,13 +204,13 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_the_file_is_bounded() -> None:
-    desk = Desk(plan())
-    desk.books.mappings["trade"].window.size = 50_000
+    harness = EngineHarness(plan())
+    harness.connector_state.mappings["trade"].window.size = 50_000
     for start in range(0, 2 * IDS, 1000):
-        desk.hear(*(row(n) for n in range(start, start + 1000)))
-    state = kept(desk.books)["streams"]["trade"]
+        harness.hear(*(row(n) for n in range(start, start + 1000)))
+    state = kept(harness.connector_state)["streams"]["trade"]
     assert len(state["ids"]) == IDS
-    assert state["ids"][-1] == plain(Desk(plan()).hear(row(2 * IDS - 1))[0])["message_id"]
+    assert state["ids"][-1] == plain(EngineHarness(plan()).hear(row(2 * IDS - 1))[0])["message_id"]
     assert len(exactjson.encode(state)) < 80 * IDS
 
 
@@ -295,9 +295,9 @@ def test_a_process_that_ends_before_it_knows_the_venue_s_symbols_keeps_what_the_
 ) -> None:
     listed = 'list: {http: "GET https://v.example/symbols", each: data, symbol: id, base: b, quote: q}, form:'
     monkeypatch.setattr(plans, "HEAD", plans.HEAD.replace("form:", listed))
-    desk = Desk(plan())
-    desk.hear(row(1), row(2))
-    before = exactjson.encode(kept(desk.books))
+    harness = EngineHarness(plan())
+    harness.hear(row(1), row(2))
+    before = exactjson.encode(kept(harness.connector_state))
     (tmp_path / "venue.json").write_bytes(before)
 
     async def run(url: str) -> None:

@@ -159,8 +159,8 @@ def test_what_a_step_sends_may_be_binary() -> None:
 def test_an_address_that_a_venue_gives_is_held_to_the_rule(url: str, insecure: bool, allowed: bool) -> None:
     plan = plan_of(CONNECTION % 1)
     connection = replace(plan.connections[0], urls=(lambda scope: url,), allow_insecure=insecure)
-    world = SessionContext(lambda: "", {}, {"wss": True, "ws": False, "tape": True}.get)
-    session = Session(connection, plan.streams, [], world)
+    session_context = SessionContext(lambda: "", {}, {"wss": True, "ws": False, "tape": True}.get)
+    session = Session(connection, plan.streams, [], session_context)
     if allowed:
         assert session.url(0, 1) == url
     else:

@@ -2,6 +2,6 @@ from typing import Any
 
 MOST_DIGITS: int
 
-class Shortcut:
+class Mapper:
     def __init__(self, **described: Any) -> None: ...
     def make(self, item: Any, scope: Any, /) -> Any: ...
