@@ -1,6 +1,6 @@
-"""Builds `k2conn/native` while k2conn is installed, where there is a C compiler; without one k2conn runs all the same.
+"""Builds `k2conn/native` during installation where there is a C compiler; k2conn also runs without, only slower.
 
-K2CONN_PURE_PYTHON=1 leaves it out.
+K2CONN_PURE_PYTHON=1 skips the build.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path("k2conn", "native")
-SOURCES = ("shortcut.c", "frames.c")
+SOURCES = ("mapper.c", "frames.c")
 
 
 class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Called by hatchling for wheels, those of editable installs among them."""
+    """Called by hatchling when it builds a wheel, also for an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compiles into the source tree; the wheel takes what it finds there."""
+        """Compiles into the source tree; the wheel includes the files made there."""
         folder = Path(self.root, NATIVE)
         for old in folder.glob("*.so"):
             old.unlink()
@@ -31,7 +31,7 @@ class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
         for source in SOURCES:
             why = compiled(folder / source)
             if why is not None:
-                self.app.display_warning(f"k2conn goes without its part in C, and is slower: {why}")
+                self.app.display_warning(f"k2conn is installed without its C extensions and will be slower: {why}")
                 return
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
@@ -39,18 +39,18 @@ class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def compiled(source: Path) -> str | None:
-    """Compiles one extension module beside its source. Why that failed; None where it did not."""
+    """Compiles one extension module beside its source. Returns why that failed, or None."""
     names = ("CC", "CFLAGS", "CCSHARED", "LDSHARED", "EXT_SUFFIX")
-    said = {name: str(sysconfig.get_config_var(name) or "") for name in names}
-    if not said["LDSHARED"] or not said["EXT_SUFFIX"]:
-        return "this Python does not say how extensions are built"
-    target = source.with_suffix(said["EXT_SUFFIX"])
-    makes = target.with_suffix(".o")
+    config = {name: str(sysconfig.get_config_var(name) or "") for name in names}
+    if not config["LDSHARED"] or not config["EXT_SUFFIX"]:
+        return "this Python has no configuration for building extensions"
+    target = source.with_suffix(config["EXT_SUFFIX"])
+    object_file = target.with_suffix(".o")
     include = f"-I{sysconfig.get_path('include')}"
     steps = [
-        [*shlex.split(said["CC"]), *shlex.split(said["CFLAGS"]), *shlex.split(said["CCSHARED"]), "-O2", include,
-         "-c", str(source), "-o", str(makes)],
-        [*shlex.split(said["LDSHARED"]), str(makes), "-o", str(target)],
+        [*shlex.split(config["CC"]), *shlex.split(config["CFLAGS"]), *shlex.split(config["CCSHARED"]), "-O2", include,
+         "-c", str(source), "-o", str(object_file)],
+        [*shlex.split(config["LDSHARED"]), str(object_file), "-o", str(target)],
     ]
     try:
         for step in steps:
@@ -61,5 +61,5 @@ def compiled(source: Path) -> str | None:
     except OSError as error:
         return f"{step[0]}: {error.strerror}"
     finally:
-        makes.unlink(missing_ok=True)
+        object_file.unlink(missing_ok=True)
     return None

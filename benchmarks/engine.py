@@ -83,7 +83,7 @@ class Engine(Process):
             time.sleep(0.2)
 
     def finish(self, records: int) -> dict[str, Any]:
-        """Ends the process; the final books, in which ``records`` are published and nothing else happened."""
+        """Ends the process; the final summary, in which ``records`` are published and nothing else happened."""
         code = self.stop(60)
         if code:
             raise Ended(self._why(f"ended with {code}"))
@@ -93,7 +93,7 @@ class Engine(Process):
                  if one["duplicates"] or one["dead_letters"] or one["lost"] or not one["balanced"]}
         total = sum(one["published"] for one in books["connectors"].values())
         if wrong or total != records:
-            raise Ended(f"the books are wrong: {total} published of {records} sent; {wrong}")
+            raise Ended(f"the ledger is wrong: {total} published of {records} sent; {wrong}")
         return books
 
 

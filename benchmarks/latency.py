@@ -3,7 +3,7 @@
 Four moments of every trade, by one clock of one machine: *due*, when the rate wants it sent; *sent*, just before the
 feeder gives it to its socket; *received*, the record's own ``ingestion_timestamp``, taken before the frame is parsed;
 *acknowledged*, when the engine hears that the batch is durable (see `benchmarks.observed`). The broker's own append
-time, whole milliseconds, stands beside them as a witness. Everything is read back: each trade once, in order.
+time, whole milliseconds, is shown beside them for comparison. Everything is read back: each trade once, in order.
 
 What is not in it: a network (all is on this machine), a second replica, and the consumer's side.
 """

@@ -3,8 +3,8 @@
 The parts are the engine's own functions, each timed alone over the same frames with what the one before it made:
 *decode* (text to message, exact numbers), *route* (which rule), *map and encode* (fields, checks, id, gap tracking, the
 duplicate window, vendor_data, Avro). What the whole costs beyond their sum is the rest: the socket's front
-(`FramePipeline`), the books, and that memory is given back between them. *Without C* is the same engine in a process of
-its own where K2CONN_PURE_PYTHON=1 leaves out the part in C.
+(`FramePipeline`), the accounting, and that memory is given back between them. *Without C* is the same engine in a
+process of its own where K2CONN_PURE_PYTHON=1 leaves out the part in C.
 """
 
 from __future__ import annotations

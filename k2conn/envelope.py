@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class DeliveryAccount(Protocol):
-    """Whose books an envelope is in: one stream's, for one symbol. Told once, when the envelope is durable.
+    """The account that an envelope belongs to: of one stream and symbol. Notified once, when the envelope is durable.
 
     ``spooled`` counts those that are on the disk until they are durable, ``lost`` those that nothing can be done for.
     """

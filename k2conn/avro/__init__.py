@@ -1,4 +1,4 @@
-"""Avro: record schemas, the compiled encoder, the decoder and container files. The door to fastavro."""
+"""Avro: record schemas, the compiled encoder, the decoder and container files. The only package that uses fastavro."""
 
 from k2conn.avro.checked import fixed_bytes
 from k2conn.avro.compiled import Piece

@@ -1,7 +1,7 @@
 """Checked writers: one field's value to its Avro bytes, or an EncodeError that names the field.
 
 The authority on what is accepted. ``compiled`` takes the common values past it and comes back here for all
-others, so no shortcut can let a bad value through.
+others, so no fast path can let a bad value through.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Values = Sequence[Any]
 Piece = Callable[[Values], bytes]
 
 UNUSUAL = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
-"""What a shortcut raises for a value that is not its own; the checked writers then decide."""
+"""What a fast path raises for a value that it does not handle; the checked writers then decide."""
 
 KEPT = 1024
 """Entries that a look-up of map keys or upper number parts may have."""

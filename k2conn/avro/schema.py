@@ -1,6 +1,6 @@
 """Record schemas: ``schemas/<name>_v2.avsc`` as the encoder, the decoder and the schema registry need them.
 
-The one door to fastavro, which reads what the compiled encoder writes (and judges it in the tests).
+The only module that uses fastavro, which decodes what the compiled encoder writes (and is its reference in the tests).
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ async def _sleep(over: asyncio.Event, seconds: float) -> bool:
 
 
 def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: RunOutcome, folder: Path) -> int:
-    """The books of both sides, and where the records are."""
+    """The counts of both sides, and where the records are."""
     complete = True
     print("\nWhat the exchanges sent, and what became of it:")
     for exchange, connector in zip(exchanges, runner.connectors, strict=True):

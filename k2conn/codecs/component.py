@@ -1,11 +1,11 @@
-"""What a codec is: one step between the bytes of a frame and its message, in both directions.
+"""The interface of codecs: one step between the bytes of a frame and its message, in both directions.
 
 A `Packing` goes from bytes to bytes (gzip, base64), a `MessageFormat` from bytes to a message (json, protobuf). The
 frames of a connection pass any number of packings and one format. A codec's file has everything about it: how frames
 are decoded, how the mock exchange encodes them, its settings in a connector file, and what documentation says of it.
 
-Codecs are pure: no network, no files, no clock, nothing remembered from one frame to the next. They are given what
-strangers send, so they work within bounds.
+Codecs are pure: no network, no files, no clock, nothing remembered from one frame to the next. Their input is
+untrusted, so they work within bounds.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ _WORD = 64
 
 
 class JsonFormat(MessageFormat):
-    """JSON text. A short text that is no JSON (`pong`) is a message too, namely that text: whether anyone knows it is
-    for the router to say.
+    """JSON text. A short text that is no JSON (`pong`) is also a message, namely that text; the router
+    decides whether any rule matches it.
     """
 
     description = "JSON text"

@@ -1,4 +1,4 @@
-"""Protobuf: the one door to its library.
+"""Protobuf; the only module that uses its library.
 
 The connector file names a FileDescriptorSet beside it and the message; fields keep the names of the .proto file, 64-bit
 numbers come as text (exact), absent fields are absent.

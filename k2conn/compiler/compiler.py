@@ -1,4 +1,4 @@
-"""A connector file becomes a plan, or the whole list of what is wrong with it."""
+"""Compiles a connector file to a plan, or to the list of all its problems."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def check_text(
 
 
 class _Compiler:
-    """Compiles whatever has the right shape, so that problems of meaning come together with those of shape."""
+    """Compiles all parts that match the schema, so that semantic problems are reported together with schema violations.
+    """
 
     def __init__(self, document: Document, folder: FilePath, secure: Secure) -> None:
         self.document = document
@@ -114,7 +115,7 @@ class _Compiler:
     # -- streams
 
     def _declared(self) -> dict[str, bool]:
-        """The declared streams, and whether each says a topic."""
+        """The declared streams, and whether each has a topic."""
         said = self.spec.get("streams")
         if not isinstance(said, dict):
             return {}
@@ -144,7 +145,7 @@ class _Compiler:
         return [connection for connection in found if connection]
 
     def _entries(self) -> list[tuple[dict[str, Any], Path]]:
-        """The connections that can be looked into."""
+        """The connections that can be compiled."""
         one, several = "connection" in self.spec, "connections" in self.spec
         if one and several:
             self.note(("connections",), "value", "say either `connection` or `connections`", at_key=True)

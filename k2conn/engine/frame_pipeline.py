@@ -1,8 +1,8 @@
-"""From frame to envelopes: the engine's front. A connector has one `ConnectorState` and, for each connection, one
-`FramePipeline`.
+"""From frame to envelopes: the entry point of the engine. A connector has one `ConnectorState`, and one `FramePipeline`
+for each connection.
 
 Pure: the runner, `k2conn map`, `k2conn test`, `k2conn certify` and the benchmarks all feed frames through
-`FramePipeline.receive`; who has a single frame gives a list of one.
+`FramePipeline.receive`; a caller with a single frame passes a list of one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from k2conn.plan import Connection, Json, Symbol
 
 
 class FramePipeline:
-    """What the frames of one connection go through."""
+    """Processes the frames of one connection."""
 
     def __init__(
         self, connector_state: ConnectorState, connection: Connection, symbols: Sequence[Symbol],
@@ -101,21 +101,23 @@ class FramePipeline:
         return envelopes, actions
 
     def _set_replica(self, replica: Replica | None) -> None:
-        """Tells the dedup windows on which replica the records arrive that are read now."""
+        """Sets in the dedup windows the replica that the current records come from."""
         for mapping in self._mappings:
             mapping.window.replica = replica
 
     # -- silence of a whole stream
 
     def silent_at(self, patience: int) -> float | None:
-        """When the first stream with a `stale_after` counts as dead, unless it is heard before; None for never."""
+        """When the first stream with a `stale_after` counts as stale, unless it has data before; None for never. A
+        stream that has had no data yet gets ``patience`` times as long.
+        """
         if self._heard_at is None:
             return None
         since, heard = self.session.opened, self._heard_at
         return min(heard.get(at, since) + span * (1 if at in heard else patience) for at, _, span in self._stale)
 
     def silent(self, patience: int, now: float) -> Close:
-        """What is done then. Some symbols' silence is no matter: here not one of a stream's symbols was heard."""
+        """The Close for stale streams. A stream is stale only when none of its symbols has had data."""
         since, heard = self.session.opened, self._heard_at or {}
         names = [
             name for at, name, span in self._stale
@@ -124,13 +126,13 @@ class FramePipeline:
         return Close(EndCause.STALE_STREAM, f"no data of {', '.join(names)} for {now - self._latest(names):.0f} s")
 
     def resume(self, held: float) -> None:
-        """Reading was held back for so many seconds: they count as no silence."""
+        """Reading was paused for ``held`` seconds: they do not count as silence."""
         self.session.resume(held)
         if self._heard_at is not None:
             self._heard_at = {at: then + held for at, then in self._heard_at.items()}
 
     def _latest(self, names: Sequence[str]) -> float:
-        """When one of some streams was last heard, or the connection opened."""
+        """When one of the named streams last had data, or else the connection was opened."""
         heard = self._heard_at or {}
         return max((heard.get(at, self.session.opened) for at, name, _ in self._stale if name in names), default=0.0)
 
@@ -163,7 +165,9 @@ class FramePipeline:
     def _first_data(
         self, mapping: StreamMapping, message: Json, frame: str | bytes, out: list[Envelope], actions: list[Action]
     ) -> None:
-        """Maps a message while some subscriptions have had no data, and tells the session whose data it was."""
+        """Maps a message while some subscriptions have had no data, and tells the session which subscriptions it was
+        for.
+        """
         scope = self._scope
         heard: set[str] = set()
         scope.heard = heard

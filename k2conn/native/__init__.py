@@ -1,7 +1,7 @@
-"""What is written in C, where it was built: speed only, every answer is also had without it.
+"""Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Mapper`` and ``cut`` are None where no C compiler was at hand when k2conn was installed, or where K2CONN_PURE_PYTHON
-is set to anything but 0: then the Python beside them does the same.
+``Mapper`` and ``cut`` are None where there was no C compiler when k2conn was installed, or where K2CONN_PURE_PYTHON is
+set to anything but 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Mapper: Any = None
 most_digits = 0
 """Digits of the longest decimal that a `Mapper` takes: 38, or 18 where the compiler has no integers of 128 bits."""
 cut: Any = None
-"""Everyday WebSocket frames out of received bytes: see `k2conn.transports.websocket.reader`."""
+"""Splits received bytes into WebSocket frames: see `k2conn.transports.websocket.reader`."""
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:

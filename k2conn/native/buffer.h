@@ -1,4 +1,4 @@
-/* A byte buffer that starts on the stack, and Avro's ways of writing into it. */
+/* A byte buffer that starts on the stack, and functions that write Avro values into it. */
 #ifndef K2CONN_BUFFER_H
 #define K2CONN_BUFFER_H
 
@@ -49,7 +49,7 @@ static int buffer_grow(Buffer *buffer, Py_ssize_t more)
     return 0;
 }
 
-/* Room for `more` bytes; every writer below asks before it writes. 0, or -1 with MemoryError set. */
+/* Makes room for `more` bytes; every function below calls it before it writes. 0, or -1 with MemoryError set. */
 static inline int buffer_room(Buffer *buffer, Py_ssize_t more)
 {
     return buffer->size - buffer->used >= more ? 0 : buffer_grow(buffer, more);

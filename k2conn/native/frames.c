@@ -1,14 +1,14 @@
-/* Everyday WebSocket frames (RFC 6455), cut out of received bytes, in C.
+/* Splits received bytes into WebSocket frames (RFC 6455).
 
-   It takes whole, unmasked, uncompressed text and binary messages only and stops before any other frame, and before one
-   that is not all there: those are `k2conn.transports.websocket.reader`'s. */
+   It handles only whole, unmasked, uncompressed text and binary messages, and stops before any other frame and before
+   an incomplete one: `k2conn.transports.websocket.reader` handles those. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
 
 enum { TEXT = 0x81, BINARY = 0x82, SHORT = 125 };
 
-/* Where a frame's payload begins, and its size; 0 where the frame is odd or not all there. */
+/* Where a frame's payload begins, and its size; 0 where the frame is of another kind or incomplete. */
 static Py_ssize_t payload(const uint8_t *bytes, Py_ssize_t at, Py_ssize_t end, Py_ssize_t limit, Py_ssize_t *size)
 {
     uint8_t first = bytes[at], length = bytes[at + 1];
@@ -46,7 +46,7 @@ static PyObject *cut(PyObject *module, PyObject *const *arguments, Py_ssize_t co
     if (PyErr_Occurred())
         return NULL;
     if (limit < 0) {
-        PyErr_SetString(PyExc_ValueError, "a limit is not negative");
+        PyErr_SetString(PyExc_ValueError, "limit must not be negative");
         return NULL;
     }
     while (end - at >= 2 && at < until) {
@@ -59,7 +59,7 @@ static PyObject *cut(PyObject *module, PyObject *const *arguments, Py_ssize_t co
         if (frame == NULL) {
             if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
                 return NULL;
-            PyErr_Clear(); /* the reader says what is wrong with it */
+            PyErr_Clear(); /* the reader in Python reports what is wrong */
             break;
         }
         int failed = PyList_Append(arguments[3], frame);
@@ -74,7 +74,7 @@ static PyObject *cut(PyObject *module, PyObject *const *arguments, Py_ssize_t co
 static PyMethodDef methods[] = {
     {"cut", (PyCFunction)(void (*)(void))cut, METH_FASTCALL,
      "cut(bytes, until, limit, list): appends the messages of the frames that begin before `until`, at most `limit` bytes"
-     " each where the length is an extended one, up to the first that is not everyday; where that begins."},
+     " each where the length is an extended one, up to the first frame of another kind; returns where that begins."},
     {NULL, NULL, 0, NULL},
 };
 

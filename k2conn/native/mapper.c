@@ -1,9 +1,9 @@
-/* The shortcut of `k2conn.engine.mapping.fast_mapper`, for one symbol, in C.
+/* The native mapper: `k2conn.engine.mapping.fast_mapper`, for one symbol, in C.
 
-   It does what the Python closure beside it does, value for value: reads an item's members, converts the everyday forms
-   itself and calls the Python converters for all others, writes the record's Avro body, and gives None for whatever is
-   not everyday. It parses no frames: what it gets are Python objects that the JSON decoder has made. All writes go
-   through a buffer that knows its size. */
+   It does exactly what the Python closure there does: reads an item's members, converts the common forms of a value
+   itself and calls the Python converters for all others, writes the record's Avro body, and returns None for an item
+   that the general mapper has to decide. It parses no frames: its input are Python objects that the JSON decoder has
+   made. All writes go through a buffer that checks its size. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -12,9 +12,9 @@
 #include "numbers.h"
 #include "sha1.h"
 
-#define MOST 64 /* entries of vendor_data, and fields: beyond that the Python way is gone */
+#define MOST 64 /* entries of vendor_data, and fields: with more, the Python fast mapper is used */
 
-enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED }; /* how a value is found */
+enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED }; /* how a value is read */
 enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', BOOLEAN = 'b', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
 
 typedef struct {
@@ -46,8 +46,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Sha1 seed;
-    PyObject *before, *opening;         /* bytes: of the own id, of vendor_data */
-    PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names that entries have */
+    PyObject *before, *opening;         /* bytes: the prefix of the record's own id, the start of vendor_data */
+    PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names of entries */
     PyObject *spell, *unusual;
     PyObject *envelope;                 /* the tuple type of what goes on to the sink */
     PyObject *topic, *symbol, *schema, *account; /* four of its seven members; the others are the record and its times */
@@ -65,7 +65,7 @@ static PyObject *received_at, *notes, *unknown_sides, *zero, *decimal_type;
 
 /* -- one value */
 
-/* What the Python converter (or reader) makes of it. 0, or -1 with an exception set. */
+/* Calls the Python converter (or reader). 0, or -1 with an exception set. */
 static int ask(const Source *source, PyObject *value, PyObject *item, PyObject *scope, Value *found)
 {
     PyObject *given = source->key != NULL ? PyObject_CallOneArg(source->call, value != NULL ? value : Py_None)
@@ -93,7 +93,7 @@ static int unscaled(const Source *source, PyObject *value, wide_int *found)
         return 0;
     PyObject *digits = PyObject_Str(value);
     if (digits == NULL) {
-        PyErr_Clear(); /* the converter meets the same, and says it */
+        PyErr_Clear(); /* the converter will meet the same error and report it */
         return 0;
     }
     text = ascii_text(digits, &size);
@@ -115,7 +115,7 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
         int fits = exact_wide(moment, &found->number) && is_long(found->number);
         Py_DECREF(moment);
         if (!fits)
-            PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
+            PyErr_SetString(PyExc_ValueError, "the time of receipt must be an int");
         return fits ? 0 : -1;
     }
     if (source->key != NULL) {
@@ -165,9 +165,9 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
     return ask(source, value, item, scope, found);
 }
 
-/* -- one piece of the body: 1 written, 0 not everyday, -1 with an exception set */
+/* -- one piece of the record's body: 1 written, 0 an item for the general mapper, -1 with an exception set */
 
-static int put_piece(Buffer *out, const Shortcut *self, const Piece *piece, const Value *values)
+static int put_piece(Buffer *out, const Mapper *self, const Piece *piece, const Value *values)
 {
     if (piece->kind == CONSTANT)
         return put_bytes(out, PyBytes_AS_STRING(piece->given), PyBytes_GET_SIZE(piece->given)) < 0 ? -1 : 1;
@@ -220,8 +220,8 @@ static int put_piece(Buffer *out, const Shortcut *self, const Piece *piece, cons
 
 /* -- vendor_data */
 
-/* A value as text in JSON spelling, behind its name. 0, or -1 with an exception set. */
-static int put_entry(Buffer *out, const Shortcut *self, const char *head, Py_ssize_t head_size, PyObject *value)
+/* A name, and its value as text as JSON spells it. 0, or -1 with an exception set. */
+static int put_entry(Buffer *out, const Mapper *self, const char *head, Py_ssize_t head_size, PyObject *value)
 {
     if (put_bytes(out, head, head_size) < 0)
         return -1;
@@ -244,8 +244,9 @@ static int put_entry(Buffer *out, const Shortcut *self, const char *head, Py_ssi
     return done;
 }
 
-/* The members of the item that are not mapped. How many, -2 where one has an entry's name, -1 with an exception set. */
-static int put_unmapped(Buffer *out, const Shortcut *self, PyObject *item)
+/* Writes the members of the item that are not mapped. Returns how many; -2 where one has the name of an entry, -1 with
+   an exception set. */
+static int put_unmapped(Buffer *out, const Mapper *self, PyObject *item)
 {
     PyObject *key, *value;
     Py_ssize_t at = 0;
@@ -268,8 +269,8 @@ static int put_unmapped(Buffer *out, const Shortcut *self, PyObject *item)
     return count;
 }
 
-/* All of vendor_data. 1 written, 0 not everyday, -1 with an exception set. */
-static int put_vendor(Buffer *out, const Shortcut *self, PyObject *item, PyObject *scope)
+/* All of vendor_data. 1 written, 0 an item for the general mapper, -1 with an exception set. */
+static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope)
 {
     if (self->nullable && put_bytes(out, "\2", 1) < 0)
         return -1;
@@ -283,7 +284,7 @@ static int put_vendor(Buffer *out, const Shortcut *self, PyObject *item, PyObjec
     for (int at = 0; at <= self->entry_count; at++) {
         const Entry *entry = self->entries + at;
         if (!extras && (at == self->entry_count || entry->key == NULL)) {
-            extras = 1; /* between the entries that are members and those that are read */
+            extras = 1; /* unmapped members come between entries that are members and those that are read */
             int more = self->keeps && PyDict_GET_SIZE(item) > 0 ? put_unmapped(out, self, item) : 0;
             if (more < 0)
                 return more == -1 ? -1 : 0;
@@ -336,8 +337,8 @@ static void spell_uuid(const uint8_t *digest, char *text)
     }
 }
 
-/* message_id and the record's own id. 1 written, 0 not everyday, -1 with an exception set. */
-static int put_ids(Buffer *out, const Shortcut *self, PyObject *item, PyObject *scope, char *message_id)
+/* message_id and the record's own id. 1 written, 0 an item for the general mapper, -1 with an exception set. */
+static int put_ids(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, char *message_id)
 {
     Value own;
     if (take(&self->identity, item, scope, &own) < 0)
@@ -372,7 +373,7 @@ static int put_ids(Buffer *out, const Shortcut *self, PyObject *item, PyObject *
     return done;
 }
 
-/* Whether a Python reader left something that belongs into vendor_data, or to the books. */
+/* Whether a Python reader left a note for vendor_data, or counted an unknown side. */
 static int left_notes(PyObject *scope)
 {
     PyObject *left = PyObject_GetAttr(scope, notes), *sides = PyObject_GetAttr(scope, unknown_sides);
@@ -384,8 +385,8 @@ static int left_notes(PyObject *scope)
     return any;
 }
 
-/* The whole record into `out`. 1 written, 0 not everyday, -1 with an exception set. */
-static int put_record(Buffer *out, const Shortcut *self, PyObject *item, PyObject *scope, Value *values,
+/* The whole record into `out`. 1 written, 0 an item for the general mapper, -1 with an exception set. */
+static int put_record(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, Value *values,
                       int *taken, char *message_id)
 {
     int done = put_ids(out, self, item, scope, message_id);
@@ -477,7 +478,7 @@ static PyObject *made(const Shortcut *self, const Buffer *out, const Value *valu
     return tuple_of(&PyTuple_Type, parts, 5);
 }
 
-/* What an item that is not everyday has left behind in the scope is forgotten, as if it had not been tried. */
+/* Undoes what the readers left in the scope, so that the general mapper starts afresh. Returns None. */
 static PyObject *give_up(PyObject *scope)
 {
     PyObject *empty = PyDict_New();
@@ -490,11 +491,11 @@ static PyObject *give_up(PyObject *scope)
     Py_RETURN_NONE;
 }
 
-static PyObject *shortcut_make(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
 {
-    const Shortcut *self = (const Shortcut *)object;
+    const Mapper *self = (const Mapper *)object;
     if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "a shortcut takes an item and a scope");
+        PyErr_SetString(PyExc_TypeError, "make() takes an item and a scope");
         return NULL;
     }
     PyObject *item = arguments[0], *scope = arguments[1];
@@ -523,9 +524,9 @@ static PyObject *shortcut_make(PyObject *object, PyObject *const *arguments, Py_
     return found;
 }
 
-/* -- making one */
+/* -- construction */
 
-/* Each of these takes references only when all is well. */
+/* Each of these functions takes references only when it succeeds. */
 
 static int read_source(PyObject *given, Source *source)
 {
@@ -564,7 +565,7 @@ static int read_piece(PyObject *given, Piece *piece, int sources)
             known = known && PyBytes_CheckExact(bytes);
     }
     if (!known || (kind != CONSTANT && (source < 0 || source >= sources))) {
-        PyErr_SetString(PyExc_ValueError, "no such piece");
+        PyErr_SetString(PyExc_ValueError, "invalid piece");
         return -1;
     }
     *piece = (Piece){kind, nullable, source, below, Py_NewRef(what)};
@@ -580,7 +581,7 @@ static int read_entry(PyObject *given, Entry *entry)
     return 0;
 }
 
-static void shortcut_forget(Shortcut *self)
+static void mapper_release(Mapper *self)
 {
     Py_CLEAR(self->before);
     Py_CLEAR(self->opening);
@@ -610,9 +611,9 @@ static void shortcut_forget(Shortcut *self)
     }
 }
 
-static int shortcut_visit(PyObject *object, visitproc visit, void *arg)
+static int mapper_traverse(PyObject *object, visitproc visit, void *arg)
 {
-    Shortcut *self = (Shortcut *)object;
+    Mapper *self = (Mapper *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->mapped);
     Py_VISIT(self->names);
@@ -634,18 +635,18 @@ static int shortcut_visit(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
-static int shortcut_clear(PyObject *object)
+static int mapper_clear(PyObject *object)
 {
-    shortcut_forget((Shortcut *)object);
+    mapper_release((Mapper *)object);
     return 0;
 }
 
-static void shortcut_end(PyObject *object)
+static void mapper_dealloc(PyObject *object)
 {
-    Shortcut *self = (Shortcut *)object;
+    Mapper *self = (Mapper *)object;
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
-    shortcut_forget(self);
+    mapper_release(self);
     PyMem_Free(self->sources);
     PyMem_Free(self->pieces);
     PyMem_Free(self->entries);
@@ -678,7 +679,7 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
         PyErr_SetString(PyExc_ValueError, "too many fields or entries");
         return -1;
     }
-    /* One more of each: none is empty, and behind the last entry stands one without a key. */
+    /* One more of each: so no array is empty, and a sentinel without a key follows the last entry. */
     self->sources = PyMem_Calloc((size_t)PyTuple_GET_SIZE(sources) + 1, sizeof(Source));
     self->pieces = PyMem_Calloc((size_t)PyTuple_GET_SIZE(pieces) + 1, sizeof(Piece));
     self->entries = PyMem_Calloc((size_t)PyTuple_GET_SIZE(entries) + 1, sizeof(Entry));
@@ -686,7 +687,7 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
         PyErr_NoMemory();
         return -1;
     }
-    /* Each is counted when it is whole. */
+    /* The counts grow one by one, so that an error frees exactly what was made. */
     for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(sources); at++, self->source_count++)
         if (read_source(PyTuple_GET_ITEM(sources, at), self->sources + at) < 0)
             return -1;
@@ -698,13 +699,13 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
             return -1;
     if (self->time_at < 0 || self->time_at >= self->source_count || self->price_at < -1
         || self->price_at >= self->source_count) {
-        PyErr_SetString(PyExc_ValueError, "no such source");
+        PyErr_SetString(PyExc_ValueError, "invalid source");
         return -1;
     }
     return 0;
 }
 
-static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     static char *names[] = {"seed", "identity", "before", "opening", "opened", "nullable", "sources", "pieces",
                             "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
@@ -726,7 +727,7 @@ static PyObject *shortcut_new(PyTypeObject *type, PyObject *arguments, PyObject 
     }
     if (!PyType_IsSubtype((PyTypeObject *)envelope, &PyTuple_Type)
         || ((PyTypeObject *)envelope)->tp_basicsize != PyTuple_Type.tp_basicsize) {
-        PyErr_SetString(PyExc_TypeError, "an envelope is a tuple and nothing more");
+        PyErr_SetString(PyExc_TypeError, "envelope must be a tuple type without fields of its own");
         Py_DECREF(self);
         return NULL;
     }
@@ -758,28 +759,28 @@ static PyMethodDef shortcut_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot shortcut_slots[] = {
-    {Py_tp_doc, "One symbol's shortcut."},
-    {Py_tp_new, shortcut_new},
-    {Py_tp_methods, shortcut_methods},
-    {Py_tp_traverse, shortcut_visit},
-    {Py_tp_clear, shortcut_clear},
-    {Py_tp_dealloc, shortcut_end},
+static PyType_Slot mapper_slots[] = {
+    {Py_tp_doc, "The native mapper of one symbol."},
+    {Py_tp_new, mapper_new},
+    {Py_tp_methods, mapper_methods},
+    {Py_tp_traverse, mapper_traverse},
+    {Py_tp_clear, mapper_clear},
+    {Py_tp_dealloc, mapper_dealloc},
     {0, NULL},
 };
 
-static PyType_Spec shortcut_spec = {
-    .name = "k2conn.native.shortcut.Shortcut",
-    .basicsize = sizeof(Shortcut),
+static PyType_Spec mapper_spec = {
+    .name = "k2conn.native.mapper.Mapper",
+    .basicsize = sizeof(Mapper),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = shortcut_slots,
+    .slots = mapper_slots,
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, .m_name = "k2conn.native.shortcut", .m_doc = "The shortcut in C.", .m_size = -1,
+    PyModuleDef_HEAD_INIT, .m_name = "k2conn.native.mapper", .m_doc = "The native mapper.", .m_size = -1,
 };
 
-PyMODINIT_FUNC PyInit_shortcut(void)
+PyMODINIT_FUNC PyInit_mapper(void)
 {
     fill_powers();
     received_at = PyUnicode_InternFromString("received_at");

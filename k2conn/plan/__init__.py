@@ -1,7 +1,7 @@
-"""The plan: what a checked connector file has become, and all that running it needs.
+"""The plan: a compiled connector file, with everything needed to run it.
 
 The compiler builds plans and the engine runs them; neither knows the other. A plan is frozen data and compiled
-callables; it has no logic of its own, no clock and no I/O. What changes with every frame stands in `k2conn.scope`.
+callables; it has no logic of its own, no clock and no I/O. What changes with every frame is in `k2conn.scope`.
 
 An attribute has the name of its key in the connector file. The exceptions: `for` and `from` are words of Python
 (`Step.streams`, `expression`); `connector` is the plan's `name`; `url` and `failover` are its connections' `urls`;

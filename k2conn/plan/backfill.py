@@ -13,7 +13,7 @@ from k2conn.plan.values import Getter, Reader
 
 @dataclass(frozen=True, slots=True)
 class BackfillPage:
-    """An answer holds at most ``size`` rows, from that end of the range asked for that ``by`` names (``first`` or
+    """A response has at most ``size`` rows, counted from the end of the requested range that ``by`` names (``first`` or
     ``last``); the next call moves that end.
     """
 
@@ -23,7 +23,7 @@ class BackfillPage:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """The REST call that a stream's missing records are asked for with, and how its answer is read."""
+    """The REST call that fetches missing records of a stream, and how its response is read."""
 
     request: HttpRequest
     each: Getter | None
@@ -32,13 +32,13 @@ class Backfill:
     rows: Stream
     """The stream as its rows are read: the same records with the same ids, from items of another shape."""
     number: Reader | None
-    """A row's number in the stream's sequence; None where the sequence has no holes that numbers tell of."""
+    """A row's number in the stream's sequence; None where its numbers are not contiguous."""
     time: Reader
     """A row's event time, microseconds since the epoch."""
     timed: bool
-    """Whether the call says a time."""
+    """Whether the call uses times."""
     symbols: Match | None = None
-    """The symbols that are asked for with this call; None: all."""
+    """The symbols that this call is for; None: all."""
     limit: Rate | None = None
     page: BackfillPage | None = None
-    """None: one call is all there is."""
+    """None: a single call, without pages."""

@@ -15,7 +15,7 @@ from k2conn.plan.values import Getter, Json
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A server's ping: when it matches, send what the template makes of it."""
+    """A server's ping: a message that matches is answered with the rendered template."""
 
     when: Match
     send: Template
@@ -48,7 +48,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One kind of socket of a connector: where, what is said, and what may be heard."""
+    """One kind of socket of a connector: its address, its requests, and the messages to expect."""
 
     name: str
     urls: tuple[Template, ...]
@@ -77,6 +77,6 @@ class Connection:
     """Whether ws:// to another machine is allowed."""
     url_uses_topics: bool = False
     per: str | None = None
-    """``symbol``: one socket a symbol (its URL or its frames name a single one); None: symbols share sockets."""
+    """``symbol``: one socket for each symbol (its URL or its frames name a single one); None: symbols share sockets."""
     replicas: int = 1
     """Sockets with the same subscriptions, into one deduplicated stream."""

@@ -10,7 +10,7 @@ from k2conn.plan.values import Json, Reader
 
 
 class FastConversion(NamedTuple):
-    """What a quick converter does with the everyday forms of a value, in data: for those who do the same in C.
+    """How a direct converter handles the common forms of a value, as data, for the native mapper.
 
     By ``kind``: *decimal* (digits with at most ``scale`` places, to the unscaled integer below ``below``; ``factor`` is
     10**scale), *whole* (a number that is not negative, times ``factor``, below ``below``), *time* (ISO 8601 in UTC),
@@ -25,7 +25,7 @@ class FastConversion(NamedTuple):
 
 
 class DirectKey(NamedTuple):
-    """One key of the item, its quick converter, and what that does where it can be said."""
+    """One key of the item, its direct converter, and the description of that converter where there is one."""
 
     key: str
     convert: Callable[[Json], Any]
@@ -41,7 +41,7 @@ class Field:
     expression: str
     converter: str
     absent: str | None = None
-    """What stands where the item has nothing."""
+    """The value used where the item has none."""
     speed: str = "plain"
     direct: DirectKey | None = None
     """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or

@@ -41,9 +41,9 @@ class SendScope(NamedTuple):
     topics: tuple[Json, ...] = ()
     message: Json = None
     sign: Callable[[SendScope], Json] | None = None
-    """What ``$signature`` is on this connection."""
+    """Computes ``$signature`` on this connection."""
     missing: MissingRange | None = None
-    """What is missing, where that is asked for."""
+    """The missing range, in a backfill call."""
 
 
 Template = Callable[[SendScope], Json]
@@ -52,7 +52,7 @@ Template = Callable[[SendScope], Json]
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Something learnt from a message and kept in ``$state`` until the connection ends.
+    """A value captured from a message and kept in ``$state`` until the connection ends.
 
     ``key`` None: ``$state.into`` becomes the value; else ``$state.into`` is a table and gets one row.
     """

@@ -35,13 +35,13 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing said after connecting. ``per``: once (None), or a frame each ``symbol``/``topic``."""
+    """One request after connecting. ``per``: one frame (None), or one for each ``symbol`` or ``topic``."""
 
     send: Template | None
-    """None: nothing is sent, the step waits for what the venue says of its own accord (a welcome)."""
+    """None: nothing is sent, the step waits for a message that the venue sends unasked (a welcome)."""
     text: str
     streams: tuple[str, ...] = ()
-    """The streams whose subscriptions this frame makes; empty for set-up (login, flags)."""
+    """The streams that this frame subscribes; empty for set-up (login, flags)."""
     per: str | None = None
     batch: int | None = None
     batch_bytes: int | None = None

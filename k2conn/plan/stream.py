@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Carry:
     """Quotes from deltas: an absent field keeps its last value for that symbol on that connection.
 
-    ``readers`` raise missing-field where the delta is silent; ``defaults`` stand where nothing was said yet (None:
-    the record needs the value).
+    ``readers`` raise missing-field where the delta has no value; ``defaults`` are used before the first one (None: the
+    record needs the value).
     """
 
     fields: tuple[str, ...]
@@ -31,7 +31,9 @@ class Carry:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """What ids promise: ``contiguous``, ``monotonic``, ``linked`` or ``none``, and within what scope."""
+    """What is known about the sequence of ids: ``contiguous``, ``monotonic``, ``linked`` or ``none``, and within what
+    scope.
+    """
 
     read: Reader
     expression: str
@@ -70,22 +72,23 @@ class Stream:
     snapshot_action: str
     """``tag`` or ``skip`` the records of a snapshot."""
     first_batch: str
-    """What becomes of a symbol's first message (its recent past) on each connection: ``keep``, ``tag`` or ``skip``."""
+    """What to do with a symbol's first message (its recent history) on each connection: ``keep``, ``tag`` or ``skip``.
+    """
     symbol: Field
     venue_id: Field | None
     """The venue's own id (trade_id, quote_id); None where the venue has none."""
     identity: tuple[str, ...]
-    """The record fields that tell rows apart where the venue has no id, an item lacks it, or several share it."""
+    """The record fields that identify a record where the venue has no id, an item lacks it, or several share it."""
     fields: tuple[Field, ...]
     """All other mapped fields, in schema order."""
     constants: Mapping[str, Json]
     currency: Field | None
     vendor_data: tuple[Field, ...]
-    """What else is kept of an item."""
+    """Entries of vendor_data that are mapped."""
     unmapped: bool
     """Whether an item's other keys are kept too."""
     mapped_keys: frozenset[str]
-    """Top-level keys of an item that need not be kept once more."""
+    """Top-level keys of an item that are mapped, and so not kept again as unmapped."""
     carry: Carry | None
     sequence: Sequence | None
     message_id: str = "deterministic"

@@ -1,4 +1,4 @@
-"""What compiled expressions take and give.
+"""Types of compiled expressions and their values.
 
 They are called with the runtime's `Scope`; the plan itself holds none, so it names the type for type checkers only.
 """

@@ -43,12 +43,12 @@ MOST_CONTENT = 8
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a profile file says. Names are fields of the record's schema."""
+    """The contents of a profile file. Names are fields of the record's schema."""
 
     plural: str
-    """The word in topics: market.crypto.PLURAL.exchange."""
+    """The plural in topic names: market.crypto.PLURAL.exchange."""
     time: str
-    """When it happened, by the venue's clock."""
+    """The event time, by the venue's clock."""
     engine: tuple[str, ...]
     """The fields that the engine fills, of `ENGINE_KINDS`."""
     made_by: str = "connectors"
@@ -60,7 +60,7 @@ class Profile:
     sequence: str | None = None
     """The venue's sequence number."""
     price: str | None = None
-    """The headline price: the one that a board shows. None where there is none."""
+    """The headline price, shown in tables and metrics. None where there is none."""
     prices: tuple[str, ...] = ()
     """All prices: a mock venue moves them together."""
     amounts: tuple[str, ...] = ()

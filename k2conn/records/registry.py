@@ -12,7 +12,7 @@ from k2conn.records.record import RecordType
 from k2conn.resources import RECORD, add_record_files, record_files, record_files_in
 
 PROFILE = ".profile.toml"
-"""What stands in a profile's name where its schema's has ``.avsc``."""
+"""The suffix of a profile's file name, in place of the schema's ``.avsc``."""
 
 
 def known_records(made_by: str | None = None) -> tuple[str, ...]:

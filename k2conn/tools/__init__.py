@@ -1,1 +1,1 @@
-"""Tools beside the core: connector tests, the mock exchange, certification, drafting of connector files."""
+"""Tools outside the core: connector tests, the mock exchange, certification, drafting of connector files."""

@@ -1,7 +1,7 @@
-"""A connector file's own tests, played on the engine with a clock of their own: no socket, no sleep.
+"""Runs the tests of a connector file on the engine, with a clock of their own: no socket, no sleep.
 
-A dialogue's turns go through the same session and mapping as live frames do. What we say is compared as JSON (as text
-where it is text), records by the fields that the test names.
+The turns of a dialogue go through the same session and mapping as live frames. Sent frames are compared as JSON (or as
+text, where the test gives text), records by the fields that the test names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from k2conn.plan import Connection, ConnectorTest, DialogueTurn, Json, Plan, Sym
 from k2conn.records import TIMES, load_record
 
 ANY = "$any"
-"""In a frame that a test expects to be sent: any value."""
+"""Stands for any value in a frame that a test expects to be sent."""
 _UUID = "00000000-0000-4000-8000-000000000000"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
@@ -33,7 +33,7 @@ _WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that came out otherwise than the test says; ``line`` is where the test says it."""
+    """One difference from what the test expects; ``line`` is that of the expectation in the connector file."""
 
     example: str
     line: int
@@ -46,7 +46,7 @@ class Difference:
 
 
 def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] | None = None) -> list[Difference]:
-    """Plays one example; an empty list where all is as it says."""
+    """Runs one test; an empty list where it passes."""
     connection = _TestConnection(plan, example, environment or {})
     try:
         for turn in example.dialogue:
@@ -58,7 +58,7 @@ def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] 
 
 
 class _TestConnection:
-    """One connection on a fake clock."""
+    """The connections of one test, on a fake clock."""
 
     def __init__(self, plan: Plan, example: ConnectorTest, environment: Mapping[str, str]) -> None:
         self.example = example
@@ -66,7 +66,7 @@ class _TestConnection:
         self.now = 1000.0
         self.wall = example.received_at
         self.sent: list[tuple[str, str | bytes]] = []
-        """What was sent and not yet told, each with its socket's name."""
+        """Sent frames that no turn has mentioned yet, each with the name of its connection."""
         self.closed: Close | None = None
         self.checks_sent = any(turn.kind == "sent" for turn in example.dialogue)
         self.connector_state = ConnectorState(plan, self._streams(plan, example), window=0)
@@ -90,7 +90,9 @@ class _TestConnection:
         return found or [FramePipeline(self.connector_state, plan.connections[0], symbols, self.session_context)]
 
     def _open(self) -> None:
-        """Opens the sockets; a test that does not show the HTTP answers before them has only frames to map."""
+        """Opens the sessions. A connection with HTTP calls in `before` stays closed where the test shows no answers to
+        them: such a test only maps frames.
+        """
         if not self.opened:
             self.opened = True
             for pipeline in self.pipelines:
@@ -99,7 +101,7 @@ class _TestConnection:
                 self._handle(pipeline, pipeline.session.open(self.now, self.wall))
 
     def run_turn(self, turn: DialogueTurn) -> None:
-        """One turn."""
+        """Runs one turn of the dialogue."""
         if turn.kind == "answered":
             self._answered(turn)
         elif turn.kind == "url":
@@ -121,7 +123,7 @@ class _TestConnection:
                 self.add_difference(turn.line, "closed", turn.value, cause)
 
     def finish(self) -> None:
-        """A dialogue says everything that is sent."""
+        """Checks that the dialogue mentions every frame that was sent."""
         if self.checks_sent and self.sent:
             self.add_difference(self.example.line, "sent", "nothing more", shown(self.sent[0][1]))
 
@@ -135,7 +137,7 @@ class _TestConnection:
         self.answered += 1
 
     def _advance_time(self, seconds: float) -> None:
-        """Time passes, deadline by deadline."""
+        """Advances the clock, from deadline to deadline."""
         end = self.now + seconds
         while True:
             deadlines = [d for pipeline in self.pipelines if (d := pipeline.session.deadline) is not None and d <= end]
@@ -155,12 +157,11 @@ class _TestConnection:
             if turn.socket in (None, socket) and same(turn.value, _value(text, turn.value)):
                 del self.sent[at]
                 return
-        self.add_difference(
-            turn.line, "sent", frame_text(turn.value), shown(self.sent.pop(0)[1]) if self.sent else "nothing"
-        )
+        found = shown(self.sent.pop(0)[1]) if self.sent else "nothing"
+        self.add_difference(turn.line, "sent", frame_text(turn.value), found)
 
     def _pipelines_of(self, turn: DialogueTurn) -> list[FramePipeline]:
-        """The sockets that a turn may be on."""
+        """The pipelines of the connections that a turn may be on."""
         return [one for one in self.pipelines if turn.socket in (None, one.session.connection.name)]
 
     def _receive(self, turn: DialogueTurn) -> None:
@@ -186,7 +187,7 @@ class _TestConnection:
         self, turn: DialogueTurn, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]],
         kinds: list[dict[str, str]],
     ) -> None:
-        """Notes the differences; ``kinds`` are the kinds of each record's fields, by name."""
+        """Adds the differences; ``kinds`` are the kinds of each record's fields, by name."""
         if len(expected) != len(found) and (turn.records is not None or turn.dead_letters is not None or found):
             shown = "; ".join(exactjson.encode(one).decode()[:300] for one in found[:3]) or "none"
             self.add_difference(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
@@ -206,7 +207,7 @@ class _TestConnection:
                 self.closed = action
 
     def add_difference(self, line: int, what: str, expected: str, found: str) -> None:
-        """Notes one difference."""
+        """Adds one difference."""
         self.differences.append(Difference(self.example.name, line, what, expected, found))
 
 
@@ -247,8 +248,8 @@ def _member(record: Mapping[str, Any], name: str) -> Any:
 
 
 def same_field(kind: str, expected: Any, found: Any) -> bool:
-    """Equal as a field of such a kind means it: decimals by value, times and dates as ISO text or as the number that
-    the record holds, all else by JSON spelling.
+    """Whether two values of a field of this kind are equal: decimals by value, times and dates as ISO text or as the
+    number that the record holds, all else by JSON spelling.
     """
     if kind in TIMES and isinstance(expected, str) and isinstance(found, int):
         try:
@@ -257,7 +258,7 @@ def same_field(kind: str, expected: Any, found: Any) -> bool:
             return False
         if moment.tzinfo is None:
             if kind != "date":
-                return False  # nobody says in which zone that is
+                return False  # the time zone is unknown
             moment = moment.replace(tzinfo=UTC)
         return (moment - _EPOCH) // timedelta(microseconds=TIMES[kind]) == found
     if kind == "decimal" and found is not None:
@@ -271,12 +272,12 @@ def same_field(kind: str, expected: Any, found: Any) -> bool:
 
 
 def _frame(value: Json, connection: Connection) -> str | bytes:
-    """A received frame: raw text as it is, a message in the connection's codec."""
+    """A received frame: text as it is, any other message encoded by the connection's codec."""
     return value if isinstance(value, str) else text_encoder(connection.codec)(exactjson.encode(value))
 
 
 def same(expected: Any, found: Any) -> bool:
-    """Equal frames; ``$any`` in the expected one stands for any value."""
+    """Whether two frames are equal; ``$any`` in the expected one matches any value."""
     if expected == ANY:
         return True
     if isinstance(expected, Mapping) and isinstance(found, Mapping):

@@ -19,7 +19,7 @@ from k2conn.registry import Registry
 from k2conn.schemes import WEBSOCKET
 
 OnFrames = Callable[[Sequence[str | bytes]], bool]
-"""Takes some frames, at least one; true asks the transport to wait for relief before it reads on."""
+"""Takes one or more frames; true asks the transport to await ``relief`` before it reads on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TransportKind:
-    """What a transport is: the ``TRANSPORT`` of its file, or what an entry point of `k2conn.transports` names."""
+    """The description of a transport: the ``TRANSPORT`` of its file, or what an entry point of `k2conn.transports`
+    names.
+    """
 
     summary: str
     """One line for people."""

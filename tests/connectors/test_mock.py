@@ -54,12 +54,9 @@ class Listener:
         self.plan = plan
         self.connector_state = ConnectorState(plan, streams)
         found = [plan.symbols.resolve(name) for name in symbols]
-        session_context = SessionContext(lambda: str(uuid.uuid4()), {})
+        context = SessionContext(lambda: str(uuid.uuid4()), {})
         self.pipelines = [
-            (
-                shard.connection.name,
-                FramePipeline(self.connector_state, shard.connection, shard.symbols, session_context),
-            )
+            (shard.connection.name, FramePipeline(self.connector_state, shard.connection, shard.symbols, context))
             for shard in shards(plan, self.connector_state.streams, [symbol for symbol in found if symbol])
         ]
         self.records: list[tuple[str, dict[str, Any]]] = []
@@ -254,7 +251,7 @@ def test_heartbeats_are_answered(name: str) -> None:
                     time.monotonic() + beat.every(pipeline.session.scope.state) + 0.001, _wall()
                 )
                 ping = next(action.frame for action in out if isinstance(action, Send))
-                replies = client.mock_connection.hear(ping, exchange.faults).replies
+                replies = client.mock_connection.respond(ping, exchange.faults).replies
                 assert replies
                 reply = replies[0] if isinstance(replies[0], str) else exactjson.encode(replies[0]).decode()
                 pipeline.receive([reply], time.monotonic(), _wall())

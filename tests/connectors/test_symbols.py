@@ -175,7 +175,7 @@ def test_connectors_of_one_venue_agree_on_what_both_read(first: str) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_two_protocols_of_the_same_books_read_the_same_names(one: str, other: str) -> None:
+def test_two_protocols_of_the_same_markets_read_the_same_names(one: str, other: str) -> None:
     first, second = ({key: value for key, value in section(name).items() if key != "default"} for name in (one, other))
     assert first == second
     assert {native.upper() for native in TABLE[one]["reads"]} == {native.upper() for native in TABLE[other]["reads"]}

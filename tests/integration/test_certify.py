@@ -56,7 +56,7 @@ def stage(name: str, folder: Path, faults: str, rate: float = 20.0, **given: Any
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CertificationOutcome]:
-    """All connectors at once, through all ordeals."""
+    """All connectors at once, through all fault scenarios."""
     folder = tmp_path_factory.mktemp("certify")
 
     async def main() -> list[CertificationOutcome]:
@@ -82,7 +82,7 @@ CLUSTER = {"broker", "slow-broker", "dead-broker", "registry-away", "registry-st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_ordeal_of_the_exchange_was_gone_through(outcomes: dict[str, CertificationOutcome], name: str) -> None:
+def test_every_fault_of_the_exchange_was_run(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     done = {trial.name for trial in outcomes[name].trials if not trial.skipped}
     context = ScenarioContext(load(name), MockExchange(load(name)))
     assert done == {scenario.name for scenario in FAULT_SCENARIOS if not scenario.skipped(context)}
@@ -190,7 +190,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certification, Rea
 
 
 def verdict(played: tuple[Certification, Readback], change: Callable[[Readback], None]) -> list[str]:
-    """The complaints about a harvest that was tampered with."""
+    """The failures reported for records that were tampered with after reading them back."""
     one, readback = played
     copy = Readback(list(readback.records), list(readback.gaps), list(readback.dead_letters))
     change(copy)
@@ -200,19 +200,19 @@ def verdict(played: tuple[Certification, Readback], change: Callable[[Readback],
     return failures(outcome)
 
 
-def test_nothing_is_said_against_an_honest_harvest(played: tuple[Certification, Readback]) -> None:
+def test_nothing_is_reported_against_an_honest_readback(played: tuple[Certification, Readback]) -> None:
     assert verdict(played, lambda readback: None) == []
 
 
 def test_a_record_that_is_there_twice(played: tuple[Certification, Readback]) -> None:
     record = played[1].records[3]
     own = record.get("trade_id") or record["quote_id"]
-    assert any(f"there twice: {own}" in text for text in verdict(played, lambda h: h.records.append(record)))
+    assert any(f"published twice: {own}" in text for text in verdict(played, lambda h: h.records.append(record)))
 
 
 def test_a_record_that_nobody_sent(played: tuple[Certification, Readback]) -> None:
     record = {**played[1].records[3], "message_id": "00000000-0000-5000-8000-000000000000"}
-    assert any("never printed it" in text for text in verdict(played, lambda h: h.records.append(record)))
+    assert any("never generated it" in text for text in verdict(played, lambda h: h.records.append(record)))
 
 
 def test_a_gap_that_is_not_reported(played: tuple[Certification, Readback]) -> None:
@@ -231,7 +231,7 @@ def test_a_dead_letter_too_many(played: tuple[Certification, Readback]) -> None:
 # -- its parts
 
 
-def test_haste_changes_waits_and_nothing_else() -> None:
+def test_short_timeouts_change_timeouts_only() -> None:
     plan = load("kraken")
     quick = with_short_timeouts(plan)
     assert quick.streams == plan.streams
@@ -279,7 +279,7 @@ def test_what_is_under_way_at_a_cut_is_in_doubt_and_the_rest_is_sure() -> None:
             await task
             (client_session,) = sent_frames.client_sessions
             assert [one.ids for one in client_session.unconfirmed_frames()] == []
-            assert Counter(own for one in client_session.confirmed() for own in one.ids) == Counter(
+            assert Counter(own for one in client_session.confirmed_frames() for own in one.ids) == Counter(
                 exchange.sent["trade", "BTCUSDT"]
             )
 
@@ -409,7 +409,7 @@ APART = ("broker", "slow-broker", "dead-broker", "registry-away")
 
 @dataclass
 class Certified:
-    """Both certifications of a connector, and the lives of its process with what was read back of them."""
+    """Both certifications of a connector, and the crash restarts of its process with the records read back."""
 
     outcomes: list[CertificationOutcome]
     crash_restart: CrashRestart
@@ -424,7 +424,7 @@ class Certified:
 def certified(
     own_broker: Broker, registry: SharedRegistry, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Certified]:
-    """Two connectors through all ordeals, at once."""
+    """Two connectors through all fault scenarios, at once."""
     folder, crash_restart = tmp_path_factory.mktemp("kafka"), {}
     rest = ",".join(one.name for one in FAULT_SCENARIOS if one.name not in APART)
     certifications = []
@@ -432,9 +432,8 @@ def certified(
         for faults in (rest, ",".join(APART)):
             options = CertifyOptions((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
                               faults=faults)
-            certifications.append(
-                _certification(name, options, folder / f"{name}-{len(certifications)}", own_broker, make_spooled)
-            )
+            own_folder = folder / f"{name}-{len(certifications)}"
+            certifications.append(_certification(name, options, own_folder, own_broker, make_spooled))
     real = CrashRestart.run
 
     async def noted(self: CrashRestart) -> Any:
@@ -456,7 +455,7 @@ def certified(
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("name", KAFKA_NAMES)
-def test_all_ordeals_with_the_real_broker(certified: dict[str, Certified], name: str) -> None:
+def test_all_scenarios_with_the_real_broker(certified: dict[str, Certified], name: str) -> None:
     for outcome in certified[name].outcomes:
         assert failures(outcome) == []
         assert outcome.passed
@@ -487,14 +486,13 @@ def test_what_kill_9_cost(certified: dict[str, Certified], name: str) -> None:
 
 
 def judged(one: Certified, change: Callable[[Readback], None], kills: list[Kill] | None = None) -> list[str]:
-    """The complaints about lives whose harvest was tampered with."""
+    """The failures reported for crash restarts whose records were tampered with."""
     readback = Readback(list(one.readback.records), list(one.readback.gaps), list(one.readback.dead_letters))
     change(readback)
     crash_restart = one.crash_restart
     reference = ExpectedRecords(crash_restart.plan, crash_restart.streams, crash_restart.exchange)
-    return account_for_losses(
-        reference, readback, crash_restart._kills_done if kills is None else kills, crash_restart._confirmed_at
-    )[1]
+    done = crash_restart._kills_done if kills is None else kills
+    return account_for_losses(reference, readback, done, crash_restart._confirmed_at)[1]
 
 
 @pytest.mark.kafka
@@ -507,13 +505,13 @@ def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> 
     said = f"lost: {last}, by a process that was not killed"
     assert any(said in text for text in judged(one, lambda h: without(h, last)))
     assert any("missing without a gap record" in text for text in judged(one, lambda h: h.gaps.clear()))
-    assert any(f"there twice: {last}, and no" in text for text in judged(one, lambda h: again(h, last)))
+    assert any(f"published twice: {last}, and no" in text for text in judged(one, lambda h: again(h, last)))
     other = "with one message_id and different contents"
     assert any(other in text for text in judged(one, lambda h: again(h, early, price="1")))
     assert judged(one, lambda h: again(h, early)) == []  # a process that was killed may have sent it again
     strange = {"message_id": "00000000-0000-5000-8000-000000000000"}
-    assert any("never printed it" in text for text in judged(one, lambda h: again(h, last, **strange)))
-    assert any("there twice" in text for text in judged(one, lambda h: again(h, early), kills=[]))
+    assert any("never generated it" in text for text in judged(one, lambda h: again(h, last, **strange)))
+    assert any("published twice" in text for text in judged(one, lambda h: again(h, early), kills=[]))
 
 
 def trade_of(crash_restart: CrashRestart, client_session: int, frame: int) -> str:
@@ -581,7 +579,7 @@ def test_an_engine_is_killed_and_says_how_it_ended(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_books_of_kill_9_that_do_not_balance() -> None:
+def test_crash_losses_that_do_not_balance() -> None:
     row = CrashLosses("trade", "BTCUSD", sent=10, published=9, lost=1)
     assert row.balanced
     assert not replace(row, lost=0).balanced

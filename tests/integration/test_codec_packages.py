@@ -219,7 +219,7 @@ def test_a_format_makes_messages_of_something_other_than_json(folder: Path) -> N
         ("{text: missing}", "10:17", "the codec 'missing' of the package mirrors cannot be imported"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(folder: Path, codec: str, place: str, problem: str) -> None:
+def test_what_is_wrong_is_reported_with_its_place(folder: Path, codec: str, place: str, problem: str) -> None:
     code, out, err = run(folder, "validate", written(folder, codec))
     assert code == 78
     (said,) = [line for line in (out + err).splitlines() if "error[" in line]

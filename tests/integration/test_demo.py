@@ -137,7 +137,7 @@ def test_run_talks_to_the_mock_by_the_variables_it_prints(tmp_path: Path) -> Non
         (["demo", "--duration", "5 parsecs"], "a number or a duration"),
     ],
 )
-def test_wrong_options_are_said(arguments: list[str], problem: str) -> None:
+def test_wrong_options_are_reported(arguments: list[str], problem: str) -> None:
     process = start(*arguments)
     _, err = end(process)
     assert process.returncode == 2

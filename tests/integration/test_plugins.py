@@ -168,7 +168,7 @@ def test_its_settings_are_checked(
     assert "hunter2" not in done.stderr
 
 
-def test_a_variable_of_it_that_nothing_reads_is_said(installed: Path, tmp_path: Path) -> None:
+def test_a_variable_of_it_that_nothing_reads_is_reported(installed: Path, tmp_path: Path) -> None:
     written(tmp_path, "127.0.0.1:9")
     words = ["run", "venue.yaml", "--port", "-1", "--sink", "jsonlines", "--duration", "100ms"]
     done = k2conn(tmp_path, installed, *words, K2_SINK_JSONLINES_PAHT="x")

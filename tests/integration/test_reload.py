@@ -45,7 +45,7 @@ def reloader(run: Run, *jobs: Job) -> Reloader:
     return Reloader(run.runner, lambda: jobs)
 
 
-def test_the_new_plan_takes_over_and_the_books_go_on() -> None:
+def test_the_new_plan_takes_over_and_the_ledger_continues() -> None:
     async def main() -> None:
         acts = says(trades(trade(1), trade(2))), says(trades(trade(2), trade(3)))
         async with Venue(*acts).open() as venue, Run(venue.plan()) as run:

@@ -95,7 +95,7 @@ def wait_for_records(folder: Path, count: int, within: float = 20) -> None:
 FINAL = re.compile(r"^venue: received (\d+) = published (\d+) \+ .* in flight 0 \+ lost 0;", re.MULTILINE)
 
 
-def test_duration_then_the_books_and_the_summary(tmp_path: Path, spec: Path) -> None:
+def test_duration_then_the_ledger_and_the_summary(tmp_path: Path, spec: Path) -> None:
     done = run(tmp_path, spec, "--duration", "2s", "--port", 0, "--summary", "sum.json", "--folder", "out")
     assert done.returncode == 0, done.stderr
     found = FINAL.search(done.stderr)
@@ -211,7 +211,7 @@ def test_a_kafka_that_is_not_there_ends_the_start_in_bounded_time(tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
-def test_a_bug_of_ours_is_said_loudly(tmp_path: Path, spec: Path) -> None:
+def test_a_bug_of_ours_is_reported_loudly(tmp_path: Path, spec: Path) -> None:
     code = (
         "import sys; from k2conn.engine.mapping import stream_mapping as mapping\n"
         "def take(*_): raise ZeroDivisionError('what a bug')\n"

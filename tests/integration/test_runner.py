@@ -39,7 +39,7 @@ def ids(sink: MemorySink) -> list[str]:
     return [record["trade_id"] for record in sink.records]
 
 
-def test_records_arrive_and_the_books_balance() -> None:
+def test_records_arrive_and_the_ledger_balances() -> None:
     async def main() -> None:
         async with Venue(says(trades(trade(1), trade(2)))).open() as venue, Run(venue.plan()) as run:
             await run.until(lambda: len(run.sink.taken) == 2)
@@ -296,7 +296,7 @@ def test_an_address_that_names_symbols_keeps_them_behind_the_one_that_is_set() -
     assert socket.endpoint_group.url(intake_of(plan).session, 0, 0) == "ws://127.0.0.1:9/here/stream?s=BTC-USD,ETH-USD"
 
 
-def test_a_missing_variable_is_said_before_anything_starts() -> None:
+def test_a_missing_variable_is_reported_before_anything_starts() -> None:
     connection = CONNECTION % 1 + "  headers: {X-Key: \"{$env.VENUE_KEY}\"}\n"
     with pytest.raises(MissingVariable, match="VENUE_KEY"):
         Run(Venue().plan(connection=connection))

@@ -80,7 +80,7 @@ def test_a_silent_stream_is_named_with_its_cause_in_every_place(capsys: pytest.C
     assert "trade BTCUSD: gone quiet against its habit" in text
 
 
-def test_one_quiet_symbol_among_others_is_said_and_nothing_more(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_quiet_symbol_among_others_is_reported_and_nothing_more(capsys: pytest.CaptureFixture[str]) -> None:
     async def silence(run: Run, port: int) -> None:
         states = {("trade", "BTCUSD"): SilenceState.QUIET, ("trade", "ETHUSD"): SilenceState.LIVE}
         run.runner.connectors[0].silence.watch.states = states

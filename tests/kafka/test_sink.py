@@ -452,7 +452,7 @@ def test_acknowledgements_are_asked_of_all_replicas(
     assert set(asked) == {-1}
 
 
-def test_a_full_buffer_is_said_and_drains(
+def test_a_full_buffer_is_reported_and_drains(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
     topic, book = create(broker, kafka_topic("trades")), Book()

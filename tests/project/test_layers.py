@@ -1,4 +1,4 @@
-"""The house as drawn in docs/architecture.md: arrows only go down, one door per dependency, no exchange in Python."""
+"""The rules of docs/architecture.md: imports only go down, a dependency is used in one place, no exchange in Python."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PACKAGE = ROOT / "k2conn"
 LEAVES = {
     "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "records", "schemes", "scope",
 }
-"""What nearly every room may import: they know nothing of ours, or only each other."""
+"""Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
-ROOMS: dict[str, set[str]] = {
+IMPORTABLE: dict[str, set[str]] = {
     "errors": set(),
     "resources": set(),
     "exactjson": set(),
@@ -100,11 +100,11 @@ ROOMS: dict[str, set[str]] = {
     "tools/drafting": {*LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests"},
     "tools": set(),
 }
-"""What each room may import beside itself: a room stands for all rooms in it. `cli` stands above all of them, `k2conn`
-itself (its version) is for everybody.
+"""What each package or module may import beside itself; a package stands for everything in it. `cli` is above all of
+them and may import anything; `k2conn` itself (its version) may be imported by all.
 """
 
-DOORS: dict[str, set[str]] = {
+USED_IN: dict[str, set[str]] = {
     "yaml": {"compiler/language/document.py"},
     "jsonschema": {"compiler/language/shape.py"},
     "jmespath": {
@@ -125,7 +125,7 @@ DOORS: dict[str, set[str]] = {
     "rich": {"cli/screen.py"},
     "uvloop": {"cli/run.py"},
 }
-"""Where a dependency may be imported; its errors are translated there."""
+"""The only places where a dependency may be imported; its errors are translated there."""
 
 ONE_PLACE = {
     r"http\.client|urllib\.request": "net/http.py",
@@ -136,7 +136,7 @@ ONE_PLACE = {
 """What may be written in one file only, so that it is decided once."""
 
 WORLD = {"asyncio", "time", "socket", "threading", "random", "http", "urllib.request", "ssl", "subprocess", "os"}
-"""What the pure wings must not know: the loop, the clock, the network, chance, the environment."""
+"""What pure packages must not import: event loop, clock, network, randomness, environment."""
 
 FORBIDDEN = {
     "eval(": "runs what an author wrote",
@@ -183,16 +183,16 @@ def _imports(name: str) -> Iterator[str]:
 
 
 def package_of(path: str) -> str:
-    """The innermost room that a file or module (``engine/gaps/gap_tracker``) is in."""
+    """The innermost key of IMPORTABLE that a file or module (``engine/gaps/gap_tracker``) belongs to."""
     parts = path.removesuffix(".py").split("/")
     for count in range(len(parts), 0, -1):
-        if (name := "/".join(parts[:count])) in ROOMS:
+        if (name := "/".join(parts[:count])) in IMPORTABLE:
             return name
     return parts[0]
 
 
 def inner(dotted: str) -> str | None:
-    """The room of ours that a dotted name is in."""
+    """The same for a dotted name; None for what is not ours."""
     parts = dotted.split(".")
     if parts[0] != "k2conn" or len(parts) < 2 or parts[1].startswith("__"):
         return None
@@ -200,19 +200,19 @@ def inner(dotted: str) -> str | None:
 
 
 def may_import(own: str, other: str) -> bool:
-    """Whether a room may import another: it, or a room around it, is named in ROOMS."""
-    inside_own = other.startswith(f"{own}/") or own.startswith(f"{other}/")  # named exactly, not by a room around
+    """Whether a package may import another: it, or a package that contains it, is named in IMPORTABLE."""
+    inside_own = other.startswith(f"{own}/") or own.startswith(f"{other}/")  # must be named exactly
     names = {other} if inside_own or own.split("/")[0] == other.split("/")[0] else {other, other.split("/")[0]}
-    return other == own or bool(names & ROOMS[own])
+    return other == own or bool(names & IMPORTABLE[own])
 
 
-def test_arrows_only_go_down() -> None:
+def test_imports_only_go_down() -> None:
     wrong = []
     for name in sources():
         own = package_of(name)
         if own in ("cli", "__main__", "__init__"):
             continue
-        assert own in ROOMS, f"{name}: a new room: say in ROOMS what it may import"
+        assert own in IMPORTABLE, f"{name}: a new package: add to IMPORTABLE what it may import"
         for dotted in imports(name):
             other = inner(dotted)
             if other is not None and not may_import(own, other):
@@ -220,12 +220,12 @@ def test_arrows_only_go_down() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_drawing_has_no_circle() -> None:
-    below = {own: {other for other in ROOMS if other != own and may_import(own, other)} for own in ROOMS}
+def test_allowed_imports_have_no_circle() -> None:
+    below = {own: {other for other in IMPORTABLE if other != own and may_import(own, other)} for own in IMPORTABLE}
     seen: set[str] = set()
-    while len(seen) < len(ROOMS):
+    while len(seen) < len(IMPORTABLE):
         ready = {name for name, needed in below.items() if name not in seen and needed <= seen}
-        assert ready, f"these rooms import each other: {sorted(set(ROOMS) - seen)}"
+        assert ready, f"these packages import each other: {sorted(set(IMPORTABLE) - seen)}"
         seen |= ready
 
 
@@ -257,8 +257,8 @@ PURE = (
 )
 
 
-@pytest.mark.parametrize("wing", PURE)
-def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(package: str) -> None:
+@pytest.mark.parametrize("package", PURE)
+def test_the_pure_packages_use_neither_loop_nor_clock_nor_network(package: str) -> None:
     wrong = []
     for name in sources():
         if name.removesuffix(".py").startswith(package):
@@ -268,17 +268,17 @@ def test_the_pure_rooms_know_neither_loop_nor_clock_nor_network(package: str) ->
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("library", sorted(DOORS))
-def test_one_door_for_each_dependency(library: str) -> None:
+@pytest.mark.parametrize("library", sorted(USED_IN))
+def test_each_dependency_is_used_in_one_place(library: str) -> None:
     users = {name for name in sources() if any(dotted.split(".")[0] == library for dotted in imports(name))}
-    strangers = {name for name in users if not any(name.startswith(place) for place in DOORS[library])}
+    strangers = {name for name in users if not any(name.startswith(place) for place in USED_IN[library])}
     assert not strangers, f"{library} is imported by {sorted(strangers)}"
 
 
-def test_every_dependency_has_a_door() -> None:
+def test_every_dependency_is_listed() -> None:
     standard = {"__future__"} | set(__import__("sys").stdlib_module_names)
     found = {dotted.split(".")[0] for name in sources() for dotted in imports(name)} - standard - {"k2conn"}
-    assert found <= set(DOORS)
+    assert found <= set(USED_IN)
 
 
 @pytest.mark.parametrize("pattern", ONE_PLACE)
@@ -316,9 +316,9 @@ def allowed(name: str, word: str) -> bool:
     return any(name.startswith(place) and word == one for place, one in ALLOWED)
 
 
-def test_the_architecture_page_names_every_room() -> None:
+def test_the_architecture_page_names_every_package() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    folders = {name for name in ROOMS if (PACKAGE / name).is_dir()}
+    folders = {name for name in IMPORTABLE if (PACKAGE / name).is_dir()}
     missing = {name for name in folders if f"`{name}`" not in page and f"{name.split('/')[-1]}/" not in page}
     assert not missing
 

@@ -66,7 +66,7 @@ def test_anything_else_is_not(how: str) -> None:
         prove(values(spoilt(how)), read_json, FRAMES, SYMBOLS)
 
 
-def test_the_interpretive_path_has_no_shortcut() -> None:
+def test_the_interpretive_path_has_no_fast_path() -> None:
     file = find("binance")
     with reference():
         plan = load_plan(file)

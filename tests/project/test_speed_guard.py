@@ -56,7 +56,7 @@ def test_compiled_against_interpreted(monkeypatch: pytest.MonkeyPatch, kind: typ
     if in_c and native.Mapper is None:
         pytest.skip("k2conn/native is not built here (no C compiler)")
     if not in_c:
-        monkeypatch.setattr(native, "Shortcut", None)
+        monkeypatch.setattr(native, "Mapper", None)
     tape = kind(10, 1)
     frames = [tape.frame(number).decode() for number in range(TRADES // tape.trades)]
     path = find(tape.venue)

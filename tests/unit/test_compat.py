@@ -174,7 +174,7 @@ def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
 
-def test_private_names_of_others_are_in_the_compat_room_only() -> None:
+def test_private_names_of_others_are_in_compat_only() -> None:
     wrong = [place for name in sources() if not name.startswith("compat/") for place in private(name)]
     assert not wrong, "\n".join(wrong)
 

@@ -1,8 +1,8 @@
-"""What the parts of an instrument's name may be made of: a class of characters, some words, or a known kind of date.
+"""What the parts of an instrument's name may consist of: a class of characters, some words, or a known kind of date.
 
-A part is a few *spellings*, each a row of steps; a step is one character of a set, or one and more. That is all the
-language of names needs, and little enough that two forms can be compared exactly (`form_overlaps`) and that no pattern
-can run away.
+A part has a few *spellings*, each a sequence of steps; a step is one character of a set, or one or more of them. That
+is enough for names, and simple enough that two forms can be compared exactly (`form_overlaps`) and that matching takes
+bounded time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Spelling = tuple[PartStep, ...]
 
 @dataclass(frozen=True, slots=True)
 class NamePart:
-    """What one part of a name may be: any of its spellings, none of them empty."""
+    """One part of a name: any of its spellings, none of them empty."""
 
     spellings: tuple[Spelling, ...]
 

@@ -1,4 +1,4 @@
-"""Values that a table knows: the names of an enum, and truth values."""
+"""Values that are looked up in a table: the names of an enum, and booleans."""
 
 from __future__ import annotations
 

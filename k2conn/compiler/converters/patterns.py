@@ -1,7 +1,7 @@
 """Text patterns with named parts, such as ``market.{symbol}.trade.detail``: cut a word out of a channel's text.
 
 Not regular expressions: the text between the parts is looked for from left to right, once, so a part is as short as
-what follows it allows, and no text from a stranger can make a pattern run away. ``{_}`` is a part of no interest.
+what follows it allows, and matching takes bounded time whatever the text. ``{_}`` is a part that is ignored.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ Rules = tuple[tuple[Condition | None, Convert], ...]
 
 
 def reader(get: Getter, convert: Convert, name: str, expression: str, absent: bool, fallback: Any) -> Reader:
-    """A converted value; where ``absent``, the fallback stands for null and empty text."""
+    """A converted value; where ``absent``, null and empty text give the fallback."""
 
     def read(item: Any, scope: Scope) -> Any:
         value = None
@@ -96,7 +96,7 @@ def _choose(rules: Rules, scope: Scope) -> Convert:
 
 
 def described(symbol: Symbol) -> Mapping[str, Json]:
-    """A symbol as a condition on symbols sees it: native, record, base, quote and the form's further parts."""
+    """A symbol as conditions on symbols see it: native, record, base, quote and the form's further parts."""
     return {**symbol._asdict(), **dict(symbol.parts)}
 
 
@@ -121,7 +121,7 @@ def or_received(read: Reader, get: Getter, otherwise: Reader) -> Reader:
 
 
 def or_fallback(convert: Convert, fallback: Any) -> Convert:
-    """A converter for which the fallback stands for null and empty text."""
+    """A converter that gives the fallback for null and empty text."""
 
     def either(value: Any) -> Any:
         if value is None or (type(value) is str and not value):
@@ -132,7 +132,7 @@ def or_fallback(convert: Convert, fallback: Any) -> Convert:
 
 
 def or_absent(convert: Convert, fallback: Any) -> Convert:
-    """A converter for which the fallback stands for what it calls missing."""
+    """A converter that gives the fallback where it reports a missing field."""
 
     def either(value: Any) -> Any:
         try:

@@ -1,8 +1,9 @@
-"""Exchange times to integer microseconds since the epoch, UTC; the unit and the zone are said, never guessed by size.
+"""Exchange times to integer microseconds since the epoch, UTC; unit and zone are declared, never guessed from the
+magnitude.
 
 Integers and text are taken exactly; what is finer than a microsecond is cut (floor), as the field's type demands.
 Settled: a time before 1970 or after 9999 is a wrong unit, a venue's "no time yet" (``0001-01-01T00:00:00Z``) or a
-bug, never a trade's time; so it is an error rather than a record nobody finds.
+bug, never a trade's time; so it is an error rather than a record with a wrong time.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _day(text: str) -> int:
 
 
 def plain_time(unit: str, kind: str = "timestamp-micros") -> FastConversion | None:
-    """What `times_in` does with the everyday forms of a unit; None where it can be said only in Python."""
+    """How `times_in` converts the common forms of a unit, as data; None where only the Python converter can."""
     if kind == "timestamp-millis" and unit == "ms":
         return FastConversion("whole", below=_MAX_US // 1000)
     if TIMES[kind] > 1:

@@ -41,13 +41,13 @@ class ExpressionError(ValueError):
 
 
 class Name(str):
-    """An identifier written bare with ``$``, told apart from a quoted key of the same letters."""
+    """An identifier written bare with ``$``, as opposed to a quoted key with the same text."""
 
     __slots__ = ()
 
 
 class ClosureCompiler:
-    """One expression's tree to one closure; what it met on the way is in the attributes."""
+    """Compiles one expression's tree to a closure; the names it uses are in the attributes."""
 
     def __init__(self, lenient: bool) -> None:
         self.lenient = lenient
@@ -305,7 +305,7 @@ class ClosureCompiler:
 
 
 class _Expression:
-    """What ``&expression`` is to jmespath's functions (they look at this class's very name)."""
+    """The value of ``&expression`` for jmespath's functions, which check the name of this class."""
 
     def __init__(self, inner: Getter, scope: Scope) -> None:
         self.expression = inner

@@ -1,7 +1,7 @@
-"""What a condition depends on: the plain paths it reads, so that equal values need not be asked twice.
+"""What a condition depends on: the plain paths it reads, so that its result can be cached by their values.
 
 A leaf is a longest chain of keys and indices from the message itself. Where a condition reads something else (what is
-inside a list it walks, the connection's state), its value cannot be told from leaves.
+inside a list it walks, the connection's state), leaves do not determine its value.
 """
 
 from __future__ import annotations

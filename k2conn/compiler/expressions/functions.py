@@ -2,7 +2,7 @@
 
 The arguments' types are checked by the jmespath package itself, whose table is widened by Decimal. Settled: what a
 function cannot do (text where a number belongs) is a RecordError in a field and null in a condition, because
-``length(data)`` is asked of every message, also of those whose data is missing.
+``length(data)`` is evaluated for every message, also for those without data.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def arity(name: str) -> tuple[int, bool]:
 
 
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
-    """A function's value; where it cannot be had, null if ``lenient``, else RecordError."""
+    """A function's value. Where it cannot be computed: null if ``lenient``, else RecordError."""
     try:
         return _functions.call_function(name, list(arguments))
     except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError) as error:

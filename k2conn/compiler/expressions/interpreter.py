@@ -1,7 +1,7 @@
 """The reference evaluator: jmespath's own interpreter, which walks the tree for every value.
 
-Not used by a running connector. It is the judge of the closures (the same tree, the same functions, another way
-through it) and what benchmarks compare them with.
+Not used by a running connector. Tests compare the closures with it (same tree, same functions, another evaluation), and
+benchmarks measure against it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The placeholders of a `backfill` call: which numbers are missing, and between which times.
 
-``$first`` and ``$last`` are missing themselves, ``$before`` and ``$after`` are their neighbours, for calls that name
-what is not wanted any more. Times are those of the records before and after; a lower one is cut to its unit, an upper
-one rounded up, so that a coarse unit never asks for less.
+``$first`` and ``$last`` are missing themselves, ``$before`` and ``$after`` are their neighbours, for calls with
+exclusive bounds. Times are those of the records before and after; a lower one is cut to its unit, an upper one rounded
+up, so that a coarse unit never asks for less.
 """
 
 from __future__ import annotations

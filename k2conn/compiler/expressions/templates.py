@@ -1,4 +1,4 @@
-"""What is sent: YAML with ``$names`` in it, compiled to functions of a SendScope.
+"""Templates of what is sent: YAML with ``$names`` in it, compiled to functions of a SendScope.
 
 A whole value ``$name`` keeps its type (a counter is a number, ``$symbols`` a list); inside text it is written
 ``{$name}``. ``$symbol.base`` and the like reach into a symbol, ``$state.token`` into what was captured,

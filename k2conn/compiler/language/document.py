@@ -1,10 +1,10 @@
-"""A YAML text as values with places: the one door to pyyaml.
+"""Reads YAML to values with their line and column; the only module that uses pyyaml.
 
 The language is YAML 1.2's core: `true`/`false` are the only booleans, numbers keep their text (a fraction becomes a
 Decimal, so `64000.10` loses nothing), and what YAML 1.1 readers would take for something else (`on`, `no`, `012`,
-`1:30`, a bare date) is refused rather than read in one of two ways. Anchors, aliases and tags are not part of it: a
-file from a stranger cannot grow beyond its own size. Built from parser events, so depth and size are bounded while
-reading.
+`1:30`, a bare date) is refused rather than read in one of two ways. Anchors, aliases and tags are not supported, so
+that an untrusted file cannot expand beyond its own size. Built from parser events, so depth and size are bounded
+while reading.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _HINTS = (
 
 @dataclass(slots=True)
 class Document:
-    """One connector file's values, where each stands, and what is wrong with it."""
+    """A connector file: its values, their places, and its problems."""
 
     file: str
     value: Any = None
@@ -64,11 +64,11 @@ class Document:
     warnings: list[Problem] = field(default_factory=list)
     """What is no problem, and yet worth saying."""
     broken: set[Path] = field(default_factory=set)
-    """Where the shape is wrong: what stands there cannot be compiled."""
+    """Paths of values that violate the schema and cannot be compiled."""
 
     @property
     def full(self) -> bool:
-        """Whether so much is wrong that the rest is left out."""
+        """Whether the maximum number of problems is reached, so that further ones are left out."""
         return len(self.problems) >= MAX_PROBLEMS
 
     def place(self, path: Path, at_key: bool = False) -> tuple[int, int]:
@@ -103,7 +103,7 @@ class Document:
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: ``streams.trade.fields.price``, ``tests[0].name``."""
+    """A path in readable form: ``streams.trade.fields.price``, ``tests[0].name``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
@@ -144,7 +144,7 @@ def _note_error(document: Document, error: yaml.MarkedYAMLError) -> None:
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """Something YAML allows and the language does not, where reading cannot go on."""
+    """YAML that the language does not allow, at a point where reading cannot continue."""
 
     def __init__(self, text: str, mark: Any) -> None:
         super().__init__(None, None, text, mark)
@@ -158,7 +158,7 @@ class _Builder:
         self.events: Any = None
         self.values = 0
         self.unplaced = 0
-        """Above 0 inside the value of a key that stands twice, whose places are not those to point at."""
+        """Above 0 inside the value of a duplicate key, whose places are not recorded."""
 
     def build(self, events: Any) -> None:
         """Reads the one document of the events."""

@@ -1,7 +1,7 @@
-"""A quick yes to whether a document has the shape of a JSON Schema.
+"""A fast check whether a document is valid against a JSON Schema.
 
-It knows the words that the language's own schema uses, and only ever proves a fit: wherever it is not sure, jsonschema
-judges (and finds the words for what is wrong), whose import takes longer than checking a file.
+It knows the keywords that the language's own schema uses, and can only confirm validity: wherever it is not certain,
+jsonschema decides (and describes what is wrong). Importing jsonschema takes longer than checking a whole file.
 """
 
 from __future__ import annotations
@@ -65,18 +65,18 @@ def _items(value: Any, asked: Any, _: Schema, named: Schema) -> bool:
 
 
 def _same(value: Any, asked: Any) -> bool:
-    """Texts only: what else is equal to what is a question for the judge."""
+    """Texts only: the equality of other values is left to jsonschema."""
     return isinstance(value, str) and isinstance(asked, str) and value == asked
 
 
 def _unlike(value: Any, asked: Any, _: Schema, __: Schema) -> bool:
-    """`not` is sure for one form only: not this text."""
+    """`not` is certain in one form only: not this text."""
     return isinstance(asked, dict) and list(asked) == ["const"] and isinstance(asked["const"], str) and (
         value != asked["const"])
 
 
 def _bound(kind: type | tuple[type, ...], holds: Callable[[Any, Any], bool]) -> Callable[..., bool]:
-    """A word that says something of one kind of value, and nothing of others."""
+    """A keyword that constrains one kind of value and ignores others."""
     return lambda value, asked, schema, named: type(value) is bool or not isinstance(value, kind) or holds(value, asked)
 
 

@@ -1,4 +1,4 @@
-"""Problems of a connector file: values with a place, a code and a text; checking and printing are two things."""
+"""Problems of a connector file: values with a place, a code and a text; checking and printing are separate."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from k2conn.errors import known
 __all__ = ["Problem", "known", "short"]
 
 _SHOWN = 60
-"""Characters of an author's text that a message repeats."""
+"""Characters of an author's text that a message quotes."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong in one file. Lines and columns count from 1."""
+    """One problem of one file. Lines and columns count from 1."""
 
     file: str
     line: int

@@ -1,8 +1,8 @@
-"""The shape of a connector file against its JSON Schema: the one door to jsonschema.
+"""Validates a connector file against its JSON Schema; the only module that uses jsonschema.
 
-jsonschema finds what does not fit; this room turns it into problems a person can use: unknown words are said at the
-key with a near match, and of several allowed forms the one that the author evidently meant is explained. A document
-that `fit` is sure of needs neither.
+jsonschema finds the violations; this module turns them into helpful problems: unknown keys are reported at the key with
+a near match, and where several forms are allowed, the one that the author evidently meant is explained. A document that
+`fit` accepts needs neither.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _replaced(node: Any, reference: str) -> Any:
 
 
 def _validator(schema: Any) -> Any:
-    import jsonschema  # only for documents that need its judgement: its import takes longer than checking a file
+    import jsonschema  # imported only when needed: the import takes longer than checking a file
 
     library: Any = jsonschema
     draft = library.Draft202012Validator
@@ -130,7 +130,7 @@ def _is_integer(_: Any, value: Any) -> bool:
 
 
 def check_shape(document: Document) -> None:
-    """Notes every place where the document does not have the language's shape."""
+    """Adds a problem for every place where the document violates the schema."""
     if not isinstance(document.value, dict):
         if not document.problems:
             document.problem((), "shape", "a connector file is a map; it starts with `connector: name`")
@@ -310,7 +310,7 @@ def _meant(error: ValidationError) -> list[ValidationError]:
 
 
 def _distance(found: list[ValidationError]) -> tuple[int, int]:
-    """How far a value is from a form: first what was meant otherwise, then how much is wrong."""
+    """How far a value is from a form: first by values of the wrong type, then by the number of errors."""
     return sum(1 for error in found if error.validator in ("const", "not", "enum")), len(found)
 
 

@@ -1,6 +1,6 @@
-"""Addresses checked and compiled: those of connections and of HTTP calls.
+"""Checks and compiles the addresses of connections and HTTP calls.
 
-What would send everything in the clear, or keep a key in the file, is refused.
+An address without encryption, or with a password in it, is refused.
 """
 
 from __future__ import annotations

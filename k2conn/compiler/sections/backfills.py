@@ -1,7 +1,7 @@
-"""``backfill:`` of a stream compiled: the call that missing records are asked for with, and how its rows are read.
+"""Compiles ``backfill:`` of a stream: the call that fetches missing records, and how its rows are read.
 
-What a row says otherwise than the stream's items stands under `fields`; everything else is the stream's own mapping, so
-that the same trade has the same ids whichever way it comes.
+Where a row differs from the stream's items, `fields` says how; everything else is the stream's own mapping, so that the
+same trade has the same ids from both sources.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class BackfillCompiler:
         self.note = streams.note
 
     def backfills(self, stream: Stream, whole: dict[str, Any]) -> Iterator[Backfill]:
-        """A stream's calls; none where none is said. What is wrong with one is noted."""
+        """The backfill calls of a stream; problems are noted."""
         path: Path = ("streams", stream.name)
         said = whole.get("backfill", [])
         entries: list[tuple[Any, Path]] = [(said, (*path, "backfill"))]
@@ -135,7 +135,7 @@ class BackfillCompiler:
         )
 
     def _own(self, stream: Stream, mapping: dict[str, Any], path: Path) -> Iterator[Field]:
-        """The fields that a row says otherwise, but for ids and currency."""
+        """The fields that differ in rows, except ids and currency."""
         for target in load_record(stream.record).mapped:
             if target.name in mapping:
                 found = self.streams.fields.field(target, mapping[target.name], (*path, "fields", target.name))

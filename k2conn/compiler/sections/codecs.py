@@ -1,4 +1,4 @@
-"""``codec:`` compiled: how text and binary frames become messages.
+"""Compiles ``codec:``: how text and binary frames become messages.
 
 The words and settings are those of the codecs themselves (`k2conn.codecs`), whoever wrote them.
 """

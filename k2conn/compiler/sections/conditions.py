@@ -41,7 +41,7 @@ _STATE = re.compile(r"\$state\.([a-z][a-z0-9_]*)\Z")
 
 @dataclass(frozen=True, slots=True)
 class _Captured:
-    """What `$state.NAME` is once read: what was captured under that name, or any key of that table."""
+    """The compiled value of `$state.NAME`: matches what was captured under that name, or any key of that table."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""``connection:`` compiled: where to connect, what is said in which order, and what may be heard."""
+"""Compiles ``connection:``: the address, the requests and their order, and the messages to expect."""
 
 from __future__ import annotations
 

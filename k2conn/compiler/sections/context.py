@@ -1,4 +1,4 @@
-"""What the compilers of the spec share: where problems go, what has the right shape, which ``$state`` is used."""
+"""Shared by the compilers of all sections: problems, which parts are valid, which ``$state`` names are used."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ Read = TypeVar("Read")
 
 
 class CompileContext:
-    """The notes of one connector file while it is compiled; whoever notes a problem gives None or leaves out.
+    """The problems of one connector file while it is compiled. After noting a problem, a compiler returns None or
+    skips.
 
-    Parts that have not the language's shape are already noted and are not looked at any further (`sound`), so the
-    problems of meaning in all other parts come at the same time.
+    Parts that violate the schema are reported already and not compiled (`sound`), so that the semantic problems of all
+    other parts are reported at the same time.
     """
 
     def __init__(self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get) -> None:
@@ -113,7 +114,7 @@ class CompileContext:
     # -- what is learnt on a connection
 
     def state(self, name: str, path: Path, offset: int = 0) -> None:
-        """Remembers that something relies on ``$state.NAME``."""
+        """Records that ``$state.NAME`` is used."""
         self._states.append((path, name, offset))
 
     def check_states(self, captured: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with the forms of a file taken together, in an author's words, each with a name that shows it."""
+"""Problems of the forms of a file taken together, each with an example name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NARROW = "say under `parts:` what a part may be (digits, a kind of date, a list
 
 
 def overlaps(forms: Sequence[Form]) -> Iterator[tuple[str, int]]:
-    """What must be said of the forms, with the number of the form it is about; nothing where all is told apart."""
+    """(problem, index of the form) for forms that are ambiguous or overlap."""
     for at, form in enumerate(forms):
         found = two_readings(form.pieces)
         if found is not None:

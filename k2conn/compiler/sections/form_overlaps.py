@@ -1,8 +1,8 @@
-"""Whether forms of names can be told apart: exactly, by comparing them as automata, with a name as the proof.
+"""Checks exactly whether forms of names overlap, by comparing them as automata; returns a name as proof.
 
-Three things are wrong with a list of forms, and all three publish a wrong currency in silence: a form that reads a name
-in two ways, a form that takes names of a later one, and a form that is never reached. Each is answered here with the
-shortest name that shows it.
+Three faults of a list of forms would silently publish a wrong currency: a form that reads a name in two ways, a form
+that matches names of a later one, and a form that is never reached. Each is reported with the shortest name that shows
+it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``symbols:`` compiled: the rules by which the venue's names are read, and its own instrument list."""
+"""Compiles ``symbols:``: the rules by which the venue's names are read, and its own instrument list."""
 
 from __future__ import annotations
 

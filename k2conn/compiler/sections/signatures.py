@@ -1,4 +1,4 @@
-"""``sign:`` compiled: HMAC signatures of requests and logins, over a text that the file declares.
+"""Compiles ``sign:``: HMAC signatures of requests and logins, over a text that the file declares.
 
 The key comes from the environment, never from the file; what is signed and how it is spelled is the venue's rule.
 """

@@ -1,4 +1,4 @@
-"""``steps:`` compiled: what is said after connecting, in which order, and which replies are waited for."""
+"""Compiles ``steps:``: what is sent after connecting, in which order, and which replies are expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``streams:`` compiled: how a message is recognised, its items reached, and each item turned into a record."""
+"""Compiles ``streams:``: how messages are recognised, where their items are, and how an item becomes a record."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class StreamCompiler(SectionCompiler):
                 try:
                     found.append(compile_expression(text))
                 except ExpressionError:
-                    continue  # noted where the field itself is compiled
+                    continue  # reported where the field itself is compiled
         return found
 
     # -- the rest of a stream
@@ -288,7 +288,7 @@ class StreamCompiler(SectionCompiler):
         defaults: list[Any] = []
         for name in (one for one in record.profile.carried if one in mapping):
             value, place = mapping[name], (*path, "fields", name)
-            target = replace(record.field(name), nullable=False)  # missing is missing: then the last value stands
+            target = replace(record.field(name), nullable=False)  # so that a missing value raises
             given = {"from": value} if isinstance(value, str) else value
             field = self.fields.field(target, {key: one for key, one in given.items() if key != "absent"}, place)
             fallback = self.fields.field(target, {"value": given["absent"]}, place) if "absent" in given else None

@@ -1,4 +1,4 @@
-"""``tests:`` read: dialogues in the words of the language, to be played by `k2conn test` and the mock exchange."""
+"""Reads ``tests:``: dialogues that `k2conn test` runs and the mock exchange learns from."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is said on one connection, and what comes back: steps, replies, subscriptions, routing. Sans-I/O."""
+"""The protocol of one connection: steps, replies, subscriptions, routing of messages. Sans-I/O."""

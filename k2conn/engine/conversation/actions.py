@@ -1,4 +1,4 @@
-"""What a session wants done: the words in which it speaks to whoever holds the socket."""
+"""The actions a session asks of the connection that owns the socket."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class NoteKind(StrEnum):
     """A frame for several subscriptions was refused; each half is sent by itself."""
     FIRST_DATA = "first-data"
     SETTLED = "settled"
-    """All steps are through."""
+    """All steps are done."""
     CHANGED = "changed"
-    """A change of the symbols is through."""
+    """A change of the symbols is done."""
     ERROR = "error"
-    """The venue said that something is wrong."""
+    """The venue reported an error."""
     UNRECOGNISED = "unrecognised"
-    """A message that no rule knows."""
+    """A message that matches no rule."""
 
 
 class Note(NamedTuple):
@@ -52,7 +52,7 @@ class Note(NamedTuple):
 
 
 class Malformed(NamedTuple):
-    """A frame that is no message: a dead letter."""
+    """A frame that cannot be decoded: it becomes a dead letter."""
 
     error: RecordError
 

@@ -6,16 +6,18 @@ from enum import StrEnum
 
 
 class EndCause(StrEnum):
-    """The causes that k2conn itself finds. They count reconnects in metrics and in the summary, beside those that a
-    transport has words of its own for (connect, tls, lost, http-503, ...).
+    """The causes that k2conn itself detects. Metrics and the summary count reconnects by cause; a transport adds causes
+    of its own (connect, tls, lost, http-503, ...).
     """
 
     CLOSED = "closed"
-    """It came to its end without an error."""
+    """The connection ended without an error."""
     STOPPED = "stopped"
-    """It was cancelled while it was being made."""
+    """It was cancelled while it was being established."""
     SETTINGS = "settings"
-    """A value that it needs cannot be had: a variable, a captured field, a frame within the venue's limit."""
+    """A value that it needs is not available (an environment variable, a captured field), or a frame exceeds the
+    venue's limit.
+    """
     REFUSED = "refused"
     """The venue refused a login, or every subscription."""
     UNACKNOWLEDGED = "unacknowledged"
@@ -23,12 +25,12 @@ class EndCause(StrEnum):
     HEARTBEAT = "heartbeat"
     """A heartbeat was not answered in time."""
     STALE = "stale"
-    """Not one frame came for too long."""
+    """No frame was received for too long."""
     STALE_STREAM = "stale-stream"
-    """A whole stream had no data for too long, although other frames came."""
+    """A whole stream had no data for too long, although other frames were received."""
     NOTICE = "notice"
     """The venue asked for a new connection."""
     ROTATION = "rotation"
-    """It was old enough to be replaced."""
+    """It reached its maximum lifetime and was replaced."""
     FAILBACK = "failback"
-    """An address that is preferred to its own may have recovered."""
+    """An address of higher priority than its own may have recovered."""

@@ -1,4 +1,6 @@
-"""Frames on their way out, within the venue's rate: a token bucket and a pause between frames. Pure: time comes in."""
+"""Outgoing frames within the venue's rate limit: a sliding window and a pause between frames. Pure: the caller passes
+the time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from k2conn.plan import Rate
 
 
 class Outbox:
-    """A queue that says what may be sent now, and when the next may."""
+    """A queue of frames that knows which may be sent now, and when the next one may."""
 
     def __init__(self, limit: Rate | None) -> None:
         self._limit = limit
@@ -20,7 +22,9 @@ class Outbox:
         return len(self._queue)
 
     def put(self, frame: str | bytes, pause: float = 0.0, first: bool = False) -> None:
-        """Queues a frame; ``pause`` seconds are left after it, ``first`` puts it before the others (answers)."""
+        """Queues a frame; ``pause`` is the time to wait after it in seconds; ``first`` puts it at the head of the queue
+        (for answers).
+        """
         if first:
             self._queue.appendleft((frame, pause))
         else:
@@ -38,7 +42,7 @@ class Outbox:
         return out
 
     def deadline(self, now: float) -> float | None:
-        """When the next frame may be sent; None where nothing waits."""
+        """When the next frame may be sent; None where the queue is empty."""
         return self._next(now) if self._queue else None
 
     def _next(self, now: float) -> float:
@@ -51,5 +55,5 @@ class Outbox:
         return ready
 
     def clear(self) -> None:
-        """Forgets what waits."""
+        """Discards all queued frames."""
         self._queue.clear()

@@ -1,4 +1,4 @@
-"""Replies read: whether a message accepts or refuses what a step asked for, and which subscriptions it speaks of."""
+"""Interprets replies: whether a message accepts or refuses a step's request, and which subscriptions it is about."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from k2conn.scope import Scope
 
 
 def verdict(step: Step, message: Json, scope: Scope) -> bool | None:
-    """Whether a message refuses (True) or accepts (False) what a step asked; None where it does neither."""
+    """Whether a message refuses (True) or accepts (False) a step's request; None where it does neither."""
     expect = step.expect
     if expect is not None and expect.refused is not None and expect.refused.condition(message, scope):
         return True
@@ -22,7 +22,7 @@ def verdict(step: Step, message: Json, scope: Scope) -> bool | None:
 
 
 def reason(step: Step, message: Json, scope: Scope) -> Json:
-    """The venue's words for a refusal; None where it has none."""
+    """The venue's reason for a refusal; None where it gives none."""
     return step.expect.reason(message, scope) if step.expect and step.expect.reason else None
 
 

@@ -1,4 +1,4 @@
-"""The frames of a step: symbols and topics spread over frames as the step and the venue's limits say."""
+"""The frames of a step: symbols and topics distributed over frames by the step's `per` and the venue's limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ScopeOf = Callable[..., SendScope]
 
 @dataclass(slots=True)
 class RequestFrame:
-    """One frame to send and the subscriptions it makes; ``counter`` is the `$counter` value in it, if any.
+    """One frame to send and the subscriptions it requests; ``counter`` is the `$counter` value in it, if any.
 
-    An empty body is a step that only waits: nothing is sent.
+    An empty body stands for a step that only waits: nothing is sent.
     """
 
     body: str | bytes
@@ -31,7 +31,7 @@ class RequestFrame:
 def step_frames(
     step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None
 ) -> list[RequestFrame]:
-    """The frames of one step for some subscriptions; raises SettingsError where one frame breaks the byte limit."""
+    """The frames of one step for some subscriptions; raises SettingsError where a frame exceeds the byte limit."""
     if step.send is None:
         return [RequestFrame("", list(wanted))]
     if not step.streams:
@@ -46,8 +46,8 @@ def step_frames(
 def undo_frames(
     step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None = None
 ) -> list[str | bytes]:
-    """The frames that take a step's subscriptions back, within the same limits as those that made them; raises
-    SettingsError where one breaks the byte limit.
+    """The frames that unsubscribe a step's subscriptions, within the same limits as those that subscribe; raises
+    SettingsError where a frame exceeds the byte limit.
     """
     if step.undo is None:
         return []
@@ -56,12 +56,12 @@ def undo_frames(
 
 
 def _bound(step: Step, limit: int | None) -> int:
-    """Bytes that a frame of a step may have; ``limit`` is the connection's."""
+    """The maximum size of a frame of a step in bytes; ``limit`` is that of the connection."""
     return min(bound for bound in (step.batch_bytes, limit, 1 << 30) if bound)
 
 
 def split(wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]] | None:
-    """The two halves of what one frame asked for, by topic or else by symbol; None for a single one."""
+    """The two halves of what one frame requested, by topic or else by symbol; None where there is only one."""
     groups = [[one] for one in wanted] if any(one.topic is not None for one in wanted) else _by_symbol(wanted)
     if len(groups) < 2:
         return None
@@ -99,12 +99,12 @@ def _by_symbol(wanted: Sequence[Subscription]) -> list[list[Subscription]]:
 def _fitting(
     send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int], bound: int
 ) -> list[RequestFrame]:
-    """One frame where it fits the byte limit, else two halves."""
+    """One frame where it fits the byte limit, else two halves, recursively."""
     trial = _frame(send, group, scope, lambda: 10**6)
     if frame_size(trial.body) <= bound:
         return [_frame(send, group, scope, count)]
     if len(group) < 2:
-        raise SettingsError(f"a frame for one subscription has more than the venue's {bound} bytes")
+        raise SettingsError(f"a frame for one subscription exceeds the venue's limit of {bound} bytes")
     half = len(group) // 2
     return _fitting(send, group[:half], scope, count, bound) + _fitting(send, group[half:], scope, count, bound)
 
@@ -126,7 +126,7 @@ def _frame(send: Template, group: list[Subscription], scope: SendScope, count: C
 
 
 def frame_body(value: Json | bytes) -> str | bytes:
-    """What is sent: bytes as a binary frame, all else as a text frame."""
+    """The body to send: bytes for a binary frame, text for any other value."""
     return value if isinstance(value, bytes) else frame_text(value)
 
 
@@ -136,7 +136,7 @@ def frame_size(body: str | bytes) -> int:
 
 
 def shown(body: str | bytes) -> str:
-    """A frame's body for people."""
+    """A frame's body in readable form."""
     return body if isinstance(body, str) else f"(binary: {body.hex()})"
 
 

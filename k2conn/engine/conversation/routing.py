@@ -1,9 +1,9 @@
-"""Which rule a message falls under: control words first, then streams, in the order of the connector file.
+"""Routing: which rule a message matches; control messages first, then streams, in the order of the connector file.
 
-Most messages of a connection look alike. Where the values of a few plain paths decide all rules, the answer is
-remembered by those values (the message's *signature*): one look-up for each path and one for the route. A message's
-own keys say which paths it can have at all. Texts, truth values and absence are remembered; a message with anything
-else on a deciding path is asked rule by rule.
+Most messages of a connection look alike. Where the values on a few plain paths decide all rules, the route is cached
+by those values (the message's *signature*): one look-up for each path and one for the route. The keys of a message
+say which of the paths it can have. Strings, booleans and absence can be cached; a message with any other value on a
+deciding path is tested rule by rule.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ Route = tuple[int, int]
 """(kind, index into that kind's list)."""
 _NOTHING: Route = (UNKNOWN, 0)
 _SHAPES = 100
-"""Shapes of messages that are remembered."""
+"""Shapes of messages that are cached."""
 _MOST = 2000
-"""Signatures of each that are remembered."""
+"""Signatures of each shape that are cached."""
 _LONGEST = 200
-"""Characters of a text in a signature."""
+"""Characters that a string in a signature may have."""
 
 
 class MessageShape(NamedTuple):
-    """Messages with the same keys: the paths they can have (with whether only presence matters), and the routes by the
-    values on those paths.
+    """Messages with the same keys: the paths they can have (each with whether only its presence matters), and the
+    routes by the values on those paths.
     """
 
     paths: tuple[tuple[Getter, bool], ...]
     known: dict[tuple[Any, ...], Route]
     only: Getter | None
-    """The path, where it is one and its value matters."""
+    """The path, where there is only one and its value matters."""
     texts: dict[str, Route]
-    """The routes by the texts on that path."""
+    """The routes by the strings on that path."""
 
 
 class Router:
@@ -75,7 +75,7 @@ class Router:
         return found if found is not None else self._remember(shape, key, message, scope)
 
     def _shape(self, keys: tuple[str, ...], paths: tuple[ConditionPath, ...]) -> MessageShape:
-        """What is known of messages with these keys."""
+        """The cache for messages with these keys."""
         own = [(leaf.get, leaf.presence) for leaf in paths if leaf.head is None or leaf.head in keys]
         shape = MessageShape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
         if len(self._shapes) < _SHAPES and len(keys) <= _LONGEST and all(len(key) <= _LONGEST for key in keys):
@@ -118,7 +118,7 @@ def _rules(connection: Connection, streams: tuple[Stream, ...]) -> list[tuple[Ma
 
 
 def _paths(rules: tuple[tuple[Match, Route], ...]) -> tuple[ConditionPath, ...] | None:
-    """All paths that decide; None where a rule depends on more."""
+    """All paths that decide a route; None where a rule depends on more than paths."""
     found: dict[str, ConditionPath] = {}
     for match, _ in rules:
         if match.paths is None:

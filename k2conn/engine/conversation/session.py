@@ -2,18 +2,18 @@
 
 Inputs are `open`, `wake`, `respond`, `heard`, `timer`, `carry` and `retire`; outputs are lists of actions; `deadline`
 says when the next timer is due. Frames are read by `k2conn.engine.frame_pipeline`, which keeps data for the mapping and
-gives the session all other messages. What is asked for and what the replies say of it is the matter of
+gives the session all other messages. Requests, and the replies to them, are handled by
 `k2conn.engine.conversation.subscription_flow`. Theory of operation::
 
     connecting --open--> steps[0] -> steps[1] ... -> settled --retire--> retiring
-                          |                          ^    |  carry: other symbols from now on, asked for and taken
-                          |                          +----+  back in rounds of their own
+                          |                          ^    |  carry: a new set of symbols, subscribed and
+                          |                          +----+  unsubscribed in rounds of their own
                           |  each step sends its frames (within the venue's rate), then waits for its replies
                           |  data is delivered at any time, from the first frame on
                           +--> closing: a refused or unanswered set-up step, a missing heartbeat answer, silence; the
-                          |    runner connects again with a new session
-                          +--> the venue's own notice: a Close, too, but the conversation goes on, so that the runner
-                               may open the next connection first
+                          |    runner reconnects with a new session
+                          +--> the venue's own notice: also a Close, but the session continues, so that the runner can
+                               open the next connection first
 
 Times are seconds of a monotonic clock (``now``); ``wall`` is microseconds since the epoch, only for what is sent.
 """
@@ -47,18 +47,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What a session may know of the world: its own random ids, the environment (for keys), the schemes there are."""
+    """What a session gets from outside: random ids, the environment (for keys), the known URL schemes."""
 
     uuid: Callable[[], str]
     environment: Mapping[str, str]
     secure: Secure = WEBSOCKET.get
-    """Of the schemes that an address may have which a venue itself gives."""
+    """Whether a URL scheme is secure; None for an unknown scheme. Used to check an address that the venue itself gives.
+    """
 
 
 def subscriptions_for(
     connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], context: SessionContext
 ) -> list[Subscription]:
-    """What a connection is asked for: each of its streams for each of its symbols, with the venue's topics."""
+    """The subscriptions of a connection: each of its streams for each of its symbols, with the venue's topic."""
     scope = SendScope(counter=lambda: 0, uuid=context.uuid, now_us=0, state={}, environment=context.environment)
     found = []
     for stream in streams:
@@ -69,7 +70,7 @@ def subscriptions_for(
 
 
 class Session:
-    """The state of one connection; a new one for every connect."""
+    """The protocol state of one connection; a new session for every connect."""
 
     def __init__(
         self, connection: Connection, streams: Sequence[Stream], symbols: Sequence[Symbol], context: SessionContext
@@ -85,7 +86,7 @@ class Session:
         self.opened = 0.0
         self.router = Router(connection, self.streams)
         self.decode = decoder(connection.codec)
-        """A frame's message (or messages); raises RecordError for a frame that is none."""
+        """Decodes a frame to its message; raises RecordError where that fails."""
         self._outbox = Outbox(connection.limits.send)
         self._counter = 0
         self._flow = SubscriptionFlow(
@@ -134,12 +135,14 @@ class Session:
         return dict(self.connection.headers(self._send_scope())) if self.connection.headers else {}
 
     def frames(self, wall: int) -> list[str | bytes]:
-        """What all steps send, on a session that is not opened; raises RecordError where that is learnt later."""
+        """All frames that the steps send, for a session that is not open; raises RecordError where they depend on
+        values captured later.
+        """
         self._wall = wall
         return self._flow.all_frames()
 
     def captured(self, captures: Sequence[Capture], message: Json) -> None:
-        """Keeps what an HTTP answer (or a message) tells; raises RecordError where a value is missing."""
+        """Stores what is captured from an HTTP response (or a message); raises RecordError where a value is missing."""
         for capture in captures:
             value = capture.value(message, self.scope)
             if value is None:
@@ -159,8 +162,8 @@ class Session:
         return out
 
     def carry(self, symbols: Sequence[Symbol], now: float, wall: int) -> list[Action]:
-        """From now on these are the connection's symbols: what is new is asked for, what is gone is taken back. Before
-        the first round is over, that waits for its end.
+        """Replaces the connection's symbols: new ones are subscribed, others unsubscribed; during the first round, only
+        after its end.
         """
         if self._closed:
             return []
@@ -173,20 +176,20 @@ class Session:
 
     @property
     def settled(self) -> bool:
-        """Whether all steps were gone through."""
+        """Whether all steps are done."""
         return self._flow.settled
 
     @property
     def changing(self) -> bool:
-        """Whether what `carry` said is still being asked for."""
+        """Whether a change made by `carry` is still in progress."""
         return self._flow.changing and not self._closed
 
     def wake(self, now: float, wall: int) -> None:
-        """Something came, at these times."""
+        """Notes that frames were received, at these times."""
         self._now, self._wall, self.last_frame = now, wall, now
 
     def respond(self, message: Json, route: Route) -> list[Action]:
-        """A message came that is no data; ``route`` is the rule that it falls under."""
+        """Handles a message that is not data; ``route`` is the rule that it matches."""
         out: list[Action] = []
         self._guarded(out, lambda found: self._control(message, route, found))
         self.flush(out)
@@ -198,7 +201,7 @@ class Session:
             out.extend(Send(frame) for frame in self._outbox.due(self._now))
 
     def timer(self, now: float, wall: int) -> list[Action]:
-        """The deadline has come (or any time before)."""
+        """Called when the deadline is reached (or at any time before)."""
         self._now, self._wall = now, wall
         out: list[Action] = []
         if self._closed:
@@ -218,7 +221,7 @@ class Session:
         return out
 
     def resume(self, held: float) -> None:
-        """Reading was held back for so many seconds: what came meanwhile was not seen, so they count as no silence."""
+        """Reading was paused for ``held`` seconds: nothing could be seen meanwhile, so they do not count as silence."""
         self.last_frame += held
         self._pong_by = None if self._pong_by is None else self._pong_by + held
         flow = self._flow
@@ -235,7 +238,7 @@ class Session:
         return min(due) if due and not self._closed else None
 
     def heard(self, stream: str, native: str, out: list[Action]) -> None:
-        """The first data of a subscription came."""
+        """Called for the first data of a subscription."""
         one = self.subscriptions.heard(stream, native)
         if one is not None:
             out.append(Note(NoteKind.FIRST_DATA, {"stream": stream, "symbol": native}))
@@ -243,7 +246,7 @@ class Session:
             self.flush(out)
 
     def retire(self, now: float, wall: int) -> list[Action]:
-        """The connection is no longer wanted: take subscriptions back."""
+        """The connection is no longer needed: unsubscribe everything."""
         self._now, self._wall = now, wall
         out: list[Action] = []
         self._outbox.clear()
@@ -253,14 +256,14 @@ class Session:
         return out
 
     def _guarded(self, out: list[Action], act: Callable[[list[Action]], None]) -> None:
-        """Does something that builds frames; where a value for one is missing, the connection cannot go on."""
+        """Runs ``act``, which builds frames; where a value for one is missing, the connection is closed."""
         try:
             act(out)
         except (RecordError, SettingsError) as error:
             out.extend(self._close(EndCause.SETTINGS, str(error), self.connection.reconnect.cap))
 
     def _advance_flow(self, out: list[Action], act: Callable[[float, list[Action]], None]) -> None:
-        """Lets the steps go on, guarded; they may want the connection closed."""
+        """Runs a method of the subscription flow, guarded; a Close that it asks for closes the session."""
 
         def asked(out: list[Action]) -> None:
             found: list[Action] = []
@@ -293,7 +296,7 @@ class Session:
             self.control += 1
             self._notice(at, message, out)
         elif isinstance(message, str):
-            out.append(Malformed(RecordError("frame", None, message, "malformed-frame", "text that is no JSON")))
+            out.append(Malformed(RecordError("frame", None, message, "malformed-frame", "text that is not JSON")))
         else:
             self.unrecognised += 1
             if self.unrecognised <= 5:
@@ -319,7 +322,7 @@ class Session:
         reason = notice.reason(message, self.scope) if notice.reason else None
         text = exactjson.spell(reason if reason is not None else message)[:300]
         if notice.reconnect:
-            if not self._closed and not self._noticed:  # the conversation goes on until another connection stands
+            if not self._closed and not self._noticed:  # the session continues until the next connection is ready
                 out.append(Close(EndCause.NOTICE, text, notice.delay))
             self._noticed = True
         else:

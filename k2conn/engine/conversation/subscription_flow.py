@@ -1,4 +1,4 @@
-"""What a connection asks of the venue, step by step, and what of it is still to be answered.
+"""The requests of a connection, step by step, and which of them still wait for a reply.
 
 A *round* goes through the steps once: each sends its frames (within the venue's rate), then waits for its replies. The
 first round follows the opening of the connection and goes through all steps. A `change` of the subscriptions is a
@@ -29,19 +29,19 @@ from k2conn.scope import Scope
 
 
 class SubscriptionChange:
-    """A change under way: what came, what is given up, and whether that was taken back."""
+    """A change in progress: what was added, what was removed, and whether that has been unsubscribed."""
 
     def __init__(self, added: list[Subscription], removed: list[Subscription]) -> None:
         self._shared: list[Subscription] = []
         self.added = added
         self.removed = removed
         self.keys = {one.key for one in added}
-        """What is to be asked for."""
+        """Keys of the subscriptions to request."""
         self.unsubscribed = False
 
     def share(self, every: Sequence[Subscription]) -> None:
-        """One topic may serve several symbols: who comes to one that is subscribed need not ask, and what another
-        symbol still needs is not given up. ``every``: all subscriptions that are wanted.
+        """One topic may serve several symbols: a symbol added to a subscribed topic needs no request, and a topic that
+        another symbol still needs is not unsubscribed. ``every``: all wanted subscriptions.
         """
         before = (*self.removed, *(one for one in every if one.key not in self.keys))
         asked_for = [one for one in before if one.topic is not None and one.state != SubscriptionState.REFUSED]
@@ -56,13 +56,13 @@ class SubscriptionChange:
 
     @property
     def to_unsubscribe(self) -> list[Subscription]:
-        """What the venue has still to give up."""
+        """The removed subscriptions that still have to be unsubscribed."""
         if self.unsubscribed:
             return []
         return [one for one in self.removed if one.state != SubscriptionState.REFUSED and one not in self._shared]
 
     def summary(self) -> dict[str, list[str]]:
-        """Native names: what was added and removed, and what of the added was refused."""
+        """Native names of what was added and removed, and of what was added but refused."""
         refused = [one for one in self.added if one.state == SubscriptionState.REFUSED]
         return {"added": _names(self.added), "removed": _names(self.removed), "refused": _names(refused)}
 
@@ -74,13 +74,13 @@ class SubscriptionFlow:
         self, connection: Connection, subscriptions: Subscriptions, outbox: Outbox, scope: Scope,
         send_scope: Callable[[], SendScope], count: Callable[[], int], places: int | None,
     ) -> None:
-        """``send_scope`` gives what frames are built from, ``count`` the next `$counter`; ``places`` is how many
+        """``send_scope`` returns what frames are built from, ``count`` the next `$counter`; ``places`` is how many
         symbols a connection may carry, None for any number.
         """
         self.settled = False
-        """Whether the first round is over."""
+        """Whether the first round is done."""
         self.reply_by: float | None = None
-        """When the current step's replies are to be there; None where none is waited for."""
+        """The deadline of the current step's replies; None where none is awaited."""
         self._connection = connection
         self._subscriptions = subscriptions
         self._outbox = outbox
@@ -91,7 +91,7 @@ class SubscriptionFlow:
         self._begun = False
         self._at = -1
         self._reached = -1
-        """The last step that was ever begun."""
+        """The last step that was ever started."""
         self._frames: dict[int, list[RequestFrame]] = {}
         """By step: the frames of the latest round, then those of earlier ones that were never answered."""
         self._asked: list[RequestFrame] = []
@@ -101,7 +101,7 @@ class SubscriptionFlow:
         """What the round under way is for; None in the first round, which is for all, and between rounds."""
         self._retries = SubscriptionRetries()
         self._next: Sequence[Subscription] | None = None
-        """What is to be subscribed when the round is over."""
+        """The subscriptions to change to after the current round."""
 
     # -- rounds
 
@@ -112,11 +112,11 @@ class SubscriptionFlow:
 
     @property
     def changing(self) -> bool:
-        """Whether a change is under way, or waits for the round before it."""
+        """Whether a change is in progress or waits for the current round."""
         return self._change is not None or self._next is not None
 
     def change(self, wanted: Sequence[Subscription], now: float, out: list[Action]) -> None:
-        """From now on these are the subscriptions; those that are known already stay what they are."""
+        """Replaces the subscriptions; those that are in both sets keep their state."""
         if not self._begun:
             self._subscriptions.replace(wanted)
             return
@@ -162,7 +162,7 @@ class SubscriptionFlow:
         self._advance(now, out)
 
     def _drop_removed(self, removed: set[tuple[str, str]]) -> None:
-        """Keeps of the frames so far those that were never answered, without what is given up."""
+        """Keeps only the frames that were never answered, without their removed subscriptions."""
         for at, frames in self._frames.items():
             for frame in frames:
                 frame.subscriptions = [one for one in frame.subscriptions if one.key not in removed]
@@ -175,7 +175,7 @@ class SubscriptionFlow:
         change.unsubscribed = True
 
     def _advance(self, now: float, out: list[Action]) -> None:
-        """Begins the next step; several at once where they wait for nothing."""
+        """Starts the next step, and those after it for as long as they wait for nothing."""
         while self._at + 1 < len(self._connection.steps):
             self._at += 1
             self._reached = max(self._reached, self._at)
@@ -197,7 +197,7 @@ class SubscriptionFlow:
         self._end_round(now, out)
 
     def _end_round(self, now: float, out: list[Action]) -> None:
-        """The round is over."""
+        """Ends the round."""
         change, self._change = self._change, None
         self._only = None
         if not self.settled:
@@ -216,7 +216,7 @@ class SubscriptionFlow:
         return taken if self._only is None else [one for one in taken if one.key in self._only]
 
     def _of(self, step: Step, every: Iterable[Subscription]) -> list[Subscription]:
-        """Those of some subscriptions that a step is for."""
+        """Those of the given subscriptions that a step applies to."""
         found = [one for one in every if one.stream in step.streams]
         if step.symbols is not None:
             test = step.symbols.condition
@@ -233,11 +233,11 @@ class SubscriptionFlow:
         return undo_frames(step, self._of(step, every), self._send_scope(), self._count, limit)
 
     def all_frames(self) -> list[str | bytes]:
-        """What all steps send, on a connection that is not open."""
+        """The frames of all steps, for a connection that is not open."""
         return [frame.body for step in self._connection.steps for frame in self._frames_of(step, self._wanted(step))]
 
     def unsubscribe_all(self) -> list[str | bytes]:
-        """What takes back all that was asked for."""
+        """The frames that unsubscribe everything."""
         to_unsubscribe = self._change.to_unsubscribe if self._change is not None else []
         every = [*(one for one in self._subscriptions.all if one.state != SubscriptionState.REFUSED), *to_unsubscribe]
         return [text for step in self._connection.steps[: self._reached + 1] for text in self._undo_frames(step, every)]
@@ -245,7 +245,7 @@ class SubscriptionFlow:
     # -- replies
 
     def resolved(self, now: float, out: list[Action]) -> None:
-        """Goes on where the current step waits for nothing more."""
+        """Starts the next step if the current one has all its replies."""
         if self.reply_by is None:
             return
         for frame in self._asked:
@@ -256,7 +256,7 @@ class SubscriptionFlow:
             self._advance(now, out)
 
     def expired(self, now: float, out: list[Action]) -> None:
-        """The current step's replies did not all come in time."""
+        """Called when the current step did not get all its replies in time."""
         self.reply_by = None
         step = self._connection.steps[self._at]
         waited_for = [one for frame in self._asked if frame.waiting for one in frame.subscriptions]
@@ -308,8 +308,8 @@ class SubscriptionFlow:
         return True
 
     def _halve(self, at: int, step: Step, touched: list[Subscription], now: float, out: list[Action]) -> bool:
-        """A whole frame was refused and nothing says for whose sake: its halves are asked for one by one, so that in
-        the end only the wrong ones are refused. False where there is nothing to halve.
+        """Handles the refusal of a whole frame that does not say which subscription is at fault: each half is requested
+        separately, so that in the end only the invalid ones are refused. False where there is nothing to halve.
         """
         frame = next((one for one in self._frames.get(at, ()) if one.subscriptions is touched), None)
         parts = split(touched)

@@ -10,10 +10,10 @@ from k2conn.plan import Json, Symbol
 
 
 class SubscriptionState(StrEnum):
-    """How a subscription stands. It begins as pending."""
+    """The state of a subscription; it starts as pending."""
 
     CONFIRMED = "confirmed"
-    """By an acknowledgement or by its first data."""
+    """Acknowledged, or its first data was received."""
     PENDING = "pending"
     REFUSED = "refused"
     UNACKNOWLEDGED = "unacknowledged"
@@ -30,9 +30,9 @@ class Subscription:
     state: SubscriptionState = SubscriptionState.PENDING
     reason: str = ""
     data: bool = False
-    """Whether a first data frame came."""
+    """Whether data has been received."""
     asked: float = 0.0
-    """When it was asked for, by a monotonic clock; 0 where that was when its connection was opened."""
+    """When it was requested (seconds, monotonic); 0 where that was when the connection was opened."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -47,10 +47,10 @@ class Subscriptions:
         self.all = tuple(wanted)
         self._by_key = {one.key: one for one in self.all}
         self.quiet = set(self._by_key)
-        """Those without data so far."""
+        """Keys of the subscriptions without data so far."""
 
     def replace(self, wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]]:
-        """From now on these are wanted: those known already stay what they are. Which have come, and which are gone."""
+        """Replaces the subscriptions; those in both sets keep their state. Returns (added, removed)."""
         known = self._by_key
         self.all = tuple(known.get(one.key, one) for one in wanted)
         self._by_key = {one.key: one for one in self.all}
@@ -61,11 +61,11 @@ class Subscriptions:
 
     @property
     def waiting(self) -> bool:
-        """Whether some have had no data yet: only then must `heard` be told."""
+        """Whether some have had no data yet; only then need `heard` be called."""
         return bool(self.quiet)
 
     def heard(self, stream: str, native: str) -> Subscription | None:
-        """Data came; the subscription if it was the first."""
+        """Called for data; returns the subscription if this is its first data."""
         key = (stream, native)
         if key not in self.quiet:
             return None

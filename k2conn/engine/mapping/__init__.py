@@ -1,1 +1,1 @@
-"""From a message to envelopes: one mapping for each stream, with a general, a fast and a native (C) way."""
+"""From a message to envelopes: one mapping for each stream, done by a general, a fast and a native (C) mapper."""

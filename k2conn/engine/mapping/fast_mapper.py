@@ -1,10 +1,10 @@
-"""The shortcut: an everyday item straight to the bytes of its record.
+"""The fast mapper: a plain item straight to the bytes of its record.
 
-The complete way (`mapping`) gathers a record's values, vendor_data as a map among them, and then encodes them. Most
-items of most streams need none of what makes that way long: they have their id, all their fields and only plain values.
-For them everything that one symbol's records have in common is text or bytes already, and vendor_data is written as it
-is read. An item that is anything but everyday gets None here and goes the complete way, which decides what it is; so a
-shortcut may give up at any point, and never gives bytes that the complete way would not give.
+The general mapper collects a record's values, with vendor_data as a map, and then encodes them. Most items of most
+streams do not need that: they have an id, all their fields and only plain values. For these, whatever the records of
+one symbol have in common is encoded once in advance, and vendor_data is written while it is read. For any other item
+the fast mapper returns None and the general mapper decides; so the fast mapper may give up at any point, but must never
+return bytes that the general mapper would not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FALLBACK_ERRORS = (RecordError, KeyError, TypeError, IndexError, ValueError)
 
 
 class MappedRecord(NamedTuple):
-    """What a shortcut gives: what the books need to know of the record, and the record on its way."""
+    """A record in its envelope, and what deduplication and accounting need to know of it."""
 
     message_id: str
     event_us: int
@@ -41,14 +41,14 @@ class MappedRecord(NamedTuple):
 
 
 FastMapper = Callable[[dict[str, Any], Scope], MappedRecord | None]
-"""(item, scope) -> the record; None where the complete way must be gone."""
+"""(item, scope) -> the record; None for an item that the general mapper must decide."""
 
 
 class FastMappers:
-    """The shortcuts of one stream; `fast_mapper` makes one symbol's."""
+    """Makes the fast mapper of each symbol of a stream."""
 
     def __init__(self, stream: Stream, record: RecordType, prefix: str) -> None:
-        own = list(stream.fields)  # streams that carry values have no shortcut
+        own = list(stream.fields)  # a stream with `carry` has no fast mapper
         self._stream = stream
         self._schema = record.schema
         self._profile = record.profile
@@ -62,14 +62,14 @@ class FastMappers:
         """Where a record's values are while it is made."""
         self._content = content_fields(stream, record)
         self._pieces: dict[tuple[str, str], list[Piece]] = {}
-        """The middle of a record, by what of it belongs to the symbol: many have the same."""
+        """The middle of a record by (price currency, asset class): many symbols share it."""
 
     def fast_mapper(
         self, symbol: Symbol, vendor: Mapping[str, str], always: Mapping[str, object], ids: MessageIds, template:
         EnvelopeTemplate
     ) -> FastMapper | None:
-        """One symbol's shortcut; all its records have the values ``always``, their vendor_data begins with ``vendor``.
-        None where the stream's records need the complete way.
+        """The fast mapper of one symbol, whose records all have the values ``always`` and vendor_data that begins with
+        ``vendor``. None where the stream's records need the general mapper.
         """
         names = [*vendor, *(field.name for field in self._stream.vendor_data)]
         known = {**always, "symbol": symbol.record}
@@ -100,7 +100,7 @@ class FastMappers:
         return self._fast_mapper(ids, after, opening, heads, len(vendor), self._pieces[key], template)
 
     def _eligible(self, known: Mapping[str, object]) -> bool:
-        """Whether this stream's records can be made in this way at all."""
+        """Whether the fast mapper can make records of this stream at all."""
         stream, fields, profile = self._stream, self._schema.fields, self._profile
         own_id, price = profile.id, profile.price
         return (
@@ -148,7 +148,7 @@ class FastMappers:
             return f"{head}{lengths[len(text)]}{text}"
 
         def extra(item: dict[str, Any]) -> list[str]:
-            """The entries of unmapped keys; raises KeyError where one has the name of a mapped one."""
+            """The entries of unmapped keys; raises KeyError where one has the same name as a mapped entry."""
             found = []
             for key, value in item.items():
                 if key not in mapped and value is not None:

@@ -1,7 +1,7 @@
-"""The complete way from an item to its record: any item, any field, every rule of the connector file.
+"""The general mapper: from any item to its record, by every rule of the connector file.
 
-All values of the record are gathered, in schema order, and then encoded. What every record of the stream has in common
-is there before an item is read. What is wrong with an item is said here, in a RecordError with its place.
+It collects the values of the record in schema order and then encodes them. Values that every record of the stream has
+in common are filled in before. What is wrong with an item is reported here, as a RecordError with its place.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from k2conn.records import RecordType
 from k2conn.scope import Scope
 
 _CONVERSION_ERRORS = (RecordError, KeyError, TypeError)
-"""What a quick converter raises where the complete reader must decide."""
+"""What a direct converter raises for a value that the field's full reader must decide."""
 
 
 class GeneralMapper:
-    """The complete way of one stream's items."""
+    """Maps the items of one stream to records."""
 
     def __init__(self, exchange: str, stream: Stream, record: RecordType, always: Mapping[str, object]) -> None:
         """``always``: the fields that all records of the stream have in common."""
@@ -68,7 +68,9 @@ class GeneralMapper:
     def made(
         self, item: Any, context: SymbolContext, scope: Scope, carried: Iterable[tuple[int, Any]], snapshot: bool
     ) -> MappedRecord:
-        """An item's record, on its way; ``carried`` are values by place that need not be read. Raises RecordError."""
+        """The record of an item; ``carried`` are pairs of index and value that are not read from it. Raises
+        RecordError.
+        """
         values = self._read(item, scope)
         timed = self._timed and self._time_source not in scope.notes
         for at, value in carried:
@@ -84,8 +86,8 @@ class GeneralMapper:
     def _read(self, item: Any, scope: Scope) -> list[Any]:
         """The mapped fields in schema order; raises RecordError.
 
-        Most fields are one key of the item: those are converted at once, and only where that fails do the complete
-        readers decide what stands there, or what is wrong.
+        Most fields are one key of the item and are converted directly. Only where that fails do the full readers
+        decide what the value is, or what is wrong with it.
         """
         values = self._blank.copy()
         if type(item) is dict:
@@ -104,7 +106,7 @@ class GeneralMapper:
         return values
 
     def _finish(self, item: Any, values: list[Any], context: SymbolContext, scope: Scope, snapshot: bool) -> None:
-        """Fills what the engine knows: identity, symbol, currency, receipt time, vendor_data."""
+        """Fills in the fields that the engine provides: ids, symbol, currency, receipt time, vendor_data."""
         stream = self._stream
         if stream.venue_id is None:
             own = self._own_id(values, context, scope)
@@ -175,8 +177,8 @@ class GeneralMapper:
                 found.setdefault(key, value if type(value) is str else exactjson.spell(value))
 
     def carried(self, item: Any, context: SymbolContext, scope: Scope) -> Iterable[tuple[int, Any]] | None:
-        """The carried fields, by place; None before the symbol's first snapshot. Comes before all that can fail or
-        skip the item: its news are the book's all the same.
+        """The carried fields as pairs of index and value; None before the symbol's first snapshot. Called before
+        anything that can reject or skip the item, because its values must update the carried state in any case.
         """
         carry = self._stream.carry
         assert carry is not None
@@ -193,7 +195,7 @@ class GeneralMapper:
                 now[at] = read(item, scope)
             except RecordError as error:
                 if error.reason != "missing-field":
-                    now[at] = None  # what it is now cannot be told, and it is not the old value
+                    now[at] = None  # the new value is unknown, and the old one no longer holds
                 if now[at] is None and failed is None:
                     failed = error
         book[context.symbol] = now

@@ -1,4 +1,4 @@
-"""The kernel: a shortcut in C (`k2conn.native`), described to it with the very values the Python shortcut works with.
+"""Describes a stream's records to the native mapper (`k2conn.native`, in C).
 
 A shortcut in C reads the everyday forms of a value itself (`plan.FastConversion` says which) and calls the Python
 converter for all others; what it cannot do at all (a decimal of more than 38 digits, a kind of field it does not know)
@@ -55,7 +55,7 @@ def native_mapper(
     template: EnvelopeTemplate,
     content: ContentFields,
 ) -> NativeMapper | None:
-    """One symbol's shortcut in C; None where there is none for such records.
+    """The native mapper of one symbol; None where it does not support the stream's records.
 
     ``order`` are the fields that are read of each item, ``known`` the values that all records of the symbol share,
     ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from,
@@ -116,7 +116,7 @@ def _source(field: Field) -> Source:
 def _pieces(
     fields: Sequence[SchemaField], known: Mapping[str, object], places: Mapping[str, int]
 ) -> tuple[Piece, ...]:
-    """What is written, in schema order; neighbours that are always the same are one."""
+    """The pieces of the body in schema order; neighbouring constant fields are one piece."""
     found: list[Piece] = []
     same = b""
     for field in fields:
@@ -132,7 +132,7 @@ def _pieces(
 
 
 def _names(field: SchemaField) -> dict[str, bytes] | None:
-    """An enum's names, each with its bytes (without the branch of a union, which is written before)."""
+    """The encoded bytes of each name of an enum (without the branch of a union, which is written separately)."""
     if field.kind != "enum":
         return None
     plain = replace(field, nullable=False)
@@ -140,7 +140,7 @@ def _names(field: SchemaField) -> dict[str, bytes] | None:
 
 
 def _prefixed(text: str) -> bytes:
-    """A text as Avro writes it; raises EncodeError for half a surrogate pair."""
+    """A string as Avro encodes it; raises EncodeError for an unpaired surrogate."""
     try:
         body = text.encode()
     except UnicodeEncodeError:

@@ -1,8 +1,8 @@
 """Messages to envelopes: one mapping for each stream, compiled from its plan.
 
-The hot path. What belongs to a symbol is prepared once (`contexts`); an everyday item takes the shortcut of its symbol,
-any other one the complete way (`complete`). An item that cannot become a record costs one dead letter, never its
-neighbours.
+The hot path. What depends only on the symbol is prepared once (`symbol_contexts`). A plain item is mapped by the fast
+mapper of its symbol, any other by the general mapper. An item that cannot become a record becomes a dead letter and
+does not affect the other items of its message.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class StreamMapping:
             and stream.carry is None and stream.order == "oldest-first" and not stream.each_key
             and (stream.each is None or stream.each_direct is not None)
         )
-        """Whether its items can go the short way."""
+        """Whether the rules of the stream allow the loop in `_map_fast`."""
         rule = stream.sequence
         self.gaps = GapTracker(stream.name, rule) if rule and rule.rule in ("contiguous", "linked") else None
         self._number_key = rule.key if rule and rule.rule == "contiguous" and rule.per == "symbol" else None
         self.suspected_gaps: SuspectedGapTracker | None = None
-        """Where a stream without such numbers has a backfill that is on."""
+        """Set where a stream has no sequence numbers but has an enabled backfill."""
         self.closed: list[Gap] = []
-        """Reported gaps that have become whole since somebody last took them from here."""
+        """Reported gaps that late records have closed; whoever reports them empties the list."""
 
     @property
     def symbols(self) -> dict[str, Symbol]:
@@ -107,26 +107,18 @@ class StreamMapping:
                 self._item(item, frame, scope, out, snapshot)
             scope.key = None
         elif items is not None:
-            self._add_dead_letter(
-                RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object"),
-                None,
-                frame,
-                scope,
-                out,
-            )
+            wrong = RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object")
+            self._add_dead_letter(wrong, None, frame, scope, out)
         else:
-            self._add_dead_letter(
-                RecordError("each", stream.each_text, None, "missing-field", "the message has no items"),
-                None,
-                frame,
-                scope,
-                out,
-            )
+            wrong = RecordError("each", stream.each_text, None, "missing-field", "the message has no items")
+            self._add_dead_letter(wrong, None, frame, scope, out)
 
     def _first_batch(
         self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool
     ) -> None:
-        """The first message of a symbol on a connection is its recent past: tagged or skipped as the spec says."""
+        """The first message of a symbol on a connection holds its recent history, which is tagged as snapshot or
+        skipped, as `first_batch` says.
+        """
         seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
         fresh: set[str] = set()
         for item in items:
@@ -145,10 +137,10 @@ class StreamMapping:
             name: str = self.stream.symbol.read(item, scope)
             return name
         except RecordError:
-            return None  # said by _item, where it becomes a dead letter
+            return None  # `_item` turns it into a dead letter
 
     def _account(self, native: str | None) -> Account | None:
-        """The books of a symbol; None where no rule reads it, which `_item` says."""
+        """The account of a symbol; None where no symbol rule matches (`_item` reports that)."""
         try:
             return self.contexts.context(native).account if native else None
         except RecordError:
@@ -157,7 +149,7 @@ class StreamMapping:
     # -- items
 
     def _map_fast(self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
-        """What `_item` does, for the items that have a shortcut; all others go there."""
+        """Does what `_item` does, but faster, for items that the fast mapper can map; passes all others to `_item`."""
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
         received_at = scope.received_at
@@ -187,7 +179,8 @@ class StreamMapping:
                 numbers = context.numbers
                 number = item.get(number_key) if numbers is not None else None
                 if type(number) is int and numbers is not None and number == numbers.last + 1:
-                    numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event  # as `see` would
+                    # the most common case of `GapTracker.see`, inlined
+                    numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event
                 else:
                     self._track_number(gaps, item, context, scope, event, admitted is None)
             elif suspected_gaps is not None:
@@ -232,7 +225,7 @@ class StreamMapping:
     def _item(
         self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False
     ) -> None:
-        """One item, whatever it is; ``tried``: its symbol's shortcut gave it up."""
+        """Maps any item; ``tried``: the fast mapper has already returned None for it."""
         stream = self.stream
         context: SymbolContext | None = None
         if scope.notes:
@@ -249,7 +242,7 @@ class StreamMapping:
             if stream.drop_when is not None and stream.drop_when.condition(item, scope):
                 account.filtered += 1
                 if self.gaps is not None:
-                    self._number(self.gaps, item, context, scope, 0)  # it came, though it is no record
+                    self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
                 return
             carried = self._general.carried(item, context, scope) if stream.carry is not None else ()
             if carried is None:
@@ -317,11 +310,12 @@ class StreamMapping:
                 self.closed.append(closed)
 
     def _context(self, item: Any, scope: Scope) -> SymbolContext:
-        """The item's symbol; raises RecordError where there is none that is known."""
+        """The context of the item's symbol; raises RecordError where no symbol rule matches."""
         return self.contexts.context(self.stream.symbol.read(item, scope))
 
     def _dropped_unread(self, error: RecordError, item: Any, scope: Scope) -> bool:
-        """What is no record by declaration needs no symbol that our rules read."""
+        """Whether an item with an unknown symbol is one that `drop_when` drops anyway; then it is counted as filtered.
+        """
         drop = self.stream.drop_when
         if error.reason != "unknown-symbol" or drop is None or not drop.condition(item, scope):
             return False

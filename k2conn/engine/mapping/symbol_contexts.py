@@ -1,7 +1,7 @@
-"""Lines: what is known of each symbol on one stream, prepared once.
+"""Symbol contexts: whatever depends only on the symbol of a record, prepared once for each symbol of a stream.
 
-A line holds everything of a record that does not depend on the item: the topic, the key, the seed of the ids, the
-beginning of vendor_data, the encoder with its constants, the shortcut where there is one.
+A context holds the topic, the key, the seed of the ids, the beginning of vendor_data, the encoder with its constants,
+and the fast mapper where there is one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from k2conn.plan import Plan, Stream, Symbol
 from k2conn.records import RecordType
 
 _MOST = 100_000
-"""Symbols that are remembered: a venue may send any number of names."""
+"""Symbols that are kept: bounds the memory where a venue sends any number of names."""
 
 Encode = Callable[[list[Any]], bytes]
 
 
 class SymbolContext:
-    """What is known of one symbol on one stream."""
+    """The context of one symbol on one stream."""
 
     __slots__ = (
         "account",
@@ -59,11 +59,11 @@ class SymbolContext:
         }
         self.fast: FastMapper | None = None
         self.numbers: SequenceState | None = None
-        """What the gap tracker knows of a symbol whose records are numbered one by one."""
+        """The state of the gap tracker, where the symbol's records are numbered one by one."""
 
 
 class SymbolContexts:
-    """The lines of one stream; ``known`` by the venue's names, ``symbols`` by ours."""
+    """The contexts of one stream: ``known`` by the venue's names; ``symbols`` are the symbols by our names."""
 
     def __init__(
         self, plan: Plan, stream: Stream, record: RecordType, ledger: Ledger, directory: SymbolDirectory
@@ -77,12 +77,12 @@ class SymbolContexts:
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
         self.always = _encoded_once(stream, record)
-        """The fields that are the same in every record of the stream: they are encoded once."""
+        """The fields with the same value in every record of the stream; they are encoded once."""
         self._encode = record.schema.compile(self.always)
         self.fast_mappers = FastMappers(stream, record, plan.exchange + "-")
 
     def context(self, native: str) -> SymbolContext:
-        """The line of a symbol; raises RecordError where no rule reads its name."""
+        """The context of a symbol; raises RecordError where no symbol rule matches its name."""
         return self.known.get(native) or self._open(native)
 
     def _open(self, native: str) -> SymbolContext:

@@ -1,4 +1,4 @@
-"""Several calls in a row, written out: for calls as short as ours a loop around them costs as much as they do."""
+"""Unrolled loops: a loop around calls as short as these would cost as much as the calls themselves."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ Body = Callable[[bytes, Any, bytes], bytes]
 
 
 def row(calls: Sequence[One]) -> CallAll:
-    """What each call makes of its value: ``calls[0]`` of the second one, and so on (the first is not theirs)."""
+    """Returns a function of values that lists ``calls[0](values[1])``, ``calls[1](values[2])``, ... (``values[0]`` is
+    the id, which the caller converts).
+    """
     return _ROWS[len(calls)](*calls) if len(calls) < len(_ROWS) else _any_row(tuple(calls))
 
 
 def body(calls: Sequence[One]) -> Body:
-    """A head, what all calls make of the same values, and a tail, as one text of bytes."""
+    """Returns a function that joins a head, the results of all calls on the same values, and a tail."""
     return _BODIES[len(calls)](*calls) if len(calls) < len(_BODIES) else _any_body(tuple(calls))
 
 

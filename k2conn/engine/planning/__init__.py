@@ -1,1 +1,1 @@
-"""What running a connector will take: its cost, and which symbols cannot be separated."""
+"""Predictions about a run: its load on the venue, and which symbols cannot be carried by separate processes."""

@@ -1,4 +1,4 @@
-"""What running a connector will ask of the venue: sockets, frames, bytes, and the time the venue's rate costs."""
+"""The load that a connector will put on the venue: sockets, frames, bytes, and the time that its rate limit costs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SESSION_CONTEXT = SessionContext(lambda: "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class SocketForecast:
-    """One socket: what it carries and what is sent on it. ``seconds`` is the least time that subscribing takes."""
+    """One socket: what it carries and what is sent on it. ``seconds`` is the minimum time that subscribing takes."""
 
     shard: Shard
     subscriptions: int
     frames: tuple[str, ...]
     seconds: float
     later: tuple[str, ...] = ()
-    """Steps whose frames need what only a live connection knows (captured values, keys)."""
+    """Steps whose frames need values that only a live connection has (captured values, keys)."""
 
     @property
     def largest(self) -> int:
@@ -37,7 +37,7 @@ def forecast(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -
 
 
 def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
-    """Which declared limits of the venue a run would break, in words."""
+    """Which declared limits of the venue a run would exceed, in words."""
     found: list[str] = []
     for connection in plan.connections:
         own = [socket for socket in sockets if socket.shard.connection is connection]

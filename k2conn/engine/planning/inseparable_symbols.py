@@ -1,10 +1,10 @@
-"""Bundles: symbols that only one process can carry together.
+"""Bundles: groups of symbols that must be carried by the same process.
 
-Two processes may have a connector's symbols between them only where each can ask the venue for its own: what is asked
-for one symbol must not bring another one's records. Whether it does is seen by what would be sent: the address and the
-frames of one symbol alone, beside those of another. Where they are the same (a channel of all symbols, a topic of one
-currency, a venue that sends everything unasked), both would receive, and publish, the same records. Symbols that share
-a record key stay together, too, for the order of that key.
+Two processes can share a connector's symbols only where each can subscribe to its own: a request for one symbol must
+not bring records of another. To find out, the address and the frames of each symbol alone are compared. Where they are
+equal for two symbols (a channel of all symbols, a topic of one currency, a venue that sends everything without being
+asked), both processes would receive, and publish, the same records. Symbols with the same record key also stay
+together, to keep the order within that key.
 
 Pure.
 """
@@ -23,13 +23,13 @@ from k2conn.plan import Connection, Json, Plan, SendScope, Step, Stream, Symbol
 from k2conn.scope import Scope
 
 _NAMED = re.compile(r"\$(?:each_)?(?:symbol|topic)s?\b(?!\.)|\$symbols?\.(?:native|lower|upper)\b")
-"""What tells every symbol from every other in a frame that cannot be built now."""
+"""Variables that are different for every symbol, for a frame that cannot be rendered without a live connection."""
 _PART = re.compile(r"\$symbols?\.(?!native|lower|upper)")
-"""What several symbols may have in common."""
+"""Variables that may be equal for several symbols."""
 
 
 class _AnyVariable(Mapping[str, str]):
-    """An environment in which every key is set: what it is set to is the same for all symbols."""
+    """An environment in which every variable is set, to the same value for all symbols."""
 
     def __getitem__(self, name: str) -> str:
         return "-"
@@ -45,9 +45,9 @@ _VALUES = SessionContext(lambda: "-", _AnyVariable())
 
 
 def bundles(plan: Plan, streams: Sequence[Stream], names: Sequence[str]) -> list[list[str]]:
-    """Some symbols, by their native names, in groups that stay together; in the order they are given in.
+    """Groups the given native names by which must stay together, in the given order.
 
-    A name that no rule reads (it may stand in the venue's own list) is told from others by itself only.
+    A name that no symbol rule matches (it may come from the venue's own list) is compared by its text only.
     """
     symbols = {name: plan.symbols.resolve(name) or Symbol(name, name, "-", "-") for name in names}
     groups = _Groups(symbols)
@@ -59,13 +59,13 @@ def bundles(plan: Plan, streams: Sequence[Stream], names: Sequence[str]) -> list
 
 
 class _Groups:
-    """Names that are joined step by step."""
+    """Disjoint sets of names (union-find)."""
 
     def __init__(self, names: Mapping[str, Symbol]) -> None:
         self._head = {name: name for name in names}
 
     def join(self, one: str, other: str) -> None:
-        """Both, and all that either is joined with, are one group."""
+        """Merges the groups of two names."""
         first, second = self._head[one], self._head[other]
         if first != second:
             self._head = {name: second if head == first else head for name, head in self._head.items()}
@@ -78,7 +78,7 @@ class _Groups:
 
 
 def _requests_of(plan: Plan, streams: Sequence[Stream], symbol: Symbol) -> Iterator[Hashable]:
-    """What one symbol alone would make a process ask for; two symbols with a mark in common stay together."""
+    """What a process would request for one symbol alone; two symbols with an element in common stay together."""
     yield "key", symbol.record
     for connection in plan.connections:
         own = [stream for stream in streams if stream.name in connection.streams]
@@ -107,7 +107,7 @@ def _scope(symbol: Symbol, wanted: Sequence[Subscription]) -> SendScope:
 
 
 def _address(connection: Connection, symbol: Symbol, wanted: Sequence[Subscription]) -> Hashable:
-    """The address for one symbol; where only a live connection knows it, what its text says."""
+    """The address for one symbol; where only a live connection can render it, judged by its template."""
     try:
         return str(connection.urls[0](_scope(symbol, wanted)))
     except K2Error:

@@ -1,1 +1,1 @@
-"""Which symbols go to which connection, at the start and when the symbols change."""
+"""Distributes symbols over connections, at the start and when the symbols change."""

@@ -1,8 +1,9 @@
-"""Other symbols on the sockets that there are: which socket gets which, and whether the venue allows it.
+"""Changing the symbols of running sockets: which socket gets which, and whether the venue allows it.
 
-Symbols stay where they are. New ones take the places that are free or become free, in the order of the sockets; a new
-socket is only made where there is none, and a socket without symbols is closed. So the sockets are those of a fresh
-start where one socket carries all, and may be more of them, less evenly filled, where there are several.
+Symbols stay on their socket. New ones take the slots that are free or become free, in the order of the sockets; a new
+socket is only opened where no slot is left, and a socket without symbols is closed. So where one socket carries all
+symbols the result is the same as after a restart; where there are several, there may be more of them, less evenly
+filled.
 
 Pure.
 """
@@ -17,30 +18,30 @@ from k2conn.engine.sharding.shards import Shard, carries, places
 from k2conn.plan import Connection, Plan, Step, Stream, Symbol
 
 _NAMED = re.compile(r"\$(?:symbol|topic)s?\b(?!\.)|\$symbols?\.(?:native|lower|upper|record)\b")
-"""What tells every symbol (or topic) from every other."""
+"""Variables whose value is different for every symbol (or topic)."""
 _PARTS = ("$symbol.base", "$symbol.quote")
-"""What does so together."""
+"""Variables that are so only together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resharding:
-    """The shards of running sockets, and what becomes of them."""
+    """How the shards of running sockets change."""
 
     kept: tuple[tuple[Shard, Shard], ...]
-    """Each as it is and as it is to be; most are the same."""
+    """Pairs of (before, after); most are equal."""
     gone: tuple[Shard, ...]
     new: tuple[Shard, ...]
 
     @property
     def changed(self) -> list[tuple[Shard, Shard]]:
-        """Those that are kept and get other symbols."""
+        """Kept shards whose symbols change."""
         return [(before, after) for before, after in self.kept if before.symbols != after.symbols]
 
 
 def resharded(
     plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol], running: Sequence[Shard]
 ) -> Resharding:
-    """What becomes of the ``running`` shards of a connector when these are its symbols."""
+    """How the ``running`` shards of a connector have to change for ``symbols``."""
     kept: list[tuple[Shard, Shard]] = []
     gone: list[Shard] = []
     new: list[Shard] = []
@@ -64,7 +65,7 @@ def _spread(
     connection: Connection, streams: Sequence[Stream], wanted: Sequence[Symbol],
     held: dict[int, tuple[Symbol, ...]],
 ) -> dict[int, tuple[Symbol, ...]]:
-    """The symbols of each socket, by number; none for one that is to go. ``held`` is what each carries now."""
+    """The symbols of each socket, by number; an empty tuple for one to close. ``held`` is what each carries now."""
     order = {symbol.native: at for at, symbol in enumerate(wanted)}
     found = {
         number: [symbol for symbol in symbols if symbol.native in order] for number, symbols in sorted(held.items())
@@ -93,18 +94,18 @@ def _spread(
 
 
 def _replies_identify_requests(connection: Connection) -> bool:
-    """Whether each reply says what it is for: else nothing is taken back before all is answered, and the places that
-    become free are free too late.
+    """Whether each reply identifies its request. Else nothing is unsubscribed before all requests are answered, and the
+    slots of removed symbols become free too late to be used.
     """
     expected = [step.expect for step in connection.steps if step.streams and step.expect is not None]
     return all(one.first_data or one.reply_to or one.symbol or one.topic for one in expected)
 
 
 def obstacle(connection: Connection, streams: Sequence[Stream]) -> str | None:
-    """Why an open connection cannot go over to other symbols, in words; None where it can.
+    """Why an open connection cannot change its symbols, in words; None where it can.
 
-    ``streams`` are those that run. It takes more than frames that subscribe: only where single symbols can be taken
-    back is it known that the venue keeps them one by one, and that a new frame does not replace the former ones.
+    ``streams`` are those that run. A frame that subscribes is not enough: only where single symbols can also be
+    unsubscribed is it certain that a new subscription does not replace the earlier ones.
     """
     if connection.per == "symbol":
         return "each of its sockets is for one symbol"
@@ -129,12 +130,12 @@ def _obstacle(step: Step) -> str | None:
 
 
 def named(text: str) -> bool:
-    """Whether a frame, as its author wrote it, tells each symbol from each other."""
+    """Whether a frame template renders differently for each symbol."""
     return _NAMED.search(text) is not None or all(part in text for part in _PARTS)
 
 
 def refused(plan: Plan, streams: Sequence[Stream], found: Resharding) -> str | None:
-    """Why running sockets cannot become these, in words; None where they can."""
+    """Why running sockets cannot be changed in this way, in words; None where they can."""
     for before, _ in found.changed:
         reason = obstacle(before.connection, streams)
         if reason is not None:

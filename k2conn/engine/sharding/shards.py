@@ -1,4 +1,4 @@
-"""Which symbols go to which socket: by a venue's limits on symbols and topics, or one socket a symbol."""
+"""Which symbols go to which socket: by a venue's limits on symbols and topics, or one socket for each symbol."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from k2conn.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One socket to be: a connection of the plan and the symbols it carries."""
+    """One socket to open: a connection of the plan and the symbols it carries."""
 
     connection: Connection
     symbols: tuple[Symbol, ...]
     number: int
     replica: int = 0
-    """Which of the sockets with the same subscriptions, where there are several (`replicas`)."""
+    """The number of the replica among sockets with the same subscriptions (`replicas`)."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ def shards(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> 
 
 
 def carries(connection: Connection, symbol: Symbol) -> bool:
-    """Whether a symbol is one of a connection's."""
+    """Whether a connection carries a symbol."""
     if connection.symbols is None:
         return True
     return connection.symbols.condition({**symbol._asdict(), **dict(symbol.parts)}, Scope())

@@ -1,5 +1,4 @@
-"""The client's own log, turned into one voice: the last line for the status, and now and then a line for
-people.
+"""Condenses the log of the Kafka client: keeps the last line for the status, and logs repeated lines only now and then.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class ClientLogHandler(logging.Handler):
         _theirs.propagate = not _theirs.handlers
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Remember the line; pass it on if this kind was quiet for a while."""
+        """Remember the line; log it unless an equal one was logged shortly before."""
         self.last = record.getMessage()
         kind, now = str(record.msg), monotonic()
         if not self._quiet and now - self._said.get(kind, -EVERY) >= EVERY:

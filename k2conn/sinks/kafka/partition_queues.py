@@ -1,7 +1,7 @@
-"""Topics and lanes: what waits for Kafka, in order. No I/O and no clock of its own.
+"""Topics and partition queues: envelopes that wait for Kafka, in order. No I/O and no clock of its own.
 
-A lane is one partition of one topic. It has at most one batch under way, so nothing can overtake: a batch
-that fails goes back to the front of its lane.
+Each partition has a queue with at most one batch in flight, so the order is kept: a batch that fails goes back to the
+front of its queue.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ KEYS = 100_000
 """Keys whose partition a topic remembers."""
 
 KEPT = 100
-"""Envelopes of a lane that a topic in trouble keeps: they are tried again and again."""
+"""Envelopes of a queue that a failing topic keeps and retries."""
 
 NARROW_FOR = 300.0
-"""Seconds a lane keeps to smaller batches after a broker refused one for its size."""
+"""Seconds that a queue uses smaller batches after a broker refused one for its size."""
 
 
 class PartitionQueue:
@@ -51,18 +51,18 @@ class PartitionQueue:
         self.sent_at = now
 
     def arrived(self) -> list[Envelope]:
-        """The batch under way was taken: it leaves the lane."""
+        """The batch in flight was acknowledged: it leaves the queue."""
         batch, self.under_way, self.future = self.under_way, [], None
         return batch
 
     def came_back(self) -> None:
-        """The batch under way was not taken: it waits again, in front of all others."""
+        """The batch in flight failed: it goes back to the front of the queue."""
         self.waiting[:0] = self.arrived()
 
     def refused(self, now: float) -> Envelope | None:
         """The broker refused the batch under way because of a record in it.
 
-        Returns that record once it is known (it leaves the lane); until then half of the batch is tried next.
+        Returns that record once it is known (it leaves the queue); until then half of the batch is tried next.
         """
         size = len(self.under_way)
         if size == 1:
@@ -75,7 +75,7 @@ class PartitionQueue:
 
 
 class Topic:
-    """One topic: what was put but has no partition yet (``fresh``), and its lanes once they are known."""
+    """One topic: what was put but has no partition yet (``fresh``), and its partition queues once they are known."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -90,13 +90,13 @@ class Topic:
         self._turn = 0
 
     def widen(self, partitions: int) -> None:
-        """The topic has so many partitions (lanes are never taken away: what waits in them stays theirs)."""
+        """Set the number of partitions. Queues are never removed: what waits in them belongs to their partition."""
         self.queues += [PartitionQueue(index) for index in range(len(self.queues), partitions)]
         self._by_key.clear()
 
     @property
     def waits(self) -> bool:
-        """Whether anything waits, with a lane or without."""
+        """Whether anything waits, with a partition or without."""
         return bool(self.fresh) or any(queue.waiting for queue in self.queues)
 
     def unsettled(self) -> Iterator[Envelope]:
@@ -107,7 +107,7 @@ class Topic:
         yield from self.fresh
 
     def withdraw(self) -> list[Envelope]:
-        """Take away what waits, but for the first of each lane."""
+        """Remove and return what waits, except the first of each queue."""
         given: list[Envelope] = []
         for queue in self.queues:
             given += queue.waiting[KEPT:]
@@ -118,7 +118,7 @@ class Topic:
         return given
 
     def distribute(self, largest: int) -> list[Envelope]:
-        """Move the fresh envelopes to their lanes, up to the first whose schema has no framing yet.
+        """Move the fresh envelopes to their partition queues, up to the first whose schema has no framing yet.
 
         Returns those with more than ``largest`` bytes, which go nowhere.
         """
@@ -126,7 +126,7 @@ class Topic:
         heads, by_key = self.heads, self._by_key
         if len(by_key) > KEYS:
             by_key.clear()
-        by_key.pop(None, None)  # keyless envelopes change their lane with every round
+        by_key.pop(None, None)  # envelopes without a key change their partition with every round
         moved = 0
         for envelope in self.fresh:
             if envelope.schema not in heads:

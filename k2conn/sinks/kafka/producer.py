@@ -75,7 +75,7 @@ class Failure(NamedTuple):
 
 
 class Producer:
-    """One life of a producer, from ``connect`` to ``stop`` or ``abandon``."""
+    """One producer, from ``connect`` to ``stop`` or ``abandon``."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
@@ -190,7 +190,7 @@ def _leaving() -> Iterator[None]:
 
 
 def failure_of(future: asyncio.Future[Any]) -> Failure | None:
-    """What became of a sent batch: None if it is durable."""
+    """The failure of a sent batch; None if it is durable."""
     if future.cancelled():
         return Failure("the batch was abandoned")
     error = future.exception()
@@ -200,7 +200,7 @@ def failure_of(future: asyncio.Future[Any]) -> Failure | None:
 
 
 def failure_from(error: BaseException) -> Failure:
-    """An error of the client, sorted by what helps."""
+    """An error of the client, classified by how to recover from it."""
     too_large = isinstance(error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError)
     invalid = getattr(error, "errno", None) == UNKNOWN_INVALID_RECORD
     topic = isinstance(

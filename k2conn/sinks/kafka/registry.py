@@ -23,7 +23,7 @@ from k2conn.sinks.kafka.subject_rule import FORBIDDEN, Refused, SubjectRule
 
 CONTENT = "application/vnd.schemaregistry.v1+json"
 SHOWN = 300
-"""Characters of a registry's answer that an error's text repeats."""
+"""Characters of a registry's answer that an error message quotes."""
 
 _READ_ONLY = 42205
 """The registry's code for a subject that takes nothing new."""

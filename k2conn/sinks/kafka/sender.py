@@ -1,9 +1,9 @@
-"""The sender: one task that gives every lane its next batch, and a new producer when the old one breaks.
+"""The sender: one task that sends the next batch of every partition, and replaces the producer when it breaks.
 
-Theory of operation. A round moves what is fresh to its lanes (one a partition) and gives every lane that has
-nothing under way its next batch. A failure puts the batch back in front of its lane and *breaks* the
+Theory of operation. A round moves new envelopes to their partition queues and sends the next batch of
+every queue that has none in flight. A failure puts the batch back in front of its queue and *breaks* the
 producer: no further batch departs until a new one is connected, with a bounded exponential backoff, for ever.
-A lane has one batch under way, so the order per key holds through all of this; what was under way when a
+A queue has one batch in flight, so the order per key holds through all of this; what was in flight when a
 producer broke may arrive twice, which readers see by ``message_id``.
 """
 
@@ -232,7 +232,7 @@ class Sender:
     def _done(self, topic: Topic, queue: PartitionQueue, future: asyncio.Future[Any]) -> None:
         failure = failure_of(future)
         if queue.future is not future:
-            return  # of a producer that was left; the batch is back in its lane
+            return  # of a producer that was replaced; the batch is back in its queue
         if failure is not None:
             self._failed(topic, queue, failure)
             return
@@ -300,7 +300,7 @@ class Sender:
     # --- topics
 
     def _knows_partitions(self, topic: Topic, producer: Producer) -> bool:
-        """Whether this producer knows the topic's partitions; a topic that has grown gets more lanes."""
+        """Whether this producer knows the topic's partitions; a topic that has grown gets more queues."""
         partitions = producer.partitions(topic.name)
         if partitions is None or not topic.queues:
             return False

@@ -1,7 +1,7 @@
 """The Kafka sink: envelopes in, acknowledged batches out, nothing lost in between.
 
-``put`` appends to its topic and sees that the sender's next round is due; the sender does the rest (see
-there). Here is the book-keeping: what waits, whether that is too much, who waits for it to become less.
+``put`` appends to its topic and wakes the sender, which does the rest. This module keeps
+account: what is waiting, whether the buffer is full, and who waits for room in it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class KafkaSink:
             await self._sender.make_ready(self._sender.topic(name), schema)
 
     def put(self, envelope: Envelope) -> None:
-        """Take one envelope; it departs after the linger."""
+        """Take one envelope; it is sent after the linger time."""
         topic = self._topics.get(envelope.topic)
         if topic is None:
             topic = self._sender.topic(envelope.topic)
@@ -140,7 +140,7 @@ class KafkaSink:
             yield from topic.unsettled()
 
     def withdraw(self, topic: str) -> list[Envelope]:
-        """Give back what waits for ``topic``, but for the first of each lane."""
+        """Remove and return what waits for ``topic``, except the first of each partition queue."""
         known = self._topics.get(topic)
         given = known.withdraw() if known is not None else []
         self._forget(given)

@@ -1,4 +1,4 @@
-"""The stage: the real engine, over real sockets, against an exchange that misbehaves in one way after another."""
+"""Runs the real engine over real sockets against an exchange that misbehaves in one way after another."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ from k2conn.tools.mock.server import MockServer
 
 OpenSink = Callable[[SinkSettings, Settle, Reject], Sink]
 LIVE_WITHIN = 15.0
-"""Seconds in which all subscriptions must have data after each ordeal."""
+"""Seconds within which all subscriptions must have data again after each scenario."""
 STARTS_WITHIN = 60.0
-"""Seconds in which they must have data at first: before that, topics are made and schemas registered."""
+"""The same for the start, which also creates topics and registers schemas."""
 DRAINED_WITHIN = 45.0
-"""Seconds in which all that waited for a sink in trouble must be durable."""
+"""Seconds within which all records that waited for a failing sink must be durable."""
 _PAUSE_BEFORE = 0.5
-"""Seconds without trouble before each ordeal; less in a short certification."""
+"""Seconds without faults before each scenario; fewer in a short certification."""
 
 
 @dataclass(slots=True)
 class ScenarioRun:
-    """One ordeal as it went. ``reconnects``: how often, by cause; ``recovered``: seconds until all data flowed again,
-    None where they did not. ``waiting``: envelopes that were not durable at the worst moment; ``drained``: seconds
-    until all of them were, where the sink was in trouble. ``skipped``: why it was not played, see
+    """The result of one scenario. ``reconnects``: how many, by cause; ``recovered``: seconds until all data flowed
+    again, None where it did not. ``waiting``: the largest number of envelopes that were not durable; ``drained``:
+    seconds until all of them were, where the sink failed. ``skipped``: why it was not run, see
     `FaultScenario.skipped`.
     """
 
@@ -76,7 +76,7 @@ class ScenarioRun:
 
 @dataclass(slots=True)
 class CertificationOutcome:
-    """What one connector's certification found."""
+    """The result of one connector's certification."""
 
     connector: str
     exchange: str
@@ -90,16 +90,16 @@ class CertificationOutcome:
     books: ConnectorReport
     wrong: list[str]
     crash_losses: list[CrashLosses] = field(default_factory=list)
-    """What kill -9 cost, by stream and symbol; it has books of its own."""
+    """What kill -9 cost, by stream and symbol; accounted for separately."""
 
     @property
     def not_run(self) -> tuple[str, ...]:
-        """The ordeals that could not be played for want of something."""
+        """The scenarios that could not be run because something they need is missing."""
         return tuple(trial.name for trial in self.trials if trial.skipped.startswith("not run"))
 
     @property
     def passed(self) -> bool:
-        """Whether all that was played is proven."""
+        """Whether everything that was run is proven."""
         return not self.wrong and self.proof.balanced and not any(trial.wrong for trial in self.trials)
 
 
@@ -111,9 +111,8 @@ class Certification:
         rate: float = 50.0, seed: int = 0, broker: Broker | None = None, launch: Launch | None = None,
         open_sink: OpenSink = make_spooled, folder: Path = Path(),
     ) -> None:
-        """``launch`` starts the connector as a process, for ordeals of which it is to die, and ``folder`` is theirs.
-        ``open_sink`` makes the sink, for tests that need a bad one. With the Kafka sink `run` needs a
-        `ProxiedEventLoop`.
+        """``launch`` starts the connector as a process for the scenarios that kill it; their files are in ``folder``.
+        ``open_sink`` makes the sink; tests pass a faulty one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
         """
         self.plan = with_short_timeouts(plan)
         self.settings = _one_registry(settings)
@@ -128,7 +127,7 @@ class Certification:
         enabled = tuple(one.name for one in plan.streams if one.default and one.name in self.exchange.streams)
         self.streams = enabled or self.exchange.streams
         if not self.streams:
-            raise SettingsError(f"{plan.name} has no tests with records, so nothing can be played")
+            raise SettingsError(f"{plan.name} has no tests with records, so there is no data to send")
         self._open_sink = open_sink
         self._launch = launch
         self._pause_before = max(0.1, min(_PAUSE_BEFORE, duration / 60))
@@ -138,7 +137,7 @@ class Certification:
         self._registry_url = ""
 
     async def run(self) -> CertificationOutcome:
-        """Plays all ordeals, stops in order, reads back and proves."""
+        """Runs all scenarios, stops the connector, reads the records back and compares."""
         began = monotonic()
         crash_restarts = asyncio.create_task(self._run_crash_restarts())
         try:
@@ -160,7 +159,7 @@ class Certification:
         )
 
     async def _run_in_process(self) -> tuple[list[ScenarioRun], list[str]]:
-        """The ordeals that this process lives through."""
+        """Runs the scenarios that do not kill the process."""
         try:
             async with MockServer([self.exchange]):
                 settings, context = await self._behind_proxies()
@@ -192,7 +191,7 @@ class Certification:
         return ClusterProxies(Proxy(), Proxy() if plain else None, self._registry_answers, lambda: self._figures()[3])
 
     async def _behind_proxies(self) -> tuple[SinkSettings, contextvars.Context]:
-        """Settings and context in which all connections to the cluster go through the proxies."""
+        """Settings and a context in which all connections to the cluster go through the proxies."""
         context = contextvars.copy_context()
         cluster = self.context.cluster
         if cluster is None:
@@ -217,12 +216,12 @@ class Certification:
             SchemaRegistry(self._registry_url, 3.0).check()
         except Unreachable:
             return False
-        except SinkError:  # it answers, if only that we have no rights
+        except SinkError:  # it answers, if only that access is denied
             return True
         return True
 
     async def _run_crash_restarts(self) -> CrashReport:
-        """The ordeals that a process of its own dies of."""
+        """Runs the scenarios that kill a process of their own."""
         names = [one.name for one in self.scenarios if one.run is None and not one.skipped(self.context)]
         if not names:
             return CrashReport()
@@ -230,7 +229,7 @@ class Certification:
         kafka = self.settings.options
         crash_restarts = CrashRestart(
             self.context.plan, self.streams, self._wanted(), self._launch, self._read_back, names=names,
-            registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self._folder / "lives",
+            registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self._folder / "crashes",
             rate=self.rate, seed=self.seed,
         )
         return await crash_restarts.run()
@@ -245,10 +244,10 @@ class Certification:
         )
         return Job(self.plan, streams=self.streams, overrides=overrides)
 
-    # -- the play
+    # -- scenarios
 
     async def _run_scenarios(self) -> tuple[list[ScenarioRun], list[str]]:
-        """All ordeals; what went wrong beside them."""
+        """Runs all scenarios in this process. Returns their results, and errors that belong to none of them."""
         if await self._wait_for_data(STARTS_WITHIN) is None:
             return [], ["not all subscriptions had data: " + "; ".join(self.exchange.warnings or ["no reason known"])]
         due = [
@@ -267,8 +266,8 @@ class Certification:
         return trials, []
 
     def _disturbed(self, scenario: FaultScenario, trial: ScenarioRun) -> bool:
-        """Whether a connection was lost before it had read what was broken, as happens on a machine without time to
-        spare; what was under way then is in doubt, and the ordeal showed nothing. It is played again.
+        """Whether a connection was lost before it had read the broken frames, which happens on an overloaded machine.
+        Then the frames in flight are in doubt and the scenario has shown nothing, so it is run again.
         """
         return Expectation.DEAD_LETTER in scenario.expects and not trial.dead_letters and bool(trial.reconnects)
 
@@ -276,7 +275,7 @@ class Certification:
         return self._running is not None and self._running.done()
 
     def _check(self) -> None:
-        """A connector that ended by itself ended for a reason."""
+        """Raises the error of a connector that ended by itself."""
         assert self._running is not None
         if self._running.done():
             self._running.result()
@@ -299,7 +298,7 @@ class Certification:
         if trial.recovered is None:
             trial.wrong.append(f"not all data flowed again within {LIVE_WITHIN:g} s")
         if Expectation.RECONNECT in scenario.expects and not trial.reconnects:
-            trial.wrong.append("the connector did not notice")
+            trial.wrong.append("the connector did not reconnect")
         if Expectation.DEAD_LETTER in scenario.expects and not trial.dead_letters:
             trial.wrong.append("no dead letter was written")
         if Expectation.WAIT in scenario.expects:
@@ -308,7 +307,7 @@ class Certification:
         return trial
 
     async def _wait_until_drained(self, trial: ScenarioRun) -> None:
-        """Waits until all that was received by now is durable."""
+        """Waits until everything received so far is durable."""
         began, owed = monotonic(), self._ledger.totals()["received"]
         try:
             await self.exchange.wait_for(lambda: self._done() >= owed, within=DRAINED_WITHIN)
@@ -317,25 +316,25 @@ class Certification:
             trial.wrong.append(f"{owed - self._done()} records were not durable {DRAINED_WITHIN:g} s later")
         self._check()
         if not trial.waiting:
-            trial.wrong.append("no record waited for the sink, so nothing was shown")
+            trial.wrong.append("no record had to wait for the sink, so the scenario has shown nothing")
 
     def _done(self) -> int:
         totals = self._ledger.totals()
         return totals["received"] - totals["in_flight"]
 
     async def _watch(self) -> None:
-        """Keeps the worst figure of what waits."""
+        """Records the largest number of envelopes in flight."""
         while True:
             self._peak_in_flight = max(self._peak_in_flight, self._ledger.totals()["in_flight"])
             await asyncio.sleep(0.05)
 
     def _figures(self) -> tuple[Counter[str], int, int, int]:
-        """Reconnects by cause, frames that were dead letters, duplicates, records published."""
+        """Reconnects by cause, undecodable frames, duplicates, records published."""
         ledger, totals = self._ledger, self._ledger.totals()
         return Counter(ledger.reconnects), ledger.malformed, totals["duplicates"], totals["published"]
 
     async def _wait_for_data(self, within: float = LIVE_WITHIN) -> float | None:
-        """Waits until every subscription has had new data; how long that took, None where it took too long."""
+        """Waits until every subscription has had new data. Returns the seconds that took, or None on timeout."""
         began = monotonic()
         before = Counter(self.exchange.counts)
         wanted = self._wanted()
@@ -350,7 +349,7 @@ class Certification:
         return round(monotonic() - began, 1)
 
     def _wanted(self) -> list[tuple[str, str]]:
-        """What the connector subscribes: each stream of each default symbol that the stream's connection takes."""
+        """The (stream, native symbol) pairs that the connector subscribes."""
         found = []
         symbols = [one for name in self.plan.symbols.default if (one := self.plan.symbols.resolve(name))]
         for shard in shards(self.plan, [self.plan.stream(name) for name in self.streams], symbols):
@@ -359,7 +358,7 @@ class Certification:
         return found
 
     async def _settle(self, wrong: list[str]) -> None:
-        """Quiet, until everything that left has arrived."""
+        """Stops sending and waits until everything sent has been read."""
         self.exchange.pause()
         try:
             await self.exchange.wait_for(lambda: self.sent_frames.settled, within=10.0)
@@ -367,7 +366,7 @@ class Certification:
             wrong.append("the connector did not read all that was sent to it within 10 s")
         await asyncio.sleep(_PAUSE_BEFORE)
 
-    # -- the harvest
+    # -- reading back
 
     async def _read_back(self, prefix: str = "") -> Readback:
         if self.settings.kind == "file":
@@ -381,7 +380,9 @@ class Certification:
 
 
 def _early_reconnects(moments: Sequence[float], clients: int) -> list[str]:
-    """Whether anybody knocked again before the Retry-After of a second was over."""
+    """Errors where a client reconnected before the Retry-After of one second was over. ``moments`` are the times of the
+    rejected connects.
+    """
     each = max(1, clients)
     early = [b - a for a, b in zip(moments, moments[each:], strict=False) if b - a < 0.9]
     return [f"it connected again {early[0]:.1f} s after HTTP 429 with a Retry-After of 1 s"] if early else []

@@ -1,4 +1,6 @@
-"""Ordeals of the broker and the registry: through a proxy, for the user's own are not ours to stop."""
+"""Fault scenarios of the broker and the registry. They go through a proxy, because the user's own cluster must not be
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,16 @@ from k2conn.tools.certify.scenario import Expectation, FaultScenario, ScenarioCo
 
 _WAIT = (Expectation.WAIT,)
 DEAD = 5.5
-"""Seconds that the brokers are away: longer than it takes until the spool is used."""
+"""Seconds that the brokers are unreachable: longer than it takes until the spool is used."""
 SLOW = 2.0
 _SETTLING = 0.5
-"""Seconds until the news of what they took before their death is here, on top."""
+"""Additional seconds for acknowledgements that were sent just before."""
 _SENT_WITHIN = 15.0
 _DELAY = 0.2
 _RATE = 64 * 1024
 _AWAY = 2.0
 _KAFKA = "needs --kafka HOST:PORT and --registry URL"
-_PLAIN = "needs a registry at an http:// address: a certificate is not the proxy's"
+_PLAIN = "needs a registry at an http:// address: the proxy has no certificate"
 
 
 async def _freeze(context: ScenarioContext, least: float) -> None:
@@ -37,13 +39,13 @@ async def _slow(context: ScenarioContext, least: float) -> None:
     proxy.delay, proxy.rate = _DELAY, _RATE
     try:
         await asyncio.sleep(max(SLOW, least))
-        with suppress(TimeoutError):  # a crowded machine takes longer to send anything
+        with suppress(TimeoutError):  # an overloaded machine takes longer to send anything
             await context.exchange.wait_for(lambda: proxy.carried > before, within=_SENT_WITHIN)
     finally:
         proxy.mend()
-    context.seen.append(f"{proxy.carried - before:,} bytes went slowly")
+    context.seen.append(f"{proxy.carried - before:,} bytes were delayed")
     if proxy.carried == before:
-        context.wrong.append("nothing went to the brokers")
+        context.wrong.append("nothing was sent to the brokers")
 
 
 async def _dead(context: ScenarioContext, least: float) -> None:
@@ -61,13 +63,13 @@ async def _dead(context: ScenarioContext, least: float) -> None:
     cuts, refused = proxy.cuts - cuts, proxy.refused - refused
     context.seen.append(f"connections cut: {cuts}, refused: {refused}")
     if not cuts or not refused:
-        context.wrong.append("nobody tried to reach the brokers")
+        context.wrong.append("the connector did not try to reach the brokers")
     if published:
-        context.wrong.append(f"{published} records were published through dead brokers")
+        context.wrong.append(f"{published} records were published although the brokers were unreachable")
 
 
 async def _registry(context: ScenarioContext, least: float) -> None:
-    """Records go on: their schemas are registered."""
+    """Records must still be published: their schemas are already registered."""
     assert context.cluster is not None
     assert context.cluster.registry is not None
     before = context.cluster.published()
@@ -75,13 +77,13 @@ async def _registry(context: ScenarioContext, least: float) -> None:
     try:
         await asyncio.sleep(max(_AWAY, least))
         if await asyncio.to_thread(context.cluster.registry_answers):
-            context.wrong.append("the registry could be reached")
+            context.wrong.append("the registry was still reachable")
         published = context.cluster.published() - before
     finally:
         context.cluster.registry.mend()
     context.seen.append(f"{published:,} records published meanwhile")
     if not published:
-        context.wrong.append("nothing was published while the registry was away")
+        context.wrong.append("nothing was published while the registry was unreachable")
 
 
 def _kafka(context: ScenarioContext) -> str:
@@ -116,10 +118,10 @@ CLUSTER = (
         _WAIT,
         needs=_kafka,
     ),
-    FaultScenario("registry-away", f"the schema registry is away for {_AWAY:g} s", _registry, needs=_plain),
+    FaultScenario("registry-away", f"the schema registry is unreachable for {_AWAY:g} s", _registry, needs=_plain),
     FaultScenario(
         "registry-start",
-        "the schema registry is away when the process starts: for good, and for a moment",
+        "the schema registry is unreachable when the process starts: permanently, and for a moment",
         None,
         needs=_plain,
     ),
@@ -127,4 +129,4 @@ CLUSTER = (
         "kill", "kill -9 of the process in mid-stream, twice; a second later it is started again", None, needs=_kafka
     ),
 )
-"""Those with ``run`` None are played in `lives`."""
+"""Scenarios with ``run`` None are run by `crash_restart`."""

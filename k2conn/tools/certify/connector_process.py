@@ -1,4 +1,4 @@
-"""The connector as a process of its own, to be killed."""
+"""The connector as a separate process that can be killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 _STOPS_WITHIN = 30.0
 _TAIL = 600
-"""Characters of a log that an error repeats."""
+"""Characters of the end of the log that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class ProcessSettings:
 
 
 Launch = Callable[[ProcessSettings], tuple[Sequence[str], Mapping[str, str]]]
-"""The command and the environment of `k2conn run` in this setting."""
+"""Returns the command and the environment of `k2conn run` for the given settings."""
 
 
 class ConnectorProcess:
-    """One life of the process, from `start` to its end."""
+    """One run of the process, from `start` to its end."""
 
     def __init__(self, launch: Launch, setting: ProcessSettings, log: Path) -> None:
         self.log = log
@@ -42,7 +42,7 @@ class ConnectorProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Starts it; its log goes behind what is there."""
+        """Starts it and appends its output to the log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -51,18 +51,18 @@ class ConnectorProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it is there."""
+        """Whether the process is running."""
         return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
-        """Ends it as kill -9 does, in the midst of whatever it does."""
+        """Kills the process with SIGKILL."""
         if self._process is not None and self.running:
             with suppress(ProcessLookupError):  # it was quicker
                 os.kill(self._process.pid, signal.SIGKILL)
             await self._process.wait()
 
     async def stop(self) -> int:
-        """Ends it in order; its exit code. A process that does not end is killed (-9)."""
+        """Stops the process with SIGTERM and returns its exit code. One that does not end in time is killed (-9)."""
         assert self._process is not None
         if self.running:
             with suppress(ProcessLookupError):
@@ -70,7 +70,7 @@ class ConnectorProcess:
         return await self.ended(_STOPS_WITHIN)
 
     async def ended(self, within: float) -> int:
-        """The exit code of a process that ends by itself; it is killed (-9) where that takes too long."""
+        """Waits for the process to end by itself and returns its exit code; kills it (-9) after ``within`` seconds."""
         assert self._process is not None
         try:
             async with asyncio.timeout(within):

@@ -1,9 +1,9 @@
-"""What kill -9 cost: what the exchange sent, through all lives of a process, beside what is in Kafka.
+"""What kill -9 cost: everything the exchange sent, across all restarts, compared with what is in Kafka.
 
-A record is *lost with the process* where the process had read it and it never came to Kafka; *missed while down* where
-the exchange printed it and no process was there. Both must be in gap records where the stream's numbers tell, and the
-first can only have been read in the last moments before a kill. A record may be in Kafka more than once, with the same
-message_id, if a process that was killed had read it.
+A record is *lost with the process* where the process had read it and it never reached Kafka; *missed while down* where
+the exchange generated it while no process was running. Both must be covered by gap records where the stream has
+sequence numbers, and the first can only have been read in the last moments before a kill. A record may be in Kafka
+more than once, with the same message_id, if a process that was killed had read it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from k2conn.tools.certify.proof import SHOWN, Found, ranges, sorted_records
 from k2conn.tools.certify.readback import Readback
 
 LATEST = 0.5
-"""Seconds before a kill in which a record must have been read that was lost with it: the spool is written every 10 ms,
-and a disk and a crowded machine take their time.
+"""A record lost with the process must have been read at most so many seconds before the kill. The spool is written
+every 10 ms; the rest allows for a slow disk and an overloaded machine.
 """
 _OWN = ("ingestion_timestamp", "vendor_data")
-"""What may differ between two records with the same message_id: a venue may repeat a record in a snapshot."""
+"""Fields that may differ between two records with the same message_id: a venue may repeat a record in a snapshot."""
 
 ConfirmedAt = Callable[[int, int], float]
-"""When (monotonic) a frame of a connection was known to be read."""
+"""(connection, frame) -> when (monotonic) the frame was confirmed as read."""
 
 
 class Kill(NamedTuple):
-    """One kill: how many connections there had been by then, and when (monotonic)."""
+    """One kill: the number of connections made by then, and its time (monotonic)."""
 
     client_sessions: int
     moment: float
@@ -42,40 +42,40 @@ class CrashLosses:
     stream: str
     symbol: str
     sent: int = 0
-    """Items that a process read for certain, or that came to Kafka."""
+    """Items that a process is confirmed to have read, or that are in Kafka."""
     published: int = 0
-    """Of these in Kafka, each once."""
+    """Of these, in Kafka; each counted once."""
     filtered: int = 0
     quarantined: int = 0
     lost: int = 0
     """Lost with the process."""
     lost_reported: int = 0
-    """Of these in gap records."""
+    """Of these, in gap records."""
     oldest_ms: int = 0
-    """How long before the kill the oldest of them was read."""
+    """How long before the kill the oldest lost record was read."""
     missed: int = 0
-    """Printed while nobody was connected."""
+    """Generated while no client was connected."""
     missed_reported: int = 0
     missed_untold: int = 0
-    """Of these on a stream whose numbers do not tell."""
+    """Of these, on a stream without sequence numbers."""
     in_doubt: int = 0
-    """Under way when a connection ended, and not in Kafka."""
+    """In flight when a connection ended, and not in Kafka."""
     repeats: int = 0
-    """There once more, with the same message_id."""
+    """Further copies in Kafka, with the same message_id."""
     reported_but_there: int = 0
-    """In Kafka and in a gap record: the state file is some seconds behind a kill."""
+    """In Kafka and also in a gap record, because the state file is a few seconds old at a kill."""
     wrong: list[str] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
-        """Whether nothing is open."""
+        """Whether every item is accounted for."""
         return not self.wrong and self.sent == self.published + self.filtered + self.quarantined + self.lost
 
 
 def account_for_losses(
     reference: ExpectedRecords, readback: Readback, kills: Sequence[Kill], confirmed_at: ConfirmedAt
 ) -> tuple[list[CrashLosses], list[str]]:
-    """The books of each stream and symbol, and what belongs to none or does not balance."""
+    """Accounts for all items, by stream and symbol. Also returns errors, as text."""
     found, wrong = sorted_records(reference, readback)
     wrong += reference.mismatches
     rows = []
@@ -87,13 +87,13 @@ def account_for_losses(
             wrong.append(f"{row.stream} {row.symbol}: the equation does not hold")
         rows.append(row)
     if len(readback.dead_letters):
-        wrong.append(f"{len(readback.dead_letters)} dead letters, and nothing was sent broken")
+        wrong.append(f"{len(readback.dead_letters)} dead letters, although no broken frame was sent")
     return rows, wrong
 
 
 def _row(
-    expected: ExpectedStream, found: Found, reported: list[tuple[int, int]], kills: Sequence[Kill], confirmed_at:
-    ConfirmedAt
+    expected: ExpectedStream, found: Found, reported: list[tuple[int, int]], kills: Sequence[Kill],
+    confirmed_at: ConfirmedAt,
 ) -> CrashLosses:
     row = CrashLosses(expected.stream, expected.symbol, filtered=expected.filtered, quarantined=expected.dead)
     confirmed, in_doubt = expected.confirmed.keys(), expected.in_doubt.keys() - expected.confirmed.keys()
@@ -122,7 +122,7 @@ def _row(
 def _judge_lost(
     row: CrashLosses, expected: ExpectedStream, lost: Iterable[str], kills: Sequence[Kill], confirmed_at: ConfirmedAt
 ) -> None:
-    """What was lost with the process was read in its last moments, and the process was killed."""
+    """Checks that each lost record was read in the last moments of a process that was killed."""
     for key in lost:
         client_session, frame = expected.places[key]
         kill = next((one for one in kills if client_session < one.client_sessions), None)
@@ -137,27 +137,26 @@ def _judge_lost(
 
 
 def _judge_numbers(row: CrashLosses, expected: ExpectedStream, found: Found, reported: list[tuple[int, int]]) -> None:
-    """Every number that never came is in a gap record."""
+    """Checks that every missing sequence number is in a gap record."""
     here = {number for key, number in expected.numbers.items() if key in found}
     if not here:
         return
-    missing_numbers = sorted(
-        n for n in set(expected.numbers.values()) - here if min(here) < n < max(here) and not _within(n, reported)
-    )
+    within = [number for number in set(expected.numbers.values()) - here if min(here) < number < max(here)]
+    missing_numbers = sorted(number for number in within if not _within(number, reported))
     if missing_numbers:
         row.wrong.append(f"missing without a gap record: {', '.join(map(str, missing_numbers[:SHOWN]))}")
 
 
 def _judge_repeats(row: CrashLosses, expected: ExpectedStream, found: Found, kills: Sequence[Kill]) -> None:
-    """What is there twice was read by a process that was killed, and is the same."""
+    """Checks that each repeated record was read by a process that was killed, and that its copies are equal."""
     for key, records in found.items():
         if len(records) == 1:
             continue
         client_session, _ = expected.places[key]
         if not any(client_session < kill.client_sessions for kill in kills):
-            row.wrong.append(f"there twice: {expected.names[key]}, and no process that read it was killed")
+            row.wrong.append(f"published twice: {expected.names[key]}, and no process that read it was killed")
         if any(_comparable(one) != _comparable(records[0]) for one in records):
-            row.wrong.append(f"there twice with one message_id and different contents: {expected.names[key]}")
+            row.wrong.append(f"published twice with one message_id and different contents: {expected.names[key]}")
     del row.wrong[SHOWN:]
 
 
@@ -166,7 +165,7 @@ def _comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count_reported(expected: ExpectedStream, keys: Iterable[str], reported: list[tuple[int, int]]) -> int:
-    """How many of these are in gap records."""
+    """How many of the keys are covered by gap records."""
     return sum(key in expected.numbers and _within(expected.numbers[key], reported) for key in keys)
 
 

@@ -1,7 +1,7 @@
-"""Lives of a process: `k2conn run` is started while the registry is away, killed with -9 in mid-stream, started again.
+"""Crash tests: `k2conn run` is started while the registry is unreachable, killed with -9 in mid-stream, started again.
 
-The exchange goes on printing while nobody is connected, and the process has what an operator gives one that must
-survive kill -9: a spool that every record goes through, and a state folder.
+The exchange keeps generating data while no client is connected. The process is configured to survive kill -9: with a
+spool that every record goes through, and a state folder.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from k2conn.tools.mock.sent_frames import ClientSession, SentFrames
 from k2conn.tools.mock.server import MockServer
 
 DEPENDENCY = 69
-"""The exit code of a process that cannot reach what it needs."""
+"""The exit code of a process that cannot reach a service it depends on."""
 FULL = 7.0
-"""Seconds of full flow before a kill: the state file is written every five."""
+"""Seconds of normal operation before a kill: the state file is written every five."""
 DOWN = 1.0
-"""Seconds until the next life begins."""
+"""Seconds between a kill and the restart."""
 _STARTS_WITHIN = 60.0
 _GIVES_UP_WITHIN = 60.0
 _LATE = 1.0
-"""Seconds that the registry stays away after it was first asked."""
+"""Seconds that the registry stays unreachable after the first request to it."""
 _EVERY = 0.01
-"""Seconds between two looks at what was confirmed."""
+"""Seconds between two samples of the confirmed frames."""
 
 Read = Callable[[str], Awaitable[Readback]]
-"""What is under a prefix in Kafka."""
+"""Reads back all topics with a prefix from Kafka."""
 
 
 @dataclass(slots=True)
 class CrashReport:
-    """What the lives showed, by ordeal: words for the table, what is wrong; and the books of the kills."""
+    """The results by scenario: observations, errors, seconds; and what the kills cost."""
 
     seen: dict[str, list[str]] = field(default_factory=dict)
     wrong: dict[str, list[str]] = field(default_factory=dict)
@@ -52,8 +52,8 @@ class CrashReport:
 
 
 class CrashRestart:
-    """See the module's text. ``names``: which of the ordeals `registry-start` and `kill` are played; ``wanted`` are the
-    (stream, native symbol) pairs that are subscribed.
+    """Runs the scenarios `registry-start` and `kill`, those of them in ``names``. ``wanted`` are the (stream, native
+    symbol) pairs that are subscribed.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class CrashRestart:
         self._proxies: list[Proxy] = []
         self._kills_done: list[Kill] = []
         self._timeline: dict[int, list[tuple[float, int]]] = {}
-        """Of each leg, when how many of its frames were confirmed."""
+        """For each connection: (moment, number of frames confirmed by then)."""
 
     async def run(self) -> CrashReport:
-        """Plays them all."""
+        """Runs the scenarios."""
         watching = asyncio.create_task(self._watch())
         try:
             async with MockServer([self.exchange]):
@@ -94,7 +94,7 @@ class CrashRestart:
         return ProcessSettings(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
 
     async def _registry_proxy(self) -> tuple[Proxy, str]:
-        """A proxy before the registry, and the address that leads through it."""
+        """A proxy in front of the registry, and the URL that goes through it."""
         proxy = Proxy()
         self._proxies.append(proxy)
         return proxy, await proxy.before(self._registry_url)
@@ -102,7 +102,7 @@ class CrashRestart:
     # -- the registry at the start
 
     async def _registry_never_answers(self) -> None:
-        """The registry never answers: the process says so and ends, before it asks the exchange for anything."""
+        """The registry never answers: the process must report that and end before it connects to the exchange."""
         proxy, url = await self._registry_proxy()
         proxy.cut()
         setting = replace(self._setting(url, "away"), socket_url="ws://127.0.0.1:1/nobody")
@@ -111,13 +111,13 @@ class CrashRestart:
         await engine.start()
         code = await engine.ended(_GIVES_UP_WITHIN)
         took, log_tail = monotonic() - began, engine.tail()
-        self._observed("registry-start", f"away for good: exit code {code} after {took:.1f} s")
+        self._observed("registry-start", f"unreachable permanently: exit code {code} after {took:.1f} s")
         if code != DEPENDENCY:
             self._fail("registry-start", f"exit code {code} instead of {DEPENDENCY}: {log_tail}")
         if urlsplit(url).netloc not in log_tail:
-            self._fail("registry-start", f"its last words do not name the registry's address: {log_tail}")
+            self._fail("registry-start", f"its log does not name the registry's address: {log_tail}")
 
-    # -- life after life
+    # -- kills and restarts
 
     async def _run_process(self) -> None:
         late = "registry-start" in self.names
@@ -141,15 +141,15 @@ class CrashRestart:
             await engine.kill()
 
     async def _registry_comes_back(self, proxy: Proxy) -> None:
-        """The registry answers a moment after it was first asked."""
+        """Makes the registry reachable a moment after the first request."""
         began = monotonic()
         try:
             await self.exchange.wait_for(lambda: proxy.refused, within=_STARTS_WITHIN)
         except TimeoutError:
-            self._fail("registry-start", "the registry was not asked")
+            self._fail("registry-start", "the registry was never called")
         await asyncio.sleep(_LATE)
         proxy.mend()
-        self._observed("registry-start", f"back after {_LATE:g} s: it begins all the same")
+        self._observed("registry-start", f"back after {_LATE:g} s: the process started normally")
         self.report.seconds["registry-start"] = round(monotonic() - began, 1)
 
     async def _data_flows(self, engine: ConnectorProcess, name: str) -> bool:
@@ -187,7 +187,7 @@ class CrashRestart:
         await self._account_for_losses(setting)
 
     async def _end(self, engine: ConnectorProcess) -> None:
-        """Quiet, then a stop in order."""
+        """Stops the data, then the process."""
         await asyncio.sleep(DOWN)
         self.exchange.pause()
         try:
@@ -196,7 +196,7 @@ class CrashRestart:
             self._fail("kill", "the process did not read all that was sent to it within 10 s")
         code = await engine.stop()
         if code:
-            self._fail("kill", f"the last life ended with exit code {code}: {engine.tail()}")
+            self._fail("kill", f"the last process ended with exit code {code}: {engine.tail()}")
 
     async def _account_for_losses(self, setting: ProcessSettings) -> None:
         readback = await self._read(setting.prefix)
@@ -206,10 +206,10 @@ class CrashRestart:
         self.report.wrong["kill"] += wrong
         self._observed("kill", _summary(rows))
 
-    # -- when was it read
+    # -- when frames were read
 
     async def _watch(self) -> None:
-        """Notes when how many frames of each connection were confirmed."""
+        """Samples how many frames of each connection are confirmed."""
         while True:
             now = monotonic()
             for number, client_session in enumerate(self.sent_frames.client_sessions):
@@ -222,7 +222,7 @@ class CrashRestart:
             timeline.append((now, client_session.confirmed))
 
     def _confirmed_at(self, client_session: int, frame: int) -> float:
-        """When a frame was known to be read (monotonic), at the latest; it was, for certain."""
+        """The first sample (monotonic) in which a confirmed frame was known to be read."""
         timeline = self._timeline.get(client_session, [])
         at = bisect_right(timeline, frame, key=lambda moment: moment[1])
         return timeline[at][0] if at < len(timeline) else monotonic()

@@ -1,8 +1,8 @@
-"""What must come out: the frames that left, mapped once more by a second set of books, and set beside the exchange's
-own notes of the ids in them.
+"""The records that must arrive: the sent frames, mapped a second time and compared with the exchange's own notes of the
+ids in them.
 
-The ids are the exchange's own words. The second mapping adds what they do not say: the message_id of each item, which
-items are no records by the connector file's own rules, and the ids of streams whose venue gives none.
+The ids come from the exchange. The second mapping adds what they do not say: the message_id of each item, which items
+are not records by the rules of the connector file, and the ids of streams whose venue has none.
 """
 
 from __future__ import annotations
@@ -30,59 +30,59 @@ _SHOWN = 20
 
 @dataclass(slots=True)
 class ExpectedStream:
-    """What one stream of one symbol is owed. Keys tell records apart: see `ExpectedRecords.key_of`."""
+    """What must arrive for one stream of one symbol. Keys identify records: see `ExpectedRecords.key_of`."""
 
     stream: str
     symbol: str
     confirmed: Counter[str] = field(default_factory=Counter)
-    """Items that were read for certain."""
+    """Items that were certainly read."""
     in_doubt: Counter[str] = field(default_factory=Counter)
-    """Items that may have died on the way."""
+    """Items that may have been lost with the connection."""
     never_sent: Counter[str] = field(default_factory=Counter)
-    """Items that never left."""
+    """Items that were never sent."""
     broken: int = 0
-    """Items of frames that were sent broken and read for certain."""
+    """Items of frames that were sent broken and certainly read."""
     broken_in_doubt: int = 0
     filtered: int = 0
-    """Items that are no records, by the file's own rules."""
+    """Items that are not records, by the rules of the connector file."""
     dead: int = 0
-    """Items that cannot be records."""
+    """Items that become dead letters."""
     other_in_doubt: int = 0
-    """Items of both kinds that may have died on the way."""
+    """Items of both kinds that may have been lost with the connection."""
     names: dict[str, str] = field(default_factory=dict)
-    """What the venue calls each key."""
+    """The venue's id of each key."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """Each key's number, where the stream's numbers are contiguous."""
+    """The sequence number of each key, where the stream's numbers are contiguous."""
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Where each key was sent: the number of the connection, and of the frame on it. The first time; the last where a
-    key does not tell records apart.
+    """Where each key was sent: the number of the connection, and of the frame on it. The first occurrence; the last
+    where a key does not identify a record.
     """
     distinct: bool = True
-    """Whether a key can be published once only."""
+    """Whether a key identifies a record, which may then be published only once."""
 
 
 class ExpectedRecords:
-    """The second set of books."""
+    """The expected records of all streams and symbols."""
 
     def __init__(self, plan: Plan, streams: tuple[str, ...], exchange: MockExchange) -> None:
         self.plan = plan
         self.expected_streams: dict[Place, ExpectedStream] = {}
         self.stream_by_key: dict[str, ExpectedStream] = {}
-        """Whose each key is."""
+        """The stream and symbol of each key."""
         self.dead_letters: Counter[bytes] = Counter()
-        """Frames that must be in dead letters."""
+        """Frames that must become dead letters."""
         self.dead_letters_in_doubt: Counter[bytes] = Counter()
         self.mismatches: list[str] = []
-        """Where the exchange's notes and the second mapping differ."""
+        """Differences between the exchange's notes and the second mapping, as text."""
         self._exchange = exchange
         self._connector_state = ConnectorState(plan, streams, 0)
         self._streams = {stream.name: stream for stream in self._connector_state.streams}
         profiles = [load_record(stream.record).profile for stream in self._connector_state.streams]
         self._ids = tuple(dict.fromkeys(one.id for one in profiles if one.id is not None))
-        """The fields that are a venue's own id, of all its record types."""
+        """The fields that hold a venue's own id, of all record types."""
         times = [one.time for one in profiles]
         self._changing = frozenset(("message_id", "ingestion_timestamp", "vendor_data", *times, *self._ids))
-        """The fields that another delivery of the same item may have otherwise, where the venue gives no times."""
+        """The fields that may differ between two deliveries of the same item, where the venue gives no times."""
         self._readings: dict[str, FieldDetection] = {}
         self._session_context = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
         assert exchange.sent_frames is not None
@@ -91,22 +91,23 @@ class ExpectedRecords:
         self._add_never_sent()
 
     def expected(self, stream: str, symbol: str) -> ExpectedStream:
-        """The line of one stream and symbol (ours)."""
+        """The entry of one stream and symbol (our name)."""
         place = (stream, symbol)
         if place not in self.expected_streams:
-            self.expected_streams[place] = ExpectedStream(
-                stream, symbol, distinct=not has_unstable_ids(self._streams[stream])
-            )
+            distinct = not has_unstable_ids(self._streams[stream])
+            self.expected_streams[place] = ExpectedStream(stream, symbol, distinct=distinct)
         return self.expected_streams[place]
 
     def key_of(self, record: dict[str, Any], distinct: bool) -> str:
-        """What tells a record apart: its message_id, or, where that depends on the time of receipt, its contents."""
+        """The identity of a record: its message_id, or its contents where the message_id depends on the time of
+        receipt.
+        """
         if distinct:
             return str(record["message_id"])
         return "|".join(f"{name}={value}" for name, value in record.items() if name not in self._changing)
 
     def venue_id(self, record: dict[str, Any]) -> str:
-        """The id by which people know a record."""
+        """The venue's id of a record, for messages."""
         return str(next((record[name] for name in self._ids if record.get(name)), record["message_id"]))
 
     # -- one connection
@@ -158,7 +159,7 @@ class ExpectedRecords:
         return envelopes
 
     def _totals(self) -> tuple[int, int]:
-        """Items that were no records, items that could not be."""
+        """Totals of filtered items and of dead letters."""
         ledger = self._connector_state.ledger
         return sum(one.filtered for one in ledger.accounts()), sum(ledger.dead_reasons.values())
 
@@ -174,7 +175,7 @@ class ExpectedRecords:
         return found
 
     def _compare(self, sent: SentFrame, envelopes: list[Envelope], filtered: int, expected: ExpectedStream) -> None:
-        """The exchange's ids beside the mapping's."""
+        """Compares the exchange's ids with those of the mapping."""
         ids = [self.venue_id(e.schema.decode_plain(e.value)) for e in envelopes if e.schema is not None]
         wrong = len(envelopes) + filtered != len(sent.ids)
         if not wrong and not filtered and self._streams[expected.stream].venue_id is not None:
@@ -182,9 +183,8 @@ class ExpectedRecords:
             wrong = Counter(one.removeprefix(prefix) for one in ids) != Counter(sent.ids)
         if wrong and len(self.mismatches) < _SHOWN:
             made = ", ".join(ids) or "nothing"
-            self.mismatches.append(
-                f"{expected.stream} {expected.symbol}: a frame with ids {', '.join(sent.ids)} becomes {made}"
-            )
+            place = f"{expected.stream} {expected.symbol}"
+            self.mismatches.append(f"{place}: a frame with ids {', '.join(sent.ids)} becomes {made}")
 
     def _broken(self, sent: SentFrame, confirmed: bool) -> None:
         assert sent.frame is not None
@@ -197,7 +197,7 @@ class ExpectedRecords:
         expected.broken_in_doubt += 0 if confirmed else len(sent.ids)
 
     def _is_expected(self, sent: SentFrame) -> bool:
-        """Whether a frame is data of a stream that the connector was to read; some venues send others unasked."""
+        """Whether a frame is data of a stream that the connector runs; some venues also send others."""
         return sent.key is not None and sent.key[0] in self._streams
 
     def _stream_for(self, sent: SentFrame) -> ExpectedStream:
@@ -209,7 +209,7 @@ class ExpectedRecords:
     # -- numbers
 
     def _numbers(self, sent: SentFrame, client_session: ClientSession, pipeline: FramePipeline) -> Iterator[int]:
-        """The sequence numbers of a frame's items, where a hole in them is a gap."""
+        """The sequence numbers of a frame's items, where a missing number is a gap."""
         assert sent.key is not None
         rule = self._streams[sent.key[0]].sequence
         if rule is None or rule.rule != "contiguous" or rule.per != "symbol" or sent.frame is None:
@@ -222,10 +222,10 @@ class ExpectedRecords:
             if type(number) is int:
                 yield number
 
-    # -- what never left
+    # -- what was never sent
 
     def _add_never_sent(self) -> None:
-        """The keys and numbers of what was left out, or printed while nobody listened."""
+        """Adds what was left out on purpose, or generated while no client was connected."""
         sent_frames = self._exchange.sent_frames
         assert sent_frames is not None
         for printed in (sent_frames.withheld, sent_frames.missed):
@@ -250,7 +250,7 @@ class ExpectedRecords:
                     expected.numbers.update(zip(keys, self._numbers(sent, client_session, pipeline), strict=False))
 
     def _primed_pipeline(self, client_session: ClientSession) -> FramePipeline:
-        """A connection that has heard what another heard that was no data."""
+        """A pipeline that has received all messages of a connection that are not data, for what they capture."""
         pipeline = self._new_pipeline(client_session)
         pipeline.session.open(0.0, 1)
         for sent in client_session.frames:
@@ -260,8 +260,8 @@ class ExpectedRecords:
 
 
 def has_unstable_ids(stream: Stream) -> bool:
-    """Whether ids depend on the time of receipt: the venue gives neither ids nor times."""
+    """Whether message ids depend on the time of receipt, because the venue gives neither ids nor times."""
     time = load_record(stream.record).profile.time
     times = [one for one in stream.fields if one.name == time]
-    received = any(one.expression == "$received_at" or one.never_sent == "$received_at" for one in times)
+    received = any(one.expression == "$received_at" or one.absent == "$received_at" for one in times)
     return stream.message_id == "random" or (stream.venue_id is None and received)

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose at the exchange, each kind for as long as it needs to show; and all ordeals."""
+"""Faults of the exchange, each for as long as it takes to have an effect; and the list of all scenarios."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from k2conn.tools.mock.faults import Faults
 
 _RECONNECT, _DEAD_LETTER = (Expectation.RECONNECT,), (Expectation.DEAD_LETTER,)
 _MOMENT = 1.0
-"""Seconds that a fault in the data needs to show."""
+"""Seconds that a fault in the data needs to have an effect."""
 _EXCESS = 64
 _NOTICED = 2 * PING + STALE + ANSWER + 2.5
-"""Seconds in which a dead socket must be noticed."""
+"""Seconds within which a dead socket must be noticed."""
 
 
 def _faults(seconds: float = _MOMENT, **given: int | bool) -> Callable[[ScenarioContext, float], Awaitable[None]]:
-    """Faults that are switched on for a while."""
+    """A scenario that switches faults on for a while."""
 
     async def run(context: ScenarioContext, least: float) -> None:
         context.exchange.faults = Faults(**given)  # type: ignore[arg-type]
@@ -49,7 +49,8 @@ async def _slow_close(context: ScenarioContext, least: float) -> None:
 
 
 async def _abandon_clients(context: ScenarioContext, leave: Callable[[], None], least: float) -> None:
-    """Leaves all clients in a way that they must notice; waits until they have come again, or long enough for it."""
+    """Abandons all clients by calling ``leave``; waits until they have reconnected, or until the time for it is over.
+    """
     exchange = context.exchange
     left, connects = tuple(exchange.clients), exchange.connects
     leave()
@@ -97,7 +98,7 @@ async def _bomb(context: ScenarioContext, least: float) -> None:
 
 
 def can_expand(plan: Plan) -> bool:
-    """Whether a small frame can hold a large message."""
+    """Whether a small frame can decode to a large message."""
     steps = {step for connection in plan.connections for step in (*connection.codec.text, *connection.codec.binary)}
     return any(CODECS.get(step).expands for step in steps)
 
@@ -108,7 +109,7 @@ def _has_heartbeats(plan: Plan) -> bool:
 
 
 def _has_acknowledgements(plan: Plan) -> bool:
-    """Whether anything is acknowledged."""
+    """Whether any step waits for an acknowledgement."""
     return any(step.expect is not None and step.expect.accepted is not None
                for connection in plan.connections for step in connection.steps)
 
@@ -118,7 +119,7 @@ FAULT_SCENARIOS = (
     FaultScenario("duplicates", "every third frame comes twice", _faults(duplicate_every=3)),
     FaultScenario("reorder", "every fourth frame comes after the next one", _faults(reorder_every=4)),
     FaultScenario(
-        "garbage", "frames that are no messages come between the data", _faults(garbage_every=5), _DEAD_LETTER
+        "garbage", "frames that are not messages arrive between the data", _faults(garbage_every=5), _DEAD_LETTER
     ),
     FaultScenario(
         "corrupt",
@@ -134,10 +135,10 @@ FAULT_SCENARIOS = (
         lambda plan: "" if can_expand(plan) else "its frames are not compressed",
     ),
     FaultScenario("oversize", "a frame larger than the connector allows", _oversize, _RECONNECT),
-    FaultScenario("stall", "the socket stays open, no data comes", _stall, _RECONNECT),
+    FaultScenario("stall", "the socket stays open, but no data arrives", _stall, _RECONNECT),
     FaultScenario(
         "half-open",
-        "the socket is dead, but nobody says so: no data, no answers, no pongs, no close",
+        "the socket is dead without being closed: no data, no answers, no pongs",
         _half_open,
         _RECONNECT,
     ),
@@ -146,25 +147,25 @@ FAULT_SCENARIOS = (
         "heartbeats are not answered",
         _faults(ANSWER + 2.0, no_pong=True),
         _RECONNECT,
-        lambda plan: "" if _has_heartbeats(plan) else "it waits for no answers to heartbeats",
+        lambda plan: "" if _has_heartbeats(plan) else "it does not wait for answers to heartbeats",
     ),
-    FaultScenario("slow-close", "the exchange says goodbye and then leaves the socket open", _slow_close, _RECONNECT),
-    FaultScenario("cut", "all sockets end without a word", _cut, _RECONNECT),
-    FaultScenario("lifetime", "the exchange ends all sockets in order, as after 24 hours", _lifetime, _RECONNECT),
+    FaultScenario("slow-close", "the exchange sends a close frame but leaves the socket open", _slow_close, _RECONNECT),
+    FaultScenario("cut", "all connections are cut without a close frame", _cut, _RECONNECT),
+    FaultScenario("lifetime", "the exchange closes all connections, as after 24 hours", _lifetime, _RECONNECT),
     FaultScenario("busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, _RECONNECT),
     FaultScenario(
         "lost-acks",
         "subscriptions are made but never acknowledged",
         _silent,
         (),
-        lambda plan: "" if _has_acknowledgements(plan) else "nothing is acknowledged there",
+        lambda plan: "" if _has_acknowledgements(plan) else "nothing is acknowledged on this venue",
     ),
     *CLUSTER,
 )
 
 
 def chosen(names: str) -> tuple[FaultScenario, ...]:
-    """The ordeals that a comma-separated list names; `all` are all. SettingsError for an unknown name."""
+    """The scenarios named in a comma-separated list, or all for `all`. Raises SettingsError for an unknown name."""
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if wanted in ([], ["all"]):
         return FAULT_SCENARIOS

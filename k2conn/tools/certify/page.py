@@ -1,4 +1,4 @@
-"""The outcome as one HTML page that needs nothing else."""
+"""The outcome as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _scenario_table(outcome: CertificationOutcome) -> str:
         f'<td class="{verdict(trial).split()[0]}">{verdict(trial)}'
         for trial in outcome.trials
     )
-    return _table(("ordeal", "what the exchange does", "what the connector did", "verdict"), (), rows)
+    return _table(("scenario", "what the exchange does", "what the connector did", "verdict"), (), rows)
 
 
 def _rows(outcome: CertificationOutcome) -> str:
@@ -75,7 +75,7 @@ def _rows(outcome: CertificationOutcome) -> str:
 
 
 def _crash_table(outcome: CertificationOutcome) -> str:
-    """What kill -9 cost, where it was played."""
+    """What kill -9 cost, where that was run."""
     if not outcome.crash_losses:
         return ""
     rows = [

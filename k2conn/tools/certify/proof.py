@@ -1,4 +1,4 @@
-"""The proof: what left the exchange beside what was read back, id by id."""
+"""The proof: what the exchange sent compared with what was read back, id by id."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from k2conn.tools.certify.expected_records import ExpectedRecords, ExpectedStrea
 from k2conn.tools.certify.readback import Readback
 
 SHOWN = 20
-"""Ids that a report names of each kind."""
+"""Ids of each kind that a report lists."""
 
 
 @dataclass(slots=True)
 class ProofRow:
     """One stream of one symbol: sent = published + deduplicated + filtered + quarantined + lost.
 
-    ``sent`` are the items that the connector read: those that it confirmed, and of those that were under way when a
-    connection ended, as many as its books say have arrived. ``in_doubt`` are the latter before that was known.
+    ``sent`` counts the items that the connector read: those that it confirmed, and, of the items in flight when a
+    connection ended (``in_doubt``), as many as its ledger says it received.
     """
 
     stream: str
@@ -34,20 +34,20 @@ class ProofRow:
     lost: int = 0
     in_doubt: int = 0
     recovered: int = 0
-    """Never sent to a socket, but fetched (backfill)."""
+    """Never sent on a socket, but fetched by a backfill."""
     withheld: int = 0
-    """Never sent: left out, or printed while nobody was connected."""
+    """Never sent: left out on purpose, or generated while no client was connected."""
     missing_ids: list[str] = field(default_factory=list)
     twice_ids: list[str] = field(default_factory=list)
     strange_ids: list[str] = field(default_factory=list)
     """Read back but never sent."""
     unreported: list[int] = field(default_factory=list)
-    """Numbers that were skipped and that no gap record tells of."""
+    """Missing sequence numbers that are in no gap record."""
     wrong: list[str] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
-        """Whether the equation holds, nothing is lost, and each id is there once."""
+        """Whether the equation holds, nothing is lost, and each id was published once."""
         right = self.published + self.deduplicated + self.filtered + self.quarantined + self.lost
         ids = self.missing_ids or self.twice_ids or self.strange_ids or self.unreported or self.wrong
         return self.sent == right and not self.lost and not ids
@@ -55,19 +55,19 @@ class ProofRow:
 
 @dataclass(slots=True)
 class Proof:
-    """All rows, and what belongs to none of them."""
+    """All rows, and errors that belong to none of them."""
 
     rows: list[ProofRow]
     wrong: list[str]
 
     @property
     def balanced(self) -> bool:
-        """Whether nothing is open."""
+        """Whether every item is accounted for."""
         return not self.wrong and all(row.balanced for row in self.rows)
 
 
 def prove(reference: ExpectedRecords, readback: Readback, ledger: Ledger) -> Proof:
-    """Sets the three books side by side: the exchange's, the sink's, the connector's own."""
+    """Compares three accounts: the exchange's, the sink's, the connector's own ledger."""
     accounts = {(one.stream, one.symbol): one for one in ledger.accounts()}
     found, unknown_records = sorted_records(reference, readback)
     dead = readback.dead()
@@ -81,7 +81,7 @@ def prove(reference: ExpectedRecords, readback: Readback, ledger: Ledger) -> Pro
     totals = ledger.totals()
     for word in ("lost", "in_flight"):
         if totals[word]:
-            wrong.append(f"the connector's own books say {word.replace('_', ' ')} {totals[word]}")
+            wrong.append(f"the connector's ledger says {word.replace('_', ' ')} {totals[word]}")
     return Proof(rows, wrong)
 
 
@@ -90,7 +90,7 @@ Found = dict[str, list[dict[str, Any]]]
 
 
 def sorted_records(reference: ExpectedRecords, readback: Readback) -> tuple[dict[Place, Found], list[str]]:
-    """The records by line and key, and those that are nobody's."""
+    """The records by (stream, symbol) and key; and errors for records that were never generated."""
     found: dict[Place, Found] = {}
     unknown_records: list[str] = []
     for record in readback.records:
@@ -103,7 +103,7 @@ def sorted_records(reference: ExpectedRecords, readback: Readback) -> tuple[dict
             found.setdefault((expected.stream, expected.symbol), {}).setdefault(key, []).append(record)
         elif len(unknown_records) < SHOWN:
             name = f"{record['symbol']} {reference.venue_id(record)}"
-            unknown_records.append(f"{name} was read back, but the exchange never printed it")
+            unknown_records.append(f"{name} was read back, but the exchange never generated it")
     return found, unknown_records
 
 
@@ -113,11 +113,8 @@ def _row(expected: ExpectedStream, found: Found, account: Account, dead: int) ->
     may_arrive = expected.in_doubt.total() + expected.other_in_doubt
     row.in_doubt = may_arrive + expected.broken_in_doubt
     row.withheld = expected.never_sent.total()
-    missing = {
-        key: most
-        for key, count in expected.confirmed.items()
-        if (most := _missing_count(expected, key, count, found)) > 0
-    }
+    missing = {key: lacking for key, count in expected.confirmed.items()
+               if (lacking := _missing_count(expected, key, count, found)) > 0}
     row.lost = sum(missing.values())
     row.missing_ids = _named(expected, missing)
     row.twice_ids = _named(expected, (key for key, records in found.items() if len(records) > _allowed(expected, key)))
@@ -127,13 +124,13 @@ def _row(expected: ExpectedStream, found: Found, account: Account, dead: int) ->
     row.quarantined = expected.broken + dead
     row.sent = own + max(arrived, 0) + expected.broken
     if arrived < 0 and not row.lost:
-        row.wrong.append(f"{-arrived} items were read from the socket that the connector's books do not have")
+        row.wrong.append(f"{-arrived} items were read from the socket that are not in the connector's ledger")
     if arrived > may_arrive:
-        row.wrong.append(f"the connector's books have {arrived - may_arrive} items that were never sent")
+        row.wrong.append(f"the connector's ledger has {arrived - may_arrive} items that were never sent")
     if account.published != row.published:
-        row.wrong.append(f"the connector's books say published {account.published}, read back are {row.published}")
+        row.wrong.append(f"the connector's ledger says published {account.published}, read back were {row.published}")
     if account.dead_letters != dead:
-        row.wrong.append(f"the connector's books say dead letters {account.dead_letters}, read back are {dead}")
+        row.wrong.append(f"the connector's ledger says dead letters {account.dead_letters}, read back were {dead}")
     return row
 
 
@@ -143,12 +140,12 @@ def _missing_count(expected: ExpectedStream, key: str, count: int, found: Found)
 
 
 def _allowed(expected: ExpectedStream, key: str) -> int:
-    """How often a key may be there."""
+    """How often a key may have been published."""
     return 1 if expected.distinct else expected.confirmed[key] + expected.in_doubt[key] + expected.never_sent[key]
 
 
 def _check_never_sent(row: ProofRow, expected: ExpectedStream, found: Found) -> None:
-    """Records of what never left: they can only have been fetched, and then they say so."""
+    """Checks that records of items that were never sent come from a backfill, and are marked so."""
     for key, records in found.items():
         if key in expected.confirmed or key in expected.in_doubt:
             row.recovered += sum(record["vendor_data"].get("backfill") == "true" for record in records)
@@ -159,15 +156,14 @@ def _check_never_sent(row: ProofRow, expected: ExpectedStream, found: Found) -> 
 
 
 def _check_gaps(row: ProofRow, expected: ExpectedStream, found: Found, gaps: Iterable[dict[str, Any]]) -> None:
-    """Every number that never came is in a gap record."""
+    """Checks that every missing sequence number is in a gap record."""
     here = {number for key, number in expected.numbers.items() if key in found}
     if not here:
         return
     low, high = min(here), max(here)
     reported = ranges(gaps, row.stream, row.symbol)
-    missing_numbers = sorted(
-        {number for number in expected.numbers.values() if low < number < high and number not in here}
-    )
+    numbers = set(expected.numbers.values()) - here
+    missing_numbers = sorted(number for number in numbers if low < number < high)
     silent = [number for number in missing_numbers if not any(first <= number <= last for first, last in reported)]
     row.unreported = silent[:SHOWN]
 
@@ -179,7 +175,7 @@ def ranges(gaps: Iterable[dict[str, Any]], stream: str, symbol: str) -> list[tup
 
 
 def _check_dead_letters(reference: ExpectedRecords, readback: Readback) -> list[str]:
-    """Every broken frame is a dead letter, and no other frame is."""
+    """Checks that every broken frame became a dead letter, and no other frame did."""
     got = readback.frames()
     confirmed = Counter({_comparable(frame): count for frame, count in reference.dead_letters.items()})
     may = confirmed + Counter({_comparable(frame): count for frame, count in reference.dead_letters_in_doubt.items()})
@@ -193,10 +189,10 @@ def _check_dead_letters(reference: ExpectedRecords, readback: Readback) -> list[
 
 
 def _comparable(frame: bytes) -> bytes:
-    """As much of a frame as a dead letter keeps."""
+    """The part of a frame that a dead letter holds."""
     return frame[:RAW_LIMIT]
 
 
 def _named(expected: ExpectedStream, keys: Iterable[str]) -> list[str]:
-    """What the venue calls the first few keys."""
+    """The venue's ids of the first few keys."""
     return [expected.names[key] for key, _ in zip(sorted(keys), range(SHOWN), strict=False)]

@@ -1,7 +1,7 @@
-"""A TCP proxy before a broker or a registry, which can be down, or slow, for a while.
+"""A TCP proxy in front of a broker or a registry that can make it unreachable, or slow, for a while.
 
-It passes bytes on and reads none of them, so TLS goes through it as it is. For each address behind it, it listens on a
-port of its own on this machine.
+It forwards bytes without interpreting them, so TLS passes through unchanged. For each address behind it, it listens on
+a port of its own on this machine.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _SLOW_CHUNK = 4 * 1024
 
 
 class Proxy:
-    """See the module's text. ``delay``: seconds that each chunk waits; ``rate``: bytes a second at most, 0 for no
-    limit. An address that answers nobody is one that is cut: what stands is aborted, and whoever connects is, too.
+    """``delay``: seconds that each chunk is delayed; ``rate``: bytes a second at most, 0 for no limit. After `cut`,
+    existing connections are aborted, and so is every new one.
     """
 
     def __init__(self) -> None:
@@ -26,18 +26,18 @@ class Proxy:
         self.delay = 0.0
         self.rate = 0
         self.cuts = 0
-        """Connections that were ended while they stood."""
+        """Established connections that were aborted."""
         self.refused = 0
-        """Connections that were ended as soon as they came."""
+        """New connections that were aborted."""
         self.carried = 0
-        """Bytes passed on, both ways."""
+        """Bytes forwarded, in both directions."""
         self._ports: dict[tuple[str, int], int] = {}
         self._servers: list[asyncio.Server] = []
         self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def through(self, host: str, port: int) -> tuple[str, int]:
-        """Where to connect to in order to reach an address through this proxy."""
+        """The host and port that lead to an address through this proxy."""
         if (host, port) not in self._ports:
 
             async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,13 +49,13 @@ class Proxy:
         return HOST, self._ports[host, port]
 
     async def before(self, url: str) -> str:
-        """The address that leads to an http:// address through this proxy."""
+        """The URL that leads to an http:// URL through this proxy."""
         parts = urlsplit(url)
         host, port = await self.through(parts.hostname or "", parts.port or 80)
         return urlunsplit(parts._replace(netloc=f"{host}:{port}"))
 
     def cut(self) -> None:
-        """Down, at once and until `mend`."""
+        """Aborts all connections, and refuses new ones until `mend`."""
         self.down = True
         for link in tuple(self._links):
             self.cuts += 1
@@ -63,15 +63,15 @@ class Proxy:
                 writer.transport.abort()
 
     def mend(self) -> None:
-        """Neither down nor slow any more."""
+        """Ends `cut`, ``delay`` and ``rate``."""
         self.down, self.delay, self.rate = False, 0.0, 0
 
     async def close(self) -> None:
-        """Ends all connections and listens no longer."""
+        """Aborts all connections and stops listening."""
         for server in self._servers:
             server.close()
         self.cut()
-        if self._tasks:  # they end by what was aborted; a connection that is being made has its own bound
+        if self._tasks:  # the aborts end them; a connection attempt has a timeout of its own
             await asyncio.wait(self._tasks, timeout=_ENDS_WITHIN)
 
     # -- one connection
@@ -86,7 +86,7 @@ class Proxy:
                 return
             beyond, onward = await asyncio.open_connection(host, port)
             await self._pump_both_ways(reader, writer, beyond, onward)
-        except OSError:  # the address itself refuses, or an end broke: the other end hears of it
+        except OSError:  # the target refuses, or one side failed: `finally` aborts the other
             return
         finally:
             self._tasks.discard(task)
@@ -96,7 +96,7 @@ class Proxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, beyond: asyncio.StreamReader,
         onward: asyncio.StreamWriter,
     ) -> None:
-        """Both ways, until one end closes."""
+        """Forwards in both directions until one side closes."""
         link = writer, onward
         self._links.add(link)
         ways = {asyncio.create_task(self._pump(reader, onward)), asyncio.create_task(self._pump(beyond, writer))}

@@ -1,6 +1,4 @@
-"""What came out: records and dead letters read back from the sink, by a reader that shares nothing with the writer but
-the schema.
-"""
+"""Reads records and dead letters back from the sink, with a reader that shares only the schema with the writer."""
 
 from __future__ import annotations
 
@@ -22,18 +20,18 @@ from k2conn.sinks.kafka.settings import KafkaSettings
 
 @dataclass(slots=True)
 class Readback:
-    """All that was read back."""
+    """Everything that was read back."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, record: dict[str, Any]) -> None:
-        """One record."""
+        """Adds one record."""
         (self.gaps if gap_record().profile.id in record else self.records).append(record)
 
     def frames(self) -> Counter[bytes]:
-        """The raw frames in dead letters that are of no stream: those that could not be read at all."""
+        """The raw frames of dead letters without a stream: frames that could not be decoded."""
         return Counter(raw(letter) for letter in self.dead_letters if letter["stream"] == "-")
 
     def dead(self) -> Counter[tuple[str, str]]:
@@ -50,7 +48,7 @@ def raw(letter: Mapping[str, Any]) -> bytes:
 
 
 def from_files(folder: Path) -> Readback:
-    """What the file sink wrote."""
+    """Reads what the file sink wrote."""
     found = Readback()
     for path in sorted(folder.glob("*/*.avro")):
         for record in read_container(path):
@@ -63,7 +61,7 @@ def from_files(folder: Path) -> Readback:
 async def from_kafka(
     settings: KafkaSettings, topics: Mapping[str, RecordSchema], dead_letters: Iterable[str]
 ) -> Readback:
-    """What is in Kafka: ``topics`` with the schema each was written with, and topics of dead letters."""
+    """Reads from Kafka: ``topics`` with the schema of each, and topics of dead letters."""
     found = Readback()
     async for topic, value in read_topics(settings, [*topics, *dead_letters]):
         if topic.endswith(DEAD_SUFFIX):

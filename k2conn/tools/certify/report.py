@@ -1,4 +1,4 @@
-"""The outcome as data (`--report FILE.json`) and as words."""
+"""The outcome as data (`--report FILE.json`) and as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from k2conn.tools.certify.proof import ProofRow
 
 EQUATION = "sent = published + deduplicated + filtered + quarantined + lost"
 CRASH_COLUMNS = tuple(one.name for one in fields(CrashLosses) if one.name not in ("stream", "symbol", "wrong"))
-"""The columns of what kill -9 cost."""
+"""The columns of the table of crash losses."""
 CRASH_EQUATION = "sent = published + filtered + quarantined + lost"
 COLUMNS = ("sent", "published", "deduplicated", "filtered", "quarantined", "lost", "recovered", "withheld", "in_doubt")
 
@@ -54,14 +54,14 @@ def totals(outcome: CertificationOutcome) -> dict[str, int]:
 
 
 def verdict(trial: ScenarioRun) -> str:
-    """One word."""
+    """The verdict on a scenario: passed, failed, not run or not applicable."""
     if trial.skipped:
         return trial.skipped.split(":")[0]
     return "failed" if trial.wrong else "passed"
 
 
 def reaction(trial: ScenarioRun) -> str:
-    """What the connector did about an ordeal."""
+    """How the connector reacted to a scenario."""
     if trial.skipped:
         return trial.skipped.partition(": ")[2]
     reactions = [f"{count} x {cause}" for cause, count in sorted(trial.reconnects.items())]
@@ -71,18 +71,18 @@ def reaction(trial: ScenarioRun) -> str:
         reactions.append(f"{trial.duplicates} duplicates dropped")
     reactions += trial.seen
     if trial.drained is not None:
-        reactions.append(f"{trial.waiting} records waited, all durable after {trial.drained:g} s")
+        reactions.append(f"{trial.waiting} records had to wait, all durable after {trial.drained:g} s")
     if trial.recovered is not None:
         reactions.append(f"all data again after {trial.recovered:g} s")
     return "; ".join([*reactions, *trial.wrong])
 
 
 def problems_of(row: ProofRow) -> list[str]:
-    """What does not balance, with the ids."""
+    """What does not balance in a row, with the ids."""
     found = [
         f"{words} {', '.join(map(str, ids))}"
         for words, ids in (
-            ("lost:", row.missing_ids), ("there twice:", row.twice_ids), ("never sent:", row.strange_ids),
+            ("lost:", row.missing_ids), ("published twice:", row.twice_ids), ("never sent:", row.strange_ids),
             ("missing without a gap record:", row.unreported),
         )
         if ids
@@ -93,7 +93,7 @@ def problems_of(row: ProofRow) -> list[str]:
 
 
 def not_run_reasons(outcome: CertificationOutcome) -> str:
-    """Which ordeals were not run, and for want of what; empty where all were."""
+    """Which scenarios were not run, and what was missing for them; empty where all were run."""
     wants: dict[str, list[str]] = {}
     for trial in outcome.trials:
         if trial.name in outcome.not_run:
@@ -102,7 +102,7 @@ def not_run_reasons(outcome: CertificationOutcome) -> str:
 
 
 def failures(outcome: CertificationOutcome) -> list[str]:
-    """Everything that stands against passing."""
+    """All reasons why the certification fails."""
     rows = [text for row in outcome.proof.rows for text in problems_of(row)]
     trials = [f"{trial.name}: {text}" for trial in outcome.trials for text in trial.wrong]
     return [*outcome.wrong, *trials, *outcome.proof.wrong, *rows]

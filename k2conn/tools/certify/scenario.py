@@ -1,4 +1,4 @@
-"""What an ordeal is, and what it may touch."""
+"""What a fault scenario is, and what it has access to."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from k2conn.tools.mock.exchange import MockExchange
 
 
 class Expectation(Enum):
-    """What must be seen of a fault scenario."""
+    """The effect that a fault scenario must have."""
 
     RECONNECT = auto()
     """A new connection."""
     DEAD_LETTER = auto()
     WAIT = auto()
-    """Records that waited for the sink."""
+    """Records had to wait for the sink."""
 
 
 class Broker(Protocol):
-    """A Kafka broker that may be stopped for a while."""
+    """A Kafka broker that can be paused."""
 
     def pause(self) -> None:
-        """Freeze it."""
+        """Pause it."""
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterProxies:
-    """The proxies before the brokers and the registry (None: it cannot have one); whether the registry answers (a call
-    that blocks); how many records the brokers have taken.
+    """The proxies in front of the brokers and the registry (None: not possible); whether the registry answers (a
+    blocking call); how many records the brokers have acknowledged.
     """
 
     brokers: Proxy
@@ -46,23 +46,23 @@ class ClusterProxies:
 
 @dataclass(slots=True)
 class ScenarioContext:
-    """What an ordeal may touch, and where it says what it saw."""
+    """What a scenario has access to, and where it reports what it observed."""
 
     plan: Plan
     exchange: MockExchange
     broker: Broker | None = None
     cluster: ClusterProxies | None = None
     seen: list[str] = field(default_factory=list)
-    """For the report."""
+    """Observations for the report."""
     wrong: list[str] = field(default_factory=list)
-    """What stands against passing."""
+    """Reasons why the scenario fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultScenario:
-    """One kind of misbehaviour. ``run`` lasts at least its seconds; None: it is played in lives of a process, see
-    `lives`. ``applies`` says why it cannot show on this venue, ``needs`` what is not there to play it; empty where all
-    is well.
+    """One kind of fault. ``run`` takes at least the given seconds; None where `crash_restart` runs it. ``applies``
+    returns why the fault is not applicable to a plan, ``needs`` what is missing to run it; both an empty text where
+    nothing prevents it.
     """
 
     name: str
@@ -73,7 +73,7 @@ class FaultScenario:
     needs: Callable[[ScenarioContext], str] = lambda context: ""
 
     def skipped(self, context: ScenarioContext) -> str:
-        """Why it is not played; empty where it is."""
+        """Why it is not run; empty where it is."""
         if why := self.applies(context.plan):
             return f"not applicable: {why}"
         return f"not run: {why}" if (why := self.needs(context)) else ""

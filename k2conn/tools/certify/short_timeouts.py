@@ -1,6 +1,6 @@
-"""A plan in a hurry: what a connector waits for minutes on a real venue, it waits for a moment here.
+"""A plan with short timeouts: where a connector waits minutes on a real venue, it waits about a second here.
 
-Only waits are shortened. What is said, what is read and what is made of it stay as the file says.
+Only timeouts are changed; requests, decoding and mapping stay as in the connector file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from k2conn.plan import Backoff, Connection, Heartbeat, Json, Plan, Step
 
 STALE = 2.0
-"""Seconds without a frame after which a connection is given up."""
+"""Seconds without a frame after which a connection counts as stale."""
 ANSWER = 1.5
 """Seconds that an acknowledgement or a heartbeat's answer may take."""
 BEAT = 1.0
@@ -22,7 +22,7 @@ _BACKOFF = Backoff(base=0.1, factor=2.0, cap=1.0)
 
 
 def with_short_timeouts(plan: Plan) -> Plan:
-    """The plan with its waits shortened and without limits on how often it connects."""
+    """The plan with shorter timeouts and without limits on how often it connects."""
     return replace(plan, connections=tuple(_connection(connection) for connection in plan.connections))
 
 

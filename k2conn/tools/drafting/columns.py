@@ -18,7 +18,7 @@ class ItemPlace:
 
     @property
     def each(self) -> str | None:
-        """What the stream's `each` says; None where the message is the item."""
+        """The stream's `each`; None where the message is the item."""
         return spelled(self.path) if self.path and self.kind != "row" else None
 
     def items(self, message: Any) -> list[Any]:
@@ -32,7 +32,7 @@ class ItemPlace:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One value of every item, None where an item has none. ``outer``: it stands in the message around the item."""
+    """One value of every item, None where an item has none. ``outer``: it is in the message that contains the item."""
 
     expression: str
     name: str
@@ -42,7 +42,7 @@ class Column:
 
     @property
     def present(self) -> list[Any]:
-        """The values that are there."""
+        """The values that are not None."""
         return [value for value in self.values if value is not None and value != ""]
 
     @property
@@ -52,7 +52,7 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        """Whether all that is there is a number."""
+        """Whether all values that are not None are numbers."""
         return bool(self.present) and all(number(value) is not None for value in self.present)
 
 

@@ -1,4 +1,6 @@
-"""What tells some messages from all others: equality, the ends of a channel's text, presence of a key."""
+"""Conditions that distinguish some messages from all others: equality, prefix or suffix of a channel's text, presence
+of a key.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from k2conn.tools.drafting.words import ALL_WORDS, KIND_NAMES, folded, words
 _VALUES = 4
 _CANDIDATES = 24
 _TELLING = 3
-"""The weight of a test that asks what a message says of itself, rather than what it happens to have."""
+"""The weight of a condition on a text that identifies the kind of message, rather than on a key it happens to have."""
 
 
 class CandidateCondition(NamedTuple):

@@ -1,4 +1,4 @@
-"""Frames to a draft: which messages are trades, which quotes, which neither, and what each would become."""
+"""From frames to a draft: which messages are trades, quotes or neither, and how each is mapped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _QUIET = 12
 
 
 class DraftRequest(NamedTuple):
-    """What the author says."""
+    """The author's input."""
 
     name: str
     exchange: str
@@ -52,7 +52,7 @@ class DraftStream(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OtherMessages:
-    """Messages that are no records: how they are recognised, what they seem to be, how many, and one of them."""
+    """Messages that are not records: their condition, what they seem to be, how many there are, and an example."""
 
     when: Any
     what: str
@@ -62,7 +62,7 @@ class OtherMessages:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """All that is known of a connector before its author has looked."""
+    """Everything known about a connector before its author has reviewed it."""
 
     request: DraftRequest
     frames: int
@@ -74,7 +74,7 @@ class Draft:
 
     @property
     def capture(self) -> dict[str, Any] | None:
-        """What is learnt from acknowledgements."""
+        """The capture of channel numbers from acknowledgements, where data needs it."""
         return next((found for one in self.streams if (found := one.mapping.symbol.capture)), None)
 
 
@@ -105,7 +105,7 @@ def _mapping(group: MessageKind, found: Sequence[MessageKind]) -> DraftMapping |
 
 
 def _merged(mappings: Sequence[DraftMapping]) -> list[DraftMapping]:
-    """Groups that one stream can map are one, unless they say the same records twice."""
+    """Merges groups that one stream can map, unless they contain the same records twice."""
     merged: list[DraftMapping] = []
     for mapping in mappings:
         for place, one in enumerate(merged):
@@ -123,7 +123,7 @@ def _has_history(mapping: DraftMapping) -> bool:
 
 
 def _chosen(mappings: Sequence[DraftMapping]) -> list[DraftMapping]:
-    """Of each record type the best few, best first."""
+    """The best few mappings of each record type, best first."""
     found: list[DraftMapping] = []
     for record in ("trade", "quote"):
         own = [mapping for mapping in mappings if mapping.record == record]
@@ -151,7 +151,8 @@ def _name(mapping: DraftMapping, taken: Sequence[str]) -> str:
 
 
 def _finished(mapping: DraftMapping) -> DraftMapping:
-    """With what the words for snapshot and change mean: for trades the recent past, for quotes a fresh start."""
+    """Adds the rules for messages marked as snapshots: for trades the recent history, for quotes the start of deltas.
+    """
     told = [states for group in mapping.groups if (states := group.states) is not None]
     paths = {path for path, _ in told}
     found_words = frozenset[str]().union(*(words for _, words in told))

@@ -1,4 +1,4 @@
-"""A guess: what the file would say, and why."""
+"""A guess: a value for the connector file, and its reason."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 
 class Guess(NamedTuple):
-    """``value`` is what stands in the file, ``why`` its reason; not ``sure``: the author must look."""
+    """``value`` is written to the file, ``why`` is its reason; not ``sure``: the author must check it."""
 
     value: Any
     why: str
     sure: bool = True
     gap: str = ""
-    """What the author must find out, where frames cannot tell."""
+    """What the author must find out, where frames do not show it."""
 
     @property
     def comment(self) -> str:

@@ -1,4 +1,4 @@
-"""Ids: which column, and what its numbers promise from one record to the next."""
+"""Ids: which column they are in, and whether their numbers are contiguous or monotonic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHORTEST = 3
 
 
 def guess(pool: Pool, names: dict[str, int], taken: Sequence[Column | None]) -> tuple[Guess | None, Column | None]:
-    """The id's expression and column; nothing where no column tells records apart."""
+    """The id's expression and column; None where no column identifies records."""
     found: list[tuple[tuple[int, ...], Column]] = []
     for column in pool.inner:
         ranked = rank(column.name, names)
@@ -40,7 +40,9 @@ def guess(pool: Pool, names: dict[str, int], taken: Sequence[Column | None]) -> 
 
 
 def first_whole(columns: Sequence[Column]) -> Column | None:
-    """Of an array's positions, the first that holds whole numbers all different and large: an id by its place."""
+    """Of an array's positions, the first that holds whole numbers all different and large: taken for an id by its
+    position.
+    """
     for column in columns[:2]:
         numbers = [whole(value) for value in column.present]
         large = bool(numbers) and all(one is not None and one >= 100_000 for one in numbers)

@@ -1,6 +1,6 @@
-"""Which messages belong together: by what they say they are, else by their keys.
+"""Groups messages by kind: by the texts that identify their channel, else by their keys.
 
-A *kind* is what a message's channel texts say once the instrument's name is cut out of them, so that
+A *kind* is given by a message's channel texts without the instrument's name, so that
 `market.btcusdt.trade.detail` and `market.ethusdt.trade.detail` are of one kind.
 """
 
@@ -25,7 +25,7 @@ from k2conn.tools.drafting.words import (
 
 SYMBOL = "{symbol}"
 STATE = "{state}"
-"""Stands for the words that tell a snapshot from what follows it."""
+"""Stands for the words that distinguish a snapshot from updates."""
 _SYMBOL_NAMES = frozenset({"symbol", "instid", "productid", "pair", "instrumentname", "instrument", "code", "market",
                            "currencypair", "s", "coin", "contract", "productcode"})
 _MANY = 12
@@ -33,7 +33,7 @@ _MANY = 12
 
 @dataclass(frozen=True, slots=True)
 class MessageKind:
-    """Messages of one kind. ``texts`` is what they say they are: path and text, ``{symbol}`` for names."""
+    """Messages of one kind. ``texts`` identify the kind: path and text, ``{symbol}`` for names."""
 
     texts: tuple[tuple[Path, str], ...]
     frames: tuple[DraftFrame, ...]
@@ -50,7 +50,7 @@ class MessageKind:
 
     @property
     def states(self) -> tuple[Path, frozenset[str]] | None:
-        """Where the messages say whether they are a snapshot, and what they say there."""
+        """Where the messages say whether they are a snapshot, and the values there."""
         for path, text in self.texts:
             if text == STATE:
                 return path, frozenset(str(at(message, path)) for message in self.messages)
@@ -87,7 +87,7 @@ def _texts(message: Any) -> Iterator[tuple[Path, str]]:
 
 
 def _identifying_paths(frames: Sequence[DraftFrame]) -> set[Path]:
-    """The paths whose texts repeat from message to message: those that say what a message is."""
+    """The paths whose texts repeat from message to message, and so identify the kind of a message."""
     seen: dict[Path, set[str]] = {}
     for frame in frames:
         for path, text in _texts(frame.message):
@@ -96,7 +96,7 @@ def _identifying_paths(frames: Sequence[DraftFrame]) -> set[Path]:
 
 
 def _coarse(message: Any) -> Any:
-    """Objects or arrays, by place at the top: what tells an acknowledgement from data of the same channel."""
+    """The type (object, array, ...) of each top-level member: distinguishes acknowledgements from data of a channel."""
     if isinstance(message, dict):
         return frozenset(key for key, value in message.items() if isinstance(value, (dict, list)))
     return _keys(message)

@@ -13,7 +13,7 @@ from k2conn.tools.drafting.natives import DraftSymbol
 
 @dataclass(frozen=True, slots=True)
 class DraftMapping:
-    """What would become of a group's messages. ``score`` says how well names and values fit."""
+    """How a group's messages would be mapped. ``score`` says how well names and values fit."""
 
     record: str
     place: ItemPlace
@@ -22,7 +22,7 @@ class DraftMapping:
     groups: tuple[MessageKind, ...]
     score: int
     options: dict[str, Guess] = field(default_factory=dict)
-    """Further words of the stream: sequence, order, carry, identity, snapshot."""
+    """Further keys of the stream: sequence, order, carry, identity, snapshot."""
     notes: tuple[str, ...] = ()
     ids: frozenset[str] = frozenset()
     partial: bool = False
@@ -30,7 +30,7 @@ class DraftMapping:
 
     @property
     def shape(self) -> Any:
-        """What two groups share if one stream can map both."""
+        """Equal for two groups that one stream can map."""
         rule = {name: repr(guess.value) for name, guess in self.fields.items() if name != "side"}
         source = self.symbol.guess.value
         rule["symbol"] = repr(source.get("from") if isinstance(source, dict) else source)

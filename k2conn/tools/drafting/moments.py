@@ -24,7 +24,7 @@ _SCALES = (("s", 1), ("ms", 1000), ("us", 1_000_000), ("ns", 1_000_000_000))
 
 
 def unit(values: Sequence[object]) -> str | None:
-    """The unit of all of some values; `iso8601`, or `local` where that has no offset; None where they are no times."""
+    """The unit of all of some values; `iso8601`, or `local` where that has no offset; None where they are not times."""
     found = {_unit(value) for value in values}
     if found == {"iso8601", "local"}:
         return "local"

@@ -1,4 +1,4 @@
-"""The symbol: where it stands, and by which forms the venue spells its instruments."""
+"""The symbol: where it is found, and the forms in which the venue writes its instruments."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DraftSymbol:
     seen: tuple[str, ...]
     column: Column | None = None
     capture: dict[str, Any] | None = None
-    """What is learnt from acknowledgements, where the data only carries the venue's channel number."""
+    """What is captured from acknowledgements, where data has only a channel number."""
 
 
 def find_symbol(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> DraftSymbol:
@@ -62,7 +62,7 @@ def _column(pool: Pool) -> DraftSymbol | None:
 
 
 def _cut(group: MessageKind) -> DraftSymbol | None:
-    """Out of a channel's text."""
+    """The symbol as part of a channel's text."""
     texts = [(path, text) for path, text in group.texts if SYMBOL in text]
     if not texts:
         return None
@@ -84,7 +84,7 @@ def _cut_from(raw: str, text: str) -> str:
 
 
 def _looked_up(pool: Pool, others: Sequence[MessageKind]) -> DraftSymbol | None:
-    """By the number at the head of an array message, which an acknowledgement has beside a name."""
+    """The symbol by the channel number at the start of an array message, which an acknowledgement maps to a name."""
     numbers = {head for column in pool.outer if column.path == (0,) for head in column.values}
     for group in others:
         for message in group.messages:
@@ -128,21 +128,21 @@ DraftForm = str | dict[str, str | bool]
 
 @dataclass(slots=True)
 class SymbolSpelling:
-    """The forms that read the names that were seen."""
+    """The forms that match the names seen."""
 
     forms: list[DraftForm] = field(default_factory=list)
     parts: dict[str, str] = field(default_factory=dict)
-    """What the parts beyond base and quote are made of, as far as these names show it."""
+    """Patterns of the parts other than base and quote, as far as these names show them."""
     quotes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     native: bool = False
     """Names have more parts than base and quote, so the record keeps the venue's spelling."""
     fixed: bool = False
-    """Some form says the quote currency itself, which is a guess."""
+    """Some form fixes the quote currency, which is a guess."""
 
 
 def spelling(seen: Sequence[str]) -> SymbolSpelling:
-    """The forms of some names, the most particular first."""
+    """The forms of some names, the most specific first."""
     found = SymbolSpelling()
     counted = Counter(seen)
     forms: list[DraftForm] = []
@@ -153,7 +153,7 @@ def spelling(seen: Sequence[str]) -> SymbolSpelling:
         if quote and quote not in found.quotes:
             found.quotes.append(quote)
     if not any("{base}{quote}" in _text(form) for form in forms):
-        found.quotes = []  # a separator tells where the quote begins
+        found.quotes = []  # a separator shows where the quote begins
     found.forms = [_before_whole(form, forms) for form in sorted(forms, key=_specificity)]
     found.parts = _parts_of(list(counted), [_text(form) for form in forms])
     found.native = any(len(re.findall(r"\{", _text(form))) > 2 or isinstance(form, dict) for form in forms)
@@ -167,12 +167,13 @@ def _text(form: DraftForm) -> str:
 
 
 def _before_whole(form: DraftForm, forms: Sequence[DraftForm]) -> DraftForm:
-    """A joined pair goes before a name that is the base alone, which would read the pair, too."""
+    """Orders forms so that a joined pair comes before a name that is the base alone, which would also match the pair.
+    """
     return {"form": form, "overrides": True} if form == "{base}{quote}" and _whole() in forms else form
 
 
 def _parts_of(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
-    """The kinds of expiries and strikes, which tell them from words such as PERP in the same place."""
+    """Patterns of expiries and strikes, to distinguish them from words such as PERP in the same position."""
     pieces = [piece for name in names for piece in re.split(r"[-/_:]", name)[1:]]
     expiries = [piece for piece in pieces if _EXPIRY.match(piece)]
     found: dict[str, str] = {}
@@ -241,7 +242,7 @@ def _separated(parts: list[str], separator: str) -> tuple[DraftForm, str | None]
 
 
 def _is_not_currency(part: str) -> bool:
-    """Whether a part is no currency: a product, or when it expires."""
+    """Whether a part is not a currency but a product or an expiry."""
     return part.upper() in PRODUCTS or bool(_EXPIRY.match(part.upper())) or part.lower() in ("perp", "swap")
 
 

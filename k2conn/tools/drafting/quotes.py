@@ -41,14 +41,14 @@ class QuoteSide(NamedTuple):
 
 def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
     """The quotes in a group's messages, where there are any."""
-    said = group.words
+    group_words = group.words
     texts = " ".join(text for _, text in group.texts)
-    top = bool(_TOP.search(texts.lower())) or bool(said & QUOTE_WORDS)
-    if said & (OTHER_WORDS - {"price"}) or (said & (ACK_WORDS - {"subscribe", "subscription"})):
+    top = bool(_TOP.search(texts.lower())) or bool(group_words & QUOTE_WORDS)
+    if group_words & (OTHER_WORDS - {"price"}) or (group_words & (ACK_WORDS - {"subscribe", "subscription"})):
         return None
-    if said & TRADE_WORDS and not said & QUOTE_WORDS:
+    if group_words & TRADE_WORDS and not group_words & QUOTE_WORDS:
         return None
-    if said & BOOK_WORDS and not top:
+    if group_words & BOOK_WORDS and not top:
         return None
     found = [mapping for pool in pools(group.messages) if (mapping := _fit(pool, group, others, top)) is not None]
     return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
@@ -67,20 +67,20 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind], top: boo
     symbol = natives.find_symbol(pool, group, others)
     columns = [one for one in pool.columns if one.numeric or not pool.rows]
     when, moment = moments.guess(columns, pool.rows)
-    said, identity = identities.guess(pool, identities.QUOTE_NAMES, [moment, symbol.column])
+    quote_id, identity = identities.guess(pool, identities.QUOTE_NAMES, [moment, symbol.column])
     if identity is not None and not identity.complete:
-        said = None
-    if said and (whole := identities.sequence(identity, None)[1]).startswith("numbers"):
-        said = None
+        quote_id = None
+    if quote_id and (whole := identities.sequence(identity, None)[1]).startswith("numbers"):
+        quote_id = None
         when = Guess(when.value, f"{when.why}; {whole}", when.sure, when.gap)
-    fields: dict[str, Guess] = {"quote_id": said} if said else {}
+    fields: dict[str, Guess] = {"quote_id": quote_id} if quote_id else {}
     fields["timestamp"] = when
     for name, side in (("bid", bid), ("ask", ask)):
         fields |= _side(name, side, _absent(bid, ask))
     options: dict[str, Guess] = {}
-    if not said:
+    if not quote_id:
         options["identity"] = Guess(["timestamp", *_SIDES], "no id was found; equal rows are numbered", False)
-    score = 20 + 6 * top + 4 * (bid.quantity is not None) + 2 * bool(said)
+    score = 20 + 6 * top + 4 * (bid.quantity is not None) + 2 * bool(quote_id)
     score += 8 * ("bookticker" in group.words or bool(_TOP.search(texts.lower())))
     return DraftMapping("quote", pool.place, symbol, fields, (group,), score, options, partial=_absent(bid, ask))
 
@@ -143,7 +143,7 @@ def _level(column: Column) -> QuoteSide | None:
 
 
 def _kept(levels: Any) -> Any:
-    """Levels without those that a change takes away."""
+    """Levels without those that an update deletes."""
     return [level for level in levels if level[1:2] != ["0"]] if isinstance(levels, list) else levels
 
 
@@ -193,7 +193,7 @@ def _pairs(bid: Column, bid_size: Column, ask: Column, ask_size: Column) -> tupl
 
 
 def _near(bid: Column, ask: Column) -> bool:
-    """Whether two columns lie as close together as a bid and an ask do."""
+    """Whether the values of two columns are as close as a bid and an ask."""
     pairs = [(number(low), number(high)) for low, high in zip(bid.values, ask.values, strict=True)]
     return all(low is not None and high is not None and 0 < low <= high <= low * 2 for low, high in pairs)
 

@@ -1,4 +1,4 @@
-"""Recorded lines as frames: a line is a frame verbatim, or a JSON object that holds it under a key."""
+"""Reads recorded frames: each line is a frame, or a JSON object that has it under a key."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class DraftFrame(NamedTuple):
 
 
 class NoFrame(ValueError):
-    """A line that holds no frame; the text names the line and what is wrong."""
+    """A line without a frame; the message names the line and the error."""
 
 
 def frames(lines: Iterable[bytes], key: str | None) -> Iterator[DraftFrame]:
-    """The frames of a recording; raises NoFrame. A frame that is no JSON (such as `pong`) is a message of text."""
+    """The frames of a recording; raises NoFrame. A frame that is not JSON (such as `pong`) is a message of text."""
     for number, line in enumerate(lines, 1):
         raw = line.strip()
         if raw:
@@ -32,7 +32,7 @@ def _held(raw: bytes, key: str, number: int) -> str:
     try:
         members = exactjson.members(raw)
     except exactjson.JsonError as error:
-        raise NoFrame(f"line {number} is no JSON object: {error}") from None
+        raise NoFrame(f"line {number} is not a JSON object: {error}") from None
     if key not in members:
         raise NoFrame(f"line {number} has no '{key}'; it has {', '.join(sorted(members)) or 'nothing'}")
     held = members[key]

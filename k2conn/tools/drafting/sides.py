@@ -15,13 +15,13 @@ NAMES = {"side": 9, "S": 8, "takerside": 9, "tradeside": 9, "direction": 8, "ab"
          "makerside": 9, "aggressorside": 9, "isbuyer": 7, "takerordertype": 8, "bs": 5, "d": 3, "dir": 7, "t": 5}
 PAIRS = (("buy", "sell"), ("b", "s"), ("bid", "ask"), ("bid", "offer"), ("b", "a"), ("buyer", "seller"),
          ("long", "short"))
-"""What the aggressor's sides are called, first the one that buys."""
+"""Names of the aggressor's sides, the buying one first."""
 CODES = (("0", "1"), ("1", "2"), ("1", "-1"))
 _WHOSE = "whether this names the aggressor (taker) or the maker"
 
 
 def guess(columns: Sequence[Column], quantity: Column | None = None) -> tuple[Guess | None, Column | None]:
-    """The side's rule, and the column it is read from; nothing where frames have no side."""
+    """The side's rule, and the column it is read from; None where frames have no side."""
     scored = [(rank(column.name, NAMES), not column.outer, found, column)
               for column in columns if (found := _rule(column)) is not None]
     if quantity is not None and any((number(value) or 0) < 0 for value in quantity.present):
@@ -35,7 +35,7 @@ def guess(columns: Sequence[Column], quantity: Column | None = None) -> tuple[Gu
 
 
 def _rule(column: Column) -> Guess | None:
-    """What one column would mean as a side; None where it is none."""
+    """The rule that reads a column as a side; None where it cannot be one."""
     values = {exactjson.spell(value) for value in column.present}
     named = rank(column.name, NAMES)
     if not values:

@@ -1,4 +1,4 @@
-"""What names and texts tell: the vocabulary that exchanges share, and nothing of any one of them."""
+"""The meaning of key names and texts: words that exchanges commonly use, and none of any one exchange."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KIND_NAMES = frozenset({
     "subject", "name", "cmd", "command", "subbed", "msg", "id", "rep", "result", "chan", "kind", "messagetype", "data",
     "tag", "status",
 })
-"""Keys under which a message says what it is, without separators and in small letters."""
+"""Keys whose text identifies the kind of a message, without separators and in lower case."""
 
 TRADE_WORDS = frozenset({
     "trade", "trades", "match", "matches", "deal", "deals", "execution", "executions", "fill", "fills", "te",
@@ -57,7 +57,7 @@ _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 def folded(name: str) -> str:
-    """A key without separators, in small letters: `best_bid` and `bestBid` are one."""
+    """A key without separators, in lower case: `best_bid` and `bestBid` are one."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -93,7 +93,7 @@ def like_symbol(text: str) -> bool:
 
 
 def surely_symbol(text: str) -> bool:
-    """The same with a currency in it that prices are commonly in."""
+    """The same, but the text must also contain a common quote currency."""
     if not like_symbol(text):
         return False
     parts = [part.upper() for part in re.split(r"[-_/:.]", text)]
@@ -101,7 +101,7 @@ def surely_symbol(text: str) -> bool:
 
 
 def symbol_span(text: str, known: Iterable[str] = ()) -> tuple[int, int] | None:
-    """Where an instrument's name stands in a channel's text; ``known`` are names that the message says elsewhere."""
+    """Where an instrument's name stands in a channel's text; ``known`` are names found elsewhere in the message."""
     folded_text = text.lower()
     for name in sorted(known, key=len, reverse=True):
         start = folded_text.find(name.lower())

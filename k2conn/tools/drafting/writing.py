@@ -1,4 +1,4 @@
-"""A draft as YAML in the house's order, with the reason beside each guess."""
+"""Writes a draft as YAML in the usual order of keys, with the reason beside each guess."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _tests(examples: Sequence[DraftTest]) -> Iterator[str]:
 
 
 def _frame(text: str) -> str:
-    """A frame as text: every digit and space as it came."""
+    """A frame as a YAML text that keeps every character."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,4 +1,4 @@
-"""One connection's venue without its socket: what is heard, what is answered, and which tapes are played."""
+"""The venue's side of one connection, without sockets: recognises requests, makes replies, provides data frames."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from k2conn.tools.mock.request_recognition import (
 Key = tuple[str, str]
 """A stream's name and a native symbol."""
 _MOST = 50
-"""Example frames of one stream that a fresh tape takes turns with."""
+"""Example frames of one stream that synthetic frames are made from."""
 
 
 class MockResponse(NamedTuple):
-    """What a frame of the client's leads to."""
+    """The reaction to a frame of a client."""
 
     request: RecognizedRequest
     replies: list[Json]
@@ -42,7 +42,7 @@ class MockResponse(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """Frames without end, or to an end."""
+    """A finite or infinite source of frames."""
 
     def next(self, now_us: int) -> GeneratedFrame | None:
         """The next frame; None at the end."""
@@ -74,17 +74,17 @@ class MockConnection:
 
     @property
     def welcome(self) -> list[Json]:
-        """What the venue says of its own accord, first."""
+        """The first messages of a connection, sent without a request."""
         return self._learned.welcome[:1] or self._replies.unsolicited()
 
     @property
     def before(self) -> list[Json]:
-        """The answers to the HTTP calls that precede a connection, from the tests."""
+        """The answers to the HTTP calls made before connecting, from the tests."""
         return self._learned.before
 
     def respond(self, text: str, faults: Faults) -> MockResponse:
-        """A client's frame."""
-        request = self.recognizer.respond(text)
+        """Handles a client's frame."""
+        request = self.recognizer.recognize(text)
         if request.kind == STEP:
             return self._step(request, faults)
         if request.kind == UNDO:
@@ -94,7 +94,7 @@ class MockConnection:
         return MockResponse(request, [] if faults.no_pong else self._replies.pong(request), [], [])
 
     def ping(self, now_ms: int) -> Json:
-        """The venue's own ping; None where the connector answers none."""
+        """The venue's own ping; None where the connector answers no pings."""
         return self._replies.ping(now_ms)
 
     def _step(self, request: RecognizedRequest, faults: Faults) -> MockResponse:
@@ -106,23 +106,21 @@ class MockConnection:
         accepted = self._replies.accept(request, made)
         for one in accepted:
             remember(self.connection, one, self._scope)
-        expected = (
-            request.step is not None and request.step.expect is not None and request.step.expect.accepted is not None
-        )
-        if expected and not accepted and (made or not request.wanted):
-            assert request.step is not None
-            self._warn(f"step '{request.step.name}' is not acknowledged: no test of {self.plan.name} shows how")
+        step = request.step
+        if (step is not None and step.expect is not None and step.expect.accepted is not None and not accepted
+                and (made or not request.wanted)):
+            self._warn(f"step '{step.name}' is not acknowledged: no test of {self.plan.name} shows how")
         return MockResponse(request, [] if faults.silent else [*replies, *accepted], made, [])
 
     # -- data
 
     @property
     def streams(self) -> frozenset[str]:
-        """The streams that there are frames of."""
+        """The streams with example frames."""
         return self._library.streams
 
     def frame_source(self, wanted: RequestedSubscription) -> FrameSource | None:
-        """What is played for one stream of one symbol; None, with a warning, where nothing can be."""
+        """The source of frames of one stream and symbol; None, with a warning, where there are no example frames."""
         key = (wanted.stream, wanted.symbol.native)
         if key not in self._frame_sources:
             self._frame_sources[key] = self._synthetic_frames(wanted) if self._fresh else self._recorded_frames(wanted)
@@ -131,7 +129,7 @@ class MockConnection:
         return self._frame_sources[key]
 
     def opening(self, wanted: RequestedSubscription, now_us: int) -> GeneratedFrame | None:
-        """What a client gets first of a stream of deltas: the snapshot they begin with."""
+        """The snapshot that a stream of deltas starts with; None for other streams."""
         frame_source = self.frame_source(wanted)
         carry = self.plan.stream(wanted.stream).carry
         if carry is None or carry.begin is None or not isinstance(frame_source, SyntheticFrames):
@@ -151,7 +149,7 @@ class MockConnection:
     def _templates(
         self, shown: Sequence[LibraryFrame], wanted: RequestedSubscription
     ) -> list[tuple[FrameTemplate, bool]]:
-        """The frames recast for one symbol, each with whether it was that symbol's already."""
+        """Templates of the frames for one symbol, each with whether the frame was of that symbol already."""
         found = []
         for one in shown[:_MOST]:
             template = self._frame_templates.template(one.data, wanted, self._scope.state)

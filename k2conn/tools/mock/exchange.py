@@ -1,4 +1,4 @@
-"""A mock exchange: the clients, subscriptions and books of one connector's venue."""
+"""A mock exchange: the clients, subscriptions and counts of one connector's venue."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ from k2conn.tools.mock.server import MockServer
 from k2conn.tools.mock.template_matching import FrameShape, MatchCapture
 
 _KEPT = 10_000
-"""Frames of clients that are remembered."""
+"""Frames of clients that are kept."""
 _CATCH_UP = 1.0
-"""Seconds a tape may catch up after a pause."""
+"""Seconds of data that are caught up after a pause."""
 
 
 class Client:
-    """One connection of a client."""
+    """One client's connection."""
 
     def __init__(self, socket: ServerConnection, mock_connection: MockConnection) -> None:
         self.socket = socket
         self.mock_connection = mock_connection
         self.subscribed: dict[Key, RequestedSubscription] = {}
         self.data = 0
-        """Data frames it was sent."""
+        """Data frames sent to it."""
         self.received: deque[Json] = deque(maxlen=_KEPT)
         self.awaited: list[FrameShape] = []
-        """The answers that are due to our own pings."""
+        """The expected answers to our own pings."""
         self.frozen = False
-        """Whether its socket is half-open: nothing is read, written or answered any more, nor closed."""
+        """Whether the connection is half-open: not closed, but nothing is read or written any more."""
         self.client_session: ClientSession | None = None
-        """The witness's notes of it."""
+        """Its record of sent frames, where that is kept."""
 
     async def send(self, message: Json) -> None:
-        """One message, in the connector's codec."""
+        """Sends one message, encoded by the connector's codec."""
         await self.write(self.mock_connection.encode(encoded(message)))
 
     async def write(
         self, frame: str | bytes, key: Key | None = None, ids: tuple[str, ...] = (), broken: bool = False
     ) -> None:
-        """One frame, noted by the witness before it leaves."""
+        """Sends one frame, and records it before."""
         if self.client_session is not None:
             self.client_session.note(SentFrame(key, ids, frame, broken), self.socket)
         await self.socket.send(frame)
 
     def freeze(self) -> None:
-        """Makes its socket half-open."""
+        """Makes the connection half-open."""
         self.frozen = True
         self.subscribed.clear()
         self.socket.transport.pause_reading()
@@ -70,14 +70,15 @@ class MockExchange:
     """One connector's venue on a loopback socket, driven by the connector's plan alone.
 
     An async context manager; alone it has a port of its own, or a `MockServer` serves several. ``rate`` is data
-    frames a second for each subscribed stream and symbol; with 0 nothing comes but what `play` is asked for. The same
-    data goes to all clients. ``frames`` are recorded frames (their texts) instead of those of the connector's tests;
-    not ``fresh`` plays them as they are, ``once`` not over again. ``limit`` ends each tape after so many frames.
+    frames a second for each subscribed stream and symbol; with 0, data is only sent by `play`. All clients get the same
+    data. ``frames`` are recorded frames (their texts), used instead of those of the connector's tests; with ``fresh``
+    false they are sent unchanged, with ``once`` only once. ``limit`` ends each stream and symbol after so many frames.
     ``ping_every`` is the period in seconds of the venue's own pings.
 
-    For conservation: ``sent`` has, for each stream and native symbol, the ids of all items that left for at least one
-    client, in order; with ``keep`` false only ``counts`` (frames) are kept. A ``sent_frames`` notes what each client
-    has read for certain. ``keep_generating``: a tape that was begun goes on while nobody listens, as on a real venue.
+    To verify that nothing is lost: ``sent`` holds, for each stream and native symbol, the ids of all items sent to at
+    least one client, in order; with ``keep`` false only ``counts`` (frames) are kept. ``sent_frames`` records what each
+    client has certainly read. With ``keep_generating``, data that was once subscribed is generated also while no client
+    is connected, as on a real venue.
     """
 
     def __init__(
@@ -108,11 +109,11 @@ class MockExchange:
         self.received: deque[Json] = deque(maxlen=_KEPT)
         self.connects = 0
         self.unrecognized = 0
-        """Client frames that fit nothing the connector says."""
+        """Client frames that match nothing in the connector file."""
         self.pings = 0
         """Heartbeats of clients."""
         self.pongs = 0
-        """Right answers to our own pings."""
+        """Correct answers to our own pings."""
         self.garbage = 0
         self.rejected: list[float] = []
         """When (monotonic) connects were answered with an HTTP error."""
@@ -139,7 +140,7 @@ class MockExchange:
         self._server: Listening | None = None
         self._own: MockServer | None = None
 
-    # -- where it is
+    # -- address
 
     async def __aenter__(self) -> MockExchange:
         self._own = MockServer([self], self._given)
@@ -154,25 +155,25 @@ class MockExchange:
 
     @property
     def port(self) -> int:
-        """The port, once it listens."""
+        """The port, once the server listens."""
         return self._server.port if self._server else self._given
 
     def url(self, connection_name: str | None = None) -> str:
-        """Where a client connects to; the first connection of the plan needs no name."""
+        """The URL that a client connects to; the first connection of the plan needs no name."""
         path = self.plan.name
         if connection_name not in (None, self.plan.connections[0].name):
             path += f"/{connection_name}"
         return f"ws://127.0.0.1:{self.port}/{path}"
 
     def start(self, server: Listening) -> None:
-        """Begins to play; called by the server."""
+        """Starts sending; called by the server."""
         self._server = server
         self._tasks.append(asyncio.create_task(self._publish_forever(), name=f"mock {self.plan.name}"))
         if self._ping_every is not None:
             self._tasks.append(asyncio.create_task(self._ping(self._ping_every), name=f"mock {self.plan.name} ping"))
 
     async def stop(self) -> None:
-        """Stops playing; a bug met on the way is raised here."""
+        """Stops sending; raises the exception of a failed task."""
         for task in self._tasks:
             task.cancel()
         found = await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -181,7 +182,7 @@ class MockExchange:
             if isinstance(error, Exception):
                 raise error
 
-    # -- what tests ask and do
+    # -- for tests
 
     @property
     def subscriptions(self) -> set[Key]:
@@ -190,14 +191,14 @@ class MockExchange:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """The streams it can play: those that a test or a recording shows."""
+        """The streams it has data for, from the tests or a recording."""
         found = frozenset[str]().union(
             *(mock_connection.streams for mock_connection in self._mock_connections.values())
         )
         return tuple(stream.name for stream in self.plan.streams if stream.name in found)
 
     def packed(self, stream: str, text: bytes) -> str | bytes:
-        """A text as a frame of the connection that carries a stream."""
+        """A text encoded as a frame of the connection that carries a stream."""
         return next(
             mock_connection
             for mock_connection in self._mock_connections.values()
@@ -206,13 +207,13 @@ class MockExchange:
 
     @property
     def warnings(self) -> list[str]:
-        """What this venue cannot do for want of an example."""
+        """What this mock cannot do because the connector's tests have no example of it."""
         return [text for mock_connection in self._mock_connections.values() for text in mock_connection.warnings]
 
     @property
     def before(self) -> list[Json]:
-        """The answers to the HTTP calls that precede a connection, as the connector's tests show them; where they name
-        a WebSocket's address, it is this exchange's.
+        """The answers to the HTTP calls made before connecting, from the connector's tests; WebSocket addresses in them
+        are replaced by the address of this exchange.
         """
         answers = next(
             (mock_connection.before for mock_connection in self._mock_connections.values() if mock_connection.before),
@@ -222,29 +223,29 @@ class MockExchange:
 
     @property
     def http_url(self) -> str | None:
-        """What to call instead of the venue's own HTTP host; None where the connector calls none."""
+        """The URL to use instead of the venue's HTTP host; None where the connector makes no HTTP calls."""
         if self._server is None or self._server.http_port is None or not self.before:
             return None
         return f"http://127.0.0.1:{self._server.http_port}/{self.plan.name}"
 
     async def drop_clients(self, code: int | None = 1011) -> None:
-        """Ends all connections, with a close code or (None) without a word."""
+        """Ends all connections with a close code, or (None) without a close frame."""
         await asyncio.gather(*(self._drop(client, code) for client in tuple(self.clients)))
 
     def freeze_clients(self) -> None:
-        """Makes all connections that there are half-open; `drop_clients` ends them."""
+        """Makes all current connections half-open; `drop_clients` ends them."""
         for client in tuple(self.clients):
             client.freeze()
 
     def close_without_ending(self, code: int = 1001) -> None:
-        """Says goodbye to all clients, then does nothing: the sockets stay open until `drop_clients`."""
+        """Sends a close frame to all clients but leaves the sockets open until `drop_clients`."""
         for client in tuple(self.clients):
-            if client.socket.state is State.OPEN:  # not of one that is taking its leave already
+            if client.socket.state is State.OPEN:  # not one that is closing already
                 client.socket.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
             client.freeze()
 
     async def broadcast(self, text: bytes, packed: bool = True, broken: bool = True) -> None:
-        """Sends one frame to all clients that is of no stream. ``broken``: it is to end as a dead letter."""
+        """Sends one frame that is of no stream to all clients. ``broken``: it must become a dead letter."""
         for client in tuple(self.clients):
             if not client.frozen:
                 frame = client.mock_connection.encode(text) if packed else text
@@ -252,21 +253,23 @@ class MockExchange:
                     await client.write(frame, broken=broken)
 
     async def release(self) -> None:
-        """Sends what `reorder_every` holds back."""
+        """Sends the frames held back by `reorder_every`."""
         for key in tuple(self._held):
             await self._send_to_all(key, self._held.pop(key), None)
 
     def pause(self) -> None:
-        """Publishes nothing more by itself."""
+        """Stops sending data by itself."""
         self.rate = 0.0
 
     async def play(self, stream: str, symbol: str, count: int = 1) -> None:
-        """Sends so many frames of one subscribed stream and symbol, now."""
+        """Sends ``count`` frames of one subscribed stream and symbol, now."""
         for _ in range(count):
             await self._publish((stream, symbol))
 
     async def wait_for(self, condition: Callable[[], object], within: float = 5.0) -> None:
-        """Returns when the condition holds; TimeoutError where it does not in time, our own bug at once."""
+        """Returns when the condition holds. Raises TimeoutError after ``within`` seconds, and the exception of a failed
+        task at once.
+        """
         async with asyncio.timeout(within):
             while not condition():
                 for task in self._tasks:
@@ -277,7 +280,7 @@ class MockExchange:
     # -- clients
 
     async def serve(self, socket: ServerConnection, target: str) -> None:
-        """One client from its handshake to its end; ``target`` is its path behind the connector's name."""
+        """Serves one client from its handshake to its end; ``target`` is the path after the connector's name."""
         name, _, rest = target[1:].partition("/")
         mock_connection = self._mock_connections.get(name.partition("?")[0])
         if mock_connection is not None:
@@ -299,7 +302,7 @@ class MockExchange:
                 client.client_session.stop()
 
     def admit(self) -> tuple[int, int] | None:
-        """Whether a client may connect now: else the HTTP status it gets, and its Retry-After in seconds."""
+        """None where a client may connect now, else the HTTP status it gets and its Retry-After in seconds."""
         if self.faults.reject <= 0:
             return None
         self.faults.reject -= 1
@@ -321,7 +324,7 @@ class MockExchange:
         if self._is_pong(client, value):
             self.pongs += 1
             return
-        answer = self._find_connection(client, text).recognize(text, self.faults)
+        answer = self._find_connection(client, text).respond(text, self.faults)
         self.unrecognized += answer.request.kind == UNKNOWN
         self.pings += answer.request.kind == PING
         if self.faults.delay:
@@ -333,7 +336,7 @@ class MockExchange:
         await self._subscribe(client, answer.made)
 
     def _find_connection(self, client: Client, text: str) -> MockConnection:
-        """The client's desk; where it came without a name, the one that understands it."""
+        """The client's connection of the plan; where its address names none, the one that recognises the frame."""
         if not client.subscribed and client.mock_connection.recognizer.recognize(text).kind == UNKNOWN:
             for mock_connection in self._mock_connections.values():
                 if mock_connection.recognizer.recognize(text).kind != UNKNOWN:
@@ -369,7 +372,7 @@ class MockExchange:
     # -- data
 
     async def _publish_forever(self) -> None:
-        """Publishes whatever is due, for ever."""
+        """Sends whatever is due, forever."""
         while True:
             self._wake.clear()
             wait = await self._publish_due(self.rate) if self.rate > 0 else None
@@ -382,7 +385,8 @@ class MockExchange:
             await asyncio.sleep(0)
 
     async def _publish_due(self, rate: float) -> float | None:
-        """One round over all tapes; seconds until the next is due, None where nothing is subscribed."""
+        """Sends all frames that are due. Returns the seconds until the next one, or None where nothing is subscribed.
+        """
         now = monotonic()
         keys = (self.subscriptions | self._started.keys()) - self._finished
         self._due = {key: max(self._due.get(key, now), now - _CATCH_UP) for key in keys}
@@ -394,7 +398,7 @@ class MockExchange:
         return max(0.0, min(following) - monotonic()) if following else None
 
     async def _publish(self, key: Key) -> None:
-        """One frame of one tape to all who want it."""
+        """Generates and sends one frame of one stream and symbol."""
         frame_source = self._frame_source(key)
         generated = frame_source.next(wall_us()) if frame_source is not None else None
         if generated is None:
@@ -405,7 +409,7 @@ class MockExchange:
             self._finished.add(key)
 
     def _frame_source(self, key: Key) -> FrameSource | None:
-        """What is played of one stream and symbol, if anybody is to hear it."""
+        """The source of one stream and symbol; None where nobody is subscribed."""
         for client in self.clients:
             if key in client.subscribed:
                 return client.mock_connection.frame_source(client.subscribed[key])
@@ -415,7 +419,7 @@ class MockExchange:
         return None
 
     async def _send_with_faults(self, key: Key, generated: GeneratedFrame) -> None:
-        """One frame and what the faults of the day make of it: left out, held back, broken."""
+        """Sends one frame subject to the faults that are on: it may be left out, held back or broken."""
         faults = self.faults
         self._generated[key] += 1
         turn = self._generated[key]
@@ -426,14 +430,13 @@ class MockExchange:
         if faults.reorder_every and turn % faults.reorder_every == 0 and key not in self._held:
             self._held[key] = generated
             return
-        await self._send_to_all(
-            key, generated, faults.corrupt_every if turn % (faults.corrupt_every or 1) == 0 else None
-        )
+        corrupt = faults.corrupt_every if turn % (faults.corrupt_every or 1) == 0 else None
+        await self._send_to_all(key, generated, corrupt)
         if key in self._held:
             await self._send_to_all(key, self._held.pop(key), None)
 
     async def _send_to_all(self, key: Key, generated: GeneratedFrame, corrupt: int | None) -> None:
-        """One frame to all who want it."""
+        """Sends one frame to all its subscribers."""
         listeners = [client for client in tuple(self.clients) if key in client.subscribed]
         delivered = [await self._deliver(client, key, generated, corrupt is not None) for client in listeners]
         if any(delivered):
@@ -447,7 +450,7 @@ class MockExchange:
             self.sent.setdefault(key, []).extend(generated.ids)
 
     async def _deliver(self, client: Client, key: Key, generated: GeneratedFrame, broken: bool = False) -> bool:
-        """One data frame to one client, with the faults of the day; whether it left."""
+        """Sends one data frame to one client, subject to the faults that are on. Returns whether it was sent."""
         faults = self.faults
         if client.frozen or faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
             return False
@@ -469,7 +472,7 @@ class MockExchange:
         return True
 
     async def _ping(self, every: float) -> None:
-        """The venue's own pings."""
+        """Sends the venue's own pings."""
         while True:
             await asyncio.sleep(every)
             for client in tuple(self.clients):

@@ -1,4 +1,4 @@
-"""What may go wrong on purpose."""
+"""Faults that a mock exchange can be told to make."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Faults:
-    """Misbehaviour of a mock exchange; may be changed while it runs. All counts are of data frames, per connection;
+    """The faults of a mock exchange; may be changed while it runs. All counts are of data frames, per connection;
     those of `skip_every`, `reorder_every` and `corrupt_every` are of one stream and symbol, the same for all clients.
     """
 
     refuse: frozenset[str] = frozenset()
     """Native symbols that are refused."""
     silent: bool = False
-    """Never acknowledge (subscriptions are made all the same)."""
+    """Never acknowledge (but make the subscriptions)."""
     deaf: bool = False
     """Answer nothing at all, neither subscriptions nor heartbeats, and send no data."""
     no_pong: bool = False
     """Do not answer heartbeats."""
     close_after: int | None = None
-    """Close each connection after so many frames."""
+    """Close each connection after this many frames."""
     close_code: int | None = 1011
     """The close code; None cuts the connection without one."""
     stall_after: int | None = None
-    """Send no more data after so many frames, but keep the socket open and answer."""
+    """Send no more data after this many frames, but keep the socket open and answer."""
     duplicate_every: int | None = None
     """Send each n-th frame twice."""
     garbage_every: int | None = None
@@ -36,7 +36,7 @@ class Faults:
     corrupt_every: int | None = None
     """Send each n-th frame broken, so that its items cannot be read."""
     reject: int = 0
-    """Answer so many more connects with ``reject_status`` and a Retry-After of ``retry_after`` seconds."""
+    """Answer this many further connects with ``reject_status`` and a Retry-After of ``retry_after`` seconds."""
     reject_status: int = 429
     retry_after: int = 1
     delay: float = 0.0
@@ -47,7 +47,7 @@ GARBAGE = b'{"broken": ['
 
 
 def corrupted(frame: str | bytes) -> str | bytes:
-    """A frame that nobody can read: packed ones have a wrong byte where they begin, texts lose their end."""
+    """A frame that cannot be decoded: of binary frames the first byte is changed, texts lose their end."""
     if isinstance(frame, bytes):
         return bytes([frame[0] ^ 0xFF]) + frame[1:]
     return frame[:-1] if frame[-1:] in "]}" else "{" + frame

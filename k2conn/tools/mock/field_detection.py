@@ -1,7 +1,8 @@
-"""Which part of a frame is what, found by experiment: a leaf belongs to the fields whose values change with it.
+"""Finds out which value of a frame is which field, by experiment: each value (leaf) is changed in turn, and belongs to
+the fields whose results change with it.
 
-So look-ups, patterns and alternatives in a connector's expressions need no understanding here: the plan's own readers
-are asked, once for each leaf, and what they say is the anatomy.
+So the expressions of a connector, with look-ups, patterns and alternatives, need not be analysed: the plan's own
+readers are run, once for each leaf.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SYMBOL, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT = (
 )
 _PROBE = "\ue000"
 _MOST_LEAVES = 600
-"""A frame with more leaves is played as it is."""
+"""A frame with more leaves is sent unchanged."""
 
 
 class Unreadable(str):
@@ -34,7 +35,7 @@ class Unreadable(str):
 
 @dataclass(slots=True)
 class ItemValues:
-    """One item as the plan reads it: a value, or the reason it cannot be read, for each role."""
+    """One item as the plan reads it: for each role the values, or the reason why a value cannot be read."""
 
     stream: Stream
     item: Json
@@ -44,7 +45,7 @@ class ItemValues:
 
     @property
     def event_us(self) -> int | None:
-        """The item's time, where it has one of its own."""
+        """The item's own time, where it has one."""
         return next((value for value in self.values[TIME] if type(value) is int), None)
 
     @property
@@ -55,7 +56,9 @@ class ItemValues:
 
 @dataclass(slots=True)
 class DetectedField:
-    """A leaf and what it is: its role, the row it belongs to (the oldest it touches), its order among its equals."""
+    """A leaf and its role, the row it belongs to (the oldest that it affects), its number among leaves of the same
+    role.
+    """
 
     place: Place
     role: str
@@ -85,7 +88,7 @@ class FieldDetection:
         return found
 
     def parts(self, frame: Json, state: dict[str, Json]) -> list[DetectedField]:
-        """The leaves that have a role, by experiment; ``frame`` is as before afterwards."""
+        """The leaves that have a role, by experiment; ``frame`` is restored afterwards."""
         base = self.rows(frame, state)
         places = list(leaves(frame))
         if not base or len(places) > _MOST_LEAVES:

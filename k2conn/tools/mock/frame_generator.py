@@ -1,4 +1,4 @@
-"""What a venue publishes: one tape for each stream and symbol, the same for all clients, its ids without a hole."""
+"""Generates the data of a venue: one sequence of frames for each stream and symbol, with contiguous ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from k2conn.tools.mock.number_formats import count_to, counted, exact, spelled, 
 from k2conn.tools.mock.usual_prices import usual_price
 
 _FAR = 300
-"""Steps that a price may be away from where it began; a step is about a hundred-thousandth of it."""
+"""The largest distance of a price from its start, in steps of about a hundred-thousandth of the price."""
 
 
 class GeneratedFrame(NamedTuple):
@@ -29,7 +29,7 @@ class GeneratedFrame(NamedTuple):
 
 @dataclass(slots=True)
 class PriceWalk:
-    """One symbol's price, walking in exact steps; all its streams follow it."""
+    """A random walk of one symbol's price in exact steps, shared by all its streams."""
 
     random: Random
     steps: int = 0
@@ -55,13 +55,13 @@ class PriceWalk:
 
 
 def _factor(symbol: str) -> Decimal:
-    """Another symbol than the example's has another price, always the same."""
+    """A factor for the price of a symbol other than the example's; always the same for a symbol."""
     number = int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:4], "big")
     return Decimal(500 + number % 9000) / 10000
 
 
 class SyntheticFrames:
-    """Plays casts in turn with new times, ids, prices and amounts."""
+    """Uses templates in turn, with new times, ids, prices and amounts."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class SyntheticFrames:
         detection: FieldDetection,
         seed: int,
     ) -> None:
-        """``templates`` come with whether they are the example's own symbol, whose prices stay."""
+        """``templates`` come with whether the example is of the same symbol; then its price level is kept."""
         self._snapshot_frame = next((template for template, _ in snapshots), None)
         self._name = name
         self._detection = detection
@@ -93,11 +93,11 @@ class SyntheticFrames:
         return self.generate(next(self._rotation), now_us)
 
     def open(self, now_us: int) -> GeneratedFrame | None:
-        """The frame that a stream of deltas begins with."""
+        """The snapshot that a stream of deltas starts with; None for other streams."""
         return self.generate(self._snapshot_frame, now_us) if self._snapshot_frame else None
 
     def generate(self, template: FrameTemplate, now_us: int) -> GeneratedFrame:
-        """One frame of this tape."""
+        """One frame made from a template."""
         self._price_walk.walk()
         shift = self._shift(template)
         for part, was in template.parts:
@@ -115,7 +115,7 @@ class SyntheticFrames:
         return GeneratedFrame(encoded(template.frame), self._ids(template))
 
     def _ids(self, template: FrameTemplate) -> tuple[str, ...]:
-        """The ids as the plan reads them: straight from their leaves where those are the ids."""
+        """The ids as the plan reads them; taken directly from the leaves where those are the ids unchanged."""
         if template.ids is None:
             rows = self._detection.rows(template.frame, template.state)
             return tuple(row.identity or self._next_number() for row in rows)
@@ -126,7 +126,7 @@ class SyntheticFrames:
         return str(self._count_without_id)
 
     def _shift(self, template: FrameTemplate) -> Decimal:
-        """What all prices of a frame move by."""
+        """The amount to add to all prices of a frame."""
         if template.price is None:
             return Decimal(0)
         base = self._bases[id(template)]
@@ -163,7 +163,7 @@ def _moved(was: Json, shift: Decimal) -> Json:
 
 
 class RecordedFrames:
-    """Plays frames as they were recorded, over and over or once."""
+    """Recorded frames unchanged, repeated or once."""
 
     def __init__(self, frames: Sequence[GeneratedFrame], once: bool) -> None:
         self._frames = frames

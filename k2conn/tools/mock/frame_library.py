@@ -1,4 +1,4 @@
-"""The data frames a mock exchange has to show: those of the tests, or recorded ones, sorted by stream and symbol."""
+"""The example data frames of a mock exchange, from the tests or a recording, by stream and symbol."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _NUMBERS = (PRICE, AMOUNT, TIME)
 
 @dataclass(slots=True)
 class LibraryFrame:
-    """A frame and what it is."""
+    """An example frame and its properties."""
 
     data: DataFrame
     symbol: str
-    """Ours, of its first item."""
+    """Our name of the symbol of its first item."""
     updates: bool
-    """Whether it can be played over and over."""
+    """Whether it can be used repeatedly (not a snapshot)."""
     snapshot_frame: bool
-    """Whether it begins a stream of deltas."""
+    """Whether it is a snapshot that starts a stream of deltas."""
     named: bool
     """Whether all its items have the venue's ids."""
     ids: tuple[str, ...]
@@ -41,21 +41,21 @@ class FrameLibrary:
 
     @property
     def streams(self) -> frozenset[str]:
-        """The streams that something can be shown of."""
+        """The streams with usable frames."""
         return frozenset(one.data.stream for one in self.shown if one.updates or one.snapshot_frame)
 
     def recordings(self, stream: str, symbol: str) -> list[LibraryFrame]:
-        """All frames of one stream whose first item is of one symbol (ours)."""
+        """All frames of one stream whose first item is of one symbol (our name)."""
         return [one for one in self.shown if one.data.stream == stream and one.symbol == symbol]
 
     def updates(self, stream: str, symbol: str) -> list[LibraryFrame]:
-        """The frames to play for one symbol: its own where there are some, else another's; with ids before without,
-        updates before snapshots.
+        """The frames to use for one symbol: its own where there are any, else those of another symbol; frames with ids
+        are preferred.
         """
         return self._best([one for one in self.shown if one.data.stream == stream and one.updates], symbol)
 
     def snapshots(self, stream: str, symbol: str) -> list[LibraryFrame]:
-        """The frames that a stream of deltas may begin with."""
+        """The frames that a stream of deltas may start with."""
         return self._best([one for one in self.shown if one.data.stream == stream and one.snapshot_frame], symbol)
 
     @staticmethod
@@ -92,7 +92,7 @@ class FrameLibrary:
 
 
 def _all_complete(stream: Stream, rows: Sequence[ItemValues]) -> bool:
-    """Whether every item can become a record (of deltas: that it has a symbol)."""
+    """Whether every item can become a record (of deltas: whether it has a symbol)."""
     for row in rows:
         if row.symbol is None or row.dropped:
             return False
@@ -103,7 +103,7 @@ def _all_complete(stream: Stream, rows: Sequence[ItemValues]) -> bool:
 
 
 def recorded(detection: FieldDetection, texts: Sequence[str]) -> list[DataFrame]:
-    """The data frames among recorded ones, each with what its connection had learnt by then."""
+    """The data frames of a recording, each with what its connection had captured before."""
     found: list[DataFrame] = []
     scope = Scope()
     state: dict[str, Json] = {}

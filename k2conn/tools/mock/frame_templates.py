@@ -1,4 +1,4 @@
-"""An example data frame made the frame of one symbol, with the writers that keep it fresh."""
+"""Turns an example data frame into a template for one symbol, with writers for its times."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from k2conn.tools.mock.time_formats import Write, layout, near
 
 @dataclass(slots=True)
 class FrameTemplate:
-    """One frame for one symbol: its parts with what they were, and its clocks with how to set them."""
+    """A frame of one symbol: its detected fields with their original values, and its times with how to write them."""
 
     frame: Json
     rows: list[ItemValues]
     parts: list[tuple[DetectedField, Json]]
     clocks: list[tuple[Place, Write, int]]
-    """(where, how, microseconds after the event)."""
+    """(place, writer, microseconds after the event)."""
     price: Decimal | None
     """The lowest price in it."""
     unit: Decimal | None
     """What a price of 1 is in it: 1, or a power of ten where prices are scaled; None where it is not that plain."""
     tick: Decimal
-    """The coarsest last digit of its prices."""
+    """The largest step of its prices."""
     state: dict[str, Json]
     ids: list[Place] | None
-    """The leaves that are the items' ids as they stand, one a row; None where ids must be read."""
+    """The leaves that are the items' ids unchanged, one for each row; None where the ids must be read by the plan."""
 
 
 class FrameTemplates:
-    """Casts the example frames of one connection."""
+    """Makes templates of the example frames of one connection."""
 
     def __init__(self, plan: Plan, detection: FieldDetection, symbols: VenueSymbols) -> None:
         self.plan = plan
@@ -49,7 +49,8 @@ class FrameTemplates:
     def template(
         self, shown: DataFrame, wanted: RequestedSubscription, state: Mapping[str, Json]
     ) -> FrameTemplate | None:
-        """The frame for another symbol, as a connection in ``state`` would read it; None where that cannot be."""
+        """The template for another symbol, as a connection in ``state`` would read it; None where that is not possible.
+        """
         own = self.detection.rows(shown.frame, dict(shown.state))
         if not own or own[0].symbol is None:
             return None
@@ -62,7 +63,7 @@ class FrameTemplates:
         return None
 
     def _spellings(self, stream: Stream, row: ItemValues) -> list[RequestedSubscription]:
-        """How the example's symbol is written: as data have it, or as subscriptions have it."""
+        """How the example's symbol may be written: as in data, or as in subscriptions."""
         assert row.symbol is not None
         same = [symbol for symbol in self.symbols.listed if symbol.record == row.symbol.record]
         return [RequestedSubscription(stream.name, one, topic_of(stream, one)) for one in (row.symbol, *same)]
@@ -75,7 +76,7 @@ class FrameTemplates:
     def _looked_up(
         self, frame: Json, wanted: RequestedSubscription, then: Mapping[str, Json], now: dict[str, Json]
     ) -> bool:
-        """Sets, in place, the number by which the venue calls this subscription, where its frames have only that."""
+        """Replaces, in place, the channel number of the subscription, where that is all its frames contain."""
         known = [name for table in then.values() if isinstance(table, dict) for name in table]
         names = [name for table in now.values() if isinstance(table, dict) for name in table]
         for container, key in leaves(frame):
@@ -133,7 +134,7 @@ def _id_places(rows: Sequence[ItemValues], parts: Sequence[DetectedField]) -> li
 
 
 def _clocks(frame: Json, rows: Sequence[ItemValues], parts: Sequence[DetectedField]) -> list[tuple[Place, Write, int]]:
-    """The times of the items, and other times near them, which keep their distance."""
+    """The times of the items, and other times near them, which keep their distance to the event."""
     found: list[tuple[Place, Write, int]] = []
     taken = {(id(part.place[0]), part.place[1]) for part in parts}
     event = next((row.event_us for row in rows if row.event_us), None)
@@ -148,7 +149,7 @@ def _clocks(frame: Json, rows: Sequence[ItemValues], parts: Sequence[DetectedFie
 
 
 def encoded(frame: Json) -> bytes:
-    """JSON, or a word as it is."""
+    """A text unchanged, any other value as JSON."""
     return frame.encode() if isinstance(frame, str) else exactjson.encode(frame)
 
 

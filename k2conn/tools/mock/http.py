@@ -1,4 +1,4 @@
-"""The HTTP side of mock exchanges: the calls that precede a connection get the answers of the connector's tests."""
+"""The HTTP server of mock exchanges: answers the calls made before connecting, as the connector's tests show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WITHIN = 5.0
 
 
 class MockHttp:
-    """Answers ``/<connector>/<path of the declared call>``, whatever the method; one request a connection."""
+    """Answers ``/<connector>/<path of the declared call>``, with any method; one request per connection."""
 
     def __init__(self, exchanges: Mapping[str, ServedExchange], host: str) -> None:
         self.port = 0
@@ -24,12 +24,12 @@ class MockHttp:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listens on a port of its own."""
+        """Starts listening on a free port."""
         self._server = await asyncio.start_server(self._serve, self._host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Listens no more."""
+        """Stops listening."""
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -54,7 +54,7 @@ class MockHttp:
             writer.close()
 
     def _answer(self, target: str) -> bytes | None:
-        """The JSON for a path; None where no declared call has it."""
+        """The JSON for a path; None where no declared call has that path."""
         _, name, *rest = target.split("?")[0].split("/", 2)
         exchange = self._exchanges.get(name)
         if exchange is None:
@@ -69,7 +69,7 @@ class MockHttp:
 
 
 def _length(head: str) -> int:
-    """The body's bytes."""
+    """The length of the body in bytes."""
     for line in head.lower().split("\r\n"):
         name, _, value = line.partition(":")
         if name == "content-length" and value.strip().isdecimal():

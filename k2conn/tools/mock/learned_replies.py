@@ -1,4 +1,5 @@
-"""What a connector file's tests teach about its venue: which frame answers which, and what data looks like."""
+"""Learns from the tests of a connector file how its venue behaves: which frame answers which request, and example data.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +18,14 @@ from k2conn.tools.mock.request_recognition import PING, STEP, UNDO, RecognizedRe
 
 
 class LearnedReply(NamedTuple):
-    """A frame of the venue's and what the client had said before it."""
+    """A frame of the venue and the request that it answers."""
 
     message: Json
     request: RecognizedRequest
 
 
 class DataFrame(NamedTuple):
-    """A frame with items of a stream, as it was written, and what the connection had learnt by then."""
+    """A frame with items of a stream, with its original text and what the connection had captured before."""
 
     stream: str
     frame: Json
@@ -34,7 +35,7 @@ class DataFrame(NamedTuple):
 
 @dataclass(slots=True)
 class LearnedReplies:
-    """All that the tests teach about one connection."""
+    """Everything learned about one connection."""
 
     accepted: list[LearnedReply] = field(default_factory=list)
     refused: list[LearnedReply] = field(default_factory=list)
@@ -44,12 +45,12 @@ class LearnedReplies:
     errors: list[Json] = field(default_factory=list)
     welcome: list[Json] = field(default_factory=list)
     before: list[Json] = field(default_factory=list)
-    """The answers of one test to the HTTP calls that precede a connection."""
+    """The answers of one test to the HTTP calls made before connecting."""
     data: list[DataFrame] = field(default_factory=list)
 
 
 def learn(plan: Plan, connection: Connection, recognizer: RequestRecognizer) -> LearnedReplies:
-    """Goes through all tests as this connection would hear them."""
+    """Learns from all tests of the plan."""
     learned = LearnedReplies()
     for example in plan.tests:
         _Learner(plan, connection, recognizer, learned).follow(example)
@@ -81,7 +82,7 @@ def messages(connection: Connection, frame: Json, scope: Scope) -> list[Json]:
 def stream_of(
     connection: Connection, router: Router, streams: Sequence[Stream], frame: Json, scope: Scope
 ) -> Stream | None:
-    """The stream of a frame's first data message; None for other frames, which teach the scope."""
+    """The stream of a frame's first data message; None for other frames, whose captures are kept."""
     for message in messages(connection, frame, scope):
         kind, at = router.route(message, scope)
         if kind == STREAM:
@@ -91,6 +92,8 @@ def stream_of(
 
 
 class _Learner:
+    """Goes through the tests with one connection of the plan."""
+
     def __init__(
         self, plan: Plan, connection: Connection, recognizer: RequestRecognizer, learned: LearnedReplies
     ) -> None:
@@ -100,7 +103,7 @@ class _Learner:
         self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self.router = Router(connection, self.streams)
         self.scope = Scope()
-        self.request: list[RecognizedRequest] = []
+        self.requests: list[RecognizedRequest] = []
         self._packed = connection.codec.text != ("json",)
         self._decode = decoder(connection.codec) if self._packed else read
 
@@ -110,7 +113,7 @@ class _Learner:
             self.learned.before = [turn.value for turn in example.dialogue if turn.kind == "answered"]
         for turn in example.dialogue:
             if turn.kind == "sent":
-                self.request.append(self.recognizer.recognize(_text(turn.value)))
+                self.requests.append(self.recognizer.recognize(_text(turn.value)))
             elif turn.kind == "received":
                 data = bool(turn.records) or turn.records is None
                 self._received(turn.value, data and not turn.dead_letters, has_requests)
@@ -129,7 +132,7 @@ class _Learner:
             self.learned.data.append(DataFrame(stream.name, frame, text, state))
 
     def _read(self, text: str) -> Json:
-        """The message of a raw text frame; such a text itself where it is no message."""
+        """The message of a raw text frame; the text itself where it cannot be decoded."""
         try:
             return self._decode(text)
         except RecordError:
@@ -144,13 +147,13 @@ class _Learner:
         elif kind == NOTICE:
             if not self.connection.notices[at].reconnect:
                 self.learned.errors.append(message)
-        elif has_requests and not self.request and kind != UNKNOWN:
+        elif has_requests and not self.requests and kind != UNKNOWN:
             self.learned.welcome.append(message)
 
     def _answers(self, message: Json) -> bool:
-        """Files the message under what it answers: what it names, else the oldest that has had no answer."""
+        """Adds the message to the replies of the request that it names, else of the oldest one without an answer."""
         answered = [reply.request for reply in (*self.learned.accepted, *self.learned.refused, *self.learned.pongs)]
-        fitting = [(request, place) for request in self.request if (place := self._place(request, message)) is not None]
+        fitting = [(one, place) for one in self.requests if (place := self._place(one, message)) is not None]
         if not fitting:
             return False
         request, place = min(
@@ -160,7 +163,7 @@ class _Learner:
         return True
 
     def _names(self, request: RecognizedRequest, message: Json) -> bool:
-        """Whether a reply names what a frame asked for, or the frame's own number."""
+        """Whether a reply names what the request asked for, or the request's number."""
         expect = request.step.expect if request.step else None
         if expect is None:
             return False
@@ -179,7 +182,7 @@ class _Learner:
             return self.learned.pongs if kind == PONG else None
         expect = request.step.expect if request.step is not None else None
         if request.kind == UNDO:
-            return self.learned.undone if request is self.request[-1] else None
+            return self.learned.undone if request is self.requests[-1] else None
         if request.kind != STEP or expect is None:
             return None
         if expect.refused is not None and expect.refused.condition(message, self.scope):

@@ -1,4 +1,4 @@
-"""Numbers in the venue's own spelling: the same JSON type, the same decimals, no binary float."""
+"""Numbers in the venue's own format: the same JSON type and decimals, no binary float."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from k2conn.plan import Json
 
 _CENTS = 2
-"""Decimals that are never taken for padding."""
+"""Decimal places that are never taken for padding."""
 _DIGITS = re.compile(r"\d{1,18}(?=\D*\Z)")
 _HEX = re.compile(r"[0-9a-fA-F]{12,}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
@@ -22,7 +22,7 @@ def is_number(value: Json) -> bool:
 
 
 def exact(value: Json) -> Decimal | None:
-    """The number, with its own exponent; None for what is none."""
+    """The number with its exponent; None where the value is not a number."""
     if type(value) not in (int, Decimal, str):
         return None
     try:
@@ -33,7 +33,7 @@ def exact(value: Json) -> Decimal | None:
 
 
 def tick(value: Json) -> Decimal:
-    """The smallest step of a number: the worth of its last digit, or of its last but padding zeros."""
+    """The smallest step of a number: the value of its last digit, not counting padding zeros."""
     number = exact(value) or Decimal(0)
     return Decimal(1).scaleb(max(_exponent(number), min(_exponent(number.normalize()), -_CENTS)))
 
@@ -44,7 +44,7 @@ def _exponent(number: Decimal) -> int:
 
 
 def spelled(number: Decimal, like: Json) -> Json:
-    """A number as ``like`` is written."""
+    """A number in the format of ``like``."""
     fitted = number.quantize(Decimal(1).scaleb(_exponent(exact(like) or Decimal(0))))
     if type(like) is int:
         return int(fitted)
@@ -52,7 +52,7 @@ def spelled(number: Decimal, like: Json) -> Json:
 
 
 def counted(value: Json) -> int | None:
-    """The number by which an id counts: itself, or the last run of digits in it; None where it has none."""
+    """The number in an id: itself, or its last group of digits; None where it has none."""
     if type(value) is int:
         return value
     if type(value) is not str or _UUID.match(value) or (_HEX.match(value) and not value.isdecimal()):
@@ -62,7 +62,7 @@ def counted(value: Json) -> int | None:
 
 
 def count_to(value: Json, number: int, seed: str) -> Json:
-    """The id that is ``number``, spelled like ``value``; ids without a number are made of ``seed`` and ``number``."""
+    """The id with ``number``, in the format of ``value``; ids without a number are made of ``seed`` and ``number``."""
     if type(value) is int:
         return number
     text = str(value)

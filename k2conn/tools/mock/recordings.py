@@ -1,4 +1,4 @@
-"""Recorded frames from files: a frame a line, or JSON objects that hold it under a key."""
+"""Reads recorded frames from files: one frame per line, or one JSON object per line that has it under a key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from k2conn.tools.recorded_lines import recorded_lines
 
 
 def read_frames(files: Sequence[Path], key: str | None = None) -> list[str]:
-    """The frames' own texts, in order. SettingsError for a file that cannot be read or a line without the key."""
+    """The texts of the frames, in order. Raises SettingsError for a file that cannot be read or a line without the key.
+    """
     return [frame for file in files for frame in _read(file, key)]
 
 

@@ -1,5 +1,5 @@
-"""What the venue answers: the replies of the tests, recast for what the client said; made from the rules of `expect`
-where the tests have none.
+"""Replies of the venue: those of the tests, adapted to the client's request, or made from the rules of `expect` where
+the tests have none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REASON = "refused by the mock exchange"
 
 
 class Replies:
-    """One connection's answers."""
+    """Makes the replies of one connection."""
 
     def __init__(self, connection: Connection, learned: LearnedReplies) -> None:
         self.connection = connection
@@ -31,7 +31,7 @@ class Replies:
         self._channel_ids: dict[tuple[str, str], int] = {}
 
     def accept(self, request: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> list[Json]:
-        """The acknowledgements of a step's frame for what was accepted of it."""
+        """The acknowledgements for the accepted part of a request."""
         expect = request.step.expect if request.step else None
         if expect is None or expect.accepted is None or (request.wanted and not wanted):
             return []
@@ -44,13 +44,13 @@ class Replies:
         return [self._with_channel_id(message, one) for message, one in made if message is not None]
 
     def unsolicited(self) -> list[Json]:
-        """What a step waits for that says nothing itself."""
+        """The message that a step without a frame of its own waits for."""
         made = [_built(step.expect.accepted) for step in self.connection.steps
                 if step.send is None and step.expect is not None and step.expect.accepted is not None]
         return made[:1]
 
     def refuse(self, request: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> tuple[list[Json], bool]:
-        """The refusals of a step's frame; true where they speak of single symbols, so that the others are accepted."""
+        """The refusals of a request; and whether they name single symbols, so that the others are accepted."""
         expect = request.step.expect if request.step else None
         if expect is None or expect.refused is None or not wanted:
             return [], True
@@ -64,7 +64,7 @@ class Replies:
         return [message for message in made if message is not None], single
 
     def undo(self, request: RecognizedRequest) -> list[Json]:
-        """The answers to a subscription taken back; only where the tests show one."""
+        """The answers to an unsubscription; only where the tests show one."""
         reply = _best_reply(self.learned.undone, request.step, request.wanted)
         if reply is None:
             return []
@@ -82,7 +82,7 @@ class Replies:
         return [made] if beat.answer.condition(made, Scope()) else []
 
     def ping(self, now_ms: int) -> Json:
-        """The venue's own ping, with a number of its own in it where it is echoed; None where there is none."""
+        """The venue's own ping, with the current time in it where it has a number to echo; None where it sends none."""
         for answer in self.connection.answer:
             shown = next((one for one in self.learned.pings if answer.when.condition(one, Scope())), None)
             made = deepcopy(shown) if shown is not None else _built(answer.when, now_ms)
@@ -94,10 +94,10 @@ class Replies:
             return made if answer.when.condition(made, Scope()) else deepcopy(shown)
         return None
 
-    # -- recasting
+    # -- adapting the replies of the tests
 
     def _each(self, expect: Expect, wanted: Sequence[RequestedSubscription]) -> list[RequestedSubscription | None]:
-        """What a reply is made for: each symbol or topic, or the whole frame."""
+        """The subscriptions that get a reply each: all, or one for the whole request."""
         if not wanted:
             return [None]
         return list(wanted) if expect.symbol or expect.topic else [wanted[0]]
@@ -105,7 +105,7 @@ class Replies:
     def _one_or_each(
         self, reply: LearnedReply, request: RecognizedRequest, wanted: Sequence[RequestedSubscription], expect: Expect
     ) -> list[tuple[Json, RequestedSubscription | None]]:
-        """One reply for the frame, or one for each symbol or topic, as the lesson has it."""
+        """One reply for the request, or one for each symbol or topic, as in the tests."""
         if not wanted:
             return [(self._numbered(deepcopy(reply.message), reply, request, expect.reply_to), None)]
         found, by_topic = _found(expect, reply.message)
@@ -120,7 +120,7 @@ class Replies:
 
     @staticmethod
     def _widened(reply: LearnedReply, wanted: Sequence[RequestedSubscription], by_topic: bool) -> Json:
-        """One reply for many: its lists of the lesson's symbols or topics become lists of the new ones."""
+        """One reply for many: its lists of symbols or topics become lists of the new ones."""
         def values(of: Sequence[RequestedSubscription]) -> list[Json]:
             found = [one.topic if by_topic else one.symbol.native for one in of]
             return list({exactjson.spell(value): value for value in found}.values())
@@ -134,7 +134,7 @@ class Replies:
     def _numbered(
         self, message: Json, reply: LearnedReply, request: RecognizedRequest, reply_to: Getter | None
     ) -> Json:
-        """The message with the client's own number wherever the lesson repeats its client's."""
+        """The message with the request's number wherever the reply of the test repeats that of its request."""
         if request.counter is None or not isinstance(message, (dict, list)):
             return message
         before = reply.request
@@ -147,7 +147,7 @@ class Replies:
         return message
 
     def _with_channel_id(self, message: Json, wanted: RequestedSubscription | None) -> Json:
-        """Gives each subscription the number of its own by which the venue will call it (a channel id)."""
+        """Gives each subscription a channel id of its own, where the connector captures one."""
         scope = Scope()
         for capture in self.connection.capture:
             if wanted is None or capture.key is None or not isinstance(message, (dict, list)):
@@ -165,7 +165,7 @@ class Replies:
 def _best_reply(
     replies: Sequence[LearnedReply], step: Step | None, wanted: Sequence[RequestedSubscription]
 ) -> LearnedReply | None:
-    """The best lesson: of the same step, and of the same stream before another's."""
+    """The best reply to adapt: of the same step, preferably of the same stream."""
     own = [reply for reply in replies if reply.request.step is step]
     streams = {one.stream for one in wanted}
     return min(own, key=lambda reply: not any(one.stream in streams for one in reply.request.wanted), default=None)
@@ -177,8 +177,8 @@ def _substituted(reply: LearnedReply, new: RequestedSubscription) -> Json:
 
 
 def _subject(reply: LearnedReply, new: RequestedSubscription) -> RequestedSubscription | None:
-    """Which of the subscriptions of the lesson its reply is about: the one that the plan reads in it, else the one it
-    spells, of the same stream if it may.
+    """The subscription of the original request that its reply is about: the one that the plan reads from it, else one
+    whose topic or symbol occurs in its text, preferably of the same stream.
     """
     own = sorted(reply.request.wanted, key=lambda one: one.stream != new.stream)
     expect = reply.request.step.expect if reply.request.step else None
@@ -193,7 +193,7 @@ def _subject(reply: LearnedReply, new: RequestedSubscription) -> RequestedSubscr
 
 
 def _found(expect: Expect, message: Json) -> tuple[Json, bool]:
-    """What a reply speaks of, and whether that is topics; None where it speaks of its frame."""
+    """What a reply names, and whether that is topics; None where it names neither symbols nor topics."""
     scope = Scope()
     for getter, topics in ((expect.symbol, False), (expect.topic, True)):
         found = getter(message, scope) if getter else None
@@ -202,12 +202,12 @@ def _found(expect: Expect, message: Json) -> tuple[Json, bool]:
     return None, False
 
 
-# -- replies made from rules
+# -- making replies from rules
 
 
 def synthesised(match: Match, expect: Expect, request: RecognizedRequest, wanted: RequestedSubscription | None) -> Json:
     """A reply that ``match`` accepts, with symbol, topic and number where ``expect`` looks for them; None where that
-    cannot be told from the rules.
+    cannot be derived from the rules.
     """
     made = _echoed(_built(match), request)
     if isinstance(made, dict):
@@ -224,7 +224,7 @@ def synthesised(match: Match, expect: Expect, request: RecognizedRequest, wanted
 
 
 def _built(match: Match, present: Json = 1) -> Json:
-    """An object (or a word) with the equalities of a rule; ``present`` stands where any value will do."""
+    """An object (or a text) that has the values of a rule; ``present`` where any value will do."""
     pairs: list[tuple[str, Any]]
     if match.equalities is not None:
         pairs = [(text, values[0]) for text, _, values in match.equalities]
@@ -242,7 +242,7 @@ def _built(match: Match, present: Json = 1) -> Json:
 
 
 def _echoed(made: Json, request: RecognizedRequest) -> Json:
-    """With the client's number under the client's own key, as venues do."""
+    """Adds the request's number under the request's own key, as venues do."""
     if isinstance(made, dict) and isinstance(request.frame, dict) and request.counter is not None:
         made |= {key: value for key, value in request.frame.items() if value == request.counter}
     return made

@@ -1,4 +1,4 @@
-"""What a client may say on one connection: its frames recognised by the plan's own templates."""
+"""Recognises the frames of a client by matching them against the templates of the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEP, UNDO, PING, PONG, UNKNOWN = "step", "undo", "ping", "pong", "unknown"
 
 
 class RequestedSubscription(NamedTuple):
-    """One stream of one symbol that a frame asks for, with the venue's topic where there is one."""
+    """One stream of one symbol that a frame requests, with the venue's topic where there is one."""
 
     stream: str
     symbol: Symbol
@@ -26,7 +26,7 @@ class RequestedSubscription(NamedTuple):
 
 @dataclass(slots=True)
 class RecognizedRequest:
-    """A client's frame understood: its kind, the step it belongs to, and what it asks for."""
+    """A recognised frame: its kind, the step it belongs to, and what it requests."""
 
     kind: str
     frame: Json
@@ -36,7 +36,7 @@ class RecognizedRequest:
 
 
 class VenueSymbols:
-    """The symbols a venue knows: those it was told of, and whatever the plan's rule reads."""
+    """The symbols a venue knows: those given, and all that the plan's symbol rules match."""
 
     def __init__(self, plan: Plan, names: Iterable[str] = ()) -> None:
         self._resolve = plan.symbols.resolve
@@ -46,7 +46,7 @@ class VenueSymbols:
         self._known: dict[tuple[tuple[str, str], ...], Symbol | None] = {}
 
     def of(self, row: CaptureRow) -> Symbol | None:
-        """The symbol whose parts a row holds; None where there is none."""
+        """The symbol whose parts were captured; None where there is none."""
         key = tuple(sorted((name, value) for name, value in row.items() if isinstance(value, str)))
         if key not in self._known:
             self._known[key] = self._search(dict(key))
@@ -66,7 +66,7 @@ class VenueSymbols:
 
 
 class RequestRecognizer:
-    """Understands the frames of one connection."""
+    """Recognises the frames of one connection."""
 
     def __init__(self, plan: Plan, connection: Connection, symbols: VenueSymbols) -> None:
         self.connection = connection
@@ -90,7 +90,7 @@ class RequestRecognizer:
         self._urls = [shape for url in connection.urls if (shape := self._url_shape(url))]
 
     def recognize(self, frame: str) -> RecognizedRequest:
-        """What a text frame says."""
+        """Recognises a text frame."""
         value = read(frame)
         if self._ping is not None and (found := _matched(self._ping, value)):
             return RecognizedRequest(PING, value, counter=found.common.get("counter"))
@@ -106,7 +106,7 @@ class RequestRecognizer:
         return RecognizedRequest(UNKNOWN, value)
 
     def answers(self, ping: Json, state: dict[str, Json]) -> list[FrameShape]:
-        """The shapes of the right answers to a venue's own ping."""
+        """The shapes of the correct answers to the venue's own ping."""
         found = [
             self._maker.shape(answer.send, ping, state)
             for answer in self.connection.answer
@@ -115,8 +115,8 @@ class RequestRecognizer:
         return [shape for shape in found if shape is not None]
 
     def asked_by_url(self, target: str) -> list[RequestedSubscription]:
-        """What an address (its path and query) asks for; all streams of all listed symbols where nothing else can be
-        said, none where the client will say it in frames.
+        """What an address (path and query) requests: all streams of all listed symbols where neither the address nor
+        frames can name them, nothing where frames will.
         """
         for shape in self._urls:
             found = _matched(shape, target)
@@ -164,7 +164,7 @@ class RequestRecognizer:
 
 
 def read(frame: str | bytes) -> Json:
-    """A client's frame: JSON, or a word as it is."""
+    """A client's frame: decoded JSON, or else the text unchanged."""
     try:
         return exactjson.decode(frame)
     except exactjson.JsonError:

@@ -1,7 +1,8 @@
-"""What really left, for whoever must prove what became of it.
+"""Records what was sent and what was certainly read, for proofs that nothing was lost.
 
-A frame that was written to a socket may still die on the way. So behind its data the exchange sends WebSocket pings:
-a pong says that everything before it was read. What no pong confirms before its connection ends is *in doubt*.
+A frame that was written to a socket may still be lost with the connection. So after its data the exchange sends
+WebSocket pings: a pong confirms that everything before it was read. Frames that no pong confirms before the connection
+ends are *in doubt*.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from k2conn.tools.mock.frame_generator import GeneratedFrame
 
 @dataclass(slots=True)
 class SentFrame:
-    """One frame as it left. ``key`` None: no data of a stream. ``frame`` None: it is not kept. ``broken``: it was sent
-    so that it cannot be read.
+    """One sent frame. ``key`` None: not data of a stream. ``frame`` None: not kept. ``broken``: it was sent so that it
+    cannot be decoded.
     """
 
     key: Key | None
@@ -32,25 +33,25 @@ class SentFrame:
 
 @dataclass(slots=True)
 class ClientSession:
-    """One client's connection, from the exchange's side: which of the plan's it is, and its frames in order."""
+    """One client's connection: the connection of the plan, and the frames sent on it in order."""
 
     connection: Connection
     keeps_frames: bool = True
     frames: list[SentFrame] = field(default_factory=list)
     confirmed: int = 0
-    """How many of the frames the client has read, for certain."""
+    """How many of the frames the client has certainly read."""
     _fence: asyncio.Task[None] | None = None
 
     def confirmed_frames(self) -> list[SentFrame]:
-        """The frames that the client has read."""
+        """The frames that the client has certainly read."""
         return self.frames[: self.confirmed]
 
     def unconfirmed_frames(self) -> list[SentFrame]:
-        """The frames that may have died on the way."""
+        """The frames that may have been lost with the connection."""
         return self.frames[self.confirmed :]
 
     def note(self, sent: SentFrame, socket: ServerConnection) -> None:
-        """Writes down a frame that is about to leave, and sees to its confirmation."""
+        """Records a frame that is about to be sent, and has it confirmed by a ping."""
         if not self.keeps_frames and not sent.broken:
             sent.frame = None
         self.frames.append(sent)
@@ -74,7 +75,7 @@ class ClientSession:
 
 
 class SentFrames:
-    """All connections of one exchange, and what was printed but never sent.
+    """All connections of one exchange, and what was generated but never sent.
 
     ``frames``: keep them, not only the ids in them.
     """
@@ -85,23 +86,23 @@ class SentFrames:
         self.withheld: dict[Key, list[GeneratedFrame]] = {}
         """Left out on purpose (`skip_every`)."""
         self.missed: dict[Key, list[GeneratedFrame]] = {}
-        """Printed while nobody was there to read it."""
+        """Generated while no client was connected."""
 
     def client_session(self, connection: Connection) -> ClientSession:
-        """A new client's."""
+        """Starts the record of a new client."""
         client_session = ClientSession(connection, self.keeps_frames)
         self.client_sessions.append(client_session)
         return client_session
 
     def frames(self) -> Iterator[tuple[ClientSession, SentFrame, bool]]:
-        """All frames of all connections, with whether they were read for certain."""
+        """All frames of all connections, with whether they were certainly read."""
         for client_session in self.client_sessions:
             for at, sent in enumerate(client_session.frames):
                 yield client_session, sent, at < client_session.confirmed
 
     @property
     def settled(self) -> bool:
-        """Whether nothing that was sent on a connection that still stands waits for its confirmation."""
+        """Whether all frames sent on open connections are confirmed."""
         return all(
             client_session._fence is None or client_session._fence.done() for client_session in self.client_sessions
         )

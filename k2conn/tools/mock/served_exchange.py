@@ -1,4 +1,4 @@
-"""What the servers of this package need of a mock exchange; the exchange itself stands above them and starts them."""
+"""Protocols between the servers of this package and the mock exchange, so that they need not import each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from k2conn.plan import Json, Plan
 
 
 class Listening(Protocol):
-    """A running server, as an exchange sees it: the ports that its clients call."""
+    """A running server, as an exchange sees it: the ports that its clients connect to."""
 
     port: int
 
@@ -21,22 +21,22 @@ class Listening(Protocol):
 
 
 class ServedExchange(Protocol):
-    """One connector's venue behind a server."""
+    """A mock exchange, as a server sees it."""
 
     plan: Plan
 
     @property
     def before(self) -> Sequence[Json]:
-        """The answers to the HTTP calls that precede a connection, in the order of the plan."""
+        """The answers to the HTTP calls made before connecting, in the order of the plan."""
 
     def start(self, server: Listening) -> None:
-        """Begins to play; called once the server listens."""
+        """Starts sending; called once the server listens."""
 
     async def stop(self) -> None:
-        """Stops playing."""
+        """Stops sending."""
 
     def admit(self) -> tuple[int, int] | None:
         """None where a client may connect now, else the HTTP status it gets and its Retry-After in seconds."""
 
     async def serve(self, socket: ServerConnection, target: str) -> None:
-        """One client from its handshake to its end; ``target`` is its path behind the connector's name."""
+        """Serves one client from its handshake to its end; ``target`` is the path after the connector's name."""

@@ -23,7 +23,7 @@ class MockServer:
         self.exchanges = {exchange.plan.name: exchange for exchange in exchanges}
         self.port = port
         self.http: MockHttp | None = None
-        """Where the calls that precede a connection are answered; None where no connector has any."""
+        """Answers the HTTP calls made before connecting; None where no connector has any."""
         self._server: Server | None = None
 
     @property
@@ -66,7 +66,7 @@ class MockServer:
             await self.http.stop()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """404 for what is no connector; an HTTP error, with a Retry-After, where the exchange wants no clients now."""
+        """404 for an unknown connector; an HTTP error with a Retry-After where the exchange rejects clients for now."""
         name = request.path.split("?")[0].split("/")[1]
         if name in self.exchanges:
             rejected = self.exchanges[name].admit()

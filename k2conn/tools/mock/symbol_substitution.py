@@ -1,4 +1,4 @@
-"""An example frame for another symbol, topic or counter: what stood for the old ones stands for the new ones."""
+"""Rewrites an example frame for another symbol or topic."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from k2conn.tools.mock.request_recognition import RequestedSubscription
 Place = tuple[Any, Any]
 """A container and the key or index of a leaf in it."""
 _SHORT = 6
-"""Characters from which a symbol may be part of a longer word."""
+"""From this length on a symbol is also replaced inside longer words."""
 
 
 def substitute(frame: Json, old: RequestedSubscription, new: RequestedSubscription) -> Json:
-    """A copy of a frame about ``old`` that is about ``new``: topics as whole values, symbols wherever they are
-    spelled, each in its own case.
+    """A copy of a frame about ``old`` that is about ``new``: topics as whole values, symbols wherever they
+    occur, each in its own case.
     """
     swap = symbol_swap(old, new)
     return _copy(frame, old.topic, new.topic, swap)
@@ -39,7 +39,7 @@ def _plain_copy(value: Json) -> Json:
 
 
 def symbol_swap(old: RequestedSubscription, new: RequestedSubscription) -> Callable[[str], str]:
-    """A function that respells one symbol as another in a text, in the text's own case."""
+    """A function that replaces one symbol by another in a text, in the case used there."""
     was, will = old.symbol.native, new.symbol.native
     if was == will:
         return lambda text: text

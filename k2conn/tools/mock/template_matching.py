@@ -1,9 +1,9 @@
-"""Templates read backwards: from a frame that was rendered to what it was rendered with.
+"""Templates in reverse: from a rendered frame to the values it was rendered with.
 
-A template is rendered twice with marks in place of its values, once for one symbol and once for two. What is a mark
-becomes a hole, a list or a comma-joined text that grew becomes a repetition, all else must be equal. Matching a
-client's frame against the shape gives the values back. Marks are private-use characters around ``Aa``, whose letters
-show a change of case; numbers are marked by their size.
+A template is rendered twice with markers instead of values, once for one symbol and once for two. A marker becomes a
+placeholder, a list or comma-joined text that grew becomes a repetition, and everything else must be equal. Matching a
+client's frame against the shape gives the values back. Markers are private-use characters around ``Aa``, whose letters
+reveal a change of case; numbers are recognised by their value.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ class MatchCapture:
     rows: list[CaptureRow] = field(default_factory=list)
 
     def put(self, name: str, value: Json) -> bool:
-        """Keeps a value; False where the same hole held another one."""
+        """Stores a value; False where the same placeholder captured another one."""
         known = self.common.setdefault(name, value)
         return name not in ("native", "topic", "counter") or bool(known == value)
 
 
 class FrameShape:
-    """A template's rendering with holes."""
+    """A rendered template with placeholders."""
 
     def match(self, value: Json, found: MatchCapture) -> bool:
-        """Whether a value has this shape; what stands in the holes goes to ``found``."""
+        """Whether a value has this shape; captured values are added to ``found``."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class ConstantShape(FrameShape):
-    """Must be equal."""
+    """A value that must be equal."""
 
     value: Json
 
     def match(self, value: Json, found: MatchCapture) -> bool:
-        """Equality, with true apart from 1."""
+        """Equality, where true is not 1."""
         return type(value) is type(self.value) and bool(value == self.value)
 
 
@@ -72,20 +72,20 @@ class Placeholder(FrameShape):
     name: str
 
     def match(self, value: Json, found: MatchCapture) -> bool:
-        """Always, unless the same hole held something else."""
+        """Matches always, unless the same placeholder captured something else."""
         return found.put(self.name, value)
 
 
 @dataclass(frozen=True, slots=True)
 class TextShape(FrameShape):
-    """Text with holes in it; ``joined`` holes hold a comma-separated list."""
+    """Text with placeholders in it; if ``joined``, they hold comma-separated lists."""
 
     pattern: re.Pattern[str]
     names: tuple[str, ...]
     joined: bool
 
     def match(self, value: Json, found: MatchCapture) -> bool:
-        """By pattern, the shortest text first."""
+        """By regular expression, shortest match first."""
         matched = self.pattern.fullmatch(value) if isinstance(value, str) else None
         if matched is None:
             return False
@@ -99,7 +99,7 @@ class TextShape(FrameShape):
 
 @dataclass(frozen=True, slots=True)
 class ObjectShape(FrameShape):
-    """An object with just these keys."""
+    """An object with exactly these keys."""
 
     members: Mapping[str, FrameShape]
 
@@ -112,7 +112,7 @@ class ObjectShape(FrameShape):
 
 @dataclass(frozen=True, slots=True)
 class ArrayShape(FrameShape):
-    """A list of so many."""
+    """A list of exactly this length."""
 
     items: tuple[FrameShape, ...]
 

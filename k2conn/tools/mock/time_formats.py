@@ -1,4 +1,4 @@
-"""Times in the venue's own notation: which unit and layout a value has, told by the time the plan reads from it."""
+"""Times in the venue's own format: its unit and layout, found from the time that the plan reads from a value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ISO = re.compile(
 
 
 def layout(value: Json, read_us: int) -> Write | None:
-    """The notation in which ``value`` is ``read_us``; None where it is none we know."""
+    """The notation in which ``value`` is ``read_us``; None where it is unknown."""
     for write in _candidates(value, read_us):
         if _same(write(read_us), value):
             return write

@@ -1,4 +1,4 @@
-"""WebSockets (RFC 6455): the one door to websockets.
+"""WebSockets (RFC 6455), by the library websockets.
 
 permessage-deflate is allowed, TLS is verified, frames are bounded, redirects are not followed. Protocol pings are the
 library's: they notice a half-open connection, which no application heartbeat is needed for.
@@ -114,7 +114,7 @@ class WebSocket:
                 while self._out:
                     await socket.send(self._out.popleft())
         except ConnectionClosed:
-            return  # the reader sees the same and says why
+            return  # the reader gets the same error and reports it
 
     async def _connect(self) -> Reader:
         """Connects; where the server's answer about compression makes no sense, once more without it."""

@@ -1,10 +1,11 @@
-"""The reader: a client's WebSocket whose everyday frames take a short way.
+"""A client's WebSocket with a fast path for common frames.
 
-The library's own way costs some microseconds a frame (a generator, a frame object, a queue, a future), which is as much
-as all that k2conn does with a trade. Nearly every frame a venue sends is one whole, uncompressed text or binary message
-of moderate size: those are cut out of the received bytes here (in C where that was built) and handed on together.
-Everything else, handshake, pings, goodbyes, fragments, compressed and oversized frames, is left to the library, a whole
-frame at a time, so that its parser always stands between two frames. Order is that of the wire in any case.
+The library needs some microseconds for each frame (a generator, a frame object, a queue, a future), which is as much as
+everything that k2conn does with a trade. Nearly every frame a venue sends is one whole, uncompressed text or binary
+message of moderate size: those are cut out of the received bytes here (in C where that was built) and handed on
+together. Everything else, handshake, pings, close frames, fragments, compressed and oversized frames, is left to the
+library, a whole frame at a time, so that its parser always stands between two frames. Order is that of the wire in any
+case.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Reader(ClientConnection):
         if self._holding is not None:
             self._holding.cancel()
 
-    # -- what comes
+    # -- receiving
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""

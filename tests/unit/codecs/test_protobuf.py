@@ -48,11 +48,9 @@ def _deal(price: str, quantity: str, kind: int, time: int, own: str = "") -> byt
 
 def _take(frame: bytes) -> tuple[FramePipeline, list[dict[str, Any]]]:
     plan = load("mexc")
-    connector_state = ConnectorState(plan, None, window=0)
+    state = ConnectorState(plan, None, window=0)
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    pipeline = FramePipeline(
-        connector_state, plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {})
-    )
+    pipeline = FramePipeline(state, plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {}))
     envelopes, _ = pipeline.receive([frame], 0.0, 1)
     return pipeline, [e.schema.decode_plain(e.value) if e.schema else exactjson.decode(e.value) for e in envelopes]
 

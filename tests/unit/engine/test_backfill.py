@@ -66,9 +66,8 @@ class EngineHarness:
     """Books with a backfill, fed by hand."""
 
     def __init__(self, plan: Plan, before: ConnectorState | None = None) -> None:
-        self.connector_state = (before.for_plan if before is not None else ConnectorState)(
-            plan, ["trade"], 1000, backfill=True
-        )
+        make = before.for_plan if before is not None else ConnectorState
+        self.connector_state = make(plan, ["trade"], 1000, backfill=True)
         symbol = plan.symbols.resolve("BTC-USD")
         assert symbol is not None
         self.symbol: Symbol = symbol
@@ -264,9 +263,7 @@ def test_a_history_that_is_behind_its_stream_does_not_cover_a_break() -> None:
     harness.connect()
     harness.hear(row(9))
     filling = harness.filling()
-    assert harness.fill(filling, lambda hole: [row(n) for n in (5, 4, 3, 2, 1, 0)]) == [
-        f"VENUE-{n}" for n in range(2, 6)
-    ]
+    assert harness.fill(filling, lambda _: [row(n) for n in (5, 4, 3, 2, 1, 0)]) == [f"VENUE-{n}" for n in range(2, 6)]
     assert not filling.filled
     filling.again()
     assert harness.fill(filling, lambda hole: [row(n) for n in range(9, -1, -1)]) == ["VENUE-6", "VENUE-7", "VENUE-8"]
@@ -451,7 +448,7 @@ def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
 
 
 @pytest.mark.parametrize("other", [plan(sequence=LINKED, call=BACKWARD), plan_of()])
-def test_what_the_next_worker_does_not_know_is_said_to_stay_open(other: Plan) -> None:
+def test_what_the_next_worker_does_not_know_is_reported_as_open(other: Plan) -> None:
     async def main(api: Rest) -> tuple[Worker, Worker]:
         old = Worker(api)
         new = Worker(api, before=old, plan=other)

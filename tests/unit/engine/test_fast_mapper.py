@@ -27,7 +27,7 @@ OTHERS = """    vendor_data: {e: e, n: n, both: "to_string([d, e])"}
 """
 FULL = STREAMS.replace("  quote:", OTHERS + "  quote:")
 
-in_c = both_ways("Shortcut")
+in_c = both_ways("Mapper")
 
 
 

@@ -223,7 +223,7 @@ def conversation(plan: Plan) -> FramePipeline:
 
 @BOUND
 @given(data=st.data())
-def test_a_session_survives_any_frames_at_any_time_and_its_books_hold(data: st.DataObject) -> None:
+def test_a_session_survives_any_frames_at_any_time_and_its_ledger_balances(data: st.DataObject) -> None:
     plan = plans()[data.draw(st.sampled_from(sorted(plans())))]
     own = [one for one in shown() if one.plan is plan]
     pipeline = conversation(plan)

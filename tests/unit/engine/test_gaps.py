@@ -30,7 +30,7 @@ def test_what_follows_one_by_one_has_no_gap() -> None:
     assert due(gaps) == []
 
 
-def test_a_hole_is_a_gap_only_after_the_grace() -> None:
+def test_a_missing_number_is_a_gap_only_after_the_grace() -> None:
     gaps = tracker()
     feed(gaps, [5, 9])
     assert due(gaps, GRACE_US - 1) == []
@@ -38,7 +38,7 @@ def test_a_hole_is_a_gap_only_after_the_grace() -> None:
     assert due(gaps) == []
 
 
-def test_a_hole_across_two_connections_is_the_reconnect_s() -> None:
+def test_a_gap_across_two_connections_is_the_reconnect_s() -> None:
     gaps = tracker()
     feed(gaps, [5], epoch=1)
     feed(gaps, [9], epoch=2)

@@ -27,7 +27,7 @@ from tests.support.plans import intake_of, plan_of
 from tests.unit.engine.test_fast_mapper import CHANGES, agree, changed, spelled
 
 own_records = known_here(SCHEMAS)
-in_c = both_ways("Shortcut")
+in_c = both_ways("Mapper")
 
 CONNECTION = "connection: {url: wss://venue.example/ws}\n"
 WALL = 1_767_323_046_000_000
@@ -94,7 +94,7 @@ def test_every_field_of_a_status() -> None:
     }
 
 
-def test_a_record_without_a_price_has_none_in_the_books() -> None:
+def test_a_record_without_a_price_has_none_in_the_ledger() -> None:
     pipeline = intake_of(example())
     pipeline.receive([frame_text(one) for one in said("status")], 0.0, WALL)
     assert pipeline.connector_state.ledger.account("status", "ETHUSD").last_price is None
@@ -155,7 +155,7 @@ def test_a_record_without_an_id_has_its_message_id_of_the_fields_that_tell_it_ap
 
 
 @pytest.mark.parametrize(("stream", "in_native"), [("status", True), ("sample", False), ("candle", None)])
-def test_which_records_have_a_shortcut(stream: str, in_native: bool | None) -> None:
+def test_which_records_have_a_fast_mapper(stream: str, in_native: bool | None) -> None:
     """Candles have no id; a map is not written in C."""
     fast = context(stream).fast
     if in_native is None:
@@ -166,7 +166,7 @@ def test_which_records_have_a_shortcut(stream: str, in_native: bool | None) -> N
         assert written_in_c is (in_native and native.Mapper is not None)
 
 
-def test_the_shortcut_says_the_same_of_the_connectors_own_tests() -> None:
+def test_the_fast_mapper_agrees_on_the_connectors_own_tests() -> None:
     frames = [frame_text(one) for stream in ("candle", "status", "sample") for one in said(stream)]
     assert agree(example(), frames * 2) > 8
 
@@ -179,7 +179,7 @@ def item_of(message: Any) -> list[Any]:
 @pytest.mark.parametrize("stream", ["candle", "status", "sample"])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
-def test_the_shortcut_says_the_same_of_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
+def test_the_fast_mapper_agrees_on_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
     frames = []
     for some in changes:
         message = copy.deepcopy(said(stream)[0])

@@ -79,7 +79,7 @@ def test_the_same_symbols_change_nothing() -> None:
     assert not on.session.changing
 
 
-def test_a_refused_symbol_is_said_and_leaves_the_others() -> None:
+def test_a_refused_symbol_is_reported_and_leaves_the_others() -> None:
     on = settled()
     on.carry(BTC, ETH, XRP, ADA)
     on.hear({"ok": True, "s": XRP})
@@ -91,7 +91,7 @@ def test_a_refused_symbol_is_said_and_leaves_the_others() -> None:
     assert on.carry(BTC) == [{"unsub": [ETH, XRP], "id": 3}], "a refused one need not be taken back"
 
 
-def test_an_unanswered_symbol_is_said_and_the_gone_one_goes_all_the_same() -> None:
+def test_an_unanswered_symbol_is_reported_and_the_gone_one_goes_all_the_same() -> None:
     on = settled()
     on.carry(ETH, XRP)
     assert on.wait(5.1) == [{"unsub": [BTC], "id": 3}]

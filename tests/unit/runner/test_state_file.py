@@ -60,7 +60,7 @@ def test_a_restart_that_missed_nothing_says_nothing() -> None:
     assert after.account()["duplicates"] == 1
 
 
-def test_holes_that_were_left_are_asked_for_again() -> None:
+def test_gaps_that_were_left_are_requested_again() -> None:
     before = EngineHarness(plan())
     before.hear(row(1), row(5), row(6))
     before.hear(row(3))
@@ -183,7 +183,7 @@ def test_what_is_in_the_spool_is_safe(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff", b'{"version":1}', b'{"version":1,"streams":{}}',
                                   b'{"version":1,"connector":"other","exchange":"OTHER","streams":{}}'])
-def test_a_file_that_cannot_be_used_is_said_and_left(data: bytes, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_is_reported_and_ignored(data: bytes, tmp_path: Path) -> None:
     harness = EngineHarness(plan())
     memory = StateFile(tmp_path, harness.connector_state)
     memory.path.write_bytes(data)
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_used_is_said_and_left(data: bytes, tmp_path: Path
     assert ids(harness.hear(row(1))) == ["VENUE-1"]
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     memory = StateFile(tmp_path / "file" / "folder", EngineHarness(plan()).connector_state)
     with capture_logs() as logs:
@@ -217,7 +217,7 @@ def test_the_file_is_bounded() -> None:
 # -- the window
 
 
-def test_an_id_costs_no_more_than_is_said() -> None:
+def test_an_id_costs_no_more_than_documented() -> None:
     maker = MessageIds("VENUE", "trade", "BTCUSD")
     tracemalloc.start()
     try:

@@ -37,7 +37,7 @@ def test_records_go_to_one_stream_and_dead_letters_to_the_other() -> None:
     assert len(book.settled) == 3
 
 
-def test_a_closed_output_is_said_and_settles_nothing() -> None:
+def test_a_closed_output_is_reported_and_settles_nothing() -> None:
     out, book = io.StringIO(), Book()
     out.close()
 

@@ -399,7 +399,7 @@ def found(tmp_path: Path, count: int) -> list[int]:
     return numbers
 
 
-def test_a_torn_tail_is_cut_off_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_torn_tail_is_cut_off_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = left(tmp_path)
     os.truncate(path, path.stat().st_size - 10)
     assert found(tmp_path, 49) == list(range(49))
@@ -476,7 +476,7 @@ def test_a_disk_that_is_full_keeps_records_in_memory_until_there_is_room(
     assert caplog.text.count("cannot write") == 1
 
 
-def test_a_spool_that_cannot_be_made_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_spool_that_cannot_be_made_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
 
     async def work() -> None:

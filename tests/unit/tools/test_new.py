@@ -186,7 +186,7 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
     ({"asset_class": "bonds"}, "asset-class"), ({"docs": "http://x"}, "https://"),
     ({"exchange": "low"}, "no exchange code"), ({"sample": "/nowhere"}, "No such file"),
 ])
-def test_what_cannot_be_drafted_is_said(change: dict[str, str], text: str) -> None:
+def test_what_cannot_be_drafted_is_reported(change: dict[str, str], text: str) -> None:
     options = {**SAID, **change}
     with pytest.raises(SettingsError, match=text):
         run(NewOptions(**options))  # type: ignore[arg-type]

@@ -336,7 +336,7 @@ def test_spooled_records_go_out_before_their_symbols_are_elsewhere(
     asyncio.run(main())
 
 
-def test_spooled_records_that_nobody_takes_stay_and_are_said(
+def test_spooled_records_that_nobody_takes_stay_and_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def main() -> None:
@@ -382,7 +382,7 @@ def test_metrics_of_workers_are_one_valid_text() -> None:
     assert "\n\n" not in text
 
 
-def test_the_health_of_a_crew_is_the_sum_of_its_workers() -> None:
+def test_the_health_of_all_workers_is_the_sum_of_its_workers() -> None:
     async def main() -> Any:
         async with Venue(says(trades(trade(1), trade(2)))).open() as venue, Run(venue.plan()) as run:
             await run.until(lambda: run.ledger.totals()["published"] == 2)
@@ -416,7 +416,7 @@ def test_a_made_up_seat_is_refused() -> None:
     assert WorkerIdentity.from_environment({}) is None
 
 
-def test_a_crew_that_has_not_begun_says_so() -> None:
+def test_workers_that_have_not_started_says_so() -> None:
     async def main() -> tuple[Any, bytes, Any]:
         crew = WorkerPool(assign([job()], 2), ["false"], {}, list)
         return await crew.health(), await crew.metrics(), await crew.silence()
