@@ -1,9 +1,9 @@
-/* The native mapper: `k2conn.engine.mapping.fast_mapper`, for one symbol, in C.
+/* The fast mapper of `k2conn.engine.mapping.fast_mapper`, for one symbol, in C.
 
-   It does exactly what the Python closure there does: reads an item's members, converts the common forms of a value
-   itself and calls the Python converters for all others, writes the record's Avro body, and returns None for an item
-   that the general mapper has to decide. It parses no frames: its input are Python objects that the JSON decoder has
-   made. All writes go through a buffer that checks its size. */
+   It does what the Python closure beside it does, value for value: reads an item's members, converts the plain forms
+   itself and calls the Python converters for all others, writes the record's Avro body, and gives None for whatever is
+   not plain. It parses no frames: what it gets are Python objects that the JSON decoder has made. All writes go
+   through a buffer that knows its size. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -12,9 +12,9 @@
 #include "numbers.h"
 #include "sha1.h"
 
-#define MOST 64 /* entries of vendor_data, and fields: with more, the Python fast mapper is used */
+#define MOST 64 /* entries of vendor_data, and fields: beyond that the Python way is gone */
 
-enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED }; /* how a value is read */
+enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED }; /* how a value is found */
 enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', BOOLEAN = 'b', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
 
 typedef struct {
@@ -46,8 +46,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Sha1 seed;
-    PyObject *before, *opening;         /* bytes: the prefix of the record's own id, the start of vendor_data */
-    PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names of entries */
+    PyObject *before, *opening;         /* bytes: of the own id, of vendor_data */
+    PyObject *mapped, *names;           /* sets: keys of the item that are mapped, names that entries have */
     PyObject *spell, *unusual;
     PyObject *envelope;                 /* the tuple type of what goes on to the sink */
     PyObject *topic, *symbol, *schema, *account; /* four of its seven members; the others are the record and its times */
@@ -59,13 +59,13 @@ typedef struct {
     int price_at; /* -1: such records have no price */
     int numbers[CONTENT_FIELDS], words[CONTENT_FIELDS]; /* the sources of what is a record's content */
     int number_count, word_count, timed;
-} Shortcut;
+} Mapper;
 
 static PyObject *received_at, *notes, *unknown_sides, *zero, *decimal_type;
 
 /* -- one value */
 
-/* Calls the Python converter (or reader). 0, or -1 with an exception set. */
+/* What the Python converter (or reader) makes of it. 0, or -1 with an exception set. */
 static int ask(const Source *source, PyObject *value, PyObject *item, PyObject *scope, Value *found)
 {
     PyObject *given = source->key != NULL ? PyObject_CallOneArg(source->call, value != NULL ? value : Py_None)
@@ -93,7 +93,7 @@ static int unscaled(const Source *source, PyObject *value, wide_int *found)
         return 0;
     PyObject *digits = PyObject_Str(value);
     if (digits == NULL) {
-        PyErr_Clear(); /* the converter will meet the same error and report it */
+        PyErr_Clear(); /* the converter meets the same, and says it */
         return 0;
     }
     text = ascii_text(digits, &size);
@@ -115,7 +115,7 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
         int fits = exact_wide(moment, &found->number) && is_long(found->number);
         Py_DECREF(moment);
         if (!fits)
-            PyErr_SetString(PyExc_ValueError, "the time of receipt must be an int");
+            PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
         return fits ? 0 : -1;
     }
     if (source->key != NULL) {
@@ -165,7 +165,7 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
     return ask(source, value, item, scope, found);
 }
 
-/* -- one piece of the record's body: 1 written, 0 an item for the general mapper, -1 with an exception set */
+/* -- one piece of the body: 1 written, 0 not plain, -1 with an exception set */
 
 static int put_piece(Buffer *out, const Mapper *self, const Piece *piece, const Value *values)
 {
@@ -220,7 +220,7 @@ static int put_piece(Buffer *out, const Mapper *self, const Piece *piece, const 
 
 /* -- vendor_data */
 
-/* A name, and its value as text as JSON spells it. 0, or -1 with an exception set. */
+/* A value as text in JSON spelling, behind its name. 0, or -1 with an exception set. */
 static int put_entry(Buffer *out, const Mapper *self, const char *head, Py_ssize_t head_size, PyObject *value)
 {
     if (put_bytes(out, head, head_size) < 0)
@@ -244,8 +244,7 @@ static int put_entry(Buffer *out, const Mapper *self, const char *head, Py_ssize
     return done;
 }
 
-/* Writes the members of the item that are not mapped. Returns how many; -2 where one has the name of an entry, -1 with
-   an exception set. */
+/* The members of the item that are not mapped. How many, -2 where one has an entry's name, -1 with an exception set. */
 static int put_unmapped(Buffer *out, const Mapper *self, PyObject *item)
 {
     PyObject *key, *value;
@@ -269,7 +268,7 @@ static int put_unmapped(Buffer *out, const Mapper *self, PyObject *item)
     return count;
 }
 
-/* All of vendor_data. 1 written, 0 an item for the general mapper, -1 with an exception set. */
+/* All of vendor_data. 1 written, 0 not plain, -1 with an exception set. */
 static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope)
 {
     if (self->nullable && put_bytes(out, "\2", 1) < 0)
@@ -284,7 +283,7 @@ static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject 
     for (int at = 0; at <= self->entry_count; at++) {
         const Entry *entry = self->entries + at;
         if (!extras && (at == self->entry_count || entry->key == NULL)) {
-            extras = 1; /* unmapped members come between entries that are members and those that are read */
+            extras = 1; /* between the entries that are members and those that are read */
             int more = self->keeps && PyDict_GET_SIZE(item) > 0 ? put_unmapped(out, self, item) : 0;
             if (more < 0)
                 return more == -1 ? -1 : 0;
@@ -337,7 +336,7 @@ static void spell_uuid(const uint8_t *digest, char *text)
     }
 }
 
-/* message_id and the record's own id. 1 written, 0 an item for the general mapper, -1 with an exception set. */
+/* message_id and the record's own id. 1 written, 0 not plain, -1 with an exception set. */
 static int put_ids(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, char *message_id)
 {
     Value own;
@@ -373,7 +372,7 @@ static int put_ids(Buffer *out, const Mapper *self, PyObject *item, PyObject *sc
     return done;
 }
 
-/* Whether a Python reader left a note for vendor_data, or counted an unknown side. */
+/* Whether a Python reader left something that belongs into vendor_data, or to the books. */
 static int left_notes(PyObject *scope)
 {
     PyObject *left = PyObject_GetAttr(scope, notes), *sides = PyObject_GetAttr(scope, unknown_sides);
@@ -385,7 +384,7 @@ static int left_notes(PyObject *scope)
     return any;
 }
 
-/* The whole record into `out`. 1 written, 0 an item for the general mapper, -1 with an exception set. */
+/* The whole record into `out`. 1 written, 0 not plain, -1 with an exception set. */
 static int put_record(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, Value *values,
                       int *taken, char *message_id)
 {
@@ -412,8 +411,8 @@ static int put_record(Buffer *out, const Mapper *self, PyObject *item, PyObject 
     return left < 0 ? -1 : !left;
 }
 
-/* What the record says, in short. 1 made, 0 not everyday, -1 with an exception set. */
-static int content_of(const Shortcut *self, const Value *values, char *content)
+/* What the record says, in short. 1 made, 0 not plain, -1 with an exception set. */
+static int content_of(const Mapper *self, const Value *values, char *content)
 {
     int64_t numbers[CONTENT_FIELDS];
     uint32_t words = 2166136261u;
@@ -462,7 +461,7 @@ static PyObject *tuple_of(PyTypeObject *type, PyObject **parts, int count)
     return NULL;
 }
 
-static PyObject *made(const Shortcut *self, const Buffer *out, const Value *values, const char *message_id,
+static PyObject *made(const Mapper *self, const Buffer *out, const Value *values, const char *message_id,
                       const char *content, PyObject *scope)
 {
     int64_t time = (int64_t)values[self->time_at].number;
@@ -478,7 +477,7 @@ static PyObject *made(const Shortcut *self, const Buffer *out, const Value *valu
     return tuple_of(&PyTuple_Type, parts, 5);
 }
 
-/* Undoes what the readers left in the scope, so that the general mapper starts afresh. Returns None. */
+/* What an item that is not plain has left behind in the scope is forgotten, as if it had not been tried. */
 static PyObject *give_up(PyObject *scope)
 {
     PyObject *empty = PyDict_New();
@@ -495,7 +494,7 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
 {
     const Mapper *self = (const Mapper *)object;
     if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "make() takes an item and a scope");
+        PyErr_SetString(PyExc_TypeError, "a mapper takes an item and a scope");
         return NULL;
     }
     PyObject *item = arguments[0], *scope = arguments[1];
@@ -524,9 +523,9 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
     return found;
 }
 
-/* -- construction */
+/* -- making one */
 
-/* Each of these functions takes references only when it succeeds. */
+/* Each of these takes references only when all is well. */
 
 static int read_source(PyObject *given, Source *source)
 {
@@ -565,7 +564,7 @@ static int read_piece(PyObject *given, Piece *piece, int sources)
             known = known && PyBytes_CheckExact(bytes);
     }
     if (!known || (kind != CONSTANT && (source < 0 || source >= sources))) {
-        PyErr_SetString(PyExc_ValueError, "invalid piece");
+        PyErr_SetString(PyExc_ValueError, "no such piece");
         return -1;
     }
     *piece = (Piece){kind, nullable, source, below, Py_NewRef(what)};
@@ -581,7 +580,7 @@ static int read_entry(PyObject *given, Entry *entry)
     return 0;
 }
 
-static void mapper_release(Mapper *self)
+static void mapper_forget(Mapper *self)
 {
     Py_CLEAR(self->before);
     Py_CLEAR(self->opening);
@@ -611,7 +610,7 @@ static void mapper_release(Mapper *self)
     }
 }
 
-static int mapper_traverse(PyObject *object, visitproc visit, void *arg)
+static int mapper_visit(PyObject *object, visitproc visit, void *arg)
 {
     Mapper *self = (Mapper *)object;
     Py_VISIT(Py_TYPE(object));
@@ -637,16 +636,16 @@ static int mapper_traverse(PyObject *object, visitproc visit, void *arg)
 
 static int mapper_clear(PyObject *object)
 {
-    mapper_release((Mapper *)object);
+    mapper_forget((Mapper *)object);
     return 0;
 }
 
-static void mapper_dealloc(PyObject *object)
+static void mapper_end(PyObject *object)
 {
     Mapper *self = (Mapper *)object;
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
-    mapper_release(self);
+    mapper_forget(self);
     PyMem_Free(self->sources);
     PyMem_Free(self->pieces);
     PyMem_Free(self->entries);
@@ -673,13 +672,13 @@ static int read_places(PyObject *given, int *places, int sources)
     return -1;
 }
 
-static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObject *entries)
+static int read_parts(Mapper *self, PyObject *sources, PyObject *pieces, PyObject *entries)
 {
     if (PyTuple_GET_SIZE(sources) > MOST || PyTuple_GET_SIZE(pieces) > MOST || PyTuple_GET_SIZE(entries) > MOST) {
         PyErr_SetString(PyExc_ValueError, "too many fields or entries");
         return -1;
     }
-    /* One more of each: so no array is empty, and a sentinel without a key follows the last entry. */
+    /* One more of each: none is empty, and behind the last entry stands one without a key. */
     self->sources = PyMem_Calloc((size_t)PyTuple_GET_SIZE(sources) + 1, sizeof(Source));
     self->pieces = PyMem_Calloc((size_t)PyTuple_GET_SIZE(pieces) + 1, sizeof(Piece));
     self->entries = PyMem_Calloc((size_t)PyTuple_GET_SIZE(entries) + 1, sizeof(Entry));
@@ -687,7 +686,7 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
         PyErr_NoMemory();
         return -1;
     }
-    /* The counts grow one by one, so that an error frees exactly what was made. */
+    /* Each is counted when it is whole. */
     for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(sources); at++, self->source_count++)
         if (read_source(PyTuple_GET_ITEM(sources, at), self->sources + at) < 0)
             return -1;
@@ -699,7 +698,7 @@ static int read_parts(Shortcut *self, PyObject *sources, PyObject *pieces, PyObj
             return -1;
     if (self->time_at < 0 || self->time_at >= self->source_count || self->price_at < -1
         || self->price_at >= self->source_count) {
-        PyErr_SetString(PyExc_ValueError, "invalid source");
+        PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
     return 0;
@@ -710,7 +709,7 @@ static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     static char *names[] = {"seed", "identity", "before", "opening", "opened", "nullable", "sources", "pieces",
                             "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
                             "envelope", "topic", "symbol", "schema", "account", "numbers", "words", "timed", NULL};
-    Shortcut *self = (Shortcut *)type->tp_alloc(type, 0);
+    Mapper *self = (Mapper *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     PyObject *seed, *identity, *before, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
@@ -727,7 +726,7 @@ static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     }
     if (!PyType_IsSubtype((PyTypeObject *)envelope, &PyTuple_Type)
         || ((PyTypeObject *)envelope)->tp_basicsize != PyTuple_Type.tp_basicsize) {
-        PyErr_SetString(PyExc_TypeError, "envelope must be a tuple type without fields of its own");
+        PyErr_SetString(PyExc_TypeError, "an envelope is a tuple and nothing more");
         Py_DECREF(self);
         return NULL;
     }
@@ -753,19 +752,19 @@ static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     return (PyObject *)self;
 }
 
-static PyMethodDef shortcut_methods[] = {
-    {"make", (PyCFunction)(void (*)(void))shortcut_make, METH_FASTCALL,
-     "(item, scope) -> (message_id, event_us, price, envelope, content), or None where the complete way must be gone."},
+static PyMethodDef mapper_methods[] = {
+    {"make", (PyCFunction)(void (*)(void))mapper_make, METH_FASTCALL,
+     "(item, scope) -> (message_id, event_us, price, envelope, content), or None where the general mapper must decide."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot mapper_slots[] = {
-    {Py_tp_doc, "The native mapper of one symbol."},
+    {Py_tp_doc, "Maps the items of one symbol."},
     {Py_tp_new, mapper_new},
     {Py_tp_methods, mapper_methods},
-    {Py_tp_traverse, mapper_traverse},
+    {Py_tp_traverse, mapper_visit},
     {Py_tp_clear, mapper_clear},
-    {Py_tp_dealloc, mapper_dealloc},
+    {Py_tp_dealloc, mapper_end},
     {0, NULL},
 };
 
@@ -777,7 +776,7 @@ static PyType_Spec mapper_spec = {
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, .m_name = "k2conn.native.mapper", .m_doc = "The native mapper.", .m_size = -1,
+    PyModuleDef_HEAD_INIT, .m_name = "k2conn.native.mapper", .m_doc = "Maps items to records in C.", .m_size = -1,
 };
 
 PyMODINIT_FUNC PyInit_mapper(void)
@@ -793,8 +792,8 @@ PyMODINIT_FUNC PyInit_mapper(void)
     if (received_at == NULL || notes == NULL || unknown_sides == NULL || zero == NULL || decimal_type == NULL)
         return NULL;
     PyObject *found = PyModule_Create(&module);
-    PyObject *type = found != NULL ? PyType_FromSpec(&shortcut_spec) : NULL;
-    if (type == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0 || PyModule_AddObjectRef(found, "Shortcut", type) < 0) {
+    PyObject *type = found != NULL ? PyType_FromSpec(&mapper_spec) : NULL;
+    if (type == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0 || PyModule_AddObjectRef(found, "Mapper", type) < 0) {
         Py_XDECREF(type);
         Py_XDECREF(found);
         return NULL;

@@ -1,4 +1,4 @@
-/* What a venue writes as text or JSON number, as an integer. Each reader takes the everyday forms only and says
+/* What a venue writes as text or JSON number, as an integer. Each reader takes the plain forms only and says
    0 for any other, which the Python converter then judges: a wrong "not mine" costs time, never a digit. */
 #ifndef K2CONN_NUMBERS_H
 #define K2CONN_NUMBERS_H

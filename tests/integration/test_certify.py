@@ -35,7 +35,7 @@ from k2conn.tools.certify.fault_scenarios import FAULT_SCENARIOS, can_expand, ch
 from k2conn.tools.certify.page import page
 from k2conn.tools.certify.proof import prove
 from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, reroute
-from k2conn.tools.certify.proxy import Proxy
+from k2conn.tools.certify.proxy import FaultProxy
 from k2conn.tools.certify.readback import Readback
 from k2conn.tools.certify.report import document, failures, not_run_reasons
 from k2conn.tools.certify.scenario import ScenarioContext
@@ -344,7 +344,7 @@ class Caller:
 
 def test_a_proxy_passes_on_cuts_refuses_and_slows() -> None:
     async def main() -> None:
-        proxy, loop = Proxy(), asyncio.get_running_loop()
+        proxy, loop = FaultProxy(), asyncio.get_running_loop()
         async with echoing() as port:
             place = await proxy.through("127.0.0.1", port)
             assert place == ("127.0.0.1", place[1])

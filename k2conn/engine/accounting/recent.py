@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     streams: dict[str, StreamSample]
 
 
-class Finding(NamedTuple):
+class DataFinding(NamedTuple):
     """What is wrong with the data of the last minute; ``stops``: nothing of the stream can be published."""
 
     text: str
@@ -82,21 +82,21 @@ class RecentFigures:
         found[NOWHERE] = _share(after.bad - before.bad, after.frames - before.frames)
         return found
 
-    def findings(self, now: float) -> list[Finding]:
+    def findings(self, now: float) -> list[DataFinding]:
         """What is wrong, for people."""
         before, after = self._samples[0], self._sample(now)
-        found: list[Finding] = []
+        found: list[DataFinding] = []
         bad, frames = after.bad - before.bad, after.frames - before.frames
         if bad >= FEWEST and _share(bad, frames) > self._share:
-            found.append(Finding(f"{bad} of {max(bad, frames)} messages unknown or malformed", False))
+            found.append(DataFinding(f"{bad} of {max(bad, frames)} messages unknown or malformed", False))
         for name in self._streams:
             dead, all_of_them = _bad(before, after, name)
             if dead >= FEWEST and dead == all_of_them:
-                found.append(Finding(f"{name}: all {dead} records are dead letters", True))
+                found.append(DataFinding(f"{name}: all {dead} records are dead letters", True))
             elif dead >= FEWEST and _share(dead, all_of_them) > self._share:
-                found.append(Finding(f"{name}: {dead} of {all_of_them} records are dead letters", False))
+                found.append(DataFinding(f"{name}: {dead} of {all_of_them} records are dead letters", False))
             elif self._stuck(name, after):
-                found.append(Finding(f"{name}: records come, and none becomes durable", False))
+                found.append(DataFinding(f"{name}: records come, and none becomes durable", False))
         return found
 
     def _stuck(self, name: str, after: Sample) -> bool:

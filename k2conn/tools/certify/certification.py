@@ -33,7 +33,7 @@ from k2conn.tools.certify.crash_restart import CrashReport, CrashRestart
 from k2conn.tools.certify.expected_records import ExpectedRecords
 from k2conn.tools.certify.proof import Proof, prove
 from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, reroute
-from k2conn.tools.certify.proxy import Proxy
+from k2conn.tools.certify.proxy import FaultProxy
 from k2conn.tools.certify.readback import Readback, from_files, from_kafka
 from k2conn.tools.certify.scenario import Broker, ClusterProxies, Expectation, FaultScenario, ScenarioContext
 from k2conn.tools.certify.short_timeouts import PING, STALE, with_short_timeouts
@@ -188,7 +188,8 @@ class Certification:
 
     def _cluster(self) -> ClusterProxies:
         plain = urlsplit(self.settings.options.registry_url).scheme == "http"
-        return ClusterProxies(Proxy(), Proxy() if plain else None, self._registry_answers, lambda: self._figures()[3])
+        registry = FaultProxy() if plain else None
+        return ClusterProxies(FaultProxy(), registry, self._registry_answers, lambda: self._figures()[3])
 
     async def _behind_proxies(self) -> tuple[SinkSettings, contextvars.Context]:
         """Settings and a context in which all connections to the cluster go through the proxies."""

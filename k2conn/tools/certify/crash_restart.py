@@ -18,7 +18,7 @@ from k2conn.plan import Plan
 from k2conn.tools.certify.connector_process import ConnectorProcess, Launch, ProcessSettings
 from k2conn.tools.certify.crash_losses import CrashLosses, Kill, account_for_losses
 from k2conn.tools.certify.expected_records import ExpectedRecords
-from k2conn.tools.certify.proxy import Proxy
+from k2conn.tools.certify.proxy import FaultProxy
 from k2conn.tools.certify.readback import Readback
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.sent_frames import ClientSession, SentFrames
@@ -66,7 +66,7 @@ class CrashRestart:
         self.report = CrashReport({name: [] for name in names}, {name: [] for name in names})
         self._launch, self._read, self._prefix, self._folder = launch, read, prefix, folder
         self._registry_url = registry_url
-        self._proxies: list[Proxy] = []
+        self._proxies: list[FaultProxy] = []
         self._kills_done: list[Kill] = []
         self._timeline: dict[int, list[tuple[float, int]]] = {}
         """For each connection: (moment, number of frames confirmed by then)."""
@@ -93,9 +93,9 @@ class CrashRestart:
         prefix = f"{self._prefix}{name}."
         return ProcessSettings(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
 
-    async def _registry_proxy(self) -> tuple[Proxy, str]:
+    async def _registry_proxy(self) -> tuple[FaultProxy, str]:
         """A proxy in front of the registry, and the URL that goes through it."""
-        proxy = Proxy()
+        proxy = FaultProxy()
         self._proxies.append(proxy)
         return proxy, await proxy.before(self._registry_url)
 
@@ -140,7 +140,7 @@ class CrashRestart:
         finally:
             await engine.kill()
 
-    async def _registry_comes_back(self, proxy: Proxy) -> None:
+    async def _registry_comes_back(self, proxy: FaultProxy) -> None:
         """Makes the registry reachable a moment after the first request."""
         began = monotonic()
         try:

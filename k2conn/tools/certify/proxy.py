@@ -16,7 +16,7 @@ _CHUNK = 64 * 1024
 _SLOW_CHUNK = 4 * 1024
 
 
-class Proxy:
+class FaultProxy:
     """``delay``: seconds that each chunk is delayed; ``rate``: bytes a second at most, 0 for no limit. After `cut`,
     existing connections are aborted, and so is every new one.
     """

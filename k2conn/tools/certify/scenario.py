@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from k2conn.plan import Plan
-from k2conn.tools.certify.proxy import Proxy
+from k2conn.tools.certify.proxy import FaultProxy
 from k2conn.tools.mock.exchange import MockExchange
 
 
@@ -38,8 +38,8 @@ class ClusterProxies:
     blocking call); how many records the brokers have acknowledged.
     """
 
-    brokers: Proxy
-    registry: Proxy | None
+    brokers: FaultProxy
+    registry: FaultProxy | None
     registry_answers: Callable[[], bool]
     published: Callable[[], int]
 

@@ -31,7 +31,7 @@ class ItemPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ItemColumn:
     """One value of every item, None where an item has none. ``outer``: it is in the message that contains the item."""
 
     expression: str
@@ -63,8 +63,8 @@ class Pool:
     place: ItemPlace
     items: tuple[Any, ...]
     owners: tuple[int, ...]
-    inner: tuple[Column, ...]
-    outer: tuple[Column, ...]
+    inner: tuple[ItemColumn, ...]
+    outer: tuple[ItemColumn, ...]
 
     @property
     def rows(self) -> bool:
@@ -72,7 +72,7 @@ class Pool:
         return bool(self.items) and isinstance(self.items[0], list)
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[ItemColumn, ...]:
         """All columns, the item's own first."""
         return self.inner + self.outer
 
@@ -118,7 +118,7 @@ def _pool(place: ItemPlace, messages: Sequence[Any]) -> Pool | None:
     return Pool(place, tuple(items), tuple(owners), inner, outer)
 
 
-def _inner(items: Sequence[Any], prefix: Path) -> Iterator[Column]:
+def _inner(items: Sequence[Any], prefix: Path) -> Iterator[ItemColumn]:
     """The item's own members; those of objects within it after them."""
     names: dict[Path, None] = {}
     for item in items:
@@ -130,10 +130,10 @@ def _inner(items: Sequence[Any], prefix: Path) -> Iterator[Column]:
             if nested and not isinstance(value, (dict, list)):
                 names.setdefault(path)
     for path in names:
-        yield Column(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)
+        yield ItemColumn(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)
 
 
-def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[Column]:
+def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[ItemColumn]:
     names: dict[Path, None] = {}
     for message in messages:
         names.update((path, None) for path, _ in scalars(message) if path[: len(place.path)] != place.path)
@@ -141,4 +141,4 @@ def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> 
         text = spelled(path)
         if place.kind != "row":
             text = f"$message{text}" if text.startswith("[") else f"$message.{text}"
-        yield Column(text, str(path[-1]), path, tuple(at(messages[owner], path) for owner in owners), True)
+        yield ItemColumn(text, str(path[-1]), path, tuple(at(messages[owner], path) for owner in owners), True)

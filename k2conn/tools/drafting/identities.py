@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from k2conn import exactjson
-from k2conn.tools.drafting.columns import Column, Pool
+from k2conn.tools.drafting.columns import ItemColumn, Pool
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.leaves import whole
 from k2conn.tools.drafting.words import folded, rank
@@ -19,9 +19,11 @@ QUOTE_NAMES = {"u": 7, "updateid": 8, "bookupdateid": 9, "quoteid": 9, "seqid": 
 _SHORTEST = 3
 
 
-def guess(pool: Pool, names: dict[str, int], taken: Sequence[Column | None]) -> tuple[Guess | None, Column | None]:
+def guess(
+    pool: Pool, names: dict[str, int], taken: Sequence[ItemColumn | None]
+) -> tuple[Guess | None, ItemColumn | None]:
     """The id's expression and column; None where no column identifies records."""
-    found: list[tuple[tuple[int, ...], Column]] = []
+    found: list[tuple[tuple[int, ...], ItemColumn]] = []
     for column in pool.inner:
         ranked = rank(column.name, names)
         if ranked and column not in taken and len(column.path) == 1 and _distinct(column, pool.items):
@@ -39,7 +41,7 @@ def guess(pool: Pool, names: dict[str, int], taken: Sequence[Column | None]) -> 
     return Guess(column.expression, why, len(column.present) > 1 and not gap, gap), column
 
 
-def first_whole(columns: Sequence[Column]) -> Column | None:
+def first_whole(columns: Sequence[ItemColumn]) -> ItemColumn | None:
     """Of an array's positions, the first that holds whole numbers all different and large: taken for an id by its
     position.
     """
@@ -51,7 +53,7 @@ def first_whole(columns: Sequence[Column]) -> Column | None:
     return None
 
 
-def sequence(column: Column | None, symbols: Column | None) -> tuple[dict[str, object] | None, str]:
+def sequence(column: ItemColumn | None, symbols: ItemColumn | None) -> tuple[dict[str, object] | None, str]:
     """The `sequence` entry for whole-number ids, or nothing; and what was seen."""
     if column is None or not column.complete or not all(whole(value) is not None for value in column.present):
         return None, ""
@@ -67,7 +69,7 @@ def sequence(column: Column | None, symbols: Column | None) -> tuple[dict[str, o
     return sequence_rule, f"sure: {len(steps)} steps within a symbol are all so"
 
 
-def newest_first(pool: Pool, column: Column | None) -> bool:
+def newest_first(pool: Pool, column: ItemColumn | None) -> bool:
     """Whether within one message the numbers of a column (ids, times) go down."""
     if column is None:
         return False
@@ -79,7 +81,7 @@ def newest_first(pool: Pool, column: Column | None) -> bool:
     return bool(steps) and all(step <= 0 for step in steps) and any(steps)
 
 
-def _steps(column: Column, symbols: Column | None) -> list[int]:
+def _steps(column: ItemColumn, symbols: ItemColumn | None) -> list[int]:
     last: dict[object, int] = {}
     steps: list[int] = []
     for place, value in enumerate(column.values):
@@ -94,7 +96,7 @@ def _int(value: object) -> int:
     return whole(value) or 0
 
 
-def _distinct(column: Column, items: Sequence[object]) -> bool:
+def _distinct(column: ItemColumn, items: Sequence[object]) -> bool:
     """Whether the values could be ids: whole numbers or texts, and (but for records sent twice) all different."""
     once = {exactjson.encode(item): value for item, value in zip(items, column.values, strict=False)}
     values = [value for value in once.values() if value not in (None, "")] if items else column.present

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from k2conn.tools.drafting.columns import Column
+from k2conn.tools.drafting.columns import ItemColumn
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.leaves import number
 from k2conn.tools.drafting.words import folded, rank
@@ -42,9 +42,9 @@ def _unit(value: object) -> str | None:
     return next((name for name, scale in _SCALES if _FROM * scale <= size < _TO * scale), None)
 
 
-def best(columns: Sequence[Column], rows: bool) -> tuple[Column, str] | None:
+def best(columns: Sequence[ItemColumn], rows: bool) -> tuple[ItemColumn, str] | None:
     """The column that is most likely the record's own time."""
-    scored: list[tuple[tuple[int, ...], Column, str]] = []
+    scored: list[tuple[tuple[int, ...], ItemColumn, str]] = []
     for place, column in enumerate(columns):
         name = folded(column.name)
         values = [value for value in column.present if value != 0]
@@ -61,7 +61,7 @@ def best(columns: Sequence[Column], rows: bool) -> tuple[Column, str] | None:
     return column, found
 
 
-def guess(columns: Sequence[Column], rows: bool = False) -> tuple[Guess, Column | None]:
+def guess(columns: Sequence[ItemColumn], rows: bool = False) -> tuple[Guess, ItemColumn | None]:
     """The record's time; the receipt time where frames have none."""
     found = best(columns, rows)
     if found is None:

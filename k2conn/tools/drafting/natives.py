@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from k2conn.tools.drafting.columns import Column, Pool
+from k2conn.tools.drafting.columns import ItemColumn, Pool
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import SYMBOL, MessageKind
 from k2conn.tools.drafting.leaves import Path, at, scalars, spelled
@@ -33,7 +33,7 @@ class DraftSymbol:
 
     guess: Guess
     seen: tuple[str, ...]
-    column: Column | None = None
+    column: ItemColumn | None = None
     capture: dict[str, Any] | None = None
     """What is captured from acknowledgements, where data has only a channel number."""
 
@@ -44,7 +44,7 @@ def find_symbol(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -
 
 
 def _column(pool: Pool) -> DraftSymbol | None:
-    found: list[tuple[tuple[int, ...], Column]] = []
+    found: list[tuple[tuple[int, ...], ItemColumn]] = []
     for column in pool.columns:
         texts = [value for value in column.present if isinstance(value, str)]
         if not texts or len(texts) < len(column.values) or not all(map(like_symbol, texts)):

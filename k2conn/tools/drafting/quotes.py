@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from k2conn.tools.drafting import identities, moments, natives
-from k2conn.tools.drafting.columns import Column, Pool, pools
+from k2conn.tools.drafting.columns import ItemColumn, Pool, pools
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind
 from k2conn.tools.drafting.leaves import number
@@ -85,14 +85,14 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind], top: boo
     return DraftMapping("quote", pool.place, symbol, fields, (group,), score, options, partial=_absent(bid, ask))
 
 
-def _pair(direct: dict[str, Column]) -> tuple[QuoteSide | None, QuoteSide | None]:
+def _pair(direct: dict[str, ItemColumn]) -> tuple[QuoteSide | None, QuoteSide | None]:
     both = next((column for name, column in direct.items() if name in ("bbo",) and _listed(column)), None)
     if both is not None:
         return _object_level(both, 0), _object_level(both, 1)
     return _named(direct, _BIDS), _named(direct, _ASKS)
 
 
-def _named(direct: dict[str, Column], names: Sequence[str]) -> QuoteSide | None:
+def _named(direct: dict[str, ItemColumn], names: Sequence[str]) -> QuoteSide | None:
     for name in names:
         for key, column in direct.items():
             if re.sub("best|highest|lowest|top", "", key) == name and column.present:
@@ -102,11 +102,11 @@ def _named(direct: dict[str, Column], names: Sequence[str]) -> QuoteSide | None:
     return None
 
 
-def _listed(column: Column) -> bool:
+def _listed(column: ItemColumn) -> bool:
     return all(isinstance(value, (list, dict)) for value in column.present)
 
 
-def _plain(direct: dict[str, Column], name: str, column: Column) -> QuoteSide | None:
+def _plain(direct: dict[str, ItemColumn], name: str, column: ItemColumn) -> QuoteSide | None:
     """A price as a number, and the quantity beside it by its name."""
     if not column.numeric:
         return None
@@ -119,7 +119,7 @@ def _plain(direct: dict[str, Column], name: str, column: Column) -> QuoteSide | 
     return QuoteSide(column.expression, None, column.values, 0)
 
 
-def _level(column: Column) -> QuoteSide | None:
+def _level(column: ItemColumn) -> QuoteSide | None:
     """Levels: `[p, q]`, `[[p, q], ...]`, `[{price, size}, ...]`."""
     filled = [value for value in column.present if value]
     if not filled or isinstance(filled[0], dict):
@@ -147,7 +147,7 @@ def _kept(levels: Any) -> Any:
     return [level for level in levels if level[1:2] != ["0"]] if isinstance(levels, list) else levels
 
 
-def _objects(column: Column, filled: list[Any]) -> QuoteSide | None:
+def _objects(column: ItemColumn, filled: list[Any]) -> QuoteSide | None:
     names = {folded(key): key for key in filled[0][0]}
     price = next((names[name] for name in PRICES if name in names), None)
     size = next((names[name] for name in _SIZES if name in names), None)
@@ -160,7 +160,7 @@ def _objects(column: Column, filled: list[Any]) -> QuoteSide | None:
     )
 
 
-def _object_level(column: Column, place: int) -> QuoteSide | None:
+def _object_level(column: ItemColumn, place: int) -> QuoteSide | None:
     """One of two objects in a list: bid first, ask second."""
     rows = [value[place] if isinstance(value, list) and place < len(value) else None for value in column.values]
     first = next((row for row in rows if isinstance(row, dict)), None)
@@ -187,12 +187,12 @@ def _positions(pool: Pool, top: bool) -> tuple[QuoteSide | None, QuoteSide | Non
     return _pairs(one, two, three, four) if _near(one, three) else (None, None)
 
 
-def _pairs(bid: Column, bid_size: Column, ask: Column, ask_size: Column) -> tuple[QuoteSide, QuoteSide]:
+def _pairs(bid: ItemColumn, bid_size: ItemColumn, ask: ItemColumn, ask_size: ItemColumn) -> tuple[QuoteSide, QuoteSide]:
     return (QuoteSide(bid.expression, bid_size.expression, bid.values, 0),
             QuoteSide(ask.expression, ask_size.expression, ask.values, 0))
 
 
-def _near(bid: Column, ask: Column) -> bool:
+def _near(bid: ItemColumn, ask: ItemColumn) -> bool:
     """Whether the values of two columns are as close as a bid and an ask."""
     pairs = [(number(low), number(high)) for low, high in zip(bid.values, ask.values, strict=True)]
     return all(low is not None and high is not None and 0 < low <= high <= low * 2 for low, high in pairs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from k2conn import exactjson
-from k2conn.tools.drafting.columns import Column
+from k2conn.tools.drafting.columns import ItemColumn
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.leaves import number
 from k2conn.tools.drafting.words import folded, rank
@@ -20,7 +20,7 @@ CODES = (("0", "1"), ("1", "2"), ("1", "-1"))
 _WHOSE = "whether this names the aggressor (taker) or the maker"
 
 
-def guess(columns: Sequence[Column], quantity: Column | None = None) -> tuple[Guess | None, Column | None]:
+def guess(columns: Sequence[ItemColumn], quantity: ItemColumn | None = None) -> tuple[Guess | None, ItemColumn | None]:
     """The side's rule, and the column it is read from; None where frames have no side."""
     scored = [(rank(column.name, NAMES), not column.outer, found, column)
               for column in columns if (found := _rule(column)) is not None]
@@ -34,7 +34,7 @@ def guess(columns: Sequence[Column], quantity: Column | None = None) -> tuple[Gu
     return found, column
 
 
-def _rule(column: Column) -> Guess | None:
+def _rule(column: ItemColumn) -> Guess | None:
     """The rule that reads a column as a side; None where it cannot be one."""
     values = {exactjson.spell(value) for value in column.present}
     named = rank(column.name, NAMES)
@@ -60,7 +60,7 @@ def _likelier(fitting: list[tuple[str, str]], values: set[str]) -> tuple[str, st
     return next((pair for pair in fitting if set(pair) == values), fitting[0])
 
 
-def _flag(column: Column) -> Guess | None:
+def _flag(column: ItemColumn) -> Guess | None:
     name = folded(column.name)
     buyer = "buy" in name and "maker" not in name and name != "bm"
     if not (buyer or "maker" in name or name in ("m", "bm")):
@@ -70,7 +70,7 @@ def _flag(column: Column) -> Guess | None:
     return Guess(rule, why, False, "that it says so")
 
 
-def _mapped(column: Column, buy: str, sell: str, seen: str) -> Guess:
+def _mapped(column: ItemColumn, buy: str, sell: str, seen: str) -> Guess:
     """The map in the venue's case; the value that was not seen is added."""
     cased = str.upper if seen.isupper() else str.capitalize if seen[:1].isupper() else str.lower
     rule = {"from": column.expression, "map": {cased(buy): "BUY", cased(sell): "SELL"}}

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import combinations
 
 from k2conn.tools.drafting import identities, moments, natives, sides
-from k2conn.tools.drafting.columns import Column, Pool, pools
+from k2conn.tools.drafting.columns import ItemColumn, Pool, pools
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind
 from k2conn.tools.drafting.leaves import number
@@ -54,7 +54,7 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> Draft
     if found is None:
         return None
     price, quantity, identity = found
-    taken: list[Column | None] = [price, quantity, identity]
+    taken: list[ItemColumn | None] = [price, quantity, identity]
     when, moment = moments.guess([one for one in pool.columns if one not in taken], pool.rows)
     if pool.rows and (moment is None or moment.outer):
         return None
@@ -79,7 +79,7 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> Draft
     return DraftMapping("trade", pool.place, symbol, fields, (group,), score, options, notes, ids)
 
 
-def _by_name(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] | None:
+def _by_name(columns: Sequence[ItemColumn]) -> tuple[ItemColumn, ItemColumn, ItemColumn | None] | None:
     columns = [one for one in columns if one not in _products(columns)]
     prices = [(rank(one.name, PRICES), one) for one in columns if one.numeric and rank(one.name, PRICES)]
     quantities = [(rank(one.name, QUANTITIES), one) for one in columns if one.numeric and rank(one.name, QUANTITIES)]
@@ -89,10 +89,10 @@ def _by_name(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] 
     return (price, quantity, None) if price is not quantity else None
 
 
-def _products(columns: Sequence[Column]) -> list[Column]:
+def _products(columns: Sequence[ItemColumn]) -> list[ItemColumn]:
     """Columns that are two others multiplied in every record: what was paid, neither price nor quantity."""
     numeric = [one for one in columns if one.numeric and one.complete and moments.unit(one.present) is None]
-    found: list[Column] = []
+    found: list[ItemColumn] = []
     for one, two in combinations(numeric, 2):
         for three in numeric:
             if three is not one and three is not two and all(
@@ -107,7 +107,7 @@ def _multiplied(one: object, two: object, three: object) -> bool:
     return 1 not in (first, second) and third != 0 and abs(first * second - third) * 500 <= abs(third)
 
 
-def _by_position(columns: Sequence[Column]) -> tuple[Column, Column, Column | None] | None:
+def _by_position(columns: Sequence[ItemColumn]) -> tuple[ItemColumn, ItemColumn, ItemColumn | None] | None:
     """Of an array: the two numbers that are left once time and id are taken. The signed one is the quantity."""
     numeric = [one for one in columns if one.numeric and one.complete and moments.unit(one.present) is None]
     identity = identities.first_whole(columns) if len(numeric) > 2 else None
@@ -120,11 +120,11 @@ def _by_position(columns: Sequence[Column]) -> tuple[Column, Column, Column | No
     return price, quantity, identity
 
 
-def _signed(column: Column) -> bool:
+def _signed(column: ItemColumn) -> bool:
     return any((number(value) or 0) < 0 for value in column.present)
 
 
-def _price(column: Column) -> Guess:
+def _price(column: ItemColumn) -> Guess:
     count = len(column.present)
     why = f"{count} of {len(column.values)} are numbers"
     if column.name.isdigit():
@@ -134,7 +134,7 @@ def _price(column: Column) -> Guess:
     return Guess(column.expression, why)
 
 
-def _quantity(column: Column) -> Guess:
+def _quantity(column: ItemColumn) -> Guess:
     why = f"{len(column.present)} of {len(column.values)} are numbers"
     if _signed(column):
         return Guess({"from": column.expression, "magnitude": True}, f"{why}, some below zero")
@@ -142,8 +142,8 @@ def _quantity(column: Column) -> Guess:
 
 
 def _options(
-    pool: Pool, group: MessageKind, identity: Column | None, symbol: natives.DraftSymbol, moment: Column | None, has_id:
-    bool
+    pool: Pool, group: MessageKind, identity: ItemColumn | None, symbol: natives.DraftSymbol,
+    moment: ItemColumn | None, has_id: bool,
 ) -> tuple[dict[str, Guess], tuple[str, ...]]:
     options: dict[str, Guess] = {}
     rule, seen = identities.sequence(identity, symbol.column)

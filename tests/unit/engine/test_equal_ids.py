@@ -21,7 +21,7 @@ from tests.unit.engine.test_backfill import COUNTED, NOW, EngineHarness, counted
 from tests.unit.engine.test_backfill import STREAMS as FILLED
 from tests.unit.engine.test_fast_mapper import complete, said
 
-in_c = both_ways("Shortcut")
+in_c = both_ways("Mapper")
 WALL = 1_767_323_046_000_000
 
 

@@ -14,7 +14,7 @@ from tests.support.in_c import both_ways
 from tests.support.large_numbers import larger_decimals as larger_decimals
 from tests.support.plans import STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
 
-in_c = both_ways("Shortcut")
+in_c = both_ways("Mapper")
 WALL = 1_767_323_046_000_000
 NUMBERS = [
     "0.0000001117", "124500000000.5", "99999999999999999999.999999999999999999", "0.000000000000000001", "0",

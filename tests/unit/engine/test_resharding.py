@@ -90,8 +90,8 @@ class Venue:
             if isinstance(action, Note):
                 self.notes.append(action)
             elif isinstance(action, Send):
-                answer = self.harness.hear(action.frame, Faults())
-                if answer.said.kind == "unknown":
+                answer = self.harness.respond(action.frame, Faults())
+                if answer.request.kind == "unknown":
                     self.unrecognized.append(exactjson.decode(action.frame))
                 self.subscribed -= {(one.stream, one.symbol.native) for one in answer.undone}
                 self.subscribed |= {(one.stream, one.symbol.native) for one in answer.made}
