@@ -27,7 +27,7 @@ _STREAM = (
 _SOCKET = (
     Column("socket"), Column("state", least=12), Column("host", leaves=3, least=12),
     Column("symbols", right=True, leaves=4), Column("confirmed", right=True, leaves=2),
-    Column("connected", right=True, leaves=5), Column("last data", right=True, leaves=1), Column("copies", leaves=6),
+    Column("connected", right=True, leaves=5), Column("last data", right=True, leaves=1),
 )
 
 
@@ -71,6 +71,7 @@ def show(state: ProcessStatus, console: Console) -> None:
         console.print(_streams(connector["streams"], console.width))
         _silent(connector["streams"], console)
         console.print(_sockets(connector["sockets"], console.width))
+        _copies(connector["sockets"], console)
         for trouble in connector.get("troubles", ()):
             words = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in trouble["detail"].items())
             told = " ".join(filter(None, (trouble["time"], trouble["kind"], trouble["stream"], trouble["reason"])))
@@ -100,14 +101,18 @@ def _silent(streams: Mapping[str, StreamStatus], console: Console) -> None:
 def _sockets(sockets: Sequence[ConnectionStatus], width: int) -> Table:
     rows: list[Sequence[Cell]] = []
     for one in sockets:
-        leg = one.get("leg")
-        copies = f"first {leg['first']}, late {leg['late']}, missing {leg['missing']}" if leg else ""
         rows.append((
             one["socket"], f"{one['state']} {one['detail']}".strip(), one["host"] or "-", str(one["symbols"]),
-            str(one["confirmed"]), _seconds(one["seconds_connected"]), _seconds(one["seconds_since_data"]), copies,
+            str(one["confirmed"]), _seconds(one["seconds_connected"]), _seconds(one["seconds_since_data"]),
         ))
-    columns = _SOCKET if any(row[-1] for row in rows) else _SOCKET[:-1]
-    return table(columns, rows, width)
+    return table(_SOCKET, rows, width)
+
+
+def _copies(sockets: Sequence[ConnectionStatus], console: Console) -> None:
+    """Of sockets with the same subscriptions: whose records came first."""
+    for one in sockets:
+        if leg := one.get("leg"):
+            line(console, f"  {one['socket']}: first {leg['first']}, late {leg['late']}, missing {leg['missing']}")
 
 
 def _seconds(value: float | None) -> str:

@@ -5,21 +5,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 
 from tests.paths import ROOT
-from tests.servers.process import free_port
 from tests.support.containers import Containers, NoContainers, containers
 
 IMAGE = "localhost/k2conn-test"
 USER = "10001"
+READY = "import urllib.request as u; u.urlopen('http://127.0.0.1:9091/ready', timeout=4)"
+Result = TypeVar("Result")
 
 
 @pytest.fixture(scope="module")
@@ -61,28 +61,22 @@ def test_the_demo_runs_in_it(image: Containers) -> None:
     assert said.count(" dead letters 0 + in flight 0 + lost 0") == 3
 
 
-def test_it_runs_against_an_exchange_is_healthy_and_stops_in_order(image: Containers, tmp_path: Path) -> None:
-    port, metrics = free_port(), 9091
-    name = f"k2conn-test-{port}"
-    mock = subprocess.Popen(
-        image.run_command("--rm", f"--name={name}-mock", IMAGE, "mock", "kraken", "--port", str(port)),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
+def test_it_runs_against_an_exchange_is_healthy_and_stops_in_order(image: Containers) -> None:
+    name = f"k2conn-test-{os.getpid()}"
+    mock = f"{name}-mock"
     try:
-        assert mock.stdout is not None
-        variable = mock.stdout.readline().strip()
-        assert variable.startswith("K2_KRAKEN_WEBSOCKET_URL=")
+        started(image.run_command("--detach", f"--name={mock}", IMAGE, "mock", "kraken", "--port", "9985"))
+        variable = until(lambda: image.podman("logs", mock).strip())
+        assert variable.startswith("K2_KRAKEN_WEBSOCKET_URL=ws://127.0.0.1:9985/")
         # CMD as it is shipped: `run --daemon`; records go where the image may write, the working folder.
-        image.podman(
-            *image.run_command(
-                "--detach", f"--name={name}", "--volume", f"{name}:/var/lib/k2conn", "--env", variable,
-                "--env", "K2_CONNECTORS=kraken", "--env", "K2_METRICS_HOST=127.0.0.1", IMAGE,
-            )[len(image.podman_command()):]
-        )
-        wait_until_ready(metrics)
-        image.podman("healthcheck", "run", name)
-        files = image.podman("exec", name, "find", "data", "-name", "*.avro").split()
-        assert {file.split("/")[1] for file in files} == {"market.crypto.trades.kraken", "market.crypto.quotes.kraken"}
+        started(image.run_command(
+            "--detach", f"--name={name}", "--volume", f"{name}:/var/lib/k2conn", "--env", variable,
+            "--env", "K2_CONNECTORS=kraken", IMAGE, network=f"container:{mock}",
+        ))
+        until(lambda: exited_well(image.podman_command("healthcheck", "run", name)))
+        topics = {"market.crypto.trades.kraken", "market.crypto.quotes.kraken"}
+        until(lambda: topics == set(image.podman("exec", name, "ls", "data").split()))
+        image.podman("exec", name, "python", "-c", READY)
         image.podman("stop", "--time", "15", name)
         assert image.podman("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
         logs = subprocess.run(image.podman_command("logs", name), capture_output=True, text=True, check=True)
@@ -91,9 +85,9 @@ def test_it_runs_against_an_exchange_is_healthy_and_stops_in_order(image: Contai
         assert last["published"] > 0
         assert (last["received"], last["lost"]) == (last["published"] + last["duplicates"], 0)
     finally:
-        image.podman("rm", "--force", "--ignore", name, f"{name}-mock")
+        for one in (name, mock):  # in this order: the first is on the other's network
+            image.podman("rm", "--force", "--ignore", "--time", "5", one)
         image.podman("volume", "rm", "--force", name)
-        mock.communicate(timeout=20)
 
 
 def run(image: Containers, *arguments: str, entrypoint: str | None = None) -> str:
@@ -105,14 +99,20 @@ def run(image: Containers, *arguments: str, entrypoint: str | None = None) -> st
     return done.stdout
 
 
-def wait_until_ready(port: int, within: float = 30) -> None:
+def started(command: list[str]) -> None:
+    """Starts a container that goes on by itself."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def exited_well(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def until(look: Callable[[], Result], within: float = 40) -> Result:
+    """What ``look`` gives, as soon as it gives something."""
     end = time.monotonic() + within
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            pass
+    while not (found := look()):
+        assert time.monotonic() < end
         time.sleep(0.2)
-    raise AssertionError("the container never became ready")
+    return found

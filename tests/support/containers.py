@@ -49,10 +49,12 @@ class Containers:
         """What podman prints; AssertionError with all it said where it fails."""
         return _done(self.podman_command(*arguments), within)
 
-    def run_command(self, *arguments: str) -> list[str]:
-        """The command line that runs a container, on this machine's network, its own files read-only."""
+    def run_command(self, *arguments: str, network: str = "none") -> list[str]:
+        """The command line that runs a container, its own files read-only. ``network``: `none` but its own loopback, or
+        `container:NAME` for another container's.
+        """
         limits = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
-        return self.podman_command("run", "--network=host", *limits, "--read-only", "--tmpfs=/tmp", *arguments)
+        return self.podman_command("run", f"--network={network}", *limits, "--read-only", "--tmpfs=/tmp", *arguments)
 
     def stand_in(self, names: set[str]) -> None:
         """Makes the base image, where it is not there yet, and gives it the names that a Dockerfile begins from."""
