@@ -90,7 +90,7 @@ def set_aside(path: Path) -> Path:
     for number in range(1, ASIDES + 1):
         aside = path.with_name(f"{path.name}{ASIDE}" + (f"-{number}" if number > 1 else ""))
         if not os.path.lexists(aside):
-            path.rename(aside)
+            os.rename(path, aside)
             return aside
     raise OSError(errno.EEXIST, f"{ASIDES} others were set aside before it", str(path))
 
@@ -104,7 +104,7 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    os.replace(beside, path)
     with contextlib.suppress(OSError):  # not every system can
         sync_folder(path.parent)
 

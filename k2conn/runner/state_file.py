@@ -63,7 +63,9 @@ class StateFile:
         self._writing: asyncio.Task[None] | None = None
 
     def load(self) -> None:
-        """Takes in what an earlier process kept; a file that cannot be used is logged, and set aside before another one is written."""
+        """Takes in what an earlier process kept; a file that cannot be used is logged, and set aside before another
+        one is written.
+        """
         try:
             resume(self._connector_state, read_state(self.path), wall_us())
         except FileNotFoundError:

@@ -2,9 +2,9 @@
 
 A file is ``MAGIC`` and four random bytes, its *key*; then entries. An entry begins with the key, its number in the
 file, the length and the CRC-32 of its body, and the CRC-32 of these 16 bytes (20 bytes, little-endian); then comes the
-body, whose first byte is its kind. A *schema* or a *route* (what the records of one topic, key and account have in common) is
-written before the first record that needs it, twice, so that damage in one place costs nothing; so a file can be read
-without any other. A *record* is the number of its route, its timestamp and its value.
+body, whose first byte is its kind. A *schema* or a *route* (what the records of one topic, key and account have in
+common) is written before the first record that needs it, twice, so that damage in one place costs nothing; so a file
+can be read without any other. A *record* is the number of its route, its timestamp and its value.
 
 Where an entry is damaged, reading goes on at the next key. The key is random so that nothing a venue sends can pass for
 the beginning of an entry.
@@ -185,9 +185,6 @@ class OldFormat:
                 found.append(_entry(data, base, at, at + _OLD_FRAME.size, end, 0))
                 at = end
                 continue
-            if end is not None and _old_good(data, end, _old_end(data, end)):
-                at, damaged = end, damaged + 1
-                continue
             following = self._next(data, at + 1)
             if following is None:
                 if not whole and self._tries <= TRIES:
@@ -215,7 +212,7 @@ class OldFormat:
 
 
 def recognised(data: bytes) -> EntryFormat | None:
-    """The format of a file that begins with ``data``, also where its head is damaged; None for what is no spool file."""
+    """The format of a file that begins with ``data``, also where its head is damaged; None where it has none."""
     if len(data) < HEAD_BYTES and (MAGIC.startswith(data[: len(MAGIC)]) or OLD_MAGIC.startswith(data)):
         return KeyedFormat(b"\0" * KEY_BYTES)  # torn before its first entry
     for at in (HEAD_BYTES, len(MAGIC)):  # each entry repeats the key

@@ -91,30 +91,33 @@ class Flusher:
         appended = sum(one.appended for one in logs)
         self._dirty.clear()
         parts = [(one, segment, data) for one in logs for segment, data in one.parts()]
-        if parts:
-            await self._append(parts)
+        error = await self._append(parts) if parts else None
         if sync:
-            await self._force(logs, appended)
+            await self._force(logs)
+        if error is not None:
+            raise error
+        if sync:
+            self.synced = appended
         for one, position, finished in done:
             await self._forget(one, position, finished)
 
-    async def _append(self, parts: Sequence[tuple[SegmentedLog, SpoolSegment, bytes]]) -> None:
+    async def _append(self, parts: Sequence[tuple[SegmentedLog, SpoolSegment, bytes]]) -> OSError | None:
+        """Writes as much as the disk takes; why that is not all."""
         self._unsynced = True
         count, error = await self._disk.run(self._disk.write, [(segment, data) for _, segment, data in parts])
         for one, segment, data in parts[:count]:
             one.wrote(segment, len(data))
         if error is not None:
             self._dirty.set()
-            raise error
+        return error
 
-    async def _force(self, logs: Sequence[SegmentedLog], appended: int) -> None:
+    async def _force(self, logs: Sequence[SegmentedLog]) -> None:
         if self._unsynced:
             await self._disk.run(self._disk.sync)
             for one in logs:
                 one.forced()
         self._unsynced = False
         self._synced_at = asyncio.get_running_loop().time()
-        self.synced = appended
 
     async def _forget(self, one: SegmentedLog, position: tuple[int, int], finished: list[SpoolSegment]) -> None:
         if one.stale:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from k2conn import exactjson
 from k2conn.avro import RecordSchema, load_schema
 from k2conn.errors import SettingsError
 from k2conn.spool.names import TOPIC
@@ -72,7 +72,7 @@ def _schema(name: str, text: str) -> RecordSchema:
 def _foreign(name: str, text: str) -> RecordSchema:
     """A schema that is in the file only; SettingsError where it is none, or none that can be checked in a moment."""
     try:
-        if not _sane(exactjson.decode(text)):
+        if not _sane(json.loads(text)):
             raise SettingsError("no schema of ours")
         return RecordSchema(name, text)
     except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
