@@ -176,7 +176,6 @@ class SpoolingSink:
             "state": state,
             "folder": str(buffers.folder),
             "bytes": buffers.bytes,
-            "buffered": sum(one.buffered for one in logs),
             "max_bytes": self._settings.max_bytes,
             "full": buffers.full(1.0),
             "records": sum(one.records for one in logs),

@@ -28,8 +28,6 @@ class SpoolStatus(TypedDict):
     """A `SpoolState`; of several workers each that there is."""
     folder: Annotated[str, side_by_side]
     bytes: Annotated[int, total]
-    buffered: Annotated[int, total]
-    """Of these, bytes that the disk has not taken yet."""
     max_bytes: Annotated[int, total]
     full: Annotated[bool, any_true]
     records: Annotated[int, total]
