@@ -16,6 +16,16 @@ from k2conn.plan import Plan
 
 VERSION = 1
 _CONTENT = re.compile("(?:[0-9a-f]{2}){14,15}")
+LONGEST = 1024
+"""Characters of a symbol or an id."""
+MOST_SYMBOLS = 200_000
+"""Symbols of one stream."""
+MOST_IDS = 100_000
+"""Ids of one stream."""
+LARGEST = 2**63 - 1
+"""The largest number that records hold."""
+LATEST_US = 253_402_300_799_999_999
+"""The end of the year 9999, as times are microseconds since 1970."""
 IDS = 5_000
 """Ids kept of each stream's duplicate window, the latest ones."""
 
@@ -26,7 +36,7 @@ def kept(connector_state: ConnectorState) -> dict[str, Any]:
         "version": VERSION,
         "connector": connector_state.plan.name,
         "exchange": connector_state.plan.exchange,
-        "streams": {name: _stream(mapping) for name, mapping in connector_state.mappings.items()},
+        "streams": {name: _readable(_stream(mapping)) for name, mapping in connector_state.mappings.items()},
     }
 
 
@@ -38,6 +48,21 @@ def _stream(mapping: StreamMapping) -> dict[str, Any]:
         "ids": list(latest),
         "contents": [content.hex() for content in latest.values()],
     }
+
+
+def _readable(said: dict[str, Any]) -> dict[str, Any]:
+    """Without what would not be read back: what a venue says may be out of any range."""
+    numbers = {
+        key: {
+            "last": one["last"],
+            "event_us": one["event_us"] if _time(one["event_us"]) else 0,
+            "holes": [hole for hole in one["holes"] if _hole(hole)],
+        }
+        for key, one in said["numbers"].items()
+        if _name(key) and _number(one["last"])
+    }
+    times = {key: one for key, one in said["times"].items() if _name(key) and _time(one)}
+    return {**said, "numbers": numbers, "times": times}
 
 
 def resume(connector_state: ConnectorState, state: Any, now_us: int) -> None:
@@ -103,20 +128,22 @@ def checked(plan: Plan, state: Any) -> dict[str, Any]:
     try:
         whose = (state["version"], state["connector"], state["exchange"])
         if whose != (VERSION, plan.name, plan.exchange):
-            raise ValueError(f"it is of {whose[1]} ({whose[2]}), version {whose[0]}")
+            said = ", ".join(str(one)[:40] if type(one) in (str, int) else type(one).__name__ for one in whose)
+            raise ValueError(f"it is not this connector's (version, connector, exchange: {said})")
         streams: dict[str, Any] = state["streams"]
         for said in streams.values():
-            _check(all(type(one) is str for one in said["ids"]) and type(said["ids"]) is list)
+            _check(type(said["ids"]) is list and len(said["ids"]) <= MOST_IDS and all(map(_name, said["ids"])))
             contents = _contents(said)
             _check(type(contents) is list and len(contents) == len(said["ids"]))
             _check(all(type(one) is str and _CONTENT.fullmatch(one) for one in contents))
-            _check(all(type(one) is int for one in said["times"].values()))
+            for table in (said["numbers"], said["times"]):
+                _check(type(table) is dict and len(table) <= MOST_SYMBOLS and all(map(_name, table)))
+            _check(all(map(_time, said["times"].values())))
             for one in said["numbers"].values():
-                _check(type(one["last"]) is int and type(one["event_us"]) is int and type(one["holes"]) is list)
-                _check(all(len(hole) == 4 and all(type(n) is int for n in hole) for hole in one["holes"]))
-                _check(all(hole[0] <= hole[1] <= one["last"] for hole in one["holes"]))
+                _check(_number(one["last"]) and _time(one["event_us"]) and type(one["holes"]) is list)
+                _check(all(_hole(hole) and hole[1] <= one["last"] for hole in one["holes"]))
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it has not the right form ({type(error).__name__}: {error})") from None
+        raise ValueError(f"it has not the right form ({type(error).__name__})") from None
     return streams
 
 
@@ -128,3 +155,21 @@ def _contents(said: Mapping[str, Any]) -> Any:
 def _check(right: bool) -> None:
     if not right:
         raise ValueError("it has not the right form")
+
+
+def _name(value: Any) -> bool:
+    return type(value) is str and len(value) <= LONGEST
+
+
+def _hole(value: Any) -> bool:
+    if type(value) is not list or len(value) != 4:
+        return False
+    return all(map(_number, value[:2])) and value[0] <= value[1] and all(map(_time, value[2:]))
+
+
+def _number(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def _time(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LATEST_US

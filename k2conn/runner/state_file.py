@@ -10,18 +10,39 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from k2conn import exactjson
 from k2conn.clock import wall_us
 from k2conn.engine.accounting.ledger import Account
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.persisted_state import kept, resume
-from k2conn.files import write_whole
+from k2conn.files import check_folder, read_own, set_aside, write_whole
 from k2conn.runner.event_log import get_logger
 
 EVERY = 5.0
 """Seconds between two states."""
 LARGEST = 64 * 1024 * 1024
+VALUES = 4_000_000
+"""Brackets and commas in a state file: what it becomes in memory is bounded by these."""
+DETAIL = 200
+"""Characters of a reason that are logged."""
+
+
+def read_state(path: Path) -> Any:
+    """What a state file says, not yet checked. FileNotFoundError where there is none; OSError or ValueError where it
+    cannot be used.
+    """
+    data = read_own(path, LARGEST)
+    if sum(data.count(one) for one in (b"[", b"{", b",")) > VALUES:
+        raise ValueError(f"it has more than {VALUES} values")
+    return exactjson.decode(data)
+
+
+def why(error: Exception) -> str:
+    """Why a state file cannot be used, for the log."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return reason[:DETAIL].encode("ascii", "backslashreplace").decode()
 
 
 class StateFile:
@@ -36,20 +57,23 @@ class StateFile:
         self._required: list[tuple[Account, int]] = []
         """How many records of each account must be settled before."""
         self._written: bytes | None = None
+        self._unusable = False
+        """Whether there is a file that could not be used."""
         self._next = 0.0
         self._held = False
         self._writing: asyncio.Task[None] | None = None
 
     def load(self) -> None:
-        """Takes in what an earlier process kept; a file that cannot be used is logged and left alone."""
+        """Takes in what an earlier process kept; a file that cannot be used is logged, and set aside before another
+        one is written.
+        """
         try:
-            with self.path.open("rb") as file:
-                data = file.read(LARGEST + 1)
-            resume(self._connector_state, exactjson.decode(data), wall_us())
+            resume(self._connector_state, read_state(self.path), wall_us())
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
-            self._log.warning("state file ignored", file=str(self.path), detail=str(error))
+            self._unusable = True
+            self._log.warning("state file ignored", file=str(self.path), detail=why(error))
 
     def look(self, now: float) -> None:
         """Takes the state when it is time, starts writing it when it is safe; never waits. ``now`` is monotonic."""
@@ -94,8 +118,15 @@ class StateFile:
     def _write(self, data: bytes) -> None:
         if data == self._written:
             return
+        if len(data) > LARGEST:
+            self._log.error("state not written", file=str(self.path), detail=f"it has {len(data)} bytes")
+            return
         try:
+            if self._unusable:
+                check_folder(self.path.parent, link=True)
+                self._log.warning("state file set aside", file=str(self.path), kept_as=set_aside(self.path).name)
+                self._unusable = False
             write_whole(self.path, data)
             self._written = data
         except OSError as error:
-            self._log.error("state not written", file=str(self.path), detail=str(error))
+            self._log.error("state not written", file=str(self.path), detail=error.strerror or str(error))

@@ -4,13 +4,15 @@
 new files and never touches old ones. An envelope is settled when its block has been written and flushed to
 the OS: a crash of the process loses nothing settled, a crash of the machine may. A full disk loses nothing:
 what waits stays in memory, the file is cut back to its last whole block and closed, and a new one is tried
-until there is room.
+until there is room; both the beginning and the end of that are logged. What still waits at the end of the process is
+counted as lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ FLUSH_EVERY = 0.5
 BLOCK_BYTES = 64 * 1024
 TOPIC = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 """Kafka's own rule for topic names, and nothing that would leave the folder."""
+
+
 
 
 class FileSinkStatus(SinkStatus):
@@ -132,17 +136,18 @@ class FileSink:
         self._moved = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._errors = 0
-        self._troubled: set[str] = set()
-        """The topics of which the last write failed."""
+        self._troubled: dict[str, str] = {}
+        """Topics whose last write failed, each with the reason."""
         self._last_error: str | None = None
 
     async def open(self) -> None:
         """Make the folder. Raises Unreachable where nothing can be written there."""
-        probe = self._folder / ".k2conn-probe"
+        probe = self._folder / f".k2conn-probe-{os.getpid()}"  # another process may have the same folder
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink(missing_ok=True)  # another process may have the same folder
+            probe.unlink(missing_ok=True)
+            FileIO(probe, "x").close()  # follows no link
+            probe.unlink()
         except OSError as error:
             raise Unreachable(f"cannot write into the folder {self._folder}: {error.strerror or error}") from error
 
@@ -197,6 +202,7 @@ class FileSink:
             self._timer.cancel()
         for topic in list(self._segments):
             self._leave(topic)
+        self._lose()
 
     def status(self) -> FileSinkStatus:
         """What waits, and whether the disk takes it."""
@@ -231,7 +237,8 @@ class FileSink:
         except OSError as error:
             self._failed(topic, error)
         else:
-            self._well(topic)
+            if self._troubled and self._troubled.pop(topic, "") and not self._troubled:
+                _LOG.warning("files: %s takes records again, after %d errors", self._folder, self._errors)
 
     def _segment(self, topic: str, schema: RecordSchema | None) -> ContainerFile:
         segment = self._segments.get(topic)
@@ -255,19 +262,22 @@ class FileSink:
 
     def _failed(self, topic: str, error: OSError) -> None:
         self._errors += 1
-        self._last_error = f"{self._folder / topic}: {error.strerror or error}"
+        text = self._last_error = f"{self._folder / topic}: {error.strerror or error}"
         if not self._troubled:
-            _LOG.error("files cannot be written: %s; what comes waits in memory until they can", self._last_error)
-        self._troubled.add(topic)
+            _LOG.error("files: cannot write: %s; what waits for it is in memory, then sockets wait", text)
+        self._troubled[topic] = text
         self._leave(topic)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._write_all)
 
-    def _well(self, topic: str) -> None:
-        if topic in self._troubled:
-            self._troubled.remove(topic)
-            if not self._troubled:
-                _LOG.warning("files can be written again")
+    def _lose(self) -> None:
+        """At the end, what no file took is lost: it is in the accounts, and said."""
+        lost = [envelope for waiting in self._waiting.values() for envelope in waiting]
+        for envelope in lost:
+            if envelope.account is not None:
+                envelope.account.lost += 1
+        if lost:
+            _LOG.error("files: %d records are lost: %s", len(lost), self._last_error)
 
     def _leave(self, topic: str) -> None:
         segment = self._segments.pop(topic, None)

@@ -11,6 +11,8 @@
     flusher         writes, forces, marks and removes, off the hot path
     disk            the files, in one thread
     segment         one file; entries: its bytes
+    left_segment    one file of an earlier process: what of it can be read; stored_text: what it says of its records
+    names           which names in the folder are ours
     process_lock    which process has which part of the spool's folder
     status          what all of this says of itself
 """

@@ -7,19 +7,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from k2conn.envelope import Envelope
+from k2conn.files import make_folder
 from k2conn.sinks import SpoolableSink
 from k2conn.sinks.settings import SpoolSettings
 from k2conn.spool.disk import Disk
+from k2conn.spool.entries import MAX_ENTRY
+from k2conn.spool.names import MAIN, topic_folder, topic_folders
 from k2conn.spool.process_lock import ProcessLock, abandoned, fresh, left_over
 from k2conn.spool.queue import SpoolQueue
 from k2conn.spool.recovered_accounts import RecoveredAccounts
 from k2conn.spool.segmented_log import SegmentedLog
-
-MAIN, TOPICS = "main", "topics"
-"""Folders within a process's part."""
 
 BUFFERED = 16 * 1024 * 1024
 """Bytes that may wait for a slow disk in memory before the spool counts as full."""
@@ -162,8 +161,9 @@ class BufferManager:
     # --- queues
 
     async def _load(self, lock: Path) -> None:
-        names = [unquote(folder.name) for folder in sorted((lock / TOPICS).glob("*"))]
-        main, parked = self._main_queue(lock), {topic: self._topic_queue(topic) for topic in names}
+        make_folder(lock / MAIN)
+        main = self._main_queue(lock)
+        parked = {topic: self._topic_queue(topic) for _, topic in topic_folders(lock)}
         queues = [*parked.values(), main]
         for queue in queues:
             self.recovered += await queue.log.load(self.recovered_accounts.account)
@@ -175,7 +175,7 @@ class BufferManager:
             log.warning("%d records of an earlier run are in %s and go out first", self.recovered, lock)
 
     def _open_main(self, lock: Path) -> None:
-        (lock / MAIN).mkdir(exist_ok=True)
+        make_folder(lock / MAIN)
         self.main = self._main_queue(lock)
         self._feed(self.main)
 
@@ -183,8 +183,11 @@ class BufferManager:
         return self._queue(lock / MAIN, self._hand_from_main, lambda: not self._inner.crowded, self._inner.drain)
 
     def _topic_queue(self, topic: str) -> SpoolQueue:
-        folder = self.folder / TOPICS / quote(topic, safe="")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = topic_folder(self.folder, topic)
+        if folder is None:
+            raise OSError(f"{topic!r} cannot be a topic's name")
+        make_folder(folder.parent)
+        make_folder(folder)
         room = partial(self._topic_room, topic)
         queue = self._queue(folder, self._inner.put, room, partial(self._topic_relief, room))
         queue.log.number = max(
@@ -199,9 +202,9 @@ class BufferManager:
         room: Callable[[], bool],
         relief: Callable[[], Awaitable[None]],
     ) -> SpoolQueue:
-        return SpoolQueue(
-            SegmentedLog(folder, self._disk, self._settings.segment_bytes, self._touched), hand, room, relief
-        )
+        largest = self._settings.max_bytes + MAX_ENTRY
+        segmented = SegmentedLog(folder, self._disk, self._settings.segment_bytes, self._touched, largest)
+        return SpoolQueue(segmented, hand, room, relief)
 
     def _hand_from_main(self, envelope: Envelope) -> None:
         """From the main log to the inner sink, or to the log of a parked topic."""
@@ -210,7 +213,7 @@ class BufferManager:
             self._inner.put(envelope)
             return
         assert self.main is not None
-        self.main.log.done(envelope)
+        self.main.log.done(envelope, moved=True)
         queue.take(envelope)
 
     def _topic_room(self, topic: str) -> bool:

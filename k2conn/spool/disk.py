@@ -7,6 +7,7 @@ one that failed half way is simply made again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -15,14 +16,16 @@ from pathlib import Path
 from struct import Struct
 from typing import TypeVar
 
-from k2conn.files import sync_folder
+from k2conn.files import UnsafePathError, open_own, set_aside, sync_folder
+from k2conn.spool.names import LAST_NUMBER, MARK
 from k2conn.spool.segment import SpoolSegment
 
-MARK = "mark"
 _MARK = Struct("<QQ")
 _SUM = Struct("<I")
 
 T = TypeVar("T")
+
+log = logging.getLogger("k2conn.spool")
 
 
 class Disk:
@@ -45,15 +48,24 @@ class Disk:
 
     # --- in the thread
 
-    def write(self, parts: Sequence[tuple[SpoolSegment, bytes]]) -> None:
-        """Append to segments; all of it is with the operating system when this returns. OSError where it is not."""
-        for segment, data in parts:
-            file, at = self._file(segment), segment.written
-            self._unsynced.add(segment)
-            rest = memoryview(data)
-            while rest:
-                count = os.pwrite(file, rest, at)
-                rest, at = rest[count:], at + count
+    def write(self, parts: Sequence[tuple[SpoolSegment, bytes]]) -> tuple[int, OSError | None]:
+        """Append to segments, as far as the disk takes it. How many parts are with the operating system as a whole, and
+        why the next one is not.
+        """
+        for count, (segment, data) in enumerate(parts):
+            try:
+                self._append(segment, data)
+            except OSError as error:
+                return count, error
+        return len(parts), None
+
+    def _append(self, segment: SpoolSegment, data: bytes) -> None:
+        file, at = self._file(segment, True), segment.written
+        self._unsynced.add(segment)
+        rest = memoryview(data)
+        while rest:
+            count = os.pwrite(file, rest, at)
+            rest, at = rest[count:], at + count
 
     def sync(self) -> None:
         """Force what was written to the disk, new files' names too."""
@@ -72,15 +84,24 @@ class Disk:
     def remove(self, segments: Sequence[SpoolSegment]) -> None:
         """Remove files; those that are gone already are not missed."""
         for segment in segments:
-            file = self._files.pop(segment, None)
-            if file is not None:
-                os.close(file)
-            self._unsynced.discard(segment)
+            self._close(segment)
             segment.path.unlink(missing_ok=True)
 
-    def cut(self, segment: SpoolSegment, size: int) -> None:
-        """Take the torn end off a file."""
-        os.ftruncate(self._file(segment), size)
+    def set_aside(self, segment: SpoolSegment) -> Path:
+        """Give a file that cannot be used another name; that name. OSError where that cannot be."""
+        self._close(segment)
+        return set_aside(segment.path)
+
+    def open(self, segment: SpoolSegment) -> int:
+        """Open a file that an earlier process left; its size. OSError where that cannot be."""
+        file = self._files[segment] = open_own(segment.path, os.O_RDWR)
+        return os.fstat(file).st_size
+
+    def cut(self, segments: Sequence[SpoolSegment]) -> None:
+        """Take off what a failed write left behind the last whole one."""
+        for segment in segments:
+            if segment in self._files:
+                os.ftruncate(self._files[segment], segment.written)
 
     def mark(self, folder: Path, number: int, offset: int) -> None:
         """Note that everything before ``offset`` of segment ``number`` is done with.
@@ -88,18 +109,30 @@ class Disk:
         Not forced to the disk: an old mark costs repeats, which readers tell by their message_id.
         """
         body = _MARK.pack(number, offset)
-        file = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT, 0o644)
+        file = open_own(folder / MARK, os.O_WRONLY | os.O_CREAT)
         try:
             os.pwrite(file, body + _SUM.pack(zlib.crc32(body)), 0)
         finally:
             os.close(file)
 
-    def _file(self, segment: SpoolSegment) -> int:
+    def _file(self, segment: SpoolSegment, new: bool = False) -> int:
         file = self._files.get(segment)
         if file is None:
-            file = self._files[segment] = os.open(segment.path, os.O_RDWR | os.O_CREAT, 0o644)
+            flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new and not segment.written else 0)
+            try:
+                file = open_own(segment.path, flags)
+            except FileExistsError:
+                log.error("spool: %s was in the way, it is %s now", segment.path, set_aside(segment.path).name)
+                file = open_own(segment.path, flags)
+            self._files[segment] = file
             self._new_in.add(segment.path.parent)
         return file
+
+    def _close(self, segment: SpoolSegment) -> None:
+        file = self._files.pop(segment, None)
+        if file is not None:
+            os.close(file)
+        self._unsynced.discard(segment)
 
     def _close_all(self) -> None:
         for file in self._files.values():
@@ -108,13 +141,32 @@ class Disk:
 
 
 def read_mark(folder: Path) -> tuple[int, int]:
-    """What ``mark`` noted; nothing (0, 0) where it is missing or torn."""
+    """What ``mark`` noted; nothing (0, 0) where it is missing or damaged. What is there and cannot be one is set aside.
+    OSError where that cannot be.
+    """
+    path = folder / MARK
     try:
-        data = (folder / MARK).read_bytes()
-    except OSError:
+        file = open_own(path, os.O_RDONLY)
+    except FileNotFoundError:
         return 0, 0
+    except UnsafePathError:
+        return _no_mark(path)
+    try:
+        data = os.read(file, _MARK.size + _SUM.size + 1)
+    finally:
+        os.close(file)
+    if len(data) > _MARK.size + _SUM.size:
+        return _no_mark(path)
     body, total = data[: _MARK.size], data[_MARK.size :]
-    if len(total) != _SUM.size or _SUM.unpack(total)[0] != zlib.crc32(body):
-        return 0, 0
-    number, offset = _MARK.unpack(body)
-    return number, offset
+    if len(total) == _SUM.size and _SUM.unpack(total)[0] == zlib.crc32(body):
+        number, offset = _MARK.unpack(body)
+        if number <= LAST_NUMBER:
+            return number, offset
+    if data:
+        log.error("spool: %s is damaged; records that were acknowledged may be sent again", path)
+    return 0, 0
+
+
+def _no_mark(path: Path) -> tuple[int, int]:
+    log.error("spool: %s is none of ours, it is %s now", path, set_aside(path).name)
+    return 0, 0

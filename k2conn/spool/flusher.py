@@ -75,7 +75,10 @@ class Flusher:
                 await self._write(sync)
             except OSError as error:
                 self._failed(error)
+                await self._make_room()
                 return False
+        if self.trouble is not None:
+            log.warning("spool: the disk takes records again")
         self.trouble = None
         self._moved()
         return True
@@ -88,31 +91,33 @@ class Flusher:
         appended = sum(one.appended for one in logs)
         self._dirty.clear()
         parts = [(one, segment, data) for one in logs for segment, data in one.parts()]
-        if parts:
-            await self._append(parts)
+        error = await self._append(parts) if parts else None
         if sync:
-            await self._force(logs, appended)
+            await self._force(logs)
+        if error is not None:
+            raise error
+        if sync:
+            self.synced = appended
         for one, position, finished in done:
             await self._forget(one, position, finished)
 
-    async def _append(self, parts: Sequence[tuple[SegmentedLog, SpoolSegment, bytes]]) -> None:
+    async def _append(self, parts: Sequence[tuple[SegmentedLog, SpoolSegment, bytes]]) -> OSError | None:
+        """Writes as much as the disk takes; why that is not all."""
         self._unsynced = True
-        try:
-            await self._disk.run(self._disk.write, [(segment, data) for _, segment, data in parts])
-        except OSError:
-            self._dirty.set()
-            raise
-        for one, segment, data in parts:
+        count, error = await self._disk.run(self._disk.write, [(segment, data) for _, segment, data in parts])
+        for one, segment, data in parts[:count]:
             one.wrote(segment, len(data))
+        if error is not None:
+            self._dirty.set()
+        return error
 
-    async def _force(self, logs: Sequence[SegmentedLog], appended: int) -> None:
+    async def _force(self, logs: Sequence[SegmentedLog]) -> None:
         if self._unsynced:
             await self._disk.run(self._disk.sync)
             for one in logs:
                 one.forced()
         self._unsynced = False
         self._synced_at = asyncio.get_running_loop().time()
-        self.synced = appended
 
     async def _forget(self, one: SegmentedLog, position: tuple[int, int], finished: list[SpoolSegment]) -> None:
         if one.stale:
@@ -121,6 +126,23 @@ class Flusher:
         if finished:
             await self._disk.run(self._disk.remove, finished)
             one.removed(finished)
+
+    async def _make_room(self) -> None:
+        """While the disk takes nothing, what is done with goes all the same: it may be what fills the disk. First what
+        is acknowledged; if that is nothing, also what went from one log to another, and so is only in memory until the
+        disk takes it there.
+        """
+        finished = [(one, one.finished()) for one in self._logs()]
+        acknowledged = [(one, [segment for segment in some if not segment.moved]) for one, some in finished]
+        for one, segments in acknowledged if any(some for _, some in acknowledged) else finished:
+            if segments:
+                try:
+                    await self._disk.run(self._disk.remove, segments)
+                except OSError as error:
+                    self._failed(error)
+                    return
+                one.removed(segments)
+                self._moved()
 
     def _to_do(self) -> bool:
         return self._unsynced or any(one.segments and (one.finished() or one.stale) for one in self._logs())

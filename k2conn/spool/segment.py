@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from k2conn.avro import RecordSchema, load_schema
+from k2conn.avro import RecordSchema
 from k2conn.envelope import DeliveryAccount, Envelope
-from k2conn.errors import SettingsError
-from k2conn.spool.entries import MAGIC, ROUTE, SCHEMA, Entry, packed_record, packed_text
-
-SUFFIX = ".spool"
+from k2conn.spool.entries import KEY_BYTES, ROUTE, SCHEMA, Entry, EntryFormat, KeyedFormat
+from k2conn.spool.names import segment_name
+from k2conn.spool.stored_text import stored_route, stored_schema
 
 
 class Route(NamedTuple):
@@ -29,29 +28,33 @@ class SpoolSegment:
 
     ``size`` is what was appended, ``written`` what of it is in the file, ``buffer`` the rest; ``open`` counts its
     records that are not yet acknowledged (nor otherwise done with), ``taken`` those that were handed on, ``first`` is
-    where reading begins, ``synced`` how much is forced to the disk.
+    where reading begins, ``synced`` how much is forced to the disk. ``moved``: some of its records went to another log.
     """
 
     __slots__ = (
-        "_early", "_fresh", "_ids", "buffer", "first", "number", "open", "path", "records", "routes", "schemas", "size",
-        "synced", "taken", "written",
+        "_early", "_entries", "_fresh", "_ids", "_keyed", "buffer", "first", "format", "moved", "number", "open",
+        "path", "records", "routes", "schemas", "size", "synced", "taken", "written",
     )
 
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
-        self.path = folder / f"{number:012}{SUFFIX}"
-        self.buffer = bytearray(MAGIC)
-        self.size = len(MAGIC)
+        self.path = folder / segment_name(number)
+        self._keyed = KeyedFormat(os.urandom(KEY_BYTES))
+        self.format: EntryFormat = self._keyed
+        self.buffer = bytearray(self._keyed.head)
+        self.size = len(self.buffer)
         self.written = 0
-        self.first = len(MAGIC)
+        self.first = self.size
         self.records = 0
         self.taken = 0
         self.open = 0
+        self.moved = False
         self.routes: dict[int, Route] = {}
         self.schemas: dict[int, RecordSchema] = {}
         self.synced = 0
         self._fresh: list[tuple[int, DeliveryAccount]] = []
         self._early: set[int] = set()
+        self._entries = 0
         self._ids: dict[tuple[object, ...], int] = {}
 
     def append(self, envelope: Envelope) -> int:
@@ -61,7 +64,7 @@ class SpoolSegment:
         if route is None:
             route = self._new_route(Route(topic, key, schema, account))
         start = self.size
-        self._add(packed_record(route, stamp, value))
+        self._add(self._keyed.packed_record(self._entries, route, stamp, value))
         self.records += 1
         self.open += 1
         if account is not None:
@@ -109,18 +112,23 @@ class SpoolSegment:
             return None
         return Envelope(route.topic, route.key, entry.value, route.schema, entry.stamp, route.account)
 
-    def learn(self, entry: Entry, account: Callable[[str, str], DeliveryAccount]) -> None:
-        """Take a schema or a route from a file that an earlier process wrote; ``account`` gives its account.
+    def unwritten(self) -> list[DeliveryAccount]:
+        """The accounts of its records that are neither acknowledged nor in the file, each as often as it has such."""
+        return [one for start, one in self._fresh if start >= self.written and start not in self._early]
 
-        A route whose schema was damaged is left out, and with it its records.
+    def learn(self, entry: Entry, account: Callable[[str, str], DeliveryAccount]) -> bool:
+        """Take a schema or a route from a file that an earlier process wrote; ``account`` gives its account. False
+        where it is none that this process would have written: it is left out, and with it its records.
         """
-        text = entry.text
         if entry.kind == SCHEMA:
-            self.schemas[text["id"]] = _schema(text["name"], text["text"])
-        elif entry.kind == ROUTE and text["schema"] in (None, *self.schemas):
-            key = None if text["key"] is None else bytes.fromhex(text["key"])
-            schema = None if text["schema"] is None else self.schemas[text["schema"]]
-            self.routes[text["id"]] = Route(text["topic"], key, schema, account(text["stream"], text["symbol"]))
+            return stored_schema(entry.text, self.schemas)
+        found = stored_route(entry.text, self.schemas) if entry.kind == ROUTE else None
+        if found is None:
+            return False
+        if found.id not in self.routes:
+            owner = account(found.stream, found.symbol)
+            self.routes[found.id] = Route(found.topic, found.key, found.schema, owner)
+        return True
 
     def _new_route(self, route: Route) -> int:
         account, number = route.account, len(self.routes)
@@ -128,7 +136,7 @@ class SpoolSegment:
         stream, symbol = ("-", "-") if account is None else (account.stream, account.symbol)
         key = None if route.key is None else route.key.hex()
         text = {"id": number, "topic": route.topic, "key": key, "schema": schema, "stream": stream, "symbol": symbol}
-        self._add(packed_text(ROUTE, text))
+        self._add_twice(ROUTE, text)
         self._ids[route] = number
         self.routes[number] = route
         return number
@@ -138,20 +146,15 @@ class SpoolSegment:
             if known is schema:
                 return number
         number = len(self.schemas)
-        self._add(packed_text(SCHEMA, {"id": number, "name": schema.name, "text": schema.text}))
+        self._add_twice(SCHEMA, {"id": number, "name": schema.name, "text": schema.text})
         self.schemas[number] = schema
         return number
+
+    def _add_twice(self, kind: int, text: object) -> None:
+        for _ in range(2):
+            self._add(self._keyed.packed_text(self._entries, kind, text))
 
     def _add(self, data: bytes) -> None:
         self.buffer += data
         self.size += len(data)
-
-
-@cache
-def _schema(name: str, text: str) -> RecordSchema:
-    """The schema a record was written with: ours where it still is the same, else as it was then."""
-    try:
-        ours = load_schema(name)
-    except SettingsError:
-        return RecordSchema(name, text)
-    return ours if ours.text == text else RecordSchema(name, text)
+        self._entries += 1

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.spool.disk import Disk, read_mark
-from k2conn.spool.entries import MAGIC, RECORD, Entry, EntryScan, needed, scan
-from k2conn.spool.segment import SUFFIX, SpoolSegment
+from k2conn.spool.entries import RECORD, EntryScan
+from k2conn.spool.left_segment import UnreadableSegmentError, examine
+from k2conn.spool.names import LAST_NUMBER, segment_numbers
+from k2conn.spool.segment import SpoolSegment
 
 CHUNK = 256 * 1024
 """Bytes read at once."""
@@ -29,9 +31,13 @@ log = logging.getLogger("k2conn.spool")
 
 
 class SegmentedLog:
-    """One queue, in a folder of its own. ``touched`` is called when something was appended."""
+    """One queue, in a folder of its own. ``touched`` is called when something was appended. A file of more than
+    ``largest`` bytes is not read.
+    """
 
-    def __init__(self, folder: Path, disk: Disk, segment_bytes: int, touched: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: Path, disk: Disk, segment_bytes: int, touched: Callable[[], None], largest: int = 1 << 40
+    ) -> None:
         self.folder = folder
         self.handed: dict[int, Position] = {}
         self.chunk: deque[tuple[Envelope, Position]] = deque()
@@ -42,6 +48,7 @@ class SegmentedLog:
         self._disk = disk
         self._segment_bytes = segment_bytes
         self._touched = touched
+        self._largest = largest
         self._segments: dict[int, SpoolSegment] = {}
         self._writing: SpoolSegment | None = None
         self._next: Position | None = None
@@ -94,13 +101,16 @@ class SegmentedLog:
         """The record just appended was handed on without being read."""
         position[0].taken += 1
 
-    def done(self, envelope: Envelope) -> bool:
-        """The record is durable elsewhere; False where it is none of this log's."""
+    def done(self, envelope: Envelope, moved: bool = False) -> bool:
+        """The record is durable elsewhere, or (``moved``) on its way into another log; False where it is none of this
+        log's.
+        """
         position = self.handed.pop(id(envelope), None)
         if position is None:
             return False
         segment, start = position
         segment.done(start, envelope.account)
+        segment.moved = segment.moved or moved
         return True
 
     def seal(self) -> None:
@@ -118,11 +128,12 @@ class SegmentedLog:
             segment, at = self._next
             if at < segment.size:
                 data = await self._read(segment, at, size)
-                found = scan(data, at, at + len(data) in (segment.written, segment.size))
-                if found.end == at and not found.stuck:
-                    size = max(2 * size, needed(data))
+                whole = not data or at + len(data) in (segment.written, segment.size)
+                found = segment.format.scan(data, at, whole)
+                if found.end == at and not found.stuck and data:
+                    size = max(2 * size, segment.format.needed(data))
                     continue
-                self._found(segment, found)
+                self._found(segment, at, found)
                 if self.chunk:
                     return True
             else:
@@ -135,13 +146,14 @@ class SegmentedLog:
             return bytes(segment.buffer[begin : begin + size])
         return await self._disk.run(self._disk.read, segment, at, min(size, segment.written - at))
 
-    def _found(self, segment: SpoolSegment, found: EntryScan) -> None:
+    def _found(self, segment: SpoolSegment, position: int, found: EntryScan) -> None:
         for entry in found.entries:
             if entry.kind == RECORD and (envelope := segment.envelope(entry)) is not None:
                 segment.taken += 1
                 self.chunk.append((envelope, (segment, entry.start)))
         after = segment.written if found.end < segment.written else segment.size
-        self._next = segment, after if found.stuck else found.end
+        stuck = found.stuck or found.end == position
+        self._next = segment, after if stuck else found.end
 
     def _go_on(self, segment: SpoolSegment) -> None:
         """To the segment that follows, if there is one."""
@@ -160,7 +172,11 @@ class SegmentedLog:
 
     def parts(self) -> list[tuple[SpoolSegment, bytes]]:
         """What is to be written, oldest first; ``wrote`` is told when it was."""
-        return [(one, bytes(one.buffer)) for one in self._segments.values() if one.buffer]
+        return [
+            (one, bytes(one.buffer))
+            for one in self._segments.values()
+            if one.buffer and (one.open or one is self._writing or not self._past(one))
+        ]
 
     def wrote(self, segment: SpoolSegment, count: int) -> None:
         """So many bytes of its buffer are in the file."""
@@ -171,6 +187,14 @@ class SegmentedLog:
         """What is written is on the disk now."""
         for segment in self._segments.values():
             segment.forced()
+
+    def unwritten(self) -> list[DeliveryAccount]:
+        """The accounts of records that are neither acknowledged nor on the disk, each as often as it has such."""
+        return [account for segment in self._segments.values() for account in segment.unwritten()]
+
+    def cut_short(self) -> list[SpoolSegment]:
+        """Files that may end with a part of what could not be written."""
+        return [segment for segment in self._segments.values() if segment.buffer]
 
     def position(self) -> tuple[int, int]:
         """The oldest record that is not done with, as the mark says it."""
@@ -210,7 +234,7 @@ class SegmentedLog:
     # --- what an earlier process left
 
     async def load(self, account: Callable[[str, str], DeliveryAccount]) -> int:
-        """Find what is left, cut torn ends off; how many records will be read first. OSError where that fails."""
+        """Find what is left; how many records will be read first. OSError where that fails."""
         found = await self._disk.run(self._scan, account)
         for segment in found:
             self._segments[segment.number] = segment
@@ -221,45 +245,41 @@ class SegmentedLog:
         return self.records
 
     def _scan(self, account: Callable[[str, str], DeliveryAccount]) -> list[SpoolSegment]:
-        self.folder.mkdir(parents=True, exist_ok=True)
         number, offset = self._marked
         found = []
-        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            segment = SpoolSegment(self.folder, int(path.stem))
-            if segment.number >= number:
-                self._examine(segment, offset if segment.number == number else 0, account)
-            if segment.records:
+        for one in segment_numbers(self.folder):
+            segment = SpoolSegment(self.folder, one)
+            if one > LAST_NUMBER:
+                self._set_aside(segment, "has a number that none of ours has")
+                continue
+            self.number = max(self.number, one)
+            if one < number:  # acknowledged, all of it
+                if not segment.path.is_symlink() and segment.path.is_file():
+                    self._disk.remove([segment])
+                continue
+            if self._usable(segment, offset if one == number else 0, account):
                 found.append(segment)
-            else:
-                self._disk.remove([segment])
         return found
 
-    def _examine(self, segment: SpoolSegment, offset: int, account: Callable[[str, str], DeliveryAccount]) -> None:
-        data = segment.path.read_bytes()
-        segment.buffer.clear()
-        if not data.startswith(MAGIC):
-            log.warning("spool: %s holds nothing readable (%d bytes)", segment.path, len(data))
-            return
-        result = scan(data[len(MAGIC) :], len(MAGIC), True)
-        for entry in result.entries:
-            if entry.kind != RECORD:
-                segment.learn(entry, account)
-            elif entry.start >= offset:
-                self._count(segment, entry)
-        segment.open = segment.records
-        segment.first = max(offset, len(MAGIC))
-        segment.size = segment.written = segment.synced = result.end
-        if result.damaged:
-            self.damaged += result.damaged
-            log.error("spool: %d entries of %s are damaged, what they held is lost", result.damaged, segment.path)
-        if result.stuck:
-            log.warning("spool: the end of %s was torn: %d bytes cut off", segment.path, len(data) - result.end)
-            self._disk.cut(segment, result.end)
+    def _usable(self, segment: SpoolSegment, offset: int, account: Callable[[str, str], DeliveryAccount]) -> bool:
+        """Whether there is something to be sent in a file. One without goes away; what cannot be read is set aside."""
+        try:
+            damage = examine(segment, self._disk, offset, self._largest, account)
+        except UnreadableSegmentError as error:
+            self.damaged += 1
+            self._set_aside(segment, str(error))
+            return False
+        self.damaged += damage
+        if segment.records:
+            return True
+        if damage:
+            self._set_aside(segment, f"nothing of it can be read, {damage} entries or more are damaged")
+        else:
+            self._disk.remove([segment])
+        return False
 
-    @staticmethod
-    def _count(segment: SpoolSegment, entry: Entry) -> None:
-        route = segment.routes.get(entry.route)
-        if route is not None:
-            segment.records += 1
-            if route.account is not None:
-                route.account.spooled += 1
+    def _set_aside(self, segment: SpoolSegment, why: str) -> None:
+        try:
+            log.error("spool: %s %s; it is %s now", segment.path, why, self._disk.set_aside(segment).name)
+        except OSError as error:
+            log.error("spool: %s %s, and stays: %s", segment.path, why, error.strerror or error)

@@ -160,7 +160,8 @@ class SpoolingSink:
         await self._inner.close()
         for one in self._logs():
             one.seal()
-        await self._flusher.tick(True)
+        if not await self._flusher.tick(True):
+            await self._lose()
         await asyncio.to_thread(self._disk.end)
         self._buffers.release()
 
@@ -223,7 +224,7 @@ class SpoolingSink:
 
     def _rejected(self, envelope: Envelope, reason: str) -> None:
         for one in self._logs():
-            one.done(envelope)
+            one.done(envelope, moved=True)  # its dead letter comes
         self._reject(envelope, reason)
 
     # --- to the spool and back
@@ -283,10 +284,10 @@ class SpoolingSink:
         given = self._inner.withdraw(topic)
         for envelope in self._inner.unsettled():
             if envelope.topic == topic:
-                main.log.done(envelope)
+                main.log.done(envelope, moved=True)
                 queue.adopt(envelope)
         for envelope in given:
-            main.log.done(envelope)
+            main.log.done(envelope, moved=True)
             queue.take(envelope)
         log.warning("spooling to %s: its topic is in trouble, the others go on", queue.log.folder)
 
@@ -315,6 +316,16 @@ class SpoolingSink:
         """The end has come by a bug, or by a sink that cannot go on: nothing of what it holds is lost."""
         if (self._diverted or self._divert("the sink has failed")) and await self._flusher.tick(True):
             log.warning("what the sink did not take stays in %s; the next start sends it", self._buffers.folder)
+    async def _lose(self) -> None:
+        """At the end, what the disk did not take is lost: it is in the accounts, and said."""
+        accounts = [account for one in self._logs() for account in one.unwritten()]
+        for account in accounts:
+            account.lost += 1
+        if accounts:
+            log.error("spool: %d records are lost: the sink did not take them, nor the disk (%s)",
+                      len(accounts), self._flusher.last_error)
+        with contextlib.suppress(OSError):  # what is left of a write is then read as a torn end, or sent though lost
+            await self._disk.run(self._disk.cut, [segment for one in self._logs() for segment in one.cut_short()])
 
     # --- tasks
 

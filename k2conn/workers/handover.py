@@ -10,6 +10,7 @@ said. The next run may have another number of workers, or assign the symbols in 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,11 +20,11 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.clock import monotonic
 from k2conn.engine.persisted_state import checked, joined, part
-from k2conn.files import write_whole
+from k2conn.files import read_own, set_aside, write_whole
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.state_file import LARGEST
+from k2conn.runner.state_file import read_state, why
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import spooled
 from k2conn.spool.process_lock import abandoned
@@ -31,6 +32,7 @@ from k2conn.workers.assignment import Assignment
 
 ASSIGNMENT_NOTE = "division.json"
 """In the spool's folder: how the symbols were assigned when workers last used it."""
+LARGEST_NOTE = 16 * 1024 * 1024
 GIVE_UP_AFTER = 30.0
 """Seconds without any progress after which spooled records are left where they are."""
 _LOOK = 0.1
@@ -65,6 +67,8 @@ def _distribute_state(folder: Path, plan: Plan, assignments: Sequence[Assignment
     state = joined(plan, list(read.values()))
     wanted = {whole: state} if assignments is None else _parts(folder, plan, assignments, state)
     for path, one in wanted.items():
+        if path not in read and os.path.lexists(path):
+            set_aside(path)
         write_whole(path, exactjson.encode(one))
     for path in read.keys() - wanted.keys():
         path.unlink()
@@ -91,14 +95,13 @@ def _parts(
 def _read(plan: Plan, paths: Sequence[Path]) -> dict[Path, Any]:
     """The states that can be used, oldest first; one that cannot is logged and left alone."""
     found: dict[Path, Any] = {}
-    for path in sorted(paths, key=lambda one: one.stat().st_mtime_ns):
+    for path in sorted(paths, key=lambda one: one.lstat().st_mtime_ns):
         try:
-            with path.open("rb") as file:
-                state = exactjson.decode(file.read(LARGEST + 1))
+            state = read_state(path)
             checked(plan, state)
             found[path] = state
-        except ValueError as error:
-            get_logger(connector=plan.name).warning("state file ignored", file=str(path), detail=str(error))
+        except (OSError, ValueError) as error:
+            get_logger(connector=plan.name).warning("state file ignored", file=str(path), detail=why(error))
     return found
 
 
@@ -120,16 +123,24 @@ async def send_left_over(
     same = bool(now) and await asyncio.to_thread(_last_assignment, base) == now
     own = [worker_folder(base, index) for index in range(len(now))] if same else []
     for folder in [*([base] if now else []), *sorted(base.glob(_WORKERS))]:
-        left = await asyncio.to_thread(abandoned, folder)
+        left = await _abandoned(folder)
         if folder in own and len(left) == 1:
             continue  # its own worker takes it up
         while left and not stop.is_set():
             before = len(left)
             await _send(jobs, settings, folder, stop)
-            left = await asyncio.to_thread(abandoned, folder)
+            left = await _abandoned(folder)
             if len(left) >= before:
                 break
     await asyncio.to_thread(_note_assignment, base, now)
+
+
+async def _abandoned(folder: Path) -> list[Path]:
+    try:
+        return await asyncio.to_thread(abandoned, folder)
+    except OSError as error:
+        get_logger().error("spooled records left as they are", folder=str(folder), detail=error.strerror or str(error))
+        return []
 
 
 async def _send(jobs: Sequence[Job], settings: SinkSettings, folder: Path, stop: asyncio.Event) -> None:
@@ -160,7 +171,7 @@ def _records(status: Mapping[str, Any]) -> int:
 
 def _last_assignment(base: Path) -> Any:
     try:
-        return exactjson.decode((base / ASSIGNMENT_NOTE).read_bytes())
+        return exactjson.decode(read_own(base / ASSIGNMENT_NOTE, LARGEST_NOTE))
     except (OSError, exactjson.JsonError):
         return None  # it is missing or torn: then the symbols are not known to be assigned in the same way
 

@@ -53,7 +53,7 @@ def test_a_wrong_file_says_each_problem_with_its_place(tmp_path: Path) -> None:
 
 
 def test_the_final_figures_are_fields(tmp_path: Path) -> None:
-    said = lines("run", "kraken", "--daemon", "--duration", "1s", "--port", "-1", "--folder", str(tmp_path), code=0,
+    said = lines("run", "kraken", "--daemon", "--duration", "1s", "--port", "-1", "--folder", str(tmp_path), code=69,
                  K2_KRAKEN_WEBSOCKET_URL="ws://127.0.0.1:9")
     last = said[-1]
     assert last["event"].startswith("kraken: received 0 = published 0")
@@ -62,7 +62,7 @@ def test_the_final_figures_are_fields(tmp_path: Path) -> None:
 
 
 def test_a_bug_is_one_line_with_its_traceback() -> None:
-    program = "import sys, k2conn.cli.run as r, k2conn.cli as c; r.jobs_for = lambda *a: 1 / 0; c.main()"
+    program = "import sys, k2conn.cli.startup as s, k2conn.cli as c; s.jobs_for = lambda *a, **k: 1 / 0; c.main()"
     said = lines("run", "kraken", "--daemon", program=("-c", program), code=70)[-1]
     assert "this is a bug of k2conn" in said["event"]
     assert "ZeroDivisionError" in said["traceback"]

@@ -97,6 +97,6 @@ def test_a_connector_goes_on_trying_where_the_venue_names_nonsense() -> None:
             async with Run(venue.plan(connection=connection), overrides=Overrides(urls=("ws://a..b:70000/",))) as run:
                 await run.until(lambda: sum(run.ledger.reconnects.values()) > 1)
                 assert run.ledger.crashes == 0
-                assert (await run.end()).exit_code == 0
+                assert (await run.end()).exit_code == 69, "no connection ever stood"
 
     asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -316,3 +317,134 @@ def test_a_process_that_ends_before_it_knows_the_venue_s_symbols_keeps_what_the_
     with rest(lambda asked: Answer({}, 503)) as api:
         asyncio.run(run(api.url))
     assert (tmp_path / "venue.json").read_bytes() == before
+
+
+# -- files that somebody prepared
+
+
+def honest() -> dict[str, Any]:
+    harness = EngineHarness(plan())
+    harness.hear(row(1), row(5), row(6))
+    state: dict[str, Any] = exactjson.decode(exactjson.encode(kept(harness.connector_state)))
+    return state
+
+
+def with_numbers(**changed: Any) -> bytes:
+    state = honest()
+    state["streams"]["trade"]["numbers"]["BTCUSD"].update(changed)
+    return exactjson.encode(state)
+
+
+@pytest.mark.parametrize("data", [
+    b"[" * 100_000 + b"]" * 100_000,
+    b"[" * 970 + b"]" * 970,
+    b'{"version":' + b"[" * 970 + b"]" * 970 + b',"connector":{},"exchange":1}',
+    b"[" + b"[]," * 2_000_000 + b"1]",
+    with_numbers(last=2**63),
+    with_numbers(last=-1),
+    with_numbers(last=True),
+    with_numbers(event_us=10**30),
+    with_numbers(holes=[[1, 2**80, 0, 0]]),
+    with_numbers(holes=[[-(10**19), 1, 0, 0]]),
+    with_numbers(holes=[[1, 2, 10**19, 10**20]]),
+    with_numbers(holes=[[3, 2, 0, 0]]),
+    with_numbers(holes=["1234"]),
+    exactjson.encode({**honest(), "streams": [1]}),
+    exactjson.encode({**honest(), "streams": {"trade": {"numbers": {}, "times": {}, "ids": ["x"] * 200_000}}}),
+    exactjson.encode({**honest(), "streams": {"trade": {"numbers": {"x" * 2000: {}}, "times": {}, "ids": []}}}),
+    exactjson.encode({**honest(), "streams": {"trade": {"numbers": {}, "times": {"X": 2**63}, "ids": []}}}),
+    exactjson.encode(honest()).replace(b'"last":6', b'"last":6' + b"0" * 4000),
+], ids=range(18))
+def test_a_hostile_file_is_said_and_kept_under_another_name(data: bytes, tmp_path: Path) -> None:
+    async def main() -> None:
+        harness = EngineHarness(plan())
+        memory = StateFile(tmp_path, harness.connector_state)
+        memory.path.write_bytes(data)
+        with capture_logs() as logs:
+            memory.load()
+        assert [entry["event"] for entry in logs] == ["state file ignored"]
+        assert len(str(logs)) < 1000
+        for envelope in harness.hear(row(1)):
+            assert envelope.account is not None
+            envelope.account.settled(False)
+        await memory.finish()
+        assert memory.path.with_name("venue.json.unusable").read_bytes() == data
+        after = EngineHarness(plan())
+        with capture_logs() as logs:
+            StateFile(tmp_path, after.connector_state).load()
+        assert logs == []
+        assert ids(after.hear(row(1), row(2))) == ["VENUE-2"]
+
+    asyncio.run(main())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(0, 9) | st.text(max_size=5) | st.just("trade"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from(["trade", "numbers", "times", "ids", "BTCUSD", "last", "event_us", "holes", "contents"]), inner
+    ),
+)
+
+
+@given(data=st.binary(max_size=200) | JSON.map(exactjson.encode) | JSON.map(
+    lambda streams: exactjson.encode({**honest(), "streams": streams})
+) | JSON.map(lambda said: exactjson.encode({**honest(), "streams": {"trade": said}})) | JSON.map(
+    lambda one: with_numbers(holes=one)
+) | st.integers().map(lambda one: with_numbers(last=one)))
+def test_any_file_lets_the_process_start(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    harness = EngineHarness(plan())
+    memory = StateFile(tmp_path_factory.mktemp("x"), harness.connector_state)
+    memory.path.write_bytes(data)
+    with capture_logs():
+        memory.load()
+    harness.hear(row(7))
+    harness.connector_state.gap_records(LATER)
+    exactjson.encode(kept(harness.connector_state))
+
+
+def test_links_and_strange_files_are_not_followed(tmp_path: Path) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "state"
+    victim.write_bytes(exactjson.encode(honest()))
+    folder.mkdir()
+    for name in ("venue.json", "venue.json.new", "venue.tmp"):
+        (folder / name).symlink_to(victim)
+    memory = StateFile(folder, EngineHarness(plan()).connector_state)
+    with capture_logs() as logs:
+        memory.load()
+        asyncio.run(memory.finish())
+    assert [entry["event"] for entry in logs] == ["state file ignored", "state file set aside"]
+    assert victim.read_bytes() == exactjson.encode(honest())
+    assert not memory.path.is_symlink()
+    assert memory.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_does_not_hold_the_start_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "venue.json")
+    with capture_logs() as logs:
+        StateFile(tmp_path, EngineHarness(plan()).connector_state).load()
+    assert [entry["event"] for entry in logs] == ["state file ignored"]
+
+
+def test_a_folder_that_everybody_may_write_to_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(0o777)
+    memory = StateFile(folder, EngineHarness(plan()).connector_state)
+    memory.path.write_bytes(exactjson.encode(honest()))
+    with capture_logs() as logs:
+        memory.load()
+        asyncio.run(memory.finish())
+    assert [entry["event"] for entry in logs] == ["state file ignored", "state not written"]
+    assert "everybody may write" in logs[0]["detail"]
+
+
+def test_what_could_not_be_read_back_is_not_kept() -> None:
+    harness = EngineHarness(plan())
+    harness.hear(row(1))
+    numbers = harness.connector_state.mappings["trade"].gaps
+    assert numbers is not None
+    numbers.see("BTCUSD", 2**63 + 5, None, NOW, 1, 10**30)
+    numbers.see("OTHER", 5, None, NOW, 1, 10**30)
+    state = exactjson.decode(exactjson.encode(kept(harness.connector_state)))
+    assert state["streams"]["trade"]["numbers"] == {"OTHER": {"last": 5, "event_us": 0, "holes": []}}
+    resume(EngineHarness(plan()).connector_state, state, NOW)

@@ -143,7 +143,7 @@ def test_an_address_means_kafka_and_none_means_files() -> None:
         ({"K2_KAFKA_BOOTSTRAP_SERVERS": "a:70000"}, {}, "K2_KAFKA_BOOTSTRAP_SERVERS address 'a:70000': a port is"),
         ({}, {"kafka": "a:1", "registry": "http://a:99999"}, "--registry 'http://a:99999'"),
         ({"K2_KAFKA_SCHEMA_REGISTRY_URL": "http://a:1,http://b:port"}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL 'http://b:port'"),
-        ({"K2_KAFKA_SCHEMA_REGISTRY_URL": ","}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL names no address"),
+        ({"K2_KAFKA_SCHEMA_REGISTRY_URL": ","}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL: there is an empty address"),
         ({"K2_KAFKA_SCHEMA_REGISTRY_URL": "http://[::1:8081"}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL"),
         ({"K2_KAFKA_LINGER_MS": "ten"}, {}, "K2_KAFKA_LINGER_MS 'ten': a whole number"),
         ({"K2_KAFKA_CREATE_TOPICS": "maybe"}, {}, "K2_KAFKA_CREATE_TOPICS 'maybe': say true or false"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from io import FileIO
@@ -15,6 +16,7 @@ import fastavro
 import pytest
 
 from k2conn.avro import load_schema
+from k2conn.engine.accounting.ledger import Account
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks import file as file_module
@@ -190,6 +192,42 @@ def test_a_full_disk_loses_nothing_and_is_said_once(
         ("ERROR", True), ("WARNING", False)
     ]
     assert len(list((tmp_path / TOPIC).iterdir())) == 2
+
+
+def test_a_full_disk_is_said_and_what_it_cost_is_in_the_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("k2conn.sinks.file.FileIO", SmallDisk)
+    monkeypatch.setattr("k2conn.sinks.file.FLUSH_EVERY", 0.02)
+    caplog.set_level("WARNING", "k2conn.sinks.file")
+    account = Account("trade", "BTCUSD")
+
+    async def work(sink: FileSink) -> None:
+        for full in (True, False, True):
+            SmallDisk.full = full
+            for topic in (TOPIC, f"{TOPIC}2"):
+                for number in range(10):
+                    sink.put(trade(number, topic)._replace(account=account))
+            assert await sink.flush(0.3) == (20 if full else 0)
+
+    try:
+        drive(tmp_path, Book(), work)
+    finally:
+        SmallDisk.full = False
+    said = [record.getMessage() for record in caplog.records]
+    assert ["cannot write" in one for one in said] == [True, False, True, False]
+    assert "takes records again" in said[1]
+    assert "20 records are lost" in said[3]
+    assert account.lost == 20
+
+
+def test_the_probe_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / f".k2conn-probe-{os.getpid()}").symlink_to(tmp_path / "elsewhere")
+
+    async def work(sink: FileSink) -> None:
+        assert not (tmp_path / "elsewhere").exists()
+
+    drive(tmp_path, Book(), work)
 
 
 def test_a_folder_that_cannot_be_written_is_unreachable(tmp_path: Path) -> None:
