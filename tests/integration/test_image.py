@@ -52,7 +52,7 @@ def test_the_image_explains_itself_and_knows_its_connectors(image: Containers) -
 
 def test_its_user_has_no_rights_and_the_part_in_c_is_there(image: Containers) -> None:
     assert run(image, "-u", entrypoint="id").strip() == USER
-    native = "import k2conn.native as n; print(n.Shortcut is not None)"
+    native = "import k2conn.native as n; print(n.Mapper is not None)"
     assert run(image, "-c", native, entrypoint="python").strip() == "True"
 
 
