@@ -5,7 +5,12 @@ It changes with every frame, so it is no part of the plan; both the compiler's c
 
 from __future__ import annotations
 
-from k2conn.plan import Json, Symbol
+from typing import Any
+
+from k2conn.symbols import Symbol
+
+Json = Any
+"""A decoded JSON value: dict, list, str, int, Decimal (never float), bool or None."""
 
 
 class Scope:

@@ -13,7 +13,6 @@ Words (never mixed): *frame* (from the socket) -> *message* (decoded) -> *item* 
 
 from __future__ import annotations
 
-from k2conn.plan.backfill import Backfill, BackfillPage
 from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan
@@ -23,10 +22,10 @@ from k2conn.plan.instruments import InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Step
-from k2conn.plan.stream import Carry, Sequence, Stream
-from k2conn.plan.symbols import Symbol
+from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.values import Condition, Getter, Json, Reader
+from k2conn.symbols import Symbol
 
 __all__ = [
     "POLITE_CONNECTS",

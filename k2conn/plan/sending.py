@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from k2conn.plan.conditions import Match
-from k2conn.plan.symbols import Symbol
 from k2conn.plan.values import Getter, Json
+from k2conn.symbols import Symbol
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,19 @@
-"""One stream of a connector: how its messages are recognised and what they become."""
+"""One stream of a connector: how its messages are recognised, what they become, and how missing records are fetched.
+
+A stream has its backfills, and a backfill has the stream as its rows are read: the two stand in one file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from k2conn.plan.conditions import Match
 from k2conn.plan.fields import Field
-from k2conn.plan.sending import Template
+from k2conn.plan.limits import Rate
+from k2conn.plan.sending import HttpRequest, Template
 from k2conn.plan.values import Getter, Json, Reader
-
-if TYPE_CHECKING:
-    from k2conn.plan.backfill import Backfill
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +98,36 @@ class Stream:
     """How missing records are fetched: the first whose symbols fit; none: gaps are reported only."""
     stale_after: float | None = None
     """Seconds without data of any of its symbols after which a connection counts as dead; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillPage:
+    """A response has at most ``size`` rows, counted from the end of the requested range that ``by`` names (``first`` or
+    ``last``); the next call moves that end.
+    """
+
+    size: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """The REST call that fetches missing records of a stream, and how its response is read."""
+
+    request: HttpRequest
+    each: Getter | None
+    """Where the rows are; None: the answer is the list of them."""
+    each_text: str
+    rows: Stream
+    """The stream as its rows are read: the same records with the same ids, from items of another shape."""
+    number: Reader | None
+    """A row's number in the stream's sequence; None where its numbers are not contiguous."""
+    time: Reader
+    """A row's event time, microseconds since the epoch."""
+    timed: bool
+    """Whether the call uses times."""
+    symbols: Match | None = None
+    """The symbols that this call is for; None: all."""
+    limit: Rate | None = None
+    page: BackfillPage | None = None
+    """None: a single call, without pages."""

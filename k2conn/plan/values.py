@@ -1,24 +1,19 @@
-"""Types of compiled expressions and their values.
-
-They are called with the runtime's `Scope`; the plan itself holds none, so it names the type for type checkers only.
-"""
+"""Types of compiled expressions. They are called with a value and the runtime's `Scope`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from k2conn.scope import Scope
+from k2conn.scope import Json, Scope
 
-Json = Any
-"""A decoded JSON value: dict, list, str, int, Decimal (never float), bool or None."""
+__all__ = ["Condition", "Getter", "Json", "Reader"]
 
-Getter = Callable[[Json, "Scope"], Json]
+Getter = Callable[[Json, Scope], Json]
 """A compiled expression: (item or message, scope) -> value, None where nothing is found."""
 
-Condition = Callable[[Json, "Scope"], bool]
+Condition = Callable[[Json, Scope], bool]
 """A compiled condition on an item, a message or a symbol."""
 
-Reader = Callable[[Json, "Scope"], Any]
+Reader = Callable[[Json, Scope], Any]
 """A getter and its converter in one: the v2 field's value, ready for the encoder; raises RecordError."""

@@ -14,7 +14,7 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "records", "schemes", "scope",
+    "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "records", "schemes", "scope", "symbols",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -33,8 +33,9 @@ IMPORTABLE: dict[str, set[str]] = {
     "net": {"errors", "exactjson", "loopback"},
     "avro": {"errors", "resources"},
     "envelope": {"avro"},
-    "plan": set(),
-    "scope": {"plan"},
+    "symbols": set(),
+    "scope": {"symbols"},
+    "plan": {"scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
