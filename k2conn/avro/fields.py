@@ -14,6 +14,8 @@ LOGICAL = {
     ("long", "timestamp-millis"): "timestamp-millis",
     ("int", "date"): "date",
 }
+MOST_DIGITS = 1000
+"""The largest precision of a decimal. Its tables grow with it: a schema that names a billion would never be ready."""
 KINDS = (*PLAIN, *LOGICAL.values(), "decimal", "enum", "array<string>", "map<string>")
 
 
@@ -99,6 +101,9 @@ def _kind(name: str, declared: Any) -> dict[str, Any]:
         precision, scale = declared.get("precision"), declared.get("scale", 0)
         if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision or not precision:
             text = f"a decimal has a precision of 1 or more and a scale up to it, not {precision} and {scale}"
+            raise SettingsError(f"schema field {name}: {text}")
+        if precision > MOST_DIGITS:
+            text = f"a decimal has a precision of at most {MOST_DIGITS}, not {precision}"
             raise SettingsError(f"schema field {name}: {text}")
         return {"kind": "decimal", "precision": precision, "scale": scale}
     if base == "enum":

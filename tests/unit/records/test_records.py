@@ -119,6 +119,13 @@ def test_all_problems_of_a_profile_come_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_precision_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
+    def change(profile: dict[str, Any], fields: list[dict[str, Any]]) -> None:
+        field(fields, "high")["type"]["precision"] = 10**9
+
+    assert "at most 1000, not 1000000000" in wrong(tmp_path, change)[0]
+
+
 def test_all_problems_of_a_schema_come_at_once(tmp_path: Path) -> None:
     def change(profile: dict[str, Any], fields: list[dict[str, Any]]) -> None:
         field(fields, "open")["type"] = "double"
