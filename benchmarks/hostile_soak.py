@@ -37,6 +37,8 @@ from benchmarks.processes import Process
 from k2conn.avro import load_schema
 from k2conn.cli.loading import load, shipped
 from k2conn.engine.accounting.ledger import NOWHERE
+from k2conn.engine.gaps.gap_records import STREAM as GAPS
+from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.plan import Plan
 from k2conn.settings import prefix_of
 from k2conn.tools.mock.exchange import MockExchange
@@ -310,10 +312,11 @@ def _differences(
             dead[plan.exchange] += stream["dead_letters"]
             if name == NOWHERE:  # frames that no stream could be made out of
                 continue
-            of = f"{plan.exchange} {plan.stream(name).record}"
+            own = {gap_topic(plan)} if name == GAPS else _topics(plan, name)
+            of = f"{plan.exchange} {GAPS if name == GAPS else plan.stream(name).record}"
             published[of] += stream["published"]
-            topics.setdefault(of, set()).update(_topics(plan, name))
-            sharing.update(_topics(plan, name))
+            topics.setdefault(of, set()).update(own)
+            sharing.update(own)
     found = []
     for of, names in topics.items():
         messages = sum(in_kafka.get(name, {}).get("messages", 0) for name in names)
