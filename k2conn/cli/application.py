@@ -33,6 +33,16 @@ Port = Annotated[
     str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
 ]
 Streams = Annotated[str | None, typer.Option("--streams", help="Only these streams, comma-separated.")]
+Running = Annotated[
+    list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
+]
+SinkName = Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")]
+SinkOptions = Annotated[
+    list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
+]
+Folder = Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")]
+Kafka = Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")]
+Registry = Annotated[str | None, typer.Option(help="The schema registry's address.")]
 
 
 def _end_early(number: int, frame: object) -> None:
@@ -111,18 +121,14 @@ def map_(
 
 @command()
 def run(
-    connectors: Annotated[
-        list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
-    ] = None,
+    connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
-    sink: Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")] = None,
-    sink_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
-    ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")] = None,
-    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")] = None,
-    registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
     duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 30.")] = None,
     max_records: Annotated[int | None, typer.Option(min=1, help="Stop after exactly so many records.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
@@ -158,18 +164,14 @@ def run(
 
 @command()
 def doctor(
-    connectors: Annotated[
-        list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
-    ] = None,
+    connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
-    sink: Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")] = None,
-    sink_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
-    ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")] = None,
-    kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")] = None,
-    registry: Annotated[str | None, typer.Option(help="The schema registry's address.")] = None,
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
     host: Annotated[
         str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health would listen.")
     ] = "127.0.0.1",

@@ -133,7 +133,7 @@ class SpoolingSink:
         """
         try:
             return await self._flush(within)
-        except Exception:
+        except Exception:  # whatever ends the run, what the sink holds goes to the disk first
             await self._rescue()
             raise
 

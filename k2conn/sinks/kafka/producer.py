@@ -185,7 +185,7 @@ def _leaving() -> Iterator[None]:
         yield
     except (TimeoutError, kafka_errors.KafkaError, OSError):
         return  # a broker that is away
-    except Exception:
+    except Exception:  # aiokafka promises no set of errors here; it is logged, and the next step is made all the same
         log.warning("kafka: a client could not be closed in order", exc_info=True)
 
 
