@@ -33,6 +33,9 @@ Port = Annotated[
     str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
 ]
 Streams = Annotated[str | None, typer.Option("--streams", help="Only these streams, comma-separated.")]
+Intervals = Annotated[
+    str | None, typer.Option("--intervals", help="Of streams with intervals these, such as 1m,1h; else the first.")
+]
 Running = Annotated[
     list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
 ]
@@ -124,6 +127,7 @@ def run(
     connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -157,7 +161,7 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (),
+        log_level, daemon, watch, workers, sink_option or (), intervals,
     )
     raise typer.Exit(start(options))
 
@@ -167,6 +171,7 @@ def doctor(
     connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -190,7 +195,7 @@ def doctor(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, host=host, port=port,
-        sink_options=sink_option or (),
+        sink_options=sink_option or (), intervals=intervals,
     )
     raise typer.Exit(examine(options, format))
 
@@ -262,6 +267,7 @@ def plan(
     connector: Connector,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
@@ -270,7 +276,7 @@ def plan(
     """
     from k2conn.cli.plan import run as show
 
-    raise typer.Exit(show(connector, symbols, streams, frames))
+    raise typer.Exit(show(connector, symbols, streams, frames, intervals))
 
 
 @command("eval")

@@ -37,7 +37,8 @@ def expand_intervals(document: Document) -> dict[str, OfInterval]:
     spec = document.value
     intervals = {name: one["intervals"] for name, one in _declared(document) if "intervals" in one}
     if not intervals:
-        _unexpected(document, spec.get("streams", {}), ("streams",))
+        for key in ("streams", "connection", "connections"):
+            _unexpected(document, spec.get(key), (key,))
         return {}
     variants = {name: [named(name, one) for one in those] for name, those in intervals.items()}
     streams = spec["streams"]
