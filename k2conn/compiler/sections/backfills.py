@@ -130,6 +130,7 @@ class BackfillCompiler:
         if states is not None:
             known = own.get(states.field) or over(states.field)
             fields[states.field], states = known, replace(states, closed=known.read, keep_open=False)
+        span = spans.span(fields)
         fields = spans.completed(fields, reported=record.profile.time in own)
         vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor_data
         return replace(
@@ -142,7 +143,7 @@ class BackfillCompiler:
             fields=tuple(fields[one.name] for one in record.schema.fields if one.name in fields),
             vendor_data=(*vendor, Field("backfill", lambda item, scope: "true", "true", "constant")),
             mapped_keys=self._keys(stream, said, mapping),
-            span=spans.span(fields),
+            span=span,
             states=states,
         )
 

@@ -30,6 +30,8 @@ class OfInterval(NamedTuple):
 
     stream: str
     interval: str
+    venue: Any
+    """The venue's name of the interval."""
 
 
 def expand_intervals(document: Document) -> dict[str, OfInterval]:
@@ -56,7 +58,8 @@ def expand_intervals(document: Document) -> dict[str, OfInterval]:
     for at, _ in enumerate(tests if isinstance(tests, list) else ()):
         _rewrite_names(document, ("tests", at), "streams", {name: those[:1] for name, those in variants.items()})
     return {
-        named(name, one): OfInterval(name, one) for name, those in intervals.items() for one in those
+        named(name, one): OfInterval(name, one, venue)
+        for name, those in intervals.items() for one, venue in those.items()
     }
 
 
