@@ -366,6 +366,8 @@ def demo(
 @command()
 def certify(
     connectors: Files,
+    streams: Streams = None,
+    intervals: Intervals = None,
     duration: Annotated[str, typer.Option(help="How long, such as 60s; longer where the faults need it.")] = "60s",
     rate: Annotated[float, typer.Option(min=1, help="Data frames a second for each stream and symbol.")] = 50.0,
     sink: Annotated[str | None, typer.Option(help="file (default) or kafka.")] = None,
@@ -397,7 +399,8 @@ def certify(
     from k2conn.cli.certify import run as prove
 
     options = CertifyOptions(
-        connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level
+        connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level,
+        streams, intervals,
     )
     raise typer.Exit(prove(options))
 
