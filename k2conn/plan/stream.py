@@ -169,6 +169,8 @@ class Backfill:
     """A row's event time, microseconds since the epoch."""
     timed: bool
     """Whether the call uses times."""
+    bounded: bool = False
+    """Whether the call says both from where and up to where."""
     symbols: Match | None = None
     """The symbols that this call is for; None: all."""
     limit: Rate | None = None

@@ -221,7 +221,7 @@ def test_fresh_frames_have_contiguous_ids_times_of_now_and_prices_that_move(name
 
 
 def _of_span(plan: Plan, stream: str) -> bool:
-    """Whether the records' time is the end of a span where the venue gives no other: spans do not wait for the clock."""
+    """Whether the records' time is the end of a span, as the venue gives no other: spans do not wait for the clock."""
     at = {field.name: field for field in plan.stream(stream).fields}
     return plan.stream(stream).span is not None and at["timestamp"].expression == at["open_time"].expression
 

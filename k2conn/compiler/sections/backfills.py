@@ -77,6 +77,7 @@ class BackfillCompiler:
             number=number if counted else None,
             time=_in_microseconds(time, record.microseconds) if rows.span is None else rows.span.end_us,
             timed=bool(self._used(stream, said, path) & times),
+            bounded=_bounded(self._used(stream, said, path)),
             symbols=symbols,
             limit=limit,
             page=BackfillPage(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
@@ -166,6 +167,12 @@ class BackfillCompiler:
 def _call(stream: Stream) -> tuple[str, ...]:
     """The placeholders that have a meaning in a stream's call."""
     return (*_CALL, *SPANS) if stream.span is not None else _CALL
+
+
+def _bounded(used: frozenset[str]) -> bool:
+    """Whether a call with these placeholders says from where and up to where."""
+    ends = {name.partition("_")[0] for name in used}
+    return bool(ends & {"first", "before", "from"}) and bool(ends & {"last", "after", "to"})
 
 
 def _in_microseconds(read: Reader, unit: int) -> Reader:
