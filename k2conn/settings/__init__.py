@@ -36,7 +36,7 @@ CONNECTOR_VARIABLES = (
     "SSL_VERIFY", "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
     "BAD_DATA_SHARE", "REPLICAS",
-    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY",
+    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY", "KEEP_OPEN",
 )
 """What follows `K2_<CONNECTOR>_`."""
 
@@ -194,6 +194,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
         bad_data_share=_first(get("BAD_DATA_SHARE", "share"), reader.get("K2_BAD_DATA_SHARE", "share"), BAD_DATA_SHARE),
         replicas=get("REPLICAS", "replicas"),
+        keep_open=get("KEEP_OPEN", "bool"),
         breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
     )

@@ -112,7 +112,8 @@ class Certification:
         open_sink: OpenSink = make_spooled, folder: Path = Path(), streams: Sequence[str] = (),
     ) -> None:
         """``streams``: those that run; none: those that the file enables. ``launch`` starts the connector as a process
-        for the scenarios that kill it; their files are in ``folder``. ``open_sink`` makes the sink; tests pass a faulty one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
+        for the scenarios that kill it; their files are in ``folder``. ``open_sink`` makes the sink;
+        tests pass a faulty one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
         """
         self.plan = with_short_timeouts(plan)
         self.settings = _one_registry(settings)
