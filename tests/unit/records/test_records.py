@@ -8,6 +8,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +189,30 @@ def test_the_page_explains_every_key_and_its_example_is_right(tmp_path: Path) ->
     assert {one.name for one in dataclasses.fields(Profile)} <= set(re.findall(r"`([a-z_]+)`", page))
     assert {*ENGINE_KINDS} <= set(re.findall(r"`([a-z_]+)`", page))
     (shown,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "stick_v2.avsc").write_text((SCHEMAS / "kline_v2.avsc").read_text())
     (tmp_path / PROFILE).write_text(shown)
-    profile = read_profile(tmp_path / PROFILE, tmp_path / SCHEMA, load_record("kline").schema)
-    assert profile.defaults == {"interval": "1m", "trade_count": None}
+    shipped = load_record("candle")
+    profile = read_profile(tmp_path / PROFILE, tmp_path / SCHEMA, shipped.schema)
+    assert replace(profile, defaults=shipped.profile.defaults) == shipped.profile
+    assert profile.defaults == {**shipped.profile.defaults, "trade_count": 0}
+
+
+def test_what_belongs_together_in_a_profile(tmp_path: Path) -> None:
+    def change(profile: dict[str, Any], fields: list[dict[str, Any]]) -> None:
+        profile |= {"begin": "open_time", "closed": "open", "key": ["high"], "id": "interval", "interval": "is_closed"}
+
+    assert wrong(tmp_path, change) == [
+        f"{PROFILE}: end: is missing: interval, begin, end belong together",
+        f"{PROFILE}: key: records have an id of the venue's or a key, not both",
+        f"{PROFILE}: interval: 'is_closed' is boolean, not string",
+        f"{PROFILE}: closed: 'open' is decimal, not boolean",
+        f"{PROFILE}: key: 'high' is decimal, not string or int or long or date or timestamp-micros or timestamp-millis",
+    ]
+
+
+def test_states_need_a_key(tmp_path: Path) -> None:
+    assert wrong(tmp_path, lambda profile, fields: profile.update(closed="is_closed")) == [
+        f"{PROFILE}: closed: only records with a key have states: say `key`"
+    ]
 
 
 # -- connector files that are wrong about such a type
