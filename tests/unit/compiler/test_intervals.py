@@ -240,3 +240,12 @@ def test_placeholders_of_spans_are_for_streams_that_have_them() -> None:
     plan_of(PLAN_TEXT.replace("    sequence: every", call + "    sequence: every"))
     found = problems(PLAN_TEXT.replace("    topic: \"trade", call + "    topic: \"trade"))
     assert any("$first_ms has no meaning here" in one for one in found)
+
+
+def test_a_file_cannot_grow_without_bound() -> None:
+    many = ", ".join(f"{number}m: a" for number in range(1, 33))
+    steps = "".join(f"    - send: {{op: candles, span: $interval, symbols: $symbols, n: {number}}}\n      for: candle\n"
+                    for number in range(700))
+    text = PLAN_TEXT.replace("{1m: 1, 5m: 5min}", f"{{{many}}}").replace("  capture:\n", f"{steps}  capture:\n")
+    assert any("too-large with all of its intervals the file has over 100000 values" in one for one in problems(text))
+    assert len(plan_of(PLAN_TEXT.replace("{1m: 1, 5m: 5min}", f"{{{many}}}")).streams) == 33
