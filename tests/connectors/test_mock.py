@@ -226,6 +226,27 @@ def _of_span(plan: Plan, stream: str) -> bool:
     return plan.stream(stream).span is not None and at["timestamp"].expression == at["open_time"].expression
 
 
+@pytest.mark.parametrize(
+    ("name", "stream"),
+    [("binance", "candle_1d"), ("okx", "candle_6h"), ("bybit-spot", "candle_1w"), ("kraken", "candle_1h"),
+     ("gate-io", "candle_10s"), ("mexc", "candle_8h"), ("kucoin", "candle_12h")],
+)
+def test_intervals_that_no_test_shows_are_made_of_one_that_is_shown(name: str, stream: str) -> None:
+    plan = PLANS[name]
+
+    async def test() -> None:
+        exchange = MockExchange(plan, rate=100, symbols=_symbols(plan))
+        assert stream not in exchange.streams
+        async with conversation(plan, exchange, _symbols(plan), (stream,)) as listener:
+            first = _records(plan)[0]
+            await exchange.wait_for(lambda: len(listener.of(stream, first)) >= 5)
+            numbers = [_sequence(plan, stream, record) or 0 for record in listener.of(stream, first)]
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert not listener.dead
+
+    run(test)
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if any(
     s.expect and s.expect.refused and s.streams for c in PLANS[n].connections for s in c.steps)])
 def test_a_refused_symbol_is_reported(name: str) -> None:
