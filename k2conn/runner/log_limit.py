@@ -64,7 +64,7 @@ class LogLimit:
         self._clock = clock
         self._lock = threading.Lock()
         self._windows: dict[Kind, _Window] = {}
-        self._due = float("-inf")
+        self._due = 0.0
         """When the oldest window ends, or earlier."""
 
     def allows(self, level: str, event: dict[str, Any]) -> bool:
