@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint servers bench clean python java
+.PHONY: help demo test coverage lint servers bench lock digests sbom clean python java
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,6 +37,17 @@ servers: java $(INSTALLED_TEST) ## a Kafka broker and a schema registry until Ct
 bench: java $(INSTALLED_TEST) ## the benchmarks
 	-@test -x $(BIN)/py-spy || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
+
+lock: $(INSTALLED_TEST) ## requirements.lock: what the image is made of, by hash, brought up to date
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@$(BIN)/python -m release.lock
+
+digests: python ## the digest behind each image's tag, into Dockerfile and docker-compose.yml; asks the registry
+	@$(PYTHON) -m release.pin_images
+
+sbom: $(INSTALLED_TEST) ## dist/k2conn.cdx.json: the packages of the image as a CycloneDX document
+	@$(BIN)/python -m release.sbom
 
 clean: ## remove the environment, the caches and the builds; the downloaded servers stay
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
