@@ -70,7 +70,7 @@ def test_a_file_of_bad_specs_that_the_page_names_exists() -> None:
 
 def test_every_variable_among_the_limits_is_one() -> None:
     by_sink = {variable for name in SINKS.built_in for variable in SINKS.get(name).read_from(name)}
-    source = "".join(path.read_text() for path in (ROOT / "k2conn" / "settings").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "k2conn").rglob("*.py"))
     known = {*by_sink, *SPOOL_VARIABLES, *re.findall(r'"(K2_[A-Z_]+[A-Z])"', source)}
     for name in re.findall(r"`(K2_[A-Z_<>]+)`", LIMITS):
         own = name.removeprefix("K2_<X>_")
