@@ -345,7 +345,7 @@ def read_back(broker: Broker, plans: Sequence[Plan]) -> dict[str, dict[str, Any]
     decoders = {record: load_schema(record).decode for record in records.values()}
     found: dict[str, dict[str, Any]] = {}
     ids: dict[str, Counter[str]] = {}
-    for topic, value in _messages(broker):
+    for topic, value in messages(broker):
         one = found.setdefault(topic, {"messages": 0, "most_with_one_id": 0})
         one["messages"] += 1
         if topic in records:
@@ -355,7 +355,7 @@ def read_back(broker: Broker, plans: Sequence[Plan]) -> dict[str, dict[str, Any]
     return found
 
 
-def _messages(broker: Broker) -> Iterator[tuple[str, bytes]]:
+def messages(broker: Broker) -> Iterator[tuple[str, bytes]]:
     """All that is in the broker, of all topics at once, by a client that we did not write."""
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": f"hostile-soak-{os.getpid()}",
                          "enable.auto.commit": False, "fetch.wait.max.ms": 100})

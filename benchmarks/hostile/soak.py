@@ -1,14 +1,16 @@
 """The attack soak: two honest exchanges and three hostile connectors in one process, every kind of attack at random.
 
-It shows that an enemy among the venues costs the others nothing. The process is `k2conn run` with the file sink; the
-hostile venue (`benchmarks.hostile.venue`) is another process; a third party holds connections to the health port open.
+It shows that an enemy among the venues costs the others nothing. The process is `k2conn run` with the file sink, or
+with Kafka; the hostile venue (`benchmarks.hostile.venue`) is another process; a third party holds connections to the
+health port open.
 At the end it must be true that
 
 - the honest connectors' books are complete: what was sent was received, and what was published is in the files, each
   id once, without a dead letter or a reconnect;
 - all books balance, nothing crashed, the exit code is 0;
 - the process had less than 200 MB at every look, and `/health` answered within 0.5 s each time;
-- no key stands, in any spelling, in the log, `/health`, `/ready`, `/metrics`, `status`, dead letters, state or summary.
+- no key stands, in any spelling, in the log, `/health`, `/ready`, `/metrics`, `status`, dead letters, spool,
+  state or summary.
 
     python -m benchmarks hostile-soak --minutes 10
 """
@@ -35,8 +37,8 @@ from typing import Any
 from benchmarks.hostile.attacks import ATTACKS
 from benchmarks.hostile.secrets import KEY, leaks
 from benchmarks.hostile.venue import CALLER, CALLS, HANDSHAKES, NAMES, connector, key_of
+from benchmarks.hostile.written import Files, Kafka, Written
 from benchmarks.processes import Process
-from k2conn.avro.reading import read_container
 from k2conn.cli.loading import find, load
 from k2conn.plan import Plan
 from k2conn.settings import prefix_of
@@ -78,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slowest", type=float, default=SLOWEST_LOOK, help="seconds that /health may take")
     parser.add_argument("--only", metavar="KIND", help="this kind of attack instead of all")
     parser.add_argument("--plant", default="", metavar="FAULTS", help="leak, growth, slow, loss: must be found")
+    parser.add_argument("--kafka", action="store_true", help="into a real Kafka behind a spool, frozen once")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="what the process wrote stays here")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the result goes there, too")
     given = parser.parse_args(arguments)
@@ -87,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="k2conn-attacked-") as name:
         folder = given.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        course = soak(given, folder)
-        found = judge(course, folder, given.slowest)
+        with Kafka(folder) if given.kafka else Files(folder) as written:
+            course = soak(given, folder, written)
+            found = judge(course, folder, written, given.slowest)
     text = json.dumps({"minutes": given.minutes, "seed": given.seed, "cpus": os.cpu_count(), **found}, indent=1)
     print(text)
     if given.output is not None:
@@ -99,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # -- the run
 
 
-def soak(given: argparse.Namespace, folder: Path) -> Course:
+def soak(given: argparse.Namespace, folder: Path, written: Written) -> Course:
     """Venues, the process, the looks at it."""
     for name in NAMES:
         (folder / f"{name}.yaml").write_text(connector(name))
@@ -109,12 +113,12 @@ def soak(given: argparse.Namespace, folder: Path) -> Course:
         folder / "venue.log",
     )
     try:
-        return asyncio.run(_run(given, folder, venue, int(venue.hear("port"))))
+        return asyncio.run(_run(given, folder, venue, int(venue.hear("port")), written))
     finally:
         venue.stop(5)
 
 
-async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: int) -> Course:
+async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: int, written: Written) -> Course:
     course, own_port = Course(), free_port()
     exchanges = [
         MockExchange(plan, rate=given.rate, symbols=plan.symbols.default, keep=False, seed=given.seed + n)
@@ -122,7 +126,7 @@ async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: in
     ]
     module = ["benchmarks.hostile.planted", given.plant] if given.plant else ["k2conn"]
     files = [str(folder / f"{name}.yaml") for name in NAMES]
-    async with MockServer(exchanges) as server:
+    async with MockServer(exchanges):
         process = Process(
             "k2conn",
             [
@@ -132,10 +136,7 @@ async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: in
                 "run",
                 *HONEST,
                 *files,
-                "--sink",
-                "file",
-                "--folder",
-                str(folder / "data"),
+                *written.arguments,
                 "--daemon",
                 "--port",
                 str(own_port),
@@ -143,15 +144,16 @@ async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: in
                 str(folder / "summary.json"),
             ],
             folder / "k2conn.log",
-            _environment(exchanges, server, port, folder),
+            _environment(exchanges, port, folder) | written.environment,
         )
         watches = [
             asyncio.create_task(one)
             for one in (
                 _weigh(process, course),
-                _look(process, own_port, course),
+                _look(process, own_port, course, written),
                 _crowd(process, own_port),
                 _ask_status(process, own_port, course),
+                written.disturb(given.minutes * 60),
             )
         ]
         try:
@@ -168,7 +170,7 @@ async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: in
             for watch in watches:
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
-            course.exit_code = await asyncio.to_thread(process.stop, 60)
+            course.exit_code = await asyncio.to_thread(process.stop, 30)
     return course
 
 
@@ -176,7 +178,7 @@ def _honest() -> list[Plan]:
     return [load(str(find(name))) for name in HONEST]
 
 
-def _environment(exchanges: Sequence[MockExchange], server: MockServer, port: int, folder: Path) -> dict[str, str]:
+def _environment(exchanges: Sequence[MockExchange], port: int, folder: Path) -> dict[str, str]:
     found = {"K2_STATE_FOLDER": str(folder / "state"), "K2_BACKFILL": "false", "AWS_SECRET_ACCESS_KEY": FOREIGN}
     for exchange in exchanges:
         found[f"{prefix_of(exchange.plan.name)}WEBSOCKET_URL"] = exchange.url()
@@ -197,7 +199,7 @@ async def _weigh(process: Process, course: Course) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _look(process: Process, port: int, course: Course) -> None:
+async def _look(process: Process, port: int, course: Course, written: Written) -> None:
     up = False
     while process.running:
         began = time.monotonic()
@@ -208,6 +210,8 @@ async def _look(process: Process, port: int, course: Course) -> None:
                 course.pages.add(await asyncio.to_thread(_page, port, path) or b"")
         up = up or page is not None
         course.pages.add(page or b"")
+        for where, data in await asyncio.to_thread(lambda: list(written.kept_now())):
+            course.pages |= {line.encode() for line in _found(where, data)}
         if len(course.pages) > 200:  # nothing new is lost: what is dropped has been searched
             course.pages = {line.encode() for page in course.pages for line in _found("a page", page)}
         await asyncio.sleep(0.7)
@@ -249,7 +253,7 @@ async def _ask_status(process: Process, port: int, course: Course) -> None:
 # -- the proof
 
 
-def judge(course: Course, folder: Path, slowest: float = SLOWEST_LOOK) -> dict[str, Any]:
+def judge(course: Course, folder: Path, written: Written, slowest: float) -> dict[str, Any]:
     """The figures, and under ``wrong`` what is not as it must be."""
     summary = folder / "summary.json"
     books = json.loads(summary.read_bytes())["connectors"] if summary.exists() else {}
@@ -270,10 +274,10 @@ def judge(course: Course, folder: Path, slowest: float = SLOWEST_LOOK) -> dict[s
             if one[what]
         ],
         "frames": [] if course.sent == heard else [f"{course.sent} sent, {heard} received"],
-        "files": _not_written(honest, folder) if honest else [],
+        "files": _not_written(honest, written) if honest else [],
         "memory": [most] if most >= MOST_MEMORY else [],
         "looks": slow if course.looks else ["/health never answered"],
-        "secrets": _leaked(course, folder),
+        "secrets": _leaked(course, folder, written),
     }
     attacked = {name: books.get(name, {}) for name in NAMES}
     figures = (
@@ -299,25 +303,19 @@ def judge(course: Course, folder: Path, slowest: float = SLOWEST_LOOK) -> dict[s
     }
 
 
-def _not_written(honest: dict[str, Any], folder: Path) -> list[str]:
-    """Where the honest connectors' files and books do not agree, or an id is there twice."""
+def _not_written(honest: dict[str, Any], written: Written) -> list[str]:
+    """Where the honest connectors' records and books do not agree, or an id is there twice."""
+    streams = {(plan.name, one.name): one for plan in _honest() for one in plan.streams}
+    topics = {key: {one.kafka_topic, *one.kafka_topics.values()} for key, one in streams.items()}
+    ids = written.ids({topic: streams[key].record for key, names in topics.items() for topic in names})
     found = []
-    for plan in _honest():
-        for name, stream in honest[plan.name]["streams"].items():
-            if name not in {one.name for one in plan.streams}:
-                continue
-            of = plan.stream(name)
-            topics = {of.kafka_topic, *of.kafka_topics.values()}
-            ids = Counter(
-                record["message_id"]
-                for topic in topics
-                for path in (folder / "data" / topic).glob("*.avro")
-                for record in read_container(path)
-            )
-            if ids.total() != stream["published"] or not ids:
-                found.append(f"{plan.name} {name}: {ids.total()} in files, {stream['published']} published")
-            if ids and max(ids.values()) > 1:
-                found.append(f"{plan.name} {name}: one message_id {max(ids.values())} times")
+    for (name, stream), names in topics.items():
+        counts = sum((ids[topic] for topic in names), Counter[str]())
+        published = honest[name]["streams"][stream]["published"]
+        if counts.total() != published or not published:
+            found.append(f"{name} {stream}: {counts.total()} written, {published} published")
+        if counts and max(counts.values()) > 1:
+            found.append(f"{name} {stream}: one message_id {max(counts.values())} times")
     return found
 
 
@@ -325,11 +323,18 @@ def _found(where: str, data: bytes) -> list[str]:
     return list(leaks(where, data, {"key": KEY, "foreign": FOREIGN}))
 
 
-def _leaked(course: Course, folder: Path) -> list[str]:
+def _leaked(course: Course, folder: Path, written: Written) -> list[str]:
     """Every place in which a secret stands; a venue's own files and what it was rightly sent are none."""
     found = [leak for page in course.pages for leak in _found("a page", page)]
     for path in sorted(folder.rglob("*")):
-        written = path.suffix != ".yaml" and path.name != "venue.log" and path.is_file() and path.suffix != ".avro"
-        if written:
+        own = (
+            "servers" not in path.parts
+            and path.suffix != ".yaml"
+            and path.name != "venue.log"
+            and path.is_file()
+            and path.suffix != ".avro"
+        )
+        if own:
             found += _found(str(path.relative_to(folder)), path.read_bytes())
+    found += [leak for where, data in written.others() for leak in _found(where, data)]
     return sorted(set(found))[:50]
