@@ -49,6 +49,7 @@ from tests.servers.process import free_port
 HONEST = ("kraken", "coinbase")
 MOST_MEMORY = 200_000_000
 SLOWEST_LOOK = 0.5
+START_WITHIN = 60.0
 FOREIGN = "never-4sked-for-7a2b"
 """A secret that no connector file names: nobody may ever see it, the hostile venue neither."""
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -69,6 +70,8 @@ class Course:
     sent: int = 0
     """Data frames of the honest exchanges."""
     exit_code: int | None = None
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when `/health` answered for the first time: the time counts from there."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Kafka(folder) if given.kafka else Files(folder) as written:
             course = soak(given, folder, written)
             found = judge(course, folder, written, given.slowest)
-    text = json.dumps({"minutes": given.minutes, "seed": given.seed, "cpus": os.cpu_count(), **found}, indent=1)
+    setting = {"minutes": given.minutes, "seed": given.seed, "kafka": given.kafka, "cpus": os.cpu_count(),
+               "load": round(os.getloadavg()[0], 1)}
+    text = json.dumps({**setting, **found}, indent=1)
     print(text)
     if given.output is not None:
         given.output.write_text(text + "\n")
@@ -157,6 +162,8 @@ async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: in
             )
         ]
         try:
+            with suppress(TimeoutError):  # who never answers is judged for it
+                await asyncio.wait_for(course.up.wait(), START_WITHIN)
             with suppress(TimeoutError):  # the time is over, which is how it should end
                 async with asyncio.timeout(given.minutes * 60):
                     await asyncio.shield(watches[0])
@@ -200,15 +207,15 @@ async def _weigh(process: Process, course: Course) -> None:
 
 
 async def _look(process: Process, port: int, course: Course, written: Written) -> None:
-    up = False
     while process.running:
         began = time.monotonic()
         page = await asyncio.to_thread(_page, port, "health")
-        if up and process.running:  # while it starts there is nobody to answer
+        if course.up.is_set() and process.running:  # while it starts there is nobody to answer
             course.looks.append(round(time.monotonic() - began, 3))
             for path in ("ready", "metrics"):
                 course.pages.add(await asyncio.to_thread(_page, port, path) or b"")
-        up = up or page is not None
+        if page is not None:
+            course.up.set()
         course.pages.add(page or b"")
         for where, data in await asyncio.to_thread(lambda: list(written.kept_now())):
             course.pages |= {line.encode() for line in _found(where, data)}
