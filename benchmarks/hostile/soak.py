@@ -271,6 +271,7 @@ def judge(course: Course, folder: Path, written: Written, slowest: float) -> dic
     wrong: dict[str, list[Any]] = {
         "exit_code": [] if course.exit_code == 0 else [course.exit_code],
         "absent": sorted({*HONEST, *NAMES} - books.keys()),
+        "not_played": [] if course.done else ["no attack was played"],
         "tracebacks": [log.count("Traceback")] if "Traceback" in log else [],
         "unbalanced": [name for name, one in books.items() if not one["balanced"] or one["lost"]],
         "crashed": [name for name, one in books.items() if one["crashes"]],

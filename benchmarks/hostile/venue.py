@@ -250,8 +250,10 @@ class HostileVenue:
                 await peer.message(trades(trade(), trade()))
                 await peer.raw(frame(b"", op=PING))
                 kind = self._next(name, "attack", [*ATTACKS])
-                if kind is not None:
-                    await ATTACKS[kind](peer, self._chance)
+                if kind is None:  # what is to be played is played when it connects again
+                    await asyncio.sleep(0.3)
+                    break
+                await ATTACKS[kind](peer, self._chance)
                 await asyncio.sleep(self._chance.uniform(0, 0.3))
         finally:
             reading.cancel()
