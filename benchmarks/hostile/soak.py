@@ -272,7 +272,7 @@ def judge(course: Course, folder: Path, written: Written, slowest: float) -> dic
         "exit_code": [] if course.exit_code == 0 else [course.exit_code],
         "absent": sorted({*HONEST, *NAMES} - books.keys()),
         "not_played": [] if course.done else ["no attack was played"],
-        "tracebacks": [log.count("Traceback")] if "Traceback" in log else [],
+        "tracebacks": [line[-400:] for line in log.splitlines() if "Traceback" in line][:5],
         "unbalanced": [name for name, one in books.items() if not one["balanced"] or one["lost"]],
         "crashed": [name for name, one in books.items() if one["crashes"]],
         "honest": [
