@@ -16,6 +16,7 @@ from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.recordings import read_frames
 from k2conn.tools.mock.server import MockServer
+from k2conn.variables import prefix_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ def exchanges_for(options: MockOptions) -> list[MockExchange]:
 
 def variables(exchange: MockExchange) -> list[str]:
     """What to put into the environment of `k2conn run`, so that it talks to a mock exchange."""
-    prefix = "K2_" + "".join(letter if letter.isalnum() else "_" for letter in exchange.plan.name.upper())
-    found = [f"{prefix}_WEBSOCKET_URL={exchange.url()}"]
-    return [*found, f"{prefix}_HTTP_URL={exchange.http_url}"] if exchange.http_url else found
+    prefix = prefix_of(exchange.plan.name)
+    found = [f"{prefix}WEBSOCKET_URL={exchange.url()}"]
+    return [*found, f"{prefix}HTTP_URL={exchange.http_url}"] if exchange.http_url else found
 
 
 def summary(exchange: MockExchange) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from k2conn import exactjson
+from k2conn.cli.allowed_variables import readable
 from k2conn.cli.loading import find, secure
+from k2conn.cli.messages import visible
+from k2conn.cli.variable_list import listed_variables, variable_lines
 from k2conn.compiler.compiler import check_file
 from k2conn.compiler.language.problems import Problem
 from k2conn.engine.planning.forecast import broken_limits, forecast
@@ -18,7 +22,7 @@ from k2conn.tools.connector_tests import run_test
 
 def check(path: Path) -> tuple[Plan | None, list[Problem]]:
     """A file's plan, or all its problems; a plan's examples have been played."""
-    plan, problems = check_file(path, secure)
+    plan, problems = check_file(path, secure, readable())
     if plan is None:
         return None, problems
     defaults = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
@@ -37,17 +41,22 @@ def run(files: Sequence[str], output: str) -> int:
         raise SettingsError(f"--format {output}: known are text, json")
     problems: list[Problem] = []
     warnings: list[str] = []
+    variables: list[dict[str, object]] = []
+    reads: list[str] = []
     good = 0
     for name in files:
         plan, found = check(find(name))
+        if plan is not None:
+            variables += listed_variables(plan, os.environ)
+            reads += [f"{plan.path}: reads {one}" for one in variable_lines(plan, os.environ)]
         problems += found
         warnings += plan.warnings if plan is not None else ()
         good += plan is not None
     if output == "json":
         print(exactjson.encode({"problems": [problem.plain() for problem in problems], "valid": good,
-                               "warnings": warnings}).decode())
+                               "variables": variables, "warnings": warnings}).decode())
         return SpecError.exit_code if problems else 0
-    for line in (*problems, *warnings):
-        print(line)
+    for line in (*problems, *warnings, *reads):
+        print(visible(str(line)))
     print(f"{good} of {len(files)} connector files are valid", file=sys.stderr)
     return SpecError.exit_code if problems else 0

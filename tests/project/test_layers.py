@@ -15,6 +15,7 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "records", "schemes", "scope", "symbols",
+    "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -30,6 +31,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "registry": {"errors"},
     "compat": {"exactjson"},
     "schemes": {"loopback"},
+    "variables": set(),
     "net": {"errors", "exactjson", "loopback"},
     "avro": {"errors", "resources"},
     "envelope": {"avro"},

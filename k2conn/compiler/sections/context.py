@@ -24,8 +24,15 @@ class CompileContext:
     other parts are reported at the same time.
     """
 
-    def __init__(self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get) -> None:
+    def __init__(
+        self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get,
+        refusal: Callable[[str], str] = lambda name: "",
+    ) -> None:
         self.document = document
+        self._refusal = refusal
+        """Why the file may not read an environment variable; nothing where it may."""
+        self.variables: dict[str, list[Path]] = {}
+        """The environment variables that the file reads, each with its places."""
         self.secure = secure
         """Of the schemes that connections may have."""
         self.parts = parts
@@ -87,13 +94,22 @@ class CompileContext:
     ) -> Compiled | None:
         """A compiled template; None after noting why it is none. ``headers``: of a request's headers."""
         try:
-            compiled = compile_template(value, allowed, self.parts, headers)
+            compiled = compile_template(value, allowed, self.parts, headers, self._refusal)
         except TemplateError as error:
-            self((*path, *error.path), error.code, str(error), at_key=error.at_key, offset=error.offset)
+            self._template_problem(error, path)
+            return None
+        for refused in compiled.refused:
+            self._template_problem(refused, path)
+        if compiled.refused:
             return None
         for name in sorted(compiled.states):
             self.state(name, path)
+        for name, inside in compiled.variables.items():
+            self.variables.setdefault(name, []).extend((*path, *one) for one in inside)
         return compiled
+
+    def _template_problem(self, error: TemplateError, path: Path) -> None:
+        self((*path, *error.path), error.code, str(error), at_key=error.at_key, offset=error.offset)
 
     def read(self, reader: Callable[[str], Read], text: str, path: Path) -> Read | None:
         """A duration, size or rate; None after noting why it is none."""

@@ -1,0 +1,88 @@
+"""What a hostile or careless author of a connector file may do, through the commands as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_run import environment
+from tests.support.plans import HEAD, STREAMS, SUBSCRIBE
+
+
+def k2conn(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "k2conn", *map(str, arguments)], cwd=cwd, env=environment(COLUMNS="200", **variables),
+        capture_output=True, timeout=60, check=False, text=True,
+    )
+
+
+def written(folder: Path, connection: str = SUBSCRIBE, head: str = HEAD) -> Path:
+    path = folder / "venue.yaml"
+    path.write_text(head + connection + STREAMS)
+    return path
+
+
+def reading(folder: Path, name: str) -> Path:
+    """A file that sends a variable in a header."""
+    return written(folder, SUBSCRIBE.replace("connection:\n", f"connection:\n  headers: {{X-Key: $env.{name}}}\n", 1))
+
+
+# -- the environment
+
+
+@pytest.mark.parametrize("command", ["validate", "explain", "plan", "test", "run", "mock", "certify"])
+def test_a_file_reads_no_variables_of_others(command: str, tmp_path: Path) -> None:
+    path = reading(tmp_path, "AWS_SECRET_ACCESS_KEY")
+    done = k2conn(command, path, AWS_SECRET_ACCESS_KEY="k33p-this")
+    assert done.returncode == 78
+    assert "error[variable]" in done.stdout + done.stderr
+    assert "--allow-env AWS_SECRET_ACCESS_KEY" in done.stdout + done.stderr
+    assert "K2_VENUE_AWS_SECRET_ACCESS_KEY" in done.stdout + done.stderr
+    assert "k33p-this" not in done.stdout + done.stderr
+
+
+def test_the_operator_allows_a_variable_by_flag_or_environment(tmp_path: Path) -> None:
+    path = reading(tmp_path, "SOME_TOKEN")
+    by_flag = k2conn("validate", path, "--allow-env", "OTHER", "--allow-env", "SOME_TOKEN")
+    by_variable = k2conn("validate", path, K2_ALLOW_ENV="OTHER,SOME_TOKEN")
+    assert (by_flag.returncode, by_variable.returncode) == (0, 0), by_flag.stdout + by_variable.stdout
+    assert k2conn("validate", path, "--allow-env", "OTHER").returncode == 78
+
+
+@pytest.mark.parametrize("name", ["K2_KAFKA_SASL_PASSWORD", "K2_SINK_FOLDER", "K2_SPOOL_FOLDER", "HTTPS_PROXY",
+                                  "K2_METRICS_HOST", "K2_ALLOW_ENV"])
+def test_nobody_can_allow_a_setting_of_the_process(name: str, tmp_path: Path) -> None:
+    path = reading(tmp_path, name)
+    by_flag, by_variable = k2conn("validate", path, "--allow-env", name), k2conn("validate", path, K2_ALLOW_ENV=name)
+    for done in (by_flag, by_variable):
+        assert done.returncode == 2
+        assert name in done.stderr
+    assert k2conn("validate", path).returncode == 78
+
+
+def test_a_connector_cannot_be_named_into_the_settings_of_the_process(tmp_path: Path) -> None:
+    for name, variable in (("kafka", "K2_KAFKA_SASL_PASSWORD"), ("kafka-sasl", "K2_KAFKA_SASL_PASSWORD"),
+                           ("sink", "K2_SINK_FOLDER"), ("metrics", "K2_METRICS_HOST"), ("venue", "K2_VENUE_PROXY"),
+                           ("venue", "K2_VENUE_SPOT_PROXY")):
+        text = (HEAD + SUBSCRIBE + STREAMS).replace("connector: venue", f"connector: {name}")
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text.replace("connection:\n", f"connection:\n  headers: {{X-Key: $env.{variable}}}\n", 1))
+        done = k2conn("validate", path)
+        assert done.returncode == 78, variable
+        assert f"$env.{variable} is a setting" in done.stdout
+
+
+def test_what_a_file_reads_is_listed_without_values(tmp_path: Path) -> None:
+    path = reading(tmp_path, "K2_VENUE_KEY")
+    text = k2conn("validate", path, K2_VENUE_KEY="k33p-this")
+    assert f"{path}: reads K2_VENUE_KEY (secret, set): sent in connection.headers.X-Key" in text.stdout
+    found = json.loads(k2conn("validate", path, "--format", "json").stdout)["variables"]
+    assert found == [{"connector": "venue", "name": "K2_VENUE_KEY", "places": ["connection.headers.X-Key"],
+                      "secret": True, "set": False}]
+    explained = k2conn("explain", path, K2_VENUE_KEY="k33p-this")
+    assert "K2_VENUE_KEY (secret, set): sent in connection.headers.X-Key" in explained.stdout
+    assert "k33p-this" not in text.stdout + text.stderr + explained.stdout
