@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from k2conn.cli.option_values import listed
 from k2conn.errors import SettingsError
 from k2conn.variables import ALLOWED, Readable, is_name, is_setting
 
 FLAG = "--allow-env"
 
 
-def allow(names: Sequence[str] | None) -> Sequence[str] | None:
+def allow(names: Sequence[str]) -> None:
     """Reads the flag, which is the variable for this process and for those that it starts."""
-    if names:
-        said = listed(FLAG, names)
-        _check(said, FLAG)
-        os.environ[ALLOWED] = ",".join([*said, *_said()])
-    return names
+    said = _listed(FLAG, names)
+    _check(said, FLAG)
+    os.environ[ALLOWED] = ",".join([*said, *_said()])
 
 
 def readable() -> Readable:
@@ -30,7 +27,13 @@ def readable() -> Readable:
 
 def _said() -> list[str]:
     text = os.environ.get(ALLOWED, "").strip()
-    return listed(ALLOWED, text) if text else []
+    return _listed(ALLOWED, [text]) if text else []
+
+
+def _listed(said: str, texts: Sequence[str]) -> list[str]:
+    from k2conn.cli.option_values import listed  # with it come all settings: most commands need none
+
+    return listed(said, texts)
 
 
 def _check(names: Sequence[str], said: str) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.allowed_variables import FLAG, allow
 from k2conn.cli.command import Command, CommandGroup
 
 application = typer.Typer(
@@ -41,11 +40,23 @@ SinkName = Annotated[str | None, typer.Option(help="kafka, file, console, or one
 SinkOptions = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
 ]
+
+
+def _allow(names: list[str] | None) -> list[str] | None:
+    """What `--allow-env` allows holds for the whole process."""
+    if names:
+        from k2conn.cli.allowed_variables import allow
+
+        allow(names)
+    return names
+
+
 AllowEnv = Annotated[
     list[str] | None,
-    typer.Option(FLAG, metavar="NAME", callback=allow, help="A variable that files may read beside K2_<CONNECTOR>_*."),
+    typer.Option(
+        "--allow-env", metavar="NAME", callback=_allow, help="A variable that files may read beside K2_<CONNECTOR>_*."
+    ),
 ]
-"""Its callback does it all: what it allows holds for the process."""
 Folder = Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")]
 Kafka = Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")]
 Registry = Annotated[str | None, typer.Option(help="The schema registry's address.")]

@@ -131,7 +131,7 @@ def _launch(plan: Plan, settings: SinkSettings) -> Launch:
 
     def launch(setting: ProcessSettings) -> tuple[Sequence[str], Mapping[str, str]]:
         command = (
-            sys.executable, "-m", "k2conn", "run", plan.path, "--streams", ",".join(setting.streams), "--symbols",
+            "-m", "k2conn", "run", plan.path, "--streams", ",".join(setting.streams), "--symbols",
             ",".join(plan.symbols.default), "--sink", "kafka", "--kafka", settings.options.bootstrap, "--registry",
             setting.registry_url, "--port", "-1", "--log-level", "info", "--duration", _AT_MOST,
         )
@@ -191,8 +191,9 @@ def show(outcomes: Sequence[CertificationOutcome], console: Console) -> None:
             line(console, Styled(f"  not run: {missing}", "yellow"))
         word = "passed" if outcome.passed else "NOT PROVEN"
         text = (f"{outcome.connector}: {word}; {_equation(outcome)}; {outcome.gaps} gap records; "
-                f"{outcome.seconds:g} s\n")
+                f"{outcome.seconds:g} s")
         line(console, Styled(text, _COLOURS["passed" if outcome.passed else "failed"]))
+        line(console)
 
 
 def _equation(outcome: CertificationOutcome) -> str:

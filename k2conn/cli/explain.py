@@ -36,7 +36,8 @@ def run(connector: str, symbols: str | None) -> int:
 
 
 def _connection(console: Console, plan: Plan, connection: Connection, names: list[str]) -> None:
-    line(console, "\n", Styled(f"connection {connection.name}", "bold"))
+    line(console)
+    line(console, Styled(f"connection {connection.name}", "bold"))
     for text in connection.url_texts:
         line(console, f"  connects to  {text}")
     for request in connection.before:
@@ -60,7 +61,8 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
 
 def _stream(console: Console, stream: Stream) -> None:
     state = "" if stream.default else "  (only when named)"
-    line(console, "\n", Styled(f"stream {stream.name}", "bold"), f" -> {stream.kafka_topic}{state}")
+    line(console)
+    line(console, Styled(f"stream {stream.name}", "bold"), f" -> {stream.kafka_topic}{state}")
     line(console, f"  recognised   {stream.when.text}")
     line(console, f"  items        {stream.each_text}")
     for word, match in (("dropped", stream.drop_when), ("snapshot", stream.snapshot)):

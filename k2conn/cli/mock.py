@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from k2conn.cli.loading import load
+from k2conn.cli.messages import show
 from k2conn.cli.option_values import lasting, listed
 from k2conn.errors import SettingsError
 from k2conn.tools.mock.exchange import MockExchange
@@ -44,7 +44,7 @@ def run(options: MockOptions) -> int:
     exchanges = exchanges_for(options)
     asyncio.run(_serve(exchanges, options.port, limit))
     for exchange in exchanges:
-        print(summary(exchange), file=sys.stderr)
+        show(summary(exchange), error=True)
     return 0
 
 
@@ -96,7 +96,7 @@ async def _serve(exchanges: Sequence[MockExchange], port: int, limit: float | No
         loop.add_signal_handler(number, stop.set)
     async with MockServer(exchanges, port):
         for exchange in exchanges:
-            print("\n".join(variables(exchange)), flush=True)
+            show(*variables(exchange))
         if limit is not None:
             loop.call_later(limit, stop.set)
         said: set[str] = set()
@@ -116,4 +116,4 @@ def _warn(exchanges: Sequence[MockExchange], said: set[str]) -> None:
             line = f"{exchange.plan.name}: {text}"
             if line not in said:
                 said.add(line)
-                print(line, file=sys.stderr, flush=True)
+                show(line, error=True)

@@ -32,6 +32,9 @@ from k2conn.plan import (
 _LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
 
+_LEAST_SAID = 1.0
+"""Seconds of the shortest period that a venue may ask for."""
+
 
 class ConnectionCompiler(SectionCompiler):
     """Compiles the sockets of one connector. ``streams`` are the declared ones, and whether each has a `topic`."""
@@ -180,7 +183,7 @@ class ConnectionCompiler(SectionCompiler):
         def every(state: Mapping[str, Any]) -> float:
             found = str(render(_state_scope(state)))
             try:
-                return duration(found) or 1.0
+                return max(duration(found), _LEAST_SAID)
             except ValueError as error:
                 raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
 

@@ -14,6 +14,8 @@ from k2conn.compiler.language.problems import known
 from k2conn.schemes import WEBSOCKET, Secure
 
 Read = TypeVar("Read")
+MAX_EXPRESSIONS = 100_000
+"""Characters of all expressions of a file."""
 
 
 class CompileContext:
@@ -37,6 +39,8 @@ class CompileContext:
         """Of the schemes that connections may have."""
         self.parts = parts
         """Parts of this connector's symbols beyond base and quote."""
+        self._characters = 0
+        """Of all expressions so far."""
         self._states: list[tuple[Path, str, int]] = []
         self._broken: set[Path] = set(document.broken)
         self._touched = {path[:length] for path in self._broken for length in range(len(path) + 1)}
@@ -80,6 +84,11 @@ class CompileContext:
         self, text: str, path: Path, *, lenient: bool = False, at_key: bool = False
     ) -> Expression | None:
         """A compiled expression; None after noting why it is none."""
+        self._characters += len(text)
+        if self._characters > MAX_EXPRESSIONS:
+            if self._characters - len(text) <= MAX_EXPRESSIONS:
+                self(path, "too-large", f"the expressions of a file have at most {MAX_EXPRESSIONS} characters together")
+            return None
         try:
             expression = compile_expression(text, lenient)
         except ExpressionError as error:
