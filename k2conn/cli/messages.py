@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from k2conn import exactjson
 from k2conn.printable import visible
 
 _ESCAPED = "k2conn-escaped"
@@ -46,6 +45,8 @@ def show(*lines: str, error: bool = False) -> None:
 
 def show_json(value: object, error: bool = False) -> None:
     """A value as a line of JSON, that does nothing to a terminal either."""
+    from k2conn import exactjson  # not for those who only print help
+
     text = exactjson.encode(value).decode()
     print(text if text.isprintable() else "".join(one if one.isprintable() else _unit(one) for one in text),
           file=sys.stderr if error else sys.stdout)

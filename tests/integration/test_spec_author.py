@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from k2conn import cli
 from tests.integration.test_run import environment
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE
 
@@ -86,3 +89,63 @@ def test_what_a_file_reads_is_listed_without_values(tmp_path: Path) -> None:
     explained = k2conn("explain", path, K2_VENUE_KEY="k33p-this")
     assert "K2_VENUE_KEY (secret, set): sent in connection.headers.X-Key" in explained.stdout
     assert "k33p-this" not in text.stdout + text.stderr + explained.stdout
+
+
+# -- what is shown
+
+ESCAPES = (
+    "\\e]0;owned\\a\\e[2J\\e]8;;https://a.example\\a\\x9b31m\\r\\nfake.yaml:1:1: ok \\u202e\\u2028 [bold][/bold] :100:"
+)
+"""As it stands in a file: the window's title, a cleared screen, a link, a line of its own, text from right to left."""
+
+
+def with_escapes(folder: Path) -> Path:
+    text = (HEAD + SUBSCRIBE + STREAMS).replace("docs: https://docs.example/ws", f'docs: "https://x/{ESCAPES}"')
+    assert ESCAPES in text
+    people = f'market: "{ESCAPES}"\nnotes: "{ESCAPES} <script>x</script>"'
+    text = text.replace("exchange: VENUE", f"exchange: VENUE\n{people}")
+    text = text.replace("connection:\n", f'connection:\n  ignore: [{{a: "{ESCAPES}"}}, "x == \'{ESCAPES}\'"]\n', 1)
+    tests = f'\ntests:\n  - {{name: "{ESCAPES}", received: {{a: "{ESCAPES}"}}, records: [{{symbol: "{ESCAPES}"}}]}}\n'
+    path = folder / "venue.yaml"
+    path.write_text(text + tests)
+    return path
+
+
+@pytest.mark.parametrize("command", ["validate", "validate --format json", "test -v", "explain", "plan --frames",
+                                     "docs --output pages"])
+def test_an_author_sends_nothing_to_the_terminal(command: str, tmp_path: Path) -> None:
+    name, *options = command.split()
+    path = with_escapes(tmp_path)
+    done = k2conn(name, path, *options, cwd=tmp_path)
+    assert done.returncode != 70, done.stderr
+    shown = done.stdout + done.stderr
+    assert all(one.isprintable() or one == "\n" for one in shown)
+    assert not any(line.startswith("fake.yaml") for line in shown.splitlines())
+    if name == "docs":
+        page = (tmp_path / "pages" / "venue.md").read_text()
+        assert all(one.isprintable() or one == "\n" for one in page)
+        assert "<script>" not in page
+        assert not any(line.startswith("fake.yaml") for line in page.splitlines())
+
+
+def test_commands_print_by_the_one_door() -> None:
+    """What escapes text is in `messages` (and in `screen`, which uses it): nothing else prints."""
+    for path in (Path(cli.__file__).parent).glob("*.py"):
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        printing = [one for one in calls if isinstance(one, ast.Name) and one.id == "print"]
+        assert not printing or path.name == "messages.py", path.name
+
+
+# -- what it costs
+
+def test_tests_of_a_file_may_not_take_for_ever(tmp_path: Path) -> None:
+    rows = ",".join(["{}"] * 300_000)
+    text = HEAD + SUBSCRIBE + STREAMS + f"\ntests:\n  - {{name: many, received: '{{\"data\": [{rows}]}}'}}\n"
+    path = tmp_path / "venue.yaml"
+    path.write_text(text.replace("    when:", "    when: data  #", 1))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = k2conn("validate", path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode in (0, 78), done.stdout[-500:] + done.stderr[-500:]
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6
+    assert len(done.stdout) < 100_000
