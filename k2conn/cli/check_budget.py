@@ -17,8 +17,8 @@ from k2conn.compiler.language.problems import Problem
 
 SECONDS = 3.0
 """Of processor time; a long file takes 0.1."""
-BYTES = 230 * 1024**2
-"""Of memory, with all that the process has; without any file it has 40 MiB."""
+BYTES = 190 * 1024**2
+"""Of memory, beside the 40 MiB and more that the process has already."""
 _LOOK_EVERY = 0.02
 _STATM = Path("/proc/self/statm")
 
@@ -44,12 +44,12 @@ def check_budget() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    until = _seconds() + SECONDS
+    until, most = _seconds() + SECONDS, _resident() + BYTES
 
     def look(number: int, frame: object) -> None:
         if _seconds() > until:
             raise BudgetExceeded(f"{SECONDS:g} s of processor time")
-        if _resident() > BYTES:
+        if _resident() > most:
             raise BudgetExceeded(f"{BYTES // 1024**2} MiB of memory")
 
     before = signal.signal(signal.SIGPROF, look)

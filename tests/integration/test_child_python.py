@@ -46,7 +46,12 @@ def test_children_of_children_are_as_safe() -> None:
     assert worker_command()[:2] == child_command([])
 
 
-async def test_the_process_that_certify_kills_imports_nothing_of_the_folder(hostile: Path) -> None:
+def test_the_process_that_certify_kills_imports_nothing_of_the_folder(hostile: Path) -> None:
+    asyncio.run(_started_and_killed(hostile))
+    assert not (hostile.parent / "imported").exists()
+
+
+async def _started_and_killed(hostile: Path) -> None:
     options = certify.CertifyOptions(["venue.yaml"], sink="kafka", kafka="127.0.0.1:1", registry="http://127.0.0.1:1")
     settings = certify._settings(options, hostile.parent / "out")
     setting = ProcessSettings(("trade",), "ws://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:1", "p.",
@@ -60,4 +65,3 @@ async def test_the_process_that_certify_kills_imports_nothing_of_the_folder(host
         assert "starting" in process.log.read_text(), process.tail()
     finally:
         await process.kill()
-    assert not (hostile.parent / "imported").exists()

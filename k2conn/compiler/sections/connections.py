@@ -123,7 +123,13 @@ class ConnectionCompiler(SectionCompiler):
                 yield request
 
     def _captures(self, said: dict[str, Any], path: Path) -> Iterator[Capture]:
-        for one, place in self.note.entries(said, "capture", path):
+        values = {name for one, _ in self.note.entries(said, "before", path) for name in one.get("capture", {})}
+        entries = list(self.note.entries(said, "capture", path))
+        values |= {one["into"] for one, _ in entries if "key" not in one}
+        for one, place in entries:
+            if "key" in one and one["into"] in values:
+                text = f"$state.{one['into']} is a value elsewhere, and with a `key` a table: take two names"
+                self.note((*place, "into"), "value", text)
             when = self._match(one, "when", place)
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
