@@ -8,10 +8,15 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from k2conn import cli
+from k2conn.engine.accounting.figures import ConnectorReport
+from k2conn.tools.certify.certification import CertificationOutcome
+from k2conn.tools.certify.page import page
+from k2conn.tools.certify.proof import Proof
 from tests.integration.test_run import environment
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE
 
@@ -149,3 +154,13 @@ def test_tests_of_a_file_may_not_take_for_ever(tmp_path: Path) -> None:
     assert done.returncode in (0, 78), done.stdout[-500:] + done.stderr[-500:]
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6
     assert len(done.stdout) < 100_000
+
+
+def test_a_certificate_shows_what_an_author_wrote_and_does_nothing() -> None:
+    text = "\x1b[2J\u202e<script>x</script>&\"'"
+    proof = Proof([], [])
+    outcome = CertificationOutcome(text, text, "file", 1, 1.0, 1.0, [], proof, 0, cast(ConnectorReport, {}), [text])
+    shown = page([outcome])
+    assert all(one.isprintable() or one == "\n" for one in shown)
+    assert "<script>" not in shown
+    assert "default-src 'none'" in shown
