@@ -110,7 +110,7 @@ _WORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
     ),
     "required": _bound(dict, lambda value, asked: all(name in value for name in asked)),
     "pattern": _bound(str, matches),
-    "quantity": _bound(str, lambda value, asked: not out_of_bounds(asked, value)),
+    "measure": _bound(str, lambda value, asked: not out_of_bounds(asked, value)),
     "minLength": _bound(str, lambda value, asked: len(value) >= asked),
     "maxLength": _bound(str, lambda value, asked: len(value) <= asked),
     "minItems": _bound(list, lambda value, asked: len(value) >= asked),

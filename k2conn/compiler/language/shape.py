@@ -119,7 +119,7 @@ def _validator(schema: Any) -> Any:
     library: Any = jsonschema
     draft = library.Draft202012Validator
     checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
-    return library.validators.extend(draft, {"quantity": _quantity, "pattern": _matches}, type_checker=checker)(schema)
+    return library.validators.extend(draft, {"measure": _measure, "pattern": _matches}, type_checker=checker)(schema)
 
 
 def _matches(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
@@ -129,7 +129,7 @@ def _matches(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationEr
         yield ValidationError("another form")
 
 
-def _quantity(_: Any, kind: str, value: Any, __: Any) -> Iterator[ValidationError]:
+def _measure(_: Any, kind: str, value: Any, __: Any) -> Iterator[ValidationError]:
     """Our own keyword: bounds of durations, sizes and rates, which are texts."""
     from jsonschema.exceptions import ValidationError
 
