@@ -40,9 +40,9 @@ from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.gaps.gap_records import STREAM as GAPS
 from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.plan import Plan
-from k2conn.settings import prefix_of
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.server import MockServer
+from k2conn.variables import prefix_of
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
 
@@ -197,7 +197,8 @@ def _environment(
         "K2_SPOOL_FOLDER": str(folder / "spool"),
         "K2_STATE_FOLDER": str(folder / "state"),
         "K2_BACKFILL": "false",
-        "WOO_X_APPLICATION_ID": "harmless",
+        "K2_WOO_X_V1_APPLICATION_ID": "harmless",
+        "K2_WOO_X_V1_FUTURES_APPLICATION_ID": "harmless",
         "K2_HOSTILE_WEBSOCKET_URL": venue.url,
         "K2_HOSTILE_HTTP_URL": f"http://127.0.0.1:{venue.port}",
         "K2_HOSTILE_BREAKER_OPEN_SECONDS": "2",

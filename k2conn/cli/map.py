@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.cli.messages import visible
+from k2conn.cli.messages import show, show_json
 from k2conn.clock import wall_us
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
@@ -87,10 +87,9 @@ def run(
     sys.stdout.flush()
     ledger = connector_state.ledger
     for text in unrecognised.samples():
-        print(visible(text), file=sys.stderr)
-    print(exactjson.encode(ledger.report()).decode(), file=sys.stderr)
-    print(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}",
-          file=sys.stderr)
+        show(text, error=True)
+    show_json(ledger.report(), error=True)
+    show(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}", error=True)
     return DEAD if ledger.totals()["dead_letters"] else NOTHING_DEAD
 
 
@@ -119,12 +118,12 @@ def _receive(connector_state: ConnectorState, pipelines: list[FramePipeline], ro
 
 def _show(plan: Plan, connector_state: ConnectorState, names: dict[str, str], envelope: Envelope) -> None:
     if envelope.schema is None:
-        sys.stderr.write(f"dead letter: {envelope.value.decode()}\n")
+        show(f"dead letter: {envelope.value.decode()}", error=True)
         return
     stream = getattr(envelope.account, "stream", names.get(envelope.topic, ""))
     record = envelope.schema.decode_plain(envelope.value)
     line = {"connector": plan.name, "stream": stream, "type": envelope.schema.name, "record": record}
-    sys.stdout.write(exactjson.encode(line).decode() + "\n")
+    show_json(line)
 
 
 def _rows(

@@ -21,6 +21,7 @@ from k2conn.settings.addresses import wrong_address
 from k2conn.settings.environment import Environment
 from k2conn.sinks import SINKS, SinkKind
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
+from k2conn.variables import prefix_of
 
 SPOOL_VARIABLES = {
     "K2_SPOOL": ("mode", "text"),
@@ -30,16 +31,6 @@ SPOOL_VARIABLES = {
     "K2_SPOOL_PATIENCE_MS": ("patience_ms", "ms"),
 }
 """Environment variable -> (SpoolSettings field, kind)."""
-
-CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
-    "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
-    "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
-    "BAD_DATA_SHARE", "REPLICAS",
-    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY",
-)
-"""What follows `K2_<CONNECTOR>_`."""
-
 
 @dataclass(frozen=True, slots=True)
 class ConnectorSettings:
@@ -230,10 +221,6 @@ def is_enabled(environment: Mapping[str, str], name: str) -> bool:
     found = reader.get(f"{prefix_of(name)}ENABLED", "bool") is True
     reader.finish()
     return found
-
-
-def prefix_of(name: str) -> str:
-    return "K2_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper()) + "_"
 
 
 def _first(*values: Any) -> Any:

@@ -14,7 +14,8 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "records", "schemes", "scope", "symbols",
+    "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "printable", "records", "schemes", "scope",
+    "symbols", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -25,11 +26,14 @@ IMPORTABLE: dict[str, set[str]] = {
     "graded": set(),
     "merging": {"graded"},
     "loopback": set(),
+    "child_python": set(),
     "clock": set(),
     "files": set(),
     "registry": {"errors"},
     "compat": {"exactjson"},
     "schemes": {"loopback"},
+    "variables": set(),
+    "printable": set(),
     "net": {"errors", "exactjson", "loopback"},
     "avro": {"errors", "resources"},
     "envelope": {"avro"},
@@ -91,13 +95,15 @@ IMPORTABLE: dict[str, set[str]] = {
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
     "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
     "monitoring": {*LEAVES, "clock", "engine", "runner", "spool"},
-    "workers": {*LEAVES, "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
+    "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "settings": {*LEAVES, "compiler", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
     "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
-    "tools/certify": {*LEAVES, "avro", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"},
+    "tools/certify": {
+        *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
+    },
     "tools/drafting": {*LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests"},
     "tools": set(),
 }

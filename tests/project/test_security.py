@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from k2conn.settings import CONNECTOR_VARIABLES, SPOOL_VARIABLES
+from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
+from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES
 from tests.paths import ROOT
 
 SECURITY = (ROOT / "SECURITY.md").read_text()
@@ -71,7 +72,7 @@ def test_a_file_of_bad_specs_that_the_page_names_exists() -> None:
 def test_every_variable_among_the_limits_is_one() -> None:
     by_sink = {variable for name in SINKS.built_in for variable in SINKS.get(name).read_from(name)}
     source = "".join(path.read_text() for path in (ROOT / "k2conn").rglob("*.py"))
-    known = {*by_sink, *SPOOL_VARIABLES, *re.findall(r'"(K2_[A-Z_]+[A-Z])"', source)}
+    known = {*by_sink, *SPOOL_VARIABLES, *PROCESS_VARIABLES, *re.findall(r'"(K2_[A-Z_]+[A-Z])"', source)}
     for name in re.findall(r"`(K2_[A-Z_<>]+)`", LIMITS):
         own = name.removeprefix("K2_<X>_")
         assert own in CONNECTOR_VARIABLES if own != name else name in known, name

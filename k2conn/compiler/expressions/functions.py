@@ -20,6 +20,8 @@ from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import read_number
 from k2conn.errors import RecordError
 
+_LONGEST = 1 << 20
+"""Characters of a joined text."""
 _EXACT = Context(prec=200)
 _WIDEST = 400
 """Digits either side of the point that a number may have in arithmetic; beyond it the result is null."""
@@ -59,6 +61,12 @@ class ExactFunctions(DecimalFunctions):
         if isinstance(subject, str):
             return isinstance(search, str) and search in subject
         return any(equal(one, search) for one in subject)
+
+    @signature({"types": ["string"]}, {"types": ["array-string"]})
+    def _func_join(self, separator: Any, array: Any) -> Any:
+        if sum(map(len, array)) + len(separator) * len(array) > _LONGEST:
+            raise ValueError(f"a text has at most {_LONGEST} characters")
+        return separator.join(array)
 
     @signature({"types": []})
     def _func_to_string(self, arg: Any) -> Any:

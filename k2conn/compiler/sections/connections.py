@@ -32,6 +32,9 @@ from k2conn.plan import (
 _LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
 
+_LEAST_SAID = 1.0
+"""Seconds of the shortest period that a venue may ask for."""
+
 
 class ConnectionCompiler(SectionCompiler):
     """Compiles the sockets of one connector. ``streams`` are the declared ones, and whether each has a `topic`."""
@@ -120,7 +123,13 @@ class ConnectionCompiler(SectionCompiler):
                 yield request
 
     def _captures(self, said: dict[str, Any], path: Path) -> Iterator[Capture]:
-        for one, place in self.note.entries(said, "capture", path):
+        values = {name for one, _ in self.note.entries(said, "before", path) for name in one.get("capture", {})}
+        entries = list(self.note.entries(said, "capture", path))
+        values |= {one["into"] for one, _ in entries if "key" not in one}
+        for one, place in entries:
+            if "key" in one and one["into"] in values:
+                text = f"$state.{one['into']} is a value elsewhere, and with a `key` a table: take two names"
+                self.note((*place, "into"), "value", text)
             when = self._match(one, "when", place)
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
@@ -180,7 +189,7 @@ class ConnectionCompiler(SectionCompiler):
         def every(state: Mapping[str, Any]) -> float:
             found = str(render(_state_scope(state)))
             try:
-                return duration(found) or 1.0
+                return max(duration(found), _LEAST_SAID)
             except ValueError as error:
                 raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
 

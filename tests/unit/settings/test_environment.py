@@ -13,7 +13,6 @@ from k2conn.errors import SettingsError
 from k2conn.net.proxy import Proxy
 from k2conn.runner import Overrides
 from k2conn.settings import (
-    CONNECTOR_VARIABLES,
     connector_settings,
     is_enabled,
     sink_settings,
@@ -23,6 +22,7 @@ from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import text_list
 from k2conn.sinks.kafka.settings import VARIABLES as KAFKA_VARIABLES
 from k2conn.sinks.settings import SpoolSettings
+from k2conn.variables import CONNECTOR_VARIABLES
 from tests.support.certificates import Authority
 
 KAFKA: dict[str, tuple[str, str, Any]] = {
