@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from k2conn.secret_mask import SECRETS
+
 _ESCAPED = "k2conn-escaped"
 _for_machines = False
 
@@ -43,6 +45,7 @@ def visible(text: str) -> str:
 
 
 def _write(level: str, text: str, fields: Mapping[str, object]) -> None:
+    text, fields = SECRETS.hide(text), SECRETS.hide(fields)
     if not _for_machines:
         print(visible(text), file=sys.stderr)
         return

@@ -32,7 +32,8 @@ SPOOL_VARIABLES = {
 """Environment variable -> (SpoolSettings field, kind)."""
 
 CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
+    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE",
+    "ALLOW_PRIVATE_HOSTS", "SSL_VERIFY",
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
     "BAD_DATA_SHARE", "REPLICAS",
@@ -181,6 +182,8 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
+        allow_private_hosts=get("ALLOW_PRIVATE_HOSTS", "bool") is True,
+        private_hosts_by=f"{next(iter(prefixes))}ALLOW_PRIVATE_HOSTS",
         verify=get("SSL_VERIFY", "bool") is not False,
         ca_file=get("CUSTOM_CA_BUNDLE", "authorities"),
         proxy=replace(proxy, said=proxied) if proxy is not None else None,
