@@ -28,6 +28,11 @@ class Deadline:
         if self.passed:
             self._end()
 
+    def check(self) -> None:
+        """TimeoutError where it has passed."""
+        if self.passed:
+            raise TimeoutError
+
     def _end(self) -> None:
         self.passed = True
         found = self._socket()

@@ -143,6 +143,7 @@ def _exchange(request: Call, parts: SplitResult, deadline: Deadline) -> HttpAnsw
         connection.request(request.method, path, body=request.body, headers=headers)
         with connection.getresponse() as answer:
             body = answer.read(MAX_ANSWER + 1)
+        deadline.check()  # to the library an answer that ends early is an answer
     finally:
         connection.close()
     if len(body) > MAX_ANSWER:
@@ -204,14 +205,14 @@ def _through_proxy(
     deadline.watch(lambda: way.sock)
     try:
         way.connect()
+        deadline.check()
         assert isinstance(way.sock, socket.socket)
         return way.sock
-    except TimeoutError:
-        raise TransportError("proxy", f"{proxy}: no answer in time") from None
     except (OSError, http.client.HTTPException) as error:
         way.close()
-        late = "no answer in time" if deadline.passed else ""
-        raise TransportError("proxy", f"{proxy}: {late or getattr(error, 'strerror', None) or error}") from None
+        late = deadline.passed or isinstance(error, TimeoutError)
+        why = "no answer in time" if late else getattr(error, "strerror", None) or str(error)
+        raise TransportError("proxy", f"{proxy}: {why}") from None
 
 
 def _new(place: str, request: Call, context: ssl.SSLContext | None) -> http.client.HTTPConnection:

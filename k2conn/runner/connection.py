@@ -237,7 +237,9 @@ class VenueConnection:
             pipeline.session.captured(request.capture, answer)
         finally:
             for name in (capture.into for capture in request.capture):
-                SECRETS.add_passing(pipeline.session.scope.state.get(name))
+                value = pipeline.session.scope.state.get(name)
+                if "://" not in str(value):  # an address is no token
+                    SECRETS.add_passing(value)
 
     def _opened(self) -> None:
         assert self.pipeline is not None

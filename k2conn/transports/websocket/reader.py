@@ -104,6 +104,8 @@ class Reader(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if self.unread is not None:
+            return
         if self._whole:
             super().data_received(data)
         elif self.response is None:
@@ -137,6 +139,8 @@ class Reader(ClientConnection):
 
     def _read(self, data: bytes) -> None:
         """Hands on all whole frames in what was left and ``data``."""
+        if self.unread is not None:
+            return
         if self._more:
             data = b"".join((self._left, *self._more, data))
             self._more.clear()
@@ -148,7 +152,7 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._fail(bug)
             return
-        if self._whole:
+        if self._whole and self.unread is None:
             self._give_up()
 
     def _frames(self, data: bytes) -> int:
@@ -198,6 +202,8 @@ class Reader(ClientConnection):
                         return at
                 super().data_received(data[at:stop])
                 plain = self._kind is None
+                if self.unread is not None:
+                    return stop
                 if self.protocol.state is not OPEN:
                     return self._odd(stop)
                 if self._holding is not None:
@@ -261,6 +267,7 @@ class Reader(ClientConnection):
         """Ends the connection at once: nothing that is still to be sent would be read."""
         if self.unread is None:
             self.unread = (cause, detail)
+            self._on_frames = self._ignore
             self.transport.abort()
 
     def pause_writing(self) -> None:
