@@ -129,9 +129,7 @@ def _forms(value: str) -> Iterator[str]:
     longer text, too, such as a name and a password together), in hexadecimal digits.
     """
     raw = value.encode("utf-8", "surrogatepass")
-    yield value
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield from _escaped(value)
     yield repr(value)[1:-1]
     yield html.escape(value)
     for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
@@ -146,6 +144,16 @@ def _forms(value: str) -> Iterator[str]:
         if len(core) >= _OWN_WORD:
             yield core
             yield core.replace("+", "-").replace("/", "_")
+
+
+def _escaped(value: str) -> set[str]:
+    """A value and its escapes in JSON, up to three deep: a document may be a text in another one."""
+    found = {value}
+    for _ in range(3):
+        for one in tuple(found):
+            for text in (json.dumps(one, ensure_ascii=False)[1:-1], json.dumps(one)[1:-1]):
+                found |= {text, text.replace("/", "\\/")}
+    return found
 
 
 def _lower_escapes(quoted: str) -> str:

@@ -32,7 +32,7 @@ connection:
   steps:
     - send: {op: sub, symbol: $symbol, key: $env.K2_VENUE_KEY, sign: $signature}
       for: trade
-      expect: {accepted: {op: ok}, refused: {op: no}, symbol: s, reason: why}
+      expect: {accepted: {op: ok}, refused: {op: bad}, symbol: s, reason: why}
   errors: {when: {op: oops}, reason: why}
   reconnect: {when: {op: bye}, reason: why, base: 50ms, cap: 100ms}
 """
@@ -48,7 +48,7 @@ class EchoingVenue:
         told = json.loads(client.recv())
         self.signatures.append(told["sign"])
         for form in (*FORMS, told["sign"]):
-            client.send(json.dumps({"op": "no", "s": "BTC-USD", "why": f"bad request, key {form}"}))
+            client.send(json.dumps({"op": "bad", "s": "BTC-USD", "why": f"bad request, key {form}"}))
             client.send(json.dumps({"op": "oops", "why": f"bad key {form}"}))
             client.send(json.dumps({"hello": form}))
             client.send(json.dumps({form: form}))

@@ -29,6 +29,9 @@ def masked(*values: str) -> SecretMask:
         KEY,
         json.dumps({"k": KEY}),
         json.dumps({"k": KEY}, ensure_ascii=False),
+        json.dumps({"k": KEY}).replace("/", "\\/"),
+        json.dumps(json.dumps({"k": KEY})),
+        json.dumps(json.dumps(json.dumps({"k": KEY}, ensure_ascii=False))),
         repr(KEY),
         html.escape(f"<td>{KEY}</td>"),
         f"/token?k={quote(KEY, safe='')}",
@@ -46,7 +49,7 @@ def masked(*values: str) -> SecretMask:
 def test_every_form_is_hidden(said: str) -> None:
     found = masked(KEY).hide(said)
     assert HIDDEN in found
-    assert "rd" not in found.replace(HIDDEN, "") or "=" in found
+    assert not any(part in found for part in ("pa/", "pa\\", "pa%", "wörd", "key", KEY.encode().hex()[4:12]))
 
 
 @given(st.text(min_size=4), st.text(), st.text())
