@@ -18,7 +18,7 @@ from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
 from k2conn.monitoring.process_status import Health, ProcessStatus, Silence, process_status, silent_symbols
-from k2conn.monitoring.requests import LONGEST_HEAD, Refused, target_of
+from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, target_of
 from k2conn.runner import Runner
 
 _REASONS = {
@@ -72,7 +72,7 @@ class HealthServer:
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
-        self._clients: dict[asyncio.StreamWriter, None] = {}
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         """All connections, the oldest first."""
         self._answering: set[asyncio.StreamWriter] = set()
 
@@ -86,7 +86,7 @@ class HealthServer:
         """Listens; SettingsError where the port is taken."""
         try:
             self._server = await asyncio.start_server(
-                self._serve, self._host, self._port, limit=LONGEST_HEAD
+                self._connected, self._host, self._port, limit=LONGEST_HEAD
             )
         except OSError as error:
             raise SettingsError(
@@ -98,10 +98,14 @@ class HealthServer:
         """Stops listening."""
         if self._server is not None:
             self._server.close()
+        for writer in self._clients:
+            writer.transport.abort()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients[writer] = asyncio.ensure_future(self._serve(reader, writer))
+        self._make_room()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients[writer] = None
-        self._make_room()
         try:
             async with asyncio.timeout(WITHIN):
                 await self._converse(reader, writer)
@@ -129,8 +133,8 @@ class HealthServer:
             status, kind, body = await self._answer(target)
         except asyncio.LimitOverrunError:
             status, kind, body = 431, _JSON, b'{"error":"the request is too large"}'
-        except Refused as refused:
-            status, kind, body = refused.status, _JSON, exactjson.encode({"error": str(refused)})
+        except BadRequest as bad:
+            status, kind, body = bad.status, _JSON, exactjson.encode({"error": str(bad)})
         writer.write(
             f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
             "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n".encode()
