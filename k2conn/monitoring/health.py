@@ -23,11 +23,13 @@ from k2conn.runner import Runner
 
 _REASONS = {
     200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    431: "Request Header Fields Too Large", 503: "Service Unavailable",
+    429: "Too Many Requests", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
 }
 _JSON = "application/json"
 CLIENTS = 64
 """Connections at a time."""
+MOST_ANSWERS = 50
+"""Answers in a second, but for /live: each is made anew, and that is work."""
 WITHIN = 5.0
 """Seconds for a whole request, until its answer has been read."""
 
@@ -75,6 +77,8 @@ class HealthServer:
         self._clients: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         """All connections, the oldest first."""
         self._answering: set[asyncio.StreamWriter] = set()
+        self._second, self._answers = 0, 0
+        """The second of the loop's clock, and how many answers were made in it."""
 
     @property
     def port(self) -> int:
@@ -142,12 +146,21 @@ class HealthServer:
         )
         await writer.drain()
 
+    def _too_many(self) -> bool:
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._answers = second, 0
+        self._answers += 1
+        return self._answers > MOST_ANSWERS
+
     async def _answer(self, target: str) -> tuple[int, str, bytes]:
         path = target.split("?", 1)[0].rstrip("/") or "/"
-        if path == "/metrics":
-            return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path == "/live":
             return 200, _JSON, b'{"status":"live"}'
+        if self._too_many():
+            return 429, _JSON, b'{"error":"too many requests in this second"}'
+        if path == "/metrics":
+            return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path in ("/ready", "/health", "/"):
             state = await self._view.health()
             if path == "/ready":

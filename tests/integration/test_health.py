@@ -15,7 +15,7 @@ from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.monitoring import health
-from k2conn.monitoring.health import CLIENTS, HealthServer
+from k2conn.monitoring.health import CLIENTS, MOST_ANSWERS, HealthServer
 from k2conn.monitoring.requests import target_of
 from tests.integration.test_runner import says
 from tests.support.plans import HEAD, STREAMS, trade, trades
@@ -220,5 +220,16 @@ def test_a_client_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) ->
             assert len(await asyncio.to_thread(all_of, client)) < 40_000_000
         monkeypatch.undo()
         assert (await get(port, "/live"))[0] == 200
+
+    serving(check)
+
+
+def test_work_for_clients_is_bounded() -> None:
+    async def check(port: int, run: Run) -> None:
+        statuses = [(await get(port, "/nothing"))[0] for _ in range(3 * MOST_ANSWERS)]
+        assert 429 in statuses
+        assert (await get(port, "/live"))[0] == 200
+        await asyncio.sleep(1.1)
+        assert (await get(port, "/health"))[0] == 200
 
     serving(check)
