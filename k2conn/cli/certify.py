@@ -18,6 +18,7 @@ from k2conn.clock import wall_ms
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.runner.event_log import configure
+from k2conn.secret_mask import SECRETS
 from k2conn.settings import sink_settings
 from k2conn.settings.values import seconds
 from k2conn.sinks.kafka.settings import KafkaSettings
@@ -240,9 +241,9 @@ def _figures(title: str, rows: Sequence[ProofRow | CrashLosses], names: Sequence
 def _write(report: Path, outcomes: Sequence[CertificationOutcome]) -> None:
     try:
         if report.suffix == ".json":
-            report.write_bytes(exactjson.encode(document(outcomes)) + b"\n")
+            report.write_bytes(exactjson.encode(SECRETS.hide(document(outcomes))) + b"\n")
         elif report.suffix == ".html":
-            report.write_text(page(outcomes), encoding="utf-8")
+            report.write_text(SECRETS.hide(page(outcomes)), encoding="utf-8")
         else:
             with report.open("w", encoding="utf-8") as file:
                 show(outcomes, screen(file, _WIDTH))

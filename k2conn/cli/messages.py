@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from k2conn.printable import visible
+from k2conn.secret_mask import SECRETS
 
 _ESCAPED = "k2conn-escaped"
 _for_machines = False
@@ -53,6 +54,7 @@ def show_json(value: object, error: bool = False) -> None:
 
 
 def _write(level: str, text: str, fields: Mapping[str, object]) -> None:
+    text, fields = SECRETS.hide(text), SECRETS.hide(fields)
     if not _for_machines:
         show(*text.split("\n"), error=True)
         return

@@ -13,6 +13,7 @@ from k2conn.merging import each_by_name, total
 from k2conn.runner import Connector, Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.status import ConnectorStatus, merge_connectors
+from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpooledSinkStatus, merge_sinks
 
 
@@ -81,7 +82,7 @@ def process_status(runner: Runner) -> ProcessStatus:
         degraded += [f"{name}: {one.text}" for one in findings if not one.stops]
         degraded += _unheard(connector, connectors[name])
     failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
-    return {
+    found: ProcessStatus = {
         "status": _health(bool(failed) and all(failed), waiting + degraded),
         "ready": not waiting,
         "waiting_for": waiting,
@@ -90,6 +91,7 @@ def process_status(runner: Runner) -> ProcessStatus:
         "sink": sink,
         "connectors": connectors,
     }
+    return SECRETS.hide(found)
 
 
 def silent_symbols(runner: Runner) -> Silence:

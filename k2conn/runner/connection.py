@@ -27,6 +27,7 @@ from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.http_requests import http_call, sendable
+from k2conn.secret_mask import SECRETS
 from k2conn.transports import Address, Transport
 
 
@@ -225,13 +226,20 @@ class VenueConnection:
             ping_timeout=given.ping_timeout or 20.0,
             verify=given.verify,
             ca_file=given.ca_file,
+            destinations=self._context.destinations,
             proxy=proxy_for(url, given.proxy),
         )
 
     async def _request_before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
         scope = http_scope(self._context, self._shard, pipeline.session)
-        answer = await call(http_call(request, scope, self._context.overrides))
-        pipeline.session.captured(request.capture, answer)
+        answer = await call(http_call(request, scope, self._context.overrides, self._context.destinations))
+        try:
+            pipeline.session.captured(request.capture, answer)
+        finally:
+            for name in (capture.into for capture in request.capture):
+                value = pipeline.session.scope.state.get(name)
+                if "://" not in str(value):  # an address is no token
+                    SECRETS.add_passing(value)
 
     def _opened(self) -> None:
         assert self.pipeline is not None

@@ -27,6 +27,7 @@ from k2conn.plan import Plan, Symbol
 from k2conn.runner.backfill_worker import BackfillWorker
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
+from k2conn.runner.declared_hosts import destinations
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger, tell_left_out
 from k2conn.runner.http_requests import http_call
@@ -93,13 +94,17 @@ class Connector:
         self._stopping = asyncio.Event()
         self._successor: ConnectorState | None = None
         self._log = get_logger(connector=job.plan.name)
+        self._destinations = destinations(self.plan, job.overrides)
         self._instruments = (
-            InstrumentRefresh(self.plan.name, listed, self.connector_state.symbols, job.overrides, environment)
+            InstrumentRefresh(
+                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations
+            )
             if (listed := self.plan.symbols.list)
             else None
         )
         self.backfill_worker = BackfillWorker(
-            connector_state, self.publish, sink.relief, partial(http_call, given=job.overrides), environment
+            connector_state, self.publish, sink.relief,
+            partial(http_call, given=job.overrides, allowed=self._destinations), environment
         )
         self.backfill_worker.check_settings()
         self.silence = SilenceMonitor(connector_state, self._log)
@@ -240,8 +245,8 @@ class Connector:
     def _connector_context(self) -> ConnectorContext:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
-            self.connector_state, self.publish, self._sink.relief, self.job.overrides, session_context,
-            self._open_transport,
+            self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
+            session_context, self._open_transport,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:

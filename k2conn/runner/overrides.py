@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.net.proxy import Proxy
 from k2conn.plan import Connection, Plan
+from k2conn.runner.secret_values import hidden_from_then_on
 
 BAD_DATA_SHARE = 0.05
 
@@ -26,6 +27,10 @@ class Overrides:
     ca_file: str | None = None
     proxy: Proxy | None = None
     """Its own, for all of its addresses; None: what the environment says for each."""
+    allow_private_hosts: bool = False
+    """Whether it may connect to addresses that are not public (see `k2conn.net.destinations`)."""
+    private_hosts_by: str = field(default="K2_<X>_ALLOW_PRIVATE_HOSTS", compare=False)
+    """The variable that says so."""
     ping_every: float | None = None
     ping_timeout: float | None = None
     stale_after: float | None = None
@@ -61,4 +66,5 @@ def _overridden(connection: Connection, given: Overrides) -> Connection:
     if given.stale_after is not None:
         stale = given.stale_after or None
     replicas = connection.replicas if given.replicas is None else given.replicas
-    return replace(connection, reconnect=backoff, stale_after=stale, replicas=replicas)
+    sign = hidden_from_then_on(connection.sign) if connection.sign else None
+    return replace(connection, reconnect=backoff, stale_after=stale, replicas=replicas, sign=sign)

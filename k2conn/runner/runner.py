@@ -37,6 +37,7 @@ from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
 from k2conn.runner.stopping import unless_stopped
+from k2conn.secret_mask import SECRETS
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
@@ -464,12 +465,13 @@ class Runner:
 
     def report(self) -> RunReport:
         """The final figures of the run."""
-        return {
+        found: RunReport = {
             "seconds": round(monotonic() - self.started, 3),
             "records": self.records,
             "sink": self.sink_status(),
             "connectors": {connector.plan.name: connector.report() for connector in self.connectors},
         }
+        return SECRETS.hide(found)
 
 
 def in_vain(connectors: Collection[ConversationFigures], seconds: float) -> bool:

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "printable", "records", "schemes", "scope",
-    "symbols", "variables",
+    "secret_mask", "symbols", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -34,7 +34,8 @@ IMPORTABLE: dict[str, set[str]] = {
     "schemes": {"loopback"},
     "variables": set(),
     "printable": set(),
-    "net": {"errors", "exactjson", "loopback"},
+    "secret_mask": set(),
+    "net": {"clock", "errors", "exactjson", "loopback", "secret_mask"},
     "avro": {"errors", "resources"},
     "envelope": {"avro"},
     "symbols": set(),
@@ -90,11 +91,12 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "merging", "net", "registry", "schemes",
+        "secret_mask",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
     "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
-    "monitoring": {*LEAVES, "clock", "engine", "runner", "spool"},
+    "monitoring": {*LEAVES, "clock", "engine", "loopback", "runner", "spool"},
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "settings": {*LEAVES, "compiler", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},

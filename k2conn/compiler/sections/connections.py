@@ -29,11 +29,10 @@ from k2conn.plan import (
     SendScope,
 )
 
+FASTEST_PING, SLOWEST_PING = 1.0, 3600.0
+"""Seconds between our pings, at least and at most, where the venue says how many."""
 _LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
-
-_LEAST_SAID = 1.0
-"""Seconds of the shortest period that a venue may ask for."""
 
 
 class ConnectionCompiler(SectionCompiler):
@@ -88,6 +87,7 @@ class ConnectionCompiler(SectionCompiler):
             stale_after=duration(said.get("stale_after", "60s")) or None,
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
+            hosts=tuple(host.lower() for host in said.get("hosts", ())),
             per=said.get("per"),
             replicas=said.get("replicas", 1),
             **parts,
@@ -189,7 +189,7 @@ class ConnectionCompiler(SectionCompiler):
         def every(state: Mapping[str, Any]) -> float:
             found = str(render(_state_scope(state)))
             try:
-                return max(duration(found), _LEAST_SAID)
+                return min(SLOWEST_PING, max(FASTEST_PING, duration(found)))
             except ValueError as error:
                 raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
 

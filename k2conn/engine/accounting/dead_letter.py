@@ -8,6 +8,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import RecordError
+from k2conn.secret_mask import SECRETS
 
 RAW_LIMIT = 64 * 1024
 """Bytes of the raw frame that a dead letter keeps."""
@@ -28,21 +29,21 @@ def dead_letter(
     account: DeliveryAccount,
 ) -> Envelope:
     """The envelope of one dead letter, on ``<topic>.dlq`` as JSON. ``received_at`` is microseconds since the epoch."""
-    document = {
+    document: dict[str, Any] = {
         "connector": connector,
         "exchange": exchange,
         "stream": stream,
         "symbol": symbol or None,
         "field": error.field,
         "expression": error.expression,
-        "value": None if error.value is None else exactjson.spell(error.value)[:_VALUE_LIMIT],
+        "value": None if error.value is None else SECRETS.hide(exactjson.spell(error.value))[:_VALUE_LIMIT],
         "reason": error.reason,
         "detail": error.detail,
         "received_at": received_at,
-        **_raw(frame),
     }
-    value = exactjson.encode(document)
-    return Envelope(topic + DEAD_SUFFIX, symbol.encode() or None, value, None, received_at // 1000, account)
+    value = exactjson.encode({**SECRETS.hide(document), **_raw(SECRETS.hide(frame))})
+    key = SECRETS.hide(symbol).encode() or None
+    return Envelope(topic + DEAD_SUFFIX, key, value, None, received_at // 1000, account)
 
 
 def _raw(frame: str | bytes) -> dict[str, Any]:

@@ -20,6 +20,7 @@ Times are seconds of a monotonic clock (``now``); ``wall`` is microseconds since
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -38,6 +39,8 @@ from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.plan import Capture, Connection, Json, SendScope, Stream, Symbol
 from k2conn.schemes import WEBSOCKET, Secure, in_the_clear
 from k2conn.scope import Scope
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 __all__ = [
     "Action", "Close", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
@@ -120,7 +123,7 @@ class Session:
         known = self.context.secure
         try:
             parts = urlsplit(url)
-            possible = bool(parts.hostname) and parts.port != 0
+            possible = bool(parts.hostname) and parts.port != 0 and not _CONTROL.search(url)
         except ValueError:
             possible = False
         if not possible:  # not repeated: it may hold a token
