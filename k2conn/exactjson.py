@@ -103,6 +103,29 @@ def spell(value: Any) -> str:
     return encode(value).decode()
 
 
+def excerpt(value: Any, limit: int) -> str:
+    """The first ``limit`` characters of `spell`, at a cost that is bounded by the limit, whatever the value's size."""
+    if type(value) is str:
+        return value[:limit]
+    return spell(_beginning(value, [limit], limit))[:limit]
+
+
+def _beginning(value: Any, left: list[int], limit: int) -> Any:
+    """What of a value the first characters of its text can show: ``left`` counts down what may still be taken."""
+    left[0] -= 1
+    kind = type(value)
+    if kind is str:
+        return value[:limit]
+    if kind is not list and kind is not dict:
+        return value
+    found: list[tuple[Any, Any]] = []
+    for key, one in value.items() if kind is dict else enumerate(value):
+        if left[0] <= 0:
+            break
+        found.append((key[:limit] if kind is dict else key, _beginning(one, left, limit)))
+    return dict(found) if kind is dict else [one for _, one in found]
+
+
 def plain(number: Decimal) -> str:
     """A decimal's own digits without an exponent where that stays short, else in scientific form."""
     exponent = number.as_tuple().exponent

@@ -191,7 +191,7 @@ def text(value: Any) -> str:
         return str(value)
     if value is None or value == "":
         raise RecordError(None, None, None, "missing-field", "the value is missing")
-    detail = f"{exactjson.spell(value)[:40]} is neither text nor a whole number"
+    detail = f"{exactjson.excerpt(value, 40)} is neither text nor a whole number"
     raise RecordError(None, None, None, "bad-type", detail)
 
 

@@ -30,6 +30,10 @@ from k2conn.engine.accounting.latency import StreamLatency
 from k2conn.engine.accounting.troubles import Troubles
 from k2conn.engine.accounting.venue_errors import VenueErrors
 
+MOST_SYMBOLS = 20_000
+"""Accounts of a connector, one for each symbol of each stream: bounds what a venue's names can take."""
+OTHER = "(other)"
+"""Stands for all symbols of a stream beyond these."""
 NOWHERE = "-"
 """Stands for the stream or symbol where it is not known: a frame that is no JSON, an item without a symbol."""
 
@@ -74,6 +78,11 @@ class Account:
             self.dead_letters += count
         else:
             self.published += count
+
+    def not_wanted(self, count: int = 1) -> None:
+        """Some that were received are not handed to the sink: the run was to have only so many."""
+        self.received -= count
+        self.filtered += count
 
     @property
     def in_flight(self) -> int:
@@ -123,7 +132,9 @@ class RoundedNumbers:
 class Ledger:
     """All accounts of one connector, and its counts of frames and connections."""
 
-    def __init__(self, connector: str, exchange: str) -> None:
+    def __init__(self, connector: str, exchange: str, most: int = MOST_SYMBOLS) -> None:
+        """``most``: accounts that there are, beside those of `OTHER` and `NOWHERE`."""
+        self.most = most
         self.connector = connector
         self.exchange = exchange
         self.frames = 0
@@ -152,6 +163,8 @@ class Ledger:
         key = (stream, symbol)
         found = self._accounts.get(key)
         if found is None:
+            if len(self._accounts) >= self.most and symbol not in (OTHER, NOWHERE):
+                return self.account(stream, OTHER)
             latency = self.latencies.setdefault(stream, StreamLatency())
             found = self._accounts[key] = Account(stream, symbol, latency)
         return found

@@ -300,7 +300,7 @@ class Session:
         else:
             self.unrecognised += 1
             if self.unrecognised <= 5:
-                out.append(Note(NoteKind.UNRECOGNISED, {"message": exactjson.spell(message)[:300]}))
+                out.append(Note(NoteKind.UNRECOGNISED, {"message": exactjson.excerpt(message, 300)}))
 
     def _capture(self, message: Json) -> None:
         for capture in self.connection.capture:
@@ -320,7 +320,7 @@ class Session:
     def _notice(self, at: int, message: Json, out: list[Action]) -> None:
         notice = self.connection.notices[at]
         reason = notice.reason(message, self.scope) if notice.reason else None
-        text = exactjson.spell(reason if reason is not None else message)[:300]
+        text = exactjson.excerpt(reason if reason is not None else message, 300)
         if notice.reconnect:
             if not self._closed and not self._noticed:  # the session continues until the next connection is ready
                 out.append(Close(EndCause.NOTICE, text, notice.delay))
