@@ -67,10 +67,31 @@ def deeper(value: Any) -> bool:
     return bool(level)
 
 
+def larger(value: Any, most: int) -> bool:
+    """Whether a value has more than ``most`` values in it."""
+    left, level = most, [value]
+    while level and left >= 0:
+        left -= len(level)
+        containers = [one for one in level if type(one) is list or type(one) is dict]
+        if sum(map(len, containers)) > left:
+            return True
+        level = [inner for one in containers for inner in (one.values() if type(one) is dict else one)]
+    return left < 0
+
+
 def _brackets(text: str | bytes) -> int:
     if isinstance(text, str):
         return text.count("[") + text.count("{")
     return text.count(b"[") + text.count(b"{")
+
+
+def values(text: str | bytes) -> int:
+    """How many values a text has, at most (commas within strings are counted, too), at the cost of looking for four
+    characters.
+    """
+    if isinstance(text, str):
+        return text.count(",") + _brackets(text)
+    return text.count(b",") + _brackets(text)
 
 
 def members(text: str | bytes) -> dict[str, bytes]:
@@ -122,7 +143,7 @@ def _beginning(value: Any, left: list[int], limit: int) -> Any:
     for key, one in value.items() if kind is dict else enumerate(value):
         if left[0] <= 0:
             break
-        found.append((key[:limit] if kind is dict else key, _beginning(one, left, limit)))
+        found.append((str(key)[:limit], _beginning(one, left, limit)))
     return dict(found) if kind is dict else [one for _, one in found]
 
 

@@ -20,13 +20,14 @@ from k2conn.engine.conversation.session import Action, Close, EndCause, Note, No
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
+from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
-from k2conn.runner.frame_turns import FrameTurns
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
+from k2conn.runner.frame_turns import FrameTurns
 from k2conn.runner.http_requests import http_call, sendable
 from k2conn.transports import Address, Transport
 

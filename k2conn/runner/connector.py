@@ -12,6 +12,7 @@ from functools import partial
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
+from k2conn.engine.accounting.ledger import MOST_SYMBOLS, equation, total
 from k2conn.engine.accounting.recent import RecentFigures
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
@@ -385,18 +386,22 @@ class Connector:
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
+        sums = ledger.by_stream()
+        whole = total(sums.values())
         return {
             "state": self.state,
             "detail": self.trouble or None,
             "crashes": ledger.crashes,
             "sockets": [supervisor.status() for supervisor in self.supervisors],
-            "ledger": ledger.equation(),
-            "streams": {name: {**ledger.totals(name), **self.silence.status(name)} for name in self.stream_names},
+            "ledger": equation(whole),
+            "streams": {
+                name: {**(sums.get(name) or total(())), **self.silence.status(name)} for name in self.stream_names
+            },
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
             "bad_data": [finding.text for finding in self.recent.findings(now)],
             "troubles": [trouble_status(one) for one in ledger.troubles.latest],
-            **ledger.totals(),
+            **whole,
         }
 
     def report(self) -> ConnectorReport:
@@ -409,7 +414,8 @@ def state_for(job: Job, replaced: Connector | None = None) -> ConnectorState:
     given = job.overrides
     plan, window = overridden(job.plan, given), given.remembered or REMEMBERED
     if replaced is None:
-        return ConnectorState(plan, job.streams, window, given.backfill)
+        most = given.most_symbols or MOST_SYMBOLS
+        return ConnectorState(plan, job.streams, window, given.backfill, most_symbols=most)
     return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)
 
 

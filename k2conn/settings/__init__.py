@@ -36,7 +36,7 @@ CONNECTOR_VARIABLES = (
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
     "BAD_DATA_SHARE", "REPLICAS",
-    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY",
+    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "MAX_SYMBOLS", "PROXY",
 )
 """What follows `K2_<CONNECTOR>_`."""
 
@@ -195,6 +195,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         replicas=get("REPLICAS", "replicas"),
         breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
+        most_symbols=get("MAX_SYMBOLS", "positive"),
     )
     settings = ConnectorSettings(
         enabled=get("ENABLED", "bool"),

@@ -15,8 +15,9 @@ that is not UTF-8, which ends it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import cast
 
 from k2conn.engine.accounting.figures import (
@@ -157,6 +158,8 @@ class Ledger:
         self.rounded: dict[str, RoundedNumbers] = {}
         """By stream."""
         self._accounts: dict[tuple[str, str], Account] = {}
+        self._streams: dict[str, list[Account]] = {}
+        """The same by stream."""
 
     def account(self, stream: str, symbol: str) -> Account:
         """The account of one stream and symbol, opened on first use."""
@@ -167,6 +170,7 @@ class Ledger:
                 return self.account(stream, OTHER)
             latency = self.latencies.setdefault(stream, StreamLatency())
             found = self._accounts[key] = Account(stream, symbol, latency)
+            self._streams.setdefault(stream, []).append(found)
         return found
 
     def count_rounded(self, stream: str, symbol: str, field: str, number: str) -> None:
@@ -180,18 +184,20 @@ class Ledger:
 
     def totals(self, stream: str | None = None) -> AccountFigures:
         """The sums over symbols, of one stream or of all."""
-        return _sum(one.figures() for one in self.accounts() if stream is None or one.stream == stream)
+        if stream is not None:
+            return _sum(self._of(stream))
+        return total(self.by_stream().values())
 
     def by_stream(self) -> dict[str, AccountFigures]:
         """The sums over symbols of each stream that has an account, in one pass."""
-        found: dict[str, list[AccountFigures]] = {}
-        for account in self.accounts():
-            found.setdefault(account.stream, []).append(account.figures())
-        return {stream: _sum(figures) for stream, figures in found.items()}
+        return {stream: _sum(accounts) for stream, accounts in self._streams.items()}
+
+    def _of(self, stream: str) -> list[Account]:
+        return self._streams.get(stream, [])
 
     def times(self, stream: str, now_us: int) -> StreamTimes:
         """When a stream last had data; ``now_us`` is microseconds since the epoch."""
-        accounts = [account for account in self.accounts() if account.stream == stream]
+        accounts = self._of(stream)
         return {
             "last_event_us": max((one.last_event_us for one in accounts), default=0),
             "last_received_us": max((one.last_received_us for one in accounts), default=0),
@@ -241,12 +247,28 @@ class Ledger:
         return equation(self.totals())
 
 
-def _sum(figures: Iterable[AccountFigures]) -> AccountFigures:
-    total = cast(dict[str, int], Account("", "").figures())
+def total(figures: Iterable[AccountFigures]) -> AccountFigures:
+    """The sums of some figures."""
+    found = cast(dict[str, int], Account("", "").figures())
     for one in figures:
         for name, value in cast(dict[str, int], one).items():
-            total[name] += value
-    return cast(AccountFigures, total)
+            found[name] += value
+    return cast(AccountFigures, found)
+
+
+def _sum(accounts: Collection[Account]) -> AccountFigures:
+    """The sums over accounts, of which there may be very many: a column at a time, in the loops of C."""
+    found = Account("", "")
+    for name, column in zip(_SUMMED, zip(*map(_summed, accounts), strict=True), strict=True) if accounts else ():
+        setattr(found, name, sum(column))
+    return found.figures()
+
+
+_SUMMED = (
+    "received", "published", "duplicates", "dead_letters", "filtered", "lost", "spooled", "unknown_sides", "snapshots",
+    "gaps", "missing", "backfilled", "conflicts",
+)
+_summed = attrgetter(*_SUMMED)
 
 
 def equation(totals: AccountFigures) -> str:

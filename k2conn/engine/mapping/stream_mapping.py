@@ -7,7 +7,7 @@ does not affect the other items of its message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,7 @@ class StreamMapping:
         self.price_scale = record.field(price).scale if price is not None else None
         """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
-        self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
+        self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always, ledger.most)
         self._fetched = fetched
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._fast_allowed = (
@@ -61,7 +61,8 @@ class StreamMapping:
         )
         """Whether the rules of the stream allow the loop in `_map_fast`."""
         rule = stream.sequence
-        self.gaps = GapTracker(stream.name, rule) if rule and rule.rule in ("contiguous", "linked") else None
+        counts = rule is not None and rule.rule in ("contiguous", "linked")
+        self.gaps = GapTracker(stream.name, rule, ledger.most) if rule is not None and counts else None
         self._number_key = rule.key if rule and rule.rule == "contiguous" and rule.per == "symbol" else None
         self.suspected_gaps: SuspectedGapTracker | None = None
         """Set where a stream has no sequence numbers but has an enabled backfill."""

@@ -19,9 +19,6 @@ from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
 from k2conn.records import RecordType
 
-LONGEST = 256
-"""Characters of a venue's name for a symbol."""
-
 Encode = Callable[[list[Any]], bytes]
 
 
@@ -88,9 +85,6 @@ class SymbolContexts:
         return self.known.get(native) or self._open(native)
 
     def _open(self, native: str) -> SymbolContext:
-        if len(native) > LONGEST:
-            detail = f"a name of {len(native)} characters, which is more than {LONGEST}"
-            raise RecordError("symbol", self._stream.symbol.expression, native, "unknown-symbol", detail)
         symbol = self._directory.resolve(native)
         if symbol is None:
             detail = f"no symbol rule reads '{native[:40]}' ({self._plan.symbols.description})"
