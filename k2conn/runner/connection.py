@@ -139,6 +139,8 @@ class VenueConnection:
         self._stopped = True
         if self.opened_at is not None and self._transport is not None and self.pipeline is not None:
             self._act(self.pipeline.session.retire(monotonic(), wall_us()))
+            if self._turns is not None:
+                self._turns.closing()
             await self._transport.close(reason)
         elif self.task is not None:
             self.task.cancel()
@@ -311,6 +313,8 @@ class VenueConnection:
                 self.ask_for_replacement(ConnectionEnd(*action))
             elif type(action) is Close and self._closing is None and self._transport is not None:
                 self._close = action
+                if self._turns is not None:
+                    self._turns.closing()
                 self._closing = asyncio.ensure_future(self._transport.close(action.cause))
 
     def ask_for_replacement(self, due: ConnectionEnd) -> None:

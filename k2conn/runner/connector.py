@@ -13,7 +13,7 @@ from functools import partial
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.accounting.ledger import MOST_SYMBOLS, equation, total
-from k2conn.engine.accounting.recent import RecentFigures
+from k2conn.engine.accounting.recent import DataFinding, RecentFigures
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
@@ -81,6 +81,8 @@ class Connector:
         self.connector_state = connector_state
         self.state_file: StateFile | None = None
         """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
+        self.findings: list[DataFinding] = []
+        """What was wrong with the last minute's data when `status` was last asked for."""
         self.trouble = ""
         """Why it does not run: a bug that ended it, or what cannot be; empty while it runs."""
         self._sink = sink
@@ -388,6 +390,7 @@ class Connector:
         ledger, now = self.connector_state.ledger, monotonic()
         sums = ledger.by_stream()
         whole = total(sums.values())
+        self.findings = self.recent.findings(now, sums)
         return {
             "state": self.state,
             "detail": self.trouble or None,
@@ -399,7 +402,7 @@ class Connector:
             },
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
-            "bad_data": [finding.text for finding in self.recent.findings(now)],
+            "bad_data": [finding.text for finding in self.findings],
             "troubles": [trouble_status(one) for one in ledger.troubles.latest],
             **whole,
         }

@@ -22,6 +22,9 @@ LONGEST = 5.0
 LARGE = 1024 * 1024
 """Characters or bytes of a frame behind which there is a turn in any case: much of its work was done elsewhere."""
 
+AT_THE_END = 0.5
+"""Seconds of work for what still comes once a connection is being closed: nobody can be asked to wait then."""
+
 Deliver = Callable[[list[Envelope], Sequence[Action]], bool]
 """Hands on what frames gave; true where the sink is crowded."""
 
@@ -42,6 +45,10 @@ class FrameTurns:
         """Seconds of work since the last turn."""
         self._left = 0.0
         """Seconds of work that the current read has left."""
+        self._end: float | None = None
+        """Seconds of work that are left because the connection is being closed; None while it is not."""
+        self.ignored = 0
+        """Frames that were not looked at for that."""
         self.crowded = False
         """Whether the sink is to be waited for."""
 
@@ -52,6 +59,9 @@ class FrameTurns:
 
     def receive(self, frames: Sequence[str | bytes]) -> bool:
         """Takes the frames of one read."""
+        if self._end is not None and self._end <= 0:
+            self.ignored += len(frames)
+            return False
         if self.unfinished:
             self._behind.append(frames)
             return True
@@ -75,9 +85,14 @@ class FrameTurns:
         reason = "the connection ended"
         while self._work is not None:
             self._step(reason)
-        left = sum(map(len, self._behind))
+        left = self.ignored + sum(map(len, self._behind))
         self._behind.clear()
+        self.ignored = 0
         return left
+
+    def closing(self) -> None:
+        """The connection is being closed, which takes a moment, in which more may come."""
+        self._end = AT_THE_END if self._end is None else self._end
 
     def _begin(self, frames: Sequence[str | bytes], now: float) -> None:
         self._envelopes, self._actions, self._left = [], [], LONGEST
@@ -90,8 +105,13 @@ class FrameTurns:
             if self.crowded or self._spent + spent > TURN:
                 self._spent = 0.0
                 self._left -= spent
+                if self._end is not None:
+                    self._end -= spent
                 return True
-        self._spent += monotonic() - began
+        spent = monotonic() - began
+        self._spent += spent
+        if self._end is not None:
+            self._end -= spent
         if self._spent > TURN:
             self._spent = 0.0
             return True
