@@ -11,6 +11,19 @@ from typing import Any
 import msgspec
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
+LONG_TEXT = 64 * 1024
+"""Characters or bytes of a text from which on its numbers are looked at, each by itself."""
+LONGEST_NUMBER = 1000
+"""Characters of a number with a fraction or an exponent in these; whole numbers are bounded by msgspec (4300)."""
+
+
+def _short_number(text: str) -> Decimal:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} characters")
+    return Decimal(text)
+
+
+_careful = msgspec.json.Decoder(float_hook=_short_number)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LONG = 10**4000
 """From here on Python does not write an int in decimal digits."""
@@ -42,8 +55,8 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, InvalidOperation, RecursionErro
 def decode(text: str | bytes) -> Any:
     """The value of one JSON text. Raises JsonError with the reason and the byte offset where there is one."""
     try:
-        value = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, InvalidOperation) as error:
+        value = (_decoder if len(text) < LONG_TEXT else _careful).decode(text)
+    except (ValueError, msgspec.DecodeError, UnicodeError, InvalidOperation) as error:
         raise JsonError(str(error)) from None
     except RecursionError:
         raise JsonError(_TOO_DEEP) from None

@@ -7,7 +7,7 @@ Pure: the runner, `k2conn map`, `k2conn test`, `k2conn certify` and the benchmar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 
 from k2conn.codecs.decoding import UNREADABLE, quick
@@ -93,6 +93,7 @@ class FramePipeline:
                     except RecordError as error:
                         self._malformed(error, frame, wall, envelopes)
                         finish_letters(scope, envelopes)
+                        yield from self._pause()
                         continue
                 if each is not None:
                     found = each(message, scope)
@@ -113,6 +114,7 @@ class FramePipeline:
                 self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall, envelopes)
             if scope.letters is not None:
                 finish_letters(scope, envelopes)
+                yield from self._pause()  # dead letters take longer than records, and fill the sink
         if self._replica is not None:
             self._set_replica(None)
         if bug is not None:
@@ -120,9 +122,7 @@ class FramePipeline:
             raise bug
 
     def _turns(self, rest: Slices) -> Slices:
-        """The slices of one frame. The dedup windows are the connector's, so between two slices they know nothing of
-        this connection's replica.
-        """
+        """The slices of one frame."""
         thrown: Abandoned | None = None
         while True:
             try:
@@ -132,15 +132,22 @@ class FramePipeline:
                     rest.throw(thrown)
             except StopIteration:
                 return
-            if self._replica is not None:
-                self._set_replica(None)
-            try:
-                yield
-                thrown = None
-            except Abandoned as given:
-                thrown = given
-            if self._replica is not None:
-                self._set_replica(self._replica)
+            thrown = yield from self._pause()
+
+    def _pause(self) -> Generator[None, None, Abandoned | None]:
+        """One turn of all others; `Abandoned`, where it was thrown in. The dedup windows are the connector's, so
+        meanwhile they know nothing of this connection's replica.
+        """
+        thrown = None
+        if self._replica is not None:
+            self._set_replica(None)
+        try:
+            yield
+        except Abandoned as given:
+            thrown = given
+        if self._replica is not None:
+            self._set_replica(self._replica)
+        return thrown
 
     def _set_replica(self, replica: Replica | None) -> None:
         """Sets in the dedup windows the replica that the current records come from."""

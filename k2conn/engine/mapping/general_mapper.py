@@ -14,7 +14,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
-from k2conn.engine.mapping.fast_mapper import MappedRecord
+from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
@@ -177,6 +177,9 @@ class GeneralMapper:
 
     def _keep_unmapped(self, item: dict[str, Any], found: dict[str, str]) -> None:
         mapped = self._stream.mapped_keys
+        if len(item) > MOST_MEMBERS:
+            detail = f"the item has {len(item)} members, which are more than {MOST_MEMBERS}"
+            raise RecordError("vendor_data", None, None, "record-too-large", detail)
         for key, value in item.items():
             if key not in mapped and value is not None:
                 found.setdefault(key, value if type(value) is str else exactjson.spell(value))
