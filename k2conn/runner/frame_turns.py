@@ -104,7 +104,7 @@ class FrameTurns:
             spent = monotonic() - began
             if self.crowded or self._spent + spent > TURN:
                 self._spent = 0.0
-                self._left -= spent
+                self._left -= min(spent, 2 * TURN)  # a machine that stood still is no work
                 if self._end is not None:
                     self._end -= spent
                 return True

@@ -332,3 +332,32 @@ def test_gaps_that_wait_are_bounded_and_count_all_that_is_missing() -> None:
     assert sum(gap.missing or 0 for gap in gaps) == sum(gap.count or 0 for gap in gaps) == count
     assert gaps[-1].last == 2 * count - 1
     assert len(tracker.missing(gaps[-1])) > 1
+
+
+# -- frames of several messages
+
+SEVERAL = SUBSCRIBE + '  each: "@"\n'
+
+
+@pytest.mark.parametrize("count", [3, AT_ONCE + 1, 2000])
+def test_a_frame_of_many_messages_is_worked_on_in_parts(count: int) -> None:
+    pipeline = intake_of(plan_of(SEVERAL))
+    messages = [{"ch": "trade", "data": [trade(number)]} for number in range(count)]
+    long = {"ch": "trade", "data": list(map(trade, range(count, count + AT_ONCE + 50)))}
+    frame = exactjson.encode([*messages, long, {"ch": "trade", "data": [trade(10**6)]}]).decode()
+    envelopes, parts = worked(pipeline, [frame])
+    settle(envelopes)
+    totals = pipeline.connector_state.ledger.totals()
+    assert totals["received"] == totals["published"] + totals["dead_letters"] == count + AT_ONCE + 51
+    assert totals["published"] == totals["received"] or count > AT_ONCE
+    assert parts > count // 200
+    assert any(b"1000000" in one.value for one in envelopes if not one.dead)
+
+
+def test_a_frame_of_very_many_words_is_few_dead_letters() -> None:
+    pipeline = intake_of(plan_of(SEVERAL))
+    envelopes, _ = worked(pipeline, [exactjson.encode(["x"] * (MOST_ITEMS + 500)).decode()])
+    settle(envelopes)
+    assert len(envelopes) == MOST + 1
+    ledger = pipeline.connector_state.ledger
+    assert ledger.malformed == ledger.totals()["dead_letters"] == MOST_ITEMS + 500
