@@ -142,6 +142,8 @@ def _rows(
             raise SettingsError(f"line {number} is no JSON object: {error}") from None
         if frame_key not in members:
             raise SettingsError(f"line {number} has no '{frame_key}'{known(frame_key, list(members))}")
+        if members[frame_key] == b"null":
+            continue  # another line has the frame: a dead letter that is not its frame's first
         yield InputFrame(_frame(members[frame_key]), _moment(members, time_key, number), _session(members, session_key))
 
 

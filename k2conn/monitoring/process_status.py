@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from k2conn import __version__
-from k2conn.clock import monotonic
 from k2conn.engine.resilience.silence_detection import REASONS, SilenceState
 from k2conn.graded import GradedState
 from k2conn.merging import each_by_name, total
@@ -77,9 +76,8 @@ def process_status(runner: Runner) -> ProcessStatus:
         if not sockets:
             waiting.append(f"{name}: it has no connection yet")
         waiting += _silent(connector)
-        findings = connector.recent.findings(monotonic())
-        waiting += [f"{name}/{one.text}" for one in findings if one.stops]
-        degraded += [f"{name}: {one.text}" for one in findings if not one.stops]
+        waiting += [f"{name}/{one.text}" for one in connector.findings if one.stops]
+        degraded += [f"{name}: {one.text}" for one in connector.findings if not one.stops]
         degraded += _unheard(connector, connectors[name])
     failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
     found: ProcessStatus = {

@@ -48,6 +48,8 @@ class Overrides:
     """When an address is out of order."""
     remembered: int | None = None
     """The least number of ids by which each stream knows what came before."""
+    most_symbols: int | None = None
+    """Accounts of the connector, one for each symbol of each stream; all others are one account a stream."""
     bad_data_share: float = BAD_DATA_SHARE
     """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 

@@ -188,6 +188,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         replicas=get("REPLICAS", "replicas"),
         breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
+        most_symbols=get("MAX_SYMBOLS", "positive"),
     )
     settings = ConnectorSettings(
         enabled=get("ENABLED", "bool"),

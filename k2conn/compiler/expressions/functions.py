@@ -17,7 +17,7 @@ from jmespath.functions import signature
 
 from k2conn import exactjson
 from k2conn.compat.jmespath import DecimalFunctions
-from k2conn.compiler.converters.decimals import read_number
+from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
 
 _LONGEST = 1 << 20
@@ -38,14 +38,19 @@ class ExactFunctions(DecimalFunctions):
     def _func_avg(self, arg: Any) -> Any:
         if not arg or not all(map(_narrow, arg)):
             return None
-        with localcontext(_EXACT):
-            return whole(Decimal(sum(arg, Decimal(0))) / len(arg))
+        with localcontext(EXACT):
+            total = sum(arg, Decimal(0))
+        mean = _EXACT.divide(total, Decimal(len(arg)))
+        exact = EXACT.multiply(mean, Decimal(len(arg))) == total
+        if not exact and len(mean.normalize(_EXACT).as_tuple().digits) < _EXACT.prec // 2:
+            return None  # rounded to what looks like an exact number
+        return whole(mean)
 
     @signature({"types": ["array-number"]})
     def _func_sum(self, arg: Any) -> Any:
         if not all(map(_narrow, arg)):
             return None
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return sum(arg)
 
     @signature({"types": ["number"]})
@@ -120,7 +125,7 @@ def whole(found: Decimal) -> int | Decimal:
     """An int where a Decimal has no fraction."""
     if _narrow(found) and found == found.to_integral_value():
         return int(found)
-    return found.normalize(_EXACT)
+    return found.normalize(EXACT)
 
 
 def _narrow(value: Any) -> bool:

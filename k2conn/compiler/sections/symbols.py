@@ -21,7 +21,7 @@ from k2conn.plan import Symbol
 
 _LONGEST = 100
 """Characters of a native symbol; what is longer is none."""
-_CACHED = 100_000
+_CACHED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Resolver:
             return self._cache[native]
         except KeyError:
             found = self._read(native)
-            if len(self._cache) < _CACHED:
+            if len(self._cache) < _CACHED and len(native) <= _LONGEST:
                 self._cache[native] = found
             return found
 
