@@ -1,0 +1,98 @@
+"""Every target for a moment, with all inputs that are kept; and the machinery finds what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import outcome
+from tests.fuzz.__main__ import main
+from tests.fuzz.bounds import Bounds
+from tests.fuzz.engines import building, generated
+from tests.fuzz.target import HERE, Target, dictionary, targets, write_inputs
+from tests.paths import ROOT
+
+ALL = targets()
+PYTHON = [target for target in ALL if target.in_python]
+IN_C = [target for target in ALL if not target.in_python]
+RUNS = 100
+"""Inputs of each target in Python: a long run is `make fuzz-long`."""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes among the findings and builds of a run by hand."""
+    for module in (outcome, building):
+        monkeypatch.setattr(module, "WORK", tmp_path)
+
+
+@pytest.mark.parametrize("target", PYTHON, ids=lambda one: one.name)
+def test_kept_inputs_and_seeds(target: Target) -> None:
+    function = target.function()
+    for data in (b"", *target.seeds(), *(path.read_bytes() for path in target.kept())):
+        function(data)
+
+
+@pytest.mark.parametrize("target", PYTHON, ids=lambda one: one.name)
+def test_other_inputs(target: Target) -> None:
+    found = generated.run(target, Bounds(RUNS), derandomize=True)
+    assert not found.findings, found
+    assert found.executions >= RUNS // 2
+
+
+@pytest.mark.parametrize("target", IN_C, ids=lambda one: one.name)
+def test_kept_inputs_and_seeds_in_c_under_the_sanitizers(target: Target, tmp_path: Path) -> None:
+    try:
+        program = building.build_replay(target)
+    except building.NotBuilt as error:
+        pytest.skip(f"no C compiler with sanitizers: {error}")
+    seeds = tmp_path / "seeds"
+    write_inputs(seeds, [b"", *target.seeds()])
+    files = [*sorted(seeds.iterdir()), *target.kept()]
+    done = subprocess.run(
+        [program, *files], capture_output=True, text=True, check=False, env={"ASAN_OPTIONS": "detect_leaks=0"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{len(files)} inputs\n"
+
+
+def test_each_target_has_seeds_words_and_a_reason() -> None:
+    assert {target.language for target in ALL} == {"c", "python"}
+    for target in ALL:
+        assert list(target.seeds()), target.name
+        assert all(isinstance(word, bytes) for word in target.words())
+        assert target.name in (ROOT / "docs" / "fuzzing.md").read_text(), f"{target.name} is not in docs/fuzzing.md"
+    assert dictionary((b'a"\\',)) == '"\\x61\\x22\\x5c"\n'
+
+
+def test_what_is_kept_is_small() -> None:
+    for kind in ("corpus", "regressions"):
+        names = {path.name for path in (HERE / kind).glob("*") if path.is_dir()}
+        assert names <= {target.name for target in ALL}
+    assert sum(path.stat().st_size for target in ALL for path in target.kept()) < 500_000
+
+
+def test_a_finding_is_kept_and_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def wrong(data: bytes) -> None:
+        assert b"\x81" not in data
+
+    monkeypatch.setattr(Target, "function", lambda self: wrong)
+    assert main(["codecs", "--engine", "hypothesis", "--executions", "3000"]) == 1
+    said = capsys.readouterr().out
+    assert "FINDING" in said
+    (path,) = outcome.findings_folder("codecs").iterdir()
+    assert b"\x81" in path.read_bytes()
+    assert path.name in said
+
+
+def test_an_unknown_target_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nothing"]) == 2
+    assert "there is no target nothing; known are" in capsys.readouterr().err
+
+
+def test_logs_are_read() -> None:
+    log = "#12\tNEW    cov: 7 ft: 9 corp: 1/1b\n#2048\tpulse  cov: 9 ft: 12\nstat::number_of_executed_units: 2100\n"
+    assert (outcome.executions(log), outcome.coverage(log)) == (2100, 9)
+    assert outcome.executions("#2048\tpulse") == 2048
