@@ -13,6 +13,7 @@ WORDS = (
     b"Z",
     b"T",
     b"-02-29T",
+    b"2100-02-29T",
     b"2000",
     b"1970-01-01T00:00:00",
     b":59:60",
@@ -26,5 +27,7 @@ def seeds() -> Iterator[bytes]:
     for head in (b"\x08\x12", b"\x12\x26", b"\x00\x00"):
         for text in TEXTS:
             yield head + text.encode("utf-8", "surrogatepass")
+    for day in ("2000-02-29", "2100-02-28", "2100-02-29", "2096-02-29", "2026-04-31", "2026-12-31", "1970-01-01"):
+        yield f"\x00\x00{day}T23:59:59.999999999Z".encode()
     for number in (2**63, -(2**63), 2**127 - 1, -(2**127), 2**64):
         yield b"\x00\x26" + number.to_bytes(17, "little", signed=True)
