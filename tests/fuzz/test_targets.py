@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz import outcome
+from tests.fuzz import __main__ as command_line
+from tests.fuzz import long, outcome
 from tests.fuzz.__main__ import main
 from tests.fuzz.bounds import Bounds
 from tests.fuzz.engines import building, generated
@@ -90,6 +92,24 @@ def test_a_finding_is_kept_and_said(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_an_unknown_target_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nothing"]) == 2
     assert "there is no target nothing; known are" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_counts_of_the_long_run(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(long.PAGE.read_text())
+    long.show(long.RESULTS, page)
+    assert page.read_text() == long.PAGE.read_text(), "python -m tests.fuzz.long writes both"
+
+
+def test_counts_add_up_as_long_as_the_code_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, page = tmp_path / "fuzzing.json", tmp_path / "page.md"
+    page.write_text("<!-- counts -->\nnone\n<!-- end of counts -->\n")
+    for code, wanted in (("one", 5), ("one", 10), ("other", 5)):
+        monkeypatch.setattr(command_line, "commit", lambda code=code: code)
+        command_line.add(path, outcome.Outcome("frames", "libFuzzer", 5, 1.5, []))
+        assert json.loads(path.read_text())["targets"]["frames"]["executions"] == wanted
+    long.show(path, page)
+    assert "| `frames` | libFuzzer | 5 | 0.00 | 2 | 0 | 0 |" in page.read_text()
 
 
 def test_logs_are_read() -> None:
