@@ -5,6 +5,7 @@ over Python's bytecode. Both take the same options and say the same things.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -15,8 +16,10 @@ from pathlib import Path
 from tests.fuzz.bounds import Bounds
 from tests.fuzz.engines.building import build
 from tests.fuzz.outcome import WORK, Outcome, coverage, executions, findings_folder, shown
-from tests.fuzz.target import Target, dictionary, write_inputs
+from tests.fuzz.target import HERE, Target, dictionary, write_inputs
 from tests.paths import ROOT
+
+TRACED, LAUNCHER = HERE / "engines" / "traced.py", WORK / "traced"
 
 
 def can_trace_python() -> bool:
@@ -26,10 +29,7 @@ def can_trace_python() -> bool:
 
 def run(target: Target, bounds: Bounds, corpus: Path) -> Outcome:
     """One run, from the seeds and whatever ``corpus`` holds, which grows. Raises `building.NotBuilt`."""
-    if target.language == "c":
-        command, engine = [str(build(target))], "libFuzzer"
-    else:
-        command, engine = [sys.executable, "-m", "tests.fuzz.engines.traced", target.name], "atheris"
+    command, engine = _program(target), "libFuzzer" if target.language == "c" else "atheris"
     folder = corpus / target.name
     write_inputs(folder, target.seeds())
     before = set(findings_folder(target.name).iterdir())
@@ -55,17 +55,23 @@ def run(target: Target, bounds: Bounds, corpus: Path) -> Outcome:
 def minimise(target: Target, corpus: Path, into: Path) -> None:
     """The inputs of a corpus that reach something new, into a folder (added to what is there)."""
     into.mkdir(parents=True, exist_ok=True)
-    command = (
-        [str(build(target))]
-        if target.language == "c"
-        else [sys.executable, "-m", "tests.fuzz.engines.traced", target.name]
-    )
+    command = _program(target)
     subprocess.run(
         [*command, "-merge=1", "-max_len=1024", "-detect_leaks=0", str(into), str(corpus / target.name)],
         cwd=ROOT,
         env=_environment(target),
         check=True,
     )
+
+
+def _program(target: Target) -> list[str]:
+    """What is run, with libFuzzer's options behind it."""
+    if target.language == "c":
+        return [str(build(target))]
+    LAUNCHER.parent.mkdir(parents=True, exist_ok=True)
+    LAUNCHER.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(TRACED))} "$@"\n')
+    LAUNCHER.chmod(0o755)
+    return [str(LAUNCHER)]
 
 
 def _log(target: Target) -> Path:
@@ -98,6 +104,7 @@ def _environment(target: Target) -> dict[str, str]:
     return {
         **os.environ,
         "FUZZ_ROOT": str(ROOT),
+        "FUZZ_SELF": str(LAUNCHER),
         **({} if target.language == "c" and not target.in_python else {"FUZZ_PYTHON": sys.executable}),
         "FUZZ_TARGET": target.module,
         "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=32:allocator_may_return_null=1",

@@ -1,7 +1,11 @@
-"""The child process that runs a target under atheris: `python -m tests.fuzz.engines.traced TARGET OPTIONS...`."""
+"""The child process that runs a target under atheris, with libFuzzer's options. FUZZ_TARGET names the target's module,
+FUZZ_ROOT the source tree, FUZZ_SELF a program that starts this file: libFuzzer starts itself again for some work.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 
 import atheris
@@ -12,13 +16,11 @@ TRACED = ["k2conn", "jmespath", "yaml", "websockets"]
 
 def main() -> None:
     """Imports the target with everything it tries instrumented, then runs until libFuzzer ends the process."""
-    name = sys.argv.pop(1)
+    sys.path[0] = os.environ["FUZZ_ROOT"]  # not this folder, whose files have common names
     with atheris.instrument_imports(include=TRACED, enable_loader_override=False):
-        from tests.fuzz.target import Target
-
-        function = Target(name, "python").function()
+        function = importlib.import_module(os.environ["FUZZ_TARGET"]).target
         function(b"")  # what is made once is not counted as an input's time
-    atheris.Setup(sys.argv, function)
+    atheris.Setup([os.environ["FUZZ_SELF"], *sys.argv[1:]], function)
     atheris.Fuzz()
 
 
