@@ -49,7 +49,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", type=Path, default=WORK / "corpus", help="where inputs collect")
     parser.add_argument("--engine", choices=("best", "hypothesis"), default="best", help="hypothesis: unguided")
     parser.add_argument("--results", type=Path, help="a JSON file in which counts are added up")
-    parser.add_argument("--minimise", action="store_true", help="keeps of the corpus what reaches new code, and ends")
+    parser.add_argument("--minimise", action="store_true", help="keeps what of the corpus reaches most, and ends")
     parser.add_argument("--list", action="store_true", help="the targets")
     return parser
 
@@ -60,7 +60,7 @@ def run(chosen: list[Target], said: argparse.Namespace) -> int:
     engine, found = Engines(said.corpus, said.engine == "hypothesis"), 0
     for target in chosen:
         if said.minimise:
-            libfuzzer.minimise(target, said.corpus, WORK / "minimised" / target.name)
+            libfuzzer.minimise(target, said.corpus)
             continue
         outcome = engine.run(target, bounds)
         if outcome is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,14 @@ class Target:
     language: str
 
     @property
-    def folders(self) -> list[Path]:
-        """The inputs that are kept in the repository: seeds that reach much, and whatever once failed."""
-        return [folder for kind in ("corpus", "regressions") if (folder := HERE / kind / self.name).is_dir()]
+    def corpus(self) -> Path:
+        """The inputs that reach most, small and many, as one archive."""
+        return HERE / "corpus" / f"{self.name}.zip"
+
+    @property
+    def regressions(self) -> Path:
+        """The folder of inputs that once failed."""
+        return HERE / "regressions" / self.name
 
     @property
     def module(self) -> str:
@@ -50,9 +56,19 @@ class Target:
         found: Callable[[bytes], None] = importlib.import_module(self.module).target
         return found
 
-    def kept(self) -> list[Path]:
-        """The files in ``folders``."""
-        return [path for folder in self.folders for path in sorted(folder.iterdir()) if path.is_file()]
+    def kept(self) -> list[bytes]:
+        """The inputs that are kept in the repository."""
+        found = [path.read_bytes() for path in sorted(self.regressions.glob("*"))]
+        if self.corpus.is_file():
+            with zipfile.ZipFile(self.corpus) as archive:
+                found += [archive.read(name) for name in archive.namelist()]
+        return found
+
+    def keep(self, inputs: Iterable[bytes]) -> None:
+        """Makes a corpus of inputs; the same ones give the same archive."""
+        with zipfile.ZipFile(self.corpus, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in sorted({file_name(data): data for data in inputs}.items()):
+                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
 
     @property
     def largest(self) -> int:

@@ -33,7 +33,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("target", PYTHON, ids=lambda one: one.name)
 def test_kept_inputs_and_seeds(target: Target) -> None:
     function = target.function()
-    for data in (b"", *target.seeds(), *(path.read_bytes() for path in target.kept())):
+    for data in (b"", *target.seeds(), *target.kept()):
         function(data)
 
 
@@ -51,8 +51,8 @@ def test_kept_inputs_and_seeds_in_c_under_the_sanitizers(target: Target, tmp_pat
     except building.NotBuilt as error:
         pytest.skip(f"no C compiler with sanitizers: {error}")
     seeds = tmp_path / "seeds"
-    write_inputs(seeds, [b"", *target.seeds()])
-    files = [*sorted(seeds.iterdir()), *target.kept()]
+    write_inputs(seeds, [b"", *target.seeds(), *target.kept()])
+    files = sorted(seeds.iterdir())
     done = subprocess.run(
         [program, *files], capture_output=True, text=True, check=False, env={"ASAN_OPTIONS": "detect_leaks=0"}
     )
@@ -69,11 +69,20 @@ def test_each_target_has_seeds_words_and_a_reason() -> None:
     assert dictionary((b'a"\\',)) == '"\\x61\\x22\\x5c"\n'
 
 
-def test_what_is_kept_is_small() -> None:
-    for kind in ("corpus", "regressions"):
-        names = {path.name for path in (HERE / kind).glob("*") if path.is_dir()}
-        assert names <= {target.name for target in ALL}
-    assert sum(path.stat().st_size for target in ALL for path in target.kept()) < 500_000
+def test_what_is_kept_is_small_and_somebodys() -> None:
+    names = {path.stem for path in HERE.glob("corpus/*")} | {path.name for path in HERE.glob("regressions/*")}
+    assert names <= {target.name for target in ALL}
+    assert (
+        sum(path.stat().st_size for kind in ("corpus", "regressions") for path in HERE.glob(f"{kind}/**/*.*")) < 500_000
+    )
+    assert sum(len(data) for target in ALL for data in target.kept()) < 500_000
+
+
+def test_a_corpus_is_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Target, "corpus", tmp_path / "x.zip")
+    target = Target("nothing", "python")
+    target.keep([b"b", b"", b"a", b"b"])
+    assert sorted(target.kept()) == [b"", b"a", b"b"]
 
 
 def test_a_finding_is_kept_and_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -31,13 +32,13 @@ def run(target: Target, bounds: Bounds, corpus: Path) -> Outcome:
     """One run, from the seeds and whatever ``corpus`` holds, which grows. Raises `building.NotBuilt`."""
     command, engine = _program(target), "libFuzzer" if target.language == "c" else "atheris"
     folder = corpus / target.name
-    write_inputs(folder, target.seeds())
+    write_inputs(folder, [*target.seeds(), *target.kept()])
     before = set(findings_folder(target.name).iterdir())
     started = time.monotonic()
     log = _log(target)
     with log.open("wb") as file:
         done = subprocess.run(
-            [*command, *_options(target, bounds), str(folder), *map(str, target.folders)],
+            [*command, *_options(target, bounds), str(folder)],
             cwd=ROOT,
             env=_environment(target),
             stdout=file,
@@ -52,16 +53,16 @@ def run(target: Target, bounds: Bounds, corpus: Path) -> Outcome:
     return Outcome(target.name, engine, executions(text), seconds, found, coverage(text))
 
 
-def minimise(target: Target, corpus: Path, into: Path) -> None:
-    """The inputs of a corpus that reach something new, into a folder (added to what is there)."""
-    into.mkdir(parents=True, exist_ok=True)
-    command = _program(target)
-    subprocess.run(
-        [*command, "-merge=1", "-max_len=1024", "-detect_leaks=0", str(into), str(corpus / target.name)],
-        cwd=ROOT,
-        env=_environment(target),
-        check=True,
-    )
+def minimise(target: Target, corpus: Path) -> None:
+    """Makes the kept corpus of those inputs, old and new, that reach something."""
+    with tempfile.TemporaryDirectory() as into:
+        old = Path(into, "old")
+        write_inputs(old, target.kept())
+        Path(into, "new").mkdir()
+        folders = [str(Path(into, "new")), str(old), str(corpus / target.name)]
+        options = ["-merge=1", "-max_len=1024", "-detect_leaks=0"]
+        subprocess.run([*_program(target), *options, *folders], cwd=ROOT, env=_environment(target), check=True)
+        target.keep(path.read_bytes() for path in Path(into, "new").iterdir())
 
 
 def _program(target: Target) -> list[str]:
