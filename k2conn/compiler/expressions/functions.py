@@ -95,6 +95,11 @@ def arity(name: str) -> tuple[int, bool]:
     return len(wanted), bool(wanted) and bool(wanted[-1].get("variadic"))
 
 
+def takes_expression(name: str) -> int | None:
+    """Which argument of a function is an expression (``&quantity``), counted from 0; None where all are values."""
+    return next((at for at, one in enumerate(_TABLE[name]["signature"]) if "expref" in one["types"]), None)
+
+
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
     """A function's value. Where it cannot be computed: null if ``lenient``, else RecordError."""
     try:
