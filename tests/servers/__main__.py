@@ -19,7 +19,7 @@ from types import FrameType
 
 from . import Broker, Failed, Missing, Registry
 from .downloads import apicurio_jar, cache_folder, downloaded, kafka_jars
-from .prerequisites import java, mvn
+from .prerequisites import java, mvn, postgres
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
         prog="python -m tests.servers", description="Kafka and a schema registry."
     )
     parser.add_argument("--fetch", action="store_true", help="only download the servers, then end")
-    parser.add_argument("--check", action="store_true", help="only look for Java and Maven, then end")
+    parser.add_argument("--check", action="store_true", help="only look for Java, Maven and PostgreSQL, then end")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job is born ignoring it
         signal.signal(number, _interrupt)
@@ -52,6 +52,7 @@ def check() -> int:
     java()
     if not downloaded():
         mvn()
+    postgres()
     return 0
 
 
