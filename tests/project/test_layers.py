@@ -85,7 +85,8 @@ IMPORTABLE: dict[str, set[str]] = {
         "envelope",
     },
     "sinks": {
-        "avro", "clock", "compat", "envelope", "errors", "exactjson", "merging", "net", "registry", "schemes",
+        "avro", "clock", "compat", "envelope", "errors", "exactjson", "loopback", "merging", "native", "net", "records",
+        "registry", "schemes",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
@@ -120,6 +121,7 @@ USED_IN: dict[str, set[str]] = {
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
     "aiokafka": {"sinks/kafka/", "compat/aiokafka.py"},
+    "asyncpg": {"sinks/postgres/"},
     "prometheus_client": {"monitoring/metrics.py"},
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
