@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -12,6 +13,7 @@ from k2conn.compiler.language.shape import check_shape
 from k2conn.compiler.sections.backfills import BackfillCompiler
 from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tests import ExampleReader
@@ -60,7 +62,7 @@ def check_text(
         check_shape(document)
     plan = None
     if isinstance(document.value, dict) and not document.full:
-        plan = _Compiler(document, folder, secure).compile()
+        plan = _Compiler(document, folder, secure, expand_intervals(document)).compile()
     problems = sorted(set(document.problems))
     return (None if problems else plan), problems
 
@@ -69,8 +71,11 @@ class _Compiler:
     """Compiles all parts that match the schema, so that semantic problems are reported together with schema violations.
     """
 
-    def __init__(self, document: Document, folder: FilePath, secure: Secure) -> None:
+    def __init__(
+        self, document: Document, folder: FilePath, secure: Secure, of_interval: Mapping[str, OfInterval]
+    ) -> None:
         self.document = document
+        self.of_interval = of_interval
         self.folder = folder
         self.spec: dict[str, Any] = document.value
         self.note = CompileContext(document, form_parts(self.spec), secure)
@@ -122,7 +127,7 @@ class _Compiler:
         return {name: isinstance(one, dict) and "topic" in one for name, one in said.items()}
 
     def _streams(self) -> list[Stream]:
-        compiler = StreamCompiler(self.note, self.spec)
+        compiler = StreamCompiler(self.note, self.spec, self.of_interval)
         backfills = BackfillCompiler(compiler)
         found: list[Stream] = []
         for name in self._declared() if self.note.reachable(("streams",)) else ():

@@ -14,12 +14,13 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "records", "schemes", "scope", "symbols",
+    "codecs", "compat", "errors", "exactjson", "graded", "intervals", "merging", "plan", "records", "schemes", "scope", "symbols",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
 IMPORTABLE: dict[str, set[str]] = {
     "errors": set(),
+    "intervals": set(),
     "resources": set(),
     "exactjson": set(),
     "graded": set(),
@@ -35,7 +36,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "envelope": {"avro"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"scope", "symbols"},
+    "plan": {"intervals", "scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
