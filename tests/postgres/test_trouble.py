@@ -1,4 +1,4 @@
-"""The postgres sink while its server is killed, frozen, read-only, or a table is in trouble: nothing lost or doubled."""
+"""The postgres sink while its server is killed, frozen or read-only, or a table is in trouble: every record once."""
 
 from __future__ import annotations
 

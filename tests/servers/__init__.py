@@ -4,7 +4,8 @@ from .broker import Broker
 from .postgres import Postgres
 from .prerequisites import Missing
 from .process import Failed
+from .questdb import QuestDb
 from .registry import Registry
 from .shared import SharedBroker, SharedRegistry
 
-__all__ = ["Broker", "Failed", "Missing", "Postgres", "Registry", "SharedBroker", "SharedRegistry"]
+__all__ = ["Broker", "Failed", "Missing", "Postgres", "QuestDb", "Registry", "SharedBroker", "SharedRegistry"]

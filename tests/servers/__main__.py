@@ -28,13 +28,17 @@ def main() -> int:
         prog="python -m tests.servers", description="Kafka and a schema registry."
     )
     parser.add_argument("--fetch", action="store_true", help="only download the servers, then end")
-    parser.add_argument("--check", action="store_true", help="only look for Java, Maven and PostgreSQL, then end")
+    parser.add_argument("--check", action="store_true", help="only look for Java and Maven, then end")
+    parser.add_argument("--check-postgres", action="store_true", help="only look for PostgreSQL, then end")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job is born ignoring it
         signal.signal(number, _interrupt)
     try:
         if arguments.check:
             return check()
+        if arguments.check_postgres:
+            postgres()
+            return 0
         if arguments.fetch:
             return fetch()
         with tempfile.TemporaryDirectory(prefix="k2conn-servers-") as folder:
@@ -52,7 +56,6 @@ def check() -> int:
     java()
     if not downloaded():
         mvn()
-    postgres()
     return 0
 
 
