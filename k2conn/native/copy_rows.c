@@ -362,9 +362,12 @@ static int read_columns(PyObject *described, Column *columns)
     for (Py_ssize_t at = 0; at < count; at++) {
         Column *one = columns + at;
         PyObject *words = PyTuple_GET_ITEM(described, at);
-        if (!PyTuple_CheckExact(words)
-            || !PyArg_ParseTuple(words, "iiiiO!", &one->kind, &one->nullable, &one->null_index, &one->scale,
-                                 &PyTuple_Type, &one->names))
+        if (!PyTuple_CheckExact(words)) {
+            PyErr_SetString(PyExc_TypeError, "a column is a tuple");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(words, "iiiiO!", &one->kind, &one->nullable, &one->null_index, &one->scale,
+                              &PyTuple_Type, &one->names))
             return -1;
         one->symbols = PyTuple_GET_SIZE(one->names);
         int wrong = one->kind < 0 || one->kind >= KINDS || one->scale < 0 || one->symbols > MOST_SYMBOLS;
