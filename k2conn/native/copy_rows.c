@@ -23,7 +23,7 @@ typedef uint64_t wide_bits;
 #define EPOCH_DAYS 10957
 
 typedef struct {
-    int kind, nullable, null_index, scale;
+    int kind, nullable, null_index, precision, scale;
     Py_ssize_t symbols;
     PyObject *names; /* a tuple of bytes, of an enum */
 } Column;
@@ -139,16 +139,16 @@ static int put_uuid(Rows *rows, const uint8_t *text, size_t size)
     return put(rows, 16, 4) == DONE ? put_raw(rows, found, 16) : NO_MEMORY;
 }
 
-static int put_decimal(Rows *rows, const uint8_t *bytes, size_t size, int scale)
+static int put_decimal(Rows *rows, const uint8_t *bytes, size_t size, int precision, int scale)
 {
-    if (!size || size > sizeof(wide_int) || scale > MOST_SCALE)
+    if (!size || size > sizeof(wide_int) || scale > MOST_SCALE || precision > MOST_DIGITS)
         return UNHANDLED;
     int negative = bytes[0] >> 7;
     wide_bits bits = negative ? ~(wide_bits)0 : 0;
     for (size_t byte = 0; byte < size; byte++)
         bits = bits << 8 | bytes[byte];
     wide_int value = (wide_int)bits;
-    wide_int limit = ten_to[MOST_DIGITS];
+    wide_int limit = ten_to[precision];
     if (value <= -limit || value >= limit)
         return UNHANDLED;
     if (negative)
@@ -296,7 +296,7 @@ static int put_column(Rows *rows, Body *body, const Column *column)
         if (column->kind == UUID)
             return put_uuid(rows, text, size);
         if (column->kind == DECIMAL)
-            return put_decimal(rows, text, size, column->scale);
+            return put_decimal(rows, text, size, column->precision, column->scale);
         return put(rows, size, 4) == DONE ? put_raw(rows, text, size) : NO_MEMORY;
     case BOOLEAN:
         if (body->at == body->end || *body->at > 1)
@@ -366,15 +366,16 @@ static int read_columns(PyObject *described, Column *columns)
             PyErr_SetString(PyExc_TypeError, "a column is a tuple");
             return -1;
         }
-        if (!PyArg_ParseTuple(words, "iiiiO!", &one->kind, &one->nullable, &one->null_index, &one->scale,
+        if (!PyArg_ParseTuple(words, "iiiiiO!", &one->kind, &one->nullable, &one->null_index, &one->precision, &one->scale,
                               &PyTuple_Type, &one->names))
             return -1;
         one->symbols = PyTuple_GET_SIZE(one->names);
-        int wrong = one->kind < 0 || one->kind >= KINDS || one->scale < 0 || one->symbols > MOST_SYMBOLS;
+        int wrong = one->kind < 0 || one->kind >= KINDS || one->scale < 0 || one->precision < one->scale
+                    || one->symbols > MOST_SYMBOLS;
         for (Py_ssize_t name = 0; name < one->symbols && !wrong; name++)
             wrong = !PyBytes_CheckExact(PyTuple_GET_ITEM(one->names, name));
         if (wrong) {
-            PyErr_SetString(PyExc_ValueError, "a column is (kind, nullable, null_index, scale, (bytes, ...))");
+            PyErr_SetString(PyExc_ValueError, "a column is (kind, nullable, null_index, precision, scale, (bytes, ...))");
             return -1;
         }
     }

@@ -76,11 +76,11 @@ def _packer(field: SchemaField) -> Packer:
     return _PACKERS["uuid" if field.name == "message_id" else field.kind]
 
 
-def _described(field: SchemaField) -> tuple[int, int, int, int, tuple[bytes, ...]]:
-    """A field as the C code takes it: kind, whether it may be null, which branch that is, scale, symbols."""
+def _described(field: SchemaField) -> tuple[int, int, int, int, int, tuple[bytes, ...]]:
+    """A field as the C code takes it: kind, whether it may be null, which branch that is, precision, scale, symbols."""
     kind = _KINDS.index("uuid" if field.name == "message_id" else field.kind)
     symbols = tuple(symbol.encode() for symbol in field.symbols)
-    return kind, int(field.nullable), 0 if field.null_first else 1, field.scale, symbols
+    return kind, int(field.nullable), 0 if field.null_first else 1, field.precision, field.scale, symbols
 
 
 def _unscaled(value: Decimal) -> int:

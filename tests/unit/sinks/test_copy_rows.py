@@ -101,8 +101,9 @@ def test_a_damaged_body_is_refused_or_read_the_same(record: tuple[Any, ...], dat
 def test_arguments_of_other_types_are_errors() -> None:
     columns = RowFormat(load_schema("trade"))._columns
     for wrong in ((), (columns,), (columns, [b""]), (list(columns), (b"",)), (columns, ("",)), ((1,), (b"",)),
-                  (((99, 0, 0, 0, ()),), (b"",)), (((10, 0, 0, 0, ("a",)),), (b"\0",)), (((9, 0, 0, -1, ()),), (b"",)),
-                  (((0, 0, 0, 0, ()),) * 300, (b"",))):
+                  (((99, 0, 0, 0, 0, ()),), (b"",)), (((10, 0, 0, 0, 0, ("a",)),), (b"\0",)),
+                  (((9, 0, 0, 1, -1, ()),), (b"",)),
+                  (((9, 0, 0, 1, 2, ()),), (b"",)), (((0, 0, 0, 0, 0, ()),) * 300, (b"",))):
         with pytest.raises((TypeError, ValueError)):
             native.rows(*wrong)
 
