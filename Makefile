@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java atheris
+.PHONY: help demo test test-deploy coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -16,14 +16,17 @@ help: ## this list
 demo: $(INSTALLED) ## an exchange on this machine, through a connector, to the screen; no Kafka, no network
 	@$(BIN)/k2conn demo
 
-test: java $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
+test: java postgres $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
 	@$(BIN)/python -m pytest -n auto
+
+test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
+	@$(BIN)/python -m pytest -m deploy
 
 # The tests that measure speed are left out: counting the lines is slow. So is the rest, and one that misses its time
 # for it does not make the table wrong.
-coverage: java $(INSTALLED_TEST) ## which lines the tests reach, by room; takes about twice the time of the tests
+coverage: java postgres $(INSTALLED_TEST) ## which lines the tests reach, by room; takes about twice the time of the tests
 	@rm -f .coverage .coverage.*
-	-@$(BIN)/python -m coverage run -m pytest -n auto -m 'not alone'
+	-@$(BIN)/python -m coverage run -m pytest -n auto -m 'not alone and not deploy'
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m tests.coverage_by_room
 
@@ -87,6 +90,13 @@ python:
 	       "python3.11-venv, or brew install python; or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "error: $(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
+
+# PostgreSQL comes from the machine's packages; who may not install it, or has no apt-get, is told what is missing.
+postgres: python
+	@$(PYTHON) -m tests.servers --check-postgres 2>/dev/null || { \
+	  [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && echo "installing postgresql" && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } || true
+	@$(PYTHON) -m tests.servers --check-postgres
 
 # The script reads the source tree directly: it runs before anything is installed.
 java: python

@@ -36,7 +36,9 @@ Streams = Annotated[str | None, typer.Option("--streams", help="Only these strea
 Running = Annotated[
     list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
 ]
-SinkName = Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")]
+SinkName = Annotated[
+    str | None, typer.Option(help="kafka, postgres, questdb, file, console, or one of an installed package.")
+]
 SinkOptions = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
 ]
@@ -446,6 +448,20 @@ def new(
     from k2conn.cli.new import NewOptions, run
 
     raise typer.Exit(run(NewOptions(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
+
+
+@command()
+def db(action: Annotated[str, typer.Argument(metavar="status|migrate", help="Look, or make what is missing.")]) -> None:
+    """Look at the database of the postgres sink (K2_POSTGRES_*), or make its tables and apply its migrations.
+
+    status exits with 1 where something is missing. A start of `k2conn run` migrates by itself, unless
+    K2_POSTGRES_MIGRATE=false says that this command does.
+
+    Example: K2_POSTGRES_DSN=postgresql://k2@localhost/k2 k2conn db migrate
+    """
+    from k2conn.cli.db import run as look
+
+    raise typer.Exit(look(action))
 
 
 @command()

@@ -169,7 +169,7 @@ def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | N
     kind = SINKS.get(settings.kind)
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
     folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders if settings.options]
-    problems = [f"{said} {folder}: {text}" for said, folder in folders if (text := unwritable(Path(folder)))]
+    problems = [f"{said} {folder}: {text}" for said, folder in folders if folder and (text := unwritable(Path(folder)))]
     if spooled(settings) and (text := unwritable(settings.spool.folder)):
         problems.append(f"K2_SPOOL_FOLDER {settings.spool.folder}: {text}; K2_SPOOL=never goes without a spool")
     if states is not None and (text := unwritable(states)):

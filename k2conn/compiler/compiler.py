@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -13,6 +14,7 @@ from k2conn.compiler.sections.backfills import BackfillCompiler
 from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
+from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError
@@ -64,7 +66,7 @@ def check_text(
         check_shape(document)
     plan = None
     if isinstance(document.value, dict) and not document.full:
-        plan = _Compiler(document, folder, secure, readable).compile()
+        plan = _Compiler(document, folder, secure, readable, expand_intervals(document)).compile()
     problems = sorted(set(document.problems))
     return (None if problems else plan), problems
 
@@ -73,8 +75,12 @@ class _Compiler:
     """Compiles all parts that match the schema, so that semantic problems are reported together with schema violations.
     """
 
-    def __init__(self, document: Document, folder: FilePath, secure: Secure, readable: Readable) -> None:
+    def __init__(
+        self, document: Document, folder: FilePath, secure: Secure, readable: Readable,
+        of_interval: Mapping[str, OfInterval],
+    ) -> None:
         self.document = document
+        self.of_interval = of_interval
         self.folder = folder
         self.spec: dict[str, Any] = document.value
         self.note = CompileContext(document, form_parts(self.spec), secure, self._refusal)
@@ -136,7 +142,7 @@ class _Compiler:
         return {name: isinstance(one, dict) and "topic" in one for name, one in said.items()}
 
     def _streams(self) -> list[Stream]:
-        compiler = StreamCompiler(self.note, self.spec)
+        compiler = StreamCompiler(self.note, self.spec, self.of_interval)
         backfills = BackfillCompiler(compiler)
         found: list[Stream] = []
         for name in self._declared() if self.note.reachable(("streams",)) else ():

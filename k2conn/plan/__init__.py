@@ -22,7 +22,7 @@ from k2conn.plan.instruments import InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Step
-from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Stream
+from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Span, States, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.values import Condition, Getter, Json, Reader
 from k2conn.symbols import Symbol
@@ -60,6 +60,8 @@ __all__ = [
     "Reader",
     "SendScope",
     "Sequence",
+    "Span",
+    "States",
     "Step",
     "Stream",
     "Symbol",

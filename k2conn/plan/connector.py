@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from k2conn.plan.connection import Connection
@@ -45,3 +46,14 @@ class Plan:
             if stream.name == name:
                 return stream
         raise KeyError(name)
+
+    def named(self, names: Iterable[str], intervals: Sequence[str] = ()) -> list[str]:
+        """The streams that some names stand for: a stream's own, or that of one with intervals in the file, which means
+        the given ``intervals``, or else its first. Other names are given back as they are; so is ``NAME_INTERVAL`` where
+        a stream has not that interval.
+        """
+        found: list[str] = []
+        for name in names:
+            own = [one.span.interval.name for one in self.streams if one.declared == name and one.span is not None]
+            found += [f"{name}_{one}" for one in intervals or own[:1]] if own else [name]
+        return list(dict.fromkeys(found))

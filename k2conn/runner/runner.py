@@ -409,21 +409,22 @@ class Runner:
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
 
-    def _reject(self, envelope: Envelope, reason: str) -> None:
+    def _reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
         """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""
         account = envelope.account
         if account is None:
             return
         if envelope.schema is None:
             account.lost += 1
-            self._log.error("dead letter lost", topic=envelope.topic, reason=reason)
+            self._log.error("dead letter lost", topic=envelope.topic, reason=reason, detail=words)
             return
-        origin = Origin(*self._owner(envelope, account, reason), account.stream, envelope.topic)
-        error = RecordError("record", None, None, reason, f"{len(envelope.value)} bytes of Avro")
+        detail = words or f"{len(envelope.value)} bytes of Avro"
+        origin = Origin(*self._owner(envelope, account, reason, detail), account.stream, envelope.topic)
+        error = RecordError("record", None, None, reason, detail)
         record = whole_frame(envelope.value)
         self.sink.put(dead_letter(origin, account.symbol, error, wall_us(), account, record))
 
-    def _owner(self, envelope: Envelope, account: DeliveryAccount, reason: str) -> tuple[str, str]:
+    def _owner(self, envelope: Envelope, account: DeliveryAccount, reason: str, detail: str) -> tuple[str, str]:
         """Connector and exchange of a rejected record. One that an earlier process left in the spool is in no
         ledger of ours, but its topic may be one of ours.
         """
@@ -431,7 +432,7 @@ class Runner:
             if any(one is account for one in connector.connector_state.ledger.accounts()):
                 ledger = connector.connector_state.ledger
                 ledger.dead_reasons[reason] += 1
-                words: dict[str, Any] = {"symbol": account.symbol, "detail": f"{len(envelope.value)} bytes of Avro"}
+                words: dict[str, Any] = {"symbol": account.symbol, "detail": detail}
                 ledger.troubles.note(TroubleKind.DEAD_LETTER, account.stream, reason, wall_us(), words.copy)
                 return connector.plan.name, connector.plan.exchange
         for connector in self.connectors:

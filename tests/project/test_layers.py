@@ -14,13 +14,14 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "printable", "records", "schemes", "scope",
-    "secret_mask", "symbols", "variables",
+    "codecs", "compat", "errors", "exactjson", "graded", "intervals", "merging", "plan", "printable", "records",
+    "schemes", "scope", "secret_mask", "symbols", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
 IMPORTABLE: dict[str, set[str]] = {
     "errors": set(),
+    "intervals": set(),
     "resources": set(),
     "exactjson": set(),
     "graded": set(),
@@ -40,7 +41,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "envelope": {"avro"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"scope", "symbols"},
+    "plan": {"intervals", "scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
@@ -90,8 +91,8 @@ IMPORTABLE: dict[str, set[str]] = {
         "envelope",
     },
     "sinks": {
-        "avro", "clock", "compat", "envelope", "errors", "exactjson", "merging", "net", "registry", "schemes",
-        "secret_mask",
+        "avro", "clock", "compat", "envelope", "errors", "exactjson", "loopback", "merging", "native", "net", "records",
+        "registry", "schemes", "secret_mask",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
@@ -128,6 +129,7 @@ USED_IN: dict[str, set[str]] = {
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
     "aiokafka": {"sinks/kafka/", "compat/aiokafka.py"},
+    "asyncpg": {"sinks/postgres/"},
     "prometheus_client": {"monitoring/metrics.py"},
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},

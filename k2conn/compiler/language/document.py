@@ -96,6 +96,8 @@ class Document:
 
     def note(self, line: int, column: int, code: str, text: str, path: str = "") -> None:
         """Notes one problem at a line and column; beyond MAX_PROBLEMS the rest is left out, and that is said."""
+        if any((one.line, one.column, one.code, one.text) == (line, column, code, text) for one in self.problems):
+            return  # of a part that is compiled several times
         if len(self.problems) < MAX_PROBLEMS - 1:
             self.problems.append(Problem(self.file, line, column, code, text, path))
         elif len(self.problems) == MAX_PROBLEMS - 1:

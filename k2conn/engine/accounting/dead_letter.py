@@ -47,6 +47,7 @@ def dead_letter(
     """The envelope of one dead letter, on ``<topic>.dlq`` as JSON. ``received_at`` is microseconds since the epoch,
     ``frame`` the members that say which frame it was: see `whole_frame`.
     """
+    value = None if error.value is None else safe_excerpt(exactjson.excerpt(error.value, VALUE_LIMIT), VALUE_LIMIT)
     document: dict[str, Any] = {
         "connector": origin.connector,
         "exchange": origin.exchange,
@@ -54,7 +55,7 @@ def dead_letter(
         "symbol": symbol or None,
         "field": error.field,
         "expression": error.expression,
-        "value": None if error.value is None else safe_excerpt(exactjson.excerpt(error.value, VALUE_LIMIT), VALUE_LIMIT),
+        "value": value,
         "reason": error.reason,
         "detail": safe_excerpt(error.detail, DETAIL_LIMIT),
         "received_at": received_at,

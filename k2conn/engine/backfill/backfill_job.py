@@ -70,10 +70,17 @@ class BackfillJob:
         if backfill.timed and not self._from_us:
             return None  # it is not known since when
         self.calls += 1
+        span = backfill.rows.span
+        interval = span.interval if span is not None else None
+        low, high = self._low, self._high
         if self._by_time:
-            return MissingRange(0, 0, self._size(), self._from_us, self._to_us)
-        count = self._high - self._low + 1
-        return MissingRange(self._low, self._high, min(count, self._size() or count), self._from_us, self._to_us)
+            low = high = 0
+            if interval is not None:  # the record before ends where the first missing one may begin
+                low = interval.number(self._from_us)
+                high = max(low, interval.number(self._to_us) - 2)
+            return MissingRange(low, high, self._size(), self._from_us, self._to_us, interval)
+        count = high - low + 1
+        return MissingRange(low, high, min(count, self._size() or count), self._from_us, self._to_us, interval)
 
     def _narrow(self) -> None:
         """What has come meanwhile is not asked for."""

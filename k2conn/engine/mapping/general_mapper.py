@@ -56,6 +56,9 @@ class GeneralMapper:
         self._blank = [always.get(field.name) for field in schema.fields]
         """The record's values before an item is read."""
         self._identity_at = tuple((name, at.get(name), record.more_places.get(name)) for name in stream.identity)
+        self._key_at = tuple(at[name] for name in profile.key) if not stream.identity else ()
+        self._state_at = tuple((at[name], record.more_places.get(name)) for name in profile.content)
+        self._i_closed = at[profile.closed] if profile.closed is not None else None
         self._i_own = at[profile.id] if profile.id is not None else None
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
@@ -113,7 +116,9 @@ class GeneralMapper:
     def _finish(self, item: Any, values: list[Any], context: SymbolContext, scope: Scope, snapshot: bool) -> None:
         """Fills in the fields that the engine provides: ids, symbol, currency, receipt time, vendor_data."""
         stream = self._stream
-        if stream.venue_id is None:
+        if self._key_at:
+            own = self._key(values)
+        elif stream.venue_id is None:
             own = self._own_id(values, context, scope)
         else:
             try:
@@ -137,6 +142,16 @@ class GeneralMapper:
             values[self._i_vendor] = self._vendor_data(item, context, scope, snapshot)
         elif scope.notes:
             scope.notes = {}
+
+    def _key(self, values: list[Any]) -> str:
+        """The id of a record that has a key: the key's values. A state of something that is not over yet has what it
+        says behind them, so that each is a record of its own, and the last one has the key alone.
+        """
+        key = [values[at] for at in self._key_at]
+        if self._i_closed is not None and values[self._i_closed] is False:
+            key.append("open")
+            key += [_as_in_v2(values[at], more) if more else values[at] for at, more in self._state_at]
+        return "|".join(map(str, key))
 
     def _own_id(self, values: list[Any], context: SymbolContext, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from k2conn.engine.accounting.dead_letter import Origin
-from k2conn.engine.accounting.frame_letters import FrameLetters
+from k2conn.engine.accounting.frame_letters import FrameLetters, finish_letters
 from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
 from k2conn.engine.accounting.troubles import TroubleKind, short
 from k2conn.engine.gaps.gap import Gap
@@ -21,13 +21,14 @@ from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.general_mapper import GeneralMapper
+from k2conn.engine.mapping.latest_states import Arrival, take
 from k2conn.engine.mapping.slices import AT_ONCE, Slices, slices
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.plan import Plan, Stream, Symbol
+from k2conn.plan import Plan, States, Stream, Symbol
 from k2conn.records import load_record
 from k2conn.scope import Scope
 
@@ -52,6 +53,8 @@ class StreamMapping:
         """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always, ledger.most)
+        self._states = stream.states
+        self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._fast_allowed = (
@@ -267,41 +270,57 @@ class StreamMapping:
             account = context.account
             if stream.drop_when is not None and stream.drop_when.condition(item, scope):
                 account.filtered += 1
-                if self.gaps is not None:
+                if self.gaps is not None and self._is_over(item, scope):
                     self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
+                return
+            if self._states is not None:
+                self._state(self._states, Arrival(item, scope.message, frame, scope.received_at, snapshot), context,
+                            scope, out)
                 return
             carried = self._general.carried(item, context, scope) if stream.carry is not None else ()
             if carried is None:
                 account.filtered += 1
                 return
-            if snapshot:
-                if stream.snapshot_action == "skip":
-                    account.filtered += 1
-                    return
-                account.snapshots += 1
-            fast = context.fast if everyday and not snapshot and not tried else None
-            made = fast(item, scope) if fast is not None else None
-            if made is None:
-                made = self._general.made(item, context, scope, carried, snapshot)
+            self._publish(item, context, scope, out, snapshot, carried, everyday and not snapshot and not tried)
         except RecordError as error:
             if context is None and self._dropped_unread(error, item, scope):
                 return
-            if context is not None and self.gaps is not None:
+            if context is not None and self.gaps is not None and self._states is None:
                 self._number(self.gaps, item, context, scope, 0)
             self._add_dead_letter(error, context, frame, scope, out, item)
-            return
+
+    def _publish(
+        self, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope], snapshot: bool,
+        carried: Iterable[tuple[int, Any]], quick: bool = False, over: bool = True,
+    ) -> None:
+        """Maps an item that is a record; raises RecordError where it cannot be one. ``quick``: the fast mapper may do
+        it; ``over``: it is no mere state of something that goes on.
+        """
+        account = context.account
+        if snapshot:
+            if self.stream.snapshot_action == "skip":
+                account.filtered += 1
+                return
+            account.snapshots += 1
+        fast = context.fast if quick else None
+        made = fast(item, scope) if fast is not None else None
+        if made is None:
+            made = self._general.made(item, context, scope, carried, snapshot)
         identity, event, price, envelope, content = made
         if self._fetched:
             content += FETCHED
             envelope = envelope._replace(received_us=0)
         admitted = self.window.admit(identity, content)
-        if self.gaps is not None:
-            self._track_number(self.gaps, item, context, scope, event, admitted is None)
-        elif self.suspected_gaps is not None:
-            self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
+        if over and (self.gaps is not None or self.suspected_gaps is not None):
+            span = self.stream.span
+            until = event if span is None else span.end_us(item, scope)
+            if self.gaps is not None:
+                self._track_number(self.gaps, item, context, scope, until, admitted is None)
+            elif self.suspected_gaps is not None:
+                self.suspected_gaps.see(context.symbol, until, scope.received_at, scope.epoch)
         account.received += 1
         if scope.rounded is not None:
-            self.ledger.count_rounded(stream.name, context.symbol, *scope.rounded)
+            self.ledger.count_rounded(self.stream.name, context.symbol, *scope.rounded)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
@@ -314,6 +333,51 @@ class StreamMapping:
         account.last_received_us = scope.received_at
         account.last_price = price
         out.append(envelope)
+
+    # -- states of something that is over some day
+
+    def _is_over(self, item: Any, scope: Scope) -> bool:
+        """Whether an item is the last state of its span, as far as it says so; True where items are no states."""
+        closed = self._states.closed if self._states is not None else None
+        try:
+            return self._states is None or (closed is not None and closed(item, scope) is True)
+        except RecordError:
+            return False
+
+    def _state(
+        self, states: States, arrival: Arrival, context: SymbolContext, scope: Scope, out: list[Envelope]
+    ) -> None:
+        """One state: of something that is over, it is a record; of what goes on, only where the stream keeps these."""
+        item = arrival.item
+        if states.closed is not None:
+            over = states.closed(item, scope) is True
+        else:
+            assert self.stream.span is not None
+            begin = self.stream.span.begin(item, scope)
+            over, last = take(scope.state, self.stream.name, context.symbol, begin, arrival)
+            if last is not None:
+                self._publish_last(last, context, scope, out)
+        if not over and not states.keep_open:
+            context.account.filtered += 1
+            return
+        self._publish(item, context, scope, out, arrival.snapshot, ((self._i_closed, over),), over=over)
+
+    def _publish_last(self, last: Arrival, context: SymbolContext, scope: Scope, out: list[Envelope]) -> None:
+        """What came last of something that has just proved to be over; as a record of the moment when it came."""
+        now, message, letters = scope.received_at, scope.message, scope.letters
+        scope.received_at, scope.message, scope.letters = last.received_at, last.message, None
+        made = len(out)
+        try:
+            self._publish(last.item, context, scope, out, last.snapshot, ((self._i_closed, True),))
+        except RecordError as error:
+            self._add_dead_letter(error, context, last.frame, scope, out, last.item)
+        finally:
+            finish_letters(scope, out)  # those of the frame that it came with
+            scope.received_at, scope.message, scope.letters = now, message, letters
+            scope.notes = {}
+            scope.forget_rounding()
+        if len(out) > made and out[-1].received_us:
+            out[-1] = out[-1]._replace(received_us=now)
 
     def _number(
         self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int, repeat: bool = False

@@ -47,7 +47,7 @@ class SymbolContext:
         self.key = symbol.record.encode()
         self.account = account
         self.topic = stream.kafka_topics.get(symbol.asset_class, stream.kafka_topic)
-        self.ids = MessageIds(plan.exchange, stream.name, symbol.record)
+        self.ids = MessageIds(plan.exchange, stream.written, symbol.record)
         self.vendor = {
             "native_symbol": symbol.native,
             "base_asset": symbol.base,
