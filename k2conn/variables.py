@@ -20,17 +20,20 @@ PROCESS_VARIABLES = (
 """Settings that are neither a sink's, nor the spool's, nor a connector's."""
 
 CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE",
+    "ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE",
     "ALLOW_PRIVATE_HOSTS", "SSL_VERIFY",
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
     "BAD_DATA_SHARE", "REPLICAS",
     "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "MAX_SYMBOLS", "PROXY",
+    "KEEP_OPEN",
 )
 """What follows `K2_<CONNECTOR>_` in the settings of a connector."""
 
-_OWN_ROOMS = ("K2CONN_", "K2_KAFKA_", "K2_SINK_", "K2_SPOOL")
-"""All that begins so is the process's own, whatever there may be one day."""
+_OWN_ROOMS = (
+    "K2CONN_", "K2_API_", "K2_KAFKA_", "K2_LAKE_", "K2_POSTGRES_", "K2_QUESTDB_", "K2_SINK_", "K2_SPOOL",
+)
+"""All that begins so is the process's own, whatever there may be one day: the sinks' settings, above all."""
 _OTHERS = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "K2_DECIMALS", "K2_WORKER", "NO_PROXY", "SOCKS_PROXY")
 """What the process reads besides; a proxy's address may hold a password."""
 _CONNECTOR_ENDS = tuple(f"_{suffix}" for suffix in CONNECTOR_VARIABLES)

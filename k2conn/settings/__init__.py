@@ -39,6 +39,7 @@ class ConnectorSettings:
     enabled: bool | None = None
     symbols: tuple[str, ...] | None = None
     streams: tuple[str, ...] | None = None
+    intervals: tuple[str, ...] | None = None
     overrides: Overrides = field(default_factory=Overrides)
 
 
@@ -186,6 +187,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
         bad_data_share=_first(get("BAD_DATA_SHARE", "share"), reader.get("K2_BAD_DATA_SHARE", "share"), BAD_DATA_SHARE),
         replicas=get("REPLICAS", "replicas"),
+        keep_open=get("KEEP_OPEN", "bool"),
         breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
         most_symbols=get("MAX_SYMBOLS", "positive"),
@@ -194,6 +196,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         enabled=get("ENABLED", "bool"),
         symbols=_tuple(get("SYMBOLS", "list")),
         streams=_tuple(get("STREAMS", "list")),
+        intervals=_tuple(get("INTERVALS", "list")),
         overrides=overrides,
     )
     reader.finish()

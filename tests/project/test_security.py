@@ -9,7 +9,7 @@ import pytest
 
 from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
-from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES
+from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES, is_setting
 from tests.paths import ROOT
 
 SECURITY = (ROOT / "SECURITY.md").read_text()
@@ -86,3 +86,9 @@ def test_every_limit_says_what_happens_beyond_it() -> None:
         assert row[0], row
         assert row[1], row
         assert row[3], row
+
+
+def test_no_connector_file_reads_a_setting_of_a_sink() -> None:
+    for name in SINKS.built_in:
+        for variable in SINKS.get(name).read_from(name):
+            assert is_setting(variable), variable
