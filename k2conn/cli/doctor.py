@@ -14,6 +14,7 @@ from k2conn.cli.startup import Prepared, prepared
 from k2conn.clock import monotonic
 from k2conn.errors import RecordError, SettingsError, TransportError, Unreachable, known
 from k2conn.runner import Connector, Runner
+from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SINKS, Finding
 from k2conn.sinks.settings import SinkSettings
 
@@ -102,6 +103,7 @@ async def _sink(settings: SinkSettings, runner: Runner) -> list[Finding]:
 
 
 def _show(found: Sequence[Finding], form: str) -> None:
+    found = [Finding(*SECRETS.hide((one.subject, one.where, one.detail)), one.ok) for one in found]
     if form == "json":
         rows = [one._asdict() for one in found]
         show_json({"ok": all(one.ok for one in found), "findings": rows})

@@ -3,8 +3,8 @@
 - to the hosts that its file writes out, and to those that the operator set in their place;
 - where a venue names the address (``{$state.NAME}``), to these, and to what ``hosts:`` in the file allows;
 - to an address that is not public (this machine, a private network, a cloud's metadata) only where the file or the
-  operator writes just that host out, or the operator allows it (``K2_<X>_ALLOW_PRIVATE_HOSTS``). A file that names
-  public hosts, too, may not have such ones: it could carry to the outside what it finds inside.
+  operator writes just that host out, or the operator allows it (``K2_<X>_ALLOW_PRIVATE_HOSTS``). A file whose sockets
+  or ``before`` calls lead to public hosts may not have such ones: it could carry to the outside what it finds inside.
 
 The addresses that a name is resolved to are looked at, and the connection is made to one that was looked at: a second
 answer of a name server decides nothing. Behind a proxy it is the proxy that resolves names.
@@ -36,13 +36,16 @@ _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """The hosts a connector may connect to. ``declared``: written out in its file, ``*.example.com`` for all below
-    example.com; ``given``: the operator's own. ``private``: the operator allows addresses that are not public, by the
-    variable ``allowed_by``.
+    """The hosts a connector may connect to.
+
+    ``declared``: written out in its file, ``*.example.com`` for all below example.com. ``given``: the operator's own.
+    ``told``: those that are told what others have answered. ``private``: the operator allows addresses that are not
+    public, by the variable ``allowed_by``.
     """
 
     declared: frozenset[str] = frozenset()
     given: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
     private: bool = False
     allowed_by: str = "K2_<X>_ALLOW_PRIVATE_HOSTS"
 
@@ -77,7 +80,7 @@ class Destinations:
     def _may_be_private(self, name: str) -> bool:
         if self.private or name in self.given:
             return True
-        return name in self.declared and not is_public_host(name) and not any(map(is_public_host, self.declared))
+        return name in self.declared and not is_public_host(name) and not any(map(is_public_host, self.told))
 
     def _why(self) -> str:
         return f"is not public (this machine, or a private network): {self.allowed_by}=true where that is meant"

@@ -38,7 +38,8 @@ def test_not_public(address: str) -> None:
 
 VENUE = Destinations(frozenset({"api.venue.example", "*.feeds.example"}))
 LOCAL = Destinations(frozenset({"127.0.0.1"}))
-MIXED = Destinations(frozenset({"127.0.0.1", "stranger.example"}))
+MIXED = Destinations(frozenset({"127.0.0.1", "stranger.example"}), told=frozenset({"stranger.example"}))
+ASKED = Destinations(frozenset({"127.0.0.1", "api.venue.example"}), told=frozenset({"127.0.0.1"}))
 GIVEN = Destinations(frozenset({"api.venue.example"}), frozenset({"mock", "127.0.0.1"}))
 
 
@@ -46,7 +47,7 @@ GIVEN = Destinations(frozenset({"api.venue.example"}), frozenset({"mock", "127.0
     ("allowed", "host"),
     [
         (VENUE, "api.venue.example"), (VENUE, "API.venue.example."), (VENUE, "a.feeds.example"),
-        (VENUE, "a.b.feeds.example"), (LOCAL, "127.0.0.1"), (GIVEN, "mock"), (GIVEN, "127.0.0.1"),
+        (VENUE, "a.b.feeds.example"), (LOCAL, "127.0.0.1"), (ASKED, "127.0.0.1"), (GIVEN, "mock"), (GIVEN, "127.0.0.1"),
         (Destinations(frozenset({"10.0.0.1", "stranger.example"}), private=True), "10.0.0.1"),
     ],
 )
