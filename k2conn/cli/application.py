@@ -33,6 +33,9 @@ Port = Annotated[
     str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
 ]
 Streams = Annotated[str | None, typer.Option("--streams", help="Only these streams, comma-separated.")]
+Intervals = Annotated[
+    str | None, typer.Option("--intervals", help="Of streams with intervals these, such as 1m,1h; else the first.")
+]
 Running = Annotated[
     list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
 ]
@@ -126,6 +129,7 @@ def run(
     connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -159,7 +163,7 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (),
+        log_level, daemon, watch, workers, sink_option or (), intervals,
     )
     raise typer.Exit(start(options))
 
@@ -169,6 +173,7 @@ def doctor(
     connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -192,7 +197,7 @@ def doctor(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, host=host, port=port,
-        sink_options=sink_option or (),
+        sink_options=sink_option or (), intervals=intervals,
     )
     raise typer.Exit(examine(options, format))
 
@@ -264,6 +269,7 @@ def plan(
     connector: Connector,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
@@ -272,7 +278,7 @@ def plan(
     """
     from k2conn.cli.plan import run as show
 
-    raise typer.Exit(show(connector, symbols, streams, frames))
+    raise typer.Exit(show(connector, symbols, streams, frames, intervals))
 
 
 @command("eval")
@@ -362,6 +368,8 @@ def demo(
 @command()
 def certify(
     connectors: Files,
+    streams: Streams = None,
+    intervals: Intervals = None,
     duration: Annotated[str, typer.Option(help="How long, such as 60s; longer where the faults need it.")] = "60s",
     rate: Annotated[float, typer.Option(min=1, help="Data frames a second for each stream and symbol.")] = 50.0,
     sink: Annotated[str | None, typer.Option(help="file (default) or kafka.")] = None,
@@ -393,7 +401,8 @@ def certify(
     from k2conn.cli.certify import run as prove
 
     options = CertifyOptions(
-        connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level
+        connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level,
+        streams, intervals,
     )
     raise typer.Exit(prove(options))
 

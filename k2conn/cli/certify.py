@@ -13,7 +13,9 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
+from k2conn.cli.option_values import listed
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.clock import wall_ms
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
@@ -72,6 +74,8 @@ class CertifyOptions:
     seed: int = 0
     broker_pid: int | None = None
     log_level: str = "error"
+    streams: str | None = None
+    intervals: str | None = None
 
 
 class BrokerProcess:
@@ -117,9 +121,10 @@ def _certification(
     except ValueError as error:
         raise SettingsError(f"--duration: {error}") from None
     settings = _settings(options, folder)
+    streams = chosen_streams(plan, listed("--streams", options.streams), listed("--intervals", options.intervals))
     return Certification(
         plan, settings, chosen(options.faults), duration=duration, rate=options.rate, seed=options.seed, broker=broker,
-        launch=_launch(plan, settings), open_sink=open_sink, folder=folder,
+        launch=_launch(plan, settings), open_sink=open_sink, folder=folder, streams=streams or (),
     )
 
 

@@ -85,7 +85,7 @@ def index(pages: Sequence[ConnectorPage]) -> str:
              "|---|---|---|---|---|---|---|---|"]
     for page in sorted(pages, key=lambda one: one.plan.name):
         plan = page.plan
-        streams = ", ".join(one.name if one.default else f"({one.name})" for one in plan.streams)
+        streams = ", ".join(one.written if one.default else f"({one.written})" for one in plan.written)
         beats = _unique(_beat(one) for one in plan.connections)
         codecs = _unique(_encoding(one) for one in plan.connections)
         cells = [f"[{plan.name}]({plan.name}.md)", plan.exchange, plan.market, plan.asset_class, streams, beats, codecs,
@@ -133,8 +133,8 @@ def markdown(page: ConnectorPage) -> str:
     entries = page.said.get("connections") or [page.said.get("connection", {})]
     for connection, said in zip(page.plan.connections, entries, strict=False):
         lines += ["", *_connection(page, connection, said)]
-    for stream in page.plan.streams:
-        lines += ["", *_stream(page, stream, page.said["streams"][stream.name])]
+    for stream in page.plan.written:
+        lines += ["", *_stream(page, stream, page.said["streams"][stream.written])]
     lines += ["", *_examples(page.plan)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -225,12 +225,17 @@ def _said_after(plan: Plan, connection: Connection) -> Iterator[str]:
 
 
 def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## Stream {stream.name}"
+    yield f"## Stream {stream.written}"
     yield ""
     yield f"{stream.record.capitalize()} records to the Kafka topic {_code(stream.kafka_topic)}" + (
         "." if stream.default else "; runs only when it is named."
     )
     yield ""
+    if stream.span is not None:
+        yield f"- intervals: {', '.join(said['intervals'])}; what follows is that of {stream.span.interval.name}"
+    if stream.states is not None:
+        how = "where the venue says so" if stream.states.closed is not None else "when the next one of the symbol opens"
+        yield f"- over {how}; what is not over {'is kept, too' if stream.states.keep_open else 'is dropped'}"
     if "topic" in said:
         yield f"- the venue's topic: {_code(_spelled(said['topic']))}"
     yield f"- recognised by {_code(stream.when.text)}"

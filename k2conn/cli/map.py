@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 from k2conn import exactjson
 from k2conn.cli.loading import load
 from k2conn.cli.messages import visible
+from k2conn.cli.option_values import listed
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.clock import wall_us
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
@@ -36,16 +38,10 @@ class InputFrame(NamedTuple):
     session: str
 
 
-def chosen_streams(plan: Plan, streams: str | None) -> list[str]:
-    """The streams to run; all of the spec's where none are named."""
-    declared = [stream.name for stream in plan.streams]
-    if streams is None:
-        return declared
-    wanted = [name.strip() for name in streams.split(",") if name.strip()]
-    for name in wanted:
-        if name not in declared:
-            raise SettingsError(f"{plan.name} has no stream '{name}'{known(name, declared)}")
-    return wanted
+def _streams(plan: Plan, streams: str | None) -> list[str]:
+    """The streams to map; all of the file's where none are named."""
+    chosen = chosen_streams(plan, listed("--streams", streams) if streams is not None else ())
+    return [stream.name for stream in plan.streams] if chosen is None else list(chosen)
 
 
 def run(
@@ -62,7 +58,7 @@ def run(
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
     unrecognised = UnrecognisedFrames()
-    connector_state = ConnectorState(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
+    connector_state = ConnectorState(plan, _streams(plan, streams), window=REMEMBERED if deduplicate else 0)
     mappings = connector_state.mappings
     names = {topic: name for name, one in mappings.items() for topic in one.stream.kafka_topics.values()}
     pipelines: list[FramePipeline] = []

@@ -34,7 +34,7 @@ _RECEIVED_AT = 1_767_323_045_000_000
 _LONGEST, _MOST = 4000, 10
 """Characters of a test's frame, and its records."""
 _SHOWN = ("trade_id", "quote_id", "symbol", "currency", "price", "quantity", "side", "bid_price", "bid_quantity",
-          "ask_price", "ask_quantity", "timestamp")
+          "ask_price", "ask_quantity", "interval", "open", "high", "low", "close", "volume", "is_closed", "timestamp")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -151,7 +151,7 @@ def _needed(plan: Plan, stream: str, before: list[str], frame: str) -> list[str]
 
 def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     """What the last of some frames becomes; nothing where it becomes a dead letter."""
-    connector_state = ConnectorState(plan, [stream], window=0)
+    connector_state = ConnectorState(plan, plan.named([stream]), window=0)
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
     context = SessionContext(lambda: str(uuid.uuid4()), {})
     pipeline = FramePipeline(connector_state, plan.connections[0], symbols, context)

@@ -12,6 +12,7 @@ from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.option_values import lasting, listed
 from k2conn.cli.run_options import RunOptions
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.codecs import CODECS
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.files import unwritable
@@ -214,6 +215,7 @@ def jobs_for(
     plans: list[Plan] = []
     symbols: list[str] = []
     streams: list[str] = []
+    intervals: list[str] = []
     for name in _wanted(options, environment):
         with noted.noting():
             plans.append(_loaded(name, options))
@@ -224,10 +226,12 @@ def jobs_for(
                                 "use K2_<EXCHANGE>_SYMBOLS for several")
     with noted.noting():
         streams = listed("--streams", options.streams)
+    with noted.noting():
+        intervals = listed("--intervals", options.intervals)
     jobs: list[Job] = []
     for plan in plans:
         with noted.noting():
-            jobs.append(_job(plan, symbols, streams, options, environment, warn))
+            jobs.append(_job(plan, symbols, streams, intervals, options, environment, warn))
     names = [job.plan.name for job in jobs]
     with noted.noting():
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -250,17 +254,13 @@ def _loaded(name: str, options: RunOptions) -> Plan:
 
 
 def _job(
-    plan: Plan, symbols: Sequence[str], streams: Sequence[str], options: RunOptions, environment: Mapping[str, str],
-    warn: bool,
+    plan: Plan, symbols: Sequence[str], streams: Sequence[str], intervals: Sequence[str], options: RunOptions,
+    environment: Mapping[str, str], warn: bool,
 ) -> Job:
     own = connector_settings(environment, plan.exchange, plan.name)
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
-    wanted = tuple(streams) or own.streams
-    declared = [stream.name for stream in plan.streams]
-    unknown = [name for name in wanted or () if name not in declared]
-    if unknown:
-        raise SettingsError(*(f"{plan.name} has no stream '{name}'{known(name, declared)}" for name in unknown))
+    wanted = chosen_streams(plan, streams or own.streams or (), intervals or own.intervals or ())
     return digested(Job(plan, tuple(symbols) or own.symbols, wanted, own.overrides))
 
 

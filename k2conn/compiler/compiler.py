@@ -13,8 +13,8 @@ from k2conn.compiler.language.shape import check_shape
 from k2conn.compiler.sections.backfills import BackfillCompiler
 from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
-from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
+from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError

@@ -36,12 +36,23 @@ class Plan:
         raise KeyError(name)
 
     def named(self, names: Iterable[str], intervals: Sequence[str] = ()) -> list[str]:
-        """The streams that some names stand for: a stream's own, or that of one with intervals in the file, which means
-        the given ``intervals``, or else its first. Other names are given back as they are; so is ``NAME_INTERVAL`` where
-        a stream has not that interval.
+        """The streams that some names stand for. The name of one that has intervals in the file means the given
+        ``intervals`` of it, or else its first; whether it has them is not looked at. Any other name is itself.
         """
         found: list[str] = []
         for name in names:
-            own = [one.span.interval.name for one in self.streams if one.declared == name and one.span is not None]
+            own = self.intervals(name)
             found += [f"{name}_{one}" for one in intervals or own[:1]] if own else [name]
         return list(dict.fromkeys(found))
+
+    @property
+    def written(self) -> tuple[Stream, ...]:
+        """The streams as they are written in the file: of one with intervals the first."""
+        found: dict[str, Stream] = {}
+        for stream in self.streams:
+            found.setdefault(stream.written, stream)
+        return tuple(found.values())
+
+    def intervals(self, written: str) -> list[str]:
+        """The intervals of a stream in the file; none where it has none."""
+        return [one.span.interval.name for one in self.streams if one.declared == written and one.span is not None]

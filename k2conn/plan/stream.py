@@ -50,11 +50,14 @@ class Sequence:
 @dataclass(frozen=True, slots=True)
 class Span:
     """The span of time that a record is about: its interval, and what reads when it begins (microseconds since the
-    epoch).
+    epoch). ``moment`` reads the same without asking whether a span of the interval begins there.
     """
 
     interval: Interval
+    venue: Json
+    """The venue's name of the interval."""
     begin: Reader
+    moment: Reader
 
     def end_us(self, item: Json, scope: Scope) -> int:
         """When the span of an item ends, microseconds since the epoch; RecordError where that cannot be read."""
@@ -166,6 +169,8 @@ class Backfill:
     """A row's event time, microseconds since the epoch."""
     timed: bool
     """Whether the call uses times."""
+    bounded: bool = False
+    """Whether the call says both from where and up to where."""
     symbols: Match | None = None
     """The symbols that this call is for; None: all."""
     limit: Rate | None = None

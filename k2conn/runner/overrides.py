@@ -1,4 +1,4 @@
-"""What the environment changes about a connector's connections."""
+"""What the environment changes about a connector's connections and streams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.net.proxy import Proxy
-from k2conn.plan import Connection, Plan
+from k2conn.plan import Connection, Plan, Stream
 
 BAD_DATA_SHARE = 0.05
 
@@ -39,6 +39,8 @@ class Overrides:
     """False: gaps are reported only."""
     replicas: int | None = None
     """Sockets with the same subscriptions."""
+    keep_open: bool | None = None
+    """Whether the states of what is not over are records, too (candles that still grow)."""
     breaker_settings: BreakerSettings = field(default_factory=BreakerSettings)
     """When an address is out of order."""
     remembered: int | None = None
@@ -48,8 +50,16 @@ class Overrides:
 
 
 def overridden(plan: Plan, given: Overrides) -> Plan:
-    """The plan with what the environment says about all its connections."""
-    return replace(plan, connections=tuple(_overridden(connection, given) for connection in plan.connections))
+    """The plan with what the environment says about all its connections and streams."""
+    connections = tuple(_overridden(connection, given) for connection in plan.connections)
+    streams = tuple(_kept_open(stream, given.keep_open) for stream in plan.streams)
+    return replace(plan, connections=connections, streams=streams)
+
+
+def _kept_open(stream: Stream, keep_open: bool | None) -> Stream:
+    if stream.states is None or keep_open is None:
+        return stream
+    return replace(stream, states=replace(stream.states, keep_open=keep_open))
 
 
 def _overridden(connection: Connection, given: Overrides) -> Connection:

@@ -32,11 +32,11 @@ SPOOL_VARIABLES = {
 """Environment variable -> (SpoolSettings field, kind)."""
 
 CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
-    "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
+    "ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE",
+    "SSL_VERIFY", "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
     "BAD_DATA_SHARE", "REPLICAS",
-    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY",
+    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY", "KEEP_OPEN",
 )
 """What follows `K2_<CONNECTOR>_`."""
 
@@ -48,6 +48,7 @@ class ConnectorSettings:
     enabled: bool | None = None
     symbols: tuple[str, ...] | None = None
     streams: tuple[str, ...] | None = None
+    intervals: tuple[str, ...] | None = None
     overrides: Overrides = field(default_factory=Overrides)
 
 
@@ -193,6 +194,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
         bad_data_share=_first(get("BAD_DATA_SHARE", "share"), reader.get("K2_BAD_DATA_SHARE", "share"), BAD_DATA_SHARE),
         replicas=get("REPLICAS", "replicas"),
+        keep_open=get("KEEP_OPEN", "bool"),
         breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
     )
@@ -200,6 +202,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         enabled=get("ENABLED", "bool"),
         symbols=_tuple(get("SYMBOLS", "list")),
         streams=_tuple(get("STREAMS", "list")),
+        intervals=_tuple(get("INTERVALS", "list")),
         overrides=overrides,
     )
     reader.finish()

@@ -14,7 +14,8 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "intervals", "merging", "plan", "records", "schemes", "scope", "symbols",
+    "codecs", "compat", "errors", "exactjson", "graded", "intervals", "merging", "plan", "records", "schemes", "scope",
+    "symbols",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from k2conn.compiler.expressions.expressions import compile_expression
-from k2conn.compiler.expressions.missing_ranges import NUMBERS, PLACES, SPANS, TIMES
+from k2conn.compiler.expressions.missing_ranges import NUMBERS, SPANS, TIMES
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import rate
 from k2conn.compiler.sections.addresses import http_request
@@ -23,7 +23,7 @@ from k2conn.plan import Backfill, BackfillPage, Field, Reader, Stream
 from k2conn.records import load_record
 from k2conn.scope import Scope
 
-_CALL = ("symbol", "env", "uuid", "now_s", "now_ms", "now_us", *PLACES)
+_CALL = ("symbol", "env", "uuid", "now_s", "now_ms", "now_us", *NUMBERS, *TIMES)
 _COUNTED = ("contiguous", "linked")
 _REQUEST = ("http", "headers", "body", "within")
 
@@ -52,7 +52,7 @@ class BackfillCompiler:
         if "http" not in said:
             return None
         call = {key: said[key] for key in _REQUEST if key in said}
-        request = http_request(call, path, self.note, allowed=_CALL)
+        request = http_request(call, path, self.note, allowed=_call(stream))
         rows = self._rows(stream, said, path)
         symbols = compile_match(said["symbols"], (*path, "symbols"), self.note) if "symbols" in said else None
         each = self.note.expression(said["each"], (*path, "each"), lenient=True) if "each" in said else None
@@ -76,7 +76,8 @@ class BackfillCompiler:
             rows=rows,
             number=number if counted else None,
             time=_in_microseconds(time, record.microseconds) if rows.span is None else rows.span.end_us,
-            timed=bool(self._used(said, path) & times),
+            timed=bool(self._used(stream, said, path) & times),
+            bounded=_bounded(self._used(stream, said, path)),
             symbols=symbols,
             limit=limit,
             page=BackfillPage(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
@@ -93,21 +94,19 @@ class BackfillCompiler:
             text = "a stream with `carry` has no backfill: its records come of changes"
         elif rule is not None and rule.rule in _COUNTED and rule.per != "symbol":
             text = "a call is made for one symbol: the sequence is `per: symbol`"
-        elif stream.span is None and self._used(said, path) & SPANS.keys():
-            text = "the times of missing intervals are for a stream with `intervals`: ask by `$from_ms` and the like"
-        elif (rule is None or rule.rule not in _COUNTED) and self._used(said, path) & NUMBERS.keys():
+        elif (rule is None or rule.rule not in _COUNTED) and self._used(stream, said, path) & NUMBERS.keys():
             text = "nothing tells which numbers are missing: say `sequence:` with `rule: contiguous`, or ask by time"
         if text:
             self.note(path, "value", text, at_key=True)
         return not text
 
-    def _used(self, said: dict[str, Any], path: Path) -> frozenset[str]:
+    def _used(self, stream: Stream, said: dict[str, Any], path: Path) -> frozenset[str]:
         """The placeholders of the call."""
         found: set[str] = set()
         for key in ("http", "headers", "body"):
             if key in said:
                 value = said[key].partition(" ")[2] if key == "http" else said[key]
-                compiled = self.note.template(value, (*path, key), _CALL)
+                compiled = self.note.template(value, (*path, key), _call(stream))
                 found |= compiled.names if compiled else set()
         return frozenset(found)
 
@@ -132,6 +131,7 @@ class BackfillCompiler:
         if states is not None:
             known = own.get(states.field) or over(states.field)
             fields[states.field], states = known, replace(states, closed=known.read, keep_open=False)
+        span = spans.span(fields)
         fields = spans.completed(fields, reported=record.profile.time in own)
         vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor_data
         return replace(
@@ -144,7 +144,7 @@ class BackfillCompiler:
             fields=tuple(fields[one.name] for one in record.schema.fields if one.name in fields),
             vendor_data=(*vendor, Field("backfill", lambda item, scope: "true", "true", "constant")),
             mapped_keys=self._keys(stream, said, mapping),
-            span=spans.span(fields),
+            span=span,
             states=states,
         )
 
@@ -162,6 +162,17 @@ class BackfillCompiler:
         if "number" in said:
             expressions.append(compile_expression(said["number"], True))
         return stream.mapped_keys.union(*(one.heads for one in expressions))
+
+
+def _call(stream: Stream) -> tuple[str, ...]:
+    """The placeholders that have a meaning in a stream's call."""
+    return (*_CALL, *SPANS) if stream.span is not None else _CALL
+
+
+def _bounded(used: frozenset[str]) -> bool:
+    """Whether a call with these placeholders says from where and up to where."""
+    ends = {name.partition("_")[0] for name in used}
+    return bool(ends & {"first", "before", "from"}) and bool(ends & {"last", "after", "to"})
 
 
 def _in_microseconds(read: Reader, unit: int) -> Reader:

@@ -17,6 +17,8 @@ from k2conn.compiler.language.document import Document, Path
 
 PLACE = "$interval"
 _LISTS = ("steps", "capture")
+MOST_VALUES = 100_000
+"""Values that a file has once it is rewritten; a file as it is written has at most 20,000."""
 Key = str | int
 
 
@@ -30,6 +32,8 @@ class OfInterval(NamedTuple):
 
     stream: str
     interval: str
+    venue: Any
+    """The venue's name of the interval."""
 
 
 def expand_intervals(document: Document) -> dict[str, OfInterval]:
@@ -37,7 +41,14 @@ def expand_intervals(document: Document) -> dict[str, OfInterval]:
     spec = document.value
     intervals = {name: one["intervals"] for name, one in _declared(document) if "intervals" in one}
     if not intervals:
-        _unexpected(document, spec.get("streams", {}), ("streams",))
+        for key in ("streams", "connection", "connections"):
+            _unexpected(document, spec.get(key), (key,))
+        return {}
+    if _rewritten(spec, intervals) > MOST_VALUES:
+        text = f"with all of its intervals the file has over {MOST_VALUES} values: name fewer"
+        document.problem(("streams", next(iter(intervals)), "intervals"), "too-large", text, at_key=True)
+        others = {name: one for name, one in spec["streams"].items() if name not in intervals}
+        document.value = {**spec, "streams": others}
         return {}
     variants = {name: [named(name, one) for one in those] for name, those in intervals.items()}
     streams = spec["streams"]
@@ -55,8 +66,28 @@ def expand_intervals(document: Document) -> dict[str, OfInterval]:
     for at, _ in enumerate(tests if isinstance(tests, list) else ()):
         _rewrite_names(document, ("tests", at), "streams", {name: those[:1] for name, those in variants.items()})
     return {
-        named(name, one): OfInterval(name, one) for name, those in intervals.items() for one in those
+        named(name, one): OfInterval(name, one, venue)
+        for name, those in intervals.items() for one, venue in those.items()
     }
+
+
+def _rewritten(spec: Mapping[str, Any], intervals: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many values the parts with intervals will have, at most."""
+    most = max(map(len, intervals.values()))
+    count = sum(_size(spec["streams"][name]) * len(those) for name, those in intervals.items())
+    for path in _connections(spec):
+        connection: Any = spec
+        for part in path:
+            connection = connection[part]
+        for key in _LISTS:
+            listed = connection.get(key)
+            count += most * sum(_size(one) for one in listed if _uses(one)) if isinstance(listed, list) else 0
+    return count
+
+
+def _size(value: Any) -> int:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_size, inside))
 
 
 def _declared(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:

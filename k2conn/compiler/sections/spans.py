@@ -25,10 +25,12 @@ NEXT = "when-next-opens"
 class SpanCompiler:
     """What one stream says of the spans that its records are about; ``interval`` None: nothing."""
 
-    def __init__(self, note: CompileContext, record: RecordType, interval: Interval | None) -> None:
+    def __init__(self, note: CompileContext, record: RecordType, interval: Interval | None, venue: Any = None) -> None:
+        """``venue``: the venue's name of the interval."""
         self.note = note
         self.profile = record.profile
         self.interval = interval
+        self._venue = venue
 
     def given(self, said: Mapping[str, Any]) -> frozenset[str]:
         """The fields that need not be mapped."""
@@ -78,10 +80,12 @@ class SpanCompiler:
             found[profile.time] = _ending(profile.time, begin, interval)
         return found
 
-    def span(self, fields: Mapping[str, Field]) -> Span | None:
-        """Which span a record is about; None where the stream does not say."""
-        begin = fields.get(self.profile.begin or "")
-        return None if self.interval is None or begin is None else Span(self.interval, begin.read)
+    def span(self, mapped: Mapping[str, Field]) -> Span | None:
+        """Which span a record is about, by the fields as they are ``mapped``; None where the stream does not say."""
+        begin, interval = mapped.get(self.profile.begin or ""), self.interval
+        if interval is None or begin is None:
+            return None
+        return Span(interval, self._venue, _on_grid(begin, interval).read, begin.read)
 
     def states(self, said: Mapping[str, Any], fields: Mapping[str, Field]) -> States | None:
         """Which states of a span are records; None where records have no states."""

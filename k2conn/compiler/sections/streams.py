@@ -54,7 +54,8 @@ class StreamCompiler(SectionCompiler):
         each = self._expression(said, "each", path)
         spans = self.spans(name, record)
         spans.check(said, mapping, path)
-        fields = spans.completed(self._mapped(record, whole, mapping, path, spans.given(said)))
+        own = self._mapped(record, whole, mapping, path, spans.given(said))
+        fields = spans.completed(own)
         self.check_names(record, whole, path)
         symbol = self.text("symbol", mapping, path)
         identity = self.text(record.profile.id, mapping, path) if record.profile.id else None
@@ -105,14 +106,16 @@ class StreamCompiler(SectionCompiler):
             message_id=said.get("message_id", "deterministic"),
             stale_after=self._stale_after(said, path),
             declared=self._of_interval[name].stream if name in self._of_interval else "",
-            span=spans.span(fields),
+            span=spans.span(own),
             states=spans.states(said, fields),
         )
 
     def spans(self, name: str, record: RecordType) -> SpanCompiler:
         """The compiler of what a stream says of spans of time."""
         made = self._of_interval.get(name)
-        return SpanCompiler(self.note, record, Interval(made.interval) if made is not None else None)
+        if made is None:
+            return SpanCompiler(self.note, record, None)
+        return SpanCompiler(self.note, record, Interval(made.interval), made.venue)
 
     def _interval_of(self, name: str, record: RecordType) -> dict[str, Any]:
         field, made = record.profile.interval, self._of_interval.get(name)

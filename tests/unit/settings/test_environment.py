@@ -187,6 +187,8 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("PING_TIMEOUT_SECONDS", "10", Overrides(ping_timeout=10)),
     ("BACKFILL", "false", Overrides(backfill=False)),
     ("REPLICAS", "2", Overrides(replicas=2)),
+    ("KEEP_OPEN", "true", Overrides(keep_open=True)),
+    ("KEEP_OPEN", "false", Overrides(keep_open=False)),
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
@@ -219,8 +221,13 @@ def test_the_state_folder_is_read() -> None:
 
 
 def test_every_connector_variable_is_tried_here() -> None:
-    tried = {name for name, _, _ in CASES} | {"ENABLED", "SYMBOLS", "STREAMS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
-    assert set(CONNECTOR_VARIABLES) == tried
+    elsewhere = {"ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
+    assert set(CONNECTOR_VARIABLES) == {name for name, _, _ in CASES} | elsewhere
+
+
+def test_intervals_are_a_list() -> None:
+    assert connector_settings({"K2_VENUE_INTERVALS": "1m, 1h"}, "VENUE", "venue").intervals == ("1m", "1h")
+    assert connector_settings({}, "VENUE", "venue").intervals is None
 
 
 @pytest.mark.parametrize(
