@@ -170,7 +170,7 @@ def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | N
     kind = SINKS.get(settings.kind)
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
     folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders if settings.options]
-    problems = [f"{said} {folder}: {text}" for said, folder in folders if (text := unwritable(Path(folder)))]
+    problems = [f"{said} {folder}: {text}" for said, folder in folders if folder and (text := unwritable(Path(folder)))]
     if spooled(settings) and (text := unwritable(settings.spool.folder)):
         problems.append(f"K2_SPOOL_FOLDER {settings.spool.folder}: {text}; K2_SPOOL=never goes without a spool")
     if states is not None and (text := unwritable(states)):
@@ -266,7 +266,9 @@ def _job(
 
 def _warn(options: RunOptions, environment: Mapping[str, str], plans: Sequence[Plan]) -> None:
     names = [name for plan in plans for name in (plan.name, plan.exchange)]
-    found = unread(environment, names, options.sink or environment.get("K2_SINK"), [one.stem for one in _there()])
+    files = {variable.name for plan in plans for variable in plan.variables}
+    sink = options.sink or environment.get("K2_SINK")
+    found = unread(environment, names, sink, [one.stem for one in _there()], files)
     for name, near in found.items():
         hint = {"did_you_mean": near} if near else {}
         get_logger().warning("nothing reads this variable", variable=name, **hint)

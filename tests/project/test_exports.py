@@ -23,7 +23,7 @@ PUBLIC = {
     ],
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
     "k2conn.sinks": [
-        "Finding", "NoOptions", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "make_sink", "putter",
+        "Finding", "NoOptions", "Reject", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "make_sink", "putter",
         "with_options",
     ],
     "k2conn.compiler": [],
