@@ -3,8 +3,9 @@
 *sink*: records that were encoded beforehand, put into the sink as fast as it takes them; the rate is from the first
 `put` until the last record is committed. *process*: a feeder's Binance aggTrade frames on a loopback WebSocket, through
 `k2conn run --sink postgres`, as fast as they are taken; the rate is from the first frame until the process, which was
-told to stop after so many records, has ended in good order. Every record is read back by psql: count, distinct ids, sums of prices and
-quantities, and the order of ids within a symbol by time. CPU of the server is that of all its processes.
+told to stop after so many records, has ended in good order. Every record is read back by psql: count, distinct ids,
+sums of prices and quantities, and the order of ids within a symbol by time. CPU of the server is that of all its
+processes.
 """
 
 from __future__ import annotations
