@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deploy coverage lint servers bench clean python java postgres
+.PHONY: help demo test test-deploy coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,8 +41,26 @@ bench: java $(INSTALLED_TEST) ## the benchmarks
 	-@test -x $(BIN)/py-spy || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
+lock: $(INSTALLED_TEST) ## requirements.lock: what the image is made of, by hash, brought up to date
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@$(BIN)/python -m release.lock
+
+digests: python ## the digest behind each image's tag, into Dockerfile and docker-compose.yml; asks the registry
+	@$(PYTHON) -m release.pin_images
+
+sbom: $(INSTALLED_TEST) ## dist/k2conn.cdx.json: the packages of the image as a CycloneDX document
+	@$(BIN)/python -m release.sbom
+
+# TARGET names some of the targets (`python -m tests.fuzz --list`), EXECUTIONS and SECONDS say how long each of them runs.
+fuzz: $(INSTALLED_TEST) atheris ## each reader of foreign input with odd inputs for five seconds; TARGET=, EXECUTIONS=, SECONDS=
+	@$(BIN)/python -m tests.fuzz $(TARGET) $(if $(EXECUTIONS),--executions $(EXECUTIONS)) $(if $(SECONDS),--seconds $(SECONDS))
+
+fuzz-long: $(INSTALLED_TEST) atheris ## the same for hours: 10^8 executions of the C part, 10^6 of each reader in Python
+	@$(BIN)/python -m tests.fuzz.long
+
 clean: ## remove the environment, the caches and the builds; the downloaded servers stay
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package is installed editable: a change of the source needs no new install, one of pyproject.toml does.
@@ -57,6 +75,10 @@ $(INSTALLED_TEST): pyproject.toml | python
 	@echo "installing k2conn and what its tests need into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(INSTALLED)
+
+atheris: | $(INSTALLED_TEST)
+	-@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 
 # Prerequisites are named, with the way to install them, before anything else happens.
 python:

@@ -20,8 +20,8 @@ class Scope:
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("epoch", "heard", "key", "message", "notes", "received_at", "rounded", "state", "symbol",
-                 "unknown_sides")
+    __slots__ = ("epoch", "heard", "key", "letters", "message", "notes", "received_at", "rounded", "state",
+                 "symbol", "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -38,6 +38,9 @@ class Scope:
         """Which connection of the connector this is, counted from 1."""
         self.heard: set[str] | None = None
         """Where somebody wants to know: the native names of the symbols in this message."""
+
+        self.letters: Any = None
+        """The dead letters of this frame (`FrameLetters`), once there is one."""
 
     def forget_rounding(self) -> None:
         """Another item begins."""

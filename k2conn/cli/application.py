@@ -45,6 +45,23 @@ SinkName = Annotated[
 SinkOptions = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
 ]
+
+
+def _allow(names: list[str] | None) -> list[str] | None:
+    """What `--allow-env` allows holds for the whole process."""
+    if names:
+        from k2conn.cli.allowed_variables import allow
+
+        allow(names)
+    return names
+
+
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env", metavar="NAME", callback=_allow, help="A variable that files may read beside K2_<CONNECTOR>_*."
+    ),
+]
 Folder = Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")]
 Kafka = Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")]
 Registry = Annotated[str | None, typer.Option(help="The schema registry's address.")]
@@ -86,6 +103,7 @@ def _root(
 def validate(
     files: Files,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Check connector files: YAML, shape, meaning, and that their examples map.
 
@@ -111,6 +129,7 @@ def map_(
     ] = None,
     streams: Streams = None,
     deduplicate: Annotated[bool, typer.Option("--deduplicate", help="Drop repeated records, as `run` does.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Raw frames in, records out, without a network: one JSON object a record.
 
@@ -150,6 +169,7 @@ def run(
             envvar="K2_WORKERS", metavar="INTEGER", help="Processes that share the symbols, one core each (1 to 256)."
         )
     ] = "1",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console.
 
@@ -184,6 +204,7 @@ def doctor(
     ] = "127.0.0.1",
     port: Port = "9091",
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Check all settings as a start does, and reach out to venues, broker and registry, without running.
 
@@ -227,6 +248,7 @@ def test(
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass too.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Play the tests written in connector files.
 
@@ -254,6 +276,7 @@ def list_(
 def explain(
     connector: Connector,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Show what a connector sends, recognises and makes of it.
 
@@ -271,6 +294,7 @@ def plan(
     streams: Streams = None,
     intervals: Intervals = None,
     frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
 
@@ -325,6 +349,7 @@ def mock(
     silent: Annotated[bool, typer.Option("--silent", help="Never acknowledge a subscription.")] = False,
     delay: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Another seed, other prices.")] = 0,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Play the venues of connectors on this machine: their protocol, and data from their tests or from recordings.
 
@@ -354,6 +379,7 @@ def demo(
     folder: Annotated[Path | None, typer.Option(help="Where the records go; else a new temporary folder.")] = None,
     connectors: Annotated[str | None, typer.Option(help="Comma-separated; else three well-known ones.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live table.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """See it work, with no network and no Kafka: mock exchanges, real WebSockets, Avro files, a live table.
 
@@ -389,6 +415,7 @@ def certify(
         int | None, typer.Option("--broker-pid", help="A broker's process on this machine that may be paused.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "error",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Prove that a connector loses nothing: a mock of its venue misbehaves, then every id is read back.
 
@@ -453,6 +480,7 @@ def docs(
     ] = None,
     output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a page is out of date.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Write a Markdown page for each connector, and an index of them.
 

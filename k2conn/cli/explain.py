@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from k2conn.cli.loading import load
 from k2conn.cli.option_values import listed
 from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.cli.screen import Column, Console, Padding, Styled, line, screen, table
+from k2conn.cli.variable_list import variable_lines
 from k2conn.plan import Connection, Plan, Stream
 from k2conn.runner.connector import resolve
 
@@ -23,6 +26,8 @@ def run(connector: str, symbols: str | None) -> int:
     line(console, Styled(plan.name, "bold"), f": {plan.exchange}, {plan.asset_class}, {plan.market}")
     line(console, f"documentation  {plan.docs}")
     line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
+    for text in variable_lines(plan, os.environ):
+        line(console, f"reads          {text}")
     for connection in plan.connections:
         _connection(console, plan, connection, names)
     for stream in plan.written:
@@ -31,7 +36,8 @@ def run(connector: str, symbols: str | None) -> int:
 
 
 def _connection(console: Console, plan: Plan, connection: Connection, names: list[str]) -> None:
-    line(console, "\n", Styled(f"connection {connection.name}", "bold"))
+    line(console)
+    line(console, Styled(f"connection {connection.name}", "bold"))
     for text in connection.url_texts:
         line(console, f"  connects to  {text}")
     for request in connection.before:
@@ -55,7 +61,8 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
 
 def _stream(console: Console, stream: Stream, intervals: list[str]) -> None:
     state = "" if stream.default else "  (only when named)"
-    line(console, "\n", Styled(f"stream {stream.written}", "bold"), f" -> {stream.kafka_topic}{state}")
+    line(console)
+    line(console, Styled(f"stream {stream.written}", "bold"), f" -> {stream.kafka_topic}{state}")
     if intervals:
         line(console, f"  intervals    {', '.join(intervals)}   (shown: {intervals[0]})")
     line(console, f"  recognised   {stream.when.text}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.messages import show_json
 from k2conn.cli.screen import Column, screen, table
 from k2conn.errors import SettingsError
 
@@ -22,7 +22,7 @@ def run(output: str) -> int:
              "streams": [s.written for s in p.written], "docs": p.docs}
             for p in plans
         ]
-        print(exactjson.encode(rows).decode())
+        show_json(rows)
         return 0
     console = screen()
     cells = [

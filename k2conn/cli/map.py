@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
 from k2conn.cli.loading import load
-from k2conn.cli.messages import visible
+from k2conn.cli.messages import show, show_json
 from k2conn.cli.option_values import listed
 from k2conn.cli.stream_names import chosen_streams
 from k2conn.clock import wall_us
@@ -83,10 +83,9 @@ def run(
     sys.stdout.flush()
     ledger = connector_state.ledger
     for text in unrecognised.samples():
-        print(visible(text), file=sys.stderr)
-    print(exactjson.encode(ledger.report()).decode(), file=sys.stderr)
-    print(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}",
-          file=sys.stderr)
+        show(text, error=True)
+    show_json(ledger.report(), error=True)
+    show(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}", error=True)
     return DEAD if ledger.totals()["dead_letters"] else NOTHING_DEAD
 
 
@@ -115,12 +114,12 @@ def _receive(connector_state: ConnectorState, pipelines: list[FramePipeline], ro
 
 def _show(plan: Plan, connector_state: ConnectorState, names: dict[str, str], envelope: Envelope) -> None:
     if envelope.schema is None:
-        sys.stderr.write(f"dead letter: {envelope.value.decode()}\n")
+        show(f"dead letter: {envelope.value.decode()}", error=True)
         return
     stream = getattr(envelope.account, "stream", names.get(envelope.topic, ""))
     record = envelope.schema.decode_plain(envelope.value)
     line = {"connector": plan.name, "stream": stream, "type": envelope.schema.name, "record": record}
-    sys.stdout.write(exactjson.encode(line).decode() + "\n")
+    show_json(line)
 
 
 def _rows(
@@ -139,6 +138,8 @@ def _rows(
             raise SettingsError(f"line {number} is no JSON object: {error}") from None
         if frame_key not in members:
             raise SettingsError(f"line {number} has no '{frame_key}'{known(frame_key, list(members))}")
+        if members[frame_key] == b"null":
+            continue  # another line has the frame: a dead letter that is not its frame's first
         yield InputFrame(_frame(members[frame_key]), _moment(members, time_key, number), _session(members, session_key))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.cli.loading import secure
+from k2conn.cli.messages import show
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.language.problems import Problem, known
 from k2conn.engine.connector_state import ConnectorState
@@ -174,10 +175,10 @@ def _shown(record: dict[str, Any]) -> dict[str, Any]:
 
 def _report(made: Draft, target: Path | None, problems: Sequence[Problem]) -> None:
     for problem in problems:
-        print(problem, file=sys.stderr)
+        show(str(problem), error=True)
     streams = ", ".join(stream.name for stream in made.streams) or "no stream"
     where = target or "standard output"
-    print(f"{where}: {streams} from {made.frames} frames; {'does not validate yet' if problems else 'validates'}. "
-          "Its comments say how sure each guess is; GAP marks what is yours to find out.", file=sys.stderr)
+    show(f"{where}: {streams} from {made.frames} frames; {'does not validate yet' if problems else 'validates'}. "
+         "Its comments say how sure each guess is; GAP marks what is yours to find out.", error=True)
     if target is not None and not problems:
-        print(f"next: k2conn test {target}, then fill in the subscribe frame", file=sys.stderr)
+        show(f"next: k2conn test {target}, then fill in the subscribe frame", error=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from k2conn.cli.loading import load
+from k2conn.cli.messages import show
 from k2conn.cli.option_values import listed
 from k2conn.cli.screen import Column, line, screen, table
 from k2conn.cli.stream_names import chosen_streams
@@ -49,5 +48,5 @@ def run(
             line(console, f"{socket.shard.name}  {frame}")
     problems = broken_limits(plan, sockets)
     for problem in problems:
-        print(f"limit broken: {problem}", file=sys.stderr)
+        show(f"limit broken: {problem}", error=True)
     return 78 if problems else 0

@@ -17,7 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from k2conn.cli.messages import visible
+from k2conn.printable import visible
 
 __all__ = ["Cell", "Column", "Console", "Live", "Padding", "Styled", "Table", "line", "screen", "table"]
 

@@ -266,7 +266,9 @@ def _job(
 
 def _warn(options: RunOptions, environment: Mapping[str, str], plans: Sequence[Plan]) -> None:
     names = [name for plan in plans for name in (plan.name, plan.exchange)]
-    found = unread(environment, names, options.sink or environment.get("K2_SINK"), [one.stem for one in _there()])
+    files = {variable.name for plan in plans for variable in plan.variables}
+    sink = options.sink or environment.get("K2_SINK")
+    found = unread(environment, names, sink, [one.stem for one in _there()], files)
     for name, near in found.items():
         hint = {"did_you_mean": near} if near else {}
         get_logger().warning("nothing reads this variable", variable=name, **hint)

@@ -17,6 +17,12 @@ from typing import ClassVar
 
 from k2conn.plan import Json
 
+MOST_VALUES = 250_000
+"""Values of one message, members of objects and arrays counted: what a frame of a few kilobytes may unpack to is
+otherwise as much work as a venue likes.
+"""
+TOO_MANY = f"it has more than {MOST_VALUES} values"
+
 Settings = Mapping[str, str | bytes]
 """A codec's settings by name: text, or the contents of a file."""
 
@@ -73,6 +79,11 @@ class MessageFormat(Codec, ABC):
     shallow: ClassVar[bool] = False
     """Whether it bounds by itself how deep a message is nested, well below `k2conn.exactjson.MAX_DEPTH`; the messages
     of any other format are looked at.
+    """
+
+    frugal: ClassVar[bool] = False
+    """Whether it refuses by itself, before it makes them, messages of more values than `MOST_VALUES`; those of any
+    other format are counted.
     """
 
     @abstractmethod

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from k2conn import exactjson
 from k2conn.codecs import CODECS, MessageFormat, Packing
+from k2conn.codecs.component import MOST_VALUES, TOO_MANY
 from k2conn.codecs.json import read as read_json
 from k2conn.errors import RecordError
 from k2conn.plan import FrameEncoding, Json
@@ -61,6 +62,8 @@ def _decode(steps: tuple[str, ...], encoding: FrameEncoding, kind: str) -> Decod
             message = read(data)
             if not last.shallow and exactjson.deeper(message):
                 raise _malformed("nested too deeply")
+            if not last.frugal and exactjson.larger(message, MOST_VALUES):
+                raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
             return message
         except ValueError as error:
             raise _malformed(str(error)) from None

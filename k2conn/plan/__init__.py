@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
-from k2conn.plan.connector import Plan
+from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding
 from k2conn.plan.fields import DirectKey, FastConversion, Field
 from k2conn.plan.instruments import InstrumentList, SymbolRule
@@ -55,6 +55,7 @@ __all__ = [
     "MissingRange",
     "Notice",
     "Plan",
+    "PlanVariable",
     "Rate",
     "Reader",
     "SendScope",

@@ -12,6 +12,16 @@ from k2conn.plan.tests import ConnectorTest
 
 
 @dataclass(frozen=True, slots=True)
+class PlanVariable:
+    """An environment variable that the file reads, and the places in the file that send its value or sign with it. Its
+    value is a secret, whatever it is: it is hidden in all that is printed, logged and kept.
+    """
+
+    name: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A connector, ready to run."""
 
@@ -25,6 +35,8 @@ class Plan:
     connections: tuple[Connection, ...]
     streams: tuple[Stream, ...]
     tests: tuple[ConnectorTest, ...]
+    variables: tuple[PlanVariable, ...] = ()
+    """What it reads of the environment, sorted by name."""
     warnings: tuple[str, ...] = ()
     """What `validate` says of the file although it is right, a line each."""
 

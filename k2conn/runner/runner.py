@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from k2conn.clock import monotonic, wall_us
-from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
 from k2conn.engine.accounting.figures import ConversationFigures
+from k2conn.engine.accounting.frame_letters import SharedAccount
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
@@ -37,6 +38,7 @@ from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
 from k2conn.runner.stopping import unless_stopped
+from k2conn.secret_mask import SECRETS
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
@@ -417,12 +419,10 @@ class Runner:
             self._log.error("dead letter lost", topic=envelope.topic, reason=reason, detail=words)
             return
         detail = words or f"{len(envelope.value)} bytes of Avro"
-        names = self._owner(envelope, account, reason, detail)
+        origin = Origin(*self._owner(envelope, account, reason, detail), account.stream, envelope.topic)
         error = RecordError("record", None, None, reason, detail)
-        now = wall_us()
-        self.sink.put(
-            dead_letter(*names, account.stream, envelope.topic, account.symbol, error, envelope.value, now, account)
-        )
+        record = whole_frame(envelope.value)
+        self.sink.put(dead_letter(origin, account.symbol, error, wall_us(), account, record))
 
     def _owner(self, envelope: Envelope, account: DeliveryAccount, reason: str, detail: str) -> tuple[str, str]:
         """Connector and exchange of a rejected record. One that an earlier process left in the spool is in no
@@ -450,9 +450,8 @@ class Runner:
 
     def _within_limit(self, envelopes: list[Envelope], left: int) -> list[Envelope]:
         for envelope in envelopes[left:]:
-            if isinstance(envelope.account, Account):
-                envelope.account.received -= 1
-                envelope.account.filtered += 1
+            if isinstance(envelope.account, Account | SharedAccount):
+                envelope.account.not_wanted()
         admitted = envelopes[:left]
         self._left = left - len(admitted)
         if not self._left:
@@ -465,12 +464,13 @@ class Runner:
 
     def report(self) -> RunReport:
         """The final figures of the run."""
-        return {
+        found: RunReport = {
             "seconds": round(monotonic() - self.started, 3),
             "records": self.records,
             "sink": self.sink_status(),
             "connectors": {connector.plan.name: connector.report() for connector in self.connectors},
         }
+        return SECRETS.hide(found)
 
 
 def in_vain(connectors: Collection[ConversationFigures], seconds: float) -> bool:

@@ -182,7 +182,7 @@ def _bybit(asked: Asked, trades: Sequence[Trade]) -> Any:
 
 NUMBERED = [
     Venue("binance", "BTCUSDT", _binance_frame("trade", "t"), _binance_trades, "/api/v3/historicalTrades",
-          environment={"BINANCE_API_KEY": "key"}),
+          environment={"K2_BINANCE_API_KEY": "key"}),
     Venue("binance", "BTCUSDT", _binance_frame("aggTrade", "a"), _binance_agg, "/api/v3/aggTrades", "agg_trade"),
     Venue("kraken", "BTC/USD", _kraken_frame, _kraken, "/0/public/Trades"),
     Venue("coinbase", "BTC-USD", _coinbase_frame, _coinbase, "/products/BTC-USD/trades"),

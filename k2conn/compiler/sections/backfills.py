@@ -67,7 +67,9 @@ class BackfillCompiler:
         if not self._fits(stream, said, path) or request is None or rows is None:
             return None
         record = load_record(stream.record)
-        time = next(field.read for field in rows.fields if field.name == record.profile.time)
+        time = next((field.read for field in rows.fields if field.name == record.profile.time), None)
+        if time is None:  # noted, as the stream's own time is missing
+            return None
         times = TIMES.keys() if counted else TIMES.keys() | SPANS.keys()
         return Backfill(
             request=request,

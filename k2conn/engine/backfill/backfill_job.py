@@ -20,6 +20,8 @@ from k2conn.intervals import Interval
 from k2conn.plan import Json, MissingRange, Symbol
 from k2conn.scope import Scope
 
+MOST_ROWS = 10_000
+"""Rows of one answer."""
 MOST_CALLS = 500
 """Calls for one gap; what they do not give stays missing."""
 _SHOWN = 200
@@ -124,9 +126,12 @@ class BackfillJob:
         each = self.mapping.backfill.each
         rows = answer if each is None else each(answer, self._scope)
         if type(rows) is not list:
-            shown = exactjson.encode(answer).decode()[:_SHOWN]
+            shown = exactjson.excerpt(answer, _SHOWN)
             detail = f"the answer has no rows: {shown}"
             raise RecordError("each", self.mapping.backfill.each_text, None, "missing-field", detail)
+        if len(rows) > MOST_ROWS:
+            detail = f"the answer has {len(rows)} rows, which are more than {MOST_ROWS}"
+            raise RecordError("each", self.mapping.backfill.each_text, None, "frame-too-large", detail)
         return rows
 
     def _keyed(self, rows: list[Json]) -> list[tuple[int, Json]]:

@@ -14,7 +14,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
-from k2conn.engine.mapping.fast_mapper import MappedRecord
+from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
@@ -30,9 +30,14 @@ _CONVERSION_ERRORS = (RecordError, KeyError, TypeError)
 class GeneralMapper:
     """Maps the items of one stream to records."""
 
-    def __init__(self, exchange: str, stream: Stream, record: RecordType, always: Mapping[str, object]) -> None:
-        """``always``: the fields that all records of the stream have in common."""
+    def __init__(
+        self, exchange: str, stream: Stream, record: RecordType, always: Mapping[str, object], most: int
+    ) -> None:
+        """``always``: the fields that all records of the stream have in common. ``most``: symbols whose carried fields
+        are known.
+        """
         schema, profile = record.schema, record.profile
+        self._most = most
         self._stream = stream
         self._schema = schema
         self._prefix = exchange + "-"
@@ -158,8 +163,8 @@ class GeneralMapper:
         ordinals = scope.state.get(key)
         if ordinals is None:
             ordinals = scope.state[key] = Ordinals()
-        number = ordinals.number(f"{context.symbol}|{row}")
         digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
+        number = ordinals.number(f"{context.symbol}|{digest}")  # a row may be as long as a frame
         return f"{values[self._i_time]}-{digest}-{number}"
 
     def _vendor_data(self, item: Any, context: SymbolContext, scope: Scope, snapshot: bool) -> dict[str, str]:
@@ -187,6 +192,9 @@ class GeneralMapper:
 
     def _keep_unmapped(self, item: dict[str, Any], found: dict[str, str]) -> None:
         mapped = self._stream.mapped_keys
+        if len(item) > MOST_MEMBERS:
+            detail = f"the item has {len(item)} members, which are more than {MOST_MEMBERS}"
+            raise RecordError("vendor_data", None, None, "record-too-large", detail)
         for key, value in item.items():
             if key not in mapped and value is not None:
                 found.setdefault(key, value if type(value) is str else exactjson.spell(value))
@@ -213,7 +221,8 @@ class GeneralMapper:
                     now[at] = None  # the new value is unknown, and the old one no longer holds
                 if now[at] is None and failed is None:
                     failed = error
-        book[context.symbol] = now
+        if last is not None or len(book) < self._most:
+            book[context.symbol] = now
         if failed is not None:
             raise failed
         return zip(self._carried_at, now, strict=True)
