@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k2conn import exactjson
-from k2conn.codecs import CODECS, MessageFormat, Packing
+from k2conn.codecs import CODECS, MessageFormat, Packing, RowFormat, RowPosition, RowReader
 from k2conn.codecs.json import read as read_json
 from k2conn.errors import RecordError
 from k2conn.plan import FrameEncoding, Json
@@ -31,6 +31,13 @@ def decoder(encoding: FrameEncoding) -> Decode:
         return text(frame) if type(frame) is str else binary(frame)
 
     return decode
+
+
+def row_reader(encoding: FrameEncoding, position: RowPosition) -> RowReader:
+    """The reader of one file's rows, for a connection that reads files."""
+    found = CODECS.get(encoding.text[-1])
+    assert isinstance(found, RowFormat)
+    return found.reader(encoding.settings, encoding.limit, position)
 
 
 def quick(decode: Decode) -> Decode:

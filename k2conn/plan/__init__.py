@@ -16,7 +16,7 @@ from __future__ import annotations
 from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan
-from k2conn.plan.encoding import FrameEncoding
+from k2conn.plan.encoding import FrameEncoding, SettingValue
 from k2conn.plan.fields import DirectKey, FastConversion, Field
 from k2conn.plan.instruments import InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
@@ -58,6 +58,7 @@ __all__ = [
     "Rate",
     "Reader",
     "SendScope",
+    "SettingValue",
     "Sequence",
     "Step",
     "Stream",

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+SettingValue = str | bytes | tuple[str, ...]
+"""A setting of a codec: text, the contents of a file, or several texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameEncoding:
     """The key `codec`: for text and for binary frames the names of the codecs they pass, outermost first.
@@ -18,5 +22,5 @@ class FrameEncoding:
     binary: tuple[str, ...] = ("json",)
     limit: int = 8 * 1024 * 1024
     """Bytes a frame may have after each step of unpacking."""
-    settings: Mapping[str, str | bytes] = field(default_factory=dict)
-    """The settings of those codecs, by their keys: text, or the contents of a file."""
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+    """The settings of those codecs, by their keys."""

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import read_number
+from k2conn.compiler.converters.local_times import Ambiguous, local_offset, steady_minute
 from k2conn.errors import RecordError
 from k2conn.plan import FastConversion
 from k2conn.records import TIMES
@@ -32,27 +33,33 @@ _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
     re.ASCII,
 )
+_MINUTE, _SECONDS = 17, 10
+"""Characters of a local time up to its minute (with the colon), and of those behind it that are remembered."""
+_KNOWN = 65_536
+"""Minutes, and seconds behind a minute, that are remembered: all that have three digits behind the point."""
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})\Z", re.ASCII)
 
 Times = Callable[[Any], int]
 
 
-def times(unit: str, zone: str | None = None) -> Times:
+def times(unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Times:
     """A converter from the exchange's time to microseconds; raises RecordError.
 
     ``unit`` is one of UNITS. ``zone`` (an IANA name) is only for iso8601 times written without an offset; without it
-    such a time is an error.
+    such a time is an error. ``ambiguous``: which of two moments a local time means that came twice; None: an error.
     """
     if unit == "iso8601":
-        return _iso(ZoneInfo(zone) if zone and zone != "UTC" else UTC if zone else None)
+        if zone and zone != "UTC":
+            return _local(ZoneInfo(zone), ambiguous)
+        return _iso(UTC if zone else None)
     if unit in ("ms", "us"):
         return _whole(1000 if unit == "ms" else 1, _exact(_PLACES[unit]))
     return _exact(_PLACES[unit])
 
 
-def times_in(kind: str, unit: str, zone: str | None = None) -> Times:
+def times_in(kind: str, unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Times:
     """The same for a field of one of the kinds in TIMES: the number that it holds. What is finer is cut."""
-    convert, per = times(unit, zone), TIMES[kind]
+    convert, per = times(unit, zone, ambiguous), TIMES[kind]
     if per == 1:
         return convert
     if kind == "date" and unit == "iso8601":
@@ -116,7 +123,35 @@ def _exact(places: int) -> Times:
     return exact
 
 
-def _iso(zone: tzinfo | None) -> Times:
+def _local(zone: tzinfo, ambiguous: Ambiguous) -> Times:
+    """Times of a zone whose clocks may be changed. The next rows are mostly in a minute that was seen before: what it
+    began at is remembered, unless clocks were changed within it.
+    """
+    read = _iso(zone, ambiguous)
+    minutes: dict[str, int] = {}
+    rests: dict[str, int] = {}
+
+    def local(value: Any) -> int:
+        if type(value) is str:
+            start, rest = minutes.get(value[:_MINUTE]), rests.get(value[_MINUTE:])
+            if start is not None and rest is not None:
+                return start + rest
+        number = read(value)
+        found = _ISO.match(value)
+        if found and found[8] is None and found[6] != "60" and len(value) - _MINUTE <= _SECONDS:
+            if len(minutes) + len(rests) >= 2 * _KNOWN:
+                minutes.clear()
+                rests.clear()
+            within = int(found[6]) * 1_000_000 + int((found[7] or "0")[:6].ljust(6, "0"))
+            if steady_minute(datetime(*(int(found[at]) for at in range(1, 6))), zone):
+                minutes[value[:_MINUTE]] = number - within
+                rests[value[_MINUTE:]] = within
+        return number
+
+    return local
+
+
+def _iso(zone: tzinfo | None, ambiguous: Ambiguous = None) -> Times:
     seconds: dict[str, int] = {}
     """The epoch microseconds at which recent seconds began: the next trades are in the same one."""
 
@@ -135,7 +170,7 @@ def _iso(zone: tzinfo | None) -> Times:
         found = _ISO.match(value.strip()) if len(value) <= _LONGEST else None
         if not found:
             raise RecordError(None, None, None, "bad-time", f"'{value[:40]}' is not an ISO 8601 time")
-        number = _micros(found, zone)
+        number = _micros(found, zone, ambiguous)
         if not 0 <= number < _MAX_US:
             _out_of_range(value)
         if len(value) == 27 and value[26] == "Z" and value[17:19] < "60":
@@ -147,12 +182,15 @@ def _iso(zone: tzinfo | None) -> Times:
     return iso
 
 
-def _micros(found: re.Match[str], zone: tzinfo | None) -> int:
+def _micros(found: re.Match[str], zone: tzinfo | None, ambiguous: Ambiguous) -> int:
     year, month, day, hour, minute, second, fraction, offset = found.groups()
     leap = int(second) == 60
     try:
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), 59 if leap else int(second))
-        whole = (moment.replace(tzinfo=_zone(offset, zone)) - _EPOCH) // timedelta(microseconds=1)
+        own = _zone(offset, zone)
+        if offset is None:
+            own = timezone(local_offset(moment, own, ambiguous))
+        whole = (moment.replace(tzinfo=own) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError) as error:
         raise RecordError(None, None, None, "bad-time", str(error)) from None
     return whole + leap * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))

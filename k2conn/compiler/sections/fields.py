@@ -40,6 +40,8 @@ from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.tables import looked_up_in
+from k2conn.compiler.sections.texts import put_together
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, Reader
 from k2conn.records import TIMES
@@ -158,7 +160,10 @@ class FieldCompiler:
         zone = said.get("zone")
         if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
             return None
-        convert = times_in(target.kind, said["unit"], zone)
+        if "ambiguous" in said and zone is None:
+            self.note((*path, "ambiguous"), "value", "`ambiguous` is about local times: say their `zone`", at_key=True)
+            return None
+        convert = times_in(target.kind, said["unit"], zone, said.get("ambiguous"))
         words = f"{'date' if target.kind == 'date' else 'time'} in {said['unit']}" + (f", zone {zone}" if zone else "")
         if said.get("absent") != _RECEIVED:
             return self._simple(target, said, path, convert, words, plain_time(said["unit"], target.kind))
@@ -335,19 +340,29 @@ class FieldCompiler:
     # -- where the value comes from
 
     def _getter(self, said: dict[str, Any], path: Path) -> tuple[Getter, str] | None:
-        if "from" not in said:
+        if "from" not in said and "text" not in said:
             self.note(path, "missing", "the field says where it comes from: {from: EXPRESSION}, or {value: CONSTANT}")
             return None
-        place = path if (*path, "from") not in self.note.document.places else (*path, "from")
-        expression = self.note.expression(said["from"], place)
-        if expression is None:
-            return None
-        get = expression.get
+        get, speed = None, "plain"
+        if "from" in said:
+            place = path if (*path, "from") not in self.note.document.places else (*path, "from")
+            expression = self.note.expression(said["from"], place)
+            if expression is None:
+                return None
+            get, speed = expression.get, expression.speed
+        if "text" in said:
+            try:
+                get, speed = put_together(said, get)
+            except ValueError as error:
+                self.note((*path, "text"), getattr(error, "code", "value"), f"the text '{short(said['text'])}': {error}")
+                return None
+        assert get is not None
         if "look_up" in said:
-            name = said["look_up"].removeprefix("$state.")
-            self.note.state(name, (*path, "look_up"))
-            get = looked_up(get, name)
-        if "pattern" in said:
+            found = self._looked_up_by(get, said["look_up"], (*path, "look_up"))
+            if found is None:
+                return None
+            get = found
+        if "pattern" in said and "text" not in said:
             try:
                 get = cut_out(get, text_pattern(said["pattern"], "symbol" if path[-1] == "symbol" else "value"))
             except ValueError as error:
@@ -355,7 +370,19 @@ class FieldCompiler:
                 return None
         if "case" in said:
             get = cased(get, said["case"])
-        return get, expression.speed
+        return get, speed
+
+    def _looked_up_by(self, get: Getter, word: str, path: Path) -> Getter | None:
+        """What stands beside a value in a captured table, or in one of `tables:`; None after noting that it is none."""
+        kind, _, name = word.removeprefix("$").partition(".")
+        if kind == "state":
+            self.note.state(name, path)
+            return looked_up(get, name)
+        if name not in self.note.tables:
+            hint = known(name, self.note.tables) or ": say it in `tables:`"
+            self.note(path, "unknown-name", f"there is no table '{short(name)}'{hint}")
+            return None
+        return looked_up_in(get, name, self.note.tables[name], exactjson.spell)
 
 
 def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:
@@ -367,7 +394,7 @@ def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:
 
 def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectKey | None:
     """The key and the quick converter where a field is one key of its item and nothing more."""
-    if {"look_up", "pattern", "case"} & set(said):
+    if {"look_up", "pattern", "case", "text"} & set(said):
         return None
     key = compile_expression(said["from"]).key
     return DirectKey(key, quick, how) if key is not None else None
@@ -378,10 +405,11 @@ def _default(said: dict[str, Any]) -> str | None:
 
 
 def _expression(said: dict[str, Any]) -> str:
-    words = str(said["from"])
+    words = str(said["text"] if "text" in said else said["from"])
     if "look_up" in said:
         words += f" looked up in {said['look_up']}"
     if "pattern" in said:
+        words += f" of {said['from']}" if "text" in said else ""
         words += f" cut by {said['pattern']}"
     return words
 

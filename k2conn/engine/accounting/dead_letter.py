@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from k2conn import exactjson
@@ -26,8 +28,11 @@ def dead_letter(
     frame: str | bytes,
     received_at: int,
     account: DeliveryAccount,
+    origin: Mapping[str, Any] = MappingProxyType({}),
 ) -> Envelope:
-    """The envelope of one dead letter, on ``<topic>.dlq`` as JSON. ``received_at`` is microseconds since the epoch."""
+    """The envelope of one dead letter, on ``<topic>.dlq`` as JSON. ``received_at`` is microseconds since the epoch;
+    ``origin`` says where the frame stands, if it is a row of a file.
+    """
     document = {
         "connector": connector,
         "exchange": exchange,
@@ -39,6 +44,7 @@ def dead_letter(
         "reason": error.reason,
         "detail": error.detail,
         "received_at": received_at,
+        **origin,
         **_raw(frame),
     }
     value = exactjson.encode(document)

@@ -338,4 +338,4 @@ class StreamMapping:
         )
         topic = context.topic if context else self.stream.kafka_topic
         out.append(dead_letter(self.plan.name, self.plan.exchange, self.stream.name, topic, symbol, error, frame,
-                               scope.received_at, account))
+                               scope.received_at, account, scope.origin()))

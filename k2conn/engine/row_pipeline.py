@@ -1,0 +1,103 @@
+"""From the rows of files to envelopes: what `frame_pipeline` is for the frames of a connection.
+
+Pure: `k2conn load` and `k2conn map` feed rows through `RowPipeline.receive`, which a row format (`k2conn.codecs`) has
+read. A row is a message; it says nothing to anybody, so there is no session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from k2conn.codecs import Row
+from k2conn.engine.accounting.dead_letter import dead_letter
+from k2conn.engine.accounting.ledger import NOWHERE
+from k2conn.engine.accounting.troubles import TroubleKind, short
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.conversation import routing
+from k2conn.engine.conversation.routing import Router
+from k2conn.envelope import Envelope
+from k2conn.errors import RecordError
+from k2conn.plan import Connection
+from k2conn.scope import Scope
+
+COMPRESSED = (".gz", ".zst")
+"""Suffixes that say how a file is compressed, and nothing of what is in it."""
+_ALL = "@"
+"""The condition that every row meets."""
+
+
+def bare_name(path: str) -> str:
+    """The name of a file without its folder, its suffix, and that of a compression."""
+    name = path.rpartition("/")[2]
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    return name.rpartition(".")[0] or name
+
+
+class RowPipeline:
+    """Processes the rows of files, one file after the other."""
+
+    def __init__(self, connector_state: ConnectorState, connection: Connection) -> None:
+        self.connector_state = connector_state
+        streams = connector_state.streams
+        self._mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        self._router = Router(connection, streams)
+        self._ledger = connector_state.ledger
+        self.scope = Scope()
+        only = len(streams) == 1 and streams[0].when.text == _ALL and not connection.ignore
+        self._only = self._mappings[0].take if only else None
+        """What takes all rows."""
+
+    def begin(self, path: str, row: int) -> None:
+        """Another file: where it is, as people say it, and how many of its rows are over."""
+        self.scope.epoch = next(self.connector_state.epochs)
+        self.scope.file, self.scope.path, self.scope.row = bare_name(path), path, row
+
+    def receive(self, rows: Iterable[Row], wall: int) -> list[Envelope]:
+        """The next rows of the file, read at ``wall`` (microseconds since the epoch): envelopes for the sink. Every row
+        has an outcome, also one that meets a bug: that is a dead letter, and counted as a crash.
+        """
+        out: list[Envelope] = []
+        scope, ledger, take = self.scope, self._ledger, self._only or self._route
+        scope.received_at = wall
+        count = at = scope.row or 0
+        for line, raw, message in rows:
+            count += 1
+            scope.row, scope.line = count, line
+            try:
+                if type(message) is RecordError:
+                    out.append(self._malformed(message, raw))
+                else:
+                    take(message, raw, scope, out)
+            except Exception as bug:  # nothing of the other rows is lost for it, and the row is kept
+                ledger.crashes += 1
+                detail = f"k2conn met a bug: {type(bug).__name__}"
+                out.append(self._malformed(RecordError("row", None, None, "bug", detail), raw))
+        ledger.frames += count - at
+        return out
+
+    def _route(self, message: object, raw: str | bytes, scope: Scope, out: list[Envelope]) -> None:
+        kind, at = self._router.route(message, scope)
+        if kind == routing.STREAM:
+            self._mappings[at].take(message, raw, scope, out)
+        elif kind == routing.IGNORE:
+            self._ledger.control += 1
+        else:
+            self._ledger.unrecognised += 1
+            self._ledger.troubles.note(
+                TroubleKind.UNKNOWN, "", "", scope.received_at, lambda: {"message": short(message), **scope.origin()}
+            )
+
+    def _malformed(self, error: RecordError, raw: str | bytes) -> Envelope:
+        plan, ledger, scope = self.connector_state.plan, self._ledger, self.scope
+        ledger.malformed += 1
+        account = ledger.account(NOWHERE, NOWHERE)
+        account.received += 1
+        ledger.dead_reasons[error.reason] += 1
+        ledger.troubles.note(
+            TroubleKind.DEAD_LETTER, NOWHERE, error.reason, scope.received_at,
+            lambda: {**scope.origin(), "detail": short(error.detail)},
+        )
+        topic = self.connector_state.malformed_topic
+        return dead_letter(plan.name, plan.exchange, NOWHERE, topic, "", error, raw, scope.received_at, account,
+                           scope.origin())
