@@ -1,8 +1,8 @@
 """Loads files: rows to envelopes to the sink, and positions when the sink has made everything before them durable.
 
-The sink is waited for: a file is its own spool. Its confirmation is asked for every second, and at the end of each file;
-the position is written after it, so whatever ends the process, no row is left out. What a killed process had handed
-over since the last position comes again, with the same ids.
+The sink is waited for: a file is its own spool. Its confirmation is asked for every second, and at the end of each
+file; the position is written after it, so whatever ends the process, no row is left out. What a killed process had
+handed over since the last position comes again, with the same ids.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks import putter
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
-from k2conn.transports.file.source import Unreadable
+from k2conn.transports.file.source import UnreadableFile
 
 CONFIRM_EVERY = 1.0
 """Seconds between two positions that are written."""
@@ -133,7 +133,7 @@ class Load:
     async def _file(self, one: FileOutcome, stop: asyncio.Event) -> None:
         try:
             source = RowSource(one.path, self.plan.connections[0].codec, self._positions.find(one.path))
-        except Unreadable as error:
+        except UnreadableFile as error:
             self._give_up(one, error)
             return
         one.before, one.bytes = source.position.row, source.size
@@ -145,13 +145,13 @@ class Load:
                     break
             else:
                 one.ended = True
-        except Unreadable as error:
+        except UnreadableFile as error:
             self._give_up(one, error)
         finally:
             source.close()
         await self._confirm(one, source, stop)
 
-    def _give_up(self, one: FileOutcome, error: Unreadable) -> None:
+    def _give_up(self, one: FileOutcome, error: UnreadableFile) -> None:
         one.trouble = str(error)
         self._log.error("a file cannot be loaded", file=str(one.path), row=one.before + one.rows, detail=one.trouble)
 

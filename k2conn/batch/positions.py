@@ -96,8 +96,8 @@ class Positions:
 
 
 def _read(found: Any) -> SavedPosition:
-    numbers = [found[name] for name in ("format", "offset", "line", "row")]
-    if any(type(one) is not int or one < 0 for one in numbers) or numbers[0] != _FORMAT:
+    form, offset, line, row = numbers = [found[name] for name in ("format", "offset", "line", "row")]
+    if any(type(one) is not int or one < 0 for one in numbers) or form != _FORMAT:
         raise ValueError("numbers that are none")
     columns = found["columns"]
     if columns is not None and not all(type(one) is str for one in columns):
@@ -105,4 +105,4 @@ def _read(found: Any) -> SavedPosition:
     if type(found["unended"]) is not bool or type(found["sha256"]) is not str:
         raise ValueError("a word of a wrong type")
     names = None if columns is None else tuple(columns)
-    return SavedPosition(RowPosition(*numbers[1:], names, found["unended"]), found["sha256"])
+    return SavedPosition(RowPosition(offset, line, row, names, found["unended"]), found["sha256"])

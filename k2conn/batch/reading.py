@@ -10,14 +10,14 @@ from k2conn.batch.prefix import PrefixDigest
 from k2conn.codecs import Row, RowPosition
 from k2conn.codecs.decoding import row_reader
 from k2conn.plan import FrameEncoding
-from k2conn.transports.file.source import FileSource, Unreadable
+from k2conn.transports.file.source import FileSource, UnreadableFile
 
 
 class RowSource:
     """Reads one file. `position` and `digest` are those behind the rows that were given last."""
 
     def __init__(self, path: Path, encoding: FrameEncoding, saved: SavedPosition | None) -> None:
-        """Opens the file and goes to the position. Unreadable where that cannot be, or what stands before it is not
+        """Opens the file and goes to the position. UnreadableFile where that cannot be, or what stands before it is not
         what stood there.
         """
         self._source = FileSource(path)
@@ -52,7 +52,7 @@ class RowSource:
         self._source.close()
 
     def pieces(self) -> Iterator[list[Row]]:
-        """The rows, some thousand at a time. Unreadable where the file cannot be read on; the rows before have been
+        """The rows, some thousand at a time. UnreadableFile where the file cannot be read on; the rows before have been
         given then.
         """
         data = self._behind or self._source.read()
@@ -66,7 +66,7 @@ class RowSource:
         try:
             rows = self._reader.feed(data, last)
         except ValueError as error:
-            raise Unreadable(str(error)) from None
+            raise UnreadableFile(str(error)) from None
         self.position = self._reader.position
         self._digest.move(self.position.offset)
         return rows
@@ -76,13 +76,13 @@ class RowSource:
         while at < offset:
             data = self._source.read()
             if not data:
-                raise Unreadable(f"is shorter than what was loaded of it ({offset} bytes): {_AGAIN}")
+                raise UnreadableFile(f"is shorter than what was loaded of it ({offset} bytes): {_AGAIN}")
             self._digest.add(data[: offset - at])
             at += len(data)
         self._digest.move(offset)
         self._behind = data[len(data) - (at - offset) :]
         if self.digest != saved.digest:
-            raise Unreadable(f"has changed in what was loaded of it ({offset} bytes): {_AGAIN}")
+            raise UnreadableFile(f"has changed in what was loaded of it ({offset} bytes): {_AGAIN}")
 
 
 _AGAIN = "--again loads it from its beginning"

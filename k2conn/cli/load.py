@@ -15,6 +15,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.batch.load import Load, LoadOutcome
 from k2conn.batch.positions import Positions
+from k2conn.cli.event_loop import on_event_loop
 from k2conn.cli.loading import load as load_connector
 from k2conn.cli.map import chosen_streams
 from k2conn.cli.messages import complain
@@ -34,6 +35,8 @@ from k2conn.sinks.settings import SinkSettings
 LOADED, FAILED, DEAD, UNREAD, INTERRUPTED = 0, 1, 65, 66, 130
 _STATE = Path("state")
 _SHOWN_EVERY = 0.2
+_COLLECTED = (200_000, 20, 20)
+"""Of the garbage collector: rows and envelopes come and go in great numbers, and none of them is in a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +127,10 @@ def _destination(settings: SinkSettings, streams: Sequence[str] | None) -> str:
 def _load(load: Load, options: LoadOptions) -> int:
     console = screen(sys.stderr)
     sizes = sum(one.path.stat().st_size for one in load.outcome.files)
-    with ProgressBar(console if options.progress else screen(open(os.devnull, "w")), sizes) as bar:  # noqa: SIM115
+    with ProgressBar(console if options.progress else screen(open(os.devnull, "w")), sizes) as bar:
         load.watch(_Shown(bar))
-        outcome = _loop(_until_stopped(load))
+        gc.set_threshold(*_COLLECTED)
+        outcome = on_event_loop(_until_stopped(load))
     return _report(load, outcome, options)
 
 
@@ -148,17 +152,6 @@ class _Shown:
         rows = load.outcome.rows
         figures = f"{rows:,} rows, {rows / (now - self._began):,.0f} a second" + (f", {dead:,} dead" if dead else "")
         self._bar.show(current.path.name, sum(one.done for one in files), figures)
-
-
-def _loop(main: Any) -> LoadOutcome:
-    gc.collect()
-    gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)  # type: ignore[no-any-return]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        return loop.run(main)  # type: ignore[no-any-return]
 
 
 async def _until_stopped(load: Load) -> LoadOutcome:

@@ -20,5 +20,6 @@ __all__ = [
 ]
 
 CODECS: Registry[Codec] = Registry(
-    "codec", "k2conn.codecs", "CODEC", Codec, shared=("component", "decoding", "encoding", "inflating", "lines", "quoted_cells")
+    "codec", "k2conn.codecs", "CODEC", Codec,
+    shared=("component", "decoding", "encoding", "inflating", "lines", "quoted_cells"),
 )

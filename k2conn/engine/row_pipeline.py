@@ -6,7 +6,8 @@ read. A row is a message; it says nothing to anybody, so there is no session.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import partial
 
 from k2conn.codecs import Row
 from k2conn.engine.accounting.dead_letter import dead_letter
@@ -15,6 +16,7 @@ from k2conn.engine.accounting.troubles import TroubleKind, short
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Router
+from k2conn.engine.mapping.row_mapping import RowMapping, suits
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Connection
@@ -46,35 +48,46 @@ class RowPipeline:
         self.scope = Scope()
         only = len(streams) == 1 and streams[0].when.text == _ALL and not connection.ignore
         self._only = self._mappings[0].take if only else None
-        """What takes all rows."""
+        """What takes all rows, one by one."""
+        self._many = RowMapping(self._mappings[0]) if only and suits(streams[0]) else None
+        """What takes all rows, many at a time."""
 
     def begin(self, path: str, row: int) -> None:
         """Another file: where it is, as people say it, and how many of its rows are over."""
         self.scope.epoch = next(self.connector_state.epochs)
         self.scope.file, self.scope.path, self.scope.row = bare_name(path), path, row
+        if self._many is not None:
+            self._many.begin(self.scope)
 
-    def receive(self, rows: Iterable[Row], wall: int) -> list[Envelope]:
+    def receive(self, rows: Sequence[Row], wall: int) -> list[Envelope]:
         """The next rows of the file, read at ``wall`` (microseconds since the epoch): envelopes for the sink. Every row
         has an outcome, also one that meets a bug: that is a dead letter, and counted as a crash.
         """
         out: list[Envelope] = []
-        scope, ledger, take = self.scope, self._ledger, self._only or self._route
+        scope = self.scope
         scope.received_at = wall
-        count = at = scope.row or 0
-        for line, raw, message in rows:
+        self._ledger.frames += len(rows)
+        if self._many is not None:
+            self._many.take(rows, scope, out, partial(self._one, out))
+            return out
+        count = scope.row or 0
+        for scope.line, raw, message in rows:
             count += 1
-            scope.row, scope.line = count, line
-            try:
-                if type(message) is RecordError:
-                    out.append(self._malformed(message, raw))
-                else:
-                    take(message, raw, scope, out)
-            except Exception as bug:  # nothing of the other rows is lost for it, and the row is kept
-                ledger.crashes += 1
-                detail = f"k2conn met a bug: {type(bug).__name__}"
-                out.append(self._malformed(RecordError("row", None, None, "bug", detail), raw))
-        ledger.frames += count - at
+            scope.row = count
+            self._one(out, message, raw)
         return out
+
+    def _one(self, out: list[Envelope], message: object, raw: str | bytes) -> None:
+        """A row at the scope's place."""
+        try:
+            if type(message) is RecordError:
+                out.append(self._malformed(message, raw))
+            else:
+                (self._only or self._route)(message, raw, self.scope, out)
+        except Exception as bug:  # nothing of the other rows is lost for it, and the row is kept
+            self._ledger.crashes += 1
+            detail = f"k2conn met a bug: {type(bug).__name__}"
+            out.append(self._malformed(RecordError("row", None, None, "bug", detail), raw))
 
     def _route(self, message: object, raw: str | bytes, scope: Scope, out: list[Envelope]) -> None:
         kind, at = self._router.route(message, scope)

@@ -17,7 +17,7 @@ from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan
 from k2conn.plan.encoding import FrameEncoding, SettingValue
-from k2conn.plan.fields import DirectKey, FastConversion, Field
+from k2conn.plan.fields import DirectKey, FastConversion, Field, JoinedText
 from k2conn.plan.instruments import InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
@@ -49,6 +49,7 @@ __all__ = [
     "Heartbeat",
     "HttpRequest",
     "InstrumentList",
+    "JoinedText",
     "Json",
     "Limits",
     "Match",
@@ -58,8 +59,8 @@ __all__ = [
     "Rate",
     "Reader",
     "SendScope",
-    "SettingValue",
     "Sequence",
+    "SettingValue",
     "Step",
     "Stream",
     "Symbol",

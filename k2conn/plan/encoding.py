@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
 SettingValue = str | bytes | tuple[str, ...]
 """A setting of a codec: text, the contents of a file, or several texts."""
 

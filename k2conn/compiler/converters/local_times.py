@@ -25,7 +25,7 @@ def local_offset(moment: datetime, zone: tzinfo, ambiguous: Ambiguous) -> timede
         detail = f"{moment} was never shown by clocks of {zone}: they were set forward over it"
         raise RecordError(None, None, None, "bad-time", detail)
     if ambiguous is None:
-        detail = f"{moment} was shown twice by clocks of {zone}, which were set back: `ambiguous` can say which is meant"
+        detail = f"{moment} was shown twice by clocks of {zone}, which were set back: `ambiguous` says which is meant"
         raise RecordError(None, None, None, "bad-time", detail)
     return before if ambiguous == "earlier" else after
 

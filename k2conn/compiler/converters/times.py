@@ -33,10 +33,12 @@ _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
     re.ASCII,
 )
-_MINUTE, _SECONDS = 17, 10
-"""Characters of a local time up to its minute (with the colon), and of those behind it that are remembered."""
-_KNOWN = 65_536
-"""Minutes, and seconds behind a minute, that are remembered: all that have three digits behind the point."""
+_MINUTE = 17
+"""Characters of a time up to its minute, with the colon behind it."""
+_WITHIN = re.compile(r"([0-5]\d)(?:\.(\d{1,12}))?\Z", re.ASCII)
+"""What may stand behind them in a local time: no leap second, and no offset."""
+_KNOWN = 10_000
+"""Minutes that are remembered."""
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})\Z", re.ASCII)
 
 Times = Callable[[Any], int]
@@ -50,7 +52,7 @@ def times(unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Ti
     """
     if unit == "iso8601":
         if zone and zone != "UTC":
-            return _local(ZoneInfo(zone), ambiguous)
+            return LocalTimes(ZoneInfo(zone), ambiguous)
         return _iso(UTC if zone else None)
     if unit in ("ms", "us"):
         return _whole(1000 if unit == "ms" else 1, _exact(_PLACES[unit]))
@@ -123,32 +125,40 @@ def _exact(places: int) -> Times:
     return exact
 
 
-def _local(zone: tzinfo, ambiguous: Ambiguous) -> Times:
+class LocalTimes:
     """Times of a zone whose clocks may be changed. The next rows are mostly in a minute that was seen before: what it
     began at is remembered, unless clocks were changed within it.
     """
-    read = _iso(zone, ambiguous)
-    minutes: dict[str, int] = {}
-    rests: dict[str, int] = {}
 
-    def local(value: Any) -> int:
-        if type(value) is str:
-            start, rest = minutes.get(value[:_MINUTE]), rests.get(value[_MINUTE:])
-            if start is not None and rest is not None:
-                return start + rest
-        number = read(value)
-        found = _ISO.match(value)
-        if found and found[8] is None and found[6] != "60" and len(value) - _MINUTE <= _SECONDS:
-            if len(minutes) + len(rests) >= 2 * _KNOWN:
-                minutes.clear()
-                rests.clear()
-            within = int(found[6]) * 1_000_000 + int((found[7] or "0")[:6].ljust(6, "0"))
-            if steady_minute(datetime(*(int(found[at]) for at in range(1, 6))), zone):
-                minutes[value[:_MINUTE]] = number - within
-                rests[value[_MINUTE:]] = within
+    def __init__(self, zone: tzinfo, ambiguous: Ambiguous) -> None:
+        self._zone = zone
+        self._read = _iso(zone, ambiguous)
+        self.minutes: dict[str, int] = {}
+        """The microseconds of times' first 17 characters, up to the colon behind the minute."""
+
+    def __call__(self, value: Any) -> int:
+        """The microseconds since the epoch."""
+        if type(value) is str and (start := self.minutes.get(value[:_MINUTE])) is not None:
+            within = _WITHIN.match(value, _MINUTE)
+            if within is not None:
+                return start + _micros_within(*within.groups())
+        number = self._read(value)
+        self._remember(value, number)
         return number
 
-    return local
+    def _remember(self, value: str, number: int) -> None:
+        within = _WITHIN.match(value, _MINUTE)
+        if within is None or value[:_MINUTE] in self.minutes:
+            return
+        if len(self.minutes) >= _KNOWN:
+            self.minutes.clear()
+        if steady_minute(datetime.fromisoformat(value[:_MINUTE - 1]), self._zone):
+            self.minutes[value[:_MINUTE]] = number - _micros_within(*within.groups())
+
+
+def _micros_within(seconds: str, fraction: str | None) -> int:
+    """The microseconds since a minute began; what is finer is cut."""
+    return int(seconds) * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
 
 
 def _iso(zone: tzinfo | None, ambiguous: Ambiguous = None) -> Times:

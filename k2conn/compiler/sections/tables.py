@@ -46,7 +46,8 @@ class TableCompiler:
                 self.note((*path, word), "value", text)
                 return {}
         found: dict[str, str] = {}
-        for line, _, row in rows:
+        for line, _, message in rows:
+            row: Json = message
             if (problem := _problem(row, said["key"], said["value"], found)) is not None:
                 self.note((*path, "file"), "value", f"{short(said['file'])}, line {line}: {problem}")
                 return {}

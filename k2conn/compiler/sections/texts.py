@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.compiler.converters.patterns import text_parts
@@ -26,7 +26,10 @@ _LONGEST = 200
 _MOST = 16
 """Places of a text."""
 
-Cut = Sequence[str | Getter]
+_NAMES = ("$file", "$row")
+
+Part = tuple[str | None, dict[str, Any] | None, int, str | None, str | None]
+Parts = tuple[Part, ...]
 
 
 def places_of(text: str) -> list[str]:
@@ -52,18 +55,26 @@ def text_expressions(said: dict[str, Any]) -> list[Expression]:
     return found
 
 
-def put_together(said: dict[str, Any], source: Getter | None) -> tuple[Getter, str]:
-    """The text of a field and its speed; ``source`` reads its `from`. ValueError (with ExpressionError) for a text that
-    cannot be.
+class PutTogether(NamedTuple):
+    """A compiled text. ``parts``: see `k2conn.plan.JoinedText`; None where a part is more than a member of the item or
+    a name.
     """
+
+    get: Getter
+    speed: str
+    parts: Parts | None
+
+
+def put_together(said: dict[str, Any], source: Getter | None) -> PutTogether:
+    """The text of a field; ``source`` reads its `from`. ValueError (with ExpressionError) for a text that cannot be."""
     names = places_of(said["text"])
     parts = _parts(said.get("pattern"))
     if (said.get("pattern") is None) != (source is None):
         raise ValueError("is put together from its own places: `from` and `pattern` stand together, or not at all")
-    if parts and not parts & set(names):
+    if said.get("pattern") is not None and not parts & set(names):
         raise ValueError("uses no part of the pattern")
     speed = "plain"
-    pieces: list[str | Getter] = []
+    pieces: list[str | Expression] = []
     for at, piece in enumerate(_PLACE.split(said["text"])):
         if at % 2 == 0:
             pieces.append(piece)
@@ -72,47 +83,63 @@ def put_together(said: dict[str, Any], source: Getter | None) -> tuple[Getter, s
         else:
             expression = compile_expression(piece)
             speed = max(speed, expression.speed, key=("plain", "fast", "general").index)
-            pieces.append(expression.get)
+            pieces.append(expression)
     merged = _merged(pieces)
+    known: dict[str, tuple[str, ...] | None] = {}
+    key = compile_expression(said["from"]).key if source is not None else None
+    plain = _plain(merged, key, known, source is not None)
+    steps = [piece if isinstance(piece, str) else piece.get for piece in merged]
     if source is None:
-        return _joined(merged), speed
-    return _cut(merged, source, said["pattern"], sorted(parts)), speed
+        return PutTogether(lambda item, scope: _together(steps, item, scope), speed, plain)
+    return PutTogether(_cut(steps, source, said["pattern"], sorted(parts), known), speed, plain)
+
+
+def _plain(
+    pieces: Sequence[str | Expression], key: str | None, known: dict[str, Any], cut: bool
+) -> Parts | None:
+    """The parts for the native mapper. All texts between the expressions are cut, where there is a pattern."""
+    found: list[Part] = []
+    texts = 0
+    for piece in pieces:
+        if isinstance(piece, str):
+            found.append((key, known, texts, None, None) if cut else (None, None, 0, piece, None))
+            texts += 1
+        elif piece.key is not None:
+            found.append((piece.key, None, 0, None, None))
+        elif piece.text in _NAMES:
+            found.append((None, None, 0, None, piece.text[1:]))
+        else:
+            return None
+    return tuple(found) if key is not None or not cut else None
 
 
 def _parts(pattern: str | None) -> set[str]:
     return set(re.findall(r"\{([a-z_]+)\}", pattern)) - {"_"} if pattern is not None else set()
 
 
-def _merged(pieces: Sequence[str | Getter]) -> list[str | Getter]:
+def _merged(pieces: Sequence[str | Expression]) -> list[str | Expression]:
     """Neighbouring texts as one."""
-    found: list[str | Getter] = []
+    found: list[str | Expression] = []
     for piece in pieces:
-        if isinstance(piece, str) and found and isinstance(found[-1], str):
-            found[-1] += piece
+        if isinstance(piece, str) and found and isinstance(before := found[-1], str):
+            found[-1] = before + piece
         elif piece != "":
             found.append(piece)
     return found
 
 
-def _joined(pieces: Cut) -> Getter:
-    """A text without parts of a pattern."""
-
-    def text(item: Any, scope: Scope) -> str | None:
-        return _together(pieces, item, scope)
-
-    return text
-
-
-def _cut(pieces: list[str | Getter], source: Getter, pattern: str, parts: list[str]) -> Getter:
-    """A text with parts of what ``pattern`` cuts; the texts between its expressions are kept by the value cut."""
+def _cut(
+    pieces: Sequence[str | Getter], source: Getter, pattern: str, parts: list[str],
+    known: dict[str, tuple[str, ...] | None],
+) -> Getter:
+    """A text with parts of what ``pattern`` cuts; ``known`` keeps the texts between its expressions by the value cut.
+    """
     cut = text_parts(pattern)
-    known: dict[str, list[str | Getter] | None] = {}
+    texts = [piece for piece in pieces if isinstance(piece, str)]
 
-    def filled(value: str) -> list[str | Getter] | None:
+    def filled(value: str) -> tuple[str, ...] | None:
         found = cut(value)
-        if found is None:
-            return None
-        return [_filled(piece, found, parts) if isinstance(piece, str) else piece for piece in pieces]
+        return None if found is None else tuple(_filled(piece, found, parts) for piece in texts)
 
     def text(item: Any, scope: Scope) -> str | None:
         value = source(item, scope)
@@ -126,7 +153,10 @@ def _cut(pieces: list[str | Getter], source: Getter, pattern: str, parts: list[s
                 if len(known) >= _REMEMBERED:
                     known.clear()
                 known[value] = own
-        return None if own is None else _together(own, item, scope)
+        if own is None:
+            return None
+        rest = iter(own)
+        return _together([next(rest) if isinstance(piece, str) else piece for piece in pieces], item, scope)
 
     return text
 
@@ -135,13 +165,13 @@ def _filled(piece: str, found: dict[str, str], parts: list[str]) -> str:
     return _PLACE.sub(lambda place: found[place[1]] if place[1] in parts else place[0], piece)
 
 
-def _together(pieces: Cut, item: Any, scope: Scope) -> str | None:
+def _together(pieces: Sequence[str | Getter], item: Any, scope: Scope) -> str | None:
     found = ""
     for piece in pieces:
-        if type(piece) is str:
+        if isinstance(piece, str):
             found += piece
             continue
-        value = piece(item, scope)  # type: ignore[operator]  # what is no text is a getter
+        value = piece(item, scope)
         if value is None or value == "":
             return None
         found += value if type(value) is str else exactjson.spell(value)

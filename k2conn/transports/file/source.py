@@ -26,7 +26,7 @@ _GZIP_FORMAT = 31
 """zlib's word for a gzip header before and a checksum behind."""
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """A file cannot be read, or read on; the text says why."""
 
 
@@ -38,14 +38,14 @@ class FileSource:
     """One file. ``offset`` counts the bytes given, decompressed."""
 
     def __init__(self, path: Path) -> None:
-        """Opens it. Unreadable where it is no plain file, or cannot be opened."""
+        """Opens it. UnreadableFile where it is no plain file, or cannot be opened."""
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise Unreadable(error.strerror or str(error)) from None
+            raise UnreadableFile(error.strerror or str(error)) from None
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            raise Unreadable("is no plain file")
+            raise UnreadableFile("is no plain file")
         self.size = os.fstat(handle).st_size
         """Bytes on the disk."""
         self.offset = 0
@@ -66,11 +66,11 @@ class FileSource:
         return self._file.tell()
 
     def read(self) -> bytes:
-        """The next piece; empty at the end. Unreadable where the file is damaged, or the disk is."""
+        """The next piece; empty at the end. UnreadableFile where the file is damaged, or the disk is."""
         try:
             data = self._reader.read(PIECE)
         except (OSError, EOFError) as error:
-            raise Unreadable(getattr(error, "strerror", None) or str(error)) from None
+            raise UnreadableFile(getattr(error, "strerror", None) or str(error)) from None
         self.offset += len(data)
         return data
 
@@ -89,7 +89,7 @@ class _Members:
     """A compressed file of one member or several, one behind the other."""
 
     def __init__(self, file: BufferedReader, make: Callable[[], Any], errors: type[Exception], piece: int) -> None:
-        """``make``: a decompressor as zlib's; ``piece``: bytes that it is given at a time, which bound what it gives."""
+        """``make``: a decompressor as zlib's; ``piece``: bytes it is given at a time, which bound what it gives."""
         self._file = file
         self._make = make
         self._errors = errors
