@@ -94,7 +94,7 @@ def validate(
 @command("map")
 def map_(
     connector: Connector,
-    file: Annotated[str, typer.Argument(help="A file of frames, one a line; - for standard input.")] = "-",
+    file: Annotated[str, typer.Argument(help="A file of frames, one a line, or of rows; - for standard input.")] = "-",
     frame_key: Annotated[
         str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
     ] = None,

@@ -26,7 +26,7 @@ _START = RowPosition()
 class Csv(RowFormat):
     """Comma-separated values."""
 
-    description = "comma-separated values, one row a frame; rows of files"
+    description = "comma-separated values, a row a frame; the rows of [files](files.md)"
     text = True
     shallow = True
     settings = (

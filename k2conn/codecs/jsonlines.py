@@ -14,7 +14,7 @@ from k2conn.plan import Json
 class JsonLines(RowFormat):
     """JSON objects, a line each."""
 
-    description = "JSON objects, one a frame; a line each in files"
+    description = "JSON objects, one a frame; the lines of [files](files.md)"
     text = True
     shallow = True
 

@@ -733,8 +733,8 @@ static int read_piece(PyObject *given, Piece *piece, int sources)
 
 static int read_entry(PyObject *given, Entry *entry)
 {
-    PyObject *key, *read, *head, *name;
-    if (!PyArg_ParseTuple(given, "OOSO", &key, &read, &head, &name))
+    PyObject *key, *read, *head, *name = Py_None;
+    if (!PyArg_ParseTuple(given, "OOS|O", &key, &read, &head, &name))
         return -1;
     *entry = (Entry){or_null(key), Py_NewRef(read), Py_NewRef(head), or_null(name)};
     return 0;
