@@ -40,6 +40,8 @@ class LineReader(RowReader):
         rows: list[Row] = []
         if self._skipped:
             data = self._skip(data, last, rows)
+            if self._skipped:
+                return rows
         if self.position.unended and data:
             data = self._go_on(data, last, rows)
         cut = len(data) if last else data.rfind(b"\n") + 1
