@@ -28,7 +28,7 @@ from k2conn.runner.backfill_worker import BackfillWorker
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
-from k2conn.runner.event_log import get_logger
+from k2conn.runner.event_log import get_logger, tell_left_out
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
@@ -218,6 +218,7 @@ class Connector:
             self.silence.look(self.supervisors)
             self.recent.look(monotonic())
             self._say_troubles()
+            tell_left_out()
             self._rounding.look(monotonic())
             self.connector_state.expire_replicas(wall_us())
 

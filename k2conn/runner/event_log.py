@@ -1,29 +1,41 @@
 """The log: one event for each thing that happened, with its connector and connection.
 
 Structlog comes from `k2conn.compat`. What libraries and the sinks log through the standard ``logging`` comes out in the
-same form.
+same form. How many lines of one kind stand whole is bounded (`log_limit`).
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 from typing import Any
 
 from k2conn.compat.structlog import structlog
+from k2conn.runner.log_limit import PLACE, LogLimit
 from k2conn.runner.secret_values import without_secrets
 
 LEVELS = ("debug", "info", "warning", "error")
+_limit = LogLimit()
 
 
 def configure(level: str, as_json: bool, **always: object) -> None:
     """Logs to stderr: lines for people, or one JSON object a line for machines. ``always`` is in every line."""
+    global _limit
+    _limit = limit = LogLimit()
+
+    def limited(logger: object, method: str, event: Any) -> Any:
+        tell_left_out()
+        if limit.allows(method, event):
+            return event
+        raise structlog.DropEvent
 
     def say_always(logger: object, method: str, event: Any) -> Any:
         return {**event, **always}
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        limited,
         lambda logger, method, event: without_secrets(event),
         say_always,
         structlog.processors.add_log_level,
@@ -54,10 +66,23 @@ class _Relay(logging.Handler):
     """Passes what is logged through the standard library on to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        extra = {"exc_info": record.exc_info} if record.exc_info else {}
+        extra: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
+        extra[PLACE] = f"{record.pathname}:{record.lineno}"
         structlog.get_logger(source=record.name).log(record.levelno, record.getMessage(), **extra)
 
 
 def get_logger(**context: object) -> Any:
     """A logger that carries its context (connector, socket)."""
     return structlog.get_logger(**context)
+
+
+def tell_left_out(last: bool = False) -> None:
+    """Logs how many lines of each kind were left out in the minute that is over; with ``last``, of all kinds. To be
+    called now and then; it is also done at each line.
+    """
+    for one in _limit.left_out(last):
+        words = {"count": one.lines, "seconds": one.seconds, **one.names}
+        structlog.get_logger().log(getattr(logging, one.level.upper()), f"{one.event}: more of them", **words)
+
+
+atexit.register(tell_left_out, last=True)
