@@ -56,8 +56,8 @@ class LineReader(RowReader):
     @abstractmethod
     def _rows(self, block: bytes, last: bool) -> tuple[list[Row], int]:
         """The rows of a block of whole lines (of the last one, the end may be missing), and the bytes that they take:
-        all, or all up to a row that goes on behind the block (not with ``last``: nothing that comes can end it). `_line`
-        is the line before the block, and is moved on.
+        all, or all up to a row that goes on behind the block (not with ``last``: nothing that comes can end it).
+        `_line` is the line before the block, and is moved on.
         """
 
     _line = 0

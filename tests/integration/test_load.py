@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import fastavro
 import pytest
@@ -62,10 +63,10 @@ def test_trades_of_several_companies(tmp_path: Path) -> None:
     for name, symbol in (("7078", "BHP"), ("7458", "RIO"), ("3153", "MWR")):
         mine = [one for one in found if one["symbol"] == symbol]
         for number, (row, one) in enumerate(zip(own[name], mine, strict=True), 1):
-            day, moment, price, volume, qualifiers, venue, buyer = row.split(",")
+            day, _, price, volume, qualifiers, venue, buyer = row.split(",")
             month, day, year = day.split("/")
             assert one["trade_id"] == f"ASX-{name}-{year}{month}{day}-{number}"
-            local = one["timestamp"].astimezone(tz=__import__("zoneinfo").ZoneInfo("Australia/Sydney"))
+            local = one["timestamp"].astimezone(ZoneInfo("Australia/Sydney"))
             assert f"{local:%m/%d/%Y,%H:%M:%S}.{local.microsecond // 1000:03}" == ",".join(row.split(",")[:2])
             assert (f"{one['price']:.3f}", int(one["quantity"])) == (price, int(volume))
             assert (one["currency"], one["asset_class"], one["side"]) == ("AUD", "equities", "UNKNOWN")
@@ -83,7 +84,9 @@ def test_quotes_that_cross_and_quotes_with_one_side(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = records(tmp_path, QUOTES)
     assert [f"{float(one['bid_price'])},{float(one['ask_price'])},{one['bid_quantity']:.0f},{one['ask_quantity']:.0f}"
-            for one in found] == [",".join([*map(str, map(float, row.split(",")[2:4])), *row.split(",")[4:]]) for row in rows]
+            for one in found] == [
+        ",".join([*map(str, map(float, row.split(",")[2:4])), *row.split(",")[4:]]) for row in rows
+    ]
     assert sum(0 < one["ask_price"] < one["bid_price"] for one in found) > 100
     assert sum(one["ask_price"] == 0 for one in found) == 40
 
@@ -217,11 +220,12 @@ def test_a_header_line_names_the_columns(tmp_path: Path) -> None:
 
 def test_json_lines(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(LOADER % "jsonlines")
-    rows = [{"symbol": "BHP", "exchange_timestamp": "2026-01-02T03:04:05Z", "price": 36.77, "quantity": n, "side": "sell",
-             "sequence_number": n, "trade_id": n} for n in range(1, 501)]
+    rows = [{"symbol": "BHP", "exchange_timestamp": "2026-01-02T03:04:05Z", "price": 36.77, "quantity": n,
+             "side": "sell", "sequence_number": n, "trade_id": n} for n in range(1, 501)]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "[]\n")
     assert load(tmp_path, "own.yaml", "x.jsonl").returncode == 65
-    assert [(one["trade_id"], int(one["quantity"])) for one in records(tmp_path)] == [(f"ASX-{n}", n) for n in range(1, 501)]
+    found = [(one["trade_id"], int(one["quantity"])) for one in records(tmp_path)]
+    assert found == [(f"ASX-{n}", n) for n in range(1, 501)]
     (dead,) = dead_letters(tmp_path)
     assert (dead["line"], dead["detail"]) == (501, "a row is a JSON object")
 
@@ -243,7 +247,8 @@ def test_json_lines(tmp_path: Path) -> None:
 def test_what_cannot_be_loaded(tmp_path: Path, words: list[str], code: int, said: list[str]) -> None:
     written(tmp_path / "7078.csv", trade_rows(3))
     (tmp_path / "folder").mkdir()
-    (tmp_path / "bad.yaml").write_text(LOADER.replace("connector: own", "connector: bad").replace("file://", "file:///etc/passwd") % "csv")
+    bad = LOADER.replace("connector: own", "connector: bad").replace("file://", "file:///etc/passwd")
+    (tmp_path / "bad.yaml").write_text(bad % "csv")
     done = load(tmp_path, *words, K2_KAFKA_OPEN_TIMEOUT_MS="2000")
     assert done.returncode == code, done.stderr
     for text in said:
@@ -253,15 +258,15 @@ def test_what_cannot_be_loaded(tmp_path: Path, words: list[str], code: int, said
 
 def test_run_and_the_players_of_venues_refuse_a_connector_of_files(tmp_path: Path) -> None:
     for words in (["run", "asx-trades", "--port", "-1"], ["mock", "asx-trades"], ["certify", "asx-trades"]):
-        done = subprocess.run([sys.executable, "-m", "k2conn", *words], cwd=tmp_path, capture_output=True, text=True,
-                              timeout=60, check=False)
+        done = subprocess.run([sys.executable, "-m", "k2conn", *words], cwd=tmp_path, capture_output=True,
+                              text=True, timeout=60, check=False)
         assert (done.returncode, "asx-trades reads files" in done.stderr) == (2, True)
 
 
 def test_map_shows_what_becomes_of_a_file(tmp_path: Path) -> None:
     path = written(tmp_path / "7078.csv", [*trade_rows(3), "x"])
-    done = subprocess.run([sys.executable, "-m", "k2conn", "map", "asx-trades", path], cwd=tmp_path, capture_output=True,
-                          text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-m", "k2conn", "map", "asx-trades", path], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 65
     assert [json.loads(line)["record"]["symbol"] for line in done.stdout.splitlines()] == ["BHP"] * 3
     assert '"line":4' in done.stderr

@@ -183,7 +183,8 @@ def test_every_word_that_the_schema_offers_is_compiled(word: str) -> None:
         if offered != "protobuf":
             plan = plan_of(SUBSCRIBE + f"  codec: {{{word}: {offered}}}\n")
             found = getattr(plan.connections[0].codec, word)
-            assert found == {"refuse": (), **{name: (name,) for name in FORMATS}}.get(offered, (*offered.split("+"), "json"))
+            ends = {"refuse": (), **{name: (name,) for name in FORMATS}}
+            assert found == ends.get(offered, (*offered.split("+"), "json"))
         else:
             with pytest.raises(AssertionError, match=r"'example\.desc' is no file"):
                 plan_of(SUBSCRIBE + f"  codec: {{{word}: {offered}, {needed}}}\n")

@@ -22,7 +22,8 @@ def mapped(name: str, data: bytes) -> tuple[list[Envelope], dict[str, object]]:
     state = ConnectorState(plan)
     pipeline = RowPipeline(state, plan.connections[0])
     pipeline.begin("7078.csv", 0)
-    found = pipeline.receive(row_reader(plan.connections[0].codec, RowPosition()).feed(data, True), 1_700_000_000_000_000)
+    read = row_reader(plan.connections[0].codec, RowPosition()).feed(data, True)
+    found = pipeline.receive(read, 1_700_000_000_000_000)
     return found, dict(state.ledger.report())
 
 
@@ -65,7 +66,8 @@ def test_a_bug_costs_one_row_only(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = rows[1].split(",")
     cells[3] = "13"
     rows[1] = ",".join(cells)
-    found = pipeline.receive(row_reader(plan.connections[0].codec, RowPosition()).feed("\n".join(rows).encode(), True), 1)
+    read = row_reader(plan.connections[0].codec, RowPosition()).feed("\n".join(rows).encode(), True)
+    found = pipeline.receive(read, 1)
     assert [one.dead for one in found] == [False, True, False]
     assert b'"reason":"bug","detail":"k2conn met a bug: ZeroDivisionError"' in found[1].value
     assert state.ledger.crashes == 1
