@@ -1,12 +1,21 @@
-# k2conn in a container: `docker build -t k2conn .`, then `docker run -e K2_KAFKA_BOOTSTRAP_SERVERS=... -p 9091:9091 k2conn`.
+# k2conn in a container: `docker build -t k2conn .`, then
+# `docker run --read-only --cap-drop ALL -e K2_KAFKA_BOOTSTRAP_SERVERS=... -p 127.0.0.1:9091:9091 k2conn`.
 
+# `make digests` asks the registry what is behind these tags, and writes its digests here.
 # The whole image has the C compiler that k2conn/native is built with.
-FROM python:3.12 AS build
-WORKDIR /source
-COPY . .
-RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+ARG BUILD_IMAGE=python:3.12
+ARG RUN_IMAGE=python:3.12-slim
 
-FROM python:3.12-slim
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /source
+# Every package by its hash, and as a wheel: what is built from source would fetch its tools by name only.
+COPY requirements.lock requirements-build.lock ./
+RUN pip download --no-cache-dir --no-deps --require-hashes --only-binary=:all: -d /wheels -r requirements.lock \
+    && pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r requirements-build.lock
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index --wheel-dir /wheels .
+
+FROM ${RUN_IMAGE}
 RUN useradd --system --create-home --home-dir /var/lib/k2conn --uid 10001 k2conn
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels k2conn

@@ -8,22 +8,25 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint servers bench clean python java
+.PHONY: help demo test test-deploy coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(INSTALLED) ## an exchange on this machine, through a connector, to the screen; no Kafka, no network
 	@$(BIN)/k2conn demo
 
-test: java $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
+test: java postgres $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
 	@$(BIN)/python -m pytest -n auto
+
+test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
+	@$(BIN)/python -m pytest -m deploy
 
 # The tests that measure speed are left out: counting the lines is slow. So is the rest, and one that misses its time
 # for it does not make the table wrong.
-coverage: java $(INSTALLED_TEST) ## which lines the tests reach, by room; takes about twice the time of the tests
+coverage: java postgres $(INSTALLED_TEST) ## which lines the tests reach, by room; takes about twice the time of the tests
 	@rm -f .coverage .coverage.*
-	-@$(BIN)/python -m coverage run -m pytest -n auto -m 'not alone'
+	-@$(BIN)/python -m coverage run -m pytest -n auto -m 'not alone and not deploy'
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m tests.coverage_by_room
 
@@ -38,8 +41,26 @@ bench: java $(INSTALLED_TEST) ## the benchmarks
 	-@test -x $(BIN)/py-spy || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
+lock: $(INSTALLED_TEST) ## requirements.lock: what the image is made of, by hash, brought up to date
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@$(BIN)/python -m release.lock
+
+digests: python ## the digest behind each image's tag, into Dockerfile and docker-compose.yml; asks the registry
+	@$(PYTHON) -m release.pin_images
+
+sbom: $(INSTALLED_TEST) ## dist/k2conn.cdx.json: the packages of the image as a CycloneDX document
+	@$(BIN)/python -m release.sbom
+
+# TARGET names some of the targets (`python -m tests.fuzz --list`), EXECUTIONS and SECONDS say how long each of them runs.
+fuzz: $(INSTALLED_TEST) atheris ## each reader of foreign input with odd inputs for five seconds; TARGET=, EXECUTIONS=, SECONDS=
+	@$(BIN)/python -m tests.fuzz $(TARGET) $(if $(EXECUTIONS),--executions $(EXECUTIONS)) $(if $(SECONDS),--seconds $(SECONDS))
+
+fuzz-long: $(INSTALLED_TEST) atheris ## the same for hours: 10^8 executions of the C part, 10^6 of each reader in Python
+	@$(BIN)/python -m tests.fuzz.long
+
 clean: ## remove the environment, the caches and the builds; the downloaded servers stay
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package is installed editable: a change of the source needs no new install, one of pyproject.toml does.
@@ -55,6 +76,10 @@ $(INSTALLED_TEST): pyproject.toml | python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(INSTALLED)
 
+atheris: | $(INSTALLED_TEST)
+	-@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+
 # Prerequisites are named, with the way to install them, before anything else happens.
 python:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -65,6 +90,13 @@ python:
 	       "python3.11-venv, or brew install python; or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "error: $(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
+
+# PostgreSQL comes from the machine's packages; who may not install it, or has no apt-get, is told what is missing.
+postgres: python
+	@$(PYTHON) -m tests.servers --check-postgres 2>/dev/null || { \
+	  [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && echo "installing postgresql" && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } || true
+	@$(PYTHON) -m tests.servers --check-postgres
 
 # The script reads the source tree directly: it runs before anything is installed.
 java: python

@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME...] [--quick]`: measures, prints, and writes benchmarks/results/NAME.json.
 
 Without a name all are run in order, and docs/performance.md is made of the results (`report` does only that).
+`python -m benchmarks hostile-soak` measures nothing: see `benchmarks.hostile.soak`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from benchmarks.figures import progress
 from k2conn import __version__
 from k2conn.native import Mapper
 
-NAMES = ("startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "profiling")
+NAMES = ("startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "profiling")
 REPORT = "report"
+SOAK = "hostile-soak"
 
 
 def main() -> int:
     """Runs the named benchmarks, or all; 1 where one could not be measured."""
+    if sys.argv[1:2] == [SOAK]:
+        return int(import_module("benchmarks.hostile.soak").main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help=f"of {', '.join((*NAMES, REPORT))}; all where none is named")

@@ -40,9 +40,9 @@ from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.gaps.gap_records import STREAM as GAPS
 from k2conn.engine.gaps.gap_records import gap_topic
 from k2conn.plan import Plan
-from k2conn.settings import prefix_of
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.server import MockServer
+from k2conn.variables import prefix_of
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
 
@@ -197,7 +197,8 @@ def _environment(
         "K2_SPOOL_FOLDER": str(folder / "spool"),
         "K2_STATE_FOLDER": str(folder / "state"),
         "K2_BACKFILL": "false",
-        "WOO_X_APPLICATION_ID": "harmless",
+        "K2_WOO_X_V1_APPLICATION_ID": "harmless",
+        "K2_WOO_X_V1_FUTURES_APPLICATION_ID": "harmless",
         "K2_HOSTILE_WEBSOCKET_URL": venue.url,
         "K2_HOSTILE_HTTP_URL": f"http://127.0.0.1:{venue.port}",
         "K2_HOSTILE_BREAKER_OPEN_SECONDS": "2",
@@ -345,7 +346,7 @@ def read_back(broker: Broker, plans: Sequence[Plan]) -> dict[str, dict[str, Any]
     decoders = {record: load_schema(record).decode for record in records.values()}
     found: dict[str, dict[str, Any]] = {}
     ids: dict[str, Counter[str]] = {}
-    for topic, value in _messages(broker):
+    for topic, value in messages(broker):
         one = found.setdefault(topic, {"messages": 0, "most_with_one_id": 0})
         one["messages"] += 1
         if topic in records:
@@ -355,7 +356,7 @@ def read_back(broker: Broker, plans: Sequence[Plan]) -> dict[str, dict[str, Any]
     return found
 
 
-def _messages(broker: Broker) -> Iterator[tuple[str, bytes]]:
+def messages(broker: Broker) -> Iterator[tuple[str, bytes]]:
     """All that is in the broker, of all topics at once, by a client that we did not write."""
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": f"hostile-soak-{os.getpid()}",
                          "enable.auto.commit": False, "fetch.wait.max.ms": 100})

@@ -182,6 +182,14 @@ def profiling(found: Mapping[str, Any]) -> Section:
     return page + picture("profile.svg", "flame graph"), {"profile.svg": drawn}
 
 
+def postgres(found: Mapping[str, Any]) -> Section:
+    """Records a second into tables, by shape."""
+    rows = [(shape, spelled(one["rate"]), spelled(one["cpu_us"], "us"), spelled(one["server_us"], "us"))
+            for shape, one in found.get("shapes", {}).items()]
+    page = table(("shape", "records a second", "CPU of k2conn a record", "CPU of the server a record"), rows)
+    return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "endtoend": ("The whole way: socket to acknowledged batch", endtoend),
     "stages": ("Frame to Avro bytes, no network", stages),
@@ -189,6 +197,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "memory": ("Memory", memory),
     "growth": ("Growth", growth),
     "scaling": ("More processes: `run --workers N`", scaling),
+    "postgres": ("Into PostgreSQL", postgres),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),
 }

@@ -11,6 +11,19 @@ from typing import Any
 import msgspec
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
+LONG_TEXT = 64 * 1024
+"""Characters or bytes of a text from which on its numbers are looked at, each by itself."""
+LONGEST_NUMBER = 1000
+"""Characters of a number with a fraction or an exponent in these; whole numbers are bounded by msgspec (4300)."""
+
+
+def _short_number(text: str) -> Decimal:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} characters")
+    return Decimal(text)
+
+
+_careful = msgspec.json.Decoder(float_hook=_short_number)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LONG = 10**4000
 """From here on Python does not write an int in decimal digits."""
@@ -42,8 +55,8 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, InvalidOperation, RecursionErro
 def decode(text: str | bytes) -> Any:
     """The value of one JSON text. Raises JsonError with the reason and the byte offset where there is one."""
     try:
-        value = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, InvalidOperation) as error:
+        value = (_decoder if len(text) < LONG_TEXT else _careful).decode(text)
+    except (ValueError, msgspec.DecodeError, UnicodeError, InvalidOperation) as error:
         raise JsonError(str(error)) from None
     except RecursionError:
         raise JsonError(_TOO_DEEP) from None
@@ -67,10 +80,31 @@ def deeper(value: Any) -> bool:
     return bool(level)
 
 
+def larger(value: Any, most: int) -> bool:
+    """Whether a value has more than ``most`` values in it."""
+    left, level = most, [value]
+    while level and left >= 0:
+        left -= len(level)
+        containers = [one for one in level if type(one) is list or type(one) is dict]
+        if sum(map(len, containers)) > left:
+            return True
+        level = [inner for one in containers for inner in (one.values() if type(one) is dict else one)]
+    return left < 0
+
+
 def _brackets(text: str | bytes) -> int:
     if isinstance(text, str):
         return text.count("[") + text.count("{")
     return text.count(b"[") + text.count(b"{")
+
+
+def values(text: str | bytes) -> int:
+    """How many values a text has, at most (commas within strings are counted, too), at the cost of looking for four
+    characters.
+    """
+    if isinstance(text, str):
+        return text.count(",") + _brackets(text)
+    return text.count(b",") + _brackets(text)
 
 
 def members(text: str | bytes) -> dict[str, bytes]:
@@ -101,6 +135,29 @@ def spell(value: Any) -> str:
     if type(value) is Decimal:
         return plain(value)
     return encode(value).decode()
+
+
+def excerpt(value: Any, limit: int) -> str:
+    """The first ``limit`` characters of `spell`, at a cost that is bounded by the limit, whatever the value's size."""
+    if type(value) is str:
+        return value[:limit]
+    return spell(_beginning(value, [limit], limit))[:limit]
+
+
+def _beginning(value: Any, left: list[int], limit: int) -> Any:
+    """What of a value the first characters of its text can show: ``left`` counts down what may still be taken."""
+    left[0] -= 1
+    kind = type(value)
+    if kind is str:
+        return value[:limit]
+    if kind is not list and kind is not dict:
+        return value
+    found: list[tuple[Any, Any]] = []
+    for key, one in value.items() if kind is dict else enumerate(value):
+        if left[0] <= 0:
+            break
+        found.append((str(key)[:limit], _beginning(one, left, limit)))
+    return dict(found) if kind is dict else [one for _, one in found]
 
 
 def plain(number: Decimal) -> str:

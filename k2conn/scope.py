@@ -21,8 +21,8 @@ class Scope:
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("epoch", "file", "heard", "key", "line", "message", "notes", "path", "received_at", "rounded", "row",
-                 "state", "symbol", "unknown_sides")
+    __slots__ = ("epoch", "file", "heard", "key", "letters", "line", "message", "notes", "path", "received_at",
+                 "rounded", "row", "state", "symbol", "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -47,8 +47,10 @@ class Scope:
         """Which row of its file it is, counted from 1."""
         self.line = 0
         """The line that it begins on, counted from 1."""
+        self.letters: Any = None
+        """The dead letters of this frame (`FrameLetters`), once there is one."""
 
-    def origin(self) -> dict[str, Json]:
+    def place(self) -> dict[str, Json]:
         """Where a row stands, for its dead letter; empty for messages."""
         return {} if self.file is None else {"file": self.path, "line": self.line, "row": self.row}
 

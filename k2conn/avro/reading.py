@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -16,27 +17,32 @@ from k2conn.avro.schema import plain_text
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
+_DAMAGED = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError, TypeError, ValueError,
+    zlib.error, fastavro.schema.SchemaParseException, fastavro.schema.UnknownType,
+)
+"""What fastavro raises for bytes that are no container file, or a damaged one: it reads on until something fails."""
 
 
 def read_container(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of one container file as `RecordSchema.decode_plain` gives them; a torn tail ends them. ValueError
-    for a file that is no container.
+    """The records of one container file as `RecordSchema.decode_plain` gives them; a torn or damaged place ends
+    them. ValueError for a file that is no container.
     """
     with path.open("rb") as stream:
         try:
             reader = fastavro.reader(stream)
-        except (EOFError, IndexError, ValueError):
+            units = _units(reader.writer_schema)
+        except _DAMAGED:
             stream.seek(0)
             if MAGIC.startswith(stream.read(len(MAGIC))):
                 return  # not even the header was written out
             raise ValueError(f"{path} is no Avro container") from None
-        units = _units(reader.writer_schema)
         while True:
             try:
-                record = next(reader)
-            except (StopIteration, EOFError, ValueError):
+                record = _plain(next(reader), units)
+            except (StopIteration, *_DAMAGED):
                 return
-            yield _plain(record, units)
+            yield record
 
 
 def _units(schema: Any) -> dict[str, timedelta]:

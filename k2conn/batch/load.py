@@ -17,7 +17,7 @@ from k2conn.batch.positions import Positions
 from k2conn.batch.reading import RowSource
 from k2conn.clock import monotonic, wall_us
 from k2conn.codecs import Row
-from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.envelope import DeliveryAccount, Envelope
@@ -192,18 +192,19 @@ class Load:
 
     # -- what the sink reports
 
-    def _reject(self, envelope: Envelope, reason: str) -> None:
+    def _reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
         """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""
         account = envelope.account
         assert account is not None
         if envelope.schema is None:
             account.lost += 1
-            self._log.error("dead letter lost", topic=envelope.topic, reason=reason)
+            self._log.error("dead letter lost", topic=envelope.topic, reason=reason, detail=words)
             return
         self.state.ledger.dead_reasons[reason] += 1
-        error = RecordError("record", None, None, reason, f"{len(envelope.value)} bytes of Avro")
-        self._sink.put(dead_letter(self.plan.name, self.plan.exchange, account.stream, envelope.topic, account.symbol,
-                                   error, envelope.value, wall_us(), account))
+        error = RecordError("record", None, None, reason, words or f"{len(envelope.value)} bytes of Avro")
+        origin = Origin(self.plan.name, self.plan.exchange, account.stream, envelope.topic)
+        record = whole_frame(envelope.value)
+        self._sink.put(dead_letter(origin, account.symbol, error, wall_us(), account, record))
 
 
 def _settle(envelopes: Sequence[Envelope]) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 
 from k2conn.cli.application import application
-from k2conn.cli.messages import complain, for_machines, spell_everything
+from k2conn.cli.messages import complain, for_machines, show, spell_everything
 from k2conn.compat.typer import refusal
 from k2conn.errors import K2Error, SettingsError
 
@@ -26,8 +26,9 @@ def main() -> None:
         raise SystemExit(code)  # only here: typer itself exits where people read what it says
     except K2Error as error:
         problems = error.problems if isinstance(error, SettingsError) else ()
-        text = "\n  ".join((f"{len(problems)} settings are wrong:", *problems)) if len(problems) > 1 else str(error)
-        complain(f"k2conn: {text}", exit_code=error.exit_code)
+        lines = [f"{len(problems)} settings are wrong:", *(f"  {one}" for one in problems)]
+        first, *others = lines if len(problems) > 1 else [str(error)]
+        complain(f"k2conn: {first}", *others, exit_code=error.exit_code)
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
         sys.stderr.close()
@@ -40,7 +41,7 @@ def main() -> None:
 
         where = {"traceback": traceback.format_exc()} if machines else {}
         if not machines:
-            traceback.print_exc()
+            show(*traceback.format_exc().rstrip().split("\n"), error=True)
         complain(f"k2conn: this is a bug of k2conn, not of yours: please report it with the lines above ({REPORT})",
                  **where)
         raise SystemExit(K2Error.exit_code) from None

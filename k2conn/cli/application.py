@@ -33,12 +33,34 @@ Port = Annotated[
     str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
 ]
 Streams = Annotated[str | None, typer.Option("--streams", help="Only these streams, comma-separated.")]
+Intervals = Annotated[
+    str | None, typer.Option("--intervals", help="Of streams with intervals these, such as 1m,1h; else the first.")
+]
 Running = Annotated[
     list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
 ]
-SinkName = Annotated[str | None, typer.Option(help="kafka, file, console, or one of an installed package.")]
+SinkName = Annotated[
+    str | None, typer.Option(help="kafka, postgres, questdb, file, console, or one of an installed package.")
+]
 SinkOptions = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
+]
+
+
+def _allow(names: list[str] | None) -> list[str] | None:
+    """What `--allow-env` allows holds for the whole process."""
+    if names:
+        from k2conn.cli.allowed_variables import allow
+
+        allow(names)
+    return names
+
+
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env", metavar="NAME", callback=_allow, help="A variable that files may read beside K2_<CONNECTOR>_*."
+    ),
 ]
 Folder = Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")]
 Kafka = Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")]
@@ -81,6 +103,7 @@ def _root(
 def validate(
     files: Files,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Check connector files: YAML, shape, meaning, and that their examples map.
 
@@ -106,6 +129,7 @@ def map_(
     ] = None,
     streams: Streams = None,
     deduplicate: Annotated[bool, typer.Option("--deduplicate", help="Drop repeated records, as `run` does.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Raw frames in, records out, without a network: one JSON object a record.
 
@@ -124,6 +148,7 @@ def run(
     connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -144,6 +169,7 @@ def run(
             envvar="K2_WORKERS", metavar="INTEGER", help="Processes that share the symbols, one core each (1 to 256)."
         )
     ] = "1",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console.
 
@@ -157,7 +183,7 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (),
+        log_level, daemon, watch, workers, sink_option or (), intervals,
     )
     raise typer.Exit(start(options))
 
@@ -202,6 +228,7 @@ def doctor(
     connectors: Running = None,
     symbols: Symbols = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -212,6 +239,7 @@ def doctor(
     ] = "127.0.0.1",
     port: Port = "9091",
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Check all settings as a start does, and reach out to venues, broker and registry, without running.
 
@@ -225,7 +253,7 @@ def doctor(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, host=host, port=port,
-        sink_options=sink_option or (),
+        sink_options=sink_option or (), intervals=intervals,
     )
     raise typer.Exit(examine(options, format))
 
@@ -255,6 +283,7 @@ def test(
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass too.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Play the tests written in connector files.
 
@@ -282,6 +311,7 @@ def list_(
 def explain(
     connector: Connector,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Show what a connector sends, recognises and makes of it.
 
@@ -297,7 +327,9 @@ def plan(
     connector: Connector,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
     streams: Streams = None,
+    intervals: Intervals = None,
     frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
 
@@ -305,7 +337,7 @@ def plan(
     """
     from k2conn.cli.plan import run as show
 
-    raise typer.Exit(show(connector, symbols, streams, frames))
+    raise typer.Exit(show(connector, symbols, streams, frames, intervals))
 
 
 @command("eval")
@@ -352,6 +384,7 @@ def mock(
     silent: Annotated[bool, typer.Option("--silent", help="Never acknowledge a subscription.")] = False,
     delay: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Another seed, other prices.")] = 0,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Play the venues of connectors on this machine: their protocol, and data from their tests or from recordings.
 
@@ -381,6 +414,7 @@ def demo(
     folder: Annotated[Path | None, typer.Option(help="Where the records go; else a new temporary folder.")] = None,
     connectors: Annotated[str | None, typer.Option(help="Comma-separated; else three well-known ones.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live table.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """See it work, with no network and no Kafka: mock exchanges, real WebSockets, Avro files, a live table.
 
@@ -395,6 +429,8 @@ def demo(
 @command()
 def certify(
     connectors: Files,
+    streams: Streams = None,
+    intervals: Intervals = None,
     duration: Annotated[str, typer.Option(help="How long, such as 60s; longer where the faults need it.")] = "60s",
     rate: Annotated[float, typer.Option(min=1, help="Data frames a second for each stream and symbol.")] = 50.0,
     sink: Annotated[str | None, typer.Option(help="file (default) or kafka.")] = None,
@@ -414,6 +450,7 @@ def certify(
         int | None, typer.Option("--broker-pid", help="A broker's process on this machine that may be paused.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "error",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Prove that a connector loses nothing: a mock of its venue misbehaves, then every id is read back.
 
@@ -426,7 +463,8 @@ def certify(
     from k2conn.cli.certify import run as prove
 
     options = CertifyOptions(
-        connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level
+        connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level,
+        streams, intervals,
     )
     raise typer.Exit(prove(options))
 
@@ -457,12 +495,27 @@ def new(
 
 
 @command()
+def db(action: Annotated[str, typer.Argument(metavar="status|migrate", help="Look, or make what is missing.")]) -> None:
+    """Look at the database of the postgres sink (K2_POSTGRES_*), or make its tables and apply its migrations.
+
+    status exits with 1 where something is missing. A start of `k2conn run` migrates by itself, unless
+    K2_POSTGRES_MIGRATE=false says that this command does.
+
+    Example: K2_POSTGRES_DSN=postgresql://k2@localhost/k2 k2conn db migrate
+    """
+    from k2conn.cli.db import run as look
+
+    raise typer.Exit(look(action))
+
+
+@command()
 def docs(
     connectors: Annotated[
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a page is out of date.")] = False,
+    allow_env: AllowEnv = None,
 ) -> None:
     """Write a Markdown page for each connector, and an index of them.
 

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.cli.loading import load_connected
+from k2conn.cli.option_values import listed
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.clock import wall_ms
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.runner.event_log import configure
-from k2conn.settings import prefix_of as variables_of
+from k2conn.secret_mask import SECRETS
 from k2conn.settings import sink_settings
 from k2conn.settings.values import seconds
 from k2conn.sinks.kafka.settings import KafkaSettings
@@ -44,6 +46,7 @@ from k2conn.tools.certify.report import (
     verdict,
 )
 from k2conn.tools.certify.scenario import Broker
+from k2conn.variables import prefix_of
 
 NOT_PROVEN = 1
 """The exit code where it does not balance."""
@@ -72,6 +75,8 @@ class CertifyOptions:
     seed: int = 0
     broker_pid: int | None = None
     log_level: str = "error"
+    streams: str | None = None
+    intervals: str | None = None
 
 
 class BrokerProcess:
@@ -117,24 +122,26 @@ def _certification(
     except ValueError as error:
         raise SettingsError(f"--duration: {error}") from None
     settings = _settings(options, folder)
+    streams = chosen_streams(plan, listed("--streams", options.streams), listed("--intervals", options.intervals))
     return Certification(
         plan, settings, chosen(options.faults), duration=duration, rate=options.rate, seed=options.seed, broker=broker,
-        launch=_launch(plan, settings), open_sink=open_sink, folder=folder,
+        launch=_launch(plan, settings), open_sink=open_sink, folder=folder, streams=streams or (),
     )
 
 
 def _launch(plan: Plan, settings: SinkSettings) -> Launch:
     """How `k2conn run` is started on this connector, as an operator would who wants it to survive kill -9."""
-    own = {variables_of(plan.name), variables_of(plan.exchange)}
-    foreign = {name: text for name, text in os.environ.items() if not name.startswith(tuple(own))}
+    own = {prefix_of(plan.name), prefix_of(plan.exchange)}
+    keys = {one.name for one in plan.variables}
+    foreign = {name: text for name, text in os.environ.items() if name in keys or not name.startswith(tuple(own))}
 
     def launch(setting: ProcessSettings) -> tuple[Sequence[str], Mapping[str, str]]:
         command = (
-            sys.executable, "-m", "k2conn", "run", plan.path, "--streams", ",".join(setting.streams), "--symbols",
+            "-m", "k2conn", "run", plan.path, "--streams", ",".join(setting.streams), "--symbols",
             ",".join(plan.symbols.default), "--sink", "kafka", "--kafka", settings.options.bootstrap, "--registry",
             setting.registry_url, "--port", "-1", "--log-level", "info", "--duration", _AT_MOST,
         )
-        name = variables_of(plan.name)
+        name = prefix_of(plan.name)
         return command, foreign | {
             f"{name}WEBSOCKET_URL": setting.socket_url,
             f"{name}HTTP_URL": setting.http_url,  # never the venue itself
@@ -190,8 +197,9 @@ def show(outcomes: Sequence[CertificationOutcome], console: Console) -> None:
             line(console, Styled(f"  not run: {missing}", "yellow"))
         word = "passed" if outcome.passed else "NOT PROVEN"
         text = (f"{outcome.connector}: {word}; {_equation(outcome)}; {outcome.gaps} gap records; "
-                f"{outcome.seconds:g} s\n")
+                f"{outcome.seconds:g} s")
         line(console, Styled(text, _COLOURS["passed" if outcome.passed else "failed"]))
+        line(console)
 
 
 def _equation(outcome: CertificationOutcome) -> str:
@@ -238,9 +246,9 @@ def _figures(title: str, rows: Sequence[ProofRow | CrashLosses], names: Sequence
 def _write(report: Path, outcomes: Sequence[CertificationOutcome]) -> None:
     try:
         if report.suffix == ".json":
-            report.write_bytes(exactjson.encode(document(outcomes)) + b"\n")
+            report.write_bytes(exactjson.encode(SECRETS.hide(document(outcomes))) + b"\n")
         elif report.suffix == ".html":
-            report.write_text(page(outcomes), encoding="utf-8")
+            report.write_text(SECRETS.hide(page(outcomes)), encoding="utf-8")
         else:
             with report.open("w", encoding="utf-8") as file:
                 show(outcomes, screen(file, _WIDTH))

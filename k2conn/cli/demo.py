@@ -14,6 +14,7 @@ from pathlib import Path
 from k2conn.cli.hints import program, python
 from k2conn.cli.live_table import LiveTable, TimedRunner
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.messages import show
 from k2conn.cli.option_values import lasting, listed
 from k2conn.cli.screen import Live, screen
 from k2conn.errors import SettingsError
@@ -95,7 +96,7 @@ async def _watch(live_table: LiveTable, over: asyncio.Event, plain: bool) -> Non
     """Shows the board until the time is over."""
     if plain:
         while not await _sleep(over, _LINES_EVERY):
-            print(live_table.text(), flush=True)
+            show(*live_table.text().split("\n"))
         return
     console = screen()
     with Live(live_table.table(console.width), console=console, refresh_per_second=1 / _REFRESH) as live:
@@ -116,19 +117,19 @@ async def _sleep(over: asyncio.Event, seconds: float) -> bool:
 def _report(runner: TimedRunner, exchanges: Sequence[MockExchange], outcome: RunOutcome, folder: Path) -> int:
     """The counts of both sides, and where the records are."""
     complete = True
-    print("\nWhat the exchanges sent, and what became of it:")
+    show("", "What the exchanges sent, and what became of it:")
     for exchange, connector in zip(exchanges, runner.connectors, strict=True):
         sent = sum(map(len, exchange.sent.values()))
         totals = connector.connector_state.ledger.totals()
         complete &= sent == totals["received"] + totals["filtered"] and connector.connector_state.ledger.balanced()
-        print(f"  {exchange.plan.name}: sent {sent}; {connector.connector_state.ledger.equation()}")
+        show(f"  {exchange.plan.name}: sent {sent}; {connector.connector_state.ledger.equation()}")
     files = sorted(folder.rglob("*.avro"))
-    print(f"\n{len(files)} files of records (Avro, the v2 schema inside):")
+    show("", f"{len(files)} files of records (Avro, the v2 schema inside):")
     for file in files:
-        print(f"  {file}  {file.stat().st_size:,} bytes")
+        show(f"  {file}  {file.stat().st_size:,} bytes")
     _say_what_next(exchanges[0].plan, files)
     if not complete:
-        print("the two sides do not agree", file=sys.stderr)
+        show("the two sides do not agree", error=True)
     return outcome.exit_code or (0 if complete else 70)
 
 
@@ -137,10 +138,10 @@ def _say_what_next(plan: Plan, files: Sequence[Path]) -> None:
     own = program()
     name = plan.name if plan.name in [path.stem for path in shipped()] else shlex.quote(plan.path)
     if files:
-        print(f"\nRead one:\n  {python()} -m fastavro {shlex.quote(str(files[-1]))}")
-    print(f"\nNext:\n  {own} list\n  {own} explain {name}")
-    print(f"With a way to the exchange itself:\n  {own} run {name} --sink console --max-records 10")
-    print(f"And with Kafka and a schema registry on this machine:\n  {own} run {name} --kafka localhost:9092 "
-          "--registry http://localhost:8081")
+        show("", "Read one:", f"  {python()} -m fastavro {shlex.quote(str(files[-1]))}")
+    show("", "Next:", f"  {own} list", f"  {own} explain {name}")
+    show("With a way to the exchange itself:", f"  {own} run {name} --sink console --max-records 10")
+    show("And with Kafka and a schema registry on this machine:", f"  {own} run {name} --kafka localhost:9092 "
+         "--registry http://localhost:8081")
 
 

@@ -5,14 +5,14 @@ Pages say what the connector files say, so they are generated, never edited; `--
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.cli.loading import find, load, shipped
+from k2conn.cli.markdown_text import cell, code, fenced, link, paragraph, prose
+from k2conn.cli.messages import show
 from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.compiler.language.document import read_document
 from k2conn.engine.conversation.request_frames import frame_text
@@ -46,10 +46,10 @@ def run(connectors: Sequence[str], folder: Path, check: bool) -> int:
     extra = _extra(folder, files) if not connectors else []
     if check:
         for name in stale:
-            print(f"{folder / name} is out of date: run k2conn docs", file=sys.stderr)
+            show(f"{folder / name} is out of date: run k2conn docs", error=True)
         for path in extra:
-            print(f"{path} is of no connector: remove it", file=sys.stderr)
-        print(f"{len(files) - len(stale)} of {len(files)} pages are up to date", file=sys.stderr)
+            show(f"{path} is of no connector: remove it", error=True)
+        show(f"{len(files) - len(stale)} of {len(files)} pages are up to date", error=True)
         return 1 if stale or extra else 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def run(connectors: Sequence[str], folder: Path, check: bool) -> int:
             (folder / name).write_text(files[name], encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"--output {folder}: {error.strerror}") from None
-    print(f"{len(stale)} of {len(files)} pages written to {folder}", file=sys.stderr)
+    show(f"{len(stale)} of {len(files)} pages written to {folder}", error=True)
     return 0
 
 
@@ -85,12 +85,11 @@ def index(pages: Sequence[ConnectorPage]) -> str:
              "|---|---|---|---|---|---|---|---|"]
     for page in sorted(pages, key=lambda one: one.plan.name):
         plan = page.plan
-        streams = ", ".join(one.name if one.default else f"({one.name})" for one in plan.streams)
+        streams = ", ".join(one.written if one.default else f"({one.written})" for one in plan.written)
         beats = _unique(_beat(one) for one in plan.connections)
         codecs = _unique(_encoding(one) for one in plan.connections)
-        cells = [f"[{plan.name}]({plan.name}.md)", plan.exchange, plan.market, plan.asset_class, streams, beats, codecs,
-                 _auth(page)]
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        cells = [plan.exchange, plan.market, plan.asset_class, streams, beats, codecs, _auth(page)]
+        lines.append(f"| [{plan.name}]({plan.name}.md) | " + " | ".join(map(cell, cells)) + " |")
     lines += ["", f"{len(pages)} connectors. Streams in brackets run only when they are named.", ""]
     return "\n".join(lines)
 
@@ -118,9 +117,8 @@ def _encoding(connection: Connection) -> str:
 
 
 def _auth(page: ConnectorPage) -> str:
-    names = sorted(set(re.findall(r"\$env\.([A-Z][A-Z0-9_]*)", page.text)))
-    if names:
-        return "keys: " + ", ".join(names)
+    if page.plan.variables:
+        return "keys: " + ", ".join(one.name for one in page.plan.variables)
     return "token over HTTP" if any(one.before for one in page.plan.connections) else "none"
 
 
@@ -133,8 +131,8 @@ def markdown(page: ConnectorPage) -> str:
     entries = page.said.get("connections") or [page.said.get("connection", {})]
     for connection, said in zip(page.plan.connections, entries, strict=False):
         lines += ["", *_connection(page, connection, said)]
-    for stream in page.plan.streams:
-        lines += ["", *_stream(page, stream, page.said["streams"][stream.name])]
+    for stream in page.plan.written:
+        lines += ["", *_stream(page, stream, page.said["streams"][stream.written])]
     lines += ["", *_examples(page.plan)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -146,11 +144,11 @@ def _title(page: ConnectorPage) -> Iterator[str]:
     yield ""
     yield f"Made by `k2conn docs` from `connectors/{plan.name}.yaml`; edit that file."
     yield ""
-    yield (f"{streams.capitalize()} of {plan.exchange} ({plan.market}, {plan.asset_class}). "
-           f"[The exchange's documentation]({plan.docs}).")
+    yield (f"{streams.capitalize()} of {plan.exchange} ({prose(plan.market)}, {plan.asset_class}). "
+           + link("The exchange's documentation", plan.docs) + ".")
     if page.said.get("notes"):
         yield ""
-        yield str(page.said["notes"]).strip()
+        yield from paragraph(str(page.said["notes"]))
     yield ""
     yield f"Authentication: {_auth(page)}."
 
@@ -160,42 +158,42 @@ def _symbols(page: ConnectorPage) -> Iterator[str]:
     yield ""
     yield "## Symbols"
     yield ""
-    yield f"Read by {_code(plan.symbols.description)}."
+    yield f"Read by {code(plan.symbols.description)}."
     yield ""
     yield "| the exchange's spelling | the record's | currency |"
     yield "|---|---|---|"
     for name in plan.symbols.default:
         found = plan.symbols.resolve(name)
         if found:
-            yield f"| {_code(name)} | {_code(found.record)} | {found.price_currency} |"
+            yield f"| {code(name)} | {code(found.record)} | {cell(found.price_currency)} |"
     if said.get("aliases"):
         pairs = ", ".join(f"{theirs} is {ours}" for theirs, ours in said["aliases"].items())
         yield ""
-        yield f"Aliases: {pairs}."
+        yield f"Aliases: {prose(pairs)}."
 
 
 def _connection(page: ConnectorPage, connection: Connection, said: Mapping[str, Any]) -> Iterator[str]:
     yield f"## Connection {connection.name}" if len(page.plan.connections) > 1 else "## Connection"
     yield ""
     for number, url in enumerate(connection.url_texts):
-        yield f"- {'connects to' if not number else 'or to'} {_code(url)}"
+        yield f"- {'connects to' if not number else 'or to'} {code(url)}"
     for request in connection.before:
-        yield f"- before every connect: {_code(f'{request.method} {request.url_text}')}"
+        yield f"- before every connect: {code(f'{request.method} {request.url_text}')}"
     limits = ", ".join(f"{name} {value}" for name, value in said.get("limits", {}).items())
-    yield f"- the venue's limits: {limits or 'none declared'}"
+    yield f"- the venue's limits: {prose(limits) or 'none declared'}"
     yield f"- frames: {_encoding(connection)}"
     if connection.heartbeat:
         beat = connection.heartbeat
-        yield f"- heartbeat every {beat.every_text}: {_code(beat.text) if beat.send else 'a protocol ping'}"
+        yield f"- heartbeat every {prose(beat.every_text)}: {code(beat.text) if beat.send else 'a protocol ping'}"
     for answer in connection.answer:
-        yield f"- answers {_code(answer.when.text)} with {_code(answer.text)}"
+        yield f"- answers {code(answer.when.text)} with {code(answer.text)}"
     for capture in connection.capture:
-        when = _code(capture.when.text) if capture.when else "always"
-        yield f"- learns {_code('$state.' + capture.into)} when {when}"
+        when = code(capture.when.text) if capture.when else "always"
+        yield f"- learns {code('$state.' + capture.into)} when {when}"
     for notice in connection.notices:
-        yield f"- {'connects again' if notice.reconnect else 'logs an error'} when {_code(notice.when.text)}"
+        yield f"- {'connects again' if notice.reconnect else 'logs an error'} when {code(notice.when.text)}"
     for match in connection.ignore:
-        yield f"- ignores {_code(match.text)}"
+        yield f"- ignores {code(match.text)}"
     yield from _said_after(page.plan, connection)
 
 
@@ -206,9 +204,7 @@ def _said_after(plan: Plan, connection: Connection) -> Iterator[str]:
         yield ""
         yield "Sent after connecting, for the default symbols:"
         yield ""
-        yield "```json"
-        yield from frames[:_FRAMES]
-        yield "```"
+        yield from fenced(frames[:_FRAMES])
         if len(frames) > _FRAMES:
             yield ""
             yield f"and {len(frames) - _FRAMES} more of their kind."
@@ -218,46 +214,51 @@ def _said_after(plan: Plan, connection: Connection) -> Iterator[str]:
         yield "|---|---|---|---|"
     for number, step in enumerate(connection.steps, 1):
         if step.expect is not None:
-            accepted = _code(step.expect.accepted.text) if step.expect.accepted else "its first data"
-            refused = _code(step.expect.refused.text) if step.expect.refused else ""
-            name = _cell(step.name or str(number))
+            accepted = code(step.expect.accepted.text) if step.expect.accepted else "its first data"
+            refused = code(step.expect.refused.text) if step.expect.refused else ""
+            name = cell(step.name or str(number))
             yield f"| {name} | {accepted} | {refused} | {step.expect.within:g} s |"
 
 
 def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## Stream {stream.name}"
+    yield f"## Stream {stream.written}"
     yield ""
-    yield f"{stream.record.capitalize()} records to the Kafka topic {_code(stream.kafka_topic)}" + (
+    yield f"{stream.record.capitalize()} records to the Kafka topic {code(stream.kafka_topic)}" + (
         "." if stream.default else "; runs only when it is named."
     )
     yield ""
+    if stream.span is not None:
+        yield f"- intervals: {', '.join(said['intervals'])}; what follows is that of {stream.span.interval.name}"
+    if stream.states is not None:
+        how = "where the venue says so" if stream.states.closed is not None else "when the next one of the symbol opens"
+        yield f"- over {how}; what is not over {'is kept, too' if stream.states.keep_open else 'is dropped'}"
     if "topic" in said:
-        yield f"- the venue's topic: {_code(_spelled(said['topic']))}"
-    yield f"- recognised by {_code(stream.when.text)}"
-    yield f"- items: {_code(stream.each_text) if stream.each else 'the message itself'}" + (
+        yield f"- the venue's topic: {code(_spelled(said['topic']))}"
+    yield f"- recognised by {code(stream.when.text)}"
+    yield f"- items: {code(stream.each_text) if stream.each else 'the message itself'}" + (
         ", newest first, so they are reversed" if stream.order == "newest-first" else ""
     )
     if stream.drop_when:
-        yield f"- dropped when {_code(stream.drop_when.text)}"
+        yield f"- dropped when {code(stream.drop_when.text)}"
     if stream.snapshot:
         action = "skipped" if stream.snapshot_action == "skip" else "tagged"
-        yield f"- the recent past when {_code(stream.snapshot.text)}: {action}"
+        yield f"- the recent past when {code(stream.snapshot.text)}: {action}"
     if "first_batch" in said:
         yield f"- a symbol's first message on a connection is the recent past: {said['first_batch']}"
     if stream.carry:
-        begin = f", afresh when {_code(stream.carry.begin.text)}" if stream.carry.begin else ""
+        begin = f", afresh when {code(stream.carry.begin.text)}" if stream.carry.begin else ""
         yield f"- a side that is absent keeps its last value for that symbol{begin}"
     if stream.sequence:
-        yield f"- sequence {_code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
+        yield f"- sequence {code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
     for one in stream.backfill:
-        whose = f", for symbols where {_code(one.symbols.text)}" if one.symbols else ""
-        yield f"- missing records are fetched with {_code(f'{one.request.method} {one.request.url_text}')}{whose}"
+        whose = f", for symbols where {code(one.symbols.text)}" if one.symbols else ""
+        yield f"- missing records are fetched with {code(f'{one.request.method} {one.request.url_text}')}{whose}"
     yield ""
     yield "| field | from | becomes | where absent | speed |"
     yield "|---|---|---|---|---|"
     for name, expression, converter, default, speed in field_rows(stream):
-        shown = expression if name == "vendor_data.*" else _code(expression)
-        yield f"| {_cell(name)} | {shown} | {_cell(converter)} | {_cell(default)} | {_cell(speed)} |"
+        shown = expression if name == "vendor_data.*" else code(expression)
+        yield f"| {cell(name)} | {shown} | {cell(converter)} | {cell(default)} | {cell(speed)} |"
 
 
 def _examples(plan: Plan) -> Iterator[str]:
@@ -275,18 +276,13 @@ def _examples(plan: Plan) -> Iterator[str]:
             seen.add(kind)
             yield f"## Example: {kind}"
             yield ""
-            yield f"From the file's test \"{example.name}\"."
+            yield f"From the file's test \"{prose(example.name)}\"."
             yield ""
-            yield "```json"
-            yield frame
-            yield "```"
+            yield from fenced([frame])
             yield ""
             yield "becomes"
             yield ""
-            yield "```json"
-            for record in turn.records:
-                yield exactjson.encode(record).decode()
-            yield "```"
+            yield from fenced(exactjson.encode(record).decode() for record in turn.records)
 
 
 def _kind(plan: Plan, shown: Mapping[str, Any]) -> str:
@@ -296,20 +292,6 @@ def _kind(plan: Plan, shown: Mapping[str, Any]) -> str:
     return next((name for name in records if shown.keys() <= fields[name]), records[0])
 
 
-# -- Markdown
-
 
 def _spelled(value: Any) -> str:
     return value if isinstance(value, str) else exactjson.encode(value).decode()
-
-
-def _code(text: str) -> str:
-    """Inline code, also for text with backticks or bars in it."""
-    text = " ".join(text.split()).replace("|", "\\|")
-    fence = "``" if "`" in text else "`"
-    space = " " if "`" in text else ""
-    return f"{fence}{space}{text}{space}{fence}" if text else ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

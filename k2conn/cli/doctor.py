@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from k2conn import exactjson
+from k2conn.cli.messages import show, show_json
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.start_line import job_words, sink_words
 from k2conn.cli.startup import Prepared, prepared
 from k2conn.clock import monotonic
 from k2conn.errors import RecordError, SettingsError, TransportError, Unreachable, known
 from k2conn.runner import Connector, Runner
+from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SINKS, Finding
 from k2conn.sinks.settings import SinkSettings
 
@@ -102,11 +103,12 @@ async def _sink(settings: SinkSettings, runner: Runner) -> list[Finding]:
 
 
 def _show(found: Sequence[Finding], form: str) -> None:
+    found = [Finding(*SECRETS.hide((one.subject, one.where, one.detail)), one.ok) for one in found]
     if form == "json":
         rows = [one._asdict() for one in found]
-        print(exactjson.encode({"ok": all(one.ok for one in found), "findings": rows}).decode())
+        show_json({"ok": all(one.ok for one in found), "findings": rows})
         return
     for one in found:
         what = f"{one.subject} {one.where}".strip()
-        print(f"{'ok  ' if one.ok else 'FAIL'}  {what}: {one.detail}", flush=True)
+        show(f"{'ok  ' if one.ok else 'FAIL'}  {what}: {one.detail}")
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from k2conn import exactjson
+from k2conn.cli.messages import show, show_json
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.errors import RecordError, SettingsError
@@ -18,18 +19,18 @@ def run(text: str, file: str, condition: bool) -> int:
     try:
         expression = compile_expression(text, condition)
     except ExpressionError as error:
-        print(f"{text}\n{' ' * error.offset}^", file=sys.stderr)
+        show(text, f"{' ' * error.offset}^", error=True)
         raise SettingsError(str(error)) from None
     code = 0
     for document in _documents(file):
         scope = Scope()
         scope.message = document
         try:
-            print(exactjson.encode(expression.get(document, scope)).decode())
+            show_json(expression.get(document, scope))
         except RecordError as error:
-            print(f"k2conn: {error.detail}", file=sys.stderr)
+            show(f"k2conn: {error.detail}", error=True)
             code = 65
-    print(f"speed: {expression.speed}", file=sys.stderr)
+    show(f"speed: {expression.speed}", error=True)
     return code
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from k2conn.cli.loading import load
 from k2conn.cli.option_values import listed
 from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.cli.screen import Column, Console, Padding, Styled, line, screen, table
+from k2conn.cli.variable_list import variable_lines
 from k2conn.plan import Connection, Plan, Stream
 from k2conn.runner.connector import resolve
 
@@ -23,15 +26,18 @@ def run(connector: str, symbols: str | None) -> int:
     line(console, Styled(plan.name, "bold"), f": {plan.exchange}, {plan.asset_class}, {plan.market}")
     line(console, f"documentation  {plan.docs}")
     line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
+    for text in variable_lines(plan, os.environ):
+        line(console, f"reads          {text}")
     for connection in plan.connections:
         _connection(console, plan, connection, names)
-    for stream in plan.streams:
-        _stream(console, stream)
+    for stream in plan.written:
+        _stream(console, stream, plan.intervals(stream.written))
     return 0
 
 
 def _connection(console: Console, plan: Plan, connection: Connection, names: list[str]) -> None:
-    line(console, "\n", Styled(f"connection {connection.name}", "bold"))
+    line(console)
+    line(console, Styled(f"connection {connection.name}", "bold"))
     for text in connection.url_texts:
         line(console, f"  connects to  {text}")
     for request in connection.before:
@@ -53,12 +59,18 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
         line(console, f"  ignores      {match.text}")
 
 
-def _stream(console: Console, stream: Stream) -> None:
+def _stream(console: Console, stream: Stream, intervals: list[str]) -> None:
     state = "" if stream.default else "  (only when named)"
-    line(console, "\n", Styled(f"stream {stream.name}", "bold"), f" -> {stream.kafka_topic}{state}")
+    line(console)
+    line(console, Styled(f"stream {stream.written}", "bold"), f" -> {stream.kafka_topic}{state}")
+    if intervals:
+        line(console, f"  intervals    {', '.join(intervals)}   (shown: {intervals[0]})")
     line(console, f"  recognised   {stream.when.text}")
     line(console, f"  items        {stream.each_text}")
     for word, match in (("dropped", stream.drop_when), ("snapshot", stream.snapshot)):
         if match:
             line(console, f"  {word:<12} when {match.text}")
+    if stream.states is not None:
+        how = "as the item says" if stream.states.closed is not None else "when the next one opens"
+        line(console, f"  over         {how}; what is not over is {'kept' if stream.states.keep_open else 'dropped'}")
     console.print(Padding(table(_COLUMNS, field_rows(stream), console.width - 2), (0, 0, 0, 2)))

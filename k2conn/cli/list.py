@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from k2conn import exactjson
 from k2conn.cli.loading import load, shipped
+from k2conn.cli.messages import show_json
 from k2conn.cli.screen import Column, screen, table
 from k2conn.errors import SettingsError
 
@@ -19,14 +19,15 @@ def run(output: str) -> int:
     if output == "json":
         rows = [
             {"connector": p.name, "exchange": p.exchange, "asset_class": p.asset_class, "market": p.market,
-             "streams": [s.name for s in p.streams], "docs": p.docs}
+             "streams": [s.written for s in p.written], "docs": p.docs}
             for p in plans
         ]
-        print(exactjson.encode(rows).decode())
+        show_json(rows)
         return 0
     console = screen()
     cells = [
-        (p.name, p.exchange, p.market, ", ".join(s.name if s.default else f"({s.name})" for s in p.streams), p.docs)
+        (p.name, p.exchange, p.market,
+         ", ".join(s.written if s.default else f"({s.written})" for s in p.written), p.docs)
         for p in plans
     ]
     console.print(table(_COLUMNS, cells, console.width))

@@ -17,11 +17,11 @@ from k2conn.batch.load import Load, LoadOutcome
 from k2conn.batch.positions import Positions
 from k2conn.cli.event_loop import on_event_loop
 from k2conn.cli.loading import load as load_connector
-from k2conn.cli.map import chosen_streams
 from k2conn.cli.messages import complain
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.screen import ProgressBar, line, screen
 from k2conn.cli.startup import check_log, checked_sink
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.clock import monotonic
 from k2conn.engine.row_pipeline import bare_name
 from k2conn.errors import CollectedProblems, SettingsError

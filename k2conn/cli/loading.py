@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from k2conn.cli.allowed_variables import readable
+from k2conn.cli.check_budget import BudgetExceeded, check_budget
 from k2conn.cli.messages import complain
 from k2conn.compiler.compiler import load_plan
 from k2conn.compiler.language.problems import Problem, known
@@ -50,8 +52,14 @@ def load_connected(name: str) -> Plan:
 
 def load(name: str) -> Plan:
     """The plan of a connector given by path or name; prints all problems and exits 78 where it is wrong."""
+    path = find(name)
     try:
-        return load_plan(find(name), secure)
+        with check_budget():
+            return load_plan(path, secure, readable())
+    except BudgetExceeded as error:
+        found = error.problem(str(path))
+        complain(str(found), **found.plain())
+        raise SystemExit(SpecError.exit_code) from None
     except SpecError as error:
         for problem in error.problems:
             complain(str(problem), **(problem.plain() if isinstance(problem, Problem) else {}))

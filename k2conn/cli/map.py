@@ -13,7 +13,9 @@ from typing import Any, BinaryIO, NamedTuple
 from k2conn import exactjson
 from k2conn.batch.reading import RowSource
 from k2conn.cli.loading import load
-from k2conn.cli.messages import visible
+from k2conn.cli.messages import show, show_json
+from k2conn.cli.option_values import listed
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.clock import wall_us
 from k2conn.compiler.converters.times import times
 from k2conn.compiler.language.problems import known
@@ -40,16 +42,10 @@ class InputFrame(NamedTuple):
     session: str
 
 
-def chosen_streams(plan: Plan, streams: str | None) -> list[str]:
-    """The streams to run; all of the spec's where none are named."""
-    declared = [stream.name for stream in plan.streams]
-    if streams is None:
-        return declared
-    wanted = [name.strip() for name in streams.split(",") if name.strip()]
-    for name in wanted:
-        if name not in declared:
-            raise SettingsError(f"{plan.name} has no stream '{name}'{known(name, declared)}")
-    return wanted
+def _streams(plan: Plan, streams: str | None) -> list[str]:
+    """The streams to map; all of the file's where none are named."""
+    chosen = chosen_streams(plan, listed("--streams", streams) if streams is not None else ())
+    return [stream.name for stream in plan.streams] if chosen is None else list(chosen)
 
 
 def run(
@@ -66,7 +62,7 @@ def run(
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
     unrecognised = UnrecognisedFrames()
-    connector_state = ConnectorState(plan, chosen_streams(plan, streams), window=REMEMBERED if deduplicate else 0)
+    connector_state = ConnectorState(plan, _streams(plan, streams), window=REMEMBERED if deduplicate else 0)
     mappings = connector_state.mappings
     names = {topic: name for name, one in mappings.items() for topic in one.stream.kafka_topics.values()}
     pipelines: list[FramePipeline] = []
@@ -119,10 +115,9 @@ def _end(connector_state: ConnectorState, unrecognised: UnrecognisedFrames) -> i
     sys.stdout.flush()
     ledger, plan = connector_state.ledger, connector_state.plan
     for text in unrecognised.samples():
-        print(visible(text), file=sys.stderr)
-    print(exactjson.encode(ledger.report()).decode(), file=sys.stderr)
-    print(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}",
-          file=sys.stderr)
+        show(text, error=True)
+    show_json(ledger.report(), error=True)
+    show(f"{plan.name}: {ledger.equation()}; frames {ledger.frames}, unrecognised {ledger.unrecognised}", error=True)
     return DEAD if ledger.totals()["dead_letters"] else NOTHING_DEAD
 
 
@@ -151,12 +146,12 @@ def _receive(connector_state: ConnectorState, pipelines: list[FramePipeline], ro
 
 def _show(plan: Plan, connector_state: ConnectorState, names: dict[str, str], envelope: Envelope) -> None:
     if envelope.schema is None:
-        sys.stderr.write(f"dead letter: {envelope.value.decode()}\n")
+        show(f"dead letter: {envelope.value.decode()}", error=True)
         return
     stream = getattr(envelope.account, "stream", names.get(envelope.topic, ""))
     record = envelope.schema.decode_plain(envelope.value)
     line = {"connector": plan.name, "stream": stream, "type": envelope.schema.name, "record": record}
-    sys.stdout.write(exactjson.encode(line).decode() + "\n")
+    show_json(line)
 
 
 def _rows(
@@ -175,6 +170,8 @@ def _rows(
             raise SettingsError(f"line {number} is no JSON object: {error}") from None
         if frame_key not in members:
             raise SettingsError(f"line {number} has no '{frame_key}'{known(frame_key, list(members))}")
+        if members[frame_key] == b"null":
+            continue  # another line has the frame: a dead letter that is not its frame's first
         yield InputFrame(_frame(members[frame_key]), _moment(members, time_key, number), _session(members, session_key))
 
 

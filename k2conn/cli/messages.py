@@ -12,6 +12,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from k2conn.printable import visible
+from k2conn.secret_mask import SECRETS
+
 _ESCAPED = "k2conn-escaped"
 _for_machines = False
 
@@ -30,21 +33,30 @@ def say(text: str, **fields: object) -> None:
     _write("info", text, fields)
 
 
-def complain(text: str, **fields: object) -> None:
-    """A line about something wrong."""
-    _write("error", text, fields)
+def complain(*lines: str, **fields: object) -> None:
+    """Lines about something wrong."""
+    _write("error", "\n".join(lines), fields)
 
 
-def visible(text: str) -> str:
-    """A text with its control characters written out: a stranger's text moves no cursor."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+def show(*lines: str, error: bool = False) -> None:
+    """Lines of a command's output as people read it, or beside it on standard error."""
+    for text in lines:
+        print(visible(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def show_json(value: object, error: bool = False) -> None:
+    """A value as a line of JSON, that does nothing to a terminal either."""
+    from k2conn import exactjson  # not for those who only print help
+
+    text = exactjson.encode(value).decode()
+    print(text if text.isprintable() else "".join(one if one.isprintable() else _unit(one) for one in text),
+          file=sys.stderr if error else sys.stdout)
 
 
 def _write(level: str, text: str, fields: Mapping[str, object]) -> None:
+    text, fields = SECRETS.hide(text), SECRETS.hide(fields)
     if not _for_machines:
-        print(visible(text), file=sys.stderr)
+        show(*text.split("\n"), error=True)
         return
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     print(json.dumps({**fields, "event": text, "level": level, "timestamp": now}, default=str), file=sys.stderr)
@@ -63,5 +75,10 @@ def spell_everything() -> None:
 def _escaped(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)), error.end
+    return "".join(map(_unit, error.object[error.start : error.end])), error.end
+
+
+def _unit(one: str) -> str:
+    """A character as JSON escapes it."""
+    units = one.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

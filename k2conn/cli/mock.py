@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from k2conn.cli.loading import load_connected
+from k2conn.cli.messages import show
 from k2conn.cli.option_values import lasting, listed
 from k2conn.errors import SettingsError
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.recordings import read_frames
 from k2conn.tools.mock.server import MockServer
+from k2conn.variables import prefix_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def run(options: MockOptions) -> int:
     exchanges = exchanges_for(options)
     asyncio.run(_serve(exchanges, options.port, limit))
     for exchange in exchanges:
-        print(summary(exchange), file=sys.stderr)
+        show(summary(exchange), error=True)
     return 0
 
 
@@ -75,9 +76,9 @@ def exchanges_for(options: MockOptions) -> list[MockExchange]:
 
 def variables(exchange: MockExchange) -> list[str]:
     """What to put into the environment of `k2conn run`, so that it talks to a mock exchange."""
-    prefix = "K2_" + "".join(letter if letter.isalnum() else "_" for letter in exchange.plan.name.upper())
-    found = [f"{prefix}_WEBSOCKET_URL={exchange.url()}"]
-    return [*found, f"{prefix}_HTTP_URL={exchange.http_url}"] if exchange.http_url else found
+    prefix = prefix_of(exchange.plan.name)
+    found = [f"{prefix}WEBSOCKET_URL={exchange.url()}"]
+    return [*found, f"{prefix}HTTP_URL={exchange.http_url}"] if exchange.http_url else found
 
 
 def summary(exchange: MockExchange) -> str:
@@ -95,7 +96,7 @@ async def _serve(exchanges: Sequence[MockExchange], port: int, limit: float | No
         loop.add_signal_handler(number, stop.set)
     async with MockServer(exchanges, port):
         for exchange in exchanges:
-            print("\n".join(variables(exchange)), flush=True)
+            show(*variables(exchange))
         if limit is not None:
             loop.call_later(limit, stop.set)
         said: set[str] = set()
@@ -115,4 +116,4 @@ def _warn(exchanges: Sequence[MockExchange], said: set[str]) -> None:
             line = f"{exchange.plan.name}: {text}"
             if line not in said:
                 said.add(line)
-                print(line, file=sys.stderr, flush=True)
+                show(line, error=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.cli.loading import secure
+from k2conn.cli.messages import show
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.language.problems import Problem, known
 from k2conn.engine.connector_state import ConnectorState
@@ -34,7 +35,7 @@ _RECEIVED_AT = 1_767_323_045_000_000
 _LONGEST, _MOST = 4000, 10
 """Characters of a test's frame, and its records."""
 _SHOWN = ("trade_id", "quote_id", "symbol", "currency", "price", "quantity", "side", "bid_price", "bid_quantity",
-          "ask_price", "ask_quantity", "timestamp")
+          "ask_price", "ask_quantity", "interval", "open", "high", "low", "close", "volume", "is_closed", "timestamp")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -151,7 +152,7 @@ def _needed(plan: Plan, stream: str, before: list[str], frame: str) -> list[str]
 
 def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     """What the last of some frames becomes; nothing where it becomes a dead letter."""
-    connector_state = ConnectorState(plan, [stream], window=0)
+    connector_state = ConnectorState(plan, plan.named([stream]), window=0)
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
     context = SessionContext(lambda: str(uuid.uuid4()), {})
     pipeline = FramePipeline(connector_state, plan.connections[0], symbols, context)
@@ -174,10 +175,10 @@ def _shown(record: dict[str, Any]) -> dict[str, Any]:
 
 def _report(made: Draft, target: Path | None, problems: Sequence[Problem]) -> None:
     for problem in problems:
-        print(problem, file=sys.stderr)
+        show(str(problem), error=True)
     streams = ", ".join(stream.name for stream in made.streams) or "no stream"
     where = target or "standard output"
-    print(f"{where}: {streams} from {made.frames} frames; {'does not validate yet' if problems else 'validates'}. "
-          "Its comments say how sure each guess is; GAP marks what is yours to find out.", file=sys.stderr)
+    show(f"{where}: {streams} from {made.frames} frames; {'does not validate yet' if problems else 'validates'}. "
+         "Its comments say how sure each guess is; GAP marks what is yours to find out.", error=True)
     if target is not None and not problems:
-        print(f"next: k2conn test {target}, then fill in the subscribe frame", file=sys.stderr)
+        show(f"next: k2conn test {target}, then fill in the subscribe frame", error=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from k2conn.cli.loading import load
-from k2conn.cli.map import chosen_streams
+from k2conn.cli.messages import show
 from k2conn.cli.option_values import listed
 from k2conn.cli.screen import Column, line, screen, table
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.runner.connector import resolve
 
@@ -16,11 +15,14 @@ _COLUMNS = (Column("socket"), Column("symbols", right=True), Column("subscriptio
             Column("largest", leaves=4, right=True), Column("least time", leaves=3, right=True))
 
 
-def run(connector: str, symbols: str | None, streams: str | None, show_frames: bool) -> int:
+def run(
+    connector: str, symbols: str | None, streams: str | None, show_frames: bool, intervals: str | None = None
+) -> int:
     """Prints the forecast; returns 0, or 78 where a declared limit would be broken."""
     plan = load(connector)
     names = tuple(listed("--symbols", symbols)) if symbols else plan.symbols.default
-    wanted = chosen_streams(plan, streams) if streams else [s.name for s in plan.streams if s.default]
+    chosen = chosen_streams(plan, listed("--streams", streams), listed("--intervals", intervals))
+    wanted = [s.name for s in plan.streams if s.default] if chosen is None else chosen
     own = [stream for stream in plan.streams if stream.name in wanted]
     sockets = forecast(plan, own, resolve(plan, names))
     console = screen()
@@ -46,5 +48,5 @@ def run(connector: str, symbols: str | None, streams: str | None, show_frames: b
             line(console, f"{socket.shard.name}  {frame}")
     problems = broken_limits(plan, sockets)
     for problem in problems:
-        print(f"limit broken: {problem}", file=sys.stderr)
+        show(f"limit broken: {problem}", error=True)
     return 78 if problems else 0

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from k2conn import exactjson, native
 from k2conn.cli.event_loop import on_event_loop
-from k2conn.cli.messages import complain, say
+from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
@@ -126,7 +125,7 @@ def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> 
             unrecognised=ledger.unrecognised, **ledger.totals(),
         )
         if text := crash_report(connector.plan.name, ledger.crashes):
-            print(text, file=sys.stderr)
+            show(*text.split("\n"), error=True)
     if outcome is None:
         return
     if outcome.unsent:

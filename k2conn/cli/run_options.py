@@ -30,3 +30,4 @@ class RunOptions:
     watch: bool = False
     workers: int | str = 1
     sink_options: Sequence[str] = ()
+    intervals: str | None = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from k2conn import exactjson
-from k2conn.cli.messages import complain, say
+from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_asking
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
@@ -75,7 +74,7 @@ def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
             connector=name, **{key: value for key, value in one.items() if isinstance(value, int)},
         )
         if text := crash_report(name, one["crashes"]):
-            print(text, file=sys.stderr)
+            show(*text.split("\n"), error=True)
     if outcome.silent:
         workers = ", ".join(map(str, outcome.silent))
         complain(f"these figures lack what processes counted that died: worker {workers}")

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from k2conn.cli.messages import visible
+from k2conn.printable import visible
 
 __all__ = [
     "Cell", "Column", "Console", "Live", "Padding", "ProgressBar", "Styled", "Table", "line", "screen", "table"

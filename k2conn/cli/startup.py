@@ -12,6 +12,7 @@ from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.option_values import lasting, listed
 from k2conn.cli.run_options import RunOptions
+from k2conn.cli.stream_names import chosen_streams
 from k2conn.codecs import CODECS
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.files import unwritable
@@ -179,7 +180,7 @@ def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | N
     kind = SINKS.get(settings.kind)
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
     folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders if settings.options]
-    problems = [f"{said} {folder}: {text}" for said, folder in folders if (text := unwritable(Path(folder)))]
+    problems = [f"{said} {folder}: {text}" for said, folder in folders if folder and (text := unwritable(Path(folder)))]
     if spooled(settings) and (text := unwritable(settings.spool.folder)):
         problems.append(f"K2_SPOOL_FOLDER {settings.spool.folder}: {text}; K2_SPOOL=never goes without a spool")
     if states is not None and (text := unwritable(states)):
@@ -224,6 +225,7 @@ def jobs_for(
     plans: list[Plan] = []
     symbols: list[str] = []
     streams: list[str] = []
+    intervals: list[str] = []
     for name in _wanted(options, environment):
         with noted.noting():
             plans.append(_loaded(name, options))
@@ -234,10 +236,12 @@ def jobs_for(
                                 "use K2_<EXCHANGE>_SYMBOLS for several")
     with noted.noting():
         streams = listed("--streams", options.streams)
+    with noted.noting():
+        intervals = listed("--intervals", options.intervals)
     jobs: list[Job] = []
     for plan in plans:
         with noted.noting():
-            jobs.append(_job(plan, symbols, streams, options, environment, warn))
+            jobs.append(_job(plan, symbols, streams, intervals, options, environment, warn))
     names = [job.plan.name for job in jobs]
     with noted.noting():
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -260,25 +264,23 @@ def _loaded(name: str, options: RunOptions) -> Plan:
 
 
 def _job(
-    plan: Plan, symbols: Sequence[str], streams: Sequence[str], options: RunOptions, environment: Mapping[str, str],
-    warn: bool,
+    plan: Plan, symbols: Sequence[str], streams: Sequence[str], intervals: Sequence[str], options: RunOptions,
+    environment: Mapping[str, str], warn: bool,
 ) -> Job:
     if plan.reads_files:
         raise SettingsError(f"{plan.name} reads files: k2conn load {plan.name} FILE...")
     own = connector_settings(environment, plan.exchange, plan.name)
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
-    wanted = tuple(streams) or own.streams
-    declared = [stream.name for stream in plan.streams]
-    unknown = [name for name in wanted or () if name not in declared]
-    if unknown:
-        raise SettingsError(*(f"{plan.name} has no stream '{name}'{known(name, declared)}" for name in unknown))
+    wanted = chosen_streams(plan, streams or own.streams or (), intervals or own.intervals or ())
     return digested(Job(plan, tuple(symbols) or own.symbols, wanted, own.overrides))
 
 
 def _warn(options: RunOptions, environment: Mapping[str, str], plans: Sequence[Plan]) -> None:
     names = [name for plan in plans for name in (plan.name, plan.exchange)]
-    found = unread(environment, names, options.sink or environment.get("K2_SINK"), [one.stem for one in _there()])
+    files = {variable.name for plan in plans for variable in plan.variables}
+    sink = options.sink or environment.get("K2_SINK")
+    found = unread(environment, names, sink, [one.stem for one in _there()], files)
     for name, near in found.items():
         hint = {"did_you_mean": near} if near else {}
         get_logger().warning("nothing reads this variable", variable=name, **hint)

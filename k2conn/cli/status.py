@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from k2conn import exactjson
+from k2conn.cli.messages import show_json
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError, Unreachable
@@ -37,7 +38,7 @@ def run(host: str, port: int, form: str) -> int:
         raise SettingsError(f"--format {form}{known(form, FORMATS)}")
     state = ask(host, port)
     if form == "json":
-        print(exactjson.encode(state).decode())
+        show_json(state)
     else:
         show(state, screen())
     return 0 if state["status"] == Health.OK else 1
@@ -67,7 +68,8 @@ def show(state: ProcessStatus, console: Console) -> None:
     sink = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in state["sink"].items() if value is not None)
     line(console, f"sink: {sink}")
     for name, connector in state["connectors"].items():
-        line(console, f"\n{name}: {connector['state']}; {connector['ledger']}")
+        line(console)
+        line(console, f"{name}: {connector['state']}; {connector['ledger']}")
         console.print(_streams(connector["streams"], console.width))
         _silent(connector["streams"], console)
         console.print(_sockets(connector["sockets"], console.width))

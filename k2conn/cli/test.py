@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from k2conn.cli.check_budget import BudgetExceeded, check_budget
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.screen import Styled, line, screen
 from k2conn.tools.connector_tests import run_test
@@ -17,8 +18,14 @@ def run(connectors: Sequence[str], verbose: bool) -> int:
         plan = load(name)
         if not plan.tests:
             line(console, Styled(f"{plan.name}: has no tests", "yellow"))
-        for example in plan.tests:
-            differences = run_test(plan, example)
+        try:
+            with check_budget():
+                played = [(example, run_test(plan, example)) for example in plan.tests]
+        except BudgetExceeded as error:
+            line(console, Styled(str(error.problem(plan.path)), "red"))
+            failed += 1
+            continue
+        for example, differences in played:
             passed += not differences
             failed += bool(differences)
             if differences or verbose:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from k2conn import exactjson
+from k2conn.cli.allowed_variables import readable
+from k2conn.cli.check_budget import BudgetExceeded, check_budget
 from k2conn.cli.loading import find, secure
+from k2conn.cli.messages import show, show_json
+from k2conn.cli.variable_list import listed_variables, variable_lines
 from k2conn.compiler.compiler import check_file
+from k2conn.compiler.language.document import MAX_PROBLEMS
 from k2conn.compiler.language.problems import Problem
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.errors import SettingsError, SpecError
@@ -18,7 +22,15 @@ from k2conn.tools.connector_tests import run_test
 
 def check(path: Path) -> tuple[Plan | None, list[Problem]]:
     """A file's plan, or all its problems; a plan's examples have been played."""
-    plan, problems = check_file(path, secure)
+    try:
+        with check_budget():
+            return _checked(path)
+    except BudgetExceeded as error:
+        return None, [error.problem(str(path))]
+
+
+def _checked(path: Path) -> tuple[Plan | None, list[Problem]]:
+    plan, problems = check_file(path, secure, readable())
     if plan is None:
         return None, problems
     defaults = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
@@ -28,6 +40,10 @@ def check(path: Path) -> tuple[Plan | None, list[Problem]]:
         for difference in run_test(plan, example):
             text = f"example '{example.name}': {difference}"
             problems.append(Problem(str(path), difference.line, 1, "example", text))
+        if len(problems) >= MAX_PROBLEMS:
+            more = f"{MAX_PROBLEMS} problems or more: solve these, then the others are shown"
+            problems[MAX_PROBLEMS - 1 :] = [Problem(str(path), example.line, 1, "too-many", more)]
+            break
     return (None if problems else plan), sorted(problems)
 
 
@@ -37,17 +53,21 @@ def run(files: Sequence[str], output: str) -> int:
         raise SettingsError(f"--format {output}: known are text, json")
     problems: list[Problem] = []
     warnings: list[str] = []
+    variables: list[dict[str, object]] = []
+    reads: list[str] = []
     good = 0
     for name in files:
         plan, found = check(find(name))
+        if plan is not None:
+            variables += listed_variables(plan, os.environ)
+            reads += [f"{plan.path}: reads {one}" for one in variable_lines(plan, os.environ)]
         problems += found
         warnings += plan.warnings if plan is not None else ()
         good += plan is not None
     if output == "json":
-        print(exactjson.encode({"problems": [problem.plain() for problem in problems], "valid": good,
-                               "warnings": warnings}).decode())
+        show_json({"problems": [problem.plain() for problem in problems], "valid": good, "variables": variables,
+                   "warnings": warnings})
         return SpecError.exit_code if problems else 0
-    for line in (*problems, *warnings):
-        print(line)
-    print(f"{good} of {len(files)} connector files are valid", file=sys.stderr)
+    show(*map(str, problems), *warnings, *reads)
+    show(f"{good} of {len(files)} connector files are valid", error=True)
     return SpecError.exit_code if problems else 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from k2conn.codecs.component import (
     Codec,
+    FileFormat,
     MessageFormat,
     Packing,
     Row,
-    RowFormat,
     RowPosition,
     RowReader,
     Setting,
@@ -16,7 +16,16 @@ from k2conn.codecs.component import (
 from k2conn.registry import Registry
 
 __all__ = [
-    "CODECS", "Codec", "MessageFormat", "Packing", "Row", "RowFormat", "RowPosition", "RowReader", "Setting", "Settings"
+    "CODECS",
+    "Codec",
+    "FileFormat",
+    "MessageFormat",
+    "Packing",
+    "Row",
+    "RowPosition",
+    "RowReader",
+    "Setting",
+    "Settings"
 ]
 
 CODECS: Registry[Codec] = Registry(

@@ -1,7 +1,7 @@
 """The interface of codecs: one step between the bytes of a frame and its message, in both directions.
 
 A `Packing` goes from bytes to bytes (gzip, base64), a `MessageFormat` from bytes to a message (json, protobuf); a
-`RowFormat` is one whose messages also are the rows of files (csv, jsonlines). The
+`FileFormat` is one whose messages also are the rows of files (csv, jsonlines). The
 frames of a connection pass any number of packings and one format. A codec's file has everything about it: how frames
 are decoded, how the mock exchange encodes them, its settings in a connector file, and what documentation says of it.
 
@@ -18,6 +18,12 @@ from typing import ClassVar
 
 from k2conn.errors import RecordError
 from k2conn.plan import Json, SettingValue
+
+MOST_VALUES = 250_000
+"""Values of one message, members of objects and arrays counted: what a frame of a few kilobytes may unpack to is
+otherwise as much work as a venue likes.
+"""
+TOO_MANY = f"it has more than {MOST_VALUES} values"
 
 Settings = Mapping[str, SettingValue]
 """A codec's settings by name: text, the contents of a file, or several texts."""
@@ -77,6 +83,11 @@ class MessageFormat(Codec, ABC):
     of any other format are looked at.
     """
 
+    frugal: ClassVar[bool] = False
+    """Whether it refuses by itself, before it makes them, messages of more values than `MOST_VALUES`; those of any
+    other format are counted.
+    """
+
     @abstractmethod
     def decoder(self, settings: Settings) -> Callable[[bytes], Json]:
         """The function from a frame's (unpacked) bytes to its message: dict, list, str, int, Decimal, bool or None,
@@ -125,7 +136,7 @@ class RowReader(ABC):
         """
 
 
-class RowFormat(MessageFormat, ABC):
+class FileFormat(MessageFormat, ABC):
     """A format whose messages can be the rows of a file; as a frame, one row."""
 
     @abstractmethod

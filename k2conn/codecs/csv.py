@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from k2conn import exactjson
-from k2conn.codecs.component import Row, RowFormat, RowPosition, Setting, Settings
+from k2conn.codecs.component import FileFormat, Row, RowPosition, Setting, Settings
 from k2conn.codecs.lines import ROW_BYTES, LineReader, malformed, text_of, too_large
 from k2conn.codecs.quoted_cells import QuotedCells
 from k2conn.errors import RecordError
@@ -23,7 +23,7 @@ _COLUMNS = 1000
 _START = RowPosition()
 
 
-class Csv(RowFormat):
+class Csv(FileFormat):
     """Comma-separated values."""
 
     description = "comma-separated values, a row a frame; the rows of [files](files.md)"
@@ -48,7 +48,7 @@ class Csv(RowFormat):
             raise ValueError("`delimiter` is one character, and neither a quote nor an end of line")
 
     def reader(self, settings: Settings, limit: int, position: RowPosition = _START) -> CsvReader:
-        """See `RowFormat`."""
+        """See `FileFormat`."""
         return CsvReader(_columns(settings), _header(settings), _delimiter(settings), limit, position)
 
     def decoder(self, settings: Settings) -> Callable[[bytes], Json]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k2conn import exactjson
-from k2conn.codecs import CODECS, MessageFormat, Packing, RowFormat, RowPosition, RowReader
+from k2conn.codecs import CODECS, FileFormat, MessageFormat, Packing, RowPosition, RowReader
+from k2conn.codecs.component import MOST_VALUES, TOO_MANY
 from k2conn.codecs.json import read as read_json
 from k2conn.errors import RecordError
 from k2conn.plan import FrameEncoding, Json
@@ -36,7 +37,7 @@ def decoder(encoding: FrameEncoding) -> Decode:
 def row_reader(encoding: FrameEncoding, position: RowPosition) -> RowReader:
     """The reader of one file's rows, for a connection that reads files."""
     found = CODECS.get(encoding.text[-1])
-    assert isinstance(found, RowFormat)
+    assert isinstance(found, FileFormat)
     return found.reader(encoding.settings, encoding.limit, position)
 
 
@@ -68,6 +69,8 @@ def _decode(steps: tuple[str, ...], encoding: FrameEncoding, kind: str) -> Decod
             message = read(data)
             if not last.shallow and exactjson.deeper(message):
                 raise _malformed("nested too deeply")
+            if not last.frugal and exactjson.larger(message, MOST_VALUES):
+                raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
             return message
         except ValueError as error:
             raise _malformed(str(error)) from None

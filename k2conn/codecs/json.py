@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k2conn import exactjson
-from k2conn.codecs.component import MessageFormat, Settings
+from k2conn.codecs.component import MOST_VALUES, TOO_MANY, MessageFormat, Settings
 from k2conn.errors import RecordError
 from k2conn.plan import Json
 
@@ -21,6 +21,7 @@ class JsonFormat(MessageFormat):
     description = "JSON text"
     text = True
     shallow = True
+    frugal = True
 
     def decoder(self, settings: Settings) -> Callable[[str | bytes], Json]:
         """`read`, for text as for bytes."""
@@ -32,7 +33,9 @@ class JsonFormat(MessageFormat):
 
 
 def read(frame: str | bytes) -> Json:
-    """The message of a frame that needs no unpacking; raises RecordError (malformed-frame)."""
+    """The message of a frame that needs no unpacking; raises RecordError (malformed-frame, frame-too-large)."""
+    if len(frame) > MOST_VALUES and exactjson.values(frame) > MOST_VALUES:
+        raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
     try:
         return exactjson.quick(frame) if len(frame) < exactjson.SHORT else exactjson.decode(frame)
     except (exactjson.JsonError, *exactjson.UNREADABLE):

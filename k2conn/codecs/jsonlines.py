@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k2conn import exactjson
-from k2conn.codecs.component import Row, RowFormat, RowPosition, Settings
+from k2conn.codecs.component import FileFormat, Row, RowPosition, Settings
 from k2conn.codecs.lines import LineReader, malformed, text_of, too_large
 from k2conn.errors import RecordError
 from k2conn.plan import Json
 
 
-class JsonLines(RowFormat):
+class JsonLines(FileFormat):
     """JSON objects, a line each."""
 
     description = "JSON objects, one a frame; the lines of [files](files.md)"
@@ -19,7 +19,7 @@ class JsonLines(RowFormat):
     shallow = True
 
     def reader(self, settings: Settings, limit: int, position: RowPosition) -> JsonLineReader:
-        """See `RowFormat`."""
+        """See `FileFormat`."""
         return JsonLineReader(limit, position)
 
     def decoder(self, settings: Settings) -> Callable[[bytes], Json]:

@@ -7,14 +7,19 @@ numbers come as text (exact), absent fields are absent.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
 from k2conn.codecs.component import MessageFormat, Setting, Settings
+from k2conn.errors import RecordError
 from k2conn.plan import Json
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+
+MOST = 50_000
+"""Values of one message: the library takes some microseconds for each."""
 
 
 class Protobuf(MessageFormat):
@@ -22,6 +27,7 @@ class Protobuf(MessageFormat):
 
     description = "one protobuf message a frame"
     shallow = True
+    frugal = True
     settings = (
         Setting("descriptor", "the file of a FileDescriptorSet beside this file", file=True),
         Setting("message", "the full name of the message"),
@@ -43,6 +49,8 @@ class Protobuf(MessageFormat):
                 found = kind.FromString(data)
             except DecodeError as error:
                 raise ValueError(f"no {settings['message']!s}: {error}") from None
+            if len(data) > MOST and _counted(found, MOST) < 0:
+                raise RecordError("frame", None, None, "frame-too-large", f"it has more than {MOST} values")
             try:
                 return json_format.MessageToDict(found, preserving_proto_field_name=True)
             except (json_format.Error, TypeError) as error:  # a well-known type with what it cannot hold
@@ -81,6 +89,26 @@ def message_class(descriptor: bytes, name: str) -> type[Message]:
         raise ValueError(f"the descriptor cannot be read: {error}") from None
     except KeyError:
         raise ValueError(f"the descriptor has no message '{name}'") from None
+
+
+def _counted(value: Any, left: int) -> int:
+    """How many of ``left`` values a message, and what is in it, leaves; below 0 where it has more."""
+    for _, found in value.ListFields():
+        left -= 1
+        inner = (found,) if hasattr(found, "ListFields") else ()
+        if not inner and type(found) not in _SINGLE and hasattr(found, "__len__"):
+            left -= len(found)
+            inner = found.values() if hasattr(found, "values") else found
+        for one in inner if left >= 0 else ():
+            if not hasattr(one, "ListFields"):
+                break  # all of a list are of one kind
+            left = _counted(one, left)
+            if left < 0:
+                return left
+    return left
+
+
+_SINGLE = (str, bytes)
 
 
 def _message(settings: Settings) -> type[Message]:

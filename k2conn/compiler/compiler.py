@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from k2conn.compiler.language.document import MAX_BYTES, Document, Path, read_document
+from k2conn.compiler.language.document import MAX_BYTES, Document, Path, dotted, read_document
 from k2conn.compiler.language.problems import Problem
 from k2conn.compiler.language.shape import check_shape
 from k2conn.compiler.sections.backfills import BackfillCompiler
 from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
+from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tables import TableCompiler
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError
-from k2conn.plan import Connection, Plan, Stream
+from k2conn.plan import Connection, Plan, PlanVariable, Stream
 from k2conn.schemes import WEBSOCKET, Secure
+from k2conn.variables import Readable
 
+_OWN_ONLY = Readable()
 _NAMED = ("connector", "exchange", "asset_class", "docs")
 
 
-def load_plan(path: FilePath, secure: Secure = WEBSOCKET.get) -> Plan:
+def load_plan(path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY) -> Plan:
     """The plan of one connector file; raises SpecError with all problems. ``secure`` knows the schemes that its
-    connections may have.
+    connections may have, ``readable`` the environment variables that it may read.
     """
-    plan, problems = check_file(path, secure)
+    plan, problems = check_file(path, secure, readable)
     if plan is None or problems:
         raise SpecError(problems)
     return plan
 
 
-def check_file(path: FilePath, secure: Secure = WEBSOCKET.get) -> tuple[Plan | None, list[Problem]]:
+def check_file(
+    path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY
+) -> tuple[Plan | None, list[Problem]]:
     """Reads and checks one file: a plan and no problems, or problems and no plan."""
     try:
         with path.open("rb") as file:
@@ -42,18 +48,18 @@ def check_file(path: FilePath, secure: Secure = WEBSOCKET.get) -> tuple[Plan | N
     except UnicodeDecodeError as error:
         if len(data) > MAX_BYTES:
             text = data.decode("utf-8", "replace")
-            return check_text(str(path), text, path.parent, secure)
+            return check_text(str(path), text, path.parent, secure, readable)
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         return None, [Problem(str(path), line, column, "yaml", "not UTF-8 text: save the file as UTF-8")]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return None, [Problem(str(path), 1, 1, "unreadable", f"cannot be read: {reason}")]
-    return check_text(str(path), text, path.parent, secure)
+    return check_text(str(path), text, path.parent, secure, readable)
 
 
 def check_text(
-    file: str, text: str, folder: FilePath, secure: Secure = WEBSOCKET.get
+    file: str, text: str, folder: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY
 ) -> tuple[Plan | None, list[Problem]]:
     """The same for a text; ``folder`` is where files beside it are looked for."""
     document = read_document(file, text)
@@ -61,7 +67,7 @@ def check_text(
         check_shape(document)
     plan = None
     if isinstance(document.value, dict) and not document.full:
-        plan = _Compiler(document, folder, secure).compile()
+        plan = _Compiler(document, folder, secure, readable, expand_intervals(document)).compile()
     problems = sorted(set(document.problems))
     return (None if problems else plan), problems
 
@@ -70,11 +76,16 @@ class _Compiler:
     """Compiles all parts that match the schema, so that semantic problems are reported together with schema violations.
     """
 
-    def __init__(self, document: Document, folder: FilePath, secure: Secure) -> None:
+    def __init__(
+        self, document: Document, folder: FilePath, secure: Secure, readable: Readable,
+        of_interval: Mapping[str, OfInterval],
+    ) -> None:
         self.document = document
+        self.of_interval = of_interval
         self.folder = folder
         self.spec: dict[str, Any] = document.value
-        self.note = CompileContext(document, form_parts(self.spec), secure)
+        self.note = CompileContext(document, form_parts(self.spec), secure, self._refusal)
+        self._readable = readable
 
     def compile(self) -> Plan | None:
         """The plan; None where a part of it cannot be made."""
@@ -103,8 +114,17 @@ class _Compiler:
             connections=connections,
             streams=streams,
             tests=examples,
+            variables=self._variables(),
             warnings=tuple(map(str, sorted(set(self.document.warnings)))),
         )
+
+    def _refusal(self, variable: str) -> str:
+        """Why the file may not read an environment variable. Where its name is not usable, that is the problem."""
+        return self._readable.refusal(variable, self.spec["connector"]) if self._sound("connector") else ""
+
+    def _variables(self) -> tuple[PlanVariable, ...]:
+        found = self.note.variables
+        return tuple(PlanVariable(name, tuple(dict.fromkeys(map(dotted, found[name])))) for name in sorted(found))
 
     def _sound(self, name: str) -> bool:
         return name in self.spec and self.note.sound((name,))
@@ -125,7 +145,7 @@ class _Compiler:
         return {name: isinstance(one, dict) and "topic" in one for name, one in said.items()}
 
     def _streams(self) -> list[Stream]:
-        compiler = StreamCompiler(self.note, self.spec)
+        compiler = StreamCompiler(self.note, self.spec, self.of_interval)
         backfills = BackfillCompiler(compiler)
         found: list[Stream] = []
         for name in self._declared() if self.note.reachable(("streams",)) else ():

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.accounting.ledger import MOST_SYMBOLS, Ledger
 from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.backfill.pending_backfills import PendingBackfills
 from k2conn.engine.identity.dedup_window import REMEMBERED, DedupWindow
@@ -33,17 +33,18 @@ class ConnectorState:
 
     def __init__(
         self, plan: Plan, streams: Sequence[str] | None = None, window: int = REMEMBERED, backfill: bool = False,
-        *, predecessor: ConnectorState | None = None,
+        *, most_symbols: int = MOST_SYMBOLS, predecessor: ConnectorState | None = None,
     ) -> None:
         """``streams``: those that run; None for those that the plan enables. ``window``: how many ids each stream
-        remembers at least. ``backfill``: whether somebody fills gaps. ``predecessor``: see `for_plan`.
+        remembers at least. ``backfill``: whether somebody fills gaps. ``most_symbols``: of the ledger's accounts, see
+        there. ``predecessor``: see `for_plan`.
         """
         before = predecessor
         wanted = [stream.name for stream in plan.streams if stream.default] if streams is None else list(streams)
         self.plan = plan
         self.streams = tuple(stream for stream in plan.streams if stream.name in wanted)
         self.malformed_topic = (self.streams or plan.streams)[0].kafka_topic
-        self.ledger: Ledger = Ledger(plan.name, plan.exchange) if before is None else before.ledger
+        self.ledger: Ledger = Ledger(plan.name, plan.exchange, most_symbols) if before is None else before.ledger
         self.epochs: Iterator[int] = count(1) if before is None else before.epochs
         """Numbers for connections."""
         self.baselines: Baselines = {} if before is None else before.baselines

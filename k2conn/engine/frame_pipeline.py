@@ -7,16 +7,19 @@ Pure: the runner, `k2conn map`, `k2conn test`, `k2conn certify` and the benchmar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 
 from k2conn.codecs.decoding import UNREADABLE, quick
-from k2conn.engine.accounting.dead_letter import dead_letter
+from k2conn.engine.accounting.dead_letter import Origin
+from k2conn.engine.accounting.frame_letters import FrameLetters, finish_letters
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.accounting.troubles import TroubleKind, short
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
 from k2conn.engine.conversation.session import Action, Close, EndCause, Malformed, Session, SessionContext
+from k2conn.engine.mapping.slices import AT_ONCE, Abandoned, Slices, slices
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
@@ -58,6 +61,17 @@ class FramePipeline:
         """
         envelopes: list[Envelope] = []
         actions: list[Action] = []
+        for _ in self.work(frames, now, wall, envelopes, actions):
+            pass
+        return envelopes, actions
+
+    def work(
+        self, frames: Sequence[str | bytes], now: float, wall: int, envelopes: list[Envelope], actions: list[Action]
+    ) -> Slices:
+        """`receive` for who has other things to do, too: where a frame is very long, it stops after a part of it. The
+        caller may then empty the lists, and goes on later; nothing else may be received meanwhile. `Abandoned`, thrown
+        in, gives up the rest of the frame, but not those behind it.
+        """
         session, scope, mappings, heard_at, each = (
             self.session, self._scope, self._mappings, self._heard_at, self._each
         )
@@ -77,28 +91,63 @@ class FramePipeline:
                     try:
                         message = session.decode(frame)
                     except RecordError as error:
-                        envelopes.append(self._malformed(error, frame, wall))
+                        self._malformed(error, frame, wall, envelopes)
+                        finish_letters(scope, envelopes)
+                        yield from self._pause()
                         continue
                 if each is not None:
                     found = each(message, scope)
-                    for one in found if type(found) is list else (message,):
-                        self._handle_message(one, route(one, scope), frame, wall, envelopes, actions)
-                    continue
-                rule = route(message, scope)
-                if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
-                    mappings[rule[1]].take(message, frame, scope, envelopes)
+                    rest = self._handle_messages(
+                        found if type(found) is list else (message,), frame, wall, envelopes, actions
+                    )
                 else:
-                    self._handle_message(message, rule, frame, wall, envelopes, actions)
+                    rule = route(message, scope)
+                    if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
+                        rest = mappings[rule[1]].take(message, frame, scope, envelopes)
+                    else:
+                        rest = self._handle_message(message, rule, frame, wall, envelopes, actions)
+                if rest is not None:
+                    yield from self._turns(rest)
             except Exception as caught:  # nothing of the other frames is lost for it, and the frame is kept
                 bug = bug or caught
                 detail = f"k2conn met a bug: {type(caught).__name__}"
-                envelopes.append(self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall))
+                self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall, envelopes)
+            if scope.letters is not None:
+                finish_letters(scope, envelopes)
+                yield from self._pause()  # dead letters take longer than records, and fill the sink
         if self._replica is not None:
             self._set_replica(None)
         if bug is not None:
             self.rescued = envelopes
             raise bug
-        return envelopes, actions
+
+    def _turns(self, rest: Slices) -> Slices:
+        """The slices of one frame."""
+        thrown: Abandoned | None = None
+        while True:
+            try:
+                if thrown is None:
+                    next(rest)
+                else:
+                    rest.throw(thrown)
+            except StopIteration:
+                return
+            thrown = yield from self._pause()
+
+    def _pause(self) -> Generator[None, None, Abandoned | None]:
+        """One turn of all others; `Abandoned`, where it was thrown in. The dedup windows are the connector's, so
+        meanwhile they know nothing of this connection's replica.
+        """
+        thrown = None
+        if self._replica is not None:
+            self._set_replica(None)
+        try:
+            yield
+        except Abandoned as given:
+            thrown = given
+        if self._replica is not None:
+            self._set_replica(self._replica)
+        return thrown
 
     def _set_replica(self, replica: Replica | None) -> None:
         """Sets in the dedup windows the replica that the current records come from."""
@@ -136,20 +185,63 @@ class FramePipeline:
         heard = self._heard_at or {}
         return max((heard.get(at, self.session.opened) for at, name, _ in self._stale if name in names), default=0.0)
 
+    def _handle_messages(
+        self, messages: Sequence[Json], frame: str | bytes, wall: int, envelopes: list[Envelope], actions: list[Action]
+    ) -> Slices | None:
+        """The messages of a frame that has several."""
+        route, scope = self.session.router.route, self._scope
+        if len(messages) > AT_ONCE:
+            return self._in_slices(messages, frame, wall, envelopes, actions)
+        for at, message in enumerate(messages):
+            rest = self._handle_message(message, route(message, scope), frame, wall, envelopes, actions)
+            if rest is not None:
+                return self._with_slices(rest, messages[at + 1 :], frame, wall, envelopes, actions)
+        return None
+
+    def _with_slices(
+        self, rest: Slices, messages: Sequence[Json], frame: str | bytes, wall: int, envelopes: list[Envelope],
+        actions: list[Action],
+    ) -> Slices:
+        """A message that is taken in slices, then those behind it."""
+        yield from rest
+        route, scope = self.session.router.route, self._scope
+        for message in messages:
+            more = self._handle_message(message, route(message, scope), frame, wall, envelopes, actions)
+            if more is not None:
+                yield from more
+
+    def _in_slices(
+        self, messages: Sequence[Json], frame: str | bytes, wall: int, envelopes: list[Envelope], actions: list[Action]
+    ) -> Slices:
+        """Very many messages. One that has very many items in its turn is not believed: no venue sends that."""
+        route, scope = self.session.router.route, self._scope
+
+        def do(some: Sequence[Json]) -> None:
+            for message in some:
+                rest = self._handle_message(message, route(message, scope), frame, wall, envelopes, actions)
+                if rest is not None:
+                    next(rest)
+                    with suppress(StopIteration):
+                        rest.throw(Abandoned(f"one of {len(messages)} messages of a frame"))
+
+        def refuse(count: int, why: str) -> None:
+            error = RecordError("frame", None, None, "frame-too-large", why)
+            self._malformed(error, frame, wall, envelopes, count)
+
+        return slices(messages, do, refuse)
+
     def _handle_message(
         self, message: Json, route: Route, frame: str | bytes, wall: int, envelopes: list[Envelope],
         actions: list[Action],
-    ) -> None:
+    ) -> Slices | None:
         session = self.session
         if route[0] == routing.STREAM:
             if self._heard_at is not None:
                 self._heard_at[route[1]] = session.last_frame
             mapping = self._mappings[route[1]]
             if session.subscriptions.waiting:
-                self._first_data(mapping, message, frame, envelopes, actions)
-            else:
-                mapping.take(message, frame, self._scope, envelopes)
-            return
+                return self._first_data(mapping, message, frame, envelopes, actions)
+            return mapping.take(message, frame, self._scope, envelopes)
         control, unknown = session.control, session.unrecognised
         found = session.respond(message, route)
         self._ledger.control += session.control - control
@@ -158,34 +250,54 @@ class FramePipeline:
             self._ledger.troubles.note(TroubleKind.UNKNOWN, "", "", wall, lambda: {"message": short(message)})
         for action in found:
             if type(action) is Malformed:
-                envelopes.append(self._malformed(action.error, frame, wall))
+                self._malformed(action.error, frame, wall, envelopes)
             else:
                 actions.append(action)
+        return None
 
     def _first_data(
         self, mapping: StreamMapping, message: Json, frame: str | bytes, out: list[Envelope], actions: list[Action]
-    ) -> None:
+    ) -> Slices | None:
         """Maps a message while some subscriptions have had no data, and tells the session which subscriptions it was
         for.
         """
-        scope = self._scope
         heard: set[str] = set()
-        scope.heard = heard
-        mapping.take(message, frame, scope, out)
-        scope.heard = None
+        self._scope.heard = heard
+        rest = mapping.take(message, frame, self._scope, out)
+        if rest is not None:
+            return self._first_slices(rest, mapping, heard, actions)
+        self._heard(mapping, heard, actions)
+        return None
+
+    def _first_slices(
+        self, rest: Slices, mapping: StreamMapping, heard: set[str], actions: list[Action]
+    ) -> Slices:
+        yield from rest
+        self._heard(mapping, heard, actions)
+
+    def _heard(self, mapping: StreamMapping, heard: set[str], actions: list[Action]) -> None:
+        self._scope.heard = None
         for native in sorted(heard):
             self.session.heard(mapping.stream.name, native, actions)
 
-    def _malformed(self, error: RecordError, frame: str | bytes, wall: int) -> Envelope:
-        plan, ledger = self.connector_state.plan, self._ledger
-        ledger.malformed += 1
+    def _malformed(
+        self, error: RecordError, frame: str | bytes, wall: int, out: list[Envelope], count: int = 1
+    ) -> None:
+        """A frame that is no message, or messages of one that are none."""
+        plan, ledger, scope = self.connector_state.plan, self._ledger, self._scope
+        ledger.malformed += count
         account = ledger.account(NOWHERE, NOWHERE)
-        account.received += 1
-        ledger.dead_reasons[error.reason] += 1
+        account.received += count
+        ledger.dead_reasons[error.reason] += count
         ledger.troubles.note(
             TroubleKind.DEAD_LETTER, NOWHERE, error.reason, wall,
             lambda: {"frame": short(frame) if isinstance(frame, str) else f"{len(frame)} bytes",
                      "detail": short(error.detail)},
         )
-        topic = self.connector_state.malformed_topic
-        return dead_letter(plan.name, plan.exchange, NOWHERE, topic, "", error, frame, wall, account)
+        letters: FrameLetters = scope.letters or FrameLetters(frame, wall)
+        scope.letters = letters
+        origin = Origin(plan.name, plan.exchange, NOWHERE, self.connector_state.malformed_topic)
+        if count > 1:
+            letters.count(origin, error, account, count)
+        else:
+            letters.add(origin, "", error, account, None, out)

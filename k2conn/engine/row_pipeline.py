@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from functools import partial
 
 from k2conn.codecs import Row
-from k2conn.engine.accounting.dead_letter import dead_letter
+from k2conn.engine.accounting.dead_letter import Origin
+from k2conn.engine.accounting.frame_letters import FrameLetters, finish_letters
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.accounting.troubles import TroubleKind, short
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Router
 from k2conn.engine.mapping.row_mapping import RowMapping, suits
+from k2conn.engine.mapping.slices import Slices
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Connection
@@ -81,27 +83,31 @@ class RowPipeline:
         """A row at the scope's place."""
         try:
             if type(message) is RecordError:
-                out.append(self._malformed(message, raw))
+                self._malformed(message, raw, out)
             else:
-                (self._only or self._route)(message, raw, self.scope, out)
+                rest = (self._only or self._route)(message, raw, self.scope, out)
+                for _ in rest or ():  # a row of very many items
+                    pass
         except Exception as bug:  # nothing of the other rows is lost for it, and the row is kept
             self._ledger.crashes += 1
             detail = f"k2conn met a bug: {type(bug).__name__}"
-            out.append(self._malformed(RecordError("row", None, None, "bug", detail), raw))
+            self._malformed(RecordError("row", None, None, "bug", detail), raw, out)
+        finish_letters(self.scope, out)
 
-    def _route(self, message: object, raw: str | bytes, scope: Scope, out: list[Envelope]) -> None:
+    def _route(self, message: object, raw: str | bytes, scope: Scope, out: list[Envelope]) -> Slices | None:
         kind, at = self._router.route(message, scope)
         if kind == routing.STREAM:
-            self._mappings[at].take(message, raw, scope, out)
-        elif kind == routing.IGNORE:
+            return self._mappings[at].take(message, raw, scope, out)
+        if kind == routing.IGNORE:
             self._ledger.control += 1
         else:
             self._ledger.unrecognised += 1
             self._ledger.troubles.note(
-                TroubleKind.UNKNOWN, "", "", scope.received_at, lambda: {"message": short(message), **scope.origin()}
+                TroubleKind.UNKNOWN, "", "", scope.received_at, lambda: {"message": short(message), **scope.place()}
             )
+        return None
 
-    def _malformed(self, error: RecordError, raw: str | bytes) -> Envelope:
+    def _malformed(self, error: RecordError, raw: str | bytes, out: list[Envelope]) -> None:
         plan, ledger, scope = self.connector_state.plan, self._ledger, self.scope
         ledger.malformed += 1
         account = ledger.account(NOWHERE, NOWHERE)
@@ -109,8 +115,8 @@ class RowPipeline:
         ledger.dead_reasons[error.reason] += 1
         ledger.troubles.note(
             TroubleKind.DEAD_LETTER, NOWHERE, error.reason, scope.received_at,
-            lambda: {**scope.origin(), "detail": short(error.detail)},
+            lambda: {**scope.place(), "detail": short(error.detail)},
         )
-        topic = self.connector_state.malformed_topic
-        return dead_letter(plan.name, plan.exchange, NOWHERE, topic, "", error, raw, scope.received_at, account,
-                           scope.origin())
+        letters = scope.letters = scope.letters or FrameLetters(raw, scope.received_at, scope.place())
+        origin = Origin(plan.name, plan.exchange, NOWHERE, self.connector_state.malformed_topic)
+        letters.add(origin, "", error, account, None, out)

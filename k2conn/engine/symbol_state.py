@@ -16,11 +16,15 @@ CARRY = "$carry:"
 ORDINALS = "$ordinals:"
 """The numbers among equal rows."""
 
+STATES = "$states:"
+"""By our spelling: the latest state of a span that is not over."""
+
 
 def forget(state: dict[str, Any], stream: str, symbol: Symbol) -> None:
     """Forgets one symbol of one stream: what comes of it next is as on a new connection."""
     state.get(FIRST + stream, set()).discard(symbol.native)
     state.get(CARRY + stream, {}).pop(symbol.record, None)
+    state.get(STATES + stream, {}).pop(symbol.record, None)
     ordinals = state.get(ORDINALS + stream)
     if ordinals is not None:
         ordinals.forget(f"{symbol.record}|")

@@ -3,6 +3,9 @@
 *live*: the process runs. *ready*: every connection is subscribed, of every stream something
 can be published, and the sink can be reached. *health*: the same in
 detail, as JSON, graded ok, degraded or failed. HTTP/1.1 by hand, for four paths: no server is worth a dependency here.
+
+Whoever can reach the port gets at nothing but these: clients are bounded in number, time and size (of those that have
+not asked yet the oldest has to go), and what is let in says `k2conn.monitoring.requests`.
 """
 
 from __future__ import annotations
@@ -12,12 +15,23 @@ from typing import Protocol
 
 from k2conn import exactjson
 from k2conn.errors import SettingsError
+from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
 from k2conn.monitoring.process_status import Health, ProcessStatus, Silence, process_status, silent_symbols
+from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, target_of
 from k2conn.runner import Runner
 
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_REASONS = {
+    200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    429: "Too Many Requests", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
+}
 _JSON = "application/json"
+CLIENTS = 64
+"""Connections at a time."""
+MOST_ANSWERS = 50
+"""Answers in a second, but for /live: each is made anew, and that is work."""
+WITHIN = 5.0
+"""Seconds for a whole request, until its answer has been read."""
 
 
 class View(Protocol):
@@ -60,6 +74,11 @@ class HealthServer:
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        """All connections, the oldest first."""
+        self._answering: set[asyncio.StreamWriter] = set()
+        self._second, self._answers = 0, 0
+        """The second of the loop's clock, and how many answers were made in it."""
 
     @property
     def port(self) -> int:
@@ -70,7 +89,9 @@ class HealthServer:
     async def start(self) -> None:
         """Listens; SettingsError where the port is taken."""
         try:
-            self._server = await asyncio.start_server(self._serve, self._host, self._port)
+            self._server = await asyncio.start_server(
+                self._connected, self._host, self._port, limit=LONGEST_HEAD
+            )
         except OSError as error:
             raise SettingsError(
                 f"cannot listen on {self._host}:{self._port} for /metrics and /health: {error.strerror};"
@@ -81,31 +102,65 @@ class HealthServer:
         """Stops listening."""
         if self._server is not None:
             self._server.close()
+        for writer in self._clients:
+            writer.transport.abort()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients[writer] = asyncio.ensure_future(self._serve(reader, writer))
+        self._make_room()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(5):
-                head = await reader.readuntil(b"\r\n\r\n")
-                method, path = head.split(b" ", 2)[:2]
-                status, kind, body = await self._answer(method.decode("latin-1"), path.decode("latin-1"))
-                writer.write(
-                    f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-                    "Connection: close\r\n\r\n".encode() + (b"" if method == b"HEAD" else body)
-                )
-                await writer.drain()
-        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
-            pass  # a client that does not speak HTTP, or went away, is no matter of ours
-        finally:
+            async with asyncio.timeout(WITHIN):
+                await self._converse(reader, writer)
             writer.close()
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            writer.transport.abort()  # a client that is slow, or went away; what it does not read is not kept
+        finally:
+            del self._clients[writer]
+            self._answering.discard(writer)
 
-    async def _answer(self, method: str, target: str) -> tuple[int, str, bytes]:
+    def _make_room(self) -> None:
+        """With too many connections, the oldest that has not asked anything yet has to go, else the oldest."""
+        if len(self._clients) > CLIENTS:
+            asking = (one for one in self._clients if one not in self._answering)
+            next(asking, next(iter(self._clients))).transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request and its answer, until the client has all of it."""
+        writer.transport.set_write_buffer_limits(0)
+        method = "GET"
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target = target_of(head[:-4], is_loopback(self._host))
+            self._answering.add(writer)
+            status, kind, body = await self._answer(target)
+        except asyncio.LimitOverrunError:
+            status, kind, body = 431, _JSON, b'{"error":"the request is too large"}'
+        except BadRequest as bad:
+            status, kind, body = bad.status, _JSON, exactjson.encode({"error": str(bad)})
+        writer.write(
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n".encode()
+            + (b"" if method == "HEAD" else body)
+        )
+        await writer.drain()
+
+    def _too_many(self) -> bool:
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._answers = second, 0
+        self._answers += 1
+        return self._answers > MOST_ANSWERS
+
+    async def _answer(self, target: str) -> tuple[int, str, bytes]:
         path = target.split("?", 1)[0].rstrip("/") or "/"
-        if method not in ("GET", "HEAD"):
-            return 405, _JSON, b'{"error":"GET only"}'
-        if path == "/metrics":
-            return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path == "/live":
             return 200, _JSON, b'{"status":"live"}'
+        if self._too_many():
+            return 429, _JSON, b'{"error":"too many requests in this second"}'
+        if path == "/metrics":
+            return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path in ("/ready", "/health", "/"):
             state = await self._view.health()
             if path == "/ready":

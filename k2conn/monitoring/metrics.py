@@ -7,6 +7,7 @@ value that an error text could grow. Stream ``-`` holds what could not be told: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import accumulate, islice
 from typing import Any, Literal, cast
@@ -20,11 +21,13 @@ from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
+from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PRICED = 2000
 """Accounts of a connector that have a metric of their own, at most: a venue may send any number of names."""
+_LABEL_VALUE = re.compile(rb'="(?:[^"\\\\]|\\\\.)*"')
 _STREAM = ("connector", "exchange", "stream")
 _Figure = Literal[
     "received", "published", "duplicates", "dead_letters", "filtered", "lost", "unknown_sides", "snapshots", "gaps",
@@ -259,4 +262,4 @@ def exposition(runner: Runner) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RunnerCollector(runner))
     ProcessCollector(registry=registry)
-    return generate_latest(registry)
+    return _LABEL_VALUE.sub(lambda found: SECRETS.hide_bytes(found[0]), generate_latest(registry))

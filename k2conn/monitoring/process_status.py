@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from k2conn import __version__
-from k2conn.clock import monotonic
 from k2conn.engine.resilience.silence_detection import REASONS, SilenceState
 from k2conn.graded import GradedState
 from k2conn.merging import each_by_name, total
 from k2conn.runner import Connector, Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.status import ConnectorStatus, merge_connectors
+from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpooledSinkStatus, merge_sinks
 
 
@@ -76,12 +76,11 @@ def process_status(runner: Runner) -> ProcessStatus:
         if not sockets:
             waiting.append(f"{name}: it has no connection yet")
         waiting += _silent(connector)
-        findings = connector.recent.findings(monotonic())
-        waiting += [f"{name}/{one.text}" for one in findings if one.stops]
-        degraded += [f"{name}: {one.text}" for one in findings if not one.stops]
+        waiting += [f"{name}/{one.text}" for one in connector.findings if one.stops]
+        degraded += [f"{name}: {one.text}" for one in connector.findings if not one.stops]
         degraded += _unheard(connector, connectors[name])
     failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
-    return {
+    found: ProcessStatus = {
         "status": _health(bool(failed) and all(failed), waiting + degraded),
         "ready": not waiting,
         "waiting_for": waiting,
@@ -90,6 +89,7 @@ def process_status(runner: Runner) -> ProcessStatus:
         "sink": sink,
         "connectors": connectors,
     }
+    return SECRETS.hide(found)
 
 
 def silent_symbols(runner: Runner) -> Silence:

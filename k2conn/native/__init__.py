@@ -1,7 +1,7 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Mapper`` and ``cut`` are None where there was no C compiler when k2conn was installed, or where K2CONN_PURE_PYTHON is
-set to anything but 0.
+``Mapper``, ``cut`` and ``rows`` are None where there was no C compiler when k2conn was installed, or where
+K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ most_digits = 0
 """Digits of the longest decimal that a `Mapper` takes: 38, or 18 where the compiler has no integers of 128 bits."""
 cut: Any = None
 """Splits received bytes into WebSocket frames: see `k2conn.transports.websocket.reader`."""
+rows: Any = None
+"""Avro records as rows of PostgreSQL's binary COPY: see `k2conn.sinks.postgres.rows`."""
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
-        from k2conn.native import frames, mapper
+        from k2conn.native import copy_rows, frames, mapper
     except ImportError:  # not built here
         pass
     else:
-        Mapper, most_digits, cut = mapper.Mapper, mapper.MOST_DIGITS, frames.cut
+        Mapper, most_digits, cut, rows = mapper.Mapper, mapper.MOST_DIGITS, frames.cut, copy_rows.rows

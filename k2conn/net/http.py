@@ -2,12 +2,15 @@
 
 What is decided here once:
 
-- TLS is verified (`k2conn.net.tls`); answers are bounded in size, requests in time;
+- TLS is verified (`k2conn.net.tls`); answers are bounded in size, and the whole of a request in time, however slowly
+  an answer drips in: then its socket is shut down, and its thread ends;
+- a connector's request goes where `k2conn.net.destinations` lets it;
 - redirects are not followed: an answer must not choose where a key goes next. A 3xx is an answer like any other;
 - what an address cannot hold (spaces, letters beyond ASCII) is percent-encoded as UTF-8;
-- errors name the host only, for addresses, headers and bodies may hold secrets. That goes for an address that is none,
-  and for a header that cannot be sent, too; trouble with a certificate has the cause ``tls``, with a proxy ``proxy``;
-- Retry-After is read in one way (`stay_away`);
+- errors name the host only, for addresses, headers and bodies may hold secrets, and are in words of ours. That goes
+  for an address that is none, and for a header that cannot be sent, too; trouble with a certificate has the cause
+  ``tls``, with a proxy ``proxy``;
+- Retry-After is read in one way (`stay_away`), and no server is stayed away from for longer than it may say;
 - which proxy a request goes by says `k2conn.net.proxy`: `_connected` is the one place that opens connections.
 
 It is the standard library's blocking client, in a thread: k2conn makes some calls an hour, so that a library for
@@ -19,16 +22,22 @@ from __future__ import annotations
 import asyncio
 import http.client
 import re
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
 from k2conn import __version__, exactjson
+from k2conn.clock import wall_us
 from k2conn.errors import SettingsError, TransportError
+from k2conn.net.deadline import Deadline
+from k2conn.net.destinations import Destinations, open_socket
 from k2conn.net.proxy import Proxy, proxy_for
 from k2conn.net.tls import client_context, tls_trouble
 
@@ -39,6 +48,9 @@ OVERLOADED = (418, 429)
 _UNSAFE = re.compile(r"[^!-~]+")
 """What cannot stand in the first line of a request."""
 REDIRECTED = ": redirects are not followed, for a key would go along; set the address that is meant"
+LONGEST_AWAY = 15 * 60
+"""Seconds for which a server can keep us away, at most."""
+_SECONDS = re.compile(r"[0-9]{1,100}", re.ASCII)
 _PENALTY = 60
 """Seconds to stay away from a server that has had too much and does not say how long."""
 
@@ -61,6 +73,8 @@ class Call:
     verify: bool = True
     tls: ssl.SSLContext | None = None
     proxy: Proxy | None = None
+    destinations: Destinations | None = None
+    """Where it may go; None: anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +98,52 @@ class NoAnswer(TransportError):
 def exchange(request: Call) -> HttpAnswer:
     """The answer; blocks. Raises NoAnswer."""
     host = ""
-    try:
-        parts = urlsplit(request.url)
-        host = parts.hostname or ""
-        return _exchange(request, parts)
-    except NoAnswer:
-        raise
-    except TimeoutError:
-        raise NoAnswer(host, "no answer in time") from None
-    except TransportError as error:
-        raise NoAnswer(host, error.detail, error.cause) from None
-    except SettingsError as error:
-        raise NoAnswer(host, str(error), "proxy") from None
-    except (OSError, http.client.HTTPException) as error:
-        if trouble := tls_trouble(error):
-            raise NoAnswer(host, trouble, "tls") from None
-        raise NoAnswer(host, getattr(error, "strerror", None) or str(error) or type(error).__name__) from None
-    except (ValueError, OverflowError):  # a port out of range, a name that no host can have, a header with a line end
-        raise NoAnswer(host, "the address or a header has characters or a port that cannot be") from None
+    with Deadline(request.within) as deadline:
+        try:
+            parts = urlsplit(request.url)
+            host = parts.hostname or ""
+            return _exchange(request, parts, deadline)
+        except NoAnswer:
+            raise
+        except TransportError as error:
+            raise NoAnswer(host, error.detail, error.cause) from None
+        except SettingsError as error:
+            raise NoAnswer(host, str(error), "proxy") from None
+        except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
+            if deadline.passed or isinstance(error, TimeoutError):
+                raise NoAnswer(host, "no answer in time") from None
+            if trouble := tls_trouble(error):
+                raise NoAnswer(host, trouble, "tls") from None
+            raise NoAnswer(host, _in_words(error)) from None
 
 
-def _exchange(request: Call, parts: SplitResult) -> HttpAnswer:
+def _in_words(error: Exception) -> str:
+    """An error in words of ours: a library's text may repeat an address or a header."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it ended the connection without an answer"
+    if isinstance(error, http.client.InvalidURL) or not isinstance(error, (OSError, http.client.HTTPException)):
+        # a port out of range, a name that no host can have, a header with a line end
+        return "the address or a header has characters or a port that cannot be"
+    if isinstance(error, http.client.HTTPException):
+        return f"what it answers is no HTTP ({type(error).__name__})"
+    return type(error).__name__
+
+
+def _exchange(request: Call, parts: SplitResult, deadline: Deadline) -> HttpAnswer:
     path = _target(parts)
     headers = {"User-Agent": f"k2conn/{__version__}", "Accept": "application/json", **request.headers}
     proxy = proxy_for(request.url, request.proxy)
     if proxy is not None and not proxy.is_socks and parts.scheme == "http":  # it is asked for the whole address
         path = f"http://{parts.netloc}{path}"
         headers |= proxy.authorization
-    connection = _connected(parts, request, proxy)
+    connection = _connected(parts, request, proxy, deadline)
     try:
         connection.request(request.method, path, body=request.body, headers=headers)
         with connection.getresponse() as answer:
             body = answer.read(MAX_ANSWER + 1)
+        deadline.check()  # to the library an answer that ends early is an answer
     finally:
         connection.close()
     if len(body) > MAX_ANSWER:
@@ -129,32 +157,62 @@ def _target(parts: SplitResult) -> str:
     return _UNSAFE.sub(lambda found: quote(found[0]), whole)
 
 
-def _connected(parts: SplitResult, request: Call, proxy: Proxy | None) -> http.client.HTTPConnection:
+def _connected(
+    parts: SplitResult, request: Call, proxy: Proxy | None, deadline: Deadline
+) -> http.client.HTTPConnection:
     """An open connection, through ``proxy`` where there is one. Raises what goes wrong with that as a TransportError
     with the cause ``proxy``.
     """
     context = None
     if parts.scheme == "https":
         context = request.tls or client_context(request.ca_file, request.verify)
+    host, port = parts.hostname or "", parts.port or (443 if context is not None else 80)
+    connection = _new(parts.netloc, request, context)
+    connection.auto_open = 0  # never again, and to no other address
+    if request.destinations is not None:
+        request.destinations.check(host)
     if proxy is None:
-        connection = _new(parts.netloc, request, context)
-        connection.connect()
-        return connection
-    if proxy.is_socks:
-        return _through_socks(parts, request, context, proxy)
-    connection = _new(f"{proxy.host if ':' not in proxy.host else f'[{proxy.host}]'}:{proxy.port}", request, context)
-    if context is not None:
-        connection.set_tunnel(parts.hostname or "", parts.port or 443, proxy.authorization)
+        plain = open_socket(host, port, request.within, request.destinations)
+    elif proxy.is_socks:
+        from k2conn.net.socks import socks_socket
+
+        plain = socks_socket(proxy, host, port, request.within)
+    else:
+        plain = _through_proxy(parts, request, context is not None, proxy, deadline)
+    deadline.watch(lambda: plain)
     try:
-        connection.connect()
-    except TimeoutError:
-        raise TransportError("proxy", f"{proxy}: no answer in time") from None
-    except (OSError, http.client.HTTPException) as error:
+        plain.settimeout(request.within)
+        connection.sock = plain
+        if context is not None:
+            secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+            connection.sock = secured
+            deadline.watch(lambda: secured)
+            secured.do_handshake()
+    except BaseException:  # whatever it is, a socket that is not handed on is closed
         connection.close()
-        if tls_trouble(error):
-            raise
-        raise TransportError("proxy", f"{proxy}: {getattr(error, 'strerror', None) or error}") from None
+        plain.close()
+        raise
     return connection
+
+
+def _through_proxy(
+    parts: SplitResult, request: Call, tunnels: bool, proxy: Proxy, deadline: Deadline
+) -> socket.socket:
+    """A socket to an HTTP proxy, or through it."""
+    way = _new(f"{proxy.host if ':' not in proxy.host else f'[{proxy.host}]'}:{proxy.port}", request, None)
+    if tunnels:
+        way.set_tunnel(parts.hostname or "", parts.port or 443, proxy.authorization)
+    deadline.watch(lambda: way.sock)
+    try:
+        way.connect()
+        deadline.check()
+        assert isinstance(way.sock, socket.socket)
+        return way.sock
+    except (OSError, http.client.HTTPException) as error:
+        way.close()
+        late = deadline.passed or isinstance(error, TimeoutError)
+        why = "no answer in time" if late else getattr(error, "strerror", None) or str(error)
+        raise TransportError("proxy", f"{proxy}: {why}") from None
 
 
 def _new(place: str, request: Call, context: ssl.SSLContext | None) -> http.client.HTTPConnection:
@@ -163,28 +221,21 @@ def _new(place: str, request: Call, context: ssl.SSLContext | None) -> http.clie
     return http.client.HTTPConnection(place, timeout=request.within)
 
 
-def _through_socks(
-    parts: SplitResult, request: Call, context: ssl.SSLContext | None, proxy: Proxy
-) -> http.client.HTTPConnection:
-    from k2conn.net.socks import socks_socket
-
-    host, port = parts.hostname or "", parts.port or (443 if context is not None else 80)
-    connection = _new(parts.netloc, request, context)
-    plain = socks_socket(proxy, host, port, request.within)
-    try:
-        plain.settimeout(request.within)
-        connection.sock = context.wrap_socket(plain, server_hostname=host) if context is not None else plain
-    except BaseException:  # whatever it is, a socket that is not handed on is closed
-        plain.close()
-        raise
-    return connection
-
-
 def stay_away(status: int, retry_after: str) -> float:
-    """The least number of seconds until a server that answered with a status may be asked again."""
-    if retry_after.isdecimal() and len(retry_after) < 7:
-        return float(int(retry_after))
-    return float(_PENALTY if status in OVERLOADED else 0)
+    """The least number of seconds until a server that answered with a status may be asked again; at most
+    `LONGEST_AWAY`, whatever it says (seconds, or a date).
+    """
+    said = retry_after.strip()
+    if _SECONDS.fullmatch(said):
+        return float(min(LONGEST_AWAY, int(said[-10:]) if len(said.lstrip("0")) <= 10 else LONGEST_AWAY))
+    try:
+        due = parsedate_to_datetime(said)
+        ahead = (due if due.tzinfo else due.replace(tzinfo=UTC)).timestamp() - wall_us() / 1_000_000
+    except (ValueError, OverflowError, TypeError):  # no date, or one that cannot be
+        ahead = 0.0
+    if ahead <= 0:
+        return float(_PENALTY if status in OVERLOADED else 0)
+    return min(float(LONGEST_AWAY), ahead)
 
 
 async def call(request: Call) -> object:

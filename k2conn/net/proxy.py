@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
+from k2conn.secret_mask import SECRETS
 
 NONE = "direct"
 """What ``K2_<X>_PROXY`` says where a connector goes by no proxy."""
@@ -116,6 +117,7 @@ def parse_proxy(said: str, text: str) -> Proxy:
     if scheme.startswith("socks") and find_spec("python_socks") is None:
         raise ValueError("a SOCKS proxy needs the package python-socks: pip install 'k2conn[socks]'")
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    SECRETS.add(password, *((username,) if len(username) >= 8 else ()))
     return Proxy(said, scheme, host, port or PORTS.get(scheme, SOCKS_PORT), username, password)
 
 

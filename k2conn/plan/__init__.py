@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
-from k2conn.plan.connector import Plan
+from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
 from k2conn.plan.fields import DirectKey, FastConversion, Field, JoinedText
 from k2conn.plan.instruments import InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Step
-from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Stream
+from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Span, States, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.values import Condition, Getter, Json, Reader
 from k2conn.symbols import Symbol
@@ -56,11 +56,14 @@ __all__ = [
     "MissingRange",
     "Notice",
     "Plan",
+    "PlanVariable",
     "Rate",
     "Reader",
     "SendScope",
     "Sequence",
     "SettingValue",
+    "Span",
+    "States",
     "Step",
     "Stream",
     "Symbol",

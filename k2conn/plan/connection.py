@@ -77,6 +77,10 @@ class Connection:
     allow_insecure: bool = False
     """Whether ws:// to another machine is allowed."""
     url_uses_topics: bool = False
+    hosts: tuple[str, ...] = ()
+    """Where an address that the venue names may lead, beside the hosts that the file writes out: host names, and
+    ``*.example.com`` for all below example.com.
+    """
     per: str | None = None
     """``symbol``: one socket for each symbol (its URL or its frames name a single one); None: symbols share sockets."""
     replicas: int = 1

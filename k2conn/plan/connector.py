@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from k2conn.plan.connection import Connection
 from k2conn.plan.instruments import SymbolRule
 from k2conn.plan.stream import Stream
 from k2conn.plan.tests import ConnectorTest
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVariable:
+    """An environment variable that the file reads, and the places in the file that send its value or sign with it. Its
+    value is a secret, whatever it is: it is hidden in all that is printed, logged and kept.
+    """
+
+    name: str
+    places: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,8 @@ class Plan:
     connections: tuple[Connection, ...]
     streams: tuple[Stream, ...]
     tests: tuple[ConnectorTest, ...]
+    variables: tuple[PlanVariable, ...] = ()
+    """What it reads of the environment, sorted by name."""
     warnings: tuple[str, ...] = ()
     """What `validate` says of the file although it is right, a line each."""
 
@@ -38,3 +51,25 @@ class Plan:
             if stream.name == name:
                 return stream
         raise KeyError(name)
+
+    def named(self, names: Iterable[str], intervals: Sequence[str] = ()) -> list[str]:
+        """The streams that some names stand for. The name of one that has intervals in the file means the given
+        ``intervals`` of it, or else its first; whether it has them is not looked at. Any other name is itself.
+        """
+        found: list[str] = []
+        for name in names:
+            own = self.intervals(name)
+            found += [f"{name}_{one}" for one in intervals or own[:1]] if own else [name]
+        return list(dict.fromkeys(found))
+
+    @property
+    def written(self) -> tuple[Stream, ...]:
+        """The streams as they are written in the file: of one with intervals the first."""
+        found: dict[str, Stream] = {}
+        for stream in self.streams:
+            found.setdefault(stream.written, stream)
+        return tuple(found.values())
+
+    def intervals(self, written: str) -> list[str]:
+        """The intervals of a stream in the file; none where it has none."""
+        return [one.span.interval.name for one in self.streams if one.declared == written and one.span is not None]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from k2conn.intervals import Interval
 from k2conn.plan.conditions import Match
 from k2conn.plan.values import Getter, Json
 from k2conn.symbols import Symbol
@@ -16,7 +17,8 @@ class MissingRange:
     """What a REST call asks for: the numbers ``first`` to ``last`` (both included), at most ``count`` of them, and the
     event times (microseconds since the epoch) of the records before and after.
 
-    ``first`` and ``last`` are 0 where records have no numbers.
+    ``first`` and ``last`` are 0 where records have no numbers. Where records are about spans of time, they are the
+    numbers of the spans that ``interval`` knows.
     """
 
     first: int
@@ -24,6 +26,7 @@ class MissingRange:
     count: int
     from_us: int
     to_us: int
+    interval: Interval | None = None
 
 
 class SendScope(NamedTuple):

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from k2conn.intervals import Interval
 from k2conn.plan.conditions import Match
 from k2conn.plan.fields import Field
 from k2conn.plan.limits import Rate
 from k2conn.plan.sending import HttpRequest, Template
 from k2conn.plan.values import Getter, Json, Reader
+from k2conn.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,38 @@ class Sequence:
     previous: Reader | None = None
     key: str | None = None
     """The item's key, where the number is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The span of time that a record is about: its interval, and what reads when it begins (microseconds since the
+    epoch). ``moment`` reads the same without asking whether a span of the interval begins there.
+    """
+
+    interval: Interval
+    venue: Json
+    """The venue's name of the interval."""
+    begin: Reader
+    moment: Reader
+
+    def end_us(self, item: Json, scope: Scope) -> int:
+        """When the span of an item ends, microseconds since the epoch; RecordError where that cannot be read."""
+        begin: int = self.begin(item, scope)
+        return begin + self.interval.length_us
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Records that are states of something that is over some day.
+
+    ``closed`` reads whether it is; None: it is over when the next one of its symbol begins on the same connection.
+    """
+
+    field: str
+    """The record's field that says so."""
+    closed: Reader | None
+    keep_open: bool
+    """Whether the states of what is not over are records, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +132,15 @@ class Stream:
     """How missing records are fetched: the first whose symbols fit; none: gaps are reported only."""
     stale_after: float | None = None
     """Seconds without data of any of its symbols after which a connection counts as dead; None: never."""
+    declared: str = ""
+    """The stream's name in the file, where it is one interval of that."""
+    span: Span | None = None
+    states: States | None = None
+
+    @property
+    def written(self) -> str:
+        """Its name in the file."""
+        return self.declared or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +169,8 @@ class Backfill:
     """A row's event time, microseconds since the epoch."""
     timed: bool
     """Whether the call uses times."""
+    bounded: bool = False
+    """Whether the call says both from where and up to where."""
     symbols: Match | None = None
     """The symbols that this call is for; None: all."""
     limit: Rate | None = None

@@ -57,6 +57,17 @@ class Profile:
     """The venue's own id, behind the exchange's name; None where records of this type have none."""
     identity: tuple[str, ...] = ()
     """The fields that tell records apart where a stream maps no id and its connector file names no others."""
+    key: tuple[str, ...] = ()
+    """The fields that are, with exchange and symbol, what a record is about: a later record of the same key is a new
+    state of it. Such records need no id of the venue's."""
+    interval: str | None = None
+    """The name of the span of time that a record is about, such as 1m; goes with ``begin`` and ``end``."""
+    begin: str | None = None
+    """When that span begins; a multiple of the interval."""
+    end: str | None = None
+    """When it ends: ``begin`` and the interval."""
+    closed: str | None = None
+    """Whether the span is over; states of one that is not are published on demand only."""
     sequence: str | None = None
     """The venue's sequence number."""
     price: str | None = None

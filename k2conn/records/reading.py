@@ -17,8 +17,9 @@ from k2conn.records.defaults import profile_default, schema_default
 from k2conn.records.profile import ENGINE_KINDS, ENGINE_NEEDED, MOST_CONTENT, Profile
 from k2conn.records.record import FILLABLE
 
-_TEXTS = ("plural", "time", "made_by", "id", "sequence", "price")
-_LISTS = ("engine", "identity", "prices", "amounts", "content", "carried")
+_TEXTS = ("plural", "time", "made_by", "id", "sequence", "price", "interval", "begin", "end", "closed")
+_LISTS = ("engine", "identity", "key", "prices", "amounts", "content", "carried")
+_SPAN = ("interval", "begin", "end")
 _KEYS = (*_TEXTS, *_LISTS, "defaults")
 _NEEDED = ("plural", "time", "engine")
 _MAKERS = ("connectors", "engine")
@@ -32,9 +33,14 @@ _ROLES: dict[str, tuple[str, ...]] = {
     "amounts": ("decimal", "int", "long"),
     "content": ("decimal", "int", "long", "enum", "string", "timestamp-micros", "timestamp-millis"),
     "carried": ("decimal", "int", "long", "boolean", "string", "enum"),
+    "key": ("string", "int", "long", "date", "timestamp-micros", "timestamp-millis"),
+    "interval": ("string",),
+    "begin": ("timestamp-micros",),
+    "end": ("timestamp-micros",),
+    "closed": ("boolean",),
 }
 """The kinds of field that a profile's key can name."""
-_NEVER_EMPTY = ("time", "id")
+_NEVER_EMPTY = ("time", "id", "key", *_SPAN, "closed")
 
 
 def read_profile(path: Path, schema_path: Path, schema: RecordSchema) -> Profile:
@@ -106,6 +112,13 @@ class _Reader:
             self._note("made_by", f"'{said['made_by']}' is not one of {', '.join(_MAKERS)}")
         if len(said.get("content", [])) > MOST_CONTENT:
             self._note("content", f"at most {MOST_CONTENT} fields")
+        missing = [key for key in _SPAN if key not in said]
+        if 0 < len(missing) < len(_SPAN):
+            self._note(missing[0], f"is missing: {', '.join(_SPAN)} belong together")
+        if "key" in said and "id" in said:
+            self._note("key", "records have an id of the venue's or a key, not both")
+        if "closed" in said and "key" not in said:
+            self._note("closed", "only records with a key have states: say `key`")
         if "price" in said and said["price"] not in said.get("prices", [said["price"]]):
             self._note("prices", f"'{said['price']}' is the headline price: it stands here, too")
 

@@ -22,6 +22,7 @@ from k2conn.engine.gaps.gap import Gap
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, MissingVariable, RecordError, SettingsError, TransportError
+from k2conn.net.destinations import CAUSE as FORBIDDEN_HOST
 from k2conn.net.http import Call, call
 from k2conn.plan import Backoff, HttpRequest, MissingRange, SendScope, Symbol
 from k2conn.runner.event_log import get_logger
@@ -192,6 +193,6 @@ class BackfillWorker:
 
 def _final(error: K2Error) -> bool:
     """Whether the venue will say no to the same call again."""
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError) or getattr(error, "cause", "") == FORBIDDEN_HOST:
         return True
     return isinstance(error, TransportError) and error.cause.startswith("http-4") and error.cause not in _TEMPORARY

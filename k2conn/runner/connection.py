@@ -20,13 +20,16 @@ from k2conn.engine.conversation.session import Action, Close, EndCause, Note, No
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
+from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
+from k2conn.runner.frame_turns import FrameTurns
 from k2conn.runner.http_requests import http_call, sendable
+from k2conn.secret_mask import SECRETS
 from k2conn.transports import Address, Transport
 
 
@@ -92,6 +95,7 @@ class VenueConnection:
         self._tell = tell
         self._log = log
         self._transport: Transport | None = None
+        self._turns: FrameTurns | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._close: Close | None = None
@@ -136,6 +140,8 @@ class VenueConnection:
         self._stopped = True
         if self.opened_at is not None and self._transport is not None and self.pipeline is not None:
             self._act(self.pipeline.session.retire(monotonic(), wall_us()))
+            if self._turns is not None:
+                self._turns.closing()
             await self._transport.close(reason)
         elif self.task is not None:
             self.task.cancel()
@@ -167,6 +173,7 @@ class VenueConnection:
         pipeline = self.pipeline = FramePipeline(
             self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
         )
+        self._turns = FrameTurns(pipeline, self._deliver)
         self._transport = await self._new_transport(pipeline)
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
@@ -176,6 +183,7 @@ class VenueConnection:
                 self._closing = None
             self._discarded(getattr(self._transport, "discarded", 0))
             self._transport = None
+            self._give_up_frames()
 
     def _discarded(self, count: int) -> None:
         """Books the frames that came and could not be handed on."""
@@ -185,6 +193,7 @@ class VenueConnection:
             ledger.discarded += count
             words = {"socket": name, "count": count, "cause": "cut off by the end of the connection, or no text"}
             ledger.troubles.note(TroubleKind.FRAME, "", "", wall_us(), lambda: words)
+
     async def reach(self) -> None:
         """Connects without subscribing, and closes: for who wants to know whether that can be done. Raises
         TransportError, SettingsError or RecordError where it cannot.
@@ -225,13 +234,20 @@ class VenueConnection:
             ping_timeout=given.ping_timeout or 20.0,
             verify=given.verify,
             ca_file=given.ca_file,
+            destinations=self._context.destinations,
             proxy=proxy_for(url, given.proxy),
         )
 
     async def _request_before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
         scope = http_scope(self._context, self._shard, pipeline.session)
-        answer = await call(http_call(request, scope, self._context.overrides))
-        pipeline.session.captured(request.capture, answer)
+        answer = await call(http_call(request, scope, self._context.overrides, self._context.destinations))
+        try:
+            pipeline.session.captured(request.capture, answer)
+        finally:
+            for name in (capture.into for capture in request.capture):
+                value = pipeline.session.scope.state.get(name)
+                if "://" not in str(value):  # an address is no token
+                    SECRETS.add_passing(value)
 
     def _opened(self) -> None:
         assert self.pipeline is not None
@@ -249,10 +265,17 @@ class VenueConnection:
         return now + min(ages) * random.uniform(0.9, 0.99) if ages else None
 
     async def _relieved(self) -> None:
-        """Waits for the sink. Nothing is read meanwhile, so that time does not count as silence."""
+        """Waits for the sink, or while others have their turn. Nothing is read meanwhile, so that time does not count
+        as silence.
+        """
+        turns = self._turns
+        assert turns is not None
         self.held, since = True, monotonic()
         try:
-            await self._context.relief()
+            waits = True
+            while waits:
+                await (self._context.relief() if turns.crowded else asyncio.sleep(0))
+                waits = turns.unfinished and turns.go_on()
         finally:
             self.held = False
             if self.pipeline is not None:
@@ -260,26 +283,28 @@ class VenueConnection:
                 self._arm()
 
     def _frames(self, frames: Sequence[str | bytes]) -> bool:
-        pipeline = self.pipeline
-        assert pipeline is not None
-        wall = wall_us()
-        try:
-            envelopes, actions = pipeline.receive(frames, monotonic(), wall)
-        except Exception:  # a bug, which ends the connector; what came with it is published first
-            self._context.publish(pipeline.rescued)
-            raise
-        self.last_frame_us = wall
+        assert self._turns is not None
+        self.last_frame_us = wall_us()
+        return self._turns.receive(frames)
+
+    def _deliver(self, envelopes: list[Envelope], actions: Sequence[Action]) -> bool:
+        """Hands on what frames gave; true where the sink is crowded."""
         if actions:
             self._act(actions)
             self._arm()
         if envelopes:
-            self.last_data_us = wall
+            self.last_data_us = self.last_frame_us
             if not self.data and any(envelope.schema is not None for envelope in envelopes):
                 self._proved()
             return self._context.publish(envelopes)
         if actions and not self.data and any(type(one) is Note and one.kind == NoteKind.FIRST_DATA for one in actions):
             self._proved()  # repeats are data, too: those of a replica, or after a reconnect
         return False
+
+    def _give_up_frames(self) -> None:
+        """The connection is at its end, and what it received is in the books."""
+        if self._turns is not None and (left := self._turns.give_up()):
+            self._discarded(left)
 
     def _proved(self) -> None:
         self.data = True
@@ -296,6 +321,8 @@ class VenueConnection:
                 self.ask_for_replacement(ConnectionEnd(*action))
             elif type(action) is Close and self._closing is None and self._transport is not None:
                 self._close = action
+                if self._turns is not None:
+                    self._turns.closing()
                 self._closing = asyncio.ensure_future(self._transport.close(action.cause))
 
     def ask_for_replacement(self, due: ConnectionEnd) -> None:

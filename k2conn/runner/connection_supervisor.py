@@ -23,7 +23,8 @@ from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
-from k2conn.errors import RecordError
+from k2conn.errors import RecordError, SettingsError, TransportError
+from k2conn.net.destinations import CAUSE as FORBIDDEN_HOST
 from k2conn.net.proxy import proxy_for
 from k2conn.runner.connection import ConnectionEnd, ConnectionEvent, VenueConnection, http_scope
 from k2conn.runner.connection_state import ConnectionState
@@ -92,13 +93,14 @@ class ConnectionSupervisor:
         session = FramePipeline(state, connection, symbols, context.session_context).session
         scope = http_scope(context, self.shard, session)
         builds: list[Callable[[], object]] = [
-            partial(check_call, request, scope, context.overrides) for request in connection.before
+            partial(check_call, request, scope, context.overrides, context.destinations)
+            for request in connection.before
         ]
         builds.append(partial(self._check_url, session, wall))
         builds += [partial(session.headers, wall), partial(session.frames, wall)]
         for build in builds:
             with suppress(RecordError):  # a value that only a live connection has
-                build()
+                _in_settings(build)
 
     def _check_url(self, session: Session, wall: int) -> None:
         """SettingsError where the address, or the proxy to it, cannot be used."""
@@ -448,6 +450,16 @@ class ConnectionSupervisor:
     def _since_data(self, connection: VenueConnection) -> float | None:
         """Seconds since its latest data; a replica's repeats are no envelopes, but data all the same."""
         return _ago(max(connection.last_data_us, self.replica.last_us if self.replica is not None else 0))
+
+
+def _in_settings(build: Callable[[], object]) -> None:
+    """Before a connection is made, a host that it must not go to is the file's own, or the operator's."""
+    try:
+        build()
+    except TransportError as error:
+        if error.cause == FORBIDDEN_HOST:
+            raise SettingsError(error.detail) from None
+        raise
 
 
 def _lasted(connection: VenueConnection) -> float:

@@ -12,7 +12,8 @@ from functools import partial
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
-from k2conn.engine.accounting.recent import RecentFigures
+from k2conn.engine.accounting.ledger import MOST_SYMBOLS, equation, total
+from k2conn.engine.accounting.recent import DataFinding, RecentFigures
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
@@ -27,6 +28,7 @@ from k2conn.plan import Plan, Symbol
 from k2conn.runner.backfill_worker import BackfillWorker
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
+from k2conn.runner.declared_hosts import destinations
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger, tell_left_out
 from k2conn.runner.http_requests import http_call
@@ -80,6 +82,8 @@ class Connector:
         self.connector_state = connector_state
         self.state_file: StateFile | None = None
         """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
+        self.findings: list[DataFinding] = []
+        """What was wrong with the last minute's data when `status` was last asked for."""
         self.trouble = ""
         """Why it does not run: a bug that ended it, or what cannot be; empty while it runs."""
         self._sink = sink
@@ -93,13 +97,17 @@ class Connector:
         self._stopping = asyncio.Event()
         self._successor: ConnectorState | None = None
         self._log = get_logger(connector=job.plan.name)
+        self._destinations = destinations(self.plan, job.overrides)
         self._instruments = (
-            InstrumentRefresh(self.plan.name, listed, self.connector_state.symbols, job.overrides, environment)
+            InstrumentRefresh(
+                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations
+            )
             if (listed := self.plan.symbols.list)
             else None
         )
         self.backfill_worker = BackfillWorker(
-            connector_state, self.publish, sink.relief, partial(http_call, given=job.overrides), environment
+            connector_state, self.publish, sink.relief,
+            partial(http_call, given=job.overrides, allowed=self._destinations), environment
         )
         self.backfill_worker.check_settings()
         self.silence = SilenceMonitor(connector_state, self._log)
@@ -240,8 +248,8 @@ class Connector:
     def _connector_context(self) -> ConnectorContext:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
-            self.connector_state, self.publish, self._sink.relief, self.job.overrides, session_context,
-            self._open_transport,
+            self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
+            session_context, self._open_transport,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
@@ -386,18 +394,23 @@ class Connector:
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
+        sums = ledger.by_stream()
+        whole = total(sums.values())
+        self.findings = self.recent.findings(now, sums)
         return {
             "state": self.state,
             "detail": self.trouble or None,
             "crashes": ledger.crashes,
             "sockets": [supervisor.status() for supervisor in self.supervisors],
-            "ledger": ledger.equation(),
-            "streams": {name: {**ledger.totals(name), **self.silence.status(name)} for name in self.stream_names},
+            "ledger": equation(whole),
+            "streams": {
+                name: {**(sums.get(name) or total(())), **self.silence.status(name)} for name in self.stream_names
+            },
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
-            "bad_data": [finding.text for finding in self.recent.findings(now)],
+            "bad_data": [finding.text for finding in self.findings],
             "troubles": [trouble_status(one) for one in ledger.troubles.latest],
-            **ledger.totals(),
+            **whole,
         }
 
     def report(self) -> ConnectorReport:
@@ -410,7 +423,8 @@ def state_for(job: Job, replaced: Connector | None = None) -> ConnectorState:
     given = job.overrides
     plan, window = overridden(job.plan, given), given.remembered or REMEMBERED
     if replaced is None:
-        return ConnectorState(plan, job.streams, window, given.backfill)
+        most = given.most_symbols or MOST_SYMBOLS
+        return ConnectorState(plan, job.streams, window, given.backfill, most_symbols=most)
     return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)
 
 

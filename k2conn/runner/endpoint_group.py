@@ -10,6 +10,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.engine.resilience.circuit_breaker import Endpoints
 from k2conn.envelope import Envelope
+from k2conn.net.destinations import Destinations, host_of
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.status import EndpointStatus
@@ -28,6 +29,7 @@ class ConnectorContext:
     """Hands envelopes to the sink; true where ``relief`` must be awaited before more is read."""
     relief: Callable[[], Awaitable[None]]
     overrides: Overrides
+    destinations: Destinations
     session_context: SessionContext
     open_transport: Callable[[Address], Transport]
 
@@ -36,7 +38,7 @@ class EndpointGroup:
     """The connections of one kind (one entry of a plan's connections) of a running connector."""
 
     def __init__(self, context: ConnectorContext, connection: Connection, count: int) -> None:
-        given = context.overrides
+        given, self._context = context.overrides, context
         self.connection = connection
         self.connect_limiter = context.connector_state.connect_limiters[connection.name]
         own = range(1 if given.failover else len(connection.urls))
@@ -64,7 +66,14 @@ class EndpointGroup:
         self._beside = room
 
     def url(self, session: Session, at: int, wall: int) -> str:
-        """The ``at``-th address: of the given ones, or else of the plan's."""
+        """The ``at``-th address: of the given ones, or else of the plan's. TransportError for a host that it must not
+        lead to.
+        """
+        url = self._url(session, at, wall)
+        self._context.destinations.check(host_of(url))
+        return url
+
+    def _url(self, session: Session, at: int, wall: int) -> str:
         choice = self._choices[at]
         if isinstance(choice, int):
             return session.url(choice, wall)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from types import NoneType
 from typing import Any
 
 from k2conn.compat.structlog import structlog
 from k2conn.runner.log_limit import PLACE, LogLimit
-from k2conn.runner.secret_values import without_secrets
+from k2conn.secret_mask import SECRETS
 
 LEVELS = ("debug", "info", "warning", "error")
 _limit = LogLimit()
@@ -36,16 +37,17 @@ def configure(level: str, as_json: bool, **always: object) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         limited,
-        lambda logger, method, event: without_secrets(event),
         say_always,
+        # A traceback has no values of variables: they may be secret. Its last line is a library's own text.
+        structlog.processors.format_exc_info,
+        lambda logger, method, event: SECRETS.hide(_plain(event)),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # A traceback has no values of variables: they may be secret.
     last: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        [structlog.processors.JSONRenderer(default=str)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24,
+        else [_visible, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24,
                                             exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
@@ -60,6 +62,24 @@ def configure(level: str, as_json: bool, **always: object) -> None:
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
     logging.getLogger("k2conn").setLevel(level.upper())
+
+
+def _plain(event: Any) -> Any:
+    """An event with every value in a form that can be looked through."""
+    known = (str, int, float, bytes, list, tuple, dict, NoneType)
+    return {name: one if isinstance(one, known) else str(one) for name, one in event.items()}
+
+
+def _visible(logger: object, method: str, event: Any) -> Any:
+    """An event whose texts move no cursor and begin no line of their own; a traceback keeps its lines."""
+    return {name: _escaped(one, "\n" if name == "exception" else "") if isinstance(one, str) else one
+            for name, one in event.items()}
+
+
+def _escaped(text: str, kept: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in kept else repr(one)[1:-1] for one in text)
 
 
 class _Relay(logging.Handler):

@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
 from k2conn.errors import TransportError
+from k2conn.net.destinations import Destinations, host_of
 from k2conn.net.http import Call
 from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope
@@ -27,16 +28,19 @@ def sendable(headers: Mapping[str, object]) -> dict[str, str]:
     return found
 
 
-def check_call(request: HttpRequest, scope: SendScope, given: Overrides) -> None:
+def check_call(request: HttpRequest, scope: SendScope, given: Overrides, allowed: Destinations | None = None) -> None:
     """Fills a request in as far as can be told before it is made. Raises as `http_call`, and SettingsError where the
     proxy for it cannot be used.
     """
-    proxy_for(http_call(request, scope, given).url, given.proxy)
+    proxy_for(http_call(request, scope, given, allowed).url, given.proxy)
 
 
-def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:
+def http_call(
+    request: HttpRequest, scope: SendScope, given: Overrides, allowed: Destinations | None = None
+) -> Call:
     """A declared HTTP request, filled in. Raises MissingVariable and SettingsError for what the user did not set or set
-    wrong, RecordError and TransportError for what the venue has not said, or said wrong.
+    wrong, RecordError and TransportError for what the venue has not said, or said wrong, and for a host that must not
+    be connected to.
     """
     body = exactjson.encode(request.body(scope)) if request.body else None
     if request.form:
@@ -51,5 +55,7 @@ def http_call(request: HttpRequest, scope: SendScope, given: Overrides) -> Call:
         except ValueError:
             raise TransportError("http", "the venue named a host that cannot be") from None
         url = given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify,
-                proxy=given.proxy)
+    if allowed is not None:
+        allowed.check(host_of(url))
+    return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify, proxy=given.proxy,
+                destinations=allowed)

@@ -13,6 +13,7 @@ from k2conn.engine.instrument_list import learn
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError, SettingsError, TransportError
+from k2conn.net.destinations import Destinations
 from k2conn.net.http import call
 from k2conn.plan import Backoff, InstrumentList, SendScope
 from k2conn.runner.event_log import get_logger
@@ -28,18 +29,19 @@ class InstrumentRefresh:
 
     def __init__(
         self, connector: str, listing: InstrumentList, symbols: SymbolDirectory, overrides: Overrides,
-        environment: Mapping[str, str],
+        environment: Mapping[str, str], destinations: Destinations | None = None,
     ) -> None:
         self._symbols = symbols
         self._listing = listing
         self._overrides = overrides
         self._environment = environment
+        self._destinations = destinations
         self._log = get_logger(connector=connector)
 
     def check(self) -> None:
         """Raises MissingVariable for a variable that the call needs, SettingsError where the proxy cannot be used."""
-        with suppress(RecordError):  # a value that is only there later
-            check_call(self._listing.request, self._scope(), self._overrides)
+        with suppress(RecordError, TransportError):  # a value that is only there later
+            check_call(self._listing.request, self._scope(), self._overrides, self._destinations)
 
     async def first(self, enough: Callable[[], bool]) -> None:
         """Waits for the list; after some tries goes on without it where ``enough`` says that symbols can be read."""
@@ -60,7 +62,7 @@ class InstrumentRefresh:
         """Fetches the list, and says how many instruments it names. Raises TransportError, RecordError,
         SettingsError.
         """
-        request = http_call(self._listing.request, self._scope(), self._overrides)
+        request = http_call(self._listing.request, self._scope(), self._overrides, self._destinations)
         return learn(self._listing, await call(request), self._symbols)
 
     async def _fetch(self) -> bool:

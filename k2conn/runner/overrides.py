@@ -1,4 +1,4 @@
-"""What the environment changes about a connector's connections."""
+"""What the environment changes about a connector's connections and streams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.net.proxy import Proxy
-from k2conn.plan import Connection, Plan
+from k2conn.plan import Connection, Plan, Stream
+from k2conn.runner.secret_values import hidden_from_then_on
 
 BAD_DATA_SHARE = 0.05
 
@@ -26,6 +27,10 @@ class Overrides:
     ca_file: str | None = None
     proxy: Proxy | None = None
     """Its own, for all of its addresses; None: what the environment says for each."""
+    allow_private_hosts: bool = False
+    """Whether it may connect to addresses that are not public (see `k2conn.net.destinations`)."""
+    private_hosts_by: str = field(default="K2_<X>_ALLOW_PRIVATE_HOSTS", compare=False)
+    """The variable that says so."""
     ping_every: float | None = None
     ping_timeout: float | None = None
     stale_after: float | None = None
@@ -39,17 +44,29 @@ class Overrides:
     """False: gaps are reported only."""
     replicas: int | None = None
     """Sockets with the same subscriptions."""
+    keep_open: bool | None = None
+    """Whether the states of what is not over are records, too (candles that still grow)."""
     breaker_settings: BreakerSettings = field(default_factory=BreakerSettings)
     """When an address is out of order."""
     remembered: int | None = None
     """The least number of ids by which each stream knows what came before."""
+    most_symbols: int | None = None
+    """Accounts of the connector, one for each symbol of each stream; all others are one account a stream."""
     bad_data_share: float = BAD_DATA_SHARE
     """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 
 
 def overridden(plan: Plan, given: Overrides) -> Plan:
-    """The plan with what the environment says about all its connections."""
-    return replace(plan, connections=tuple(_overridden(connection, given) for connection in plan.connections))
+    """The plan with what the environment says about all its connections and streams."""
+    connections = tuple(_overridden(connection, given) for connection in plan.connections)
+    streams = tuple(_kept_open(stream, given.keep_open) for stream in plan.streams)
+    return replace(plan, connections=connections, streams=streams)
+
+
+def _kept_open(stream: Stream, keep_open: bool | None) -> Stream:
+    if stream.states is None or keep_open is None:
+        return stream
+    return replace(stream, states=replace(stream.states, keep_open=keep_open))
 
 
 def _overridden(connection: Connection, given: Overrides) -> Connection:
@@ -61,4 +78,5 @@ def _overridden(connection: Connection, given: Overrides) -> Connection:
     if given.stale_after is not None:
         stale = given.stale_after or None
     replicas = connection.replicas if given.replicas is None else given.replicas
-    return replace(connection, reconnect=backoff, stale_after=stale, replicas=replicas)
+    sign = hidden_from_then_on(connection.sign) if connection.sign else None
+    return replace(connection, reconnect=backoff, stale_after=stale, replicas=replicas, sign=sign)

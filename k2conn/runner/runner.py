@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from k2conn.clock import monotonic, wall_us
-from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, dead_letter
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
 from k2conn.engine.accounting.figures import ConversationFigures
+from k2conn.engine.accounting.frame_letters import SharedAccount
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
@@ -37,6 +38,7 @@ from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
 from k2conn.runner.stopping import unless_stopped
+from k2conn.secret_mask import SECRETS
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
@@ -407,23 +409,22 @@ class Runner:
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
 
-    def _reject(self, envelope: Envelope, reason: str) -> None:
+    def _reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
         """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""
         account = envelope.account
         if account is None:
             return
         if envelope.schema is None:
             account.lost += 1
-            self._log.error("dead letter lost", topic=envelope.topic, reason=reason)
+            self._log.error("dead letter lost", topic=envelope.topic, reason=reason, detail=words)
             return
-        names = self._owner(envelope, account, reason)
-        error = RecordError("record", None, None, reason, f"{len(envelope.value)} bytes of Avro")
-        now = wall_us()
-        self.sink.put(
-            dead_letter(*names, account.stream, envelope.topic, account.symbol, error, envelope.value, now, account)
-        )
+        detail = words or f"{len(envelope.value)} bytes of Avro"
+        origin = Origin(*self._owner(envelope, account, reason, detail), account.stream, envelope.topic)
+        error = RecordError("record", None, None, reason, detail)
+        record = whole_frame(envelope.value)
+        self.sink.put(dead_letter(origin, account.symbol, error, wall_us(), account, record))
 
-    def _owner(self, envelope: Envelope, account: DeliveryAccount, reason: str) -> tuple[str, str]:
+    def _owner(self, envelope: Envelope, account: DeliveryAccount, reason: str, detail: str) -> tuple[str, str]:
         """Connector and exchange of a rejected record. One that an earlier process left in the spool is in no
         ledger of ours, but its topic may be one of ours.
         """
@@ -431,7 +432,7 @@ class Runner:
             if any(one is account for one in connector.connector_state.ledger.accounts()):
                 ledger = connector.connector_state.ledger
                 ledger.dead_reasons[reason] += 1
-                words: dict[str, Any] = {"symbol": account.symbol, "detail": f"{len(envelope.value)} bytes of Avro"}
+                words: dict[str, Any] = {"symbol": account.symbol, "detail": detail}
                 ledger.troubles.note(TroubleKind.DEAD_LETTER, account.stream, reason, wall_us(), words.copy)
                 return connector.plan.name, connector.plan.exchange
         for connector in self.connectors:
@@ -449,9 +450,8 @@ class Runner:
 
     def _within_limit(self, envelopes: list[Envelope], left: int) -> list[Envelope]:
         for envelope in envelopes[left:]:
-            if isinstance(envelope.account, Account):
-                envelope.account.received -= 1
-                envelope.account.filtered += 1
+            if isinstance(envelope.account, Account | SharedAccount):
+                envelope.account.not_wanted()
         admitted = envelopes[:left]
         self._left = left - len(admitted)
         if not self._left:
@@ -464,12 +464,13 @@ class Runner:
 
     def report(self) -> RunReport:
         """The final figures of the run."""
-        return {
+        found: RunReport = {
             "seconds": round(monotonic() - self.started, 3),
             "records": self.records,
             "sink": self.sink_status(),
             "connectors": {connector.plan.name: connector.report() for connector in self.connectors},
         }
+        return SECRETS.hide(found)
 
 
 def in_vain(connectors: Collection[ConversationFigures], seconds: float) -> bool:

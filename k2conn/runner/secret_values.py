@@ -1,16 +1,13 @@
-"""What connectors read of the environment is a secret (a key, a token): a venue that repeats it must not put it into
-our log, or on our status page.
-"""
+"""What connectors read of the environment is a secret (a key, a token), and so are the signatures made with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-HIDDEN = "[hidden]"
-_SHORTEST = 6
-"""Characters below which a value is no secret, and may be part of any text."""
-_values: set[str] = set()
+from k2conn.plan import SendScope
+from k2conn.plan.sending import Template
+from k2conn.plan.values import Json
+from k2conn.secret_mask import SECRETS
 
 
 class ReadVariables(Mapping[str, str]):
@@ -21,9 +18,7 @@ class ReadVariables(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         value = self._variables[name]
-        for one in (value, value.strip()):
-            if len(one) >= _SHORTEST:
-                _values.add(one)
+        SECRETS.add(value)
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -33,14 +28,12 @@ class ReadVariables(Mapping[str, str]):
         return len(self._variables)
 
 
-def without_secrets(value: Any) -> Any:
-    """A text, or whatever holds texts, with what is hidden left out."""
-    if not _values:
-        return value
-    if isinstance(value, str):
-        for one in _values:
-            value = value.replace(one, HIDDEN)
-        return value
-    if isinstance(value, dict):
-        return {name: without_secrets(one) for name, one in value.items()}
-    return [without_secrets(one) for one in value] if isinstance(value, list) else value
+def hidden_from_then_on(sign: Template) -> Template:
+    """The same signatures, each hidden once it is made."""
+
+    def signature(scope: SendScope) -> Json:
+        found = sign(scope)
+        SECRETS.add_passing(found)
+        return found
+
+    return signature

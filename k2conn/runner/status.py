@@ -23,7 +23,6 @@ from k2conn.merging import (
     worst_of,
 )
 from k2conn.runner.connection_state import ConnectionState
-from k2conn.runner.secret_values import without_secrets
 from k2conn.spool.status import SpooledSinkStatus, merge_sinks
 
 
@@ -127,7 +126,7 @@ def trouble_status(one: Trouble) -> TroubleStatus:
     time = datetime.fromtimestamp(one.at_us // 1_000_000, UTC).isoformat()
     detail = {name: value for name, value in one.detail.items() if value is not None}
     return {"time": time, "kind": one.kind, "stream": one.stream, "reason": one.reason,
-            "detail": without_secrets(detail)}
+            "detail": detail}
 
 
 def merge_connectors(statuses: Mapping[int, ConnectorStatus]) -> ConnectorStatus:

@@ -21,6 +21,7 @@ from k2conn.settings.addresses import wrong_address
 from k2conn.settings.environment import Environment
 from k2conn.sinks import SINKS, SinkKind
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
+from k2conn.variables import prefix_of
 
 SPOOL_VARIABLES = {
     "K2_SPOOL": ("mode", "text"),
@@ -31,16 +32,6 @@ SPOOL_VARIABLES = {
 }
 """Environment variable -> (SpoolSettings field, kind)."""
 
-CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE", "SSL_VERIFY",
-    "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
-    "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
-    "BAD_DATA_SHARE", "REPLICAS",
-    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "PROXY",
-)
-"""What follows `K2_<CONNECTOR>_`."""
-
-
 @dataclass(frozen=True, slots=True)
 class ConnectorSettings:
     """What the environment says of one connector; None: nothing."""
@@ -48,6 +39,7 @@ class ConnectorSettings:
     enabled: bool | None = None
     symbols: tuple[str, ...] | None = None
     streams: tuple[str, ...] | None = None
+    intervals: tuple[str, ...] | None = None
     overrides: Overrides = field(default_factory=Overrides)
 
 
@@ -181,6 +173,8 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
+        allow_private_hosts=get("ALLOW_PRIVATE_HOSTS", "bool") is True,
+        private_hosts_by=f"{next(iter(prefixes))}ALLOW_PRIVATE_HOSTS",
         verify=get("SSL_VERIFY", "bool") is not False,
         ca_file=get("CUSTOM_CA_BUNDLE", "authorities"),
         proxy=replace(proxy, said=proxied) if proxy is not None else None,
@@ -193,13 +187,16 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         backfill=_first(get("BACKFILL", "bool"), reader.get("K2_BACKFILL", "bool"), True),
         bad_data_share=_first(get("BAD_DATA_SHARE", "share"), reader.get("K2_BAD_DATA_SHARE", "share"), BAD_DATA_SHARE),
         replicas=get("REPLICAS", "replicas"),
+        keep_open=get("KEEP_OPEN", "bool"),
         breaker_settings=replace(Overrides().breaker_settings, **_breaker_settings(get)),
         remembered=get("REMEMBERED_IDS", "positive"),
+        most_symbols=get("MAX_SYMBOLS", "positive"),
     )
     settings = ConnectorSettings(
         enabled=get("ENABLED", "bool"),
         symbols=_tuple(get("SYMBOLS", "list")),
         streams=_tuple(get("STREAMS", "list")),
+        intervals=_tuple(get("INTERVALS", "list")),
         overrides=overrides,
     )
     reader.finish()
@@ -230,10 +227,6 @@ def is_enabled(environment: Mapping[str, str], name: str) -> bool:
     found = reader.get(f"{prefix_of(name)}ENABLED", "bool") is True
     reader.finish()
     return found
-
-
-def prefix_of(name: str) -> str:
-    return "K2_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper()) + "_"
 
 
 def _first(*values: Any) -> Any:

@@ -16,8 +16,10 @@ def wrong_address(text: str, wanted: str, secure: Secure, insecure: bool = False
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        return "a port is a number from 1 to 65535" if "ort" in str(error) else f"an address is needed: {error}"
+    except ValueError as error:  # its text may repeat the address
+        if "ort" in str(error):
+            return "a port is a number from 1 to 65535"
+        return f"an address is needed: it starts with {wanted}:// and names a host"
     if secure(parts.scheme) is None or not parts.hostname:
         return f"an address starts with {wanted}:// and names a host"
     if port == 0:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from k2conn.errors import SettingsError
+from k2conn.secret_mask import SECRETS
 from k2conn.settings.values import HIDDEN, KINDS
 
 
@@ -28,6 +30,11 @@ class Environment:
 
     def read(self, name: str, text: str, kind: str) -> Any:
         """A text in its kind; None after noting what is wrong with it, under a name."""
+        if kind == "secret":
+            SECRETS.add(text)
+        elif "://" in text:
+            for one in re.split(r"[\s,]+", text):
+                SECRETS.add_address(one)
         try:
             return KINDS[kind](text)
         except ValueError as error:
@@ -42,7 +49,8 @@ class Environment:
         try:
             found = Path(file).read_text(encoding="utf-8").strip()
             if found:
-                return found
+                read: str | None = self.read(variable, found, "secret")
+                return read
             problem = "the file is empty"
         except OSError as error:
             problem = str(error.strerror or error)

@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from k2conn.settings import CONNECTOR_VARIABLES, SPOOL_VARIABLES, prefix_of
+from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
+from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES, prefix_of
 
-PROCESS_VARIABLES = (
-    "K2_BACKFILL", "K2_CONNECTORS", "K2_LOG_FORMAT", "K2_LOG_LEVEL", "K2_METRICS_HOST", "K2_METRICS_PORT", "K2_SCHEMAS",
-    "K2_SINK", "K2_STATE_FOLDER", "K2_WORKERS",
-)
-"""Those that are neither a sink's, nor the spool's, nor a connector's."""
 NEAR = 0.84
 """How alike a misspelt name is: a letter or two."""
 
 
 def unread(
-    environment: Mapping[str, str], names: Sequence[str], sink: str | None = None, others: Iterable[str] = ()
+    environment: Mapping[str, str], names: Sequence[str], sink: str | None = None, others: Iterable[str] = (),
+    files: Iterable[str] = (),
 ) -> dict[str, str]:
     """Variables that nothing reads, each with what may be meant instead ("" where nobody knows): those that begin as
     settings of sinks, the spool, or these connectors or exchanges do, and those that are spelt nearly as a setting of
     the process, or of a connector of these ``names`` or of the ``others`` that there are. ``sink`` is the kind that is
-    used.
+    used; ``files`` are the variables that connector files read.
     """
     kinds = [*SINKS.built_in, *([sink] if sink and sink not in SINKS.built_in else [])]
     variables = {name: one for kind in kinds for name, one in SINKS.get(kind).read_from(kind).items()}
     secrets = (f"{name}_FILE" for name, (_, read) in variables.items() if read == "secret")
     prefixes = tuple(dict.fromkeys(prefix_of(name) for name in names))
-    read_ones = {*variables, *SPOOL_VARIABLES, *secrets, *PROCESS_VARIABLES, *_of(prefixes)}
+    read_ones = {*variables, *SPOOL_VARIABLES, *secrets, *PROCESS_VARIABLES, *_of(prefixes), *files}
     sinks = [prefix for kind in kinds for prefix in (prefix_of(kind), prefix_of(f"sink {kind}"))
              if any(name.startswith(prefix) for name in variables)]
     ours = ("K2_SPOOL", *sinks, *prefixes)

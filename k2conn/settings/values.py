@@ -68,6 +68,12 @@ def integer(text: str, least: int = 0, most: int = 10**15, what: str = "a whole 
     return int(text)
 
 
+def _text(text: str) -> str:
+    if any(letter < " " or "\x7f" <= letter < "\xa0" for letter in text):
+        raise ValueError("there is a line end or another control character in it")
+    return text
+
+
 def _bool(text: str) -> bool:
     if text.lower() in _TRUE:
         return True
@@ -129,8 +135,8 @@ def _share(text: str) -> float:
 
 
 KINDS: Mapping[str, Callable[[str], Any]] = MappingProxyType({
-    "text": str,
-    "secret": str,
+    "text": _text,
+    "secret": _text,
     "bool": _bool,
     "int": integer,
     "positive": partial(integer, least=1, what="a whole number above 0"),

@@ -20,11 +20,16 @@ from k2conn.sinks.settings import SinkSettings
 Settle = Callable[[Sequence[Envelope]], None]
 """Told, in order, which envelopes are durable: acknowledged by Kafka, or written and flushed to the OS."""
 
-Reject = Callable[[Envelope, str], None]
-"""Told of one envelope the sink can never take, and why: "record-too-large" or "refused-by-sink". It turns
-the envelope into a dead letter and puts that; a dead letter that is rejected in its turn is lost and counted
-as such.
-"""
+
+class Reject(Protocol):
+    """Told of one envelope the sink can never take, and why: "record-too-large" or "refused-by-sink". It turns
+    the envelope into a dead letter and puts that; a dead letter that is rejected in its turn is lost and counted
+    as such.
+    """
+
+    def __call__(self, envelope: Envelope, reason: str, words: str = "") -> None:
+        """``words`` are those of whoever refused it; they become the dead letter's detail."""
+
 
 
 class SinkStatus(TypedDict):
@@ -184,7 +189,7 @@ def _how_read(one: Field[Any]) -> str:
     return kind
 
 
-SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("settings",))
+SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "lanes", "settings"))
 """All sinks, by kind."""
 
 

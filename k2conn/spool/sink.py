@@ -222,10 +222,10 @@ class SpoolingSink:
                     done(envelope)
         self._settle(batch)
 
-    def _rejected(self, envelope: Envelope, reason: str) -> None:
+    def _rejected(self, envelope: Envelope, reason: str, words: str = "") -> None:
         for one in self._logs():
             one.done(envelope, moved=True)  # its dead letter comes
-        self._reject(envelope, reason)
+        self._reject(envelope, reason, words)
 
     # --- to the spool and back
 

@@ -17,8 +17,8 @@ class TopicPrefixSink:
     """
 
     def __init__(self, make: Callable[[Settle, Reject], Sink], prefix: str, settle: Settle, reject: Reject) -> None:
-        def rejected(envelope: Envelope, reason: str) -> None:
-            reject(envelope._replace(topic=envelope.topic.removeprefix(prefix)), reason)
+        def rejected(envelope: Envelope, reason: str, words: str = "") -> None:
+            reject(envelope._replace(topic=envelope.topic.removeprefix(prefix)), reason, words)
 
         self._inner = make(settle, rejected)
         self._prefix = prefix

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from k2conn.net.destinations import Destinations
 from k2conn.net.proxy import Proxy
 from k2conn.registry import Registry
 from k2conn.schemes import WEBSOCKET
@@ -37,6 +38,10 @@ class Address:
     open_timeout: float = 10.0
     verify: bool = True
     ca_file: str | None = None
+    destinations: Destinations | None = None
+    """Where the connection may go (see `k2conn.net.destinations`); None: anywhere. The host was looked at already, what
+    it resolves to is for the transport to look at.
+    """
     proxy: Proxy | None = None
     """Where the connection goes by one (see `k2conn.net.proxy`)."""
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from k2conn.child_python import child_environment
 from k2conn.clock import monotonic
 from k2conn.workers.assignment import Assignment
 from k2conn.workers.channel import IDENTITY, Channel, WorkerIdentity
@@ -62,7 +63,7 @@ class WorkerHandle:
             identity = WorkerIdentity(self.index, self._workers, handle)
             # A session of its own: Ctrl-C reaches the parent only, which stops its workers in order.
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, env={**environment, IDENTITY: str(identity)}, pass_fds=(handle,),
+                *self._command, env=child_environment({**environment, IDENTITY: str(identity)}), pass_fds=(handle,),
                 start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
             )
             theirs.close()

@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from k2conn.child_python import child_command
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.monitoring.process_status import ProcessStatus, Silence, WorkerStatus, merge_processes, merge_silence
@@ -230,7 +231,7 @@ class WorkerPool:
 
 def worker_command() -> list[str]:
     """The command that started this process; the variable in its environment makes a worker of the new one."""
-    return [sys.executable, *sys.orig_argv[1:]]
+    return child_command(sys.orig_argv[1:])
 
 
 def _ordered(code: int) -> int:

@@ -74,11 +74,13 @@ class Venue:
 
     connector: str
     symbol: str
-    frame: Callable[[Sequence[Trade]], Any]
-    answer: Callable[[Asked, Sequence[Trade]], Any]
+    frame: Callable[[Sequence[Any]], Any]
+    answer: Callable[[Asked, Sequence[Any]], Any]
     path: str
     stream: str = "trade"
     environment: dict[str, str] = field(default_factory=dict)
+    item: Callable[[int], Any] = Trade
+    """What it sends, by its number."""
 
 
 def _binance_frame(event: str, key: str) -> Callable[[Sequence[Trade]], Any]:
@@ -180,7 +182,7 @@ def _bybit(asked: Asked, trades: Sequence[Trade]) -> Any:
 
 NUMBERED = [
     Venue("binance", "BTCUSDT", _binance_frame("trade", "t"), _binance_trades, "/api/v3/historicalTrades",
-          environment={"BINANCE_API_KEY": "key"}),
+          environment={"K2_BINANCE_API_KEY": "key"}),
     Venue("binance", "BTCUSDT", _binance_frame("aggTrade", "a"), _binance_agg, "/api/v3/aggTrades", "agg_trade"),
     Venue("kraken", "BTC/USD", _kraken_frame, _kraken, "/0/public/Trades"),
     Venue("coinbase", "BTC-USD", _coinbase_frame, _coinbase, "/products/BTC-USD/trades"),
@@ -208,7 +210,7 @@ def direct(venue: Venue, numbers: Iterable[int]) -> dict[str, dict[str, Any]]:
     )
     found = {}
     for number in numbers:
-        for envelope in pipeline.receive([text(venue.frame([Trade(number)]))], 0.0, 1)[0]:
+        for envelope in pipeline.receive([text(venue.frame([venue.item(number)]))], 0.0, 1)[0]:
             assert envelope.schema is not None
             record = envelope.schema.decode_plain(envelope.value)
             found[record["message_id"]] = record
@@ -241,7 +243,7 @@ def run(
                 await socket.wait_closed()
                 return
             for number in numbers:
-                await socket.send(text(venue.frame([Trade(number)])))
+                await socket.send(text(venue.frame([venue.item(number)])))
             await asyncio.sleep(0.05)
             if numbers is not connections[-1]:
                 await socket.close()

@@ -151,7 +151,9 @@ def _symbols(plan: Plan) -> tuple[str, ...]:
 
 
 def _sequence(plan: Plan, stream: str, record: dict[str, Any]) -> int | None:
-    """The number in a record's id, where ids are numbers."""
+    """The number in a record's id, where ids are numbers; or of the span of time that a record is about."""
+    if (span := plan.stream(stream).span) is not None:
+        return span.interval.number(record["open_time"])
     own = record.get("trade_id") or record.get("quote_id")
     text = str(own).removeprefix(plan.exchange + "-")
     return int(text) if plan.stream(stream).venue_id is not None and text.isdecimal() else None
@@ -205,14 +207,42 @@ def test_fresh_frames_have_contiguous_ids_times_of_now_and_prices_that_move(name
                 assert numbers == list(range(numbers[0] or 0, (numbers[0] or 0) + len(numbers)))
             for record in records:
                 # a venue's time may be as coarse as a second
-                assert before - 1_100_000 <= record["timestamp"] <= _wall() + 1_000
-            prices = [name for name in ("price", "bid_price", "ask_price") if name in records[0]]
+                if not _of_span(plan, stream):
+                    assert before - 1_100_000 <= record["timestamp"] <= _wall() + 1_000
+            prices = [name for name in ("price", "bid_price", "ask_price", "close") if name in records[0]]
             assert len({tuple(record[name] for name in prices) for record in records}) > 1
             key = next(key for key in exchange.sent if plan.symbols.resolve(key[1]).record == first)  # type: ignore[union-attr]
             if plan.stream(stream).venue_id is not None:
                 own = [str(record.get("trade_id") or record.get("quote_id")) for record in records]
                 received = [text.removeprefix(plan.exchange + "-") for text in own]
                 assert received == exchange.sent[key][: len(received)]
+
+    run(test)
+
+
+def _of_span(plan: Plan, stream: str) -> bool:
+    """Whether the records' time is the end of a span, as the venue gives no other: spans do not wait for the clock."""
+    at = {field.name: field for field in plan.stream(stream).fields}
+    return plan.stream(stream).span is not None and at["timestamp"].expression == at["open_time"].expression
+
+
+@pytest.mark.parametrize(
+    ("name", "stream"),
+    [("binance", "candle_1d"), ("okx", "candle_6h"), ("bybit-spot", "candle_1w"), ("kraken", "candle_1h"),
+     ("gate-io", "candle_10s"), ("mexc", "candle_8h"), ("kucoin", "candle_12h")],
+)
+def test_intervals_that_no_test_shows_are_made_of_one_that_is_shown(name: str, stream: str) -> None:
+    plan = PLANS[name]
+
+    async def test() -> None:
+        exchange = MockExchange(plan, rate=100, symbols=_symbols(plan))
+        assert stream not in exchange.streams
+        async with conversation(plan, exchange, _symbols(plan), (stream,)) as listener:
+            first = _records(plan)[0]
+            await exchange.wait_for(lambda: len(listener.of(stream, first)) >= 5)
+            numbers = [_sequence(plan, stream, record) or 0 for record in listener.of(stream, first)]
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert not listener.dead
 
     run(test)
 

@@ -24,7 +24,7 @@ from tests.support.venues import CONNECTION, Run, Venue
 
 SEQUENCE = "    sequence: {from: i, rule: contiguous, per: symbol}\n"
 NUMBERED = STREAMS.replace("    each: data\n", f"    each: data\n{SEQUENCE}", 1)
-KEYED = CONNECTION.replace("symbols: $symbols, id: $counter", "symbols: $symbols, id: $counter, key: $env.VENUE_KEY")
+KEYED = CONNECTION.replace("symbols: $symbols, id: $counter", "symbols: $symbols, id: $counter, key: $env.K2_VENUE_KEY")
 UNKNOWN = [json.dumps({"event": "system", "msg": "maintenance", "n": n, "key": "s3cr3t-key"}) for n in range(50)]
 
 
@@ -39,7 +39,7 @@ async def process(folder: Path, port: int, *frames: str | bytes, seconds: int = 
         (folder / "venue.yaml").write_text(HEAD + KEYED % venue.port + NUMBERED)
         running = await asyncio.create_subprocess_exec(
             *command("venue.yaml", "--duration", f"{seconds}s", "--port", port, "--summary", "summary.json"),
-            cwd=folder, env=environment(VENUE_KEY="s3cr3t-key", K2_VENUE_STREAMS="trade", **variables),
+            cwd=folder, env=environment(K2_VENUE_KEY="s3cr3t-key", K2_VENUE_STREAMS="trade", **variables),
             stderr=asyncio.subprocess.PIPE,
         )
         _, errors = await asyncio.wait_for(running.communicate(), 60)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
-from k2conn.monitoring.health import HealthServer
+from k2conn.monitoring import health
+from k2conn.monitoring.health import CLIENTS, MOST_ANSWERS, HealthServer
+from k2conn.monitoring.requests import target_of
 from tests.integration.test_runner import says
 from tests.support.plans import HEAD, STREAMS, trade, trades
 from tests.support.venues import CONNECTION, Run, Venue
@@ -120,7 +124,7 @@ def test_other_paths_methods_and_noise() -> None:
         status, headers, body = await get(port, "/live", "HEAD")
         assert (status, headers["content-length"], body) == (200, "17", b"")
         for noise in ("\r\n\r\n", "hello\r\n\r\n", "\x16\x03\x01\r\n\r\n", "GET / HTTP/1.1\r\nX: " + "x" * 70_000):
-            assert (await ask(port, noise))[0] in (0, 404, 405)
+            assert (await ask(port, noise))[0] in (400, 431)
         assert (await get(port, "/live"))[0] == 200
 
     serving(check)
@@ -152,3 +156,80 @@ def test_a_connector_that_waits_for_the_venue_s_list_is_not_ready() -> None:
             await server.stop()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9091", "[::1]:9091", "LOCALHOST:1", "10.0.0.7", "k2conn"])
+def test_who_may_be_asked_for(host: str) -> None:
+    async def check(port: int, run: Run) -> None:
+        assert (await ask(port, f"GET /live HTTP/1.1\r\nHost: {host}\r\n\r\n"))[0] == 200
+
+    serving(check)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:9091", "127.0.0.1.evil.example", "evil.example.", "a b.c", "x\r\nHost: y"]
+)
+def test_a_page_whose_name_leads_here_is_told_nothing(host: str) -> None:
+    async def check(port: int, run: Run) -> None:
+        status, _, body = await ask(port, f"GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        assert status in (400, 403)
+        assert b"connectors" not in body
+
+    serving(check)
+
+
+def test_a_port_that_all_may_ask_takes_any_name() -> None:
+    assert target_of(b"GET /live HTTP/1.1\r\nHost: k2.example", False) == ("GET", "/live")
+
+
+@pytest.mark.parametrize("request_lines", ["GET /live HTTP/1.1\r\nX: ", ""])
+def test_clients_that_do_not_ask_keep_nobody_out(request_lines: str) -> None:
+    async def check(port: int, run: Run) -> None:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * CLIENTS)]
+        for _, writer in held:
+            writer.write(request_lines.encode())
+        await asyncio.sleep(0.1)
+        assert (await get(port, "/live"))[0] == 200
+        gone = [reader for reader, _ in held if reader.at_eof() or reader.exception() is not None]
+        assert len(gone) >= 2 * CLIENTS
+        for _, writer in held:
+            writer.transport.abort()
+
+    serving(check)
+
+
+def all_of(client: socket.socket) -> bytes:
+    """What came until the connection ended, in whatever way."""
+    client.settimeout(5)
+    found = bytearray()
+    with suppress(ConnectionError):
+        while part := client.recv(1 << 20):
+            found += part
+    return bytes(found)
+
+
+def test_a_client_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "WITHIN", 0.5)
+
+    async def check(port: int, run: Run) -> None:
+        monkeypatch.setattr(health.metrics, "exposition", lambda runner: b"#" * 40_000_000)
+        client = socket.create_connection(("127.0.0.1", port))
+        with client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            await asyncio.sleep(1.0)
+            assert len(await asyncio.to_thread(all_of, client)) < 40_000_000
+        monkeypatch.undo()
+        assert (await get(port, "/live"))[0] == 200
+
+    serving(check)
+
+
+def test_work_for_clients_is_bounded() -> None:
+    async def check(port: int, run: Run) -> None:
+        statuses = [(await get(port, "/nothing"))[0] for _ in range(3 * MOST_ANSWERS)]
+        assert 429 in statuses
+        assert (await get(port, "/live"))[0] == 200
+        await asyncio.sleep(1.1)
+        assert (await get(port, "/health"))[0] == 200
+
+    serving(check)

@@ -30,10 +30,10 @@ connection:
   url: wss://example.com/ws
   headers: {Authorization: "Bearer {$state.token}"}
   limits: {connections: 1, symbols: 1}
-  sign: {over: "{$now_s}GET/verify", key: $env.KEYED_SECRET, key_encoding: base64, encoding: base64}
+  sign: {over: "{$now_s}GET/verify", key: $env.K2_KEYED_SECRET, key_encoding: base64, encoding: base64}
   before:
     - http: POST https://example.com/oauth/token
-      form: {grant_type: client_credentials, client_secret: $env.KEYED_SECRET}
+      form: {grant_type: client_credentials, client_secret: $env.K2_KEYED_SECRET}
       capture: {token: access_token}
   steps:
     - send: {op: login, at: $now_s, sign: $signature}
@@ -55,7 +55,7 @@ def plan() -> Plan:
 def session(symbols: tuple[str, ...] = ("BTC-USD",)) -> Session:
     found = plan()
     known = [symbol for name in symbols if (symbol := found.symbols.resolve(name))]
-    return Session(found.connections[0], found.streams, known, SessionContext(lambda: "u", {"KEYED_SECRET": KEY}))
+    return Session(found.connections[0], found.streams, known, SessionContext(lambda: "u", {"K2_KEYED_SECRET": KEY}))
 
 
 def test_a_login_is_signed_with_the_time_it_names() -> None:

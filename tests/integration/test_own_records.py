@@ -61,13 +61,13 @@ def test_the_commands_find_the_folder_in_the_environment() -> None:
     frames = "\n".join(frames_of(example()))
     mapped = k2conn("map", str(CONNECTOR), text=frames, **schemas)
     lines = [json.loads(one) for one in mapped.stdout.splitlines()]
-    assert [one["type"] for one in lines] == ["candle", "candle", "status", "status", "sample", "sample"]
+    assert [one["type"] for one in lines] == ["kline", "kline", "status", "status", "sample", "sample"]
     assert [one["record"]["is_closed"] for one in lines[:2]] == [False, True]
     assert mapped.returncode == 65  # one status is a dead letter, as the file's tests say
 
 
 def test_without_the_folder_the_types_are_unknown() -> None:
-    assert "'candle' is no record type" in k2conn("validate", str(CONNECTOR)).stdout
+    assert "'kline' is no record type" in k2conn("validate", str(CONNECTOR)).stdout
     assert k2conn("list", K2_SCHEMAS="/nowhere").returncode == 2
 
 
@@ -91,7 +91,7 @@ def test_every_field_is_read_back_from_kafka(
     plan = load_plan(with_topics(CONNECTOR, tmp_path, kafka_topic("own")))
     kafka = KafkaSettings(bootstrap=broker.bootstrap, registry_url=registry.url)
     runner, taken = published(plan, SinkSettings(options=kafka))
-    assert {envelope.topic.split(".")[-2] for envelope in taken} >= {"candles", "statuses", "samples"}
+    assert {envelope.topic.split(".")[-2] for envelope in taken} >= {"klines", "statuses", "samples"}
     assert_as_the_file_says(plan, assert_read_back(broker, registry, runner, taken))
 
 
@@ -109,7 +109,7 @@ def test_a_mock_venue_prints_them() -> None:
             return list(listener.records)
 
     found = asyncio.run(main())
-    assert {stream for stream, _ in found} == {"candle", "status", "sample"}
-    candles = [one for stream, one in found if stream == "candle" and one["symbol"] == "BTCUSD"]
-    assert len({one["close"] for one in candles}) > 1
-    assert all(one["open_time"] < one["close_time"] for one in candles)
+    assert {stream for stream, _ in found} == {"kline", "status", "sample"}
+    klines = [one for stream, one in found if stream == "kline" and one["symbol"] == "BTCUSD"]
+    assert len({one["close"] for one in klines}) > 1
+    assert all(one["open_time"] < one["close_time"] for one in klines)

@@ -297,10 +297,10 @@ def test_an_address_that_names_symbols_keeps_them_behind_the_one_that_is_set() -
 
 
 def test_a_missing_variable_is_reported_before_anything_starts() -> None:
-    connection = CONNECTION % 1 + "  headers: {X-Key: \"{$env.VENUE_KEY}\"}\n"
-    with pytest.raises(MissingVariable, match="VENUE_KEY"):
+    connection = CONNECTION % 1 + "  headers: {X-Key: \"{$env.K2_VENUE_KEY}\"}\n"
+    with pytest.raises(MissingVariable, match="K2_VENUE_KEY"):
         Run(Venue().plan(connection=connection))
-    Run(Venue().plan(connection=connection), environment={"VENUE_KEY": "x"})
+    Run(Venue().plan(connection=connection), environment={"K2_VENUE_KEY": "x"})
 
 
 def test_symbols_no_rule_reads_are_named() -> None:

@@ -95,7 +95,7 @@ def test_every_field_of_every_record(
     kafka = KafkaSettings(bootstrap=broker.bootstrap, registry_url=registry.url)
     runner, taken = published(plan, SinkSettings(options=kafka))
     records = [envelope for envelope in taken if envelope.schema is not None]
-    assert {envelope.topic.split(".")[-2] for envelope in records} == {"trades", "quotes"}
+    assert {envelope.topic.split(".")[-2] for envelope in records} >= {"trades", "quotes"}
     assert_as_the_file_says(plan, assert_read_back(broker, registry, runner, taken))
     assert_dead(broker, taken, runner)
 

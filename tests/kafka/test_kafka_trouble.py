@@ -359,7 +359,7 @@ def test_a_record_too_large_is_one_dead_letter_and_its_neighbours_pass(
     topic = create(broker, kafka_topic("trades"))
     letters = create(broker, f"{topic}.dlq")
 
-    def reject(envelope: Any, reason: str) -> None:
+    def reject(envelope: Any, reason: str, words: str = "") -> None:
         assert (number_in(envelope), reason) == (50, "record-too-large")
         bench.sink.put(dead(50, letters))
 

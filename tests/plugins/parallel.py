@@ -22,7 +22,7 @@ WORKERS_PER_CORE = 2
 """Most tests that take long wait for a timer or for a server."""
 
 GROUPS = "groups.json"
-OWN_SERVERS = {"own_broker", "own_registry"}
+OWN_SERVERS = {"own_broker", "own_postgres", "own_registry"}
 SHARED_SERVERS = {"broker", "registry"}
 
 

@@ -8,6 +8,7 @@ its process alone.
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,12 +16,13 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 
 from tests.plugins.parallel import spreads
-from tests.servers import Broker, Failed, Missing, Registry, SharedBroker, SharedRegistry
+from tests.servers import Broker, Failed, Missing, Postgres, Registry, SharedBroker, SharedRegistry
+from tests.servers.postgres import Database
 from tests.servers.shared import Host, ask
 
 SKIP_KAFKA = "K2CONN_SKIP_KAFKA"
 
-S = TypeVar("S", Broker, Registry)
+S = TypeVar("S", Broker, Postgres, Registry)
 
 _address = pytest.StashKey[Callable[[str], str]]()
 
@@ -73,6 +75,21 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def own_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A schema registry that no other process uses. A test that kills or pauses it brings it back before it ends."""
     yield from _served(Registry(tmp_path_factory.mktemp("registry")))
+
+
+@pytest.fixture
+def database(pytestconfig: pytest.Config) -> Database:
+    """A fresh database of the PostgreSQL of the whole run."""
+    server = _found(pytestconfig, "postgres")
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    Database(server).query(f"CREATE DATABASE {name}")
+    return Database(server.rpartition("/")[0] + f"/{name}")
+
+
+@pytest.fixture(scope="session")
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server that no other process uses. A test that kills or pauses it brings it back before it ends."""
+    yield from _served(Postgres(tmp_path_factory.mktemp("postgres")))
 
 
 def _found(config: pytest.Config, name: str) -> str:

@@ -25,7 +25,7 @@ symbols:
 connection:
   url: wss://ws.example.com
   limits: {connect: 5 per 1s}
-  headers: {X-Key: $env.VENUE_KEY}
+  headers: {X-Key: $env.K2_VENUE_KEY}
   steps:
     - name: subscribe
       send: {op: subscribe, args: $symbols, id: $counter}
@@ -66,7 +66,7 @@ def test_a_page_says_what_the_file_says(connector: Path, tmp_path: Path) -> None
     page = (tmp_path / "pages" / "venue.md").read_text()
     for text in (
         "Trades of VENUE (spot, crypto). [The exchange's documentation](https://docs.example.com/ws).",
-        "Sizes are contracts.", "Authentication: keys: VENUE_KEY.", "| `BTC-USD` | `BTCUSD` | USD |", "XBT is BTC",
+        "Sizes are contracts.", "Authentication: keys: K2_VENUE_KEY.", "| `BTC-USD` | `BTCUSD` | USD |", "XBT is BTC",
         "- connects to `wss://ws.example.com`", "- the venue's limits: connect 5 per 1s",
         '- heartbeat every 20s: `{"op":"ping"}`', "- connects again when `op = bye`",
         '{"op":"subscribe","args":["BTC-USD"],"id":1}', "| subscribe | `op = ok` | `op = error` | 10 s |",

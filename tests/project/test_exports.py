@@ -14,7 +14,7 @@ PUBLIC = {
         "decimals_used", "default_of", "fixed_bytes", "known_schemas", "load_schema", "plain_text", "read_decimals",
         "read_schema", "use_decimals", "wide_file",
     ],
-    "k2conn.codecs": ["CODECS", "Codec", "MessageFormat", "Packing", "Row", "RowFormat", "RowPosition", "RowReader",
+    "k2conn.codecs": ["CODECS", "Codec", "FileFormat", "MessageFormat", "Packing", "Row", "RowPosition", "RowReader",
         "Setting", "Settings"],
     "k2conn.engine": [],
     "k2conn.envelope": ["DeliveryAccount", "Envelope"],
@@ -24,7 +24,7 @@ PUBLIC = {
     ],
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
     "k2conn.sinks": [
-        "Finding", "NoOptions", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "make_sink", "putter",
+        "Finding", "NoOptions", "Reject", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "make_sink", "putter",
         "with_options",
     ],
     "k2conn.compiler": [],

@@ -14,28 +14,34 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "merging", "plan", "records", "schemes", "scope", "symbols",
+    "codecs", "compat", "errors", "exactjson", "graded", "intervals", "merging", "plan", "printable", "records",
+    "schemes", "scope", "secret_mask", "symbols", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
 IMPORTABLE: dict[str, set[str]] = {
     "errors": set(),
+    "intervals": set(),
     "resources": set(),
     "exactjson": set(),
     "graded": set(),
     "merging": {"graded"},
     "loopback": set(),
+    "child_python": set(),
     "clock": set(),
     "files": set(),
     "registry": {"errors"},
     "compat": {"exactjson"},
     "schemes": {"loopback"},
-    "net": {"errors", "exactjson", "loopback"},
+    "variables": set(),
+    "printable": set(),
+    "secret_mask": set(),
+    "net": {"clock", "errors", "exactjson", "loopback", "secret_mask"},
     "avro": {"errors", "resources"},
     "envelope": {"avro"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"schemes", "scope", "symbols"},
+    "plan": {"intervals", "schemes", "scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
@@ -85,22 +91,25 @@ IMPORTABLE: dict[str, set[str]] = {
         "envelope",
     },
     "sinks": {
-        "avro", "clock", "compat", "envelope", "errors", "exactjson", "merging", "net", "registry", "schemes",
+        "avro", "clock", "compat", "envelope", "errors", "exactjson", "loopback", "merging", "native", "net", "records",
+        "registry", "schemes", "secret_mask",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
     "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
-    "monitoring": {*LEAVES, "clock", "engine", "runner", "spool"},
+    "monitoring": {*LEAVES, "clock", "engine", "loopback", "runner", "spool"},
     "batch": {
         *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
     },
-    "workers": {*LEAVES, "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
+    "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "settings": {*LEAVES, "compiler", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
     "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
-    "tools/certify": {*LEAVES, "avro", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"},
+    "tools/certify": {
+        *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
+    },
     "tools/drafting": {*LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests"},
     "tools": set(),
 }
@@ -123,6 +132,7 @@ USED_IN: dict[str, set[str]] = {
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
     "aiokafka": {"sinks/kafka/", "compat/aiokafka.py"},
+    "asyncpg": {"sinks/postgres/"},
     "prometheus_client": {"monitoring/metrics.py"},
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},

@@ -11,8 +11,9 @@ from k2conn import errors
 from k2conn.cli.application import application
 from k2conn.errors import REASONS
 from k2conn.monitoring.metrics import exposition
-from k2conn.settings import CONNECTOR_VARIABLES, SPOOL_VARIABLES
+from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
+from k2conn.variables import CONNECTOR_VARIABLES
 from k2conn.workers.metrics_merge import pool_metrics
 from tests.paths import ROOT
 from tests.support.venues import CONNECTION, Run, Venue

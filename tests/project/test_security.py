@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from k2conn.settings import CONNECTOR_VARIABLES, SPOOL_VARIABLES
+from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
+from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES, is_setting
 from tests.paths import ROOT
 
 SECURITY = (ROOT / "SECURITY.md").read_text()
@@ -70,8 +71,8 @@ def test_a_file_of_bad_specs_that_the_page_names_exists() -> None:
 
 def test_every_variable_among_the_limits_is_one() -> None:
     by_sink = {variable for name in SINKS.built_in for variable in SINKS.get(name).read_from(name)}
-    source = "".join(path.read_text() for path in (ROOT / "k2conn" / "settings").glob("*.py"))
-    known = {*by_sink, *SPOOL_VARIABLES, *re.findall(r'"(K2_[A-Z_]+[A-Z])"', source)}
+    source = "".join(path.read_text() for path in (ROOT / "k2conn").rglob("*.py"))
+    known = {*by_sink, *SPOOL_VARIABLES, *PROCESS_VARIABLES, *re.findall(r'"(K2_[A-Z_]+[A-Z])"', source)}
     for name in re.findall(r"`(K2_[A-Z_<>]+)`", LIMITS):
         own = name.removeprefix("K2_<X>_")
         assert own in CONNECTOR_VARIABLES if own != name else name in known, name
@@ -85,3 +86,9 @@ def test_every_limit_says_what_happens_beyond_it() -> None:
         assert row[0], row
         assert row[1], row
         assert row[3], row
+
+
+def test_no_connector_file_reads_a_setting_of_a_sink() -> None:
+    for name in SINKS.built_in:
+        for variable in SINKS.get(name).read_from(name):
+            assert is_setting(variable), variable

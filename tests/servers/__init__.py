@@ -1,9 +1,11 @@
-"""A real Kafka broker and schema registry for tests, benchmarks and first steps, without containers."""
+"""A real Kafka broker, schema registry and PostgreSQL for tests, benchmarks and first steps, without containers."""
 
 from .broker import Broker
+from .postgres import Postgres
 from .prerequisites import Missing
 from .process import Failed
+from .questdb import QuestDb
 from .registry import Registry
 from .shared import SharedBroker, SharedRegistry
 
-__all__ = ["Broker", "Failed", "Missing", "Registry", "SharedBroker", "SharedRegistry"]
+__all__ = ["Broker", "Failed", "Missing", "Postgres", "QuestDb", "Registry", "SharedBroker", "SharedRegistry"]

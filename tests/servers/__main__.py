@@ -19,7 +19,7 @@ from types import FrameType
 
 from . import Broker, Failed, Missing, Registry
 from .downloads import apicurio_jar, cache_folder, downloaded, kafka_jars
-from .prerequisites import java, mvn
+from .prerequisites import java, mvn, postgres
 
 
 def main() -> int:
@@ -29,12 +29,16 @@ def main() -> int:
     )
     parser.add_argument("--fetch", action="store_true", help="only download the servers, then end")
     parser.add_argument("--check", action="store_true", help="only look for Java and Maven, then end")
+    parser.add_argument("--check-postgres", action="store_true", help="only look for PostgreSQL, then end")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job is born ignoring it
         signal.signal(number, _interrupt)
     try:
         if arguments.check:
             return check()
+        if arguments.check_postgres:
+            postgres()
+            return 0
         if arguments.fetch:
             return fetch()
         with tempfile.TemporaryDirectory(prefix="k2conn-servers-") as folder:

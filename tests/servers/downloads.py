@@ -21,6 +21,7 @@ from .prerequisites import Missing, mvn
 
 KAFKA_VERSION = "4.1.1"
 APICURIO_VERSION = "3.0.9"
+QUESTDB_VERSION = "9.3.4"
 
 _POM = Path(__file__).with_name("kafka.pom.xml")
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
@@ -37,6 +38,12 @@ def kafka_jars() -> Path:
 def apicurio_jar() -> Path:
     """The runnable jar of the schema registry; its libraries lie beside it."""
     return _kept("apicurio", _download_apicurio) / f"apicurio-registry-app-{APICURIO_VERSION}-runner.jar"
+
+
+def questdb_jar() -> Path:
+    """QuestDB, one jar; only `make test-deploy` needs it."""
+    name = f"questdb-{QUESTDB_VERSION}"
+    return _kept(name, _download_questdb) / f"{name}.jar"
 
 
 def downloaded() -> bool:
@@ -90,6 +97,10 @@ def _download_apicurio(into: Path) -> None:
     )
     with tarfile.open(into.parent / f"apicurio-registry-app-{APICURIO_VERSION}-all.tar.gz") as archive:
         archive.extractall(into, filter="data")
+
+
+def _download_questdb(into: Path) -> None:
+    _maven(into.parent, _COPY, f"-Dartifact=org.questdb:questdb:{QUESTDB_VERSION}", f"-DoutputDirectory={into}")
 
 
 def _maven(folder: Path, *arguments: str) -> None:

@@ -47,6 +47,25 @@ def mvn() -> str:
     return path
 
 
+@cache
+def postgres() -> Path:
+    """The folder of the newest PostgreSQL server's programs: K2CONN_POSTGRES names one; else Debian's, else PATH's."""
+    named = os.environ.get("K2CONN_POSTGRES")
+    folders = [Path(named)] if named else sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name), reverse=True
+    )
+    if not named and (found := shutil.which("initdb")):
+        folders.append(Path(found).resolve().parent)
+    for folder in folders:
+        if all(os.access(folder / name, os.X_OK) for name in ("initdb", "postgres")):
+            return folder
+    raise Missing(
+        "PostgreSQL is missing: tests write to a real server, which they start themselves. Install it with "
+        "`apt-get install postgresql`, `dnf install postgresql-server` or `brew install postgresql`, or set "
+        "K2CONN_POSTGRES to the folder of initdb and postgres."
+    )
+
+
 def _program(name: str, home: str) -> str | None:
     """The program below the folder the variable `home` names, else the one on PATH."""
     if folder := os.environ.get(home):

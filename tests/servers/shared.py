@@ -15,6 +15,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
 from .broker import Broker
+from .postgres import Postgres
 from .prerequisites import Missing
 from .process import Failed, Server
 from .registry import Registry
@@ -44,12 +45,13 @@ class Host:
         self._servers = {
             "broker": _OnDemand(lambda: _started_broker(folder / "kafka")),
             "registry": _OnDemand(lambda: _started_registry(folder / "registry")),
+            "postgres": _OnDemand(lambda: _started_postgres(folder / "postgres")),
         }
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
 
     def address(self, name: str) -> str:
-        """The address of the `broker` or the `registry`. Raises Missing or Failed as `Server.start` does."""
+        """The address of `broker`, `registry` or `postgres`. Raises Missing or Failed as `Server.start` does."""
         return self._servers[name].address()
 
     def listen(self) -> tuple[str, str]:
@@ -140,3 +142,8 @@ def _started_broker(folder: Path) -> tuple[Server, str]:
 def _started_registry(folder: Path) -> tuple[Server, str]:
     registry = Registry(folder).start()
     return registry, registry.url
+
+
+def _started_postgres(folder: Path) -> tuple[Server, str]:
+    server = Postgres(folder, fsync="off").start()  # tests make a database each; who cuts power has a server of its own
+    return server, server.dsn

@@ -75,11 +75,13 @@ class Containers:
 
     def build(self, folder: Path, tag: str) -> None:
         """Builds a folder's Dockerfile, as `docker build` does."""
-        bases = re.findall(r"^FROM (\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
-        self.stand_in(set(bases))
+        # Whatever digest the file asks for: it is another image that stands in for it.
+        bases = dict(re.findall(r"^ARG (\w+_IMAGE)=([^\s@]+)", (folder / "Dockerfile").read_text(), re.MULTILINE))
+        self.stand_in(set(bases.values()))
+        given = [f"--build-arg={name}={base}" for name, base in bases.items()]
         certificates = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if Path(_CERTIFICATES).is_dir() else ()
-        self.buildah("build", "--pull=never", "--format=docker", "--layers=false", *certificates, "--tag", tag, ".",
-                     within=300, cwd=folder)
+        self.buildah("build", "--pull=never", "--format=docker", "--layers=false", *certificates, *given,
+                     "--tag", tag, ".", within=300, cwd=folder)
 
 
 @contextmanager

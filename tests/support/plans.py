@@ -60,7 +60,7 @@ connection:
         within: 5s
 """
 
-WORLD = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {"KEY": "secret"})
+WORLD = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {"K2_VENUE_KEY": "secret"})
 
 
 def plan_of(connection: str = SUBSCRIBE, streams: str = STREAMS, name: str = "venue") -> Plan:

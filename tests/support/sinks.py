@@ -49,9 +49,12 @@ class Book:
 
     settled: list[Envelope] = field(default_factory=list)
     rejected: list[tuple[Envelope, str]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    """What was said of those that were rejected."""
 
     def settle(self, batch: Sequence[Envelope]) -> None:
         self.settled += batch
 
-    def reject(self, envelope: Envelope, reason: str) -> None:
+    def reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
         self.rejected.append((envelope, reason))
+        self.words.append(words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 from k2conn import exactjson
@@ -18,7 +18,10 @@ from k2conn.plan import FastConversion
 from k2conn.records import V2, WIDE
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\Z")
-_WIDE = Context(prec=400)
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Nothing is rounded in it, however many digits a number has: a context of some hundred digits would round a longer
+number first, and then find that it fits.
+"""
 _LONGEST = 200
 _QUICK = 40
 """Characters up to which plain digits are read without a Decimal."""
@@ -49,7 +52,7 @@ def decimals(
     one: int = 10**scale
     zeros = tuple("0" * (scale - n) for n in range(scale + 1))
     point_at, least = -1 - scale, max(scale, 1)
-    top = Decimal(limit).scaleb(-scale, _WIDE)
+    top = Decimal(limit).scaleb(-scale, EXACT)
 
     def plain(value: Any) -> int:
         if type(value) is str:
@@ -71,7 +74,7 @@ def decimals(
             number = value * one
             return number if 0 <= number < limit else slow(value)
         if type(value) is Decimal and 0 <= value < top:
-            scaled = value.scaleb(scale, _WIDE)
+            scaled = value.scaleb(scale, EXACT)
             number = int(scaled)
             if number == scaled:
                 return number
@@ -82,7 +85,7 @@ def decimals(
         if magnitude:
             exact = exact.copy_abs()
         if factor is not None:
-            exact = _WIDE.multiply(exact, factor)
+            exact = EXACT.multiply(exact, factor)
         if exact < 0 and not signed:
             raise RecordError(None, None, None, "bad-number", "the number is negative, and the field is not `signed`")
         return fit(exact, scale, precision)
@@ -121,7 +124,7 @@ def read_number(value: Any) -> Decimal:
 
 def fit(exact: Decimal, scale: int, precision: int) -> int:
     """The unscaled integer of an exact number; raises Overflow where a digit would be lost."""
-    scaled = exact.scaleb(scale, _WIDE)
+    scaled = exact.scaleb(scale, EXACT)
     number = int(scaled)
     if number != scaled:
         raise Overflow(exact, f"more than {scale} decimals{_hint(exact, scale, precision)}")
@@ -132,7 +135,7 @@ def fit(exact: Decimal, scale: int, precision: int) -> int:
 
 def rounded(exact: Decimal, scale: int, precision: int) -> int:
     """The unscaled integer after half-even rounding; raises Overflow where the whole part does not fit."""
-    number = int(exact.scaleb(scale, _WIDE).to_integral_value(ROUND_HALF_EVEN))
+    number = int(exact.scaleb(scale, EXACT).to_integral_value(ROUND_HALF_EVEN, EXACT))
     if abs(number) >= 10**precision:
         raise Overflow(exact, f"{10 ** (precision - scale)} or more{_hint(exact, scale, precision)}")
     return number
@@ -142,7 +145,7 @@ def _hint(exact: Decimal, scale: int, precision: int) -> str:
     """What holds a number that v2's decimals do not."""
     if (precision, scale) != V2:
         return ""
-    scaled = exact.scaleb(WIDE.scale, _WIDE)
+    scaled = exact.scaleb(WIDE.scale, EXACT)
     fits = scaled == int(scaled) and abs(int(scaled)) < 10**WIDE.precision
     return f", which decimal({V2}) does not hold; K2_DECIMALS={WIDE} does" if fits else ""
 
@@ -150,4 +153,4 @@ def _hint(exact: Decimal, scale: int, precision: int) -> str:
 def _kind(value: Any) -> str:
     if type(value) is str:
         return f"the text '{value[:40]}'"
-    return {bool: "a truth value", list: "an array", dict: "an object"}.get(type(value), exactjson.spell(value)[:40])
+    return {bool: "a truth value", list: "an array", dict: "an object"}.get(type(value), exactjson.excerpt(value, 40))

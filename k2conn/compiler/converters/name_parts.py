@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 from typing import Any
@@ -53,6 +54,11 @@ class NamePart:
         return not any(step.many for spelling in self.spellings for step in spelling)
 
     @property
+    def size(self) -> int:
+        """How many steps it has."""
+        return sum(map(len, self.spellings))
+
+    @property
     def pattern(self) -> str:
         """The part as a regular expression; of several spellings the longest that fits is taken."""
         texts = ["".join(step.characters.pattern + ("+?" if step.many else "") for step in s) for s in self.spellings]
@@ -72,6 +78,7 @@ _DIGITS = PartStep(_CLASSES["digits"], many=True)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
+@lru_cache(maxsize=1024)
 def _one_of(characters: str) -> PartStep:
     return PartStep(Characters(frozenset(characters), f"[{re.escape(characters)}]"))
 

@@ -32,6 +32,6 @@ def _looked_up(values: Mapping[str, Any], wanted: str) -> Callable[[Any], Any]:
             return found
         if value is None or value == "":
             raise RecordError(None, None, None, "missing-field", "the value is missing")
-        raise RecordError(None, None, None, "bad-type", f"{exactjson.spell(value)[:40]} is not {wanted}")
+        raise RecordError(None, None, None, "bad-type", f"{exactjson.excerpt(value, 40)} is not {wanted}")
 
     return look_up

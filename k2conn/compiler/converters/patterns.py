@@ -34,7 +34,7 @@ def text_pattern(pattern: str, wanted: str) -> Callable[[str], str | None]:
             return known[text]
         parts = _cut(text, pieces[0], steps) if len(text) <= _LONGEST else None
         found = parts[wanted] if parts is not None else None
-        if len(known) < _CACHED:
+        if len(known) < _CACHED and len(text) <= _LONGEST:
             known[text] = found
         return found
 

@@ -11,6 +11,9 @@ from k2conn.errors import RecordError
 from k2conn.plan import Condition, Getter, Json, Reader, Symbol
 from k2conn.scope import Scope
 
+_CHOSEN = 20_000
+"""Symbols whose converter is remembered: a venue may send any number of names."""
+
 Convert = Callable[[Any], Any]
 Rules = tuple[tuple[Condition | None, Convert], ...]
 
@@ -77,7 +80,9 @@ def by_symbol(get: Getter, rules: Rules, name: str, expression: str, absent: boo
             value = get(item, scope)
             convert = chosen.get(scope.symbol)
             if convert is None:
-                convert = chosen[scope.symbol] = _choose(rules, scope)
+                convert = _choose(rules, scope)
+                if len(chosen) < _CHOSEN:
+                    chosen[scope.symbol] = convert
             return convert(value)
         except RecordError as error:
             if absent and error.reason == "missing-field":
@@ -191,7 +196,7 @@ def text(value: Any) -> str:
         return str(value)
     if value is None or value == "":
         raise RecordError(None, None, None, "missing-field", "the value is missing")
-    detail = f"{exactjson.spell(value)[:40]} is neither text nor a whole number"
+    detail = f"{exactjson.excerpt(value, 40)} is neither text nor a whole number"
     raise RecordError(None, None, None, "bad-type", detail)
 
 

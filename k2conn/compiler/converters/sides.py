@@ -88,7 +88,7 @@ def inverted(side: Reader, when: Condition) -> Reader:
 
 def _unknown(value: Any, scope: Scope, strict: bool, name: str) -> str:
     if strict:
-        raise RecordError(None, None, value, "unknown-side", f"{exactjson.spell(value)[:40]} is no known {name}")
+        raise RecordError(None, None, value, "unknown-side", f"{exactjson.excerpt(value, 40)} is no known {name}")
     scope.unknown_sides += 1
     if value is not None:
         scope.notes[name] = exactjson.spell(value)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from decimal import ROUND_FLOOR, Context
+from decimal import ROUND_FLOOR
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from k2conn import exactjson
-from k2conn.compiler.converters.decimals import read_number
+from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.compiler.converters.local_times import Ambiguous, local_offset, steady_minute
 from k2conn.errors import RecordError
 from k2conn.plan import FastConversion
@@ -27,10 +27,9 @@ _PLACES = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_US = 253402300800 * 1_000_000
 """The year 10000."""
-_WIDE = Context(prec=450)
 _LONGEST = 40
 _ISO = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
+    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
     re.ASCII,
 )
 _MINUTE = 17
@@ -119,7 +118,7 @@ def _exact(places: int) -> Times:
             raise RecordError(None, None, None, "bad-time", error.detail) from None
         if number < 0:
             _out_of_range(value)
-        micros = int(number.scaleb(6 - places, _WIDE).to_integral_value(ROUND_FLOOR, _WIDE))
+        micros = int(number.scaleb(6 - places, EXACT).to_integral_value(ROUND_FLOOR, EXACT))
         return micros if micros < _MAX_US else _out_of_range(value)
 
     return exact
@@ -177,16 +176,17 @@ def _iso(zone: tzinfo | None, ambiguous: Ambiguous = None) -> Times:
         if type(value) is not str or not value:
             reason = "missing-field" if value is None or value == "" else "bad-time"
             raise RecordError(None, None, None, reason, "not an ISO 8601 time")
-        found = _ISO.match(value.strip()) if len(value) <= _LONGEST else None
+        found = _ISO.match(value) if len(value) <= _LONGEST else None
         if not found:
             raise RecordError(None, None, None, "bad-time", f"'{value[:40]}' is not an ISO 8601 time")
         number = _micros(found, zone, ambiguous)
         if not 0 <= number < _MAX_US:
             _out_of_range(value)
-        if len(value) == 27 and value[26] == "Z" and value[17:19] < "60":
+        micros, offset = found[7], found[8]
+        if offset == "Z" and micros is not None and len(micros) == 6 and found[6] != "60":
             if len(seconds) > 64:
                 seconds.clear()
-            seconds[value[:19]] = number - int(value[20:26])
+            seconds[value[:19]] = number - int(micros)  # by what was matched, and not by where it ought to be
         return number
 
     return iso
@@ -222,5 +222,5 @@ def _zone(offset: str | None, zone: tzinfo | None) -> tzinfo:
 
 
 def _out_of_range(value: Any) -> int:
-    detail = f"{exactjson.spell(value)[:40]} is out of range for the declared unit"
+    detail = f"{exactjson.excerpt(value, 40)} is out of range for the declared unit"
     raise RecordError(None, None, None, "bad-time", detail)

@@ -46,6 +46,9 @@ class Name(str):
     __slots__ = ()
 
 
+_TAKERS = " or ".join(f"{name}()" for name in functions.NAMES if functions.takes_expression(name) is not None)
+
+
 class ClosureCompiler:
     """Compiles one expression's tree to a closure; the names it uses are in the attributes."""
 
@@ -280,6 +283,12 @@ class ClosureCompiler:
     # -- functions
 
     def _expref(self, node: Any) -> Getter:
+        raise ExpressionError(f"'&' stands only before the expression that {_TAKERS} is given")
+
+    def _argument(self, node: Any, expected: bool) -> Getter:
+        """An argument of a function; ``expected``: the function takes an expression there, not a value."""
+        if node["type"] != "expref" or not expected:
+            return self.compile(node)
         inner = self.compile(node["children"][0])
         return lambda value, scope: _Expression(inner, scope)
 
@@ -289,7 +298,8 @@ class ClosureCompiler:
             text = f"unknown function {name}(){known(name, functions.NAMES)}"
             raise ExpressionError(text, "unknown-function", 0, name)
         _check_arguments(name, node["children"])
-        arguments = self._children(node)
+        taken = functions.takes_expression(name)
+        arguments = [self._argument(child, at == taken) for at, child in enumerate(node["children"])]
         if self.lenient and name in ("starts_with", "ends_with"):
             return self._affix(name, arguments)
         self._slower("general")

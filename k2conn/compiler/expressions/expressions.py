@@ -25,6 +25,7 @@ from jmespath import exceptions
 from k2conn.compat.jmespath import parse
 from k2conn.compiler.expressions.closures import ClosureCompiler, ExpressionError, Name, true
 from k2conn.compiler.expressions.condition_paths import leaves
+from k2conn.compiler.expressions.growth import check_growth
 from k2conn.compiler.expressions.interpreter import interpret
 from k2conn.compiler.language.problems import short
 from k2conn.plan import Condition, ConditionPath, Getter
@@ -86,6 +87,7 @@ def _compile(text: str, lenient: bool) -> Expression:
     compiler = ClosureCompiler(lenient)
     try:
         get = compiler.compile(node)
+        check_growth(node)
     except ExpressionError as error:
         error.offset = _offset(text, error.name)
         raise

@@ -17,9 +17,11 @@ from jmespath.functions import signature
 
 from k2conn import exactjson
 from k2conn.compat.jmespath import DecimalFunctions
-from k2conn.compiler.converters.decimals import read_number
+from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
 
+_LONGEST = 1 << 20
+"""Characters of a joined text."""
 _EXACT = Context(prec=200)
 _WIDEST = 400
 """Digits either side of the point that a number may have in arithmetic; beyond it the result is null."""
@@ -36,14 +38,19 @@ class ExactFunctions(DecimalFunctions):
     def _func_avg(self, arg: Any) -> Any:
         if not arg or not all(map(_narrow, arg)):
             return None
-        with localcontext(_EXACT):
-            return whole(Decimal(sum(arg, Decimal(0))) / len(arg))
+        with localcontext(EXACT):
+            total = sum(arg, Decimal(0))
+        mean = _EXACT.divide(total, Decimal(len(arg)))
+        exact = EXACT.multiply(mean, Decimal(len(arg))) == total
+        if not exact and len(mean.normalize(_EXACT).as_tuple().digits) < _EXACT.prec // 2:
+            return None  # rounded to what looks like an exact number
+        return whole(mean)
 
     @signature({"types": ["array-number"]})
     def _func_sum(self, arg: Any) -> Any:
         if not all(map(_narrow, arg)):
             return None
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return sum(arg)
 
     @signature({"types": ["number"]})
@@ -59,6 +66,12 @@ class ExactFunctions(DecimalFunctions):
         if isinstance(subject, str):
             return isinstance(search, str) and search in subject
         return any(equal(one, search) for one in subject)
+
+    @signature({"types": ["string"]}, {"types": ["array-string"]})
+    def _func_join(self, separator: Any, array: Any) -> Any:
+        if sum(map(len, array)) + len(separator) * len(array) > _LONGEST:
+            raise ValueError(f"a text has at most {_LONGEST} characters")
+        return separator.join(array)
 
     @signature({"types": []})
     def _func_to_string(self, arg: Any) -> Any:
@@ -80,6 +93,11 @@ def arity(name: str) -> tuple[int, bool]:
     """How many arguments a function takes, and whether it takes more than that."""
     wanted = _TABLE[name]["signature"]
     return len(wanted), bool(wanted) and bool(wanted[-1].get("variadic"))
+
+
+def takes_expression(name: str) -> int | None:
+    """Which argument of a function is an expression (``&quantity``), counted from 0; None where all are values."""
+    return next((at for at, one in enumerate(_TABLE[name]["signature"]) if "expref" in one["types"]), None)
 
 
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
@@ -112,7 +130,7 @@ def whole(found: Decimal) -> int | Decimal:
     """An int where a Decimal has no fraction."""
     if _narrow(found) and found == found.to_integral_value():
         return int(found)
-    return found.normalize(_EXACT)
+    return found.normalize(EXACT)
 
 
 def _narrow(value: Any) -> bool:

@@ -17,13 +17,17 @@ from k2conn.errors import RecordError
 from k2conn.plan import Getter
 from k2conn.scope import Scope
 
+_ERRORS = (JMESPathError, TypeError, ValueError, ArithmeticError)
+"""What the package raises where a value is not of the type that a function or a comparison takes."""
+
 
 class _Interpreter(TreeInterpreter):
-    """jmespath's interpreter, with the engine's names."""
+    """jmespath's interpreter, with the engine's names; ``lenient`` as the closures are."""
 
-    def __init__(self) -> None:
+    def __init__(self, lenient: bool) -> None:
         super().__init__(Options(custom_functions=ExactFunctions()))
         self.scope = Scope()
+        self._lenient = lenient
 
     def visit_field(self, node: Any, value: Any) -> Any:
         name = node["value"]
@@ -33,22 +37,32 @@ class _Interpreter(TreeInterpreter):
             return self.scope.symbol._asdict() if self.scope.symbol else None
         return getattr(self.scope, str(name))
 
+    def visit_function_expression(self, node: Any, value: Any) -> Any:
+        try:
+            return super().visit_function_expression(node, value)
+        except _ERRORS:
+            if not self._lenient:
+                raise
+            return False if node["value"] in ("starts_with", "ends_with") else None
+
+    def visit_comparator(self, node: Any, value: Any) -> Any:
+        try:
+            return super().visit_comparator(node, value)
+        except TypeError:
+            if not self._lenient:
+                raise
+            return None
+
 
 def interpret(node: Any, lenient: bool) -> Getter:
     """A getter that interprets one tree."""
-    machine = _Interpreter()
+    machine = _Interpreter(lenient)
 
     def get(value: Any, scope: Scope) -> Any:
         machine.scope = scope
         try:
             return machine.visit(node, value)
-        except JMESPathError as error:
-            if lenient:
-                return None
-            raise RecordError(None, None, None, "bad-type", str(error)) from None
-        except TypeError as error:
-            if lenient:
-                return None
+        except _ERRORS as error:
             raise RecordError(None, None, None, "bad-type", str(error)) from None
 
     return get

@@ -28,6 +28,24 @@ def _times() -> dict[str, Template]:
     return found
 
 
+def _spans() -> dict[str, Template]:
+    """When the first and the last missing span begin, and their neighbours."""
+    numbers: dict[str, Callable[[MissingRange], int]] = {
+        "first": lambda hole: hole.first, "last": lambda hole: hole.last,
+        "before": lambda hole: hole.first - 1, "after": lambda hole: hole.last + 1,
+    }
+    return {
+        f"{name}_{unit}": _beginning(number, size) for name, number in numbers.items() for unit, size in _UNITS.items()
+    }
+
+
+def _beginning(number: Callable[[MissingRange], int], size: int) -> Template:
+    return lambda scope: (
+        None if scope.missing is None or scope.missing.interval is None
+        else scope.missing.interval.begin_us(number(scope.missing)) // size
+    )
+
+
 TIMES: Mapping[str, Template] = _times()
 NUMBERS: Mapping[str, Template] = {
     "first": _of(lambda hole: hole.first),
@@ -36,5 +54,6 @@ NUMBERS: Mapping[str, Template] = {
     "after": _of(lambda hole: hole.last + 1),
     "count": _of(lambda hole: hole.count),
 }
-PLACES: Mapping[str, Template] = {**NUMBERS, **TIMES}
+SPANS: Mapping[str, Template] = _spans()
+PLACES: Mapping[str, Template] = {**NUMBERS, **TIMES, **SPANS}
 """Name to template."""

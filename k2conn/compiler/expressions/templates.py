@@ -23,6 +23,7 @@ from k2conn.compiler.language.problems import known, short
 from k2conn.errors import MissingVariable, RecordError, SettingsError
 from k2conn.plan import SendScope, Symbol, Template
 from k2conn.scope import Scope
+from k2conn.variables import is_name
 
 _SIMPLE_NAMES = (
     "symbol", "symbols", "topic", "topics", "counter", "uuid", "now_s", "now_ms", "now_us", "signature", *PLACES,
@@ -56,9 +57,16 @@ class TemplateError(ValueError):
 class Compiled:
     """A template and the names it uses."""
 
-    __slots__ = ("names", "render", "states", "text")
+    __slots__ = ("names", "refused", "render", "states", "text", "variables")
 
-    def __init__(self, render: Template, names: frozenset[str], states: frozenset[str], text: str) -> None:
+    def __init__(
+        self, render: Template, names: frozenset[str], states: frozenset[str], text: str,
+        variables: Mapping[str, tuple[tuple[str | int, ...], ...]], refused: tuple[TemplateError, ...],
+    ) -> None:
+        self.refused = refused
+        """A problem for each environment variable that may not be read here."""
+        self.variables = variables
+        """The names that stand behind ``$env.``, each with the paths in the value where it is read."""
         self.render = render
         self.names = names
         self.states = states
@@ -67,21 +75,35 @@ class Compiled:
 
 
 def compile_template(
-    value: Any, allowed: tuple[str, ...] | None = None, parts: tuple[str, ...] = (), headers: bool = False
+    value: Any,
+    allowed: tuple[str, ...] | None = None,
+    parts: tuple[str, ...] = (),
+    headers: bool = False,
+    refusal: Callable[[str], str] = lambda name: "",
 ) -> Compiled:
     """Compiles a YAML value with placeholders; raises TemplateError.
 
     ``allowed`` names the placeholders that have a meaning here; None allows all. ``parts`` are further parts that
-    this connector's symbols have. ``headers``: the values are headers of a request.
+    this connector's symbols have. ``headers``: the values are headers of a request. ``refusal`` says why an environment
+    variable may not be read here, and nothing of one that may.
     """
-    compiler = _TemplateCompiler(NAMES if allowed is None else allowed, (*SYMBOL_PARTS, *parts), headers)
+    compiler = _TemplateCompiler(NAMES if allowed is None else allowed, (*SYMBOL_PARTS, *parts), headers, refusal)
     render = compiler.compile(value, ())
     text = value if isinstance(value, str) else exactjson.encode(value).decode()
-    return Compiled(render, frozenset(compiler.names), frozenset(compiler.states), text)
+    variables = {name: tuple(dict.fromkeys(paths)) for name, paths in compiler.variables.items()}
+    names, states = frozenset(compiler.names), frozenset(compiler.states)
+    return Compiled(render, names, states, text, variables, tuple(compiler.refused))
 
 
 class _TemplateCompiler:
-    def __init__(self, allowed: tuple[str, ...], parts: tuple[str, ...], headers: bool) -> None:
+    def __init__(
+        self, allowed: tuple[str, ...], parts: tuple[str, ...], headers: bool, refusal: Callable[[str], str]
+    ) -> None:
+        self.refusal = refusal
+        self.variables: dict[str, list[tuple[str | int, ...]]] = {}
+        self.refused: list[TemplateError] = []
+        self._place: tuple[tuple[str | int, ...], bool, int] = ((), False, 0)
+        """Of the name that is being compiled: its path, whether it is in the key, and where in the text it stands."""
         self.allowed = allowed
         self.parts = parts
         self.headers = headers
@@ -98,6 +120,7 @@ class _TemplateCompiler:
         return lambda scope: value
 
     def _placed(self, text: str, path: tuple[str | int, ...], at_key: bool = False) -> Template:
+        self._place = path, at_key, 0
         try:
             return self._text(text)
         except TemplateError as error:
@@ -154,6 +177,7 @@ class _TemplateCompiler:
         return lambda scope: "".join([_inline(part(scope)) for part in parts])
 
     def _name_at(self, name: str, offset: int) -> Template:
+        self._place = *self._place[:2], offset
         try:
             return self._name(name)
         except TemplateError as error:
@@ -184,7 +208,7 @@ class _TemplateCompiler:
         if name == "message":
             return _message(tail)
         if name == "env":
-            return _environment(tail, self.headers)
+            return self._variable(tail)
         if tail:
             raise TemplateError(f"${name} has no parts, such as .{tail}")
         return _SIMPLE[name]
@@ -204,6 +228,17 @@ class _TemplateCompiler:
             return text.lower() if case == "lower" else text.upper() if case == "upper" else text
 
         return render
+
+    def _variable(self, name: str) -> Template:
+        if not is_name(name):
+            raise TemplateError("an environment variable is written $env.NAME, in capitals")
+        path = self._place[0]
+        if why := self.refusal(name):
+            error = TemplateError(why, "variable")
+            error.path, error.at_key, error.offset = self._place
+            self.refused.append(error)
+        self.variables.setdefault(name, []).append(path)
+        return _environment(name, self.headers)
 
     def _state(self, tail: str) -> Template:
         if not tail:
@@ -293,8 +328,6 @@ def _environment(name: str, header: bool) -> Template:
     """A variable's value, without the white space around it, which a file or a secret's editor left there. One that
     cannot be sent is refused by the variable's name: the value, a key more often than not, is never shown.
     """
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-        raise TemplateError("an environment variable is written $env.NAME, in capitals")
 
     def variable(scope: SendScope) -> Any:
         found = scope.environment.get(name, "").strip()

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from k2conn.compiler.language.hidden_characters import hidden_characters
 from k2conn.compiler.language.problems import Problem, short
 
 Path = tuple[str | int, ...]
@@ -95,6 +96,8 @@ class Document:
 
     def note(self, line: int, column: int, code: str, text: str, path: str = "") -> None:
         """Notes one problem at a line and column; beyond MAX_PROBLEMS the rest is left out, and that is said."""
+        if any((one.line, one.column, one.code, one.text) == (line, column, code, text) for one in self.problems):
+            return  # of a part that is compiled several times
         if len(self.problems) < MAX_PROBLEMS - 1:
             self.problems.append(Problem(self.file, line, column, code, text, path))
         elif len(self.problems) == MAX_PROBLEMS - 1:
@@ -121,6 +124,12 @@ def read_document(file: str, text: str) -> Document:
         return document
     if size > MAX_BYTES:
         document.note(1, 1, "too-large", f"a connector file has at most {MAX_BYTES} bytes, this one has {size}")
+        return document
+    for at, words in hidden_characters(text):
+        document.note(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at), "yaml", words)
+        if document.full:
+            break
+    if document.problems:  # what is read and what is seen differ: nothing more is to be said of it
         return document
     try:
         _Builder(document).build(yaml.parse(text, Loader=_LOADER))
@@ -248,9 +257,15 @@ class _Builder:
             self._trap(event)
             return text
         if len(text) > MAX_DIGITS:
-            self._note(event, "yaml", f"a number has at most {MAX_DIGITS} digits: quote a longer one")
-            return text
-        return int(text) if _INT.match(text) else Decimal(text)
+            return self._too_long(event)
+        if _INT.match(text):
+            return int(text)
+        number = Decimal(text)
+        return number if abs(number.adjusted()) < MAX_DIGITS else self._too_long(event)
+
+    def _too_long(self, event: Any) -> Any:
+        self._note(event, "yaml", f"a number has at most {MAX_DIGITS} digits, written out: quote a longer one")
+        return event.value
 
     def _trap(self, event: Any) -> None:
         if not event.implicit[0]:

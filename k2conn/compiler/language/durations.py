@@ -19,6 +19,11 @@ _SECONDS = {
     "d": Fraction(86400),
 }
 _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+LEAST, MOST = Fraction(1, 1000), Fraction(7 * 86400)
+"""Seconds of the shortest and the longest duration of a connector file, beside none at all."""
+MOST_BYTES = 256 * 1024**2
+MOST_COUNT = 1_000_000
+"""Of a rate."""
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _DURATION = re.compile(rf"({_NUMBER})\s*(us|ms|s|m|h|d)\Z")
 _SIZE = re.compile(r"([0-9]{1,12})\s*(B|KiB|MiB|GiB)\Z")
@@ -58,6 +63,26 @@ def rate(text: str) -> Rate:
     if not count or not seconds:
         raise ValueError(f"'{text[:40]}' allows nothing: both numbers are above 0")
     return Rate(count, seconds)
+
+
+def out_of_bounds(kind: str, text: str) -> str:
+    """Why a text of a connector file is beyond all use as a ``duration``, ``size`` or ``rate``; nothing where it is
+    not, or where it is none at all. Bounds are wide: beyond them is a slip of the hand, or somebody who means harm.
+    """
+    if kind == "duration":
+        found = _DURATION.match(text.strip())
+        exact = Fraction(found.group(1)) * _SECONDS[found.group(2)] if found else Fraction(0)
+        return "a duration is 0, or from 1ms to 7d" if exact and not LEAST <= exact <= MOST else ""
+    if kind == "size":
+        found = _SIZE.match(text.strip())
+        number = int(found.group(1)) * _BYTES[found.group(2)] if found else 1
+        return "" if 1 <= number <= MOST_BYTES else "a size is from 1 B to 256 MiB"
+    found = _RATE.match(text.strip())
+    if not found:
+        return ""
+    exact = Fraction(found.group(2) or 1) * _SECONDS[found.group(3)]
+    right = int(found.group(1)) <= MOST_COUNT and (not exact or LEAST <= exact <= MOST)
+    return "" if right else "a rate is at most 1000000, in a time from 1ms to 7d"
 
 
 def _seconds(number: str, unit: str) -> float:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
+
+from k2conn.compiler.language.durations import out_of_bounds
 
 Schema = Mapping[str, Any]
 
@@ -75,6 +78,17 @@ def _unlike(value: Any, asked: Any, _: Schema, __: Schema) -> bool:
         value != asked["const"])
 
 
+@lru_cache(maxsize=256)
+def _pattern(text: str) -> re.Pattern[str]:
+    r"""A schema's pattern, in which `$` is the very end; to Python a line feed might follow there."""
+    return re.compile(re.sub(r"(?<!\\)\$", r"\\Z", text))
+
+
+def matches(value: str, pattern: str) -> bool:
+    """Whether a text has the form of a schema's pattern."""
+    return _pattern(pattern).search(value) is not None
+
+
 def _bound(kind: type | tuple[type, ...], holds: Callable[[Any, Any], bool]) -> Callable[..., bool]:
     """A keyword that constrains one kind of value and ignores others."""
     return lambda value, asked, schema, named: type(value) is bool or not isinstance(value, kind) or holds(value, asked)
@@ -95,7 +109,8 @@ _WORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
         not isinstance(value, dict) or all(_fits(key, asked, named) for key in value)
     ),
     "required": _bound(dict, lambda value, asked: all(name in value for name in asked)),
-    "pattern": _bound(str, lambda value, asked: re.search(asked, value) is not None),
+    "pattern": _bound(str, matches),
+    "measure": _bound(str, lambda value, asked: not out_of_bounds(asked, value)),
     "minLength": _bound(str, lambda value, asked: len(value) >= asked),
     "maxLength": _bound(str, lambda value, asked: len(value) <= asked),
     "minItems": _bound(list, lambda value, asked: len(value) >= asked),

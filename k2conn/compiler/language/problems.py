@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from k2conn.errors import known
+from k2conn.printable import visible
 
 __all__ = ["Problem", "known", "short"]
 
@@ -42,5 +43,5 @@ class Problem:
 
 def short(text: str) -> str:
     """An author's text on one line, cut where it is long."""
-    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text[: _SHOWN + 1])
+    line = visible(text[: _SHOWN + 1])
     return line if len(text) <= _SHOWN else f"{line[:_SHOWN]}..."

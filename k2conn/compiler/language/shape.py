@@ -8,7 +8,7 @@ a near match, and where several forms are allowed, the one that the author evide
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.compiler.language.document import Document, Path
-from k2conn.compiler.language.fit import fits
+from k2conn.compiler.language.durations import out_of_bounds
+from k2conn.compiler.language.fit import fits, matches
 from k2conn.compiler.language.problems import known, short
 from k2conn.records import RecordType, known_records, load_record
 from k2conn.resources import schemas_folder
@@ -118,7 +119,23 @@ def _validator(schema: Any) -> Any:
     library: Any = jsonschema
     draft = library.Draft202012Validator
     checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
-    return library.validators.extend(draft, type_checker=checker)(schema)
+    return library.validators.extend(draft, {"measure": _measure, "pattern": _matches}, type_checker=checker)(schema)
+
+
+def _matches(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(value, str) and not matches(value, pattern):
+        yield ValidationError("another form")
+
+
+def _measure(_: Any, kind: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    """Our own keyword: bounds of durations, sizes and rates, which are texts."""
+    from jsonschema.exceptions import ValidationError
+
+    text = out_of_bounds(kind, value) if isinstance(value, str) else ""
+    if text:
+        yield ValidationError(f"'{short(value)}' cannot be: {text}")
 
 
 def _is_number(_: Any, value: Any) -> bool:
@@ -226,6 +243,8 @@ def _words(error: ValidationError) -> tuple[str, str]:
         return "value", f"must not have more than {value} {'characters' if isinstance(instance, str) else 'entries'}"
     if error.validator in ("minimum", "exclusiveMinimum"):
         return "value", f"must be {'at least' if error.validator == 'minimum' else 'above'} {value}, not {shown}"
+    if error.validator == "maximum":
+        return "value", f"must be at most {value}, not {shown}"
     return "value", error.message
 
 

@@ -11,18 +11,19 @@ from dataclasses import replace
 from typing import Any
 
 from k2conn.compiler.expressions.expressions import compile_expression
-from k2conn.compiler.expressions.missing_ranges import NUMBERS, PLACES, TIMES
+from k2conn.compiler.expressions.missing_ranges import NUMBERS, SPANS, TIMES
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import rate
 from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
+from k2conn.compiler.sections.spans import over
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.errors import RecordError
 from k2conn.plan import Backfill, BackfillPage, Field, Reader, Stream
 from k2conn.records import load_record
 from k2conn.scope import Scope
 
-_CALL = ("symbol", "env", "uuid", "now_s", "now_ms", "now_us", *PLACES)
+_CALL = ("symbol", "env", "uuid", "now_s", "now_ms", "now_us", *NUMBERS, *TIMES)
 _COUNTED = ("contiguous", "linked")
 _REQUEST = ("http", "headers", "body", "within")
 
@@ -51,27 +52,34 @@ class BackfillCompiler:
         if "http" not in said:
             return None
         call = {key: said[key] for key in _REQUEST if key in said}
-        request = http_request(call, path, self.note, allowed=_CALL)
+        request = http_request(call, path, self.note, allowed=_call(stream))
         rows = self._rows(stream, said, path)
         symbols = compile_match(said["symbols"], (*path, "symbols"), self.note) if "symbols" in said else None
         each = self.note.expression(said["each"], (*path, "each"), lenient=True) if "each" in said else None
         limit = self.note.read(rate, said["limit"], (*path, "limit")) if "limit" in said else None
         counted = stream.sequence is not None and stream.sequence.rule in _COUNTED
         number = self.streams.number_reader(said, "number", path) if "number" in said else None
-        if number is None and counted and stream.sequence is not None:
+        if stream.span is not None and rows is not None:
+            spanned = self.streams.spans(stream.name, load_record(stream.record))
+            number = spanned.number({field.name: field for field in rows.fields})
+        elif number is None and counted and stream.sequence is not None:
             number = stream.sequence.read
         if not self._fits(stream, said, path) or request is None or rows is None:
             return None
         record = load_record(stream.record)
-        time = next(field.read for field in rows.fields if field.name == record.profile.time)
+        time = next((field.read for field in rows.fields if field.name == record.profile.time), None)
+        if time is None:  # noted, as the stream's own time is missing
+            return None
+        times = TIMES.keys() if counted else TIMES.keys() | SPANS.keys()
         return Backfill(
             request=request,
             each=each.get if each else None,
             each_text=said.get("each", "the answer"),
             rows=rows,
             number=number if counted else None,
-            time=_in_microseconds(time, record.microseconds),
-            timed=bool(self._used(said, path) & TIMES.keys()),
+            time=_in_microseconds(time, record.microseconds) if rows.span is None else rows.span.end_us,
+            timed=bool(self._used(stream, said, path) & times),
+            bounded=_bounded(self._used(stream, said, path)),
             symbols=symbols,
             limit=limit,
             page=BackfillPage(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
@@ -80,27 +88,27 @@ class BackfillCompiler:
     def _fits(self, stream: Stream, said: dict[str, Any], path: Path) -> bool:
         """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""
         text, rule = "", stream.sequence
-        if stream.venue_id is None or stream.message_id == "random":
-            own_id = load_record(stream.record).profile.id
-            hint = f"map `{own_id}`" if own_id else f"a {stream.record} has none"
+        profile = load_record(stream.record).profile
+        if (stream.venue_id is None and not profile.key) or stream.message_id == "random":
+            hint = f"map `{profile.id}`" if profile.id else f"a {stream.record} has none"
             text = f"only records with an id of the venue's can be told apart: {hint}"
         elif stream.carry is not None:
             text = "a stream with `carry` has no backfill: its records come of changes"
         elif rule is not None and rule.rule in _COUNTED and rule.per != "symbol":
             text = "a call is made for one symbol: the sequence is `per: symbol`"
-        elif (rule is None or rule.rule not in _COUNTED) and self._used(said, path) & NUMBERS.keys():
+        elif (rule is None or rule.rule not in _COUNTED) and self._used(stream, said, path) & NUMBERS.keys():
             text = "nothing tells which numbers are missing: say `sequence:` with `rule: contiguous`, or ask by time"
         if text:
             self.note(path, "value", text, at_key=True)
         return not text
 
-    def _used(self, said: dict[str, Any], path: Path) -> frozenset[str]:
+    def _used(self, stream: Stream, said: dict[str, Any], path: Path) -> frozenset[str]:
         """The placeholders of the call."""
         found: set[str] = set()
         for key in ("http", "headers", "body"):
             if key in said:
                 value = said[key].partition(" ")[2] if key == "http" else said[key]
-                compiled = self.note.template(value, (*path, key), _CALL)
+                compiled = self.note.template(value, (*path, key), _call(stream))
                 found |= compiled.names if compiled else set()
         return frozenset(found)
 
@@ -121,6 +129,12 @@ class BackfillCompiler:
         if "currency" in record.profile.engine:
             currency = self.streams.text("currency", mapping, path) or currency
         fields = {one.name: one for one in stream.fields} | own
+        spans, states = self.streams.spans(stream.name, record), stream.states
+        if states is not None:
+            known = own.get(states.field) or over(states.field)
+            fields[states.field], states = known, replace(states, closed=known.read, keep_open=False)
+        span = spans.span(fields)
+        fields = spans.completed(fields, reported=record.profile.time in own)
         vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor_data
         return replace(
             stream,
@@ -132,6 +146,8 @@ class BackfillCompiler:
             fields=tuple(fields[one.name] for one in record.schema.fields if one.name in fields),
             vendor_data=(*vendor, Field("backfill", lambda item, scope: "true", "true", "constant")),
             mapped_keys=self._keys(stream, said, mapping),
+            span=span,
+            states=states,
         )
 
     def _own(self, stream: Stream, mapping: dict[str, Any], path: Path) -> Iterator[Field]:
@@ -148,6 +164,17 @@ class BackfillCompiler:
         if "number" in said:
             expressions.append(compile_expression(said["number"], True))
         return stream.mapped_keys.union(*(one.heads for one in expressions))
+
+
+def _call(stream: Stream) -> tuple[str, ...]:
+    """The placeholders that have a meaning in a stream's call."""
+    return (*_CALL, *SPANS) if stream.span is not None else _CALL
+
+
+def _bounded(used: frozenset[str]) -> bool:
+    """Whether a call with these placeholders says from where and up to where."""
+    ends = {name.partition("_")[0] for name in used}
+    return bool(ends & {"first", "before", "from"}) and bool(ends & {"last", "after", "to"})
 
 
 def _in_microseconds(read: Reader, unit: int) -> Reader:

@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.codecs import CODECS, Codec, MessageFormat, RowFormat, Setting
+from k2conn.codecs import CODECS, Codec, FileFormat, MessageFormat, Setting
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import size
 from k2conn.compiler.language.problems import known, short
@@ -55,8 +55,8 @@ class CodecCompiler:
         chain = self._chain(whole["text"], place, "text") if "text" in whole else {}
         if chain is None:
             return FrameEncoding()
-        names = [name for name, one in _all() if isinstance(one, RowFormat)]
-        if len(chain) != 1 or not isinstance(next(iter(chain.values())), RowFormat):
+        names = [name for name, one in _all() if isinstance(one, FileFormat)]
+        if len(chain) != 1 or not isinstance(next(iter(chain.values())), FileFormat):
             text = f"files say what their rows are: `codec: {{text: FORMAT}}`, a format of rows{known('', names)}"
             self.note(place, "value", text)
             return FrameEncoding()

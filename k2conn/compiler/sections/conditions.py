@@ -36,7 +36,7 @@ class _Presence(Enum):
 _WORDS = {_PRESENT: _Presence.PRESENT, _ABSENT: _Presence.ABSENT, _MISSING: _Presence.MISSING}
 _EXACT = (_Presence.MISSING, _Presence.NULL)
 """What tells null from nothing."""
-_STATE = re.compile(r"\$state\.([a-z][a-z0-9_]*)\Z")
+_STATE = re.compile(r"\$state\.([a-z][A-Za-z0-9_]*)\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ from k2conn.plan import (
 )
 from k2conn.schemes import FILES
 
+FASTEST_PING, SLOWEST_PING = 1.0, 3600.0
+"""Seconds between our pings, at least and at most, where the venue says how many."""
 _LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
 
@@ -96,6 +98,7 @@ class ConnectionCompiler(SectionCompiler):
             stale_after=duration(said.get("stale_after", "60s")) or None,
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
+            hosts=tuple(host.lower() for host in said.get("hosts", ())),
             per=said.get("per"),
             replicas=said.get("replicas", 1),
             **parts,
@@ -140,7 +143,13 @@ class ConnectionCompiler(SectionCompiler):
                 yield request
 
     def _captures(self, said: dict[str, Any], path: Path) -> Iterator[Capture]:
-        for one, place in self.note.entries(said, "capture", path):
+        values = {name for one, _ in self.note.entries(said, "before", path) for name in one.get("capture", {})}
+        entries = list(self.note.entries(said, "capture", path))
+        values |= {one["into"] for one, _ in entries if "key" not in one}
+        for one, place in entries:
+            if "key" in one and one["into"] in values:
+                text = f"$state.{one['into']} is a value elsewhere, and with a `key` a table: take two names"
+                self.note((*place, "into"), "value", text)
             when = self._match(one, "when", place)
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
@@ -200,7 +209,7 @@ class ConnectionCompiler(SectionCompiler):
         def every(state: Mapping[str, Any]) -> float:
             found = str(render(_state_scope(state)))
             try:
-                return duration(found) or 1.0
+                return min(SLOWEST_PING, max(FASTEST_PING, duration(found)))
             except ValueError as error:
                 raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
 

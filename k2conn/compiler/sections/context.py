@@ -14,6 +14,8 @@ from k2conn.compiler.language.problems import known
 from k2conn.schemes import WEBSOCKET, Secure
 
 Read = TypeVar("Read")
+MAX_EXPRESSIONS = 100_000
+"""Characters of all expressions of a file."""
 
 
 class CompileContext:
@@ -24,14 +26,23 @@ class CompileContext:
     other parts are reported at the same time.
     """
 
-    def __init__(self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get) -> None:
+    def __init__(
+        self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get,
+        refusal: Callable[[str], str] = lambda name: "",
+    ) -> None:
         self.document = document
+        self._refusal = refusal
+        """Why the file may not read an environment variable; nothing where it may."""
+        self.variables: dict[str, list[Path]] = {}
+        """The environment variables that the file reads, each with its places."""
         self.secure = secure
         """Of the schemes that connections may have."""
         self.tables: Mapping[str, Mapping[str, str]] = {}
         """Those of `tables:`, by name."""
         self.parts = parts
         """Parts of this connector's symbols beyond base and quote."""
+        self._characters = 0
+        """Of all expressions so far."""
         self._states: list[tuple[Path, str, int]] = []
         self._broken: set[Path] = set(document.broken)
         self._touched = {path[:length] for path in self._broken for length in range(len(path) + 1)}
@@ -75,6 +86,11 @@ class CompileContext:
         self, text: str, path: Path, *, lenient: bool = False, at_key: bool = False
     ) -> Expression | None:
         """A compiled expression; None after noting why it is none."""
+        self._characters += len(text)
+        if self._characters > MAX_EXPRESSIONS:
+            if self._characters - len(text) <= MAX_EXPRESSIONS:
+                self(path, "too-large", f"the expressions of a file have at most {MAX_EXPRESSIONS} characters together")
+            return None
         try:
             expression = compile_expression(text, lenient)
         except ExpressionError as error:
@@ -89,13 +105,22 @@ class CompileContext:
     ) -> Compiled | None:
         """A compiled template; None after noting why it is none. ``headers``: of a request's headers."""
         try:
-            compiled = compile_template(value, allowed, self.parts, headers)
+            compiled = compile_template(value, allowed, self.parts, headers, self._refusal)
         except TemplateError as error:
-            self((*path, *error.path), error.code, str(error), at_key=error.at_key, offset=error.offset)
+            self._template_problem(error, path)
+            return None
+        for refused in compiled.refused:
+            self._template_problem(refused, path)
+        if compiled.refused:
             return None
         for name in sorted(compiled.states):
             self.state(name, path)
+        for name, inside in compiled.variables.items():
+            self.variables.setdefault(name, []).extend((*path, *one) for one in inside)
         return compiled
+
+    def _template_problem(self, error: TemplateError, path: Path) -> None:
+        self((*path, *error.path), error.code, str(error), at_key=error.at_key, offset=error.offset)
 
     def read(self, reader: Callable[[str], Read], text: str, path: Path) -> Read | None:
         """A duration, size or rate; None after noting why it is none."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from k2conn.compiler.language.problems import short
-from k2conn.compiler.sections.form_overlaps import FormAutomaton, common_name, is_covered, two_readings
+from k2conn.compiler.sections.form_overlaps import FormAutomaton, Steps, common_name, is_covered, two_readings
 from k2conn.compiler.sections.symbols import Form
 
 _NARROW = "say under `parts:` what a part may be (digits, a kind of date, a list of words)"
@@ -14,16 +14,17 @@ _NARROW = "say under `parts:` what a part may be (digits, a kind of date, a list
 
 def overlaps(forms: Sequence[Form]) -> Iterator[tuple[str, int]]:
     """(problem, index of the form) for forms that are ambiguous or overlap."""
+    steps = Steps()
     for at, form in enumerate(forms):
-        found = two_readings(form.pieces)
+        found = two_readings(form.pieces, steps)
         if found is not None:
             name, one, other = found
             yield f"'{name}' has two readings: {_reading(name, one)}, or {_reading(name, other)}; {_NARROW}", at
     automata = [FormAutomaton(form.pieces) for form in forms]
     for at, form in enumerate(forms):
-        names = {earlier: common_name(automata[earlier], automata[at]) for earlier in range(at)}
+        names = {earlier: common_name(automata[earlier], automata[at], steps) for earlier in range(at)}
         takers = [earlier for earlier, name in names.items() if name is not None]
-        if takers and is_covered(automata[at], [automata[earlier] for earlier in takers]):
+        if takers and is_covered(automata[at], [automata[earlier] for earlier in takers], steps):
             whose = " and ".join(f"'{short(forms[earlier].text)}'" for earlier in takers)
             yield f"'{short(form.text)}' never reads a name: {whose} before it takes all of them; {_NARROW}", at
             continue

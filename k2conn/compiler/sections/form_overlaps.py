@@ -20,8 +20,21 @@ Piece = tuple[str, NamePart]
 
 _FOREIGN_SHOWN = "币"
 _START = -1
-_MOST_STEPS = 500_000
-"""Steps of one comparison: some seconds; a venue with 50 currencies takes a few thousand."""
+MOST_STEPS = 200_000
+"""Steps of all comparisons of a file: a second or two; a venue with 50 currencies takes a few thousand."""
+
+
+class Steps:
+    """Counts the steps of comparisons; ValueError where they are too many, which no venue's names need."""
+
+    def __init__(self, most: int = MOST_STEPS) -> None:
+        self.left = most
+
+    def take(self) -> None:
+        """One more step."""
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("these forms are too many, or their words, to be compared")
 
 
 class FormAutomaton:
@@ -96,7 +109,7 @@ def _decided_by_words(before: Piece, piece: Piece) -> bool:
     return bool(before[0] and piece[0]) and before[1].bounded != piece[1].bounded
 
 
-def two_readings(pieces: Sequence[Piece]) -> tuple[str, list[str], list[str]] | None:
+def two_readings(pieces: Sequence[Piece], steps: Steps) -> tuple[str, list[str], list[str]] | None:
     """The shortest name that a form reads in two ways, and whose part each character is in the one and the other."""
     one = FormAutomaton(pieces)
     if len(set(one.labels)) == 1:
@@ -111,14 +124,14 @@ def two_readings(pieces: Sequence[Piece]) -> tuple[str, list[str], list[str]] | 
     def ends(state: tuple[int, int, bool]) -> bool:
         return state[2] and state[0] in one.last and state[1] in one.last
 
-    found = _shortest((_START, _START, False), after, ends, _alphabet([one]))
+    found = _shortest((_START, _START, False), after, ends, _alphabet([one]), steps)
     if found is None:
         return None
     name, states = found
     return name, [one.owners[p] for p, _, _ in states], [one.owners[q] for _, q, _ in states]
 
 
-def common_name(one: FormAutomaton, other: FormAutomaton) -> str | None:
+def common_name(one: FormAutomaton, other: FormAutomaton, steps: Steps) -> str | None:
     """The shortest name that both forms read; None where there is none."""
 
     def after(state: tuple[Positions, Positions], character: str) -> Iterator[tuple[Positions, Positions]]:
@@ -130,11 +143,11 @@ def common_name(one: FormAutomaton, other: FormAutomaton) -> str | None:
         return one.accepts(state[0]) and other.accepts(state[1])
 
     start = frozenset({_START})
-    found = _shortest((start, start), after, ends, _alphabet([one, other]))
+    found = _shortest((start, start), after, ends, _alphabet([one, other]), steps)
     return found[0] if found else None
 
 
-def is_covered(one: FormAutomaton, others: Sequence[FormAutomaton]) -> bool:
+def is_covered(one: FormAutomaton, others: Sequence[FormAutomaton], steps: Steps) -> bool:
     """Whether every name of a form is read by some of the others."""
     def after(state: tuple[Positions, ...], character: str) -> Iterator[tuple[Positions, ...]]:
         own = one.step(state[0], character)
@@ -147,7 +160,7 @@ def is_covered(one: FormAutomaton, others: Sequence[FormAutomaton]) -> bool:
         return one.accepts(state[0]) and not any(other.accepts(positions) for other, positions in rest)
 
     start = frozenset({_START})
-    return _shortest((start,) * (len(others) + 1), after, ends, _alphabet([one, *others])) is None
+    return _shortest((start,) * (len(others) + 1), after, ends, _alphabet([one, *others]), steps) is None
 
 
 def _shortest(
@@ -155,20 +168,16 @@ def _shortest(
     after: Callable[[State, str], Iterable[State]],
     ends: Callable[[State], bool],
     alphabet: Sequence[str],
+    steps: Steps,
 ) -> tuple[str, list[State]] | None:
-    """The shortest text that leads from ``start`` to an end, with the states on the way; breadth first. ValueError
-    where that would take too long, which no venue's names need.
-    """
+    """The shortest text that leads from ``start`` to an end, with the states on the way; breadth first."""
     came: dict[State, tuple[State, str] | None] = {start: None}
     waiting = deque([start])
-    tried = 0
     while waiting:
         state = waiting.popleft()
         for character in alphabet:
             for following in after(state, character):
-                tried += 1
-                if tried > _MOST_STEPS:
-                    raise ValueError("these forms are too many, or their words, to be compared")
+                steps.take()
                 if following not in came:
                     came[following] = state, character
                     if ends(following):

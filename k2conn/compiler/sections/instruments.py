@@ -16,6 +16,8 @@ from k2conn.compiler.sections.form_checks import overlaps
 from k2conn.compiler.sections.symbols import Form, form, resolver, spelling
 from k2conn.plan import InstrumentList, Symbol, SymbolRule
 
+MOST_PART_STEPS = 20_000
+"""Characters that the words of all forms have; a venue with 70 currencies has 300 in each form."""
 _LISTED = ("each", "symbol", "base", "quote")
 
 
@@ -37,6 +39,8 @@ class SymbolCompiler:
         self.note = note
         self.said: dict[str, Any] = spec.get("symbols", {})
         self.folder = folder
+        self._steps = 0
+        """Of the parts of all forms so far."""
 
     def rule(self) -> SymbolRule | None:
         """The rule by which symbols are read; None after noting what is wrong with it."""
@@ -85,9 +89,14 @@ class SymbolCompiler:
         for name in fixed.keys() & set(names):
             self.note((*path, name), "form", f"the spelling itself gives {{{name}}}: say it once", at_key=True)
             own = None
+        parts = {**shared, **(own or {})}
+        self._steps += sum(parts[name].size for name in names if name in parts)
+        if self._steps > MOST_PART_STEPS:
+            self.note(place, "form", f"the words of all forms have at most {MOST_PART_STEPS} characters together")
+            return None
         try:
             compiled = form(
-                said["form"], {**shared, **(own or {})}, fixed, said.get("record"), said.get("asset_class", ""),
+                said["form"], parts, fixed, said.get("record"), said.get("asset_class", ""),
                 said.get("currency", ""), said.get("overrides", False),
             )
         except ValueError as error:

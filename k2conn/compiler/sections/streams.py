@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,11 @@ from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
+from k2conn.compiler.sections.intervals import OfInterval
 from k2conn.compiler.sections.parts import SectionCompiler
+from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
+from k2conn.intervals import Interval
 from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
 from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
 from k2conn.scope import Scope
@@ -30,9 +33,13 @@ _PLACES = ("asset_class", "data_type", "exchange", "stream")
 class StreamCompiler(SectionCompiler):
     """Compiles the streams of one connector."""
 
-    def __init__(self, note: CompileContext, spec: dict[str, Any]) -> None:
+    def __init__(
+        self, note: CompileContext, spec: dict[str, Any], of_interval: Mapping[str, OfInterval] | None = None
+    ) -> None:
+        """``of_interval``: the streams that are one interval of what the file says."""
         super().__init__(note)
         self.spec = spec
+        self._of_interval = of_interval or {}
         overflow = spec.get("on_overflow", "dead_letter") if note.sound(("on_overflow",)) else "dead_letter"
         self.fields = FieldCompiler(note, overflow)
 
@@ -46,7 +53,10 @@ class StreamCompiler(SectionCompiler):
         mapping = self.note.pruned(whole["fields"], (*path, "fields"))
         when = self._match(said, "when", path)
         each = self._expression(said, "each", path)
-        mapped = self._mapped(record, whole, mapping, path)
+        spans = self.spans(name, record)
+        spans.check(said, mapping, path)
+        own = self._mapped(record, whole, mapping, path, spans.given(said))
+        fields = spans.completed(own)
         self.check_names(record, whole, path)
         symbol = self.text("symbol", mapping, path)
         identity = self.text(record.profile.id, mapping, path) if record.profile.id else None
@@ -61,8 +71,8 @@ class StreamCompiler(SectionCompiler):
             self.note((*path, "vendor_data"), "unknown-field", text, at_key=True)
         identity_fields = self._identity_fields(record, whole, said, path)
         carry = self._carry(record, said, mapping, path)
-        sequence = self._sequence(said, path)
-        constants = self._constants(record, name, path)
+        sequence = self._sequence(said, path, spans, fields)
+        constants = self._constants(record, name, path) | self._interval_of(name, record)
         expressions = self.expressions(said, mapping)
         if when is None or symbol is None or kafka_topics is None:
             return None
@@ -86,7 +96,7 @@ class StreamCompiler(SectionCompiler):
             symbol=symbol,
             venue_id=identity,
             identity=identity_fields,
-            fields=mapped,
+            fields=tuple(fields[one.name] for one in record.schema.fields if one.name in fields),
             constants=constants,
             currency=currency,
             vendor_data=vendor,
@@ -96,7 +106,21 @@ class StreamCompiler(SectionCompiler):
             sequence=sequence,
             message_id=said.get("message_id", "deterministic"),
             stale_after=self._stale_after(said, path),
+            declared=self._of_interval[name].stream if name in self._of_interval else "",
+            span=spans.span(own),
+            states=spans.states(said, fields),
         )
+
+    def spans(self, name: str, record: RecordType) -> SpanCompiler:
+        """The compiler of what a stream says of spans of time."""
+        made = self._of_interval.get(name)
+        if made is None:
+            return SpanCompiler(self.note, record, None)
+        return SpanCompiler(self.note, record, Interval(made.interval), made.venue)
+
+    def _interval_of(self, name: str, record: RecordType) -> dict[str, Any]:
+        field, made = record.profile.interval, self._of_interval.get(name)
+        return {field: made.interval} if field is not None and made is not None else {}
 
     def _record(self, name: str, said: dict[str, Any], path: Path) -> RecordType | None:
         record = said.get("record", name)
@@ -116,22 +140,24 @@ class StreamCompiler(SectionCompiler):
     # -- fields
 
     def _mapped(
-        self, record: RecordType, whole: dict[str, Any], mapping: dict[str, Any], path: Path
-    ) -> tuple[Field, ...]:
-        """The fields that are mapped, in schema order, but for those kept apart; what is missing is noted."""
+        self, record: RecordType, whole: dict[str, Any], mapping: dict[str, Any], path: Path, given: frozenset[str]
+    ) -> dict[str, Field]:
+        """The fields that are mapped, by name, but for those kept apart; what is missing is noted, unless it is
+        ``given`` by something else.
+        """
         place = (*path, "fields")
         found: list[Field | None] = []
         mapped = record.mapped
         for field in record.schema.fields:
             if field.name in mapping and field in mapped:
                 found.append(self.fields.field(field, mapping[field.name], (*place, field.name)))
-            elif self._required(field.name, record, whole):
+            elif field.name not in given and self._required(field.name, record, whole):
                 hint = _without(field, record)
                 self.note(place, "unmapped-field", f"the {record.name} record needs '{field.name}'{hint}", at_key=True)
-        if record.profile.id is None and "identity" not in whole and not record.profile.identity:
+        if not (record.profile.id or record.profile.key or record.profile.identity or "identity" in whole):
             text = f"the {record.name} record has no id of the venue's: say what tells records apart, `identity: [...]`"
             self.note(place, "unmapped-field", text, at_key=True)
-        return tuple(field for field in found if field)
+        return {field.name: field for field in found if field}
 
     def check_names(self, record: RecordType, whole: dict[str, Any], path: Path) -> None:
         """Notes the fields that the record does not have."""
@@ -306,10 +332,20 @@ class StreamCompiler(SectionCompiler):
             self.note((*path, "carry"), "value", text, at_key=True)
         return Carry(tuple(names), tuple(readers), tuple(defaults), match)
 
-    def _sequence(self, said: dict[str, Any], path: Path) -> Sequence | None:
+    def _sequence(
+        self, said: dict[str, Any], path: Path, spans: SpanCompiler, fields: Mapping[str, Field]
+    ) -> Sequence | None:
         if "sequence" not in said:
             return None
         rule, place = said["sequence"], (*path, "sequence")
+        if rule == EVERY:
+            if spans.interval is None:
+                self.note(place, "value", f"`{EVERY}` is for a stream with `intervals`")
+            return spans.sequence(fields)
+        missing = [key for key in ("from", "rule", "per") if key not in rule]
+        if missing:
+            self.note(place, "missing", f"'{missing[0]}' is missing")
+            return None
         read = self.number_reader(rule, "from", place)
         previous = self.number_reader(rule, "previous", place)
         if (rule["rule"] == "linked") != ("previous" in rule):
@@ -339,6 +375,8 @@ def _without(field: SchemaField, record: RecordType) -> str:
         return ": map it, or say `identity: [...]` where the venue has no id"
     if field.is_side and "UNKNOWN" in field.symbols:
         return f": map it, or say `{field.name}: {{value: UNKNOWN}}` where the venue does not tell"
+    if field.name == record.profile.closed:
+        return f": map it, or say `closed: {NEXT}` where the venue does not tell"
     if field.name == record.profile.time:
         return f": map it with its unit, or say `{field.name}: $received_at` where the venue gives none"
     return ": say where it comes from"

@@ -21,7 +21,7 @@ from k2conn.plan import Symbol
 
 _LONGEST = 100
 """Characters of a native symbol; what is longer is none."""
-_CACHED = 100_000
+_CACHED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,15 @@ def form(
 
 
 def _check_neighbours(pieces: tuple[tuple[str, NamePart], ...]) -> None:
+    """Refuses parts of which nothing says where one ends. With one place in a form where the longest word decides, and
+    one reading for every name (`form_checks`), matching needs no more tries than the name has characters for each step.
+    """
+    decided, joined = 0, False
+    for (first, one), (second, other) in pairwise(pieces):
+        joined = not joined and bool(first and second) and one.bounded != other.bounded
+        decided += joined
+    if decided > 1:
+        raise ValueError("at one place of a form only may a list of words say where a part ends: put text between")
     for (first, one), (second, other) in pairwise(pieces):
         if first and second and not (one.bounded or other.bounded):
             hint = ": list the currencies in `quotes:`" if "quote" in (first, second) else ": list one under `parts:`"
@@ -97,7 +106,7 @@ class Resolver:
             return self._cache[native]
         except KeyError:
             found = self._read(native)
-            if len(self._cache) < _CACHED:
+            if len(self._cache) < _CACHED and len(native) <= _LONGEST:
                 self._cache[native] = found
             return found
 

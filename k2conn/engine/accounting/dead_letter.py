@@ -1,59 +1,104 @@
-"""Dead letters: one record that could not be made, with all that is needed to correct and replay it."""
+"""Dead letters: one record that could not be made, with all that is needed to correct and replay it.
+
+Each is bounded as it is written, in UTF-8 with JSON's escapes: a control character is six bytes there.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+import hashlib
+from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import RecordError
+from k2conn.secret_mask import SECRETS
 
 RAW_LIMIT = 64 * 1024
-"""Bytes of the raw frame that a dead letter keeps."""
-_VALUE_LIMIT = 2000
+"""Bytes of the raw frame that a dead letter keeps, as they stand in it."""
+VALUE_LIMIT = 2000
+"""The same of a value, and of an item."""
+DETAIL_LIMIT = 1000
 DEAD_SUFFIX = ".dlq"
 """What a topic's dead letters add to its name."""
+_BEYOND = 4 * 1024
+"""How far beyond the bound a frame is searched for secrets: one that the bound cuts is found whole."""
+_ESCAPE = 6
+"""Bytes of JSON's longest escape."""
+
+
+class Origin(NamedTuple):
+    """Where a dead letter comes from; ``topic`` is that of the records."""
+
+    connector: str
+    exchange: str
+    stream: str
+    topic: str
 
 
 def dead_letter(
-    connector: str,
-    exchange: str,
-    stream: str,
-    topic: str,
+    origin: Origin,
     symbol: str,
     error: RecordError,
-    frame: str | bytes,
     received_at: int,
     account: DeliveryAccount,
-    origin: Mapping[str, Any] = MappingProxyType({}),
+    frame: dict[str, Any],
 ) -> Envelope:
-    """The envelope of one dead letter, on ``<topic>.dlq`` as JSON. ``received_at`` is microseconds since the epoch;
-    ``origin`` says where the frame stands, if it is a row of a file.
+    """The envelope of one dead letter, on ``<topic>.dlq`` as JSON. ``received_at`` is microseconds since the epoch,
+    ``frame`` the members that say which frame it was: see `whole_frame`.
     """
-    document = {
-        "connector": connector,
-        "exchange": exchange,
-        "stream": stream,
+    value = None if error.value is None else safe_excerpt(exactjson.excerpt(error.value, VALUE_LIMIT), VALUE_LIMIT)
+    document: dict[str, Any] = {
+        "connector": origin.connector,
+        "exchange": origin.exchange,
+        "stream": origin.stream,
         "symbol": symbol or None,
         "field": error.field,
         "expression": error.expression,
-        "value": None if error.value is None else exactjson.spell(error.value)[:_VALUE_LIMIT],
+        "value": value,
         "reason": error.reason,
-        "detail": error.detail,
+        "detail": safe_excerpt(error.detail, DETAIL_LIMIT),
         "received_at": received_at,
-        **origin,
-        **_raw(frame),
     }
-    value = exactjson.encode(document)
-    return Envelope(topic + DEAD_SUFFIX, symbol.encode() or None, value, None, received_at // 1000, account)
+    body = exactjson.encode({**SECRETS.hide(document), **frame})
+    key = SECRETS.hide(symbol).encode() or None
+    return Envelope(origin.topic + DEAD_SUFFIX, key, body, None, received_at // 1000, account)
 
 
-def _raw(frame: str | bytes) -> dict[str, Any]:
+def whole_frame(frame: str | bytes) -> dict[str, Any]:
+    """The members with a raw frame, up to its bound, without known secrets."""
     if isinstance(frame, str):
-        safe = frame[:RAW_LIMIT].encode("utf-8", "replace").decode()
-        return {"frame": safe, "frame_truncated": len(frame) > RAW_LIMIT}
-    encoded = base64.b64encode(frame[:RAW_LIMIT]).decode()
+        shown = SECRETS.hide(frame[: RAW_LIMIT + _BEYOND])
+        kept = shortened(shown, RAW_LIMIT)
+        return {"frame": kept, "frame_truncated": len(kept) < len(shown) or len(frame) > RAW_LIMIT + _BEYOND}
+    raw = SECRETS.hide_bytes(frame[: RAW_LIMIT + _BEYOND])
+    encoded = base64.b64encode(raw[:RAW_LIMIT]).decode()
     return {"frame_base64": encoded, "frame_truncated": len(frame) > RAW_LIMIT}
+
+
+def frame_id(frame: str | bytes, received_at: int) -> str:
+    """What the dead letters of one frame have in common."""
+    text = f"{received_at} {len(frame)} "
+    head = frame[:RAW_LIMIT]
+    body = head.encode("utf-8", "replace") if isinstance(head, str) else head
+    return hashlib.sha1(text.encode() + body, usedforsecurity=False).hexdigest()[:16]
+
+
+def safe_excerpt(text: str, limit: int) -> str:
+    """A text without known secrets, which are looked for before it is cut."""
+    return shortened(SECRETS.hide(text[: limit + _BEYOND]), limit)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The beginning of a text that takes at most so many bytes as JSON; what cannot be UTF-8 is replaced."""
+    text = text[:limit].encode("utf-8", "replace").decode()
+    body = exactjson.encode(text)
+    if len(body) - 2 <= limit:
+        return text
+    for end in range(limit + 1, limit + 1 - _ESCAPE, -1):  # not within a character or an escape
+        try:
+            found: str = exactjson.decode(body[:end] + b'"')
+        except exactjson.JsonError:
+            continue
+        return found
+    return ""

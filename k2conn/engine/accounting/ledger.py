@@ -15,8 +15,9 @@ that is not UTF-8, which ends it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import cast
 
 from k2conn.engine.accounting.figures import (
@@ -30,6 +31,10 @@ from k2conn.engine.accounting.latency import StreamLatency
 from k2conn.engine.accounting.troubles import Troubles
 from k2conn.engine.accounting.venue_errors import VenueErrors
 
+MOST_SYMBOLS = 20_000
+"""Accounts of a connector, one for each symbol of each stream: bounds what a venue's names can take."""
+OTHER = "(other)"
+"""Stands for all symbols of a stream beyond these."""
 NOWHERE = "-"
 """Stands for the stream or symbol where it is not known: a frame that is no JSON, an item without a symbol."""
 
@@ -74,6 +79,11 @@ class Account:
             self.dead_letters += count
         else:
             self.published += count
+
+    def not_wanted(self, count: int = 1) -> None:
+        """Some that were received are not handed to the sink: the run was to have only so many."""
+        self.received -= count
+        self.filtered += count
 
     @property
     def in_flight(self) -> int:
@@ -123,7 +133,9 @@ class RoundedNumbers:
 class Ledger:
     """All accounts of one connector, and its counts of frames and connections."""
 
-    def __init__(self, connector: str, exchange: str) -> None:
+    def __init__(self, connector: str, exchange: str, most: int = MOST_SYMBOLS) -> None:
+        """``most``: accounts that there are, beside those of `OTHER` and `NOWHERE`."""
+        self.most = most
         self.connector = connector
         self.exchange = exchange
         self.frames = 0
@@ -146,14 +158,19 @@ class Ledger:
         self.rounded: dict[str, RoundedNumbers] = {}
         """By stream."""
         self._accounts: dict[tuple[str, str], Account] = {}
+        self._streams: dict[str, list[Account]] = {}
+        """The same by stream."""
 
     def account(self, stream: str, symbol: str) -> Account:
         """The account of one stream and symbol, opened on first use."""
         key = (stream, symbol)
         found = self._accounts.get(key)
         if found is None:
+            if len(self._accounts) >= self.most and symbol not in (OTHER, NOWHERE):
+                return self.account(stream, OTHER)
             latency = self.latencies.setdefault(stream, StreamLatency())
             found = self._accounts[key] = Account(stream, symbol, latency)
+            self._streams.setdefault(stream, []).append(found)
         return found
 
     def count_rounded(self, stream: str, symbol: str, field: str, number: str) -> None:
@@ -167,18 +184,20 @@ class Ledger:
 
     def totals(self, stream: str | None = None) -> AccountFigures:
         """The sums over symbols, of one stream or of all."""
-        return _sum(one.figures() for one in self.accounts() if stream is None or one.stream == stream)
+        if stream is not None:
+            return _sum(self._of(stream))
+        return total(self.by_stream().values())
 
     def by_stream(self) -> dict[str, AccountFigures]:
         """The sums over symbols of each stream that has an account, in one pass."""
-        found: dict[str, list[AccountFigures]] = {}
-        for account in self.accounts():
-            found.setdefault(account.stream, []).append(account.figures())
-        return {stream: _sum(figures) for stream, figures in found.items()}
+        return {stream: _sum(accounts) for stream, accounts in self._streams.items()}
+
+    def _of(self, stream: str) -> list[Account]:
+        return self._streams.get(stream, [])
 
     def times(self, stream: str, now_us: int) -> StreamTimes:
         """When a stream last had data; ``now_us`` is microseconds since the epoch."""
-        accounts = [account for account in self.accounts() if account.stream == stream]
+        accounts = self._of(stream)
         return {
             "last_event_us": max((one.last_event_us for one in accounts), default=0),
             "last_received_us": max((one.last_received_us for one in accounts), default=0),
@@ -228,12 +247,28 @@ class Ledger:
         return equation(self.totals())
 
 
-def _sum(figures: Iterable[AccountFigures]) -> AccountFigures:
-    total = cast(dict[str, int], Account("", "").figures())
+def total(figures: Iterable[AccountFigures]) -> AccountFigures:
+    """The sums of some figures."""
+    found = cast(dict[str, int], Account("", "").figures())
     for one in figures:
         for name, value in cast(dict[str, int], one).items():
-            total[name] += value
-    return cast(AccountFigures, total)
+            found[name] += value
+    return cast(AccountFigures, found)
+
+
+def _sum(accounts: Collection[Account]) -> AccountFigures:
+    """The sums over accounts, of which there may be very many: a column at a time, in the loops of C."""
+    found = Account("", "")
+    for name, column in zip(_SUMMED, zip(*map(_summed, accounts), strict=True), strict=True) if accounts else ():
+        setattr(found, name, sum(column))
+    return found.figures()
+
+
+_SUMMED = (
+    "received", "published", "duplicates", "dead_letters", "filtered", "lost", "spooled", "unknown_sides", "snapshots",
+    "gaps", "missing", "backfilled", "conflicts",
+)
+_summed = attrgetter(*_SUMMED)
 
 
 def equation(totals: AccountFigures) -> str:

@@ -6,8 +6,10 @@ Pure: whoever looks says the time. Memory is bounded: a sample for every few sec
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from k2conn.engine.accounting.figures import AccountFigures
 from k2conn.engine.accounting.ledger import NOWHERE, Ledger
 
 SPAN = 60.0
@@ -62,9 +64,9 @@ class RecentFigures:
         while len(self._samples) > 1 and self._samples[1].at <= now - SPAN:
             self._samples.popleft()
 
-    def _sample(self, now: float) -> Sample:
+    def _sample(self, now: float, totals: Mapping[str, AccountFigures] | None = None) -> Sample:
         ledger = self._ledger
-        totals = ledger.by_stream()
+        totals = ledger.by_stream() if totals is None else totals
         streams = {}
         for name in self._streams:
             one = totals.get(name)
@@ -82,9 +84,9 @@ class RecentFigures:
         found[NOWHERE] = _share(after.bad - before.bad, after.frames - before.frames)
         return found
 
-    def findings(self, now: float) -> list[DataFinding]:
-        """What is wrong, for people."""
-        before, after = self._samples[0], self._sample(now)
+    def findings(self, now: float, totals: Mapping[str, AccountFigures] | None = None) -> list[DataFinding]:
+        """What is wrong, for people. ``totals``: `Ledger.by_stream`, where the caller has it."""
+        before, after = self._samples[0], self._sample(now, totals)
         found: list[DataFinding] = []
         bad, frames = after.bad - before.bad, after.frames - before.frames
         if bad >= FEWEST and _share(bad, frames) > self._share:

@@ -115,7 +115,7 @@ def short(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        text = value if isinstance(value, str) else exactjson.spell(value)
+        text = exactjson.excerpt(value, SHOWN + 1)
     except (ValueError, TypeError, RecursionError):
         text = repr(type(value))
     cut = text[:SHOWN]

@@ -16,9 +16,12 @@ from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.gaps.gap import Gap
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
+from k2conn.intervals import Interval
 from k2conn.plan import Json, MissingRange, Symbol
 from k2conn.scope import Scope
 
+MOST_ROWS = 10_000
+"""Rows of one answer."""
 MOST_CALLS = 500
 """Calls for one gap; what they do not give stays missing."""
 _SHOWN = 200
@@ -36,6 +39,14 @@ class BackfillJob:
         self._counted = gap.missing is not None
         self._dead: set[int] = set()
         self._scope = Scope()
+        span = mapping.backfill.rows.span
+        self._interval = span.interval if span is not None else None
+        """Of the spans of time that the rows are about."""
+        self._length = self._interval.length_us + 1 if self._interval is not None and self._by_time else 0
+        """How far behind the gap's beginning the time of its first row may be: it is the end of what the row is about,
+        which begins there."""
+        self._cut: tuple[int, int] | None = None
+        """The numbers that were asked for last, where they are not all."""
         self._covered = False
         self._topped = False
         """Whether an answer held the gap's newer end: the venue's history may be behind its stream."""
@@ -68,10 +79,25 @@ class BackfillJob:
         if backfill.timed and not self._from_us:
             return None  # it is not known since when
         self.calls += 1
-        if self._by_time:
-            return MissingRange(0, 0, self._size(), self._from_us, self._to_us)
-        count = self._high - self._low + 1
-        return MissingRange(self._low, self._high, min(count, self._size() or count), self._from_us, self._to_us)
+        low, high, size = self._low, self._high, self._size()
+        if self._interval is not None:
+            low, high = self._window(self._interval)
+        elif self._by_time:
+            low = high = 0
+        count = size if self._by_time else min(high - low + 1, size or high - low + 1)
+        return MissingRange(low, high, count, self._from_us, self._to_us, self._interval)
+
+    def _window(self, interval: Interval) -> tuple[int, int]:
+        """The numbers of the spans that the next call asks for: no more than an answer holds."""
+        low, high, page = self._low, self._high, self.mapping.backfill.page
+        if self._by_time:  # the record before ends where the first missing span may begin; the one after is not missing
+            low = interval.number(self._from_us)
+            high = max(low, interval.number(self._to_us) - 2)
+        self._cut = None
+        if page is not None and high - low >= page.size:
+            low, high = (low, low + page.size - 1) if page.by == "first" else (high - page.size + 1, high)
+            self._cut = low, high
+        return low, high
 
     def _narrow(self) -> None:
         """What has come meanwhile is not asked for."""
@@ -100,9 +126,12 @@ class BackfillJob:
         each = self.mapping.backfill.each
         rows = answer if each is None else each(answer, self._scope)
         if type(rows) is not list:
-            shown = exactjson.encode(answer).decode()[:_SHOWN]
+            shown = exactjson.excerpt(answer, _SHOWN)
             detail = f"the answer has no rows: {shown}"
             raise RecordError("each", self.mapping.backfill.each_text, None, "missing-field", detail)
+        if len(rows) > MOST_ROWS:
+            detail = f"the answer has {len(rows)} rows, which are more than {MOST_ROWS}"
+            raise RecordError("each", self.mapping.backfill.each_text, None, "frame-too-large", detail)
         return rows
 
     def _keyed(self, rows: list[Json]) -> list[tuple[int, Json]]:
@@ -151,6 +180,12 @@ class BackfillJob:
     def _move(self, keyed: list[tuple[int, Json]], rows: int) -> None:
         """Where the next call begins; or the end, where the gap is covered or nothing new comes."""
         page = self.mapping.backfill.page
+        if self._cut is not None and self._interval is not None and page is not None:
+            self._next_window(self._cut, self._interval, page.by)
+            return
+        if self._by_time and self._interval is not None and page is not None and self.mapping.backfill.bounded:
+            self._done = self._covered = True  # the venue was asked for these spans, and has no more of them
+            return
         short = page is not None and rows < self._asked()
         if not keyed:
             self._done, self._covered = True, self._covered or (short and self._topped)
@@ -163,12 +198,22 @@ class BackfillJob:
             onward = last[0] + step > self._low
             self._low, self._from_us = max(self._low, last[0] + step), self._time(last[1], self._from_us)
         else:
-            reached = first[0] <= self._low - (1 - step) or short
+            reached = first[0] <= self._low + self._length - (1 - step) or short
             self._covered = self._covered or (reached and self._topped)
             self.passed = page is None and not reached
             onward = first[0] - step < self._high
             self._high, self._to_us = min(self._high, first[0] - step), self._time(first[1], self._to_us)
         self._done = reached or short or not onward or page is None
+
+    def _next_window(self, asked: tuple[int, int], interval: Interval, by: str) -> None:
+        """What is asked for next, where an answer could not hold all."""
+        low, high = asked
+        if by == "first":
+            self._from_us = interval.end_us(high)
+            self._low = self._from_us if self._by_time else max(self._low, high + 1)
+        else:
+            self._to_us = interval.end_us(low)
+            self._high = self._to_us if self._by_time else min(self._high, low - 1)
 
     def _size(self) -> int:
         """Rows an answer holds at most; 0 where nothing is said."""

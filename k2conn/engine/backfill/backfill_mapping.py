@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from k2conn import exactjson
+from k2conn.engine.accounting.frame_letters import finish_letters
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.envelope import Envelope
 from k2conn.plan import Backfill, Json, Symbol
@@ -25,3 +26,4 @@ class BackfillMapping(StreamMapping):
     def row(self, row: Json, scope: Scope, out: list[Envelope]) -> None:
         """One row of the symbol in ``scope``: an envelope, a dead letter, or nothing where the record came before."""
         self._item(row, exactjson.encode(row).decode(), scope, out, False)
+        finish_letters(scope, out)

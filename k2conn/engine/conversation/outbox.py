@@ -14,7 +14,9 @@ class Outbox:
 
     def __init__(self, limit: Rate | None) -> None:
         self._limit = limit
-        self._queue: deque[tuple[str | bytes, float]] = deque()
+        self._queue: deque[tuple[str | bytes, float, bool]] = deque()
+        self.answers = 0
+        """Frames of the queue that were put first."""
         self._sent: deque[float] = deque()
         self._free_at = 0.0
 
@@ -26,15 +28,17 @@ class Outbox:
         (for answers).
         """
         if first:
-            self._queue.appendleft((frame, pause))
+            self._queue.appendleft((frame, pause, True))
+            self.answers += 1
         else:
-            self._queue.append((frame, pause))
+            self._queue.append((frame, pause, False))
 
     def due(self, now: float) -> list[str | bytes]:
         """The frames that may be sent now."""
         out: list[str | bytes] = []
         while self._queue and self._next(now) <= now:
-            frame, pause = self._queue.popleft()
+            frame, pause, first = self._queue.popleft()
+            self.answers -= first
             out.append(frame)
             self._free_at = now + pause
             if self._limit is not None:
@@ -57,3 +61,4 @@ class Outbox:
     def clear(self) -> None:
         """Discards all queued frames."""
         self._queue.clear()
+        self.answers = 0

@@ -20,6 +20,7 @@ Times are seconds of a monotonic clock (``now``); ``wall`` is microseconds since
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from urllib.parse import urlsplit
 from k2conn import exactjson
 from k2conn.codecs.decoding import decoder
 from k2conn.engine.conversation.actions import Action, Close, Malformed, Note, NoteKind, Send
+from k2conn.engine.conversation.captures import Captures
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.request_frames import frame_body
@@ -39,10 +41,17 @@ from k2conn.plan import Capture, Connection, Json, SendScope, Stream, Symbol
 from k2conn.schemes import WEBSOCKET, Secure, in_the_clear
 from k2conn.scope import Scope
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
 __all__ = [
     "Action", "Close", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
     "subscriptions_for",
 ]
+
+MOST_ANSWERS = 1000
+"""Answers that wait for the venue's limit on sending; further messages are not answered."""
+LONGEST_ANSWER = 64 * 1024
+"""Characters or bytes of an answer: what a venue wants echoed is not sent at any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,7 @@ class Session:
         self.streams = tuple(streams)
         self.context = context
         self.scope = Scope()
+        self._captures = Captures(self.scope.state)
         self.subscriptions = Subscriptions(subscriptions_for(connection, streams, symbols, context))
         self.control = 0
         self.unrecognised = 0
@@ -120,7 +130,7 @@ class Session:
         known = self.context.secure
         try:
             parts = urlsplit(url)
-            possible = bool(parts.hostname) and parts.port != 0
+            possible = bool(parts.hostname) and parts.port != 0 and not _CONTROL.search(url)
         except ValueError:
             possible = False
         if not possible:  # not repeated: it may hold a token
@@ -279,14 +289,13 @@ class Session:
 
     def _control(self, message: Json, route: Route, out: list[Action]) -> None:
         kind, at = route
-        self._capture(message)
+        self._capture(message, out)
         if kind == REPLY:
             self.control += 1
             self._advance_flow(out, lambda now, found: self._flow.reply(message, now, found))
         elif kind == ANSWER:
             self.control += 1
-            answer = self.connection.answer[at]
-            self._outbox.put(frame_body(answer.send(self._send_scope()._replace(message=message))), first=True)
+            self._answer(frame_body(self.connection.answer[at].send(self._send_scope()._replace(message=message))), out)
         elif kind == PONG:
             self.control += 1
             self._pong_by = None
@@ -300,27 +309,33 @@ class Session:
         else:
             self.unrecognised += 1
             if self.unrecognised <= 5:
-                out.append(Note(NoteKind.UNRECOGNISED, {"message": exactjson.spell(message)[:300]}))
+                out.append(Note(NoteKind.UNRECOGNISED, {"message": exactjson.excerpt(message, 300)}))
 
-    def _capture(self, message: Json) -> None:
+    def _answer(self, frame: str | bytes, out: list[Action]) -> None:
+        if len(frame) > LONGEST_ANSWER or self._outbox.answers >= MOST_ANSWERS:
+            out.append(Note(NoteKind.ERROR, {"reason": "not answered: too long, or too many answers wait"}))
+        else:
+            self._outbox.put(frame, first=True)
+
+    def _capture(self, message: Json, out: list[Action]) -> None:
         for capture in self.connection.capture:
             if capture.when is None or capture.when.condition(message, self.scope):
                 value = capture.value(message, self.scope)
                 if value is not None:
-                    self._keep(capture, value, message)
+                    try:
+                        self._keep(capture, value, message)
+                    except RecordError as error:
+                        out.append(Note(NoteKind.ERROR, {"reason": f"{error.field}: {error.detail}"}))
 
     def _keep(self, capture: Capture, value: Json, message: Json) -> None:
-        if capture.key is None:
-            self.scope.state[capture.into] = value
-            return
-        key = capture.key(message, self.scope)
-        if key is not None:
-            self.scope.state.setdefault(capture.into, {})[exactjson.spell(key)] = value
+        key = None if capture.key is None else capture.key(message, self.scope)
+        if capture.key is None or key is not None:
+            self._captures.keep(capture.into, key, value)
 
     def _notice(self, at: int, message: Json, out: list[Action]) -> None:
         notice = self.connection.notices[at]
         reason = notice.reason(message, self.scope) if notice.reason else None
-        text = exactjson.spell(reason if reason is not None else message)[:300]
+        text = exactjson.excerpt(reason if reason is not None else message, 300)
         if notice.reconnect:
             if not self._closed and not self._noticed:  # the session continues until the next connection is ready
                 out.append(Close(EndCause.NOTICE, text, notice.delay))

@@ -284,7 +284,7 @@ class SubscriptionFlow:
         if refusing and not any(refused is False for _, _, refused in verdicts):
             reasons = (reason(step, message, self._scope) for step in refusing)
             words = next((found for found in reasons if found is not None), message)
-            out.append(Note(NoteKind.ERROR, {"reason": exactjson.spell(words)[:300]}))
+            out.append(Note(NoteKind.ERROR, {"reason": exactjson.excerpt(words, 300)}))
 
     def _answered(self, at: int, step: Step, refused: bool, message: Json, now: float, out: list[Action]) -> bool:
         """A reply taken as one to a step; False where the step waits for none of the kind."""
@@ -334,7 +334,7 @@ class SubscriptionFlow:
     ) -> None:
         """The reply to a step that subscribes nothing (a login)."""
         if refused:
-            text = exactjson.spell(reason(step, message, self._scope))[:300]
+            text = exactjson.excerpt(reason(step, message, self._scope), 300)
             out.append(Close(EndCause.REFUSED, f"{step.name}: {text}"))
             return
         for frame in waiting:
@@ -356,7 +356,7 @@ class SubscriptionFlow:
             return
         why = reason(step, message, self._scope)
         one.state = SubscriptionState.REFUSED
-        one.reason = exactjson.spell(why)[:300] if why is not None else ""
+        one.reason = exactjson.excerpt(why, 300) if why is not None else ""
         self._retries.failed(one.key, now, is_final(step, message, self._scope))
         detail: dict[str, Json] = {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}
         if (times := self._retries.failures(one.key)) > 1:

@@ -21,13 +21,15 @@ from typing import Any
 
 from k2conn.engine.gaps.gap import Gap
 from k2conn.engine.gaps.gap_states import GapCause
-from k2conn.engine.gaps.sequence_state import FARTHEST, JUMP, Jump, OddNumber, SequenceState, plausible
+from k2conn.engine.gaps.sequence_state import FARTHEST, HOLES, JUMP, Jump, OddNumber, SequenceState, plausible
 from k2conn.plan import Sequence
 
 GRACE_US = 2_000_000
-HOLES = 256
 CONNECTIONS = 64
 MOST_ODD = 1000
+MOST_KEYS = 20_000
+MOST_WAITING = 2000
+"""Gaps of a stream that wait for their grace one by one; a key's further ones are counted in its latest."""
 RESTARTED = -1
 """The epoch of what an earlier process saw."""
 
@@ -35,7 +37,9 @@ RESTARTED = -1
 class GapTracker:
     """All numbers of one stream."""
 
-    def __init__(self, stream: str, rule: Sequence) -> None:
+    def __init__(self, stream: str, rule: Sequence, most: int = MOST_KEYS) -> None:
+        """``most``: keys whose numbers are known; those of others say nothing."""
+        self._most = most
         self.stream = stream
         self.rule = rule.rule
         self.per = rule.per
@@ -117,7 +121,8 @@ class GapTracker:
         self._odd(key, first, f"counting began anew after {known.last}")
         gap = Gap(self.stream, key, None, None, now_us, GapCause.RESET, None, None, from_us=known.event_us)
         gap.to_us = event_us
-        self._waiting.append(gap)
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(gap)
         known.begin(first, epoch, event_us)
         for number, event_us in numbers[1:]:
             self._ahead(known, key, number, None, now_us, epoch, event_us)
@@ -132,6 +137,8 @@ class GapTracker:
 
     def _open(self, key: str, number: int, epoch: int, event_us: int) -> None:
         """A key's first number; of numbers that belong to connections only the latest are kept."""
+        if len(self._numbers) >= self._most:
+            return
         self._numbers[key] = SequenceState(number, epoch, event_us)
         if self.per == "connection" and len(self._numbers) > CONNECTIONS:
             del self._numbers[next(iter(self._numbers))]
@@ -145,14 +152,16 @@ class GapTracker:
         if self.rule == "contiguous":
             if number == last + 1:
                 return
-            count = number - last - 1
-            gap = Gap(self.stream, key, last + 1, number - 1, now_us, cause, count, count)
-            known.holes.append((last + 1, number - 1, gap))
-            del known.holes[:-HOLES]
+            first, end, count = last + 1, number - 1, number - last - 1
         elif self.rule == "linked" and previous is not None and previous != last:
-            gap = Gap(self.stream, key, last, previous, now_us, cause, None, None)
+            first, end, count = last, previous, None
         else:
             return
+        if len(self._waiting) >= MOST_WAITING and known.widen(first, end, count or 0, event_us):
+            return
+        gap = known.latest = Gap(self.stream, key, first, end, now_us, cause, count, count)
+        if count is not None:
+            known.miss(first, end, gap)
         gap.from_us, gap.to_us = before_us, event_us
         self._waiting.append(gap)
 
@@ -213,8 +222,8 @@ class GapTracker:
     def resume(self, last: Mapping[str, int], event_us: Mapping[str, int] | None = None) -> None:
         """What an earlier process saw last: a hole since then is a gap too."""
         for key, number in last.items():
-            if not plausible(number):
-                continue  # of a process that believed every number
+            if not plausible(number) or len(self._numbers) >= self._most:
+                continue  # of a process that believed every number, or knew more of them
             self._numbers.setdefault(key, SequenceState(number, RESTARTED, (event_us or {}).get(key, 0)))
 
     def reopen(self, key: str, holes: list[list[int]], now_us: int) -> None:

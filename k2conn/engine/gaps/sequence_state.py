@@ -12,6 +12,8 @@ JUMP = 1000
 """Numbers ahead that are believed at once; also how near each other two numbers are that confirm each other."""
 FARTHEST = 10**9
 """Records that may be missing: a longer jump is a reset."""
+HOLES = 256
+"""Ranges of missing numbers that are known one by one, the latest ones."""
 RUN = 3
 """Numbers in a row that make a reset."""
 FAR = 10_000
@@ -44,7 +46,7 @@ def plausible(number: int) -> bool:
 class SequenceState:
     """What is known of one key's numbers."""
 
-    __slots__ = ("_run_after", "epoch", "event_us", "holes", "jump", "last", "run")
+    __slots__ = ("_run_after", "epoch", "event_us", "holes", "jump", "last", "latest", "run")
 
     def __init__(self, first: int, epoch: int, event_us: int) -> None:
         self.begin(first, epoch, event_us)
@@ -57,6 +59,8 @@ class SequenceState:
         """The event time of the last number's record."""
         self.holes: list[tuple[int, int, Gap]] = []
         """Disjoint ranges still missing, oldest first, each with the gap it belongs to."""
+        self.latest: Gap | None = None
+        """The latest gap."""
         self.jump: Jump | None = None
         """A number far ahead that is not believed yet."""
         self.run: list[tuple[int, int]] = []
@@ -81,6 +85,23 @@ class SequenceState:
             self.run.append((number, event_us))
             self._run_after = self.last
         return len(self.run) >= RUN
+
+    def miss(self, first: int, last: int, gap: Gap) -> None:
+        """A range is missing, and belongs to a gap."""
+        self.holes.append((first, last, gap))
+        del self.holes[:-HOLES]
+
+    def widen(self, first: int, last: int, count: int, event_us: int) -> bool:
+        """One more range is missing, and is counted in the latest gap; False where there is none that waits."""
+        gap = self.latest
+        if gap is None or gap.reported is not None:
+            return False
+        gap.last, gap.to_us = last, event_us
+        if gap.count is not None and gap.missing is not None:
+            gap.count += count
+            gap.missing += count
+            self.miss(first, last, gap)
+        return True
 
     def in_hole(self, number: int) -> bool:
         """Whether it is one of those that are missing."""

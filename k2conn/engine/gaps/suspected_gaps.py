@@ -3,15 +3,16 @@
 Where a stream has no numbers that count its records, nothing shows what was missed between two connections, so a gap is
 only suspected there. A backfill (see `k2conn.engine.backfill.backfill_job`) finds out whether it is one.
 
-Pure; one entry a symbol.
+Pure; one entry a symbol, up to a bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from k2conn.engine.gaps.gap import Gap
-from k2conn.engine.gaps.gap_tracker import GRACE_US, RESTARTED, cause_of
+from k2conn.engine.gaps.gap_tracker import GRACE_US, MOST_KEYS, RESTARTED, cause_of
 
 
 class SuspectedGapTracker:
@@ -27,7 +28,8 @@ class SuspectedGapTracker:
         """One record's event time; where it is the first on a later connection, a gap is suspected before it."""
         known = self._latest.get(key)
         if known is None:
-            self._latest[key] = [epoch, event_us]
+            if len(self._latest) < MOST_KEYS:
+                self._latest[key] = [epoch, event_us]
             return
         if epoch > known[0]:
             cause = cause_of(known[0], epoch)
@@ -56,5 +58,5 @@ class SuspectedGapTracker:
 
     def resume(self, last: dict[str, int]) -> None:
         """What an earlier process saw last."""
-        for key, event_us in last.items():
+        for key, event_us in islice(last.items(), MOST_KEYS):
             self._latest.setdefault(key, [RESTARTED, event_us])

@@ -34,6 +34,8 @@ _FACTORS = tuple(pow(0x9E3779B97F4A7C15, power, 2**64) for power in range(1, MOS
 _ROUNDED_US = 1_000_000
 _WORDS = 1000
 """Different words whose hash is remembered."""
+_LONGEST = 100
+"""Characters of these."""
 
 Content = Callable[[Sequence[Any], int], bytes]
 """(values, event time in microseconds or 0) -> the content."""
@@ -64,9 +66,12 @@ def content_maker(numbers: Sequence[int], words: Sequence[int]) -> Content:
     word_of = known.get
 
     def learn(said: Any) -> int:
-        if len(known) >= _WORDS:
-            known.clear()
-        found = known[said] = _hash_of(said if type(said) is tuple else (said,)) if words else 0
+        row = said if type(said) is tuple else (said,)
+        found = _hash_of(row) if words else 0
+        if sum(len(word or "") for word in row) <= _LONGEST:
+            if len(known) >= _WORDS:
+                known.clear()
+            known[said] = found
         return found
 
     if len(numbers) == 2 and len(words) == 1:

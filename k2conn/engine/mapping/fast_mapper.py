@@ -25,6 +25,8 @@ from k2conn.plan import Stream, Symbol
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
+MOST_MEMBERS = 1000
+"""Members of an item that may become a record: those that are not mapped go into its vendor_data."""
 _FALLBACK_ERRORS = (RecordError, KeyError, TypeError, IndexError, ValueError)
 
 
@@ -148,8 +150,12 @@ class FastMappers:
             return f"{head}{lengths[len(text)]}{text}"
 
         def extra(item: dict[str, Any]) -> list[str]:
-            """The entries of unmapped keys; raises KeyError where one has the same name as a mapped entry."""
+            """The entries of unmapped keys; raises KeyError where one has the same name as a mapped entry,
+            ValueError where there are too many.
+            """
             found = []
+            if len(item) > MOST_MEMBERS:
+                raise ValueError("too many members")
             for key, value in item.items():
                 if key not in mapped and value is not None:
                     head = lengths[len(key)] + key

@@ -14,7 +14,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
-from k2conn.engine.mapping.fast_mapper import MappedRecord
+from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
@@ -30,9 +30,14 @@ _CONVERSION_ERRORS = (RecordError, KeyError, TypeError)
 class GeneralMapper:
     """Maps the items of one stream to records."""
 
-    def __init__(self, exchange: str, stream: Stream, record: RecordType, always: Mapping[str, object]) -> None:
-        """``always``: the fields that all records of the stream have in common."""
+    def __init__(
+        self, exchange: str, stream: Stream, record: RecordType, always: Mapping[str, object], most: int
+    ) -> None:
+        """``always``: the fields that all records of the stream have in common. ``most``: symbols whose carried fields
+        are known.
+        """
         schema, profile = record.schema, record.profile
+        self._most = most
         self._stream = stream
         self._schema = schema
         self._prefix = exchange + "-"
@@ -51,6 +56,9 @@ class GeneralMapper:
         self._blank = [always.get(field.name) for field in schema.fields]
         """The record's values before an item is read."""
         self._identity_at = tuple((name, at.get(name), record.more_places.get(name)) for name in stream.identity)
+        self._key_at = tuple(at[name] for name in profile.key) if not stream.identity else ()
+        self._state_at = tuple((at[name], record.more_places.get(name)) for name in profile.content)
+        self._i_closed = at[profile.closed] if profile.closed is not None else None
         self._i_own = at[profile.id] if profile.id is not None else None
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
@@ -108,7 +116,9 @@ class GeneralMapper:
     def _finish(self, item: Any, values: list[Any], context: SymbolContext, scope: Scope, snapshot: bool) -> None:
         """Fills in the fields that the engine provides: ids, symbol, currency, receipt time, vendor_data."""
         stream = self._stream
-        if stream.venue_id is None:
+        if self._key_at:
+            own = self._key(values)
+        elif stream.venue_id is None:
             own = self._own_id(values, context, scope)
         else:
             try:
@@ -133,6 +143,16 @@ class GeneralMapper:
         elif scope.notes:
             scope.notes = {}
 
+    def _key(self, values: list[Any]) -> str:
+        """The id of a record that has a key: the key's values. A state of something that is not over yet has what it
+        says behind them, so that each is a record of its own, and the last one has the key alone.
+        """
+        key = [values[at] for at in self._key_at]
+        if self._i_closed is not None and values[self._i_closed] is False:
+            key.append("open")
+            key += [_as_in_v2(values[at], more) if more else values[at] for at, more in self._state_at]
+        return "|".join(map(str, key))
+
     def _own_id(self, values: list[Any], context: SymbolContext, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
         row = "|".join(
@@ -143,8 +163,8 @@ class GeneralMapper:
         ordinals = scope.state.get(key)
         if ordinals is None:
             ordinals = scope.state[key] = Ordinals()
-        number = ordinals.number(f"{context.symbol}|{row}")
         digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
+        number = ordinals.number(f"{context.symbol}|{digest}")  # a row may be as long as a frame
         return f"{values[self._i_time]}-{digest}-{number}"
 
     def _vendor_data(self, item: Any, context: SymbolContext, scope: Scope, snapshot: bool) -> dict[str, str]:
@@ -172,6 +192,9 @@ class GeneralMapper:
 
     def _keep_unmapped(self, item: dict[str, Any], found: dict[str, str]) -> None:
         mapped = self._stream.mapped_keys
+        if len(item) > MOST_MEMBERS:
+            detail = f"the item has {len(item)} members, which are more than {MOST_MEMBERS}"
+            raise RecordError("vendor_data", None, None, "record-too-large", detail)
         for key, value in item.items():
             if key not in mapped and value is not None:
                 found.setdefault(key, value if type(value) is str else exactjson.spell(value))
@@ -198,7 +221,8 @@ class GeneralMapper:
                     now[at] = None  # the new value is unknown, and the old one no longer holds
                 if now[at] is None and failed is None:
                     failed = error
-        book[context.symbol] = now
+        if last is not None or len(book) < self._most:
+            book[context.symbol] = now
         if failed is not None:
             raise failed
         return zip(self._carried_at, now, strict=True)

@@ -26,6 +26,7 @@ def suits(stream: Stream) -> bool:
     plain = (
         stream.each is None and stream.drop_when is None and stream.snapshot is None and stream.carry is None
         and stream.first_batch == "keep" and stream.sequence is None and not stream.each_key
+        and stream.span is None and stream.states is None
     )
     names = {part[4] for part in stream.venue_id.joined.parts} if stream.venue_id and stream.venue_id.joined else set()
     return plain and stream.symbol.of_file and names >= {"file", "row"}

@@ -8,9 +8,11 @@ does not affect the other items of its message.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from k2conn.engine.accounting.dead_letter import dead_letter
+from k2conn.engine.accounting.dead_letter import Origin
+from k2conn.engine.accounting.frame_letters import FrameLetters, finish_letters
 from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
 from k2conn.engine.accounting.troubles import TroubleKind, short
 from k2conn.engine.gaps.gap import Gap
@@ -19,12 +21,14 @@ from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.general_mapper import GeneralMapper
+from k2conn.engine.mapping.latest_states import Arrival, take
+from k2conn.engine.mapping.slices import AT_ONCE, Slices, slices
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.plan import Plan, Stream, Symbol
+from k2conn.plan import Plan, States, Stream, Symbol
 from k2conn.records import load_record
 from k2conn.scope import Scope
 
@@ -48,7 +52,9 @@ class StreamMapping:
         self.price_scale = record.field(price).scale if price is not None else None
         """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
-        self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always)
+        self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always, ledger.most)
+        self._states = stream.states
+        self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._fast_allowed = (
@@ -58,7 +64,8 @@ class StreamMapping:
         )
         """Whether the rules of the stream allow the loop in `_map_fast`."""
         rule = stream.sequence
-        self.gaps = GapTracker(stream.name, rule) if rule and rule.rule in ("contiguous", "linked") else None
+        counts = rule is not None and rule.rule in ("contiguous", "linked")
+        self.gaps = GapTracker(stream.name, rule, ledger.most) if rule is not None and counts else None
         self._number_key = rule.key if rule and rule.rule == "contiguous" and rule.per == "symbol" else None
         self.suspected_gaps: SuspectedGapTracker | None = None
         """Set where a stream has no sequence numbers but has an enabled backfill."""
@@ -72,65 +79,87 @@ class StreamMapping:
 
     # -- messages
 
-    def take(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
-        """Maps one message of this stream into ``out``; ``scope`` carries the receipt time and connection state."""
+    def take(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope]) -> Slices | None:
+        """Maps one message of this stream into ``out``; ``scope`` carries the receipt time and connection state.
+
+        A message of very many items is not mapped yet: it comes back in slices, for the caller to take. Dead letters
+        are the frame's (`Scope.letters`), whose end the caller knows.
+        """
         stream = self.stream
         scope.message = message
         snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
         if self._fast_allowed and not snapshot and type(message) is dict:
             usual: Any = message if stream.each is None else message.get(stream.each_direct)
             kind = type(usual)
+            if kind is list and len(usual) > AT_ONCE:
+                return slices(usual, partial(self._map_fast, frame, scope, out), partial(self._refuse, frame, scope))
             if kind is dict or kind is list:
-                self._map_fast((usual,) if kind is dict else usual, frame, scope, out)
-                return
+                self._map_fast(frame, scope, out, (usual,) if kind is dict else usual)
+                return None
         if stream.each is None:
             self._item(message, frame, scope, out, snapshot)
-            return
+            return None
         try:
             items: Any = stream.each(message, scope)
         except RecordError as error:
             self._add_dead_letter(error.at("each", stream.each_text, None), None, frame, scope, out)
-            return
+            return None
+        do = partial(self._items, frame, scope, out, snapshot)
         if type(items) is list:
             if stream.order == "newest-first":
                 items = items[::-1]
             if stream.first_batch != "keep":
-                self._first_batch(items, frame, scope, out, snapshot)
-                return
-            for item in items:
-                self._item(item, frame, scope, out, snapshot)
-        elif type(items) is dict and not stream.each_key:
-            self._item(items, frame, scope, out, snapshot)
+                do = partial(self._first_batch, frame, scope, out, snapshot, set())
+        elif type(items) is dict and stream.each_key:
+            items, do = list(items.items()), partial(self._keyed_items, frame, scope, out, snapshot)
         elif type(items) is dict:
-            for key, item in items.items():
-                scope.key = key
-                self._item(item, frame, scope, out, snapshot)
-            scope.key = None
+            items = (items,)
         elif items is not None:
             wrong = RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object")
             self._add_dead_letter(wrong, None, frame, scope, out)
+            return None
         else:
             wrong = RecordError("each", stream.each_text, None, "missing-field", "the message has no items")
             self._add_dead_letter(wrong, None, frame, scope, out)
+            return None
+        if len(items) > AT_ONCE:
+            return slices(items, do, partial(self._refuse, frame, scope))
+        do(items)
+        return None
+
+    def _items(
+        self, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, items: Iterable[Any]
+    ) -> None:
+        for item in items:
+            self._item(item, frame, scope, out, snapshot)
+
+    def _keyed_items(
+        self, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, items: Iterable[tuple[str, Any]]
+    ) -> None:
+        for key, item in items:
+            scope.key = key
+            self._item(item, frame, scope, out, snapshot)
+        scope.key = None
 
     def _first_batch(
-        self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool
+        self, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, fresh: set[str],
+        items: Iterable[Any],
     ) -> None:
         """The first message of a symbol on a connection holds its recent history, which is tagged as snapshot or
-        skipped, as `first_batch` says.
+        skipped, as `first_batch` says. ``fresh`` collects the symbols whose first message this one is.
         """
         seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
-        fresh: set[str] = set()
         for item in items:
             name = self._name(item, scope)
-            first = name is not None and name not in seen
-            if name is not None and first:
+            account = self._account(name) if name is not None and name not in seen else None
+            if account is not None and name is not None and len(seen) < self.contexts.most:
                 fresh.add(name)
-            if first and self.stream.first_batch == "skip" and (account := self._account(name)) is not None:
+                seen.add(name)
+            first = name in fresh
+            if first and self.stream.first_batch == "skip" and (account or (account := self._account(name))):
                 account.filtered += 1
             else:
                 self._item(item, frame, scope, out, snapshot or first)
-        seen |= fresh
 
     def _name(self, item: Any, scope: Scope) -> str | None:
         try:
@@ -148,7 +177,7 @@ class StreamMapping:
 
     # -- items
 
-    def _map_fast(self, items: Iterable[Any], frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
+    def _map_fast(self, frame: str | bytes, scope: Scope, out: list[Envelope], items: Iterable[Any]) -> None:
         """Does what `_item` does, but faster, for items that the fast mapper can map; passes all others to `_item`."""
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
@@ -241,41 +270,57 @@ class StreamMapping:
             account = context.account
             if stream.drop_when is not None and stream.drop_when.condition(item, scope):
                 account.filtered += 1
-                if self.gaps is not None:
+                if self.gaps is not None and self._is_over(item, scope):
                     self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
+                return
+            if self._states is not None:
+                self._state(self._states, Arrival(item, scope.message, frame, scope.received_at, snapshot), context,
+                            scope, out)
                 return
             carried = self._general.carried(item, context, scope) if stream.carry is not None else ()
             if carried is None:
                 account.filtered += 1
                 return
-            if snapshot:
-                if stream.snapshot_action == "skip":
-                    account.filtered += 1
-                    return
-                account.snapshots += 1
-            fast = context.fast if everyday and not snapshot and not tried else None
-            made = fast(item, scope) if fast is not None else None
-            if made is None:
-                made = self._general.made(item, context, scope, carried, snapshot)
+            self._publish(item, context, scope, out, snapshot, carried, everyday and not snapshot and not tried)
         except RecordError as error:
             if context is None and self._dropped_unread(error, item, scope):
                 return
-            if context is not None and self.gaps is not None:
+            if context is not None and self.gaps is not None and self._states is None:
                 self._number(self.gaps, item, context, scope, 0)
             self._add_dead_letter(error, context, frame, scope, out, item)
-            return
+
+    def _publish(
+        self, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope], snapshot: bool,
+        carried: Iterable[tuple[int, Any]], quick: bool = False, over: bool = True,
+    ) -> None:
+        """Maps an item that is a record; raises RecordError where it cannot be one. ``quick``: the fast mapper may do
+        it; ``over``: it is no mere state of something that goes on.
+        """
+        account = context.account
+        if snapshot:
+            if self.stream.snapshot_action == "skip":
+                account.filtered += 1
+                return
+            account.snapshots += 1
+        fast = context.fast if quick else None
+        made = fast(item, scope) if fast is not None else None
+        if made is None:
+            made = self._general.made(item, context, scope, carried, snapshot)
         identity, event, price, envelope, content = made
         if self._fetched:
             content += FETCHED
             envelope = envelope._replace(received_us=0)
         admitted = self.window.admit(identity, content)
-        if self.gaps is not None:
-            self._track_number(self.gaps, item, context, scope, event, admitted is None)
-        elif self.suspected_gaps is not None:
-            self.suspected_gaps.see(context.symbol, event, scope.received_at, scope.epoch)
+        if over and (self.gaps is not None or self.suspected_gaps is not None):
+            span = self.stream.span
+            until = event if span is None else span.end_us(item, scope)
+            if self.gaps is not None:
+                self._track_number(self.gaps, item, context, scope, until, admitted is None)
+            elif self.suspected_gaps is not None:
+                self.suspected_gaps.see(context.symbol, until, scope.received_at, scope.epoch)
         account.received += 1
         if scope.rounded is not None:
-            self.ledger.count_rounded(stream.name, context.symbol, *scope.rounded)
+            self.ledger.count_rounded(self.stream.name, context.symbol, *scope.rounded)
         if scope.unknown_sides:
             account.unknown_sides += scope.unknown_sides
             scope.unknown_sides = 0
@@ -288,6 +333,51 @@ class StreamMapping:
         account.last_received_us = scope.received_at
         account.last_price = price
         out.append(envelope)
+
+    # -- states of something that is over some day
+
+    def _is_over(self, item: Any, scope: Scope) -> bool:
+        """Whether an item is the last state of its span, as far as it says so; True where items are no states."""
+        closed = self._states.closed if self._states is not None else None
+        try:
+            return self._states is None or (closed is not None and closed(item, scope) is True)
+        except RecordError:
+            return False
+
+    def _state(
+        self, states: States, arrival: Arrival, context: SymbolContext, scope: Scope, out: list[Envelope]
+    ) -> None:
+        """One state: of something that is over, it is a record; of what goes on, only where the stream keeps these."""
+        item = arrival.item
+        if states.closed is not None:
+            over = states.closed(item, scope) is True
+        else:
+            assert self.stream.span is not None
+            begin = self.stream.span.begin(item, scope)
+            over, last = take(scope.state, self.stream.name, context.symbol, begin, arrival)
+            if last is not None:
+                self._publish_last(last, context, scope, out)
+        if not over and not states.keep_open:
+            context.account.filtered += 1
+            return
+        self._publish(item, context, scope, out, arrival.snapshot, ((self._i_closed, over),), over=over)
+
+    def _publish_last(self, last: Arrival, context: SymbolContext, scope: Scope, out: list[Envelope]) -> None:
+        """What came last of something that has just proved to be over; as a record of the moment when it came."""
+        now, message, letters = scope.received_at, scope.message, scope.letters
+        scope.received_at, scope.message, scope.letters = last.received_at, last.message, None
+        made = len(out)
+        try:
+            self._publish(last.item, context, scope, out, last.snapshot, ((self._i_closed, True),))
+        except RecordError as error:
+            self._add_dead_letter(error, context, last.frame, scope, out, last.item)
+        finally:
+            finish_letters(scope, out)  # those of the frame that it came with
+            scope.received_at, scope.message, scope.letters = now, message, letters
+            scope.notes = {}
+            scope.forget_rounding()
+        if len(out) > made and out[-1].received_us:
+            out[-1] = out[-1]._replace(received_us=now)
 
     def _number(
         self, gaps: GapTracker, item: Any, context: SymbolContext, scope: Scope, event_us: int, repeat: bool = False
@@ -336,6 +426,22 @@ class StreamMapping:
             lambda: {"symbol": symbol or None, "id": self._venue_id(item, scope) if item is not None else None,
                      "field": error.field, "value": short(error.value), "detail": short(error.detail)},
         )
+        letters = scope.letters = scope.letters or FrameLetters(frame, scope.received_at, scope.place())
+        letters.add(self._origin(context), symbol, error, account, item, out)
+
+    def _refuse(self, frame: str | bytes, scope: Scope, count: int, why: str) -> None:
+        """Items that are not looked at: one dead letter for all of them."""
+        error = RecordError("each", self.stream.each_text, None, "frame-too-large", why)
+        account = self.ledger.account(self.stream.name, NOWHERE)
+        account.received += count
+        self.ledger.dead_reasons[error.reason] += count
+        self.ledger.troubles.note(
+            TroubleKind.DEAD_LETTER, self.stream.name, error.reason, scope.received_at,
+            lambda: {"detail": why, "items": count},
+        )
+        letters = scope.letters = scope.letters or FrameLetters(frame, scope.received_at, scope.place())
+        letters.count(self._origin(None), error, account, count)
+
+    def _origin(self, context: SymbolContext | None) -> Origin:
         topic = context.topic if context else self.stream.kafka_topic
-        out.append(dead_letter(self.plan.name, self.plan.exchange, self.stream.name, topic, symbol, error, frame,
-                               scope.received_at, account, scope.origin()))
+        return Origin(self.plan.name, self.plan.exchange, self.stream.name, topic)

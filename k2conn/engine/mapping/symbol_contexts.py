@@ -19,9 +19,6 @@ from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
 from k2conn.records import RecordType
 
-_MOST = 100_000
-"""Symbols that are kept: bounds the memory where a venue sends any number of names."""
-
 Encode = Callable[[list[Any]], bytes]
 
 
@@ -50,7 +47,7 @@ class SymbolContext:
         self.key = symbol.record.encode()
         self.account = account
         self.topic = stream.kafka_topics.get(symbol.asset_class, stream.kafka_topic)
-        self.ids = MessageIds(plan.exchange, stream.name, symbol.record)
+        self.ids = MessageIds(plan.exchange, stream.written, symbol.record)
         self.vendor = {
             "native_symbol": symbol.native,
             "base_asset": symbol.base,
@@ -74,6 +71,8 @@ class SymbolContexts:
         self._schema = record.schema
         self._classed = "asset_class" in record.profile.engine
         self._ledger = ledger
+        self.most = ledger.most
+        """Symbols that are kept; whatever is kept by symbol has no more entries than that."""
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
         self.always = _encoded_once(stream, record)
@@ -96,9 +95,9 @@ class SymbolContexts:
             encode = self._schema.compile(always)
         account = self._ledger.account(self._stream.name, symbol.record)
         context = SymbolContext(self._plan, self._stream, symbol, account, encode)
-        template = EnvelopeTemplate(context.topic, context.key, self._schema, account)
-        context.fast = self.fast_mappers.fast_mapper(symbol, context.vendor, always, context.ids, template)
-        if len(self.known) < _MOST:
+        if len(self.known) < self.most:
+            template = EnvelopeTemplate(context.topic, context.key, self._schema, account)
+            context.fast = self.fast_mappers.fast_mapper(symbol, context.vendor, always, context.ids, template)
             self.known[native] = context
             self.symbols[symbol.record] = symbol
         return context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 
@@ -22,19 +23,26 @@ def _problem(url: str) -> str:
 
 
 def wrong_url(url: str) -> str:
-    """What is wrong with an http(s) address; empty where nothing is. It is repeated only where it holds no password."""
+    """What is wrong with an http(s) address; empty where nothing is. It is repeated only where it can hold no key."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        return "'...' cannot be read" if "@" in url else f"{url!r}: {error}"
+    except ValueError:
+        return f"{_shown(url)} is no address with a host and a port from 1 to 65535"
     if "@" in parts.netloc:
-        # Not repeated in the text: it holds a password.
         return "carries credentials; give them by their own settings instead"
     if parts.scheme not in ("http", "https") or not host or not url.isascii() or any(map(str.isspace, url)):
-        return f"{url!r} is not an http:// or https:// address"
+        return f"{_shown(url)} is not an http:// or https:// address"
     if port == 0:
-        return f"{url!r}: no server has the port 0"
+        return f"{_shown(url)}: no server has the port 0"
     if parts.query or parts.fragment or ";" in url:
-        return f"{url!r}: an address ends with its path; several are separated by commas"
+        return f"{_shown(url)}: an address ends with its path; several are separated by commas"
     return ""
+
+
+def _shown(url: str) -> str:
+    """An address that is nothing but a scheme, a host, a port in digits and a path; else nothing of it."""
+    return f"'{url}'" if _PLAIN.fullmatch(url) else "'...'"
+
+
+_PLAIN = re.compile(r"([a-z]{1,10}://)?[A-Za-z0-9.\-\[\]]{0,253}(:[0-9]{1,9})?(/[A-Za-z0-9._\-/]{0,80})?")

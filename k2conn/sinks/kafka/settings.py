@@ -245,7 +245,8 @@ def _addresses(given: KafkaSettings) -> list[str]:
         host, _, port = address.strip().rpartition(":")
         named = host and not any(letter.isspace() or letter in "/@" for letter in host)
         if not named or not (port.isascii() and port.isdecimal()) or len(port) > 6:
-            problems.append(f"bootstrap address {address.strip()!r} is not host:port")
+            shown = "'...'" if "@" in address else repr(address.strip())
+            problems.append(f"bootstrap address {shown} is not host:port")
         elif not 0 < int(port) < 65536:
             problems.append(f"bootstrap address {address.strip()!r}: a port is a number from 1 to 65535")
     problems += registry_problems(given.registry_url)

@@ -15,6 +15,7 @@ from aiokafka.abc import AbstractTokenProvider  # type: ignore[import-untyped]
 from k2conn.clock import monotonic
 from k2conn.errors import TransportError
 from k2conn.net.http import Call, call
+from k2conn.secret_mask import SECRETS
 from k2conn.sinks.kafka.settings import KafkaSettings, pairs
 
 WITHIN = 5.0
@@ -55,6 +56,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
         token, life = (answer.get("access_token"), answer.get("expires_in")) if isinstance(answer, dict) else ("", 0)
         if not isinstance(token, str) or not token:
             raise kafka_errors.KafkaConnectionError("no OAuth token: there is no access_token in the answer")
+        SECRETS.add_passing(token)
         self._token = token
         self._until = monotonic() + RENEWED_AT * (life if isinstance(life, int) and life > 0 else LIFE)
 

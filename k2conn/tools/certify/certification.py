@@ -109,10 +109,11 @@ class Certification:
     def __init__(
         self, plan: Plan, settings: SinkSettings, scenarios: Sequence[FaultScenario], *, duration: float = 60.0,
         rate: float = 50.0, seed: int = 0, broker: Broker | None = None, launch: Launch | None = None,
-        open_sink: OpenSink = make_spooled, folder: Path = Path(),
+        open_sink: OpenSink = make_spooled, folder: Path = Path(), streams: Sequence[str] = (),
     ) -> None:
-        """``launch`` starts the connector as a process for the scenarios that kill it; their files are in ``folder``.
-        ``open_sink`` makes the sink; tests pass a faulty one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
+        """``streams``: those that run; none: those that the file enables. ``launch`` starts the connector as a process
+        for the scenarios that kill it; their files are in ``folder``. ``open_sink`` makes the sink;
+        tests pass a faulty one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
         """
         self.plan = with_short_timeouts(plan)
         self.settings = _one_registry(settings)
@@ -125,7 +126,7 @@ class Certification:
             plan, self.exchange, broker, self._cluster() if settings.kind == "kafka" else None
         )
         enabled = tuple(one.name for one in plan.streams if one.default and one.name in self.exchange.streams)
-        self.streams = enabled or self.exchange.streams
+        self.streams = tuple(streams) or enabled or self.exchange.streams
         if not self.streams:
             raise SettingsError(f"{plan.name} has no tests with records, so there is no data to send")
         self._open_sink = open_sink

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2conn.child_python import child_command, child_environment
+
 _STOPS_WITHIN = 30.0
 _TAIL = 600
 """Characters of the end of the log that an error quotes."""
@@ -30,7 +32,7 @@ class ProcessSettings:
 
 
 Launch = Callable[[ProcessSettings], tuple[Sequence[str], Mapping[str, str]]]
-"""Returns the command and the environment of `k2conn run` for the given settings."""
+"""Returns what follows `python` in the command of `k2conn run` for the given settings, and its environment."""
 
 
 class ConnectorProcess:
@@ -46,7 +48,8 @@ class ConnectorProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, env=dict(self._environment), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+                *child_command(self._command), env=child_environment(self._environment),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )
 
     @property

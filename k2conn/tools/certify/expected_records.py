@@ -177,7 +177,9 @@ class ExpectedRecords:
     def _compare(self, sent: SentFrame, envelopes: list[Envelope], filtered: int, expected: ExpectedStream) -> None:
         """Compares the exchange's ids with those of the mapping."""
         ids = [self.venue_id(e.schema.decode_plain(e.value)) for e in envelopes if e.schema is not None]
-        wrong = len(envelopes) + filtered != len(sent.ids)
+        states = self._streams[expected.stream].states
+        counted = states is None or states.closed is not None  # else one frame brings what another one held
+        wrong = counted and len(envelopes) + filtered != len(sent.ids)
         if not wrong and not filtered and self._streams[expected.stream].venue_id is not None:
             prefix = self.plan.exchange + "-"
             wrong = Counter(one.removeprefix(prefix) for one in ids) != Counter(sent.ids)

@@ -32,12 +32,16 @@ class Readback:
 
     def frames(self) -> Counter[bytes]:
         """The raw frames of dead letters without a stream: frames that could not be decoded."""
-        return Counter(raw(letter) for letter in self.dead_letters if letter["stream"] == "-")
+        own = [letter for letter in self.dead_letters if letter["stream"] == "-"]
+        return Counter(raw(letter) for letter in own if letter.get("frame", letter.get("frame_base64")) is not None)
 
     def dead(self) -> Counter[tuple[str, str]]:
         """Dead letters of single items, by stream and symbol."""
         own = [letter for letter in self.dead_letters if letter["stream"] != "-"]
-        return Counter((letter["stream"], letter["symbol"] or "-") for letter in own)
+        found: Counter[tuple[str, str]] = Counter()
+        for letter in own:
+            found[letter["stream"], letter["symbol"] or "-"] += letter.get("count", 1)
+        return found
 
 
 def raw(letter: Mapping[str, Any]) -> bytes:

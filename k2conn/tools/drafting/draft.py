@@ -1,4 +1,4 @@
-"""From frames to a draft: which messages are trades, quotes or neither, and how each is mapped."""
+"""From frames to a draft: which messages are trades, quotes, candles or neither, and how each is mapped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.tools.drafting import natives, quotes, trades
+from k2conn.tools.drafting import candles, natives, quotes, trades
 from k2conn.tools.drafting.conditions import distinguishing_condition
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind, groups
@@ -98,6 +98,9 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
 
 def _mapping(group: MessageKind, found: Sequence[MessageKind]) -> DraftMapping | None:
     others = [one for one in found if one is not group]
+    candle = candles.find(group, others)
+    if candle is not None:
+        return candle
     trade, quote = trades.find(group, others), quotes.find(group, others)
     if trade is not None and quote is not None:
         return quote if group.words & QUOTE_WORDS and not group.words & TRADE_WORDS else trade
@@ -125,7 +128,7 @@ def _has_history(mapping: DraftMapping) -> bool:
 def _chosen(mappings: Sequence[DraftMapping]) -> list[DraftMapping]:
     """The best few mappings of each record type, best first."""
     found: list[DraftMapping] = []
-    for record in ("trade", "quote"):
+    for record in ("trade", "quote", "candle"):
         own = [mapping for mapping in mappings if mapping.record == record]
         found += sorted(own, key=_quality, reverse=True)[:_STREAMS]
     return found

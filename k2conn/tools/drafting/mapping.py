@@ -34,6 +34,7 @@ class DraftMapping:
         rule = {name: repr(guess.value) for name, guess in self.fields.items() if name != "side"}
         source = self.symbol.guess.value
         rule["symbol"] = repr(source.get("from") if isinstance(source, dict) else source)
+        rule["intervals"] = repr(self.options["intervals"].value) if "intervals" in self.options else ""
         side = self.fields.get("side")
         rule["side"] = repr(side.value.get("from")) if side and isinstance(side.value, dict) else ""
         return self.record, self.place, tuple(sorted(rule.items()))

@@ -19,8 +19,9 @@ TRADE_WORDS = frozenset({
 QUOTE_WORDS = frozenset({"ticker", "tickers", "bbo", "quote", "quotes", "spread", "best", "top", "nbbo", "lite"})
 BOOK_WORDS = frozenset({"depth", "book", "books", "orderbook", "order", "orders", "l2", "level2", "l2update", "board",
                         "diff", "snapshots"})
-OTHER_WORDS = frozenset({
-    "candle", "candles", "kline", "klines", "ohlc", "liquidation", "liquidations", "force", "funding", "mark", "index",
+CANDLE_WORDS = frozenset({"candle", "candles", "candlestick", "candlesticks", "kline", "klines", "ohlc"})
+OTHER_WORDS = CANDLE_WORDS | frozenset({
+    "liquidation", "liquidations", "force", "funding", "mark", "index",
     "estimated", "price", "status", "summary", "statistics", "stats", "interest", "settlement", "spot24h", "rate",
     "instruments", "instrument", "premium", "tu",
 })

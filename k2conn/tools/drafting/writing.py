@@ -16,7 +16,8 @@ _ADDRESS = re.compile(r"wss?://[A-Za-z0-9_./:?=&%+-]+\Z")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 _WIDTH = 116
 _ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid_price", "bid_quantity", "ask_price",
-          "ask_quantity")
+          "ask_quantity", "open_time", "open", "high", "low", "close", "volume", "quote_volume", "trade_count",
+          "is_closed")
 
 
 class DraftTest(NamedTuple):
@@ -45,7 +46,7 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(flow(one) for one in value) + "]"
     if isinstance(value, str):
         return _text(value)
-    if isinstance(value, (int, Decimal)) or value is None:
+    if isinstance(value, (bool, int, Decimal)) or value is None:
         return "null" if value is None else exactjson.spell(value)
     raise TypeError(type(value))
 
@@ -140,7 +141,7 @@ def _ignored(one: OtherMessages) -> str:
 def _streams(draft: Draft) -> Iterator[str]:
     yield "streams:"
     if not draft.streams:
-        yield "  # GAP: no message looks like a trade or a quote. A sample must hold some, one a line."
+        yield "  # GAP: no message looks like a trade, a quote or a candle. A sample must hold some, one a line."
         yield "  trade:"
         yield "    when: channel == 'GAP'"
         yield "    fields: {symbol: symbol, trade_id: id, price: price, quantity: quantity, timestamp: $received_at,"
@@ -155,12 +156,14 @@ def _stream(stream: DraftStream) -> Iterator[str]:
     yield f"  {stream.name}:"
     if stream.name != mapping.record:
         yield f"    record: {mapping.record}"
-    if not stream.default:
+    if mapping.record == "candle":
+        yield "    default: false  # runs when it is named"
+    elif not stream.default:
         yield "    default: false  # guess: another stream tells the same; GAP: which of them you want"
     yield from _line("    ", "when", stream.when)
     if mapping.place.each:
         yield f"    each: {_text(mapping.place.each)}"
-    for key in ("order", "snapshot", "carry", "sequence", "identity"):
+    for key in ("intervals", "order", "snapshot", "carry", "closed", "sequence", "identity"):
         if key in mapping.options:
             yield from _line("    ", key, mapping.options[key])
     for note in mapping.notes:

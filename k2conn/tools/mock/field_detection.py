@@ -19,8 +19,8 @@ from k2conn.scope import Scope
 from k2conn.tools.mock.learned_replies import messages
 from k2conn.tools.mock.symbol_substitution import Place, leaves
 
-SYMBOL, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT = (
-    "symbol", "timestamp", "previous", "identity", "sequence", "price", "amount",
+SYMBOL, BEGIN, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT = (
+    "symbol", "begin", "timestamp", "previous", "identity", "sequence", "price", "amount",
 )
 _PROBE = "\ue000"
 _MOST_LEAVES = 600
@@ -50,7 +50,9 @@ class ItemValues:
 
     @property
     def identity(self) -> str | None:
-        """The venue's id of the item."""
+        """The venue's id of the item; of one about a span of time, when that begins."""
+        if self.values[BEGIN] and type(self.values[BEGIN][0]) is int:
+            return str(self.values[BEGIN][0])
         return next((value for value in self.values[IDENTITY] if type(value) is str), None)
 
 
@@ -124,7 +126,7 @@ class FieldDetection:
             for role in before.values
             if before.values[role] != after.values.get(role)
         ]
-        for role in (SYMBOL, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT):
+        for role in (SYMBOL, BEGIN, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT):
             rows = [at for at, name in touched if name == role]
             if rows:
                 return DetectedField(place, role, rows[0])
@@ -174,6 +176,7 @@ def _readers(stream: Stream) -> list[tuple[str, Sequence[Reader]]]:
         sequence.append(stream.sequence.read)
         previous += [stream.sequence.previous] if stream.sequence.previous else []
     return [
+        (BEGIN, [stream.span.moment] if stream.span is not None else []),
         (TIME, _times(stream, record)),
         (PREVIOUS, previous),
         (IDENTITY, [stream.venue_id.read] if stream.venue_id else []),

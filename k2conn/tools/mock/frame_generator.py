@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 from k2conn.plan import Json, Symbol
 from k2conn.tools.mock.field_detection import AMOUNT, IDENTITY, PREVIOUS, PRICE, SEQUENCE, FieldDetection
-from k2conn.tools.mock.frame_templates import FrameTemplate, encoded
+from k2conn.tools.mock.frame_templates import FrameTemplate, SpanPlace, encoded
 from k2conn.tools.mock.number_formats import count_to, counted, exact, spelled, tick
 from k2conn.tools.mock.usual_prices import usual_price
 
 _FAR = 300
 """The largest distance of a price from its start, in steps of about a hundred-thousandth of the price."""
+
+_SPANS_BEFORE = 1000
+"""How many spans before now the first item is about."""
 
 
 class GeneratedFrame(NamedTuple):
@@ -80,6 +83,8 @@ class SyntheticFrames:
         self._price_walk = price_walk
         self._random = Random(f"{seed}/{name}")
         self._numbers: dict[tuple[str, int], int] = {}
+        self._span: int | None = None
+        """The number of the span of time that the next item is about."""
         self._count_without_id = 0
         self._bases = {
             id(template): price_walk.base(template, template.price, symbol, own)
@@ -112,6 +117,9 @@ class SyntheticFrames:
                 container[key] = self._amount(was)
         for (container, key), write, after in template.clocks:
             container[key] = write(now_us + after)
+        for span in template.spans:
+            container, key = span.place
+            container[key] = span.write(self._begin(span, now_us))
         return GeneratedFrame(encoded(template.frame), self._ids(template))
 
     def _ids(self, template: FrameTemplate) -> tuple[str, ...]:
@@ -141,6 +149,12 @@ class SyntheticFrames:
         number = self._numbers.get((role, order), 0 if first is None else first)
         self._numbers[role, order] = number + 1
         return count_to(was, number, self._name)
+
+    def _begin(self, span: SpanPlace, now_us: int) -> int:
+        """When the next span begins: they follow each other without waiting, beginning long before now."""
+        number = span.interval.number(now_us) - _SPANS_BEFORE if self._span is None else self._span
+        self._span = number + span.last
+        return span.interval.begin_us(number)
 
     def _previous(self, was: Json) -> Json:
         following = self._numbers.get((SEQUENCE, 0), self._numbers.get((IDENTITY, 0)))

@@ -52,7 +52,16 @@ class FrameLibrary:
         """The frames to use for one symbol: its own where there are any, else those of another symbol; frames with ids
         are preferred.
         """
-        return self._best([one for one in self.shown if one.data.stream == stream and one.updates], symbol)
+        return self._best(self._like(stream), symbol)
+
+    def _like(self, stream: str) -> list[LibraryFrame]:
+        """The frames of one stream; where there are none, those of another of its intervals."""
+        usable = [one for one in self.shown if one.updates]
+        written = self._streams[stream].declared
+        like = [one for one in usable if written and self._streams[one.data.stream].declared == written]
+        return [one for one in usable if one.data.stream == stream] or [
+            one for one in like if one.data.stream == (like[0].data.stream if like else "")
+        ]
 
     def snapshots(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """The frames that a stream of deltas may start with."""
@@ -60,7 +69,7 @@ class FrameLibrary:
 
     @staticmethod
     def _best(found: Sequence[LibraryFrame], symbol: str) -> list[LibraryFrame]:
-        found = [one for one in found if one.named] or found
+        found = list([one for one in found if one.named] or found)
         own = [one for one in found if one.symbol == symbol]
         return own or [one for one in found if one.symbol == found[0].symbol]
 

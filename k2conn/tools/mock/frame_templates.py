@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn import exactjson
+from k2conn.errors import RecordError
+from k2conn.intervals import Interval
 from k2conn.plan import Json, Plan, Stream
 from k2conn.records import load_record
-from k2conn.tools.mock.field_detection import IDENTITY, PRICE, TIME, DetectedField, FieldDetection, ItemValues
+from k2conn.scope import Scope
+from k2conn.tools.mock.field_detection import BEGIN, IDENTITY, PRICE, TIME, DetectedField, FieldDetection, ItemValues
 from k2conn.tools.mock.learned_replies import DataFrame
 from k2conn.tools.mock.number_formats import exact, tick
 from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols, topic_of
-from k2conn.tools.mock.symbol_substitution import Place, leaves, substitute
+from k2conn.tools.mock.symbol_substitution import Place, leaves, renamed, substitute
 from k2conn.tools.mock.time_formats import Write, layout, near
+
+
+class SpanPlace(NamedTuple):
+    """Where a span of time begins: the leaf, its notation, and whether the item is the last of its span."""
+
+    place: Place
+    write: Write
+    interval: Interval
+    last: bool
 
 
 @dataclass(slots=True)
@@ -34,6 +46,8 @@ class FrameTemplate:
     tick: Decimal
     """The largest step of its prices."""
     state: dict[str, Json]
+    spans: list[SpanPlace]
+    """Where the spans of time begin that its items are about."""
     ids: list[Place] | None
     """The leaves that are the items' ids unchanged, one for each row; None where the ids must be read by the plan."""
 
@@ -58,6 +72,9 @@ class FrameTemplates:
         here = {**shown.state, **state}
         for old in self._spellings(stream, own[0]):
             frame = substitute(shown.frame, old, wanted)
+            target = self.plan.stream(wanted.stream)
+            if stream.span is not None and target.span is not None and stream.name != target.name:
+                frame = renamed(frame, stream.span.venue, target.span.venue)
             if self._about(frame, wanted, here) or self._looked_up(frame, wanted, shown.state, here):
                 return self._template(frame, here)
         return None
@@ -102,6 +119,7 @@ class FrameTemplates:
             unit=_unit(lowest, rows),
             tick=max((last for _, last in prices), default=Decimal(1)),
             state=state,
+            spans=_spans(rows, parts, state),
             ids=_id_places(rows, parts),
         )
 
@@ -124,6 +142,29 @@ def _unit(lowest: Decimal | None, rows: Sequence[ItemValues]) -> Decimal | None:
 def _value(place: Place) -> Any:
     container, key = place
     return container[key]
+
+
+def _spans(rows: Sequence[ItemValues], parts: Sequence[DetectedField], state: dict[str, Json]) -> list[SpanPlace]:
+    found = []
+    for part in parts:
+        row = rows[part.row]
+        begin = row.values[BEGIN][0] if part.role == BEGIN else None
+        if type(begin) is int and row.stream.span is not None and (write := layout(_value(part.place), begin)):
+            found.append(SpanPlace(part.place, write, row.stream.span.interval, _is_last(row, state)))
+    return found
+
+
+def _is_last(row: ItemValues, state: dict[str, Json]) -> bool:
+    """Whether the next item is about the next span: where this one is the last state of its own, or nothing says."""
+    states = row.stream.states
+    if states is None or states.closed is None:
+        return True
+    scope = Scope(state)
+    scope.symbol = row.symbol
+    try:
+        return states.closed(row.item, scope) is True
+    except RecordError:
+        return True
 
 
 def _id_places(rows: Sequence[ItemValues], parts: Sequence[DetectedField]) -> list[Place] | None:

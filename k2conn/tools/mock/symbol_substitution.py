@@ -8,6 +8,7 @@ from typing import Any
 
 from k2conn.plan import Getter, Json
 from k2conn.scope import Scope
+from k2conn.tools.mock.number_formats import is_number
 from k2conn.tools.mock.request_recognition import RequestedSubscription
 
 Place = tuple[Any, Any]
@@ -88,3 +89,21 @@ def _containers(value: Json) -> list[Any]:
         for one in value.values() if isinstance(value, dict) else value:
             found += _containers(one)
     return found
+
+
+def renamed(frame: Json, old: Json, new: Json) -> Json:
+    """A copy of a frame with a venue's name of an interval replaced by another, as a whole value and as a word of its
+    own in texts.
+    """
+    word = re.compile(rf"(?<![A-Za-z0-9]){re.escape(str(old))}(?![A-Za-z0-9])")
+
+    def copied(value: Json) -> Json:
+        if isinstance(value, dict):
+            return {key: copied(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [copied(one) for one in value]
+        if type(value) is type(old) and value == old:
+            return new
+        return word.sub(str(new), value) if isinstance(value, str) and not is_number(value) else value
+
+    return copied(frame)

@@ -1,15 +1,20 @@
 """WebSockets (RFC 6455), by the library websockets.
 
-permessage-deflate is allowed, TLS is verified, frames are bounded, redirects are not followed. Protocol pings are the
-library's: they notice a half-open connection, which no application heartbeat is needed for.
+permessage-deflate is allowed, TLS is verified, frames are bounded, redirects are not followed, and a connection goes to
+an address that was looked at (`k2conn.net.destinations`). Protocol pings are the library's: they notice a half-open
+connection, which no application heartbeat is needed for. What waits to be sent is bounded, in bytes and in time: a peer
+that does not read is left (see `k2conn.transports.websocket.reader` for what the library itself sends).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket as sockets
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.exceptions import (
     ConnectionClosed,
@@ -22,14 +27,16 @@ from websockets.exceptions import (
     WebSocketException,
 )
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from k2conn import __version__
 from k2conn.compat.websockets import ConnectOnce
 from k2conn.errors import TransportError
+from k2conn.net.destinations import open_socket_async
 from k2conn.net.http import REDIRECTED, stay_away
 from k2conn.net.tls import client_context, tls_trouble
 from k2conn.transports import Address, OnFrames
-from k2conn.transports.websocket.reader import Reader
+from k2conn.transports.websocket.reader import MOST_UNSENT, NOT_READING, Reader
 
 CLOSE_TIMEOUT = 2.0
 _UNWELCOME = (1008, 1013)
@@ -52,6 +59,8 @@ class WebSocket:
         self.address = address
         self._socket: Reader | None = None
         self._out: deque[str | bytes] = deque()
+        self._waiting = 0
+        """Bytes, nearly, of the frames that wait."""
         self._wake = asyncio.Event()
         self._closing = False
 
@@ -74,6 +83,8 @@ class WebSocket:
             await self._socket.finish()
             if self._socket.bug is not None:
                 raise self._socket.bug from None
+            if self._socket.unread is not None:
+                raise TransportError(*self._socket.unread, unwelcome=True) from None
             if self._closing:
                 return
             raise _closed(error) from None
@@ -87,7 +98,11 @@ class WebSocket:
 
     def send(self, frame: str | bytes) -> None:
         """See `Transport.send`."""
+        if self._waiting > MOST_UNSENT and self._socket is not None:
+            self._socket.leave(NOT_READING, f"more than {MOST_UNSENT} bytes wait to be sent, and it does not read them")
+            return
         self._out.append(frame)
+        self._waiting += len(frame)
         self._wake.set()
 
     async def close(self, reason: str = "") -> None:
@@ -102,7 +117,7 @@ class WebSocket:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 while self._out:
-                    await socket.send(self._out.popleft())
+                    await self._send_next(socket)
         except (ConnectionClosed, TimeoutError):
             self._out.clear()
 
@@ -112,9 +127,14 @@ class WebSocket:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._out:
-                    await socket.send(self._out.popleft())
+                    await self._send_next(socket)
         except ConnectionClosed:
             return  # the reader gets the same error and reports it
+
+    async def _send_next(self, socket: Reader) -> None:
+        frame = self._out.popleft()
+        await socket.send(frame)
+        self._waiting -= len(frame)
 
     async def _connect(self) -> Reader:
         """Connects; where the server's answer about compression makes no sense, once more without it."""
@@ -131,7 +151,9 @@ class WebSocket:
         headers = {name: text for name, text in address.headers.items() if name.lower() != _SUBPROTOCOL}
         offered = [text for name, text in address.headers.items() if name.lower() == _SUBPROTOCOL]
         names = [name.strip() for text in offered for name in text.split(",") if name.strip()]
+        deadline = asyncio.get_running_loop().time() + address.open_timeout
         try:
+            made: dict[str, Any] = {} if address.proxy is not None else {"sock": await self._opened()}
             socket = await ConnectOnce(
                 address.url,
                 additional_headers=headers,
@@ -139,18 +161,29 @@ class WebSocket:
                 compression="deflate" if compression else None,
                 user_agent_header=f"k2conn/{__version__}",
                 ssl=client_context(address.ca_file, address.verify) if address.url.startswith("wss:") else None,
-                open_timeout=address.open_timeout,
+                open_timeout=max(0.01, deadline - asyncio.get_running_loop().time()),
                 ping_interval=address.ping_every,
                 ping_timeout=address.ping_timeout,
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=address.max_frame,
                 create_connection=Reader,
                 proxy=address.proxy.url if address.proxy is not None else None,
+                **made,
             )
             assert isinstance(socket, Reader)
             return socket
+        except TransportError:
+            raise
         except (WebSocketException, OSError, ValueError) as error:
             raise self._trouble(error) from None
+
+    async def _opened(self) -> sockets.socket:
+        """A socket to an address that was looked at."""
+        address, parts = self.address, urlsplit(self.address.url)
+        parse_uri(address.url)  # before there is a socket that nobody would close
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        async with asyncio.timeout(address.open_timeout):
+            return await open_socket_async(parts.hostname or "", port, address.destinations)
 
     def _trouble(self, error: Exception) -> TransportError:
         """Why there is no connection. The address, which may hold a secret, is not repeated."""
@@ -169,7 +202,9 @@ class WebSocket:
         if isinstance(error, NegotiationError):
             return _NoSense("handshake", str(error))
         if isinstance(error, OSError):
-            return TransportError("connect", error.strerror or str(error))
+            return TransportError("connect", error.strerror or type(error).__name__)
+        if isinstance(error, ValueError):  # its text may repeat the address, or a header
+            return TransportError("handshake", "the address or a header has characters or a port that cannot be")
         return TransportError("handshake", str(error))
 
 

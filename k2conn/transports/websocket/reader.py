@@ -27,6 +27,15 @@ _SHORT = 125
 """Bytes up to which a frame's second byte is its length."""
 _LONGEST_HEAD = 256 * 1024
 """Bytes of an answer to the handshake; the library refuses long before."""
+MOST_UNSENT = 8 * 1024 * 1024
+"""Bytes that may wait to be sent, beside one frame: enough for the requests of the largest subscriptions."""
+SEND_WITHIN = 10.0
+"""Seconds in which a peer reads what was sent to it, but for what systems and the library keep (some 100 KiB)."""
+NOT_READING = "not-reading"
+FLOOD = "ping-flood"
+MOST_PINGS = 1000
+"""Pings and pongs in `_PINGS_WITHIN` seconds."""
+_PINGS_WITHIN = 10.0
 _TURN = 64 * 1024
 """Bytes handed on in one turn of the event loop, at least: a fast feed must not keep the loop from all other work. The
 loop itself would read megabytes before it looks at anything else.
@@ -40,6 +49,11 @@ class Reader(ClientConnection):
         super().__init__(*arguments, **options)
         self.bug: BaseException | None = None
         """What the frame's taker, or its relief, raised: the connection is aborted for it."""
+        self.unread: tuple[str, str] | None = None
+        """Why it was left, where that is for what the peer does: cause and detail."""
+        self._late: asyncio.TimerHandle | None = None
+        """Runs while the peer has more to read than it should."""
+        self._pings, self._pings_since = 0, 0.0
         self._on_frames: OnFrames | None = None
         self._relief: Callable[[], Awaitable[None]] | None = None
         self._limit = 0
@@ -90,6 +104,8 @@ class Reader(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if self.unread is not None:
+            return
         if self._whole:
             super().data_received(data)
         elif self.response is None:
@@ -123,6 +139,8 @@ class Reader(ClientConnection):
 
     def _read(self, data: bytes) -> None:
         """Hands on all whole frames in what was left and ``data``."""
+        if self.unread is not None:
+            return
         if self._more:
             data = b"".join((self._left, *self._more, data))
             self._more.clear()
@@ -134,7 +152,7 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._fail(bug)
             return
-        if self._whole:
+        if self._whole and self.unread is None:
             self._give_up()
 
     def _frames(self, data: bytes) -> int:
@@ -184,6 +202,8 @@ class Reader(ClientConnection):
                         return at
                 super().data_received(data[at:stop])
                 plain = self._kind is None
+                if self.unread is not None:
+                    return stop
                 if self.protocol.state is not OPEN:
                     return self._odd(stop)
                 if self._holding is not None:
@@ -205,6 +225,8 @@ class Reader(ClientConnection):
 
     def process_event(self, event: Any) -> None:
         """Messages that took the long way are handed on in their turn; all other events are the library's."""
+        if self.response is not None and event.opcode in (Opcode.PING, Opcode.PONG):
+            self._pinged()
         if self.response is None or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             super().process_event(event)
             if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
@@ -238,6 +260,47 @@ class Reader(ClientConnection):
         assert self._on_frames is not None
         if self._on_frames([message]):
             self._hold(self._relief)
+
+    # -- a peer that does not read, or only makes work
+
+    def leave(self, cause: str, detail: str) -> None:
+        """Ends the connection at once: nothing that is still to be sent would be read."""
+        if self.unread is None:
+            self.unread = (cause, detail)
+            self._on_frames = self._ignore
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`: the peer reads more slowly than is written, whoever writes."""
+        super().pause_writing()
+        text = f"it has not read for {SEND_WITHIN:g} s what was sent to it"
+        self._late = self.loop.call_later(SEND_WITHIN, self.leave, NOT_READING, text)
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().resume_writing()
+        self._in_time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._in_time()
+        super().connection_lost(exc)
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _pinged(self) -> None:
+        """A ping, which the library has answered by now, or a pong."""
+        if self.transport.get_write_buffer_size() > MOST_UNSENT:
+            self.leave(NOT_READING, f"it pings and reads no answer: more than {MOST_UNSENT} bytes wait")
+        now = self.loop.time()
+        if now - self._pings_since > _PINGS_WITHIN:
+            self._pings, self._pings_since = 0, now
+        self._pings += 1
+        if self._pings > MOST_PINGS:
+            self.leave(FLOOD, f"more than {MOST_PINGS} pings or pongs in {_PINGS_WITHIN:g} s")
 
     # -- back-pressure
 

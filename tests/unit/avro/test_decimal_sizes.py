@@ -25,9 +25,9 @@ from tests.support.own_records import SCHEMAS
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A user's folder with one record type, `candle`, which nobody has added yet."""
+    """A user's folder with one record type, `kline`, which nobody has added yet."""
     monkeypatch.setattr(resources, "_ADDED", {})
-    for name in ("candle_v2.avsc", "candle_v2.profile.toml"):
+    for name in ("kline_v2.avsc", "kline_v2.profile.toml"):
         shutil.copy(SCHEMAS / name, tmp_path)
     yield tmp_path
     use_decimals(V2)
@@ -61,7 +61,7 @@ def test_other_sizes_are_refused(text: str) -> None:
 
 
 def test_a_users_type_has_them_without_a_file_of_its_own(folder: Path, larger_decimals: None) -> None:
-    schema = json.loads((folder / "candle_v2.avsc").read_text())
+    schema = json.loads((folder / "kline_v2.avsc").read_text())
     schema["fields"] += [
         {"name": "v2", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 8}],
          "default": None},
@@ -70,20 +70,20 @@ def test_a_users_type_has_them_without_a_file_of_its_own(folder: Path, larger_de
         {"name": "set", "type": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 8},
          "default": "\u0005\u00f5\u00e1\u0000"},
     ]
-    (folder / "candle_v2.avsc").write_text(json.dumps(schema))
+    (folder / "kline_v2.avsc").write_text(json.dumps(schema))
     add_records(folder)
-    record = load_record("candle")
+    record = load_record("kline")
     sizes = {name: (record.field(name).precision, record.field(name).scale) for name in ("v2", "own", "set")}
     assert sizes == {"v2": (38, 18), "own": (10, 2), "set": (38, 18)}
     assert (record.profile.defaults["own"], record.profile.defaults["set"]) == (1, 10**18)
 
 
 def test_a_users_own_file_for_them_is_taken(folder: Path, larger_decimals: None) -> None:
-    schema = widened(json.loads((folder / "candle_v2.avsc").read_text()))
+    schema = widened(json.loads((folder / "kline_v2.avsc").read_text()))
     (folder / "38-18").mkdir()
-    (folder / "38-18" / "candle_v2.avsc").write_text(json.dumps({**schema, "doc": "mine"}))
+    (folder / "38-18" / "kline_v2.avsc").write_text(json.dumps({**schema, "doc": "mine"}))
     add_records(folder)
-    assert '"doc":"mine"' in load_schema("candle").text
+    assert '"doc":"mine"' in load_schema("kline").text
 
 
 @pytest.mark.parametrize(
@@ -95,15 +95,15 @@ def test_a_users_own_file_for_them_is_taken(folder: Path, larger_decimals: None)
     ],
 )
 def test_a_file_that_is_not_the_like_of_the_other_is_refused(folder: Path, change: dict[str, Any], text: str) -> None:
-    schema = json.loads((folder / "candle_v2.avsc").read_text())
+    schema = json.loads((folder / "kline_v2.avsc").read_text())
     if change.get("fields", 0) is None:
         change = {"fields": [{"name": "message_id", "type": "long"}, *schema["fields"][1:]]}
     (folder / "38-18").mkdir()
-    (folder / "38-18" / "candle_v2.avsc").write_text(json.dumps({**schema, **change}))
+    (folder / "38-18" / "kline_v2.avsc").write_text(json.dumps({**schema, **change}))
     with pytest.raises(SettingsError) as caught:  # in the default size, too: it is said when the folder is read
         add_records(folder)
     assert text in str(caught.value)
-    assert "38-18/candle_v2.avsc: not the like of" in str(caught.value)
+    assert "38-18/kline_v2.avsc: not the like of" in str(caught.value)
 
 
 def test_a_file_without_its_like_is_refused(folder: Path) -> None:

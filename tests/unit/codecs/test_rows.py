@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.codecs import CODECS, Row, RowFormat, RowPosition, RowReader
+from k2conn.codecs import CODECS, Row, FileFormat, RowPosition, RowReader
 from k2conn.codecs.csv import CsvReader
 from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import text_encoder
@@ -177,7 +177,7 @@ def test_a_frame_is_one_row() -> None:
 
 
 def test_every_format_of_rows_is_one_file() -> None:
-    assert [name for name in CODECS.built_in if isinstance(CODECS.get(name), RowFormat)] == ["csv", "jsonlines"]
+    assert [name for name in CODECS.built_in if isinstance(CODECS.get(name), FileFormat)] == ["csv", "jsonlines"]
 
 
 STREAM = """

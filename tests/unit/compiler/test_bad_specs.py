@@ -53,6 +53,7 @@ CODES = {
     "unreadable",
     "url",
     "value",
+    "variable",
     "yaml",
     "yaml-trap",
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from k2conn.compiler.converters.name_parts import name_part, words
 from k2conn.compiler.sections.form_checks import overlaps
-from k2conn.compiler.sections.form_overlaps import FormAutomaton, common_name, is_covered, two_readings
+from k2conn.compiler.sections.form_overlaps import FormAutomaton, Steps, common_name, is_covered, two_readings
 from k2conn.compiler.sections.symbols import Form, resolver
 from k2conn.compiler.sections.symbols import form as compile_form
 from k2conn.plan import Symbol
@@ -268,12 +268,12 @@ _NAMES = [
 @given(_forms(), _forms())
 def test_the_comparison_is_right_about_every_short_name(one: Form, other: Form) -> None:
     automata = FormAutomaton(one.pieces), FormAutomaton(other.pieces)
-    common = common_name(*automata)
+    common = common_name(*automata, Steps())
     if common is not None:
         assert one.pattern.match(common)
         assert other.pattern.match(common)
-    covered = is_covered(automata[0], [automata[1]])
-    ambiguous = two_readings(one.pieces)
+    covered = is_covered(automata[0], [automata[1]], Steps())
+    ambiguous = two_readings(one.pieces, Steps())
     if ambiguous is not None:
         assert one.pattern.match(ambiguous[0])
     for name in _NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -152,6 +153,55 @@ def test_the_remembered_minute_reads_like_the_first() -> None:
         else:
             with pytest.raises(RecordError):
                 read(wrong)
+
+
+ODD = [
+    "2026-01-02T03:04:05.12345 Z",
+    "2026-01-02T03:04:05.9     Z",
+    "2026-01-02T03:04:05       Z",
+    " 2026-01-02T03:04:05.67890Z",
+    "2026-01-02T03:04:05.678901 ",
+    "2026-01-02T03:04:05.678901\n",
+    "2026-01-02T03:04:05.1+00:00",
+    "2026-01-02T03:04:05.12345z",
+    "2026-01-02T03:04:05,678901Z",
+    "2026-01-02T03:04:05.1234567Z",
+    "2026-01-02T03:04:05.-1+01Z",
+    "2026-01-02T03:04:05.1_2345Z",
+    "2026-01-02T03:04:5.1234567Z",
+    "2026-01-02T03:04:05.\u0661\u0662\u0663\u0664\u0665\u0666Z",
+    "2026-01-02T03:04:60.000000Z",
+    "2026-01-02T03:04:05.+12345Z",
+    "2026-01-02T03:04:05.123456+",
+    "2026-01-02T03:04:05.999999-01:00",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+def test_no_record_depends_on_the_time_of_the_one_before(odd: str, zone: str | None) -> None:
+    fresh, used = times("iso8601", zone), times("iso8601", zone)
+
+    def read(convert: Any, text: str) -> int | str:
+        try:
+            return convert(text)  # type: ignore[no-any-return]  # of Any
+        except RecordError as error:
+            return error.reason
+
+    for text in (odd, "2026-01-02T03:04:05.678901Z", odd, "2026-01-02T03:04:05.000000Z", odd):
+        assert read(used, text) == read(times("iso8601", zone), text)
+    assert read(fresh, "2026-01-02T03:04:05.678901Z") == T
+    if " " in odd.replace("T", "", 1) or odd.endswith("\n"):
+        assert read(fresh, odd) == "bad-time"
+
+
+@given(st.lists(st.text("0123456789:.,-+TZz ", min_size=20, max_size=30) | st.sampled_from(ODD), max_size=5))
+def test_no_text_changes_what_others_are(before: list[str]) -> None:
+    read = times("iso8601", "UTC")
+    for odd in before:
+        with suppress(RecordError):
+            read(odd)
+    assert read("2026-01-02T03:04:05.678901Z") == T
 
 
 moments = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 12, 30))

@@ -65,17 +65,17 @@ def test_the_connectors_own_tests_pass() -> None:
 
 def test_topics_have_the_plurals_of_the_profiles() -> None:
     assert [stream.kafka_topic for stream in example().streams] == [
-        "market.crypto.candles.example", "market.crypto.statuses.example", "market.crypto.samples.example",
+        "market.crypto.klines.example", "market.crypto.statuses.example", "market.crypto.samples.example",
     ]
 
 
 # -- fields
 
 
-def test_every_field_of_a_candle() -> None:
-    candle, _ = records(*said("candle"))
-    assert len(candle.pop("message_id")) == 36
-    assert candle == {
+def test_every_field_of_a_kline() -> None:
+    kline, _ = records(*said("kline"))
+    assert len(kline.pop("message_id")) == 36
+    assert kline == {
         "symbol": "BTCUSD", "exchange": "EXAMPLE", "asset_class": "crypto", "interval": "1m",
         "open_time": 1_767_323_040_000_000, "close_time": 1_767_323_099_999_000, "open": "64000.1", "high": "64010.25",
         "low": "63999", "close": "64005.5", "volume": "12.345678901234", "quote_volume": "790123.456789",
@@ -98,18 +98,18 @@ def test_a_record_without_a_price_has_none_in_the_ledger() -> None:
     pipeline = intake_of(example())
     pipeline.receive([frame_text(one) for one in said("status")], 0.0, WALL)
     assert pipeline.connector_state.ledger.account("status", "ETHUSD").last_price is None
-    pipeline.receive([frame_text(one) for one in said("candle")], 0.0, WALL)
-    assert pipeline.connector_state.ledger.account("candle", "BTCUSD").last_price == 6_399_800_000_000
+    pipeline.receive([frame_text(one) for one in said("kline")], 0.0, WALL)
+    assert pipeline.connector_state.ledger.account("kline", "BTCUSD").last_price == 6_399_800_000_000
 
 
 @pytest.mark.parametrize(
     ("stream", "field", "value", "reason"),
     [
-        ("candle", "x", "yes", "bad-type"),
-        ("candle", "x", None, "missing-field"),
-        ("candle", "x", 1, "bad-type"),
-        ("candle", "v", "0.0000000000001", "overflow"),
-        ("candle", "t", None, "missing-field"),
+        ("kline", "x", "yes", "bad-type"),
+        ("kline", "x", None, "missing-field"),
+        ("kline", "x", 1, "bad-type"),
+        ("kline", "v", "0.0000000000001", "overflow"),
+        ("kline", "t", None, "missing-field"),
         ("sample", "small", 2**31, "overflow"),
         ("sample", "big", 2**63, "overflow"),
         ("sample", "maybe_small", -(2**31) - 1, "overflow"),
@@ -140,10 +140,10 @@ def test_what_does_not_fit_is_a_dead_letter_that_says_why(stream: str, field: st
 
 
 def test_a_record_without_an_id_has_its_message_id_of_the_fields_that_tell_it_apart() -> None:
-    first, second = records(*said("candle"))
-    assert first["message_id"] != second["message_id"]  # the same candle once more: the next number among equals
-    assert [one["message_id"] for one in records(*said("candle"))] == [first["message_id"], second["message_id"]]
-    message = copy.deepcopy(said("candle")[0])
+    first, second = records(*said("kline"))
+    assert first["message_id"] != second["message_id"]  # the same kline once more: the next number among equals
+    assert [one["message_id"] for one in records(*said("kline"))] == [first["message_id"], second["message_id"]]
+    message = copy.deepcopy(said("kline")[0])
     message["data"] = message["data"][:1]
     message["data"][0]["c"] = "64007"
     assert records(message)[0]["message_id"] == first["message_id"]
@@ -154,9 +154,9 @@ def test_a_record_without_an_id_has_its_message_id_of_the_fields_that_tell_it_ap
 # -- the short ways
 
 
-@pytest.mark.parametrize(("stream", "in_native"), [("status", True), ("sample", False), ("candle", None)])
+@pytest.mark.parametrize(("stream", "in_native"), [("status", True), ("sample", False), ("kline", None)])
 def test_which_records_have_a_fast_mapper(stream: str, in_native: bool | None) -> None:
-    """Candles have no id; a map is not written in C."""
+    """Klines have no id; a map is not written in C."""
     fast = context(stream).fast
     if in_native is None:
         assert fast is None
@@ -167,7 +167,7 @@ def test_which_records_have_a_fast_mapper(stream: str, in_native: bool | None) -
 
 
 def test_the_fast_mapper_agrees_on_the_connectors_own_tests() -> None:
-    frames = [frame_text(one) for stream in ("candle", "status", "sample") for one in said(stream)]
+    frames = [frame_text(one) for stream in ("kline", "status", "sample") for one in said(stream)]
     assert agree(example(), frames * 2) > 8
 
 
@@ -176,7 +176,7 @@ def item_of(message: Any) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("stream", ["candle", "status", "sample"])
+@pytest.mark.parametrize("stream", ["kline", "status", "sample"])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
 def test_the_fast_mapper_agrees_on_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
@@ -207,7 +207,7 @@ def plan_with(folder: Path, streams: str) -> Plan:
 
 BAR = """
   bar:
-    when: {ch: candle}
+    when: {ch: kline}
     each: data
     fields:
       symbol: s
@@ -234,8 +234,8 @@ def test_booleans_and_prices_in_one_record_the_short_ways(tmp_path: Path, monkey
             if one["name"] in ("volume", "quote_volume"):
                 one["type"]["precision"] = 18
 
-    profile = (SCHEMAS / "candle_v2.profile.toml").read_text().replace('"candles"', '"bars"\nid = "bar_id"')
-    variant(tmp_path, "bar", "candle", with_an_id, profile)
+    profile = (SCHEMAS / "kline_v2.profile.toml").read_text().replace('"klines"', '"bars"\nid = "bar_id"')
+    variant(tmp_path, "bar", "kline", with_an_id, profile)
     plan = plan_with(tmp_path, BAR)
     mapping = ConnectorState(plan, ["bar"]).mappings["bar"]
     fast = mapping.contexts.context("BTC-USD").fast
@@ -243,7 +243,7 @@ def test_booleans_and_prices_in_one_record_the_short_ways(tmp_path: Path, monkey
     item = {"s": "BTC-USD", "n": 7, "i": "1m", "t": 1767323040000, "T": 1767323099999, "o": "1", "h": "3.5", "l": "0.5",
             "c": "2", "v": "12.345678901234", "q": "0", "x": True}
     others = [item | {"n": 8, "x": False}, item | {"x": "true", "n": 9}, item | {"x": 1}, item | {"x": None}]
-    frames = [frame_text({"ch": "candle", "data": [one]}) for one in (item, *others)]
+    frames = [frame_text({"ch": "kline", "data": [one]}) for one in (item, *others)]
     assert agree(plan, frames) == len(frames)
     envelopes, _ = intake_of(plan, streams=["bar"]).receive(frames, 0.0, WALL)
     found = [one.schema.decode_plain(one.value)["is_closed"] for one in envelopes if one.schema is not None]

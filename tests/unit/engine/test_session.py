@@ -427,11 +427,11 @@ def test_a_value_that_is_not_there_yet_ends_the_connection_for_a_while() -> None
 
 
 def test_a_missing_variable_ends_the_connection_and_is_named() -> None:
-    on = script("  steps: [{send: {op: login, key: $env.NOT_SET}}]\n")
+    on = script("  steps: [{send: {op: login, key: $env.K2_VENUE_NOT_SET}}]\n")
     on.open()
     assert on.closed is not None
-    assert "NOT_SET" in on.closed.detail
-    known = script("  steps: [{send: {op: login, key: $env.KEY}}]\n")
+    assert "K2_VENUE_NOT_SET" in on.closed.detail
+    known = script("  steps: [{send: {op: login, key: $env.K2_VENUE_KEY}}]\n")
     assert known.open() == [{"op": "login", "key": "secret"}]
 
 
@@ -480,7 +480,7 @@ def test_several_messages_in_a_frame() -> None:
 
 
 def test_a_word_that_cannot_be_answered_does_not_cost_the_records_beside_it() -> None:
-    on = script("  each: \"@\"\n  answer: [{when: {op: ping}, send: {pong: $env.NOT_SET}}]\n")
+    on = script("  each: \"@\"\n  answer: [{when: {op: ping}, send: {pong: $env.K2_VENUE_NOT_SET}}]\n")
     on.open()
     on.hear([{"ch": "trade", "data": [trade(1)]}, {"op": "ping"}, {"ch": "trade", "data": [trade(2)]}])
     assert len(on.envelopes) == 2

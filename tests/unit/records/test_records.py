@@ -39,7 +39,7 @@ def test_every_schema_that_ships_has_a_profile() -> None:
 def test_what_ships_and_what_connector_files_can_have() -> None:
     assert {"gap", "quote", "trade"} <= set(known_records())
     assert known_records("engine") == ("gap",)
-    assert set(known_records("connectors")) == {"candle", "quote", "sample", "status", "trade"}
+    assert set(known_records("connectors")) == {"candle", "kline", "quote", "sample", "status", "trade"}
 
 
 def test_defaults_are_the_encoders_values() -> None:
@@ -62,9 +62,9 @@ def test_every_kind_but_raw_bytes_can_be_filled() -> None:
 
 
 def wrong(folder: Path, change: Callable[[dict[str, Any], list[dict[str, Any]]], None]) -> list[str]:
-    """The problems of a candle whose profile and schema fields a change has spoilt, without the folder's name."""
-    profile = tomllib.loads((SCHEMAS / "candle_v2.profile.toml").read_text())
-    schema = json.loads((SCHEMAS / "candle_v2.avsc").read_text())
+    """The problems of a kline whose profile and schema fields a change has spoilt, without the folder's name."""
+    profile = tomllib.loads((SCHEMAS / "kline_v2.profile.toml").read_text())
+    schema = json.loads((SCHEMAS / "kline_v2.avsc").read_text())
     change(profile, schema["fields"])
     lines = [f"{key} = {json.dumps(value)}" for key, value in profile.items() if key != "defaults"]
     lines += ["[defaults]", *(f"{key} = {json.dumps(value)}" for key, value in profile.get("defaults", {}).items())]
@@ -177,7 +177,7 @@ def test_files_that_belong_to_no_type(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["plural = ", "\xff", "plural = 'a'\nplural = 'b'"])
 def test_a_profile_that_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "stick_v2.avsc").write_text((SCHEMAS / "candle_v2.avsc").read_text())
+    (tmp_path / "stick_v2.avsc").write_text((SCHEMAS / "kline_v2.avsc").read_text())
     (tmp_path / PROFILE).write_bytes(text.encode("latin-1"))
     with pytest.raises(SettingsError, match=PROFILE):
         add_records(tmp_path)
@@ -188,10 +188,29 @@ def test_the_page_explains_every_key_and_its_example_is_right(tmp_path: Path) ->
     assert {one.name for one in dataclasses.fields(Profile)} <= set(re.findall(r"`([a-z_]+)`", page))
     assert {*ENGINE_KINDS} <= set(re.findall(r"`([a-z_]+)`", page))
     (shown,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "stick_v2.avsc").write_text((SCHEMAS / "candle_v2.avsc").read_text())
     (tmp_path / PROFILE).write_text(shown)
-    profile = read_profile(tmp_path / PROFILE, tmp_path / SCHEMA, load_record("candle").schema)
-    assert profile.defaults == {"interval": "1m", "trade_count": None}
+    shipped = load_record("candle")
+    profile = read_profile(tmp_path / PROFILE, tmp_path / SCHEMA, shipped.schema)
+    assert profile == shipped.profile
+
+
+def test_what_belongs_together_in_a_profile(tmp_path: Path) -> None:
+    def change(profile: dict[str, Any], fields: list[dict[str, Any]]) -> None:
+        profile |= {"begin": "open_time", "closed": "open", "key": ["high"], "id": "interval", "interval": "is_closed"}
+
+    assert wrong(tmp_path, change) == [
+        f"{PROFILE}: end: is missing: interval, begin, end belong together",
+        f"{PROFILE}: key: records have an id of the venue's or a key, not both",
+        f"{PROFILE}: key: 'high' is decimal, not string or int or long or date or timestamp-micros or timestamp-millis",
+        f"{PROFILE}: interval: 'is_closed' is boolean, not string",
+        f"{PROFILE}: closed: 'open' is decimal, not boolean",
+    ]
+
+
+def test_states_need_a_key(tmp_path: Path) -> None:
+    assert wrong(tmp_path, lambda profile, fields: profile.update(closed="is_closed")) == [
+        f"{PROFILE}: closed: only records with a key have states: say `key`"
+    ]
 
 
 # -- connector files that are wrong about such a type
@@ -200,11 +219,11 @@ FILE = CONNECTOR.read_text()
 WRONG = [
     ("is_closed: x", "is_closed: [x]", "type", "must be text or a map, not a list", "is_closed"),
     ("is_closed: x", "is_closd: x", "unknown-field",
-     "'is_closd' is no field of the candle record; did you mean 'is_closed'", "is_closd"),
+     "'is_closd' is no field of the kline record; did you mean 'is_closed'", "is_closd"),
     ("is_closed: x", "is_closed: {from: x, map: {Y: 1}}", "type", "must be true or false, not 1", "map"),
     ("is_closed: x", "is_closed: {from: x, scale: 2}", "unknown-key", "unknown key 'scale'", "scale"),
     ("is_closed: x", "is_closed: {value: 1}", "type", "must be true or false, not 1", "value"),
-    ("is_closed: x", "{}", "unmapped-field", "the candle record needs 'is_closed': say where it comes from", "fields"),
+    ("is_closed: x", "{}", "unmapped-field", "the kline record needs 'is_closed': say where it comes from", "fields"),
     ("open_time: {from: t, unit: ms}", "open_time: t", "time-unit", "a time says its unit", "open_time"),
     ("day: {from: day, unit: iso8601}", "day: day", "time-unit", "a time says its unit", "day"),
     ("open: o", "open: {from: o, unit: ms}", "unknown-key", "unknown key 'unit'", "unit"),
@@ -215,18 +234,18 @@ WRONG = [
     ("phase: phase", "phase: {from: f, absent: null}", "side-map", "'null' is no phase", "absent"),
     ("facts: facts", "facts: {a: b}", "missing", "'from' is missing", "facts"),
     ("small: small", "small: {value: 3000000000}", "value", "does not fit 32 bits", "value"),
-    ("    when: {ch: candle}\n", "    when: {ch: candle}\n    carry: {per: symbol}\n", "value",
-     "nothing to carry: each candle record stands for itself", "carry"),
-    ("    when: {ch: candle}\n", "    when: {ch: candle}\n    identity: [open_tme]\n", "unknown-field",
+    ("    when: {ch: kline}\n", "    when: {ch: kline}\n    carry: {per: symbol}\n", "value",
+     "nothing to carry: each kline record stands for itself", "carry"),
+    ("    when: {ch: kline}\n", "    when: {ch: kline}\n    identity: [open_tme]\n", "unknown-field",
      "'open_tme' is no mapped field; did you mean 'open_time'", "0"),
-    ("    when: {ch: candle}\n", "    when: {ch: candle}\n    backfill: {http: 'GET https://x.example/'}\n", "value",
-     "only records with an id of the venue's can be told apart: a candle has none", "backfill"),
+    ("    when: {ch: kline}\n", "    when: {ch: kline}\n    backfill: {http: 'GET https://x.example/'}\n", "value",
+     "only records with an id of the venue's can be told apart: a kline has none", "backfill"),
     ("asset_class: crypto\n", "asset_class: futures\n", "value",
-     "'futures' is no asset class of the candle record; known: crypto, equities", "candle"),
+     "'futures' is no asset class of the kline record; known: crypto, equities", "kline"),
     ("symbol: s\n      interval", "symbol: s\n      exchange: e\n      interval", "unknown-field",
      "'exchange' is filled by the engine: take it out", "exchange"),
     ("symbol: s\n      interval", "symbol: s\n      currency: e\n      interval", "unknown-field",
-     "'currency' is no field of the candle record", "currency"),
+     "'currency' is no field of the kline record", "currency"),
 ]
 
 
@@ -245,11 +264,11 @@ def test_a_type_without_an_id_says_what_tells_records_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resources, "_ADDED", {})
-    (tmp_path / "stick_v2.avsc").write_text((SCHEMAS / "candle_v2.avsc").read_text())
-    profile = (SCHEMAS / "candle_v2.profile.toml").read_text()
+    (tmp_path / "stick_v2.avsc").write_text((SCHEMAS / "kline_v2.avsc").read_text())
+    profile = (SCHEMAS / "kline_v2.profile.toml").read_text()
     (tmp_path / PROFILE).write_text("\n".join(one for one in profile.splitlines() if not one.startswith("identity")))
     add_records(tmp_path)
-    text = FILE.partition("  status:")[0].replace("candle:\n", "stick:\n").replace("[candle, status, sample]", "stick")
+    text = FILE.partition("  status:")[0].replace("kline:\n", "stick:\n").replace("[kline, status, sample]", "stick")
     _, (problem,) = check_text("example.yaml", text, Path())
     assert problem.text == (
         "the stick record has no id of the venue's: say what tells records apart, `identity: [...]`"
@@ -263,16 +282,16 @@ def test_a_type_without_an_id_says_what_tells_records_apart(
 
 def test_what_the_record_has_no_place_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "_ADDED", {})
-    schema = json.loads((SCHEMAS / "candle_v2.avsc").read_text())
+    schema = json.loads((SCHEMAS / "kline_v2.avsc").read_text())
     schema["fields"][-1] = {"name": "raw", "type": ["null", "bytes"], "default": None}
     (tmp_path / "stick_v2.avsc").write_text(json.dumps(schema))
-    (tmp_path / PROFILE).write_text((SCHEMAS / "candle_v2.profile.toml").read_text().replace(', "vendor_data"', ""))
+    (tmp_path / PROFILE).write_text((SCHEMAS / "kline_v2.profile.toml").read_text().replace(', "vendor_data"', ""))
     add_records(tmp_path)
-    text = FILE.partition("  status:")[0].replace("candle:\n", "stick:\n").replace("[candle, status, sample]", "stick")
+    text = FILE.partition("  status:")[0].replace("kline:\n", "stick:\n").replace("[kline, status, sample]", "stick")
     plan, problems = check_text("example.yaml", text, Path())
     assert problems == []
     assert plan is not None
-    (record,) = intake_of(plan).receive([json.dumps({"ch": "candle", "data": [CANDLE]})], 0.0, 1)[0]
+    (record,) = intake_of(plan).receive([json.dumps({"ch": "kline", "data": [KLINE]})], 0.0, 1)[0]
     assert record.schema is not None
     assert record.schema.decode_plain(record.value)["raw"] is None
     said = text.replace("      symbol: s\n", "      symbol: s\n      raw: r\n") + "    vendor_data: [a]\n"
@@ -283,7 +302,7 @@ def test_what_the_record_has_no_place_for(tmp_path: Path, monkeypatch: pytest.Mo
     ]
 
 
-CANDLE = {"s": "BTC-USD", "i": "1m", "t": 1767323040000, "T": 1767323099999, "o": "1", "h": "3", "l": "1", "c": "2",
+KLINE = {"s": "BTC-USD", "i": "1m", "t": 1767323040000, "T": 1767323099999, "o": "1", "h": "3", "l": "1", "c": "2",
           "v": "12", "q": "0", "x": True, "not kept": 1}
 
 

@@ -128,11 +128,13 @@ def test_in_a_process_from_every_thread_and_library() -> None:
 
 
 def test_a_venue_that_ends_each_connection_at_once_cannot_flood_the_log(tmp_path: Path) -> None:
-    ended = 0
+    ended, enough = 0, asyncio.Event()
 
     async def end(socket: ServerConnection) -> None:
         nonlocal ended
         ended += 1
+        if ended >= 4 * LINES:
+            enough.set()
         await socket.close()
 
     async def main() -> str:
@@ -147,8 +149,7 @@ def test_a_venue_that_ends_each_connection_at_once_cannot_flood_the_log(tmp_path
                 stderr=asyncio.subprocess.PIPE,
             )
             async with asyncio.timeout(60):
-                while ended < 4 * LINES:
-                    await asyncio.sleep(0.1)
+                await enough.wait()
                 running.terminate()
                 return (await running.communicate())[1].decode()
 

@@ -28,15 +28,15 @@ def scope(state: dict[str, Any] | None = None, **environment: str) -> SendScope:
 
 @pytest.mark.parametrize("around", ["\n", "\r\n", " ", "\t\n"])
 def test_white_space_around_a_key_is_no_part_of_it(around: str) -> None:
-    render = compile_template({"X-KEY": "$env.ODD_KEY"}, headers=True).render
-    assert render(scope(ODD_KEY=f"{around}{SECRET}{around}")) == {"X-KEY": SECRET}
+    render = compile_template({"X-KEY": "$env.K2_VENUE_ODD_KEY"}, headers=True).render
+    assert render(scope(K2_VENUE_ODD_KEY=f"{around}{SECRET}{around}")) == {"X-KEY": SECRET}
 
 
 @pytest.mark.parametrize("end", ["\nX: y", "\0", "\x7f", "\u20ac", "\udc80"])
 def test_a_key_that_no_header_can_carry_is_refused_at_start_by_its_name(end: str) -> None:
-    connection = CONNECTION % 1 + "  headers: {X-KEY: $env.ODD_KEY}\n"
-    with pytest.raises(SettingsError, match=r"^ODD_KEY ") as refused:
-        Run(plan_of(connection, name="venue"), environment={"ODD_KEY": SECRET + end})
+    connection = CONNECTION % 1 + "  headers: {X-KEY: $env.K2_VENUE_ODD_KEY}\n"
+    with pytest.raises(SettingsError, match=r"^K2_VENUE_ODD_KEY ") as refused:
+        Run(plan_of(connection, name="venue"), environment={"K2_VENUE_ODD_KEY": SECRET + end})
     assert SECRET not in str(refused.value)
 
 

@@ -13,7 +13,6 @@ from k2conn.errors import SettingsError
 from k2conn.net.proxy import Proxy
 from k2conn.runner import Overrides
 from k2conn.settings import (
-    CONNECTOR_VARIABLES,
     connector_settings,
     is_enabled,
     sink_settings,
@@ -23,6 +22,7 @@ from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import text_list
 from k2conn.sinks.kafka.settings import VARIABLES as KAFKA_VARIABLES
 from k2conn.sinks.settings import SpoolSettings
+from k2conn.variables import CONNECTOR_VARIABLES
 from tests.support.certificates import Authority
 
 KAFKA: dict[str, tuple[str, str, Any]] = {
@@ -142,7 +142,7 @@ def test_an_address_means_kafka_and_none_means_files() -> None:
          "needs K2_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL, K2_KAFKA_SASL_OAUTHBEARER_CLIENT_ID and "),
         ({"K2_KAFKA_BOOTSTRAP_SERVERS": "a:70000"}, {}, "K2_KAFKA_BOOTSTRAP_SERVERS address 'a:70000': a port is"),
         ({}, {"kafka": "a:1", "registry": "http://a:99999"}, "--registry 'http://a:99999'"),
-        ({"K2_KAFKA_SCHEMA_REGISTRY_URL": "http://a:1,http://b:port"}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL 'http://b:port'"),
+        ({"K2_KAFKA_SCHEMA_REGISTRY_URL": "http://a:1,http://b:port"}, {}, "_SCHEMA_REGISTRY_URL '...' is no address"),
         ({"K2_KAFKA_SCHEMA_REGISTRY_URL": ","}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL: there is an empty address"),
         ({"K2_KAFKA_SCHEMA_REGISTRY_URL": "http://[::1:8081"}, {}, "K2_KAFKA_SCHEMA_REGISTRY_URL"),
         ({"K2_KAFKA_LINGER_MS": "ten"}, {}, "K2_KAFKA_LINGER_MS 'ten': a whole number"),
@@ -170,6 +170,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("WEBSOCKET_URL", "ws://127.0.0.1:8765", Overrides(urls=("ws://127.0.0.1:8765",))),
     ("FAILOVER_URLS", "wss://a,wss://b", Overrides(failover=("wss://a", "wss://b"))),
     ("HTTP_URL", "http://localhost:8", Overrides(http_url="http://localhost:8")),
+    ("ALLOW_PRIVATE_HOSTS", "true", Overrides(allow_private_hosts=True)),
     ("SSL_VERIFY", "false", Overrides(verify=False)),
     ("PROXY", "socks5h://me:p%40ss@proxy.example", Overrides(
         proxy=Proxy("K2_VENUE_PROXY", "socks5h", "proxy.example", 1080, "me", "p@ss"))),
@@ -187,7 +188,10 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("PING_TIMEOUT_SECONDS", "10", Overrides(ping_timeout=10)),
     ("BACKFILL", "false", Overrides(backfill=False)),
     ("REPLICAS", "2", Overrides(replicas=2)),
+    ("KEEP_OPEN", "true", Overrides(keep_open=True)),
+    ("KEEP_OPEN", "false", Overrides(keep_open=False)),
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
+    ("MAX_SYMBOLS", "50000", Overrides(most_symbols=50_000)),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
     ("BREAKER_OPEN_SECONDS", "2m", Overrides(breaker_settings=BreakerSettings(seconds=120))),
@@ -219,8 +223,13 @@ def test_the_state_folder_is_read() -> None:
 
 
 def test_every_connector_variable_is_tried_here() -> None:
-    tried = {name for name, _, _ in CASES} | {"ENABLED", "SYMBOLS", "STREAMS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
-    assert set(CONNECTOR_VARIABLES) == tried
+    elsewhere = {"ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
+    assert set(CONNECTOR_VARIABLES) == {name for name, _, _ in CASES} | elsewhere
+
+
+def test_intervals_are_a_list() -> None:
+    assert connector_settings({"K2_VENUE_INTERVALS": "1m, 1h"}, "VENUE", "venue").intervals == ("1m", "1h")
+    assert connector_settings({}, "VENUE", "venue").intervals is None
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_a_rejected_record_leaves_the_spool_and_its_letter_goes_the_same_way(tmp
     async def work() -> None:
         async with opened(Spool(tmp_path, mode="always", fsync_ms=10)) as spool:
             spool.inner.refused = {3}
-            spool.book.reject = lambda envelope, _: spool.sink.put(dead(number_of(envelope), TOPIC + ".dlq"))  # type: ignore[method-assign]
+            spool.book.reject = lambda envelope, *_: spool.sink.put(dead(number_of(envelope), TOPIC + ".dlq"))  # type: ignore[method-assign]
             spool.sink._reject = spool.book.reject
             for number in range(6):
                 spool.sink.put(trade(number, TOPIC))

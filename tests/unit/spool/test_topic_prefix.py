@@ -37,7 +37,7 @@ def test_topics_have_the_prefix_and_what_is_rejected_comes_back_without_it() -> 
 
     async def main() -> None:
         book = Book()
-        sink = TopicPrefixSink(make, "staging.", book.settle, lambda envelope, reason: rejected.append(envelope))
+        sink = TopicPrefixSink(make, "staging.", book.settle, lambda envelope, *_: rejected.append(envelope))
         await sink.open()
         await sink.prepare({"market.x": load_schema("trade")})
         assert prepared == ["staging.market.x"]

@@ -167,7 +167,7 @@ def test_a_sample_without_trades_leaves_a_marked_gap() -> None:
     sample = [DraftFrame("pong", "pong"), DraftFrame('{"a":1}', {"a": 1})]
     text, problems = finished(draft(ASKED, sample), sample)
     assert problems == []
-    assert "no message looks like a trade or a quote" in text
+    assert "no message looks like a trade, a quote or a candle" in text
 
 
 def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
@@ -198,3 +198,62 @@ def test_drafts_of_the_corpus_are_as_good_as_the_guide_says(corpus: Path) -> Non
     able = [one for one in scores if one.trades]
     assert sum(one.right for one in able) >= 35
     assert sum(one.exact for one in able) >= 498
+
+
+# -- candles
+
+
+def kline(begin: int, close: str, closed: bool) -> str:
+    candle = {"t": begin, "T": begin + 59_999, "s": "NKNUSDT", "i": "1m", "o": "0.3527", "c": close, "h": "0.3528",
+              "l": "0.3522", "v": "25877.00", "n": 30, "x": closed, "q": "9116.046"}
+    event = {"e": "kline", "E": begin + 43_963, "s": "NKNUSDT", "k": candle}
+    return exactjson.encode({"stream": "nknusdt@kline_1m", "data": event}).decode()
+
+
+KLINES = [kline(1_633_998_480_000, "0.3528", False), kline(1_633_998_480_000, "0.3526", True)]
+ROWS = [
+    exactjson.encode({"topic": "/market/candles:FET-BTC_15min", "subject": "trade.candles.update", "data": {
+        "symbol": "FET-BTC", "candles": [str(1_619_378_100 + 900 * n), "776", "778", "779", "775", "12.2", "0.09"],
+        "time": 1_619_378_337_806_000_034}}).decode()
+    for n in range(3)
+]
+FLAGGED = [
+    exactjson.encode({"arg": {"channel": "candle1H", "instId": "BTC-USDT"}, "data": [
+        [str(1_597_024_800_000 + 3_600_000 * n), "8533", "8553", "8527", "8548", "45247", "529.5", str(n % 2)],
+    ]}).decode()
+    for n in range(4)
+]
+
+
+@pytest.mark.parametrize(
+    ("texts", "intervals", "mapped"),
+    [
+        (KLINES, {"1m": "1m"}, {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "trade_count": "n",
+                                "quote_volume": "q", "is_closed": "x", "open_time": {"from": "t", "unit": "ms"}}),
+        (ROWS, {"15m": "15min"}, {"open": "data.candles[1]", "close": "data.candles[2]", "high": "data.candles[3]",
+                                  "low": "data.candles[4]", "volume": "data.candles[5]", "closed": "when-next-opens"}),
+        (FLAGGED, {"1h": "1H"}, {"open": "[1]", "high": "[2]", "low": "[3]", "close": "[4]", "volume": "[5]",
+                                 "is_closed": {"from": "[7]", "map": {"1": True, "0": False}}}),
+    ],
+    ids=["objects", "rows", "flagged"],
+)
+def test_candles_are_drafted(texts: list[str], intervals: dict[str, str], mapped: dict[str, Any]) -> None:
+    sample = list(frames([text.encode() for text in texts], None))
+    made = draft(ASKED, sample)
+    assert [(one.name, one.mapping.record) for one in made.streams] == [("candle", "candle")]
+    assert said(made, "candle").items() >= {"intervals": intervals, **mapped}.items()
+    text, problems = finished(made, sample)
+    assert problems == []
+    assert "GAP: the venue's other intervals" in " ".join(text.replace("#", "").split())
+    plan, _ = check_text("venue.yaml", text, Path())
+    assert plan is not None
+    assert not plan.streams[0].default
+    assert [difference for example in plan.tests for difference in run_test(plan, example)] == []
+    assert bool(plan.tests) == (mapped.get("closed") is None)  # one frame alone closes none there
+
+
+def test_a_day_s_statistics_are_no_candle() -> None:
+    ticker = {"e": "24hrTicker", "E": 1_672_515_782_136, "s": "BNBBTC", "o": "0.0010", "h": "0.0025", "l": "0.0010",
+              "c": "0.0025", "v": "10000", "q": "18", "O": 1_672_429_380_000, "C": 1_672_515_780_000, "n": 18151}
+    made = of(exactjson.encode(ticker).decode(), trade())
+    assert [one.mapping.record for one in made.streams] == ["trade"]

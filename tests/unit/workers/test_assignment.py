@@ -65,8 +65,8 @@ def test_every_shipped_connector_can_be_divided_by_symbol(path: Path) -> None:
         ("{op: sub, what: '{$symbol.quote.lower}'}", "wss://venue.example/ws", 2),
         ("{op: sub, channel: all-trades, id: $uuid, at: $now_ms, n: $counter}", "wss://venue.example/ws", 1),
         ("{op: sub, channel: all-trades}", "'wss://venue.example/ws/{$symbols}'", 6),
-        ("{op: sub, symbols: $symbols, key: $env.VENUE_KEY}", "wss://venue.example/ws", 6),
-        ("{op: sub, channel: all-trades, key: $env.VENUE_KEY}", "wss://venue.example/ws", 1),
+        ("{op: sub, symbols: $symbols, key: $env.K2_VENUE_KEY}", "wss://venue.example/ws", 6),
+        ("{op: sub, channel: all-trades, key: $env.K2_VENUE_KEY}", "wss://venue.example/ws", 1),
     ],
 )
 def test_symbols_that_are_asked_for_in_the_same_words_stay_together(send: str, url: str, groups: int) -> None:

@@ -1,0 +1,73 @@
+"""`k2conn` with a fault planted into it, to see that the soak finds it.
+
+    python -m benchmarks.hostile.planted FAULTS run ...
+
+
+``leak`` writes a key into the log, ``growth`` takes memory and keeps it, ``slow`` lets `/health` wait, ``loss`` forgets
+records of the file sink that it has said are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+from benchmarks.hostile.secrets import KEY
+
+_kept: list[bytes] = []
+
+
+def _leak() -> None:
+    time.sleep(2)
+    print(json.dumps({"event": "odd", "detail": f"GET /?key={KEY}"}), file=sys.stderr, flush=True)
+
+
+def _grow() -> None:
+    while len(_kept) < 60:
+        time.sleep(0.1)
+        _kept.append(b"\1" * (5 << 20))
+
+
+def _slow() -> None:
+    from k2conn.monitoring.health import HealthServer
+
+    answer = HealthServer._answer
+
+    async def late(self: Any, method: str, target: str) -> Any:
+        await asyncio.sleep(0.8)
+        return await answer(self, method, target)
+
+    HealthServer._answer = late  # type: ignore[method-assign]  # that is what is planted
+
+
+def _lose() -> None:
+    from k2conn.avro.container import ContainerWriter
+
+    append, count = ContainerWriter.append, iter(range(1 << 40))
+
+    def forgetful(self: Any, body: bytes) -> bool:
+        return False if next(count) % 50 == 49 else append(self, body)
+
+    ContainerWriter.append = forgetful  # type: ignore[method-assign]  # that is what is planted
+
+
+def main() -> None:
+    """Plants what is named, then is `k2conn`."""
+    faults, sys.argv[1:] = sys.argv[1].split(","), sys.argv[2:]
+    for fault, plant in {"slow": _slow, "loss": _lose}.items():
+        if fault in faults:
+            plant()
+    for fault, act in {"leak": _leak, "growth": _grow}.items():
+        if fault in faults:
+            threading.Thread(target=act, daemon=True).start()
+    from k2conn.cli import main as k2conn
+
+    k2conn()
+
+
+if __name__ == "__main__":
+    main()

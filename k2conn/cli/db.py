@@ -1,0 +1,68 @@
+"""`k2conn db`: what the postgres sink's database looks like, and making what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from k2conn.errors import SettingsError, known
+from k2conn.settings import sink_settings
+from k2conn.sinks import SINKS
+from k2conn.sinks.settings import SinkSettings
+
+ACTIONS = ("status", "migrate")
+KIND = "postgres"
+
+
+def run(action: str) -> int:
+    """Prints what there is, or was made; 0 where nothing is missing, 1 where something is."""
+    if action not in ACTIONS:
+        raise SettingsError(f"k2conn db {action}{known(action, ACTIONS)}")
+    settings = sink_settings(os.environ, kind=KIND)
+    if problems := SINKS.get(KIND).check(settings.options):
+        raise SettingsError(*problems)
+    return asyncio.run(_migrate(settings) if action == "migrate" else _status(settings))
+
+
+async def _migrate(settings: SinkSettings) -> int:
+    from k2conn.sinks.postgres.connection import connect_by, sorted_errors
+    from k2conn.sinks.postgres.migrating import migrate
+    from k2conn.sinks.postgres.timescale import detected
+
+    options = settings.options
+    connection = await connect_by(options)
+    try:
+        async with sorted_errors(options.place, "looking"):
+            timescale = await detected(connection)
+        print(f"{options.place}: {timescale}")
+        made = await migrate(connection, options, timescale)
+        print("\n".join(f"made {one}" for one in made) or "nothing was missing")
+        return 0
+    finally:
+        connection.terminate()
+
+
+async def _status(settings: SinkSettings) -> int:
+    from k2conn.records import known_records
+    from k2conn.sinks.postgres.connection import connect_by, sorted_errors
+    from k2conn.sinks.postgres.migrating import status, table_of
+    from k2conn.sinks.postgres.timescale import detected
+
+    options = settings.options
+    connection = await connect_by(options)
+    try:
+        async with sorted_errors(options.place, "looking"):
+            timescale = await detected(connection)
+            print(f"{options.place}: {timescale}")
+            missing = 0
+            for name in known_records():
+                table = table_of(options, name, timescale)
+                there = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name)
+                missing += not there
+                print(f"{'ok     ' if there else 'missing'} table {table.full_name}")
+            for one in await status(connection, options):
+                missing += not one.applied
+                print(f"{'ok     ' if one.applied else 'missing'} migration {one.number:03}_{one.name}")
+            return 1 if missing else 0
+    finally:
+        connection.terminate()

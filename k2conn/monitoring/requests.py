@@ -1,0 +1,49 @@
+"""What is let in at the port: requests of bounded size, and where only this machine can ask, only such as name it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+LONGEST_HEAD = 16 * 1024
+"""Bytes of a request's lines."""
+
+
+class BadRequest(Exception):
+    """A request that gets no other answer than a status and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def target_of(head: bytes, bound_here: bool) -> tuple[str, str]:
+    """Method and target of a request whose lines are ``head``. ``bound_here``: only this machine can ask; then what it
+    was asked for must be this machine, too: a page in a browser here could else have its own name lead here (DNS
+    rebinding). BadRequest for anything else.
+    """
+    first, *lines = head.decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        raise BadRequest(400, "this is no request in HTTP/1.1")
+    if words[0] not in ("GET", "HEAD"):
+        raise BadRequest(405, "GET only")
+    hosts = [value.strip() for name, _, value in (line.partition(":") for line in lines) if name.lower() == "host"]
+    if len(hosts) > 1:
+        raise BadRequest(400, "there are two Host lines")
+    if bound_here and hosts and not _this_machine(hosts[0]):
+        raise BadRequest(403, "the Host line names another machine: ask for localhost, or 127.0.0.1")
+    return words[0], words[1]
+
+
+def _this_machine(host: str) -> bool:
+    """Whether a Host line can only be meant for this machine: an address, which nobody's DNS changes, or a name without
+    a dot (localhost, a container's name), which no public DNS knows.
+    """
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else host
+    if "." not in name.rstrip(".") and ":" not in name:
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,3 @@
+from typing import Any
+
+def rows(columns: tuple[Any, ...], bodies: tuple[bytes, ...], /) -> bytes | None: ...

@@ -1,0 +1,165 @@
+"""The last filter of all that k2conn says: known secrets are left out of it, in whatever form they come.
+
+A secret is what connectors read of the environment, what the operator set as a password, a token or a key, and (the
+latest of each) signatures and the tokens that a venue gave. A venue may repeat them, a library may put them into an
+error's text: so what goes into a log, a status, a metric, a dead letter or a report passes `SecretMask.hide`.
+
+Nothing is looked at where no secret is known, and nothing on the way of a record: only what is said about it.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+HIDDEN = "[hidden]"
+SHORTEST = 4
+"""Characters below which a value is in any text, and is not hidden."""
+_OWN_WORD = 8
+"""Characters from which a value is nobody's everyday word: then it is hidden in the names of a document, too, and
+within base64. The same goes for what a venue gave, and for the parts of an operator's address.
+"""
+_CUT = 6
+"""Characters of a secret's beginning that are hidden at the end of a text, which may have been cut there."""
+_PASSING = 256
+"""Signatures and tokens that are remembered; the oldest are forgotten."""
+_CUT_MARKS = " .…'\")]}"
+
+Said = TypeVar("Said")
+
+
+class SecretMask:
+    """The secrets that a process knows."""
+
+    def __init__(self) -> None:
+        self._lasting: set[str] = set()
+        self._passing: OrderedDict[str, None] = OrderedDict()
+        self._forms: tuple[str, ...] = ()
+        """What is looked for, the longest first."""
+        self._stale = False
+
+    def add(self, *values: str) -> None:
+        """Values that are never to be shown; those shorter than `SHORTEST` are left out."""
+        for value in values:
+            for one in (value, value.strip()):
+                if len(one) >= SHORTEST and one not in self._lasting:
+                    self._lasting.add(one)
+                    self._stale = True
+
+    def add_address(self, url: str) -> None:
+        """What is secret in an address: its password, and what of its user and query is no everyday word."""
+        try:
+            parts = urlsplit(url)
+            query = parse_qsl(parts.query)
+        except ValueError:
+            return
+        login, at, _ = parts.netloc.rpartition("@")
+        user, _, password = login.partition(":")
+        if at and password:
+            self.add(password, unquote(password))
+        self.add(*(one for one in (user, unquote(user), *(value for _, value in query)) if len(one) >= _OWN_WORD))
+
+    def add_passing(self, value: object) -> None:
+        """A signature, or a token that a venue gave: a text that is no everyday word."""
+        if not isinstance(value, str) or len(value) < _OWN_WORD or value in self._lasting:
+            return
+        if value not in self._passing:
+            self._stale = True
+        self._passing[value] = None
+        self._passing.move_to_end(value)
+        if len(self._passing) > _PASSING:
+            self._passing.popitem(last=False)
+
+    def hide(self, said: Said) -> Said:
+        """A text, or whatever holds texts (lists, tables), without the secrets. Names in tables are left as they are
+        where a secret might be a word of ours. Members of an enumeration stay.
+        """
+        forms = self._compiled()
+        return self._hidden(said, forms) if forms else said
+
+    def hide_bytes(self, raw: bytes) -> bytes:
+        """Bytes, without the secrets."""
+        for form in self._compiled():
+            wanted = form.encode("utf-8", "surrogatepass")
+            if wanted in raw:
+                raw = raw.replace(wanted, HIDDEN.encode())
+        return raw
+
+    def _compiled(self) -> tuple[str, ...]:
+        if self._stale:
+            found = {form for value in (*self._lasting, *self._passing) for form in _forms(value)}
+            self._forms = tuple(sorted(found, key=len, reverse=True))
+            self._stale = False
+        return self._forms
+
+    def _hidden(self, said: Any, forms: tuple[str, ...]) -> Any:
+        if type(said) is str:
+            return _without(said, forms)
+        if isinstance(said, Mapping):
+            return {self._name(name, forms): self._hidden(one, forms) for name, one in said.items()}
+        if type(said) in (list, tuple):
+            return type(said)(self._hidden(one, forms) for one in said)
+        return self.hide_bytes(said) if isinstance(said, bytes) else said
+
+    def _name(self, name: Any, forms: tuple[str, ...]) -> Any:
+        if type(name) is not str:
+            return name
+        return _without(name, tuple(form for form in forms if len(form) >= _OWN_WORD))
+
+
+def _without(text: str, forms: tuple[str, ...]) -> str:
+    for form in forms:
+        if form in text:
+            text = text.replace(form, HIDDEN)
+    bare = text.rstrip(_CUT_MARKS)
+    for form in forms:
+        at = bare.rfind(form[:_CUT], max(0, len(bare) - len(form)))
+        if at >= 0 and len(form) > _CUT and form.startswith(bare[at:]):
+            return bare[:at] + HIDDEN + text[len(bare) :]
+    return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A value as texts may hold it: itself, escaped for JSON, Python, HTML and addresses, in base64 (within a
+    longer text, too, such as a name and a password together), in hexadecimal digits.
+    """
+    raw = value.encode("utf-8", "surrogatepass")
+    yield from _escaped(value)
+    yield repr(value)[1:-1]
+    yield html.escape(value)
+    for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        yield quoted
+        yield _lower_escapes(quoted)
+    yield raw.hex()
+    yield raw.hex().upper()
+    for shift in range(3):
+        encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        mixed = 1 if (shift + len(raw)) % 3 else 0
+        core = encoded[(0, 2, 3)[shift] : len(encoded) - mixed]
+        if len(core) >= _OWN_WORD:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")
+
+
+def _escaped(value: str) -> set[str]:
+    """A value and its escapes in JSON, up to three deep: a document may be a text in another one."""
+    found = {value}
+    for _ in range(3):
+        for one in tuple(found):
+            for text in (json.dumps(one, ensure_ascii=False)[1:-1], json.dumps(one)[1:-1]):
+                found |= {text, text.replace("/", "\\/")}
+    return found
+
+
+def _lower_escapes(quoted: str) -> str:
+    head, *rest = quoted.split("%")
+    return "%".join((head, *(one[:2].lower() + one[2:] for one in rest)))
+
+
+SECRETS = SecretMask()
+"""The secrets of this process."""

@@ -1,0 +1,230 @@
+"""Writes batches into PostgreSQL: COPY into a temporary table, from there into the table, in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from k2conn.avro import RecordSchema
+from k2conn.envelope import Envelope
+from k2conn.errors import SettingsError, SinkError, Unreachable
+from k2conn.sinks import Reject, Settle, Sink
+from k2conn.sinks.batching import BatchingSink, BatchRefused
+from k2conn.sinks.lanes import BatchRule
+from k2conn.sinks.postgres.connection import Connection, connect, connect_by, sorted_errors
+from k2conn.sinks.postgres.migrating import make_table, migrate, table_of
+from k2conn.sinks.postgres.rows import RowFormat
+from k2conn.sinks.postgres.settings import PostgresSettings
+from k2conn.sinks.postgres.tables import Table, check, quoted
+from k2conn.sinks.postgres.timescale import Timescale, detected
+from k2conn.sinks.settings import SinkSettings
+
+DEAD = "dead_letters"
+IN_A_THREAD = 200
+"""Rows from which they are made in a thread: the event loop is not to wait for them."""
+CLOSE_WITHIN = 2.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DEAD_INSERT = "INSERT INTO {} (id, topic, symbol, at, document) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
+
+log = logging.getLogger("k2conn.sinks.postgres")
+
+
+def make_sink(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
+    """The sink, not yet open."""
+    options: PostgresSettings = settings.options
+    make = partial(BatchingSink, PostgresWriter(options), retries=options.retries, where=options.place)
+    if options.dead_letters is None:
+        return make(settings, settle, reject)
+    from k2conn.sinks.postgres.apart import DeadLettersApart
+
+    return DeadLettersApart(make, settings, options.dead_letters, settle, reject)
+
+
+@dataclass
+class _Lane:
+    """What one table needs: a connection of its own, and what is known of it."""
+
+    table: Table | None
+    connection: Connection = None
+    formats: dict[RecordSchema, RowFormat] = field(default_factory=dict)
+    checked: bool = False
+    staged: bool = False
+
+
+class PostgresWriter:
+    """See the module's text, and `BatchWriter` for the contract. Each table has a connection of its own."""
+
+    name = "postgres"
+
+    def __init__(self, settings: PostgresSettings) -> None:
+        self._settings = settings
+        self._timescale = Timescale()
+        self._lanes: dict[str, _Lane] = {}
+        self._first: Connection = None
+        """The connection of the start, until a lane takes it."""
+
+    async def open(self) -> None:
+        """Reach the database, say what it is, and make what is missing."""
+        self._first = connection = await connect_by(self._settings)
+        async with sorted_errors(self._settings.place, "opening"):
+            self._timescale = await detected(connection)
+            version = await connection.fetchval("SHOW server_version")
+        log.info("postgres %s: PostgreSQL %s, %s", self._settings.place, version, self._timescale)
+        if self._settings.retention_days and not self._timescale.used:
+            log.warning("postgres: retention_days=%d needs TimescaleDB: nothing is dropped",
+                        self._settings.retention_days)
+        if self._settings.migrate:
+            for made in await migrate(connection, self._settings, self._timescale):
+                log.info("postgres %s: made %s", self._settings.place, made)
+
+    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
+        """Look at the tables: a wrong one is said at start."""
+        problems = []
+        for schema in schemas:
+            lane = self._lane(self.lane(schema), schema)
+            try:
+                await self._check(lane, await self._connection(lane))
+            except SinkError as error:
+                problems.append(str(error))
+        if problems:
+            raise SinkError("; ".join(problems))
+
+    def lane(self, schema: RecordSchema | None) -> str:
+        """The record type's name: a table each."""
+        return DEAD if schema is None else schema.name
+
+    def rule(self, schema: RecordSchema | None) -> BatchRule:
+        """Rows that replace others go soon, for they are few; all others in large batches."""
+        given, table = self._settings, self._lane(self.lane(schema), schema).table
+        if table is not None and not table.replaces:
+            return BatchRule(given.batch_rows, given.batch_ms / 1000, max(given.batch_rows, 10_000))
+        return BatchRule(given.update_rows, given.update_ms / 1000, max(given.update_rows, 10_000))
+
+    async def write(self, lane: str, batch: Sequence[Envelope]) -> None:
+        """See `BatchWriter.write`."""
+        one = self._lane(lane, batch[0].schema)
+        connection = await self._connection(one)
+        try:
+            if not one.checked:
+                await self._check(one, connection)
+            if one.table is None:
+                await self._write_dead(connection, batch)
+            else:
+                await self._write_records(connection, one, one.table, batch)
+        except (Unreachable, asyncio.CancelledError):
+            self._drop(one)
+            raise
+        except SinkError:
+            one.checked = False  # whoever mends the table may make another one
+            raise
+
+    async def close(self) -> None:
+        """Close the connections; in good order only those that are quick."""
+        connections = [lane.connection for lane in self._lanes.values() if lane.connection is not None]
+        if self._first is not None:
+            connections.append(self._first)
+        self._first = None
+        for lane in self._lanes.values():
+            lane.connection = None
+        for connection in connections:
+            try:
+                await connection.close(timeout=CLOSE_WITHIN)
+            except Exception:  # whatever keeps it from a good end: it ends
+                connection.terminate()
+
+    # --- lanes
+
+    def _lane(self, name: str, schema: RecordSchema | None) -> _Lane:
+        found = self._lanes.get(name)
+        if found is None:
+            table = None
+            if schema is not None:
+                try:
+                    table = table_of(self._settings, name, self._timescale)
+                except SettingsError as error:
+                    raise SinkError(str(error)) from None
+            found = self._lanes[name] = _Lane(table)
+        return found
+
+    async def _connection(self, lane: _Lane) -> Connection:
+        if lane.connection is not None and not lane.connection.is_closed():
+            return lane.connection
+        if self._first is not None:
+            lane.connection, self._first = self._first, None
+        else:
+            lane.connection = await connect(self._settings, self._settings.open_timeout_ms / 1000)
+        lane.staged = False
+        return lane.connection
+
+    def _drop(self, lane: _Lane) -> None:
+        """Leave a connection that has failed. The next one looks at the table again: it may be another server's."""
+        if lane.connection is not None:
+            lane.connection.terminate()
+        lane.connection, lane.checked = None, False
+
+    async def _check(self, lane: _Lane, connection: Connection) -> None:
+        settings = self._settings
+        async with sorted_errors(settings.place, "looking at the tables"):
+            if lane.table is None:
+                name = f"{quoted(settings.schema)}.{DEAD}"
+                if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name):
+                    raise SinkError(f"there is no table {name}: k2conn db migrate makes it")
+            else:
+                if settings.migrate:
+                    await make_table(connection, lane.table, settings, self._timescale)
+                await check(connection, lane.table)
+        lane.checked = True
+
+    # --- writing
+
+    async def _write_records(
+        self, connection: Connection, lane: _Lane, table: Table, batch: Sequence[Envelope]
+    ) -> None:
+        data = [await self._rows(lane, table, list(some)) for _, some in groupby(batch, lambda one: one.schema)]
+        names = [one.name for one in table.fields]
+        async with sorted_errors(self._settings.place, table.full_name, frozenset(names)):
+            if not lane.staged:
+                await connection.execute(table.create_stage())
+                lane.staged = True
+            async with connection.transaction():
+                for part in data:
+                    await connection.copy_to_table(
+                        table.stage, schema_name="pg_temp", columns=names, format="binary", source=memoryview(part)
+                    )
+                await connection.execute(table.merge())
+
+    async def _rows(self, lane: _Lane, table: Table, batch: Sequence[Envelope]) -> bytes:
+        schema = batch[0].schema
+        assert schema is not None
+        known = lane.formats.get(schema)
+        if known is None:
+            if not table.of_schema(schema):
+                raise BatchRefused(f"the record was written with another schema than {table.record.schema.full_name} "
+                                   "has now")
+            known = lane.formats[schema] = RowFormat(schema)
+        bodies = [envelope.value for envelope in batch]
+        if len(bodies) < IN_A_THREAD:
+            return known.rows(bodies)
+        return await asyncio.to_thread(known.rows, bodies)
+
+    async def _write_dead(self, connection: Connection, batch: Sequence[Envelope]) -> None:
+        table = f"{quoted(self._settings.schema)}.{DEAD}"
+        rows = [_dead_row(envelope) for envelope in batch]
+        async with sorted_errors(self._settings.place, table), connection.transaction():
+            await connection.executemany(_DEAD_INSERT.format(table), rows)
+
+
+def _dead_row(envelope: Envelope) -> tuple[Any, ...]:
+    symbol = None if envelope.key is None else envelope.key.decode("utf-8", "replace").replace("\0", "?")
+    content = b"\0".join((envelope.topic.encode(), envelope.key or b"", envelope.value))
+    at = _EPOCH + timedelta(milliseconds=envelope.timestamp_ms)
+    known = UUID(bytes=hashlib.sha256(content).digest()[:16])
+    return known, envelope.topic, symbol, at, envelope.value.decode("utf-8", "replace")

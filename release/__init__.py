@@ -1,0 +1,1 @@
+"""What makes a release repeatable: locked packages, images by digest, a bill of materials. See docs/operations.md."""

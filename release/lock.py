@@ -1,0 +1,57 @@
+"""Locks what the image is made of: `make lock`.
+
+`requirements.lock` holds what k2conn needs while it runs, `requirements-build.lock` what its wheel is built with; each
+package with one version and the hashes of all of its files, for every system and processor. Then it is tried that the
+image's own platforms can be installed from wheels alone: what is built from source would fetch its tools unlocked.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PLATFORMS = ("x86_64", "aarch64")
+"""The processors that the image is made for."""
+IMAGE_PYTHON = "3.12"
+
+
+def main() -> int:
+    """Writes both files; raises CalledProcessError where no such set of packages exists."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    with tempfile.TemporaryDirectory() as name:
+        build = Path(name) / "build.in"
+        build.write_text("\n".join(project["build-system"]["requires"]) + "\n")
+        _compile(ROOT / "pyproject.toml", ROOT / "requirements.lock")
+        _compile(build, ROOT / "requirements-build.lock")
+        for platform in PLATFORMS:
+            _fetch(platform, Path(name) / platform)
+    return 0
+
+
+def _compile(source: Path, target: Path) -> None:
+    """One version of everything that the source asks for, with its hashes."""
+    python = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    subprocess.run(
+        [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-config", "--universal", "--generate-hashes",
+         "--upgrade", "--no-annotate", "--python-version", python, "--custom-compile-command", "make lock",
+         "--output-file", target, source], check=True,
+    )
+
+
+def _fetch(platform: str, folder: Path) -> None:
+    """Fetches the wheels for one processor by their hashes."""
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+         "--require-hashes", "--only-binary=:all:", f"--platform=manylinux_2_28_{platform}",
+         f"--platform=manylinux2014_{platform}", f"--python-version={IMAGE_PYTHON}", "--dest", folder,
+         "--requirement", ROOT / "requirements.lock"], check=True,
+    )
+    print(f"{platform}: {len(list(folder.iterdir()))} wheels, each with a hash of requirements.lock")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What runs a target: libFuzzer for C, atheris for Python, hypothesis where these two are missing."""

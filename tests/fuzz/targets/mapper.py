@@ -1,0 +1,158 @@
+"""Items to records in C against the Python beside it: the same record and envelope, byte for byte, or left to it. Where
+only C makes a record, the general mapper is the judge.
+
+Run by libFuzzer, what is written in C is instrumented (`c/python_host.c`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from k2conn import exactjson, native
+from k2conn.compiler.compiler import load_plan
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.conversation.routing import STREAM
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.engine.mapping.stream_mapping import StreamMapping
+from k2conn.engine.mapping.symbol_contexts import SymbolContext
+from k2conn.errors import EncodeError, RecordError, SpecError
+from k2conn.plan import Plan
+from k2conn.resources import connectors_folder
+from k2conn.scope import Scope
+from tests.fuzz.draws import Draws
+from tests.support.plans import STREAMS, SUBSCRIBE, WORLD, plan_of, trade, trades
+
+NOW = 1_767_323_045_700_000
+OTHERS = """    vendor_data: {e: e, n: n, both: "to_string([d, e])"}
+    unmapped: keep
+"""
+WORDS = (b"\x01", b"\x04\x10", b"\x06\x1264000.10", b"\x03\x11\x7f" + b"\xff" * 16, b"\x07\x40" + b"x" * 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An item of a connector's own tests, and the ways to map it."""
+
+    name: str
+    item: dict[str, Any]
+    message: Any
+    state: dict[str, Any]
+    in_c: Callable[..., Any] | None
+    in_python: Callable[..., Any] | None
+    mapping: StreamMapping
+    context: SymbolContext
+
+    def scope(self) -> Scope:
+        """What the item is seen with."""
+        scope = Scope(dict(self.state))
+        scope.message, scope.received_at, scope.symbol = self.message, NOW, self.context.resolved
+        return scope
+
+
+def own() -> Plan:
+    """A connector that has everything that a shortcut can have."""
+    return plan_of(SUBSCRIBE, STREAMS.replace("  quote:", OTHERS + "  quote:"))
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """The first item of each stream of all connectors, where there is a shortcut."""
+    plans = [own()]
+    for path in sorted(connectors_folder().glob("*.yaml")):
+        with suppress(SpecError):
+            plans.append(load_plan(path))
+    found: dict[str, Case] = {}
+    for plan in plans:
+        for case in cases_of(plan):
+            found.setdefault(case.name, case)
+    return tuple(case for case in found.values() if native.Mapper is None or case.in_c is not None)
+
+
+def cases_of(plan: Plan) -> Iterator[Case]:
+    """Those of one connector."""
+    messages = [turn.value for one in plan.tests for turn in one.dialogue if turn.kind == "received"]
+    messages += [] if plan.tests else [exactjson.decode(trades(trade(e="x", n=5)))]
+    names = [symbol for name in plan.symbols.default if (symbol := plan.symbols.resolve(name))]
+    for connection in plan.connections:
+        connector_state = ConnectorState(plan, [stream.name for stream in plan.streams])
+        pipeline = FramePipeline(connector_state, connection, names, WORLD)
+        session = pipeline.session
+        for message in messages:
+            kind, at = session.router.route(message, session.scope)
+            if kind != STREAM:
+                continue
+            stream = session.streams[at]
+            session.scope.message = message
+            for item in items_of(stream.each(message, session.scope) if stream.each else message):
+                with suppress(RecordError):
+                    yield case_of(plan, connector_state.mappings[stream.name], item, message, session.scope)
+
+
+def items_of(value: Any) -> list[dict[str, Any]]:
+    """The items that are objects."""
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)][:1]
+
+
+def case_of(plan: Plan, mapping: StreamMapping, item: dict[str, Any], message: Any, scope: Scope) -> Case:
+    """One item, with its symbol's shortcuts both ways."""
+    name = mapping.stream.symbol.read(item, scope)
+    context = mapping.contexts.context(name)
+    built, native.Mapper = native.Mapper, None
+    try:
+        mapping.contexts.known.clear()
+        python = mapping.contexts.context(name).fast
+    finally:
+        native.Mapper = built
+    return Case(
+        f"{plan.name} {mapping.stream.name}", item, message, dict(scope.state), context.fast, python, mapping, context
+    )
+
+
+def seeds() -> Iterator[bytes]:
+    """Case, edits."""
+    for at, _ in enumerate(cases()):
+        yield bytes((at, 0))
+        yield bytes((at, 1, 0, 0, 4, 5))
+        yield bytes((at, 2, 1, 1, 6, 8)) + b"64000.10" + bytes((3, 0, 3, 9)) + (2**64).to_bytes(9, "big")
+        yield bytes((at, 1, 5, 1, 7, 4)) + "é€".encode()
+
+
+def target(data: bytes) -> None:
+    """One item after some changes."""
+    draws = Draws(data)
+    case = draws.of(cases())
+    item = dict(case.item)
+    keys = [*item, "unheard of", "native_symbol"]
+    for _ in range(draws.below(5)):
+        key, how = draws.of(keys), draws.below(4)
+        if how == 3:
+            item.pop(key, None)
+        elif how == 2:
+            item[draws.text(80)] = draws.value(2)
+        else:
+            item[key] = draws.value(2)
+    scope, other = case.scope(), case.scope()
+    found = case.in_c(item, scope) if case.in_c is not None else None
+    python = case.in_python(item, other) if case.in_python is not None else None
+    if found is None:
+        assert not scope.notes
+        assert not scope.unknown_sides
+        return
+    judge = python if python is not None else general(case, item)
+    assert judge is not None, "only C makes a record of it"
+    assert tuple(found) == tuple(judge), case.name
+    assert type(found[3]) is type(judge[3])
+
+
+def general(case: Case, item: dict[str, Any]) -> Any:
+    """What the complete way makes of it; None where it makes no record."""
+    scope = case.scope()
+    try:
+        made = case.mapping._general.made(item, case.context, scope, (), False)
+    except (RecordError, EncodeError):
+        return None
+    return made

@@ -1,0 +1,253 @@
+"""The compiler: any text gives a plan or problems with their places, in bounded time; a plan that comes out can be
+connected and fed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from k2conn.compiler.compiler import check_text
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.plan import Plan
+from k2conn.resources import connectors_folder
+from tests.fuzz.bounds import check_time
+from tests.fuzz.draws import Draws
+from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, WORLD, trade, trades
+
+RAW, EDITED = 0, 1
+SECONDS = 3.0
+"""CPU time that one text may take; it is measured with the fuzzer's own tracing on."""
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    10**30,
+    0.5,
+    "",
+    "$",
+    "$symbol",
+    "{$symbol}",
+    "{$state.x}",
+    "$env.KEY",
+    "a.b[0]",
+    "length(@)",
+    "((((",
+    "`1`",
+    "[?a]",
+    "30s",
+    "0s",
+    "999999999d",
+    "5 per 1s",
+    "wss://venue.example/",
+    "ws://10.0.0.1/",
+    "{base}-{quote}",
+    "{base}{quote}",
+    "(a+)+$",
+    "[A-Z]+",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    {"from": "a", "unit": "ms"},
+    "x" * 3000,
+    "${",
+    "trade",
+    "market.crypto.x",
+    "GET https://venue.example/",
+    "json",
+    "gzip",
+    "\u2028",
+    "é",
+    "a\nb",
+)
+WORDS = (
+    b": ",
+    b"- ",
+    b"\n  ",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b'"',
+    b"'",
+    b"`",
+    b"$symbol",
+    b"{$state.x}",
+    b"$env.KEY",
+    b"#",
+    b"&a",
+    b"*a",
+    b"!!int",
+    b"|",
+    b">",
+    b"?",
+    b"on",
+    b"012",
+    b"~",
+    b"1e5",
+    b"@",
+    b"%",
+    b"\t",
+    b"\xe2\x80\xa8",
+    b"\xc2\x85",
+    b"\r",
+    b"streams:",
+    b"when:",
+    b"fields:",
+    b"connection:",
+    b"connections:",
+    b"steps:",
+    b"send:",
+    b"expect:",
+    b"symbols:",
+    b"backfill:",
+    b"tests:",
+    b"codec:",
+    b"each:",
+    b"sequence:",
+    b"snapshot:",
+    b"vendor_data:",
+    b"capture:",
+)
+
+
+SMALL = HEAD + SUBSCRIBE + STREAMS
+
+
+@cache
+def shipped() -> tuple[Any, ...]:
+    """The connectors that ship, as values."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return tuple(yaml.load(path.read_text(), Loader=loader) for path in sorted(connectors_folder().glob("*.yaml")))
+
+
+@cache
+def bases() -> tuple[str, ...]:
+    """Good connectors as JSON: a small one, then the smallest that ship, cut down, for a fuzzer lives by speed."""
+    found = sorted((json.dumps(small(value), default=str) for value in shipped()), key=len)
+    return (json.dumps(yaml.safe_load(SMALL)), *found[: len(found) // 2])
+
+
+def small(value: Any) -> Any:
+    """With one stream and short lists of symbols, without its tests."""
+    value = {key: one for key, one in value.items() if key != "tests"}
+    name, stream = next(iter(value["streams"].items()))
+    value["streams"] = {name: stream}
+    symbols = {key: one[:2] if isinstance(one, list) else one for key, one in value["symbols"].items()}
+    return value | {"symbols": symbols}
+
+
+@cache
+def parts() -> tuple[tuple[str, Any], ...]:
+    """Everything that stands under a key somewhere, each once."""
+    found: dict[str, tuple[str, Any]] = {}
+    for value in shipped():
+        for container, key in places(value):
+            if isinstance(key, str):
+                text = json.dumps([key, container[key]], default=str)
+                if len(text) < 600:
+                    found.setdefault(text, (key, container[key]))
+    return tuple(found.values())
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """All (container, key) of a value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in list(inner):
+        yield value, key
+        yield from places(one)
+
+
+def seeds() -> Iterator[bytes]:
+    """How the text is made (one byte); the text, or edits."""
+    yield bytes((RAW,)) + SMALL.encode()
+    for section in (
+        "connector: a\n",
+        "symbols: {default: [A-B], form: '{base}-{quote}'}\n",
+        "a: [1, {b: c}]\n",
+        "- a\n- b\n",
+        "a: |\n  text\n  more\nb: >-\n  x\n",
+    ):
+        yield bytes((RAW,)) + section.encode()
+    for at in range(120):
+        yield bytes(
+            (EDITED, at // 3 % len(bases()), 2, at, at * 7 % 256, at % 6, at * 5 % 256, at * 11 % 256, at, at % 6, at)
+        )
+
+
+def target(data: bytes) -> None:
+    """One text."""
+    draws = Draws(data)
+    if draws.below(2) == RAW:
+        text = draws.rest()[:8000].decode("utf-8", "replace")
+    else:
+        text = json.dumps(edited(draws), ensure_ascii=False, default=str)
+    check_time(SECONDS, lambda: check(text))
+
+
+def check(text: str) -> None:
+    """What the compiler says of it."""
+    plan, problems = check_text("venue.yaml", text, Path())
+    assert (plan is None) == bool(problems)
+    for problem in problems:
+        assert problem.line >= 1
+        assert problem.column >= 1
+        assert problem.text
+        assert str(problem)
+    if plan is not None:
+        fed(plan)
+
+
+def edited(draws: Draws) -> Any:
+    """A good connector after some edits: parts of others, odd values, what is missing, doubled or renamed."""
+    said = json.loads(draws.of(bases()))
+    said["connector"] = "venue"
+    for _ in range(draws.below(6)):
+        spots = list(places(said))
+        if not spots:
+            break
+        container, key = spots[draws.below(1 << 16) % len(spots)]
+        how = draws.below(6)
+        if how == 0:
+            del container[key]
+        elif how == 1:
+            container[key] = draws.of(ODD)
+        elif how == 2:
+            name, part = parts()[draws.below(1 << 16) % len(parts())]
+            if isinstance(container, dict):
+                container[name] = deepcopy(part)
+            else:
+                container[key] = deepcopy(part)
+        elif how == 3:
+            alike = [part for name, part in parts() if name == key] or [None]
+            container[key] = deepcopy(alike[draws.below(1 << 16) % len(alike)])
+        elif how == 4 and isinstance(container, dict):
+            container[draws.of(("x", "", "name", "from", "when", draws.text(10)))] = container.pop(key)
+        else:
+            container[key] = draws.text(60)
+    return said
+
+
+def fed(plan: Plan) -> None:
+    """A connection of each kind, some frames."""
+    names = [symbol for name in plan.symbols.default if (symbol := plan.symbols.resolve(name))]
+    for connection in plan.connections:
+        pipeline = FramePipeline(ConnectorState(plan, None, 100), connection, names, WORLD)
+        with suppress(RuntimeError):
+            pipeline.session.open(0.0, 1_767_323_046_000_000)
+        pipeline.receive([trades(trade()), "{}", "[[1]]", "pong", b"\xff"], 1.0, 1_767_323_046_000_000)
+        while (deadline := pipeline.session.deadline) is not None and deadline < 40.0:
+            pipeline.session.timer(max(deadline, 2.0), 1_767_323_046_000_000)
+            if deadline <= 2.0:
+                break

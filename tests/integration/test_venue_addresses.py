@@ -1,0 +1,78 @@
+"""Where a whole connector goes when a venue, or its file, names an address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from k2conn import exactjson
+from k2conn.errors import SettingsError
+from k2conn.runner import Overrides
+from tests.integration.test_runner import says
+from tests.support.plans import STREAMS, plan_of, trade, trades
+from tests.support.venues import Run, Venue
+
+CONNECTION = """
+connection:
+  before:
+    - {http: GET http://127.0.0.1:%d/token, capture: {endpoint: endpoint}}
+  url: "{$state.endpoint}/ws"
+  steps:
+    - send: {op: sub, symbols: $symbols, id: $counter}
+      for: trade
+      expect: {accepted: {op: sub, ok: true}, symbol: s}
+  reconnect: {base: 50ms, cap: 100ms}
+"""
+
+
+def ended(endpoint: str, wanted: str = "", **overrides: Any) -> dict[str, int]:
+    """Why connections to an address that the venue names ended; ``wanted``: the cause that is waited for, else data."""
+
+    async def main() -> dict[str, int]:
+        async with Venue(says(trades(trade(1)))).open() as venue:
+            body = exactjson.encode({"endpoint": endpoint % venue.port})
+
+            async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                await writer.drain()
+                writer.close()
+
+            server = await asyncio.start_server(answer, "127.0.0.1", 0)
+            async with server:
+                plan = plan_of(CONNECTION % server.sockets[0].getsockname()[1], STREAMS)
+                async with Run(plan, overrides=Overrides(**overrides)) as run:
+                    ledger = run.runner.connectors[0].connector_state.ledger
+                    await run.until(lambda: ledger.reconnects.get(wanted) if wanted else run.sink.taken)
+                    if wanted:
+                        assert not venue.connects
+                    return dict(ledger.reconnects)
+
+    return asyncio.run(main())
+
+
+def test_a_host_of_the_file() -> None:
+    assert ended("ws://127.0.0.1:%d") == {}
+
+
+@pytest.mark.parametrize("endpoint", ["ws://localhost:%d", "ws://127.0.0.2:%d", "ws://[::1]:%d", "wss://127.1:%d"])
+def test_a_host_that_nobody_named(endpoint: str) -> None:
+    assert set(ended(endpoint, "forbidden-host")) == {"forbidden-host"}
+
+
+def test_a_host_that_the_operator_named() -> None:
+    assert ended("ws://localhost:%d", failover=("ws://localhost:9",)) == {}
+
+
+def test_a_file_that_names_this_machine_and_others_needs_a_word_of_the_operator() -> None:
+    text = CONNECTION % 9 + "  failover: [wss://stranger.example/]\n"
+
+    async def main(**overrides: Any) -> None:
+        async with Run(plan_of(text, STREAMS), overrides=Overrides(**overrides)) as run:
+            await run.until(lambda: run.runner.connectors[0].connector_state.ledger.reconnects)
+
+    with pytest.raises(SettingsError, match=r"127\.0\.0\.1 is not public"):
+        asyncio.run(main())
+    asyncio.run(main(allow_private_hosts=True))

@@ -1,0 +1,156 @@
+"""Records as rows of a binary COPY: C and Python say the same bytes, and no body is more than a refusal."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2conn import native
+from k2conn.avro import RecordSchema, load_schema
+from k2conn.sinks.batching import BatchRefused
+from k2conn.sinks.postgres.rows import HEAD, TAIL, RowFormat, numeric
+from tests.support.sinks import TRADE, trade
+
+ALL = RecordSchema("all", json.dumps({
+    "type": "record", "name": "All", "fields": [
+        {"name": "message_id", "type": "string"},
+        {"name": "text", "type": ["null", "string"]},
+        {"name": "late", "type": ["string", "null"]},
+        {"name": "raw", "type": "bytes"},
+        {"name": "yes", "type": ["null", "boolean"]},
+        {"name": "small", "type": "int"},
+        {"name": "large", "type": ["null", "long"]},
+        {"name": "micros", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "millis", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "day", "type": ["null", {"type": "int", "logicalType": "date"}]},
+        {"name": "d8", "type": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 8}},
+        {"name": "d18", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 18}]},
+        {"name": "d5", "type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 5}},
+        {"name": "d0", "type": {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 0}},
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B", "LONGER"]}},
+        {"name": "texts", "type": {"type": "array", "items": "string"}},
+        {"name": "more", "type": ["null", {"type": "map", "values": "string"}]},
+    ],
+}))
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+def units(digits: int) -> st.SearchStrategy[int]:
+    return st.integers(-(10**digits) + 1, 10**digits - 1)
+
+
+RECORDS = st.tuples(
+    st.uuids().map(str), st.none() | TEXTS, st.none() | TEXTS, st.binary(max_size=9), st.none() | st.booleans(),
+    st.integers(-(2**31), 2**31 - 1), st.none() | st.integers(-(2**63), 2**63 - 1),
+    st.integers(-(2**62), 2**63 - 1), st.integers(-(10**15), 10**15), st.none() | st.integers(-(10**6), 10**6),
+    units(18), st.none() | units(38), units(20), units(10), st.sampled_from(["A", "B", "LONGER"]),
+    st.lists(TEXTS, max_size=3), st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3),
+)
+
+both = pytest.mark.skipif(native.rows is None, reason="k2conn/native is not built here (no C compiler)")
+
+
+def in_python(form: RowFormat, bodies: list[bytes]) -> bytes:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "rows", None)
+        return form.rows(bodies)
+
+
+@both
+@given(st.lists(RECORDS, max_size=4))
+def test_c_and_python_say_the_same(records: list[tuple[Any, ...]]) -> None:
+    form, bodies = RowFormat(ALL), [ALL.encode(record) for record in records]
+    assert native.rows(form._columns, tuple(bodies)) == in_python(form, bodies)
+
+
+@both
+@given(RECORDS, st.data())
+def test_a_damaged_body_is_refused_or_read_the_same(record: tuple[Any, ...], data: st.DataObject) -> None:
+    """Cut short, lengthened, or with a byte changed: no more is read than is there (see also the sanitizers)."""
+    body, form = bytearray(ALL.encode(record)), RowFormat(ALL)
+    what = data.draw(st.sampled_from(["cut", "longer", "changed"]))
+    at = data.draw(st.integers(0, len(body) - 1))
+    if what == "cut":
+        del body[at:]
+    elif what == "longer":
+        body += b"\0"
+    else:
+        body[at] = data.draw(st.integers(0, 255))
+    made = native.rows(form._columns, (bytes(body),))
+    if what != "changed":
+        assert made is None
+        with pytest.raises(BatchRefused):
+            form.rows([bytes(body)])
+        return
+    try:
+        known = in_python(form, [bytes(body)])
+    except BatchRefused:
+        known = None
+    except UnicodeDecodeError:
+        known = None
+    assert made is None or known is None or made == known
+
+
+@both
+def test_arguments_of_other_types_are_errors() -> None:
+    columns = RowFormat(load_schema("trade"))._columns
+    for wrong in ((), (columns,), (columns, [b""]), (list(columns), (b"",)), (columns, ("",)), ((1,), (b"",)),
+                  (((99, 0, 0, 0, 0, ()),), (b"",)), (((10, 0, 0, 0, 0, ("a",)),), (b"\0",)),
+                  (((9, 0, 0, 1, -1, ()),), (b"",)),
+                  (((9, 0, 0, 1, 2, ()),), (b"",)), (((0, 0, 0, 0, 0, ()),) * 300, (b"",))):
+        with pytest.raises((TypeError, ValueError)):
+            native.rows(*wrong)
+
+
+@pytest.mark.parametrize(
+    ("unscaled", "scale", "digits", "weight"),
+    [
+        (0, 8, [0, 0], -1),
+        (1, 8, [0, 1], -1),
+        (6_400_010_000_000, 8, [6, 4000, 1000, 0], 1),
+        (12_345, 0, [1, 2345], 1),
+        (12_345, 5, [1234, 5000], -1),
+        (-10_000 * 10**8, 8, [1, 0, 0, 0], 1),
+    ],
+)
+def test_a_numeric_is_written_in_digits_to_the_base_10000(
+    unscaled: int, scale: int, digits: list[int], weight: int
+) -> None:
+    words = [int.from_bytes(numeric(unscaled, scale)[at : at + 2], "big") for at in range(4, 12 + 2 * len(digits), 2)]
+    assert words == [len(digits), weight % 65536, 0x4000 if unscaled < 0 else 0, scale, *digits]
+
+
+def test_no_row_is_a_copy_of_nothing() -> None:
+    assert RowFormat(load_schema("trade")).rows([]) == HEAD + TAIL
+
+
+@pytest.mark.parametrize("in_c", [True, False])
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"message_id": "no uuid"}, "message_id: 'no uuid' is no UUID"),
+        ({"message_id": "x" * 36}, "message_id: badly formed"),
+        ({"timestamp": -(2**63)}, "timestamp: "),
+    ],
+)
+def test_what_fits_no_column_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, in_c: bool, fields: dict[str, Any], words: str
+) -> None:
+    if not in_c:
+        monkeypatch.setattr(native, "rows", None)
+    with pytest.raises(BatchRefused, match=words):
+        RowFormat(load_schema("trade")).rows([trade(1, "t").value, trade(2, "t", **fields).value])
+
+
+def test_a_decimal_of_38_digits_is_not_rounded_on_its_way() -> None:
+    schema = load_schema("candle")
+    assert Decimal(10**38 - 1) != +Decimal(10**38 - 1), "the context would round it"
+    assert schema.fields[schema.index("volume")].precision == 38
+    assert numeric(10**38 - 1, 18).count((9999).to_bytes(2, "big")) == 9
+    assert TRADE["price"] == 6_400_010_000_000

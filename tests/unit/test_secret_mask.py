@@ -1,0 +1,109 @@
+"""No known secret in anything that is said, in whatever form it comes."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from enum import StrEnum
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2conn.secret_mask import HIDDEN, SecretMask
+
+KEY = 'pa/ss "wörd"+&=key'
+
+
+def masked(*values: str) -> SecretMask:
+    mask = SecretMask()
+    mask.add(*values)
+    return mask
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        KEY,
+        json.dumps({"k": KEY}),
+        json.dumps({"k": KEY}, ensure_ascii=False),
+        json.dumps({"k": KEY}).replace("/", "\\/"),
+        json.dumps(json.dumps({"k": KEY})),
+        json.dumps(json.dumps(json.dumps({"k": KEY}, ensure_ascii=False))),
+        repr(KEY),
+        html.escape(f"<td>{KEY}</td>"),
+        f"/token?k={quote(KEY, safe='')}",
+        f"/token?k={quote(KEY)}&x=1",
+        f"/token?k={quote_plus(KEY)}",
+        "pa%2fss%20%22w%c3%b6rd%22%2b%26%3dkey",
+        KEY.encode().hex(),
+        KEY.encode().hex().upper(),
+        base64.b64encode(KEY.encode()).decode(),
+        base64.urlsafe_b64encode(KEY.encode()).decode(),
+        *(base64.b64encode(f"{'u' * n}:{KEY}".encode()).decode() for n in range(1, 5)),
+        *(base64.b64encode(f"{KEY}{'u' * n}".encode()).decode() for n in range(1, 5)),
+    ],
+)
+def test_every_form_is_hidden(said: str) -> None:
+    found = masked(KEY).hide(said)
+    assert HIDDEN in found
+    assert not any(part in found for part in ("pa/", "pa\\", "pa%", "wörd", "key", KEY.encode().hex()[4:12]))
+
+
+@given(st.text(min_size=4), st.text(), st.text())
+def test_a_text_never_holds_it(value: str, before: str, behind: str) -> None:
+    mask = masked(value)
+    if len(value.strip()) >= 4 and value not in HIDDEN:
+        assert value not in mask.hide(before + value + behind).replace(HIDDEN, "\0")
+
+
+def test_structures_are_walked_and_words_of_ours_are_kept() -> None:
+    class State(StrEnum):
+        LIVE = "live"
+
+    mask = masked("live", "long-secret-1")
+    said = {"state": State.LIVE, "live": 4, "long-secret-1": ["x live", ("long-secret-1", 7, None)], "b": b"=live="}
+    found = mask.hide(said)
+    assert found == {"state": "live", "live": 4, HIDDEN: [f"x {HIDDEN}", (HIDDEN, 7, None)], "b": b"=[hidden]="}
+    assert found["state"] is State.LIVE
+
+
+def test_what_was_cut_is_hidden_too() -> None:
+    mask = masked("AKIA-0123456789")
+    assert mask.hide("bad key AKIA-0123...") == f"bad key {HIDDEN}..."
+    assert mask.hide('{"k": "AKIA-012345678') == f'{{"k": "{HIDDEN}'
+    assert mask.hide("AKI") == "AKI"
+
+
+def test_short_values_are_in_any_text() -> None:
+    assert masked("abc").hide("abc") == "abc"
+    assert masked("abcd").hide("xabcdx") == f"x{HIDDEN}x"
+
+
+def test_parts_of_an_address() -> None:
+    mask = SecretMask()
+    mask.add_address("wss://user-name-1:p%40ss@venue.example/ws?compress=true&apikey=0123456789abcdef")
+    mask.add_address("wss://[::1")
+    said = "user-name-1 p@ss p%40ss venue.example true 0123456789abcdef"
+    assert mask.hide(said) == f"{HIDDEN} {HIDDEN} {HIDDEN} venue.example true {HIDDEN}"
+
+
+def test_signatures_and_tokens_are_remembered_for_a_while() -> None:
+    mask = SecretMask()
+    for number in range(1000):
+        mask.add_passing(f"signature-{number:05}")
+    mask.add_passing("short")
+    mask.add_passing(["no text"])
+    assert mask.hide("signature-00999 signature-00000 short") == f"{HIDDEN} signature-00000 short"
+
+
+def test_where_nothing_is_known_nothing_is_looked_at() -> None:
+    said = {"a": ["b"]}
+    assert SecretMask().hide(said) is said
+
+
+def test_bytes_that_are_no_text() -> None:
+    assert masked("secret\udcff1").hide_bytes(b"\xff\xfe secret") == b"\xff\xfe secret"
+    assert masked("secret-1").hide_bytes(b"\xff secret-1") == b"\xff [hidden]"
