@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.codecs import CODECS, Row, FileFormat, RowPosition, RowReader
+from k2conn.codecs import CODECS, FileFormat, Row, RowPosition, RowReader
 from k2conn.codecs.csv import CsvReader
 from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import text_encoder
