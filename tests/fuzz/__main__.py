@@ -99,10 +99,10 @@ class Engines:
 def add(path: Path, outcome: Outcome) -> None:
     """Adds an outcome to a file of results. Counts of one target add up as long as the code is the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "results.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _add(path, outcome)
-    path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _add(path: Path, outcome: Outcome) -> None:

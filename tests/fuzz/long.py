@@ -1,8 +1,8 @@
-"""`python -m tests.fuzz.long [TARGET ...]`: all targets with as many executions as docs/fuzzing.md speaks of. Counts are added up in
-docs/fuzzing.json, and the page shows them.
+"""`python -m tests.fuzz.long [TARGET ...]`: all targets with as many executions as docs/fuzzing.md
+speaks of. Counts are added up in docs/fuzzing.json, and the page shows them.
 
-What was done on the same commit counts, so a run that was stopped goes on. One target at a time; a
-second process may do others meanwhile.
+What was done on the same commit counts, so a run that was stopped goes on. One target at a time; a second process may
+do others meanwhile.
 """
 
 from __future__ import annotations
