@@ -92,7 +92,7 @@ def test_many_short_reads_are_a_turn_together(pipeline: FramePipeline, monkeypat
 
 
 def test_a_frame_that_takes_too_long_is_given_up(pipeline: FramePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_turns, "TURN", 0.0)
+    monkeypatch.setattr(frame_turns, "TURN", 1e-9)
     monkeypatch.setattr(frame_turns, "LONGEST", 1e-9)
     sink = Sink()
     turns = FrameTurns(pipeline, sink.deliver)
