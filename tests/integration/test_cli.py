@@ -214,7 +214,10 @@ def test_validate_prints_every_problem_with_its_place(spec: Path) -> None:
 
 def test_validate_in_json(spec: Path) -> None:
     said = json.loads(k2conn("validate", spec, "--format", "json").stdout)
-    assert said == {"problems": [], "valid": 1, "variables": [], "warnings": []}
+    assert said == {
+        "hosts": [{"connector": "venue", "host": "venue.example", "public": True}],
+        "problems": [], "valid": 1, "variables": [], "warnings": [],
+    }
     spec.write_text(spec.read_text().replace("price: p\n", "prise: p\n", 1))
     done = k2conn("validate", spec, "--format", "json")
     assert done.returncode == 78

@@ -165,7 +165,7 @@ def test_each_worker_keeps_to_its_part_of_the_limits() -> None:
     (own,) = assignments[1].jobs([Job(plan, SIX, ("trade",))])
     assert own.symbols == ("ETH-USD", "BTC-EUR", "SOL-EUR")
     assert own.plan.connections[0].limits.connections == 3
-    (backfilled,) = [one for one in load("kraken").streams if one.backfill]
+    backfilled = next(one for one in load("kraken").streams if one.backfill)
     whole, part = (limited(load("kraken"), among).stream(backfilled.name).backfill[0].limit for among in (1, 2))
     assert whole is not None
     assert part is not None
