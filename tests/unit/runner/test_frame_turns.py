@@ -61,7 +61,10 @@ def settled(pipeline: FramePipeline, sink: Sink) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("bound", [0, 10, 1000])
-def test_a_frame_puts_no_more_into_the_sink_than_its_bound_and_a_part(pipeline: FramePipeline, bound: int) -> None:
+def test_a_frame_puts_no_more_into_the_sink_than_its_bound_and_a_part(
+    pipeline: FramePipeline, bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_turns, "TURN", 60.0)  # only the sink ends a turn
     sink = Sink(bound)
     turns = FrameTurns(pipeline, sink.deliver)
     assert turns.receive([LONG, trades(trade(ITEMS))])
