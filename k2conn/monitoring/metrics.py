@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from itertools import accumulate, islice
 from typing import Any, Literal, cast
 
@@ -262,4 +263,5 @@ def exposition(runner: Runner) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RunnerCollector(runner))
     ProcessCollector(registry=registry)
-    return _LABEL_VALUE.sub(lambda found: SECRETS.hide_bytes(found[0]), generate_latest(registry))
+    hidden = cache(SECRETS.hide_bytes)  # a label's value stands in very many lines
+    return _LABEL_VALUE.sub(lambda found: hidden(found[0]), generate_latest(registry))
