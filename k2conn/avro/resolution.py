@@ -109,7 +109,8 @@ class Resolution:
 
 
 def _decimal(field: SchemaField, scale: int) -> Convert:
-    up, down = 10 ** max(0, field.scale - scale), 10 ** max(0, scale - field.scale)
+    up: int = 10 ** max(0, field.scale - scale)
+    down: int = 10 ** max(0, scale - field.scale)
 
     def convert(value: bytes) -> int:
         if len(value) > _LONGEST_DECIMAL:
@@ -160,7 +161,8 @@ def _writers(declared: Mapping[str, Any]) -> dict[str, SchemaField | None]:
             found[name] = parse_field({"name": name, "type": one["type"]}, known)
         except (SettingsError, *_STRANGE):
             if not _plain(one["type"], known):
-                raise SettingsError(f"its field {name[:100]!r} is neither a plain type nor a list or map of one") from None
+                text = f"its field {name[:100]!r} is neither a plain type nor a list or map of one"
+                raise SettingsError(text) from None
             found[name] = None
     return found
 

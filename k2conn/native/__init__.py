@@ -1,7 +1,7 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Mapper``, ``cut``, ``rows`` and ``well_formed`` are None where there was no C compiler when k2conn was installed, or where
-K2CONN_PURE_PYTHON is set to anything but 0.
+``Mapper``, ``cut``, ``rows`` and ``well_formed`` are None where there was no C compiler when k2conn was installed, or
+where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations

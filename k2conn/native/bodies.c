@@ -1,5 +1,5 @@
-/* Whether bytes are Avro records of a schema: see `k2conn.avro.bodies`. A body that this file says no to is judged by the
-   Python beside it. The work is done without the interpreter's lock. */
+/* Whether bytes are Avro records of a schema: see `k2conn.avro.bodies`. A body that this file says no to is judged by
+   the Python beside it. The work is done without the interpreter's lock. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
