@@ -79,7 +79,7 @@ class GroupMember:
 
     async def _join(self) -> None:
         given = self._settings
-        self._new_group = not await self._has_committed()
+        self._new_group = not await self._when_ready(self._has_committed)
         self._client = AIOKafkaConsumer(
             **client_options(given.kafka), group_id=given.group, enable_auto_commit=False, auto_offset_reset="none",
             isolation_level="read_committed", session_timeout_ms=given.session_timeout_ms,
@@ -90,6 +90,16 @@ class GroupMember:
         await self._client.start()
         self._topics_at_start = set(await self._client.topics())
         self._client.subscribe(pattern=given.pattern, listener=_Listener(self))
+
+    async def _when_ready(self, ask: Callable[[], Awaitable[bool]]) -> bool:
+        """Asks until the cluster has a coordinator for the group: one that is just starting has none yet."""
+        while True:
+            try:
+                return await ask()
+            except (kafka_errors.GroupCoordinatorNotAvailableError, kafka_errors.NotCoordinatorForGroupError,
+                    kafka_errors.GroupLoadInProgressError) as error:
+                log.info("kafka: %s", _text(error))
+            await asyncio.sleep(AGAIN)
 
     async def _has_committed(self) -> bool:
         """Whether the group is there already."""
