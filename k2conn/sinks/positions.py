@@ -8,8 +8,10 @@ same commit as the rows where they came from, and leaves out what an earlier com
     fresh = not_stored(batch, stored)               # what is in already is settled and not written
     commit(rows(fresh), stored | positions_of(fresh))
 
-Such a sink has a method ``positions``, and so is a `StoresPositions`. Where several lanes (tables) are written side by
-side, each has positions of its own: within a lane, the records of a partition are in the order of their offsets.
+Such a sink has a method ``positions``, and so is a `StoresPositions`; a `BatchingSink` is one when its writer is. Where
+several lanes (tables) are written side by side, each has positions of its own: within a lane, the records of a
+partition are in the order of their offsets. What a writer refuses must be durable as a dead letter before its lane
+stores a position behind it, or it is left out when it comes again; a sink that writes it again anyway need not mind.
 """
 
 from __future__ import annotations

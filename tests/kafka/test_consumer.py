@@ -265,3 +265,25 @@ def test_what_cannot_begin_says_why(
     with Consumer(tmp_path / "c", broker, registry, "x.*", "g", *words) as consumer:
         assert consumer.ended()[0] == code
     assert said in consumer.said
+
+
+def test_a_table_that_was_set_back_is_read_for_again(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, database: Database, tmp_path: Path
+) -> None:
+    topic = kafka_topic("trades")
+    made(broker, topic)
+    filled(broker, topic, framed(registry, topic, trades(range(100))))
+    given = (broker, registry, topic, topic, "--sink", "postgres", "--from-beginning")
+    with Consumer(tmp_path / "c", *given, K2_POSTGRES_DSN=database.dsn) as consumer:
+        consumer.until(wrote(100))
+        assert consumer.stop()[0] == 0
+    stored = "SELECT consumer_group, topic, partition, record, next_offset FROM source_positions"
+    assert database.query(stored) == [[topic, topic, "0", "trade", "100"]]
+    database.query("DELETE FROM trades_v2 WHERE source_sequence >= 60")  # as a backup of before would have it
+    database.query("UPDATE source_positions SET next_offset = 60")
+    with Consumer(tmp_path / "c", *given, K2_POSTGRES_DSN=database.dsn) as consumer:
+        consumer.until(wrote(40))
+        assert consumer.stop()[0] == 0
+    assert "the sink has it up to offset 60 only, the group is at 100" in consumer.said
+    assert database.query(ONCE) == [["100", "100", "99"]]
+    assert database.query(stored) == [[topic, topic, "0", "trade", "100"]]
