@@ -88,7 +88,8 @@ def _plain(field: Any, number: int) -> Any:
 def filled(broker: AnyBroker, topic: str, values: Sequence[bytes | None], key: bytes = b"BTCUSD",
            partition: int | None = None) -> None:
     """Puts messages into a topic, in order."""
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 5, "queue.buffering.max.messages": 10**6})
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 5, "enable.idempotence": True,
+                         "queue.buffering.max.messages": 10**6})
     where: dict[str, Any] = {} if partition is None else {"partition": partition}
     for at, value in enumerate(values):
         producer.produce(topic, value=value, key=key, timestamp=START // 1000 + at, **where)

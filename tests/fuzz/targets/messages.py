@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 from k2conn.avro import Resolution, known_schemas, load_schema, well_formed
 from k2conn.consumer.decoding import decoded, head_of
@@ -54,7 +55,7 @@ def target(data: bytes) -> None:
     """One schema and some messages."""
     text, _, rest = data.partition(SPLIT)
     schemas = WriterSchemas(OneSchema(text.decode("utf-8", "replace")))  # type: ignore[arg-type] # stands in for one
-    messages = []
+    messages: list[Any] = []
     while rest and len(messages) < 50:
         size = int.from_bytes(rest[:2], "big")
         messages.append(SimpleNamespace(value=rest[2 : 2 + size]))
