@@ -91,8 +91,8 @@ def _fill(broker: Broker, registry: Registry, topic: str, count: int, longer: bo
     head, tail = b"\0" + number.to_bytes(4, "big"), b"\2" if longer else b""
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(20)
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "compression.type": "lz4", "linger.ms": 20, "enable.idempotence": True,
-                         "queue.buffering.max.messages": 1_000_000})
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "compression.type": "lz4", "linger.ms": 20,
+                         "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000})
     for at in range(count):
         values = _values(at)
         body = head + schema.encode(list(values.values())) + tail

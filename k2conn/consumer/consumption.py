@@ -38,6 +38,8 @@ MOST = 2000
 POLL_WITHIN = 0.2
 PAUSED_WITHIN = 0.05
 """Seconds to wait for messages; the second while some partition is paused."""
+PATIENCE = 0.5
+"""Seconds that a crowded sink is waited for before reading pauses, which throws away what was fetched ahead."""
 FLUSH_WITHIN = 10.0
 """Seconds that the sink has to confirm what it holds, when the process ends or a partition goes to another."""
 AGAIN, LONGEST_PAUSE = 0.2, 5.0
@@ -85,6 +87,8 @@ class Consumption:
         self._waits: dict[bytes, str] = {}
         """Why schemas are waited for that were asked for in vain."""
         self._relief: asyncio.Task[None] | None = None
+        self._paused = False
+        """Whether the sink has been crowded for so long that reading pauses."""
         self._errors = 0
         self._last_error: str | None = None
 
@@ -138,6 +142,10 @@ class Consumption:
     async def _step(self) -> None:
         """One poll, and what follows from it."""
         self._regulate()
+        if self._relief is not None and not self._paused:
+            await asyncio.wait({self._relief}, timeout=PATIENCE)
+            self._paused = not self._relief.done()
+            return
         held = {one for one, progress in self._progress.items() if progress.backlog or self._relief is not None}
         self._member.pause(held)
         try:
@@ -158,7 +166,7 @@ class Consumption:
         """Stops reading while the sink is crowded."""
         if self._relief is not None and self._relief.done():
             self._relief.result()
-            self._relief = None
+            self._relief, self._paused = None, False
         for head, task in list(self._asking.items()):
             if task.done():
                 del self._asking[head]

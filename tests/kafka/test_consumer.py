@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from k2conn.avro import V2, WIDE, load_schema, use_decimals
 from k2conn.avro.reading import read_container
+from tests.integration.test_run import environment
 from tests.servers import SharedBroker, SharedRegistry
 from tests.servers.postgres import Database
 from tests.support.topics import Consumer, candles, done, filled, made, quotes, registered, trades, wrote
@@ -46,6 +49,8 @@ def test_records_of_all_types_into_tables(
                   K2_POSTGRES_DSN=database.dsn, K2_DECIMALS=str(size)) as consumer:
         source = consumer.until(wrote(840))
         metrics = consumer.get("/metrics")
+        shown = subprocess.run([sys.executable, "-m", "k2conn", "status", "--port", str(consumer.port)], check=False,
+                               env=environment(), capture_output=True, text=True, timeout=60)
         code, summary = consumer.stop()
     assert code == 0, consumer.said
     assert source["assigned"] == 9
@@ -59,6 +64,8 @@ def test_records_of_all_types_into_tables(
                           " FROM trades_v2") == "t"
     assert summary["source"]["balanced"]
     assert summary["exit_code"] == 0
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "9 partitions, lag 0; consumed 840 = written 840 + dead letters 0" in shown.stdout
     assert f'k2conn_source_written_total{{topic="{names["trades"]}"}} 500.0' in metrics
     assert f'k2conn_source_lag{{group="{prefix}",partition="0",topic="{names["trades"]}"}} 0.0' in metrics
 

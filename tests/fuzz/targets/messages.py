@@ -1,5 +1,4 @@
-"""Messages of a topic: any value, written by any schema that a registry may say; a record or the error that is promised.
-"""
+"""Messages of a topic: any value, written by any schema that a registry may say; a record or the promised error."""
 
 from __future__ import annotations
 
