@@ -24,7 +24,7 @@ from benchmarks.figures import progress
 from k2conn import __version__
 from k2conn.native import Mapper
 
-NAMES = ("startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "profiling")
+NAMES = ("startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "consumer", "profiling")
 REPORT = "report"
 SOAK = "hostile-soak"
 

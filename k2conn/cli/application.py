@@ -169,11 +169,22 @@ def run(
             envvar="K2_WORKERS", metavar="INTEGER", help="Processes that share the symbols, one core each (1 to 256)."
         )
     ] = "1",
+    source: Annotated[
+        str | None, typer.Option("--from", help="kafka: read topics, not connectors, into the sink.")
+    ] = None,
+    topics: Annotated[
+        list[str] | None, typer.Option(help="With --from kafka: topics or patterns, such as 'market.*'.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn).")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
+    ] = False,
     allow_env: AllowEnv = None,
 ) -> None:
-    """Run connectors: live streams into Kafka, files or the console.
+    """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
 
-    Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data.
+    Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data. With --from kafka
+    records are read from topics, and go into any other sink.
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
@@ -183,7 +194,7 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (), intervals,
+        log_level, daemon, watch, workers, sink_option or (), intervals, source, topics or (), group, from_beginning,
     )
     raise typer.Exit(start(options))
 
