@@ -36,6 +36,7 @@ REASONS = (
     "record-too-large",
     "refused-by-sink",
     "unmapped-message",
+    "too-late",
     "bug",
 )
 """Why a record became a dead letter: the whole list, so that it can be a metric's label."""

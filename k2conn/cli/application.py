@@ -189,6 +189,43 @@ def run(
 
 
 @command()
+def candles(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Avro files of trades, or folders with them; - (the default) for standard input."),
+    ] = None,
+    intervals: Annotated[str, typer.Option("--intervals", help="Comma-separated.")] = "1m,5m,15m,30m,1h,1d",
+    delay: Annotated[str, typer.Option(help="How long after its end a candle is over, by the trades' time.")] = "2s",
+    lateness: Annotated[str, typer.Option(help="How long after that trades still correct it.")] = "5m",
+    empty: Annotated[str, typer.Option(help="Spans without trades: skip, or repeat the last price.")] = "skip",
+    open: Annotated[
+        str, typer.Option("--open", help="Candles that are not over at the end: drop, keep (as open) or close.")
+    ] = "drop",
+    topic: Annotated[str, typer.Option(help="Where they go.")] = "market.{asset_class}.{plural}.{exchange}",
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
+) -> None:
+    """Make candles of trades, exactly, and write them to any sink.
+
+    Reads what the file sink wrote, or on standard input what the console sink prints. Exits with 65 where there are
+    dead letters (trades that came too late among them).
+
+    Example: k2conn candles data/market.crypto.trades.NAME --intervals 1m,1h --sink console
+    """
+    from k2conn.cli.candles import CandleOptions
+    from k2conn.cli.candles import run as make
+
+    options = CandleOptions(
+        inputs or ["-"], intervals, delay, lateness, empty, open, topic, sink, sink_option or (), folder, kafka,
+        registry,
+    )
+    raise typer.Exit(make(options))
+
+
+@command()
 def doctor(
     connectors: Running = None,
     symbols: Symbols = None,

@@ -90,19 +90,23 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
+    "candles": {*LEAVES, "avro", "engine", "envelope"},
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "loopback", "merging", "native", "net", "records",
         "registry", "schemes", "secret_mask",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
-    "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
+    "runner": {
+        *LEAVES, "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"
+    },
     "monitoring": {*LEAVES, "clock", "engine", "loopback", "runner", "spool"},
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "settings": {*LEAVES, "compiler", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
+    "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
     "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
     "tools/certify": {
         *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
@@ -263,7 +267,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
+    "candles", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
     "schemes", "tools/connector_tests",
 )
 
