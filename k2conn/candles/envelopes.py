@@ -7,6 +7,8 @@ same records.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from k2conn.candles.series import Candle
 from k2conn.candles.trades import trade_record
 from k2conn.engine.identity.message_ids import MessageIds
@@ -53,9 +55,11 @@ class CandleEncoder:
         plural = self._record.profile.plural
         return self._topic.format(asset_class=asset_class, plural=plural, exchange=exchange.lower())
 
-    def envelope(self, candle: Candle, account: DeliveryAccount | None = None) -> Envelope:
-        """The record of a candle. EncodeError where a number does not fit."""
-        values = self._values(candle)
+    def envelope(
+        self, candle: Candle, account: DeliveryAccount | None = None, notes: Mapping[str, str] | None = None
+    ) -> Envelope:
+        """The record of a candle; ``notes`` go into vendor_data. EncodeError where a number does not fit."""
+        values = self._values(candle, {**SOURCE, **(notes or {})})
         row = [values.get(field.name) for field in self._record.schema.fields]
         row[self._id_at] = self._message_id(candle, row)
         body = self._record.schema.encode(row)
@@ -64,10 +68,9 @@ class CandleEncoder:
         topic = self.topic(exchange, candle.asset_class)
         return Envelope(topic, symbol.encode(), body, self._record.schema, end_us // 1000, account)
 
-    def _values(self, candle: Candle) -> dict[str, object]:
+    def _values(self, candle: Candle, notes: dict[str, str]) -> dict[str, object]:
         sums, (exchange, symbol) = candle.sums, candle.symbol
         end_us = candle.begin_us + candle.interval.length_us
-        notes = dict(SOURCE)
         return {
             "symbol": symbol,
             "exchange": exchange,

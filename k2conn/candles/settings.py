@@ -31,7 +31,7 @@ class CandleSettings:
     """Trades that are known one by one, of all symbols together."""
     ahead_us: int = 60_000_000
     """How far ahead of its own receipt a trade's time may be."""
-    intervals: tuple[Interval, ...] = field(init=False)
+    intervals: tuple[Interval, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Reads the intervals, all problems at once."""

@@ -149,6 +149,9 @@ def run(
     symbols: Symbols = None,
     streams: Streams = None,
     intervals: Intervals = None,
+    candles: Annotated[
+        str | None, typer.Option("--candles", help="Make candles of the trades that pass, such as 1m,1h.")
+    ] = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -183,7 +186,7 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (), intervals,
+        log_level, daemon, watch, workers, sink_option or (), intervals, candles,
     )
     raise typer.Exit(start(options))
 

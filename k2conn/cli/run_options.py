@@ -31,3 +31,4 @@ class RunOptions:
     workers: int | str = 1
     sink_options: Sequence[str] = ()
     intervals: str | None = None
+    candles: str | None = None

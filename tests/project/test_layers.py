@@ -102,7 +102,7 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "monitoring": {*LEAVES, "clock", "engine", "loopback", "runner", "spool"},
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
-    "settings": {*LEAVES, "compiler", "net", "runner", "sinks", "transports"},
+    "settings": {*LEAVES, "candles", "compiler", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
