@@ -152,6 +152,9 @@ def run(
     candles: Annotated[
         str | None, typer.Option("--candles", help="Make candles of the trades that pass, such as 1m,1h.")
     ] = None,
+    audit: Annotated[
+        bool | None, typer.Option("--audit/--no-audit", help="Compare trades with the venue's candles, where both run.")
+    ] = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -186,9 +189,31 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (), intervals, candles,
+        log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit,
     )
     raise typer.Exit(start(options))
+
+
+@command()
+def audit(
+    connector: Connector,
+    inputs: Annotated[list[str], typer.Argument(help="Avro files of trades and candles, or folders with them.")],
+    intervals: Annotated[str | None, typer.Option("--intervals", help="Only these, comma-separated.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="The trades are whole at both ends, too: compare the first and last spans.")
+    ] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Prove that stored trades are complete: compare them with the venue's own stored candles.
+
+    Prints each span that differs. Exits with 1 where there is one, or nothing to compare.
+
+    Example: k2conn audit NAME data
+    """
+    from k2conn.cli.audit import run as compare
+
+    raise typer.Exit(compare(connector, inputs, intervals, whole, format))
 
 
 @command()

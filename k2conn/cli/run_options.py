@@ -32,3 +32,4 @@ class RunOptions:
     sink_options: Sequence[str] = ()
     intervals: str | None = None
     candles: str | None = None
+    audit: bool | None = None

@@ -259,6 +259,8 @@ def _job(
     environment: Mapping[str, str], warn: bool,
 ) -> Job:
     said = {} if options.candles is None else {f"{prefix_of(plan.name)}CANDLES": options.candles}
+    if options.audit is not None:
+        said[f"{prefix_of(plan.name)}AUDIT"] = str(options.audit).lower()
     own = connector_settings({**environment, **said}, plan.exchange, plan.name)
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")

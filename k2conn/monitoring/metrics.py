@@ -70,6 +70,7 @@ class RunnerCollector:
         yield from self._latencies()
         yield from self._prices()
         yield from self._candles()
+        yield from self._audits()
         yield from self._connectors()
         yield from self._sockets()
         yield from self._subscriptions()
@@ -165,6 +166,19 @@ class RunnerCollector:
             ):
                 made.add_metric((*own, name), count)
         return [trades, made]
+
+    def _audits(self) -> Iterable[Metric]:
+        spans = CounterMetricFamily(
+            "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
+            labels=(*_STREAM, "outcome"),
+        )
+        for connector in self._runner.connectors:
+            for stream, outcomes, unmatched in connector.audit.counts if connector.audit is not None else ():
+                labels = (connector.plan.name, connector.plan.exchange, stream)
+                for outcome, count in outcomes.items():
+                    spans.add_metric((*labels, outcome), count)
+                spans.add_metric((*labels, "no-candle"), unmatched)
+        return [spans]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")

@@ -25,6 +25,7 @@ from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
+from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.backfill_worker import BackfillWorker
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
@@ -77,6 +78,7 @@ class Connector:
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
         candles: CandleStage | None = None,
+        audit: AuditStage | None = None,
     ) -> None:
         """``connector_state``: see `state_for`. ``admit``: of what is to be published, what goes to the sink."""
         self.job = job
@@ -88,6 +90,9 @@ class Connector:
         """What was wrong with the last minute's data when `status` was last asked for."""
         self.trouble = ""
         """Why it does not run: a bug that ended it, or what cannot be; empty while it runs."""
+        self.audit = audit
+        if audit is not None:
+            audit.choose(connector_state)
         self.candles = candles
         if candles is not None:
             candles.choose(connector_state)
@@ -138,6 +143,8 @@ class Connector:
             self.state_file.hold()
         if self.candles is not None:
             self.candles.take(admitted)
+        if self.audit is not None:
+            self.audit.take(admitted)
         return self._sink.publish(admitted)
 
     @property
@@ -235,6 +242,7 @@ class Connector:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
             self._report_candles()
+            self._report_audit()
             if self.state_file is not None:
                 self.state_file.look(monotonic())
             self.silence.look(self.supervisors)
@@ -258,6 +266,12 @@ class Connector:
         """Publishes the candles that are over; those that are not when the end has come are left out."""
         if self.candles is not None and (found := self.candles.look(self.connector_state, wall_us(), self._standing)):
             self.publish(found)
+
+    def _report_audit(self) -> None:
+        """Publishes what the venue's candles say of our trades."""
+        if self.audit is not None and (found := self.audit.look(self.connector_state, wall_us(), self._standing)):
+            self.publish(found)
+            self.backfill_worker.collect()
 
     def _say_troubles(self, last: bool = False) -> None:
         """Logs what was wrong with data; with ``last`` what would only be due later, too."""

@@ -55,6 +55,8 @@ class Overrides:
     """Accounts of the connector, one for each symbol of each stream; all others are one account a stream."""
     candles: CandleSettings | None = None
     """Candles that are made of its trades; None: none are."""
+    audit: bool = False
+    """Whether its trades are compared with the venue's candles, where the file says how."""
     bad_data_share: float = BAD_DATA_SHARE
     """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 

@@ -30,6 +30,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
+from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
@@ -114,6 +115,7 @@ class Runner:
         variables = ReadVariables(dict(os.environ) if environment is None else environment)
         self._stages: dict[str, CandleStage] = {}
         """By the connector's name: a connector that follows another one goes on with what that has counted."""
+        self._audits: dict[str, AuditStage] = {}
         self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
             open_transport=open_transport,
@@ -131,7 +133,8 @@ class Runner:
         settings, stage = job.overrides.candles, self._stages.get(job.plan.name)
         if settings is not None and (stage is None or stage.settings != settings):
             stage = self._stages[job.plan.name] = CandleStage(job.plan, settings)
-        return self._new(job, state, candles=stage if settings is not None else None)
+        audit = self._audits.setdefault(job.plan.name, AuditStage(job.plan)) if job.overrides.audit else None
+        return self._new(job, state, candles=stage if settings is not None else None, audit=audit)
 
     def _made(self, jobs: Sequence[Job]) -> list[Connector]:
         """A connector for each job. SettingsError with the problems of all."""
@@ -363,7 +366,7 @@ class Runner:
         for connector in self.connectors if connectors is None else connectors:
             for mapping in connector.connector_state.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
-                if mapping.gaps is not None or mapping.suspected_gaps is not None:
+                if mapping.gaps is not None or mapping.suspected_gaps is not None or connector.audit is not None:
                     topics[gap_topic(connector.plan)] = gap_record().schema
             if connector.candles is not None:
                 names = connector.candles.topics(connector.connector_state)
