@@ -194,6 +194,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("KEEP_OPEN", "false", Overrides(keep_open=False)),
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
     ("MAX_SYMBOLS", "50000", Overrides(most_symbols=50_000)),
+    ("AUDIT", "true", Overrides(audit=True)),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
     ("BREAKER_OPEN_SECONDS", "2m", Overrides(breaker_settings=BreakerSettings(seconds=120))),
