@@ -41,7 +41,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "envelope": {"avro"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"intervals", "scope", "symbols"},
+    "plan": {"intervals", "schemes", "scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
@@ -103,6 +103,9 @@ IMPORTABLE: dict[str, set[str]] = {
         "transports",
     },
     "monitoring": {*LEAVES, "clock", "engine", "loopback", "runner", "spool"},
+    "batch": {
+        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
+    },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "settings": {*LEAVES, "candles", "compiler", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
@@ -140,7 +143,9 @@ USED_IN: dict[str, set[str]] = {
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
     "rich": {"cli/screen.py"},
-    "uvloop": {"cli/run.py"},
+    "uvloop": {"cli/event_loop.py"},
+    "zstandard": {"transports/file/"},
+    "isal": {"avro/container.py"},
 }
 """The only places where a dependency may be imported; its errors are translated there."""
 
