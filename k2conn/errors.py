@@ -38,6 +38,7 @@ REASONS = (
     "no-room",
     "refused-by-sink",
     "unmapped-message",
+    "too-late",
     "bug",
 )
 """Why a record became a dead letter: the whole list, so that it can be a metric's label."""

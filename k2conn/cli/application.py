@@ -149,6 +149,12 @@ def run(
     symbols: Symbols = None,
     streams: Streams = None,
     intervals: Intervals = None,
+    candles: Annotated[
+        str | None, typer.Option("--candles", help="Make candles of the trades that pass, such as 1m,1h.")
+    ] = None,
+    audit: Annotated[
+        bool | None, typer.Option("--audit/--no-audit", help="Compare trades with the venue's candles, where both run.")
+    ] = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -194,9 +200,69 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (), intervals, source, topics or (), group, from_beginning,
+        log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
+        from_beginning,
     )
     raise typer.Exit(start(options))
+
+
+@command()
+def audit(
+    connector: Connector,
+    inputs: Annotated[list[str], typer.Argument(help="Avro files of trades and candles, or folders with them.")],
+    intervals: Annotated[str | None, typer.Option("--intervals", help="Only these, comma-separated.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="The trades are whole at both ends, too: compare the first and last spans.")
+    ] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Prove that stored trades are complete: compare them with the venue's own stored candles.
+
+    Prints each span that differs. Exits with 1 where there is one, or nothing to compare.
+
+    Example: k2conn audit NAME data
+    """
+    from k2conn.cli.audit import run as compare
+
+    raise typer.Exit(compare(connector, inputs, intervals, whole, format))
+
+
+@command()
+def candles(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Avro files of trades, or folders with them; - (the default) for standard input."),
+    ] = None,
+    intervals: Annotated[str, typer.Option("--intervals", help="Comma-separated.")] = "1m,5m,15m,30m,1h,1d",
+    delay: Annotated[str, typer.Option(help="How long after its end a candle is over, by the trades' time.")] = "2s",
+    lateness: Annotated[str, typer.Option(help="How long after that trades still correct it.")] = "5m",
+    empty: Annotated[str, typer.Option(help="Spans without trades: skip, or repeat the last price.")] = "skip",
+    open: Annotated[
+        str, typer.Option("--open", help="Candles that are not over at the end: drop, keep (as open) or close.")
+    ] = "drop",
+    topic: Annotated[str, typer.Option(help="Where they go.")] = "market.{asset_class}.{plural}.{exchange}",
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
+) -> None:
+    """Make candles of trades, exactly, and write them to any sink.
+
+    Reads what the file sink wrote, or on standard input what the console sink prints. Exits with 65 where there are
+    dead letters (trades that came too late among them).
+
+    Example: k2conn candles data/market.crypto.trades.NAME --intervals 1m,1h --sink console
+    """
+    from k2conn.cli.candles import CandleOptions
+    from k2conn.cli.candles import run as make
+
+    options = CandleOptions(
+        inputs or ["-"], intervals, delay, lateness, empty, open, topic, sink, sink_option or (), folder, kafka,
+        registry,
+    )
+    raise typer.Exit(make(options))
 
 
 @command()

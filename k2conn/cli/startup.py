@@ -35,6 +35,7 @@ from k2conn.sinks import SINKS
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import spooled
 from k2conn.transports import TRANSPORTS
+from k2conn.variables import prefix_of
 
 MOST_WORKERS = 256
 
@@ -269,7 +270,10 @@ def _job(
 ) -> Job:
     if plan.reads_files:
         raise SettingsError(f"{plan.name} reads files: k2conn load {plan.name} FILE...")
-    own = connector_settings(environment, plan.exchange, plan.name)
+    said = {} if options.candles is None else {f"{prefix_of(plan.name)}CANDLES": options.candles}
+    if options.audit is not None:
+        said[f"{prefix_of(plan.name)}AUDIT"] = str(options.audit).lower()
+    own = connector_settings({**environment, **said}, plan.exchange, plan.name)
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
     wanted = chosen_streams(plan, streams or own.streams or (), intervals or own.intervals or ())

@@ -72,6 +72,8 @@ class RunnerCollector(Collector):
         yield from self._streams()
         yield from self._latencies()
         yield from self._prices()
+        yield from self._candles()
+        yield from self._audits()
         yield from self._connectors()
         yield from self._sockets()
         yield from self._subscriptions()
@@ -139,6 +141,47 @@ class RunnerCollector(Collector):
                     labels = (connector.plan.name, connector.plan.exchange, account.stream, account.symbol)
                     price.add_metric(labels, account.last_price / 10**scale)
         return [price]
+
+    def _candles(self) -> Iterable[Metric]:
+        labels = ("connector", "exchange", "outcome")
+        trades = CounterMetricFamily(
+            "k2conn_candle_trades", "What became of trades that candles are made of: counted, repeated, late, ahead,"
+            " unknown.", labels=labels,
+        )
+        made = CounterMetricFamily(
+            "k2conn_candles", "Candles made of trades: new ones, those that were published before and changed"
+            " (correction), those that were not seen from their beginning and are not published (partial), those with a"
+            " number that does not fit (unfit).", labels=labels,
+        )
+        for connector in self._runner.connectors:
+            stage = connector.candles
+            if stage is None:
+                continue
+            counts, own = stage.aggregator.counts, (connector.plan.name, connector.plan.exchange)
+            for name, count in (
+                ("counted", counts.trades), ("repeated", counts.repeated), ("late", counts.late),
+                ("ahead", counts.ahead), ("unknown", counts.unknown),
+            ):
+                trades.add_metric((*own, name), count)
+            new = counts.candles - counts.corrections - stage.partial - stage.unfit
+            for name, count in (
+                ("new", new), ("correction", counts.corrections), ("partial", stage.partial), ("unfit", stage.unfit),
+            ):
+                made.add_metric((*own, name), count)
+        return [trades, made]
+
+    def _audits(self) -> Iterable[Metric]:
+        spans = CounterMetricFamily(
+            "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
+            labels=(*_STREAM, "outcome"),
+        )
+        for connector in self._runner.connectors:
+            for stream, outcomes, unmatched in connector.audit.counts if connector.audit is not None else ():
+                labels = (connector.plan.name, connector.plan.exchange, stream)
+                for outcome, count in outcomes.items():
+                    spans.add_metric((*labels, outcome), count)
+                spans.add_metric((*labels, "no-candle"), unmatched)
+        return [spans]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import transports
+from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.runner import Overrides
 from k2conn.runner.overrides import BAD_DATA_SHARE
@@ -170,6 +171,8 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     hours = get("CONNECTION_MAX_LIFETIME_HOURS", "hours")
     proxied, proxy = named("PROXY", "proxy")
     overrides = Overrides(
+        audit=_first(get("AUDIT", "bool"), reader.get("K2_AUDIT", "bool"), False),
+        candles=_candles(reader, named("CANDLES", "list")),
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
@@ -201,6 +204,25 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     )
     reader.finish()
     return settings
+
+
+def _candles(reader: Environment, own: tuple[str, Any]) -> CandleSettings | None:
+    """What is said of candles that are made of trades; ``own``: the connector's variable and its value."""
+    said, names = own if own[1] is not None else ("K2_CANDLES", reader.get("K2_CANDLES", "list"))
+    given = {
+        "delay_us": reader.get("K2_CANDLES_DELAY", "seconds"),
+        "lateness_us": reader.get("K2_CANDLES_LATENESS", "seconds"),
+        "empty": reader.get("K2_CANDLES_EMPTY"),
+    }
+    if names is None or names == ["none"]:
+        return None
+    us = {name: round(value * 1_000_000) for name, value in given.items() if name.endswith("_us") and value is not None}
+    empty = {"empty": given["empty"]} if given["empty"] is not None else {}
+    try:
+        return CandleSettings(tuple(names), **us, **empty)
+    except SettingsError as error:
+        reader.problems += [f"{said}: {problem}" for problem in error.problems]
+        return None
 
 
 def _breaker_settings(get: Callable[[str, str], Any]) -> dict[str, Any]:

@@ -90,6 +90,8 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
+    "audit": {*LEAVES, "avro", "candles"},
+    "candles": {*LEAVES, "avro", "engine", "envelope"},
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "loopback", "merging", "native", "net", "records",
         "registry", "schemes", "secret_mask",
@@ -101,17 +103,19 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "avro", "clock", "engine", "envelope", "net", "sinks", "stopping",
     },
     "runner": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "stopping", "transports",
+        *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
+        "stopping", "transports",
     },
     "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
     "batch": {
         *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "stopping", "transports"
     },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
-    "settings": {*LEAVES, "compiler", "consumer", "net", "runner", "sinks", "transports"},
+    "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
+    "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
     "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
     "tools/certify": {
         *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
@@ -274,7 +278,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
+    "audit", "candles", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
     "schemes", "tools/connector_tests",
 )
 
