@@ -91,7 +91,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "envelope",
     },
     "sinks/settings": {"errors"},
-    "lake": {"avro", "clock", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
+    "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
              "sinks/settings"},
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native", "net",
@@ -133,7 +133,7 @@ USED_IN: dict[str, set[str]] = {
     "python_socks": {"net/socks.py"},
     "aiokafka": {"sinks/kafka/", "compat/aiokafka.py"},
     "asyncpg": {"sinks/postgres/"},
-    "pyiceberg": {"lake/"},
+    "pyiceberg": {"lake/", "compat/pyiceberg.py"},
     "pyarrow": {"lake/"},
     "duckdb": {"lake/engine.py"},
     "requests": {"lake/catalog.py"},
