@@ -40,7 +40,7 @@ Running = Annotated[
     list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
 ]
 SinkName = Annotated[
-    str | None, typer.Option(help="kafka, postgres, questdb, file, console, or one of an installed package.")
+    str | None, typer.Option(help="kafka, postgres, questdb, iceberg, file, console, or one of an installed package.")
 ]
 SinkOptions = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
@@ -583,6 +583,65 @@ def db(action: Annotated[str, typer.Argument(metavar="status|migrate", help="Loo
     from k2conn.cli.db import run as look
 
     raise typer.Exit(look(action))
+
+
+@command()
+def lake(
+    action: Annotated[str, typer.Argument(metavar="stats|compact|expire|clean", help="What to do.")],
+    table: Annotated[
+        list[str] | None, typer.Option("--table", help="trades, quotes, ...; as often as needed; else all.")
+    ] = None,
+    keep: Annotated[int, typer.Option(min=1, help="expire: so many of the latest snapshots stay.")] = 10,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", help="expire: snapshots (1h), clean: files (3d) of that age.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Look at the lake of the iceberg sink (K2_LAKE_*), or keep it in order, beside those who write and read it.
+
+    stats counts rows, files and snapshots. compact makes small files into large ones. expire lets old snapshots go.
+    clean removes files that no snapshot needs: those of expired snapshots, and of commits that never were.
+
+    Example: k2conn lake compact --table trades && k2conn lake expire && k2conn lake clean --older-than 3d --dry-run
+    """
+    from k2conn.cli.lake import LakeOptions, run
+
+    raise typer.Exit(run(LakeOptions(action, tuple(table or ()), keep, older_than, dry_run, format)))
+
+
+@command()
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT, or trades, quotes, candles for the newest of them.")] = "",
+    symbol: Annotated[str, typer.Option(help="Only of this symbol, in the shared spelling: BTCUSDT.")] = "",
+    exchange: Annotated[str, typer.Option(help="Only of this exchange, in capitals.")] = "",
+    side: Annotated[str, typer.Option(help="Only of this side: BUY, SELL, ...")] = "",
+    currency: Annotated[str, typer.Option(help="Only in this currency: USD.")] = "",
+    interval: Annotated[str, typer.Option(help="Only candles of this length: 1m.")] = "",
+    since: Annotated[str | None, typer.Option(help="From so long ago (15m), or from a time with its zone.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this moment, said likewise.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows (20 without SQL).")] = None,
+    format: Annotated[str, typer.Option("--format", help="table, csv, json (one object a line) or parquet.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="The file to write; else the screen.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Avro or Parquet files, or their folder, instead of the lake.")
+    ] = None,
+    allow: Annotated[list[Path] | None, typer.Option(help="A folder that the SQL may read besides.")] = None,
+) -> None:
+    """Ask the lake of the iceberg sink (K2_LAKE_*), or the file sink's files, by SQL (DuckDB's).
+
+    Tables are trades, quotes, candles, gaps. Options restrict them before the SQL sees them. It only reads, and only
+    the lake. Decimals are exact, in JSON and CSV as text.
+
+    Example: k2conn query "SELECT symbol, sum(quantity) FROM trades GROUP BY symbol" --symbol BTCUSD --since 1h
+    """
+    from k2conn.cli.query import QueryOptions, run
+
+    options = QueryOptions(
+        sql, symbol, exchange, side, currency, interval, since, until, limit, format, output, tuple(data or ()),
+        tuple(allow or ()),
+    )
+    raise typer.Exit(run(options))
 
 
 @command()

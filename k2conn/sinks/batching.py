@@ -214,8 +214,9 @@ class BatchingSink:
 
     def _look(self) -> None:
         assert self._loop is not None
+        hurry = self._hurry or self._bytes > self._bound // 2  # no socket is to wait for a batch that may go
         for lane in self._lanes.values():
-            lane.look(self._loop, self._hurry)
+            lane.look(self._loop, hurry)
 
     async def _work(self, lane: Lane) -> None:
         assert self._loop is not None
