@@ -37,6 +37,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host.strip("[]"), port))
+        found.listen(BACKLOG)  # who comes before uvicorn is ready waits
     except OSError as error:
         found.close()
         raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port, "
