@@ -93,6 +93,18 @@ class RecordSchema:
             raise ValueError(f"not a {self.name} record: {len(body) - stream.tell()} bytes too many")
         return record
 
+    def decode_all(self, data: bytes, count: int) -> list[dict[str, Any]]:
+        """So many records, one behind the other, as `decode` has them. ValueError for anything else."""
+        stream, found = BytesIO(data), []
+        try:
+            for _ in range(count):
+                found.append(fastavro.schemaless_reader(stream, self._reading, None))
+        except (EOFError, ValueError, IndexError, OverflowError, ArithmeticError) as error:
+            raise ValueError(f"not {count} {self.name} records: {error!r}") from None
+        if stream.tell() != len(data):
+            raise ValueError(f"not {count} {self.name} records: {len(data) - stream.tell()} bytes too many")
+        return found  # type: ignore[return-value]  # a record's schema makes a dict
+
     def decode_bare(self, bodies: Sequence[bytes]) -> list[dict[str, Any]]:
         """The records of some Avro bodies, as quickly as they can be read: times as ``decode`` has them, decimals as
         the bytes of their unscaled number (two's complement, the highest first). ValueError, which names the first one

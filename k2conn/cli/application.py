@@ -266,6 +266,31 @@ def candles(
 
 
 @command()
+def serve(
+    store: Annotated[str | None, typer.Option(help="postgres, lake, or files (the file sink's; default).")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where those files are (default: data).")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Bootstrap servers: live records come from there.")] = None,
+    registry: Registry = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen (127.0.0.1; elsewhere with K2_API_KEY).")] = None,
+    port: Annotated[str | None, typer.Option(metavar="INTEGER", help="The port (8000); 0 for any.")] = None,
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    daemon: Annotated[bool, typer.Option("--daemon", help="Log JSON, for containers.")] = False,
+) -> None:
+    """Serve records over HTTP: trades, quotes, candles, symbols, gaps, and a live stream.
+
+    Needs k2conn[api]. Then: curl 'localhost:8000/v1/trades?symbol=BTCUSDT&side=buy&limit=5',
+    curl -N 'localhost:8000/v1/stream?kind=trades', and /openapi.json. Further settings are K2_API_* (docs/api.md).
+
+    Example: K2_POSTGRES_DSN=postgresql://k2@localhost/k2 k2conn serve --store postgres
+    """
+    signal.signal(signal.SIGTERM, _end_early)
+    from k2conn.cli.serve import ServeOptions
+    from k2conn.cli.serve import run as start
+
+    raise typer.Exit(start(ServeOptions(host, port, store, folder, kafka, registry, log_level, daemon)))
+
+
+@command()
 def load(
     connector: Connector,
     files: Annotated[list[Path], typer.Argument(help="The files; .gz and .zst are decompressed.")],
