@@ -675,13 +675,20 @@ def docs(
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
+    dictionary: Annotated[
+        Path | None, typer.Option(help="Write this file instead: what records hold, field by field.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a page is out of date.")] = False,
     allow_env: AllowEnv = None,
 ) -> None:
-    """Write a Markdown page for each connector, and an index of them.
+    """Write a Markdown page for each connector, and an index of them; or the data dictionary of all record types.
 
     Example: k2conn docs --check
     """
+    if dictionary is not None:
+        from k2conn.cli.dictionary import run as write
+
+        raise typer.Exit(write(dictionary, check))
     from k2conn.cli.docs import run
 
     raise typer.Exit(run(connectors or (), output, check))
