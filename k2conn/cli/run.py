@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from k2conn import exactjson, native
+from k2conn.cli.event_loop import on_event_loop
 from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_options import RunOptions
@@ -49,7 +48,7 @@ def run(options: RunOptions) -> int:
     runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
     ended = None
     try:
-        ended = _loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
+        ended = on_event_loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
     finally:  # the figures are printed, whatever ended the run
         _report(runner, options, ended)
     return ended.exit_code
@@ -60,7 +59,7 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     check_log(options, environment, worker=identity.index)
     settings, states = sink_settings_of(options, environment), state_folder(environment)
     read = partial(read_again, partial(jobs_for, options, environment, warn=False))
-    outcome = _loop(_until_stopped(Worker(identity, read, settings, states)))
+    outcome = on_event_loop(_until_stopped(Worker(identity, read, settings, states)))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 
@@ -75,18 +74,6 @@ async def _until_stopped(worker: Worker) -> RunOutcome:
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     return await worker.run(stop)
-
-
-def _loop(main: Any) -> RunOutcome:
-    """The event loop: uvloop where it is installed."""
-    gc.collect()
-    gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)  # type: ignore[no-any-return]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        return loop.run(main)  # type: ignore[no-any-return]
 
 
 async def _run(

@@ -57,13 +57,13 @@ def test_a_venues_trades_are_in_sql_within_seconds(database: Database, venue: in
             there = database.value("SELECT to_regclass('trades_v2') IS NOT NULL") == "t"
             if there and int(database.value(sql)):
                 break
-            assert process.poll() is None, "it ended by itself"
             assert time.monotonic() < end, "no trade in SQL"
+            assert process.poll() is None
             time.sleep(0.1)
     finally:
         code, summary, said = ended(process, tmp_path)
     assert code == 0, said
-    assert "PostgreSQL 15" in said or "PostgreSQL" in said
+    assert "PostgreSQL" in said
     assert "plain tables, no TimescaleDB" in said
     books = summary["connectors"]["venue"]
     assert books["balanced"]

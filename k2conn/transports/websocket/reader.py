@@ -183,8 +183,12 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._fail(bug)
             return
-        if self._whole and self.unread is None:
+        if self._turned_to_library():
             self._give_up()
+
+    def _turned_to_library(self) -> bool:
+        """Whether all that comes from now on is the library's to read, and it has not had it yet."""
+        return self._whole and self.unread is None
 
     def _frames(self, data: bytes) -> int:
         """Hands on all whole frames, or those of one turn; where that ended."""
