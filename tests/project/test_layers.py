@@ -114,6 +114,7 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "stopping", "transports"
     },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
+    "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
@@ -146,6 +147,10 @@ USED_IN: dict[str, set[str]] = {
     "python_socks": {"net/socks.py"},
     "aiokafka": {"consumer/member.py", "sinks/kafka/", "compat/aiokafka.py"},
     "asyncpg": {"sinks/postgres/"},
+    "fastapi": {"api/"},
+    "starlette": {"api/"},
+    "pydantic": {"api/"},
+    "uvicorn": {"api/server.py", "compat/uvicorn.py"},
     "pyiceberg": {"lake/", "compat/pyiceberg.py"},
     "pyarrow": {"lake/"},
     "duckdb": {"lake/engine.py"},

@@ -17,7 +17,7 @@ from typing import Any
 
 from k2conn.api.asked import ID, Asked, Row, key_of, time_of
 from k2conn.api.store import Counted, KnownSymbol
-from k2conn.avro.scanning import Block, ContainerReader, Malformed, NotWhole, full_name, schema_of
+from k2conn.avro.scanning import Block, ContainerReader, MalformedContainer, NotWhole, full_name, schema_of
 from k2conn.avro.schema import RecordSchema
 from k2conn.clock import monotonic
 from k2conn.errors import Unreachable
@@ -152,7 +152,7 @@ class FilesStore:
                 self._files[path] = self._begun(path)
             except NotWhole:
                 return
-            except Malformed as error:
+            except MalformedContainer as error:
                 self._files[path] = None
                 _LOG.warning("files: %s is left out: %s", path, error)
         file = self._files[path]
@@ -164,7 +164,7 @@ class FilesStore:
             found = [self._known_block(file, block) for block in file.reader.blocks(file.end)]
         except FileNotFoundError:  # tidied away while we looked
             return
-        except Malformed as error:
+        except MalformedContainer as error:
             file.broken = True
             _LOG.warning("files: the rest is left out: %s", error)
             return
@@ -206,7 +206,7 @@ class FilesStore:
                 return ready
         try:
             rows = one.file.reader.read(one.file.schema, one.block)
-        except (OSError, Malformed):  # tidied away, or written over: what it had is no more
+        except (OSError, MalformedContainer):  # tidied away, or written over: what it had is no more
             return []
         with self._lock:
             self._ready[key] = rows
