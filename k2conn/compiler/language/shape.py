@@ -113,13 +113,15 @@ def _replaced(node: Any, reference: str) -> Any:
     return [_replaced(one, reference) for one in node] if isinstance(node, list) else node
 
 
-def _validator(schema: Any) -> Any:
+@lru_cache(maxsize=1)
+def _validators() -> Any:
+    """The class of validators; made once, for it takes longer to make than to check a small file."""
     import jsonschema  # imported only when needed: the import takes longer than checking a file
 
     library: Any = jsonschema
     draft = library.Draft202012Validator
     checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
-    return library.validators.extend(draft, {"measure": _measure, "pattern": _matches}, type_checker=checker)(schema)
+    return library.validators.extend(draft, {"measure": _measure, "pattern": _matches}, type_checker=checker)
 
 
 def _matches(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
@@ -155,7 +157,7 @@ def check_shape(document: Document) -> None:
     schema = _schema_for(document.value)
     if fits(document.value, schema):
         return
-    for error in _validator(schema).iter_errors(document.value):
+    for error in _validators()(schema).iter_errors(document.value):
         _note(document, error)
         if document.full:
             return

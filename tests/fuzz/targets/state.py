@@ -36,6 +36,7 @@ streams:
 """
 PLAN = plan_of(SUBSCRIBE, STREAMS)
 RAW, CHANGED = 0, 1
+TRACED = ("k2conn.engine.gaps", "k2conn.engine.persisted_state", "k2conn.runner.state_file")
 WORDS = (
     b'{"version":1',
     b'"connector":"venue"',
