@@ -34,6 +34,7 @@ REASONS = (
     "unknown-symbol",
     "bad-type",
     "record-too-large",
+    "no-room",
     "refused-by-sink",
     "unmapped-message",
     "bug",
