@@ -25,7 +25,7 @@ GOALS = {"frames": 50_000_000, "numbers": 45_000_000, "buffer": 5_000_000, "dige
 """Executions of targets in C: with those of ``mapper``, more than 10^8 together."""
 EACH = 1_000_000
 """Executions of any other target."""
-GUIDED_SECONDS = 120
+GUIDED_SECONDS = 60
 """How long a target in Python is guided by coverage; the rest of its executions are mutations of what that has kept."""
 STEPS = 10
 """Notes in the file on the way to a goal."""
@@ -69,7 +69,7 @@ def step(target: Target, counts: dict[str, Any]) -> list[str]:
         return size
     seconds = GUIDED_SECONDS - total(counts, "seconds", guided=True)
     if seconds >= 1:
-        return [*size, "--seconds", str(min(int(seconds), GUIDED_SECONDS // 2))]
+        return [*size, "--seconds", str(min(int(seconds), GUIDED_SECONDS))]
     return [*size, "--engine", "mutations"]
 
 

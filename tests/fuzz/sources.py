@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from tests.fuzz.engines.building import MODULES, NATIVE
@@ -65,6 +66,7 @@ def included(files: Iterable[Path]) -> set[Path]:
     return found
 
 
+@cache  # while the files are the same, so are the modules they load; and when they are not, so is the digest
 def loaded(target: Target) -> list[Path]:
     """Files of this tree's modules that a process has loaded that ran the target, in a process of its own."""
     command = [sys.executable, "-c", _LOADED, str(ROOT), target.module]

@@ -200,7 +200,8 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def seeds() -> Iterator[bytes]:
     """How the text is made (one byte); the text, or edits."""
-    yield bytes((RAW,)) + SMALL.encode()
+    for text in (LEAST, SMALL):
+        yield bytes((RAW,)) + text.encode()
     for section in (
         "connector: a\n",
         "symbols: {default: [A-B], form: '{base}-{quote}'}\n",
