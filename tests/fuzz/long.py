@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.__main__ import main
-from tests.fuzz.results import read, total
+from tests.fuzz.results import read, seconds, total
 from tests.fuzz.sources import digest
 from tests.fuzz.target import Target, targets
 from tests.paths import ROOT
@@ -26,7 +26,9 @@ GOALS = {"frames": 50_000_000, "numbers": 45_000_000, "buffer": 5_000_000, "dige
 EACH = 1_000_000
 """Executions of any other target."""
 GUIDED_SECONDS = 60
-"""How long a target in Python is guided by coverage; the rest of its executions are mutations of what that has kept."""
+"""How long a target in Python is guided by coverage at least; what is left of its executions are mutations of what was
+kept.
+"""
 STEPS = 10
 """Notes in the file on the way to a goal."""
 
@@ -61,15 +63,15 @@ def run(names: list[str], path: Path = RESULTS, page: Path = PAGE) -> int:
 
 def step(target: Target, counts: dict[str, Any]) -> list[str]:
     """How the next step to a target's goal is asked for; nothing where it is reached."""
-    left = goal(target) - int(total(counts))
+    left = goal(target) - total(counts)
     if left <= 0:
         return []
     size = ["--executions", str(min(goal(target) // STEPS, left))]
     if target.language == "c":
         return size
-    seconds = GUIDED_SECONDS - total(counts, "seconds", guided=True)
-    if seconds >= 1:
-        return [*size, "--seconds", str(min(int(seconds), GUIDED_SECONDS))]
+    guided = GUIDED_SECONDS - int(seconds(counts, guided=True))
+    if guided > 0:
+        return [*size, "--seconds", str(guided)]
     return [*size, "--engine", "mutations"]
 
 
@@ -100,8 +102,8 @@ def table(results: dict[str, Any]) -> str:
 
 def rate(one: dict[str, Any], guided: bool) -> str:
     """Executions a second."""
-    seconds = total(one, "seconds", guided)
-    return f"{total(one, guided=guided) / seconds:,.0f}" if seconds else "-"
+    took = seconds(one, guided)
+    return f"{total(one, guided) / took:,.0f}" if took else "-"
 
 
 if __name__ == "__main__":

@@ -59,10 +59,19 @@ def read(path: Path) -> dict[str, Any]:
     return known
 
 
-def total(one: dict[str, Any], what: str = "executions", guided: bool | None = None) -> float:
-    """All executions, or seconds, of a target's counts; or only those of engines that are guided, or are not."""
+def total(one: dict[str, Any], guided: bool | None = None) -> int:
+    """All executions of a target's counts; or only those of engines that are guided, or are not."""
+    return int(_sum(one, "executions", guided))
+
+
+def seconds(one: dict[str, Any], guided: bool | None = None) -> float:
+    """How long these took."""
+    return _sum(one, "seconds", guided)
+
+
+def _sum(one: dict[str, Any], what: str, guided: bool | None) -> float:
     engines = one.get("engines", {}).items()
-    return sum(counts[what] for name, counts in engines if guided is None or (name in GUIDED) is guided)
+    return sum((float(counts[what]) for name, counts in engines if guided in (None, name in GUIDED)), 0.0)
 
 
 def commit() -> str:

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.bounds import Bounds
 from tests.fuzz.engines.current_input import CurrentInput
 from tests.fuzz.outcome import WORK, Outcome, findings_folder, shown
-from tests.fuzz.target import HERE, Target, file_name
+from tests.fuzz.target import HERE, Target, file_name, write_inputs
 from tests.paths import ROOT
 
 CHILD = HERE / "engines" / "mutating.py"
@@ -26,8 +27,17 @@ def run(target: Target, bounds: Bounds, corpus: Path) -> Outcome:
     folder = WORK / "mutated"
     folder.mkdir(parents=True, exist_ok=True)
     current = folder / f"{target.name}-{os.getpid()}"
-    order = {"bounds": [bounds.executions, bounds.seconds, bounds.timeout, bounds.memory], "seed": time.time_ns()}
-    order |= {"target": target.name, "corpus": str(corpus / target.name), "current": str(current)}
+    write_inputs(corpus / target.name, [*target.seeds(), *target.kept()])
+    order: dict[str, Any] = {
+        "bounds": [bounds.executions, bounds.seconds, bounds.timeout, bounds.memory],
+        "seed": time.time_ns(),
+    }
+    order |= {
+        "module": target.module,
+        "largest": target.largest,
+        "corpus": str(corpus / target.name),
+        "current": str(current),
+    }
     started = time.monotonic()
     with CurrentInput(current) as last:
         done = subprocess.run(

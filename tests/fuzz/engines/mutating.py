@@ -4,12 +4,14 @@ signal ends it, and then the input that it was at is a finding.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from itertools import count as numbers
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,6 @@ sys.path[0] = os.environ["FUZZ_ROOT"]  # not this folder, whose files have commo
 from tests.fuzz.bounds import Bounds  # noqa: E402 (only now it can be found)
 from tests.fuzz.engines.current_input import CurrentInput  # noqa: E402
 from tests.fuzz.engines.mutations import mutations  # noqa: E402
-from tests.fuzz.target import Target  # noqa: E402
 
 LOOKS = 64
 """Inputs between two looks at the clock."""
@@ -27,14 +28,14 @@ LOOKS = 64
 
 def main(order: dict[str, Any]) -> None:
     """Runs until the bounds are reached."""
-    bounds, target = Bounds(*order["bounds"]), Target(order["target"], "python")
+    bounds, most = Bounds(*order["bounds"]), order["largest"]
     resource.setrlimit(resource.RLIMIT_AS, (bounds.memory << 20,) * 2)
-    function = target.function()
+    module = importlib.import_module(order["module"])
+    function: Callable[[bytes], None] = module.target
     function(b"")  # what is made once is not counted as an input's time
-    grown = (path.read_bytes() for path in Path(order["corpus"]).glob("*"))
-    inputs = sorted({data[: target.largest] for data in (b"\0", *target.seeds(), *target.kept(), *grown)})
+    inputs = sorted({path.read_bytes()[:most] for path in Path(order["corpus"]).iterdir()})
     end = time.monotonic() + bounds.seconds if bounds.seconds else float("inf")
-    made = mutations(inputs, target.words(), target.largest, order["seed"])
+    made = mutations(inputs, module.WORDS, most, order["seed"])
     with CurrentInput(Path(order["current"])) as current:
         for number in numbers(1) if not bounds.executions else range(1, bounds.executions + 1):
             data = next(made)

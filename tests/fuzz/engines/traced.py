@@ -1,5 +1,6 @@
 """The child process that runs a target under atheris, with libFuzzer's options. FUZZ_TARGET names the target's module,
-FUZZ_TRACED what guides it, FUZZ_ROOT the source tree, FUZZ_SELF a program that starts this file: libFuzzer starts itself again for some work.
+FUZZ_TRACED what guides it, FUZZ_ROOT the source tree, FUZZ_SELF a program that starts this file: libFuzzer starts
+itself again for some work.
 """
 
 from __future__ import annotations

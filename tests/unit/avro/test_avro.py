@@ -337,9 +337,8 @@ def test_a_failed_block_can_be_written_again() -> None:
 
 
 def test_the_same_constants_give_the_same_encoder_and_others_another() -> None:
-    schema = RecordSchema(
-        "r", '{"type": "record", "name": "r", "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "string"}]}'
-    )
+    fields = [{"name": "a", "type": "long"}, {"name": "b", "type": "string"}]
+    schema = RecordSchema("r", json.dumps({"type": "record", "name": "r", "fields": fields}))
     one = schema.compile({"a": 1, "b": "x"})
     assert schema.compile({"b": "x", "a": 1}) is one
     assert schema.compile({"a": 2, "b": "x"})([0, ""]) != one([0, ""]) == b"\x02\x02x"
