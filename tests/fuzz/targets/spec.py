@@ -21,6 +21,7 @@ from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
 from tests.fuzz.bounds import check_time
 from tests.fuzz.draws import Draws
+from tests.fuzz.places import places
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, WORLD, trade, trades
 
 RAW, EDITED = 0, 1
@@ -190,14 +191,6 @@ def parts_of() -> dict[str, list[Any]]:
     return found
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """All (container, key) of a value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in list(inner):
-        yield value, key
-        yield from places(one)
-
-
 def seeds() -> Iterator[bytes]:
     """How the text is made (one byte); the text, or edits."""
     for text in (LEAST, SMALL):
@@ -244,7 +237,7 @@ def edited(draws: Draws) -> Any:
     said = base(draws)
     said["connector"] = "venue"
     for _ in range(draws.below(6)):
-        spots = list(places(said))
+        spots = places(said)
         if not spots:
             break
         container, key = spots[draws.below(1 << 16) % len(spots)]
