@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -76,6 +77,8 @@ class Reader(ClientConnection):
         """Of the fragmented message under way."""
         self._holding: asyncio.Task[None] | None = None
         self._ignored = 0
+        self._lost: Callable[[], None] | None = None
+        """What the library is to be told of the end, when everything received before it was handed on."""
         self._ending = False
         """Whether the time runs after which a connection that should end is cut."""
 
@@ -107,6 +110,8 @@ class Reader(ClientConnection):
         self._on_frames = self._ignore
         if self._holding is not None:
             self._holding.cancel()
+            self._holding = None
+            self._tell()
 
     # -- receiving
 
@@ -166,9 +171,6 @@ class Reader(ClientConnection):
     def _read(self, data: bytes) -> None:
         """Hands on all whole frames in what was left and ``data``."""
         if self.unread is not None:
-            return
-        if self._whole:
-            self._feed(data)
             return
         if self._more:
             data = b"".join((self._left, *self._more, data))
@@ -312,10 +314,18 @@ class Reader(ClientConnection):
         super().resume_writing()
         self._in_time()
 
+    def eof_received(self) -> None:
+        """See `asyncio.Protocol`; `connection_lost` comes next."""
+        if self._holding is None:
+            super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`. The library reads nothing more once it knows: what waits for relief comes first."""
         self._in_time()
-        super().connection_lost(exc)
+        if self._holding is None:
+            super().connection_lost(exc)
+        else:
+            self._lost = partial(super().connection_lost, exc)
 
     def _in_time(self) -> None:
         if self._late is not None:
@@ -349,11 +359,25 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._holding = None
             self._fail(bug)
+            self._tell()
             return
         self._holding = None
-        self._read(b"")
-        if self._holding is None and not self.transport.is_closing():
-            self.transport.resume_reading()
+        self._feed(b"") if self._whole else self._read(b"")
+        if not self._waits:
+            self._tell()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether nothing is read until there is relief."""
+        return self._holding is not None
+
+    def _tell(self) -> None:
+        """The library hears of an end that came while it had to wait."""
+        told, self._lost = self._lost, None
+        if told is not None:
+            told()
 
     def _fail(self, bug: BaseException) -> None:
         self.bug = self.bug or bug
