@@ -32,8 +32,10 @@ _PASSING_LENGTH = 8 * 1024
 """Characters of one of them that are looked for: its beginning."""
 _PASSING_SIZE = 64 * 1024
 """Characters of all of them: each has many forms."""
-_FEW = 64
-"""Forms up to which each is looked for by itself; more are found by their beginnings, as a venue may give very many."""
+_FEW = 1000
+"""Forms up to which each is looked for by itself in a long text. More are found by their beginnings, and so are those
+that are more than a text has characters: a venue may give very many.
+"""
 _CUT_MARKS = " .…'\")]}"
 
 Said = TypeVar("Said")
@@ -144,7 +146,7 @@ class _Forms:
 
     def _near(self, text: str, start: int, forms: Sequence[str]) -> Iterable[str]:
         """Those of ``forms`` that a text may have behind ``start``, the longest first."""
-        if len(forms) <= _FEW:
+        if len(forms) < min(_FEW, len(text) - start):
             return forms
         heads = {text[at : at + SHORTEST] for at in range(start, len(text) - SHORTEST + 1)} & self._heads.keys()
         return sorted((form for head in heads for form in self._heads[head]), key=len, reverse=True)
