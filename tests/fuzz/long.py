@@ -25,7 +25,7 @@ GOALS = {"frames": 50_000_000, "numbers": 47_500_000, "buffer": 2_500_000, "dige
 """Executions of targets in C: more than 10^8 together."""
 EACH = 1_000_000
 """Executions of any other target."""
-GUIDED_SECONDS = 60
+GUIDED_SECONDS = 30
 """How long a target in Python is guided by coverage at least; what is left of its executions are mutations of what was
 kept.
 """

@@ -192,15 +192,15 @@ def test_a_long_run_is_guided_first_and_goes_on_where_it_was_stopped(
     def ran(words: list[str]) -> int:
         asked.append(words[1:-2])
         engine = "mutations" if "mutations" in words else "atheris"
-        add(path, outcome.Outcome("codecs", engine, 300_000, 40, []), sources.digest(codecs))
+        add(path, outcome.Outcome("codecs", engine, 300_000, 20, []), sources.digest(codecs))
         return 0
 
     monkeypatch.setattr(long, "main", ran)
     assert long.run(["codecs"], path, page) == 0
     step = ["--executions", "100000"]
     assert asked == [
-        [*step, "--seconds", "60"],
-        [*step, "--seconds", "20"],
+        [*step, "--seconds", "30"],
+        [*step, "--seconds", "10"],
         [*step, "--engine", "mutations"],
         [*step, "--engine", "mutations"],
     ]
