@@ -113,6 +113,10 @@ def _replaced(node: Any, reference: str) -> Any:
     return [_replaced(one, reference) for one in node] if isinstance(node, list) else node
 
 
+def _validator(schema: Any) -> Any:
+    return _validators()(schema)
+
+
 @lru_cache(maxsize=1)
 def _validators() -> Any:
     """The class of validators; made once, for it takes longer to make than to check a small file."""
@@ -157,7 +161,7 @@ def check_shape(document: Document) -> None:
     schema = _schema_for(document.value)
     if fits(document.value, schema):
         return
-    for error in _validators()(schema).iter_errors(document.value):
+    for error in _validator(schema).iter_errors(document.value):
         _note(document, error)
         if document.full:
             return
