@@ -35,6 +35,7 @@ REASONS = (
     "unknown-schema",
     "bad-type",
     "record-too-large",
+    "no-room",
     "refused-by-sink",
     "unmapped-message",
     "bug",

@@ -82,14 +82,20 @@ def deeper(value: Any) -> bool:
 
 def larger(value: Any, most: int) -> bool:
     """Whether a value has more than ``most`` values in it."""
-    left, level = most, [value]
-    while level and left >= 0:
-        left -= len(level)
+    return count(value, most) > most
+
+
+def count(value: Any, most: int) -> int:
+    """How many values a value has in it, itself among them; where there are more than ``most``, some number above."""
+    found, level = 0, [value]
+    while level and found <= most:
+        found += len(level)
         containers = [one for one in level if type(one) is list or type(one) is dict]
-        if sum(map(len, containers)) > left:
-            return True
+        inside = sum(map(len, containers))
+        if found + inside > most:
+            return found + inside
         level = [inner for one in containers for inner in (one.values() if type(one) is dict else one)]
-    return left < 0
+    return found
 
 
 def _brackets(text: str | bytes) -> int:

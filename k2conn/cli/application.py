@@ -117,7 +117,7 @@ def validate(
 @command("map")
 def map_(
     connector: Connector,
-    file: Annotated[str, typer.Argument(help="A file of frames, one a line; - for standard input.")] = "-",
+    file: Annotated[str, typer.Argument(help="A file of frames, one a line, or of rows; - for standard input.")] = "-",
     frame_key: Annotated[
         str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
     ] = None,
@@ -197,6 +197,41 @@ def run(
         log_level, daemon, watch, workers, sink_option or (), intervals, source, topics or (), group, from_beginning,
     )
     raise typer.Exit(start(options))
+
+
+@command()
+def load(
+    connector: Connector,
+    files: Annotated[list[Path], typer.Argument(help="The files; .gz and .zst are decompressed.")],
+    streams: Streams = None,
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Where positions are kept (default: K2_STATE_FOLDER, or state).")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="From the beginning, whatever was loaded before.")] = False,
+    summary: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Load files of rows into Kafka, files or the console, each to its end.
+
+    Goes on where it was stopped or killed. Rows that make no record are dead letters with file and line. Exits with 0
+    where all is loaded, 65 where there are dead letters, 66 where a file cannot be read, 130 after Ctrl-C.
+
+    Example: k2conn load NAME DATA/*.csv --folder out
+    """
+    signal.signal(signal.SIGTERM, _end_early)
+    from k2conn.cli.load import LoadOptions
+    from k2conn.cli.load import run as start
+    from k2conn.cli.run_options import RunOptions
+
+    to = RunOptions((connector,), None, streams, sink, folder, kafka, registry, summary=summary, log_level=log_level,
+                    sink_options=sink_option or ())
+    raise typer.Exit(start(LoadOptions(connector, files, to, state, again, not no_progress)))
 
 
 @command()

@@ -9,11 +9,11 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-Outcome = TypeVar("Outcome")
+Result = TypeVar("Result")
 
 
-def run_loop(main: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Runs to the end: on uvloop where it is installed."""
+def on_event_loop(main: Coroutine[Any, Any, Result]) -> Result:
+    """Runs ``main`` to its end: on uvloop where it is installed."""
     gc.collect()
     gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
     try:

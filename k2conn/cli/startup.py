@@ -77,13 +77,9 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     with problems.noting():
         states = state_folder(environment)
     with problems.noting():
-        settings = sink_settings(environment, options.sink, options.sink_options, problems, **_sink_flags(options))
-        with problems.noting():
-            check_folders(options, settings, states)
+        settings = checked_sink(options, environment, states, problems)
         with problems.noting():
             _check_workers(options, settings, workers)
-        with problems.noting():
-            check_sink(options, settings)
     with problems.noting():
         jobs = jobs_for(options, environment, problems=problems)
     if problems and jobs:  # what the runner would say of them is told, too
@@ -95,6 +91,20 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             lock.take(job.plan.name for job in jobs)
     problems.finish()
     return Prepared(port, workers, jobs, settings, states, limit, lock)
+
+
+def checked_sink(
+    options: RunOptions, environment: Mapping[str, str], states: Path | None, problems: CollectedProblems
+) -> SinkSettings:
+    """The sink's settings, and whether it could write; what is wrong is noted. SettingsError where there is no such
+    sink.
+    """
+    settings = sink_settings(environment, options.sink, options.sink_options, problems, **_sink_flags(options))
+    with problems.noting():
+        _check_folders(options, settings, states)
+    with problems.noting():
+        _check_sink(options, settings)
+    return settings
 
 
 def sink_settings_of(options: RunOptions, environment: Mapping[str, str]) -> SinkSettings:
@@ -257,6 +267,8 @@ def _job(
     plan: Plan, symbols: Sequence[str], streams: Sequence[str], intervals: Sequence[str], options: RunOptions,
     environment: Mapping[str, str], warn: bool,
 ) -> Job:
+    if plan.reads_files:
+        raise SettingsError(f"{plan.name} reads files: k2conn load {plan.name} FILE...")
     own = connector_settings(environment, plan.exchange, plan.name)
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")

@@ -174,7 +174,7 @@ class Runner:
         causes = Counter[str]()
         for one in figures:
             causes.update(one["reconnect_causes"])
-        self._log.error("no connection ever stood", causes=dict(causes))
+        self._log.error("no connection ever stood", causes={str(cause): count for cause, count in causes.items()})
         return True
 
     async def _open(self) -> None:

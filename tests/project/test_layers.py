@@ -41,7 +41,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "envelope": {"avro"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"intervals", "scope", "symbols"},
+    "plan": {"intervals", "schemes", "scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
@@ -104,6 +104,9 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "stopping", "transports",
     },
     "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
+    "batch": {
+        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
+    },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "settings": {*LEAVES, "compiler", "consumer", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
@@ -141,6 +144,8 @@ USED_IN: dict[str, set[str]] = {
     "typer": {"cli/"},
     "rich": {"cli/screen.py"},
     "uvloop": {"cli/event_loop.py"},
+    "zstandard": {"transports/file/"},
+    "isal": {"avro/container.py"},
 }
 """The only places where a dependency may be imported; its errors are translated there."""
 

@@ -20,6 +20,7 @@ from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.intervals import OfInterval
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
+from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
 from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
 from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
@@ -229,6 +230,8 @@ class StreamCompiler(SectionCompiler):
         kept = [_quoted(key) for key in wanted] if isinstance(wanted, list) else list(wanted.values())
         found: list[Expression] = []
         for value in (*mapping.values(), *kept):
+            if isinstance(value, dict) and isinstance(value.get("text"), str):
+                found += text_expressions(value)
             text = value.get("from") if isinstance(value, dict) else value
             if isinstance(text, str):
                 try:

@@ -51,6 +51,8 @@ async def connect(settings: PostgresSettings, within: float) -> Connection:
         raise _Refused(f"postgres {settings.place}: {words(error)}", error.sqlstate in _STARTING) from None
     except (OSError, asyncpg.InterfaceError, ValueError, ssl.SSLError) as error:
         raise _Refused(f"postgres {settings.place}: {_reason(error, within)}", isinstance(error, OSError)) from None
+    except Exception as error:  # whatever the client meets where somebody else answers than PostgreSQL
+        raise _Refused(f"postgres {settings.place}: no PostgreSQL answers there ({error!r})", False) from None
 
 
 async def connect_by(settings: PostgresSettings) -> Connection:
@@ -83,7 +85,7 @@ async def sorted_errors(place: str, what: str, columns: frozenset[str] = frozens
         yield
     except asyncpg.PostgresError as error:
         raise _sorted(place, what, error, columns) from None
-    except (OSError, asyncpg.InterfaceError) as error:  # TimeoutError is an OSError
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:  # TimeoutError is an OSError
         raise Unreachable(f"postgres {place}: {_reason(error, 0)}") from None
 
 

@@ -42,6 +42,12 @@ loop itself would read megabytes before it looks at anything else.
 """
 
 
+_BITE = 4 * 1024
+"""Bytes that the library is given at once, where it reads everything: it holds all that they unfold to. (A thousand
+times as much, and one message.)
+"""
+
+
 class Reader(ClientConnection):
     """A connection that hands frames on as they come, once `begin` said to whom."""
 
@@ -70,6 +76,8 @@ class Reader(ClientConnection):
         """Of the fragmented message under way."""
         self._holding: asyncio.Task[None] | None = None
         self._ignored = 0
+        self._ending = False
+        """Whether the time runs after which a connection that should end is cut."""
 
     @property
     def discarded(self) -> int:
@@ -106,9 +114,9 @@ class Reader(ClientConnection):
         """See `asyncio.Protocol`."""
         if self.unread is not None:
             return
-        if self._whole:
-            super().data_received(data)
-        elif self.response is None:
+        if self._whole and self._holding is None:
+            self._feed(data)
+        elif self.response is None and not self._whole:
             self._shake_hands(data)
         elif self._on_frames is None or self._holding is not None:
             self._left += data
@@ -126,20 +134,41 @@ class Reader(ClientConnection):
             return
         head, self._left = self._left[:end], self._left[end:]
         if end >= 4:
-            super().data_received(head)
+            self._to_library(head)
         if self.response is None or end < 4:
             self._give_up()
 
     def _give_up(self) -> None:
         """The library takes over, here between two frames."""
         self._whole = True
-        rest, self._left = self._left, b""
-        if rest:
-            super().data_received(rest)
+        self._feed(b"")
+
+    def _feed(self, data: bytes) -> None:
+        """What was left and ``data`` for the library, up to what must wait for relief."""
+        if self._left:
+            data = self._left + data
+        at = 0
+        while at < len(data) and self.unread is None and self._holding is None:
+            self._to_library(data[at : at + _BITE])
+            at += _BITE
+        self._left = data[at:] if self.unread is None else b""
+
+    def _to_library(self, data: bytes) -> None:
+        super().data_received(data)
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Where the connection is at its end, the server is to end TCP, too: who waits for that waits for ever."""
+        if not self._ending and self.protocol.close_expected():
+            self._ending = True
+            self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
 
     def _read(self, data: bytes) -> None:
         """Hands on all whole frames in what was left and ``data``."""
         if self.unread is not None:
+            return
+        if self._whole:
+            self._feed(data)
             return
         if self._more:
             data = b"".join((self._left, *self._more, data))
@@ -152,8 +181,12 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._fail(bug)
             return
-        if self._whole and self.unread is None:
+        if self._turned_to_library():
             self._give_up()
+
+    def _turned_to_library(self) -> bool:
+        """Whether all that comes from now on is the library's to read, and it has not had it yet."""
+        return self._whole and self.unread is None
 
     def _frames(self, data: bytes) -> int:
         """Hands on all whole frames, or those of one turn; where that ended."""
@@ -200,7 +233,7 @@ class Reader(ClientConnection):
                     found.clear()
                     if self._holding is not None:
                         return at
-                super().data_received(data[at:stop])
+                self._to_library(data[at:stop])
                 plain = self._kind is None
                 if self.unread is not None:
                     return stop
@@ -229,9 +262,6 @@ class Reader(ClientConnection):
             self._pinged()
         if self.response is None or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             super().process_event(event)
-            if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
-                # a server that has said goodbye is to end the TCP connection, too; who waits for it waits for ever
-                self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
         elif self._on_frames is not None:
             try:
                 self._part(event)
@@ -256,6 +286,7 @@ class Reader(ClientConnection):
                 self._ignored += 1
                 self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
                 self.send_data()
+                self._end_soon()
                 return
         assert self._on_frames is not None
         if self._on_frames([message]):

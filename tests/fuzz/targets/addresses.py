@@ -125,7 +125,7 @@ def check_settings(text: str) -> None:
         assert private(text)
     problems = registry_problems(text)
     assert problems or registry_urls(text)
-    if text in wrong_url(text):
+    if "@" in text and text in wrong_url(text):
         assert "@" not in urlsplit(text).netloc, "a password is repeated"
     is_loopback(text)
 

@@ -77,6 +77,9 @@ def target(data: bytes) -> None:
     )
     found = result(convert, value)
     assert found == result(times(unit, zone), value), "what was read before shows"
+    if isinstance(value, str) and unit == "iso8601":
+        following = f"{value[:19]}.000001Z"
+        assert result(convert, following) == result(times(unit, zone), following), "what was read before shows"
     if isinstance(found, int):
         assert type(found) is int
         assert 0 <= found < LATEST
