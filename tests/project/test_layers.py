@@ -96,13 +96,8 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
-    "stopping": set(),
-    "consumer": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "net", "sinks", "stopping",
-    },
-    "runner": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "stopping", "transports",
-    },
+    "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
+    "consumer": {*LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks"},
     "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
     "batch": {
         *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
