@@ -57,7 +57,7 @@ fuzz: $(INSTALLED_TEST) atheris ## each reader of foreign input with odd inputs 
 	@$(BIN)/python -m tests.fuzz $(TARGET) $(if $(EXECUTIONS),--executions $(EXECUTIONS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 fuzz-long: $(INSTALLED_TEST) atheris ## the same for hours: 10^8 executions of the C part, 10^6 of each reader in Python
-	@$(BIN)/python -m tests.fuzz.long
+	@$(BIN)/python -m tests.fuzz.long $(TARGET)
 
 clean: ## remove the environment, the caches and the builds; the downloaded servers stay
 	rm -rf $(VENV) .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -24,7 +24,10 @@ from benchmarks.figures import progress
 from k2conn import __version__
 from k2conn.native import Mapper
 
-NAMES = ("startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "api", "profiling")
+NAMES = (
+    "startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "consumer", "api",
+    "profiling",
+)
 REPORT = "report"
 SOAK = "hostile-soak"
 

@@ -18,6 +18,7 @@ from k2conn.batch.positions import Positions
 from k2conn.cli.event_loop import on_event_loop
 from k2conn.cli.loading import load as load_connector
 from k2conn.cli.messages import complain
+from k2conn.cli.option_values import listed
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.screen import ProgressBar, line, screen
 from k2conn.cli.startup import check_log, checked_sink
@@ -63,7 +64,7 @@ def run(options: LoadOptions) -> int:
     with problems.noting():
         files = _files(plan, options.files)
     with problems.noting():
-        streams = chosen_streams(plan, options.to.streams) if options.to.streams else None
+        streams = chosen_streams(plan, listed("--streams", options.to.streams)) if options.to.streams else None
     with problems.noting():
         folder = options.state or state_folder(environment) or _STATE
         if text := unwritable(folder):

@@ -74,6 +74,13 @@ class SqlEngine:
         with self._told():
             self._connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {sql}")
 
+    def narrow(self, name: str, condition: str) -> None:
+        """Of a view only the rows of which a condition of ours holds are there from now on."""
+        whole = f"all_{name}"
+        with self._told():
+            self._connection.execute(f"ALTER VIEW {quoted(name)} RENAME TO {quoted(whole)}")
+        self.view(name, f"SELECT * FROM {quoted(whole)} WHERE {condition}")
+
     def lock(self, folders: Iterable[Path] = (), files: Iterable[str] = ()) -> None:
         """From now on only these folders, and these files, can be read, and no setting can be changed."""
         listed = ", ".join(quoted_text(f"{folder}/") for folder in folders)

@@ -117,3 +117,10 @@ def _decimals(values: list[Any], given: SchemaField, target: Any) -> Any:
 
 def _json(values: Mapping[str, str]) -> str:
     return exactjson.encode(values).decode()
+
+
+def joined(parts: Sequence[ArrowTable]) -> ArrowTable:
+    """Rows of one table as one."""
+    import pyarrow as pa
+
+    return parts[0] if len(parts) == 1 else pa.concat_tables(parts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from k2conn.files import unwritable
 from k2conn.loopback import is_loopback
 from k2conn.sinks.settings import above, not_positive, one_of, refuse
 
@@ -67,7 +68,7 @@ class LakeSettings:
     vendor_data: str = "map"
     """How a new table has maps: as ``map``, or as text of ``json``."""
     commit_rows: int = 50_000
-    commit_ms: float = 5000
+    commit_ms: float = 3000
     """A commit is made with so many rows of a table, or after so long."""
     dedupe: bool = True
     """Whether a record that is in the table already is left out."""
@@ -105,6 +106,11 @@ class LakeSettings:
     def place(self) -> str:
         """Where it is, for people."""
         return f"{self.catalog} {self.warehouse}".strip() if self.catalog else str(self.folder)
+
+    def wrong_folder(self) -> list[str]:
+        """Why nothing can be written into the folder, where it is used."""
+        text = "" if self.catalog else unwritable(self.folder)
+        return [f"folder={self.folder}: {text}"] if text else []
 
 
 def _address(name: str, address: str, secret: str | None) -> list[str]:

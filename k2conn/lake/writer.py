@@ -130,7 +130,7 @@ class TableWriter:
             self._table = table
 
     def _commit(self, rows: ArrowTable, offsets: Offsets | None) -> None:
-        properties = {OFFSETS: _as_text(offsets)} if offsets else {}
+        properties = {OFFSETS: as_text(offsets)} if offsets else {}
         self._table.append(rows, snapshot_properties=properties)
         self._table.metadata.properties["commit.retry.num-retries"] = PROPERTIES["commit.retry.num-retries"]
 
@@ -205,7 +205,8 @@ def _said(snapshot: Any) -> str | None:
     return None if summary is None else summary.additional_properties.get(OFFSETS)
 
 
-def _as_text(offsets: Offsets) -> str:
+def as_text(offsets: Offsets) -> str:
+    """Offsets as a snapshot has them."""
     by_topic: dict[str, dict[str, int]] = {}
     for (topic, partition), offset in sorted(offsets.items()):
         by_topic.setdefault(topic, {})[str(partition)] = offset

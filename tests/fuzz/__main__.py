@@ -5,6 +5,7 @@ something. See docs/fuzzing.md.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import platform
 import subprocess
@@ -97,6 +98,14 @@ class Engines:
 
 def add(path: Path, outcome: Outcome) -> None:
     """Adds an outcome to a file of results. Counts of one target add up as long as the code is the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "results.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _add(path, outcome)
+
+
+def _add(path: Path, outcome: Outcome) -> None:
     known = json.loads(path.read_text()) if path.exists() else {}
     code = commit()
     if known.get("commit") != code:
@@ -108,7 +117,6 @@ def add(path: Path, outcome: Outcome) -> None:
         "findings": before["findings"] + outcome.findings,
     }
     known |= {"date": datetime.now(UTC).date().isoformat(), "python": platform.python_version()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 

@@ -1,7 +1,8 @@
-"""`python -m tests.fuzz.long`: all targets with as many executions as docs/fuzzing.md speaks of. Counts are added up in
-docs/fuzzing.json, and the page shows them.
+"""`python -m tests.fuzz.long [TARGET ...]`: all targets with as many executions as docs/fuzzing.md
+speaks of. Counts are added up in docs/fuzzing.json, and the page shows them.
 
-What was done on the same commit counts, so a run that was stopped goes on. One target at a time.
+What was done on the same commit counts, so a run that was stopped goes on. One target at a time; a second process may
+do others meanwhile.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ def done(path: Path, name: str) -> int:
     return int(known["targets"].get(name, {}).get("executions", 0))
 
 
-def run(path: Path = RESULTS, page: Path = PAGE) -> int:
-    """The exit code: 0 where every goal is reached without a finding."""
+def run(names: list[str], path: Path = RESULTS, page: Path = PAGE) -> int:
+    """The exit code: 0 where every goal is reached without a finding. ``names`` are some targets; none: all."""
     failed = 0
     for target in targets():
+        if names and target.name not in names:
+            continue
         step = goal(target) // STEPS
         while (left := goal(target) - done(path, target.name)) > 0:
             before = done(path, target.name)
@@ -83,4 +86,4 @@ def table(results: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run(sys.argv[1:]))

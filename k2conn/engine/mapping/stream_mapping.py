@@ -21,7 +21,7 @@ from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.general_mapper import GeneralMapper
-from k2conn.engine.mapping.latest_states import Arrival, take
+from k2conn.engine.mapping.latest_states import Arrival, latest_states
 from k2conn.engine.mapping.slices import AT_ONCE, Slices, slices
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_directory import SymbolDirectory
@@ -354,9 +354,13 @@ class StreamMapping:
         else:
             assert self.stream.span is not None
             begin = self.stream.span.begin(item, scope)
-            over, last = take(scope.state, self.stream.name, context.symbol, begin, arrival)
+            over, last, unkept = latest_states(scope.state).take(
+                self.stream.name, context.symbol, begin, arrival, self.ledger.most
+            )
             if last is not None:
                 self._publish_last(last, context, scope, out)
+            if unkept is not None:
+                raise unkept
         if not over and not states.keep_open:
             context.account.filtered += 1
             return
