@@ -177,7 +177,7 @@ def _check_listening(host: str, port: int, said: str) -> None:
         ) from None
 
 
-def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | None) -> None:
+def check_folders(options: RunOptions, settings: SinkSettings, states: Path | None) -> None:
     kind = SINKS.get(settings.kind)
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
     folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders if settings.options]
@@ -192,7 +192,7 @@ def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | N
         raise SettingsError(*problems)
 
 
-def _check_sink(options: RunOptions, settings: SinkSettings) -> None:
+def check_sink(options: RunOptions, settings: SinkSettings) -> None:
     kind = SINKS.get(settings.kind)
     if settings.options is None:
         return

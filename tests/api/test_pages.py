@@ -63,7 +63,7 @@ def _lake(request: pytest.FixtureRequest, folder: Path) -> tuple[Callable[[], Se
             if batch:
                 schema = batch[0].schema
                 assert schema is not None
-                writers[kind].append(writers[kind].format.columns(schema, [one.value for one in batch]))
+                writers[kind].append(writers[kind].format.of_records(schema, [one.value for one in batch]))
 
     return lambda: Serving(folder, "--store", "lake", K2_LAKE_FOLDER=str(folder / "lake")), write
 

@@ -40,10 +40,13 @@ def venue() -> Iterator[int]:
 def engine(folder: Path, port: int, *words: str, topic: str = "", **variables: str) -> subprocess.Popen[bytes]:
     file = folder / "venue.yaml"
     file.write_text(HEAD + (f'kafka_topic: "{topic}.{{data_type}}"\n' if topic else "") + CONNECTION % port + STREAMS)
-    return subprocess.Popen(command(file, "--streams", "trade", "--port", "-1", "--duration", "60s", *words), cwd=folder,
-                            env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command(file, "--streams", "trade", "--port", "-1", "--duration", "60s", *words), cwd=folder,
+        env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
 
 
+@pytest.mark.alone
 def test_a_trade_is_asked_for_by_symbol_side_and_currency_within_seconds(
     database: Database, venue: int, tmp_path: Path
 ) -> None:
