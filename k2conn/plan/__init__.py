@@ -13,6 +13,7 @@ Words (never mixed): *frame* (from the socket) -> *message* (decoded) -> *item* 
 
 from __future__ import annotations
 
+from k2conn.plan.audit import AUDITED, Audit
 from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
@@ -28,8 +29,10 @@ from k2conn.plan.values import Condition, Getter, Json, Reader
 from k2conn.symbols import Symbol
 
 __all__ = [
+    "AUDITED",
     "POLITE_CONNECTS",
     "Answer",
+    "Audit",
     "Backfill",
     "BackfillPage",
     "Backoff",

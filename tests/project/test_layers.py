@@ -37,7 +37,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "printable": set(),
     "secret_mask": set(),
     "net": {"clock", "errors", "exactjson", "loopback", "secret_mask"},
-    "avro": {"errors", "resources"},
+    "avro": {"errors", "native", "resources"},
     "envelope": {"avro"},
     "symbols": set(),
     "scope": {"symbols"},
@@ -90,22 +90,35 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
+    "audit": {*LEAVES, "avro", "candles"},
+    "candles": {*LEAVES, "avro", "engine", "envelope"},
+    "sinks/settings": {"errors"},
+    "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
+             "sinks/settings"},
     "sinks": {
-        "avro", "clock", "compat", "envelope", "errors", "exactjson", "loopback", "merging", "native", "net", "records",
-        "registry", "schemes", "secret_mask",
+        "avro", "clock", "compat", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native", "net",
+        "records", "registry", "schemes", "secret_mask", "sinks/settings",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
-    "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
-    "monitoring": {*LEAVES, "clock", "engine", "loopback", "runner", "spool"},
+    "stopping": set(),
+    "consumer": {
+        *LEAVES, "avro", "clock", "engine", "envelope", "net", "sinks", "stopping",
+    },
+    "runner": {
+        *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
+        "stopping", "transports",
+    },
+    "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
     "batch": {
-        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
+        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "stopping", "transports"
     },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
-    "settings": {*LEAVES, "compiler", "net", "runner", "sinks", "transports"},
+    "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
+    "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
     "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
     "tools/certify": {
         *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
@@ -131,9 +144,14 @@ USED_IN: dict[str, set[str]] = {
     "google": {"codecs/protobuf.py"},
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
-    "aiokafka": {"sinks/kafka/", "compat/aiokafka.py"},
+    "aiokafka": {"consumer/member.py", "sinks/kafka/", "compat/aiokafka.py"},
     "asyncpg": {"sinks/postgres/"},
-    "prometheus_client": {"monitoring/metrics.py"},
+    "pyiceberg": {"lake/", "compat/pyiceberg.py"},
+    "pyarrow": {"lake/"},
+    "duckdb": {"lake/engine.py"},
+    "requests": {"lake/catalog.py"},
+    "sqlalchemy": {"lake/catalog.py"},
+    "prometheus_client": {"monitoring/"},
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
     "rich": {"cli/screen.py"},
@@ -268,7 +286,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
+    "audit", "candles", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
     "schemes", "tools/connector_tests",
 )
 

@@ -15,6 +15,7 @@ from k2conn.compiler.expressions.expressions import Expression, compile_expressi
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
+from k2conn.compiler.sections.audits import compile_audit
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.intervals import OfInterval
@@ -74,6 +75,10 @@ class StreamCompiler(SectionCompiler):
         sequence = self._sequence(said, path, spans, fields)
         constants = self._constants(record, name, path) | self._interval_of(name, record)
         expressions = self.expressions(said, mapping)
+        spanned = name in self._of_interval
+        audit = compile_audit(self.note, self.spec, said, record, frozenset(mapping), path) if spanned else None
+        if audit is None and "audit" in said and not spanned:
+            self.note((*path, "audit"), "value", "`audit` is for candles with `intervals`", at_key=True)
         if when is None or symbol is None or kafka_topics is None:
             return None
         return Stream(
@@ -109,6 +114,7 @@ class StreamCompiler(SectionCompiler):
             declared=self._of_interval[name].stream if name in self._of_interval else "",
             span=spans.span(own),
             states=spans.states(said, fields),
+            audit=audit,
         )
 
     def spans(self, name: str, record: RecordType) -> SpanCompiler:
