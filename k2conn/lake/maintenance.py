@@ -25,7 +25,8 @@ TARGET = 64 * MiB
 """Bytes that a file is to have; those below half of it are small."""
 MOST_ROWS = 4_000_000
 """Rows that are in memory at a time."""
-PATIENCE = {"commit.retry.num-retries": "100", "commit.retry.min-wait-ms": "10", "commit.retry.max-wait-ms": "200"}
+PATIENCE = {"commit.retry.num-retries": "100", "commit.retry.min-wait-ms": "10", "commit.retry.max-wait-ms": "200",
+            "commit.retry.total-timeout-ms": "120000"}
 """How often a commit of ours may come after one of others, and what it waits before it tries again."""
 LEAST_AGE_MS = 3_600_000
 """Milliseconds that a file must have been there before it can be removed: a commit may still be about to name it."""

@@ -61,7 +61,7 @@ def test_compaction_beside_a_writer_loses_and_doubles_nothing(settings: LakeSett
         while not stop.is_set():
             one.append(rows(one, [numbered(counts[0] + at) for at in range(10)]))
             counts[0] += 10
-            time.sleep(0.1)
+            time.sleep(0.7)
 
     thread = threading.Thread(target=work)
     thread.start()

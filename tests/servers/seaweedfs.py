@@ -27,6 +27,7 @@ class SeaweedFs(Server):
     """An object store and the catalog of its tables; its data outlive `stop` and `kill`."""
 
     name: ClassVar[str] = "seaweedfs"
+    key, secret = KEY, SECRET
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -62,7 +63,8 @@ class SeaweedFs(Server):
             f"-dir={self.folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
             "-webdav=false", "-admin.ui=false", f"-s3.port={self._s3}", f"-s3.port.iceberg={self.port}",
             "-s3.port.lance=0", *ports, f"-filer.localSocket={self.folder / 'f.sock'}",
-            f"-s3.localSocket={self.folder / 's.sock'}", f"-tableBucket={WAREHOUSE.removeprefix('s3://')}",
+            f"-s3.localSocket={self.folder / 's.sock'}", "-bucket=k2lake",
+            f"-tableBucket={WAREHOUSE.removeprefix('s3://')}",
         ]
 
     def answers(self) -> bool:
