@@ -190,6 +190,14 @@ def postgres(found: Mapping[str, Any]) -> Section:
     return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
 
 
+def consumer(found: Mapping[str, Any]) -> Section:
+    """Records a second from topics, by where they go."""
+    shapes = found.get("shapes", {})
+    rows = [(shape, spelled(one["rate"]), spelled(one["cpu_us"], "us")) for shape, one in shapes.items()]
+    page = table(("shape", "records a second", "CPU of k2conn a record"), rows)
+    return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "endtoend": ("The whole way: socket to acknowledged batch", endtoend),
     "stages": ("Frame to Avro bytes, no network", stages),
@@ -198,6 +206,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "growth": ("Growth", growth),
     "scaling": ("More processes: `run --workers N`", scaling),
     "postgres": ("Into PostgreSQL", postgres),
+    "consumer": ("From Kafka", consumer),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),
 }

@@ -32,6 +32,7 @@ REASONS = (
     "bad-time",
     "unknown-side",
     "unknown-symbol",
+    "unknown-schema",
     "bad-type",
     "record-too-large",
     "no-room",

@@ -40,7 +40,7 @@ Running = Annotated[
     list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
 ]
 SinkName = Annotated[
-    str | None, typer.Option(help="kafka, postgres, questdb, file, console, or one of an installed package.")
+    str | None, typer.Option(help="kafka, postgres, questdb, iceberg, file, console, or one of an installed package.")
 ]
 SinkOptions = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
@@ -175,11 +175,22 @@ def run(
             envvar="K2_WORKERS", metavar="INTEGER", help="Processes that share the symbols, one core each (1 to 256)."
         )
     ] = "1",
+    source: Annotated[
+        str | None, typer.Option("--from", help="kafka: read topics, not connectors, into the sink.")
+    ] = None,
+    topics: Annotated[
+        list[str] | None, typer.Option(help="With --from kafka: topics or patterns, such as 'market.*'.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn).")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
+    ] = False,
     allow_env: AllowEnv = None,
 ) -> None:
-    """Run connectors: live streams into Kafka, files or the console.
+    """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
 
-    Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data.
+    Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data. With --from kafka
+    records are read from topics, and go into any other sink.
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
@@ -189,7 +200,8 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit,
+        log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
+        from_beginning,
     )
     raise typer.Exit(start(options))
 
@@ -251,6 +263,31 @@ def candles(
         registry,
     )
     raise typer.Exit(make(options))
+
+
+@command()
+def serve(
+    store: Annotated[str | None, typer.Option(help="postgres, lake, or files (the file sink's; default).")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where those files are (default: data).")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Bootstrap servers: live records come from there.")] = None,
+    registry: Registry = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen (127.0.0.1; elsewhere with K2_API_KEY).")] = None,
+    port: Annotated[str | None, typer.Option(metavar="INTEGER", help="The port (8000); 0 for any.")] = None,
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    daemon: Annotated[bool, typer.Option("--daemon", help="Log JSON, for containers.")] = False,
+) -> None:
+    """Serve records over HTTP: trades, quotes, candles, symbols, gaps, and a live stream.
+
+    Needs k2conn[api]. Then: curl 'localhost:8000/v1/trades?symbol=BTCUSDT&side=buy&limit=5',
+    curl -N 'localhost:8000/v1/stream?kind=trades', and /openapi.json. Further settings are K2_API_* (docs/api.md).
+
+    Example: K2_POSTGRES_DSN=postgresql://k2@localhost/k2 k2conn serve --store postgres
+    """
+    signal.signal(signal.SIGTERM, _end_early)
+    from k2conn.cli.serve import ServeOptions
+    from k2conn.cli.serve import run as start
+
+    raise typer.Exit(start(ServeOptions(host, port, store, folder, kafka, registry, log_level, daemon)))
 
 
 @command()
@@ -574,18 +611,84 @@ def db(action: Annotated[str, typer.Argument(metavar="status|migrate", help="Loo
 
 
 @command()
+def lake(
+    action: Annotated[str, typer.Argument(metavar="stats|compact|expire|clean", help="What to do.")],
+    table: Annotated[
+        list[str] | None, typer.Option("--table", help="trades, quotes, ...; as often as needed; else all.")
+    ] = None,
+    keep: Annotated[int, typer.Option(min=1, help="expire: so many of the latest snapshots stay.")] = 10,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", help="expire: snapshots (1h), clean: files (3d) of that age.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Look at the lake of the iceberg sink (K2_LAKE_*), or keep it in order, beside those who write and read it.
+
+    stats counts rows, files and snapshots. compact makes small files into large ones. expire lets old snapshots go.
+    clean removes files that no snapshot needs: those of expired snapshots, and of commits that never were.
+
+    Example: k2conn lake compact --table trades && k2conn lake expire && k2conn lake clean --older-than 3d --dry-run
+    """
+    from k2conn.cli.lake import LakeOptions, run
+
+    raise typer.Exit(run(LakeOptions(action, tuple(table or ()), keep, older_than, dry_run, format)))
+
+
+@command()
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT, or trades, quotes, candles for the newest of them.")] = "",
+    symbol: Annotated[str, typer.Option(help="Only of this symbol, in the shared spelling: BTCUSDT.")] = "",
+    exchange: Annotated[str, typer.Option(help="Only of this exchange, in capitals.")] = "",
+    side: Annotated[str, typer.Option(help="Only of this side: BUY, SELL, ...")] = "",
+    currency: Annotated[str, typer.Option(help="Only in this currency: USD.")] = "",
+    interval: Annotated[str, typer.Option(help="Only candles of this length: 1m.")] = "",
+    since: Annotated[str | None, typer.Option(help="From so long ago (15m), or from a time with its zone.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this moment, said likewise.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows (20 without SQL).")] = None,
+    format: Annotated[str, typer.Option("--format", help="table, csv, json (one object a line) or parquet.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="The file to write; else the screen.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Avro or Parquet files, or their folder, instead of the lake.")
+    ] = None,
+    allow: Annotated[list[Path] | None, typer.Option(help="A folder that the SQL may read besides.")] = None,
+) -> None:
+    """Ask the lake of the iceberg sink (K2_LAKE_*), or the file sink's files, by SQL (DuckDB's).
+
+    Tables are trades, quotes, candles, gaps. Options restrict them before the SQL sees them. It only reads, and only
+    the lake. Decimals are exact, in JSON and CSV as text.
+
+    Example: k2conn query "SELECT symbol, sum(quantity) FROM trades GROUP BY symbol" --symbol BTCUSD --since 1h
+    """
+    from k2conn.cli.query import QueryOptions, run
+
+    options = QueryOptions(
+        sql, symbol, exchange, side, currency, interval, since, until, limit, format, output, tuple(data or ()),
+        tuple(allow or ()),
+    )
+    raise typer.Exit(run(options))
+
+
+@command()
 def docs(
     connectors: Annotated[
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
+    dictionary: Annotated[
+        Path | None, typer.Option(help="Write this file instead: what records hold, field by field.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a page is out of date.")] = False,
     allow_env: AllowEnv = None,
 ) -> None:
-    """Write a Markdown page for each connector, and an index of them.
+    """Write a Markdown page for each connector, and an index of them; or the data dictionary of all record types.
 
     Example: k2conn docs --check
     """
+    if dictionary is not None:
+        from k2conn.cli.dictionary import run as write
+
+        raise typer.Exit(write(dictionary, check))
     from k2conn.cli.docs import run
 
     raise typer.Exit(run(connectors or (), output, check))

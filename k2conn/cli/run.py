@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from k2conn import exactjson, native
-from k2conn.cli.event_loop import on_event_loop
+from k2conn.cli.event_loop import on_event_loop, stop_on_signals
 from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_options import RunOptions
@@ -22,8 +21,8 @@ from k2conn.errors import SettingsError
 from k2conn.monitoring.health import RunnerView
 from k2conn.runner import Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.stopping import unless_stopped
 from k2conn.settings import state_folder
+from k2conn.stopping import unless_stopped
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker
@@ -31,6 +30,10 @@ from k2conn.workers.worker import Worker
 
 def run(options: RunOptions) -> int:
     """Runs until told to stop; returns the exit code."""
+    if options.source is not None:
+        from k2conn.cli.consume import consume
+
+        return consume(options)
     environment = os.environ
     identity = WorkerIdentity.from_environment(environment)
     if identity is not None:
@@ -72,7 +75,7 @@ def _say_what_is_missing() -> None:
 async def _until_stopped(worker: Worker) -> RunOutcome:
     """One worker process, until its parent or a signal stops it."""
     stop = asyncio.Event()
-    _on_signals(asyncio.get_running_loop(), stop)
+    stop_on_signals(asyncio.get_running_loop(), stop)
     return await worker.run(stop)
 
 
@@ -81,7 +84,7 @@ async def _run(
 ) -> RunOutcome:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    _on_signals(loop, stop)
+    stop_on_signals(loop, stop)
     await unless_stopped(before(stop), stop)
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
     async with attended(RunnerView(runner), options.host, start.port, reloading, stop):
@@ -100,18 +103,6 @@ async def _stop_after(limit: float | None, runner: Runner, stop: asyncio.Event) 
         await runner.opened.wait()
         await asyncio.sleep(limit)
         stop.set()
-
-
-def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """The first SIGINT or SIGTERM stops in order, a second SIGINT at once."""
-
-    def interrupted() -> None:
-        if stop.is_set():
-            os._exit(130)
-        stop.set()
-
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
 
 
 def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> None:

@@ -33,3 +33,8 @@ class RunOptions:
     intervals: str | None = None
     candles: str | None = None
     audit: bool | None = None
+    source: str | None = None
+    """Where records come from, where that is no connector."""
+    topics: Sequence[str] = ()
+    group: str | None = None
+    from_beginning: bool = False

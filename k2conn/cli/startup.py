@@ -70,7 +70,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     with problems.noting():
         CODECS.check()
     with problems.noting():
-        port = _port(options, environment)
+        port = listening_port(options, environment)
     with problems.noting():
         workers = _number("--workers", "K2_WORKERS", options.workers, environment, 1, MOST_WORKERS)
     with problems.noting():
@@ -102,9 +102,9 @@ def checked_sink(
     """
     settings = sink_settings(environment, options.sink, options.sink_options, problems, **_sink_flags(options))
     with problems.noting():
-        _check_folders(options, settings, states)
+        check_folders(options, settings, states)
     with problems.noting():
-        _check_sink(options, settings)
+        check_sink(options, settings)
     return settings
 
 
@@ -150,7 +150,7 @@ def _number(
         raise SettingsError(f"{_said(flag, variable, value, environment)}{shown(str(value))}: {error}") from None
 
 
-def _port(options: RunOptions, environment: Mapping[str, str]) -> int:
+def listening_port(options: RunOptions, environment: Mapping[str, str]) -> int:
     text = str(options.port).strip()
     port = -1 if text == "-1" else _number("--port", "K2_METRICS_PORT", options.port, environment, 0, 65535)
     if port >= 0:
@@ -177,7 +177,7 @@ def _check_listening(host: str, port: int, said: str) -> None:
         ) from None
 
 
-def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | None) -> None:
+def check_folders(options: RunOptions, settings: SinkSettings, states: Path | None) -> None:
     kind = SINKS.get(settings.kind)
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
     folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders if settings.options]
@@ -192,7 +192,7 @@ def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | N
         raise SettingsError(*problems)
 
 
-def _check_sink(options: RunOptions, settings: SinkSettings) -> None:
+def check_sink(options: RunOptions, settings: SinkSettings) -> None:
     kind = SINKS.get(settings.kind)
     if settings.options is None:
         return

@@ -257,6 +257,9 @@ def _decoded(request: Call, answer: HttpAnswer) -> object:
         raise TransportError(f"http-{answer.status}", f"{host} answered HTTP {answer.status}{hint}", delay)
     if len(answer.body) > MOST_VALUES and exactjson.values(answer.body) > MOST_VALUES:
         raise TransportError("http", f"{host} answered more than {MOST_VALUES} values")
+    if exactjson.wide(answer.body):
+        most = exactjson.WIDE_UP_TO
+        raise TransportError("http", f"{host} answered more than {most} bytes, with letters beyond ASCII")
     try:
         return exactjson.decode(answer.body)
     except exactjson.JsonError as error:

@@ -20,6 +20,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, SinkError, Unreachable
 from k2conn.sinks import Reject, Settle, SinkStatus
 from k2conn.sinks.lanes import BatchRule, Lane
+from k2conn.sinks.positions import StoresPositions
 from k2conn.sinks.settings import SinkSettings
 
 ENVELOPE_BYTES = 250
@@ -102,6 +103,8 @@ class BatchingSink:
         self._errors = 0
         self._again = 0
         self._last_error: str | None = None
+        if isinstance(writer, StoresPositions):
+            self.positions = writer.positions
         self._log = logging.getLogger(f"k2conn.sinks.{self.name}")
 
     # --- the contract
@@ -211,8 +214,9 @@ class BatchingSink:
 
     def _look(self) -> None:
         assert self._loop is not None
+        hurry = self._hurry or self._bytes > self._bound // 2  # no socket is to wait for a batch that may go
         for lane in self._lanes.values():
-            lane.look(self._loop, self._hurry)
+            lane.look(self._loop, hurry)
 
     async def _work(self, lane: Lane) -> None:
         assert self._loop is not None

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from release import lock
 from tests.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -110,10 +111,11 @@ def test_build_context_holds_what_the_wheel_is_made_of() -> None:
 def test_compose_waits_for_health_and_gives_time_to_stop() -> None:
     services = compose()
     k2conn = services["k2conn"]
-    assert k2conn["depends_on"] == {
-        name: {"condition": "service_healthy"} for name in services if name != "k2conn"
-    }
-    assert all("healthcheck" in services[name] for name in k2conn["depends_on"])
+    always = {name for name, service in services.items() if "profiles" not in service} - {"k2conn"}
+    waited = {name for name, how in k2conn["depends_on"].items() if how.get("required", True)}
+    assert waited == always == {"kafka", "registry"}
+    assert all(how["condition"] == "service_healthy" for how in k2conn["depends_on"].values())
+    assert all("healthcheck" in service for name, service in services.items() if name != "k2conn")
     assert k2conn["stop_grace_period"] == "30s"
     assert any(port.endswith(":9091") for port in k2conn["ports"])
 
@@ -135,6 +137,36 @@ def test_compose_and_tests_run_the_same_servers() -> None:
     services = compose()
     names = [services[name]["image"].partition("@")[0] for name in ("kafka", "registry")]
     assert names == [f"apache/kafka:{KAFKA_VERSION}", f"apicurio/apicurio-registry:{APICURIO_VERSION}"]
+
+
+def test_the_limits_of_the_service() -> None:
+    k2conn = compose()["k2conn"]
+    resources = k2conn["deploy"]["resources"]
+    assert resources["limits"] == {"cpus": "${CPU_LIMIT:-0.5}", "memory": "${MEMORY_LIMIT:-512M}"}
+    assert resources["reservations"] == {"cpus": "0.25", "memory": "256M"}
+    assert k2conn["restart"] == "unless-stopped"
+
+
+def test_each_profile_has_what_it_needs() -> None:
+    document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    services = document["services"]
+    by_profile = {profile: name for name, service in services.items() for profile in service.get("profiles", ())}
+    assert by_profile == {"postgres": "postgres", "lake": "lake"}
+    mounted = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", ())}
+    assert mounted == set(document["volumes"])
+    extras = services["k2conn"]["build"]["args"]["EXTRAS"]
+    assert extras == "${EXTRAS:-postgres}"
+    assert "ARG EXTRAS=postgres\n" in (ROOT / "Dockerfile").read_text()
+    assert "postgres" in lock.EXTRAS
+    database = services["postgres"]["environment"]
+    dsn = services["k2conn"]["environment"]["K2_POSTGRES_DSN"]
+    assert dsn == f"postgresql://{database['POSTGRES_USER']}@postgres:5432/{database['POSTGRES_DB']}?sslmode=disable"
+    password = services["k2conn"]["environment"]["K2_POSTGRES_PASSWORD"]
+    assert password == database["POSTGRES_PASSWORD"]
+    ports = [port.split(":")[-1] for port in services["lake"]["ports"]]
+    said = dict(one.lstrip("-").split("=", 1) for one in services["lake"]["command"] if "=" in one)
+    assert ports == [said["s3.port"], said["s3.port.iceberg"]]
+    assert said["master.telemetry"] == "false"
 
 
 def test_ci_script_is_executable_and_stops_at_the_first_error() -> None:

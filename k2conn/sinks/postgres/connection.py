@@ -33,8 +33,8 @@ _NOT_NULL = "23502"
 _COLUMN = re.compile(r"^COPY \w+, line \d+, column (\w+)")
 
 
-async def connect(settings: PostgresSettings, within: float) -> Connection:
-    """A connection, in at most ``within`` seconds. Unreachable with the address and the reason."""
+def _arguments(settings: PostgresSettings, within: float) -> dict[str, Any]:
+    """What asyncpg is given to reach the database in at most ``within`` seconds."""
     arguments: dict[str, Any] = {
         "dsn": settings.dsn, "timeout": within, "command_timeout": settings.timeout_ms / 1000,
         # What we say is said in transactions of our own, and a pooler between does not know prepared statements.
@@ -45,6 +45,15 @@ async def connect(settings: PostgresSettings, within: float) -> Connection:
         arguments["password"] = settings.password
     if settings.checked_tls:
         arguments["ssl"] = client_context(settings.ca_file, True, settings.cert_file, settings.key_file)
+    return arguments
+
+
+async def connect(settings: PostgresSettings, within: float, **server_settings: str) -> Connection:
+    """A connection, in at most ``within`` seconds. Unreachable with the address and the reason. ``server_settings`` are
+    PostgreSQL's own, for this session.
+    """
+    arguments = _arguments(settings, within)
+    arguments["server_settings"] |= server_settings
     try:
         return await asyncpg.connect(**arguments)
     except asyncpg.PostgresError as error:

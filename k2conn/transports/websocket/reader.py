@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -33,8 +34,11 @@ SEND_WITHIN = 10.0
 """Seconds in which a peer reads what was sent to it, but for what systems and the library keep (some 100 KiB)."""
 NOT_READING = "not-reading"
 FLOOD = "ping-flood"
+FRAGMENTS = "fragments"
 MOST_PINGS = 1000
 """Pings and pongs in `_PINGS_WITHIN` seconds."""
+MOST_PARTS = 20_000
+"""Fragments of a message: without a bound empty ones could come for ever."""
 _PINGS_WITHIN = 10.0
 _TURN = 64 * 1024
 """Bytes handed on in one turn of the event loop, at least: a fast feed must not keep the loop from all other work. The
@@ -72,10 +76,13 @@ class Reader(ClientConnection):
         self._whole = False
         """The library reads everything from here on."""
         self._parts = bytearray()
+        self._fragments = 0
         self._kind: Opcode | None = None
         """Of the fragmented message under way."""
         self._holding: asyncio.Task[None] | None = None
         self._ignored = 0
+        self._lost: Callable[[], None] | None = None
+        """What the library is to be told of the end, when everything received before it was handed on."""
         self._ending = False
         """Whether the time runs after which a connection that should end is cut."""
 
@@ -107,6 +114,8 @@ class Reader(ClientConnection):
         self._on_frames = self._ignore
         if self._holding is not None:
             self._holding.cancel()
+            self._holding = None
+            self._tell()
 
     # -- receiving
 
@@ -166,9 +175,6 @@ class Reader(ClientConnection):
     def _read(self, data: bytes) -> None:
         """Hands on all whole frames in what was left and ``data``."""
         if self.unread is not None:
-            return
-        if self._whole:
-            self._feed(data)
             return
         if self._more:
             data = b"".join((self._left, *self._more, data))
@@ -272,8 +278,12 @@ class Reader(ClientConnection):
         if frame.opcode is not Opcode.CONT:
             self._kind = frame.opcode
         self._parts += frame.data
+        self._fragments += 1
         if not frame.fin:
+            if self._fragments > MOST_PARTS:
+                self.leave(FRAGMENTS, f"a message in more than {MOST_PARTS} fragments")
             return
+        self._fragments = 0
         kind, body = self._kind, bytes(self._parts)
         self._kind = None
         self._parts.clear()
@@ -312,10 +322,18 @@ class Reader(ClientConnection):
         super().resume_writing()
         self._in_time()
 
+    def eof_received(self) -> None:
+        """See `asyncio.Protocol`; `connection_lost` comes next."""
+        if self._holding is None:
+            super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`. The library reads nothing more once it knows: what waits for relief comes first."""
         self._in_time()
-        super().connection_lost(exc)
+        if self._holding is None:
+            super().connection_lost(exc)
+        else:
+            self._lost = partial(super().connection_lost, exc)
 
     def _in_time(self) -> None:
         if self._late is not None:
@@ -349,11 +367,25 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._holding = None
             self._fail(bug)
+            self._tell()
             return
         self._holding = None
-        self._read(b"")
-        if self._holding is None and not self.transport.is_closing():
-            self.transport.resume_reading()
+        self._feed(b"") if self._whole else self._read(b"")
+        if not self._waits:
+            self._tell()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether nothing is read until there is relief."""
+        return self._holding is not None
+
+    def _tell(self) -> None:
+        """The library hears of an end that came while it had to wait."""
+        told, self._lost = self._lost, None
+        if told is not None:
+            told()
 
     def _fail(self, bug: BaseException) -> None:
         self.bug = self.bug or bug

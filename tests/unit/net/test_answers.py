@@ -42,6 +42,8 @@ def answering(body: bytes) -> Iterator[str]:
         (b"[" + b"1," * 260_000 + b"1]", "more than 250000 values"),
         (b"[" + b"{}," * 130_000 + b"1]", "more than 250000 values"),
         (b"[" + (b'{"a":' * 300 + b"1" + b"}" * 300 + b",") * 900 + b"1]", "more than 250000 values"),
+        (b'["' + b"x" * 5_000_000 + "\u00e9".encode() + b'"]', "beyond ASCII"),
+        (b'["' + b"x" * 5_000_000 + b'\\ud83d\\ude00"]', "beyond ASCII"),
         (b"[" * 401 + b"]" * 401, "nested too deeply"),
         (b"[" + b"9" * 5000 + b"]", "no JSON"),
     ],

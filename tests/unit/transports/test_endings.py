@@ -28,11 +28,12 @@ class Stubborn(Venue):
             pass
 
 
-def ended(wire: bytes, *, close_at: str | None = None, relief: float = 0.0, stay: bool = True) -> tuple[
-    list[str | bytes], TransportError | None, float
-]:
+def ended(
+    wire: bytes, *, close_at: str | None = None, cut_at: str | None = None, relief: float = 0.0, stay: bool = True
+) -> tuple[list[str | bytes], TransportError | None, float]:
     """What was handed on of what a peer sent at once, why the connection ended, and how many seconds it stood. Our
-    side says goodbye when it hears ``close_at``; ``relief`` is how many seconds are waited after each message.
+    side says goodbye when it hears ``close_at``, and finds TCP cut when it hears ``cut_at``; ``relief`` seconds are
+    waited after each message.
     """
     frames: list[str | bytes] = []
 
@@ -49,6 +50,9 @@ def ended(wire: bytes, *, close_at: str | None = None, relief: float = 0.0, stay
             frames.extend(one if len(one) < 100 else one[:10] for one in came)
             if close_at is not None and close_at in came and not closing:
                 closing.append(asyncio.ensure_future(transport.close("enough")))
+            if cut_at is not None and cut_at in came:
+                assert transport._socket is not None
+                transport._socket.transport.abort()
             return relief > 0
 
         try:
@@ -91,6 +95,7 @@ def ended(wire: bytes, *, close_at: str | None = None, relief: float = 0.0, stay
         (framed(b"\x03\xe8\xff", CLOSE), "no-text"),
         (framed(b"\x03\xe8bye", CLOSE), "closed"),
         (b"HTTP/1.1 200 OK\r\n\r\n" * 100, "protocol"),
+        (framed(b"{", TEXT, 0) + framed(b"", CONT, 0) * 30_000, "fragments"),
     ],
 )
 def test_who_breaks_the_protocol_is_left_though_tcp_stays_open(wire: bytes, cause: str) -> None:
@@ -113,10 +118,11 @@ def test_what_comes_behind_the_end_is_never_unfolded_all_at_once(first: bytes) -
     assert most < 80 * MIB, f"{most / MIB:.0f} MiB, of {12 * 15} in all"
 
 
-def test_compressed_messages_that_wait_when_the_peer_goes_are_handed_on() -> None:
-    """The peer is gone while they wait for the sink: that is no bug, and costs none of them."""
+@pytest.mark.parametrize("cut", [False, True])
+def test_compressed_messages_that_wait_when_the_connection_ends_are_handed_on(cut: bool) -> None:
+    """It ends while they wait for the sink: that is no bug, and costs none of them."""
     wire = b"".join(framed(deflated(b"message %d" % n), TEXT, FIN | RSV1) for n in range(40))
-    frames, error, _ = ended(framed(b"first", TEXT) + wire, relief=0.01, stay=False)
+    frames, error, _ = ended(framed(b"first", TEXT) + wire, relief=0.01, stay=cut, cut_at="first" if cut else None)
     assert frames == ["first", *(f"message {n}" for n in range(40))]
     assert error is not None
     assert error.cause == "lost"
