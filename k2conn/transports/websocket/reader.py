@@ -34,8 +34,11 @@ SEND_WITHIN = 10.0
 """Seconds in which a peer reads what was sent to it, but for what systems and the library keep (some 100 KiB)."""
 NOT_READING = "not-reading"
 FLOOD = "ping-flood"
+FRAGMENTS = "fragments"
 MOST_PINGS = 1000
 """Pings and pongs in `_PINGS_WITHIN` seconds."""
+MOST_PARTS = 20_000
+"""Fragments of a message: without a bound empty ones could come for ever."""
 _PINGS_WITHIN = 10.0
 _TURN = 64 * 1024
 """Bytes handed on in one turn of the event loop, at least: a fast feed must not keep the loop from all other work. The
@@ -73,6 +76,7 @@ class Reader(ClientConnection):
         self._whole = False
         """The library reads everything from here on."""
         self._parts = bytearray()
+        self._fragments = 0
         self._kind: Opcode | None = None
         """Of the fragmented message under way."""
         self._holding: asyncio.Task[None] | None = None
@@ -274,8 +278,12 @@ class Reader(ClientConnection):
         if frame.opcode is not Opcode.CONT:
             self._kind = frame.opcode
         self._parts += frame.data
+        self._fragments += 1
         if not frame.fin:
+            if self._fragments > MOST_PARTS:
+                self.leave(FRAGMENTS, f"a message in more than {MOST_PARTS} fragments")
             return
+        self._fragments = 0
         kind, body = self._kind, bytes(self._parts)
         self._kind = None
         self._parts.clear()

@@ -95,6 +95,7 @@ def ended(
         (framed(b"\x03\xe8\xff", CLOSE), "no-text"),
         (framed(b"\x03\xe8bye", CLOSE), "closed"),
         (b"HTTP/1.1 200 OK\r\n\r\n" * 100, "protocol"),
+        (framed(b"{", TEXT, 0) + framed(b"", CONT, 0) * 30_000, "fragments"),
     ],
 )
 def test_who_breaks_the_protocol_is_left_though_tcp_stays_open(wire: bytes, cause: str) -> None:
