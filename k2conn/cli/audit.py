@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.audit.auditor import Auditor, AuditOutcome, Verdict
-from k2conn.avro.unscaled import ContainerReader, DamagedFile
+from k2conn.avro.unscaled import DamagedFile, UnscaledContainer
 from k2conn.candles.envelopes import SOURCE
 from k2conn.candles.trades import TradeReading, trade_record
 from k2conn.cli.loading import load
@@ -81,7 +81,7 @@ class StoredAudit:
         for path in paths:
             try:
                 with path.open("rb") as stream:
-                    container = ContainerReader(stream)
+                    container = UnscaledContainer(stream)
                     if container.schema.full_name == trade:
                         self._read_trades(container)
                     elif container.schema.full_name == candle:
@@ -89,7 +89,7 @@ class StoredAudit:
             except (DamagedFile, SettingsError) as error:
                 complain(f"{path}: {error}")
 
-    def _read_trades(self, container: ContainerReader) -> None:
+    def _read_trades(self, container: UnscaledContainer) -> None:
         fields = container.schema.fields
         make = TradeReading(fields["price"].scale, fields["quantity"].scale).trade
         for records in container.blocks():
@@ -102,7 +102,7 @@ class StoredAudit:
                 auditor.trades(trades)
                 auditor.gather()
 
-    def _read_candles(self, container: ContainerReader) -> None:
+    def _read_candles(self, container: UnscaledContainer) -> None:
         own = load_record("candle")
         factors = {
             name: 10 ** (own.field(name).scale - container.schema.fields[name].scale)
