@@ -100,8 +100,8 @@ class LakeSettings:
         if not _TEMPLATE.fullmatch(self.table) or len(self.table) > 64:
             problems.append(f"table={self.table!r}: small letters, digits and _ around {{plural}} or {{record}}")
         if not self.catalog:
-            problems += [f"{name}= is for a REST catalog: say catalog=" for name in ("warehouse", "credential", "oauth_url", "token")
-                         if getattr(self, name)]
+            problems += [f"{name}= is for a REST catalog: say catalog="
+                         for name in ("warehouse", "credential", "oauth_url", "token") if getattr(self, name)]
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
             problems.append("s3_access_key_id= and s3_secret_access_key= go together")
         refuse(problems)

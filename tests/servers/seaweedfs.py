@@ -46,7 +46,8 @@ class SeaweedFs(Server):
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         return [
-            "/usr/bin/env", f"AWS_ACCESS_KEY_ID={self.key}", f"AWS_SECRET_ACCESS_KEY={self.secret}", f"HOME={self.folder}",
+            "/usr/bin/env", f"AWS_ACCESS_KEY_ID={self.key}", f"AWS_SECRET_ACCESS_KEY={self.secret}",
+            f"HOME={self.folder}",
             f"PATH={os.environ['PATH']}", str(program), "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             "-master.telemetry=false", "-webdav=false", "-admin.ui=false", *ports, f"-s3.port.iceberg={self.port}",
             "-s3.port.lance=0", f"-filer.localSocket={self.folder}/f.sock", f"-s3.localSocket={self.folder}/s.sock",
