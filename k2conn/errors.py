@@ -32,10 +32,13 @@ REASONS = (
     "bad-time",
     "unknown-side",
     "unknown-symbol",
+    "unknown-schema",
     "bad-type",
     "record-too-large",
+    "no-room",
     "refused-by-sink",
     "unmapped-message",
+    "too-late",
     "bug",
 )
 """Why a record became a dead letter: the whole list, so that it can be a metric's label."""

@@ -36,6 +36,8 @@ MAX_DEPTH = 400
 """Arrays and objects that may lie in one another. Python bounds that, too, but by how deep in the program a text is
 read or a value is walked, so that what was read somewhere could not be written, compared or shown elsewhere.
 """
+WIDE_UP_TO = 4 * 1024 * 1024
+"""Characters or bytes up to which a text may have any letters: see `wide`."""
 SHORT = 2 * MAX_DEPTH
 """A text with fewer characters or bytes cannot be nested too deeply."""
 
@@ -82,14 +84,20 @@ def deeper(value: Any) -> bool:
 
 def larger(value: Any, most: int) -> bool:
     """Whether a value has more than ``most`` values in it."""
-    left, level = most, [value]
-    while level and left >= 0:
-        left -= len(level)
+    return count(value, most) > most
+
+
+def count(value: Any, most: int) -> int:
+    """How many values a value has in it, itself among them; where there are more than ``most``, some number above."""
+    found, level = 0, [value]
+    while level and found <= most:
+        found += len(level)
         containers = [one for one in level if type(one) is list or type(one) is dict]
-        if sum(map(len, containers)) > left:
-            return True
+        inside = sum(map(len, containers))
+        if found + inside > most:
+            return found + inside
         level = [inner for one in containers for inner in (one.values() if type(one) is dict else one)]
-    return left < 0
+    return found
 
 
 def _brackets(text: str | bytes) -> int:
@@ -105,6 +113,17 @@ def values(text: str | bytes) -> int:
     if isinstance(text, str):
         return text.count(",") + _brackets(text)
     return text.count(b",") + _brackets(text)
+
+
+def wide(text: str | bytes) -> bool:
+    """Whether a long text has letters beyond ASCII, by themselves or as escapes. Python keeps all characters of a text
+    in as many bytes as the widest of them needs: one emoji makes 64 MiB of 16.
+    """
+    if len(text) <= WIDE_UP_TO:
+        return False
+    if isinstance(text, str):
+        return not text.isascii() or text.count("\\u") > text.count("\\u00")
+    return not text.isascii() or text.count(b"\\u") > text.count(b"\\u00")
 
 
 def members(text: str | bytes) -> dict[str, bytes]:

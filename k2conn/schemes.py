@@ -18,6 +18,10 @@ WEBSOCKET: Mapping[str, bool] = {"wss": True, "ws": False}
 HTTP: Mapping[str, bool] = {"https": True, "http": False}
 
 
+FILES = "file://"
+"""The address of a connector that reads files. Which ones, only the command line says."""
+
+
 def in_the_clear(parts: SplitResult, secure: Secure) -> bool:
     """Whether anybody between this machine and another could read what goes to an address of a known scheme."""
     return not secure(parts.scheme) and not is_loopback(parts.hostname or "")

@@ -14,14 +14,15 @@ Json = Any
 
 
 class Scope:
-    """What a mapping sees besides the item: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``.
+    """What a mapping sees besides the item: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``,
+    ``$file``, ``$row``.
 
     One scope lives as long as its connection; ``message`` and ``received_at`` change with every frame.
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("epoch", "heard", "key", "letters", "message", "notes", "received_at", "rounded", "state",
-                 "symbol", "unknown_sides")
+    __slots__ = ("epoch", "file", "heard", "key", "letters", "line", "message", "notes", "path", "received_at",
+                 "rounded", "row", "state", "symbol", "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -38,9 +39,20 @@ class Scope:
         """Which connection of the connector this is, counted from 1."""
         self.heard: set[str] | None = None
         """Where somebody wants to know: the native names of the symbols in this message."""
-
+        self.file: str | None = None
+        """Of a row of a file: the file's name without folder and suffixes; None for messages."""
+        self.path = ""
+        """... and where the file is, as whoever named it says it."""
+        self.row: int | None = None
+        """Which row of its file it is, counted from 1."""
+        self.line = 0
+        """The line that it begins on, counted from 1."""
         self.letters: Any = None
         """The dead letters of this frame (`FrameLetters`), once there is one."""
+
+    def place(self) -> dict[str, Json]:
+        """Where a row stands, for its dead letter; empty for messages."""
+        return {} if self.file is None else {"file": self.path, "line": self.line, "row": self.row}
 
     def forget_rounding(self) -> None:
         """Another item begins."""

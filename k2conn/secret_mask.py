@@ -13,7 +13,7 @@ import base64
 import html
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -28,6 +28,14 @@ _CUT = 6
 """Characters of a secret's beginning that are hidden at the end of a text, which may have been cut there."""
 _PASSING = 256
 """Signatures and tokens that are remembered; the oldest are forgotten."""
+_PASSING_LENGTH = 8 * 1024
+"""Characters of one of them that are looked for: its beginning."""
+_PASSING_SIZE = 64 * 1024
+"""Characters of all of them: each has many forms."""
+_FEW = 1000
+"""Forms up to which each is looked for by itself in a long text. More are found by their beginnings, and so are those
+that are more than a text has characters: a venue may give very many.
+"""
 _CUT_MARKS = " .…'\")]}"
 
 Said = TypeVar("Said")
@@ -39,8 +47,8 @@ class SecretMask:
     def __init__(self) -> None:
         self._lasting: set[str] = set()
         self._passing: OrderedDict[str, None] = OrderedDict()
-        self._forms: tuple[str, ...] = ()
-        """What is looked for, the longest first."""
+        self._passing_size = 0
+        self._forms = _Forms(())
         self._stale = False
 
     def add(self, *values: str) -> None:
@@ -68,36 +76,38 @@ class SecretMask:
         """A signature, or a token that a venue gave: a text that is no everyday word."""
         if not isinstance(value, str) or len(value) < _OWN_WORD or value in self._lasting:
             return
+        value = value[:_PASSING_LENGTH]
         if value not in self._passing:
             self._stale = True
+            self._passing_size += len(value)
         self._passing[value] = None
         self._passing.move_to_end(value)
-        if len(self._passing) > _PASSING:
-            self._passing.popitem(last=False)
+        while len(self._passing) > _PASSING or self._passing_size > _PASSING_SIZE:
+            self._passing_size -= len(self._passing.popitem(last=False)[0])
 
     def hide(self, said: Said) -> Said:
         """A text, or whatever holds texts (lists, tables), without the secrets. Names in tables are left as they are
         where a secret might be a word of ours. Members of an enumeration stay.
         """
         forms = self._compiled()
-        return self._hidden(said, forms) if forms else said
+        return self._hidden(said, forms) if forms.all else said
 
     def hide_bytes(self, raw: bytes) -> bytes:
         """Bytes, without the secrets."""
-        for form in self._compiled():
-            wanted = form.encode("utf-8", "surrogatepass")
-            if wanted in raw:
-                raw = raw.replace(wanted, HIDDEN.encode())
+        forms = self._compiled()
+        if not forms.all:
+            return raw
+        for form in forms.within(raw.decode("utf-8", "surrogateescape")):
+            raw = raw.replace(form.encode("utf-8", "surrogatepass"), HIDDEN.encode())
         return raw
 
-    def _compiled(self) -> tuple[str, ...]:
+    def _compiled(self) -> _Forms:
         if self._stale:
-            found = {form for value in (*self._lasting, *self._passing) for form in _forms(value)}
-            self._forms = tuple(sorted(found, key=len, reverse=True))
+            self._forms = _Forms({form for value in (*self._lasting, *self._passing) for form in _forms(value)})
             self._stale = False
         return self._forms
 
-    def _hidden(self, said: Any, forms: tuple[str, ...]) -> Any:
+    def _hidden(self, said: Any, forms: _Forms) -> Any:
         if type(said) is str:
             return _without(said, forms)
         if isinstance(said, Mapping):
@@ -106,22 +116,49 @@ class SecretMask:
             return type(said)(self._hidden(one, forms) for one in said)
         return self.hide_bytes(said) if isinstance(said, bytes) else said
 
-    def _name(self, name: Any, forms: tuple[str, ...]) -> Any:
-        if type(name) is not str:
-            return name
-        return _without(name, tuple(form for form in forms if len(form) >= _OWN_WORD))
+    def _name(self, name: Any, forms: _Forms) -> Any:
+        return _without(name, forms, _OWN_WORD) if type(name) is str else name
 
 
-def _without(text: str, forms: tuple[str, ...]) -> str:
-    for form in forms:
-        if form in text:
+class _Forms:
+    """What is looked for in a text."""
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        self.all = tuple(sorted(forms, key=len, reverse=True))
+        self.longest = len(self.all[0]) if self.all else 0
+        self._heads: dict[str, list[str]] = {}
+        """By their first `SHORTEST` characters."""
+        for form in self.all:
+            self._heads.setdefault(form[:SHORTEST], []).append(form)
+        self._cut: tuple[str, ...] = tuple(form for form in self.all if len(form) > _CUT)
+
+    def within(self, text: str) -> list[str]:
+        """Those that a text has, the longest first."""
+        return [form for form in self._near(text, 0, self.all) if form in text]
+
+    def cut_at(self, text: str, shortest: int) -> int:
+        """Where the beginning of one is the end of a text; -1 where none is."""
+        for form in self._near(text, max(0, len(text) - self.longest), self._cut):
+            at = text.rfind(form[:_CUT], max(0, len(text) - len(form)))
+            if at >= 0 and len(form) >= shortest and form.startswith(text[at:]):
+                return at
+        return -1
+
+    def _near(self, text: str, start: int, forms: Sequence[str]) -> Iterable[str]:
+        """Those of ``forms`` that a text may have behind ``start``, the longest first."""
+        if len(forms) < min(_FEW, len(text) - start):
+            return forms
+        heads = {text[at : at + SHORTEST] for at in range(start, len(text) - SHORTEST + 1)} & self._heads.keys()
+        return sorted((form for head in heads for form in self._heads[head]), key=len, reverse=True)
+
+
+def _without(text: str, forms: _Forms, shortest: int = SHORTEST) -> str:
+    for form in forms.within(text):
+        if len(form) >= shortest:
             text = text.replace(form, HIDDEN)
     bare = text.rstrip(_CUT_MARKS)
-    for form in forms:
-        at = bare.rfind(form[:_CUT], max(0, len(bare) - len(form)))
-        if at >= 0 and len(form) > _CUT and form.startswith(bare[at:]):
-            return bare[:at] + HIDDEN + text[len(bare) :]
-    return text
+    at = forms.cut_at(bare, shortest)
+    return text if at < 0 else bare[:at] + HIDDEN + text[len(bare) :]
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PLATFORMS = ("x86_64", "aarch64")
 """The processors that the image is made for."""
 IMAGE_PYTHON = "3.12"
+EXTRAS = ("postgres",)
+"""What the image may have beside what k2conn always needs (`--build-arg EXTRAS=`)."""
 
 
 def main() -> int:
@@ -25,20 +27,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         build = Path(name) / "build.in"
         build.write_text("\n".join(project["build-system"]["requires"]) + "\n")
-        _compile(ROOT / "pyproject.toml", ROOT / "requirements.lock")
+        extras = [f"--extra={name}" for name in EXTRAS]
+        _compile(ROOT / "pyproject.toml", ROOT / "requirements.lock", *extras)
         _compile(build, ROOT / "requirements-build.lock")
         for platform in PLATFORMS:
             _fetch(platform, Path(name) / platform)
     return 0
 
 
-def _compile(source: Path, target: Path) -> None:
+def _compile(source: Path, target: Path, *options: str) -> None:
     """One version of everything that the source asks for, with its hashes."""
     python = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
     subprocess.run(
         [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-config", "--universal", "--generate-hashes",
          "--upgrade", "--no-annotate", "--python-version", python, "--custom-compile-command", "make lock",
-         "--output-file", target, source], check=True,
+         "--output-file", target, *options, source], check=True,
     )
 
 

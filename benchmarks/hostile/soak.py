@@ -313,7 +313,7 @@ def judge(course: Course, folder: Path, written: Written, slowest: float) -> dic
 
 def _not_written(honest: dict[str, Any], written: Written) -> list[str]:
     """Where the honest connectors' records and books do not agree, or an id is there twice."""
-    streams = {(plan.name, one.name): one for plan in _honest() for one in plan.streams}
+    streams = {(plan.name, one.name): one for plan in _honest() for one in plan.streams if one.default}
     topics = {key: {one.kafka_topic, *one.kafka_topics.values()} for key, one in streams.items()}
     ids = written.ids({topic: streams[key].record for key, names in topics.items() for topic in names})
     found = []

@@ -1,10 +1,12 @@
 """Avro: record schemas, the compiled encoder, the decoder and container files. The only package that uses fastavro."""
 
+from k2conn.avro.bodies import well_formed
 from k2conn.avro.checked import fixed_bytes
 from k2conn.avro.compiled import Piece
 from k2conn.avro.container import ContainerWriter
 from k2conn.avro.decimals import V2, WIDE, DecimalSize, decimals_used, read_decimals, use_decimals
 from k2conn.avro.fields import SchemaField, default_of
+from k2conn.avro.resolution import Resolution, declared_name
 from k2conn.avro.schema import RecordSchema, known_schemas, load_schema, plain_text, read_schema, wide_file
 from k2conn.avro.varint import LENGTH_TEXT
 
@@ -16,8 +18,10 @@ __all__ = [
     "DecimalSize",
     "Piece",
     "RecordSchema",
+    "Resolution",
     "SchemaField",
     "decimals_used",
+    "declared_name",
     "default_of",
     "fixed_bytes",
     "known_schemas",
@@ -26,5 +30,6 @@ __all__ = [
     "read_decimals",
     "read_schema",
     "use_decimals",
+    "well_formed",
     "wide_file",
 ]

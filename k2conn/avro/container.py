@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 from k2conn.avro.schema import RecordSchema
 from k2conn.avro.varint import long_bytes
@@ -98,7 +99,21 @@ def _header(schema: RecordSchema, codec: str, sync: bytes) -> bytes:
     return b"".join([*parts, b"\x00", sync])
 
 
+def _packer_maker() -> Callable[[int, int, int], Any]:
+    """What makes a packer for deflate: ISA-L's, which takes a quarter of the time, where it is installed."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib.compressobj
+    found: Callable[[int, int, int], Any] = isal_zlib.compressobj
+    return found
+
+
+_new_packer = _packer_maker()
+
+
 def _raw_deflate(body: bytes) -> bytes:
     # Avro's deflate is the bare stream, without zlib's header and checksum.
-    packer = zlib.compressobj(FASTEST, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return packer.compress(body) + packer.flush()
+    packer = _new_packer(FASTEST, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed: bytes = packer.compress(body) + packer.flush()
+    return packed

@@ -117,7 +117,7 @@ def validate(
 @command("map")
 def map_(
     connector: Connector,
-    file: Annotated[str, typer.Argument(help="A file of frames, one a line; - for standard input.")] = "-",
+    file: Annotated[str, typer.Argument(help="A file of frames, one a line, or of rows; - for standard input.")] = "-",
     frame_key: Annotated[
         str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
     ] = None,
@@ -149,6 +149,12 @@ def run(
     symbols: Symbols = None,
     streams: Streams = None,
     intervals: Intervals = None,
+    candles: Annotated[
+        str | None, typer.Option("--candles", help="Make candles of the trades that pass, such as 1m,1h.")
+    ] = None,
+    audit: Annotated[
+        bool | None, typer.Option("--audit/--no-audit", help="Compare trades with the venue's candles, where both run.")
+    ] = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -169,11 +175,22 @@ def run(
             envvar="K2_WORKERS", metavar="INTEGER", help="Processes that share the symbols, one core each (1 to 256)."
         )
     ] = "1",
+    source: Annotated[
+        str | None, typer.Option("--from", help="kafka: read topics, not connectors, into the sink.")
+    ] = None,
+    topics: Annotated[
+        list[str] | None, typer.Option(help="With --from kafka: topics or patterns, such as 'market.*'.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn).")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
+    ] = False,
     allow_env: AllowEnv = None,
 ) -> None:
-    """Run connectors: live streams into Kafka, files or the console.
+    """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
 
-    Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data.
+    Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data. With --from kafka
+    records are read from topics, and go into any other sink.
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
@@ -183,9 +200,129 @@ def run(
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
-        log_level, daemon, watch, workers, sink_option or (), intervals,
+        log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
+        from_beginning,
     )
     raise typer.Exit(start(options))
+
+
+@command()
+def audit(
+    connector: Connector,
+    inputs: Annotated[list[str], typer.Argument(help="Avro files of trades and candles, or folders with them.")],
+    intervals: Annotated[str | None, typer.Option("--intervals", help="Only these, comma-separated.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="The trades are whole at both ends, too: compare the first and last spans.")
+    ] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Prove that stored trades are complete: compare them with the venue's own stored candles.
+
+    Prints each span that differs. Exits with 1 where there is one, or nothing to compare.
+
+    Example: k2conn audit NAME data
+    """
+    from k2conn.cli.audit import run as compare
+
+    raise typer.Exit(compare(connector, inputs, intervals, whole, format))
+
+
+@command()
+def candles(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Avro files of trades, or folders with them; - (the default) for standard input."),
+    ] = None,
+    intervals: Annotated[str, typer.Option("--intervals", help="Comma-separated.")] = "1m,5m,15m,30m,1h,1d",
+    delay: Annotated[str, typer.Option(help="How long after its end a candle is over, by the trades' time.")] = "2s",
+    lateness: Annotated[str, typer.Option(help="How long after that trades still correct it.")] = "5m",
+    empty: Annotated[str, typer.Option(help="Spans without trades: skip, or repeat the last price.")] = "skip",
+    open: Annotated[
+        str, typer.Option("--open", help="Candles that are not over at the end: drop, keep (as open) or close.")
+    ] = "drop",
+    topic: Annotated[str, typer.Option(help="Where they go.")] = "market.{asset_class}.{plural}.{exchange}",
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
+) -> None:
+    """Make candles of trades, exactly, and write them to any sink.
+
+    Reads what the file sink wrote, or on standard input what the console sink prints. Exits with 65 where there are
+    dead letters (trades that came too late among them).
+
+    Example: k2conn candles data/market.crypto.trades.NAME --intervals 1m,1h --sink console
+    """
+    from k2conn.cli.candles import CandleOptions
+    from k2conn.cli.candles import run as make
+
+    options = CandleOptions(
+        inputs or ["-"], intervals, delay, lateness, empty, open, topic, sink, sink_option or (), folder, kafka,
+        registry,
+    )
+    raise typer.Exit(make(options))
+
+
+@command()
+def serve(
+    store: Annotated[str | None, typer.Option(help="postgres, lake, or files (the file sink's; default).")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where those files are (default: data).")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Bootstrap servers: live records come from there.")] = None,
+    registry: Registry = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen (127.0.0.1; elsewhere with K2_API_KEY).")] = None,
+    port: Annotated[str | None, typer.Option(metavar="INTEGER", help="The port (8000); 0 for any.")] = None,
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    daemon: Annotated[bool, typer.Option("--daemon", help="Log JSON, for containers.")] = False,
+) -> None:
+    """Serve records over HTTP: trades, quotes, candles, symbols, gaps, and a live stream.
+
+    Needs k2conn[api]. Then: curl 'localhost:8000/v1/trades?symbol=BTCUSDT&side=buy&limit=5',
+    curl -N 'localhost:8000/v1/stream?kind=trades', and /openapi.json. Further settings are K2_API_* (docs/api.md).
+
+    Example: K2_POSTGRES_DSN=postgresql://k2@localhost/k2 k2conn serve --store postgres
+    """
+    signal.signal(signal.SIGTERM, _end_early)
+    from k2conn.cli.serve import ServeOptions
+    from k2conn.cli.serve import run as start
+
+    raise typer.Exit(start(ServeOptions(host, port, store, folder, kafka, registry, log_level, daemon)))
+
+
+@command()
+def load(
+    connector: Connector,
+    files: Annotated[list[Path], typer.Argument(help="The files; .gz and .zst are decompressed.")],
+    streams: Streams = None,
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Where positions are kept (default: K2_STATE_FOLDER, or state).")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="From the beginning, whatever was loaded before.")] = False,
+    summary: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Load files of rows into Kafka, files or the console, each to its end.
+
+    Goes on where it was stopped or killed. Rows that make no record are dead letters with file and line. Exits with 0
+    where all is loaded, 65 where there are dead letters, 66 where a file cannot be read, 130 after Ctrl-C.
+
+    Example: k2conn load NAME DATA/*.csv --folder out
+    """
+    signal.signal(signal.SIGTERM, _end_early)
+    from k2conn.cli.load import LoadOptions
+    from k2conn.cli.load import run as start
+    from k2conn.cli.run_options import RunOptions
+
+    to = RunOptions((connector,), None, streams, sink, folder, kafka, registry, summary=summary, log_level=log_level,
+                    sink_options=sink_option or ())
+    raise typer.Exit(start(LoadOptions(connector, files, to, state, again, not no_progress)))
 
 
 @command()
@@ -538,13 +675,20 @@ def docs(
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
+    dictionary: Annotated[
+        Path | None, typer.Option(help="Write this file instead: what records hold, field by field.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a page is out of date.")] = False,
     allow_env: AllowEnv = None,
 ) -> None:
-    """Write a Markdown page for each connector, and an index of them.
+    """Write a Markdown page for each connector, and an index of them; or the data dictionary of all record types.
 
     Example: k2conn docs --check
     """
+    if dictionary is not None:
+        from k2conn.cli.dictionary import run as write
+
+        raise typer.Exit(write(dictionary, check))
     from k2conn.cli.docs import run
 
     raise typer.Exit(run(connectors or (), output, check))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from k2conn import exactjson
-from k2conn.cli.loading import load
+from k2conn.cli.loading import load_connected
 from k2conn.cli.option_values import listed
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.cli.stream_names import chosen_streams
@@ -116,7 +116,7 @@ def run(options: CertifyOptions, open_sink: OpenSink = make_spooled) -> int:
 def _certification(
     name: str, options: CertifyOptions, folder: Path, broker: Broker | None, open_sink: OpenSink
 ) -> Certification:
-    plan = load(name)
+    plan = load_connected(name)
     try:
         duration = seconds(options.duration)
     except ValueError as error:

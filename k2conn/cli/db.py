@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+from k2conn.cli.messages import show
 from k2conn.errors import SettingsError, known
 from k2conn.settings import sink_settings
 from k2conn.sinks import SINKS
@@ -34,9 +35,9 @@ async def _migrate(settings: SinkSettings) -> int:
     try:
         async with sorted_errors(options.place, "looking"):
             timescale = await detected(connection)
-        print(f"{options.place}: {timescale}")
+        show(f"{options.place}: {timescale}")
         made = await migrate(connection, options, timescale)
-        print("\n".join(f"made {one}" for one in made) or "nothing was missing")
+        show("\n".join(f"made {one}" for one in made) or "nothing was missing")
         return 0
     finally:
         connection.terminate()
@@ -53,16 +54,16 @@ async def _status(settings: SinkSettings) -> int:
     try:
         async with sorted_errors(options.place, "looking"):
             timescale = await detected(connection)
-            print(f"{options.place}: {timescale}")
+            show(f"{options.place}: {timescale}")
             missing = 0
             for name in known_records():
                 table = table_of(options, name, timescale)
                 there = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name)
                 missing += not there
-                print(f"{'ok     ' if there else 'missing'} table {table.full_name}")
+                show(f"{'ok     ' if there else 'missing'} table {table.full_name}")
             for one in await status(connection, options):
                 missing += not one.applied
-                print(f"{'ok     ' if one.applied else 'missing'} migration {one.number:03}_{one.name}")
+                show(f"{'ok     ' if one.applied else 'missing'} migration {one.number:03}_{one.name}")
             return 1 if missing else 0
     finally:
         connection.terminate()

@@ -42,6 +42,14 @@ def secure(scheme: str) -> bool | None:
     return transports.secure(scheme)
 
 
+def load_connected(name: str) -> Plan:
+    """The same, for commands that play a venue; SettingsError for a connector that has none."""
+    plan = load(name)
+    if plan.reads_files:
+        raise SettingsError(f"{plan.name} reads files: there is no venue to play")
+    return plan
+
+
 def load(name: str) -> Plan:
     """The plan of a connector given by path or name; prints all problems and exits 78 where it is wrong."""
     path = find(name)

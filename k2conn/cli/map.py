@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
+from k2conn.batch.reading import RowSource
 from k2conn.cli.loading import load
 from k2conn.cli.messages import show, show_json
 from k2conn.cli.option_values import listed
@@ -21,11 +23,13 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.identity.dedup_window import REMEMBERED
+from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Plan
 from k2conn.tools.recorded_lines import recorded_lines
 from k2conn.tools.unrecognised_frames import UnrecognisedFrames
+from k2conn.transports.file.source import UnreadableFile
 
 NOTHING_DEAD, DEAD = 0, 65
 
@@ -63,6 +67,15 @@ def run(
     names = {topic: name for name, one in mappings.items() for topic in one.stream.kafka_topics.values()}
     pipelines: list[FramePipeline] = []
     session: str | None = None
+    if plan.reads_files:
+        if file == "-" or frame_key is not None:
+            raise SettingsError(f"{plan.name} reads files: k2conn map {plan.name} FILE")
+        for envelopes in _of_rows(connector_state, Path(file)):
+            for envelope in envelopes:
+                _show(plan, connector_state, names, envelope)
+                if envelope.account is not None:
+                    envelope.account.settled(envelope.dead)
+        return _end(connector_state, unrecognised)
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
     except OSError as error:
@@ -80,8 +93,27 @@ def run(
                 _show(plan, connector_state, names, envelope)
                 if envelope.account is not None:
                     envelope.account.settled(envelope.dead)
+    return _end(connector_state, unrecognised)
+
+
+def _of_rows(connector_state: ConnectorState, path: Path) -> Iterator[list[Envelope]]:
+    """What becomes of the rows of a file."""
+    connection = connector_state.plan.connections[0]
+    pipeline = RowPipeline(connector_state, connection)
+    pipeline.begin(str(path), 0)
+    try:
+        source = RowSource(path, connection.codec, None)
+        with closing(source):
+            for rows in source.pieces():
+                yield pipeline.receive(rows, wall_us())
+    except UnreadableFile as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def _end(connector_state: ConnectorState, unrecognised: UnrecognisedFrames) -> int:
+    """The figures; returns the exit code."""
     sys.stdout.flush()
-    ledger = connector_state.ledger
+    ledger, plan = connector_state.ledger, connector_state.plan
     for text in unrecognised.samples():
         show(text, error=True)
     show_json(ledger.report(), error=True)

@@ -23,7 +23,7 @@ def for_machines(arguments: Sequence[str], environment: Mapping[str, str]) -> bo
     """Whether a command line asks for JSON; from now on `say` and `complain` give it."""
     global _for_machines
     form = environment.get("K2_LOG_FORMAT", "").strip().lower()
-    runs = next((word for word in arguments if not word.startswith("-")), "") == "run"
+    runs = next((word for word in arguments if not word.startswith("-")), "") in ("run", "serve")
     _for_machines = runs and (form == "json" if form else "--daemon" in arguments)
     return _for_machines
 

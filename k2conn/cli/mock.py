@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k2conn.cli.loading import load
+from k2conn.cli.loading import load_connected
 from k2conn.cli.messages import show
 from k2conn.cli.option_values import lasting, listed
 from k2conn.errors import SettingsError
@@ -50,7 +50,7 @@ def run(options: MockOptions) -> int:
 
 def exchanges_for(options: MockOptions) -> list[MockExchange]:
     """A mock exchange for each connector."""
-    plans = [load(name) for name in options.connectors]
+    plans = [load_connected(name) for name in options.connectors]
     if len({plan.name for plan in plans}) < len(plans):
         raise SettingsError("a connector is named twice")
     if len(plans) > 1 and (options.frames or options.symbols):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from k2conn import exactjson, native
+from k2conn.cli.event_loop import on_event_loop, stop_on_signals
 from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_options import RunOptions
@@ -32,6 +30,10 @@ from k2conn.workers.worker import Worker
 
 def run(options: RunOptions) -> int:
     """Runs until told to stop; returns the exit code."""
+    if options.source is not None:
+        from k2conn.cli.consume import consume
+
+        return consume(options)
     environment = os.environ
     identity = WorkerIdentity.from_environment(environment)
     if identity is not None:
@@ -49,7 +51,7 @@ def run(options: RunOptions) -> int:
     runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
     ended = None
     try:
-        ended = _loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
+        ended = on_event_loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
     finally:  # the figures are printed, whatever ended the run
         _report(runner, options, ended)
     return ended.exit_code
@@ -60,7 +62,7 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     check_log(options, environment, worker=identity.index)
     settings, states = sink_settings_of(options, environment), state_folder(environment)
     read = partial(read_again, partial(jobs_for, options, environment, warn=False))
-    outcome = _loop(_until_stopped(Worker(identity, read, settings, states)))
+    outcome = on_event_loop(_until_stopped(Worker(identity, read, settings, states)))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 
@@ -73,20 +75,8 @@ def _say_what_is_missing() -> None:
 async def _until_stopped(worker: Worker) -> RunOutcome:
     """One worker process, until its parent or a signal stops it."""
     stop = asyncio.Event()
-    _on_signals(asyncio.get_running_loop(), stop)
+    stop_on_signals(asyncio.get_running_loop(), stop)
     return await worker.run(stop)
-
-
-def _loop(main: Any) -> RunOutcome:
-    """The event loop: uvloop where it is installed."""
-    gc.collect()
-    gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)  # type: ignore[no-any-return]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        return loop.run(main)  # type: ignore[no-any-return]
 
 
 async def _run(
@@ -94,7 +84,7 @@ async def _run(
 ) -> RunOutcome:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    _on_signals(loop, stop)
+    stop_on_signals(loop, stop)
     await unless_stopped(before(stop), stop)
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
     async with attended(RunnerView(runner), options.host, start.port, reloading, stop):
@@ -113,18 +103,6 @@ async def _stop_after(limit: float | None, runner: Runner, stop: asyncio.Event) 
         await runner.opened.wait()
         await asyncio.sleep(limit)
         stop.set()
-
-
-def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """The first SIGINT or SIGTERM stops in order, a second SIGINT at once."""
-
-    def interrupted() -> None:
-        if stop.is_set():
-            os._exit(130)
-        stop.set()
-
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
 
 
 def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> None:

@@ -31,3 +31,10 @@ class RunOptions:
     workers: int | str = 1
     sink_options: Sequence[str] = ()
     intervals: str | None = None
+    candles: str | None = None
+    audit: bool | None = None
+    source: str | None = None
+    """Where records come from, where that is no connector."""
+    topics: Sequence[str] = ()
+    group: str | None = None
+    from_beginning: bool = False

@@ -14,12 +14,15 @@ from typing import NamedTuple, TextIO
 from rich.console import Console
 from rich.live import Live
 from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from k2conn.printable import visible
 
-__all__ = ["Cell", "Column", "Console", "Live", "Padding", "Styled", "Table", "line", "screen", "table"]
+__all__ = [
+    "Cell", "Column", "Console", "Live", "Padding", "ProgressBar", "Styled", "Table", "line", "screen", "table"
+]
 
 UNBOUNDED = 10_000
 """Columns where no terminal bounds them: files and pipes have whole lines."""
@@ -56,6 +59,29 @@ def screen(file: TextIO | None = None, width: int | None = None) -> Console:
     if width is None and not found.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         found.width = UNBOUNDED
     return found
+
+
+class ProgressBar:
+    """A bar with a text before and one behind it, on a terminal; nothing where there is none."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[figures]}", markup=False), TimeRemainingColumn(), console=console,
+            disable=not console.is_terminal, transient=True, refresh_per_second=5,
+        )
+        self._task = self._progress.add_task("", total=max(total, 1), figures="")
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._progress.stop()
+
+    def show(self, text: str, done: int, figures: str) -> None:
+        """How far it is."""
+        self._progress.update(self._task, description=visible(text), completed=done, figures=visible(figures))
 
 
 def line(console: Console, *parts: Cell) -> None:

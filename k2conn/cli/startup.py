@@ -35,6 +35,7 @@ from k2conn.sinks import SINKS
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import spooled
 from k2conn.transports import TRANSPORTS
+from k2conn.variables import prefix_of
 
 MOST_WORKERS = 256
 
@@ -69,7 +70,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     with problems.noting():
         CODECS.check()
     with problems.noting():
-        port = _port(options, environment)
+        port = listening_port(options, environment)
     with problems.noting():
         workers = _number("--workers", "K2_WORKERS", options.workers, environment, 1, MOST_WORKERS)
     with problems.noting():
@@ -77,13 +78,9 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     with problems.noting():
         states = state_folder(environment)
     with problems.noting():
-        settings = sink_settings(environment, options.sink, options.sink_options, problems, **_sink_flags(options))
-        with problems.noting():
-            _check_folders(options, settings, states)
+        settings = checked_sink(options, environment, states, problems)
         with problems.noting():
             _check_workers(options, settings, workers)
-        with problems.noting():
-            _check_sink(options, settings)
     with problems.noting():
         jobs = jobs_for(options, environment, problems=problems)
     if problems and jobs:  # what the runner would say of them is told, too
@@ -95,6 +92,20 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             lock.take(job.plan.name for job in jobs)
     problems.finish()
     return Prepared(port, workers, jobs, settings, states, limit, lock)
+
+
+def checked_sink(
+    options: RunOptions, environment: Mapping[str, str], states: Path | None, problems: CollectedProblems
+) -> SinkSettings:
+    """The sink's settings, and whether it could write; what is wrong is noted. SettingsError where there is no such
+    sink.
+    """
+    settings = sink_settings(environment, options.sink, options.sink_options, problems, **_sink_flags(options))
+    with problems.noting():
+        check_folders(options, settings, states)
+    with problems.noting():
+        check_sink(options, settings)
+    return settings
 
 
 def sink_settings_of(options: RunOptions, environment: Mapping[str, str]) -> SinkSettings:
@@ -139,7 +150,7 @@ def _number(
         raise SettingsError(f"{_said(flag, variable, value, environment)}{shown(str(value))}: {error}") from None
 
 
-def _port(options: RunOptions, environment: Mapping[str, str]) -> int:
+def listening_port(options: RunOptions, environment: Mapping[str, str]) -> int:
     text = str(options.port).strip()
     port = -1 if text == "-1" else _number("--port", "K2_METRICS_PORT", options.port, environment, 0, 65535)
     if port >= 0:
@@ -166,7 +177,7 @@ def _check_listening(host: str, port: int, said: str) -> None:
         ) from None
 
 
-def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | None) -> None:
+def check_folders(options: RunOptions, settings: SinkSettings, states: Path | None) -> None:
     kind = SINKS.get(settings.kind)
     names = names_of(kind, settings.kind, _sink_flags(options), options.sink_options)
     folders = [(names[setting], getattr(settings.options, setting)) for setting in kind.folders if settings.options]
@@ -181,7 +192,7 @@ def _check_folders(options: RunOptions, settings: SinkSettings, states: Path | N
         raise SettingsError(*problems)
 
 
-def _check_sink(options: RunOptions, settings: SinkSettings) -> None:
+def check_sink(options: RunOptions, settings: SinkSettings) -> None:
     kind = SINKS.get(settings.kind)
     if settings.options is None:
         return
@@ -257,7 +268,12 @@ def _job(
     plan: Plan, symbols: Sequence[str], streams: Sequence[str], intervals: Sequence[str], options: RunOptions,
     environment: Mapping[str, str], warn: bool,
 ) -> Job:
-    own = connector_settings(environment, plan.exchange, plan.name)
+    if plan.reads_files:
+        raise SettingsError(f"{plan.name} reads files: k2conn load {plan.name} FILE...")
+    said = {} if options.candles is None else {f"{prefix_of(plan.name)}CANDLES": options.candles}
+    if options.audit is not None:
+        said[f"{prefix_of(plan.name)}AUDIT"] = str(options.audit).lower()
+    own = connector_settings({**environment, **said}, plan.exchange, plan.name)
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
     wanted = chosen_streams(plan, streams or own.streams or (), intervals or own.intervals or ())

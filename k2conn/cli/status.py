@@ -9,6 +9,7 @@ from k2conn import exactjson
 from k2conn.cli.messages import show_json
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.compiler.language.problems import known
+from k2conn.consumer.status import SourceStatus
 from k2conn.errors import SettingsError, Unreachable
 from k2conn.monitoring.process_status import Health, ProcessStatus
 from k2conn.net.http import Call, NoAnswer, exchange
@@ -24,6 +25,11 @@ _STREAM = (
     Column("conflicts", right=True, leaves=7),
     Column("in flight", right=True, leaves=6), Column("lost", right=True), Column("gaps", right=True, leaves=4),
     Column("missing", right=True, leaves=3), Column("symbols", least=12),
+)
+_TOPIC = (
+    Column("topic"), Column("lag", right=True), Column("consumed", right=True, leaves=2), Column("written", right=True),
+    Column("dead letters", right=True, leaves=1), Column("in flight", right=True, leaves=4),
+    Column("released", right=True, leaves=5), Column("lost", right=True), Column("partitions", right=True, leaves=3),
 )
 _SOCKET = (
     Column("socket"), Column("state", least=12), Column("host", leaves=3, least=12),
@@ -67,6 +73,8 @@ def show(state: ProcessStatus, console: Console) -> None:
         line(console, f"  {text}")
     sink = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in state["sink"].items() if value is not None)
     line(console, f"sink: {sink}")
+    if "source" in state:
+        _source(state["source"], console)
     for name, connector in state["connectors"].items():
         line(console)
         line(console, f"{name}: {connector['state']}; {connector['ledger']}")
@@ -82,6 +90,20 @@ def show(state: ProcessStatus, console: Console) -> None:
             for one in endpoints:
                 text = f"  {connection}: {one['host']} {one['breaker']}, out of order {one['opened']} times"
                 line(console, text)
+
+
+def _source(source: SourceStatus, console: Console) -> None:
+    """Topics, where records come from there."""
+    line(console)
+    line(console, f"{source['kind']} {source['where']}, group {source['group']}: {source['assigned']} partitions, "
+                  f"lag {source['lag']}; {source['accounts']}")
+    if source["expired"]:
+        line(console, f"  {source['expired']} records were deleted by Kafka before they were read")
+    rows: list[Sequence[Cell]] = []
+    for name, one in source["topics"].items():
+        counts = (str(one.get(column.name.replace(" ", "_"), 0)) for column in _TOPIC[1:-1])
+        rows.append((name, *counts, str(len(one["partitions"]))))
+    console.print(table(_TOPIC, rows, console.width))
 
 
 def _streams(streams: Mapping[str, StreamStatus], width: int) -> Table:

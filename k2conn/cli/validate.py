@@ -8,6 +8,7 @@ from pathlib import Path
 
 from k2conn.cli.allowed_variables import readable
 from k2conn.cli.check_budget import BudgetExceeded, check_budget
+from k2conn.cli.host_list import host_text, listed_hosts
 from k2conn.cli.loading import find, secure
 from k2conn.cli.messages import show, show_json
 from k2conn.cli.variable_list import listed_variables, variable_lines
@@ -54,19 +55,22 @@ def run(files: Sequence[str], output: str) -> int:
     problems: list[Problem] = []
     warnings: list[str] = []
     variables: list[dict[str, object]] = []
+    hosts: list[dict[str, object]] = []
     reads: list[str] = []
     good = 0
     for name in files:
         plan, found = check(find(name))
         if plan is not None:
             variables += listed_variables(plan, os.environ)
+            hosts += listed_hosts(plan)
+            reads.append(f"{plan.path}: talks to {host_text(plan)}")
             reads += [f"{plan.path}: reads {one}" for one in variable_lines(plan, os.environ)]
         problems += found
         warnings += plan.warnings if plan is not None else ()
         good += plan is not None
     if output == "json":
-        show_json({"problems": [problem.plain() for problem in problems], "valid": good, "variables": variables,
-                   "warnings": warnings})
+        show_json({"hosts": hosts, "problems": [problem.plain() for problem in problems], "valid": good,
+                   "variables": variables, "warnings": warnings})
         return SpecError.exit_code if problems else 0
     show(*map(str, problems), *warnings, *reads)
     show(f"{good} of {len(files)} connector files are valid", error=True)

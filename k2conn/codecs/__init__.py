@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from k2conn.codecs.component import Codec, MessageFormat, Packing, Setting, Settings
+from k2conn.codecs.component import (
+    Codec,
+    FileFormat,
+    MessageFormat,
+    Packing,
+    Row,
+    RowPosition,
+    RowReader,
+    Setting,
+    Settings,
+)
 from k2conn.registry import Registry
 
-__all__ = ["CODECS", "Codec", "MessageFormat", "Packing", "Setting", "Settings"]
+__all__ = [
+    "CODECS",
+    "Codec",
+    "FileFormat",
+    "MessageFormat",
+    "Packing",
+    "Row",
+    "RowPosition",
+    "RowReader",
+    "Setting",
+    "Settings"
+]
 
 CODECS: Registry[Codec] = Registry(
-    "codec", "k2conn.codecs", "CODEC", Codec, shared=("component", "decoding", "encoding", "inflating")
+    "codec", "k2conn.codecs", "CODEC", Codec,
+    shared=("component", "decoding", "encoding", "inflating", "lines", "quoted_cells"),
 )

@@ -1,6 +1,7 @@
 """The interface of codecs: one step between the bytes of a frame and its message, in both directions.
 
-A `Packing` goes from bytes to bytes (gzip, base64), a `MessageFormat` from bytes to a message (json, protobuf). The
+A `Packing` goes from bytes to bytes (gzip, base64), a `MessageFormat` from bytes to a message (json, protobuf); a
+`FileFormat` is one whose messages also are the rows of files (csv, jsonlines). The
 frames of a connection pass any number of packings and one format. A codec's file has everything about it: how frames
 are decoded, how the mock exchange encodes them, its settings in a connector file, and what documentation says of it.
 
@@ -15,7 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from k2conn.plan import Json
+from k2conn.errors import RecordError
+from k2conn.plan import Json, SettingValue
 
 MOST_VALUES = 250_000
 """Values of one message, members of objects and arrays counted: what a frame of a few kilobytes may unpack to is
@@ -23,8 +25,8 @@ otherwise as much work as a venue likes.
 """
 TOO_MANY = f"it has more than {MOST_VALUES} values"
 
-Settings = Mapping[str, str | bytes]
-"""A codec's settings by name: text, or the contents of a file."""
+Settings = Mapping[str, SettingValue]
+"""A codec's settings by name: text, the contents of a file, or several texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +100,45 @@ class MessageFormat(Codec, ABC):
         """The function from a message as JSON text (or a word, such as ``pong``) to bytes; None for what the format
         cannot say, which is then sent as a text frame.
         """
+
+
+Row = tuple[int, str | bytes, Json | RecordError]
+"""(line, raw, message): the line a row begins on, counted from 1; its own text, or bytes where they are no text; its
+message, or why it is none.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RowPosition:
+    """Where the rows of a file go on: ``offset`` bytes, ``line`` lines and ``row`` rows were read.
+
+    ``columns``: what a header line has named. ``unended``: the last row had no end of line: what is written behind it
+    later does not belong to a row of its own.
+    """
+
+    offset: int = 0
+    line: int = 0
+    row: int = 0
+    columns: tuple[str, ...] | None = None
+    unended: bool = False
+
+
+class RowReader(ABC):
+    """Reads the rows of one file, which come in pieces of any size. It holds no more than one row and one piece."""
+
+    position: RowPosition
+    """Behind the last row that was given."""
+
+    @abstractmethod
+    def feed(self, data: bytes, last: bool) -> list[Row]:
+        """The rows that end in this piece; with ``last``, those too that the end of the file ends. ValueError, saying
+        why, where the whole file cannot be read.
+        """
+
+
+class FileFormat(MessageFormat, ABC):
+    """A format whose messages can be the rows of a file; as a frame, one row."""
+
+    @abstractmethod
+    def reader(self, settings: Settings, limit: int, position: RowPosition) -> RowReader:
+        """Reads a file from a position on. Rows of more than ``limit`` bytes are RecordErrors (frame-too-large)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k2conn import exactjson
-from k2conn.codecs import CODECS, MessageFormat, Packing
+from k2conn.codecs import CODECS, FileFormat, MessageFormat, Packing, RowPosition, RowReader
 from k2conn.codecs.component import MOST_VALUES, TOO_MANY
 from k2conn.codecs.json import read as read_json
 from k2conn.errors import RecordError
@@ -32,6 +32,13 @@ def decoder(encoding: FrameEncoding) -> Decode:
         return text(frame) if type(frame) is str else binary(frame)
 
     return decode
+
+
+def row_reader(encoding: FrameEncoding, position: RowPosition) -> RowReader:
+    """The reader of one file's rows, for a connection that reads files."""
+    found = CODECS.get(encoding.text[-1])
+    assert isinstance(found, FileFormat)
+    return found.reader(encoding.settings, encoding.limit, position)
 
 
 def quick(decode: Decode) -> Decode:

@@ -36,6 +36,9 @@ def read(frame: str | bytes) -> Json:
     """The message of a frame that needs no unpacking; raises RecordError (malformed-frame, frame-too-large)."""
     if len(frame) > MOST_VALUES and exactjson.values(frame) > MOST_VALUES:
         raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
+    if exactjson.wide(frame):
+        detail = f"more than {exactjson.WIDE_UP_TO} bytes, with letters beyond ASCII"
+        raise RecordError("frame", None, None, "frame-too-large", detail)
     try:
         return exactjson.quick(frame) if len(frame) < exactjson.SHORT else exactjson.decode(frame)
     except (exactjson.JsonError, *exactjson.UNREADABLE):

@@ -16,6 +16,7 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
 from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
 from k2conn.compiler.sections.streams import StreamCompiler
+from k2conn.compiler.sections.tables import TableCompiler
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError
 from k2conn.plan import Connection, Plan, PlanVariable, Stream
@@ -90,6 +91,8 @@ class _Compiler:
         """The plan; None where a part of it cannot be made."""
         note, spec = self.note, self.spec
         self._check_name()
+        if self.note.reachable(("tables",)):
+            note.tables = TableCompiler(note, self.folder).tables(spec.get("tables", {}))
         compiler = SymbolCompiler(note, spec, self.folder)
         symbols = compiler.rule() if self._sound("symbols") else None
         streams = tuple(self._streams()) if self._sound("exchange") and self._sound("asset_class") else ()

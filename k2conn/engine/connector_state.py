@@ -49,7 +49,7 @@ class ConnectorState:
         """Numbers for connections."""
         self.baselines: Baselines = {} if before is None else before.baselines
         """How often each symbol has data."""
-        self.symbols = SymbolDirectory(plan.symbols)
+        self.symbols = SymbolDirectory(plan.symbols, self.ledger.most)
         self.connect_limiters = {one.name: _connect_limiter(one, before) for one in plan.connections}
         """The venue's limit on connecting, by the connection's name."""
         self.mappings = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 from k2conn import exactjson
@@ -10,9 +11,14 @@ from k2conn.errors import RecordError
 from k2conn.plan import InstrumentList
 from k2conn.scope import Scope
 
+MOST_AT_ONCE = 500
+"""Rows that are read before others have their turn."""
 
-def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> int:
-    """Takes every listed instrument in; how many there were. RecordError where the answer has no list."""
+
+def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> Generator[None, None, int]:
+    """Takes every listed instrument in, and gives others a turn now and then; how many there were. RecordError where
+    the answer has no list.
+    """
     scope = Scope()
     scope.message = answer
     rows = listing.each(answer, scope)
@@ -21,7 +27,9 @@ def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> int
     if not isinstance(rows, list):
         raise RecordError("list", None, None, "missing-field", "the answer has no list of instruments")
     count = 0
-    for row in rows:
+    for number, row in enumerate(rows, 1):
+        if not number % MOST_AT_ONCE:
+            yield
         if listing.when is not None and not listing.when.condition(row, scope):
             continue
         native, base, quote = (get(row, scope) for get in (listing.symbol, listing.base, listing.quote))

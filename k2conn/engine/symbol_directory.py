@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from k2conn.plan import Symbol, SymbolRule
 
+LONGEST = 100
+"""Characters of a name, and of its base and quote, in a venue's list: others are not taken in."""
+
 
 class SymbolDirectory:
     """The rule of a connector file, and what the venue's instrument list has told since."""
 
-    def __init__(self, rule: SymbolRule) -> None:
+    def __init__(self, rule: SymbolRule, most: int) -> None:
+        """``most``: listed names that are known; further ones are not taken in."""
         self._rule = rule
+        self._most = most
+        self.passed_over = 0
+        """How often a listed name was not taken in."""
         self._listed: dict[str, Symbol | None] = {}
 
     def resolve(self, native: str) -> Symbol | None:
@@ -23,5 +30,9 @@ class SymbolDirectory:
         return self._rule.resolve(native)
 
     def learn(self, native: str, base: str, quote: str) -> None:
-        """Takes in what the venue's list says of one name."""
+        """Takes in what the venue's list says of one name, within the bounds."""
+        full = len(self._listed) >= self._most and native not in self._listed
+        if full or max(map(len, (native, base, quote))) > LONGEST:
+            self.passed_over += 1
+            return
         self._listed[native] = self._rule.resolve_listed(native, base, quote)

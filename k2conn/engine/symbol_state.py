@@ -1,11 +1,11 @@
 """What a connection's state remembers of single symbols, by name: for a symbol that is asked for anew it begins anew.
 
-Each name is followed by a stream's. They begin with a sign that no captured name has.
+Each name but `STATES` is followed by a stream's. They begin with a sign that no captured name has.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from k2conn.plan import Symbol
 
@@ -16,15 +16,21 @@ CARRY = "$carry:"
 ORDINALS = "$ordinals:"
 """The numbers among equal rows."""
 
-STATES = "$states:"
-"""By our spelling: the latest state of a span that is not over."""
+STATES = "$states"
+"""Of all streams: the latest states of spans that are not over."""
+
+
+class _States(Protocol):
+    def forget(self, stream: str, symbol: str) -> None: ...
 
 
 def forget(state: dict[str, Any], stream: str, symbol: Symbol) -> None:
     """Forgets one symbol of one stream: what comes of it next is as on a new connection."""
     state.get(FIRST + stream, set()).discard(symbol.native)
     state.get(CARRY + stream, {}).pop(symbol.record, None)
-    state.get(STATES + stream, {}).pop(symbol.record, None)
+    states: _States | None = state.get(STATES)
+    if states is not None:
+        states.forget(stream, symbol.record)
     ordinals = state.get(ORDINALS + stream)
     if ordinals is not None:
         ordinals.forget(f"{symbol.record}|")

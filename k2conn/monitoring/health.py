@@ -14,6 +14,7 @@ import asyncio
 from typing import Protocol
 
 from k2conn import exactjson
+from k2conn.clock import thread_time
 from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
@@ -30,6 +31,10 @@ CLIENTS = 64
 """Connections at a time."""
 MOST_ANSWERS = 50
 """Answers in a second, but for /live: each is made anew, and that is work."""
+SHARE = 0.2
+"""The part of the time that goes into making answers, in the long run; more are refused."""
+MOST_WORK = 1.0
+"""Seconds of that work which may be done at once, after a while without."""
 WITHIN = 5.0
 """Seconds for a whole request, until its answer has been read."""
 
@@ -79,6 +84,8 @@ class HealthServer:
         self._answering: set[asyncio.StreamWriter] = set()
         self._second, self._answers = 0, 0
         """The second of the loop's clock, and how many answers were made in it."""
+        self._credit, self._since = MOST_WORK, 0.0
+        """Seconds of work that may still be done, as of that moment of the loop's clock."""
 
     @property
     def port(self) -> int:
@@ -147,18 +154,27 @@ class HealthServer:
         await writer.drain()
 
     def _too_many(self) -> bool:
-        second = int(asyncio.get_running_loop().time())
-        if second != self._second:
-            self._second, self._answers = second, 0
+        now = asyncio.get_running_loop().time()
+        if int(now) != self._second:
+            self._second, self._answers = int(now), 0
         self._answers += 1
-        return self._answers > MOST_ANSWERS
+        self._credit = min(MOST_WORK, self._credit + SHARE * (now - self._since))
+        self._since = now
+        return self._answers > MOST_ANSWERS or self._credit <= 0
 
     async def _answer(self, target: str) -> tuple[int, str, bytes]:
         path = target.split("?", 1)[0].rstrip("/") or "/"
         if path == "/live":
             return 200, _JSON, b'{"status":"live"}'
         if self._too_many():
-            return 429, _JSON, b'{"error":"too many requests in this second"}'
+            return 429, _JSON, b'{"error":"too many requests, or too much work for them, in this second"}'
+        began = thread_time()
+        try:
+            return await self._state(path)
+        finally:
+            self._credit -= thread_time() - began
+
+    async def _state(self, path: str) -> tuple[int, str, bytes]:
         if path == "/metrics":
             return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path in ("/ready", "/health", "/"):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from itertools import accumulate, islice
 from typing import Any, Literal, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.latency import BOUNDS_MS, LatencyHistogram
@@ -22,6 +24,7 @@ from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.secret_mask import SECRETS
+from k2conn.sinks import SinkStatus
 from k2conn.spool.status import SpoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -54,7 +57,7 @@ _COUNTERS: tuple[tuple[_Figure, str], ...] = (
 )
 
 
-class RunnerCollector:
+class RunnerCollector(Collector):
     """Reads the figures of one runner."""
 
     def __init__(self, runner: Runner) -> None:
@@ -69,6 +72,8 @@ class RunnerCollector:
         yield from self._streams()
         yield from self._latencies()
         yield from self._prices()
+        yield from self._candles()
+        yield from self._audits()
         yield from self._connectors()
         yield from self._sockets()
         yield from self._subscriptions()
@@ -136,6 +141,47 @@ class RunnerCollector:
                     labels = (connector.plan.name, connector.plan.exchange, account.stream, account.symbol)
                     price.add_metric(labels, account.last_price / 10**scale)
         return [price]
+
+    def _candles(self) -> Iterable[Metric]:
+        labels = ("connector", "exchange", "outcome")
+        trades = CounterMetricFamily(
+            "k2conn_candle_trades", "What became of trades that candles are made of: counted, repeated, late, ahead,"
+            " unknown.", labels=labels,
+        )
+        made = CounterMetricFamily(
+            "k2conn_candles", "Candles made of trades: new ones, those that were published before and changed"
+            " (correction), those that were not seen from their beginning and are not published (partial), those with a"
+            " number that does not fit (unfit).", labels=labels,
+        )
+        for connector in self._runner.connectors:
+            stage = connector.candles
+            if stage is None:
+                continue
+            counts, own = stage.aggregator.counts, (connector.plan.name, connector.plan.exchange)
+            for name, count in (
+                ("counted", counts.trades), ("repeated", counts.repeated), ("late", counts.late),
+                ("ahead", counts.ahead), ("unknown", counts.unknown),
+            ):
+                trades.add_metric((*own, name), count)
+            new = counts.candles - counts.corrections - stage.partial - stage.unfit
+            for name, count in (
+                ("new", new), ("correction", counts.corrections), ("partial", stage.partial), ("unfit", stage.unfit),
+            ):
+                made.add_metric((*own, name), count)
+        return [trades, made]
+
+    def _audits(self) -> Iterable[Metric]:
+        spans = CounterMetricFamily(
+            "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
+            labels=(*_STREAM, "outcome"),
+        )
+        for connector in self._runner.connectors:
+            for stream, outcomes, unmatched in connector.audit.counts if connector.audit is not None else ():
+                labels = (connector.plan.name, connector.plan.exchange, stream)
+                for outcome, count in outcomes.items():
+                    spans.add_metric((*labels, outcome), count)
+                spans.add_metric((*labels, "no-candle"), unmatched)
+        return [spans]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")
@@ -217,22 +263,29 @@ class RunnerCollector:
 
     def _sink(self) -> Iterable[Metric]:
         status = self._runner.sink_status()
-        up = GaugeMetricFamily("k2conn_sink_reachable", "1 where the sink can be reached.", labels=("sink",))
-        up.add_metric((self._runner.sink.name,), 1 if status["reachable"] else 0)
-        queued = GaugeMetricFamily("k2conn_sink_queued", "Envelopes waiting in the sink.", labels=("sink",))
-        queued.add_metric((self._runner.sink.name,), status["queued"])
-        counts = (
-            ("errors", "k2conn_produce_errors", "Attempts to hand records on that the sink's system did not take."),
-            ("retries", "k2conn_produce_retries", "Batches that were sent again."),
-        )
-        produce = []
-        for name, metric, text in counts:
-            found = CounterMetricFamily(metric, text, labels=("sink",))
-            found.add_metric((self._runner.sink.name,), cast(dict[str, int], status).get(name, 0))
-            produce.append(found)
-        start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
-        start.add_metric((), monotonic() - self._runner.started)
-        return [up, queued, *produce, start, *(_spool(status["spool"]) if "spool" in status else ())]
+        yield from sink_metrics(self._runner.sink.name, status, self._runner.started)
+        if "spool" in status:
+            yield from _spool(status["spool"])
+
+
+def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metric]:
+    """How a sink does, and since when it is at work."""
+    up = GaugeMetricFamily("k2conn_sink_reachable", "1 where the sink can be reached.", labels=("sink",))
+    up.add_metric((name,), 1 if status["reachable"] else 0)
+    queued = GaugeMetricFamily("k2conn_sink_queued", "Envelopes waiting in the sink.", labels=("sink",))
+    queued.add_metric((name,), status["queued"])
+    counts = (
+        ("errors", "k2conn_produce_errors", "Attempts to hand records on that the sink's system did not take."),
+        ("retries", "k2conn_produce_retries", "Batches that were sent again."),
+    )
+    produce = []
+    for figure, metric, text in counts:
+        found = CounterMetricFamily(metric, text, labels=("sink",))
+        found.add_metric((name,), cast(dict[str, int], status).get(figure, 0))
+        produce.append(found)
+    start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
+    start.add_metric((), monotonic() - started)
+    return [up, queued, *produce, start]
 
 
 def _histogram(one: LatencyHistogram) -> tuple[list[tuple[str, float]], float]:
@@ -258,8 +311,14 @@ def _spool(status: SpoolStatus) -> Iterable[Metric]:
 
 
 def exposition(runner: Runner) -> bytes:
-    """The metrics as Prometheus reads them."""
+    """The metrics of a runner as Prometheus reads them."""
+    return exposed(RunnerCollector(runner))
+
+
+def exposed(collector: Collector) -> bytes:
+    """What a collector and this process have, as Prometheus reads it."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(RunnerCollector(runner))
+    registry.register(collector)
     ProcessCollector(registry=registry)
-    return _LABEL_VALUE.sub(lambda found: SECRETS.hide_bytes(found[0]), generate_latest(registry))
+    hidden = cache(SECRETS.hide_bytes)  # a label's value stands in very many lines
+    return _LABEL_VALUE.sub(lambda found: hidden(found[0]), generate_latest(registry))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from k2conn import __version__
+from k2conn.consumer.status import SourceStatus
 from k2conn.engine.resilience.silence_detection import REASONS, SilenceState
 from k2conn.graded import GradedState
 from k2conn.merging import each_by_name, total
@@ -55,6 +56,8 @@ class ProcessStatus(TypedDict):
     version: str
     workers: NotRequired[list[WorkerStatus]]
     sink: SpooledSinkStatus | NoSink
+    source: NotRequired[SourceStatus]
+    """Where records come from topics, not from connectors."""
     connectors: dict[str, ConnectorStatus]
 
 

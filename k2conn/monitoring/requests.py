@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+from k2conn.loopback import named_here
 
 LONGEST_HEAD = 16 * 1024
 """Bytes of a request's lines."""
@@ -30,20 +30,6 @@ def target_of(head: bytes, bound_here: bool) -> tuple[str, str]:
     hosts = [value.strip() for name, _, value in (line.partition(":") for line in lines) if name.lower() == "host"]
     if len(hosts) > 1:
         raise BadRequest(400, "there are two Host lines")
-    if bound_here and hosts and not _this_machine(hosts[0]):
+    if bound_here and hosts and not named_here(hosts[0]):
         raise BadRequest(403, "the Host line names another machine: ask for localhost, or 127.0.0.1")
     return words[0], words[1]
-
-
-def _this_machine(host: str) -> bool:
-    """Whether a Host line can only be meant for this machine: an address, which nobody's DNS changes, or a name without
-    a dot (localhost, a container's name), which no public DNS knows.
-    """
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else host
-    if "." not in name.rstrip(".") and ":" not in name:
-        return True
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True

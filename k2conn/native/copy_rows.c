@@ -7,11 +7,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "avro_body.h"
 #include "numbers.h"
 
 enum { MOST_FIELDS = 256, MOST_SCALE = MOST_DIGITS - 4, MOST_SYMBOLS = 1 << 16 };
 enum { TEXT, UUID, BYTES, BOOLEAN, INT, LONG, MICROS, MILLIS, DATE, DECIMAL, ENUM, TEXTS, MAP, KINDS };
-enum { DONE, MALFORMED, UNHANDLED, NO_MEMORY };
 
 #ifdef __SIZEOF_INT128__
 typedef unsigned __int128 wide_bits;
@@ -27,10 +27,6 @@ typedef struct {
     Py_ssize_t symbols;
     PyObject *names; /* a tuple of bytes, of an enum */
 } Column;
-
-typedef struct {
-    const uint8_t *at, *end;
-} Body;
 
 typedef struct {
     char *bytes;
@@ -78,35 +74,6 @@ static void put_length(Rows *rows, size_t place)
     uint32_t size = (uint32_t)(rows->used - place - 4);
     for (int byte = 0; byte < 4; byte++)
         rows->bytes[place + (size_t)byte] = (char)(size >> (8 * (3 - byte)));
-}
-
-static int get_long(Body *body, int64_t *found)
-{
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-        if (body->at == body->end)
-            return MALFORMED;
-        uint8_t byte = *body->at++;
-        if (shift == 63 && byte > 1)
-            return MALFORMED;
-        value |= (uint64_t)(byte & 127) << shift;
-        if (!(byte & 128)) {
-            *found = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
-            return DONE;
-        }
-    }
-    return MALFORMED;
-}
-
-static int get_text(Body *body, const uint8_t **text, size_t *size)
-{
-    int64_t length;
-    if (get_long(body, &length) != DONE || length < 0 || length > body->end - body->at || length > INT32_MAX / 8)
-        return MALFORMED;
-    *text = body->at;
-    *size = (size_t)length;
-    body->at += length;
-    return DONE;
 }
 
 static int hex_digit(uint8_t letter)
@@ -195,20 +162,6 @@ static int put_json(Rows *rows, const uint8_t *text, size_t size)
     *to++ = '"';
     rows->used = (size_t)(to - rows->bytes);
     return DONE;
-}
-
-/* How many entries the next block of an array or map has; 0 at its end. */
-static int block(Body *body, int64_t *count)
-{
-    int64_t bytes;
-    if (get_long(body, count) != DONE || *count == INT64_MIN)
-        return MALFORMED;
-    if (*count < 0) {
-        *count = -*count;
-        if (get_long(body, &bytes) != DONE)
-            return MALFORMED;
-    }
-    return *count > body->end - body->at ? MALFORMED : DONE;
 }
 
 static int put_map(Rows *rows, Body *body)

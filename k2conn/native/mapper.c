@@ -14,8 +14,26 @@
 
 #define MOST 64 /* entries of vendor_data, and fields: beyond that the Python way is gone */
 
-enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED }; /* how a value is found */
+enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME }; /* how a value is found */
 enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', BOOLEAN = 'b', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
+
+#define PARTS 16    /* of a text that is put together */
+#define MINUTE 17   /* characters of a time up to its minute, with the colon behind it */
+#define LONGEST 120 /* bytes of such a text; a longer one is Python's */
+
+typedef struct {
+    PyObject *key;    /* of the item, whose value is a part, or is cut */
+    PyObject *cuts;   /* a dict: from the value to a tuple of the texts cut of it; NULL where the value itself is the part */
+    PyObject *given;  /* a text; or, with neither key nor given, it is the scope's: */
+    PyObject *name;
+    int at;           /* which of the texts cut */
+} Part;
+
+typedef struct {
+    int count;
+    Part parts[PARTS];
+    PyObject *minutes; /* a dict: the microseconds since 1970 of a local time's first 17 characters */
+} Text;
 
 typedef struct {
     PyObject *key;    /* of the item; NULL where `call` gets item and scope */
@@ -24,6 +42,7 @@ typedef struct {
     int how, scale;
     wide_int factor, below;
     int64_t most;     /* the largest int that is below `below` times `factor` */
+    Text *text;       /* JOINED, JOINED_TIME */
 } Source;
 
 typedef struct {
@@ -36,6 +55,7 @@ typedef struct {
     PyObject *key;    /* of the item; NULL where `read` gets item and scope */
     PyObject *read;
     PyObject *head;   /* bytes: the name with its length */
+    PyObject *name;   /* where it is what the scope calls so; else NULL */
 } Entry;
 
 typedef struct {
@@ -102,6 +122,81 @@ static int unscaled(const Source *source, PyObject *value, wide_int *found)
     return mine;
 }
 
+/* A text put together. 1 made, 0 not plain, -1 with an exception set. */
+static int joined(const Text *text, PyObject *item, PyObject *scope, char *out, Py_ssize_t *used)
+{
+    *used = 0;
+    for (const Part *part = text->parts; part < text->parts + text->count; part++) {
+        PyObject *value = part->given, *attribute = NULL;
+        if (part->key != NULL) {
+            value = PyDict_GetItemWithError(item, part->key);
+            if (value != NULL && part->cuts != NULL) {
+                value = PyUnicode_CheckExact(value) ? PyDict_GetItemWithError(part->cuts, value) : NULL;
+                value = value != NULL && PyTuple_CheckExact(value) && part->at < PyTuple_GET_SIZE(value)
+                          ? PyTuple_GET_ITEM(value, part->at) : NULL;
+            }
+            if (value == NULL)
+                return PyErr_Occurred() ? -1 : 0;
+        } else if (value == NULL) {
+            value = attribute = PyObject_GetAttr(scope, part->name);
+            if (value == NULL)
+                return -1;
+        }
+        char digits[20];
+        const char *bytes = digits;
+        Py_ssize_t size = 0;
+        int64_t number;
+        if (PyUnicode_CheckExact(value))
+            bytes = ascii_text(value, &size);
+        else if (exact_int(value, &number))
+            size = number_text(number, digits);
+        else
+            bytes = NULL;
+        int fits = bytes != NULL && size > 0 && *used + size <= LONGEST;
+        if (fits)
+            memcpy(out + *used, bytes, (size_t)size);
+        Py_XDECREF(attribute);
+        if (!fits)
+            return 0;
+        *used += size;
+    }
+    return 1;
+}
+
+/* What a dict of whole numbers has for a text. 1 found, 0 not, -1 with an exception set. */
+static int known_number(PyObject *table, const char *text, Py_ssize_t size, int64_t *found)
+{
+    PyObject *key = PyUnicode_DecodeASCII(text, size, NULL);
+    if (key == NULL)
+        return -1;
+    PyObject *value = PyDict_GetItemWithError(table, key);
+    Py_DECREF(key);
+    if (value == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    return exact_int(value, found);
+}
+
+/* A text put together, or the time that one says. 1 made, 0 where Python is to be asked, -1 with an exception set. */
+static int take_joined(const Source *source, PyObject *item, PyObject *scope, Value *found)
+{
+    char bytes[LONGEST];
+    Py_ssize_t size;
+    int done = joined(source->text, item, scope, bytes, &size);
+    if (done != 1)
+        return done;
+    if (source->how == JOINED) {
+        found->object = PyUnicode_DecodeASCII(bytes, size, NULL);
+        return found->object == NULL ? -1 : 1;
+    }
+    int64_t start, within;
+    if (size <= MINUTE || !within_minute(bytes + MINUTE, size - MINUTE, &within))
+        return 0;
+    done = known_number(source->text->minutes, bytes, MINUTE, &start);
+    if (done == 1)
+        found->number = start + within;
+    return done;
+}
+
 /* The value of one source. 0, or -1 with an exception set. */
 static int take(const Source *source, PyObject *item, PyObject *scope, Value *found)
 {
@@ -117,6 +212,11 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
         if (!fits)
             PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
         return fits ? 0 : -1;
+    }
+    if (source->text != NULL) {
+        int done = take_joined(source, item, scope, found);
+        if (done != 0)
+            return done < 0 ? -1 : 0;
     }
     if (source->key != NULL) {
         value = PyDict_GetItemWithError(item, source->key);
@@ -297,7 +397,8 @@ static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject 
             if (value == NULL && PyErr_Occurred())
                 return -1;
         } else {
-            value = PyObject_CallFunctionObjArgs(entry->read, item, scope, NULL);
+            value = entry->name != NULL ? PyObject_GetAttr(scope, entry->name)
+                                        : PyObject_CallFunctionObjArgs(entry->read, item, scope, NULL);
             if (value == NULL)
                 return -1;
         }
@@ -527,6 +628,61 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
 
 /* Each of these takes references only when all is well. */
 
+static void forget_text(Source *source)
+{
+    if (source->text == NULL)
+        return;
+    for (int at = 0; at < source->text->count; at++) {
+        Py_CLEAR(source->text->parts[at].key);
+        Py_CLEAR(source->text->parts[at].cuts);
+        Py_CLEAR(source->text->parts[at].given);
+        Py_CLEAR(source->text->parts[at].name);
+    }
+    Py_CLEAR(source->text->minutes);
+    PyMem_Free(source->text);
+    source->text = NULL;
+}
+
+static PyObject *or_null(PyObject *given)
+{
+    return given == Py_None ? NULL : Py_NewRef(given);
+}
+
+/* The text of a JOINED or JOINED_TIME: (parts, minutes), of which a part is (key, cuts, at, given, name). */
+static int read_text(PyObject *given, Source *source)
+{
+    PyObject *parts, *minutes;
+    if (!PyArg_ParseTuple(given, "O!O", &PyTuple_Type, &parts, &minutes))
+        return -1;
+    int timed = source->how == JOINED_TIME;
+    if (PyTuple_GET_SIZE(parts) < 1 || PyTuple_GET_SIZE(parts) > PARTS
+        || (timed && !PyDict_CheckExact(minutes))) {
+        PyErr_SetString(PyExc_ValueError, "no such text");
+        return -1;
+    }
+    source->text = PyMem_Calloc(1, sizeof(Text));
+    if (source->text == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    source->text->minutes = or_null(minutes);
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(parts); at++) {
+        PyObject *key, *cuts, *text, *name;
+        int place;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(parts, at), "OOiOO", &key, &cuts, &place, &text, &name))
+            return -1;
+        int right = key != Py_None ? PyUnicode_CheckExact(key) && (cuts == Py_None || PyDict_CheckExact(cuts))
+                                   : cuts == Py_None && PyUnicode_CheckExact(text != Py_None ? text : name);
+        if (!right || place < 0) {
+            PyErr_SetString(PyExc_ValueError, "no such part");
+            return -1;
+        }
+        source->text->parts[at] = (Part){or_null(key), or_null(cuts), or_null(text), or_null(name), place};
+        source->text->count++;
+    }
+    return 0;
+}
+
 static int read_source(PyObject *given, Source *source)
 {
     PyObject *key, *call, *table, *given_factor, *given_below;
@@ -534,15 +690,19 @@ static int read_source(PyObject *given, Source *source)
     wide_int factor = 0, below = 0;
     if (!PyArg_ParseTuple(given, "OOiiOOO", &key, &call, &how, &scale, &given_factor, &given_below, &table))
         return -1;
-    if (!exact_wide(given_factor, &factor) || !exact_wide(given_below, &below) || how < BY_PYTHON || how > RECEIVED
+    if (!exact_wide(given_factor, &factor) || !exact_wide(given_below, &below) || how < BY_PYTHON || how > JOINED_TIME
         || factor < 1 || below < 1 || scale < 0 || scale > MOST_DIGITS || (how == NAMED && !PyDict_CheckExact(table))) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
     wide_int most = (below - 1) / factor;
-    *source = (Source){key == Py_None ? NULL : Py_NewRef(key), Py_NewRef(call),
-                       table == Py_None ? NULL : Py_NewRef(table), how, scale, factor, below,
-                       is_long(most) ? (int64_t)most : INT64_MAX};
+    *source = (Source){.how = how};
+    if (how >= JOINED && read_text(table, source) < 0) {
+        forget_text(source);
+        return -1;
+    }
+    *source = (Source){or_null(key), Py_NewRef(call), or_null(table), how, scale, factor, below,
+                       is_long(most) ? (int64_t)most : INT64_MAX, source->text};
     return 0;
 }
 
@@ -573,10 +733,10 @@ static int read_piece(PyObject *given, Piece *piece, int sources)
 
 static int read_entry(PyObject *given, Entry *entry)
 {
-    PyObject *key, *read, *head;
-    if (!PyArg_ParseTuple(given, "OOS", &key, &read, &head))
+    PyObject *key, *read, *head, *name = Py_None;
+    if (!PyArg_ParseTuple(given, "OOS|O", &key, &read, &head, &name))
         return -1;
-    *entry = (Entry){key == Py_None ? NULL : Py_NewRef(key), Py_NewRef(read), Py_NewRef(head)};
+    *entry = (Entry){or_null(key), Py_NewRef(read), Py_NewRef(head), or_null(name)};
     return 0;
 }
 
@@ -596,7 +756,9 @@ static void mapper_forget(Mapper *self)
     Py_CLEAR(self->identity.key);
     Py_CLEAR(self->identity.call);
     Py_CLEAR(self->identity.table);
+    forget_text(&self->identity);
     for (int at = 0; at < self->source_count; at++) {
+        forget_text(self->sources + at);
         Py_CLEAR(self->sources[at].key);
         Py_CLEAR(self->sources[at].call);
         Py_CLEAR(self->sources[at].table);
@@ -607,6 +769,7 @@ static void mapper_forget(Mapper *self)
         Py_CLEAR(self->entries[at].key);
         Py_CLEAR(self->entries[at].read);
         Py_CLEAR(self->entries[at].head);
+        Py_CLEAR(self->entries[at].name);
     }
 }
 

@@ -178,6 +178,26 @@ static int days_of(int year, int month)
     return days[month - 1] + (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
 }
 
+/* "05.678901", with one to twelve places or none, as microseconds, what is finer cut. */
+static int within_minute(const char *text, Py_ssize_t size, int64_t *found)
+{
+    int second;
+    int64_t micros = 0;
+    if (size < 2 || size > 15 || size == 3 || !two_digits(text, &second) || second > 59)
+        return 0;
+    if (size > 2 && text[2] != '.')
+        return 0;
+    for (int at = 3; at < size || at < 9; at++) {
+        int digit = at < size ? text[at] - '0' : 0;
+        if (digit < 0 || digit > 9)
+            return 0;
+        if (at < 9)
+            micros = micros * 10 + digit;
+    }
+    *found = second * (int64_t)1000000 + micros;
+    return 1;
+}
+
 /* "2026-01-02T03:04:05.678901Z", with one to twelve places or none, as microseconds since 1970, what is finer cut. */
 static int utc_time(PyObject *value, int64_t *found)
 {

@@ -2,9 +2,9 @@
 
 - to the hosts that its file writes out, and to those that the operator set in their place;
 - where a venue names the address (``{$state.NAME}``), to these, and to what ``hosts:`` in the file allows;
-- to an address that is not public (this machine, a private network, a cloud's metadata) only where the file or the
-  operator writes just that host out, or the operator allows it (``K2_<X>_ALLOW_PRIVATE_HOSTS``). A file whose sockets
-  or ``before`` calls lead to public hosts may not have such ones: it could carry to the outside what it finds inside.
+- to an address that is not public (a private network, a cloud's metadata) only where the operator writes just that
+  host out, or allows them all (``K2_<X>_ALLOW_PRIVATE_HOSTS``). A file may name this machine, and only where all that
+  its sockets and ``before`` calls lead to is this machine: else it could carry to the outside what it finds inside.
 
 The addresses that a name is resolved to are looked at, and the connection is made to one that was looked at: a second
 answer of a name server decides nothing. Behind a proxy it is the proxy that resolves names.
@@ -55,7 +55,7 @@ class Destinations:
         if not self._named(name):
             raise TransportError(CAUSE, f"the venue named the host {name[:253]}, which neither the file nor a setting "
                                         "names: where it is right, say it in `hosts:` of the connection")
-        if not is_public_host(name) and not self._may_be_private(name):
+        if not is_public_host(name) and not self.may_be_private(name):
             raise TransportError(CAUSE, f"{name[:253]} {self._why()}")
 
     def places(self, host: str, found: Iterable[tuple[object, ...]]) -> list[Place]:
@@ -66,7 +66,7 @@ class Destinations:
         every = [(family, address) for family, _, _, _, address in found]
         allowed: list[Place] = [
             (family, address) for family, address in every  # type: ignore[misc]
-            if self._may_be_private(name) or is_public(str(address[0]))  # type: ignore[index]
+            if self.may_be_private(name) or is_public(str(address[0]))  # type: ignore[index]
         ]
         if not allowed:
             raise TransportError(CAUSE, f"{name} resolves to an address that {self._why()}")
@@ -77,10 +77,11 @@ class Destinations:
             return True
         return any(name.endswith(one[1:]) for one in self.declared if one.startswith("*."))
 
-    def _may_be_private(self, name: str) -> bool:
+    def may_be_private(self, name: str) -> bool:
+        """Whether a host of that name, in small letters, may have an address that is not public."""
         if self.private or name in self.given:
             return True
-        return name in self.declared and not is_public_host(name) and not any(map(is_public_host, self.told))
+        return name in self.declared and is_loopback(name) and all(map(is_loopback, self.told))
 
     def _why(self) -> str:
         return f"is not public (this machine, or a private network): {self.allowed_by}=true where that is meant"

@@ -41,8 +41,10 @@ from k2conn.net.destinations import Destinations, open_socket
 from k2conn.net.proxy import Proxy, proxy_for
 from k2conn.net.tls import client_context, tls_trouble
 
-MAX_ANSWER = 32 * 1024 * 1024
-"""Bytes of the largest answer."""
+MAX_ANSWER = 16 * 1024 * 1024
+"""Bytes of the largest answer: as many as a frame has, unless a connector file says another."""
+MOST_VALUES = 250_000
+"""Values of the largest answer, as of a message."""
 OVERLOADED = (418, 429)
 """The statuses of a server that has had too much of us."""
 _UNSAFE = re.compile(r"[^!-~]+")
@@ -242,14 +244,22 @@ async def call(request: Call) -> object:
     """The decoded JSON of a 2xx answer; TransportError with a cause for anything else."""
     try:
         async with asyncio.timeout(request.within + 1):
-            answer = await in_thread(lambda: exchange(request))
+            return await in_thread(lambda: _decoded(request, exchange(request)))
     except TimeoutError:
         raise TransportError("http", f"no answer within {request.within:g} s") from None
+
+
+def _decoded(request: Call, answer: HttpAnswer) -> object:
     host = urlsplit(request.url).hostname
     if not 200 <= answer.status < 300:
         delay = stay_away(answer.status, answer.retry_after)
         hint = REDIRECTED if 300 <= answer.status < 400 else ""
         raise TransportError(f"http-{answer.status}", f"{host} answered HTTP {answer.status}{hint}", delay)
+    if len(answer.body) > MOST_VALUES and exactjson.values(answer.body) > MOST_VALUES:
+        raise TransportError("http", f"{host} answered more than {MOST_VALUES} values")
+    if exactjson.wide(answer.body):
+        most = exactjson.WIDE_UP_TO
+        raise TransportError("http", f"{host} answered more than {most} bytes, with letters beyond ASCII")
     try:
         return exactjson.decode(answer.body)
     except exactjson.JsonError as error:

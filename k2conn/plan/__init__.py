@@ -13,11 +13,12 @@ Words (never mixed): *frame* (from the socket) -> *message* (decoded) -> *item* 
 
 from __future__ import annotations
 
+from k2conn.plan.audit import AUDITED, Audit
 from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
-from k2conn.plan.encoding import FrameEncoding
-from k2conn.plan.fields import DirectKey, FastConversion, Field
+from k2conn.plan.encoding import FrameEncoding, SettingValue
+from k2conn.plan.fields import DirectKey, FastConversion, Field, JoinedText
 from k2conn.plan.instruments import InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
@@ -28,8 +29,10 @@ from k2conn.plan.values import Condition, Getter, Json, Reader
 from k2conn.symbols import Symbol
 
 __all__ = [
+    "AUDITED",
     "POLITE_CONNECTS",
     "Answer",
+    "Audit",
     "Backfill",
     "BackfillPage",
     "Backoff",
@@ -49,6 +52,7 @@ __all__ = [
     "Heartbeat",
     "HttpRequest",
     "InstrumentList",
+    "JoinedText",
     "Json",
     "Limits",
     "Match",
@@ -60,6 +64,7 @@ __all__ = [
     "Reader",
     "SendScope",
     "Sequence",
+    "SettingValue",
     "Span",
     "States",
     "Step",

@@ -11,6 +11,7 @@ from k2conn.plan.limits import Backoff, Limits
 from k2conn.plan.sending import Capture, HttpRequest, Template
 from k2conn.plan.steps import Step
 from k2conn.plan.values import Getter, Json
+from k2conn.schemes import FILES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,8 @@ class Connection:
     """``symbol``: one socket for each symbol (its URL or its frames name a single one); None: symbols share sockets."""
     replicas: int = 1
     """Sockets with the same subscriptions, into one deduplicated stream."""
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether its messages are the rows of files, which whoever runs it names."""
+        return self.url_texts == (FILES,)

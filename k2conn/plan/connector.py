@@ -40,6 +40,11 @@ class Plan:
     warnings: tuple[str, ...] = ()
     """What `validate` says of the file although it is right, a line each."""
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether its messages are the rows of files, and nothing is connected to."""
+        return any(connection.reads_files for connection in self.connections)
+
     def stream(self, name: str) -> Stream:
         """The stream of that name; KeyError lists nothing, callers check names at plan time."""
         for stream in self.streams:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+SettingValue = str | bytes | tuple[str, ...]
+"""A setting of a codec: text, the contents of a file, or several texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameEncoding:
@@ -18,5 +21,5 @@ class FrameEncoding:
     binary: tuple[str, ...] = ("json",)
     limit: int = 8 * 1024 * 1024
     """Bytes a frame may have after each step of unpacking."""
-    settings: Mapping[str, str | bytes] = field(default_factory=dict)
-    """The settings of those codecs, by their keys: text, or the contents of a file."""
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+    """The settings of those codecs, by their keys."""

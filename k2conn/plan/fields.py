@@ -24,6 +24,19 @@ class FastConversion(NamedTuple):
     table: dict[Any, str] | None = None
 
 
+class JoinedText(NamedTuple):
+    """A text that is put together of plain parts, for the native mapper.
+
+    ``parts`` are (key, cuts, at, given, name) each: a member of the item by its ``key``, or of the texts that ``cuts``
+    has for that member's value the one ``at``; a text ``given``; or what the scope calls ``name``. Where the text is a
+    time in ISO 8601 without an offset, ``minutes`` has the microseconds since the epoch of its first 17 characters.
+    What the dicts do not know, the field's reader adds to them.
+    """
+
+    parts: tuple[tuple[str | None, dict[str, Any] | None, int, str | None, str | None], ...]
+    minutes: dict[str, int] | None = None
+
+
 class DirectKey(NamedTuple):
     """One key of the item, its direct converter, and the description of that converter where there is one."""
 
@@ -43,6 +56,10 @@ class Field:
     absent: str | None = None
     """The value used where the item has none."""
     speed: str = "plain"
+    of_file: bool = False
+    """Whether all rows of a file have the same value."""
+    joined: JoinedText | None = None
+    """Where it is such a text, or the time that one says."""
     direct: DirectKey | None = None
     """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
     raises RecordError, KeyError or TypeError (then ``read`` decides)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k2conn.intervals import Interval
+from k2conn.plan.audit import Audit
 from k2conn.plan.conditions import Match
 from k2conn.plan.fields import Field
 from k2conn.plan.limits import Rate
@@ -136,6 +137,8 @@ class Stream:
     """The stream's name in the file, where it is one interval of that."""
     span: Span | None = None
     states: States | None = None
+    audit: Audit | None = None
+    """How trades of the connector are compared with these candles."""
 
     @property
     def written(self) -> str:

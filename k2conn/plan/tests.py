@@ -35,3 +35,5 @@ class ConnectorTest:
     symbols: tuple[str, ...]
     streams: tuple[str, ...] | None
     received_at: int
+    file: str | None = None
+    """The name of the file that the frames are rows of, where rows come from files."""

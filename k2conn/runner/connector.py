@@ -25,7 +25,9 @@ from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
+from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.backfill_worker import BackfillWorker
+from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.declared_hosts import destinations
@@ -75,6 +77,8 @@ class Connector:
         admit: Callable[[list[Envelope]], list[Envelope]],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
+        candles: CandleStage | None = None,
+        audit: AuditStage | None = None,
     ) -> None:
         """``connector_state``: see `state_for`. ``admit``: of what is to be published, what goes to the sink."""
         self.job = job
@@ -86,6 +90,12 @@ class Connector:
         """What was wrong with the last minute's data when `status` was last asked for."""
         self.trouble = ""
         """Why it does not run: a bug that ended it, or what cannot be; empty while it runs."""
+        self.audit = audit
+        if audit is not None:
+            audit.choose(connector_state)
+        self.candles = candles
+        if candles is not None:
+            candles.choose(connector_state)
         self._sink = sink
         self._admit = admit
         self._environment = environment
@@ -131,6 +141,10 @@ class Connector:
         admitted = self._admit(envelopes)
         if len(admitted) < len(envelopes) and self.state_file is not None:
             self.state_file.hold()
+        if self.candles is not None:
+            self.candles.take(admitted)
+        if self.audit is not None:
+            self.audit.take(admitted)
         return self._sink.publish(admitted)
 
     @property
@@ -140,6 +154,11 @@ class Connector:
             one.state == ConnectionState.LIVE or (one.connection is not None and one.connection.data)
             for one in self.supervisors
         )
+
+    @property
+    def _standing(self) -> bool:
+        """Whether every connection is subscribed, now."""
+        return bool(self.supervisors) and all(one.state == ConnectionState.LIVE for one in self.supervisors)
 
     async def run(self) -> None:
         """Keeps all connections until stopped; a bug in one, or in a timer or callback of them, ends all, with its
@@ -194,6 +213,7 @@ class Connector:
         """
         state = self.connector_state
         self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
+        self._report_candles()
         self._say_troubles(last=True)
         if successor is not None and (number := state.hand_over(successor)):
             self._log.info("gaps handed over", count=number)
@@ -221,6 +241,8 @@ class Connector:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
+            self._report_candles()
+            self._report_audit()
             if self.state_file is not None:
                 self.state_file.look(monotonic())
             self.silence.look(self.supervisors)
@@ -239,6 +261,17 @@ class Connector:
         if found:
             self.publish(found)
         self.backfill_worker.collect()
+
+    def _report_candles(self) -> None:
+        """Publishes the candles that are over; those that are not when the end has come are left out."""
+        if self.candles is not None and (found := self.candles.look(self.connector_state, wall_us(), self._standing)):
+            self.publish(found)
+
+    def _report_audit(self) -> None:
+        """Publishes what the venue's candles say of our trades."""
+        if self.audit is not None and (found := self.audit.look(self.connector_state, wall_us(), self._standing)):
+            self.publish(found)
+            self.backfill_worker.collect()
 
     def _say_troubles(self, last: bool = False) -> None:
         """Logs what was wrong with data; with ``last`` what would only be due later, too."""

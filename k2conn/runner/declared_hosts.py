@@ -13,12 +13,17 @@ def destinations(plan: Plan, given: Overrides) -> Destinations:
     """The hosts that the file writes out, and those that the operator set."""
     own = (*given.urls, *given.failover, *((given.http_url,) if given.http_url else ()))
     return Destinations(
-        declared=frozenset(host for host in (*_told(plan), *_asked(plan)) if host),
+        declared=written_hosts(plan),
         told=frozenset(host for host in _told(plan) if host),
         given=frozenset(host for host in map(host_of, own) if host),
         private=given.allow_private_hosts,
         allowed_by=given.private_hosts_by,
     )
+
+
+def written_hosts(plan: Plan) -> frozenset[str]:
+    """The hosts that a file writes out."""
+    return frozenset(host for host in (*_told(plan), *_asked(plan)) if host)
 
 
 def _told(plan: Plan) -> Iterator[str]:

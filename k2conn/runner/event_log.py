@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from contextlib import AbstractContextManager
 from types import NoneType
 from typing import Any
 
@@ -94,6 +95,12 @@ class _Relay(logging.Handler):
 def get_logger(**context: object) -> Any:
     """A logger that carries its context (connector, socket)."""
     return structlog.get_logger(**context)
+
+
+def bound(**context: object) -> AbstractContextManager[Any]:
+    """A block whose lines, and those of the tasks it starts, carry a context, whatever logger they come from."""
+    found: AbstractContextManager[Any] = structlog.contextvars.bound_contextvars(**context)
+    return found
 
 
 def tell_left_out(last: bool = False) -> None:

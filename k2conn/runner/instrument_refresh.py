@@ -63,7 +63,17 @@ class InstrumentRefresh:
         SettingsError.
         """
         request = http_call(self._listing.request, self._scope(), self._overrides, self._destinations)
-        return learn(self._listing, await call(request), self._symbols)
+        before, rows = self._symbols.passed_over, learn(self._listing, await call(request), self._symbols)
+        while True:
+            try:
+                next(rows)
+            except StopIteration as end:
+                count: int = end.value
+                break
+            await asyncio.sleep(0)
+        if passed := self._symbols.passed_over - before:
+            self._log.warning("instruments passed over: too many, or with too long names", instruments=passed)
+        return count
 
     async def _fetch(self) -> bool:
         try:

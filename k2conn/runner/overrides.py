@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from k2conn.candles.settings import CandleSettings
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.net.proxy import Proxy
 from k2conn.plan import Connection, Plan, Stream
@@ -52,6 +53,10 @@ class Overrides:
     """The least number of ids by which each stream knows what came before."""
     most_symbols: int | None = None
     """Accounts of the connector, one for each symbol of each stream; all others are one account a stream."""
+    candles: CandleSettings | None = None
+    """Candles that are made of its trades; None: none are."""
+    audit: bool = False
+    """Whether its trades are compared with the venue's candles, where the file says how."""
     bad_data_share: float = BAD_DATA_SHARE
     """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from k2conn.candles.envelopes import candle_record
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
 from k2conn.engine.accounting.figures import ConversationFigures
@@ -29,6 +30,8 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
+from k2conn.runner.audit_stage import AuditStage
+from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
 from k2conn.runner.crashes import Crashes, foreign, innermost
@@ -110,7 +113,10 @@ class Runner:
         """The context that belongs to no connector."""
         self._log = get_logger()
         variables = ReadVariables(dict(os.environ) if environment is None else environment)
-        self._make = partial(
+        self._stages: dict[str, CandleStage] = {}
+        """By the connector's name: a connector that follows another one goes on with what that has counted."""
+        self._audits: dict[str, AuditStage] = {}
+        self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
             open_transport=open_transport,
         )
@@ -122,6 +128,13 @@ class Runner:
         self._changed = asyncio.Event()
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
+
+    def _make(self, job: Job, state: ConnectorState) -> Connector:
+        settings, stage = job.overrides.candles, self._stages.get(job.plan.name)
+        if settings is not None and (stage is None or stage.settings != settings):
+            stage = self._stages[job.plan.name] = CandleStage(job.plan, settings)
+        audit = self._audits.setdefault(job.plan.name, AuditStage(job.plan)) if job.overrides.audit else None
+        return self._new(job, state, candles=stage if settings is not None else None, audit=audit)
 
     def _made(self, jobs: Sequence[Job]) -> list[Connector]:
         """A connector for each job. SettingsError with the problems of all."""
@@ -174,7 +187,7 @@ class Runner:
         causes = Counter[str]()
         for one in figures:
             causes.update(one["reconnect_causes"])
-        self._log.error("no connection ever stood", causes=dict(causes))
+        self._log.error("no connection ever stood", causes={str(cause): count for cause, count in causes.items()})
         return True
 
     async def _open(self) -> None:
@@ -353,8 +366,11 @@ class Runner:
         for connector in self.connectors if connectors is None else connectors:
             for mapping in connector.connector_state.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
-                if mapping.gaps is not None or mapping.suspected_gaps is not None:
+                if mapping.gaps is not None or mapping.suspected_gaps is not None or connector.audit is not None:
                     topics[gap_topic(connector.plan)] = gap_record().schema
+            if connector.candles is not None:
+                names = connector.candles.topics(connector.connector_state)
+                topics.update(dict.fromkeys(names, candle_record().schema))
         return {**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)}
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import transports
+from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.runner import Overrides
 from k2conn.runner.overrides import BAD_DATA_SHARE
@@ -60,32 +61,32 @@ def sink_settings(
     """
     reader = Environment(environment)
     kinds = {name: SINKS.get(name) for name in SINKS.built_in}
-    given = {name: _read(reader, one.read_from(name)) | _flagged(one, flags) for name, one in kinds.items()}
+    given = {name: read_all(reader, one.read_from(name)) | flagged(one, flags) for name, one in kinds.items()}
     implied = [name for name, one in kinds.items() if one.implied_by in given[name]]
     chosen: str = kind or reader.get("K2_SINK") or (implied[0] if implied else "file")
     for name, one in kinds.items():
-        if name != chosen and one.implied_by and _flagged(one, flags):
+        if name != chosen and one.implied_by and flagged(one, flags):
             said = " and ".join(f"--{flag}" for flag in one.flags)
             reader.problems.append(f"{said} need the {name} sink, not {chosen}")
     if chosen not in kinds:
         kinds[chosen] = SINKS.get(chosen)
-        given[chosen] = _read(reader, kinds[chosen].read_from(chosen))
+        given[chosen] = read_all(reader, kinds[chosen].read_from(chosen))
     given[chosen] |= _optioned(reader, chosen, kinds[chosen], options)
-    spool = _read(reader, SPOOL_VARIABLES)
-    made = {  # a contradiction is refused in any case
-        name: _made(reader, one.settings, given[name], names_of(one, name, flags, options if name == chosen else ()))
+    spool = read_all(reader, SPOOL_VARIABLES)
+    options_of = {  # a contradiction is refused in any case
+        name: made(reader, one.settings, given[name], names_of(one, name, flags, options if name == chosen else ()))
         for name, one in kinds.items()
     }
-    spooling = _made(reader, SpoolSettings, spool, {setting: name for name, (setting, _) in SPOOL_VARIABLES.items()})
+    spooling = made(reader, SpoolSettings, spool, {setting: name for name, (setting, _) in SPOOL_VARIABLES.items()})
     noted = problems if problems is not None else CollectedProblems()
     with noted.noting():
         reader.finish()
     if problems is None:
         noted.finish()
-    return SinkSettings(kind=chosen, options=made[chosen], spool=spooling)
+    return SinkSettings(kind=chosen, options=options_of[chosen], spool=spooling)
 
 
-def _made(reader: Environment, settings: Any, given: Mapping[str, Any], names: Mapping[str, str]) -> Any:
+def made(reader: Environment, settings: Any, given: Mapping[str, Any], names: Mapping[str, str]) -> Any:
     """The settings; the defaults after noting their problems in the user's own names. What follows only from a setting
     that could not be read is left out.
     """
@@ -116,7 +117,7 @@ def in_own_names(problem: str, names: Mapping[str, str]) -> str:
     return problem
 
 
-def _flagged(kind: SinkKind, flags: Mapping[str, Any]) -> dict[str, Any]:
+def flagged(kind: SinkKind, flags: Mapping[str, Any]) -> dict[str, Any]:
     """What flags say of a kind's settings."""
     return {setting: flags[flag] for flag, setting in kind.flags.items() if flags.get(flag)}
 
@@ -137,7 +138,7 @@ def _optioned(reader: Environment, name: str, kind: SinkKind, options: Sequence[
     return {setting: value for setting, value in found.items() if value is not None}
 
 
-def _read(reader: Environment, variables: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def read_all(reader: Environment, variables: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     """The settings that these variables name, where they are set."""
     found = {setting: reader.get(name, kind) for name, (setting, kind) in variables.items()}
     return {setting: value for setting, value in found.items() if value is not None}
@@ -170,6 +171,8 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     hours = get("CONNECTION_MAX_LIFETIME_HOURS", "hours")
     proxied, proxy = named("PROXY", "proxy")
     overrides = Overrides(
+        audit=_first(get("AUDIT", "bool"), reader.get("K2_AUDIT", "bool"), False),
+        candles=_candles(reader, named("CANDLES", "list")),
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
@@ -201,6 +204,25 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     )
     reader.finish()
     return settings
+
+
+def _candles(reader: Environment, own: tuple[str, Any]) -> CandleSettings | None:
+    """What is said of candles that are made of trades; ``own``: the connector's variable and its value."""
+    said, names = own if own[1] is not None else ("K2_CANDLES", reader.get("K2_CANDLES", "list"))
+    given = {
+        "delay_us": reader.get("K2_CANDLES_DELAY", "seconds"),
+        "lateness_us": reader.get("K2_CANDLES_LATENESS", "seconds"),
+        "empty": reader.get("K2_CANDLES_EMPTY"),
+    }
+    if names is None or names == ["none"]:
+        return None
+    us = {name: round(value * 1_000_000) for name, value in given.items() if name.endswith("_us") and value is not None}
+    empty = {"empty": given["empty"]} if given["empty"] is not None else {}
+    try:
+        return CandleSettings(tuple(names), **us, **empty)
+    except SettingsError as error:
+        reader.problems += [f"{said}: {problem}" for problem in error.problems]
+        return None
 
 
 def _breaker_settings(get: Callable[[str, str], Any]) -> dict[str, Any]:

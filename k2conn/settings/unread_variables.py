@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
+from k2conn.consumer.settings import VARIABLES as CONSUMER_VARIABLES
 from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
 from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES, prefix_of
@@ -26,7 +27,8 @@ def unread(
     variables = {name: one for kind in kinds for name, one in SINKS.get(kind).read_from(kind).items()}
     secrets = (f"{name}_FILE" for name, (_, read) in variables.items() if read == "secret")
     prefixes = tuple(dict.fromkeys(prefix_of(name) for name in names))
-    read_ones = {*variables, *SPOOL_VARIABLES, *secrets, *PROCESS_VARIABLES, *_of(prefixes), *files}
+    shared = {*SPOOL_VARIABLES, *CONSUMER_VARIABLES, *PROCESS_VARIABLES}
+    read_ones = {*variables, *shared, *secrets, *_of(prefixes), *files}
     sinks = [prefix for kind in kinds for prefix in (prefix_of(kind), prefix_of(f"sink {kind}"))
              if any(name.startswith(prefix) for name in variables)]
     ours = ("K2_SPOOL", *sinks, *prefixes)

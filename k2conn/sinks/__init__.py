@@ -189,7 +189,7 @@ def _how_read(one: Field[Any]) -> str:
     return kind
 
 
-SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "lanes", "settings"))
+SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "lanes", "positions", "settings"))
 """All sinks, by kind."""
 
 

@@ -20,6 +20,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, SinkError, Unreachable
 from k2conn.sinks import Reject, Settle, SinkStatus
 from k2conn.sinks.lanes import BatchRule, Lane
+from k2conn.sinks.positions import StoresPositions
 from k2conn.sinks.settings import SinkSettings
 
 ENVELOPE_BYTES = 250
@@ -102,6 +103,8 @@ class BatchingSink:
         self._errors = 0
         self._again = 0
         self._last_error: str | None = None
+        if isinstance(writer, StoresPositions):
+            self.positions = writer.positions
         self._log = logging.getLogger(f"k2conn.sinks.{self.name}")
 
     # --- the contract

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -37,6 +38,8 @@ BLOCK_BYTES = 64 * 1024
 TOPIC = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 """Kafka's own rule for topic names, and nothing that would leave the folder."""
 
+_TOPIC, _VALUE = itemgetter(0), itemgetter(2)
+"""Of an envelope."""
 
 
 
@@ -173,6 +176,19 @@ class FileSink:
             asyncio.get_running_loop().call_soon(self._write, topic)
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._write_all)
+
+    def put_all(self, envelopes: Sequence[Envelope]) -> None:
+        """``put`` for many, mostly of one topic."""
+        for topic, group in groupby(envelopes, key=_TOPIC):
+            first, *rest = group
+            self.put(first)  # makes sure of the topic, and of the timer
+            size = sum(map(len, map(_VALUE, rest)))
+            self._waiting[topic] += rest
+            self._bytes += size
+            before = self._sizes[topic]
+            self._sizes[topic] = before + size
+            if before < BLOCK_BYTES <= before + size:
+                asyncio.get_running_loop().call_soon(self._write, topic)
 
     @property
     def crowded(self) -> bool:

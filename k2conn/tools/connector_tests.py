@@ -13,11 +13,14 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.codecs import RowPosition
+from k2conn.codecs.decoding import row_reader
 from k2conn.codecs.encoding import text_encoder
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text, shown
 from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
@@ -73,6 +76,9 @@ class _TestConnection:
         symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
         self.session_context = SessionContext(lambda: _UUID, environment)
         self.pipelines = self._pipelines(plan, symbols)
+        self.rows = RowPipeline(self.connector_state, plan.connections[0]) if plan.reads_files else None
+        if self.rows is not None:
+            self.rows.begin(example.file or plan.name, 0)
         self.pipeline = self.pipelines[0]
         self.opened = False
         self.answered = 0
@@ -165,6 +171,18 @@ class _TestConnection:
         return [one for one in self.pipelines if turn.socket in (None, one.session.connection.name)]
 
     def _receive(self, turn: DialogueTurn) -> None:
+        envelopes = self._mapped(turn) if self.rows is None else self._mapped_rows(turn, self.rows)
+        kinds = [{field.name: field.kind for field in e.schema.fields} for e in envelopes if e.schema is not None]
+        records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
+        dead = [exactjson.decode(e.value) for e in envelopes if e.schema is None]
+        names = [e.schema.name for e in envelopes if e.schema is not None]
+        wanted = list(turn.records or ())
+        wanted[: len(names)] = map(in_larger_decimals, wanted, names, records)
+        self._compare(turn, "record", wanted, records, kinds)
+        self._compare(turn, "dead letter", list(turn.dead_letters or ()), dead, [{}] * len(dead))
+
+    def _mapped(self, turn: DialogueTurn) -> list[Envelope]:
+        """What comes of a frame."""
         envelopes: list[Envelope] = []
         ledger = self.connector_state.ledger
         for pipeline in self._pipelines_of(turn):
@@ -174,14 +192,14 @@ class _TestConnection:
             self._handle(pipeline, actions)
             if ledger.unrecognised == before:
                 break
-        kinds = [{field.name: field.kind for field in e.schema.fields} for e in envelopes if e.schema is not None]
-        records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
-        dead = [exactjson.decode(e.value) for e in envelopes if e.schema is None]
-        names = [e.schema.name for e in envelopes if e.schema is not None]
-        wanted = list(turn.records or ())
-        wanted[: len(names)] = map(in_larger_decimals, wanted, names, records)
-        self._compare(turn, "record", wanted, records, kinds)
-        self._compare(turn, "dead letter", list(turn.dead_letters or ()), dead, [{}] * len(dead))
+        return envelopes
+
+    def _mapped_rows(self, turn: DialogueTurn, pipeline: RowPipeline) -> list[Envelope]:
+        """What comes of rows of the test's file."""
+        connection = self.connector_state.plan.connections[0]
+        frame = _frame(turn.value, connection)
+        data = frame.encode() if isinstance(frame, str) else frame
+        return pipeline.receive(row_reader(connection.codec, RowPosition()).feed(data, True), self.wall)
 
     def _compare(
         self, turn: DialogueTurn, what: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]],

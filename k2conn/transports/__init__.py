@@ -81,6 +81,8 @@ class TransportKind:
     """
     open: Callable[[Address], Transport]
     """Makes a connection, not yet opened."""
+    files: bool = False
+    """Whether it reads files, which a command line names, and connects to nothing."""
 
 
 TRANSPORTS = Registry("transport", "k2conn.transports", "TRANSPORT", TransportKind, lambda kind: kind.schemes)

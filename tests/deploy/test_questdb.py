@@ -112,7 +112,7 @@ def test_a_refused_record_is_one_dead_letter(server: QuestDb, tmp_path: Any) -> 
 
 def test_a_table_of_another_shape_is_refused(server: QuestDb, tmp_path: Any) -> None:
     server.query("CREATE TABLE trades_v2 (timestamp TIMESTAMP, price DOUBLE) TIMESTAMP(timestamp) PARTITION BY DAY WAL")
-    with pytest.raises(SinkError, match=r"price is DOUBLE, not DECIMAL\(18,8\).*its keys are none, not timestamp, mess"):
+    with pytest.raises(SinkError, match=r"price is DOUBLE, not DECIMAL\(18,8\).*its keys are none, not timestamp, "):
         drive(server, Book(), lambda sink: sink.prepare({"t": load_schema("trade")}), tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.monitoring import health
-from k2conn.monitoring.health import CLIENTS, MOST_ANSWERS, HealthServer
+from k2conn.monitoring.health import CLIENTS, MOST_ANSWERS, MOST_WORK, SHARE, HealthServer
 from k2conn.monitoring.requests import target_of
 from tests.integration.test_runner import says
 from tests.support.plans import HEAD, STREAMS, trade, trades
@@ -220,6 +221,27 @@ def test_a_client_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) ->
             assert len(await asyncio.to_thread(all_of, client)) < 40_000_000
         monkeypatch.undo()
         assert (await get(port, "/live"))[0] == 200
+
+    serving(check)
+
+
+def test_answers_that_are_much_work_leave_time_for_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def laborious(runner: object) -> bytes:
+        until = time.thread_time() + 0.1
+        while time.thread_time() < until:
+            pass
+        return b"#"
+
+    async def check(port: int, run: Run) -> None:
+        monkeypatch.setattr(health.metrics, "exposition", laborious)
+        began = time.monotonic()
+        statuses = [(await get(port, "/metrics"))[0] for _ in range(40)]
+        most = (MOST_WORK + SHARE * (time.monotonic() - began)) / 0.1 + 1
+        assert 10 <= statuses.count(200) <= most
+        assert statuses.count(200) + statuses.count(429) == 40
+        assert (await get(port, "/live"))[0] == 200
+        await asyncio.sleep(0.7)
+        assert (await get(port, "/health"))[0] == 200
 
     serving(check)
 

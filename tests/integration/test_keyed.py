@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Generator
 from pathlib import Path
+
+import pytest
 
 from k2conn import exactjson
 from k2conn.cli.validate import check
@@ -71,13 +74,49 @@ def test_a_token_of_an_http_answer_goes_into_the_handshake() -> None:
     assert on.headers(0) == {"Authorization": "Bearer abc"}
 
 
+def learnt(rows: Generator[None, None, int]) -> tuple[int, int]:
+    """How many instruments were learnt, and how often others had a turn meanwhile."""
+    turns = 0
+    while True:
+        try:
+            next(rows)
+        except StopIteration as end:
+            return end.value, turns
+        turns += 1
+
+
+def test_a_list_without_end_is_learnt_up_to_a_bound_and_in_turns() -> None:
+    listing = plan().symbols.list
+    assert listing is not None
+    directory = SymbolDirectory(plan().symbols, 1000)
+    rows = [{"id": f"X{n}", "b": f"B{n}", "q": "Q", "on": "1"} for n in range(5000)]
+    count, turns = learnt(learn(listing, {"data": rows}, directory))
+    assert (count, directory.passed_over) == (5000, 4000)
+    assert turns >= 10
+    assert directory.resolve("X999") is not None
+    assert directory.resolve("X1000") is None
+    learnt(learn(listing, {"data": [{**rows[7], "b": "AGAIN"}]}, directory))  # what is known can be corrected
+    symbol = directory.resolve("X7")
+    assert symbol is not None
+    assert symbol.base == "AGAIN"
+
+
+@pytest.mark.parametrize("name", ["id", "b", "q"])
+def test_a_listed_name_that_is_too_long_is_not_taken_in(name: str) -> None:
+    listing, directory = plan().symbols.list, SymbolDirectory(plan().symbols, 1000)
+    assert listing is not None
+    learnt(learn(listing, {"data": [{"id": "X1", "b": "A", "q": "B", "on": "1", name: "x" * 101}]}, directory))
+    assert directory.passed_over == 1
+    assert directory.resolve("X1") is None
+
+
 def test_the_venue_s_own_list_says_base_and_quote() -> None:
     found = plan()
     assert found.symbols.list is not None
     assert found.symbols.list.refresh == 3600
     rows = [{"id": "WEIRD1", "b": "AAA", "q": "BBB", "on": "1"}, {"id": "OFF", "b": "C", "q": "D", "on": "0"}]
-    directory = SymbolDirectory(found.symbols)
-    assert learn(found.symbols.list, {"data": rows}, directory) == 1
+    directory = SymbolDirectory(found.symbols, 100)
+    assert learnt(learn(found.symbols.list, {"data": rows}, directory)) == (1, 0)
     symbol = directory.resolve("WEIRD1")
     assert symbol is not None
     assert (symbol.base, symbol.quote, symbol.record) == ("AAA", "BBB", "AAABBB")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -94,6 +95,26 @@ def test_what_a_file_reads_is_listed_without_values(tmp_path: Path) -> None:
     explained = k2conn("explain", path, K2_VENUE_KEY="k33p-this")
     assert "K2_VENUE_KEY (secret, set): sent in connection.headers.X-Key" in explained.stdout
     assert "k33p-this" not in text.stdout + text.stderr + explained.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "before", "said"),
+    [
+        ("wss://venue.example/ws", "", "talks to venue.example"),
+        ("ws://127.0.0.1:1/ws", "", "talks to 127.0.0.1 (this machine only: any port of it)"),
+        ("wss://venue.example/ws", "http://127.0.0.1:2/x",
+         "talks to 127.0.0.1 (this machine: refused unless K2_VENUE_ALLOW_PRIVATE_HOSTS=true), venue.example"),
+        ("ws://localhost:1/ws", "https://10.0.0.1/x",
+         "talks to 10.0.0.1 (not public: refused unless K2_VENUE_ALLOW_PRIVATE_HOSTS=true), "
+         "localhost (this machine: refused unless K2_VENUE_ALLOW_PRIVATE_HOSTS=true)"),
+    ],
+)
+def test_the_hosts_of_a_file_are_listed(tmp_path: Path, url: str, before: str, said: str) -> None:
+    call = f"  before: [{{http: GET {before}, capture: {{x: x}}}}]\n" if before else ""
+    connection = re.sub("url: .*", f"url: {url}", SUBSCRIBE, count=1)
+    path = written(tmp_path, connection.replace("connection:\n", f"connection:\n{call}", 1))
+    assert f"{path}: {said}\n" in k2conn("validate", path).stdout
+    assert said in " ".join(k2conn("explain", path).stdout.split())
 
 
 # -- what is shown

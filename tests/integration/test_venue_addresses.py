@@ -66,6 +66,54 @@ def test_a_host_that_the_operator_named() -> None:
     assert ended("ws://localhost:%d", failover=("ws://localhost:9",)) == {}
 
 
+STRANGER = """
+connection:
+  before:
+    - {http: %s, capture: {loot: to_string(@)}}
+  url: %s
+  steps:
+    - send: {op: sub, symbols: $symbols, id: $counter, loot: $state.loot}
+      for: trade
+      expect: {accepted: {op: sub, ok: true}, symbol: s}
+  reconnect: {base: 50ms, cap: 100ms}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("POST http://127.0.0.1:%d/admin", "wss://stranger.example/"),
+        ("POST http://127.0.0.1:%d/admin", "wss://10.0.0.9/"),
+        ("POST http://127.0.0.1:%d/admin", "[ws://127.0.0.1:9/, wss://stranger.example/]"),
+        ("GET https://10.1.2.3/admin", "wss://stranger.example/"),
+        ("GET https://10.1.2.3/admin", "ws://127.0.0.1:9/"),
+        ("GET https://10.1.2.3/admin", "wss://10.1.2.3/"),
+        ("GET https://169.254.169.254/latest/meta-data", "ws://127.0.0.1:9/"),
+        ("GET https://[fd00:ec2::254]/latest/meta-data", "wss://stranger.example/"),
+    ],
+)
+def test_a_file_cannot_carry_out_what_it_finds_inside(asked: str, told: str) -> None:
+    async def main() -> list[str]:
+        heard = []
+
+        async def inside(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append((await reader.readline()).decode())
+            writer.close()
+
+        async with await asyncio.start_server(inside, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            first, _, more = told.strip("[]").partition(", ") if told.startswith("[") else (told, "", "")
+            text = STRANGER % (repr(asked % port if "%d" in asked else asked), first)
+            text += f"  failover: [{more}]\n" if more else ""
+            plan = plan_of(text, STREAMS)
+            with pytest.raises(SettingsError, match="is not public"):
+                async with Run(plan) as run:
+                    await run.until(lambda: run.runner.connectors[0].connector_state.ledger.reconnects)
+            return heard
+
+    assert asyncio.run(main()) == []
+
+
 def test_a_file_that_names_this_machine_and_others_needs_a_word_of_the_operator() -> None:
     text = CONNECTION % 9 + "  failover: [wss://stranger.example/]\n"
 

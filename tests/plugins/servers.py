@@ -111,4 +111,5 @@ def _served(server: S) -> Iterator[S]:
 
 def _give_up(problem: Exception) -> NoReturn:
     """A missing prerequisite fails the test and is named."""
-    pytest.fail(f"{problem}\nSet {SKIP_KAFKA}=1 to go without the Kafka tests.", pytrace=False)
+    hint = "" if "PostgreSQL" in str(problem) else f"\nSet {SKIP_KAFKA}=1 to go without the Kafka tests."
+    pytest.fail(f"{problem}{hint}", pytrace=False)

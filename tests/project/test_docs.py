@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from k2conn.cli.dictionary import dictionary
+from k2conn.cli.dictionary import run as write_dictionary
 from k2conn.cli.docs import INDEX, run
 from k2conn.cli.loading import shipped
 from k2conn.compiler.compiler import check_text
+from k2conn.records import known_records, load_record
 from k2conn.tools.connector_tests import run_test
 from tests.paths import ROOT
 
@@ -112,3 +115,21 @@ def test_the_connector_of_the_guide_validates_and_its_test_passes() -> None:
 def test_pages_do_not_change_from_run_to_run(tmp_path: Path) -> None:
     assert run([], tmp_path, False) == 0
     assert run([], tmp_path, True) == 0
+
+
+def test_the_data_dictionary_is_what_the_schemas_say() -> None:
+    page = ROOT / "docs" / "data-dictionary.md"
+    assert page.read_text() == dictionary(), "k2conn docs --dictionary docs/data-dictionary.md"
+    for name in known_records():
+        for field in load_record(name).schema.fields:
+            assert f"| `{field.name}` | " in page.read_text(), (name, field.name)
+
+
+def test_the_command_writes_and_checks_the_data_dictionary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "fields.md"
+    assert write_dictionary(page, check=True) == 1
+    assert write_dictionary(page, check=False) == 0
+    assert write_dictionary(page, check=True) == 0
+    page.write_text(page.read_text().replace("microseconds", "seconds"))
+    assert write_dictionary(page, check=True) == 1
+    assert "is out of date" in capsys.readouterr().err

@@ -14,7 +14,8 @@ PUBLIC = {
         "decimals_used", "default_of", "fixed_bytes", "known_schemas", "load_schema", "plain_text", "read_decimals",
         "read_schema", "use_decimals", "wide_file",
     ],
-    "k2conn.codecs": ["CODECS", "Codec", "MessageFormat", "Packing", "Setting", "Settings"],
+    "k2conn.codecs": ["CODECS", "Codec", "FileFormat", "MessageFormat", "Packing", "Row", "RowPosition", "RowReader",
+        "Setting", "Settings"],
     "k2conn.engine": [],
     "k2conn.envelope": ["DeliveryAccount", "Envelope"],
     "k2conn.errors": [

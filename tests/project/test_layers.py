@@ -37,11 +37,11 @@ IMPORTABLE: dict[str, set[str]] = {
     "printable": set(),
     "secret_mask": set(),
     "net": {"clock", "errors", "exactjson", "loopback", "secret_mask"},
-    "avro": {"errors", "resources"},
+    "avro": {"errors", "native", "resources"},
     "envelope": {"avro"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"intervals", "scope", "symbols"},
+    "plan": {"intervals", "schemes", "scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
@@ -90,6 +90,8 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
+    "audit": {*LEAVES, "avro", "candles"},
+    "candles": {*LEAVES, "avro", "engine", "envelope"},
     "sinks/settings": {"errors"},
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
              "sinks/settings"},
@@ -99,13 +101,24 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
-    "runner": {*LEAVES, "avro", "clock", "engine", "envelope", "files", "net", "sinks", "spool", "transports"},
-    "monitoring": {*LEAVES, "clock", "engine", "loopback", "runner", "spool"},
+    "consumer": {
+        *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
+    },
+    "runner": {
+        *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
+        "transports",
+    },
+    "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
+    "batch": {
+        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
+    },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
-    "settings": {*LEAVES, "compiler", "net", "runner", "sinks", "transports"},
+    "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
+    "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
+    "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
     "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
     "tools/certify": {
         *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
@@ -131,18 +144,24 @@ USED_IN: dict[str, set[str]] = {
     "google": {"codecs/protobuf.py"},
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
-    "aiokafka": {"sinks/kafka/", "compat/aiokafka.py"},
+    "aiokafka": {"consumer/member.py", "sinks/kafka/", "compat/aiokafka.py"},
     "asyncpg": {"sinks/postgres/"},
+    "fastapi": {"api/"},
+    "starlette": {"api/"},
+    "pydantic": {"api/"},
+    "uvicorn": {"api/server.py", "compat/uvicorn.py"},
     "pyiceberg": {"lake/", "compat/pyiceberg.py"},
     "pyarrow": {"lake/"},
     "duckdb": {"lake/engine.py"},
     "requests": {"lake/catalog.py"},
     "sqlalchemy": {"lake/catalog.py"},
-    "prometheus_client": {"monitoring/metrics.py"},
+    "prometheus_client": {"monitoring/"},
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
     "rich": {"cli/screen.py"},
-    "uvloop": {"cli/run.py"},
+    "uvloop": {"cli/event_loop.py"},
+    "zstandard": {"transports/file/"},
+    "isal": {"avro/container.py"},
 }
 """The only places where a dependency may be imported; its errors are translated there."""
 
@@ -271,7 +290,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
+    "audit", "candles", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
     "schemes", "tools/connector_tests",
 )
 

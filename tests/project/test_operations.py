@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -9,10 +10,15 @@ import pytest
 
 from k2conn import errors
 from k2conn.cli.application import application
+from k2conn.consumer.consumption import Consumption
+from k2conn.consumer.settings import VARIABLES as CONSUMER_VARIABLES
+from k2conn.consumer.settings import ConsumerSettings
 from k2conn.errors import REASONS
+from k2conn.monitoring.consumption_view import ConsumptionView
 from k2conn.monitoring.metrics import exposition
 from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
+from k2conn.sinks.settings import SinkSettings
 from k2conn.variables import CONNECTOR_VARIABLES
 from k2conn.workers.metrics_merge import pool_metrics
 from tests.paths import ROOT
@@ -24,7 +30,8 @@ PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")] +
 
 
 @pytest.mark.parametrize(
-    "name", [*SINK_VARIABLES, *SPOOL_VARIABLES, *(f"K2_<X>_{one}" for one in CONNECTOR_VARIABLES)]
+    "name",
+    [*SINK_VARIABLES, *SPOOL_VARIABLES, *CONSUMER_VARIABLES, *(f"K2_<X>_{one}" for one in CONNECTOR_VARIABLES)],
 )
 def test_every_variable_is_documented(name: str) -> None:
     assert f"`{name}`" in OPERATIONS
@@ -45,7 +52,9 @@ def test_no_variable_is_made_up() -> None:
 
 def test_every_metric_is_documented_and_none_is_made_up() -> None:
     run = Run(Venue().plan(connection=CONNECTION % 1))
-    text = exposition(run.runner).decode() + pool_metrics([(0, True, 0)])
+    consumption = Consumption(ConsumerSettings(topics=("x",)), SinkSettings(kind="console"))
+    consumed = asyncio.run(ConsumptionView(consumption).metrics()).decode()
+    text = exposition(run.runner).decode() + pool_metrics([(0, True, 0)]) + consumed
     real = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if name.startswith("k2conn_")}
     said = set(re.findall(r"`(k2conn_[a-z_]+)`", OPERATIONS))
     assert real <= said

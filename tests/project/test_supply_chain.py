@@ -19,14 +19,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from release import pin_images, sbom
+from release import lock, pin_images, sbom
 from tests.paths import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 LOCKS = {
-    "requirements.lock": PYPROJECT["project"]["dependencies"],
+    "requirements.lock": PYPROJECT["project"]["dependencies"]
+    + [line for extra in lock.EXTRAS for line in PYPROJECT["project"]["optional-dependencies"][extra]],
     "requirements-build.lock": PYPROJECT["build-system"]["requires"],
 }
 ENVIRONMENTS: list[dict[str, str]] = [
@@ -161,7 +162,7 @@ def test_every_image_of_ours_is_pinned_by_one_command(tmp_path: Path, monkeypatc
     assert len(stages) == len(re.findall(r"^FROM ", dockerfile, re.MULTILINE)) == 2
     images = [bases[stage] for stage in stages]
     images += [one["image"] for one in yaml.safe_load(compose)["services"].values() if "build" not in one]
-    assert len(images) == 4
+    assert len(images) == 6
     assert all(re.search(r":[^@/]+@sha256:[0-9a-f]{64}$", image) for image in images)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
+import time
 from enum import StrEnum
 from urllib.parse import quote, quote_plus
 
@@ -102,6 +104,32 @@ def test_signatures_and_tokens_are_remembered_for_a_while() -> None:
 def test_where_nothing_is_known_nothing_is_looked_at() -> None:
     said = {"a": ["b"]}
     assert SecretMask().hide(said) is said
+
+
+def test_very_many_tokens_are_hidden_and_cost_little() -> None:
+    """A venue may give ever new ones: what is said about everything else must not wait for them."""
+    mask = masked(KEY)
+    tokens = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(400)]
+    for token in tokens:
+        mask.add_passing(token)
+    encoded = base64.b64encode(tokens[300].encode()).decode()
+    for text in (f"a {tokens[-1]} b {KEY}", encoded, f"ends {tokens[200][:20]}"):
+        assert HIDDEN in mask.hide(text)
+        assert HIDDEN.encode() in mask.hide_bytes(f"{text} {tokens[399]}".encode())
+        assert not any(token in mask.hide(text) for token in tokens[-200:])
+    began = time.process_time()
+    for n in range(2000):
+        mask.hide(f"BTC-{n}-USD")
+    assert time.process_time() - began < 0.2  # 0.03 s; looked for one by one it is 2 s
+
+
+def test_what_is_remembered_of_long_tokens_is_bounded() -> None:
+    mask = SecretMask()
+    for n in range(100):
+        mask.add_passing(f"{n:08}" * 5000)
+    assert HIDDEN in mask.hide(f"{99:08}" * 2000)
+    assert HIDDEN not in mask.hide(f"{50:08}" * 2000)
+    assert sum(map(len, mask._compiled().all)) < 4_000_000
 
 
 def test_bytes_that_are_no_text() -> None:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import EXACT, read_number
+from k2conn.compiler.converters.local_times import Ambiguous, local_offset, steady_minute
 from k2conn.errors import RecordError
 from k2conn.plan import FastConversion
 from k2conn.records import TIMES
@@ -31,27 +32,35 @@ _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
     re.ASCII,
 )
+_MINUTE = 17
+"""Characters of a time up to its minute, with the colon behind it."""
+_WITHIN = re.compile(r"([0-5]\d)(?:\.(\d{1,12}))?\Z", re.ASCII)
+"""What may stand behind them in a local time: no leap second, and no offset."""
+_KNOWN = 10_000
+"""Minutes that are remembered."""
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})\Z", re.ASCII)
 
 Times = Callable[[Any], int]
 
 
-def times(unit: str, zone: str | None = None) -> Times:
+def times(unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Times:
     """A converter from the exchange's time to microseconds; raises RecordError.
 
     ``unit`` is one of UNITS. ``zone`` (an IANA name) is only for iso8601 times written without an offset; without it
-    such a time is an error.
+    such a time is an error. ``ambiguous``: which of two moments a local time means that came twice; None: an error.
     """
     if unit == "iso8601":
-        return _iso(ZoneInfo(zone) if zone and zone != "UTC" else UTC if zone else None)
+        if zone and zone != "UTC":
+            return LocalTimes(ZoneInfo(zone), ambiguous)
+        return _iso(UTC if zone else None)
     if unit in ("ms", "us"):
         return _whole(1000 if unit == "ms" else 1, _exact(_PLACES[unit]))
     return _exact(_PLACES[unit])
 
 
-def times_in(kind: str, unit: str, zone: str | None = None) -> Times:
+def times_in(kind: str, unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Times:
     """The same for a field of one of the kinds in TIMES: the number that it holds. What is finer is cut."""
-    convert, per = times(unit, zone), TIMES[kind]
+    convert, per = times(unit, zone, ambiguous), TIMES[kind]
     if per == 1:
         return convert
     if kind == "date" and unit == "iso8601":
@@ -115,7 +124,43 @@ def _exact(places: int) -> Times:
     return exact
 
 
-def _iso(zone: tzinfo | None) -> Times:
+class LocalTimes:
+    """Times of a zone whose clocks may be changed. The next rows are mostly in a minute that was seen before: what it
+    began at is remembered, unless clocks were changed within it.
+    """
+
+    def __init__(self, zone: tzinfo, ambiguous: Ambiguous) -> None:
+        self._zone = zone
+        self._read = _iso(zone, ambiguous)
+        self.minutes: dict[str, int] = {}
+        """The microseconds of times' first 17 characters, up to the colon behind the minute."""
+
+    def __call__(self, value: Any) -> int:
+        """The microseconds since the epoch."""
+        if type(value) is str and (start := self.minutes.get(value[:_MINUTE])) is not None:
+            within = _WITHIN.match(value, _MINUTE)
+            if within is not None:
+                return start + _micros_within(*within.groups())
+        number = self._read(value)
+        self._remember(value, number)
+        return number
+
+    def _remember(self, value: str, number: int) -> None:
+        within = _WITHIN.match(value, _MINUTE)
+        if within is None or value[:_MINUTE] in self.minutes:
+            return
+        if len(self.minutes) >= _KNOWN:
+            self.minutes.clear()
+        if steady_minute(datetime.fromisoformat(value[:_MINUTE - 1]), self._zone):
+            self.minutes[value[:_MINUTE]] = number - _micros_within(*within.groups())
+
+
+def _micros_within(seconds: str, fraction: str | None) -> int:
+    """The microseconds since a minute began; what is finer is cut."""
+    return int(seconds) * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
+
+
+def _iso(zone: tzinfo | None, ambiguous: Ambiguous = None) -> Times:
     seconds: dict[str, int] = {}
     """The epoch microseconds at which recent seconds began: the next trades are in the same one."""
 
@@ -134,7 +179,7 @@ def _iso(zone: tzinfo | None) -> Times:
         found = _ISO.match(value) if len(value) <= _LONGEST else None
         if not found:
             raise RecordError(None, None, None, "bad-time", f"'{value[:40]}' is not an ISO 8601 time")
-        number = _micros(found, zone)
+        number = _micros(found, zone, ambiguous)
         if not 0 <= number < _MAX_US:
             _out_of_range(value)
         micros, offset = found[7], found[8]
@@ -147,12 +192,15 @@ def _iso(zone: tzinfo | None) -> Times:
     return iso
 
 
-def _micros(found: re.Match[str], zone: tzinfo | None) -> int:
+def _micros(found: re.Match[str], zone: tzinfo | None, ambiguous: Ambiguous) -> int:
     year, month, day, hour, minute, second, fraction, offset = found.groups()
     leap = int(second) == 60
     try:
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), 59 if leap else int(second))
-        whole = (moment.replace(tzinfo=_zone(offset, zone)) - _EPOCH) // timedelta(microseconds=1)
+        own = _zone(offset, zone)
+        if offset is None:
+            own = timezone(local_offset(moment, own, ambiguous))
+        whole = (moment.replace(tzinfo=own) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError) as error:
         raise RecordError(None, None, None, "bad-time", str(error)) from None
     return whole + leap * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))

@@ -14,7 +14,7 @@ from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.plan import Capture, HttpRequest
-from k2conn.schemes import HTTP, Secure, in_the_clear
+from k2conn.schemes import FILES, HTTP, Secure, in_the_clear
 
 SET_UP = ("counter", "uuid", "now_s", "now_ms", "now_us", "state", "env")
 """Placeholders that have a meaning before anything is subscribed."""
@@ -26,6 +26,11 @@ def connection_url(url: str, path: Path, insecure: bool, note: CompileContext) -
     """The template of one connection's address; None after noting what is wrong with it."""
     compiled = note.template(url, path, URL)
     if compiled is None:
+        return None
+    if url.lower().startswith("file:"):
+        if url == FILES:
+            return compiled
+        note(path, "url", f"which files are read, the command line says: write `url: {FILES}` and nothing behind it")
         return None
     if url.startswith("{$state."):
         return compiled  # the whole address comes from the venue; checked when it is known

@@ -9,19 +9,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from k2conn.codecs import CODECS, Codec, MessageFormat, Setting
+from k2conn import exactjson
+from k2conn.codecs import CODECS, Codec, FileFormat, MessageFormat, Setting
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import size
 from k2conn.compiler.language.problems import known, short
+from k2conn.compiler.sections.beside import file_beside
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import PluginError, SettingsError
-from k2conn.plan import FrameEncoding
+from k2conn.plan import FrameEncoding, SettingValue
 
 REFUSE = "refuse"
 """The word for frames of a kind that the venue does not send."""
 _OWN_KEYS = ("text", "binary", "limit")
-_LARGEST = 1 << 20
-"""Bytes that a setting's file may have."""
 _JSON = "json"
 
 
@@ -47,6 +47,23 @@ class CodecCompiler:
             return FrameEncoding()
         settings = self._settings(said, text | binary, path)
         return FrameEncoding(tuple(text), tuple(binary), limit, settings)
+
+    def of_rows(self, said: Any, path: Path) -> FrameEncoding:
+        """The `codec:` of files: one format that reads rows, by its word or as `text:`."""
+        whole = {"text": said} if isinstance(said, str) else said or {}
+        place = (*path, "text") if isinstance(said, dict) and "text" in said else path
+        chain = self._chain(whole["text"], place, "text") if "text" in whole else {}
+        if chain is None:
+            return FrameEncoding()
+        names = [name for name, one in _all() if isinstance(one, FileFormat)]
+        if len(chain) != 1 or not isinstance(next(iter(chain.values())), FileFormat):
+            text = f"files say what their rows are: `codec: {{text: FORMAT}}`, a format of rows{known('', names)}"
+            self.note(place, "value", text)
+            return FrameEncoding()
+        if "binary" in whole:
+            self.note((*path, "binary"), "value", "files are text: leave `binary` out", at_key=True)
+        limit = self.note.read(size, whole.get("limit", "1 MiB"), (*path, "limit")) or FrameEncoding().limit
+        return FrameEncoding(tuple(chain), tuple(chain), limit, self._settings(whole, chain, path))
 
     # -- words
 
@@ -91,14 +108,15 @@ class CodecCompiler:
 
     # -- settings
 
-    def _settings(self, said: Mapping[str, Any], codecs: Mapping[str, Codec], path: Path) -> dict[str, str | bytes]:
+    def _settings(self, said: Mapping[str, Any], codecs: Mapping[str, Codec], path: Path) -> dict[str, SettingValue]:
         """The settings of these codecs; what is missing, unknown or unusable is noted."""
         wanted = {setting.name: setting for codec in codecs.values() for setting in codec.settings}
         self._check_keys(said, wanted, path)
-        found: dict[str, str | bytes] = {}
+        found: dict[str, SettingValue] = {}
         for name, setting in wanted.items():
             if name in said:
-                value = self._file(said[name], (*path, name)) if setting.file else str(said[name])
+                place = (*path, name)
+                value = file_beside(said[name], place, self.folder, self.note) if setting.file else _spelled(said[name])
                 if value is not None:
                     found[name] = value
         for name, codec in codecs.items():
@@ -110,7 +128,7 @@ class CodecCompiler:
                 self._check(codec, found, path)
         return found
 
-    def _check(self, codec: Codec, settings: dict[str, str | bytes], path: Path) -> None:
+    def _check(self, codec: Codec, settings: dict[str, SettingValue], path: Path) -> None:
         try:
             codec.check(settings)
         except ValueError as error:
@@ -127,22 +145,10 @@ class CodecCompiler:
                 text = f"unknown key '{short(key)}'{known(key, (*_OWN_KEYS, *wanted))}"
                 self.note((*path, key), "unknown-key", text, at_key=True)
 
-    def _file(self, name: str, path: Path) -> bytes | None:
-        """The contents of a file beside the connector file; None after noting why there are none."""
-        if "/" in name or "\\" in name or "\0" in name or name in ("", ".", ".."):
-            text = f"the {path[-1]} is a file beside this one: say its name without a folder"
-            self.note(path, "path", text)
-            return None
-        try:
-            file = (self.folder / name).resolve()
-            inside = file.parent == self.folder.resolve()
-            if inside and file.is_file() and file.stat().st_size <= _LARGEST:
-                return file.read_bytes()
-        except OSError:
-            inside = True
-        why = "is no file of at most 1 MiB beside this one" if inside else "leads out of the folder"
-        self.note(path, "path", f"'{short(name)}' {why}")
-        return None
+
+def _spelled(value: Any) -> str | tuple[str, ...]:
+    """A setting as codecs are given it: text in JSON spelling, or texts."""
+    return tuple(map(str, value)) if isinstance(value, list) else exactjson.spell(value)
 
 
 def _reads(codec: Codec, kind: str) -> bool:

@@ -28,11 +28,16 @@ from k2conn.plan import (
     Notice,
     SendScope,
 )
+from k2conn.schemes import FILES
 
 FASTEST_PING, SLOWEST_PING = 1.0, 3600.0
 """Seconds between our pings, at least and at most, where the venue says how many."""
 _LISTS = ("steps", "before", "capture", "answer", "failover", "limits")
 """Keys whose entries are looked at one by one, so that one of wrong shape does not hide the others."""
+
+
+_OF_FILES = ("url", "codec", "ignore")
+"""What a connection says that reads files."""
 
 
 class ConnectionCompiler(SectionCompiler):
@@ -53,7 +58,13 @@ class ConnectionCompiler(SectionCompiler):
         streams = self._names(said, "streams", path, self.streams) or tuple(self.streams)
         steps = tuple(StepCompiler(self.note, self.streams, streams, (*URL, *signed)).steps(said, path))
         reconnect, back = said.get("reconnect", {}), (*path, "reconnect")
-        codec = CodecCompiler(self.note, self.folder).encoding(said.get("codec", "json"), (*path, "codec"))
+        files = said.get("url") == FILES
+        codecs = CodecCompiler(self.note, self.folder)
+        if files:
+            self._check_files(said, path)
+            codec = codecs.of_rows(said.get("codec"), (*path, "codec") if "codec" in said else path)
+        else:
+            codec = codecs.encoding(said.get("codec", "json"), (*path, "codec"))
         parts: dict[str, Any] = {
             "symbols": self._match(said, "symbols", path),
             "headers": self._template(said, "headers", path, self._set_up),
@@ -92,6 +103,15 @@ class ConnectionCompiler(SectionCompiler):
             replicas=said.get("replicas", 1),
             **parts,
         )
+
+    def _check_files(self, said: dict[str, Any], path: Path) -> None:
+        """Notes what a connection has that reads files and talks to nobody."""
+        for key in said:
+            if key not in _OF_FILES:
+                text = f"files are read, nobody is talked to: `{key}` means nothing beside `url: {FILES}`"
+                self.note((*path, key), "value", text, at_key=True)
+        if path[0] == "connections":
+            self.note(path, "value", f"a connector that reads files has one `connection:`, of `url: {FILES}`")
 
     def captured(self, whole: dict[str, Any], path: Path) -> set[str]:
         """The names under which a connection keeps something, as far as they can be read."""

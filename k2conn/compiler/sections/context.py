@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from k2conn.compiler.expressions.closures import ExpressionError
@@ -37,6 +37,8 @@ class CompileContext:
         """The environment variables that the file reads, each with its places."""
         self.secure = secure
         """Of the schemes that connections may have."""
+        self.tables: Mapping[str, Mapping[str, str]] = {}
+        """Those of `tables:`, by name."""
         self.parts = parts
         """Parts of this connector's symbols beyond base and quote."""
         self._characters = 0

@@ -34,14 +34,17 @@ from k2conn.compiler.converters.readers import (
     whole_number,
 )
 from k2conn.compiler.converters.sides import inverted, mapped_side, quick_side, side_table, signed_side
-from k2conn.compiler.converters.times import UNITS, plain_time, times_in
+from k2conn.compiler.converters.times import UNITS, LocalTimes, plain_time, times_in
+from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.tables import looked_up_in
+from k2conn.compiler.sections.texts import PutTogether, put_together
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, Reader
+from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, JoinedText, Reader
 from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
@@ -96,7 +99,8 @@ class FieldCompiler:
             return None if kept is None else kept if type(kept) is str else exactjson.spell(kept)
 
         direct = _direct({"from": value}, exactjson.spell)
-        return Field(name, read, value, "JSON spelling", speed=speed, direct=direct)
+        joined = JoinedText(((None, None, 0, None, value[1:]),)) if value in ("$file", "$row") else None
+        return Field(name, read, value, "JSON spelling", speed=speed, joined=joined, direct=direct)
 
     # -- numbers
 
@@ -158,7 +162,10 @@ class FieldCompiler:
         zone = said.get("zone")
         if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
             return None
-        convert = times_in(target.kind, said["unit"], zone)
+        if "ambiguous" in said and zone is None:
+            self.note((*path, "ambiguous"), "value", "`ambiguous` is about local times: say their `zone`", at_key=True)
+            return None
+        convert = times_in(target.kind, said["unit"], zone, said.get("ambiguous"))
         words = f"{'date' if target.kind == 'date' else 'time'} in {said['unit']}" + (f", zone {zone}" if zone else "")
         if said.get("absent") != _RECEIVED:
             return self._simple(target, said, path, convert, words, plain_time(said["unit"], target.kind))
@@ -216,7 +223,7 @@ class FieldCompiler:
         if "map" in said and not invert:
             quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
-                     said.get("absent"), speed, quick)
+                     said.get("absent"), speed, direct=quick)
 
     def _names(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         """An enum that is no side: the venue's words are its names, or `map` says what they mean."""
@@ -235,7 +242,7 @@ class FieldCompiler:
         if "UNKNOWN" in target.symbols:
             known = mapped_side(get, table, said.get("strict") is True, absent, target.name)
             read, quick = placed(known, get, target.name, expression), quick_side(table)
-            return Field(target.name, read, expression, words, absent, speed, _direct(said, quick, how))
+            return Field(target.name, read, expression, words, absent, speed, direct=_direct(said, quick, how))
         return self._looked_up(target, said, found, named(table), how, words)
 
     def _looked_up(
@@ -248,7 +255,7 @@ class FieldCompiler:
         read = reader(get, convert, target.name, expression, optional, absent)
         default = _default(said) or ("null" if target.nullable else None)
         quick = or_absent(convert, absent) if optional else convert
-        return Field(target.name, read, expression, words, default, speed, _direct(said, quick, how))
+        return Field(target.name, read, expression, words, default, speed, direct=_direct(said, quick, how))
 
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
         if symbol in target.symbols:
@@ -293,15 +300,21 @@ class FieldCompiler:
     ) -> Field | None:
         if "value" in said:
             return self._constant(target, said, path, convert)
-        found = self._getter(said, path)
+        found = self._source(said, path)
         absent = self._absent(target, said, path, convert)
         if found is None or absent is None:
             return None
-        get, speed = found
+        get, speed, parts = found
         read = reader(get, convert, target.name, _expression(said), *absent)
         default = _default(said) or ("null" if target.nullable else None)
         quick = or_fallback(convert, absent[1]) if absent[0] else convert
-        return Field(target.name, read, _expression(said), words, default, speed, _direct(said, quick, how))
+        joined = None
+        if parts is not None and isinstance(convert, LocalTimes):
+            joined = JoinedText(parts, convert.minutes)
+        elif parts is not None and convert is text:
+            joined = JoinedText(parts)
+        direct, of_file = _direct(said, quick, how), said["from"] == "$file" if "text" not in said else False
+        return Field(target.name, read, _expression(said), words, default, speed, of_file, joined, direct)
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
         if "from" in said:
@@ -335,19 +348,34 @@ class FieldCompiler:
     # -- where the value comes from
 
     def _getter(self, said: dict[str, Any], path: Path) -> tuple[Getter, str] | None:
-        if "from" not in said:
+        found = self._source(said, path)
+        return None if found is None else found[:2]
+
+    def _source(self, said: dict[str, Any], path: Path) -> PutTogether | None:
+        if "from" not in said and "text" not in said:
             self.note(path, "missing", "the field says where it comes from: {from: EXPRESSION}, or {value: CONSTANT}")
             return None
-        place = path if (*path, "from") not in self.note.document.places else (*path, "from")
-        expression = self.note.expression(said["from"], place)
-        if expression is None:
-            return None
-        get = expression.get
+        get, speed, parts = None, "plain", None
+        if "from" in said:
+            place = path if (*path, "from") not in self.note.document.places else (*path, "from")
+            expression = self.note.expression(said["from"], place)
+            if expression is None:
+                return None
+            get, speed = expression.get, expression.speed
+        if "text" in said:
+            try:
+                get, speed, parts = put_together(said, get)
+            except ValueError as error:
+                code = error.code if isinstance(error, ExpressionError) else "value"
+                self.note((*path, "text"), code, f"the text '{short(said['text'])}': {error}")
+                return None
+        assert get is not None
         if "look_up" in said:
-            name = said["look_up"].removeprefix("$state.")
-            self.note.state(name, (*path, "look_up"))
-            get = looked_up(get, name)
-        if "pattern" in said:
+            found = self._looked_up_by(get, said["look_up"], (*path, "look_up"))
+            if found is None:
+                return None
+            get = found
+        if "pattern" in said and "text" not in said:
             try:
                 get = cut_out(get, text_pattern(said["pattern"], "symbol" if path[-1] == "symbol" else "value"))
             except ValueError as error:
@@ -355,7 +383,19 @@ class FieldCompiler:
                 return None
         if "case" in said:
             get = cased(get, said["case"])
-        return get, expression.speed
+        return PutTogether(get, speed, None if {"look_up", "case"} & set(said) else parts)
+
+    def _looked_up_by(self, get: Getter, word: str, path: Path) -> Getter | None:
+        """What stands beside a value in a captured table, or in one of `tables:`; None after noting that it is none."""
+        kind, _, name = word.removeprefix("$").partition(".")
+        if kind == "state":
+            self.note.state(name, path)
+            return looked_up(get, name)
+        if name not in self.note.tables:
+            hint = known(name, self.note.tables) or ": say it in `tables:`"
+            self.note(path, "unknown-name", f"there is no table '{short(name)}'{hint}")
+            return None
+        return looked_up_in(get, name, self.note.tables[name], exactjson.spell)
 
 
 def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:
@@ -367,7 +407,7 @@ def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:
 
 def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectKey | None:
     """The key and the quick converter where a field is one key of its item and nothing more."""
-    if {"look_up", "pattern", "case"} & set(said):
+    if {"look_up", "pattern", "case", "text"} & set(said):
         return None
     key = compile_expression(said["from"]).key
     return DirectKey(key, quick, how) if key is not None else None
@@ -378,10 +418,11 @@ def _default(said: dict[str, Any]) -> str | None:
 
 
 def _expression(said: dict[str, Any]) -> str:
-    words = str(said["from"])
+    words = str(said["text"] if "text" in said else said["from"])
     if "look_up" in said:
         words += f" looked up in {said['look_up']}"
     if "pattern" in said:
+        words += f" of {said['from']}" if "text" in said else ""
         words += f" cut by {said['pattern']}"
     return words
 

@@ -15,11 +15,13 @@ from k2conn.compiler.expressions.expressions import Expression, compile_expressi
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
+from k2conn.compiler.sections.audits import compile_audit
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.intervals import OfInterval
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
+from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
 from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
 from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
@@ -73,6 +75,10 @@ class StreamCompiler(SectionCompiler):
         sequence = self._sequence(said, path, spans, fields)
         constants = self._constants(record, name, path) | self._interval_of(name, record)
         expressions = self.expressions(said, mapping)
+        spanned = name in self._of_interval
+        audit = compile_audit(self.note, self.spec, said, record, frozenset(mapping), path) if spanned else None
+        if audit is None and "audit" in said and not spanned:
+            self.note((*path, "audit"), "value", "`audit` is for candles with `intervals`", at_key=True)
         if when is None or symbol is None or kafka_topics is None:
             return None
         return Stream(
@@ -108,6 +114,7 @@ class StreamCompiler(SectionCompiler):
             declared=self._of_interval[name].stream if name in self._of_interval else "",
             span=spans.span(own),
             states=spans.states(said, fields),
+            audit=audit,
         )
 
     def spans(self, name: str, record: RecordType) -> SpanCompiler:
@@ -229,6 +236,8 @@ class StreamCompiler(SectionCompiler):
         kept = [_quoted(key) for key in wanted] if isinstance(wanted, list) else list(wanted.values())
         found: list[Expression] = []
         for value in (*mapping.values(), *kept):
+            if isinstance(value, dict) and isinstance(value.get("text"), str):
+                found += text_expressions(value)
             text = value.get("from") if isinstance(value, dict) else value
             if isinstance(text, str):
                 try:

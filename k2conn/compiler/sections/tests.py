@@ -53,6 +53,7 @@ class ExampleReader:
             symbols=tuple(said.get("symbols", self.symbols.default if self.symbols else ())),
             streams=tuple(said["streams"]) if "streams" in said else None,
             received_at=self._moment(said, path),
+            file=said.get("file"),
         )
 
     def _moment(self, said: dict[str, Any], path: Path) -> int:

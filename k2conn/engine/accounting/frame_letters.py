@@ -7,6 +7,8 @@ counted, and one last letter says how many there were and why.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from k2conn import exactjson
@@ -79,9 +81,12 @@ class SharedAccount:
 
 
 class FrameLetters:
-    """Those of one frame, which was received at ``received_at`` (microseconds since the epoch)."""
+    """Those of one frame, which was received at ``received_at`` (microseconds since the epoch); ``place`` says where it
+    stands, if it is a row of a file.
+    """
 
-    def __init__(self, frame: str | bytes, received_at: int) -> None:
+    def __init__(self, frame: str | bytes, received_at: int, place: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._place = place
         self._frame = frame
         self._received_at = received_at
         self._id = frame_id(frame, received_at)
@@ -130,7 +135,7 @@ class FrameLetters:
 
     def _members(self) -> dict[str, Any]:
         """Which frame it is; the first letter has the frame itself."""
-        return {"frame_id": self._id, **({"frame": None} if self._written else whole_frame(self._frame))}
+        return {**self._place, "frame_id": self._id, **({"frame": None} if self._written else whole_frame(self._frame))}
 
 
 def finish_letters(scope: Scope, out: list[Envelope]) -> None:

@@ -259,16 +259,19 @@ def total(figures: Iterable[AccountFigures]) -> AccountFigures:
 def _sum(accounts: Collection[Account]) -> AccountFigures:
     """The sums over accounts, of which there may be very many: a column at a time, in the loops of C."""
     found = Account("", "")
-    for name, column in zip(_SUMMED, zip(*map(_summed, accounts), strict=True), strict=True) if accounts else ():
-        setattr(found, name, sum(column))
+    if accounts:
+        (
+            found.received, found.published, found.duplicates, found.dead_letters, found.filtered, found.lost,
+            found.spooled, found.unknown_sides, found.snapshots, found.gaps, found.missing, found.backfilled,
+            found.conflicts,
+        ) = map(sum, zip(*map(_summed, accounts), strict=True))
     return found.figures()
 
 
-_SUMMED = (
+_summed = attrgetter(
     "received", "published", "duplicates", "dead_letters", "filtered", "lost", "spooled", "unknown_sides", "snapshots",
     "gaps", "missing", "backfilled", "conflicts",
 )
-_summed = attrgetter(*_SUMMED)
 
 
 def equation(totals: AccountFigures) -> str:

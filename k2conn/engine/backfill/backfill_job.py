@@ -36,7 +36,7 @@ class BackfillJob:
         self.symbol = symbol
         self.calls = 0
         self._by_time = gap.first is None
-        self._counted = gap.missing is not None
+        self._counted = gap.missing is not None and not self._by_time
         self._dead: set[int] = set()
         self._scope = Scope()
         span = mapping.backfill.rows.span

@@ -87,6 +87,22 @@ class GapRegistry:
             gap.backfill = BackfillStatus.PENDING
             self.to_fill.append(gap)
 
+    # -- gaps that somebody else finds
+
+    def report(self, gap: Gap, now_us: int) -> Envelope:
+        """The record of a gap of an audit as it stands: new, closed, or still there. It is counted once, and filled
+        where it is new and the stream's calls go by time alone.
+        """
+        account = self.ledger.account(gap.stream, gap.key)
+        before, size = gap.reported, gap.missing or 0
+        account.gaps += before is None
+        account.missing += size - (before or 0)
+        gap.reported = size
+        calls = self.backfills.get(gap.stream, ())
+        if before is None and calls and all(one.backfill.timed for one in calls):
+            self._fill((gap,))
+        return self._record(gap, now_us)
+
     def _record(self, gap: Gap, now_us: int) -> Envelope:
         account = self.ledger.account(STREAM, gap.key)
         made = gap_envelope(self.plan, gap, now_us, account)
@@ -107,6 +123,8 @@ class GapRegistry:
     def ended(self, gap: Gap, now_us: int) -> list[Envelope]:
         """The records that are due when filling a gap has ended, whether it succeeded or not."""
         gap.backfill = BackfillStatus.FAILED if gap.open else BackfillStatus.DONE
+        if gap.cause == GapCause.AUDIT:
+            return self.records(now_us)  # whether it is whole now, the audit says
         found = self.records(now_us)
         counted = gap.first is not None and gap.count is not None
         if not gap.open and (counted or not gap.recovered):

@@ -23,8 +23,13 @@ class PendingBackfills:
     def __init__(self, gaps: GapRegistry) -> None:
         self._gaps = gaps
         self._queue: deque[Gap] = deque()
+        shared = {  # the intervals of a stream ask the venue for the same
+            (one.owner.stream.written, number): RateLimiter(one.backfill.limit)
+            for mappings in gaps.backfills.values()
+            for number, one in enumerate(mappings)
+        }
         self._limiters = {
-            (name, number): RateLimiter(one.backfill.limit)
+            (name, number): shared[one.owner.stream.written, number]
             for name, mappings in gaps.backfills.items()
             for number, one in enumerate(mappings)
         }

@@ -14,6 +14,8 @@ class GapCause(StrEnum):
     """Two of different connections."""
     RESTART = "restart"
     """The last one of an earlier process and the first one of this."""
+    AUDIT = "audit"
+    """The venue's own candle has more than was received."""
     RESET = "reset"
     """The venue's numbers began anew: whether something is missing before that cannot be told."""
 

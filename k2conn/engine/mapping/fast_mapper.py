@@ -84,7 +84,7 @@ class FastMappers:
                             self._prefix, _FALLBACK_ERRORS, template, self._content)
         except EncodeError:
             return None
-        if native is not None:
+        if native is not None or self._stream.venue_id is None or self._stream.venue_id.direct is None:
             return native
         fields = self._schema.fields
         first = next(at for at in range(2, len(fields)) if fields[at].name not in known)
@@ -106,7 +106,7 @@ class FastMappers:
         stream, fields, profile = self._stream, self._schema.fields, self._profile
         own_id, price = profile.id, profile.price
         return (
-            stream.venue_id is not None and stream.venue_id.direct is not None and stream.message_id != "random"
+            stream.venue_id is not None and stream.message_id != "random"
             and stream.carry is None and stream.currency is None and own_id not in stream.identity
             and [field.name for field in fields[:2]] == ["message_id", own_id]
             and fields[-1].name == "vendor_data" and fields[-1].kind == "map<string>" and fields[-1].null_first

@@ -16,7 +16,7 @@ from k2conn.avro import RecordSchema, SchemaField, fixed_bytes
 from k2conn.engine.identity.record_content import ContentFields
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError
-from k2conn.plan import Field, Stream
+from k2conn.plan import Field, JoinedText, Stream
 from k2conn.records import Profile
 
 NativeMapper = Callable[..., Any]
@@ -31,11 +31,11 @@ class EnvelopeTemplate(NamedTuple):
     account: DeliveryAccount
 
 
-Source = tuple[str | None, Callable[..., Any], int, int, int, int, dict[Any, str] | None]
+Source = tuple[str | None, Callable[..., Any], int, int, int, int, dict[Any, str] | JoinedText | None]
 Piece = tuple[str, bool, int, int, object]
 
 _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
-_RECEIVED = 6
+_RECEIVED, _JOINED, _JOINED_TIME = 6, 7, 8
 _KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
           "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
 _MOST = 64
@@ -69,7 +69,8 @@ def native_mapper(
     if max(len(order), len(body), len(stream.vendor_data)) >= _MOST:
         return None
     entries = tuple(
-        (one.direct.key if one.direct else None, one.read, _prefixed(one.name))
+        (one.direct.key if one.direct else None, one.read, _prefixed(one.name),
+         one.joined.parts[0][4] if one.joined else None)
         for one in sorted(stream.vendor_data, key=lambda one: one.direct is None)
     )
     found: NativeMapper = native.Mapper(
@@ -106,7 +107,9 @@ def _can(field: SchemaField) -> bool:
 
 def _source(field: Field) -> Source:
     if field.direct is None:
-        return None, field.read, 0, 0, 1, 1, None
+        if field.joined is None:
+            return None, field.read, 0, 0, 1, 1, None
+        return None, field.read, _JOINED if field.joined.minutes is None else _JOINED_TIME, 0, 1, 1, field.joined
     key, convert, how = field.direct
     if how is None:
         return key, convert, 0, 0, 1, 1, None

@@ -21,7 +21,7 @@ from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.general_mapper import GeneralMapper
-from k2conn.engine.mapping.latest_states import Arrival, take
+from k2conn.engine.mapping.latest_states import Arrival, latest_states
 from k2conn.engine.mapping.slices import AT_ONCE, Slices, slices
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_directory import SymbolDirectory
@@ -354,9 +354,13 @@ class StreamMapping:
         else:
             assert self.stream.span is not None
             begin = self.stream.span.begin(item, scope)
-            over, last = take(scope.state, self.stream.name, context.symbol, begin, arrival)
+            over, last, unkept = latest_states(scope.state).take(
+                self.stream.name, context.symbol, begin, arrival, self.ledger.most
+            )
             if last is not None:
                 self._publish_last(last, context, scope, out)
+            if unkept is not None:
+                raise unkept
         if not over and not states.keep_open:
             context.account.filtered += 1
             return
@@ -426,7 +430,7 @@ class StreamMapping:
             lambda: {"symbol": symbol or None, "id": self._venue_id(item, scope) if item is not None else None,
                      "field": error.field, "value": short(error.value), "detail": short(error.detail)},
         )
-        letters = scope.letters = scope.letters or FrameLetters(frame, scope.received_at)
+        letters = scope.letters = scope.letters or FrameLetters(frame, scope.received_at, scope.place())
         letters.add(self._origin(context), symbol, error, account, item, out)
 
     def _refuse(self, frame: str | bytes, scope: Scope, count: int, why: str) -> None:
@@ -439,7 +443,7 @@ class StreamMapping:
             TroubleKind.DEAD_LETTER, self.stream.name, error.reason, scope.received_at,
             lambda: {"detail": why, "items": count},
         )
-        letters = scope.letters = scope.letters or FrameLetters(frame, scope.received_at)
+        letters = scope.letters = scope.letters or FrameLetters(frame, scope.received_at, scope.place())
         letters.count(self._origin(None), error, account, count)
 
     def _origin(self, context: SymbolContext | None) -> Origin:

@@ -25,10 +25,16 @@ CONTENT = "application/vnd.schemaregistry.v1+json"
 SHOWN = 300
 """Characters of a registry's answer that an error message quotes."""
 
+NO_SCHEMA = 40403
+"""The registry's code for an id that it does not know."""
 _READ_ONLY = 42205
 """The registry's code for a subject that takes nothing new."""
 
 log = logging.getLogger(__name__)
+
+
+class OtherKind(SinkError):
+    """A schema that is none of Avro's."""
 
 
 class SchemaRegistry:
@@ -87,6 +93,25 @@ class SchemaRegistry:
         else:
             log.info("schema registry %s: %s is schema %d, compatibility %s", self.url, subject, number, rule.told())
         return number
+
+    def schema(self, number: int) -> str | None:
+        """The Avro schema of that id; None where the registry knows none. Unreachable where trying again may help,
+        SinkError where the registry does not say it, or where it is no Avro schema.
+        """
+        path = f"/schemas/ids/{number}"
+        try:
+            answer = self.call("GET", path)
+        except Refused as error:
+            if error.status == 404 and error.code == NO_SCHEMA:  # any other 404 is a wrong address
+                return None
+            raise
+        text = answer.get("schema") if isinstance(answer, dict) else None
+        if not isinstance(text, str):
+            raise SinkError(f"schema registry {self.url}: no schema in the answer to {path}: {_cut(answer)}")
+        kind = answer.get("schemaType") or "AVRO"
+        if kind != "AVRO":
+            raise OtherKind(f"schema {number} is of the kind {_cut(kind)}, not AVRO")
+        return text
 
     def _registered(self, subject: str, name: str, schema: str) -> int:
         body = {"schema": schema, "schemaType": "AVRO"}

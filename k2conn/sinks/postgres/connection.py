@@ -33,8 +33,8 @@ _NOT_NULL = "23502"
 _COLUMN = re.compile(r"^COPY \w+, line \d+, column (\w+)")
 
 
-async def connect(settings: PostgresSettings, within: float) -> Connection:
-    """A connection, in at most ``within`` seconds. Unreachable with the address and the reason."""
+def _arguments(settings: PostgresSettings, within: float) -> dict[str, Any]:
+    """What asyncpg is given to reach the database in at most ``within`` seconds."""
     arguments: dict[str, Any] = {
         "dsn": settings.dsn, "timeout": within, "command_timeout": settings.timeout_ms / 1000,
         # What we say is said in transactions of our own, and a pooler between does not know prepared statements.
@@ -45,12 +45,23 @@ async def connect(settings: PostgresSettings, within: float) -> Connection:
         arguments["password"] = settings.password
     if settings.checked_tls:
         arguments["ssl"] = client_context(settings.ca_file, True, settings.cert_file, settings.key_file)
+    return arguments
+
+
+async def connect(settings: PostgresSettings, within: float, **server_settings: str) -> Connection:
+    """A connection, in at most ``within`` seconds. Unreachable with the address and the reason. ``server_settings`` are
+    PostgreSQL's own, for this session.
+    """
+    arguments = _arguments(settings, within)
+    arguments["server_settings"] |= server_settings
     try:
         return await asyncpg.connect(**arguments)
     except asyncpg.PostgresError as error:
         raise _Refused(f"postgres {settings.place}: {words(error)}", error.sqlstate in _STARTING) from None
     except (OSError, asyncpg.InterfaceError, ValueError, ssl.SSLError) as error:
         raise _Refused(f"postgres {settings.place}: {_reason(error, within)}", isinstance(error, OSError)) from None
+    except Exception as error:  # whatever the client meets where somebody else answers than PostgreSQL
+        raise _Refused(f"postgres {settings.place}: no PostgreSQL answers there ({error!r})", False) from None
 
 
 async def connect_by(settings: PostgresSettings) -> Connection:
@@ -83,7 +94,7 @@ async def sorted_errors(place: str, what: str, columns: frozenset[str] = frozens
         yield
     except asyncpg.PostgresError as error:
         raise _sorted(place, what, error, columns) from None
-    except (OSError, asyncpg.InterfaceError) as error:  # TimeoutError is an OSError
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:  # TimeoutError is an OSError
         raise Unreachable(f"postgres {place}: {_reason(error, 0)}") from None
 
 

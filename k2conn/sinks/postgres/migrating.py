@@ -22,6 +22,8 @@ from k2conn.sinks.postgres.timescale import Timescale, hypertable
 LOCK = 0x6B32_636F_6E6E
 """The advisory lock of all that change what a database looks like: "k2conn"."""
 _NAME = re.compile(r"(\d{3})_(\w+)\.sql")
+_TABLE = re.compile(r"\{table:(\w+)\}")
+"""The table of a record type, in a migration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +117,8 @@ async def make_table(
 
 
 async def _apply(connection: Connection, settings: PostgresSettings, timescale: Timescale, one: Migration) -> None:
-    names = {
-        "{schema}": quoted(settings.schema),
-        "{candles}": table_of(settings, "candle", timescale).full_name,
-        "{quotes}": table_of(settings, "quote", timescale).full_name,
-    }
-    text = one.text
-    for word, name in names.items():
-        text = text.replace(word, name)
+    text = _TABLE.sub(lambda found: table_of(settings, found[1], timescale).full_name, one.text)
+    text = text.replace("{schema}", quoted(settings.schema))
     versions = f"{quoted(settings.schema)}.schema_version"
     async with connection.transaction():
         await connection.execute(

@@ -19,8 +19,10 @@ from k2conn.errors import SettingsError, SinkError, Unreachable
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.batching import BatchingSink, BatchRefused
 from k2conn.sinks.lanes import BatchRule
+from k2conn.sinks.positions import Positions
 from k2conn.sinks.postgres.connection import Connection, connect, connect_by, sorted_errors
 from k2conn.sinks.postgres.migrating import make_table, migrate, table_of
+from k2conn.sinks.postgres.positions import StoredPositions
 from k2conn.sinks.postgres.rows import RowFormat
 from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.postgres.tables import Table, check, quoted
@@ -70,6 +72,8 @@ class PostgresWriter:
         self._lanes: dict[str, _Lane] = {}
         self._first: Connection = None
         """The connection of the start, until a lane takes it."""
+        self._positions: StoredPositions | None = None
+        """Where records come from topics."""
 
     async def open(self) -> None:
         """Reach the database, say what it is, and make what is missing."""
@@ -125,6 +129,14 @@ class PostgresWriter:
         except SinkError:
             one.checked = False  # whoever mends the table may make another one
             raise
+
+    async def positions(self, group: str) -> Positions:
+        """See `StoresPositions`."""
+        self._positions = StoredPositions(self._settings.schema, group)
+        if self._first is None:
+            self._first = await connect(self._settings, self._settings.open_timeout_ms / 1000)
+        async with sorted_errors(self._settings.place, "reading positions"):
+            return await self._positions.read(self._first)
 
     async def close(self) -> None:
         """Close the connections; in good order only those that are quick."""
@@ -200,6 +212,8 @@ class PostgresWriter:
                         table.stage, schema_name="pg_temp", columns=names, format="binary", source=memoryview(part)
                     )
                 await connection.execute(table.merge())
+                if self._positions is not None:
+                    await self._positions.store(connection, table.record.name, batch)
 
     async def _rows(self, lane: _Lane, table: Table, batch: Sequence[Envelope]) -> bytes:
         schema = batch[0].schema
@@ -220,6 +234,8 @@ class PostgresWriter:
         rows = [_dead_row(envelope) for envelope in batch]
         async with sorted_errors(self._settings.place, table), connection.transaction():
             await connection.executemany(_DEAD_INSERT.format(table), rows)
+            if self._positions is not None:
+                await self._positions.store(connection, DEAD, batch)
 
 
 def _dead_row(envelope: Envelope) -> tuple[Any, ...]:

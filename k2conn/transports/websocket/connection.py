@@ -236,6 +236,8 @@ def _closed(error: ConnectionClosed) -> TransportError:
             return TransportError("no-text", f"a text frame is not UTF-8: {error.sent.reason}")
         if error.sent is not None and error.sent.code == 1009:
             return TransportError("frame-too-large", "a frame is larger than the connector allows")
+        if error.sent is not None and error.sent.code == 1002:
+            return TransportError("protocol", f"what came is no WebSocket: {error.sent.reason}")
         return TransportError(cause, "the connection was lost without a close frame")
     unwelcome = received.code in _UNWELCOME or received.code >= _OWN_CODES
     detail = f"closed by the server: {received.code} {received.reason}".rstrip()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -33,12 +34,21 @@ SEND_WITHIN = 10.0
 """Seconds in which a peer reads what was sent to it, but for what systems and the library keep (some 100 KiB)."""
 NOT_READING = "not-reading"
 FLOOD = "ping-flood"
+FRAGMENTS = "fragments"
 MOST_PINGS = 1000
 """Pings and pongs in `_PINGS_WITHIN` seconds."""
+MOST_PARTS = 20_000
+"""Fragments of a message: without a bound empty ones could come for ever."""
 _PINGS_WITHIN = 10.0
 _TURN = 64 * 1024
 """Bytes handed on in one turn of the event loop, at least: a fast feed must not keep the loop from all other work. The
 loop itself would read megabytes before it looks at anything else.
+"""
+
+
+_BITE = 4 * 1024
+"""Bytes that the library is given at once, where it reads everything: it holds all that they unfold to. (A thousand
+times as much, and one message.)
 """
 
 
@@ -66,10 +76,15 @@ class Reader(ClientConnection):
         self._whole = False
         """The library reads everything from here on."""
         self._parts = bytearray()
+        self._fragments = 0
         self._kind: Opcode | None = None
         """Of the fragmented message under way."""
         self._holding: asyncio.Task[None] | None = None
         self._ignored = 0
+        self._lost: Callable[[], None] | None = None
+        """What the library is to be told of the end, when everything received before it was handed on."""
+        self._ending = False
+        """Whether the time runs after which a connection that should end is cut."""
 
     @property
     def discarded(self) -> int:
@@ -99,6 +114,8 @@ class Reader(ClientConnection):
         self._on_frames = self._ignore
         if self._holding is not None:
             self._holding.cancel()
+            self._holding = None
+            self._tell()
 
     # -- receiving
 
@@ -106,9 +123,9 @@ class Reader(ClientConnection):
         """See `asyncio.Protocol`."""
         if self.unread is not None:
             return
-        if self._whole:
-            super().data_received(data)
-        elif self.response is None:
+        if self._whole and self._holding is None:
+            self._feed(data)
+        elif self.response is None and not self._whole:
             self._shake_hands(data)
         elif self._on_frames is None or self._holding is not None:
             self._left += data
@@ -126,16 +143,34 @@ class Reader(ClientConnection):
             return
         head, self._left = self._left[:end], self._left[end:]
         if end >= 4:
-            super().data_received(head)
+            self._to_library(head)
         if self.response is None or end < 4:
             self._give_up()
 
     def _give_up(self) -> None:
         """The library takes over, here between two frames."""
         self._whole = True
-        rest, self._left = self._left, b""
-        if rest:
-            super().data_received(rest)
+        self._feed(b"")
+
+    def _feed(self, data: bytes) -> None:
+        """What was left and ``data`` for the library, up to what must wait for relief."""
+        if self._left:
+            data = self._left + data
+        at = 0
+        while at < len(data) and self.unread is None and self._holding is None:
+            self._to_library(data[at : at + _BITE])
+            at += _BITE
+        self._left = data[at:] if self.unread is None else b""
+
+    def _to_library(self, data: bytes) -> None:
+        super().data_received(data)
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Where the connection is at its end, the server is to end TCP, too: who waits for that waits for ever."""
+        if not self._ending and self.protocol.close_expected():
+            self._ending = True
+            self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
 
     def _read(self, data: bytes) -> None:
         """Hands on all whole frames in what was left and ``data``."""
@@ -152,8 +187,12 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._fail(bug)
             return
-        if self._whole and self.unread is None:
+        if self._turned_to_library():
             self._give_up()
+
+    def _turned_to_library(self) -> bool:
+        """Whether all that comes from now on is the library's to read, and it has not had it yet."""
+        return self._whole and self.unread is None
 
     def _frames(self, data: bytes) -> int:
         """Hands on all whole frames, or those of one turn; where that ended."""
@@ -200,7 +239,7 @@ class Reader(ClientConnection):
                     found.clear()
                     if self._holding is not None:
                         return at
-                super().data_received(data[at:stop])
+                self._to_library(data[at:stop])
                 plain = self._kind is None
                 if self.unread is not None:
                     return stop
@@ -229,9 +268,6 @@ class Reader(ClientConnection):
             self._pinged()
         if self.response is None or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             super().process_event(event)
-            if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
-                # a server that has said goodbye is to end the TCP connection, too; who waits for it waits for ever
-                self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
         elif self._on_frames is not None:
             try:
                 self._part(event)
@@ -242,8 +278,12 @@ class Reader(ClientConnection):
         if frame.opcode is not Opcode.CONT:
             self._kind = frame.opcode
         self._parts += frame.data
+        self._fragments += 1
         if not frame.fin:
+            if self._fragments > MOST_PARTS:
+                self.leave(FRAGMENTS, f"a message in more than {MOST_PARTS} fragments")
             return
+        self._fragments = 0
         kind, body = self._kind, bytes(self._parts)
         self._kind = None
         self._parts.clear()
@@ -256,6 +296,7 @@ class Reader(ClientConnection):
                 self._ignored += 1
                 self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
                 self.send_data()
+                self._end_soon()
                 return
         assert self._on_frames is not None
         if self._on_frames([message]):
@@ -281,10 +322,18 @@ class Reader(ClientConnection):
         super().resume_writing()
         self._in_time()
 
+    def eof_received(self) -> None:
+        """See `asyncio.Protocol`; `connection_lost` comes next."""
+        if self._holding is None:
+            super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`. The library reads nothing more once it knows: what waits for relief comes first."""
         self._in_time()
-        super().connection_lost(exc)
+        if self._holding is None:
+            super().connection_lost(exc)
+        else:
+            self._lost = partial(super().connection_lost, exc)
 
     def _in_time(self) -> None:
         if self._late is not None:
@@ -318,11 +367,25 @@ class Reader(ClientConnection):
         except Exception as bug:
             self._holding = None
             self._fail(bug)
+            self._tell()
             return
         self._holding = None
-        self._read(b"")
-        if self._holding is None and not self.transport.is_closing():
-            self.transport.resume_reading()
+        self._feed(b"") if self._whole else self._read(b"")
+        if not self._waits:
+            self._tell()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether nothing is read until there is relief."""
+        return self._holding is not None
+
+    def _tell(self) -> None:
+        """The library hears of an end that came while it had to wait."""
+        told, self._lost = self._lost, None
+        if told is not None:
+            told()
 
     def _fail(self, bug: BaseException) -> None:
         self.bug = self.bug or bug

@@ -219,6 +219,17 @@ def test_values_are_counted(value: Any, more: int) -> None:
     assert exactjson.larger(value, more)
 
 
+@pytest.mark.parametrize("letters", ["\U0001f600", "\u00e9", "\\ud83d\\ude00"])
+@pytest.mark.parametrize("encoded", [str, str.encode])
+def test_one_wide_letter_does_not_make_a_long_message_four_times_as_large(letters: str, encoded: Any) -> None:
+    read, room = decoder(FrameEncoding()), exactjson.WIDE_UP_TO - 100
+    assert len(read(encoded(json.dumps(["x" * room]).replace("x", letters, 1)))) == 1
+    assert len(read(encoded(json.dumps(["x" * 2 * room])))) == 1
+    with pytest.raises(RecordError, match="beyond ASCII") as caught:
+        read(encoded(json.dumps(["x" * 2 * room]).replace("x", letters, 1)))
+    assert caught.value.reason == "frame-too-large"
+
+
 def test_a_number_of_very_many_digits_is_no_message() -> None:
     long = trades(trade(1)).replace('"64000.10"', "1." + "1" * 100_000)
     (envelope,), _ = intake_of(plan_of()).receive([long], 0.0, WALL)

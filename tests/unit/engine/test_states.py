@@ -259,3 +259,15 @@ def test_two_sockets_with_the_same_candles_give_each_once(stream: str) -> None:
     feed.connect()
     assert feed.records(*items) == []
     assert feed.account.duplicates == len(first) >= 3
+
+
+def test_the_intervals_of_a_stream_share_the_venue_s_limit_on_calls() -> None:
+    call = "    backfill: {http: 'GET https://x.example/?s={$symbol}&a={$first_ms}', limit: 1 per 1s}\n"
+    plan = plan_of(CONNECTION, FLAGGED.replace("    each: data\n", f"    each: data\n{call}"))
+    state = ConnectorState(plan, ["candle_1m", "candle_5m"], backfill=True)
+    limiters = [state.pending_backfills.limiter(one) for (one,) in state.gaps.backfills.values()]
+    assert [one.wait(10.0) for one in limiters] == [0.0, 1.0]
+    successor = state.for_plan(plan, ["candle_1m", "candle_5m"], backfill=True)
+    assert [successor.pending_backfills.limiter(one).wait(10.0) for (one,) in successor.gaps.backfills.values()] == [
+        2.0, 3.0
+    ]

@@ -38,6 +38,8 @@ def test_not_public(address: str) -> None:
 
 VENUE = Destinations(frozenset({"api.venue.example", "*.feeds.example"}))
 LOCAL = Destinations(frozenset({"127.0.0.1"}))
+NEAR = Destinations(frozenset({"10.0.0.1", "127.0.0.1", "169.254.169.254"}), told=frozenset({"10.0.0.1"}))
+HERE = Destinations(frozenset({"10.0.0.1", "127.0.0.1", "localhost"}), told=frozenset({"localhost"}))
 MIXED = Destinations(frozenset({"127.0.0.1", "stranger.example"}), told=frozenset({"stranger.example"}))
 ASKED = Destinations(frozenset({"127.0.0.1", "api.venue.example"}), told=frozenset({"127.0.0.1"}))
 GIVEN = Destinations(frozenset({"api.venue.example"}), frozenset({"mock", "127.0.0.1"}))
@@ -48,7 +50,7 @@ GIVEN = Destinations(frozenset({"api.venue.example"}), frozenset({"mock", "127.0
     [
         (VENUE, "api.venue.example"), (VENUE, "API.venue.example."), (VENUE, "a.feeds.example"),
         (VENUE, "a.b.feeds.example"), (LOCAL, "127.0.0.1"), (ASKED, "127.0.0.1"), (GIVEN, "mock"), (GIVEN, "127.0.0.1"),
-        (Destinations(frozenset({"10.0.0.1", "stranger.example"}), private=True), "10.0.0.1"),
+        (HERE, "127.0.0.1"), (Destinations(frozenset({"10.0.0.1", "stranger.example"}), private=True), "10.0.0.1"),
     ],
 )
 def test_what_was_named(allowed: Destinations, host: str) -> None:
@@ -61,6 +63,7 @@ def test_what_was_named(allowed: Destinations, host: str) -> None:
         (VENUE, "venue.example"), (VENUE, "feeds.example"), (VENUE, "evilfeeds.example"), (VENUE, "127.0.0.1"),
         (VENUE, "169.254.169.254"), (VENUE, "localhost"), (VENUE, ""), (VENUE, "api.venue.example.evil.example"),
         (LOCAL, "localhost"), (LOCAL, "127.0.0.2"), (MIXED, "127.0.0.1"), (GIVEN, "10.0.0.1"),
+        (NEAR, "10.0.0.1"), (NEAR, "127.0.0.1"), (NEAR, "169.254.169.254"), (HERE, "10.0.0.1"),
     ],
 )
 def test_what_nobody_named_or_is_not_public(allowed: Destinations, host: str) -> None:

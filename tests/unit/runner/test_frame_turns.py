@@ -61,7 +61,10 @@ def settled(pipeline: FramePipeline, sink: Sink) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("bound", [0, 10, 1000])
-def test_a_frame_puts_no_more_into_the_sink_than_its_bound_and_a_part(pipeline: FramePipeline, bound: int) -> None:
+def test_a_frame_puts_no_more_into_the_sink_than_its_bound_and_a_part(
+    pipeline: FramePipeline, bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_turns, "TURN", 60.0)  # only the sink ends a turn
     sink = Sink(bound)
     turns = FrameTurns(pipeline, sink.deliver)
     assert turns.receive([LONG, trades(trade(ITEMS))])
@@ -92,7 +95,7 @@ def test_many_short_reads_are_a_turn_together(pipeline: FramePipeline, monkeypat
 
 
 def test_a_frame_that_takes_too_long_is_given_up(pipeline: FramePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_turns, "TURN", 0.0)
+    monkeypatch.setattr(frame_turns, "TURN", 1e-9)
     monkeypatch.setattr(frame_turns, "LONGEST", 1e-9)
     sink = Sink()
     turns = FrameTurns(pipeline, sink.deliver)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from k2conn.candles.settings import CandleSettings
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.errors import SettingsError
 from k2conn.net.proxy import Proxy
@@ -192,6 +194,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("KEEP_OPEN", "false", Overrides(keep_open=False)),
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
     ("MAX_SYMBOLS", "50000", Overrides(most_symbols=50_000)),
+    ("AUDIT", "true", Overrides(audit=True)),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
     ("BREAKER_OPEN_SECONDS", "2m", Overrides(breaker_settings=BreakerSettings(seconds=120))),
@@ -223,7 +226,7 @@ def test_the_state_folder_is_read() -> None:
 
 
 def test_every_connector_variable_is_tried_here() -> None:
-    elsewhere = {"ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
+    elsewhere = {"CANDLES", "ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
     assert set(CONNECTOR_VARIABLES) == {name for name, _, _ in CASES} | elsewhere
 
 
@@ -338,3 +341,15 @@ def test_a_misspelt_variable_is_found_with_what_is_meant(name: str, meant: str) 
 def test_what_others_read_is_not_taken_for_misspelt() -> None:
     environment = {"K2_KRAKEN_SYMBOLS": "x", "K2_API_KEY": "x", "K2_KRAKEN_API_KEY": "x", "K2_METRICS_PORT": "1"}
     assert unread(environment, ["venue"], None, ["kraken", "binance"]) == {}
+
+
+def test_candles_of_trades_for_all_for_one_and_for_none() -> None:
+    environment = {
+        "K2_CANDLES": "1m,1h", "K2_CANDLES_DELAY": "500ms", "K2_CANDLES_LATENESS": "1h", "K2_CANDLES_EMPTY": "repeat",
+    }
+    said = CandleSettings(("1m", "1h"), 500_000, 3_600_000_000, "repeat")
+    assert connector_settings(environment, "VENUE", "venue").overrides.candles == said
+    environment |= {"K2_VENUE_CANDLES": "5m", "K2_OTHER_CANDLES": "none"}
+    assert connector_settings(environment, "VENUE", "venue").overrides.candles == replace(said, names=("5m",))
+    assert connector_settings(environment, "OTHER", "other").overrides.candles is None
+    assert connector_settings({}, "VENUE", "venue").overrides.candles is None

@@ -65,11 +65,11 @@ def number_of(envelope: Envelope) -> int:
 Work = Callable[[BatchingSink, Writer, Book], Awaitable[None]]
 
 
-def drive(work: Work, rule: BatchRule = BatchRule(10, 0.05, 20), buffer: int = 1 << 20) -> Book:
+def drive(work: Work, buffer: int = 1 << 20) -> Book:
     book = Book()
 
     async def run() -> None:
-        writer = Writer(rule)
+        writer = Writer(BatchRule(10, 0.05, 20))
         sink = BatchingSink(writer, SinkSettings(kind="file", buffer_bytes=buffer), book.settle, book.reject,
                             retries=3, where="there")
         await sink.open()
@@ -94,7 +94,7 @@ def test_batches_are_in_order_and_bounded() -> None:
         sink.put_all([trade(number, "t") for number in range(55)])
         assert await sink.flush(5) == 0
         assert [len(one) for one in writer.batches] == [20, 20, 15]
-        assert sum(writer.batches, []) == list(range(55))
+        assert [number for one in writer.batches for number in one] == list(range(55))
 
     assert [number_of(one) for one in drive(work).settled] == list(range(55))
 

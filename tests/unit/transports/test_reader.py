@@ -221,13 +221,13 @@ def test_a_message_beyond_the_limit() -> None:
 def test_a_masked_frame_is_an_error() -> None:
     frames, error = received(Venue([framed(b"fine", TEXT) + b"\x81\x82abcdzz" + framed(b"late", TEXT)], stay=True))
     assert frames == ["fine"]
-    assert error.cause == "lost"
+    assert error.cause == "protocol"
 
 
 def test_a_message_within_a_fragmented_one_is_an_error() -> None:
     frames, error = received(Venue([framed(b"a", TEXT, 0) + framed(b"b", TEXT) + framed(b"c", CONT)], stay=True))
     assert frames == []
-    assert error.cause == "lost"
+    assert error.cause == "protocol"
 
 
 def test_what_comes_after_the_goodbye_is_ignored() -> None:

@@ -12,7 +12,7 @@ SELECT open_time AS "time", open, high, low, close, volume,
        round((high + low) / 2, 9) AS mid_price,
        CASE WHEN close <> 0 THEN round((high - low) / close * 10000, 4) END AS range_bps,
        exchange, symbol
-FROM {candles} WHERE "interval" = '1m' AND is_closed;
+FROM {table:candle} WHERE "interval" = '1m' AND is_closed;
 
 -- The same for one symbol: a table whose key is the time alone.
 CREATE OR REPLACE FUNCTION {schema}.candles_1m_of(of_exchange text, of_symbol text)
@@ -24,7 +24,7 @@ SELECT exchange, symbol, "timestamp", bid_price, ask_price,
        (bid_price + ask_price) / 2 AS quoted_mid_price,
        CASE WHEN bid_price + ask_price <> 0
             THEN round((ask_price - bid_price) * 20000 / (bid_price + ask_price), 4) END AS quoted_spread_bps
-FROM {quotes};
+FROM {table:quote};
 
 -- Inserts or corrects a one-minute candle; a row is written only where any value differs. Exchange and symbol may be
 -- left to the settings k2.exchange and k2.symbol (SET, or ALTER ROLE ... SET). Whether a row was written.
@@ -43,7 +43,7 @@ BEGIN
     IF of_exchange IS NULL OR of_symbol IS NULL THEN
         RAISE EXCEPTION 'upsert_candle: say p_exchange and p_symbol, or set k2.exchange and k2.symbol';
     END IF;
-    INSERT INTO {candles} AS kept (
+    INSERT INTO {table:candle} AS kept (
         message_id, symbol, exchange, asset_class, currency, "interval", open_time, close_time, open, high, low, close,
         volume, quote_volume, taker_buy_base, taker_buy_quote, trade_count, is_closed, "timestamp", ingestion_timestamp
     ) VALUES (

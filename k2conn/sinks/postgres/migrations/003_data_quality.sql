@@ -24,15 +24,15 @@ CREATE OR REPLACE FUNCTION {schema}.log_candle_gap() RETURNS trigger LANGUAGE pl
 DECLARE
     before timestamp with time zone;
 BEGIN
-    PERFORM 1 FROM {candles} WHERE exchange = NEW.exchange AND symbol = NEW.symbol AND "interval" = '1m'
+    PERFORM 1 FROM {table:candle} WHERE exchange = NEW.exchange AND symbol = NEW.symbol AND "interval" = '1m'
         AND open_time = NEW.open_time - interval '1 minute';
     IF FOUND THEN
         RETURN NULL;
     END IF;
-    SELECT max(open_time) INTO before FROM {candles} WHERE exchange = NEW.exchange AND symbol = NEW.symbol
+    SELECT max(open_time) INTO before FROM {table:candle} WHERE exchange = NEW.exchange AND symbol = NEW.symbol
         AND "interval" = '1m' AND open_time < NEW.open_time;
     -- The rows after it say whether this one is late: then its hole was logged when they came.
-    PERFORM 1 FROM {candles} WHERE exchange = NEW.exchange AND symbol = NEW.symbol AND "interval" = '1m'
+    PERFORM 1 FROM {table:candle} WHERE exchange = NEW.exchange AND symbol = NEW.symbol AND "interval" = '1m'
         AND open_time > NEW.open_time;
     IF before IS NOT NULL AND NOT FOUND THEN
         INSERT INTO {schema}.data_quality_logs
@@ -44,7 +44,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE OR REPLACE TRIGGER k2_candle_gaps AFTER INSERT ON {candles}
+CREATE OR REPLACE TRIGGER k2_candle_gaps AFTER INSERT ON {table:candle}
     FOR EACH ROW WHEN (NEW."interval" = '1m' AND NEW.is_closed) EXECUTE FUNCTION {schema}.log_candle_gap();
 
 CREATE OR REPLACE FUNCTION {schema}.mark_gap_resolved(p_id bigint, p_recovered bigint DEFAULT NULL)

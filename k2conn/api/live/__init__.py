@@ -1,0 +1,1 @@
+"""Records as they come, handed to every listener."""

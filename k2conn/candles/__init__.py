@@ -1,0 +1,10 @@
+"""Candles by aggregation from trades: pure, exact, and the same whatever the order in which the trades come.
+
+::
+
+    trades      what of a trade record counts
+    sums        what the trades of one span add up to
+    series      one symbol: its latest spans, what is over, what is corrected
+    aggregator  all symbols, and what could not be counted
+    envelopes   candles as records
+"""

@@ -1,0 +1,240 @@
+"""`k2conn candles`: trades in, candles out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k2conn.candles.aggregator import CandleAggregator
+from k2conn.candles.envelopes import STREAM, CandleEncoder
+from k2conn.candles.series import Candle
+from k2conn.candles.settings import CandleSettings
+from k2conn.candles.source import TradeSource, UnreadRecord
+from k2conn.candles.trades import Trade
+from k2conn.cli.messages import complain, say
+from k2conn.cli.option_values import lasting, listed
+from k2conn.clock import wall_us
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
+from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
+from k2conn.envelope import Envelope
+from k2conn.errors import CollectedProblems, EncodeError, RecordError, SettingsError, known
+from k2conn.runner.event_log import configure
+from k2conn.settings import sink_settings
+from k2conn.sinks import SINKS, Sink, putter
+from k2conn.sinks.settings import SinkSettings
+from k2conn.spool import make_spooled
+from k2conn.tools.trade_files import TradeFiles
+
+FLUSH_WITHIN = 30.0
+ALL_WELL, UNSENT, DEAD = 0, 1, 65
+OPEN = ("drop", "keep", "close")
+"""What is done with candles that are not over where the input ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandleOptions:
+    """What the command line says."""
+
+    inputs: Sequence[str]
+    intervals: str
+    delay: str
+    lateness: str
+    empty: str
+    open: str
+    topic: str
+    sink: str | None = None
+    sink_options: Sequence[str] = ()
+    folder: Path | None = None
+    kafka: str | None = None
+    registry: str | None = None
+
+
+def run(options: CandleOptions) -> int:
+    """Makes candles until the input ends, or SIGINT or SIGTERM come; the exit code."""
+    configure("warning", False)
+    problems = CollectedProblems()
+    settings, sink, source, encoder = CandleSettings(), SinkSettings(kind="console"), None, None
+    with problems.noting():
+        settings = candle_settings(options)
+    with problems.noting():
+        encoder = _encoder(options.topic)
+    with problems.noting():
+        if options.open not in OPEN:
+            raise SettingsError(f"--open {options.open}{known(options.open, OPEN)}")
+    with problems.noting():
+        flags: dict[str, Any] = {"folder": options.folder, "kafka": options.kafka, "registry": options.registry}
+        sink = sink_settings(os.environ, options.sink, options.sink_options, **flags)
+        if found := SINKS.get(sink.kind).check(sink.options):
+            raise SettingsError(*found)
+    with problems.noting():
+        source = TradeFiles(options.inputs)
+    problems.finish()
+    assert source is not None
+    assert encoder is not None
+    making = CandleMaking(settings, encoder, sink, options.open)
+    return asyncio.run(making.run(source))
+
+
+def candle_settings(options: CandleOptions) -> CandleSettings:
+    """The settings; SettingsError with all that is wrong."""
+    problems = CollectedProblems()
+    names: list[str] = []
+    delay = lateness = 0.0
+    with problems.noting():
+        names = listed("--intervals", options.intervals)
+    with problems.noting():
+        delay = lasting("--delay", options.delay) or 0.0
+    with problems.noting():
+        lateness = lasting("--lateness", options.lateness) or 0.0
+    problems.finish()
+    return CandleSettings(tuple(names), round(delay * 1_000_000), round(lateness * 1_000_000), options.empty)
+
+
+def _encoder(topic: str) -> CandleEncoder:
+    encoder = CandleEncoder(topic)
+    try:
+        encoder.topic("X", "crypto")
+    except (KeyError, IndexError, ValueError):
+        names = "{asset_class}, {plural} and {exchange}"
+        raise SettingsError(f"--topic {topic}: a template has no other words than {names}") from None
+    return encoder
+
+
+class CandleMaking:
+    """One run: from a source into a sink."""
+
+    def __init__(self, settings: CandleSettings, encoder: CandleEncoder, sink: SinkSettings, open_: str) -> None:
+        self.aggregator = CandleAggregator(settings)
+        self._encoder = encoder
+        self._settings = sink
+        self._open = open_
+        self._ledger = Ledger("candles", NOWHERE)
+        self._prepared: set[str] = set()
+        self.written = 0
+        self.dead = 0
+        self.lost = 0
+        self._sink: Sink | None = None
+
+    async def run(self, source: TradeSource) -> int:
+        """Until the source ends; the exit code."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        sink = self._sink = make_spooled(self._settings, self._settled, self._rejected)
+        await sink.open()
+        try:
+            whole = await self._all(source, sink, stop)
+            last = self._last() if whole else []
+            await self._put(sink, last)
+            unsent = await sink.flush(FLUSH_WITHIN)
+        finally:
+            await sink.close()
+        return self._said(unsent)
+
+    async def _all(self, source: TradeSource, sink: Sink, stop: asyncio.Event) -> bool:
+        """Whether the source has come to its end."""
+        batches = source.batches()
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(batches, None))
+                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    return False
+                batch = coming.result()
+                if batch is None:
+                    return True
+                found = [self._unread(one) for one in batch.unread]
+                found += [self._refused(trade, why) for trade, why in self.aggregator.add(batch.trades)]
+                if source.in_order:
+                    self.aggregator.advance_to_latest()
+                await self._put(sink, found + self._envelopes(self.aggregator.collect()))
+        finally:
+            stopping.cancel()
+
+    def _last(self) -> list[Envelope]:
+        """What the end of the input tells."""
+        self.aggregator.advance_to_latest()
+        found = self._envelopes(self.aggregator.collect())
+        states = list(self.aggregator.states())
+        if self._open == "drop":
+            say(f"{len(states)} candles are not over, and not written", open=len(states))
+            return found
+        closed = self._open == "close"
+        return found + self._envelopes([candle._replace(closed=closed) for candle in states])
+
+    # -- envelopes
+
+    def _envelopes(self, candles: Sequence[Candle]) -> list[Envelope]:
+        found = []
+        for candle in candles:
+            try:
+                found.append(self._encoder.envelope(candle, self._account(candle.symbol[1])))
+            except EncodeError as error:
+                found.append(self._dead(candle.symbol, candle.asset_class, error, str(candle.sums.values)))
+        return found
+
+    def _refused(self, trade: Trade, why: str) -> Envelope:
+        reason = {"its time is after its receipt": "bad-time"}.get(why, "too-late")
+        error = RecordError("timestamp", None, trade.time_us, reason, why)
+        return self._dead(trade[:2], trade.asset_class, error, str(trade._asdict()))
+
+    def _unread(self, one: UnreadRecord) -> Envelope:
+        complain(f"{one.place}: {one.reason}")
+        error = RecordError("record", None, None, "bad-type", f"{one.place}: {one.reason}")
+        return self._dead((NOWHERE, NOWHERE), NOWHERE, error, one.body.decode("utf-8", "replace"))
+
+    def _dead(self, of: tuple[str, str], asset_class: str, error: RecordError, frame: str) -> Envelope:
+        exchange, symbol = of
+        topic = self._encoder.topic(exchange, asset_class)
+        origin = Origin("candles", exchange, STREAM, topic)
+        return dead_letter(origin, symbol, error, wall_us(), self._account(symbol), whole_frame(frame))
+
+    def _account(self, symbol: str) -> Account:
+        return self._ledger.account(STREAM, symbol)
+
+    # -- the sink
+
+    async def _put(self, sink: Sink, envelopes: Sequence[Envelope]) -> None:
+        new = {one.topic: one.schema for one in envelopes if one.topic not in self._prepared}
+        if new:
+            new |= {f"{topic}{DEAD_SUFFIX}": None for topic, schema in new.items() if schema is not None}
+            await sink.prepare(new)
+            self._prepared.update(new)
+        putter(sink)(envelopes)
+        if sink.crowded:
+            await sink.drain()
+
+    def _settled(self, envelopes: Sequence[Envelope]) -> None:
+        dead = sum(envelope.dead for envelope in envelopes)
+        self.dead += dead
+        self.written += len(envelopes) - dead
+
+    def _rejected(self, envelope: Envelope, reason: str, words: str = "") -> None:
+        assert self._sink is not None
+        if envelope.dead:
+            self.lost += 1
+            complain(f"a dead letter was refused: {reason} {words}")
+            return
+        error = RecordError("record", None, None, reason, words or f"{len(envelope.value)} bytes of Avro")
+        origin = Origin("candles", NOWHERE, STREAM, envelope.topic)
+        symbol = (envelope.key or b"").decode("utf-8", "replace")
+        frame = whole_frame(envelope.value)
+        self._sink.put(dead_letter(origin, symbol, error, wall_us(), self._account(symbol), frame))
+
+    def _said(self, unsent: int) -> int:
+        counts = self.aggregator.counts
+        say(
+            f"{counts.trades} trades, {counts.repeated} repeats, {counts.late} too late, {counts.ahead} ahead of time: "
+            f"{self.written} records written, {counts.corrections} corrections, {self.dead} dead letters",
+        )
+        if unsent or self.lost:
+            complain(f"{unsent + self.lost} records could not be written")
+            return UNSENT
+        return DEAD if self.dead else ALL_WELL

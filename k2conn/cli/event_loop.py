@@ -1,0 +1,36 @@
+"""The event loop of commands that run for long, and the signals that end them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+def on_event_loop(main: Coroutine[Any, Any, Result]) -> Result:
+    """Runs ``main`` to its end: on uvloop where it is installed."""
+    gc.collect()
+    gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        return loop.run(main)
+
+
+def stop_on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """The first SIGINT or SIGTERM stops in order, a second SIGINT at once."""
+
+    def interrupted() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)

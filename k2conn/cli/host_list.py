@@ -1,0 +1,40 @@
+"""The hosts that a connector file talks to, as commands list them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k2conn.loopback import is_loopback
+from k2conn.net.destinations import is_public_host
+from k2conn.plan import Plan
+from k2conn.runner.declared_hosts import destinations, written_hosts
+from k2conn.runner.overrides import Overrides
+from k2conn.variables import prefix_of
+
+
+def listed_hosts(plan: Plan) -> list[dict[str, object]]:
+    """For machines, one object each."""
+    return [{"connector": plan.name, "host": host, "public": is_public_host(host)} for host in _hosts(plan)]
+
+
+def host_text(plan: Plan) -> str:
+    """For people: ``api.example.com, 10.0.0.1 (not public: ...)``."""
+    hosts = _hosts(plan)
+    if hosts and all(map(is_loopback, hosts)):
+        return f"{', '.join(hosts)} (this machine only: any port of it)"
+    return ", ".join(_words(plan, hosts))
+
+
+def _words(plan: Plan, hosts: list[str]) -> Iterator[str]:
+    allowed = destinations(plan, Overrides())
+    for host in hosts:
+        if is_public_host(host):
+            yield host
+            continue
+        what = "this machine" if is_loopback(host) else "not public"
+        refused = f": refused unless {prefix_of(plan.name)}ALLOW_PRIVATE_HOSTS=true"
+        yield f"{host} ({what}{'' if allowed.may_be_private(host) else refused})"
+
+
+def _hosts(plan: Plan) -> list[str]:
+    return sorted(written_hosts(plan))

@@ -1,0 +1,3 @@
+from typing import Any
+
+def well_formed(fields: tuple[Any, ...], bodies: tuple[bytes, ...], /) -> int: ...

@@ -1,0 +1,1 @@
+"""`k2conn serve` as its users see it: real processes, real sockets."""

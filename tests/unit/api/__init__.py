@@ -1,0 +1,1 @@
+"""The parts of `k2conn serve` by themselves."""
