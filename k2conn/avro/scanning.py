@@ -36,7 +36,7 @@ class Block:
     count: int
 
 
-class ContainerReader:
+class GrowingContainer:
     """One file. MalformedContainer where it is none; NotWhole where its head is not all there yet."""
 
     def __init__(self, path: Path) -> None:

@@ -20,7 +20,6 @@ SPANS = ("sent to acknowledged", "received to acknowledged", "due to acknowledge
 ROW = {"1": {"cpu_us": 10.0, "offered": 9_999}, "40": {"cpu_us": 11.5, "offered": 9_998}}
 RESULTS: dict[str, dict[str, Any]] = {
     "api": {"shapes": {"again": {"p50_ms": 1.0, "p99_ms": 2.0, "max_ms": 3.0, "rows": 10.0}}, "rows": 1000},
-    "postgres": {"shapes": {"sink": {"rate": 1.0, "cpu_us": 1.0, "server_us": 1.0}}},
     "endtoend": {
         "programs": [
             {"name": "k2conn", "outcome": "measured", "version": "0.1.0", "cpu_us": 12.5, "rate": 60_000.0,

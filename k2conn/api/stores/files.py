@@ -17,7 +17,7 @@ from typing import Any
 
 from k2conn.api.asked import ID, Asked, Row, key_of, time_of
 from k2conn.api.store import Counted, KnownSymbol
-from k2conn.avro.scanning import Block, ContainerReader, MalformedContainer, NotWhole, full_name, schema_of
+from k2conn.avro.scanning import Block, GrowingContainer, MalformedContainer, NotWhole, full_name, schema_of
 from k2conn.avro.schema import RecordSchema
 from k2conn.clock import monotonic
 from k2conn.errors import Unreachable
@@ -46,7 +46,7 @@ class KnownBlock:
 class KnownFile:
     """A file, and how far it has been read."""
 
-    reader: ContainerReader
+    reader: GrowingContainer
     schema: RecordSchema
     record: RecordType
     end: int
@@ -172,7 +172,7 @@ class FilesStore:
         kind.blocks = sorted([*kind.blocks, *found], key=lambda one: one.last, reverse=True)
 
     def _begun(self, path: Path) -> KnownFile | None:
-        reader = ContainerReader(path)
+        reader = GrowingContainer(path)
         record = self._records.get(full_name(reader.schema_text))
         if record is None:
             return None

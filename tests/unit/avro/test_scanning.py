@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn.avro import ContainerWriter, load_schema
-from k2conn.avro.scanning import ContainerReader, MalformedContainer, NotWhole, full_name
+from k2conn.avro.scanning import GrowingContainer, MalformedContainer, NotWhole, full_name
 from tests.support.sinks import trade
 
 SCHEMA = load_schema("trade")
@@ -32,7 +32,7 @@ def filled(path: Path, blocks: int, codec: str = "deflate") -> list[int]:
 def test_whole_blocks_are_read_from_wherever_one_begins(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "a.avro"
     ends = filled(path, 3, codec)
-    reader = ContainerReader(path)
+    reader = GrowingContainer(path)
     assert full_name(reader.schema_text) == SCHEMA.full_name
     blocks = list(reader.blocks(reader.first))
     assert [one.end for one in blocks] == ends
@@ -47,7 +47,7 @@ def test_a_file_that_ends_anywhere_has_the_blocks_before(tmp_path: Path) -> None
     for size in range(0, len(data) + 1, 7):
         cut.write_bytes(data[:size])
         try:
-            reader = ContainerReader(cut)
+            reader = GrowingContainer(cut)
         except NotWhole:
             assert size < ends[0]
             continue
@@ -64,7 +64,7 @@ def test_noise_is_refused_and_nothing_else(noise: bytes, at: int) -> None:
         data = path.read_bytes()
         path.write_bytes(data[:at] + noise + data[at + len(noise):])
         try:
-            reader = ContainerReader(path)
+            reader = GrowingContainer(path)
             for block in reader.blocks(reader.first):
                 reader.read(SCHEMA, block)
         except (MalformedContainer, NotWhole):
