@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def test_each_target_has_seeds_words_and_a_reason() -> None:
     for target in ALL:
         assert list(target.seeds()), target.name
         assert all(isinstance(word, bytes) for word in target.words())
+        assert all(find_spec(name) for name in target.traced())
+        assert target.traced() or target.language == "c", "nothing would guide it"
         assert target.name in (ROOT / "docs" / "fuzzing.md").read_text(), f"{target.name} is not in docs/fuzzing.md"
     assert dictionary((b'a"\\',)) == '"\\x61\\x22\\x5c"\n'
 

@@ -15,6 +15,7 @@ from tests.fuzz.targets.avro_records import WORDS as AVRO_WORDS
 from tests.fuzz.targets.avro_records import example
 
 SCHEMAS = [load_schema(name) for name in known_schemas()]
+TRACED = ("k2conn.avro", "k2conn.consumer.decoding", "k2conn.consumer.writer_schemas")
 SPLIT = b"\n\n"
 WORDS = (*AVRO_WORDS, b'{"type":"array","items":"null"}', b'{"type":"fixed","name":"F","size":0}', b'"default":', SPLIT)
 
