@@ -14,8 +14,8 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable", "records",
-    "schemes", "scope", "secret_mask", "symbols", "variables",
+    "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable",
+    "records", "schemes", "scope", "secret_mask", "symbols", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
