@@ -21,6 +21,15 @@ from k2conn.avro.fields import SchemaField, parse_field
 from k2conn.errors import SettingsError
 from k2conn.resources import record_files
 
+Encode = Callable[[Sequence[object]], bytes]
+Constants = tuple[tuple[str, type, object], ...]
+"""Names, kinds and values: True is another constant than 1."""
+
+_PLAIN = (str, int, bool, bytes, type(None))
+"""The kinds of constants whose equality is plain."""
+_COMPILED = 256
+"""Encoders that a schema keeps; more would be made anew."""
+
 
 class RecordSchema:
     """One record type.
@@ -40,6 +49,7 @@ class RecordSchema:
         self.fields: tuple[SchemaField, ...] = _fields(declared["fields"])
         self._index = {field.name: index for index, field in enumerate(self.fields)}
         self._encode = compile_encoder(self.fields, {})
+        self._compiled: dict[Constants, Encode] = {}
         self._reading = _parsed(_without_times(declared))
         self._bare = _parsed(_without_logical_types(declared))
 
@@ -63,13 +73,22 @@ class RecordSchema:
         """
         return self._encode(values)
 
-    def compile(self, constants: Mapping[str, object]) -> Callable[[Sequence[object]], bytes]:
+    def compile(self, constants: Mapping[str, object]) -> Encode:
         """An ``encode`` in which the fields named in ``constants`` are fixed: what ``values`` holds there is
         ignored.
 
-        Raises EncodeError for a constant that does not fit its field.
+        The same constants give the same encoder: the symbols of a stream, and its connections, share them. Raises
+        EncodeError for a constant that does not fit its field.
         """
-        return compile_encoder(self.fields, constants)
+        key = tuple((name, type(constants[name]), constants[name]) for name in sorted(constants))
+        if not all(kind in _PLAIN for _, kind, _ in key):
+            return compile_encoder(self.fields, constants)
+        found = self._compiled.get(key)
+        if found is None:
+            if len(self._compiled) >= _COMPILED:
+                self._compiled.clear()
+            found = self._compiled[key] = compile_encoder(self.fields, constants)
+        return found
 
     def pieces(
         self, constants: Mapping[str, object], first: int, end: int, places: Mapping[str, int]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from k2conn.audit.auditor import Auditor, Outcome, Verdict
+from k2conn.audit.auditor import Auditor, AuditOutcome, Verdict
 from k2conn.avro.unscaled import ContainerReader, DamagedFile
 from k2conn.candles.envelopes import SOURCE
 from k2conn.candles.trades import TradeReading, trade_record
@@ -124,17 +124,18 @@ class StoredAudit:
         counts: Counter[str] = Counter()
         for name, auditor in self._auditors.items():
             for verdict in auditor.look(_LATER_US):
-                if verdict.outcome is Outcome.NAMED:
+                if verdict.outcome is AuditOutcome.NAMED:
                     continue  # it was told as suspected
                 if not whole and not self._inside(verdict):
                     counts["not covered"] += 1
                     continue
                 counts[verdict.outcome] += 1
-                if verdict.outcome is not Outcome.PROVEN:
+                if verdict.outcome is not AuditOutcome.PROVEN:
                     _show(name, verdict, format)
         figures = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing to compare"
         say(f"{self.trades} trades, {self.candles} candles: {figures}")
-        return NOT_PROVEN if counts[Outcome.SUSPECTED] or counts[Outcome.SURPLUS] or not counts else ALL_PROVEN
+        differs = counts[AuditOutcome.SUSPECTED] or counts[AuditOutcome.SURPLUS]
+        return NOT_PROVEN if differs or not counts else ALL_PROVEN
 
     def _inside(self, verdict: Verdict) -> bool:
         first, last = self._covered.get(verdict.symbol[1], (_LATER_US, 0))

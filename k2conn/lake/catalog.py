@@ -64,7 +64,8 @@ def _file_uri(path: Path) -> str:
 
 
 def _remote(settings: LakeSettings) -> dict[str, str]:
-    given = {"warehouse": settings.warehouse, "credential": settings.credential, "token": settings.token}
+    given = {"warehouse": settings.warehouse, "credential": settings.credential, "token": settings.token,
+             "oauth2-server-uri": settings.oauth_url or f"{settings.catalog.rstrip('/')}/v1/oauth/tokens"}
     return {name: value for name, value in given.items() if value} | _storage(settings)
 
 

@@ -38,6 +38,7 @@ _NAMES = {
 }
 """The variables for each scheme of an address, in small letters, the first that is set counts."""
 _TARGET_PORTS = {"wss": 443, "https": 443, "ws": 80, "http": 80}
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,13 @@ def bypassed(host: str, port: int, no_proxy: str) -> bool:
     networks (10.0.0.0/8), or ``*`` for all; separated by commas or spaces.
     """
     name = host.lower().rstrip(".")
-    return any(_matches(name, port, entry) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)
+    address = _address(name)
+    return any(_matches(name, address, port, entry) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)
 
 
-def _matches(host: str, port: int, entry: str) -> bool:
+def _matches(host: str, address: Address | None, port: int, entry: str) -> bool:
     if entry == "*":
         return True
-    address = _address(host)
     try:
         network = ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
@@ -152,7 +153,7 @@ def _matches(host: str, port: int, entry: str) -> bool:
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(text: str) -> Address | None:
     try:
         return ipaddress.ip_address(text)
     except ValueError:

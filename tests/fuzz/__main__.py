@@ -5,23 +5,17 @@ something. See docs/fuzzing.md.
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
-import platform
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.fuzz.bounds import Bounds
-from tests.fuzz.engines import building, generated, libfuzzer
+from tests.fuzz.engines import building, generated, libfuzzer, mutated
 from tests.fuzz.outcome import WORK, Outcome
+from tests.fuzz.results import add
+from tests.fuzz.sources import digest
 from tests.fuzz.target import Target, targets
-from tests.paths import ROOT
 
-Engine = Callable[[Target, Bounds], Outcome]
+ENGINES = ("best", "hypothesis", "mutations")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -48,7 +42,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, default=0, metavar="S", help="of each target (without both: 5)")
     parser.add_argument("--language", choices=("c", "python"), help="only targets of this kind")
     parser.add_argument("--corpus", type=Path, default=WORK / "corpus", help="where inputs collect")
-    parser.add_argument("--engine", choices=("best", "hypothesis"), default="best", help="hypothesis: unguided")
+    parser.add_argument("--engine", choices=ENGINES, default="best", help="others than the best are unguided")
     parser.add_argument("--results", type=Path, help="a JSON file in which counts are added up")
     parser.add_argument("--minimise", action="store_true", help="keeps what of the corpus reaches most, and ends")
     parser.add_argument("--list", action="store_true", help="the targets")
@@ -58,26 +52,28 @@ def arguments() -> argparse.ArgumentParser:
 def run(chosen: list[Target], said: argparse.Namespace) -> int:
     """All of them, one after another."""
     bounds = Bounds(said.executions, said.seconds or (0 if said.executions else 5))
-    engine, found = Engines(said.corpus, said.engine == "hypothesis"), 0
+    engine, found = Engines(said.corpus, said.engine), 0
     for target in chosen:
         if said.minimise:
             libfuzzer.minimise(target, said.corpus)
             continue
+        sources = digest(target) if said.results else ""
         outcome = engine.run(target, bounds)
         if outcome is None:
             continue
         print(outcome, flush=True)
         found += bool(outcome.findings)
-        if said.results:
-            add(said.results, outcome)
+        if said.results and digest(target) == sources:  # what was changed meanwhile is neither the one nor the other
+            add(said.results, outcome, sources)
     return 1 if found else 0
 
 
 class Engines:
     """The best engine there is for each kind of target; says once what is missing, and how to get it."""
 
-    def __init__(self, corpus: Path, plain: bool) -> None:
-        self._corpus = corpus
+    def __init__(self, corpus: Path, name: str) -> None:
+        self._corpus, self._mutates = corpus, name == "mutations"
+        plain = name != "best"
         self._no_clang = "asked to do without coverage" if plain else building.why_not()
         self._no_atheris = plain or not libfuzzer.can_trace_python()
         if self._no_clang and not plain:
@@ -91,43 +87,11 @@ class Engines:
             return libfuzzer.run(target, bounds, self._corpus)
         if not target.in_python:
             return None
+        if self._mutates:
+            return mutated.run(target, bounds, self._corpus)
         if self._no_atheris or target.language == "c":
             return generated.run(target, bounds)
         return libfuzzer.run(target, bounds, self._corpus)
-
-
-def add(path: Path, outcome: Outcome) -> None:
-    """Adds an outcome to a file of results. Counts of one target add up as long as the code is the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    WORK.mkdir(parents=True, exist_ok=True)
-    with (WORK / "results.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _add(path, outcome)
-
-
-def _add(path: Path, outcome: Outcome) -> None:
-    known = json.loads(path.read_text()) if path.exists() else {}
-    code = commit()
-    if known.get("commit") != code:
-        known = {"commit": code, "targets": {}}
-    before = known["targets"].get(outcome.target, {"executions": 0, "seconds": 0, "findings": []})
-    known["targets"][outcome.target] = asdict(outcome) | {
-        "executions": before["executions"] + outcome.executions,
-        "seconds": round(before["seconds"] + outcome.seconds),
-        "findings": before["findings"] + outcome.findings,
-    }
-    known |= {"date": datetime.now(UTC).date().isoformat(), "python": platform.python_version()}
-    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-
-
-def commit() -> str:
-    """The code that was tried, with a + where it was changed since."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-    changed = "+" if git("status", "--porcelain", "k2conn") else ""
-    return (git("rev-parse", "--short=12", "HEAD") or "unknown") + changed
 
 
 if __name__ == "__main__":

@@ -1,30 +1,35 @@
 """`python -m tests.fuzz.long [TARGET ...]`: all targets with as many executions as docs/fuzzing.md
 speaks of. Counts are added up in docs/fuzzing.json, and the page shows them.
 
-What was done on the same commit counts, so a run that was stopped goes on. One target at a time; a second process may
-do others meanwhile.
+What was done with the same sources counts, so a run that was stopped goes on. One target at a time; a second process
+may do others meanwhile.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.__main__ import commit, main
+from tests.fuzz.__main__ import main
+from tests.fuzz.results import read, seconds, total
+from tests.fuzz.sources import digest
 from tests.fuzz.target import Target, targets
 from tests.paths import ROOT
 
 RESULTS = ROOT / "docs" / "fuzzing.json"
 PAGE = ROOT / "docs" / "fuzzing.md"
 PART = re.compile(r"(?<=<!-- counts -->\n).*?(?=<!-- end of counts -->)", re.DOTALL)
-GOALS = {"frames": 50_000_000, "numbers": 45_000_000, "buffer": 5_000_000, "digests": 1_000_000}
-"""Executions of targets in C: with those of ``mapper``, more than 10^8 together."""
+GOALS = {"frames": 50_000_000, "numbers": 47_500_000, "buffer": 2_500_000, "digests": 500_000}
+"""Executions of targets in C: more than 10^8 together."""
 EACH = 1_000_000
 """Executions of any other target."""
-STEPS = 20
+GUIDED_SECONDS = 30
+"""How long a target in Python is guided by coverage at least; what is left of its executions are mutations of what was
+kept.
+"""
+STEPS = 10
 """Notes in the file on the way to a goal."""
 
 
@@ -33,56 +38,72 @@ def goal(target: Target) -> int:
     return GOALS.get(target.name, EACH)
 
 
-def done(path: Path, name: str) -> int:
-    """Executions of a target on this code."""
-    known = json.loads(path.read_text()) if path.exists() else {}
-    if known.get("commit") != commit():
-        return 0
-    return int(known["targets"].get(name, {}).get("executions", 0))
+def done(path: Path, target: Target) -> dict[str, Any]:
+    """A target's counts on this code."""
+    known: dict[str, Any] = read(path).get(target.name, {})
+    return known if known.get("digest") == digest(target) else {}
 
 
 def run(names: list[str], path: Path = RESULTS, page: Path = PAGE) -> int:
-    """The exit code: 0 where every goal is reached without a finding. ``names`` are some targets; none: all."""
+    """The exit code: 0 where every goal is reached without a finding. ``names`` are some targets, in the order of their
+    runs; none: all.
+    """
+    known = {target.name: target for target in targets()}
     failed = 0
-    for target in targets():
-        if names and target.name not in names:
-            continue
-        step = goal(target) // STEPS
-        while (left := goal(target) - done(path, target.name)) > 0:
-            before = done(path, target.name)
-            code = main([target.name, "--executions", str(min(step, left)), "--results", str(path)])
-            if code or done(path, target.name) == before:
+    for target in map(known.__getitem__, names or known):
+        while words := step(target, done(path, target)):
+            before = total(done(path, target))
+            code = main([target.name, *words, "--results", str(path)])
+            if code or total(done(path, target)) == before:
                 failed = 1
                 break
         show(path, page)
     return failed
 
 
+def step(target: Target, counts: dict[str, Any]) -> list[str]:
+    """How the next step to a target's goal is asked for; nothing where it is reached."""
+    left = goal(target) - total(counts)
+    if left <= 0:
+        return []
+    size = ["--executions", str(min(goal(target) // STEPS, left))]
+    if target.language == "c":
+        return size
+    guided = GUIDED_SECONDS - int(seconds(counts, guided=True))
+    if guided > 0:
+        return [*size, "--seconds", str(guided)]
+    return [*size, "--engine", "mutations"]
+
+
 def show(path: Path, page: Path) -> None:
     """Writes the counts into the page."""
     if path.exists():
-        page.write_text(PART.sub(lambda _: table(json.loads(path.read_text())), page.read_text()))
+        page.write_text(PART.sub(lambda _: table(read(path)), page.read_text()))
 
 
 def table(results: dict[str, Any]) -> str:
     """The counts as the page shows them."""
-    found = results["targets"]
-    in_c = sum(found[one.name]["executions"] for one in targets() if one.language == "c" and one.name in found)
+    in_c = sum(total(results[one.name]) for one in targets() if one.language == "c" and one.name in results)
     lines = [
-        f"Commit `{results['commit']}`, {results['date']}, Python {results['python']}: {in_c:,} executions of the C"
-        " part.",
+        f"{in_c:,} executions of the C part.",
         "",
-        "| target | engine | executions | hours | a second | branches reached | findings |",
-        "|---|---|---|---|---|---|---|",
+        "| target | executions | guided by coverage | a second | unguided | a second | branches reached | findings |"
+        " sources | commit | date |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, one in sorted(found.items()):
-        rate = one["executions"] / max(one["seconds"], 1)
-        hours = one["seconds"] / 3600
+    for name, one in sorted(results.items()):
         lines.append(
-            f"| `{name}` | {one['engine']} | {one['executions']:,} | {hours:.2f} | {rate:,.0f} | {one['coverage']:,} "
-            f"| {len(one['findings'])} |"
+            f"| `{name}` | {total(one):,} | {total(one, guided=True):,} | {rate(one, True)}"
+            f" | {total(one, guided=False):,} | {rate(one, False)} | {one['coverage']:,} | {len(one['findings'])}"
+            f" | `{one['digest']}` | `{one['commit']}` | {one['date']} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def rate(one: dict[str, Any], guided: bool) -> str:
+    """Executions a second."""
+    took = seconds(one, guided)
+    return f"{total(one, guided) / took:,.0f}" if took else "-"
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ class Target:
         found: tuple[bytes, ...] = importlib.import_module(self.module).WORDS
         return found
 
+    def traced(self) -> tuple[str, ...]:
+        """The modules and packages whose branches guide the search, where the target is Python."""
+        found: tuple[str, ...] = getattr(importlib.import_module(self.module), "TRACED", ())
+        return found
+
     def function(self) -> Callable[[bytes], None]:
         """What is called with any bytes; it raises nothing but what is a finding."""
         found: Callable[[bytes], None] = importlib.import_module(self.module).target

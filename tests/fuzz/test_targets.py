@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz import __main__ as command_line
-from tests.fuzz import long, outcome
+from tests.fuzz import long, outcome, sources
 from tests.fuzz.__main__ import main
 from tests.fuzz.bounds import Bounds
-from tests.fuzz.engines import building, generated
+from tests.fuzz.engines import building, generated, mutated
+from tests.fuzz.engines.mutations import mutations
+from tests.fuzz.results import add, read, total
 from tests.fuzz.target import HERE, Target, dictionary, targets, write_inputs
 from tests.paths import ROOT
 
@@ -26,7 +28,7 @@ RUNS = 100
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test writes among the findings and builds of a run by hand."""
-    for module in (outcome, building):
+    for module in (outcome, building, mutated):
         monkeypatch.setattr(module, "WORK", tmp_path)
 
 
@@ -98,6 +100,43 @@ def test_a_finding_is_kept_and_said(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert path.name in said
 
 
+BROKEN = {
+    "an exception": "raise KeyError(data)",
+    "a signal": "import os; os.kill(os.getpid(), 11)",
+    "an end": "import os; os._exit(3)",
+    "time": "import time; time.sleep(60)",
+    "memory": "bytearray(4 << 30)",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_mutations_find_whatever_ends_the_process(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / f"broken_{what.split()[-1]}"
+    folder.mkdir()
+    (folder / "broken.py").write_text(
+        "WORDS = (b'wo',)\n\ndef seeds():\n    yield b'a seed'\n\n"
+        f"def target(data):\n    if b'w' in data:\n        {BROKEN[what]}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(Target, "module", f"{folder.name}.broken")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = mutated.run(Target("broken", "python"), Bounds(executions=20_000, timeout=2), tmp_path / "corpus")
+    assert len(found.findings) == 1, found
+    assert 0 < found.executions < 20_000
+    assert b"w" in Path(found.findings[0]).read_bytes()
+
+
+def test_mutations_are_counted_one_by_one_and_end_in_time(tmp_path: Path) -> None:
+    target = Target("json_text", "python")
+    found = mutated.run(target, Bounds(executions=777), tmp_path)
+    assert (found.engine, found.executions, found.findings) == ("mutations", 777, [])
+    found = mutated.run(target, Bounds(seconds=1), tmp_path)
+    assert found.executions > 100
+    assert not found.findings
+    assert len({*islice(mutations([b"abc"], (b"x",), 5, 1), 500)}) > 200
+    assert max(map(len, islice(mutations([b"abc"], (b"x",), 5, 1), 500))) == 5
+
+
 def test_an_unknown_target_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nothing"]) == 2
     assert "there is no target nothing; known are" in capsys.readouterr().err
@@ -110,15 +149,68 @@ def test_the_page_shows_the_counts_of_the_long_run(tmp_path: Path) -> None:
     assert page.read_text() == long.PAGE.read_text(), "python -m tests.fuzz.long writes both"
 
 
-def test_counts_add_up_as_long_as_the_code_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_add_up_as_long_as_the_sources_are_the_same(tmp_path: Path) -> None:
     path, page = tmp_path / "fuzzing.json", tmp_path / "page.md"
     page.write_text("<!-- counts -->\nnone\n<!-- end of counts -->\n")
     for code, wanted in (("one", 5), ("one", 10), ("other", 5)):
-        monkeypatch.setattr(command_line, "commit", lambda code=code: code)
-        command_line.add(path, outcome.Outcome("frames", "libFuzzer", 5, 1.5, []))
-        assert json.loads(path.read_text())["targets"]["frames"]["executions"] == wanted
+        add(path, outcome.Outcome("frames", "libFuzzer", 5, 1.5, []), code)
+        assert total(read(path)["frames"]) == wanted
+    add(path, outcome.Outcome("spool", "atheris", 10, 2, [], 7), "code")
+    add(path, outcome.Outcome("spool", "mutations", 90, 3, []), "code")
     long.show(path, page)
-    assert "| `frames` | libFuzzer | 5 | 0.00 | 2 | 0 | 0 |" in page.read_text()
+    assert "5 executions of the C part" in page.read_text()
+    assert "| `frames` | 5 | 5 | 3 | 0 | - | 0 | 0 | `other` |" in page.read_text()
+    assert "| `spool` | 100 | 10 | 5 | 90 | 30 | 7 | 0 | `code` |" in page.read_text()
+
+
+def test_a_commit_elsewhere_leaves_a_count_and_one_in_the_sources_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    json_text, frames = Target("json_text", "python"), Target("frames", "c")
+    files = {path.relative_to(ROOT).as_posix() for path in sources.sources(json_text)}
+    assert {"k2conn/exactjson.py", "tests/fuzz/targets/json_text.py"} <= files
+    assert not any(name.startswith(("k2conn/engine", "tests/fuzz/engines")) for name in files)
+    assert {path.name for path in sources.sources(frames)} == {"frames.c", "harness.h"}
+    assert "content.h" in {path.name for path in sources.sources(Target("digests", "c"))}
+    assert {"mapper.c", "mapper.py", "numbers.h"} <= {path.name for path in sources.sources(Target("mapper", "c"))}
+
+    before = [sources.digest(json_text), sources.digest(frames)]
+    assert before == [sources.digest(json_text), sources.digest(frames)]
+    read_bytes = Path.read_bytes
+    more = {"exactjson.py": b"\n"}
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read_bytes(path) + more.get(path.name, b""))
+    after = [sources.digest(json_text), sources.digest(frames)]
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def test_a_long_run_is_guided_first_and_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, page, asked = tmp_path / "fuzzing.json", tmp_path / "page.md", []
+    page.write_text("<!-- counts -->\nnone\n<!-- end of counts -->\n")
+    codecs = Target("codecs", "python")
+
+    def ran(words: list[str]) -> int:
+        asked.append(words[1:-2])
+        engine = "mutations" if "mutations" in words else "atheris"
+        add(path, outcome.Outcome("codecs", engine, 300_000, 20, []), sources.digest(codecs))
+        return 0
+
+    monkeypatch.setattr(long, "main", ran)
+    assert long.run(["codecs"], path, page) == 0
+    step = ["--executions", "100000"]
+    assert asked == [
+        [*step, "--seconds", "30"],
+        [*step, "--seconds", "10"],
+        [*step, "--engine", "mutations"],
+        [*step, "--engine", "mutations"],
+    ]
+    assert long.run(["codecs"], path, page) == 0
+    assert len(asked) == 4, "the goal is reached"
+    known = read(path)
+    known["codecs"]["digest"] = "other"
+    path.write_text(json.dumps(known))
+    assert long.run(["codecs"], path, page) == 0
+    assert len(asked) == 8, "other sources"
 
 
 def test_logs_are_read() -> None:

@@ -101,17 +101,16 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
-    "stopping": set(),
     "consumer": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "net", "sinks", "stopping",
+        *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
         *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
-        "stopping", "transports",
+        "transports",
     },
     "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
     "batch": {
-        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "stopping", "transports"
+        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
     },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},

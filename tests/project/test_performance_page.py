@@ -46,7 +46,6 @@ RESULTS: dict[str, dict[str, Any]] = {
     "profiling": {"how": "py-spy", "trades": 400_000, "samples": 900, "parts": [["k2conn/engine", 40.0]],
                   "functions": [["take (k2conn/engine/mapping/stream_mapping.py)", 20.0]],
                   "flame": {"name": "all", "share": 100.0, "children": [{"name": "a <b> & c", "share": 60.0}]}},
-    "postgres": {"shapes": {"sink, trades": {"rate": 60_000, "cpu_us": 1.0, "server_us": 7.5}}, "checked": "every row"},
     "later": {"targets": [at_least("of a benchmark without a section", 4, 5, "times")]},
 }
 

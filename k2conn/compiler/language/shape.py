@@ -114,12 +114,18 @@ def _replaced(node: Any, reference: str) -> Any:
 
 
 def _validator(schema: Any) -> Any:
+    return _validators()(schema)
+
+
+@lru_cache(maxsize=1)
+def _validators() -> Any:
+    """The class of validators; made once, for it takes longer to make than to check a small file."""
     import jsonschema  # imported only when needed: the import takes longer than checking a file
 
     library: Any = jsonschema
     draft = library.Draft202012Validator
     checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
-    return library.validators.extend(draft, {"measure": _measure, "pattern": _matches}, type_checker=checker)(schema)
+    return library.validators.extend(draft, {"measure": _measure, "pattern": _matches}, type_checker=checker)
 
 
 def _matches(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:

@@ -108,6 +108,7 @@ def _environment(target: Target) -> dict[str, str]:
         "FUZZ_SELF": str(LAUNCHER),
         **({} if target.language == "c" and not target.in_python else {"FUZZ_PYTHON": sys.executable}),
         "FUZZ_TARGET": target.module,
+        "FUZZ_TRACED": ",".join(target.traced()),
         "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=32:allocator_may_return_null=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONHASHSEED": "0",

@@ -18,6 +18,14 @@ from k2conn.schemes import HTTP, WEBSOCKET
 from k2conn.settings.addresses import wrong_address
 from k2conn.sinks.kafka.registry_addresses import registry_problems, registry_urls, wrong_url
 
+TRACED = (
+    "k2conn.compiler.sections.addresses",
+    "k2conn.loopback",
+    "k2conn.net",
+    "k2conn.schemes",
+    "k2conn.settings.addresses",
+    "k2conn.sinks.kafka.registry_addresses",
+)
 WORDS = (
     b"wss://",
     b"ws://",

@@ -20,6 +20,7 @@ from k2conn.spool.stored_text import stored_schema
 
 SCHEMAS = [load_schema(name) for name in known_schemas()]
 BODY, SCHEMA, CONTAINER = range(3)
+TRACED = ("k2conn.avro", "k2conn.spool.stored_text")
 WORDS = (
     b"Obj\x01",
     b"avro.schema",

@@ -14,7 +14,6 @@ from k2conn.codecs.encoding import encoder
 from k2conn.errors import REASONS, RecordError
 from k2conn.plan import FrameEncoding
 from k2conn.resources import connectors_folder
-from tests.support.plans import trades
 
 LIMIT = 1 << 14
 STEPS = (
@@ -30,6 +29,7 @@ STEPS = (
     ("auto", "auto", "json"),
 )
 RAW, PACKED = 0, 1
+TRACED = ("k2conn.codecs", "k2conn.exactjson")
 WORDS = (
     b"\x1f\x8b\x08",
     b"\x78\x9c",
@@ -74,7 +74,7 @@ CODECS = [(decoder(one), encoder(one)) for one in ENCODINGS]
 
 def seeds() -> Iterator[bytes]:
     """Codec, kind, frame."""
-    texts = (trades({"p": "64000.10"}).encode(), b'{"a":[1,-0.5e-7,"\\u00e9",null,true]}', b"pong", b"[" * 500)
+    texts = (b'{"ch":"trade","data":[{"p":"64000.10"}]}', b'{"a":[1,-0.5e-7,"\\u00e9",null,true]}', b"pong", b"[" * 500)
     for (number, (_, encode)), text in itertools.product(enumerate(CODECS), texts):
         yield bytes((number, PACKED)) + text
         try:

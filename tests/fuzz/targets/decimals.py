@@ -18,6 +18,7 @@ NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?\Z", 
 LONGEST = 200
 """Characters of a number's text."""
 REASONS = ("bad-number", "missing-field", "overflow")
+TRACED = ("k2conn.compiler.converters",)
 WORDS = (
     b"0.00000001",
     b"1e5",

@@ -10,8 +10,10 @@ from typing import Any
 
 from k2conn.envelope import Envelope
 from tests.fuzz.draws import Draws
-from tests.unit.engine.test_fuzz import WALL, check, conversation, packed, places, shown
+from tests.fuzz.places import places
+from tests.unit.engine.test_fuzz import WALL, check, conversation, packed, shown
 
+TRACED = ("k2conn.codecs", "k2conn.engine.conversation", "k2conn.engine.mapping")
 WORDS = (b"\x04", b"\x02\x07", b"\x06\x0564000", b"\x0b\x01", b"\x0a\x02", b"\xff\xff", b"[[]]", b'{"a":1}')
 
 

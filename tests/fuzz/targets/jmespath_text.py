@@ -18,6 +18,7 @@ from k2conn.errors import RecordError
 from k2conn.scope import Scope
 from k2conn.symbols import Symbol
 
+TRACED = ("jmespath", "k2conn.compiler.expressions")
 WORDS = (
     b"[*]",
     b"[]",

@@ -21,6 +21,7 @@ from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
 from tests.fuzz.bounds import check_time
 from tests.fuzz.draws import Draws
+from tests.fuzz.places import places
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, WORLD, trade, trades
 
 RAW, EDITED = 0, 1
@@ -71,6 +72,7 @@ ODD: tuple[Any, ...] = (
     "é",
     "a\nb",
 )
+TRACED = ("k2conn.compiler",)
 WORDS = (
     b": ",
     b"- ",
@@ -123,6 +125,20 @@ WORDS = (
 
 
 SMALL = HEAD + SUBSCRIBE + STREAMS
+LEAST = """
+connector: venue
+exchange: VENUE
+asset_class: crypto
+docs: https://docs.example/ws
+symbols: {default: [BTC-USD], form: "{base}-{quote}"}
+connection: {url: wss://venue.example/ws, steps: [{name: s, send: {op: sub, s: $symbols}, for: trade}]}
+streams:
+  trade:
+    when: {ch: trade}
+    each: data
+    fields: {symbol: s, trade_id: i, price: p, quantity: q, side: {value: UNKNOWN}, timestamp: {from: t, unit: ms}}
+"""
+"""About the shortest connector there can be: three of four edited inputs begin with it, for a fuzzer lives by speed."""
 
 
 @cache
@@ -134,9 +150,14 @@ def shipped() -> tuple[Any, ...]:
 
 @cache
 def bases() -> tuple[str, ...]:
-    """Good connectors as JSON: a small one, then the smallest that ship, cut down, for a fuzzer lives by speed."""
+    """Good connectors as JSON: small ones, then the smallest that ship, cut down."""
     found = sorted((json.dumps(small(value), default=str) for value in shipped()), key=len)
-    return (json.dumps(yaml.safe_load(SMALL)), *found[: len(found) // 2])
+    return tuple(json.dumps(yaml.safe_load(text)) for text in (LEAST, SMALL)) + tuple(found[: len(found) // 2])
+
+
+def base(draws: Draws) -> Any:
+    """One of them."""
+    return json.loads(draws.of(bases()[1:] if draws.below(4) == 0 else bases()[:1]))
 
 
 def small(value: Any) -> Any:
@@ -161,17 +182,19 @@ def parts() -> tuple[tuple[str, Any], ...]:
     return tuple(found.values())
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """All (container, key) of a value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in list(inner):
-        yield value, key
-        yield from places(one)
+@cache
+def parts_of() -> dict[str, list[Any]]:
+    """The same by key."""
+    found: dict[str, list[Any]] = {}
+    for name, part in parts():
+        found.setdefault(name, []).append(part)
+    return found
 
 
 def seeds() -> Iterator[bytes]:
     """How the text is made (one byte); the text, or edits."""
-    yield bytes((RAW,)) + SMALL.encode()
+    for text in (LEAST, SMALL):
+        yield bytes((RAW,)) + text.encode()
     for section in (
         "connector: a\n",
         "symbols: {default: [A-B], form: '{base}-{quote}'}\n",
@@ -211,10 +234,10 @@ def check(text: str) -> None:
 
 def edited(draws: Draws) -> Any:
     """A good connector after some edits: parts of others, odd values, what is missing, doubled or renamed."""
-    said = json.loads(draws.of(bases()))
+    said = base(draws)
     said["connector"] = "venue"
     for _ in range(draws.below(6)):
-        spots = list(places(said))
+        spots = places(said)
         if not spots:
             break
         container, key = spots[draws.below(1 << 16) % len(spots)]
@@ -230,7 +253,7 @@ def edited(draws: Draws) -> Any:
             else:
                 container[key] = deepcopy(part)
         elif how == 3:
-            alike = [part for name, part in parts() if name == key] or [None]
+            alike = parts_of().get(key) or [None]
             container[key] = deepcopy(alike[draws.below(1 << 16) % len(alike)])
         elif how == 4 and isinstance(container, dict):
             container[draws.of(("x", "", "name", "from", "when", draws.text(10)))] = container.pop(key)

@@ -22,6 +22,7 @@ from tests.fuzz.draws import Draws
 KEY = b"\x9e\x3a\x51\xc7"
 RAW, BUILT = 0, 1
 TOPICS = ("market.crypto.trades.x", "..", "a/b", "", "x" * 250, 5, None)
+TRACED = ("k2conn.spool.entries", "k2conn.spool.segment", "k2conn.spool.stored_text")
 WORDS = (
     MAGIC,
     OLD_MAGIC,

@@ -16,6 +16,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.persisted_state import checked, joined, kept, part, resume
 from k2conn.runner.state_file import read_state
 from tests.fuzz.draws import Draws
+from tests.fuzz.places import places
 from tests.support.plans import SUBSCRIBE, WORLD, plan_of, trade, trades
 
 NOW = 1_767_323_046_000_000
@@ -36,6 +37,7 @@ streams:
 """
 PLAN = plan_of(SUBSCRIBE, STREAMS)
 RAW, CHANGED = 0, 1
+TRACED = ("k2conn.engine.gaps", "k2conn.engine.persisted_state", "k2conn.runner.state_file")
 WORDS = (
     b'{"version":1',
     b'"connector":"venue"',
@@ -102,19 +104,11 @@ def seeds() -> Iterator[bytes]:
     yield bytes((CHANGED, 3, 9, 0, 1, 6, 20, 1, 30, 2, 4, 4))
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """All (container, key) of a value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in list(inner):
-        yield value, key
-        yield from places(one)
-
-
 def changed(draws: Draws) -> Any:
     """An honest state after some changes."""
     state = exactjson.decode(STATE)
     for _ in range(draws.below(4)):
-        spots = list(places(state))
+        spots = places(state)
         if not spots:
             break
         container, key = spots[draws.below(256) % len(spots)]

@@ -24,6 +24,7 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 PLAIN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,15})?\Z", re.ASCII)
 ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,12}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TRACED = ("k2conn.compiler.converters", "k2conn.compiler.language.durations", "k2conn.net.http")
 WORDS = (
     b"2026-01-02T03:04:05",
     b".678901",

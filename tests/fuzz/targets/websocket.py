@@ -22,6 +22,7 @@ from k2conn.transports.websocket.reader import Reader
 from tests.fuzz.draws import Draws
 
 LIMIT = 1 << 12
+TRACED = ("k2conn.transports.websocket", "websockets")
 WORDS = (
     b"\x81\x02hi",
     b"\x82\x01x",

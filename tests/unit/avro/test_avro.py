@@ -334,3 +334,16 @@ def test_a_failed_block_can_be_written_again() -> None:
     writer.flush()
     stream.seek(0)
     assert len(list(fastavro.reader(stream))) == 11
+
+
+def test_the_same_constants_give_the_same_encoder_and_others_another() -> None:
+    fields = [{"name": "a", "type": "long"}, {"name": "b", "type": "string"}]
+    schema = RecordSchema("r", json.dumps({"type": "record", "name": "r", "fields": fields}))
+    one = schema.compile({"a": 1, "b": "x"})
+    assert schema.compile({"b": "x", "a": 1}) is one
+    assert schema.compile({"a": 2, "b": "x"})([0, ""]) != one([0, ""]) == b"\x02\x02x"
+    with pytest.raises(EncodeError):
+        schema.compile({"a": True, "b": "x"})
+    for number in range(1000):
+        schema.compile({"a": number})
+    assert len(schema._compiled) <= 256, "a process that lives long would keep them all"
