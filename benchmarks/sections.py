@@ -193,7 +193,7 @@ def postgres(found: Mapping[str, Any]) -> Section:
 def api(found: Mapping[str, Any]) -> Section:
     """Milliseconds of an answer, by shape."""
     rows = [(shape, spelled(one["p50_ms"], "ms"), spelled(one["p99_ms"], "ms"), spelled(one["max_ms"], "ms"),
-             spelled(one["rows"])) for shape, one in found.get("shapes", {}).items()]
+             spelled(one["rows"]) if one["rows"] else "as again") for shape, one in found.get("shapes", {}).items()]
     page = table(("question", "median", "p99", "longest", "records of an answer"), rows)
     size = f"{found.get('rows', 0):,} trades of {found.get('symbols', 0)} symbols over {found.get('days', 0)} days"
     return [*page, f"In the table: {size}, {found.get('bytes', 0) / 2**30:.1f} GiB with its indexes.", ""], {}
