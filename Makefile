@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deploy coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
+.PHONY: help demo test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,7 +20,11 @@ test: java postgres $(INSTALLED_TEST) lint ## ruff, mypy, then every test, again
 	@$(BIN)/python -m pytest -n auto
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
 	@$(BIN)/python -m pytest -m deploy
+
+connect: java ## deploy/connect/build: Kafka Connect with Iceberg's sink, by checksum, and the transform for it
+	@deploy/connect/fetch
 
 # The tests that measure speed are left out: counting the lines is slow. So is the rest, and one that misses its time
 # for it does not make the table wrong.

@@ -43,7 +43,7 @@ _LOOK_EVERY = 0.02
 
 def run(quick: bool) -> dict[str, Any]:
     """Medians of ROUNDS rounds, each by a group of its own."""
-    count = 20_000 if quick else 300_000
+    count = 20_000 if quick else 150_000
     rounds: list[dict[str, dict[str, float]]] = []
     with (
         tempfile.TemporaryDirectory() as name, Broker(Path(name) / "kafka") as broker,

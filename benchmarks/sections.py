@@ -190,6 +190,15 @@ def postgres(found: Mapping[str, Any]) -> Section:
     return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
 
 
+def api(found: Mapping[str, Any]) -> Section:
+    """Milliseconds of an answer, by shape."""
+    rows = [(shape, spelled(one["p50_ms"], "ms"), spelled(one["p99_ms"], "ms"), spelled(one["max_ms"], "ms"),
+             spelled(one["rows"])) for shape, one in found.get("shapes", {}).items()]
+    page = table(("question", "median", "p99", "longest", "records of an answer"), rows)
+    size = f"{found.get('rows', 0):,} trades of {found.get('symbols', 0)} symbols over {found.get('days', 0)} days"
+    return [*page, f"In the table: {size}, {found.get('bytes', 0) / 2**30:.1f} GiB with its indexes.", ""], {}
+
+
 def consumer(found: Mapping[str, Any]) -> Section:
     """Records a second from topics, by where they go."""
     shapes = found.get("shapes", {})
@@ -206,6 +215,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "growth": ("Growth", growth),
     "scaling": ("More processes: `run --workers N`", scaling),
     "postgres": ("Into PostgreSQL", postgres),
+    "api": ("`k2conn serve` before PostgreSQL", api),
     "consumer": ("From Kafka", consumer),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from k2conn import __version__
 from k2conn.api.guard import Application, Guard
 from k2conn.api.openapi import schemas
-from k2conn.api.problems import TYPE, Refused, misunderstood
+from k2conn.api.problems import TYPE, RequestRefused, misunderstood
 from k2conn.api.routes import overview, records, stream
 from k2conn.api.service import Service
 
@@ -32,9 +32,10 @@ def make_application(service: Service, lifespan: Lifespan | None = None) -> Appl
     )
     for router in (overview.router(service), stream.router(service), records.router(service)):
         application.include_router(router)
-    application.add_exception_handler(Refused, _problem)
+    application.add_exception_handler(RequestRefused, _problem)
     application.add_exception_handler(RequestValidationError, _problem)
     application.add_exception_handler(HTTPException, _problem)
+    application.add_exception_handler(Exception, _problem)  # a bug: the guard logs it
     _describe(application, service)
     settings = service.settings
     inner: Application = application
@@ -50,8 +51,9 @@ async def _problem(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         error = misunderstood(error.errors())
     elif isinstance(error, HTTPException):
-        error = Refused(error.status_code, headers=error.headers)
-    assert isinstance(error, Refused)
+        error = RequestRefused(error.status_code, headers=error.headers)
+    elif not isinstance(error, RequestRefused):
+        error = RequestRefused(500)
     body = error.body(request.state.request_id)
     return Response(body, error.status, error.headers, TYPE)
 

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from math import ceil
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from k2conn.api.problems import TYPE, Refused
+from k2conn.api.problems import TYPE, RequestRefused
 from k2conn.api.rates import Rates, client_of
 from k2conn.api.settings import ApiSettings
 from k2conn.clock import monotonic
@@ -60,41 +60,45 @@ class Guard:
             try:
                 self._check(scope, headers)
                 await self._inner(scope, await _bounded(scope, receive), answer.send)
-            except Refused as problem:
+            except RequestRefused as problem:
                 await _refuse(scope, receive, answer, problem, request_id)
             except ConnectionError:
                 answer.status = answer.status or 499  # the client has gone
             except Exception:
                 get_logger().exception("a bug while answering", path=scope["path"][:200])
-                await _refuse(scope, receive, answer, Refused(500), request_id)
+                await _refuse(scope, receive, answer, RequestRefused(500), request_id)
             finally:
                 self._log(scope, answer, began)
 
     def _check(self, scope: Scope, headers: _Headers) -> None:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_ADDRESS:
-            raise Refused(414, f"path and query have at most {LONGEST_ADDRESS} bytes")
+            raise RequestRefused(414, f"path and query have at most {LONGEST_ADDRESS} bytes")
+        names = [name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)]
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise RequestRefused(422, errors=[(name[:100], "this is said more than once") for name in twice[:10]])
         hosts = headers.all("host")
         if len(hosts) != 1:
-            raise Refused(400, "one Host line is needed")
+            raise RequestRefused(400, "one Host line is needed")
         self._check_host(hosts[0])
         if scope["type"] == "websocket":
             self._check_origin(headers, hosts[0])
         client = client_of((scope.get("client") or ("", 0))[0])
         wait = self._rates.wait(client, monotonic())
         if wait:
-            raise Refused(429, headers={"Retry-After": str(ceil(wait))})
+            raise RequestRefused(429, headers={"Retry-After": str(ceil(wait))})
         preflight = scope.get("method") == "OPTIONS" and self._settings.allowed_origins
         if self._key is not None and scope["path"] not in OPEN_PATHS and not preflight:
             shown = headers.one("x-api-key")
             if shown is None or not hmac.compare_digest(_digest(shown.encode("latin-1")), self._key):
-                raise Refused(401, headers={"WWW-Authenticate": 'ApiKey realm="k2conn"'})
+                raise RequestRefused(401, headers={"WWW-Authenticate": 'ApiKey realm="k2conn"'})
 
     def _check_host(self, host: str) -> None:
         allowed = self._settings.allowed_hosts
         if self._settings.here and not named_here(host) and host_name(host) not in allowed:
-            raise Refused(403, "the Host line names another machine: ask for localhost, or 127.0.0.1")
+            raise RequestRefused(403, "the Host line names another machine: ask for localhost, or 127.0.0.1")
         if allowed and not self._settings.here and host_name(host).lower() not in map(str.lower, allowed):
-            raise Refused(403, "the Host line names a host that is not served here")
+            raise RequestRefused(403, "the Host line names a host that is not served here")
 
     def _check_origin(self, headers: _Headers, host: str) -> None:
         """A browser lets any page open a WebSocket, and says only which page it is."""
@@ -102,7 +106,7 @@ class Guard:
         if origin is None or origin in self._settings.allowed_origins:
             return
         if urlsplit(origin).netloc != host:
-            raise Refused(403, "pages of this origin may not listen here")
+            raise RequestRefused(403, "pages of this origin may not listen here")
 
     def _log(self, scope: Scope, answer: _Answer, began: float) -> None:
         log = get_logger()
@@ -144,7 +148,7 @@ class _Answer:
 
 
 async def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """Takes in the body, of bounded size and time, and hands it on; Refused where it is larger or slower."""
+    """Takes in the body, of bounded size and time, and hands it on; RequestRefused where it is larger or slower."""
     if scope["type"] != "http":
         return receive
     parts: list[bytes] = []
@@ -158,11 +162,12 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > LARGEST_BODY:
-                    raise Refused(413, f"a body has at most {LARGEST_BODY} bytes", headers={"Connection": "close"})
+                    told = f"a body has at most {LARGEST_BODY} bytes"
+                    raise RequestRefused(413, told, headers={"Connection": "close"})
                 if not message.get("more_body"):
                     break
     except TimeoutError:
-        raise Refused(408, "the body did not come in time", headers={"Connection": "close"}) from None
+        raise RequestRefused(408, "the body did not come in time", headers={"Connection": "close"}) from None
     body: list[Message] = [{"type": "http.request", "body": b"".join(parts), "more_body": False}]
 
     async def again() -> Message:
@@ -171,7 +176,7 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
     return again
 
 
-async def _refuse(scope: Scope, receive: Receive, answer: _Answer, problem: Refused, request_id: str) -> None:
+async def _refuse(scope: Scope, receive: Receive, answer: _Answer, problem: RequestRefused, request_id: str) -> None:
     if answer.status:  # it has begun: all that is left is to end it
         return
     prefix = "" if scope["type"] == "http" else "websocket."

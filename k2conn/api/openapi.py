@@ -64,7 +64,7 @@ def page_of(record: RecordType, more: dict[str, Any], batch: bool = False) -> di
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems of a route."""
+    """The problems of a route, and those of every route."""
     content = {said.TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": said.DETAIL.get(status, HTTPStatus(status).phrase), "content": content}
-            for status in statuses}
+            for status in sorted({*statuses, 414, 429})}

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from k2conn.api.asked import Asked, filters_of
 from k2conn.api.cursors import LONGEST, Cursors
-from k2conn.api.problems import Refused
+from k2conn.api.problems import RequestRefused
 from k2conn.api.wire import EPOCH
 from k2conn.records import RecordType
 
@@ -50,24 +50,18 @@ def read_time(text: str) -> int:
     return (moment - _NAIVE) // _MICRO + micros + (1_000_000 if leap else 0) - minutes * 60_000_000
 
 
-def _time(text: str | None) -> str | None:
-    if text is not None:
-        read_time(text)
+def _time(text: str) -> str:
+    read_time(text)
     return text
 
 
-def _plain(text: str | None) -> str | None:
-    if text is not None and not text.isprintable():
-        raise ValueError("there is a control character in it")
-    return text
-
-
-Text = Annotated[str | None, AfterValidator(_plain), Field(min_length=1, max_length=LONGEST_TEXT)]
-Time = Annotated[str | None, AfterValidator(_time), Field(max_length=40, json_schema_extra={"format": "date-time"})]
+NeededText = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = NeededText | None
+Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"}), AfterValidator(_time)] | None
 
 _DOCS = {
     "symbol": "In the shared spelling, such as BTCUSDT.",
-    "exchange": "Such as COINBASE; small letters mean the same.",
+    "exchange": "In capitals, as records have it; small letters mean the same.",
     "currency": "Of the price, such as USD; small letters mean the same.",
     "interval": "Of candles, such as 1m.",
     "side": "Of the aggressor; small letters mean the same.",
@@ -78,9 +72,10 @@ _CAPITALS = ("exchange", "currency", "side", "status")
 def _filter(record: RecordType, name: str) -> tuple[Any, Any]:
     field = record.field(name)
     doc = _DOCS.get(name, field.doc)
-    if field.symbols:
-        doc += f" One of {', '.join(field.symbols)}."
-    return (Text, Field(default=None, description=doc))
+    text: Any = Text
+    if field.symbols:  # in the document only: other cases of letters are taken, too
+        text = Annotated[NeededText, Field(json_schema_extra={"enum": list(field.symbols)})] | None
+    return (text, Field(default=None, description=doc))
 
 
 def page_model(record: RecordType, most: int, **without: bool) -> type[BaseModel]:
@@ -91,7 +86,7 @@ def page_model(record: RecordType, most: int, **without: bool) -> type[BaseModel
         since=(Time, Field(default=None, description="From this time on (RFC 3339).")),
         until=(Time, Field(default=None, description="Before this time (RFC 3339).")),
         limit=(int, Field(default=min(DEFAULT_LIMIT, most), ge=1, le=most, description="So many records at most.")),
-        cursor=(Annotated[str | None, Field(max_length=LONGEST)],
+        cursor=(Annotated[str, Field(max_length=LONGEST)] | None,
                 Field(default=None, description="`next` of the page before, with the same parameters.")),
     )
 
@@ -111,7 +106,7 @@ def _title(record: RecordType) -> str:
 
 
 def texts_of(record: RecordType, said: Mapping[str, Any]) -> dict[str, str]:
-    """The filters that were said, as records spell them. Refused where a field has no such word."""
+    """The filters that were said, as records spell them. RequestRefused where a field has no such word."""
     found, errors = {}, []
     for name in filters_of(record):
         text = said.get(name)
@@ -126,12 +121,12 @@ def texts_of(record: RecordType, said: Mapping[str, Any]) -> dict[str, str]:
             errors.append((name, f"one of {', '.join(symbols)} is needed"))
         found[name] = text
     if errors:
-        raise Refused(422, errors=errors)
+        raise RequestRefused(422, errors=errors)
     return found
 
 
 def asked_of(record: RecordType, said: Mapping[str, Any], cursors: Cursors) -> Asked:
-    """The question of a page. Refused with all that is wrong."""
+    """The question of a page. RequestRefused with all that is wrong."""
     asked = Asked(record=record, texts=texts_of(record, said), limit=said["limit"],
                   since=_moment(said.get("since")), until=_moment(said.get("until")))
     if said.get("cursor") is None:
@@ -139,7 +134,7 @@ def asked_of(record: RecordType, said: Mapping[str, Any], cursors: Cursors) -> A
     try:
         before = cursors.read(asked, said["cursor"])
     except ValueError as error:
-        raise Refused(422, errors=[("cursor", str(error))]) from None
+        raise RequestRefused(422, errors=[("cursor", str(error))]) from None
     return replace(asked, before=before)
 
 

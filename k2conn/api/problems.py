@@ -26,6 +26,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["type", "title", "status", "detail"],
 }
 DETAIL = {
+    400: "this is nothing that can be read as a request",
     401: "show the key in the header X-API-Key",
     403: "this is not for who asks so",
     404: "there is nothing here",
@@ -40,7 +41,7 @@ DETAIL = {
 }
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that is answered with a problem. ``errors`` are (name, detail), one for each wrong parameter."""
 
     def __init__(self, status: int, detail: str = "", errors: Sequence[tuple[str, str]] = (),
@@ -64,10 +65,13 @@ class Refused(Exception):
         return exactjson.encode(found)
 
 
-def misunderstood(errors: Any) -> Refused:
+def misunderstood(errors: Any) -> RequestRefused:
     """What FastAPI says of parameters, as a problem: names and words, never the value."""
-    return Refused(422, errors=[(".".join(str(part) for part in one["loc"] if part not in ("query", "body", "path"))
-                                 or "body", _words(one)) for one in errors])
+    return RequestRefused(422, errors=[(_name(one["loc"]), _words(one)) for one in errors])
+
+
+def _name(place: Sequence[Any]) -> str:
+    return ".".join(str(part) for part in place if part not in ("query", "body", "path")) or "body"
 
 
 def _words(error: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from k2conn import exactjson
 from k2conn.api.asked import Asked, Row, key_of
 from k2conn.api.cursors import Cursors
 from k2conn.api.live.hub import Hub, merged
-from k2conn.api.problems import Refused
+from k2conn.api.problems import RequestRefused
 from k2conn.api.settings import ApiSettings
 from k2conn.api.store import Store, TooSlow
 from k2conn.api.wire import Wording
@@ -77,15 +77,15 @@ class Service:
         return found
 
     async def ask(self, question: Any) -> Any:
-        """A store's answer. Refused where it has none; why is in the log, not in the answer."""
+        """A store's answer. RequestRefused where it has none; why is in the log, not in the answer."""
         try:
             return await question
         except TooSlow as error:
             get_logger().warning("a query took too long", error=str(error))
-            raise Refused(504) from None
+            raise RequestRefused(504) from None
         except K2Error as error:
             get_logger().error("the store does not answer", error=str(error))
-            raise Refused(503, headers={"Retry-After": "5"}) from None
+            raise RequestRefused(503, headers={"Retry-After": "5"}) from None
 
 
 def json_of(value: Any, status: int = 200) -> Response:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from k2conn.audit.comparison import Comparison, Difference
+from k2conn.audit.comparison import Comparison, FieldDifference
 from k2conn.candles.aggregator import CandleAggregator
 from k2conn.candles.settings import CandleSettings
 from k2conn.candles.sums import Sums
@@ -37,7 +37,7 @@ _Key = tuple[tuple[str, str], int]
 """Exchange and symbol, and when the span begins."""
 
 
-class Outcome(StrEnum):
+class AuditOutcome(StrEnum):
     """What is known of a span."""
 
     PROVEN = "proven"
@@ -54,8 +54,8 @@ class Verdict(NamedTuple):
     symbol: tuple[str, str]
     begin_us: int
     end_us: int
-    outcome: Outcome
-    differences: tuple[Difference, ...]
+    outcome: AuditOutcome
+    differences: tuple[FieldDifference, ...]
     missing: int | None
 
 
@@ -63,7 +63,7 @@ class Verdict(NamedTuple):
 class _Span:
     theirs: Mapping[str, int | None] | None = None
     ours: Sums | None = None
-    outcome: Outcome | None = None
+    outcome: AuditOutcome | None = None
     last: Verdict | None = None
 
 
@@ -71,7 +71,7 @@ class _Span:
 class AuditCounts:
     """Spans by what became of them; one counts under each outcome that it had."""
 
-    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    outcomes: dict[AuditOutcome, int] = field(default_factory=lambda: dict.fromkeys(AuditOutcome, 0))
     unmatched: int = 0
     """Spans of our trades for which no candle of the venue's came."""
 
@@ -166,15 +166,15 @@ class Auditor:
         span = self._spans.pop(key)
         if span.theirs is None:
             self.counts.unmatched += 1
-        if span.outcome is Outcome.SUSPECTED and span.last is not None:
-            return [span.last._replace(outcome=Outcome.NAMED)]
+        if span.outcome is AuditOutcome.SUSPECTED and span.last is not None:
+            return [span.last._replace(outcome=AuditOutcome.NAMED)]
         return []
 
 
-def _outcome(differences: list[Difference] | None, before: Outcome | None) -> Outcome:
+def _outcome(differences: list[FieldDifference] | None, before: AuditOutcome | None) -> AuditOutcome:
     if differences is None:
-        return Outcome.UNJUDGED
+        return AuditOutcome.UNJUDGED
     if not differences:
-        return Outcome.CLOSED if before in (Outcome.SUSPECTED, Outcome.CLOSED) else Outcome.PROVEN
+        return AuditOutcome.CLOSED if before in (AuditOutcome.SUSPECTED, AuditOutcome.CLOSED) else AuditOutcome.PROVEN
     amounts = [one for one in differences if one.field not in ("open", "close")] or differences
-    return Outcome.SUSPECTED if any(one.lacking for one in amounts) else Outcome.SURPLUS
+    return AuditOutcome.SUSPECTED if any(one.lacking for one in amounts) else AuditOutcome.SURPLUS

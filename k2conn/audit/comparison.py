@@ -14,7 +14,7 @@ SCALE = 40
 """All numbers are compared at this one: no product of price and quantity has more places."""
 
 
-class Difference(NamedTuple):
+class FieldDifference(NamedTuple):
     """A field in which the two differ by more than the tolerance; unscaled at ``SCALE``, a count as it is."""
 
     field: str
@@ -43,9 +43,9 @@ class Comparison:
         self._theirs = {name: 10 ** (SCALE - candle.field(name).scale) for name in own}
         self._tolerance = {name: _tolerated(name, *given) for name, given in rule.tolerance.items()}
 
-    def compare(self, ours: Sums | None, theirs: Mapping[str, int | None]) -> list[Difference] | None:
+    def compare(self, ours: Sums | None, theirs: Mapping[str, int | None]) -> list[FieldDifference] | None:
         """In what they differ; None where the venue says nothing that could be compared. ``ours`` None: no trades."""
-        found: list[Difference] = []
+        found: list[FieldDifference] = []
         compared = False
         for name in self._rule.fields:
             said = theirs.get(name)
@@ -57,7 +57,7 @@ class Comparison:
             venue = said * self._theirs.get(name, 1)
             own = self._own(name, ours) if ours is not None else 0
             if abs(venue - own) > self._tolerance.get(name, 0):
-                found.append(Difference(name, own, venue))
+                found.append(FieldDifference(name, own, venue))
         return found if compared else None
 
     def _own(self, name: str, ours: Sums) -> int:

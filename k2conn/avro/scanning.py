@@ -18,7 +18,7 @@ LARGEST = 64 * 1024 * 1024
 _LONGEST_HEAD = 1024 * 1024
 
 
-class Malformed(ValueError):
+class MalformedContainer(ValueError):
     """What is there is no container file, or has a block that is none."""
 
 
@@ -36,8 +36,8 @@ class Block:
     count: int
 
 
-class ContainerReader:
-    """One file. Malformed where it is none; NotWhole where its head is not all there yet."""
+class GrowingContainer:
+    """One file. MalformedContainer where it is none; NotWhole where its head is not all there yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class ContainerReader:
             self.schema_text, self._deflate, self._sync, self.first = _head(file)
 
     def blocks(self, start: int) -> Iterator[Block]:
-        """The whole blocks from a block's beginning on. Malformed where one is none."""
+        """The whole blocks from a block's beginning on. MalformedContainer where one is none."""
         with self.path.open("rb") as file:
             length = file.seek(0, 2)
             at = start
@@ -56,33 +56,33 @@ class ContainerReader:
                 except NotWhole:
                     return
                 if count < 0 or not 0 <= size <= LARGEST:
-                    raise Malformed(f"{self.path}: no block at {at}")
+                    raise MalformedContainer(f"{self.path}: no block at {at}")
                 begin = file.tell()
                 end = begin + size + len(self._sync)
                 if end > length:
                     return
                 file.seek(begin + size)
                 if file.read(len(self._sync)) != self._sync:
-                    raise Malformed(f"{self.path}: no block at {at}")
+                    raise MalformedContainer(f"{self.path}: no block at {at}")
                 yield Block(begin, size, end, count)
                 at = end
 
     def read(self, schema: RecordSchema, block: Block) -> list[dict[str, Any]]:
-        """A block's records, as `RecordSchema.decode` has them. Malformed where they are none."""
+        """A block's records, as `RecordSchema.decode` has them. MalformedContainer where they are none."""
         with self.path.open("rb") as file:
             file.seek(block.start)
             data = file.read(block.size)
         try:
             return schema.decode_all(_inflated(data) if self._deflate else data, block.count)
         except ValueError as error:
-            raise Malformed(f"{self.path}: block at {block.start}: {error}") from None
+            raise MalformedContainer(f"{self.path}: block at {block.start}: {error}") from None
 
 
 def _head(file: BinaryIO) -> tuple[str, bool, bytes, int]:
     if (magic := file.read(4)) != MAGIC:
         if MAGIC.startswith(magic):
             raise NotWhole
-        raise Malformed("no Avro container file")
+        raise MalformedContainer("no Avro container file")
     found: dict[str, bytes] = {}
     while count := _long(file):
         if count < 0:
@@ -95,7 +95,7 @@ def _head(file: BinaryIO) -> tuple[str, bool, bytes, int]:
         raise NotWhole
     codec = found.get("avro.codec", b"null").decode("ascii", "replace")
     if codec not in CODECS:
-        raise Malformed(f"the codec {codec[:20]!r} is not read here")
+        raise MalformedContainer(f"the codec {codec[:20]!r} is not read here")
     return found.get("avro.schema", b"").decode("utf-8", "replace"), codec == "deflate", sync, file.tell()
 
 
@@ -109,13 +109,13 @@ def _long(file: BinaryIO) -> int:
         if one[0] < 0x80:
             return (found >> 1) ^ -(found & 1)
         shift += 7
-    raise Malformed("no number")
+    raise MalformedContainer("no number")
 
 
 def _bytes(file: BinaryIO) -> bytes:
     size = _long(file)
     if not 0 <= size <= _LONGEST_HEAD:
-        raise Malformed("no head of a container file")
+        raise MalformedContainer("no head of a container file")
     found = file.read(size)
     if len(found) < size:
         raise NotWhole
@@ -143,9 +143,9 @@ def full_name(schema_text: str) -> str:
 
 
 def schema_of(name: str, text: str) -> RecordSchema:
-    """The schema that a file was written with. Malformed for what is none of ours."""
+    """The schema that a file was written with. MalformedContainer for what is none of ours."""
     try:
         return RecordSchema(name, text)
     except SettingsError as error:
-        raise Malformed(str(error)) from None
+        raise MalformedContainer(str(error)) from None
 

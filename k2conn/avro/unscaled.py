@@ -76,7 +76,7 @@ class UnscaledReader:
         return found  # type: ignore[no-any-return]  # a record schema gives a dict
 
 
-class ContainerReader:
+class UnscaledContainer:
     """One container file, from a stream that need not be able to seek (standard input).
 
     ``schema`` reads its records. SettingsError for a stream that is no container, or one of a codec that is not read

@@ -24,10 +24,10 @@ from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Plan
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks import putter
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
-from k2conn.stopping import unless_stopped
 from k2conn.transports.file.source import UnreadableFile
 
 CONFIRM_EVERY = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from k2conn.candles.series import Candle, Outcome, Series
+from k2conn.candles.series import Candle, Series, TradeOutcome
 from k2conn.candles.settings import CandleSettings
 from k2conn.candles.trades import Trade
 
@@ -59,7 +59,7 @@ class CandleAggregator:
                 counted += 1
                 if trade[2] >= series.due_us or series.late:
                     due[series] = None
-            elif outcome is Outcome.REPEATED:
+            elif outcome is TradeOutcome.REPEATED:
                 repeated += 1
             else:
                 self.counts.late += 1

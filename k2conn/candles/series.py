@@ -24,7 +24,7 @@ MOST_REPEATED = 10_000
 """Spans without trades in a row that are written for one interval at a time; what is older is left out."""
 
 
-class Outcome(IntEnum):
+class TradeOutcome(IntEnum):
     """What became of a trade."""
 
     COUNTED = 0
@@ -99,20 +99,20 @@ class Series:
 
     # -- trades
 
-    def add(self, trade: Trade) -> Outcome:
+    def add(self, trade: Trade) -> TradeOutcome:
         """Counts a trade, if it is new and not late."""
         time_us = trade[2]
         bucket = self._current
         if bucket is None or not bucket.begin_us <= time_us < bucket.end_us:
             if time_us < self.floor_us or time_us < self._begin(self.latest_us - self._behind_us):
-                return Outcome.LATE
+                return TradeOutcome.LATE
             bucket = self._bucket(time_us, trade)
         if not bucket.take(trade):
-            return Outcome.REPEATED
+            return TradeOutcome.REPEATED
         self.held += 1
         if time_us > self.latest_us:
             self.latest_us = time_us
-        return Outcome.COUNTED
+        return TradeOutcome.COUNTED
 
     def _bucket(self, time_us: int, trade: Trade) -> Bucket:
         begin = self._begin(time_us)

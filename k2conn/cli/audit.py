@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from k2conn.audit.auditor import Auditor, Outcome, Verdict
-from k2conn.avro.unscaled import ContainerReader, DamagedFile
+from k2conn.audit.auditor import Auditor, AuditOutcome, Verdict
+from k2conn.avro.unscaled import DamagedFile, UnscaledContainer
 from k2conn.candles.envelopes import SOURCE
 from k2conn.candles.trades import TradeReading, trade_record
 from k2conn.cli.loading import load
@@ -81,7 +81,7 @@ class StoredAudit:
         for path in paths:
             try:
                 with path.open("rb") as stream:
-                    container = ContainerReader(stream)
+                    container = UnscaledContainer(stream)
                     if container.schema.full_name == trade:
                         self._read_trades(container)
                     elif container.schema.full_name == candle:
@@ -89,7 +89,7 @@ class StoredAudit:
             except (DamagedFile, SettingsError) as error:
                 complain(f"{path}: {error}")
 
-    def _read_trades(self, container: ContainerReader) -> None:
+    def _read_trades(self, container: UnscaledContainer) -> None:
         fields = container.schema.fields
         make = TradeReading(fields["price"].scale, fields["quantity"].scale).trade
         for records in container.blocks():
@@ -102,7 +102,7 @@ class StoredAudit:
                 auditor.trades(trades)
                 auditor.gather()
 
-    def _read_candles(self, container: ContainerReader) -> None:
+    def _read_candles(self, container: UnscaledContainer) -> None:
         own = load_record("candle")
         factors = {
             name: 10 ** (own.field(name).scale - container.schema.fields[name].scale)
@@ -124,17 +124,18 @@ class StoredAudit:
         counts: Counter[str] = Counter()
         for name, auditor in self._auditors.items():
             for verdict in auditor.look(_LATER_US):
-                if verdict.outcome is Outcome.NAMED:
+                if verdict.outcome is AuditOutcome.NAMED:
                     continue  # it was told as suspected
                 if not whole and not self._inside(verdict):
                     counts["not covered"] += 1
                     continue
                 counts[verdict.outcome] += 1
-                if verdict.outcome is not Outcome.PROVEN:
+                if verdict.outcome is not AuditOutcome.PROVEN:
                     _show(name, verdict, format)
         figures = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing to compare"
         say(f"{self.trades} trades, {self.candles} candles: {figures}")
-        return NOT_PROVEN if counts[Outcome.SUSPECTED] or counts[Outcome.SURPLUS] or not counts else ALL_PROVEN
+        differs = counts[AuditOutcome.SUSPECTED] or counts[AuditOutcome.SURPLUS]
+        return NOT_PROVEN if differs or not counts else ALL_PROVEN
 
     def _inside(self, verdict: Verdict) -> bool:
         first, last = self._covered.get(verdict.symbol[1], (_LATER_US, 0))

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from k2conn import exactjson
@@ -16,13 +16,13 @@ from k2conn.cli.option_values import lasting, listed
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended
 from k2conn.cli.start_line import sink_words
-from k2conn.cli.startup import check_folders, check_log, check_sink, listening_port
+from k2conn.cli.startup import check_log, checked_sink, listening_port
 from k2conn.consumer.consumption import Consumption, ConsumptionOutcome
 from k2conn.consumer.settings import ConsumerSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.monitoring.consumption_view import ConsumptionView
 from k2conn.runner.event_log import get_logger
-from k2conn.settings import in_own_names, names_of, sink_settings
+from k2conn.settings import in_own_names, names_of
 from k2conn.settings.consumer import KAFKA, consumer_settings
 from k2conn.settings.unread_variables import unread
 from k2conn.sinks import SINKS
@@ -75,11 +75,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str]) -> PreparedCon
         kind = options.sink or environment.get("K2_SINK") or DEFAULT_SINK
         if kind == KAFKA:
             raise SettingsError("--sink kafka: what is read from topics does not go into topics again: say another one")
-        sink = sink_settings(environment, kind, options.sink_options, problems, folder=options.folder)
-        with problems.noting():
-            check_folders(options, sink, None)
-        with problems.noting():
-            check_sink(options, sink)
+        sink = checked_sink(replace(options, sink=kind, kafka=None, registry=None), environment, None, problems)
     with problems.noting():
         source = consumer_settings(
             environment, kafka=options.kafka, registry=options.registry, topics=listed("--topics", options.topics),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from k2conn.engine.planning.written_hosts import told_hosts, written_hosts
+from k2conn.hosts import is_public_host, only_this_machine
 from k2conn.loopback import is_loopback
-from k2conn.net.destinations import is_public_host
 from k2conn.plan import Plan
-from k2conn.runner.declared_hosts import destinations, written_hosts
-from k2conn.runner.overrides import Overrides
 from k2conn.variables import prefix_of
 
 
@@ -26,14 +25,14 @@ def host_text(plan: Plan) -> str:
 
 
 def _words(plan: Plan, hosts: list[str]) -> Iterator[str]:
-    allowed = destinations(plan, Overrides())
+    told = told_hosts(plan)
     for host in hosts:
         if is_public_host(host):
             yield host
             continue
         what = "this machine" if is_loopback(host) else "not public"
         refused = f": refused unless {prefix_of(plan.name)}ALLOW_PRIVATE_HOSTS=true"
-        yield f"{host} ({what}{'' if allowed.may_be_private(host) else refused})"
+        yield f"{host} ({what}{'' if only_this_machine(host, told) else refused})"
 
 
 def _hosts(plan: Plan) -> list[str]:

@@ -21,8 +21,8 @@ from k2conn.errors import SettingsError
 from k2conn.monitoring.health import RunnerView
 from k2conn.runner import Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.stopping import unless_stopped
 from k2conn.settings import state_folder
-from k2conn.stopping import unless_stopped
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker

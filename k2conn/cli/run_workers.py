@@ -17,8 +17,8 @@ from k2conn.cli.run_services import attended, crash_report
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.runner import Job
+from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks.settings import SinkSettings
-from k2conn.stopping import unless_stopped
 from k2conn.workers.assignment import Assignment, assign
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker_pool import WorkerPool, WorkersOutcome, exit_now, worker_command

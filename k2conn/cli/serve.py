@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from k2conn.api.live.hub import Hub
     from k2conn.api.settings import ApiSettings
     from k2conn.api.store import Store
+    from k2conn.api.stores.threads import BlockingStore
 
 PACKAGES = ("fastapi", "uvicorn")
+LAKE_PACKAGES = ("pyiceberg", "pyarrow", "duckdb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,27 @@ def store_of(settings: ApiSettings, environment: Mapping[str, str]) -> Store:
     from k2conn.api.stores.files import FilesStore
     from k2conn.api.stores.threads import ThreadedStore
 
+    if settings.store == "lake":
+        return ThreadedStore(_lake(environment), settings.queries, within)
     return ThreadedStore(FilesStore(settings.folder), settings.queries, within)
+
+
+def _lake(environment: Mapping[str, str]) -> BlockingStore:
+    """The lake that ``K2_LAKE_*`` names."""
+    missing = [name for name in LAKE_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise SettingsError(f"the store lake needs packages more ({', '.join(missing)}): pip install 'k2conn[lake]'")
+    from k2conn.api.stores.lake import LakeStore
+    from k2conn.lake.settings import VARIABLES, LakeSettings
+
+    reader = Environment(environment)
+    given = {setting: reader.get(name, kind) for name, (setting, kind) in VARIABLES.items()}
+    reader.finish()
+    try:
+        return LakeStore(LakeSettings(**{name: value for name, value in given.items() if value is not None}))
+    except SettingsError as error:
+        names = {setting: name for name, (setting, _) in VARIABLES.items()}
+        raise SettingsError(*(in_own_names(one, names) for one in error.problems)) from None
 
 
 def broker_of(options: ServeOptions, environment: Mapping[str, str]) -> Any:

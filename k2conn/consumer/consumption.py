@@ -27,11 +27,11 @@ from k2conn.consumer.writer_schemas import UnusableSchema, WriterSchemas
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, RecordError, SinkError, Unreachable
 from k2conn.net.http import in_thread
+from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks import Reject, Settle, Sink, SinkStatus, make_sink, putter
 from k2conn.sinks.kafka.sink import registry_of
 from k2conn.sinks.positions import SourcePartition, StoresPositions
 from k2conn.sinks.settings import SinkSettings
-from k2conn.stopping import unless_stopped
 
 MOST = 2000
 """Messages of one poll."""

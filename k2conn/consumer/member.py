@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
@@ -56,6 +57,7 @@ class GroupMember:
         """How far the sink says it is, where it says so."""
         self.joined = False
         """Whether it was ever given its share, which may be no partition at all."""
+        self._bug: Exception | None = None
         self.expired = 0
         """Records that Kafka had deleted before they were read."""
 
@@ -122,6 +124,15 @@ class GroupMember:
         finally:
             self._log_of_client.detach()
 
+    @contextmanager
+    def noting_bugs(self) -> Iterator[None]:
+        """What ends the block is a bug: the client, which calls it, would only log it. `poll` raises it."""
+        try:
+            yield
+        except Exception as bug:
+            self._bug = bug
+            raise
+
     @property
     def has_topics(self) -> bool:
         """Whether any topic matches."""
@@ -133,6 +144,8 @@ class GroupMember:
         """The next messages, at most ``most``, in order for each partition. Unreachable for what may pass: nothing is
         skipped by it.
         """
+        if self._bug is not None:
+            raise self._bug
         try:
             found = await self._client.getmany(timeout_ms=int(within * 1000), max_records=most)
         except (kafka_errors.NoOffsetForPartitionError, kafka_errors.OffsetOutOfRangeError) as error:
@@ -232,10 +245,12 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._member = member
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
-        await self._member._revoked([SourcePartition(one.topic, one.partition) for one in revoked])
+        with self._member.noting_bugs():
+            await self._member._revoked([SourcePartition(one.topic, one.partition) for one in revoked])
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
-        await self._member._given(assigned)
+        with self._member.noting_bugs():
+            await self._member._given(assigned)
 
 
 def _text(error: BaseException) -> str:

@@ -26,12 +26,18 @@ _MISSING = "the lake needs packages more: pip install 'k2conn[lake]'"
 
 
 def installed() -> None:
-    """SettingsError where the extra is not there."""
-    try:
-        import pyarrow  # type: ignore[import-untyped] # noqa: F401
-        import pyiceberg  # noqa: F401
-    except ImportError:
-        raise SettingsError(_MISSING) from None
+    """SettingsError where the extra is not there. Imports what takes long, so that no bound in time has to hold for
+    that, too.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pydantic and SQLAlchemy, about each other's releases
+        try:
+            import pyarrow  # type: ignore[import-untyped] # noqa: F401
+            import pyiceberg.catalog.rest
+            import pyiceberg.catalog.sql
+            import pyiceberg.io.pyarrow  # noqa: F401
+        except ImportError:
+            raise SettingsError(_MISSING) from None
 
 
 def open_catalog(settings: LakeSettings, read_only: bool = False) -> Catalog:
@@ -39,9 +45,8 @@ def open_catalog(settings: LakeSettings, read_only: bool = False) -> Catalog:
     a folder without a lake.
     """
     installed()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pydantic and SQLAlchemy, about each other's releases
-        from pyiceberg.catalog import load_catalog
+    from pyiceberg.catalog import load_catalog
+
     with sorted_errors(settings):
         if settings.catalog:
             return load_catalog("k2conn", type="rest", uri=settings.catalog, **_remote(settings))
@@ -64,7 +69,8 @@ def _file_uri(path: Path) -> str:
 
 
 def _remote(settings: LakeSettings) -> dict[str, str]:
-    given = {"warehouse": settings.warehouse, "credential": settings.credential, "token": settings.token}
+    given = {"warehouse": settings.warehouse, "credential": settings.credential, "token": settings.token,
+             "oauth2-server-uri": settings.oauth_url or f"{settings.catalog.rstrip('/')}/v1/oauth/tokens"}
     return {name: value for name, value in given.items() if value} | _storage(settings)
 
 

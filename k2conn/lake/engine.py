@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ from k2conn.errors import K2Error, SettingsError
 
 ArrowTable = Any
 _READS = ("SELECT", "EXPLAIN")
+ENDS_WITHIN = 5.0
+"""Seconds in which an interrupted statement is waited for."""
 _MISSING = "queries need packages more: pip install 'k2conn[lake]'"
 _SETTINGS = (
     "SET TimeZone='UTC'", "SET autoinstall_known_extensions=false", "SET autoload_known_extensions=false",
@@ -41,6 +44,7 @@ class SqlEngine:
         except ImportError:
             raise SettingsError(_MISSING) from None
         self._duckdb = duckdb
+        self._stuck = False
         self._scratch = Path(tempfile.mkdtemp(prefix="k2conn-query-"))
         self._connection = duckdb.connect(":memory:")
         for setting in (*_SETTINGS, f"SET temp_directory={quoted_text(str(self._scratch))}"):
@@ -58,7 +62,8 @@ class SqlEngine:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._connection.close()
+        if not self._stuck:
+            self._connection.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def interrupt(self) -> None:
@@ -101,8 +106,32 @@ class SqlEngine:
         if kind not in _READS:
             raise QueryError(f"a query reads: {kind} is not SELECT")
         if limit is not None and kind == "SELECT":
-            return self.rows(f"SELECT * FROM ({statements[0].query.strip().rstrip(';')}\n) LIMIT {limit:d}")
-        return self.rows(sql)
+            sql = f"SELECT * FROM ({statements[0].query.strip().rstrip(';')}\n) LIMIT {limit:d}"
+        return self._interruptible(lambda: self.rows(sql))
+
+    def _interruptible(self, work: Callable[[], ArrowTable]) -> ArrowTable:
+        """What ``work`` returns. It is done in a thread, so that Ctrl-C is heard at once, whatever DuckDB is at."""
+        found: list[ArrowTable] = []
+        failed: list[BaseException] = []
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                found.append(work())
+            except BaseException as error:  # raised where it is waited for
+                failed.append(error)
+            done.set()
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            done.wait()
+        except KeyboardInterrupt:
+            self.interrupt()
+            self._stuck = not done.wait(ENDS_WITHIN)
+            raise
+        if failed:
+            raise failed[0]
+        return found[0]
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> ArrowTable:
         """The rows of a statement of ours."""
@@ -114,8 +143,6 @@ class SqlEngine:
         """DuckDB's errors as ours."""
         try:
             yield
-        except self._duckdb.InterruptException:
-            raise KeyboardInterrupt from None
         except self._duckdb.Error as error:
             raise QueryError(_words(error)) from None
 

@@ -25,8 +25,9 @@ TARGET = 64 * MiB
 """Bytes that a file is to have; those below half of it are small."""
 MOST_ROWS = 4_000_000
 """Rows that are in memory at a time."""
-RETRIES = "20"
-"""Commits of others that one of ours may come after."""
+PATIENCE = {"commit.retry.num-retries": "100", "commit.retry.min-wait-ms": "10", "commit.retry.max-wait-ms": "200",
+            "commit.retry.total-timeout-ms": "120000"}
+"""How often a commit of ours may come after one of others, and what it waits before it tries again."""
 LEAST_AGE_MS = 3_600_000
 """Milliseconds that a file must have been there before it can be removed: a commit may still be about to name it."""
 
@@ -119,7 +120,7 @@ class Lake:
             if len(tasks) < len(wanted):
                 raise SinkError(f"{shape.name}: somebody else has rewritten these files: try again")
             rows = rows_of(table, tasks).sort_by([(name, "ascending") for name in shape.sorted_by])
-            table.metadata.properties["commit.retry.num-retries"] = RETRIES
+            table.metadata.properties.update(PATIENCE)
             offsets = offsets_in(table)
             made = written_files(table, rows)
             transaction = table.transaction()

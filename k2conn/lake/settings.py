@@ -16,6 +16,7 @@ VARIABLES = {
     "K2_LAKE_CATALOG": ("catalog", "text"),
     "K2_LAKE_WAREHOUSE": ("warehouse", "text"),
     "K2_LAKE_CREDENTIAL": ("credential", "secret"),
+    "K2_LAKE_OAUTH_URL": ("oauth_url", "text"),
     "K2_LAKE_TOKEN": ("token", "secret"),
     "K2_LAKE_S3_ENDPOINT": ("s3_endpoint", "text"),
     "K2_LAKE_S3_REGION": ("s3_region", "text"),
@@ -54,6 +55,8 @@ class LakeSettings:
     """What the REST catalog calls the warehouse, such as ``s3://bucket``."""
     credential: str | None = field(default=None, repr=False)
     """``client:secret`` for a REST catalog."""
+    oauth_url: str = ""
+    """Who gives a token for the credential; empty: the catalog itself."""
     token: str | None = field(default=None, repr=False)
     """A bearer token for a REST catalog."""
     s3_endpoint: str = ""
@@ -87,6 +90,7 @@ class LakeSettings:
             *above(self, MOST_ROWS, "commit_rows"), *above(self, MOST_SNAPSHOTS, "snapshots"),
             *one_of("vendor_data", self.vendor_data, MAPS),
             *_address("catalog", self.catalog, self.credential or self.token),
+            *_address("oauth_url", self.oauth_url, self.credential),
             *_address("s3_endpoint", self.s3_endpoint, self.s3_secret_access_key),
         ]
         if self.retries < 0:
@@ -96,8 +100,8 @@ class LakeSettings:
         if not _TEMPLATE.fullmatch(self.table) or len(self.table) > 64:
             problems.append(f"table={self.table!r}: small letters, digits and _ around {{plural}} or {{record}}")
         if not self.catalog:
-            problems += [f"{name}= is for a REST catalog: say catalog=" for name in ("warehouse", "credential", "token")
-                         if getattr(self, name)]
+            problems += [f"{name}= is for a REST catalog: say catalog="
+                         for name in ("warehouse", "credential", "oauth_url", "token") if getattr(self, name)]
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
             problems.append("s3_access_key_id= and s3_secret_access_key= go together")
         refuse(problems)

@@ -193,11 +193,16 @@ def offsets_in(table: IcebergTable) -> dict[tuple[str, int], int]:
 
 
 def _newest_first(table: IcebergTable) -> Iterator[Any]:
-    snapshot = table.current_snapshot()
+    """The snapshots the table came from, the newest first. Where one is expired, those before it follow by number."""
+    snapshot, lowest = table.current_snapshot(), None
     while snapshot is not None:
         yield snapshot
-        parent = snapshot.parent_snapshot_id
-        snapshot = None if parent is None else table.metadata.snapshot_by_id(parent)
+        lowest, parent = snapshot.sequence_number, snapshot.parent_snapshot_id
+        if parent is None:
+            return
+        snapshot = table.metadata.snapshot_by_id(parent)
+    older = [one for one in table.metadata.snapshots if lowest is not None and (one.sequence_number or 0) < lowest]
+    yield from sorted(older, key=lambda one: -(one.sequence_number or 0))
 
 
 def _said(snapshot: Any) -> str | None:

@@ -13,25 +13,18 @@ answer of a name server decides nothing. Behind a proxy it is the proxy that res
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from k2conn.clock import monotonic
 from k2conn.errors import TransportError
-from k2conn.loopback import is_loopback
+from k2conn.hosts import is_public, is_public_host, only_this_machine, plain_host
 
 CAUSE = "forbidden-host"
 """The `TransportError.cause` of an address that is refused."""
 Place = tuple[socket.AddressFamily, tuple[str | int, ...]]
 """What a socket connects to."""
-_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NOT_FOR_ALL = (ipaddress.ip_network("168.63.129.16/32"),)
-"""Addresses that are public by their number, and a cloud's own service all the same."""
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
-"""IPv6 addresses that stand for IPv4 ones (NAT64): the last 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,7 @@ class Destinations:
 
     def check(self, host: str) -> None:
         """TransportError for a host that nobody named, or one that is written as an address that is refused."""
-        name = _plain(host)
+        name = plain_host(host)
         if not self._named(name):
             raise TransportError(CAUSE, f"the venue named the host {name[:253]}, which neither the file nor a setting "
                                         "names: where it is right, say it in `hosts:` of the connection")
@@ -62,7 +55,7 @@ class Destinations:
         """Of what `socket.getaddrinfo` answered, where a connection may go, in its order. TransportError where that is
         nowhere.
         """
-        name = _plain(host)
+        name = plain_host(host)
         every = [(family, address) for family, _, _, _, address in found]
         allowed: list[Place] = [
             (family, address) for family, address in every  # type: ignore[misc]
@@ -81,7 +74,7 @@ class Destinations:
         """Whether a host of that name, in small letters, may have an address that is not public."""
         if self.private or name in self.given:
             return True
-        return name in self.declared and is_loopback(name) and all(map(is_loopback, self.told))
+        return name in self.declared and only_this_machine(name, self.told)
 
     def _why(self) -> str:
         return f"is not public (this machine, or a private network): {self.allowed_by}=true where that is meant"
@@ -127,57 +120,3 @@ async def open_socket_async(host: str, port: int, allowed: Destinations | None) 
 
 def _places(host: str, found: Iterable[tuple[object, ...]], allowed: Destinations | None) -> Iterator[Place]:
     yield from (allowed or Destinations(private=True)).places(host, found)
-
-
-def host_of(url: str) -> str:
-    """The host of an address, as `Destinations` has it; empty where it is none, or known to a live connection only."""
-    try:
-        return _plain(urlsplit(url).hostname or "")
-    except ValueError:
-        return ""
-
-
-def is_public_host(host: str) -> bool:
-    """Whether a host is not written as an address that is not public. Names are: what they resolve to is looked at
-    later.
-    """
-    return not is_loopback(host) and (_address(host) is None or is_public(host))
-
-
-def is_public(text: str) -> bool:
-    """Whether an IP address belongs to a machine that anybody can reach."""
-    address = _address(text)
-    if address is None:
-        return False
-    inner = _within(address)
-    if inner is not None:
-        return is_public(str(inner))
-    if any(address in one for one in _NOT_FOR_ALL if one.version == address.version):
-        return False
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
-
-
-def _within(address: _Ip) -> _Ip | None:
-    """The IPv4 address that an IPv6 one stands for, where it does."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return None
-    if address in _TRANSLATED:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-
-
-def _address(text: str) -> _Ip | None:
-    """An address as a system reads it, in its old spellings too (``127.1``, ``0x7f000001``, ``2130706433``)."""
-    plain = text.strip("[]").partition("%")[0]
-    try:
-        return ipaddress.ip_address(plain)
-    except ValueError:
-        pass
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(plain)) if plain and plain[-1].isalnum() else None
-    except (OSError, ValueError):
-        return None
-
-
-def _plain(host: str) -> str:
-    return host.lower().strip("[]").rstrip(".")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from k2conn.audit.auditor import Auditor, Outcome, Verdict
-from k2conn.audit.comparison import SCALE, Difference
+from k2conn.audit.auditor import Auditor, AuditOutcome, Verdict
+from k2conn.audit.comparison import SCALE, FieldDifference
 from k2conn.avro.unscaled import UnscaledReader
 from k2conn.candles.trades import TradeReading, trade_record
 from k2conn.engine.connector_state import ConnectorState
@@ -21,7 +21,7 @@ from k2conn.plan import Plan, Stream
 from k2conn.records import load_record
 from k2conn.runner.event_log import get_logger
 
-_FOUND = (Outcome.SUSPECTED, Outcome.CLOSED, Outcome.NAMED)
+_FOUND = (AuditOutcome.SUSPECTED, AuditOutcome.CLOSED, AuditOutcome.NAMED)
 
 
 class _Audited(NamedTuple):
@@ -64,7 +64,7 @@ class AuditStage:
         self._audited = kept
 
     @property
-    def counts(self) -> Iterator[tuple[str, Mapping[Outcome, int], int]]:
+    def counts(self) -> Iterator[tuple[str, Mapping[AuditOutcome, int], int]]:
         """By stream: spans by what became of them, and those for which the venue gave no candle."""
         for name, one in self._audited.items():
             yield name, one.auditor.counts.outcomes, one.auditor.counts.unmatched
@@ -111,8 +111,8 @@ class AuditStage:
             self._gaps[key] = made, verdict.missing
         gap, count = self._gaps[key]
         gap.count = count  # a call that has ended said what it found
-        gap.missing = 0 if verdict.outcome is Outcome.CLOSED else verdict.missing
-        if verdict.outcome in (Outcome.CLOSED, Outcome.NAMED):
+        gap.missing = 0 if verdict.outcome is AuditOutcome.CLOSED else verdict.missing
+        if verdict.outcome in (AuditOutcome.CLOSED, AuditOutcome.NAMED):
             del self._gaps[key]
         return gap
 
@@ -121,13 +121,13 @@ class AuditStage:
             "stream": one.stream, "symbol": verdict.symbol[1], "begin_us": verdict.begin_us, "missing": verdict.missing,
             **{difference.field: difference_text(difference) for difference in verdict.differences},
         }
-        if verdict.outcome is Outcome.SUSPECTED:
+        if verdict.outcome is AuditOutcome.SUSPECTED:
             self._log.warning("trades are missing by the venue's candle", **words)
-        elif verdict.outcome is Outcome.NAMED:
+        elif verdict.outcome is AuditOutcome.NAMED:
             self._log.error("trades stay missing by the venue's candle", **words)
-        elif verdict.outcome is Outcome.SURPLUS:
+        elif verdict.outcome is AuditOutcome.SURPLUS:
             self._log.warning("more trades than in the venue's candle", **words)
-        elif verdict.outcome is Outcome.CLOSED:
+        elif verdict.outcome is AuditOutcome.CLOSED:
             self._log.info("complete by the venue's candle", stream=one.stream, symbol=verdict.symbol[1],
                            begin_us=verdict.begin_us)
 
@@ -138,7 +138,7 @@ def _audited(stream: Stream) -> _Audited:
     return _Audited(stream.name, stream.audit.trades, Auditor(stream.audit, stream.span.interval))
 
 
-def difference_text(one: Difference) -> str:
+def difference_text(one: FieldDifference) -> str:
     """Ours and the venue's, for people."""
     return f"{_plain(one.field, one.ours)} of {_plain(one.field, one.venue)}"
 

@@ -10,7 +10,8 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.engine.resilience.circuit_breaker import Endpoints
 from k2conn.envelope import Envelope
-from k2conn.net.destinations import Destinations, host_of
+from k2conn.hosts import host_of
+from k2conn.net.destinations import Destinations
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.status import EndpointStatus

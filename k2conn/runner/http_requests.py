@@ -8,7 +8,8 @@ from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
 from k2conn.errors import TransportError
-from k2conn.net.destinations import Destinations, host_of
+from k2conn.hosts import host_of
+from k2conn.net.destinations import Destinations
 from k2conn.net.http import Call
 from k2conn.net.proxy import proxy_for
 from k2conn.plan import HttpRequest, SendScope

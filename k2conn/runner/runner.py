@@ -40,12 +40,12 @@ from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
+from k2conn.runner.stopping import unless_stopped
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks import Reject, Settle, Sink
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.status import SpooledSinkStatus
-from k2conn.stopping import unless_stopped
 from k2conn.transports import Address, Transport, open_transport
 
 RECEIVE_WITHIN = 5.0

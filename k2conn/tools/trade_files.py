@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.avro.container import MAGIC
-from k2conn.avro.unscaled import ContainerReader, DamagedFile, UnscaledReader
+from k2conn.avro.unscaled import DamagedFile, UnscaledContainer, UnscaledReader
 from k2conn.candles.source import TradeBatch, UnreadRecord
 from k2conn.candles.trades import TradeReading, trade_of_plain, trade_record
 from k2conn.errors import SettingsError
@@ -66,7 +66,7 @@ class TradeFiles:
                 yield from _stdin()
             else:
                 with path.open("rb") as stream:
-                    yield from _container(str(path), ContainerReader(stream))
+                    yield from _container(str(path), UnscaledContainer(stream))
 
 
 def _files(paths: Sequence[str]) -> list[Path | None]:
@@ -97,7 +97,7 @@ def _holds_trades(path: Path) -> bool:
     """Whether a file of a folder is one of trades; one that is torn in its header holds nothing."""
     try:
         with path.open("rb") as stream:
-            return ContainerReader(stream).schema.full_name == trade_record().schema.full_name
+            return UnscaledContainer(stream).schema.full_name == trade_record().schema.full_name
     except (DamagedFile, SettingsError):
         return False
 
@@ -105,7 +105,7 @@ def _holds_trades(path: Path) -> bool:
 def _problem(path: Path) -> list[str]:
     try:
         with path.open("rb") as stream:
-            _reading(ContainerReader(stream).schema)
+            _reading(UnscaledContainer(stream).schema)
     except OSError as error:
         return [f"{path}: {error.strerror}"]
     except (DamagedFile, SettingsError) as error:
@@ -130,7 +130,7 @@ def _alike(one: SchemaField, own: SchemaField) -> bool:
     return one.kind == own.kind and one.nullable == own.nullable and set(one.symbols) <= set(own.symbols)
 
 
-def _container(place: str, container: ContainerReader) -> Iterator[TradeBatch]:
+def _container(place: str, container: UnscaledContainer) -> Iterator[TradeBatch]:
     try:
         make = _reading(container.schema).trade
     except SettingsError as error:
@@ -148,7 +148,7 @@ def _stdin() -> Iterator[TradeBatch]:
     begin = stream.read(len(MAGIC)) or b""
     if MAGIC.startswith(begin) and begin:
         try:
-            container = ContainerReader(cast(BinaryIO, stream), begin)
+            container = UnscaledContainer(cast(BinaryIO, stream), begin)
         except (DamagedFile, SettingsError) as error:
             raise SettingsError(f"standard input: {error}") from None
         yield from _container("standard input", container)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from k2conn.cli.serve import ServeOptions, api_settings
+from k2conn.errors import SettingsError
 from tests.servers.process import free_port
 from tests.support.api import Serving, some_trades, written
 
@@ -91,6 +94,7 @@ def test_problems_tell_what_is_wrong_and_nothing_of_the_inside(serving: Serving)
         {"name": "side", "detail": "one of BUY, SELL, SELL_SHORT, UNKNOWN is needed"}]
     assert serving.get("/v1/trades", symbol="a\x00b").status == 422
     assert serving.get("/v1/trades", symbol="x" * 101).status == 422
+    assert serving.get("/v1/trades?limit=1&limit=2").json["errors"][0]["name"] == "limit"
     for path, method, status in (("/", "GET", 404), ("/v1/trades/", "GET", 404), ("/docs", "GET", 404),
                                  ("/v1/trades", "POST", 405), ("/v1/trades", "DELETE", 405)):
         refused = serving.get(path, method=method)
@@ -103,7 +107,8 @@ def test_sizes_are_bounded(serving: Serving) -> None:
     assert serving.get("/v1/trades", symbol="x" * 5000).status == 414
     assert serving.get("/v1/ohlcv/batch", method="POST", body=b" " * 70_000).status == 413
     assert b" 400 " in raw(serving.port, b"GET /" + b"x" * 40_000)[:20]
-    assert b" 400 " in raw(serving.port, b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n")[:20]
+    two_hosts = b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n"
+    assert b" 400 " in raw(serving.port, two_hosts)[:20]
     assert b" 400 " in raw(serving.port, b"\x16\x03\x01\x02\x00noise\r\n\r\n")[:20]
     assert serving.get("/health").status == 200
 
@@ -120,7 +125,7 @@ def test_connections_are_bounded(folder: Path) -> None:
     with Serving(folder, K2_API_CONNECTIONS="5") as serving:
         held = [socket.create_connection(("127.0.0.1", serving.port)) for _ in range(5)]
         time.sleep(0.3)
-        with pytest.raises(OSError):
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
             serving.get("/health")
         for one in held:
             one.close()
@@ -151,24 +156,39 @@ def test_pages_of_other_hosts_may_ask_where_they_are_named(folder: Path, serving
 
 
 @pytest.mark.parametrize(
-    ("words", "variables", "said"),
+    ("options", "variables", "said"),
     [
-        (["--store", "oracle"], {}, "--store='oracle'; known: postgres, lake, files"),
-        (["--port", "http"], {}, "--port 'http': a port from 0 to 65535 is needed"),
-        ([], {"K2_API_KEY": "short"}, "K2_API_KEY= needs 16 or more"),
-        ([], {"K2_API_QUERIES": "0", "K2_API_MOST_ROWS": "20000"}, "K2_API_QUERIES"),
-        ([], {"K2_API_KEYS": "x"}, "K2_API_KEYS is no setting; did you mean 'K2_API_KEY'?"),
-        ([], {"K2_API_ALLOWED_ORIGINS": "charts.example.com"}, "is no origin"),
-        (["--registry", "http://localhost:1"], {}, "--registry needs --kafka"),
-        (["--log-level", "loud"], {}, "--log-level loud; known: debug"),
-        (["--store", "postgres"], {"K2_POSTGRES_DSN": "mysql://x"}, "K2_POSTGRES_DSN= begins with postgresql://"),
+        ({"store": "oracle"}, {}, "--store='oracle'; known: postgres, lake, files"),
+        ({"port": "http"}, {}, "--port 'http': a port from 0 to 65535 is needed"),
+        ({}, {"K2_API_KEY": "short"}, "K2_API_KEY= needs 16 or more"),
+        ({}, {"K2_API_QUERIES": "0"}, "K2_API_QUERIES=0"),
+        ({}, {"K2_API_MOST_ROWS": "20000"}, "K2_API_MOST_ROWS=20000"),
+        ({}, {"K2_API_KEYS": "x"}, "K2_API_KEYS is no setting; did you mean 'K2_API_KEY'?"),
+        ({}, {"K2_API_ALLOWED_ORIGINS": "charts.example.com"}, "is no origin"),
     ],
 )
-def test_settings_that_cannot_be(folder: Path, words: list[str], variables: dict[str, str], said: str) -> None:
+def test_settings_that_cannot_be(options: dict[str, str], variables: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        api_settings(ServeOptions(**options), variables)
+    assert said in str(refused.value)
+    assert "short" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "said"),
+    [
+        (["--registry", "http://localhost:1", "--store", "x"], {}, ["--registry needs --kafka", "--store='x'"]),
+        (["--store", "postgres"], {"K2_POSTGRES_DSN": "mysql://x"}, ["K2_POSTGRES_DSN= begins with postgresql://"]),
+        (["--store", "lake"], {"K2_LAKE_RETRIES": "-1"}, ["K2_LAKE_RETRIES '-1': a whole number is needed"]),
+    ],
+)
+def test_a_start_tells_all_that_is_wrong(
+    folder: Path, words: list[str], variables: dict[str, str], said: list[str]
+) -> None:
     serving = Serving(folder, *words, **variables)
     assert serving.ended() == 2
-    assert said in json.dumps(serving.said, ensure_ascii=False)
-    assert "short" not in json.dumps(serving.said)
+    for one in said:
+        assert one in json.dumps(serving.said, ensure_ascii=False)
 
 
 def test_a_store_that_is_away_and_a_port_that_is_taken(folder: Path) -> None:

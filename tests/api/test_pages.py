@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from k2conn.envelope import Envelope
+from k2conn.lake.catalog import open_catalog
+from k2conn.lake.settings import LakeSettings
+from k2conn.lake.tables import known_shapes
+from k2conn.lake.writer import TableWriter
 from tests.servers.postgres import Database
 from tests.support.api import Serving, some_candles, some_trades, written
 from tests.support.databases import drive
 from tests.support.sinks import Book
 
-STORES = ("files", "postgres")
+STORES = ("files", "lake", "postgres")
 Write = Callable[[Sequence[Envelope]], None]
 
 
@@ -46,7 +50,25 @@ def _postgres(request: pytest.FixtureRequest, folder: Path) -> tuple[Callable[[]
     return lambda: Serving(folder, "--store", "postgres", K2_POSTGRES_DSN=database.dsn), write
 
 
-STORE = {"files": _files, "postgres": _postgres}
+def _lake(request: pytest.FixtureRequest, folder: Path) -> tuple[Callable[[], Serving], Write]:
+    settings = LakeSettings(folder=folder / "lake")
+    catalog, shapes, writers = open_catalog(settings), known_shapes(settings), {}
+
+    def write(envelopes: Sequence[Envelope]) -> None:
+        for kind, name in (("trades", "trade"), ("candles", "candle")):
+            batch = [one for one in envelopes if one.schema is not None and one.schema.name == name]
+            if batch and kind not in writers:
+                writers[kind] = TableWriter(catalog, settings, shapes[kind])
+                writers[kind].open()
+            if batch:
+                schema = batch[0].schema
+                assert schema is not None
+                writers[kind].append(writers[kind].format.of_records(schema, [one.value for one in batch]))
+
+    return lambda: Serving(folder, "--store", "lake", K2_LAKE_FOLDER=str(folder / "lake")), write
+
+
+STORE = {"files": _files, "lake": _lake, "postgres": _postgres}
 
 
 def test_pages_of_records(store: tuple[Serving, Write]) -> None:

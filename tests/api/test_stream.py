@@ -109,8 +109,7 @@ def test_what_comes_into_the_store_is_heard_once_by_events_and_by_websocket(serv
     assert {one["kind"] for one in heard} == {"trades"}
     record = next(one["record"] for one in heard if one["record"]["trade_id"] == "X-100")
     assert record == json.loads(next(one["data"] for one in every.events if one["id"] == str(UUID(int=100))))
-    assert record == serving.get("/v1/trades", symbol="BTCUSD", limit=10000).json["data"][
-        [one["trade_id"] for one in serving.get("/v1/trades", symbol="BTCUSD", limit=10000).json["data"]].index("X-100")]
+    assert record in serving.get("/v1/trades", symbol="BTCUSD").json["data"]
     every.close()
     some.close()
     until(lambda: serving.get("/v1/stats").json["listeners"] == 0)
@@ -164,8 +163,8 @@ def test_who_may_not_listen(folder: Path) -> None:
                                additional_headers={name.replace("_", "-"): text for name, text in headers.items()}):
                 return 101
         except InvalidStatus as refused:
-            assert refused.response.headers["content-type"] == "application/problem+json"
-            return refused.response.status_code
+            told = refused.response
+            return told.status_code if told.headers["content-type"] == "application/problem+json" else 0
 
     with Serving(folder, K2_API_KEY=KEY) as serving:
         assert asyncio.run(status(serving.port)) == 401
@@ -177,11 +176,12 @@ def test_who_may_not_listen(folder: Path) -> None:
             assert serving.get(f"/v1/stream{query}", headers={"X-API-Key": KEY}).status == 422, query
 
         async def talks() -> int | None:
-            async with connect(f"ws://127.0.0.1:{serving.port}/v1/stream", additional_headers={"X-API-Key": KEY}) as one:
+            address = f"ws://127.0.0.1:{serving.port}/v1/stream"
+            async with connect(address, additional_headers={"X-API-Key": KEY}) as one:
+                for _ in range(20):
+                    await one.send("hello")
                 with pytest.raises(ConnectionClosed) as closed:
-                    for _ in range(100):
-                        await one.send("hello")
-                        await asyncio.sleep(0.01)
+                    await asyncio.wait_for(one.recv(), 10)
                 return closed.value.rcvd.code if closed.value.rcvd else None
 
         assert asyncio.run(talks()) == 1008

@@ -56,6 +56,11 @@ def test_its_user_has_no_rights_and_the_part_in_c_is_there(image: Containers) ->
     assert run(image, "-c", native, entrypoint="python").strip() == "True"
 
 
+def test_it_has_what_its_extras_need(image: Containers) -> None:
+    for package in ("asyncpg",):
+        run(image, "-c", f"import {package}", entrypoint="python")
+
+
 def test_the_demo_runs_in_it(image: Containers) -> None:
     said = run(image, "demo", "--duration", "2s")
     assert said.count(" dead letters 0 + in flight 0 + lost 0") == 3

@@ -15,7 +15,7 @@ import pytest
 from k2conn.avro import V2, WIDE, load_schema, use_decimals
 from k2conn.avro.reading import read_container
 from tests.integration.test_run import environment
-from tests.servers import SharedBroker, SharedRegistry
+from tests.servers import Broker, Postgres, SharedBroker, SharedRegistry
 from tests.servers.postgres import Database
 from tests.support.topics import Consumer, candles, done, filled, made, quotes, registered, trades, wrote
 
@@ -294,3 +294,53 @@ def test_a_table_that_was_set_back_is_read_for_again(
     assert "the sink has it up to offset 60 only, the group is at 100" in consumer.said
     assert database.query(ONCE) == [["100", "100", "99"]]
     assert database.query(stored) == [[topic, topic, "0", "trade", "100"]]
+
+
+def test_a_sink_that_is_away_makes_it_pause_and_stay_a_member(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, own_postgres: Postgres, tmp_path: Path
+) -> None:
+    own_postgres.query("DROP DATABASE IF EXISTS k2 WITH (FORCE)", "postgres")
+    own_postgres.query("CREATE DATABASE k2", "postgres")
+    topic, count = kafka_topic("trades"), 120_000  # more than the 32 MiB that may wait
+    made(broker, topic, partitions=2)
+    values = framed(registry, topic, trades(range(count)))
+    with Consumer(tmp_path / "c", broker, registry, topic, topic, "--from-beginning", "--sink", "postgres",
+                  K2_POSTGRES_DSN=own_postgres.dsn) as consumer:
+        consumer.until(lambda source: source["assigned"] == 2)
+        filled(broker, topic, values[:10], partition=0)
+        consumer.until(wrote(10))
+        own_postgres.kill()
+        try:
+            filled(broker, topic, values[10 : count // 2], partition=0)
+            filled(broker, topic, values[count // 2 :], partition=1)
+            source = consumer.until(lambda source: source["lag"] >= count - 10)
+            time.sleep(8)  # more than the session timeout
+            source = consumer.until(lambda source: source["assigned"] == 2)
+            assert source["topics"][topic]["consumed"] < count
+            assert any(one.startswith("sink ") for one in consumer.health()["waiting_for"])
+        finally:
+            own_postgres.start()
+        source = consumer.until(wrote(count))
+        assert consumer.stop()[0] == 0
+    assert source["topics"][topic]["released"] == 0
+    assert own_postgres.query(ONCE) == [[str(count), str(count), str(count - 1)]]
+
+
+def test_a_broker_that_is_killed_is_waited_for(
+    own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, database: Database, tmp_path: Path
+) -> None:
+    topic = kafka_topic("trades")
+    made(own_broker, topic, partitions=2)
+    values = framed(registry, topic, trades(range(20_000)))
+    filled(own_broker, topic, values[:10_000], partition=0)
+    with Consumer(tmp_path / "c", own_broker, registry, topic, topic, "--from-beginning", "--sink", "postgres",
+                  K2_POSTGRES_DSN=database.dsn) as consumer:
+        consumer.until(lambda source: done(source) > 0)
+        own_broker.kill()
+        time.sleep(2)
+        own_broker.start()
+        filled(own_broker, topic, values[10_000:], partition=1)
+        consumer.until(lambda source: not source["lag"] and source["assigned"] == 2 and all(
+            one["committed"] == 10_000 for one in source["topics"][topic]["partitions"].values()))
+        assert consumer.stop()[0] == 0, consumer.said
+    assert database.query(ONCE) == [["20000", "20000", "19999"]]

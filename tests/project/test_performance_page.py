@@ -19,6 +19,7 @@ SPANS = ("sent to acknowledged", "received to acknowledged", "due to acknowledge
          "received to appended")
 ROW = {"1": {"cpu_us": 10.0, "offered": 9_999}, "40": {"cpu_us": 11.5, "offered": 9_998}}
 RESULTS: dict[str, dict[str, Any]] = {
+    "api": {"shapes": {"again": {"p50_ms": 1.0, "p99_ms": 2.0, "max_ms": 3.0, "rows": 10.0}}, "rows": 1000},
     "endtoend": {
         "programs": [
             {"name": "k2conn", "outcome": "measured", "version": "0.1.0", "cpu_us": 12.5, "rate": 60_000.0,
@@ -45,7 +46,6 @@ RESULTS: dict[str, dict[str, Any]] = {
     "profiling": {"how": "py-spy", "trades": 400_000, "samples": 900, "parts": [["k2conn/engine", 40.0]],
                   "functions": [["take (k2conn/engine/mapping/stream_mapping.py)", 20.0]],
                   "flame": {"name": "all", "share": 100.0, "children": [{"name": "a <b> & c", "share": 60.0}]}},
-    "postgres": {"shapes": {"sink, trades": {"rate": 60_000, "cpu_us": 1.0, "server_us": 7.5}}, "checked": "every row"},
     "later": {"targets": [at_least("of a benchmark without a section", 4, 5, "times")]},
 }
 

@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from .prerequisites import Missing, mvn
@@ -24,6 +25,7 @@ APICURIO_VERSION = "3.0.9"
 QUESTDB_VERSION = "9.3.4"
 
 _POM = Path(__file__).with_name("kafka.pom.xml")
+_CONNECT = Path(__file__).resolve().parents[2] / "deploy" / "connect"
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
 _COPY_DEPENDENCIES = f"{_PLUGIN}:3.6.1:copy-dependencies"
 # The registry's parent POM is not published. Newer versions of the plugin insist on it; 2.10 does not.
@@ -44,6 +46,14 @@ def questdb_jar() -> Path:
     """QuestDB, one jar; only `make test-deploy` needs it."""
     name = f"questdb-{QUESTDB_VERSION}"
     return _kept(name, _download_questdb) / f"{name}.jar"
+
+
+def connect_folder() -> Path:
+    """A worker of Kafka Connect with its plugins, as `deploy/connect/fetch` brings them; only `make test-deploy` needs
+    it. A folder for each version of what is in `deploy/connect`.
+    """
+    said = sha256(b"".join(path.read_bytes() for path in sorted(_CONNECT.rglob("*")) if _makes(path)))
+    return _kept(f"connect-{said.hexdigest()[:12]}", _download_connect)
 
 
 def downloaded() -> bool:
@@ -97,6 +107,19 @@ def _download_apicurio(into: Path) -> None:
     )
     with tarfile.open(into.parent / f"apicurio-registry-app-{APICURIO_VERSION}-all.tar.gz") as archive:
         archive.extractall(into, filter="data")
+
+
+def _makes(path: Path) -> bool:
+    """Whether what is fetched depends on the file."""
+    return path.name in ("fetch", "jars.sha256") or path.suffix in (".java", ".xml")
+
+
+def _download_connect(into: Path) -> None:
+    mvn()
+    done = subprocess.run([_CONNECT / "fetch", into], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+        raise Missing(f"deploy/connect/fetch failed:\n{tail}")
 
 
 def _download_questdb(into: Path) -> None:

@@ -22,7 +22,7 @@ from k2conn.sinks import make_sink
 from k2conn.sinks.file import FileSettings
 from k2conn.sinks.settings import SinkSettings
 from tests.integration.test_run import environment
-from tests.support.databases import CANDLE, numbered
+from tests.support.databases import CANDLE, candle, numbered
 from tests.support.sinks import TRADE, Book
 
 BEGIN = 1_767_323_000_000_000
@@ -143,10 +143,9 @@ def some_trades(first: int, last: int) -> list[Envelope]:
 
 def some_candles() -> list[Envelope]:
     """Three minutes: the second one twice, its closed state first; and one of another interval."""
-    from tests.support.databases import candle
-
     return [
         candle(0), candle(1), candle(1, message_id=str(UUID(int=90)), is_closed=False, close=CANDLE["close"] + 1),
-        candle(2), candle(2, message_id=str(UUID(int=91)), close=CANDLE["close"] + 5, timestamp=CANDLE["timestamp"] + 9),
+        candle(2),
+        candle(2, message_id=str(UUID(int=91)), close=CANDLE["close"] + 5, timestamp=CANDLE["timestamp"] + 9),
         candle(3, message_id=str(UUID(int=92)), interval="5m"),
     ]

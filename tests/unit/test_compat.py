@@ -18,6 +18,8 @@ import jmespath.parser
 import pytest
 import typer.core
 import typer.main
+import uvicorn
+import uvicorn.server
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.codec import lz4_decode, lz4_encode
@@ -26,6 +28,8 @@ from aiokafka.producer.producer import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection
 from websockets.client import ClientProtocol
@@ -55,7 +59,9 @@ def needs(library: str, owner: Any, *names: str) -> None:
 def test_each_file_names_the_versions_it_was_tried_with(name: str) -> None:
     library = Path(name).stem
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (required,) = (one for text in project["dependencies"] if (one := Requirement(text)).name == library)
+    extras = project["optional-dependencies"]
+    texts = {*project["dependencies"], *(text for name in extras if name != "test" for text in extras[name])}
+    (required,) = (one for text in texts if (one := Requirement(text)).name == library)
     tried = SpecifierSet(import_module(f"k2conn.compat.{library}").VERSIONS)
     assert required.specifier == tried
     assert any(one.operator == "<" for one in tried), "what is private may go with any version: there is an upper bound"
@@ -63,6 +69,16 @@ def test_each_file_names_the_versions_it_was_tried_with(name: str) -> None:
 
 
 # -- each library
+
+
+def test_uvicorn() -> None:
+    config = uvicorn.Config(lambda *_: None, log_config=None, ws=WebSocketsSansIOProtocol)
+    config.load()
+    state = uvicorn.server.ServerState()
+    for kind in (H11Protocol, WebSocketsSansIOProtocol):
+        needs("uvicorn", kind(config, state, {}), "transport", "connections", "loop", "pause_writing", "resume_writing")
+    needs("uvicorn", H11Protocol(config, state, {}), "cycle", "data_received")
+    assert "response_complete" in inspect.getsource(RequestResponseCycle)
 
 
 def test_aiokafka() -> None:

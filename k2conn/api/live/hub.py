@@ -13,7 +13,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.api.asked import ID, Asked, Row
-from k2conn.api.problems import Refused
+from k2conn.api.problems import RequestRefused
 from k2conn.api.wire import Wording
 from k2conn.records import RecordType
 
@@ -90,9 +90,9 @@ class Hub:
 
     @contextmanager
     def listening(self, asked: Asked) -> Iterator[Listener]:
-        """Somebody listens while the block lasts. Refused where they are too many."""
+        """Somebody listens while the block lasts. RequestRefused where they are too many."""
         if self.ended or len(self._listeners) >= self._most:
-            raise Refused(503, "there are as many listeners as there may be", headers={"Retry-After": "5"})
+            raise RequestRefused(503, "there are as many listeners as there may be", headers={"Retry-After": "5"})
         one = Listener(asked, asyncio.Queue(self._waiting))
         self._listeners.add(one)
         try:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from k2conn.api.live.hub import Hub
-from k2conn.avro.scanning import Malformed, full_name, schema_of
+from k2conn.avro.scanning import MalformedContainer, full_name, schema_of
 from k2conn.avro.schema import RecordSchema
 from k2conn.clock import wall_us
 from k2conn.errors import K2Error
@@ -92,5 +92,5 @@ class TopicTail:
         record = self._records.get(full_name(text))
         try:
             return None if record is None else (record, schema_of(record.name, text))
-        except Malformed:
+        except MalformedContainer:
             return None

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from k2conn.api.asked import Asked
 from k2conn.api.openapi import page_of, problems, reference
-from k2conn.api.parameters import Text, Time, asked_of, page_model, recent_model, texts_of
+from k2conn.api.parameters import NeededText, Text, Time, asked_of, page_model, recent_model, texts_of
 from k2conn.api.service import Service, json_of
 from k2conn.api.wire import counted
 from k2conn.clock import wall_us
@@ -29,8 +29,8 @@ class Candles(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    symbol: Annotated[Text, Field(min_length=1)]
-    interval: Annotated[Text, Field(min_length=1)] = "1m"
+    symbol: NeededText
+    interval: NeededText = "1m"
     exchange: Text = None
     since: Time = None
     until: Time = None
@@ -94,7 +94,7 @@ def _ohlcv(routes: APIRouter, service: Service, record: RecordType) -> None:
 
     @routes.post("/v1/ohlcv/batch", tags=["ohlcv"], summary="Candles of several symbols at once",
                  operation_id="batch_ohlcv", response_class=Response,
-                 responses=page_of(record, {}, batch=True) | problems(401, 413, 422, 429, 503, 504))
+                 responses=page_of(record, {}, batch=True) | problems(400, 401, 413, 422, 429, 503, 504))
     async def batch(questions: Annotated[list[Candles], Body(min_length=1, max_length=BATCH)]) -> Response:
         found = []
         for one in questions:

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 from k2conn.api.asked import FILTERS, Asked, filters_of
 from k2conn.api.live.hub import Listener
 from k2conn.api.openapi import problems
-from k2conn.api.parameters import Text, texts_of
-from k2conn.api.problems import Refused, misunderstood
+from k2conn.api.parameters import NeededText, Text, texts_of
+from k2conn.api.problems import RequestRefused, misunderstood
 from k2conn.api.service import Service
 from k2conn.errors import known
 
@@ -29,7 +29,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Text = "trades"
+    kind: NeededText = "trades"
     symbol: Text = None
     exchange: Text = None
     currency: Text = None
@@ -55,7 +55,7 @@ def router(service: Service) -> APIRouter:
     @found.websocket("/v1/stream")
     async def listen(socket: WebSocket) -> None:
         try:
-            said = Wanted(**_once(socket.query_params.multi_items()))
+            said = Wanted(**dict(socket.query_params))
         except ValidationError as error:
             raise misunderstood(error.errors()) from None
         asked = _asked(service, said.model_dump())
@@ -140,17 +140,10 @@ async def _send_messages(listener: Listener, socket: WebSocket) -> None:
 def _asked(service: Service, said: Mapping[str, Any]) -> Asked:
     record = service.records.get(said["kind"])
     if record is None:
-        raise Refused(422, errors=[("kind", f"there is no such kind{known(said['kind'], service.records)}")])
+        raise RequestRefused(422, errors=[("kind", f"there is no such kind{known(said['kind'], service.records)}")])
     own = filters_of(record)
     wrong = [(name, f"{record.profile.plural} have no such field") for name in FILTERS
              if said.get(name) is not None and name not in own]
     if wrong:
-        raise Refused(422, errors=wrong)
+        raise RequestRefused(422, errors=wrong)
     return Asked(record=record, texts=texts_of(record, said))
-
-
-def _once(items: list[tuple[str, str]]) -> dict[str, str]:
-    found = dict(items)
-    if len(found) < len(items):
-        raise Refused(422, "a parameter is said once")
-    return found

@@ -17,7 +17,7 @@ from typing import Any
 
 from k2conn.api.asked import ID, Asked, Row, key_of, time_of
 from k2conn.api.store import Counted, KnownSymbol
-from k2conn.avro.scanning import Block, ContainerReader, Malformed, NotWhole, full_name, schema_of
+from k2conn.avro.scanning import Block, GrowingContainer, MalformedContainer, NotWhole, full_name, schema_of
 from k2conn.avro.schema import RecordSchema
 from k2conn.clock import monotonic
 from k2conn.errors import Unreachable
@@ -46,7 +46,7 @@ class KnownBlock:
 class KnownFile:
     """A file, and how far it has been read."""
 
-    reader: ContainerReader
+    reader: GrowingContainer
     schema: RecordSchema
     record: RecordType
     end: int
@@ -152,7 +152,7 @@ class FilesStore:
                 self._files[path] = self._begun(path)
             except NotWhole:
                 return
-            except Malformed as error:
+            except MalformedContainer as error:
                 self._files[path] = None
                 _LOG.warning("files: %s is left out: %s", path, error)
         file = self._files[path]
@@ -164,7 +164,7 @@ class FilesStore:
             found = [self._known_block(file, block) for block in file.reader.blocks(file.end)]
         except FileNotFoundError:  # tidied away while we looked
             return
-        except Malformed as error:
+        except MalformedContainer as error:
             file.broken = True
             _LOG.warning("files: the rest is left out: %s", error)
             return
@@ -172,7 +172,7 @@ class FilesStore:
         kind.blocks = sorted([*kind.blocks, *found], key=lambda one: one.last, reverse=True)
 
     def _begun(self, path: Path) -> KnownFile | None:
-        reader = ContainerReader(path)
+        reader = GrowingContainer(path)
         record = self._records.get(full_name(reader.schema_text))
         if record is None:
             return None
@@ -206,7 +206,7 @@ class FilesStore:
                 return ready
         try:
             rows = one.file.reader.read(one.file.schema, one.block)
-        except (OSError, Malformed):  # tidied away, or written over: what it had is no more
+        except (OSError, MalformedContainer):  # tidied away, or written over: what it had is no more
             return []
         with self._lock:
             self._ready[key] = rows

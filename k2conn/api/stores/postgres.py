@@ -14,7 +14,7 @@ from k2conn.api.asked import ID, Asked, Row, time_of
 from k2conn.api.store import Counted, KnownSymbol, TooSlow
 from k2conn.clock import wall_us
 from k2conn.records import known_records
-from k2conn.sinks.postgres.reading import QueryTooSlow, Reader, moment, record_of
+from k2conn.sinks.postgres.reading import QueryTooSlow, TableReader, moment, record_of
 from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.postgres.tables import Table, listed, quoted
 
@@ -32,7 +32,7 @@ class PostgresStore:
     """See the module's text."""
 
     def __init__(self, settings: PostgresSettings, queries: int, within: float) -> None:
-        self._reader = Reader(settings, queries, within)
+        self._reader = TableReader(settings, queries, within)
 
     @property
     def place(self) -> str:

@@ -78,6 +78,11 @@ def _unlike(value: Any, asked: Any, _: Schema, __: Schema) -> bool:
         value != asked["const"])
 
 
+def _distinct(values: list[Any]) -> bool:
+    """Of texts only, as `_same`."""
+    return all(isinstance(one, str) for one in values) and len(set(values)) == len(values)
+
+
 @lru_cache(maxsize=256)
 def _pattern(text: str) -> re.Pattern[str]:
     r"""A schema's pattern, in which `$` is the very end; to Python a line feed might follow there."""
@@ -115,6 +120,7 @@ _WORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
     "maxLength": _bound(str, lambda value, asked: len(value) <= asked),
     "minItems": _bound(list, lambda value, asked: len(value) >= asked),
     "maxItems": _bound(list, lambda value, asked: len(value) <= asked),
+    "uniqueItems": _bound(list, lambda value, asked: _distinct(value) or not asked),
     "minProperties": _bound(dict, lambda value, asked: len(value) >= asked),
     "maxProperties": _bound(dict, lambda value, asked: len(value) <= asked),
     "minimum": _bound(_NUMBERS, lambda value, asked: value >= asked),

@@ -26,7 +26,7 @@ class QueryTooSlow(K2Error):
     exit_code = 69
 
 
-class Reader:
+class TableReader:
     """At most ``most`` connections, made when they are needed; queries that find none wait."""
 
     def __init__(self, settings: PostgresSettings, most: int, within: float) -> None:

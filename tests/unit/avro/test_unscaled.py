@@ -12,7 +12,7 @@ import fastavro
 import pytest
 
 from k2conn.avro import ContainerWriter, load_schema
-from k2conn.avro.unscaled import ContainerReader, DamagedFile, UnscaledReader
+from k2conn.avro.unscaled import DamagedFile, UnscaledContainer, UnscaledReader
 from k2conn.errors import SettingsError
 
 SCHEMA = load_schema("trade")
@@ -39,7 +39,7 @@ def container(count: int, codec: str = "deflate") -> bytes:
 
 @pytest.mark.parametrize("codec", ["deflate", "null"])
 def test_all_blocks_are_read(codec: str) -> None:
-    reader = ContainerReader(io.BytesIO(container(100, codec)))
+    reader = UnscaledContainer(io.BytesIO(container(100, codec)))
     blocks = list(reader.blocks())
     assert len(blocks) > 3
     assert [one for block in blocks for one in block] == [row(number) for number in range(100)]
@@ -50,7 +50,7 @@ def test_all_blocks_are_read(codec: str) -> None:
 def test_files_of_fastavro_are_read_too() -> None:
     stream = io.BytesIO()
     fastavro.writer(stream, json.loads(SCHEMA.text), fastavro.reader(io.BytesIO(container(7))), codec="deflate")
-    reader = ContainerReader(io.BytesIO(stream.getvalue()[4:]), begun=stream.getvalue()[:4])
+    reader = UnscaledContainer(io.BytesIO(stream.getvalue()[4:]), begun=stream.getvalue()[:4])
     assert [one for block in reader.blocks() for one in block] == [row(number) for number in range(7)]
 
 
@@ -66,7 +66,7 @@ def test_one_record_is_whole_or_none() -> None:
 
 def test_a_torn_file_gives_its_whole_blocks() -> None:
     whole = container(100)
-    blocks = ContainerReader(io.BytesIO(whole[:-20])).blocks()
+    blocks = UnscaledContainer(io.BytesIO(whole[:-20])).blocks()
     count = sum(len(next(blocks)) for _ in range(4))
     assert 70 < count < 100
     with pytest.raises(DamagedFile, match="it ends in the middle"):
@@ -75,9 +75,9 @@ def test_a_torn_file_gives_its_whole_blocks() -> None:
 
 def test_what_is_no_container_is_refused() -> None:
     with pytest.raises(SettingsError, match="no Avro container"):
-        ContainerReader(io.BytesIO(b"PAR1 and more"))
+        UnscaledContainer(io.BytesIO(b"PAR1 and more"))
     with pytest.raises(SettingsError, match="packed with 'snappyy'"):
-        ContainerReader(io.BytesIO(container(1).replace(b"\x0edeflate", b"\x0esnappyy")))
+        UnscaledContainer(io.BytesIO(container(1).replace(b"\x0edeflate", b"\x0esnappyy")))
     with pytest.raises(SettingsError, match="schema field x: type"):
         UnscaledReader('{"type": "record", "name": "A", "fields": [{"name": "x", "type": "double"}]}')
 
@@ -89,4 +89,4 @@ def test_damaged_bytes_never_raise_anything_else() -> None:
         for _ in range(chance.randrange(1, 4)):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         with suppress(DamagedFile, SettingsError):
-            list(ContainerReader(io.BytesIO(bytes(damaged))).blocks())
+            list(UnscaledContainer(io.BytesIO(bytes(damaged))).blocks())

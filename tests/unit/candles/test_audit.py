@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from k2conn.audit.auditor import Auditor, Outcome, Verdict
+from k2conn.audit.auditor import Auditor, AuditOutcome, Verdict
 from k2conn.candles.trades import Trade
 from k2conn.intervals import Interval
 from k2conn.plan import Audit
@@ -56,14 +56,14 @@ def test_one_trade_in_ten_thousand_is_dropped_at_random(seed: int, fields: tuple
     for (symbol, begin), sums in candles:
         audit.candle(("VENUE", symbol), begin, values(sums))
     verdicts += audit.look(BEGIN_US + 10**12)
-    found = {(one.symbol[1], one.begin_us) for one in verdicts if one.outcome is Outcome.SUSPECTED}
-    named = {(one.symbol[1], one.begin_us) for one in verdicts if one.outcome is Outcome.NAMED}
+    found = {(one.symbol[1], one.begin_us) for one in verdicts if one.outcome is AuditOutcome.SUSPECTED}
+    named = {(one.symbol[1], one.begin_us) for one in verdicts if one.outcome is AuditOutcome.NAMED}
     assert found == named == damaged
-    proven = [one for one in verdicts if one.outcome is Outcome.PROVEN]
+    proven = [one for one in verdicts if one.outcome is AuditOutcome.PROVEN]
     assert len(proven) == len(reference(sent, "1m")) - len(damaged)
-    assert {one.outcome for one in verdicts} == {Outcome.PROVEN, Outcome.SUSPECTED, Outcome.NAMED}
+    assert {one.outcome for one in verdicts} == {AuditOutcome.PROVEN, AuditOutcome.SUSPECTED, AuditOutcome.NAMED}
     if fields == FIELDS:
-        assert sum(one.missing or 0 for one in verdicts if one.outcome is Outcome.NAMED) == len(dropped)
+        assert sum(one.missing or 0 for one in verdicts if one.outcome is AuditOutcome.NAMED) == len(dropped)
 
 
 def spans(audit: Auditor, sent: list[Trade], received: list[Trade]) -> list[Verdict]:
@@ -77,13 +77,13 @@ def test_what_comes_late_or_is_fetched_closes_it() -> None:
     sent = [trade(number, BEGIN_US + number * 1_000_000) for number in range(120)]
     audit = auditor()
     first = spans(audit, sent, [one for one in sent if one.trade_id not in ("VENUE-3", "VENUE-4")])
-    assert [(one.outcome, one.missing) for one in first] == [(Outcome.SUSPECTED, 2), (Outcome.PROVEN, None)]
+    assert [(one.outcome, one.missing) for one in first] == [(AuditOutcome.SUSPECTED, 2), (AuditOutcome.PROVEN, None)]
     audit.trades([sent[3]])
     (second,) = audit.look(BEGIN_US + 10 * MINUTE + 1)
-    assert (second.outcome, second.missing) == (Outcome.SUSPECTED, 1)
+    assert (second.outcome, second.missing) == (AuditOutcome.SUSPECTED, 1)
     audit.trades([sent[4], sent[4]])
     (third,) = audit.look(BEGIN_US + 10 * MINUTE + 2)
-    assert (third.outcome, third.differences) == (Outcome.CLOSED, ())
+    assert (third.outcome, third.differences) == (AuditOutcome.CLOSED, ())
     assert audit.look(BEGIN_US + 100 * MINUTE) == []
 
 
@@ -93,20 +93,20 @@ def test_nothing_is_said_before_the_time_to_settle_is_over() -> None:
     audit.candle(SYMBOL, BEGIN_US, values(reference(sent, "1m")["BTCUSDT", BEGIN_US]))
     assert audit.look(BEGIN_US + MINUTE + 4_999_999) == []
     audit.trades(sent)
-    assert [one.outcome for one in audit.look(BEGIN_US + MINUTE + 5_000_000)] == [Outcome.PROVEN]
+    assert [one.outcome for one in audit.look(BEGIN_US + MINUTE + 5_000_000)] == [AuditOutcome.PROVEN]
 
 
 def test_the_edge_is_as_the_venue_has_it() -> None:
     sent = [trade(1, BEGIN_US + 30_000_000), trade(2, BEGIN_US + MINUTE), trade(3, BEGIN_US + 2 * MINUTE - 1)]
     theirs = [one._replace(time_us=one.time_us - 1) for one in sent]
-    assert {one.outcome for one in spans(auditor(edge="end"), theirs, sent)} == {Outcome.PROVEN}
-    assert {one.outcome for one in spans(auditor(), theirs, sent)} == {Outcome.SURPLUS, Outcome.SUSPECTED}
+    assert {one.outcome for one in spans(auditor(edge="end"), theirs, sent)} == {AuditOutcome.PROVEN}
+    assert {one.outcome for one in spans(auditor(), theirs, sent)} == {AuditOutcome.SURPLUS, AuditOutcome.SUSPECTED}
 
 
 def test_the_tolerance_is_the_venue_s_rounding() -> None:
     sent = [trade(1, BEGIN_US, quantity="0.00000004")]
     sums = reference(sent, "1m")["BTCUSDT", BEGIN_US]
-    for tolerance, outcome in ((4, Outcome.PROVEN), (3, Outcome.SUSPECTED)):
+    for tolerance, outcome in ((4, AuditOutcome.PROVEN), (3, AuditOutcome.SUSPECTED)):
         audit = auditor(fields=("volume",), tolerance={"volume": (tolerance, 8)})
         audit.candle(SYMBOL, BEGIN_US, values({**sums, "volume": sums["volume"] * 2}))
         audit.trades(sent)
@@ -120,7 +120,7 @@ def test_a_span_of_which_nothing_came_is_found_and_one_without_trades_is_proven(
     audit.candle(SYMBOL, BEGIN_US + MINUTE, {**some, "volume": 0, "quote_volume": 0, "trade_count": 0})
     found = audit.look(BEGIN_US + 5 * MINUTE)
     assert [(one.begin_us, one.outcome, one.missing) for one in found] == [
-        (BEGIN_US, Outcome.SUSPECTED, 1), (BEGIN_US + MINUTE, Outcome.PROVEN, None),
+        (BEGIN_US, AuditOutcome.SUSPECTED, 1), (BEGIN_US + MINUTE, AuditOutcome.PROVEN, None),
     ]
 
 
@@ -128,7 +128,7 @@ def test_what_the_venue_does_not_tell_is_not_compared() -> None:
     audit = auditor()
     audit.candle(SYMBOL, BEGIN_US, {"volume": None, "trade_count": None})
     audit.candle(SYMBOL, BEGIN_US - MINUTE, {"volume": 1})
-    assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [Outcome.UNJUDGED]
+    assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [AuditOutcome.UNJUDGED]
 
 
 def test_a_correction_of_the_venue_s_is_compared_again() -> None:
@@ -137,6 +137,6 @@ def test_a_correction_of_the_venue_s_is_compared_again() -> None:
     audit = auditor()
     audit.trades(sent)
     audit.candle(SYMBOL, BEGIN_US, {**sums, "trade_count": 2})
-    assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [Outcome.SUSPECTED]
+    assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [AuditOutcome.SUSPECTED]
     audit.candle(SYMBOL, BEGIN_US, sums)
-    assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [Outcome.CLOSED]
+    assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [AuditOutcome.CLOSED]

@@ -10,8 +10,9 @@ from contextlib import closing
 import pytest
 
 from k2conn.errors import TransportError
+from k2conn.hosts import is_public
 from k2conn.net import destinations
-from k2conn.net.destinations import CAUSE, Destinations, is_public, open_socket, open_socket_async
+from k2conn.net.destinations import CAUSE, Destinations, open_socket, open_socket_async
 from k2conn.net.http import Call, NoAnswer, exchange
 from k2conn.transports import Address
 from k2conn.transports.websocket.connection import WebSocket

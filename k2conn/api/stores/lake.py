@@ -1,0 +1,112 @@
+"""The tables of the lake, read by DuckDB. What was committed meanwhile is looked for every ``LOOK_EVERY`` seconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.api.asked import Asked, Row, time_of
+from k2conn.api.store import Counted, KnownSymbol
+from k2conn.clock import monotonic
+from k2conn.lake.reader import LakeReader
+from k2conn.lake.selection import Selection
+from k2conn.lake.settings import LakeSettings
+from k2conn.records import RecordType, known_records, load_record
+
+LOOK_EVERY = 1.0
+_EPOCH, _MICRO = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_FIELDS = ("symbol", "exchange", "side", "currency", "interval")
+"""What the lake's own selection knows; other filters are for us."""
+_SYMBOLS = ("symbol", "exchange", "currency", "asset_class")
+
+
+class LakeStore:
+    """See the module's text; the blocking half of a `Store`."""
+
+    def __init__(self, settings: LakeSettings) -> None:
+        self._settings = settings
+        self.place = f"lake {settings.place}"
+        self._records = {one.profile.plural: one for one in map(load_record, known_records())}
+        self._reader: LakeReader | None = None
+        self._looked = 0.0
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """See `Store`."""
+        self._lake()
+
+    def answers(self) -> None:
+        """See `Store`."""
+        self._lake()
+
+    def close(self) -> None:
+        """See `Store`."""
+
+    def records(self, asked: Asked) -> Sequence[Row]:
+        """See `Store`."""
+        lake = self._lake()
+        if asked.kind not in lake.kinds:
+            return []
+        others = {name: text for name, text in asked.texts.items() if name not in _FIELDS}
+        chosen = Selection(
+            **{name: text for name, text in asked.texts.items() if name in _FIELDS},
+            since=asked.since, until=asked.until, before=asked.before, limit=None if others else asked.limit,
+        )
+        rows = lake.records(asked.kind, chosen).to_pylist()
+        found = (record_of(asked.record, row) for row in rows)
+        return [row for row in found if all(row.get(name) == text for name, text in others.items())][: asked.limit]
+
+    def symbols(self, most: int) -> Sequence[KnownSymbol]:
+        """See `Store`."""
+        lake, found = self._lake(), []
+        for kind, state in lake.kinds.items():
+            record = self._records[kind]
+            own = ", ".join(f'"{name}"' for name in _SYMBOLS if name in state.columns)
+            sql = (f'SELECT {own}, max("{time_of(record)}") AS last FROM "{kind}" GROUP BY {own} ORDER BY {own} '
+                   f"LIMIT {most:d}")
+            for row in lake.rows(sql, [kind]).to_pylist():
+                texts = {name: row.get(name) or "" for name in _SYMBOLS}
+                found.append(KnownSymbol(**texts, kind=kind, last=(row["last"] - _EPOCH) // _MICRO))
+        return found
+
+    def counts(self) -> Sequence[Counted]:
+        """See `Store`."""
+        lake, found = self._lake(), []
+        for kind in lake.kinds:
+            time = time_of(self._records[kind])
+            sql = f'SELECT count(*) AS rows, min("{time}") AS first, max("{time}") AS last FROM "{kind}"'
+            (row,) = lake.rows(sql, [kind]).to_pylist()
+            ends = [None if row[name] is None else (row[name] - _EPOCH) // _MICRO for name in ("first", "last")]
+            found.append(Counted(kind, row["rows"], True, ends[0], ends[1]))
+        return found
+
+    def _lake(self) -> LakeReader:
+        with self._lock:
+            if self._reader is None:
+                self._reader = LakeReader(self._settings)
+                self._looked = monotonic()
+            elif monotonic() - self._looked >= LOOK_EVERY:
+                self._reader.refresh()
+                self._looked = monotonic()
+            return self._reader
+
+
+def record_of(record: RecordType, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the lake as a record."""
+    found: dict[str, Any] = {}
+    for field in record.schema.fields:
+        value = row.get(field.name)
+        if isinstance(value, datetime):
+            micros = (value - _EPOCH) // _MICRO
+            value = micros if field.kind == "timestamp-micros" else micros // 1000
+        elif isinstance(value, date):
+            value = (value - date(1970, 1, 1)).days
+        elif value is not None and field.kind == "map<string>":
+            value = exactjson.decode(value) if isinstance(value, str) else dict(value)
+        elif field.name == "message_id":
+            value = str(value)
+        found[field.name] = value
+    return found
