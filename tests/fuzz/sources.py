@@ -86,8 +86,6 @@ def print_run(name: str, language: str) -> None:
     known = {file: one for one in list(sys.modules.values()) if (file := _file(one))}
     found = run & known.keys()
     found |= {file for one in found for file in _imported(known[one])}
-    packages = {file for file in found if Path(file).name == "__init__.py"}
-    found |= {file for one in packages for file in _imported(known[one])}  # a package hands on what its modules have
     print(json.dumps(sorted(found)))
 
 
@@ -100,10 +98,34 @@ def _file(module: ModuleType) -> str | None:
 def _imported(module: ModuleType) -> Iterable[str]:
     """Where a module's names come from: what its text imports, and where what it uses was written."""
     others: list[ModuleType] = []
-    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module in sys.modules:
-            others.append(sys.modules[node.module])
+    for name, alias in _said(module):
+        others += _origins(name, alias)
     for value in vars(module).values():
         other = value if isinstance(value, ModuleType) else sys.modules.get(str(getattr(value, "__module__", "")))
         others += [other] if other is not None else []
     return filter(None, map(_file, others))
+
+
+def _origins(name: str, alias: str) -> list[ModuleType]:
+    """The modules behind `from name import alias`: a package hands on what its modules have, one that is imported as a
+    whole all that it has.
+    """
+    inner, outer = sys.modules.get(f"{name}.{alias}"), sys.modules.get(name)
+    if outer is None or not _file(outer):
+        return []
+    if inner is not None:
+        return [outer, inner, *(one for said in _said(inner) if _is_package(inner) for one in _origins(*said))]
+    handed = [said for said in _said(outer) if said[1] == alias and _is_package(outer)]
+    return [outer, *(one for said in handed for one in _origins(*said))]
+
+
+def _said(module: ModuleType) -> list[tuple[str, str]]:
+    """Each `from name import alias` of a module's text."""
+    path = Path(str(module.__file__))
+    nodes = ast.walk(ast.parse(path.read_text())) if path.suffix == ".py" else ()
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    return [(str(node.module), alias.name) for node in found for alias in node.names]
+
+
+def _is_package(module: ModuleType) -> bool:
+    return hasattr(module, "__path__")
