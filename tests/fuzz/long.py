@@ -84,8 +84,10 @@ def show(path: Path, page: Path) -> None:
 def table(results: dict[str, Any]) -> str:
     """The counts as the page shows them."""
     in_c = sum(total(results[one.name]) for one in targets() if one.language == "c" and one.name in results)
+    below = [one.name for one in targets() if total(results.get(one.name, {})) < goal(one)]
+    reached = f"Below the goal: {', '.join(below)}." if below else "All goals are reached."
     lines = [
-        f"{in_c:,} executions of the C part.",
+        f"{in_c:,} executions of the C part. {reached}",
         "",
         "| target | executions | guided by coverage | a second | unguided | a second | branches reached | findings |"
         " sources | commit | date |",

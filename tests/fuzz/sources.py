@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib
 import json
 import re
 import subprocess
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from tests.fuzz.engines.building import MODULES, NATIVE
 from tests.fuzz.target import HOST, IN_C, Target
@@ -17,15 +20,7 @@ from tests.paths import ROOT
 
 _INCLUDED = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 _OURS = (ROOT / "k2conn", ROOT / "tests")
-_LOADED = """
-import importlib, itertools, json, sys
-sys.path.insert(0, sys.argv[1])
-module = importlib.import_module(sys.argv[2])
-if hasattr(module, "target"):
-    for data in (b"", *itertools.islice(module.seeds(), 8)):
-        module.target(data)
-print(json.dumps([found for one in list(sys.modules.values()) if (found := getattr(one, "__file__", None))]))
-"""
+_CHILD = "from tests.fuzz.sources import print_run; import sys; print_run(*sys.argv[1:])"
 
 
 class NotRun(Exception):
@@ -41,13 +36,14 @@ def digest(target: Target) -> str:
 
 
 def sources(target: Target) -> list[Path]:
-    """The target's own file and all files of this tree behind it: for C what is included, for Python the modules that
-    are loaded when it has run with its first seeds, and the C behind those that are built of it.
+    """The target's own file and the files of this tree behind it. For C: what is included. For Python: the modules
+    whose functions run when the target runs with its seeds and kept inputs, those that these import, and the C behind
+    those that are built of it.
     """
     if not target.in_python:
         return sorted(included([IN_C / f"{target.name}.c"]))
     in_c = [IN_C / f"{HOST}.c", *(NATIVE / name for name in MODULES)] if target.language == "c" else []
-    files = loaded(target)
+    files = run_by(target)
     built = [path.parent / f"{path.name.split('.')[0]}.c" for path in files if path.suffix == ".so"]
     python = {path for path in files if path.suffix == ".py"}
     return sorted(python | included([*in_c, *built]))
@@ -66,12 +62,70 @@ def included(files: Iterable[Path]) -> set[Path]:
     return found
 
 
-@cache  # while the files are the same, so are the modules they load; and when they are not, so is the digest
-def loaded(target: Target) -> list[Path]:
-    """Files of this tree's modules that a process has loaded that ran the target, in a process of its own."""
-    command = [sys.executable, "-c", _LOADED, str(ROOT), target.module]
+@cache  # while the files are the same, so are the modules they need; and when they are not, so is the digest
+def run_by(target: Target) -> list[Path]:
+    """The files of modules that a target runs, or that these import; found in a process of its own."""
+    command = [sys.executable, "-c", _CHILD, target.name, target.language]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotRun(done.stderr)
-    paths = (Path(name).resolve() for name in json.loads(done.stdout.splitlines()[-1]))
-    return [path for path in paths if any(path.is_relative_to(folder) for folder in _OURS)]
+    return [Path(name) for name in json.loads(done.stdout.splitlines()[-1])]
+
+
+def print_run(name: str, language: str) -> None:
+    """The child process: the files as JSON."""
+    target = Target(name, language)
+    module, function = importlib.import_module(target.module), target.function()
+    inputs = [b"", *target.seeds(), *target.kept()]
+    function(b"")  # what is made once is no part of an input's way
+    run: set[str] = {str(module.__file__)}
+    sys.setprofile(lambda frame, event, _: run.add(frame.f_code.co_filename) if event == "call" else None)
+    for data in inputs:
+        function(data)
+    sys.setprofile(None)
+    known = {file: one for one in list(sys.modules.values()) if (file := _file(one))}
+    found = run & known.keys()
+    found |= {file for one in found for file in _imported(known[one])}
+    print(json.dumps(sorted(found)))
+
+
+def _file(module: ModuleType) -> str | None:
+    """A module's file, where it is one of this tree."""
+    file = getattr(module, "__file__", None)
+    return file if file and any(Path(file).is_relative_to(folder) for folder in _OURS) else None
+
+
+def _imported(module: ModuleType) -> Iterable[str]:
+    """Where a module's names come from: what its text imports, and where what it uses was written."""
+    others: list[ModuleType] = []
+    for name, alias in _said(module):
+        others += _origins(name, alias)
+    for value in vars(module).values():
+        other = value if isinstance(value, ModuleType) else sys.modules.get(str(getattr(value, "__module__", "")))
+        others += [other] if other is not None else []
+    return filter(None, map(_file, others))
+
+
+def _origins(name: str, alias: str) -> list[ModuleType]:
+    """The modules behind `from name import alias`: a package hands on what its modules have, one that is imported as a
+    whole all that it has.
+    """
+    inner, outer = sys.modules.get(f"{name}.{alias}"), sys.modules.get(name)
+    if outer is None or not _file(outer):
+        return []
+    if inner is not None:
+        return [outer, inner, *(one for said in _said(inner) if _is_package(inner) for one in _origins(*said))]
+    handed = [said for said in _said(outer) if said[1] == alias and _is_package(outer)]
+    return [outer, *(one for said in handed for one in _origins(*said))]
+
+
+def _said(module: ModuleType) -> list[tuple[str, str]]:
+    """Each `from name import alias` of a module's text."""
+    path = Path(str(module.__file__))
+    nodes = ast.walk(ast.parse(path.read_text())) if path.suffix == ".py" else ()
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    return [(str(node.module), alias.name) for node in found for alias in node.names]
+
+
+def _is_package(module: ModuleType) -> bool:
+    return hasattr(module, "__path__")
