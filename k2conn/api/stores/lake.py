@@ -63,6 +63,8 @@ class LakeStore:
         """See `Store`."""
         lake, found = self._lake(), []
         for kind, state in lake.kinds.items():
+            if kind not in self._records:  # such as dead letters
+                continue
             record = self._records[kind]
             own = ", ".join(f'"{name}"' for name in _SYMBOLS if name in state.columns)
             sql = (f'SELECT {own}, max("{time_of(record)}") AS last FROM "{kind}" GROUP BY {own} ORDER BY {own} '
@@ -76,6 +78,8 @@ class LakeStore:
         """See `Store`."""
         lake, found = self._lake(), []
         for kind in lake.kinds:
+            if kind not in self._records:
+                continue
             time = time_of(self._records[kind])
             sql = f'SELECT count(*) AS rows, min("{time}") AS first, max("{time}") AS last FROM "{kind}"'
             (row,) = lake.rows(sql, [kind]).to_pylist()

@@ -326,6 +326,10 @@ OTHERWISE = {
     ("compiler/sections/instruments.py", "quotes"): "quote currencies",
     ("compiler/expressions/templates.py", "quote"): "a symbol's part",
     ("tools/mock/template_matching.py", "quote"): "a symbol's part",
+    ("api/routes/stream.py", "trades"): "what is listened for where nothing is said",
+    ("cli/dictionary.py", "trade"): "comes first on the page",
+    ("cli/query.py", "trades"): "what shortcuts ask for where nothing is said",
+    ("cli/query.py", "trade_conditions"): "a column that a narrow table leaves out early",
     ("compiler/sections/steps.py", "trade"): "an example in a message where no stream is declared",
 }
 
