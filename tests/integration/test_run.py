@@ -183,7 +183,7 @@ def test_the_environment_alone_says_what_runs(tmp_path: Path, venue: int) -> Non
         (["venue.yaml", "kraken", "--symbols", "BTC-USD"], {}, 2, "--symbols is for one connector"),
         (["venue.yaml", "--duration", "soon"], {}, 2, "--duration"),
         (["venue.yaml", "--log-level", "loud"], {}, 2, "--log-level"),
-        (["venue.yaml", "--sink", "nowhere"], {}, 2, "there is no sink 'nowhere'; known: console, file, iceberg, kafka"),
+        (["venue.yaml", "--sink", "nowhere"], {}, 2, "no sink 'nowhere'; known: console, file, iceberg, kafka"),
         (["venue.yaml"], {"K2_KAFKA_ACKS": "1"}, 2, "contradicts"),
         (["venue.yaml"], {"K2_VENUE_WEBSOCKET_URL": "ws://exchange.example"}, 2, "K2_VENUE_WEBSOCKET_URL"),
         (["venue.yaml", "--nosuch"], {}, 2, "No such option"),
