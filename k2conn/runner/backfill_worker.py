@@ -32,6 +32,9 @@ _TEMPORARY = ("http-408", "http-418", "http-425", "http-429")
 _ANY = Symbol("-", "-", "-", "-")
 """Stands for a symbol where only settings are looked at."""
 
+_LOOK_EVERY = 0.2
+"""Seconds between two looks whether a gap is still open."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -129,7 +132,7 @@ class BackfillWorker:
         try:
             for number in range(self._policy.rounds):
                 if number:
-                    await asyncio.sleep(self._policy.lag)
+                    await self._pause(gap)
                     job.again()
                 await self._round(job)
                 if job.filled or job.passed:
@@ -143,6 +146,14 @@ class BackfillWorker:
         job.finish()
         self._job = None
         self._end_first(detail or f"not in the exchange's answers ({job.calls} calls)")
+
+    async def _pause(self, gap: Gap) -> None:
+        """The policy's ``lag``, or less: a gap that is closed meanwhile, by late records or by an audit, does not hold up
+        those behind it.
+        """
+        until = monotonic() + self._policy.lag
+        while gap.open and (left := until - monotonic()) > 0:
+            await asyncio.sleep(min(left, _LOOK_EVERY))
 
     def _end_first(self, detail: str) -> None:
         self._report(self._pending.end_first(), detail)

@@ -7,7 +7,7 @@ import json
 import re
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,6 +153,10 @@ class Leaky:
         self.settle = settle
         self.put_so_far = 0
         self.dropped: list[str] = []
+
+    def put_all(self, envelopes: Sequence[Envelope]) -> None:
+        for envelope in envelopes:
+            self.put(envelope)
 
     def put(self, envelope: Envelope) -> None:
         self.put_so_far += envelope.schema is not None
@@ -576,7 +580,7 @@ def test_the_command_with_the_real_broker(
 
 def test_an_engine_is_killed_and_says_how_it_ended(tmp_path: Path) -> None:
     def launch(setting: ProcessSettings) -> tuple[list[str], dict[str, str]]:
-        return ["/bin/sh", "-c", "echo here; exec sleep 60"], {"PATH": "/usr/bin:/bin"}
+        return ["-c", "import time; print('here', flush=True); time.sleep(60)"], {"PATH": "/usr/bin:/bin"}
 
     setting = ProcessSettings((), "", "", "", "", tmp_path)
 
