@@ -32,9 +32,6 @@ _TEMPORARY = ("http-408", "http-418", "http-425", "http-429")
 _ANY = Symbol("-", "-", "-", "-")
 """Stands for a symbol where only settings are looked at."""
 
-_LOOK_EVERY = 0.2
-"""Seconds between two looks whether a gap is still open."""
-
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -74,6 +71,8 @@ class BackfillWorker:
         self._job: BackfillJob | None = None
         """Of the first pending gap, while it is filled."""
         self._wake = asyncio.Event()
+        self._closed = asyncio.Event()
+        """The gap that is filled was closed by other means: late records, or an audit."""
         self._log = get_logger(connector=connector_state.plan.name)
 
     def check_settings(self) -> None:
@@ -99,6 +98,8 @@ class BackfillWorker:
             self._report(gap, "too many gaps wait")
         if self._pending.first is not None:
             self._wake.set()
+        if self._job is not None and not self._job.gap.open:
+            self._closed.set()
 
     @property
     def waiting(self) -> int:
@@ -132,7 +133,7 @@ class BackfillWorker:
         try:
             for number in range(self._policy.rounds):
                 if number:
-                    await self._pause(gap)
+                    await self._pause()
                     job.again()
                 await self._round(job)
                 if job.filled or job.passed:
@@ -147,13 +148,12 @@ class BackfillWorker:
         self._job = None
         self._end_first(detail or f"not in the exchange's answers ({job.calls} calls)")
 
-    async def _pause(self, gap: Gap) -> None:
-        """The policy's ``lag``, or less: a gap that is closed meanwhile, by late records or by an audit, does not hold up
-        those behind it.
-        """
-        until = monotonic() + self._policy.lag
-        while gap.open and (left := until - monotonic()) > 0:
-            await asyncio.sleep(min(left, _LOOK_EVERY))
+    async def _pause(self) -> None:
+        """The policy's ``lag``, or less: a gap that is closed meanwhile does not hold up those behind it."""
+        self._closed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._policy.lag):
+                await self._closed.wait()
 
     def _end_first(self, detail: str) -> None:
         self._report(self._pending.end_first(), detail)
