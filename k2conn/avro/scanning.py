@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from k2conn.avro.container import CODECS, MAGIC
+from k2conn.avro.blocks import LARGEST, MalformedContainer, NotWhole, inflated, read_head, read_long
 from k2conn.avro.schema import RecordSchema
 from k2conn.errors import SettingsError
-
-LARGEST = 64 * 1024 * 1024
-"""Bytes of a block, packed or not."""
-_LONGEST_HEAD = 1024 * 1024
-
-
-class MalformedContainer(ValueError):
-    """What is there is no container file, or has a block that is none."""
-
-
-class NotWhole(Exception):
-    """The file ends within what is read: it may go on later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +29,9 @@ class GrowingContainer:
     def __init__(self, path: Path) -> None:
         self.path = path
         with path.open("rb") as file:
-            self.schema_text, self._deflate, self._sync, self.first = _head(file)
+            head = read_head(file)
+            self.first = file.tell()
+        self.schema_text, self._deflate, self._sync = head
 
     def blocks(self, start: int) -> Iterator[Block]:
         """The whole blocks from a block's beginning on. MalformedContainer where one is none."""
@@ -52,7 +41,7 @@ class GrowingContainer:
             while at < length:
                 file.seek(at)
                 try:
-                    count, size = _long(file), _long(file)
+                    count, size = read_long(file), read_long(file)
                 except NotWhole:
                     return
                 if count < 0 or not 0 <= size <= LARGEST:
@@ -73,64 +62,9 @@ class GrowingContainer:
             file.seek(block.start)
             data = file.read(block.size)
         try:
-            return schema.decode_all(_inflated(data) if self._deflate else data, block.count)
+            return schema.decode_all(inflated(data) if self._deflate else data, block.count)
         except ValueError as error:
             raise MalformedContainer(f"{self.path}: block at {block.start}: {error}") from None
-
-
-def _head(file: BinaryIO) -> tuple[str, bool, bytes, int]:
-    if (magic := file.read(4)) != MAGIC:
-        if MAGIC.startswith(magic):
-            raise NotWhole
-        raise MalformedContainer("no Avro container file")
-    found: dict[str, bytes] = {}
-    while count := _long(file):
-        if count < 0:
-            _long(file)
-        for _ in range(min(abs(count), 1000)):
-            name = _bytes(file).decode("utf-8", "replace")
-            found[name] = _bytes(file)
-    sync = file.read(16)
-    if len(sync) < 16:
-        raise NotWhole
-    codec = found.get("avro.codec", b"null").decode("ascii", "replace")
-    if codec not in CODECS:
-        raise MalformedContainer(f"the codec {codec[:20]!r} is not read here")
-    return found.get("avro.schema", b"").decode("utf-8", "replace"), codec == "deflate", sync, file.tell()
-
-
-def _long(file: BinaryIO) -> int:
-    found = shift = 0
-    while shift < 64:
-        one = file.read(1)
-        if not one:
-            raise NotWhole
-        found |= (one[0] & 0x7F) << shift
-        if one[0] < 0x80:
-            return (found >> 1) ^ -(found & 1)
-        shift += 7
-    raise MalformedContainer("no number")
-
-
-def _bytes(file: BinaryIO) -> bytes:
-    size = _long(file)
-    if not 0 <= size <= _LONGEST_HEAD:
-        raise MalformedContainer("no head of a container file")
-    found = file.read(size)
-    if len(found) < size:
-        raise NotWhole
-    return found
-
-
-def _inflated(data: bytes) -> bytes:
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        found = unpacker.decompress(data, LARGEST)
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if unpacker.unconsumed_tail:
-        raise ValueError(f"more than {LARGEST} bytes")
-    return found
 
 
 def full_name(schema_text: str) -> str:

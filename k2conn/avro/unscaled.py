@@ -7,24 +7,31 @@ that one of any size takes the memory of one block.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any, BinaryIO
 
 import fastavro
 
-from k2conn.avro.container import MAGIC
+from k2conn.avro.blocks import (
+    LARGEST,
+    SYNC_SIZE,
+    ByteStream,
+    MalformedContainer,
+    NotWhole,
+    inflated,
+    read_head,
+    read_long,
+    take,
+)
 from k2conn.avro.fields import SchemaField, parse_field
 from k2conn.errors import SettingsError
 
-MOST_BLOCK = 256 * 1024 * 1024
-"""Bytes of one block of a container file, packed or not; writers make some tens of thousands."""
-_MOST_HEADER = 16 * 1024 * 1024
 _DAMAGED = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError, TypeError, ValueError,
 )
 """What fastavro raises for bytes that are no record of the schema."""
+_TORN = "it ends in the middle"
 
 
 class DamagedFile(ValueError):
@@ -80,86 +87,50 @@ class UnscaledContainer:
     """One container file, from a stream that need not be able to seek (standard input).
 
     ``schema`` reads its records. SettingsError for a stream that is no container, or one of a codec that is not read
-    here; DamagedFile for one that ends within its header.
+    here; DamagedFile for one that ends within its head.
     """
 
     def __init__(self, stream: BinaryIO, begun: bytes = b"") -> None:
         """``begun``: what of it was read before."""
-        self._stream = stream
-        self._begun = begun
-        if self._take(len(MAGIC)) != MAGIC:
-            raise SettingsError("no Avro container")
-        entries = self._header()
-        self.schema = UnscaledReader(entries.get("avro.schema", b"").decode("utf-8", "replace"))
-        codec = entries.get("avro.codec", b"null").decode("utf-8", "replace")
-        if codec not in ("null", "deflate"):
-            raise SettingsError(f"its blocks are packed with {codec!r}, and only deflate is read here")
-        self._deflate = codec == "deflate"
-        self._sync = self._take(16)
+        self._stream: ByteStream = _Resumed(begun, stream) if begun else stream
+        try:
+            text, self._deflate, self._sync = read_head(self._stream)
+        except NotWhole:
+            raise DamagedFile(_TORN) from None
+        except MalformedContainer as error:
+            raise SettingsError(str(error)) from None
+        self.schema = UnscaledReader(text)
 
     def blocks(self) -> Iterator[list[dict[str, Any]]]:
         """The records of block after block. DamagedFile where the file is torn or damaged: what is before was given."""
-        while (first := self._take(1, end=True)) != b"":
-            count, size = self._long(first), self._long()
-            if not 0 <= size <= MOST_BLOCK or count < 0:
-                raise DamagedFile(f"a block of {size} bytes")
-            body = self._take(size)
-            if self._take(16) != self._sync:
-                raise DamagedFile("no sync marker behind a block")
+        while (first := self._stream.read(1)) != b"":
             try:
-                yield self.schema.records(_inflated(body) if self._deflate else body, count)
-            except (ValueError, zlib.error) as error:
+                yield self._block(first)
+            except NotWhole:
+                raise DamagedFile(_TORN) from None
+            except ValueError as error:
                 raise DamagedFile(str(error)) from None
 
-    def _header(self) -> dict[str, bytes]:
-        entries: dict[str, bytes] = {}
-        left = _MOST_HEADER
-        while (count := self._long()) != 0:
-            if count < 0:
-                count, _ = -count, self._long()
-            for _ in range(count):
-                key, value = (self._sized(left) for _ in range(2))
-                left -= len(key) + len(value)
-                entries[key.decode("utf-8", "replace")] = value
-        return entries
+    def _block(self, first: bytes) -> list[dict[str, Any]]:
+        count, size = read_long(self._stream, first), read_long(self._stream)
+        if not 0 <= size <= LARGEST or count < 0:
+            raise MalformedContainer(f"a block of {size} bytes")
+        body = take(self._stream, size)
+        if take(self._stream, SYNC_SIZE) != self._sync:
+            raise MalformedContainer("no sync marker behind a block")
+        return self.schema.records(inflated(body) if self._deflate else body, count)
 
-    def _sized(self, most: int) -> bytes:
-        size = self._long()
-        if not 0 <= size <= most:
-            raise DamagedFile("its header is damaged")
-        return self._take(size)
 
-    def _long(self, first: bytes = b"") -> int:
-        number = shift = 0
-        byte = first or self._take(1)
-        while True:
-            number |= (byte[0] & 127) << shift
-            if byte[0] < 128:
-                return (number >> 1) ^ -(number & 1)
-            shift += 7
-            if shift > 63:
-                raise DamagedFile("a number of more than 64 bits")
-            byte = self._take(1)
+class _Resumed:
+    """A stream whose beginning was read before."""
 
-    def _take(self, size: int, end: bool = False) -> bytes:
-        """So many bytes; ``end``: none, where the file may be over here."""
+    def __init__(self, begun: bytes, rest: BinaryIO) -> None:
+        self._begun, self._rest = begun, rest
+
+    def read(self, size: int, /) -> bytes:
+        """See `ByteStream`."""
         found, self._begun = self._begun[:size], self._begun[size:]
-        while len(found) < size:
-            more = self._stream.read(size - len(found))
-            if not more:
-                if end and not found:
-                    return b""
-                raise DamagedFile("it ends in the middle")
-            found += more
-        return found
-
-
-def _inflated(body: bytes) -> bytes:
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    found = unpacker.decompress(body, MOST_BLOCK)
-    if unpacker.unconsumed_tail:
-        raise DamagedFile(f"a block of more than {MOST_BLOCK} bytes")
-    return found
+        return found or self._rest.read(size)
 
 
 def _bare(declared: Any) -> Any:

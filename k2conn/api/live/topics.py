@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from k2conn.api.live.hub import Hub
-from k2conn.avro.scanning import MalformedContainer, full_name, schema_of
+from k2conn.avro.blocks import MalformedContainer
+from k2conn.avro.scanning import full_name, schema_of
 from k2conn.avro.schema import RecordSchema
 from k2conn.clock import wall_us
 from k2conn.errors import K2Error

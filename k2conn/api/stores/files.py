@@ -17,7 +17,8 @@ from typing import Any
 
 from k2conn.api.asked import ID, Asked, Row, key_of, time_of
 from k2conn.api.store import Counted, KnownSymbol
-from k2conn.avro.scanning import Block, GrowingContainer, MalformedContainer, NotWhole, full_name, schema_of
+from k2conn.avro.blocks import MalformedContainer, NotWhole
+from k2conn.avro.scanning import Block, GrowingContainer, full_name, schema_of
 from k2conn.avro.schema import RecordSchema
 from k2conn.clock import monotonic
 from k2conn.errors import Unreachable

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn.avro import ContainerWriter, load_schema
-from k2conn.avro.scanning import GrowingContainer, MalformedContainer, NotWhole, full_name
+from k2conn.avro.blocks import MalformedContainer, NotWhole
+from k2conn.avro.scanning import GrowingContainer, full_name
 from tests.support.sinks import trade
 
 SCHEMA = load_schema("trade")
