@@ -60,7 +60,9 @@ class SecretMask:
                     self._stale = True
 
     def add_address(self, url: str) -> None:
-        """What is secret in an address: its password, and what of its user and query is no everyday word."""
+        """What is secret in an address: its password, and what of its user and query is no everyday word: not so
+        short, or (as the user `postgres` is) not in small letters alone.
+        """
         try:
             parts = urlsplit(url)
             query = parse_qsl(parts.query)
@@ -70,7 +72,8 @@ class SecretMask:
         user, _, password = login.partition(":")
         if at and password:
             self.add(password, unquote(password))
-        self.add(*(one for one in (user, unquote(user), *(value for _, value in query)) if len(one) >= _OWN_WORD))
+        others = (user, unquote(user), *(value for _, value in query))
+        self.add(*(one for one in others if len(one) >= _OWN_WORD and not (one.isalpha() and one.islower())))
 
     def add_passing(self, value: object) -> None:
         """A signature, or a token that a venue gave: a text that is no everyday word."""

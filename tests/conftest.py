@@ -14,6 +14,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from k2conn.secret_mask import SECRETS, SecretMask
 from tests.paths import SHARED
 
 # Hypothesis imports this in the middle of a test, and pytest compiles it there. Where the garbage collector runs just
@@ -38,6 +39,13 @@ def _logs_of_its_own() -> Iterator[None]:
     root.handlers = before[0]
     root.setLevel(before[1])
     own.setLevel(before[2])
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_its_own() -> Iterator[None]:
+    """No test's secrets are hidden in what another one reads."""
+    yield
+    vars(SECRETS).update(vars(SecretMask()))
 
 
 @pytest.fixture

@@ -42,8 +42,10 @@ class Sums:
     def copy(self) -> Sums:
         """The same, as its own."""
         found = Sums.__new__(Sums)
-        for name in Sums.__slots__:
-            setattr(found, name, getattr(self, name))
+        found.open, found.high, found.low, found.close = self.open, self.high, self.low, self.close
+        found.volume, found.quote, found.count = self.volume, self.quote, self.count
+        found.buy_base, found.buy_quote, found.told = self.buy_base, self.buy_quote, self.told
+        found.latest_us, found.received_us = self.latest_us, self.received_us
         return found
 
     @property

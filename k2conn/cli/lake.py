@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from k2conn.cli.messages import show
 from k2conn.cli.option_values import lasting
 from k2conn.cli.screen import Column, screen, table
 from k2conn.errors import SettingsError, known
@@ -53,18 +53,18 @@ def run(options: LakeOptions) -> int:
     }
     found = done[options.action]()
     if options.format == "json":
-        print(json.dumps(found, indent=2))
+        show(*json.dumps(found, indent=2).splitlines())
     elif options.action == "stats":
         _show([TableStats(**one) for one in found])  # type: ignore[arg-type]
     else:
         for one in found:
             counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in one.items() if name != "table")
-            print(f"{one['table']}: {counts}{' (nothing was done)' if options.dry_run else ''}")
+            show(f"{one['table']}: {counts}{' (nothing was done)' if options.dry_run else ''}")
     return 0
 
 
 def _told(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    show(line, error=True)
 
 
 def _compact(lake: Lake, options: LakeOptions) -> list[dict[str, object]]:

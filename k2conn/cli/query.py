@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from k2conn.cli.lake import lake_settings
+from k2conn.cli.messages import show
 from k2conn.cli.option_values import lasting
 from k2conn.cli.screen import Column, screen, table
 from k2conn.clock import wall_us
@@ -62,7 +63,7 @@ def run(options: QueryOptions) -> int:
     try:
         _write(_answer(options, chosen), options)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        show("interrupted", error=True)
         return INTERRUPTED
     return 0
 
@@ -145,4 +146,4 @@ def _table(found: Any, to: TextIO) -> None:
     columns = [Column(name, leaves=10 - last.index(name) if name in last else 1 if at else 0)
                for at, name in enumerate(found.column_names)]
     console.print(table(columns, [[cell(value) for value in row.values()] for row in plain_rows(found)], console.width))
-    print(f"{len(found):,} row{'' if len(found) == 1 else 's'}", file=sys.stderr)
+    show(f"{len(found):,} row{'' if len(found) == 1 else 's'}", error=True)

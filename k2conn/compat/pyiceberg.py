@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+VERSIONS = ">=0.12,<0.13"
+
 
 def written_files(table: Any, rows: Any) -> list[Any]:
     """Writes an Arrow table as data files of an Iceberg table, not yet a part of it."""

@@ -76,12 +76,13 @@ def test_a_restart_goes_on_where_it_was_and_a_kill_doubles_nothing(
     topic = kafka_topic("trades")
     made(broker, topic, partitions=4)
     values = framed(registry, topic, trades(range(60_000)))
-    for part in range(4):
-        filled(broker, topic, values[part::4], partition=part)
     given = (broker, registry, topic, topic, "--sink", "postgres", "--from-beginning")
     seen = 0
     for turn in range(3):
         with Consumer(tmp_path / "c", *given, K2_POSTGRES_DSN=database.dsn, K2_POSTGRES_BATCH_ROWS="500") as consumer:
+            consumer.until(lambda source: source["assigned"] == 4)
+            for part in range(4):  # only now: a quick consumer would have nothing left to be killed in
+                filled(broker, topic, values[turn * 20_000 + part : (turn + 1) * 20_000 : 4], partition=part)
             consumer.until(lambda source: done(source) > 2000)
             if turn == 1:
                 assert consumer.stop()[0] == 0, consumer.said
