@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -50,6 +51,7 @@ class SecretMask:
         self._passing_size = 0
         self._forms = _Forms(())
         self._stale = False
+        self._compiling = threading.Lock()
 
     def add(self, *values: str) -> None:
         """Values that are never to be shown; those shorter than `SHORTEST` are left out."""
@@ -106,8 +108,11 @@ class SecretMask:
 
     def _compiled(self) -> _Forms:
         if self._stale:
-            self._forms = _Forms({form for value in (*self._lasting, *self._passing) for form in _forms(value)})
-            self._stale = False
+            with self._compiling:  # several threads may ask, and secrets may be added while one compiles
+                while self._stale:
+                    known = (*self._lasting, *self._passing)
+                    self._forms = _Forms({form for value in known for form in _forms(value)})
+                    self._stale = known != (*self._lasting, *self._passing)
         return self._forms
 
     def _hidden(self, said: Any, forms: _Forms) -> Any:

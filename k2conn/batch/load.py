@@ -9,30 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from k2conn.batch.delivery import FLUSH_WITHIN, Delivery
 from k2conn.batch.positions import Positions
 from k2conn.batch.reading import RowSource
 from k2conn.clock import monotonic, wall_us
 from k2conn.codecs import Row
-from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.row_pipeline import RowPipeline
-from k2conn.envelope import DeliveryAccount, Envelope
-from k2conn.errors import RecordError
 from k2conn.plan import Plan
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.stopping import unless_stopped
-from k2conn.sinks import putter
 from k2conn.sinks.settings import SinkSettings
-from k2conn.spool import make_spooled
 from k2conn.transports.file.source import UnreadableFile
 
 CONFIRM_EVERY = 1.0
 """Seconds between two positions that are written."""
-_FLUSH_WITHIN = 10.0
 _SOON = 0.02
 _ROWS = 4000
 """Rows that are mapped before the event loop has its turn."""
@@ -86,8 +81,7 @@ class Load:
         self.outcome = LoadOutcome([FileOutcome(path) for path in files])
         self._pipeline = RowPipeline(self.state, plan.connections[0])
         self._positions = positions
-        self._sink = make_spooled(replace(settings, spool=replace(settings.spool, mode="never")), _settle, self._reject)
-        self._put_all = putter(self._sink)
+        self._delivery = Delivery(settings, [self.state])
         self._watch: Callable[[Load], None] = lambda load: None
         self._confirmed = 0.0
         self._log = get_logger(connector=plan.name)
@@ -100,7 +94,7 @@ class Load:
         """Loads until the files end, or ``stop`` is set. Raises Unreachable where the sink cannot be opened, SinkError
         where it cannot go on.
         """
-        if not await unless_stopped(self._open(), stop):
+        if not await unless_stopped(self._delivery.open(), stop):
             self.outcome.stopped = True
             return self.outcome
         began = self._confirmed = monotonic()
@@ -109,24 +103,13 @@ class Load:
                 if stop.is_set():
                     break
                 await self._file(one, stop)
-            self.outcome.unsent = await self._sink.flush(_FLUSH_WITHIN)
+            self.outcome.unsent = await self._delivery.flush(FLUSH_WITHIN)
         finally:
-            await self._sink.close()
+            await self._delivery.close()
             self.outcome.stopped = stop.is_set()
             self.outcome.seconds = monotonic() - began
             self._watch(self)
         return self.outcome
-
-    async def _open(self) -> None:
-        await self._sink.open()
-        topics: dict[str, Any] = {}
-        for mapping in self.state.mappings.values():
-            topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
-        try:
-            await self._sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
-        except BaseException:  # whatever it is, a sink that was opened is closed
-            await self._sink.close()
-            raise
 
     # -- one file
 
@@ -158,9 +141,8 @@ class Load:
     async def _rows(self, rows: Sequence[Row], one: FileOutcome, source: RowSource, stop: asyncio.Event) -> None:
         """The rows of one piece, all of them: the position is behind the piece."""
         for at in range(0, len(rows), _ROWS):
-            self._put_all(self._pipeline.receive(rows[at : at + _ROWS], wall_us()))
-            if self._sink.crowded:
-                await unless_stopped(self._sink.drain(), stop)
+            if self._delivery.put(self._pipeline.receive(rows[at : at + _ROWS], wall_us())):
+                await unless_stopped(self._delivery.drain(), stop)
             else:
                 await asyncio.sleep(0)
         one.rows += len(rows)
@@ -174,49 +156,15 @@ class Load:
         position stays where it was then.
         """
         while True:
-            unsent = await self._sink.flush(_FLUSH_WITHIN)
-            if not unsent and not self._in_flight():
+            unsent = await self._delivery.flush(FLUSH_WITHIN)
+            if not unsent and not self._delivery.in_flight:
                 break
             if stop.is_set():
                 return
             if unsent:
-                self._log.warning("waiting for the sink", unsent=unsent, last_error=self._sink.status()["last_error"])
+                self._log.warning("waiting for the sink", unsent=unsent, last_error=self._delivery.last_error)
             else:  # what it rejected is on its way as dead letters
                 await asyncio.sleep(_SOON)
             self._watch(self)
         self._positions.save(one.path, source.position, source.digest)
         self._confirmed = monotonic()
-
-    def _in_flight(self) -> int:
-        return sum(account.in_flight for account in self.state.ledger.accounts())
-
-    # -- what the sink reports
-
-    def _reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
-        """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""
-        account = envelope.account
-        assert account is not None
-        if envelope.schema is None:
-            account.lost += 1
-            self._log.error("dead letter lost", topic=envelope.topic, reason=reason, detail=words)
-            return
-        self.state.ledger.dead_reasons[reason] += 1
-        error = RecordError("record", None, None, reason, words or f"{len(envelope.value)} bytes of Avro")
-        origin = Origin(self.plan.name, self.plan.exchange, account.stream, envelope.topic)
-        record = whole_frame(envelope.value)
-        self._sink.put(dead_letter(origin, account.symbol, error, wall_us(), account, record))
-
-
-def _settle(envelopes: Sequence[Envelope]) -> None:
-    """Counts what is durable; envelopes of one account mostly follow each other."""
-    account: DeliveryAccount | None = None
-    dead, count = False, 0
-    for envelope in envelopes:
-        if envelope[5] is account and (envelope[3] is None) is dead:
-            count += 1
-            continue
-        if account is not None:
-            account.settled(dead, count)
-        account, dead, count = envelope[5], envelope[3] is None, 1
-    if account is not None:
-        account.settled(dead, count)

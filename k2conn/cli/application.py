@@ -117,7 +117,7 @@ def validate(
 @command("map")
 def map_(
     connector: Connector,
-    file: Annotated[str, typer.Argument(help="A file of frames, one a line, or of rows; - for standard input.")] = "-",
+    file: Annotated[str, typer.Argument(help="Frames, one a line, rows, or a recording; - for standard input.")] = "-",
     frame_key: Annotated[
         str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
     ] = None,
@@ -185,6 +185,9 @@ def run(
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
     ] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="Record all frames into this folder, beside the sink (K2_RECORD_FOLDER).")
+    ] = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
@@ -201,9 +204,81 @@ def run(
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning,
+        from_beginning, record,
     )
     raise typer.Exit(start(options))
+
+
+@command()
+def record(
+    connectors: Running = None,
+    to: Annotated[Path, typer.Option("--to", help="The folder; it is made for this user alone.")] = Path("recording"),
+    symbols: Symbols = None,
+    streams: Streams = None,
+    intervals: Intervals = None,
+    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 30.")] = None,
+    max_records: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    host: Annotated[
+        str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")
+    ] = "127.0.0.1",
+    port: Port = "-1",
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    daemon: Annotated[bool, typer.Option("--daemon", help="Print JSON and nothing else, for containers.")] = False,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Record the frames of connectors, and publish nothing: compressed JSON lines, bounded on disk.
+
+    Files are rotated by size and age, and the oldest go (K2_RECORD_FILE_BYTES, K2_RECORD_FILE_SECONDS,
+    K2_RECORD_MAX_BYTES). Known secrets are left out. `k2conn run --record FOLDER` records beside a sink.
+
+    Example: k2conn record NAME --to recording --symbols BTC/USD --duration 10m
+    """
+    signal.signal(signal.SIGTERM, _end_early)
+    from k2conn.cli.run import run as start
+    from k2conn.cli.run_options import RunOptions
+
+    options = RunOptions(
+        connectors or (), symbols, streams, "none", duration=duration, max_records=max_records, host=host, port=port,
+        log_level=log_level, daemon=daemon, intervals=intervals, record=to,
+    )
+    raise typer.Exit(start(options))
+
+
+@command()
+def replay(
+    recording: Annotated[list[Path], typer.Argument(help="A folder that was recorded into, or files of one.")],
+    connector: Annotated[
+        list[str] | None,
+        typer.Option("--connector", help="A connector file or shipped name; as often as needed; else all recorded."),
+    ] = None,
+    speed: Annotated[str, typer.Option(help="max, original, or how many times as fast: 10.")] = "max",
+    times: Annotated[str, typer.Option(help="When records were received: original, or fresh (now).")] = "original",
+    since: Annotated[str | None, typer.Option(help="Publish only what was recorded from this time on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Stop before this time.")] = None,
+    streams: Streams = None,
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "warning",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Send a recording through its connectors into any sink: the same frames, in the same order, in the same sessions.
+
+    No venue is talked to. With the times of the recording the records are those of the run that recorded it. A
+    recording that was cut off is played up to there, and that is said (exit code 66).
+
+    Example: k2conn replay recording --connector NAME.yaml --speed 10 --times fresh --sink console
+    """
+    from k2conn.cli.replay import ReplayOptions
+    from k2conn.cli.replay import run as play
+    from k2conn.cli.run_options import RunOptions
+
+    to = RunOptions(streams=streams, sink=sink, folder=folder, kafka=kafka, registry=registry, summary=summary,
+                    log_level=log_level, sink_options=sink_option or ())
+    raise typer.Exit(play(ReplayOptions(recording, connector or (), to, speed, times, since, until)))
 
 
 @command()
@@ -385,15 +460,18 @@ def test(
         list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass too.")] = False,
+    recording: Annotated[
+        Path | None, typer.Option("--from", help="Play a recording instead: every frame must be understood.")
+    ] = None,
     allow_env: AllowEnv = None,
 ) -> None:
-    """Play the tests written in connector files.
+    """Play the tests written in connector files, or a recording (k2conn record).
 
     Example: k2conn test connectors/NAME.yaml -v
     """
     from k2conn.cli.test import run as play
 
-    raise typer.Exit(play(connectors or (), verbose))
+    raise typer.Exit(play(connectors or (), verbose, recording))
 
 
 @command("list")
@@ -575,7 +653,7 @@ def certify(
 def new(
     name: Annotated[str, typer.Argument(help="The connector's name: small letters, digits, _ and -.")],
     url: Annotated[str, typer.Option(help="Where the exchange's WebSocket is, such as wss://ws.example.com.")],
-    sample: Annotated[str, typer.Option(help="Recorded frames, one a line; - for standard input.")],
+    sample: Annotated[str, typer.Option(help="Frames, one a line, or a recording; - for standard input.")],
     frame_key: Annotated[
         str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
     ] = None,

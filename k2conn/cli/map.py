@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from k2conn import exactjson
 from k2conn.batch.reading import RowSource
+from k2conn.batch.replayed_sessions import mapped
 from k2conn.cli.loading import load
 from k2conn.cli.messages import show, show_json
 from k2conn.cli.option_values import listed
@@ -27,6 +29,7 @@ from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Plan
+from k2conn.recording.reader import Recording, is_recording
 from k2conn.tools.recorded_lines import recorded_lines
 from k2conn.tools.unrecognised_frames import UnrecognisedFrames
 from k2conn.transports.file.source import UnreadableFile
@@ -76,6 +79,10 @@ def run(
                 if envelope.account is not None:
                     envelope.account.settled(envelope.dead)
         return _end(connector_state, unrecognised)
+    if file != "-" and is_recording(Path(file)):
+        if frame_key is not None:
+            raise SettingsError("--frame-key is for lines: a recording of k2conn says itself where its frames are")
+        return _of_recording(plan, Recording([Path(file)]), tuple(_streams(plan, streams)), names)
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
     except OSError as error:
@@ -108,6 +115,33 @@ def _of_rows(connector_state: ConnectorState, path: Path) -> Iterator[list[Envel
                 yield pipeline.receive(rows, wall_us())
     except UnreadableFile as error:
         raise SettingsError(f"{path}: {error}") from None
+
+
+def _of_recording(plan: Plan, recording: Recording, streams: tuple[str, ...], names: dict[str, str]) -> int:
+    """What became of the frames of a recording; in the sessions in which they came, and without those that came before.
+    """
+    unrecognised, states, code = UnrecognisedFrames(), dict[int, ConnectorState](), NOTHING_DEAD
+    seen = 0
+    for frames, envelopes, state in mapped(recording, plan, streams, os.environ):
+        if id(state) not in states:
+            states[id(state)], seen = state, 0
+        if state.ledger.unrecognised > seen:
+            seen = state.ledger.unrecognised
+            for frame in frames:
+                unrecognised.add(frame if isinstance(frame, str) else f"{len(frame)} bytes")
+        for envelope in envelopes:
+            _show(plan, state, names, envelope)
+            if envelope.account is not None:
+                envelope.account.settled(envelope.dead)
+    if not states:
+        there = ", ".join(recording.connectors()) or "none"
+        raise SettingsError(f"the recording has no frame of {plan.name}; it has those of {there}")
+    for state in states.values():
+        code = max(code, _end(state, unrecognised))
+        unrecognised = UnrecognisedFrames()
+    for text in recording.troubles:
+        show(text, error=True)
+    return code
 
 
 def _end(connector_state: ConnectorState, unrecognised: UnrecognisedFrames) -> int:

@@ -21,10 +21,12 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
+from k2conn.recording.reader import is_recording
 from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, DraftStream, draft
-from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
+from k2conn.tools.drafting.recording import DraftFrame, NoFrame, draft_frame, frames
 from k2conn.tools.drafting.writing import DraftTest, written
+from k2conn.tools.recorded_frames import recorded_texts
 from k2conn.tools.recorded_lines import recorded_lines
 
 ASSET_CLASSES = ("crypto", "equities", "futures", "options")
@@ -108,6 +110,10 @@ def _request(options: NewOptions) -> DraftRequest:
 
 
 def _sample(options: NewOptions) -> list[DraftFrame]:
+    if options.sample != "-" and is_recording(Path(options.sample)):
+        if found := [draft_frame(text) for text in recorded_texts(Path(options.sample))]:
+            return found
+        raise SettingsError(f"{options.sample} holds no frame")
     try:
         lines = sys.stdin.buffer.read() if options.sample == "-" else Path(options.sample).read_bytes()
     except OSError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from k2conn.errors import SettingsError
+from k2conn.compiler.converters.times import times
+from k2conn.errors import RecordError, SettingsError
 from k2conn.settings.environment import shown
 from k2conn.settings.values import seconds, text_list
 
@@ -30,3 +31,16 @@ def lasting(option: str, text: str | None) -> float | None:
         return seconds(text)
     except ValueError as error:
         raise SettingsError(f"{option}{shown(text)}: {error}") from None
+
+
+def moment(option: str, text: str | None) -> int | None:
+    """The microseconds since the epoch of an option that takes a time (ISO 8601; UTC where it says no zone); None where
+    it is not given.
+    """
+    if text is None:
+        return None
+    try:
+        found: int = times("iso8601", "UTC")(text.strip())
+        return found
+    except RecordError:
+        raise SettingsError(f"{option}{shown(text)}: a time is needed, such as 2026-01-31T08:30:00Z") from None

@@ -11,6 +11,7 @@ from functools import partial
 from k2conn import exactjson, native
 from k2conn.cli.event_loop import on_event_loop, stop_on_signals
 from k2conn.cli.messages import complain, say, show
+from k2conn.cli.recording_run import recorded
 from k2conn.cli.reload import keep_reloading, read_again
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
@@ -48,12 +49,13 @@ def run(options: RunOptions) -> int:
         return lead(options, jobs, read, settings, states, start.limit)
     if states is not None:
         distribute_state(states, jobs, None)
-    runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
-    ended = None
-    try:
-        ended = on_event_loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
-    finally:  # the figures are printed, whatever ended the run
-        _report(runner, options, ended)
+    with recorded(options, environment) as observers:
+        runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states, observers=observers)
+        ended = None
+        try:
+            ended = on_event_loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
+        finally:  # the figures are printed, whatever ended the run
+            _report(runner, options, ended)
     return ended.exit_code
 
 
@@ -62,7 +64,8 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     check_log(options, environment, worker=identity.index)
     settings, states = sink_settings_of(options, environment), state_folder(environment)
     read = partial(read_again, partial(jobs_for, options, environment, warn=False))
-    outcome = on_event_loop(_until_stopped(Worker(identity, read, settings, states)))
+    with recorded(options, environment, identity) as observers:
+        outcome = on_event_loop(_until_stopped(Worker(identity, read, settings, states, observers)))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 

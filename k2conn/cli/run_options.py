@@ -38,3 +38,5 @@ class RunOptions:
     topics: Sequence[str] = ()
     group: str | None = None
     from_beginning: bool = False
+    record: Path | None = None
+    """Where frames are recorded; None: what K2_RECORD_FOLDER says."""

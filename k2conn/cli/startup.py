@@ -11,6 +11,7 @@ from typing import Any
 from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.option_values import lasting, listed
+from k2conn.cli.recording_run import check_recording
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.stream_names import chosen_streams
 from k2conn.codecs import CODECS
@@ -77,6 +78,8 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         limit = lasting("--duration", options.duration)
     with problems.noting():
         states = state_folder(environment)
+    with problems.noting():
+        check_recording(options, environment)
     with problems.noting():
         settings = checked_sink(options, environment, states, problems)
         with problems.noting():

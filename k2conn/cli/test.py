@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
+from k2conn.batch.replayed_sessions import mapped
 from k2conn.cli.check_budget import BudgetExceeded, check_budget
-from k2conn.cli.loading import load, shipped
-from k2conn.cli.screen import Styled, line, screen
+from k2conn.cli.loading import load, load_connected, shipped
+from k2conn.cli.screen import Console, Styled, line, screen
+from k2conn.engine.accounting.ledger import equation, total
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.plan import Plan
+from k2conn.recording.reader import Recording
 from k2conn.tools.connector_tests import run_test
 
+_SHOWN = 5
+"""Dead letters that are shown."""
 
-def run(connectors: Sequence[str], verbose: bool) -> int:
-    """Plays all examples; returns 0, or 1 where one fails."""
+
+def run(connectors: Sequence[str], verbose: bool, recording: Path | None = None) -> int:
+    """Plays all examples, or a recording; returns 0, or 1 where one fails."""
     console = screen()
+    if recording is not None:
+        names = connectors or list(Recording([recording]).connectors())
+        return max([_on_recording(console, load_connected(name), recording) for name in names], default=1)
     passed = failed = 0
     for name in connectors or [str(path) for path in shipped()]:
         plan = load(name)
@@ -36,4 +49,29 @@ def run(connectors: Sequence[str], verbose: bool) -> int:
                 line(console, Styled(f"      expected {one.expected}", "green"))
                 line(console, Styled(f"      found    {one.found}", "red"))
     line(console, f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def _on_recording(console: Console, plan: Plan, path: Path) -> int:
+    """Whether every frame of a recording is understood: none is malformed or unrecognised, no item a dead letter."""
+    recording = Recording([path])
+    states: dict[int, ConnectorState] = {}
+    letters: list[str] = []
+    for _, envelopes, state in mapped(recording, plan, None, os.environ):
+        states[id(state)] = state
+        for one in envelopes:
+            if one.account is not None:
+                one.account.settled(one.dead)
+            if one.dead and len(letters) < _SHOWN:
+                letters.append(one.value.decode("utf-8", "replace"))
+    ledgers = [one.ledger for one in states.values()]
+    frames, unknown = sum(one.frames for one in ledgers), sum(one.unrecognised for one in ledgers)
+    totals = total(one.totals() for one in ledgers)
+    failed = bool(unknown or totals["dead_letters"] or not totals["published"])
+    mark = Styled("fails", "red") if failed else Styled("passes", "green")
+    line(console, mark, f" {plan.name} on {path}: frames {frames}, unrecognised {unknown}; {equation(totals)}")
+    for text in letters:
+        line(console, f"    {text}")
+    for text in recording.troubles:
+        line(console, Styled(f"    {text}", "yellow"))
     return 1 if failed else 0

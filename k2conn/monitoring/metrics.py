@@ -8,6 +8,7 @@ value that an error text could grow. Stream ``-`` holds what could not be told: 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from itertools import accumulate, islice
@@ -21,6 +22,7 @@ from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.latency import BOUNDS_MS, LatencyHistogram
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.resilience.circuit_breaker import BreakerState
+from k2conn.observe import Observers
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.secret_mask import SECRETS
@@ -266,6 +268,18 @@ class RunnerCollector(Collector):
         yield from sink_metrics(self._runner.sink.name, status, self._runner.started)
         if "spool" in status:
             yield from _spool(status["spool"])
+        yield from _observers(self._runner.observers)
+
+
+def _observers(observers: Observers) -> Iterable[Metric]:
+    """What those count who look on."""
+    counts = Counter[str]()
+    for one in observers.watching:
+        counts.update(one.figures())
+    for name, text in _OBSERVED.items():
+        family = CounterMetricFamily(f"k2conn_{name}", text)
+        family.add_metric((), counts[name])
+        yield family
 
 
 def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metric]:
@@ -286,6 +300,12 @@ def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metr
     start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
     start.add_metric((), monotonic() - started)
     return [up, queued, *produce, start]
+
+
+_OBSERVED = {
+    "recorded_frames": "Frames written to the recording.",
+    "recording_lost_frames": "Frames that the recording lacks: the disk was too slow, or full.",
+}
 
 
 def _histogram(one: LatencyHistogram) -> tuple[list[tuple[str, float]], float]:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.conversation.session import Action, Close, EndCause, Note, NoteKind, Send, Session
+from k2conn.engine.conversation.session_ids import session_ids
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.engine.sharding.shards import Shard
@@ -24,6 +27,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.net.proxy import proxy_for
+from k2conn.observe import Observer, Opening, Place
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
@@ -101,6 +105,9 @@ class VenueConnection:
         self._close: Close | None = None
         self._stopped = False
         self._bug: Exception | None = None
+        self._observers = context.observers
+        self._seed = str(uuid.uuid4())
+        """What the ids are made of that it sends: who has it can play the session again."""
 
     def start(self) -> None:
         """Begins; the supervisor is told of its end, whatever that is."""
@@ -126,7 +133,10 @@ class VenueConnection:
         self._shard = shard
         if self.pipeline is None or self._stopped or self._closing is not None:
             return
-        self._act(self.pipeline.session.carry(shard.symbols, monotonic(), wall_us()))
+        now, wall = monotonic(), wall_us()
+        if self._observers.watching:
+            self._observers.tell(Observer.carried, self._place, shard.symbols, now, wall)
+        self._act(self.pipeline.session.carry(shard.symbols, now, wall))
         if self.opened_at is not None:
             self._arm()
 
@@ -149,6 +159,16 @@ class VenueConnection:
             await asyncio.wait({self.task})
 
     async def _run(self) -> ConnectionEnd:
+        end: ConnectionEnd | None = None
+        try:
+            end = await self._to_its_end()
+            return end
+        finally:
+            if self._observers.watching and self.opened_at is not None:
+                cause, detail = (end.cause, end.detail) if end is not None else (EndCause.STOPPED, "")
+                self._observers.tell(Observer.ended, self._place, str(cause), detail, monotonic(), wall_us())
+
+    async def _to_its_end(self) -> ConnectionEnd:
         try:
             await self._once()
         except TransportError as error:
@@ -171,9 +191,10 @@ class VenueConnection:
         await asyncio.sleep(self._endpoint_group.connect_limiter.wait(monotonic()))
         shard = self._shard
         pipeline = self.pipeline = FramePipeline(
-            self._context.connector_state, shard.connection, shard.symbols, self._context.session_context, self._replica
+            self._context.connector_state, shard.connection, shard.symbols,
+            replace(self._context.session_context, uuid=session_ids(self._seed)), self._replica,
         )
-        self._turns = FrameTurns(pipeline, self._deliver)
+        self._turns = FrameTurns(pipeline, self._deliver, self._watched)
         self._transport = await self._new_transport(pipeline)
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
@@ -215,8 +236,8 @@ class VenueConnection:
             await asyncio.gather(*closing, return_exceptions=True)
 
     async def _new_transport(self, pipeline: FramePipeline) -> Transport:
-        for request in self._shard.connection.before:
-            await self._request_before(request, pipeline)
+        for number, request in enumerate(self._shard.connection.before):
+            await self._request_before(number, request, pipeline)
         return self._context.open_transport(self._address(pipeline))
 
     def _address(self, pipeline: FramePipeline) -> Address:
@@ -238,7 +259,7 @@ class VenueConnection:
             proxy=proxy_for(url, given.proxy),
         )
 
-    async def _request_before(self, request: HttpRequest, pipeline: FramePipeline) -> None:
+    async def _request_before(self, number: int, request: HttpRequest, pipeline: FramePipeline) -> None:
         scope = http_scope(self._context, self._shard, pipeline.session)
         answer = await call(http_call(request, scope, self._context.overrides, self._context.destinations))
         try:
@@ -248,6 +269,8 @@ class VenueConnection:
                 value = pipeline.session.scope.state.get(name)
                 if "://" not in str(value):  # an address is no token
                     SECRETS.add_passing(value)
+            if self._observers.watching:
+                self._observers.tell(Observer.answered, self._place, number, answer, monotonic(), wall_us())
 
     def _opened(self) -> None:
         assert self.pipeline is not None
@@ -256,7 +279,12 @@ class VenueConnection:
         self.state = ConnectionState.SUBSCRIBING
         self._log.info("connected", symbols=len(self._shard.symbols))
         self.replace_at = self._due_for_rotation(now)
-        self._act(self.pipeline.session.open(now, wall_us()))
+        wall = wall_us()
+        if self._observers.watching:
+            shard, replica = self._shard, None if self._replica is None else self._shard.replica
+            opening = Opening(shard.connection.name, shard.number, replica, shard.symbols, self._seed)
+            self._observers.tell(Observer.opened, self._place, opening, now, wall)
+        self._act(self.pipeline.session.open(now, wall))
         self._arm()
 
     def _due_for_rotation(self, now: float) -> float | None:
@@ -314,7 +342,7 @@ class VenueConnection:
         for action in actions:
             if type(action) is Send:
                 if self._transport is not None:
-                    self._transport.send(action.frame)
+                    self._send(action.frame)
             elif type(action) is Note:
                 self._note(action)
             elif type(action) is Close and action.cause == EndCause.NOTICE:
@@ -324,6 +352,21 @@ class VenueConnection:
                 if self._turns is not None:
                     self._turns.closing()
                 self._closing = asyncio.ensure_future(self._transport.close(action.cause))
+
+    def _send(self, frame: str | bytes) -> None:
+        assert self._transport is not None
+        self._transport.send(frame)
+        if self._observers.watching:
+            self._observers.tell(Observer.sent, self._place, frame, monotonic(), wall_us())
+
+    def _watched(self, frames: Sequence[str | bytes], now: float, wall: int) -> None:
+        if self._observers.watching:
+            self._observers.tell(Observer.received, self._place, frames, now, wall)
+
+    @property
+    def _place(self) -> Place:
+        assert self.pipeline is not None
+        return Place(self._context.connector_state.plan.name, self._shard.name, self.pipeline.session.scope.epoch)
 
     def ask_for_replacement(self, due: ConnectionEnd) -> None:
         """Asks the supervisor for a replacement; this connection goes on until there is one."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
@@ -24,6 +25,7 @@ from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
+from k2conn.observe import Observer, Observers, Place
 from k2conn.plan import Plan, Symbol
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.backfill_worker import BackfillWorker
@@ -79,6 +81,7 @@ class Connector:
         open_transport: Callable[[Address], Transport],
         candles: CandleStage | None = None,
         audit: AuditStage | None = None,
+        observers: Observers | None = None,
     ) -> None:
         """``connector_state``: see `state_for`. ``admit``: of what is to be published, what goes to the sink."""
         self.job = job
@@ -96,6 +99,7 @@ class Connector:
         self.candles = candles
         if candles is not None:
             candles.choose(connector_state)
+        self.observers = Observers() if observers is None else observers
         self._sink = sink
         self._admit = admit
         self._environment = environment
@@ -110,7 +114,8 @@ class Connector:
         self._destinations = destinations(self.plan, job.overrides)
         self._instruments = (
             InstrumentRefresh(
-                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations
+                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations,
+                self._saw_list,
             )
             if (listed := self.plan.symbols.list)
             else None
@@ -145,7 +150,14 @@ class Connector:
             self.candles.take(admitted)
         if self.audit is not None:
             self.audit.take(admitted)
+        if self.observers.watching:
+            self.observers.tell(Observer.published, self.plan.name, admitted)
         return self._sink.publish(admitted)
+
+    def _saw_list(self, answer: Any) -> None:
+        if self.observers.watching:
+            place = Place(self.plan.name, "", 0)
+            self.observers.tell(Observer.answered, place, None, answer, monotonic(), wall_us())
 
     @property
     def proved(self) -> bool:
@@ -254,8 +266,11 @@ class Connector:
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
-        found = self.connector_state.gap_records(wall_us() + ahead_us)
+        due_us = wall_us() + ahead_us
+        found = self.connector_state.gap_records(due_us)
         ledger, now_us = self.connector_state.ledger, wall_us()
+        if found and self.observers.watching:
+            self.observers.tell(Observer.looked, self.plan.name, due_us)
         for envelope in found:
             ledger.troubles.note(TroubleKind.GAP, "", "", now_us, partial(gap_words, envelope))
         if found:
@@ -282,7 +297,7 @@ class Connector:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
-            session_context, self._open_transport,
+            session_context, self._open_transport, self.observers,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:

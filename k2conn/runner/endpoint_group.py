@@ -12,6 +12,7 @@ from k2conn.engine.resilience.circuit_breaker import Endpoints
 from k2conn.envelope import Envelope
 from k2conn.hosts import host_of
 from k2conn.net.destinations import Destinations
+from k2conn.observe import Observers
 from k2conn.plan import Connection
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.status import EndpointStatus
@@ -33,6 +34,7 @@ class ConnectorContext:
     destinations: Destinations
     session_context: SessionContext
     open_transport: Callable[[Address], Transport]
+    observers: Observers
 
 
 class EndpointGroup:

@@ -27,15 +27,18 @@ AT_THE_END = 0.5
 
 Deliver = Callable[[list[Envelope], Sequence[Action]], bool]
 """Hands on what frames gave; true where the sink is crowded."""
+Watch = Callable[[Sequence[str | bytes], float, int], None]
+"""Is told of the frames of a read, before they are mapped, and of their receipt by both clocks."""
 
 
 class FrameTurns:
     """Those of one connection. Where a method answers true nothing more is to be read: see `crowded` and `unfinished`.
     """
 
-    def __init__(self, pipeline: FramePipeline, deliver: Deliver) -> None:
+    def __init__(self, pipeline: FramePipeline, deliver: Deliver, watch: Watch | None = None) -> None:
         self._pipeline = pipeline
         self._deliver = deliver
+        self._watch = watch
         self._work: Slices | None = None
         self._behind: deque[Sequence[str | bytes]] = deque()
         """Received while a frame was not finished, by a transport that cannot wait."""
@@ -96,7 +99,10 @@ class FrameTurns:
 
     def _begin(self, frames: Sequence[str | bytes], now: float) -> None:
         self._envelopes, self._actions, self._left = [], [], LONGEST
-        self._work = self._pipeline.work(frames, now, wall_us(), self._envelopes, self._actions)
+        wall = wall_us()
+        if self._watch is not None:
+            self._watch(frames, now, wall)
+        self._work = self._pipeline.work(frames, now, wall, self._envelopes, self._actions)
 
     def _go_on(self, began: float) -> bool:
         while self._work is not None:

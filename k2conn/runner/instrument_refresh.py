@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from k2conn.clock import wall_us
 from k2conn.engine.instrument_list import learn
@@ -30,7 +31,10 @@ class InstrumentRefresh:
     def __init__(
         self, connector: str, listing: InstrumentList, symbols: SymbolDirectory, overrides: Overrides,
         environment: Mapping[str, str], destinations: Destinations | None = None,
+        saw: Callable[[Any], None] = lambda answer: None,
     ) -> None:
+        """``saw`` is told of each answer."""
+        self._saw = saw
         self._symbols = symbols
         self._listing = listing
         self._overrides = overrides
@@ -63,7 +67,9 @@ class InstrumentRefresh:
         SettingsError.
         """
         request = http_call(self._listing.request, self._scope(), self._overrides, self._destinations)
-        before, rows = self._symbols.passed_over, learn(self._listing, await call(request), self._symbols)
+        answer = await call(request)
+        self._saw(answer)
+        before, rows = self._symbols.passed_over, learn(self._listing, answer, self._symbols)
         while True:
             try:
                 next(rows)

@@ -30,6 +30,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
+from k2conn.observe import Observer, Observers
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
@@ -94,6 +95,7 @@ class Runner:
         open_transport: Callable[[Address], Transport] = open_transport,
         open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_spooled,
         state_folder: Path | None = None,
+        observers: Observers | None = None,
     ) -> None:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
@@ -116,9 +118,10 @@ class Runner:
         self._stages: dict[str, CandleStage] = {}
         """By the connector's name: a connector that follows another one goes on with what that has counted."""
         self._audits: dict[str, AuditStage] = {}
+        self.observers = Observers() if observers is None else observers
         self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
-            open_transport=open_transport,
+            open_transport=open_transport, observers=self.observers,
         )
         self.connectors = tuple(self._made(jobs))
         self._state_folder = state_folder
@@ -161,6 +164,8 @@ class Runner:
             self._keep_state(connector)
             if connector.state_file is not None:
                 connector.state_file.load()
+            kept = connector.state_file is not None
+            self.observers.tell(Observer.begun, connector.plan.name, connector.stream_names, kept, wall_us())
             self._start(connector)
         self.opened.set()
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]

@@ -15,6 +15,7 @@ from typing import Any
 from k2conn import transports
 from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
+from k2conn.recording.folder import Bounds
 from k2conn.runner import Overrides
 from k2conn.runner.overrides import BAD_DATA_SHARE
 from k2conn.schemes import HTTP
@@ -241,6 +242,31 @@ def state_folder(environment: Mapping[str, str]) -> Path | None:
     found: Path | None = reader.get("K2_STATE_FOLDER", "path")
     reader.finish()
     return found
+
+
+RECORD_VARIABLES = {
+    "K2_RECORD_FILE_BYTES": ("file_bytes", "int"),
+    "K2_RECORD_FILE_SECONDS": ("file_seconds", "seconds"),
+    "K2_RECORD_MAX_BYTES": ("total_bytes", "int"),
+}
+"""Environment variable -> (field of a recording's `Bounds`, kind)."""
+
+
+def record_folder(environment: Mapping[str, str]) -> Path | None:
+    """Where frames are recorded (`K2_RECORD_FOLDER`); None: nowhere."""
+    reader = Environment(environment)
+    found: Path | None = reader.get("K2_RECORD_FOLDER", "path")
+    reader.finish()
+    return found
+
+
+def record_bounds(environment: Mapping[str, str]) -> Bounds:
+    """How large a recording's files and all of them may be. SettingsError with all problems."""
+    reader = Environment(environment)
+    names = {setting: name for name, (setting, _) in RECORD_VARIABLES.items()}
+    found: Bounds | None = made(reader, Bounds, read_all(reader, RECORD_VARIABLES), names)
+    reader.finish()
+    return found or Bounds()
 
 
 def is_enabled(environment: Mapping[str, str], name: str) -> bool:

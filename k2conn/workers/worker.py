@@ -11,6 +11,7 @@ from typing import Any
 from k2conn.errors import Unreachable
 from k2conn.monitoring.metrics import exposition
 from k2conn.monitoring.process_status import process_status, silent_symbols
+from k2conn.observe import Observers
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.reload import Reloader
@@ -24,9 +25,10 @@ class Worker:
     """One worker process. ``read`` gives all jobs, as the files and the environment say them now; it may block."""
 
     def __init__(
-        self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings, state_folder: Path |
-        None
+        self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings,
+        state_folder: Path | None, observers: Observers | None = None,
     ) -> None:
+        self._observers = observers
         self._identity = identity
         self._read = read
         self._settings = _own(settings, identity)
@@ -41,7 +43,10 @@ class Worker:
         if first is None:
             raise Unreachable("the process that started this worker is gone")
         self._assignment = Assignment.of(first["share"])
-        runner = Runner(await asyncio.to_thread(self._jobs), self._settings, state_folder=self._state_folder)
+        runner = Runner(
+            await asyncio.to_thread(self._jobs), self._settings, state_folder=self._state_folder,
+            observers=self._observers,
+        )
         tasks = [
             asyncio.create_task(self._listen(channel, runner, stop)),
             asyncio.create_task(_say_begun(channel, runner)),

@@ -40,6 +40,8 @@ IMPORTABLE: dict[str, set[str]] = {
     "net": {"clock", "errors", "exactjson", "hosts", "loopback", "secret_mask"},
     "avro": {"errors", "native", "resources"},
     "envelope": {"avro"},
+    "observe": {"envelope", "plan"},
+    "recording": {*LEAVES, "clock", "envelope", "files", "observe"},
     "symbols": set(),
     "scope": {"symbols"},
     "plan": {"intervals", "schemes", "scope", "symbols"},
@@ -106,21 +108,28 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
-        *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
+        *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "observe", "sinks",
+        "spool", "transports",
+    },
+    "monitoring": {*LEAVES, "consumer", "observe", "sinks", "clock", "engine", "loopback", "runner", "spool"},
+    "batch": {
+        *LEAVES, "clock", "engine", "envelope", "files", "observe", "recording", "runner", "sinks", "spool",
         "transports",
     },
-    "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
-    "batch": {
-        *LEAVES, "clock", "engine", "envelope", "files", "runner", "sinks", "spool", "transports"
+    "workers": {
+        *LEAVES, "child_python", "clock", "engine", "files", "monitoring", "observe", "runner", "sinks", "spool"
     },
-    "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
-    "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "runner", "sinks", "transports"},
+    "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "recording", "runner", "sinks", "transports"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope"},
+    "tools/recorded_frames": {"errors", "recording"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
     "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
-    "tools/mock": {*LEAVES, "clock", "engine", "envelope", "tools/connector_tests", "tools/recorded_lines"},
+    "tools/mock": {
+        *LEAVES, "clock", "engine", "envelope", "recording", "tools/connector_tests", "tools/recorded_frames",
+        "tools/recorded_lines",
+    },
     "tools/certify": {
         *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
     },
@@ -161,7 +170,7 @@ USED_IN: dict[str, set[str]] = {
     "typer": {"cli/"},
     "rich": {"cli/screen.py"},
     "uvloop": {"cli/event_loop.py"},
-    "zstandard": {"transports/file/"},
+    "zstandard": {"recording/blocks.py", "transports/file/"},
     "isal": {"avro/container.py"},
 }
 """The only places where a dependency may be imported; its errors are translated there."""

@@ -25,7 +25,12 @@ def frames(lines: Iterable[bytes], key: str | None) -> Iterator[DraftFrame]:
         raw = line.strip()
         if raw:
             text = raw.decode("utf-8", "replace") if key is None else _held(raw, key, number)
-            yield DraftFrame(text, _message(text))
+            yield draft_frame(text)
+
+
+def draft_frame(text: str) -> DraftFrame:
+    """A frame with its message."""
+    return DraftFrame(text, _message(text))
 
 
 def _held(raw: bytes, key: str, number: int) -> str:

@@ -1,4 +1,6 @@
-"""Reads recorded frames from files: one frame per line, or one JSON object per line that has it under a key."""
+"""Reads recorded frames: recordings of k2conn, or files with one frame per line, or with one JSON object per line that
+has it under a key.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.errors import SettingsError
+from k2conn.recording.reader import is_recording
+from k2conn.tools.recorded_frames import recorded_texts
 from k2conn.tools.recorded_lines import recorded_lines
 
 
@@ -17,6 +21,9 @@ def read_frames(files: Sequence[Path], key: str | None = None) -> list[str]:
 
 
 def _read(file: Path, key: str | None) -> Iterator[str]:
+    if is_recording(file):
+        yield from recorded_texts(file)
+        return
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:

@@ -1,0 +1,130 @@
+"""`run --record` and `replay` as processes: the records of a recording are those of the run that made it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+from tests.support.plans import STREAMS
+from tests.support.recordings import bodies, k2conn, mock
+from tests.support.rest import Answer, rest
+from tests.support.venues import CONNECTION
+
+TROUBLE = ("--rate", 60, "--close-after", 150, "--duplicate-every", 7, "--garbage-every", 23)
+
+
+def recorded(tmp_path: Path, name: str, *words: object, **variables: str) -> str:
+    """Runs against a simulated venue that misbehaves, into `out` and `rec`; what the run said. Without backfill: a
+    replay asks nobody.
+    """
+    with mock(tmp_path, name, *TROUBLE) as venue:
+        done = k2conn(tmp_path, "run", name, "--folder", "out", "--record", "rec", "--duration", "2s", "--port", "-1",
+                      *words, K2_BACKFILL="false", **venue, **variables)
+    assert done.returncode == 0, done.stderr
+    assert "recorded" in done.stderr, done.stderr
+    return done.stderr
+
+
+def replayed(tmp_path: Path, name: str, *words: object, **variables: str) -> str:
+    done = k2conn(tmp_path, "replay", "rec", "--connector", name, "--folder", "again", *words, **variables)
+    assert done.returncode in (0, 65), done.stderr
+    return done.stderr
+
+
+def figures(said: str) -> str:
+    """The equation in what a run or a replay says at its end."""
+    found = re.search(r"received \d+ = published \d+ \+ duplicates \d+ \+ dead letters \d+", said)
+    assert found, said
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("kraken", {"K2_KRAKEN_REPLICAS": "2"}),
+        ("bybit", {}),  # two sockets
+        ("bitfinex", {"K2CONN_PURE_PYTHON": "1"}),  # what a message is, only the reply to a subscription says
+        ("kucoin", {}),  # a call before the connection
+        ("mexc", {}),  # binary frames
+    ],
+    ids=lambda one: one if isinstance(one, str) else "+".join(one) or "plain",
+)
+def test_a_replay_gives_the_records_of_the_run(tmp_path: Path, name: str, variables: dict[str, str]) -> None:
+    """Over reconnects, repeats and broken frames."""
+    said = recorded(tmp_path, name, **variables)
+    again = replayed(tmp_path, name, **variables)
+    assert figures(said) == figures(again)
+    assert int(re.search(r"published (\d+)", said)[1]) > 100, said  # type: ignore[index]
+    assert int(re.search(r"dead letters (\d+)", said)[1]) > 0, said  # type: ignore[index]
+    assert int(re.search(r"reconnects (\d+)", said)[1]) > 0, said  # type: ignore[index]
+    first, second = bodies(tmp_path / "out"), bodies(tmp_path / "again")
+    assert first.keys() == second.keys()
+    for topic, data in first.items():
+        assert data == second[topic], topic
+
+
+SEVERAL = """
+connector: venue
+exchange: VENUE
+asset_class: crypto
+docs: https://docs.example/ws
+symbols:
+  default: [XXBTZUSD]
+  form: "{base}-{quote}"
+  list: {http: GET https://example.com/all, each: data, symbol: id, base: b, quote: q}
+"""
+VENUE = """
+import asyncio, sys
+sys.path.insert(0, %r)
+from tests.integration.test_runner import says
+from tests.support.plans import trade, trades
+from tests.support.venues import Venue
+
+async def main():
+    frames = [trades(trade(n, s="XXBTZUSD", token="tok-0123456789")) for n in range(50)]
+    async with Venue(says(*frames)).open() as venue:
+        print(venue.port, flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def small_venue() -> Iterator[int]:
+    """The port of a venue in a process of its own, which sends fifty trades to each client."""
+    with subprocess.Popen([sys.executable, "-c", VENUE % str(ROOT)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def listed(tmp_path: Path, port: int, rest_url: str) -> None:
+    """A connector file whose symbols only the venue's own list explains."""
+    text = SEVERAL.replace("https://example.com", rest_url) + CONNECTION % port + STREAMS
+    (tmp_path / "venue.yaml").write_text(text)
+
+
+def test_what_the_venue_listed_is_replayed_without_the_venue(tmp_path: Path) -> None:
+    rows = [{"id": "XXBTZUSD", "b": "XBT", "q": "USD"}]
+    with small_venue() as port, rest(lambda asked: Answer({"data": rows})) as api:
+        listed(tmp_path, port, api.url)
+        done = k2conn(tmp_path, "run", "venue.yaml", "--folder", "out", "--record", "rec", "--max-records", 20,
+                      "--port", "-1", K2_VENUE_ALLOW_PRIVATE_HOSTS="true")
+        assert done.returncode == 0, done.stderr
+        asked = len(api.asked)
+        replayed(tmp_path, "venue.yaml", "--until", "2999-01-01T00:00:00Z")
+        assert len(api.asked) == asked
+    first, second = bodies(tmp_path / "out"), bodies(tmp_path / "again")
+    (topic,) = first
+    assert len(first[topic]) > 1000
+    assert second[topic].startswith(first[topic])  # the run was told to stop before all frames were records

@@ -1,0 +1,65 @@
+"""Recordings of runs against simulated venues, and what the file sink wrote, byte by byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fastavro
+
+from tests.paths import ROOT
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("K2_")}
+    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+
+
+def k2conn(folder: Path, *words: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a folder to its end."""
+    command = [sys.executable, "-m", "k2conn", *map(str, words)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True,
+                          timeout=100, check=False, env=environment(**variables))
+
+
+@contextmanager
+def mock(folder: Path, *words: object) -> Iterator[dict[str, str]]:
+    """A simulated venue in a process of its own: the variables that lead to it."""
+    log = folder / "mock.log"
+    with log.open("w") as out, subprocess.Popen(
+        [sys.executable, "-u", "-m", "k2conn", "mock", *map(str, words)], cwd=folder, stdout=out, stderr=out,
+        env=environment(),
+    ) as process:
+        try:
+            for _ in range(300):
+                found = dict(re.findall(r"(K2_\w+)=(\S+)", log.read_text()))
+                if any(name.endswith("WEBSOCKET_URL") for name in found):
+                    break
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.1)
+            else:
+                raise AssertionError(log.read_text())
+            yield found
+        finally:
+            process.terminate()
+
+
+def bodies(folder: Path) -> dict[str, bytes]:
+    """All that is in the file sink's folder, by topic: the bodies of the records one after the other, and the lines of
+    dead letters.
+    """
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.glob("*/*")):
+        if path.suffix == ".avro":
+            with path.open("rb") as file:
+                data = b"".join(block.bytes_.getvalue() for block in fastavro.block_reader(file))
+        else:
+            data = path.read_bytes()
+        found[path.parent.name] = found.get(path.parent.name, b"") + data
+    return found
