@@ -54,6 +54,10 @@ class Scope:
         """Where a row stands, for its dead letter; empty for messages."""
         return {} if self.file is None else {"file": self.path, "line": self.line, "row": self.row}
 
+    def captured(self) -> dict[str, Json]:
+        """What was captured of the venue's messages (`capture:`), for the dead letter of a message that needs it."""
+        return {name: value for name, value in self.state.items() if not name.startswith("$")}
+
     def forget_rounding(self) -> None:
         """Another item begins."""
         self.rounded = None

@@ -282,6 +282,53 @@ def replay(
 
 
 @command()
+def dlq(
+    action: Annotated[str, typer.Argument(metavar="list|show|replay", help="What to do.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files of dead letters, or folders with them (default: data).")
+    ] = None,
+    topics: Annotated[list[str] | None, typer.Option(help="Kafka topics or patterns instead (*.dlq).")] = None,
+    connector: Annotated[
+        list[str] | None, typer.Option("--connector", help="Only of this one; replay: its file, as often as needed.")
+    ] = None,
+    stream: Annotated[str | None, typer.Option(help="Only of this stream.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only with this reason, such as missing-field.")] = None,
+    field: Annotated[str | None, typer.Option(help="Only of this field.")] = None,
+    frame: Annotated[str | None, typer.Option(help="Only of this frame, by its frame_id.")] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish/--dry-run", help="replay: send what is mended; else only say what would be.")
+    ] = False,
+    state: Annotated[
+        Path | None, typer.Option(help="replay: where it is marked what was sent (K2_STATE_FOLDER, else state).")
+    ] = None,
+    sink: SinkName = None,
+    sink_option: SinkOptions = None,
+    folder: Folder = None,
+    kafka: Kafka = None,
+    registry: Registry = None,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "warning",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Dead letters: list them by what is wrong, show one with its frame, map them again with today's connector file.
+
+    replay maps each frame once, as it was received, and only its dead items; it sends the records to the sink, with the
+    ids that they would have had, and marks the frame, so that another replay leaves it out. Without --publish it only
+    says what would come. Exits with 65 where some stay dead.
+
+    Example: k2conn dlq replay data --connector NAME.yaml --publish --kafka localhost:9092
+    """
+    from k2conn.cli.dlq import DlqOptions, run
+    from k2conn.cli.run_options import RunOptions
+
+    to = RunOptions(sink=sink, folder=folder, kafka=kafka, registry=registry, log_level=log_level,
+                    sink_options=sink_option or ())
+    raise typer.Exit(run(DlqOptions(
+        action, paths or (), to, topics or (), connector or (), stream, reason, field, frame, state, publish, format,
+    )))
+
+
+@command()
 def audit(
     connector: Connector,
     inputs: Annotated[list[str], typer.Argument(help="Avro files of trades and candles, or folders with them.")],

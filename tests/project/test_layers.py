@@ -116,6 +116,7 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "clock", "engine", "envelope", "files", "observe", "recording", "runner", "sinks", "spool",
         "transports",
     },
+    "letters": {*LEAVES, "batch", "clock", "engine", "envelope", "files", "runner", "sinks"},
     "workers": {
         *LEAVES, "child_python", "clock", "engine", "files", "monitoring", "observe", "runner", "sinks", "spool"
     },
@@ -154,7 +155,7 @@ USED_IN: dict[str, set[str]] = {
     "google": {"codecs/protobuf.py"},
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
-    "aiokafka": {"consumer/member.py", "sinks/kafka/", "compat/aiokafka.py"},
+    "aiokafka": {"consumer/member.py", "consumer/whole_topics.py", "sinks/kafka/", "compat/aiokafka.py"},
     "asyncpg": {"sinks/postgres/"},
     "fastapi": {"api/"},
     "starlette": {"api/"},

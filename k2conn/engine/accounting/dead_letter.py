@@ -19,6 +19,10 @@ RAW_LIMIT = 64 * 1024
 VALUE_LIMIT = 2000
 """The same of a value, and of an item."""
 DETAIL_LIMIT = 1000
+STATE_LIMIT = 16 * 1024
+"""The same of what was captured on the connection."""
+_ROWS = 1000
+"""Rows of a captured table that are looked through for those that a frame may mean."""
 DEAD_SUFFIX = ".dlq"
 """What a topic's dead letters add to its name."""
 _BEYOND = 4 * 1024
@@ -74,6 +78,24 @@ def whole_frame(frame: str | bytes) -> dict[str, Any]:
     raw = SECRETS.hide_bytes(frame[: RAW_LIMIT + _BEYOND])
     encoded = base64.b64encode(raw[:RAW_LIMIT]).decode()
     return {"frame_base64": encoded, "frame_truncated": len(frame) > RAW_LIMIT}
+
+
+def captured_state(state: dict[str, Any], frame: str | bytes) -> dict[str, Any]:
+    """The members with what a frame's mapping may need of what was captured: values, and of tables the rows whose keys
+    are in the frame; without known secrets. Nothing where it does not fit, and ``state_truncated`` then.
+    """
+    if not state:
+        return {}
+    text = frame[:RAW_LIMIT] if isinstance(frame, str) else frame[:RAW_LIMIT].decode("utf-8", "replace")
+    found: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, dict) and len(value) > _ROWS:
+            return {"state": None, "state_truncated": True}
+        found[name] = {key: row for key, row in value.items() if key in text} if isinstance(value, dict) else value
+    shown = SECRETS.hide(found)
+    if len(exactjson.encode(shown)) > STATE_LIMIT:
+        return {"state": None, "state_truncated": True}
+    return {"state": shown}
 
 
 def frame_id(frame: str | bytes, received_at: int) -> str:

@@ -1,7 +1,7 @@
 """The dead letters of one frame: bounded, however many of its items are bad.
 
-The first one carries the frame, the others carry their own item and the frame's id. Beyond the bound items are
-counted, and one last letter says how many there were and why.
+The first one carries the frame and what was captured on its connection, all carry their own item and the frame's id.
+Beyond the bound items are counted, and one last letter says how many there were and why.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from k2conn import exactjson
 from k2conn.engine.accounting.dead_letter import (
     DETAIL_LIMIT,
     RAW_LIMIT,
+    STATE_LIMIT,
     VALUE_LIMIT,
     Origin,
+    captured_state,
     dead_letter,
     frame_id,
     safe_excerpt,
@@ -31,7 +33,7 @@ MOST = 100
 """Dead letters of one frame that are written one by one."""
 MOST_BYTES = 1024 * 1024
 """Bytes of all of them."""
-_LARGEST = 2 * RAW_LIMIT + 2 * VALUE_LIMIT + DETAIL_LIMIT
+_LARGEST = 2 * RAW_LIMIT + 2 * VALUE_LIMIT + DETAIL_LIMIT + STATE_LIMIT
 """No letter is larger: room that must be left for the next one, and for the last."""
 
 
@@ -82,11 +84,15 @@ class SharedAccount:
 
 class FrameLetters:
     """Those of one frame, which was received at ``received_at`` (microseconds since the epoch); ``place`` says where it
-    stands, if it is a row of a file.
+    stands, if it is a row of a file; ``captured`` what was captured on its connection.
     """
 
-    def __init__(self, frame: str | bytes, received_at: int, place: Mapping[str, Any] = MappingProxyType({})) -> None:
+    def __init__(
+        self, frame: str | bytes, received_at: int, place: Mapping[str, Any] = MappingProxyType({}),
+        captured: dict[str, Any] | None = None,
+    ) -> None:
         self._place = place
+        self._captured = captured or {}
         self._frame = frame
         self._received_at = received_at
         self._id = frame_id(frame, received_at)
@@ -107,7 +113,7 @@ class FrameLetters:
             self.count(origin, error, account, 1)
             return
         frame = self._members()
-        if self._written and item is not None:
+        if item is not None:
             frame["item"] = safe_excerpt(exactjson.excerpt(item, VALUE_LIMIT), VALUE_LIMIT)
         letter = dead_letter(origin, symbol, error, self._received_at, account, frame)
         self._written += 1
@@ -135,7 +141,10 @@ class FrameLetters:
 
     def _members(self) -> dict[str, Any]:
         """Which frame it is; the first letter has the frame itself."""
-        return {**self._place, "frame_id": self._id, **({"frame": None} if self._written else whole_frame(self._frame))}
+        found: dict[str, Any] = {**self._place, "frame_id": self._id}
+        if self._written:
+            return {**found, "frame": None}
+        return {**found, **whole_frame(self._frame), **captured_state(self._captured, self._frame)}
 
 
 def finish_letters(scope: Scope, out: list[Envelope]) -> None:
