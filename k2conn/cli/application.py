@@ -282,6 +282,40 @@ def replay(
 
 
 @command()
+def tap(
+    connector: Annotated[
+        str | None, typer.Argument(help="Only of this one; --trace: its file, where it is no shipped one.")
+    ] = None,
+    at: Annotated[str, typer.Option("--at", help="Where /metrics and /health are.")] = "http://127.0.0.1:9091",
+    streams: Streams = None,
+    symbols: Annotated[
+        str | None, typer.Option("--symbols", help="As records have them: BTCUSD, comma-separated.")
+    ] = None,
+    kinds: Annotated[
+        str, typer.Option("--kinds", help="received, sent, record, dead, opened, ended, answered, carried.")
+    ] = "record,dead",
+    where: Annotated[
+        str | None, typer.Option("--where", help="A condition in JMESPath on a line of --format json.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=0, help="Stop after so many lines; 0: never.")] = 0,
+    rate: Annotated[int, typer.Option(min=1, max=10_000, help="Lines a second; others are counted.")] = 100,
+    trace: Annotated[bool, typer.Option("--trace", help="The frame of each record, and each field's way.")] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Show what passes through a running process: frames, records, dead letters, connections.
+
+    It costs the process nothing while nobody looks; a slow terminal loses lines, which are counted, and holds up
+    nothing. Where others can reach the port it needs K2_TAP_TOKEN on both sides.
+
+    Example: k2conn tap NAME --symbols BTCUSD --where "to_number(record.quantity) > `10`" --trace
+    """
+    from k2conn.cli.tap import TapOptions, run
+
+    raise typer.Exit(run(TapOptions(connector, at, streams, symbols, kinds, where, count, rate, trace, format)))
+
+
+@command()
 def dlq(
     action: Annotated[str, typer.Argument(metavar="list|show|replay", help="What to do.")],
     paths: Annotated[

@@ -18,12 +18,14 @@ from k2conn.cli.run_services import attended, crash_report
 from k2conn.cli.run_workers import lead
 from k2conn.cli.start_line import say_start
 from k2conn.cli.startup import Prepared, check_log, jobs_for, prepared, sink_settings_of
+from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.errors import SettingsError
 from k2conn.monitoring.health import RunnerView
+from k2conn.monitoring.tap import Taps
 from k2conn.runner import Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.stopping import unless_stopped
-from k2conn.settings import state_folder
+from k2conn.settings import state_folder, tap_token
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker
@@ -90,7 +92,8 @@ async def _run(
     stop_on_signals(loop, stop)
     await unless_stopped(before(stop), stop)
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
-    async with attended(RunnerView(runner), options.host, start.port, reloading, stop):
+    taps = Taps(runner.observers, compiled_condition, runner.captured, tap_token(os.environ))
+    async with attended(RunnerView(runner), options.host, start.port, reloading, stop, taps):
         limiting = loop.create_task(_stop_after(start.limit, runner, stop))
         try:
             return await runner.run(stop)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from k2conn.monitoring.health import HealthServer, View
+from k2conn.monitoring.tap import Taps
 from k2conn.runner.event_log import get_logger
 
 REPORT = "https://github.com/k2conn/k2conn/issues"
@@ -23,14 +24,15 @@ def crash_report(name: str, crashes: int) -> str:
 
 @asynccontextmanager
 async def attended(
-    view: View, host: str, port: int, reloading: Coroutine[Any, Any, None], stop: asyncio.Event
+    view: View, host: str, port: int, reloading: Coroutine[Any, Any, None], stop: asyncio.Event,
+    taps: Taps | None = None,
 ) -> AsyncIterator[None]:
     """Serves ``view`` (a ``port`` below 0: not) and runs ``reloading`` until the block ends. A bug in it sets ``stop``,
     and is raised at the end.
     """
     task = asyncio.create_task(reloading)
     task.add_done_callback(lambda _: stop.set())  # it only ends by a bug
-    server = HealthServer(view, host, port) if port >= 0 else None
+    server = HealthServer(view, host, port, taps) if port >= 0 else None
     try:
         if server is not None:
             await server.start()

@@ -19,11 +19,12 @@ from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
 from k2conn.monitoring.process_status import Health, ProcessStatus, Silence, process_status, silent_symbols
-from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, target_of
+from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, header_of, target_of
+from k2conn.monitoring.tap import Tap, Taps
 from k2conn.runner import Runner
 
 _REASONS = {
-    200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     429: "Too Many Requests", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
 }
 _JSON = "application/json"
@@ -74,7 +75,8 @@ class RunnerView:
 class HealthServer:
     """Serves the state of a runner, or of whatever else has a view."""
 
-    def __init__(self, shown: Runner | View, host: str, port: int) -> None:
+    def __init__(self, shown: Runner | View, host: str, port: int, taps: Taps | None = None) -> None:
+        self._taps = taps
         self._view: View = RunnerView(shown) if isinstance(shown, Runner) else shown
         self._host = host
         self._port = port
@@ -119,7 +121,9 @@ class HealthServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(WITHIN):
-                await self._converse(reader, writer)
+                tap = await self._converse(reader, writer)
+            if tap is not None and self._taps is not None:
+                await self._stream(self._taps, tap, reader, writer)
             writer.close()
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             writer.transport.abort()  # a client that is slow, or went away; what it does not read is not kept
@@ -133,14 +137,36 @@ class HealthServer:
             asking = (one for one in self._clients if one not in self._answering)
             next(asking, next(iter(self._clients))).transport.abort()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request and its answer, until the client has all of it."""
+    async def _stream(
+        self, taps: Taps, tap: Tap, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Lines, for as long as the client listens: one that has left says so by the end of what it sends."""
+        serving = asyncio.ensure_future(taps.serve(tap, writer))
+        leaving = asyncio.ensure_future(reader.read(1))
+        try:
+            await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+        finally:
+            serving.cancel()
+            leaving.cancel()
+            await asyncio.gather(serving, leaving, return_exceptions=True)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Tap | None:
+        """One request and its answer, until the client has all of it; or the beginning of an answer that goes on."""
         writer.transport.set_write_buffer_limits(0)
         method = "GET"
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             method, target = target_of(head[:-4], is_loopback(self._host))
             self._answering.add(writer)
+            if target.split("?", 1)[0] == "/tap" and method == "GET":
+                tap = self._tap(target, head[:-4])
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/jsonl\r\nCache-Control: no-store\r\n"
+                    b"X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+                )
+                return tap
             status, kind, body = await self._answer(target)
         except asyncio.LimitOverrunError:
             status, kind, body = 431, _JSON, b'{"error":"the request is too large"}'
@@ -152,6 +178,14 @@ class HealthServer:
             + (b"" if method == "HEAD" else body)
         )
         await writer.drain()
+        return None
+
+    def _tap(self, target: str, head: bytes) -> Tap:
+        if self._taps is None:
+            raise BadRequest(404, "this process has no tap: with --workers, or --from kafka, there is none")
+        if self._too_many():
+            raise BadRequest(429, "too many requests in this second")
+        return self._taps.begin(target.partition("?")[2], header_of(head, "authorization"), is_loopback(self._host))
 
     def _too_many(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -184,4 +218,4 @@ class HealthServer:
                 shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence}
                 return (200 if ready else 503), _JSON, exactjson.encode(shown)
             return (200 if state["status"] != Health.FAILED else 503), _JSON, exactjson.encode(state)
-        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live"}'
+        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /tap"}'

@@ -33,3 +33,10 @@ def target_of(head: bytes, bound_here: bool) -> tuple[str, str]:
     if bound_here and hosts and not named_here(hosts[0]):
         raise BadRequest(403, "the Host line names another machine: ask for localhost, or 127.0.0.1")
     return words[0], words[1]
+
+
+def header_of(head: bytes, name: str) -> str:
+    """The value of a header of a request; empty where it is not there once."""
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    found = [value.strip() for key, _, value in (one.partition(":") for one in lines) if key.lower() == name]
+    return found[0] if len(found) == 1 else ""

@@ -106,6 +106,10 @@ class ConnectionSupervisor:
         """SettingsError where the address, or the proxy to it, cannot be used."""
         proxy_for(self.endpoint_group.url(session, 0, wall), self._context.overrides.proxy)
 
+    def pipelines(self) -> list[FramePipeline]:
+        """Those of its connections that are open."""
+        return [one.pipeline for one in self._connections if one.pipeline is not None]
+
     async def reach(self) -> str:
         """Connects once without subscribing; the host that was reached. Raises as `VenueConnection.reach`."""
         connection = VenueConnection(

@@ -30,7 +30,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
-from k2conn.observe import Observer, Observers
+from k2conn.observe import Observer, Observers, Place
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
@@ -478,6 +478,15 @@ class Runner:
         if not self._left:
             self._enough.set()
         return admitted
+
+    def captured(self, place: Place) -> dict[str, Any]:
+        """What was captured on a connection that is open; empty where there is none."""
+        pipelines = [
+            pipeline for connector in self.connectors if connector.plan.name == place.connector
+            for supervisor in connector.supervisors for pipeline in supervisor.pipelines()
+        ]
+        scopes = [one.session.scope for one in pipelines if one.session.scope.epoch == place.session]
+        return scopes[0].captured() if scopes else {}
 
     def sink_status(self) -> SpooledSinkStatus:
         """How the sink does, with the spool before it where there is one."""

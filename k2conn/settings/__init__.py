@@ -269,6 +269,16 @@ def record_bounds(environment: Mapping[str, str]) -> Bounds:
     return found or Bounds()
 
 
+def tap_token(environment: Mapping[str, str]) -> str:
+    """What a request for /tap must have as its bearer token (`K2_TAP_TOKEN`, or the file `K2_TAP_TOKEN_FILE` names);
+    empty where it needs none.
+    """
+    reader = Environment(environment)
+    found: str | None = reader.get("K2_TAP_TOKEN", "secret")
+    reader.finish()
+    return found or ""
+
+
 def is_enabled(environment: Mapping[str, str], name: str) -> bool:
     """Whether `K2_<CONNECTOR NAME>_ENABLED` says so."""
     reader = Environment(environment)

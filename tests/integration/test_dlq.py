@@ -19,8 +19,8 @@ TOPIC = "market.crypto.trades.venue"
 def broken(tmp_path: Path) -> Path:
     """A folder with the dead letters of a connector file whose price is wrong for one of three trades."""
     (tmp_path / "venue.yaml").write_text(HEAD + CONNECTION % 1 + STREAMS)
-    rows = [{"s": "BTC-USD", "i": n, "p": "1.5" if n != 2 else "1,5", "q": "1", "t": 1767323045678, "d": "buy"}
-            for n in range(1, 4)]
+    rows = [{"s": "BTC-USD", "i": n, "p": "1.5" if n != 2 else "1,5", "P": "1.5", "q": "1", "t": 1767323045678,
+             "d": "buy"} for n in range(1, 4)]
     text = json.dumps({"ch": "trade", "data": rows})
     done = k2conn(tmp_path, "map", "venue.yaml", _written(tmp_path, text))
     letters = [line.removeprefix("dead letter: ") for line in done.stderr.splitlines() if line.startswith("dead")]
@@ -63,19 +63,19 @@ def test_from_the_list_to_the_records(broken: Path) -> None:
     assert still.returncode == 65, still.stderr
     assert "still dead: 1 items of venue trade: bad-number (price)" in still.stderr
 
-    text = (broken / "venue.yaml").read_text().replace("price: p\n", "price: {from: \"replace(p, ',', '.')\"}\n")
+    text = (broken / "venue.yaml").read_text().replace("price: p\n", "price: P\n")
     (broken / "venue.yaml").write_text(text)
     dry = k2conn(broken, "dlq", "replay", "--connector", "venue.yaml")
     assert dry.returncode == 0, dry.stderr
-    assert json.loads(dry.stdout)["record"]["price"] == "1.50000000"
+    assert json.loads(dry.stdout)["record"]["price"] == "1.5"
     assert published(broken) == []
 
     sent = k2conn(broken, "dlq", "replay", "--connector", "venue.yaml", "--publish")
     assert sent.returncode == 0, sent.stderr
-    assert published(broken) == ["2"]
+    assert published(broken) == ["VENUE-2"]
     again = k2conn(broken, "dlq", "replay", "--connector", "venue.yaml", "--publish")
     assert "0 records published; 1 were published before" in again.stderr
-    assert published(broken) == ["2"]
+    assert published(broken) == ["VENUE-2"]
 
 
 @pytest.mark.parametrize(
