@@ -20,7 +20,7 @@ from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
 from k2conn.recording.entries import BadLine, EntryKind
-from k2conn.recording.reader import Recording, Step
+from k2conn.recording.reader import RecordedStep, Recording
 from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks.settings import SinkSettings
 
@@ -118,7 +118,7 @@ class Replay:
         said = self._streams or self.recording.connectors().get(plan.name) or set()
         return [one.name for one in plan.streams if one.name in said] or [one.name for one in plan.streams]
 
-    async def _step(self, step: Step, stop: asyncio.Event) -> None:
+    async def _step(self, step: RecordedStep, stop: asyncio.Event) -> None:
         entry, outcome = step.entry, self.outcome
         name = entry.place.connector
         outcome.entries += max(1, len(step.frames))
@@ -146,7 +146,7 @@ class Replay:
             self._sessions[key] = ReplayedSessions(self.plans[name], self._streams, self._environment, states)
         return self._sessions[key]
 
-    async def _play(self, step: Step, stop: asyncio.Event) -> None:
+    async def _play(self, step: RecordedStep, stop: asyncio.Event) -> None:
         """Maps the frames of one read."""
         entry = step.entry
         await self._in_time(entry.time, stop)

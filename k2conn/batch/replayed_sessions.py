@@ -18,7 +18,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.observe import Place
 from k2conn.plan import Connection, Plan, Symbol
-from k2conn.recording.entries import BadLine, Entry, EntryKind
+from k2conn.recording.entries import BadLine, EntryKind, RecordedEntry
 from k2conn.recording.reader import Recording
 from k2conn.transports import secure
 
@@ -78,7 +78,7 @@ class ReplayedSessions:
         self._answers: dict[Place, list[tuple[int, Any]]] = {}
         self._expired = 0
 
-    def take(self, entry: Entry, now: float, wall: int) -> list[Envelope]:
+    def take(self, entry: RecordedEntry, now: float, wall: int) -> list[Envelope]:
         """What an entry that holds no frames does; the envelopes of gaps that are due. Raises BadLine."""
         try:
             if entry.kind == EntryKind.BEGUN:
@@ -132,7 +132,7 @@ class ReplayedSessions:
         self._open.clear()
         self._answers.clear()
 
-    def _begin(self, entry: Entry) -> None:
+    def _begin(self, entry: RecordedEntry) -> None:
         """A run begins (every file of it says so again)."""
         if entry.time <= self._begun:
             return
@@ -141,7 +141,7 @@ class ReplayedSessions:
             self._renew(self._streams or tuple(map(str, entry.more["streams"])))
         self._open.clear()
 
-    def _opened(self, entry: Entry, now: float, wall: int) -> None:
+    def _opened(self, entry: RecordedEntry, now: float, wall: int) -> None:
         more, name = entry.more, entry.more["connection"]
         connection = next((one for one in self._plan.connections if one.name == name), None)
         if connection is None:
@@ -167,7 +167,7 @@ class ReplayedSessions:
         session.open(now, wall)
         return pipeline
 
-    def _answered(self, entry: Entry) -> None:
+    def _answered(self, entry: RecordedEntry) -> None:
         number, answer = entry.more.get("request"), entry.more["answer"]
         if number is not None:
             self._answers.setdefault(entry.place, []).append((int(number), answer))

@@ -305,6 +305,7 @@ def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metr
 _OBSERVED = {
     "recorded_frames": "Frames written to the recording.",
     "recording_lost_frames": "Frames that the recording lacks: the disk was too slow, or full.",
+    "tap_lost_events": "What those who listen now were too slow for.",
 }
 
 

@@ -55,7 +55,7 @@ Event = tuple[str, str, int, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TapFilter:
     """What a listener wants to see. ``rate``: lines a second; ``count``: then it ends (0: never)."""
 
     connectors: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Asked:
     trace: bool = False
 
 
-def asked(query: str, compile_condition: Compile) -> Asked:
+def asked(query: str, compile_condition: Compile) -> TapFilter:
     """What the query of a request says; BadRequest with all that is wrong."""
     problems: list[str] = []
     said: dict[str, list[str]] = {}
@@ -93,8 +93,9 @@ def asked(query: str, compile_condition: Compile) -> Asked:
             problems.append(f"where: {error}")
     if problems:
         raise BadRequest(400, "; ".join(problems)[:1000])
-    return Asked(tuple(said.get("connector", ())), tuple(said.get("stream", ())), tuple(said.get("symbol", ())), kinds,
-                 where, numbers["rate"], numbers["count"], said.get("trace", ["0"])[-1] not in ("0", "false"))
+    connectors, streams, symbols = (tuple(said.get(name, ())) for name in ("connector", "stream", "symbol"))
+    trace = said.get("trace", ["0"])[-1] not in ("0", "false")
+    return TapFilter(connectors, streams, symbols, kinds, where, numbers["rate"], numbers["count"], trace)
 
 
 class Taps:
@@ -142,7 +143,7 @@ class Taps:
 class Tap(Observer):
     """One listener."""
 
-    def __init__(self, wanted: Asked, taps: Taps, captured: Callable[[Place], Mapping[str, Any]]) -> None:
+    def __init__(self, wanted: TapFilter, taps: Taps, captured: Callable[[Place], Mapping[str, Any]]) -> None:
         self._wanted = wanted
         self._captured = captured
         self._waiting: deque[Event] = deque()

@@ -26,7 +26,7 @@ _MEMBER = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff" + struct.pack("<H2sH", _FIELDS.size 
 _LEVEL = {"zstd": 3, "gzip": 4}
 
 
-class Head(NamedTuple):
+class BlockHead(NamedTuple):
     """``first`` and ``last`` are microseconds since the epoch; ``stored`` and ``plain`` bytes behind the head, as they
     stand in the file and as lines.
     """
@@ -76,7 +76,7 @@ START = max(len(_SKIPPABLE), len(_MEMBER)) + len(_TAG)
 """Bytes that `begins_block` looks at."""
 
 
-def read_head(file: BinaryIO) -> tuple[Head, str] | None:
+def read_head(file: BinaryIO) -> tuple[BlockHead, str] | None:
     """The next head, and how its block is compressed; None at the end of the file. Raises Damaged."""
     start = file.read(4)
     if not start:
@@ -89,10 +89,10 @@ def read_head(file: BinaryIO) -> tuple[Head, str] | None:
     tag, first, last, stored, plain, lines = _FIELDS.unpack(fields)
     if tag != _TAG or max(stored, plain) > LARGEST:
         raise Damaged("no head of a block")
-    return Head(first, last, stored, plain, lines), how
+    return BlockHead(first, last, stored, plain, lines), how
 
 
-def read_lines(file: BinaryIO, head: Head, how: str) -> bytes:
+def read_lines(file: BinaryIO, head: BlockHead, how: str) -> bytes:
     """The lines of the block behind a head. Raises Damaged; SettingsError where zstd is not installed."""
     stored = file.read(head.stored)
     if len(stored) < head.stored:

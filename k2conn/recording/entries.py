@@ -1,6 +1,6 @@
 """The lines of a recording. Each is a JSON object:
 
-    {"time": 1767323045000000, "now": 81234567, "connector": "kraken", "socket": "main-0", "session": 1,
+    {"time": 1767323045000000, "now": 81234567, "connector": "NAME", "socket": "main-0", "session": 1,
      "kind": "received", "text": "..."}
 
 ``time`` is the moment in microseconds since the epoch, ``now`` the same by a clock that is never set back. A binary
@@ -42,7 +42,7 @@ class EntryKind(StrEnum):
     """``frames`` and ``events`` are missing here: the disk was too slow, or full (``cause``)."""
 
 
-class Entry(NamedTuple):
+class RecordedEntry(NamedTuple):
     """One line. ``text``: of a frame; ``more``: what else the line has."""
 
     time: int
@@ -87,7 +87,7 @@ def symbol_rows(symbols: Sequence[Symbol]) -> list[list[Any]]:
     return [list(one) for one in symbols]
 
 
-def entry(raw: bytes) -> Entry:
+def entry(raw: bytes) -> RecordedEntry:
     """What a line says. Raises BadLine."""
     try:
         said = exactjson.decode(raw)
@@ -102,7 +102,7 @@ def entry(raw: bytes) -> Entry:
             frame = frame.encode() if said.pop("binary", False) else frame
         elif kind in (EntryKind.RECEIVED, EntryKind.SENT):
             raise BadLine("it has no frame")
-        return Entry(time, now, kind, place, frame, bool(said.pop("masked", False)), said)
+        return RecordedEntry(time, now, kind, place, frame, bool(said.pop("masked", False)), said)
     except KeyError as error:
         raise BadLine(f"it has no {error}") from None
     except (AttributeError, TypeError, ValueError) as error:  # JsonError among them

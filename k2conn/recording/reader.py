@@ -15,8 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 from k2conn.errors import SettingsError
 from k2conn.files import open_own
-from k2conn.recording.blocks import START, Damaged, Head, begins_block, read_head, read_lines
-from k2conn.recording.entries import BadLine, Entry, EntryKind, entry
+from k2conn.recording.blocks import START, BlockHead, Damaged, begins_block, read_head, read_lines
+from k2conn.recording.entries import BadLine, EntryKind, RecordedEntry, entry
 from k2conn.recording.folder import files_of
 
 
@@ -29,11 +29,11 @@ class Extent(NamedTuple):
     stored: int
 
 
-class Step(NamedTuple):
+class RecordedStep(NamedTuple):
     """An entry (the first of a read) with the number of its recorder, and the frames of the read."""
 
     source: int
-    entry: Entry
+    entry: RecordedEntry
     frames: list[str | bytes]
 
 
@@ -47,27 +47,27 @@ class Recording:
         self.troubles: list[str] = []
         """What could not be read, in words; complete when all entries were."""
 
-    def entries(self) -> Iterator[tuple[int, Entry]]:
+    def entries(self) -> Iterator[tuple[int, RecordedEntry]]:
         """All entries as they were recorded, each with the number of the recorder it comes from."""
         if len(self.sources) == 1:
             return self._of(0)
         return heapq.merge(*(self._of(at) for at in range(len(self.sources))), key=lambda one: one[1].time)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[RecordedStep]:
         """The same, but the frames that came in one read are one step."""
-        before: Step | None = None
+        before: RecordedStep | None = None
         for source, one in self.entries():
             if one.kind != EntryKind.RECEIVED:
                 if before is not None:
                     yield before
                     before = None
-                yield Step(source, one, [])
+                yield RecordedStep(source, one, [])
             elif before is not None and before.source == source and before.entry[:4] == one[:4]:
                 before.frames.append(one.frame)
             else:
                 if before is not None:
                     yield before
-                before = Step(source, one, [one.frame])
+                before = RecordedStep(source, one, [one.frame])
         if before is not None:
             yield before
 
@@ -90,7 +90,7 @@ class Recording:
                         streams.update(map(str, one.more.get("streams", ())))
         return found
 
-    def _of(self, at: int) -> Iterator[tuple[int, Entry]]:
+    def _of(self, at: int) -> Iterator[tuple[int, RecordedEntry]]:
         for file in self.sources[at]:
             for one in _entries(file, self.troubles):
                 yield at, one
@@ -139,7 +139,7 @@ def _opened(path: Path) -> BinaryIO:
         raise SettingsError(f"{path}: {error.strerror or error}") from None
 
 
-def _heads(path: Path) -> Iterator[Head]:
+def _heads(path: Path) -> Iterator[BlockHead]:
     size = path.stat().st_size
     with _opened(path) as file:
         try:
@@ -153,7 +153,7 @@ def _heads(path: Path) -> Iterator[Head]:
             return
 
 
-def _entries(path: Path, troubles: list[str], blocks: int = 0) -> Iterator[Entry]:
+def _entries(path: Path, troubles: list[str], blocks: int = 0) -> Iterator[RecordedEntry]:
     """The entries of a file, of its first ``blocks`` blocks only where that is not 0."""
     number, after, bad = 0, "its beginning", 0
     with _opened(path) as file:

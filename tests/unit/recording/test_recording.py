@@ -17,7 +17,7 @@ from k2conn import exactjson
 from k2conn.errors import SettingsError
 from k2conn.observe import Observer, Observers, Opening, Place
 from k2conn.recording import blocks, recorder
-from k2conn.recording.entries import Entry, EntryKind
+from k2conn.recording.entries import EntryKind, RecordedEntry
 from k2conn.recording.folder import Bounds, RecordingFolder, files_of
 from k2conn.recording.reader import Recording, is_recording
 from k2conn.recording.recorder import Recorder
@@ -37,7 +37,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
-def entries(*paths: Path) -> list[Entry]:
+def entries(*paths: Path) -> list[RecordedEntry]:
     return [one for _, one in Recording(paths).entries()]
 
 
