@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.paths import ROOT
 from tests.support.plans import STREAMS
 from tests.support.recordings import bodies, k2conn, mock
 from tests.support.rest import Answer, rest
+from tests.support.small_venue import small_venue
 from tests.support.venues import CONNECTION
 
 TROUBLE = ("--rate", 60, "--close-after", 150, "--duplicate-every", 7, "--garbage-every", 23)
@@ -80,34 +76,6 @@ symbols:
   form: "{base}-{quote}"
   list: {http: GET https://example.com/all, each: data, symbol: id, base: b, quote: q}
 """
-VENUE = """
-import asyncio, sys
-sys.path.insert(0, %r)
-from tests.integration.test_runner import says
-from tests.support.plans import trade, trades
-from tests.support.venues import Venue
-
-async def main():
-    frames = [trades(trade(n, s="XXBTZUSD", token="tok-0123456789")) for n in range(50)]
-    async with Venue(says(*frames)).open() as venue:
-        print(venue.port, flush=True)
-        await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-
-
-@contextmanager
-def small_venue() -> Iterator[int]:
-    """The port of a venue in a process of its own, which sends fifty trades to each client."""
-    with subprocess.Popen([sys.executable, "-c", VENUE % str(ROOT)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
-
-
 def listed(tmp_path: Path, port: int, rest_url: str) -> None:
     """A connector file whose symbols only the venue's own list explains."""
     text = SEVERAL.replace("https://example.com", rest_url) + CONNECTION % port + STREAMS
@@ -116,7 +84,7 @@ def listed(tmp_path: Path, port: int, rest_url: str) -> None:
 
 def test_what_the_venue_listed_is_replayed_without_the_venue(tmp_path: Path) -> None:
     rows = [{"id": "XXBTZUSD", "b": "XBT", "q": "USD"}]
-    with small_venue() as port, rest(lambda asked: Answer({"data": rows})) as api:
+    with small_venue("XXBTZUSD") as port, rest(lambda asked: Answer({"data": rows})) as api:
         listed(tmp_path, port, api.url)
         done = k2conn(tmp_path, "run", "venue.yaml", "--folder", "out", "--record", "rec", "--max-records", 20,
                       "--port", "-1", K2_VENUE_ALLOW_PRIVATE_HOSTS="true")
