@@ -152,6 +152,9 @@ def run(
     candles: Annotated[
         str | None, typer.Option("--candles", help="Make candles of the trades that pass, such as 1m,1h.")
     ] = None,
+    features: Annotated[
+        str | None, typer.Option("--features", help="Make features of candles of these intervals, such as 1m.")
+    ] = None,
     audit: Annotated[
         bool | None, typer.Option("--audit/--no-audit", help="Compare trades with the venue's candles, where both run.")
     ] = None,
@@ -201,7 +204,7 @@ def run(
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning,
+        from_beginning, features,
     )
     raise typer.Exit(start(options))
 

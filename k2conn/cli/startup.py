@@ -271,6 +271,8 @@ def _job(
     if plan.reads_files:
         raise SettingsError(f"{plan.name} reads files: k2conn load {plan.name} FILE...")
     said = {} if options.candles is None else {f"{prefix_of(plan.name)}CANDLES": options.candles}
+    if options.features is not None:
+        said[f"{prefix_of(plan.name)}FEATURES"] = options.features
     if options.audit is not None:
         said[f"{prefix_of(plan.name)}AUDIT"] = str(options.audit).lower()
     own = connector_settings({**environment, **said}, plan.exchange, plan.name)

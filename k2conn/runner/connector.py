@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,6 +33,7 @@ from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.declared_hosts import destinations
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger, tell_left_out
+from k2conn.runner.feature_stage import FeatureStage
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
@@ -79,6 +80,7 @@ class Connector:
         open_transport: Callable[[Address], Transport],
         candles: CandleStage | None = None,
         audit: AuditStage | None = None,
+        features: FeatureStage | None = None,
     ) -> None:
         """``connector_state``: see `state_for`. ``admit``: of what is to be published, what goes to the sink."""
         self.job = job
@@ -96,6 +98,9 @@ class Connector:
         self.candles = candles
         if candles is not None:
             candles.choose(connector_state)
+        self.features = features
+        if features is not None:
+            features.choose(connector_state, candles)
         self._sink = sink
         self._admit = admit
         self._environment = environment
@@ -145,6 +150,8 @@ class Connector:
             self.candles.take(admitted)
         if self.audit is not None:
             self.audit.take(admitted)
+        if self.features is not None:
+            self.features.take(admitted)
         return self._sink.publish(admitted)
 
     @property
@@ -214,6 +221,8 @@ class Connector:
         state = self.connector_state
         self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
         self._report_candles()
+        for _ in self._report_features():
+            pass
         self._say_troubles(last=True)
         if successor is not None and (number := state.hand_over(successor)):
             self._log.info("gaps handed over", count=number)
@@ -242,6 +251,8 @@ class Connector:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
             self._report_candles()
+            for _ in self._report_features():
+                await asyncio.sleep(0)
             self._report_audit()
             if self.state_file is not None:
                 self.state_file.look(monotonic())
@@ -266,6 +277,12 @@ class Connector:
         """Publishes the candles that are over; those that are not when the end has come are left out."""
         if self.candles is not None and (found := self.candles.look(self.connector_state, wall_us(), self._standing)):
             self.publish(found)
+
+    def _report_features(self) -> Iterator[None]:
+        """Publishes the features of the candles that came; stops after some of them, so that others have a turn."""
+        while self.features is not None and self.features.waiting:
+            self.publish(self.features.look(self.connector_state))
+            yield
 
     def _report_audit(self) -> None:
         """Publishes what the venue's candles say of our trades."""

@@ -30,12 +30,14 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
+from k2conn.features.envelopes import feature_record
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
 from k2conn.runner.crashes import Crashes, foreign, innermost
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.feature_stage import FeatureStage
 from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
@@ -115,6 +117,7 @@ class Runner:
         variables = ReadVariables(dict(os.environ) if environment is None else environment)
         self._stages: dict[str, CandleStage] = {}
         """By the connector's name: a connector that follows another one goes on with what that has counted."""
+        self._features: dict[str, FeatureStage] = {}
         self._audits: dict[str, AuditStage] = {}
         self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
@@ -134,7 +137,14 @@ class Runner:
         if settings is not None and (stage is None or stage.settings != settings):
             stage = self._stages[job.plan.name] = CandleStage(job.plan, settings)
         audit = self._audits.setdefault(job.plan.name, AuditStage(job.plan)) if job.overrides.audit else None
-        return self._new(job, state, candles=stage if settings is not None else None, audit=audit)
+        return self._new(job, state, candles=stage if settings is not None else None, audit=audit,
+                         features=self._feature_stage(job))
+
+    def _feature_stage(self, job: Job) -> FeatureStage | None:
+        settings, stage = job.overrides.features, self._features.get(job.plan.name)
+        if settings is not None and (stage is None or stage.settings != settings):
+            stage = self._features[job.plan.name] = FeatureStage(job.plan, settings)
+        return stage if settings is not None else None
 
     def _made(self, jobs: Sequence[Job]) -> list[Connector]:
         """A connector for each job. SettingsError with the problems of all."""
@@ -371,6 +381,9 @@ class Runner:
             if connector.candles is not None:
                 names = connector.candles.topics(connector.connector_state)
                 topics.update(dict.fromkeys(names, candle_record().schema))
+            if connector.features is not None:
+                names = connector.features.topics(connector.connector_state)
+                topics.update(dict.fromkeys(names, feature_record().schema))
         return {**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)}
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from k2conn import transports
 from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
+from k2conn.features.settings import FeatureSettings
 from k2conn.runner import Overrides
 from k2conn.runner.overrides import BAD_DATA_SHARE
 from k2conn.schemes import HTTP
@@ -173,6 +174,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     overrides = Overrides(
         audit=_first(get("AUDIT", "bool"), reader.get("K2_AUDIT", "bool"), False),
         candles=_candles(reader, named("CANDLES", "list")),
+        features=_features(reader, named("FEATURES", "list")),
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
@@ -220,6 +222,19 @@ def _candles(reader: Environment, own: tuple[str, Any]) -> CandleSettings | None
     empty = {"empty": given["empty"]} if given["empty"] is not None else {}
     try:
         return CandleSettings(tuple(names), **us, **empty)
+    except SettingsError as error:
+        reader.problems += [f"{said}: {problem}" for problem in error.problems]
+        return None
+
+
+def _features(reader: Environment, own: tuple[str, Any]) -> FeatureSettings | None:
+    """What is said of features of candles; ``own``: the connector's variable and its value."""
+    said, names = own if own[1] is not None else ("K2_FEATURES", reader.get("K2_FEATURES", "list"))
+    given = {"window": reader.get("K2_FEATURES_WINDOW", "int"), "warm_up": reader.get("K2_FEATURES_WARM_UP", "int")}
+    if names is None or names == ["none"]:
+        return None
+    try:
+        return FeatureSettings(tuple(names), **{name: value for name, value in given.items() if value is not None})
     except SettingsError as error:
         reader.problems += [f"{said}: {problem}" for problem in error.problems]
         return None

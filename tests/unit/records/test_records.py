@@ -38,7 +38,7 @@ def test_every_schema_that_ships_has_a_profile() -> None:
 
 def test_what_ships_and_what_connector_files_can_have() -> None:
     assert {"gap", "quote", "trade"} <= set(known_records())
-    assert known_records("engine") == ("gap",)
+    assert known_records("engine") == ("feature", "gap")
     assert set(known_records("connectors")) == {"candle", "kline", "quote", "sample", "status", "trade"}
 
 

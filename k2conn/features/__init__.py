@@ -1,0 +1,13 @@
+"""Features of candles: what each candle is among those before it, for models. Pure; docs/features.md defines them.
+
+::
+
+    settings    of which candles, over how many
+    inputs      the eleven numbers of a candle
+    window      the candles of one series, and the two normalisations of the newest
+    envelopes   features as records
+    maker       all series: closed candles in, records out
+
+Features are statistics, not prices: this room reckons in binary floating point, and no other one does. It needs numpy,
+which is an extra; only `window` imports it.
+"""
