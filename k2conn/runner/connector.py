@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from k2conn.candles.envelopes import RECORD as CANDLE
+from k2conn.candles.envelopes import STREAM as CANDLES_OF_TRADES
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.accounting.ledger import MOST_SYMBOLS, equation, total
@@ -111,11 +113,14 @@ class Connector:
         """What a timer or callback of it raised."""
         self._stopping = asyncio.Event()
         self._successor: ConnectorState | None = None
+        self.looked_us = 0
+        """When gaps were last looked for, microseconds since the epoch; 0 before the first time."""
         self._log = get_logger(connector=job.plan.name)
         self._destinations = destinations(self.plan, job.overrides)
         self._instruments = (
             InstrumentRefresh(
-                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations
+                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations,
+                self._call_failed,
             )
             if (listed := self.plan.symbols.list)
             else None
@@ -140,6 +145,9 @@ class Connector:
         if self._instruments is not None:
             self._instruments.check()
         self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._initial_supervisors()
+
+    def _call_failed(self) -> None:
+        self.connector_state.ledger.failed_calls += 1
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
@@ -265,8 +273,9 @@ class Connector:
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
-        found = self.connector_state.gap_records(wall_us() + ahead_us)
         ledger, now_us = self.connector_state.ledger, wall_us()
+        found = self.connector_state.gap_records(now_us + ahead_us)
+        self.looked_us = now_us
         for envelope in found:
             ledger.troubles.note(TroubleKind.GAP, "", "", now_us, partial(gap_words, envelope))
         if found:
@@ -440,6 +449,12 @@ class Connector:
     def stream_names(self) -> tuple[str, ...]:
         """The streams that run."""
         return tuple(stream.name for stream in self.connector_state.streams)
+
+    @property
+    def candle_streams(self) -> tuple[str, ...]:
+        """The streams that run whose records are candles, and the candles that are made here."""
+        own = tuple(stream.name for stream in self.connector_state.streams if stream.record == CANDLE)
+        return own if self.candles is None else (*own, CANDLES_OF_TRADES)
 
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""

@@ -111,12 +111,16 @@ class FeatureStage:
             if made is not None:
                 account.received += 1
                 found.append(made)
-        left_out = self.maker.counts.late + self.maker.counts.unknown
-        if left_out > self._told:
-            self._log.warning("candles without features", count=left_out - self._told,
+        if self.left_out > self._told:
+            self._log.warning("candles without features", count=self.left_out - self._told,
                               hint="they are older than all that is kept of their symbol, or of too many symbols")
-            self._told = left_out
+            self._told = self.left_out
         return found
+
+    @property
+    def left_out(self) -> int:
+        """Candles of which no features could be made, but for those before the first ones."""
+        return self.maker.counts.late + self.maker.counts.unknown
 
     @property
     def waiting(self) -> bool:

@@ -17,6 +17,7 @@ from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.features.settings import FeatureSettings
 from k2conn.runner import Overrides
+from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.overrides import BAD_DATA_SHARE
 from k2conn.schemes import HTTP
 from k2conn.settings.addresses import wrong_address
@@ -254,6 +255,17 @@ def state_folder(environment: Mapping[str, str]) -> Path | None:
     """Where connectors keep what the next process must know (`K2_STATE_FOLDER`); None: nowhere."""
     reader = Environment(environment)
     found: Path | None = reader.get("K2_STATE_FOLDER", "path")
+    reader.finish()
+    return found
+
+
+def health_limits(environment: Mapping[str, str]) -> HealthLimits:
+    """When a process that works counts as degraded (`K2_DEGRADED_*`)."""
+    reader = Environment(environment)
+    found = HealthLimits(
+        reader.get("K2_DEGRADED_ERRORS_24H", "int"), reader.get("K2_DEGRADED_MEMORY_MB", "positive"),
+        reader.get("K2_DEGRADED_CANDLE_AGE", "positive_seconds"),
+    )
     reader.finish()
     return found
 

@@ -150,6 +150,8 @@ class Ledger:
         """Whether a connection ever had data, or was subscribed for a while."""
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
+        self.failed_calls = 0
+        """Calls over HTTP that failed."""
         self.venue_errors = VenueErrors()
         self.dead_reasons: Counter[str] = Counter()
         self.troubles = Troubles()
