@@ -112,27 +112,28 @@ def minute_inputs(symbol: str) -> list[list[Fraction]]:
     return found
 
 
-def frames(symbol: str) -> list[str]:
-    """A quote before each closed candle."""
-    sent = []
-    for number in range(COUNT):
-        own, begin, (bid, ask) = _number(symbol, number), BEGIN_MS + number * 60_000, _quote(symbol, number)
-        name = symbol.lower()
-        quote = {"u": number + 1, "s": symbol, "b": str(bid), "B": "1", "a": str(ask), "A": "1"}
-        sent.append(json.dumps({"stream": f"{name}@bookTicker", "data": quote}))
-        candle = {
-            "t": begin, "T": begin + 59_999, "s": symbol, "i": "1m", "f": 1, "L": 9, "o": "100",
-            "c": str(100 + own % 100), "h": str(100 + own), "l": "99", "v": str(own), "n": own + 7, "x": True,
-            "q": str(own * 2), "V": str(own / 4), "Q": str(own / 2), "B": "0",
-        }
-        event = {"e": "kline", "E": begin + 60_007, "s": symbol, "k": candle}
-        sent.append(json.dumps({"stream": f"{name}@kline_1m", "data": event}))
-    return sent
+def frames(symbol: str, number: int) -> list[str]:
+    """A quote, and after it the closed candle of a minute."""
+    own, begin, (bid, ask) = _number(symbol, number), BEGIN_MS + number * 60_000, _quote(symbol, number)
+    name = symbol.lower()
+    quote = {"u": number + 1, "s": symbol, "b": str(bid), "B": "1", "a": str(ask), "A": "1"}
+    candle = {
+        "t": begin, "T": begin + 59_999, "s": symbol, "i": "1m", "f": 1, "L": 9, "o": "100",
+        "c": str(100 + own % 100), "h": str(100 + own), "l": "99", "v": str(own), "n": own + 7, "x": True,
+        "q": str(own * 2), "V": str(own / 4), "Q": str(own / 2), "B": "0",
+    }
+    event = {"e": "kline", "E": begin + 60_007, "s": symbol, "k": candle}
+    return [json.dumps({"stream": f"{name}@bookTicker", "data": quote}),
+            json.dumps({"stream": f"{name}@kline_1m", "data": event})]
 
 
 @contextmanager
-def binance_minutes(symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT")) -> Iterator[str]:
-    """The address of a venue that speaks as Binance does, and sends quotes and candles of a minute."""
+def binance_minutes(
+    symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"), without: int = -1, every: float = 0.0
+) -> Iterator[str]:
+    """The address of a venue that speaks as Binance does, and sends quotes and candles of a minute: all at once, or one
+    of each symbol ``every`` so many seconds; the one of the minute ``without`` is left out.
+    """
 
     def talk(socket: ServerConnection) -> None:
         told = False
@@ -142,8 +143,11 @@ def binance_minutes(symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT")) -> Iterator
             if not told and any("@kline_1m" in topic for topic in asked.get("params", ())):
                 told = True
                 time.sleep(0.3)  # the other subscriptions
-                for frame in (one for symbol in symbols for one in frames(symbol)):
-                    socket.send(frame)
+                for number in range(COUNT):
+                    for frame in (one for symbol in symbols for one in frames(symbol, number)):
+                        if number != without:
+                            socket.send(frame)
+                    time.sleep(every)
 
     with serve(talk, "127.0.0.1", 0) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
