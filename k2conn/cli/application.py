@@ -245,6 +245,9 @@ def candles(
         str, typer.Option("--open", help="Candles that are not over at the end: drop, keep (as open) or close.")
     ] = "drop",
     topic: Annotated[str, typer.Option(help="Where they go.")] = "market.{asset_class}.{plural}.{exchange}",
+    features: Annotated[
+        str | None, typer.Option("--features", help="Make features of those of these intervals, too, such as 1m.")
+    ] = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
@@ -263,7 +266,7 @@ def candles(
 
     options = CandleOptions(
         inputs or ["-"], intervals, delay, lateness, empty, open, topic, sink, sink_option or (), folder, kafka,
-        registry,
+        registry, features,
     )
     raise typer.Exit(make(options))
 

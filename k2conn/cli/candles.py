@@ -8,10 +8,11 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from k2conn.avro.unscaled import UnscaledReader
 from k2conn.candles.aggregator import CandleAggregator
-from k2conn.candles.envelopes import STREAM, CandleEncoder
+from k2conn.candles.envelopes import STREAM, CandleEncoder, candle_record
 from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
 from k2conn.candles.source import TradeSource, UnreadRecord
@@ -23,12 +24,17 @@ from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_lette
 from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
 from k2conn.envelope import Envelope
 from k2conn.errors import CollectedProblems, EncodeError, RecordError, SettingsError, known
+from k2conn.features.envelopes import STREAM as FEATURES
+from k2conn.features.making import feature_maker
 from k2conn.runner.event_log import configure
-from k2conn.settings import sink_settings
+from k2conn.settings import feature_settings, sink_settings
 from k2conn.sinks import SINKS, Sink, putter
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.trade_files import TradeFiles
+
+if TYPE_CHECKING:
+    from k2conn.features.maker import FeatureMaker
 
 FLUSH_WITHIN = 30.0
 ALL_WELL, UNSENT, DEAD = 0, 1, 65
@@ -52,6 +58,7 @@ class CandleOptions:
     folder: Path | None = None
     kafka: str | None = None
     registry: str | None = None
+    features: str | None = None
 
 
 def run(options: CandleOptions) -> int:
@@ -59,6 +66,7 @@ def run(options: CandleOptions) -> int:
     configure("warning", False)
     problems = CollectedProblems()
     settings, sink, source, encoder = CandleSettings(), SinkSettings(kind="console"), None, None
+    maker: FeatureMaker | None = None
     with problems.noting():
         settings = candle_settings(options)
     with problems.noting():
@@ -72,11 +80,13 @@ def run(options: CandleOptions) -> int:
         if found := SINKS.get(sink.kind).check(sink.options):
             raise SettingsError(*found)
     with problems.noting():
+        maker = _feature_maker(options, settings)
+    with problems.noting():
         source = TradeFiles(options.inputs)
     problems.finish()
     assert source is not None
     assert encoder is not None
-    making = CandleMaking(settings, encoder, sink, options.open)
+    making = CandleMaking(settings, encoder, sink, options.open, maker)
     return asyncio.run(making.run(source))
 
 
@@ -95,6 +105,20 @@ def candle_settings(options: CandleOptions) -> CandleSettings:
     return CandleSettings(tuple(names), round(delay * 1_000_000), round(lateness * 1_000_000), options.empty)
 
 
+def _feature_maker(options: CandleOptions, candles: CandleSettings) -> FeatureMaker | None:
+    """What makes features of the candles; None where nobody asks for them."""
+    if options.features is None:
+        return None
+    settings = feature_settings(os.environ, listed("--features", options.features), "--features")
+    if settings is None:
+        return None
+    missing = [name for name in settings.names if name not in candles.names]
+    if missing:
+        raise SettingsError(f"--features {', '.join(missing)}: no such candles are made: say --intervals "
+                            f"{','.join((*candles.names, *missing))}")
+    return feature_maker(settings, options.topic)
+
+
 def _encoder(topic: str) -> CandleEncoder:
     encoder = CandleEncoder(topic)
     try:
@@ -108,7 +132,12 @@ def _encoder(topic: str) -> CandleEncoder:
 class CandleMaking:
     """One run: from a source into a sink."""
 
-    def __init__(self, settings: CandleSettings, encoder: CandleEncoder, sink: SinkSettings, open_: str) -> None:
+    def __init__(
+        self, settings: CandleSettings, encoder: CandleEncoder, sink: SinkSettings, open_: str,
+        features: FeatureMaker | None = None,
+    ) -> None:
+        self._features = features
+        self._reader = UnscaledReader(candle_record().schema.text)
         self.aggregator = CandleAggregator(settings)
         self._encoder = encoder
         self._settings = sink
@@ -175,10 +204,21 @@ class CandleMaking:
         found = []
         for candle in candles:
             try:
-                found.append(self._encoder.envelope(candle, self._account(candle.symbol[1])))
+                made = self._encoder.envelope(candle, self._account(candle.symbol[1]))
             except EncodeError as error:
                 found.append(self._dead(candle.symbol, candle.asset_class, error, str(candle.sums.values)))
+                continue
+            found.append(made)
+            if candle.closed and (features := self._of(candle, made)) is not None:
+                found.append(features)
         return found
+
+    def _of(self, candle: Candle, made: Envelope) -> Envelope | None:
+        """The features of a candle that is over. There are no quotes here, so that the spread is 0."""
+        if self._features is None or candle.interval.name not in self._features.settings.intervals:
+            return None
+        account = self._ledger.account(FEATURES, candle.symbol[1])
+        return self._features.features(self._reader.record(made.value), STREAM, 0.0, account)
 
     def _refused(self, trade: Trade, why: str) -> Envelope:
         reason = {"its time is after its receipt": "bad-time"}.get(why, "too-late")

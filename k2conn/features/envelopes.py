@@ -10,8 +10,8 @@ from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.engine.identity.record_content import told_apart
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.features.inputs import NAMES
+from k2conn.features.normalised import PLACES, Normalised
 from k2conn.features.settings import FeatureSettings
-from k2conn.features.window import PLACES, Normalised
 from k2conn.records import RecordType, load_record
 
 RECORD = "feature"

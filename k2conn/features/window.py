@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from k2conn.features.inputs import NAMES
+from k2conn.features.normalised import PLACES, Normalised
 from k2conn.intervals import Interval
 
-PLACES = 12
-"""Decimals to which features are rounded, half-even: what is behind them is noise of the arithmetic."""
 _NOISE = 1e-14
 """A standard deviation below this part of the largest value is the arithmetic's own: the values are equal."""
 _KEPT = 2
 """Windows that are kept: a candle that comes late finds those before it, too."""
-
-
-class Normalised(NamedTuple):
-    """The features of one candle, in units of 10^-`PLACES`; None for an input that one of the candles does not have."""
-
-    minmax: list[int | None]
-    zscore: list[int | None]
-    candles: int
-    """In the window."""
-    missing: int
-    """Between the first and the last one of the window."""
 
 
 class Window:

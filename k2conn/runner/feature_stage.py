@@ -14,9 +14,9 @@ from k2conn.candles.trades import RECORD as TRADE
 from k2conn.engine.accounting.ledger import MOST_SYMBOLS
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.envelope import Envelope
-from k2conn.errors import SettingsError
 from k2conn.features.envelopes import STREAM
 from k2conn.features.inputs import CANDLE, QUOTE
+from k2conn.features.making import feature_maker
 from k2conn.features.settings import FeatureSettings
 from k2conn.plan import Plan
 from k2conn.records import load_record
@@ -32,13 +32,7 @@ class FeatureStage:
 
     def __init__(self, plan: Plan, settings: FeatureSettings) -> None:
         self.settings = settings
-        try:
-            from k2conn.features.maker import FeatureMaker
-        except ModuleNotFoundError as error:
-            if error.name != "numpy":
-                raise
-            raise SettingsError("features need a package more: pip install 'k2conn[features]'") from None
-        self.maker = FeatureMaker(settings)
+        self.maker = feature_maker(settings)
         self._candles = load_record(CANDLE).schema
         self._quotes = load_record(QUOTE).schema
         self._candle_reader = UnscaledReader(self._candles.text)

@@ -228,6 +228,14 @@ def _candles(reader: Environment, own: tuple[str, Any]) -> CandleSettings | None
         return None
 
 
+def feature_settings(environment: Mapping[str, str], names: Sequence[str], said: str) -> FeatureSettings | None:
+    """Those of features of candles of these intervals; None where these are none. ``said``: what named them."""
+    reader = Environment(environment)
+    found = _features(reader, (said, list(names)))
+    reader.finish()
+    return found
+
+
 def _features(reader: Environment, own: tuple[str, Any]) -> FeatureSettings | None:
     """What is said of features of candles; ``own``: the connector's variable and its value."""
     said, names = own if own[1] is not None else ("K2_FEATURES", reader.get("K2_FEATURES", "list"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ from k2conn.errors import SettingsError
 from k2conn.features.settings import FeatureSettings
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.feature_stage import FeatureStage
+from tests.integration.test_candles_command import candles, written
 from tests.integration.test_run import run
 from tests.paths import ROOT
 from tests.support.features import COUNT, binance_minutes, minute_inputs, near, reference
+from tests.support.trade_data import BEGIN_US, trade
 
 PLAN = ROOT / "connectors" / "binance.yaml"
 
@@ -89,8 +93,6 @@ def test_candles_of_trades_where_the_venues_do_not_run() -> None:
 
 
 def test_without_numpy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     real = builtins.__import__
 
     def importing(name: str, *rest: Any, **more: Any) -> Any:
@@ -98,8 +100,35 @@ def test_without_numpy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
             raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
         return real(name, *rest, **more)
 
-    for name in ("k2conn.features.maker", "k2conn.features.envelopes", "k2conn.features.window"):
+    for name in ("k2conn.features.maker", "k2conn.features.window"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(builtins, "__import__", importing)
     with pytest.raises(SettingsError, match=r"pip install 'k2conn\[features\]'"):
         FeatureStage(load_plan(PLAN), FeatureSettings())
+
+
+def test_who_makes_no_features_does_not_load_numpy() -> None:
+    text = "import sys, k2conn.cli.run, k2conn.cli.candles; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", text], check=True, timeout=60)
+
+
+# --- of stored trades
+
+
+def test_features_of_candles_of_stored_trades(tmp_path: Path) -> None:
+    written(tmp_path / "trades.avro", [trade(number, BEGIN_US + number * 20_000_000) for number in range(3 * 12)])
+    options = ("--intervals", "1m,5m", "--features", "1m", "--open", "close", "--folder", "out")
+    done = candles(tmp_path, "trades.avro", *options, K2_FEATURES_WINDOW="10", K2_FEATURES_WARM_UP="5")
+    assert done.returncode == 0, done.stderr
+    found = records(tmp_path / "out")
+    assert [one["candles"] for one in found] == [5, 6, 7, 8, 9, 10, 10, 10]
+    assert {(one["stream"], one["interval"], one["spread_bps_minmax"]) for one in found} == {
+        ("candle-of-trades", "1m", "0.5")
+    }
+    assert [one["is_warmed_up"] for one in found] == [False] * 5 + [True] * 3
+
+
+def test_features_of_candles_that_are_not_made_are_refused(tmp_path: Path) -> None:
+    done = candles(tmp_path, "-", "--intervals", "5m", "--features", "1m", data=b"")
+    assert done.returncode == 2
+    assert b"--features 1m: no such candles are made: say --intervals 5m,1m" in done.stderr
