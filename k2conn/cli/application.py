@@ -80,8 +80,25 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _variables(files: list[Path] | None) -> list[Path] | None:
+    """What the files say where the environment says nothing, for the whole process and its children."""
+    if files:
+        from k2conn.settings.env_file import read_env_file
+
+        for variables in map(read_env_file, files):
+            for name, value in variables.items():
+                os.environ.setdefault(name, value)
+    return files
+
+
 @application.callback()
 def _root(
+    env_file: Annotated[
+        list[Path] | None, typer.Option(
+            "--env-file", metavar="FILE", callback=_variables, is_eager=True,
+            help="Variables, NAME=VALUE a line each; what the environment has comes first.",
+        )
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
