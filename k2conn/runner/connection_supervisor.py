@@ -249,8 +249,8 @@ class ConnectionSupervisor:
         after = breaker.state(monotonic())
         if after != before:
             host = self.endpoint_group.host(connection.endpoint)
-            self._log.warning("address " + ("recovered" if after == BreakerState.CLOSED else "out of order"), host=host,
-                              breaker=after)
+            event = "address recovered" if after == BreakerState.CLOSED else "address out of order"
+            self._log.warning(event, host=host, breaker=after)
 
     # -- replacement
 

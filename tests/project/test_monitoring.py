@@ -1,4 +1,4 @@
-"""The alerts, recording rules and dashboards of `deploy/` are about metrics that there are, and each alert has its page."""
+"""The alerts, recording rules and dashboards of `deploy/` are about metrics that there are."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def test_it_reads_metrics_that_there_are(expression: str) -> None:
 
 
 def test_a_metric_that_is_not_there_is_seen() -> None:
-    assert names_read('sum by (job) (rate(k2conn_no_such_total{a="b"}[5m])) > 0 or up') == {"k2conn_no_such_total", "up"}
+    found = names_read('sum by (job) (rate(k2conn_no_such_total{a="b"}[5m])) > 0 or up')
+    assert found - series_names() == {"k2conn_no_such_total", "up"}
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -77,7 +78,7 @@ def test_every_alert_is_tested_for_firing_and_for_not_firing(name: str) -> None:
 
 
 def test_the_names_that_others_use_are_recorded() -> None:
-    assert COMMON_NAMES <= RECORDED.keys()
+    assert RECORDED.keys() >= COMMON_NAMES
 
 
 @pytest.mark.parametrize("command", [

@@ -46,6 +46,12 @@ def installed() -> None:
             _NOT_STARTED.unlink()
 
 
+def _path(program: str) -> str:
+    found = shutil.which(program)
+    assert found is not None
+    return found
+
+
 class Prometheus(Server):
     """A Prometheus with the configuration that `configure` wrote."""
 
@@ -63,7 +69,7 @@ class Prometheus(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> Sequence[str]:
-        return ["prometheus", f"--config.file={self.folder / 'prometheus.yml'}",
+        return [_path("prometheus"), f"--config.file={self.folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self.folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}"]
 
     def answers(self) -> bool:
@@ -98,7 +104,7 @@ class Alertmanager(Server):
             "receivers": [{"name": "hook", "webhook_configs": [{"url": self._webhook}]}],
         }
         (self.folder / "alertmanager.yml").write_text(json.dumps(configuration))
-        return ["prometheus-alertmanager", f"--config.file={self.folder / 'alertmanager.yml'}",
+        return [_path("prometheus-alertmanager"), f"--config.file={self.folder / 'alertmanager.yml'}",
                 f"--storage.path={self.folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}",
                 "--cluster.listen-address="]
 
