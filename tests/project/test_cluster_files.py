@@ -1,4 +1,4 @@
-"""What clusters and machines are told of k2conn: it may do nothing that it needs not, and has the time that it needs."""
+"""What clusters and machines are told of k2conn: it may do no more than it needs, and has the time to stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
