@@ -174,6 +174,7 @@ class ConnectionSupervisor:
         if endpoint is None:
             return None
         connection = self.connection = self._begin(endpoint)
+        self.failed_replacements = 0
         self._be(ConnectionState.CONNECTING)
         while True:
             end = connection.ended
