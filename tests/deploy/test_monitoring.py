@@ -23,10 +23,12 @@ import yaml
 from tests.paths import ROOT
 from tests.project.test_monitoring import DASHBOARDS, PROMETHEUS, panels, plain
 from tests.servers import SharedBroker, SharedRegistry
+from tests.servers.go_programs import dashboard_check
+from tests.servers.prerequisites import Missing
 from tests.servers.process import Server, free_port
 from tests.servers.prometheus import Alertmanager, Prometheus, installed
 
-pytestmark = [pytest.mark.deploy, pytest.mark.kafka]
+pytestmark = pytest.mark.deploy
 CONNECTORS = ("kraken", "binance")
 Result = TypeVar("Result")
 
@@ -125,6 +127,26 @@ def impatient(rules: str) -> str:
     return json.dumps(found)
 
 
+def judged(*paths: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        check = dashboard_check()
+    except Missing as why:
+        pytest.skip(str(why))
+    return subprocess.run([check, *paths], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_grafana_s_own_types_find_no_fault() -> None:
+    done = judged(*DASHBOARDS)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_key_that_grafana_does_not_know_is_seen(tmp_path: Path) -> None:
+    found = json.loads(DASHBOARDS[0].read_text())
+    found["panels"][1]["options"]["colour"] = "red"
+    (tmp_path / "one.json").write_text(json.dumps(found))
+    assert "colour" in judged(tmp_path / "one.json").stdout
+
+
 @pytest.fixture(scope="module")
 def stack(
     tmp_path_factory: pytest.TempPathFactory, broker: SharedBroker, registry: SharedRegistry
@@ -144,6 +166,7 @@ def until(look: Callable[[], Result], within: float = 60) -> Result:
     return found
 
 
+@pytest.mark.kafka
 def test_every_query_of_the_dashboards_is_answered(stack: Stack) -> None:
     until(lambda: stack.prometheus.query("k2conn:receipt_to_ack_seconds:p99 > 0"))
     until(lambda: stack.prometheus.query("k2conn:dead_letters:ratio5m"))
@@ -162,6 +185,7 @@ def test_every_query_of_the_dashboards_is_answered(stack: Stack) -> None:
     assert asked > 50
 
 
+@pytest.mark.kafka
 def test_the_names_that_others_use_have_values(stack: Stack) -> None:
     for name in ("streaming_connection_state", "streaming_messages_received_total", "k2_binance_connection_status",
                  "k2_binance_messages_received_total", "binance_message_latency_seconds_bucket",
@@ -171,6 +195,7 @@ def test_the_names_that_others_use_have_values(stack: Stack) -> None:
     assert sources == set(CONNECTORS)
 
 
+@pytest.mark.kafka
 def test_prometheus_likes_the_exposition(stack: Stack) -> None:
     import urllib.request
 
@@ -181,6 +206,7 @@ def test_prometheus_likes_the_exposition(stack: Stack) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.kafka
 def test_a_venue_that_stops_is_told_to_the_pager_and_so_is_its_return(stack: Stack) -> None:
     until(lambda: stack.prometheus.query("sum(k2conn_connection_live) == 2"))
     firing = [one["metric"]["alertname"] for one in stack.prometheus.query('ALERTS{alertstate="firing"}')]
