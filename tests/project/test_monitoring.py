@@ -91,7 +91,7 @@ def test_prometheus_says_so_too(command: list[str]) -> None:
         installed()
     except Missing as why:
         pytest.skip(str(why))
-    done = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
