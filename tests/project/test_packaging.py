@@ -153,7 +153,7 @@ def test_each_profile_has_what_it_needs() -> None:
     document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = document["services"]
     profiles = {name: service["profiles"] for name, service in services.items() if "profiles" in service}
-    monitoring = dict.fromkeys(("prometheus", "alertmanager", "grafana"), ["monitoring"])
+    monitoring = {name: ["monitoring"] for name in ("prometheus", "alertmanager", "grafana")}
     assert profiles == {"postgres": ["postgres"], "lake": ["lake"], **monitoring}
     mounted = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", ())}
     assert {name for name in mounted if not name.startswith("./")} == set(document["volumes"])
