@@ -38,7 +38,7 @@ _OWN_ROOMS = (
 """All that begins so is the process's own, whatever there may be one day: the sinks' settings, above all."""
 _OTHERS = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "K2_DECIMALS", "K2_WORKER", "NO_PROXY", "SOCKS_PROXY")
 """What the process reads besides; a proxy's address may hold a password."""
-_CONNECTOR_ENDS = tuple(f"_{suffix}" for suffix in CONNECTOR_VARIABLES)
+_CONNECTOR_ENDS = tuple(f"_{suffix}{end}" for suffix in CONNECTOR_VARIABLES for end in ("", "_FILE"))
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 

@@ -454,15 +454,20 @@ def plan(
     streams: Streams = None,
     intervals: Intervals = None,
     frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
+    capacity: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Records a second at the busiest, all symbols together: cores, memory, disk."),
+    ] = None,
+    outage: Annotated[str, typer.Option(help="How long the sink may be away, for --capacity.")] = "4h",
     allow_env: AllowEnv = None,
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
 
-    Example: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --frames
+    Examples: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --frames;  k2conn plan NAME --capacity 5000 --outage 4h
     """
     from k2conn.cli.plan import run as show
 
-    raise typer.Exit(show(connector, symbols, streams, frames, intervals))
+    raise typer.Exit(show(connector, symbols, streams, frames, intervals, capacity, outage))
 
 
 @command("eval")

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable",
-    "records", "schemes", "scope", "secret_mask", "symbols", "variables",
+    "records", "schemes", "scope", "secret_mask", "symbols", "variable_files", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -34,6 +34,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "compat": {"exactjson"},
     "schemes": {"loopback"},
     "variables": set(),
+    "variable_files": {"errors", "secret_mask"},
     "printable": set(),
     "secret_mask": set(),
     "hosts": {"loopback"},
@@ -96,10 +97,10 @@ IMPORTABLE: dict[str, set[str]] = {
     "features": {*LEAVES, "avro", "engine", "envelope"},
     "sinks/settings": {"errors"},
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
-             "sinks/settings"},
+             "sinks/settings", "variable_files"},
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native", "net",
-        "records", "registry", "schemes", "secret_mask", "sinks/settings",
+        "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_files",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},

@@ -100,7 +100,7 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     given = {key: text for key, text in SECURE.items() if key != "K2_KAFKA_SASL_PASSWORD"}
     settings = sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")}, "kafka")
     assert settings.options.password == "hunter2"
-    with pytest.raises(SettingsError, match="K2_KAFKA_SASL_PASSWORD_FILE: No such file"):
+    with pytest.raises(SettingsError, match=r"K2_KAFKA_SASL_PASSWORD_FILE .*other: No such file"):
         sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
 
 
