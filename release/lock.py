@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLATFORMS = ("x86_64", "aarch64")
 """The processors that the image is made for."""
 IMAGE_PYTHON = "3.12"
-EXTRAS = ("postgres",)
+EXTRAS = ("api", "lake", "postgres")
 """What the image may have beside what k2conn always needs (`--build-arg EXTRAS=`)."""
 
 

@@ -93,6 +93,7 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "audit": {*LEAVES, "avro", "candles"},
     "candles": {*LEAVES, "avro", "engine", "envelope"},
+    "charts": {"printable"},
     "sinks/settings": {"errors"},
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
              "sinks/settings"},
@@ -291,7 +292,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "audit", "candles", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
+    "audit", "candles", "charts", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
     "schemes", "tools/connector_tests",
 )
 
