@@ -1,6 +1,6 @@
 """A candle chart as SVG: one file that any browser shows, without scripts and without anything from elsewhere.
 
-A rising candle is hollow, a falling one is filled, so that nobody needs the colours. Every text is escaped, and what XML
+A rising candle is hollow, a falling one is filled: nobody needs the colours. Every text is escaped, and what XML
 cannot hold (control characters) is written out.
 """
 

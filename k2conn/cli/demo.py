@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from k2conn.cli.demo_exchanges import Played, Route, files_in, played
+from k2conn.cli.demo_exchanges import DemoRoute, Played, files_in, played
 from k2conn.cli.demo_topics import GROUP, PREFIX
 from k2conn.cli.hints import program, python
 from k2conn.cli.loading import load, shipped
@@ -127,21 +127,21 @@ def _headline(text: str) -> None:
     show("", f"== {text} ==")
 
 
-def _lake_route(options: DemoOptions, lake: LakeSettings, folder: Path) -> Route:
+def _lake_route(options: DemoOptions, lake: LakeSettings, folder: Path) -> DemoRoute:
     spool = SpoolSettings(folder=folder / "spool")
     return _route(options, SinkSettings(kind="iceberg", options=lake, spool=spool), "an Iceberg lake", folder)
 
 
-def _route(options: DemoOptions, sink: SinkSettings, where: str, folder: Path) -> Route:
+def _route(options: DemoOptions, sink: SinkSettings, where: str, folder: Path) -> DemoRoute:
     """Straight into the sink, or by way of Kafka."""
     if options.kafka is None:
-        return Route(sink, where)
+        return DemoRoute(sink, where)
     found = sink_settings(os.environ, "kafka", kafka=options.kafka, registry=options.registry)
     cluster = replace(found.options, topic_prefix=PREFIX, create_topics=True)
     kafka = SinkSettings(kind="kafka", options=cluster, spool=SpoolSettings(folder=folder / "spool"))
     topics = ConsumerSettings(kafka=cluster, topics=(f"{PREFIX}*",), group=GROUP, from_beginning=True,
                               refresh_ms=_REFRESH_MS)
-    return Route(sink, f"Kafka, and on into {where}", kafka, topics)
+    return DemoRoute(sink, f"Kafka, and on into {where}", kafka, topics)
 
 
 def _code(outcome: Played, complete: bool) -> int:

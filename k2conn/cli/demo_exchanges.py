@@ -36,7 +36,7 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class DemoRoute:
     """Where records go: into ``sink``, or, with ``topics``, into Kafka, and from its topics into ``sink``."""
 
     sink: SinkSettings
@@ -46,7 +46,7 @@ class Route:
     topics: ConsumerSettings | None = None
 
 
-async def played(exchanges: Sequence[MockExchange], seconds: float, route: Route, plain: bool) -> Played:
+async def played(exchanges: Sequence[MockExchange], seconds: float, route: DemoRoute, plain: bool) -> Played:
     """Plays the exchanges for so long, or until Ctrl-C, and says what both sides counted."""
     over, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()

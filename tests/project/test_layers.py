@@ -292,8 +292,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "audit", "candles", "charts", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope", "exactjson",
-    "schemes", "tools/connector_tests",
+    "audit", "candles", "charts", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope",
+    "exactjson", "schemes", "tools/connector_tests",
 )
 
 
