@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,14 +100,13 @@ def test_the_services_of_the_profile_find_each_other(image: Containers, tmp_path
     """As compose sets them: writer and API within the network of the object store. Kafka is not there, so a connector
     fills the tables itself, and the API does without live records.
     """
-    weed = shutil.which("weed")
-    assert weed is not None, "pip install -e '.[deploy]'"
+    weed = Path(sys.executable).with_name("weed")
     store = f"k2conn-test-{os.getpid()}-lake"
     names = [f"{store}-{part}" for part in ("api", "run", "mock")]
     try:
         started(image.run_command(
             "--detach", f"--name={store}", "--add-host=lake:127.0.0.1", "--tmpfs=/data", "--user=0",
-            f"--volume={Path(weed).resolve()}:/weed:ro", *environment("lake"), "--entrypoint=/weed", IMAGE,
+            f"--volume={weed.resolve()}:/weed:ro", *environment("lake"), "--entrypoint=/weed", IMAGE,
             *SERVICES["lake"]["command"],
         ))
         inside = f"container:{store}"
