@@ -48,7 +48,7 @@ def test_a_row_that_says_something_else_is_a_new_state(folder: Path) -> None:
     renamed = ROWS.splitlines()[0].replace("BILLITON ", "").replace("05/07/2008", "11/19/2018")
     with (folder / "company_info.csv").open("a") as file:
         file.write(f"{renamed}\n")
-    done = shell(folder, f"{load}; k2conn query 'SELECT company_name, (SELECT count(*) FROM companies_v2) FROM companies "
-                         "ORDER BY symbol' --format csv")
+    sql = "SELECT company_name, (SELECT count(*) FROM companies_v2) FROM companies ORDER BY symbol"
+    done = shell(folder, f"{load}; k2conn query '{sql}' --format csv")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1:] == ["BHP LTD,3", "RIO TINTO LTD,3"]
