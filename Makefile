@@ -50,7 +50,7 @@ bench: java $(INSTALLED_TEST) ## the benchmarks
 	-@test -x $(BIN)/py-spy || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
-lock: $(INSTALLED_TEST) ## requirements.lock: what the image is made of, by hash, brought up to date
+lock: $(INSTALLED_TEST) ## what the images are made of, by hash, brought up to date: requirements*.lock
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
 	@$(BIN)/python -m release.lock
