@@ -544,6 +544,13 @@ def demo(
     folder: Annotated[Path | None, typer.Option(help="Where the records go; else a new temporary folder.")] = None,
     connectors: Annotated[str | None, typer.Option(help="Comma-separated; else three well-known ones.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live table.")] = False,
+    section: Annotated[
+        str, typer.Option(help="ingestion; or with the extra lake: storage, query (with a chart), or all.")
+    ] = "ingestion",
+    kafka: Annotated[
+        str | None, typer.Option(help="By way of these bootstrap servers, in topics that begin with demo.")
+    ] = None,
+    registry: Annotated[str | None, typer.Option(help="The schema registry's address, with --kafka.")] = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """See it work, with no network and no Kafka: mock exchanges, real WebSockets, Avro files, a live table.
@@ -553,7 +560,7 @@ def demo(
     from k2conn.cli.demo import DemoOptions
     from k2conn.cli.demo import run as show
 
-    raise typer.Exit(show(DemoOptions(duration, rate, folder, connectors, plain)))
+    raise typer.Exit(show(DemoOptions(duration, rate, folder, connectors, plain, section, kafka, registry)))
 
 
 @command()
