@@ -2,7 +2,7 @@
 
 ::
 
-    trades      what of a trade record counts
+    trades      what of a trade record counts; bodies: trades of encoded records
     sums        what the trades of one span add up to
     series      one symbol: its latest spans, what is over, what is corrected
     aggregator  all symbols, and what could not be counted
