@@ -227,12 +227,13 @@ class _TestConnection:
     def _compare_verdicts(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         found = verdicts_of(self.connector_state.streams, self.envelopes)
         if len(found) != len(wanted):
-            self.add_difference(self.example.line, "verdicts", str(len(wanted)), f"{len(found)}: {exactjson.spell(found)[:300]}")
+            shown = f"{len(found)}: {exactjson.spell(found)[:300]}"
+            self.add_difference(self.example.line, "verdicts", str(len(wanted)), shown)
         for at, (expected, got) in enumerate(zip(wanted, found, strict=False)):
             for name, value in expected.items():
                 if not same_field("timestamp-micros" if name == "open_time" else "", value, got.get(name)):
-                    spelled = exactjson.spell(got.get(name))
-                    self.add_difference(self.example.line, f"verdict {at + 1}, {name}", exactjson.spell(value), spelled)
+                    wrong = exactjson.spell(value), exactjson.spell(got.get(name))
+                    self.add_difference(self.example.line, f"verdict {at + 1}, {name}", *wrong)
 
     def _handle(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
         for action in actions:

@@ -92,7 +92,8 @@ def played(
     for number in range(TRADES):
         edge = number % 600 == 0  # the first moment of a minute
         time_us = BEGIN_US + number * STEP_US + (0 if edge else chance.randrange(50) * 1000)
-        price, amount = Decimal(chance.randrange(10**6, 2 * 10**6)).scaleb(-2), Decimal(chance.randrange(1, 10**6)).scaleb(-4)
+        price = Decimal(chance.randrange(10**6, 2 * 10**6)).scaleb(-2)
+        amount = Decimal(chance.randrange(1, 10**6)).scaleb(-4)
         begin = time_us - time_us % length
         for done in sorted(one for one in spans if one < begin):
             send(candle, candles.text(wanted(candles, spans.pop(done), done)), done + length)

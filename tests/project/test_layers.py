@@ -103,7 +103,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
     "consumer": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
+        *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
         *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
