@@ -61,7 +61,7 @@ def run(options: CandleOptions) -> int:
     with problems.noting():
         settings = candle_settings(options)
     with problems.noting():
-        encoder = _encoder(options.topic)
+        encoder = encoder_of(options.topic)
     with problems.noting():
         if options.open not in OPEN:
             raise SettingsError(f"--open {options.open}{known(options.open, OPEN)}")
@@ -94,7 +94,8 @@ def candle_settings(options: CandleOptions) -> CandleSettings:
     return CandleSettings(tuple(names), round(delay * 1_000_000), round(lateness * 1_000_000), options.empty)
 
 
-def _encoder(topic: str) -> CandleEncoder:
+def encoder_of(topic: str) -> CandleEncoder:
+    """Writes to that template; SettingsError where it is none."""
     encoder = CandleEncoder(topic)
     try:
         encoder.topic("X", "crypto")

@@ -26,7 +26,7 @@ from k2conn.consumer.stage import Place, Stage, StepAccount
 from k2conn.consumer.status import ConsumptionReport, PartitionStatus, SourceStatus, TopicStatus
 from k2conn.consumer.writer_schemas import UnusableSchema, WriterSchemas
 from k2conn.envelope import Envelope
-from k2conn.errors import K2Error, RecordError, SinkError, Unreachable
+from k2conn.errors import K2Error, RecordError, SettingsError, SinkError, Unreachable
 from k2conn.net.http import in_thread
 from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks import Reject, Settle, Sink, SinkStatus, make_sink, putter
@@ -77,6 +77,9 @@ class Consumption:
         self.settings = settings
         self.stage = stage
         self.sink = open_sink(sink_settings, self._settle, self._reject)
+        if stage is not None and isinstance(self.sink, StoresPositions):
+            raise SettingsError(f"the {sink_settings.kind} sink only appends: what is made once more after a crash "
+                                "would be there twice; write it to topics, and these to the sink")
         self.accounts = TopicAccounts()
         self.started = monotonic()
         self.opened = asyncio.Event()
