@@ -2,8 +2,8 @@
 
 A process as under Growth: one connection of ten symbols at a steady rate into a real broker. With `--candles 1s,1m` all
 candles are read back: each has the number of trades, the volume and the amount in the quote currency that the trades in
-the topic add up to. The audit sums up the same trades; the venue sends no candles here, so what is compared with them (some
-spans a minute) is not in it.
+the topic add up to. The audit sums up the same trades; the venue sends no candles here, so what is compared with them
+(some spans a minute) is not in it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Series:
         self.floor_us = self._begin(first.time_us - self._behind_us)
         """Trades before this are late."""
         self.due_us = first.time_us
-        """From when on a look at this series may find a span that is over."""
+        """From when on a look at this series may find a span that is over, or a bucket that is behind the lateness."""
         self.held = 0
         """Trades that it knows one by one."""
         self.spans = tuple(Spans(interval, self.floor_us) for interval in settings.intervals)
@@ -152,7 +152,8 @@ class Series:
         floor = self._begin(self.latest_us - self._behind_us)
         if floor > self.floor_us:
             self._settle(floor)
-        self.due_us = min(one.closed_us + one.interval.length_us for one in self.spans) + self._settings.delay_us
+        over_us = min(one.closed_us + one.interval.length_us for one in self.spans) + self._settings.delay_us
+        self.due_us = min(over_us, self.floor_us + self._base + self._behind_us)
 
     def states(self) -> Iterator[Candle]:
         """The candles that are not over, as they stand."""

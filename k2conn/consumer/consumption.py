@@ -22,11 +22,11 @@ from k2conn.consumer.letters import letter
 from k2conn.consumer.member import GroupMember
 from k2conn.consumer.progress import PartitionProgress, RecordAccount
 from k2conn.consumer.settings import DEAD_SUFFIX, ConsumerSettings
-from k2conn.consumer.stage import Place, Stage, StepAccount
+from k2conn.consumer.stage import Place, Stage, StepAccount, sorted_for
 from k2conn.consumer.status import ConsumptionReport, PartitionStatus, SourceStatus, TopicStatus
 from k2conn.consumer.writer_schemas import UnusableSchema, WriterSchemas
 from k2conn.envelope import Envelope
-from k2conn.errors import K2Error, RecordError, SettingsError, SinkError, Unreachable
+from k2conn.errors import K2Error, RecordError, SinkError, Unreachable
 from k2conn.net.http import in_thread
 from k2conn.runner.stopping import unless_stopped
 from k2conn.sinks import Reject, Settle, Sink, SinkStatus, make_sink, putter
@@ -77,9 +77,6 @@ class Consumption:
         self.settings = settings
         self.stage = stage
         self.sink = open_sink(sink_settings, self._settle, self._reject)
-        if stage is not None and isinstance(self.sink, StoresPositions):
-            raise SettingsError(f"the {sink_settings.kind} sink only appends: what is made once more after a crash "
-                                "would be there twice; write it to topics, and these to the sink")
         self.accounts = TopicAccounts()
         self.started = monotonic()
         self.opened = asyncio.Event()
@@ -207,15 +204,10 @@ class Consumption:
         self, stage: Stage, progress: PartitionProgress, found: Sequence[Decoded]
     ) -> tuple[list[Envelope], StepAccount]:
         """What follows from some records, and the account of all of it."""
-        own = [isinstance(one.body, bytes) and one.schema is stage.schema for one in found]
-        account = StepAccount(progress, [
-            (one.message.offset, one.message.timestamp, not taken) for one, taken in zip(found, own, strict=True)
-        ])
-        dead = [self._envelope(progress, one)._replace(account=account) for one in (
-            _of_another_type(one) for one, taken in zip(found, own, strict=True) if not taken
-        )]
-        taken = [one for one, taken in zip(found, own, strict=True) if taken]
-        made = [*dead, *stage.take(progress.partition, taken, found[-1].message.offset + 1, account)]
+        taken, others = sorted_for(stage, found)
+        account = StepAccount(progress, found, {one.message.offset for one in others})
+        made = [self._envelope(progress, one)._replace(account=account) for one in others]
+        made += stage.take(progress.partition, taken, found[-1].message.offset + 1, account)
         account.waiting = len(made)
         return made, account
 
@@ -419,11 +411,3 @@ class Consumption:
             "seconds": round(monotonic() - self.started, 3), "records": self.accounts.totals()["consumed"],
             "sink": self.sink_status(), "source": self.status(),
         }
-
-
-def _of_another_type(one: Decoded) -> Decoded:
-    """A record that a stage does not take, as one that could not be decoded."""
-    if isinstance(one.body, RecordError):
-        return one
-    name = one.schema.name if one.schema is not None else "record"
-    return one._replace(body=RecordError(None, None, None, "bad-type", f"a {name} is not what is read here"))

@@ -9,6 +9,7 @@ from k2conn.avro import RecordSchema
 from k2conn.consumer.decoding import Decoded
 from k2conn.consumer.progress import PartitionProgress
 from k2conn.envelope import DeliveryAccount, Envelope
+from k2conn.errors import RecordError
 from k2conn.sinks.positions import SourcePartition
 
 
@@ -53,10 +54,11 @@ class StepAccount:
     stream = symbol = "-"
     spooled = lost = 0
 
-    def __init__(self, progress: PartitionProgress, offsets: Collection[tuple[int, int, bool]]) -> None:
-        """``offsets`` with Kafka's time of each and whether it was no record."""
+    def __init__(self, progress: PartitionProgress, found: Sequence[Decoded], dead: Collection[int]) -> None:
+        """``dead``: the offsets of those that are no records of the stage's."""
         self._progress = progress
-        self._offsets = offsets
+        self._offsets = [(one.message.offset, one.message.timestamp) for one in found]
+        self._dead = dead
         self._lost = 0
         self.waiting = 0
         """Envelopes that are not durable."""
@@ -74,8 +76,24 @@ class StepAccount:
 
     def confirm(self) -> None:
         """The records are done, whatever followed from them."""
-        for at, (offset, timestamp_ms, dead) in enumerate(self._offsets):
+        for at, (offset, timestamp_ms) in enumerate(self._offsets):
             if at < self._lost:
                 self._progress.lose(offset)
             else:
-                self._progress.confirm(offset, timestamp_ms, dead)
+                self._progress.confirm(offset, timestamp_ms, offset in self._dead)
+
+
+def sorted_for(stage: Stage, found: Sequence[Decoded]) -> tuple[list[Decoded], list[Decoded]]:
+    """Records that a stage takes, and those that it does not, as ones that could not be decoded."""
+    taken: list[Decoded] = []
+    others: list[Decoded] = []
+    for one in found:
+        if isinstance(one.body, RecordError):
+            others.append(one)
+        elif one.schema is stage.schema:
+            taken.append(one)
+        else:
+            name = one.schema.name if one.schema is not None else "record"
+            error = RecordError(None, None, None, "bad-type", f"a {name} is not what is read here")
+            others.append(one._replace(body=error))
+    return taken, others
