@@ -270,11 +270,23 @@ def candles(
     folder: Folder = None,
     kafka: Kafka = None,
     registry: Registry = None,
+    source: Annotated[str | None, typer.Option("--from", help="kafka: read trades from topics, for ever.")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Option("--topics", help="With --from kafka: names or patterns, 'market.*.trades.*'.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn-candles).")
+    ] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
+    ] = False,
+    port: Annotated[str, typer.Option(help="With --from kafka: /health and /metrics; -1 for none.")] = "-1",
+    summary: Annotated[Path | None, typer.Option(help="With --from kafka: write the final figures there.")] = None,
 ) -> None:
     """Make candles of trades, exactly, and write them to any sink.
 
-    Reads what the file sink wrote, or on standard input what the console sink prints. Exits with 65 where there are
-    dead letters (trades that came too late among them).
+    Reads what the file sink wrote, on standard input what the console sink prints, or topics (then it writes to topics,
+    where no other sink is named). Exits with 65 where there are dead letters in files (trades that came too late).
 
     Example: k2conn candles data/market.crypto.trades.NAME --intervals 1m,1h --sink console
     """
@@ -285,6 +297,14 @@ def candles(
         inputs or ["-"], intervals, delay, lateness, empty, open, topic, sink, sink_option or (), folder, kafka,
         registry, features,
     )
+    if source is not None:
+        from k2conn.cli.candles_of_topics import run as make_of_topics
+        from k2conn.cli.run_options import RunOptions
+
+        raise typer.Exit(make_of_topics(options, RunOptions(
+            sink=sink, sink_options=sink_option or (), folder=folder, kafka=kafka, registry=registry, source=source,
+            topics=topics or (), group=group, from_beginning=from_beginning, port=port, summary=summary,
+        )))
     raise typer.Exit(make(options))
 
 

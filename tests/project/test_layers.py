@@ -92,7 +92,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
-    "audit": {*LEAVES, "avro", "candles"},
+    "audit": {*LEAVES, "avro", "candles", "envelope"},
     "candles": {*LEAVES, "avro", "engine", "envelope"},
     "features": {*LEAVES, "avro", "engine", "envelope"},
     "charts": {"printable"},
@@ -106,7 +106,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
     "consumer": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
+        *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
         *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "features", "files", "net", "sinks",
@@ -119,7 +119,8 @@ IMPORTABLE: dict[str, set[str]] = {
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {*LEAVES, "candles", "compiler", "consumer", "features", "net", "runner", "sinks", "transports"},
-    "tools/connector_tests": {*LEAVES, "engine", "envelope"},
+    "tools/example_verdicts": {*LEAVES, "audit", "envelope"},
+    "tools/connector_tests": {*LEAVES, "engine", "envelope", "tools/example_verdicts"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
     "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
