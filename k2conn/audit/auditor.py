@@ -94,6 +94,7 @@ class Auditor:
         self.aggregator = CandleAggregator(settings)
         self._spans: dict[_Key, _Span] = {}
         self._changed: dict[_Key, None] = {}
+        """Of these, those that no verdict was given on since."""
         self._dropping_us = 0
 
     def trades(self, trades: Iterable[Trade]) -> None:
@@ -142,7 +143,9 @@ class Auditor:
         known = self._spans.get((symbol, begin_us))
         if known is None:
             if len(self._spans) >= self._most:
-                self._spans.pop(next(iter(self._spans)))
+                oldest = next(iter(self._spans))
+                del self._spans[oldest]
+                self._changed.pop(oldest, None)
             known = self._spans[symbol, begin_us] = _Span()
         return known
 
@@ -164,6 +167,7 @@ class Auditor:
     def _dropped(self, key: _Key) -> list[Verdict]:
         """The verdict of a span can change no more."""
         span = self._spans.pop(key)
+        self._changed.pop(key, None)
         if span.theirs is None:
             self.counts.unmatched += 1
         if span.outcome is AuditOutcome.SUSPECTED and span.last is not None:
