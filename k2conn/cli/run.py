@@ -25,7 +25,7 @@ from k2conn.monitoring.tap import Taps
 from k2conn.runner import Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.stopping import unless_stopped
-from k2conn.settings import state_folder, tap_token
+from k2conn.settings import health_limits, state_folder, tap_token
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker
@@ -52,7 +52,10 @@ def run(options: RunOptions) -> int:
     if states is not None:
         distribute_state(states, jobs, None)
     with recorded(options, environment) as observers:
-        runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states, observers=observers)
+        runner = Runner(
+            jobs, settings, max_records=options.max_records, state_folder=states, limits=start.limits,
+            observers=observers,
+        )
         ended = None
         try:
             ended = on_event_loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
@@ -67,7 +70,8 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     settings, states = sink_settings_of(options, environment), state_folder(environment)
     read = partial(read_again, partial(jobs_for, options, environment, warn=False))
     with recorded(options, environment, identity) as observers:
-        outcome = on_event_loop(_until_stopped(Worker(identity, read, settings, states, observers)))
+        worker = Worker(identity, read, settings, states, health_limits(environment), observers)
+        outcome = on_event_loop(_until_stopped(worker))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 

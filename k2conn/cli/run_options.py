@@ -38,5 +38,6 @@ class RunOptions:
     topics: Sequence[str] = ()
     group: str | None = None
     from_beginning: bool = False
+    features: str | None = None
     record: Path | None = None
     """Where frames are recorded; None: what K2_RECORD_FOLDER says."""

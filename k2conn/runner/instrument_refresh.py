@@ -31,15 +31,16 @@ class InstrumentRefresh:
     def __init__(
         self, connector: str, listing: InstrumentList, symbols: SymbolDirectory, overrides: Overrides,
         environment: Mapping[str, str], destinations: Destinations | None = None,
-        saw: Callable[[Any], None] = lambda answer: None,
+        failed: Callable[[], None] = lambda: None, saw: Callable[[Any], None] = lambda answer: None,
     ) -> None:
-        """``saw`` is told of each answer."""
+        """``failed`` is called for each call that does, ``saw`` is told of each answer."""
         self._saw = saw
         self._symbols = symbols
         self._listing = listing
         self._overrides = overrides
         self._environment = environment
         self._destinations = destinations
+        self._failed = failed
         self._log = get_logger(connector=connector)
 
     def check(self) -> None:
@@ -85,6 +86,7 @@ class InstrumentRefresh:
         try:
             count = await self.once()
         except (TransportError, RecordError, SettingsError) as error:
+            self._failed()
             self._log.warning("instrument list not read", detail=str(error))
             return False
         self._log.info("instrument list read", instruments=count)

@@ -14,6 +14,7 @@ from k2conn.monitoring.process_status import process_status, silent_symbols
 from k2conn.observe import Observers
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
 from k2conn.workers.assignment import Assignment
@@ -26,13 +27,14 @@ class Worker:
 
     def __init__(
         self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings,
-        state_folder: Path | None, observers: Observers | None = None,
+        state_folder: Path | None, limits: HealthLimits | None = None, observers: Observers | None = None,
     ) -> None:
         self._observers = observers
         self._identity = identity
         self._read = read
         self._settings = _own(settings, identity)
         self._state_folder = worker_folder(state_folder, identity.index) if state_folder is not None else None
+        self._limits = limits
         self._assignment = Assignment({}, {})
         self._log = get_logger()
 
@@ -43,9 +45,9 @@ class Worker:
         if first is None:
             raise Unreachable("the process that started this worker is gone")
         self._assignment = Assignment.of(first["share"])
+        jobs = await asyncio.to_thread(self._jobs)
         runner = Runner(
-            await asyncio.to_thread(self._jobs), self._settings, state_folder=self._state_folder,
-            observers=self._observers,
+            jobs, self._settings, state_folder=self._state_folder, limits=self._limits, observers=self._observers
         )
         tasks = [
             asyncio.create_task(self._listen(channel, runner, stop)),
