@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from k2conn.consumer.settings import ConsumerSettings
 from k2conn.errors import Unreachable
@@ -22,34 +22,48 @@ _QUIET = 10.0
 async def whole_topics(settings: ConsumerSettings) -> AsyncIterator[tuple[str, bytes]]:
     """The values of all messages of the topics, with their places (topic/partition@offset). Raises Unreachable."""
     given = settings.kafka
-    client = AIOKafkaConsumer(
-        **client_options(given), enable_auto_commit=False, auto_offset_reset="earliest",
+    client: Any = None
+    try:
+        async with asyncio.timeout(given.open_timeout):
+            names = await _names(settings)
+            if not names:
+                return
+            client = _consumer(settings, *names)
+            await client.start()
+            ends = await _ends(client)
+        async for one in _read(client, ends):
+            yield one
+    except (TimeoutError, OSError, kafka_errors.KafkaError) as error:
+        raise Unreachable(f"kafka {given.bootstrap}: {error or type(error).__name__}") from None
+    finally:
+        if client is not None:
+            await client.stop()
+
+
+def _consumer(settings: ConsumerSettings, *names: str) -> Any:
+    """A consumer of whole topics, which no group divides."""
+    return AIOKafkaConsumer(
+        *names, **client_options(settings.kafka), enable_auto_commit=False, auto_offset_reset="earliest",
         isolation_level="read_committed", fetch_max_bytes=settings.fetch_bytes,
         max_partition_fetch_bytes=settings.partition_fetch_bytes,
     )
+
+
+async def _names(settings: ConsumerSettings) -> list[str]:
+    """The topics that are there."""
+    client = _consumer(settings)
     try:
-        async with asyncio.timeout(given.open_timeout):
-            await client.start()
-            ends = await _ends(client, settings.pattern)
-    except (TimeoutError, OSError, kafka_errors.KafkaError) as error:
-        await client.stop()
-        raise Unreachable(f"kafka {given.bootstrap}: {error or type(error).__name__}") from None
-    try:
-        async for one in _read(client, ends):
-            yield one
-    except (OSError, kafka_errors.KafkaError) as error:
-        raise Unreachable(f"kafka {given.bootstrap}: {error or type(error).__name__}") from None
+        await client.start()
+        return [name for name in await client.topics() if re.fullmatch(settings.pattern, name)]
     finally:
         await client.stop()
 
 
-async def _ends(client: Any, pattern: str) -> dict[Any, int]:
-    """Where each partition of the topics ends; those without messages are left out."""
-    names = [name for name in await client.topics() if re.fullmatch(pattern, name)]
-    partitions = [TopicPartition(name, one) for name in names for one in client.partitions_for_topic(name) or ()]
-    client.assign(partitions)
+async def _ends(client: Any) -> dict[Any, int]:
+    """Where each partition ends; those without messages are left out."""
+    partitions = list(client.assignment())  # all of them, from the start: there is no group
     if not partitions:
-        return {}
+        raise Unreachable("kafka: it does not say which partitions the topics have")
     firsts, ends = await client.beginning_offsets(partitions), await client.end_offsets(partitions)
     return {one: end for one, end in ends.items() if end > firsts[one]}
 

@@ -52,6 +52,9 @@ class Recorder(Observer):
         """Bytes that were put into the queue (by the feed) and taken from it (by the thread)."""
         self._missed = self._missed_events = 0
         """Not taken since the last thing that was."""
+        self._told = 0
+        """Frames that it was told of."""
+        self._closed = False
         self.late = 0
         """Frames that were not taken because the disk was too slow."""
         self.frames = self.missing = 0
@@ -84,12 +87,13 @@ class Recorder(Observer):
         """Writes what waits, for some seconds at most; whether that was enough."""
         self._queue.put(None)
         self._thread.join(CLOSE_WITHIN)
+        self._closed = True
         return not self._thread.is_alive()
 
     @property
     def lost(self) -> int:
         """Frames that the recording lacks."""
-        return self.late + self.missing + self._unwritten
+        return self._told - self.frames if self._closed else self.late + self.missing + self._unwritten
 
     def figures(self) -> dict[str, int]:
         """See `Observer`."""
@@ -145,6 +149,7 @@ class Recorder(Observer):
         self, size: int, frames: int, make: Callable[[], list[bytes]],
         also: Callable[[list[bytes]], None] | None = None,
     ) -> None:
+        self._told += frames
         if frames and self._put - self._taken > self._bound:
             self._missed += frames
             self._missed_events += 1

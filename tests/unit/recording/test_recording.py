@@ -309,3 +309,16 @@ def test_what_is_a_recording(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SettingsError, match="holds no recording"):
         Recording([tmp_path / "empty"])
+
+
+def test_what_the_end_did_not_wait_for_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(RecordingFolder, "write", lambda self, *block: gate.wait(10))
+    monkeypatch.setattr(recorder, "CLOSE_WITHIN", 0.1)
+    made = Recorder(tmp_path / "rec")
+    made.start()
+    made.received(PLACE, ["x" * 300_000], 1.0, 1)
+    made.received(PLACE, ["y"], 2.0, 2)
+    assert not made.close()
+    assert made.lost == 2
+    gate.set()
