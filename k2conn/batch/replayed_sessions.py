@@ -16,7 +16,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.instrument_list import learn
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.observe import Place
+from k2conn.observe import SessionPlace
 from k2conn.plan import Connection, Plan, Symbol
 from k2conn.recording.entries import BadLine, EntryKind, RecordedEntry
 from k2conn.recording.reader import Recording
@@ -66,7 +66,7 @@ class ReplayedSessions:
         self.state: ConnectorState | None = None
         self.strangers = 0
         """Frames of connections that the connector file does not have."""
-        self.headless: set[Place] = set()
+        self.headless: set[SessionPlace] = set()
         """Sessions whose beginning is not in the recording."""
         self._plan = plan
         self._streams = streams
@@ -74,8 +74,8 @@ class ReplayedSessions:
         self._states = states
         self._begun = -1
         self._listed = -1
-        self._open: dict[Place, FramePipeline | None] = {}
-        self._answers: dict[Place, list[tuple[int, Any]]] = {}
+        self._open: dict[SessionPlace, FramePipeline | None] = {}
+        self._answers: dict[SessionPlace, list[tuple[int, Any]]] = {}
         self._expired = 0
 
     def take(self, entry: RecordedEntry, now: float, wall: int) -> list[Envelope]:
@@ -100,7 +100,7 @@ class ReplayedSessions:
         return []
 
     def work(
-        self, place: Place, frames: list[str | bytes], now: float, wall: int, envelopes: list[Envelope]
+        self, place: SessionPlace, frames: list[str | bytes], now: float, wall: int, envelopes: list[Envelope]
     ) -> Iterator[None]:
         """Maps the frames of one read; as `FramePipeline.work`."""
         pipeline = self._pipeline(place, now, wall)
@@ -155,7 +155,7 @@ class ReplayedSessions:
         pipeline = FramePipeline(self._current(), connection, _symbols(more["symbols"]), context, replica)
         self._open[entry.place] = self._begin_session(pipeline, entry.place, now, wall)
 
-    def _begin_session(self, pipeline: FramePipeline, place: Place, now: float, wall: int) -> FramePipeline:
+    def _begin_session(self, pipeline: FramePipeline, place: SessionPlace, now: float, wall: int) -> FramePipeline:
         session, before = pipeline.session, pipeline.session.connection.before
         session.scope.epoch = place.session
         for number, answer in self._answers.pop(place, ()):
@@ -182,7 +182,7 @@ class ReplayedSessions:
         except RecordError as error:
             raise BadLine(str(error)) from None
 
-    def _pipeline(self, place: Place, now: float, wall: int) -> FramePipeline | None:
+    def _pipeline(self, place: SessionPlace, now: float, wall: int) -> FramePipeline | None:
         if place not in self._open:
             self.headless.add(place)
             connection = self._likely(place)
@@ -196,7 +196,7 @@ class ReplayedSessions:
                 self._open[place] = None
         return self._open[place]
 
-    def _likely(self, place: Place) -> Connection | None:
+    def _likely(self, place: SessionPlace) -> Connection | None:
         """The connection that a socket's name says."""
         found = [one for one in self._plan.connections if place.socket.startswith(f"{one.name}-")]
         return max(found, key=lambda one: len(one.name), default=None)

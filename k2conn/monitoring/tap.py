@@ -22,7 +22,7 @@ from k2conn.clock import monotonic, thread_time
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.monitoring.requests import BadRequest
-from k2conn.observe import Observer, Observers, Opening, Place
+from k2conn.observe import Observer, Observers, Opening, SessionPlace
 from k2conn.plan import Symbol
 from k2conn.scope import Scope
 from k2conn.secret_mask import SECRETS
@@ -102,7 +102,7 @@ class Taps:
     """The listeners of one process. ``captured``: what is known on a connection, by its place."""
 
     def __init__(
-        self, observers: Observers, compile_condition: Compile, captured: Callable[[Place], Mapping[str, Any]],
+        self, observers: Observers, compile_condition: Compile, captured: Callable[[SessionPlace], Mapping[str, Any]],
         token: str = "",
     ) -> None:
         """``token``: what a request must have as its bearer token; without one only this machine may listen."""
@@ -143,23 +143,23 @@ class Taps:
 class Tap(Observer):
     """One listener."""
 
-    def __init__(self, wanted: TapFilter, taps: Taps, captured: Callable[[Place], Mapping[str, Any]]) -> None:
+    def __init__(self, wanted: TapFilter, taps: Taps, captured: Callable[[SessionPlace], Mapping[str, Any]]) -> None:
         self._wanted = wanted
         self._captured = captured
         self._waiting: deque[Event] = deque()
         self._bytes = 0
         self._some = asyncio.Event()
         self._lost = self._sampled = 0
-        self._reads: dict[str, OrderedDict[int, tuple[Place, Sequence[str | bytes]]]] = {}
+        self._reads: dict[str, OrderedDict[int, tuple[SessionPlace, Sequence[str | bytes]]]] = {}
 
     # -- what passes
 
-    def opened(self, place: Place, opening: Opening, now: float, wall: int) -> None:
+    def opened(self, place: SessionPlace, opening: Opening, now: float, wall: int) -> None:
         """See `Observer`."""
         words = {"connection": opening.connection, "symbols": [one.native for one in opening.symbols]}
         self._take("opened", place, 500, wall, words)
 
-    def received(self, place: Place, frames: Sequence[str | bytes], now: float, wall: int) -> None:
+    def received(self, place: SessionPlace, frames: Sequence[str | bytes], now: float, wall: int) -> None:
         """See `Observer`."""
         if self._wanted.trace and self._names(place.connector):
             reads = self._reads.setdefault(place.connector, OrderedDict())
@@ -168,19 +168,19 @@ class Tap(Observer):
                 reads.popitem(last=False)
         self._take("received", place, sum(map(len, frames)), wall, frames)
 
-    def sent(self, place: Place, frame: str | bytes, now: float, wall: int) -> None:
+    def sent(self, place: SessionPlace, frame: str | bytes, now: float, wall: int) -> None:
         """See `Observer`."""
         self._take("sent", place, len(frame), wall, (frame,))
 
-    def answered(self, place: Place, request: int | None, answer: Any, now: float, wall: int) -> None:
+    def answered(self, place: SessionPlace, request: int | None, answer: Any, now: float, wall: int) -> None:
         """See `Observer`."""
         self._take("answered", place, 1000, wall, {"request": request, "answer": exactjson.excerpt(answer, 2000)})
 
-    def carried(self, place: Place, symbols: tuple[Symbol, ...], now: float, wall: int) -> None:
+    def carried(self, place: SessionPlace, symbols: tuple[Symbol, ...], now: float, wall: int) -> None:
         """See `Observer`."""
         self._take("carried", place, 500, wall, {"symbols": [one.native for one in symbols]})
 
-    def ended(self, place: Place, cause: str, detail: str, now: float, wall: int) -> None:
+    def ended(self, place: SessionPlace, cause: str, detail: str, now: float, wall: int) -> None:
         """See `Observer`."""
         self._take("ended", place, 500, wall, {"cause": cause, "detail": detail})
 
@@ -197,7 +197,7 @@ class Tap(Observer):
     def _names(self, connector: str) -> bool:
         return not self._wanted.connectors or connector in self._wanted.connectors
 
-    def _take(self, kind: str, place: Place, size: int, wall: int, what: Any) -> None:
+    def _take(self, kind: str, place: SessionPlace, size: int, wall: int, what: Any) -> None:
         if kind in self._wanted.kinds and self._names(place.connector):
             self._put((kind, place.connector, size, (place, wall, what)), 1)
 
@@ -257,7 +257,7 @@ class Tap(Observer):
             except RecordError:
                 continue  # the condition does not hold of what it cannot be asked of
 
-    def _others(self, kind: str, place: Place, wall: int, what: Any) -> Iterator[dict[str, Any]]:
+    def _others(self, kind: str, place: SessionPlace, wall: int, what: Any) -> Iterator[dict[str, Any]]:
         if self._wanted.streams or self._wanted.symbols:
             return  # of a frame nobody knows that before it is mapped
         head = {"kind": kind, "connector": place.connector, "socket": place.socket, "session": place.session,

@@ -22,7 +22,7 @@ from k2conn.plan import Symbol
 _LOG = logging.getLogger(__name__)
 
 
-class Place(NamedTuple):
+class SessionPlace(NamedTuple):
     """Where something happened: a connector, one of its sockets (a shard's name), and the number of the session, which
     no other connection of the connector has in one process.
     """
@@ -53,27 +53,27 @@ class Observer:
     def begun(self, connector: str, streams: Sequence[str], kept: bool, wall: int) -> None:
         """A connector starts to run, with these streams; ``kept``: it may know what earlier processes have seen."""
 
-    def opened(self, place: Place, opening: Opening, now: float, wall: int) -> None:
+    def opened(self, place: SessionPlace, opening: Opening, now: float, wall: int) -> None:
         """A connection is open, and nothing has been sent yet."""
 
-    def received(self, place: Place, frames: Sequence[str | bytes], now: float, wall: int) -> None:
+    def received(self, place: SessionPlace, frames: Sequence[str | bytes], now: float, wall: int) -> None:
         """The frames of one read, which are about to be mapped."""
 
-    def sent(self, place: Place, frame: str | bytes, now: float, wall: int) -> None:
+    def sent(self, place: SessionPlace, frame: str | bytes, now: float, wall: int) -> None:
         """A frame is sent."""
 
-    def answered(self, place: Place, request: int | None, answer: Any, now: float, wall: int) -> None:
+    def answered(self, place: SessionPlace, request: int | None, answer: Any, now: float, wall: int) -> None:
         """An HTTP answer was read: that of the ``request``-th call before a connection; None: the venue's instrument
         list.
         """
 
-    def carried(self, place: Place, symbols: tuple[Symbol, ...], now: float, wall: int) -> None:
+    def carried(self, place: SessionPlace, symbols: tuple[Symbol, ...], now: float, wall: int) -> None:
         """An open connection has these symbols from now on."""
 
     def looked(self, connector: str, wall: int) -> None:
         """The gaps that are due were published; only told where there were any."""
 
-    def ended(self, place: Place, cause: str, detail: str, now: float, wall: int) -> None:
+    def ended(self, place: SessionPlace, cause: str, detail: str, now: float, wall: int) -> None:
         """A connection is at its end."""
 
     def published(self, connector: str, envelopes: Sequence[Envelope]) -> None:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.observe import Opening, Place
+from k2conn.observe import Opening, SessionPlace
 from k2conn.plan import Symbol
 from k2conn.secret_mask import SECRETS
 
@@ -48,7 +48,7 @@ class RecordedEntry(NamedTuple):
     time: int
     now: int
     kind: EntryKind
-    place: Place
+    place: SessionPlace
     frame: str | bytes
     masked: bool
     more: dict[str, Any]
@@ -58,7 +58,9 @@ class BadLine(ValueError):
     """A line that is none of a recording."""
 
 
-def frame_lines(kind: EntryKind, place: Place, frames: Sequence[str | bytes], now: float, wall: int) -> Iterator[bytes]:
+def frame_lines(
+    kind: EntryKind, place: SessionPlace, frames: Sequence[str | bytes], now: float, wall: int
+) -> Iterator[bytes]:
     """A line for each frame, without known secrets."""
     head = _head(kind, place, now, wall)
     for frame in frames:
@@ -69,7 +71,7 @@ def frame_lines(kind: EntryKind, place: Place, frames: Sequence[str | bytes], no
         yield exactjson.encode(line)
 
 
-def line(kind: EntryKind, place: Place, now: float, wall: int, **more: Any) -> bytes:
+def line(kind: EntryKind, place: SessionPlace, now: float, wall: int, **more: Any) -> bytes:
     """A line for what is no frame, without known secrets."""
     hidden = SECRETS.hide(more)
     masked = {"masked": True} if hidden != more else {}
@@ -93,7 +95,7 @@ def entry(raw: bytes) -> RecordedEntry:
         said = exactjson.decode(raw)
         time, now = int(said.pop("time")), int(said.pop("now"))
         kind = EntryKind(said.pop("kind"))
-        place = Place(str(said.pop("connector")), str(said.pop("socket")), int(said.pop("session")))
+        place = SessionPlace(str(said.pop("connector")), str(said.pop("socket")), int(said.pop("session")))
         frame: str | bytes = ""
         if "base64" in said:
             frame = base64.b64decode(said.pop("base64"), validate=True)
@@ -109,7 +111,7 @@ def entry(raw: bytes) -> RecordedEntry:
         raise BadLine(str(error)) from None
 
 
-def _head(kind: EntryKind, place: Place, now: float, wall: int) -> dict[str, Any]:
+def _head(kind: EntryKind, place: SessionPlace, now: float, wall: int) -> dict[str, Any]:
     return {"time": wall, "now": round(now * 1_000_000), "connector": place.connector, "socket": place.socket,
             "session": place.session, "kind": kind.value}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.clock import monotonic, wall_us
-from k2conn.observe import Observer, Opening, Place
+from k2conn.observe import Observer, Opening, SessionPlace
 from k2conn.plan import Symbol
 from k2conn.recording.entries import EntryKind, frame_lines, line, opening_members, symbol_rows
 from k2conn.recording.folder import Bounds, MiB, RecordingFolder
@@ -64,9 +64,9 @@ class Recorder(Observer):
         self._lines: list[bytes] = []
         self._size = self._count = self._first = self._last = 0
         self._since: float | None = None
-        self._standing: dict[Place, bytes] = {}
+        self._standing: dict[SessionPlace, bytes] = {}
         """How the sessions began that are open; of the thread, as all below."""
-        self._gone: list[Place] = []
+        self._gone: list[SessionPlace] = []
         """Sessions that have ended in the block that is not written yet."""
         self._begun: dict[str, bytes] = {}
         self._lists: dict[str, list[bytes]] = {}
@@ -103,25 +103,25 @@ class Recorder(Observer):
 
     def begun(self, connector: str, streams: Sequence[str], kept: bool, wall: int) -> None:
         """See `Observer`."""
-        place, now = Place(connector, "", 0), monotonic()
+        place, now = SessionPlace(connector, "", 0), monotonic()
         self._take(100, 0, lambda: [line(EntryKind.BEGUN, place, now, wall, streams=list(streams), kept=kept)],
                    lambda made: self._begun.update({connector: made[0]}))
 
-    def opened(self, place: Place, opening: Opening, now: float, wall: int) -> None:
+    def opened(self, place: SessionPlace, opening: Opening, now: float, wall: int) -> None:
         """See `Observer`."""
         self._take(1000, 0, lambda: [line(EntryKind.OPENED, place, now, wall, **opening_members(opening))],
                    lambda made: self._standing.update({place: made[0]}))
 
-    def received(self, place: Place, frames: Sequence[str | bytes], now: float, wall: int) -> None:
+    def received(self, place: SessionPlace, frames: Sequence[str | bytes], now: float, wall: int) -> None:
         """See `Observer`."""
         self._take(sum(map(len, frames)), len(frames),
                    lambda: list(frame_lines(EntryKind.RECEIVED, place, frames, now, wall)))
 
-    def sent(self, place: Place, frame: str | bytes, now: float, wall: int) -> None:
+    def sent(self, place: SessionPlace, frame: str | bytes, now: float, wall: int) -> None:
         """See `Observer`."""
         self._take(len(frame), 1, lambda: list(frame_lines(EntryKind.SENT, place, (frame,), now, wall)))
 
-    def answered(self, place: Place, request: int | None, answer: Any, now: float, wall: int) -> None:
+    def answered(self, place: SessionPlace, request: int | None, answer: Any, now: float, wall: int) -> None:
         """See `Observer`."""
 
         def keep(made: list[bytes]) -> None:
@@ -131,16 +131,16 @@ class Recorder(Observer):
         self._take(_ANSWER, 0, lambda: [line(EntryKind.ANSWERED, place, now, wall, request=request, answer=answer)],
                    keep)
 
-    def carried(self, place: Place, symbols: tuple[Symbol, ...], now: float, wall: int) -> None:
+    def carried(self, place: SessionPlace, symbols: tuple[Symbol, ...], now: float, wall: int) -> None:
         """See `Observer`."""
         self._take(1000, 0, lambda: [line(EntryKind.CARRIED, place, now, wall, symbols=symbol_rows(symbols))])
 
     def looked(self, connector: str, wall: int) -> None:
         """See `Observer`."""
         now = monotonic()
-        self._take(100, 0, lambda: [line(EntryKind.LOOKED, Place(connector, "", 0), now, wall)])
+        self._take(100, 0, lambda: [line(EntryKind.LOOKED, SessionPlace(connector, "", 0), now, wall)])
 
-    def ended(self, place: Place, cause: str, detail: str, now: float, wall: int) -> None:
+    def ended(self, place: SessionPlace, cause: str, detail: str, now: float, wall: int) -> None:
         """See `Observer`."""
         self._take(200, 0, lambda: [line(EntryKind.ENDED, place, now, wall, cause=cause, detail=detail)],
                    lambda made: self._gone.append(place))
@@ -238,4 +238,4 @@ class Recorder(Observer):
 
 
 def _lost(frames: int, events: int, cause: str, now: float, wall: int) -> bytes:
-    return line(EntryKind.LOST, Place("", "", 0), now, wall, frames=frames, events=events, cause=cause)
+    return line(EntryKind.LOST, SessionPlace("", "", 0), now, wall, frames=frames, events=events, cause=cause)

@@ -27,7 +27,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.net.proxy import proxy_for
-from k2conn.observe import Observer, Opening, Place
+from k2conn.observe import Observer, Opening, SessionPlace
 from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
@@ -364,9 +364,10 @@ class VenueConnection:
             self._observers.tell(Observer.received, self._place, frames, now, wall)
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> SessionPlace:
         assert self.pipeline is not None
-        return Place(self._context.connector_state.plan.name, self._shard.name, self.pipeline.session.scope.epoch)
+        name, epoch = self._context.connector_state.plan.name, self.pipeline.session.scope.epoch
+        return SessionPlace(name, self._shard.name, epoch)
 
     def ask_for_replacement(self, due: ConnectionEnd) -> None:
         """Asks the supervisor for a replacement; this connection goes on until there is one."""

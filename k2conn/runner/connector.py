@@ -27,7 +27,7 @@ from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
-from k2conn.observe import Observer, Observers, Place
+from k2conn.observe import Observer, Observers, SessionPlace
 from k2conn.plan import Plan, Symbol
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.backfill_worker import BackfillWorker
@@ -170,7 +170,7 @@ class Connector:
 
     def _saw_list(self, answer: Any) -> None:
         if self.observers.watching:
-            place = Place(self.plan.name, "", 0)
+            place = SessionPlace(self.plan.name, "", 0)
             self.observers.tell(Observer.answered, place, None, answer, monotonic(), wall_us())
 
     @property

@@ -31,7 +31,7 @@ from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
 from k2conn.features.envelopes import feature_record
-from k2conn.observe import Observer, Observers, Place
+from k2conn.observe import Observer, Observers, SessionPlace
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
@@ -505,7 +505,7 @@ class Runner:
             self._enough.set()
         return admitted
 
-    def captured(self, place: Place) -> dict[str, Any]:
+    def captured(self, place: SessionPlace) -> dict[str, Any]:
         """What was captured on a connection that is open; empty where there is none."""
         pipelines = [
             pipeline for connector in self.connectors if connector.plan.name == place.connector

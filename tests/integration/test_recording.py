@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.plans import STREAMS
+from tests.support.plans import HEAD, STREAMS
 from tests.support.recordings import bodies, k2conn, mock
 from tests.support.rest import Answer, rest
 from tests.support.small_venue import small_venue
@@ -96,3 +96,29 @@ def test_what_the_venue_listed_is_replayed_without_the_venue(tmp_path: Path) -> 
     (topic,) = first
     assert len(first[topic]) > 1000
     assert second[topic].startswith(first[topic])  # the run was told to stop before all frames were records
+
+
+def test_every_tool_reads_it_and_a_cut_is_said(tmp_path: Path) -> None:
+    spec = tmp_path / "venue.yaml"
+    with small_venue() as port:
+        spec.write_text(HEAD + CONNECTION % port + STREAMS)
+        done = k2conn(tmp_path, "record", "venue.yaml", "--to", "rec", "--streams", "trade", "--max-records", 50)
+    assert done.returncode == 0, done.stderr
+    mapped = k2conn(tmp_path, "map", "venue.yaml", "rec")
+    assert (mapped.returncode, mapped.stdout.count("VENUE-")) == (0, 50), mapped.stderr
+    tested = k2conn(tmp_path, "test", "venue.yaml", "--from", "rec")
+    assert tested.returncode == 0, tested.stdout
+    drafted = k2conn(tmp_path, "new", "draft", "--url", "wss://v.example", "--sample", "rec", "--output", "-")
+    assert "trade:" in drafted.stdout, drafted.stderr
+    broken = tmp_path / "broken" / "venue.yaml"
+    broken.parent.mkdir()
+    broken.write_text(spec.read_text().replace("price: p", "price: px"))
+    assert k2conn(tmp_path, "test", broken, "--from", "rec").returncode == 1
+
+    (path,) = (tmp_path / "rec").glob("*.jsonl.*")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 20])
+    cut = k2conn(tmp_path, "replay", "rec", "--connector", "venue.yaml", "--sink", "none")
+    assert cut.returncode == 66, cut.stderr
+    assert "ends in the middle" in cut.stderr
+    assert "lost 0" in cut.stderr

@@ -114,7 +114,9 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "features", "files", "net", "observe",
         "sinks", "spool", "transports",
     },
-    "monitoring": {*LEAVES, "consumer", "observe", "sinks", "clock", "engine", "loopback", "runner", "spool"},
+    "monitoring": {
+        *LEAVES, "consumer", "envelope", "observe", "sinks", "clock", "engine", "loopback", "runner", "spool"
+    },
     "batch": {
         *LEAVES, "clock", "engine", "envelope", "files", "observe", "recording", "runner", "sinks", "spool",
         "transports",

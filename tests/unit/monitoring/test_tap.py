@@ -13,10 +13,10 @@ from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.monitoring import tap
 from k2conn.monitoring.requests import BadRequest, header_of
 from k2conn.monitoring.tap import Tap, Taps
-from k2conn.observe import Observers, Place
+from k2conn.observe import Observers, SessionPlace
 from k2conn.secret_mask import SecretMask
 
-PLACE = Place("venue", "main-0", 1)
+PLACE = SessionPlace("venue", "main-0", 1)
 
 
 def taps(token: str = "") -> Taps:

@@ -15,7 +15,7 @@ import zstandard
 
 from k2conn import exactjson
 from k2conn.errors import SettingsError
-from k2conn.observe import Observer, Observers, Opening, Place
+from k2conn.observe import Observer, Observers, Opening, SessionPlace
 from k2conn.recording import blocks, recorder
 from k2conn.recording.entries import EntryKind, RecordedEntry
 from k2conn.recording.folder import Bounds, RecordingFolder, files_of
@@ -24,7 +24,7 @@ from k2conn.recording.recorder import Recorder
 from k2conn.secret_mask import SecretMask
 from k2conn.symbols import Symbol
 
-PLACE = Place("venue", "main-0", 1)
+PLACE = SessionPlace("venue", "main-0", 1)
 BTC = Symbol("BTC-USD", "BTCUSD", "BTC", "USD", (("expiry", "260327"),))
 OPENING = Opening("main", 0, None, (BTC,), "40c47908-6ccc-414d-8b3f-eae59f34d7d4")
 

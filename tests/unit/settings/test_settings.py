@@ -81,8 +81,8 @@ def test_a_bound_must_bound() -> None:
 
 
 def test_an_unknown_sink_lists_the_known_ones() -> None:
-    assert SINKS.names() == ("console", "file", "iceberg", "kafka", "postgres", "questdb")
-    known = "there is no sink 'settings'; known: console, file, iceberg, kafka, postgres, questdb"
+    assert SINKS.names() == ("console", "file", "iceberg", "kafka", "none", "postgres", "questdb")
+    known = "there is no sink 'settings'; known: console, file, iceberg, kafka, none, postgres, questdb"
     with pytest.raises(SettingsError, match=known):
         make_sink(SinkSettings(kind="settings"), lambda batch: None, lambda envelope, reason, words="": None)
 
