@@ -93,6 +93,7 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "audit": {*LEAVES, "avro", "candles"},
     "candles": {*LEAVES, "avro", "engine", "envelope"},
+    "drift": LEAVES,
     "sinks/settings": {"errors"},
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
              "sinks/settings"},
@@ -106,7 +107,7 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
-        *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
+        *LEAVES, "audit", "avro", "candles", "clock", "drift", "engine", "envelope", "files", "net", "sinks", "spool",
         "transports",
     },
     "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
