@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k2conn.drift.field_paths import field_paths, same, touches
-from k2conn.drift.habits import Change, Finding, Habits
+from k2conn.drift.habits import Change, FormChange, Habits
 from k2conn.drift.presence import Certainty
 from k2conn.drift.structure import Path, kind_of, spelled, structure, values_at
 from k2conn.plan import Stream
@@ -95,7 +95,7 @@ class DriftDetector:
         self._shapes.add(shape)
         if self._messages <= self._sure.learned:
             return []
-        return self._tell("", [Finding(Change.NEW_MESSAGE, (), after=", ".join(sorted(shape)))], message)
+        return self._tell("", [FormChange(Change.NEW_MESSAGE, (), after=", ".join(sorted(shape)))], message)
 
     def _words(self, stream: str, path: Path) -> Set[str] | None:
         """The words that a field read from there knows."""
@@ -103,7 +103,7 @@ class DriftDetector:
                  if one.field.words and _PLAIN.match(one.field.expression) and same(path, one.path)]
         return frozenset().union(*known) if known else None
 
-    def _tell(self, stream: str, changes: Sequence[Finding], message: Any) -> list[Drift]:
+    def _tell(self, stream: str, changes: Sequence[FormChange], message: Any) -> list[Drift]:
         told = []
         for one in changes:
             key = (stream, one.change, one.path, one.after)
@@ -114,7 +114,7 @@ class DriftDetector:
                 told.append(drift)
         return told
 
-    def _drift(self, stream: str, one: Finding, message: Any) -> Drift:
+    def _drift(self, stream: str, one: FormChange, message: Any) -> Drift:
         read = self._fields.get(stream, ())
         fields = tuple(dict.fromkeys(each.field.name for each in read if touches(one.path, each.path)))
         example = ""
@@ -126,7 +126,7 @@ class DriftDetector:
             fields, example, self._advice(stream, one, fields),
         )
 
-    def _advice(self, stream: str, one: Finding, fields: tuple[str, ...]) -> str:
+    def _advice(self, stream: str, one: FormChange, fields: tuple[str, ...]) -> str:
         """What to do about it, for the author of the connector file."""
         path = visible(spelled(one.path))[:100]
         listed = ", ".join(fields)

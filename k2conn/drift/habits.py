@@ -29,7 +29,7 @@ class Change(StrEnum):
     NEW_MESSAGE = "new-message"
 
 
-class Finding(NamedTuple):
+class FormChange(NamedTuple):
     """One change; ``before`` and ``after`` are kinds of values, or words."""
 
     change: Change
@@ -76,7 +76,7 @@ class Habits:
             self._known[path] = self._words(path)
         return self._known[path] is not None
 
-    def see(self, found: Structure) -> Iterator[Finding]:
+    def see(self, found: Structure) -> Iterator[FormChange]:
         """Takes a message; what it, or what it lacks, shows to have changed."""
         self.messages += 1
         for path, kinds in found.items():
@@ -84,14 +84,14 @@ class Habits:
         if self.messages % LOOK == 0:
             yield from self._gone()
 
-    def see_word(self, path: Path, word: str) -> Iterator[Finding]:
+    def see_word(self, path: Path, word: str) -> Iterator[FormChange]:
         """Takes a word of a path that is `worded`."""
         known = self._known[path]
         if known is not None and word not in known and (path, word) not in self._told and len(self._told) < MOST_PATHS:
             self._told.add((path, word))
-            yield Finding(Change.NEW_WORD, path, ", ".join(sorted(known)[:12]), word)
+            yield FormChange(Change.NEW_WORD, path, ", ".join(sorted(known)[:12]), word)
 
-    def _see(self, path: Path, kinds: Set[str]) -> Iterator[Finding]:
+    def _see(self, path: Path, kinds: Set[str]) -> Iterator[FormChange]:
         parent = self._parent(path)
         now = self.messages if parent is None else parent.presence.count
         habit = self._paths.get(path) or self._begin(path, parent, now)
@@ -100,7 +100,7 @@ class Habits:
         habit.presence.seen(now)
         if not habit.presence.told and habit.presence.is_new(now, self._sure):
             habit.presence.told = True
-            yield Finding(Change.NEW_KEY, path, after=_listed(habit.kinds or kinds))
+            yield FormChange(Change.NEW_KEY, path, after=_listed(habit.kinds or kinds))
         count = habit.presence.count
         for kind in kinds:
             one = habit.kinds.get(kind)
@@ -109,7 +109,7 @@ class Habits:
             one.seen(count)
             if not one.told and one.is_new(count, self._sure):
                 one.told = True
-                yield Finding(Change.NEW_TYPE, path, _listed(name for name in habit.kinds if name != kind), kind)
+                yield FormChange(Change.NEW_TYPE, path, _listed(name for name in habit.kinds if name != kind), kind)
 
     def _parent(self, path: Path) -> _Habit | None:
         return self._paths.get(path[:-1]) if path else None
@@ -125,14 +125,14 @@ class Habits:
         found = self._paths[path] = _Habit(now)
         return found
 
-    def _gone(self) -> Iterator[Finding]:
+    def _gone(self) -> Iterator[FormChange]:
         for path, habit in self._paths.items():
             parent = self._parent(path)
             if parent is None or habit.presence.told or parent.presence.told:
                 continue
             if habit.presence.is_gone(parent.presence.count, self._sure):
                 habit.presence.told = True
-                yield Finding(Change.GONE_KEY, path, before=_listed(habit.kinds))
+                yield FormChange(Change.GONE_KEY, path, before=_listed(habit.kinds))
 
 
 def _listed(kinds: Iterable[str]) -> str:

@@ -55,7 +55,8 @@ class Presence:
         before, since = self.first - 1, now - self.first + 1
         if before < sure.learned or self.count < sure.times:
             return False
-        return (since / (before + since)) ** int(self.count) < sure.chance
+        chance: float = (since / (before + since)) ** self.count
+        return chance < sure.chance
 
     def is_gone(self, now: int, sure: Certainty) -> bool:
         """Whether it does not come any more."""
@@ -64,4 +65,5 @@ class Presence:
             return False
         known = self.last - self.first + 1
         rate = (self.count + 1) / (known + 2)
-        return float((1 - rate) ** away) < sure.chance
+        chance: float = (1 - rate) ** away
+        return chance < sure.chance

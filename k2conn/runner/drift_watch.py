@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from k2conn.clock import thread_time, wall_us
+from k2conn.clock import thread_time
 from k2conn.drift.detector import Drift, DriftDetector
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Stream
@@ -73,4 +73,4 @@ class DriftWatch:
     def _tell(self, drift: Drift) -> None:
         self.counts[drift.stream or "-", str(drift.change)] += 1
         said = {name: value for name, value in drift.as_dict().items() if value not in (None, [])}
-        self._log.warning("drift", seen=wall_us(), **said)
+        self._log.warning("drift", **said)
