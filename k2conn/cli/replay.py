@@ -114,12 +114,12 @@ def _plans(options: ReplayOptions, recording: Recording) -> dict[str, Plan]:
     """The connector files: those that are named, or else the shipped ones with the names in the recording."""
     there = recording.connectors()
     plans = [load_connected(name) for name in options.connectors or there]
-    strangers = [plan.name for plan in plans if plan.name not in there]
+    strangers = [plan.name for plan in plans if there and plan.name not in there]
     if strangers:
-        names = ", ".join(there) or "none"
+        names = ", ".join(there)
         raise SettingsError(f"the recording has no frame of {', '.join(strangers)}; it has those of {names}")
     if not plans:
-        raise SettingsError("the recording names no connector")
+        raise SettingsError("no entry of the recording can be read: name its --connector to hear why")
     return {plan.name: plan for plan in plans}
 
 

@@ -14,6 +14,7 @@ from k2conn.hosts import host_of
 from k2conn.net.destinations import Destinations
 from k2conn.observe import Observers
 from k2conn.plan import Connection
+from k2conn.runner.drift_watch import DriftWatch
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.status import EndpointStatus
 from k2conn.transports import Address, Transport
@@ -35,6 +36,8 @@ class ConnectorContext:
     session_context: SessionContext
     open_transport: Callable[[Address], Transport]
     observers: Observers
+    drift: DriftWatch | None = None
+    """Who looks for changes of the venue's messages; None: nobody."""
 
 
 class EndpointGroup:
