@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -83,6 +83,14 @@ def _storage(settings: LakeSettings) -> dict[str, str]:
         "s3.connect-timeout": "10", "s3.request-timeout": "30",
     }
     return {name: value for name, value in given.items() if value}
+
+
+def make_namespace(catalog: Catalog, name: str) -> None:
+    """Makes a namespace, unless it is there, or another writer makes it in the same moment."""
+    from sqlalchemy.exc import IntegrityError
+
+    with suppress(IntegrityError):  # between the embedded catalog's own look and its INSERT
+        catalog.create_namespace_if_not_exists(name)
 
 
 @contextmanager

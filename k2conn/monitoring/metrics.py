@@ -24,6 +24,7 @@ from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.monitoring.condition_metrics import condition_metrics
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
+from k2conn.runner.error_count import ErrorCount
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SinkStatus
 from k2conn.spool.status import SpoolStatus
@@ -74,7 +75,9 @@ class RunnerCollector(Collector):
         yield from self._latencies()
         yield from self._prices()
         yield from self._candles()
+        yield from self._features()
         yield from self._audits()
+        yield error_metric(self._runner.errors)
         yield from self._connectors()
         yield from self._sockets()
         yield from self._subscriptions()
@@ -172,6 +175,22 @@ class RunnerCollector(Collector):
                 made.add_metric((*own, name), count)
         return [trades, made]
 
+    def _features(self) -> Iterable[Metric]:
+        found = CounterMetricFamily(
+            "k2conn_feature_candles", "What became of candles that features are made of: made, warming (too few before"
+            " them), late (older than all that is kept), unknown (of too many symbols).",
+            labels=("connector", "exchange", "outcome"),
+        )
+        for connector in self._runner.connectors:
+            if connector.features is not None:
+                counts = connector.features.maker.counts
+                for name, count in (
+                    ("made", counts.made), ("warming", counts.warming), ("late", counts.late),
+                    ("unknown", counts.unknown),
+                ):
+                    found.add_metric((connector.plan.name, connector.plan.exchange, name), count)
+        return [found]
+
     def _audits(self) -> Iterable[Metric]:
         spans = CounterMetricFamily(
             "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
@@ -268,6 +287,14 @@ class RunnerCollector(Collector):
         yield from sink_metrics(self._runner.sink.name, status, self._runner.started)
         if "spool" in status:
             yield from _spool(status["spool"])
+
+
+def error_metric(errors: ErrorCount) -> Metric:
+    """The errors of a process by kind."""
+    found = CounterMetricFamily("k2conn_errors", "Errors, by what they are about.", labels=("kind",))
+    for kind, count in errors.totals().items():
+        found.add_metric((kind,), count)
+    return found
 
 
 def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metric]:

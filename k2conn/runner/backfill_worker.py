@@ -61,6 +61,7 @@ class BackfillWorker:
         policy: RetryPolicy | None = None,
     ) -> None:
         """``publish`` hands envelopes on; where it says so, ``relief`` is waited for. ``prepare`` fills a call in."""
+        self._ledger = connector_state.ledger
         self._gaps = connector_state.gaps
         self._pending = connector_state.pending_backfills
         self._publish = publish
@@ -178,6 +179,7 @@ class BackfillWorker:
                     delays.reset()
                     break
                 except (TransportError, RecordError) as error:
+                    self._ledger.failed_calls += 1
                     if delays.attempts + 1 >= self._policy.tries or _final(error):
                         raise
                     least = error.delay if isinstance(error, TransportError) else 0.0

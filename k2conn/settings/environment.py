@@ -36,9 +36,9 @@ class Environment:
         """A text in its kind; None after noting what is wrong with it, under a name."""
         if kind == "secret":
             SECRETS.add(text)
-        elif "://" in text:
+        if "://" in text:  # within a secret, too: who is told a database's address may repeat its password alone
             for one in re.split(r"[\s,]+", text):
-                SECRETS.add_address(one)
+                SECRETS.add_address(one, options=kind == "secret")
         try:
             return KINDS[kind](text)
         except ValueError as error:

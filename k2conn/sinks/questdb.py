@@ -277,5 +277,5 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 }
 SINK = SinkKind(
     "tables of QuestDB, each record once", _make, settings=QuestDbSettings, variables=VARIABLES, spoolable=True,
-    where=lambda options: options.address,
+    database=True, where=lambda options: options.address,
 )

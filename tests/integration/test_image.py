@@ -10,6 +10,8 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -25,8 +27,16 @@ Result = TypeVar("Result")
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    """The image, built from what git knows of this tree and nothing else that lies in it."""
-    source = tmp_path_factory.mktemp("source")
+    """The image as it is by default."""
+    with built(tmp_path_factory.mktemp("source"), IMAGE) as found:
+        yield found
+
+
+@contextmanager
+def built(source: Path, tag: str, **arguments: str) -> Iterator[Containers]:
+    """An image, built in an empty folder of what git knows of this tree and nothing else that lies in it. Skips the
+    test where none can be built.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True,
         check=True,
@@ -38,9 +48,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
             target.write_bytes((ROOT / name).read_bytes())
     try:
         with containers() as found:
-            found.build(source, IMAGE)
+            found.build(source, tag, **arguments)
             yield found
-            found.podman("rmi", "--force", IMAGE)
+            found.podman("rmi", "--force", tag)
     except NoContainers as why:
         pytest.skip(str(why))
 

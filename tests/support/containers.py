@@ -73,12 +73,12 @@ class Containers:
         self.buildah("run", container, "--", "sh", "-c", as_in_the_image)
         self.buildah("commit", "--quiet", "--rm", container, BARE)
 
-    def build(self, folder: Path, tag: str) -> None:
-        """Builds a folder's Dockerfile, as `docker build` does."""
+    def build(self, folder: Path, tag: str, **arguments: str) -> None:
+        """Builds a folder's Dockerfile, as `docker build --build-arg NAME=VALUE` does."""
         # Whatever digest the file asks for: it is another image that stands in for it.
         bases = dict(re.findall(r"^ARG (\w+_IMAGE)=([^\s@]+)", (folder / "Dockerfile").read_text(), re.MULTILINE))
         self.stand_in(set(bases.values()))
-        given = [f"--build-arg={name}={base}" for name, base in bases.items()]
+        given = [f"--build-arg={name}={value}" for name, value in {**bases, **arguments}.items()]
         certificates = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if Path(_CERTIFICATES).is_dir() else ()
         self.buildah("build", "--pull=never", "--format=docker", "--layers=false", *certificates, *given,
                      "--tag", tag, ".", within=900, cwd=folder)

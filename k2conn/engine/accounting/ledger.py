@@ -150,6 +150,8 @@ class Ledger:
         """Whether a connection ever had data, or was subscribed for a while."""
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
+        self.failed_calls = 0
+        """Calls over HTTP that failed."""
         self.unfilled: Counter[str] = Counter()
         """Gaps that were given up, by stream."""
         self.venue_errors = VenueErrors()
