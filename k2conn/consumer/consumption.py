@@ -106,6 +106,7 @@ class Consumption:
                 await self._step()
                 if committing.done():
                     committing.result()
+            await self._finish_backlog(stop)
         finally:
             for task in (committing, self._relief, *self._asking.values()):
                 if task is not None:
@@ -161,6 +162,19 @@ class Consumption:
             if progress.backlog:
                 self._advance(progress)
         await asyncio.sleep(0)
+
+    async def _finish_backlog(self, stop: asyncio.Event) -> None:
+        """What was read to the record limit, and waits for its schema or for the sink, is handed on, too."""
+        while not stop.is_set() and any(one.backlog for one in self._progress.values()):
+            self._regulate()
+            waited_for = {*self._asking.values(), *([self._relief] if self._relief is not None else [])}
+            if waited_for:
+                await asyncio.wait(waited_for, timeout=POLL_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+            if self._relief is None or self._relief.done():
+                self._regulate()
+                for progress in list(self._progress.values()):
+                    if progress.backlog:
+                        self._advance(progress)
 
     def _regulate(self) -> None:
         """Stops reading while the sink is crowded."""

@@ -41,6 +41,8 @@ def test_all_of_it_from_exchanges_to_a_chart(tmp_path: Path) -> None:
     assert f"{sent(out):,} records were published, {sent(out):,} rows are in the tables." in out
     assert [line for line in out.splitlines() if line.startswith("==")] == [
         "== Ingestion ==", "== Storage ==", "== Query =="]
+    shown = out[out.index("== Query =="):out.index("The same as a picture")].splitlines()
+    assert max(map(len, shown)) <= 80
     chart = out[out.index("(hollow: rising"):out.index("The same as a picture")]
     assert set("░█│┤") & set(chart) >= {"│", "┤"}
     root = ElementTree.parse(folder / "chart.svg").getroot()

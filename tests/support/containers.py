@@ -81,7 +81,7 @@ class Containers:
         given = [f"--build-arg={name}={value}" for name, value in {**bases, **arguments}.items()]
         certificates = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if Path(_CERTIFICATES).is_dir() else ()
         self.buildah("build", "--pull=never", "--format=docker", "--layers=false", *certificates, *given,
-                     "--tag", tag, ".", within=300, cwd=folder)
+                     "--tag", tag, ".", within=600, cwd=folder)
 
 
 @contextmanager
