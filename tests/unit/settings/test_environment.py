@@ -15,7 +15,7 @@ from k2conn.errors import SettingsError
 from k2conn.features.settings import FeatureSettings
 from k2conn.net.proxy import Proxy
 from k2conn.runner import Overrides
-from k2conn.secret_mask import SECRETS
+from k2conn.secret_mask import HIDDEN, SECRETS
 from k2conn.settings import (
     connector_settings,
     is_enabled,
@@ -109,6 +109,15 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     assert settings.options.password == "hunter2"
     with pytest.raises(SettingsError, match=r"K2_KAFKA_SASL_PASSWORD_FILE .*other: No such file"):
         sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
+
+
+def test_of_a_secret_address_the_scheme_is_none() -> None:
+    """A text that ends with such a word stays whole; the rest of the address is hidden, whatever stands before it."""
+    address = "postgresql://k2:hunter22@db.example:5432/market"
+    sink_settings({"K2_POSTGRES_DSN": address}, "postgres")
+    assert SECRETS.hide("k2conn.sinks.postgres") == "k2conn.sinks.postgres"
+    assert SECRETS.hide(f"no way to {address}") == f"no way to postgresql://{HIDDEN}"
+    assert "hunter22" not in SECRETS.hide("the password hunter22 is wrong")
 
 
 def test_the_spool_is_read() -> None:
