@@ -95,6 +95,8 @@ class Auditor:
         self._spans: dict[_Key, _Span] = {}
         self._changed: dict[_Key, None] = {}
         """Of these, those that no verdict was given on since."""
+        self._squeezed: list[Verdict] = []
+        """The last word on spans that had to make room."""
         self._dropping_us = 0
 
     def trades(self, trades: Iterable[Trade]) -> None:
@@ -125,6 +127,8 @@ class Auditor:
             self._dropping_us = now_us + _DROP_EVERY_US
             for key in [key for key in self._spans if key[1] <= last - self._keep_us]:
                 found += self._dropped(key)
+        found += self._squeezed
+        self._squeezed = []
         for verdict in found:
             self.counts.outcomes[verdict.outcome] += 1
         return found
@@ -143,9 +147,7 @@ class Auditor:
         known = self._spans.get((symbol, begin_us))
         if known is None:
             if len(self._spans) >= self._most:
-                oldest = next(iter(self._spans))
-                del self._spans[oldest]
-                self._changed.pop(oldest, None)
+                self._squeezed += self._dropped(next(iter(self._spans)))
             known = self._spans[symbol, begin_us] = _Span()
         return known
 
