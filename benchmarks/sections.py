@@ -219,6 +219,19 @@ def consumer(found: Mapping[str, Any]) -> Section:
     return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
 
 
+def features(found: Mapping[str, Any]) -> Section:
+    """What a candle costs on its way to a model."""
+    rows = [
+        (f"features of a candle, {found['candles']:,} of them, of {found['symbols']} symbols, windows of "
+         f"{found['window']}", found["features_us"], "us"),
+        (f"one candle into PostgreSQL, {found['rows']:,} of them", found["row_ms"], "ms"),
+    ]
+    ranks = ("50", "90", "99", "99.9", "100")
+    page = table(("what", "half", "90 of 100", "99 of 100", "999 of 1,000", "all"),
+                 [(name, *(spelled(one[rank], unit) for rank in ranks)) for name, one, unit in rows])
+    return page, {}
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "endtoend": ("The whole way: socket to acknowledged batch", endtoend),
     "stages": ("Frame to Avro bytes, no network", stages),
@@ -227,6 +240,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "growth": ("Growth", growth),
     "scaling": ("More processes: `run --workers N`", scaling),
     "postgres": ("Into PostgreSQL", postgres),
+    "features": ("Features of candles", features),
     "api": ("`k2conn serve` before PostgreSQL", api),
     "consumer": ("From Kafka", consumer),
     "candles": ("`--candles` and `--audit`", candles),

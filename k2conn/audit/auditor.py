@@ -94,6 +94,7 @@ class Auditor:
         self.aggregator = CandleAggregator(settings)
         self._spans: dict[_Key, _Span] = {}
         self._changed: dict[_Key, None] = {}
+        """Of these, those that no verdict was given on since."""
         self._squeezed: list[Verdict] = []
         """The last word on spans that had to make room."""
         self._dropping_us = 0
@@ -168,6 +169,7 @@ class Auditor:
     def _dropped(self, key: _Key) -> list[Verdict]:
         """The verdict of a span can change no more."""
         span = self._spans.pop(key)
+        self._changed.pop(key, None)
         if span.theirs is None:
             self.counts.unmatched += 1
         if span.outcome is AuditOutcome.SUSPECTED and span.last is not None:

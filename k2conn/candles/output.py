@@ -59,6 +59,6 @@ class CandleOutput:
         frame = whole_frame(envelope.value)
         return dead_letter(origin, symbol, error, now_us, account or self.account(symbol), frame)
 
-    def account(self, symbol: str) -> DeliveryAccount:
+    def account(self, symbol: str, stream: str = STREAM) -> DeliveryAccount:
         """The ledger's account of a symbol."""
-        return self._ledger.account(STREAM, symbol)
+        return self._ledger.account(stream, symbol)

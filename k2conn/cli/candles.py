@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from k2conn.avro.unscaled import UnscaledReader
 from k2conn.candles.aggregator import CandleAggregator
-from k2conn.candles.envelopes import CandleEncoder
+from k2conn.candles.envelopes import STREAM, CandleEncoder, candle_record
 from k2conn.candles.output import CandleOutput
+from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
 from k2conn.candles.source import TradeSource, UnreadRecord
 from k2conn.cli.messages import complain, say
@@ -22,12 +24,17 @@ from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.envelope import Envelope
 from k2conn.errors import CollectedProblems, RecordError, SettingsError, known
+from k2conn.features.envelopes import STREAM as FEATURES
+from k2conn.features.making import feature_maker
 from k2conn.runner.event_log import configure
-from k2conn.settings import sink_settings
+from k2conn.settings import feature_settings, sink_settings
 from k2conn.sinks import SINKS, Sink, putter
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.trade_files import TradeFiles
+
+if TYPE_CHECKING:
+    from k2conn.features.maker import FeatureMaker
 
 FLUSH_WITHIN = 30.0
 ALL_WELL, UNSENT, DEAD = 0, 1, 65
@@ -51,6 +58,7 @@ class CandleOptions:
     folder: Path | None = None
     kafka: str | None = None
     registry: str | None = None
+    features: str | None = None
 
 
 def run(options: CandleOptions) -> int:
@@ -58,6 +66,7 @@ def run(options: CandleOptions) -> int:
     configure("warning", False)
     problems = CollectedProblems()
     settings, sink, source, encoder = CandleSettings(), SinkSettings(kind="console"), None, None
+    maker: FeatureMaker | None = None
     with problems.noting():
         settings = candle_settings(options)
     with problems.noting():
@@ -71,11 +80,13 @@ def run(options: CandleOptions) -> int:
         if found := SINKS.get(sink.kind).check(sink.options):
             raise SettingsError(*found)
     with problems.noting():
+        maker = _feature_maker(options, settings)
+    with problems.noting():
         source = TradeFiles(options.inputs)
     problems.finish()
     assert source is not None
     assert encoder is not None
-    making = CandleMaking(settings, encoder, sink, options.open)
+    making = CandleMaking(settings, encoder, sink, options.open, maker)
     return asyncio.run(making.run(source))
 
 
@@ -94,6 +105,20 @@ def candle_settings(options: CandleOptions) -> CandleSettings:
     return CandleSettings(tuple(names), round(delay * 1_000_000), round(lateness * 1_000_000), options.empty)
 
 
+def _feature_maker(options: CandleOptions, candles: CandleSettings) -> FeatureMaker | None:
+    """What makes features of the candles; None where nobody asks for them."""
+    if options.features is None:
+        return None
+    settings = feature_settings(os.environ, listed("--features", options.features), "--features")
+    if settings is None:
+        return None
+    missing = [name for name in settings.names if name not in candles.names]
+    if missing:
+        raise SettingsError(f"--features {', '.join(missing)}: no such candles are made: say --intervals "
+                            f"{','.join((*candles.names, *missing))}")
+    return feature_maker(settings, options.topic)
+
+
 def encoder_of(topic: str) -> CandleEncoder:
     """Writes to that template; SettingsError where it is none."""
     encoder = CandleEncoder(topic)
@@ -108,7 +133,12 @@ def encoder_of(topic: str) -> CandleEncoder:
 class CandleMaking:
     """One run: from a source into a sink."""
 
-    def __init__(self, settings: CandleSettings, encoder: CandleEncoder, sink: SinkSettings, open_: str) -> None:
+    def __init__(
+        self, settings: CandleSettings, encoder: CandleEncoder, sink: SinkSettings, open_: str,
+        features: FeatureMaker | None = None,
+    ) -> None:
+        self._features = features
+        self._reader = UnscaledReader(candle_record().schema.text)
         self.aggregator = CandleAggregator(settings)
         self._output = CandleOutput(encoder)
         self._settings = sink
@@ -169,10 +199,24 @@ class CandleMaking:
             return found
         closed = self._open == "close"
         more = [candle._replace(closed=closed) for candle in states]
-        return [*found, *self._output.candles(more, wall_us())]
+        return [*found, *self._written(more)]
 
     def _envelopes(self) -> list[Envelope]:
-        return list(self._output.candles(self.aggregator.collect(), wall_us()))
+        return list(self._written(self.aggregator.collect()))
+
+    def _written(self, candles: Iterable[Candle]) -> Iterator[Envelope]:
+        """Candles, each that is over with its features behind it. There are no quotes here, so that the spread is 0."""
+        maker = self._features
+        for candle in candles:
+            for made in self._output.candles((candle,), wall_us()):
+                yield made
+                if maker is None or made.dead or not candle.closed:
+                    continue
+                if candle.interval.name in maker.settings.intervals:
+                    account = self._output.account(candle.symbol[1], FEATURES)
+                    found = maker.features(self._reader.record(made.value), STREAM, 0.0, account)
+                    if found is not None:
+                        yield found
 
     def _unread(self, one: UnreadRecord) -> Envelope:
         complain(f"{one.place}: {one.reason}")

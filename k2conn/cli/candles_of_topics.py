@@ -43,6 +43,8 @@ def _check(options: CandleOptions, topics: RunOptions, encoder: CandleEncoder) -
     if options.empty != "skip":
         problems.append(f"--empty {options.empty}: the last price of a quiet symbol may be older than what a restart "
                         "reads again, so this is for files and pipes, and for `run`")
+    if options.features is not None:
+        problems.append(f"--features {options.features}: of topics there are none; `run` makes them of what passes")
     own = encoder.topic("x", "crypto")
     for one in listed("--topics", topics.topics):
         if fnmatchcase(own, one):

@@ -25,11 +25,13 @@ from k2conn.consumer.settings import DEAD_SUFFIX, ConsumerSettings
 from k2conn.consumer.stage import Place, Stage, StepAccount, sorted_for
 from k2conn.consumer.status import ConsumptionReport, PartitionStatus, SourceStatus, TopicStatus
 from k2conn.consumer.writer_schemas import UnusableSchema, WriterSchemas
+from k2conn.engine.accounting.rolling_errors import ErrorKind
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, RecordError, SinkError, Unreachable
 from k2conn.net.http import in_thread
+from k2conn.runner.error_count import ErrorCount, Figures
 from k2conn.runner.stopping import unless_stopped
-from k2conn.sinks import Reject, Settle, Sink, SinkStatus, make_sink, putter
+from k2conn.sinks import Reject, Settle, Sink, SinkStatus, database, make_sink, putter
 from k2conn.sinks.kafka.sink import registry_of
 from k2conn.sinks.positions import SourcePartition, StoresPositions
 from k2conn.sinks.settings import SinkSettings
@@ -95,6 +97,9 @@ class Consumption:
         self._paused = False
         """Whether the sink has been crowded for so long that reading pauses."""
         self._errors = 0
+        self.errors = ErrorCount(self._error_figures)
+        self.database = database(sink_settings)
+        """Whether the sink is one."""
         self._last_error: str | None = None
 
     async def run(self, stop: asyncio.Event) -> ConsumptionOutcome:
@@ -106,13 +111,16 @@ class Consumption:
         self.started = monotonic()
         self.opened.set()
         committing = asyncio.create_task(self._keep_committing(), name="committing")
+        counting = asyncio.create_task(self.errors.keep(), name="errors")
         try:
             while not stop.is_set() and self._left != 0:
                 await self._step(stop)
                 if committing.done():
                     committing.result()
+                if counting.done():
+                    counting.result()
         finally:
-            for task in (committing, self._relief, *self._asking.values()):
+            for task in (committing, counting, self._relief, *self._asking.values()):
                 if task is not None:
                     task.cancel()
             unsent = await self._close()
@@ -375,6 +383,12 @@ class Consumption:
         if self._member.joined and not self._member.has_topics:
             return [f"no topic is there of {', '.join(self.settings.topics)}"]
         return []
+
+    def _error_figures(self) -> Figures:
+        whole = self.accounts.totals()
+        counts = {ErrorKind.SINK: self._errors + self.sink_status()["errors"], ErrorKind.DATA: whole["dead_letters"],
+                  ErrorKind.LOST: whole["lost"]}
+        return {("", kind): count for kind, count in counts.items()}
 
     def sink_status(self) -> SinkStatus:
         """How the sink does."""

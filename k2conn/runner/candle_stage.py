@@ -16,7 +16,7 @@ from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
 from k2conn.candles.trades import RECORD, trade_record
 from k2conn.engine.connector_state import ConnectorState
-from k2conn.engine.conversation.end_causes import EndCause
+from k2conn.engine.conversation.end_causes import PLANNED
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Plan
@@ -24,8 +24,6 @@ from k2conn.runner.event_log import get_logger
 
 INTERRUPTED = {"interrupted": "true"}
 MOST_OUTAGES = 1000
-_PLANNED = (EndCause.ROTATION, EndCause.FAILBACK)
-"""Ends of a connection whose successor stood before."""
 
 
 class CandleStage:
@@ -90,7 +88,7 @@ class CandleStage:
         return found
 
     def _note(self, state: ConnectorState, now_us: int, standing: bool) -> None:
-        reconnects = sum(count for cause, count in state.ledger.reconnects.items() if cause not in _PLANNED)
+        reconnects = sum(count for cause, count in state.ledger.reconnects.items() if cause not in PLANNED)
         if self._since_us is None:
             self._since_us = now_us if standing else None
         elif not standing or reconnects != self._reconnects:
@@ -115,6 +113,7 @@ class CandleStage:
                 self._log.warning("a candle does not fit", symbol=candle.symbol[1], detail=str(error))
                 continue
             account.received += 1
+            account.last_event_us = max(account.last_event_us, candle.begin_us + candle.interval.length_us)
             found.append(made)
         return found
 
