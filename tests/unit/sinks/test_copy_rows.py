@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -63,10 +64,10 @@ def in_python(form: RowFormat, bodies: list[bytes]) -> bytes:
 
 
 @both
-@given(st.lists(RECORDS, max_size=4))
-def test_c_and_python_say_the_same(records: list[tuple[Any, ...]]) -> None:
-    form, bodies = RowFormat(ALL), [ALL.encode(record) for record in records]
-    assert native.rows(form._columns, tuple(bodies)) == in_python(form, bodies)
+@given(st.lists(RECORDS, max_size=4), st.lists(st.sampled_from([field.name for field in ALL.fields]), max_size=3))
+def test_c_and_python_say_the_same_in_the_same_order(records: list[tuple[Any, ...]], key: list[str]) -> None:
+    form, bodies = RowFormat(ALL, key), [ALL.encode(record) for record in records]
+    assert native.rows(form._columns, tuple(bodies), form._keys) == in_python(form, bodies)
 
 
 @both
@@ -82,7 +83,7 @@ def test_a_damaged_body_is_refused_or_read_the_same(record: tuple[Any, ...], dat
         body += b"\0"
     else:
         body[at] = data.draw(st.integers(0, 255))
-    made = native.rows(form._columns, (bytes(body),))
+    made = native.rows(form._columns, (bytes(body),), ())
     if what != "changed":
         assert made is None
         with pytest.raises(BatchRefused):
@@ -100,12 +101,24 @@ def test_a_damaged_body_is_refused_or_read_the_same(record: tuple[Any, ...], dat
 @both
 def test_arguments_of_other_types_are_errors() -> None:
     columns = RowFormat(load_schema("trade"))._columns
-    for wrong in ((), (columns,), (columns, [b""]), (list(columns), (b"",)), (columns, ("",)), ((1,), (b"",)),
+    for wrong in ((), (columns,), (columns, [b""]), (list(columns), (b"",)), (columns, ("",)),
+                  ((1,), (b"",)),
                   (((99, 0, 0, 0, 0, ()),), (b"",)), (((10, 0, 0, 0, 0, ("a",)),), (b"\0",)),
                   (((9, 0, 0, 1, -1, ()),), (b"",)),
                   (((9, 0, 0, 1, 2, ()),), (b"",)), (((0, 0, 0, 0, 0, ()),) * 300, (b"",))):
         with pytest.raises((TypeError, ValueError)):
-            native.rows(*wrong)
+            native.rows(*wrong, *([()] if len(wrong) == 2 else []))
+    for keys in ([0], (len(columns),), (-1,), ("0",), (0,) * 9):
+        with pytest.raises((TypeError, ValueError)):
+            native.rows(columns, (b"",), keys)
+
+
+def test_rows_are_in_the_order_of_their_key_and_stay_as_they_came_where_it_is_the_same() -> None:
+    """Without it, two that write the same keys could wait for each other in a circle."""
+    ids = [3, 1, 2, 1]
+    bodies = [trade(at, "t", message_id=str(UUID(int=one))).value for at, one in enumerate(ids)]
+    form, plain = RowFormat(load_schema("trade"), ["message_id"]), RowFormat(load_schema("trade"))
+    assert form.rows(bodies) == plain.rows([bodies[at] for at in (1, 3, 2, 0)])
 
 
 @pytest.mark.parametrize(
