@@ -10,6 +10,7 @@ from k2conn.avro import RecordSchema, SchemaField
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
 from k2conn.lake.catalog import IcebergTable
+from k2conn.lake.columns import columns_of
 from k2conn.lake.tables import Shape
 
 ArrowTable = Any
@@ -37,6 +38,9 @@ class ColumnFormat:
         """The rows of Avro bodies, sorted. RowsRefused where one is no record of the schema, or fits no row."""
         if not self.takes(schema):
             raise RowsRefused(f"the record was written with another schema than the table {self._shape.name} has")
+        columns = columns_of(schema, [one.type for one in self._fields], bodies)
+        if columns is not None:
+            return self._sorted(columns)
         try:
             records = schema.decode_bare(bodies)
         except ValueError as malformed:
@@ -71,6 +75,11 @@ class ColumnFormat:
                 columns.append(make([record[name] for record in records], given[name]))
             except (pa.ArrowException, ValueError, OverflowError, TypeError) as unfit:
                 raise RowsRefused(f"{name}: {unfit}") from None
+        return self._sorted(columns)
+
+    def _sorted(self, columns: Sequence[Any]) -> ArrowTable:
+        import pyarrow as pa
+
         made = pa.Table.from_arrays(columns, schema=pa.schema(self._fields))
         return made.sort_by([(name, "ascending") for name in self._shape.sorted_by])
 

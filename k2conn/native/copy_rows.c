@@ -5,31 +5,14 @@
 #include <stdlib.h>
 
 #include "fields.h"
+#include "growing.h"
 
 enum { MOST_SCALE = MOST_DIGITS - 4, MOST_KEYS = 8 };
 
 #define EPOCH_MICROS INT64_C(946684800000000) /* PostgreSQL counts from 2000 */
 #define EPOCH_DAYS 10957
 
-typedef struct {
-    char *bytes;
-    size_t used, size;
-} Rows;
-
-static int room(Rows *rows, size_t more)
-{
-    if (rows->size - rows->used >= more)
-        return DONE;
-    if (more > SIZE_MAX / 4 || rows->used > SIZE_MAX / 4)
-        return NO_MEMORY;
-    size_t size = 2 * (rows->used + more);
-    char *bytes = PyMem_RawRealloc(rows->bytes, size);
-    if (bytes == NULL)
-        return NO_MEMORY;
-    rows->bytes = bytes;
-    rows->size = size;
-    return DONE;
-}
+typedef Growing Rows;
 
 /* The last `size` bytes of a number, highest first. */
 static int put(Rows *rows, uint64_t value, int size)
@@ -38,16 +21,6 @@ static int put(Rows *rows, uint64_t value, int size)
         return NO_MEMORY;
     for (int byte = size - 1; byte >= 0; byte--)
         rows->bytes[rows->used++] = (char)(value >> (8 * byte));
-    return DONE;
-}
-
-static int put_raw(Rows *rows, const void *bytes, size_t size)
-{
-    if (room(rows, size) != DONE)
-        return NO_MEMORY;
-    if (size)
-        memcpy(rows->bytes + rows->used, bytes, size);
-    rows->used += size;
     return DONE;
 }
 
@@ -333,7 +306,7 @@ static int make(Rows *made, const Field *columns, int count, PyObject *bodies, c
         for (Py_ssize_t at = 0; at < many; at++)
             put_raw(made, found.bytes + rows[at].at, rows[at].size);
         put(made, UINT16_MAX, 2);
-        PyMem_RawFree(found.bytes);
+        let_go(&found);
     } else {
         *made = found;
     }
@@ -385,7 +358,7 @@ static PyObject *rows(PyObject *module, PyObject *const *arguments, Py_ssize_t g
         PyErr_NoMemory();
     else
         result = Py_NewRef(Py_None);
-    PyMem_RawFree(made.bytes);
+    let_go(&made);
     return result;
 }
 
