@@ -136,10 +136,20 @@ class PostgresWriter:
     async def positions(self, group: str) -> Positions:
         """See `StoresPositions`."""
         self._positions = StoredPositions(self._settings.schema, group)
+        connection, self._first = self._first, None  # no lane takes it meanwhile
+        if connection is None or connection.is_closed():
+            connection = await connect(self._settings, self._settings.open_timeout_ms / 1000)
+        try:
+            async with sorted_errors(self._settings.place, "reading positions"):
+                found = await self._positions.read(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         if self._first is None:
-            self._first = await connect(self._settings, self._settings.open_timeout_ms / 1000)
-        async with sorted_errors(self._settings.place, "reading positions"):
-            return await self._positions.read(self._first)
+            self._first = connection
+        else:
+            await connection.close(timeout=CLOSE_WITHIN)
+        return found
 
     async def close(self) -> None:
         """Close the connections; in good order only those that are quick."""
@@ -172,7 +182,7 @@ class PostgresWriter:
     async def _connection(self, lane: _Lane) -> Connection:
         if lane.connection is not None and not lane.connection.is_closed():
             return lane.connection
-        if self._first is not None:
+        if self._first is not None and not self._first.is_closed():
             lane.connection, self._first = self._first, None
         else:
             lane.connection = await connect(self._settings, self._settings.open_timeout_ms / 1000)
