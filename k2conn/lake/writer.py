@@ -20,6 +20,7 @@ from k2conn.lake.catalog import Catalog, IcebergTable, sorted_errors
 from k2conn.lake.known import without_known
 from k2conn.lake.rows import ArrowTable, ColumnFormat, joined
 from k2conn.lake.settings import LakeSettings
+from k2conn.lake.standing_back import seconds_asked
 from k2conn.lake.tables import PROPERTIES, Shape, check, identifier, make_table
 
 OFFSETS = "k2conn.offsets"
@@ -93,6 +94,9 @@ class TableWriter:
         count = len(rows) + (0 if suspects is None else len(suspects))
         for attempt in range(ATTEMPTS):
             if self._table is None:
+                self._load()
+            if asked := seconds_asked(self._table):
+                time.sleep(asked)
                 self._load()
             with sorted_errors(self._settings, self.shape.name):
                 carried = self._moved_to(offsets)

@@ -46,7 +46,9 @@ def format_of(schema: RecordSchema, maps: str = "map") -> ColumnFormat:
 FORMATS = {maps: format_of(ALL, maps) for maps in ("map", "json")}
 
 
-EMPTY = ("00000000-0000-0000-0000-000000000000", None, None, b"", None, 0, None, 0, 0, None, 0, None, 0, 0, "A", [])
+EMPTY: tuple[Any, ...] = (
+    "00000000-0000-0000-0000-000000000000", None, None, b"", None, 0, None, 0, 0, None, 0, None, 0, 0, "A", [],
+)
 """All fields but the last one."""
 
 
