@@ -230,6 +230,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "scaling": ("More processes: `run --workers N`", scaling),
     "postgres": ("Into PostgreSQL", postgres),
     "api": ("`k2conn serve` before PostgreSQL", api),
+    "api_lake": ("`k2conn serve` before the lake", api),
     "consumer": ("From Kafka", consumer),
     "lake": ("Into the lake", lake),
     "load": ("Files in", load),

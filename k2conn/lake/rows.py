@@ -31,14 +31,14 @@ class ColumnFormat:
 
         self._shape = shape
         wanted = schema_to_pyarrow(table.schema(), include_field_ids=False)
-        self._fields = [wanted.field(field.name) for field in shape.fields]
-        self._makers = [_maker(field, one.type) for field, one in zip(shape.fields, self._fields, strict=True)]
+        self.fields: Sequence[Any] = [wanted.field(field.name) for field in shape.fields]
+        self._makers = [_maker(field, one.type) for field, one in zip(shape.fields, self.fields, strict=True)]
 
     def of_records(self, schema: RecordSchema, bodies: Sequence[bytes]) -> ArrowTable:
         """The rows of Avro bodies, sorted. RowsRefused where one is no record of the schema, or fits no row."""
         if not self.takes(schema):
             raise RowsRefused(f"the record was written with another schema than the table {self._shape.name} has")
-        columns = columns_of(schema, [one.type for one in self._fields], bodies)
+        columns = columns_of(schema, [one.type for one in self.fields], bodies)
         if columns is not None:
             return self._sorted(columns)
         try:
@@ -69,7 +69,7 @@ class ColumnFormat:
         import pyarrow as pa  # type: ignore[import-untyped]
 
         columns = []
-        for target, make in zip(self._fields, self._makers, strict=True):
+        for target, make in zip(self.fields, self._makers, strict=True):
             name = target.name
             try:
                 columns.append(make([record[name] for record in records], given[name]))
@@ -80,7 +80,7 @@ class ColumnFormat:
     def _sorted(self, columns: Sequence[Any]) -> ArrowTable:
         import pyarrow as pa
 
-        made = pa.Table.from_arrays(columns, schema=pa.schema(self._fields))
+        made = pa.Table.from_arrays(columns, schema=pa.schema(self.fields))
         return made.sort_by([(name, "ascending") for name in self._shape.sorted_by])
 
 
