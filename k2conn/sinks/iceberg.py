@@ -71,16 +71,9 @@ class LakeBatches:
             else:
                 return
 
-    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
-        """Look at the tables, and make those that are missing: a wrong one is said at start."""
-        problems = []
-        for schema in schemas:
-            try:
-                await self._apart(lambda of=schema: self._writer(self.lane(of), of))  # type: ignore[misc]
-            except SinkError as error:
-                problems.append(str(error))
-        if problems:
-            raise SinkError("; ".join(problems))
+    async def prepare(self, schema: RecordSchema | None) -> None:
+        """Look at the table, and make it where it is missing: a wrong one is said at start."""
+        await self._apart(lambda: self._writer(self.lane(schema), schema))
 
     def lane(self, schema: RecordSchema | None) -> str:
         """The record type's name: a table each."""

@@ -92,17 +92,10 @@ class PostgresWriter:
             for made in await migrate(connection, self._settings, self._timescale):
                 log.info("postgres %s: made %s", self._settings.place, made)
 
-    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
-        """Look at the tables: a wrong one is said at start."""
-        problems = []
-        for schema in schemas:
-            lane = self._lane(self.lane(schema), schema)
-            try:
-                await self._check(lane, await self._connection(lane))
-            except SinkError as error:
-                problems.append(str(error))
-        if problems:
-            raise SinkError("; ".join(problems))
+    async def prepare(self, schema: RecordSchema | None) -> None:
+        """Look at the table: a wrong one is said at start."""
+        lane = self._lane(self.lane(schema), schema)
+        await self._check(lane, await self._connection(lane))
 
     def lane(self, schema: RecordSchema | None) -> str:
         """The record type's name: a table each."""
