@@ -44,9 +44,9 @@ class Wrong(RuntimeError):
     """What was read back is not what was sent."""
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, rows: int | None = None) -> dict[str, Any]:
     """Medians of ROUNDS rounds, each into a lake of its own."""
-    count = 20_000 if quick else 500_000
+    count = rows or (20_000 if quick else 500_000)
     some = {"trades": trades(count), "candles": candles(count // 5)}
     rounds: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as name:

@@ -34,15 +34,15 @@ class Wrong(RuntimeError):
     """What was read back is not what the file has."""
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, rows: int | None = None) -> dict[str, Any]:
     """Medians of ROUNDS loads."""
-    count = 50_000 if quick else 1_000_000
-    rows = trade_rows(count)
+    count = rows or (50_000 if quick else 1_000_000)
+    lines = trade_rows(count)
     rounds: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        small = written(folder / "small" / f"{COMPANY}.csv", rows[:1])
-        large = written(folder / "large" / f"{COMPANY}.csv", rows)
+        small = written(folder / "small" / f"{COMPANY}.csv", lines[:1])
+        large = written(folder / "large" / f"{COMPANY}.csv", lines)
         for number in range(1 if quick else ROUNDS):
             start = _load(folder / f"start{number}", small)
             whole = _load(folder / f"whole{number}", large)
@@ -50,7 +50,7 @@ def run(quick: bool) -> dict[str, Any]:
             rounds.append({"rate": count / wall, "cpu_us": cpu / count * 1e6, "start_s": start[0]})
             progress(f"{count / wall:,.0f} rows/s, {cpu / count * 1e6:.2f} us of CPU each")
             if number == 0:
-                _proven(folder / "whole0", rows)
+                _proven(folder / "whole0", lines)
     found = {key: round(statistics.median(one[key] for one in rounds), 2) for key in rounds[0]}
     return {
         "shapes": {"trades into Avro files": found}, "rounds": rounds, "rows": count,

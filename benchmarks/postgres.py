@@ -49,9 +49,10 @@ class Wrong(RuntimeError):
     """What was read back is not what was sent."""
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, rows: int | None = None) -> dict[str, Any]:
     """Medians of ROUNDS rounds, each into a database of its own."""
-    rows, frames = (20_000, 20_000) if quick else (500_000, 300_000)
+    rows = rows or (20_000 if quick else 500_000)
+    frames = rows * 3 // 5
     rounds: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as name, Postgres(Path(name) / "postgres") as server:
         for number in range(1 if quick else ROUNDS):

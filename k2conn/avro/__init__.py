@@ -5,7 +5,6 @@ from k2conn.avro.checked import fixed_bytes
 from k2conn.avro.compiled import Piece
 from k2conn.avro.container import ContainerWriter
 from k2conn.avro.decimals import V2, WIDE, DecimalSize, decimals_used, read_decimals, use_decimals
-from k2conn.avro.described import Described, described
 from k2conn.avro.fields import SchemaField, default_of
 from k2conn.avro.resolution import Resolution, declared_name
 from k2conn.avro.schema import RecordSchema, known_schemas, load_schema, plain_text, read_schema, wide_file
@@ -17,7 +16,6 @@ __all__ = [
     "WIDE",
     "ContainerWriter",
     "DecimalSize",
-    "Described",
     "Piece",
     "RecordSchema",
     "Resolution",
@@ -25,7 +23,6 @@ __all__ = [
     "decimals_used",
     "declared_name",
     "default_of",
-    "described",
     "fixed_bytes",
     "known_schemas",
     "load_schema",

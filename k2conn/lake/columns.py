@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from k2conn import exactjson, native
-from k2conn.avro import RecordSchema, SchemaField, described
+from k2conn.avro import RecordSchema, SchemaField
+from k2conn.avro.described import described
 
 Array = Any
 """pyarrow's."""

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k2conn import native
-from k2conn.avro import RecordSchema, described, load_schema
+from k2conn.avro import RecordSchema, load_schema
+from k2conn.avro.described import described
 from k2conn.lake.columns import columns_of
 from k2conn.lake.rows import ColumnFormat, RowsRefused
 from k2conn.lake.tables import Shape

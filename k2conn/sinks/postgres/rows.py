@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from k2conn import native
-from k2conn.avro import RecordSchema, SchemaField, described
+from k2conn.avro import RecordSchema, SchemaField
+from k2conn.avro.described import described
 from k2conn.sinks.batching import BatchRefused
 
 EPOCH_MICROS = 946_684_800_000_000
