@@ -132,7 +132,8 @@ class Consumption:
         await self.sink.open()
         try:
             if self.stage is None and isinstance(self.sink, StoresPositions):
-                self._member.stored = await self.sink.positions(self.settings.group)
+                self._member.stored = partial(self.sink.positions, self.settings.group)
+                await self._member.stored()  # what cannot be is said at start
             await self._member.join()
         except BaseException:  # whatever it is, a sink that was opened is closed
             await self.sink.close()
