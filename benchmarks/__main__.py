@@ -26,6 +26,7 @@ from k2conn.native import Mapper
 
 NAMES = (
     "startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "features", "consumer",
+    "candles",
     "api", "profiling",
 )
 REPORT = "report"

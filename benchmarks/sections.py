@@ -86,6 +86,18 @@ def stages(found: Mapping[str, Any]) -> Section:
     return page, {}
 
 
+def candles(found: Mapping[str, Any]) -> Section:
+    """What is made of trades, beside what a trade costs without it."""
+    rows = found["rows"]
+    page = [f"At {found['rate']:,} trades a second of ten symbols. {found['checked'].capitalize()}.", ""]
+    page += table(
+        ("with", "CPU a trade", "times that without, in the same round", "candles read back", "rounds, us a trade"),
+        [(f"`{name}`" if name.startswith("--") else name, spelled(one["cpu_us"], "us"), one["ratio"],
+          f"{one['candles']:,}", ", ".join(spelled(turn) for turn in one["rounds"])) for name, one in rows.items()],
+    )
+    return page, {}
+
+
 def startup(found: Mapping[str, Any]) -> Section:
     """Whole processes."""
     rows = [(f"`{name}`", spelled(one["wall_s"], "s"), spelled(one["cpu_s"], "s"))
@@ -231,6 +243,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "features": ("Features of candles", features),
     "api": ("`k2conn serve` before PostgreSQL", api),
     "consumer": ("From Kafka", consumer),
+    "candles": ("`--candles` and `--audit`", candles),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),
 }

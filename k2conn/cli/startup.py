@@ -285,7 +285,7 @@ def _job(
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
     wanted = chosen_streams(plan, streams or own.streams or (), intervals or own.intervals or ())
-    return digested(Job(plan, tuple(symbols) or own.symbols, wanted, own.overrides))
+    return digested(Job(plan, tuple(symbols) or own.symbols, wanted, own.overrides), environment)
 
 
 def _warn(options: RunOptions, environment: Mapping[str, str], plans: Sequence[Plan]) -> None:

@@ -164,6 +164,7 @@ class BackfillWorker:
         self._publish(self._gaps.ended(gap, wall_us()))
         words = {"stream": gap.stream, "symbol": gap.key, "cause": gap.cause, "recovered": gap.recovered}
         if gap.open:
+            self._gaps.ledger.unfilled[gap.stream] += 1
             self._log.warning("gap not filled", missing=gap.missing, detail=detail, **words)
         elif gap.recovered:
             self._log.info("gap filled", **words)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from k2conn.avro.unscaled import UnscaledReader
 from k2conn.candles.aggregator import CandleAggregator
+from k2conn.candles.bodies import AT_ONCE, TradeBodies
 from k2conn.candles.envelopes import STREAM, CandleEncoder
 from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
-from k2conn.candles.trades import RECORD, TradeReading, trade_record
+from k2conn.candles.trades import RECORD, trade_record
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.end_causes import PLANNED
 from k2conn.envelope import Envelope
@@ -36,8 +36,7 @@ class CandleStage:
         """Candles that are not published: they began before everything that is known here."""
         self.unfit = 0
         """Candles with a number that does not fit the record."""
-        self._reader = UnscaledReader(trade_record().schema.text)
-        self._reading = TradeReading()
+        self._bodies = TradeBodies()
         self._schema = trade_record().schema
         self._encoder = CandleEncoder()
         self._stream = ""
@@ -65,19 +64,20 @@ class CandleStage:
 
     def take(self, envelopes: Iterable[Envelope]) -> None:
         """Counts the trades among what goes to the sink."""
-        schema, stream, record, trade = self._schema, self._stream, self._reader.record, self._reading.trade
-        found = [
-            trade(record(envelope[2])) for envelope in envelopes
+        schema, stream, waiting = self._schema, self._stream, self._bodies.waiting
+        waiting += [
+            envelope[2] for envelope in envelopes
             if envelope[3] is schema and envelope[5] is not None and envelope[5].stream == stream
         ]
-        if found:
-            self.aggregator.add(found)
+        if len(waiting) >= AT_ONCE:
+            self.aggregator.add(self._bodies.read())
 
     def look(self, state: ConnectorState, now_us: int, standing: bool) -> list[Envelope]:
         """The candles that are over, and corrections. ``standing``: whether every connection stands now; ``now_us`` is
         microseconds since the epoch.
         """
         self._note(state, now_us, standing)
+        self.aggregator.add(self._bodies.read())
         self.aggregator.advance(now_us)
         found = self._envelopes(state, self.aggregator.collect())
         late = self.aggregator.counts.late + self.aggregator.counts.ahead

@@ -15,6 +15,7 @@ from k2conn.errors import SettingsError
 from k2conn.features.settings import FeatureSettings
 from k2conn.net.proxy import Proxy
 from k2conn.runner import Overrides
+from k2conn.secret_mask import SECRETS
 from k2conn.settings import (
     connector_settings,
     is_enabled,
@@ -95,12 +96,18 @@ def test_the_secure_variables_are_read(given: dict[str, str]) -> None:
     assert "hunter" not in repr(kafka)
 
 
+def test_the_password_of_a_secret_address_is_hidden_by_itself_too() -> None:
+    dsn = "postgresql://trader:s3same@127.0.0.1:5432/market?target_session_attrs=read-write"
+    sink_settings({"K2_POSTGRES_DSN": dsn}, "postgres")
+    assert SECRETS.hide(f"{dsn}: s3same of trader, read-write") == "[hidden]: [hidden] of trader, read-write"
+
+
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("hunter2\n")
     given = {key: text for key, text in SECURE.items() if key != "K2_KAFKA_SASL_PASSWORD"}
     settings = sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")}, "kafka")
     assert settings.options.password == "hunter2"
-    with pytest.raises(SettingsError, match="K2_KAFKA_SASL_PASSWORD_FILE: No such file"):
+    with pytest.raises(SettingsError, match=r"K2_KAFKA_SASL_PASSWORD_FILE .*other: No such file"):
         sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
 
 
