@@ -14,7 +14,7 @@ from k2conn.consumer.accounts import TopicFigures
 from k2conn.consumer.consumption import Consumption
 from k2conn.monitoring.feed_figures import consumption_figures
 from k2conn.monitoring.metrics import error_metric, exposed, sink_metrics
-from k2conn.monitoring.process_status import Health, ProcessStatus, Silence
+from k2conn.monitoring.process_status import DriftReport, Health, ProcessStatus, Silence
 from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpooledSinkStatus
 
@@ -47,6 +47,10 @@ class ConsumptionView:
 
     async def silence(self) -> Silence:
         """There are no symbols here."""
+        return {}
+
+    async def drift(self) -> DriftReport:
+        """There are no venues here."""
         return {}
 
     async def metrics(self) -> bytes:

@@ -18,7 +18,15 @@ from k2conn.clock import thread_time
 from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
-from k2conn.monitoring.process_status import Health, ProcessStatus, Silence, process_status, silent_symbols
+from k2conn.monitoring.process_status import (
+    DriftReport,
+    Health,
+    ProcessStatus,
+    Silence,
+    drift_report,
+    process_status,
+    silent_symbols,
+)
 from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, target_of
 from k2conn.runner import Runner
 
@@ -55,6 +63,9 @@ class View(Protocol):
     async def silence(self) -> Silence:
         """Silent symbols by stream and cause."""
 
+    async def drift(self) -> DriftReport:
+        """Changes of venues' messages, by connector."""
+
     async def metrics(self) -> bytes:
         """The metrics as Prometheus reads them."""
 
@@ -72,6 +83,10 @@ class RunnerView:
     async def silence(self) -> Silence:
         """See `View`."""
         return silent_symbols(self._runner)
+
+    async def drift(self) -> DriftReport:
+        """See `View`."""
+        return drift_report(self._runner)
 
     async def metrics(self) -> bytes:
         """See `View`."""
@@ -198,6 +213,8 @@ class HealthServer:
     async def _state(self, path: str) -> Answer:
         if path == "/metrics":
             return 200, metrics.CONTENT_TYPE, await self._view.metrics()
+        if path == "/drift":
+            return 200, _JSON, exactjson.encode(await self._view.drift())
         if path in ("/ready", "/health", "/"):
             state = await self._view.health()
             if path == "/ready":
@@ -205,4 +222,4 @@ class HealthServer:
                 shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence}
                 return (200 if ready else 503), _JSON, exactjson.encode(shown)
             return (200 if state["status"] != Health.FAILED else 503), _JSON, exactjson.encode(state)
-        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live"}'
+        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift"}'

@@ -77,6 +77,7 @@ class RunnerCollector(Collector):
         yield from self._candles()
         yield from self._features()
         yield from self._audits()
+        yield from self._drifts()
         yield error_metric(self._runner.errors)
         yield from self._connectors()
         yield from self._sockets()
@@ -203,6 +204,23 @@ class RunnerCollector(Collector):
                     spans.add_metric((*labels, outcome), count)
                 spans.add_metric((*labels, "no-candle"), unmatched)
         return [spans]
+
+    def _drifts(self) -> Iterable[Metric]:
+        changes = CounterMetricFamily(
+            "k2conn_drift_findings", "Changes of a venue's messages, each counted once: see /drift.",
+            labels=(*_STREAM, "change"),
+        )
+        looks = CounterMetricFamily(
+            "k2conn_drift_frames", "Frames that were looked at for changes.", labels=("connector", "exchange"),
+        )
+        for connector in self._runner.connectors:
+            watch, own = connector.drift, (connector.plan.name, connector.plan.exchange)
+            if watch is None:
+                continue
+            looks.add_metric(own, watch.looks)
+            for (stream, change), count in watch.counts.items():
+                changes.add_metric((*own, stream, change), count)
+        return [changes, looks]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")

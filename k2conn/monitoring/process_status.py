@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from k2conn import __version__
 from k2conn.consumer.status import SourceStatus
@@ -107,6 +107,31 @@ def silent_symbols(runner: Runner) -> Silence:
         for stream in connector.stream_names
     }
     return {name: causes for name, causes in found.items() if causes}
+
+
+DriftReport = dict[str, list[dict[str, Any]]]
+"""By connector the changes of its venue's messages, each as `Drift.as_dict` gives it."""
+
+
+def drift_report(runner: Runner) -> DriftReport:
+    """The changes that a runner has found."""
+    found = {
+        connector.plan.name: [one.as_dict() for one in connector.drift.detector.findings]
+        for connector in runner.connectors if connector.drift is not None
+    }
+    return SECRETS.hide(found)
+
+
+def merge_drift(found: Sequence[DriftReport]) -> DriftReport:
+    """The changes that several workers have found: what several saw is said once."""
+    merged: DriftReport = {}
+    for report in found:
+        for name, changes in report.items():
+            known = merged.setdefault(name, [])
+            keys = {(one["stream"], one["change"], one["path"], one["after"]) for one in known}
+            known += [one for one in changes
+                      if (one["stream"], one["change"], one["path"], one["after"]) not in keys]
+    return merged
 
 
 def merge_silence(found: Sequence[Silence]) -> Silence:

@@ -33,6 +33,7 @@ from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.declared_hosts import destinations
+from k2conn.runner.drift_watch import DriftWatch
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger, tell_left_out
 from k2conn.runner.feature_stage import FeatureStage
@@ -133,6 +134,9 @@ class Connector:
         self.silence = SilenceMonitor(connector_state, self._log)
         self.recent = RecentFigures(
             connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
+        )
+        self.drift = (
+            DriftWatch(self.plan.name, connector_state.streams, job.wanted) if job.overrides.drift else None
         )
         self._rounding = RoundingReport(connector_state.ledger, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
@@ -308,7 +312,7 @@ class Connector:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
-            session_context, self._open_transport,
+            session_context, self._open_transport, self.drift,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
@@ -378,6 +382,8 @@ class Connector:
         self.plan = replace(self.plan, path=job.plan.path,
                             symbols=replace(self.plan.symbols, default=job.plan.symbols.default))
         self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
+        if self.drift is not None:
+            self.drift.names.update(job.wanted)
         order = [connection.name for connection in self.plan.connections]
         kept = [supervisor for supervisor in self.supervisors if supervisor not in gone]
         self.supervisors = tuple(sorted(

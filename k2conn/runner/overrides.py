@@ -60,6 +60,8 @@ class Overrides:
     """Features that are made of its candles; None: none are."""
     audit: bool = False
     """Whether its trades are compared with the venue's candles, where the file says how."""
+    drift: bool = True
+    """Whether changes of the venue's messages are looked for."""
     bad_data_share: float = BAD_DATA_SHARE
     """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 

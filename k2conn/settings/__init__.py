@@ -173,6 +173,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     hours = get("CONNECTION_MAX_LIFETIME_HOURS", "hours")
     proxied, proxy = named("PROXY", "proxy")
     overrides = Overrides(
+        drift=_first(get("DRIFT", "bool"), reader.get("K2_DRIFT", "bool"), True),
         audit=_first(get("AUDIT", "bool"), reader.get("K2_AUDIT", "bool"), False),
         candles=_candles(reader, named("CANDLES", "list")),
         features=_features(reader, named("FEATURES", "list")),
