@@ -8,16 +8,19 @@ ARG RUN_IMAGE=python:3.12-slim
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /source
+ARG EXTRAS=postgres
 # Every package by its hash, and as a wheel: what is built from source would fetch its tools by name only.
-COPY requirements.lock requirements-build.lock ./
-RUN pip download --no-cache-dir --no-deps --require-hashes --only-binary=:all: -d /wheels -r requirements.lock \
+COPY requirements.lock requirements-complete.lock requirements-build.lock ./
+RUN case ",${EXTRAS}," in *,lake,*|*,api,*) lock=requirements-complete.lock ;; *) lock=requirements.lock ;; esac \
+    && pip download --no-cache-dir --no-deps --require-hashes --only-binary=:all: -d /wheels -r "$lock" \
     && pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r requirements-build.lock
 COPY . .
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index --wheel-dir /wheels .
 
 FROM ${RUN_IMAGE}
 RUN useradd --system --create-home --home-dir /var/lib/k2conn --uid 10001 k2conn
-# What is installed beside it, of the extras that the lock holds: `--build-arg EXTRAS=` for none of them.
+# What is installed beside it, of the extras that the locks hold: `--build-arg EXTRAS=` for none of them,
+# `EXTRAS=postgres,lake,api` for all.
 ARG EXTRAS=postgres
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels "k2conn[${EXTRAS}]"

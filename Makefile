@@ -6,15 +6,20 @@ BIN := $(VENV)/bin
 # Stamps say what was installed last; a second call of a target finds them and goes straight on.
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
+INSTALLED_LAKE := $(VENV)/.installed-lake
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
+.PHONY: help demo demo-all test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(INSTALLED) ## an exchange on this machine, through a connector, to the screen; no Kafka, no network
-	@$(BIN)/k2conn demo
+# What comes after ingestion needs the extra of the lake, which takes longer to install than all the rest.
+demo: $(if $(filter storage query all,$(SECTION)),$(INSTALLED_LAKE),$(INSTALLED)) ## exchanges on this machine, through connectors, to the screen; no Kafka, no network; SECTION=
+	@$(BIN)/k2conn demo $(if $(SECTION),--section $(SECTION))
+
+demo-all: $(INSTALLED_LAKE) ## the same, and on: into a lake, asked by SQL, a chart of the prices
+	@$(BIN)/k2conn demo --section all
 
 test: java postgres $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
 	@$(BIN)/python -m pytest -n auto
@@ -45,7 +50,7 @@ bench: java $(INSTALLED_TEST) ## the benchmarks
 	-@test -x $(BIN)/py-spy || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
-lock: $(INSTALLED_TEST) ## requirements.lock: what the image is made of, by hash, brought up to date
+lock: $(INSTALLED_TEST) ## what the images are made of, by hash, brought up to date: requirements*.lock
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
 	@$(BIN)/python -m release.lock
@@ -78,7 +83,12 @@ $(INSTALLED_TEST): pyproject.toml | python
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing k2conn and what its tests need into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@ $(INSTALLED)
+	@touch $@ $(INSTALLED) $(INSTALLED_LAKE)
+
+$(INSTALLED_LAKE): pyproject.toml | $(INSTALLED)
+	@echo "installing what the lake needs into $(VENV): about 400 MB"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lake]'
+	@touch $@
 
 atheris: | $(INSTALLED_TEST)
 	-@$(BIN)/python -c 'import atheris' 2>/dev/null || \

@@ -15,7 +15,8 @@ ALLOWED = "K2_ALLOW_ENV"
 
 PROCESS_VARIABLES = (
     ALLOWED, "K2_AUDIT", "K2_BACKFILL", "K2_CANDLES", "K2_CANDLES_DELAY", "K2_CANDLES_EMPTY", "K2_CANDLES_LATENESS",
-    "K2_CONNECTORS", "K2_LOG_FORMAT", "K2_LOG_LEVEL", "K2_METRICS_HOST",
+    "K2_CONNECTORS", "K2_DEGRADED_CANDLE_AGE", "K2_DEGRADED_ERRORS_24H", "K2_DEGRADED_MEMORY_MB", "K2_FEATURES",
+    "K2_FEATURES_WARM_UP", "K2_FEATURES_WINDOW", "K2_LOG_FORMAT", "K2_LOG_LEVEL", "K2_METRICS_HOST",
     "K2_METRICS_PORT", "K2_SCHEMAS", "K2_SINK", "K2_STATE_FOLDER", "K2_WORKERS",
 )
 """Settings that are neither a sink's, nor the spool's, nor a connector's."""
@@ -25,7 +26,7 @@ CONNECTOR_VARIABLES = (
     "ALLOW_PRIVATE_HOSTS", "SSL_VERIFY",
     "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
     "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
-    "AUDIT", "BAD_DATA_SHARE", "CANDLES", "REPLICAS",
+    "AUDIT", "BAD_DATA_SHARE", "CANDLES", "FEATURES", "REPLICAS",
     "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "MAX_SYMBOLS", "PROXY",
     "KEEP_OPEN",
 )
@@ -37,7 +38,7 @@ _OWN_ROOMS = (
 """All that begins so is the process's own, whatever there may be one day: the sinks' settings, above all."""
 _OTHERS = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "K2_DECIMALS", "K2_WORKER", "NO_PROXY", "SOCKS_PROXY")
 """What the process reads besides; a proxy's address may hold a password."""
-_CONNECTOR_ENDS = tuple(f"_{suffix}" for suffix in CONNECTOR_VARIABLES)
+_CONNECTOR_ENDS = tuple(f"_{suffix}{end}" for suffix in CONNECTOR_VARIABLES for end in ("", "_FILE"))
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 

@@ -17,7 +17,7 @@ from k2conn import __version__
 from k2conn.api.guard import Application, Guard
 from k2conn.api.openapi import schemas
 from k2conn.api.problems import TYPE, RequestRefused, misunderstood
-from k2conn.api.routes import overview, records, stream
+from k2conn.api.routes import overview, records, stream, summary
 from k2conn.api.service import Service
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -30,7 +30,8 @@ def make_application(service: Service, lifespan: Lifespan | None = None) -> Appl
         description="Market data as it was recorded: decimals as text, times in UTC with microseconds, newest first.",
         docs_url=None, redoc_url=None,  # pages that load scripts from elsewhere
     )
-    for router in (overview.router(service), stream.router(service), records.router(service)):
+    for router in (overview.router(service), summary.router(service), stream.router(service),
+                   records.router(service)):
         application.include_router(router)
     application.add_exception_handler(RequestRefused, _problem)
     application.add_exception_handler(RequestValidationError, _problem)

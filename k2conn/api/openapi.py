@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from k2conn.api import problems as said
-from k2conn.api.wire import schema_of
+from k2conn.api.wire import DECIMAL, schema_of
 from k2conn.records import RecordType
 
 TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
@@ -31,12 +31,23 @@ SYMBOL: dict[str, Any] = {
     "required": ["symbol", "exchange", "currency", "asset_class", "kinds", "last"],
     "additionalProperties": False,
 }
+TRADED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "exchange": {"type": "string"}, "currency": {"type": "string"},
+        "first": {"type": "string", "format": "date-time"}, "last": {"type": "string", "format": "date-time"},
+        **{name: {"type": "string", "pattern": DECIMAL} for name in ("open", "high", "low", "close", "quantity")},
+        "trades": {"type": "integer", "minimum": 1},
+    },
+    "required": ["exchange", "currency", "first", "last", "open", "high", "low", "close", "quantity", "trades"],
+    "additionalProperties": False,
+}
 
 
 def schemas(records: dict[str, RecordType]) -> dict[str, Any]:
     """All that others refer to."""
     found = {title_of(record): schema_of(record) for record in records.values()}
-    return {**found, "Counted": COUNTED, "Symbol": SYMBOL, "Problem": said.SCHEMA}
+    return {**found, "Counted": COUNTED, "Symbol": SYMBOL, "Traded": TRADED, "Problem": said.SCHEMA}
 
 
 def title_of(record: RecordType) -> str:

@@ -139,7 +139,12 @@ def asked_of(record: RecordType, said: Mapping[str, Any], cursors: Cursors) -> A
 
 
 def _moment(text: str | None) -> int | None:
-    return None if text is None else max(0, min(_FAR, read_time(text)))
+    return None if text is None else within_time(read_time(text))
+
+
+def within_time(micros: int) -> int:
+    """A moment, or the nearest one that records can have."""
+    return max(0, min(_FAR, micros))
 
 
 _FAR = 253_402_300_799_999_999

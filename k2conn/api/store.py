@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from k2conn.api.asked import Asked, Row
@@ -39,6 +40,22 @@ class Counted:
     last: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What was traded of a symbol at one exchange in one currency. Times are microseconds since 1970."""
+
+    exchange: str
+    currency: str
+    first: int
+    last: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    quantity: Decimal
+    trades: int
+
+
 class Store(Protocol):
     """Answers questions. Every method raises Unreachable where the store is away, TooSlow where it takes too long."""
 
@@ -51,6 +68,9 @@ class Store(Protocol):
 
     async def records(self, asked: Asked) -> Sequence[Row]:
         """Records, the newest first: by time, then by message_id. Of those with a key the latest state of each."""
+
+    async def traded(self, asked: Asked) -> Sequence[Traded]:
+        """What the trades that are asked for (whatever their ``limit``) come to, by exchange and currency."""
 
     async def symbols(self, most: int) -> Sequence[KnownSymbol]:
         """The symbols of all types, at most so many of each type."""

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from k2conn.api.asked import Row
-from k2conn.api.store import Counted, KnownSymbol
+from k2conn.api.store import Counted, KnownSymbol, Traded
 from k2conn.avro import SchemaField, plain_text
 from k2conn.records import RecordType
 
@@ -90,6 +90,13 @@ def counted(one: Counted) -> dict[str, Any]:
         "first": None if one.first is None else time_text(one.first),
         "last": None if one.last is None else time_text(one.last),
     }
+
+
+def traded(one: Traded) -> dict[str, Any]:
+    """What was traded, at one exchange in one currency."""
+    prices = {name: plain_text(getattr(one, name)) for name in ("open", "high", "low", "close", "quantity")}
+    return {"exchange": one.exchange, "currency": one.currency, "first": time_text(one.first),
+            "last": time_text(one.last), **prices, "trades": one.trades}
 
 
 def known_symbols(found: Iterable[KnownSymbol]) -> list[dict[str, Any]]:

@@ -19,7 +19,9 @@ def listed_hosts(plan: Plan) -> list[dict[str, object]]:
 def host_text(plan: Plan) -> str:
     """For people: ``api.example.com, 10.0.0.1 (not public: ...)``."""
     hosts = _hosts(plan)
-    if hosts and all(map(is_loopback, hosts)):
+    if not hosts:  # it reads files
+        return "nobody"
+    if all(map(is_loopback, hosts)):
         return f"{', '.join(hosts)} (this machine only: any port of it)"
     return ", ".join(_words(plan, hosts))
 

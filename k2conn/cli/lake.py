@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -55,7 +55,7 @@ def run(options: LakeOptions) -> int:
     if options.format == "json":
         show(*json.dumps(found, indent=2).splitlines())
     elif options.action == "stats":
-        _show([TableStats(**one) for one in found])  # type: ignore[arg-type]
+        show_stats([TableStats(**one) for one in found])  # type: ignore[arg-type]
     else:
         for one in found:
             counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in one.items() if name != "table")
@@ -96,7 +96,8 @@ def _milliseconds(text: str) -> int:
     return int(found * 1000)
 
 
-def _show(found: list[TableStats]) -> None:
+def show_stats(found: Sequence[TableStats]) -> None:
+    """What tables have, as a table."""
     console = screen()
     columns = (Column("table"), Column("rows", right=True), Column("files", right=True), Column("small", right=True),
                Column("MiB", right=True), Column("snapshots", right=True), Column("from", leaves=2),

@@ -67,8 +67,9 @@ class TimedRunner(Runner):
 class LiveTable:
     """Watches a runner."""
 
-    def __init__(self, runner: TimedRunner) -> None:
+    def __init__(self, runner: TimedRunner, title: str = "") -> None:
         self._runner = runner
+        self._title = title
         self._counts: dict[int, deque[tuple[float, int]]] = {}
         self._began = monotonic()
 
@@ -99,7 +100,7 @@ class LiveTable:
              f"{line.published:,}", Styled(line.state, _STYLES.get(line.state, "yellow")))
             for line in self.lines()
         ]
-        return table(_COLUMNS, rows, width, title="k2conn demo: mock exchanges over WebSockets into Avro files")
+        return table(_COLUMNS, rows, width, title=self._title)
 
     def text(self) -> str:
         """One line for each connector, where there is no terminal."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from k2conn.avro import SchemaField
 from k2conn.errors import SinkError
-from k2conn.lake.catalog import Catalog, IcebergTable, sorted_errors
+from k2conn.lake.catalog import Catalog, IcebergTable, make_namespace, sorted_errors
 from k2conn.lake.settings import LakeSettings
 from k2conn.records import RecordType, known_records, load_record
 
@@ -125,7 +125,7 @@ def make_table(catalog: Catalog, settings: LakeSettings, shape: Shape) -> bool:
     with sorted_errors(settings, shape.name):
         if catalog.table_exists(where):
             return False
-        catalog.create_namespace_if_not_exists(settings.namespace)
+        make_namespace(catalog, settings.namespace)
         schema = assign_fresh_schema_ids(Schema(*(
             NestedField(0, one.name, iceberg_type(one, settings.vendor_data), required=not one.nullable)
             for one in shape.fields

@@ -66,8 +66,8 @@ def test_the_document_names_every_path_and_its_problems(serving: Serving) -> Non
     document = serving.get("/openapi.json").json
     assert document["openapi"].startswith("3.1")
     assert {"/health", "/v1/trades", "/v1/trades/recent", "/v1/quotes", "/v1/candles", "/v1/ohlcv/{interval}",
-            "/v1/ohlcv/batch", "/v1/ohlcv/health", "/v1/symbols", "/v1/stats", "/v1/gaps", "/v1/stream"
-            } <= set(document["paths"])
+            "/v1/ohlcv/batch", "/v1/ohlcv/health", "/v1/symbols", "/v1/stats", "/v1/gaps", "/v1/stream",
+            "/v1/summary/{symbol}/{date}"} <= set(document["paths"])
     for path, operations in document["paths"].items():
         for operation in operations.values():
             assert "429" in operation["responses"], path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from k2conn.lake.settings import LakeSettings
 from k2conn.lake.tables import known_shapes
 from k2conn.lake.writer import TableWriter
 from tests.servers.postgres import Database
-from tests.support.api import Serving, some_candles, some_trades, written
-from tests.support.databases import drive
+from tests.support.api import BEGIN, Serving, some_candles, some_trades, written
+from tests.support.databases import drive, numbered
 from tests.support.sinks import Book
 
 STORES = ("files", "lake", "postgres")
@@ -122,6 +123,39 @@ def test_pages_of_records(store: tuple[Serving, Write]) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json["errors"][0]["name"] == "cursor"
     assert serving.get("/v1/quotes", cursor=cursor).status == 422
+
+
+DAY_US = 86_400_000_000
+MIDNIGHT = BEGIN // DAY_US * DAY_US
+
+
+def test_what_was_traded_on_a_day(store: tuple[Serving, Write]) -> None:
+    """Against the trades themselves, summed here."""
+    serving, write = store
+    edges = (MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + DAY_US - 1, MIDNIGHT + DAY_US)
+    write([numbered(100 + at, timestamp=time_us, exchange="X", symbol="BTCUSD", currency="USD", price=at + 1)
+           for at, time_us in enumerate(edges)])
+    time.sleep(1.5)  # what the lake has is looked for every second
+    day = {"since": "2026-01-02T00:00:00Z", "until": "2026-01-03T00:00:00Z"}
+    expected = []
+    for exchange in ("X", "Y"):
+        trades = serving.get("/v1/trades", symbol="BTCUSD", exchange=exchange, limit=1000, **day).json["data"]
+        prices = [Decimal(one["price"]) for one in trades]
+        ends = {"first": trades[-1]["timestamp"], "last": trades[0]["timestamp"], "open": trades[-1]["price"],
+                "close": trades[0]["price"], "high": format(max(prices), "f"), "low": format(min(prices), "f")}
+        quantity = sum(Decimal(one["quantity"]) for one in trades)
+        expected.append({"exchange": exchange, "currency": "USD", **ends, "trades": len(trades), "quantity": quantity})
+    found = serving.get("/v1/summary/BTCUSD/2026-01-02").json
+    assert (found["symbol"], found["date"]) == ("BTCUSD", "2026-01-02")
+    assert [{**one, "quantity": Decimal(one["quantity"])} for one in found["data"]] == expected
+    assert [one["trades"] for one in found["data"]] == [12, 10]
+    only = serving.get("/v1/summary/BTCUSD/2026-01-02", exchange="y", currency="usd").json["data"]
+    assert only == found["data"][1:]
+    for nothing in ("/v1/summary/BTCUSD/2026-01-02?currency=EUR", "/v1/summary/NONE/2026-01-02",
+                    "/v1/summary/BTCUSD/0001-01-01", "/v1/summary/BTCUSD/9999-12-31"):
+        assert serving.get(nothing).json["data"] == [], nothing
+    for wrong in ("2026-02-30", "2026-1-2", "1767323000", "today"):
+        assert serving.get(f"/v1/summary/BTCUSD/{wrong}").status == 422
 
 
 def test_states_and_the_overview(store: tuple[Serving, Write]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from k2conn.errors import SinkError
-from k2conn.lake.catalog import open_catalog
+from k2conn.lake.catalog import make_namespace, open_catalog
 from k2conn.lake.rows import RowsRefused
 from k2conn.lake.tables import identifier, known_shapes
 from k2conn.lake.writer import Appended, OffsetsMoved, expire, offsets_in
@@ -146,6 +146,15 @@ def test_two_writers_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
 
 
 # -- Kafka's offsets
+
+
+def test_the_first_tables_of_a_lake_may_be_made_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded catalog looks for the namespace, then makes it: between the two another writer may have."""
+    catalog = open_catalog(lake(tmp_path))
+    make_namespace(catalog, "market_data")
+    monkeypatch.setattr(catalog, "namespace_exists", lambda *name: False)
+    make_namespace(catalog, "market_data")
+    assert catalog.list_namespaces() == [("market_data",)]
 
 
 def test_offsets_go_with_the_rows(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
+from k2conn.cli.serve import ServeOptions, api_settings
 from k2conn.records import known_records, load_record
+from k2conn.settings import sink_settings
+from k2conn.settings.consumer import consumer_settings
 from release import lock
 from tests.paths import ROOT
 from tests.servers.downloads import APICURIO_VERSION, KAFKA_VERSION
@@ -109,7 +112,7 @@ def test_build_context_holds_what_the_wheel_is_made_of() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert lines[lines.index("*") :][1:]  # all is left out first
     assert {"pyproject.toml", "hatch_build.py", "LICENSE", "k2conn", "connectors", "schemas"} <= build_context()
-    assert {"requirements.lock", "requirements-build.lock"} <= build_context()
+    assert {"requirements.lock", "requirements-complete.lock", "requirements-build.lock"} <= build_context()
 
 
 def test_compose_waits_for_health_and_gives_time_to_stop() -> None:
@@ -119,7 +122,6 @@ def test_compose_waits_for_health_and_gives_time_to_stop() -> None:
     waited = {name for name, how in k2conn["depends_on"].items() if how.get("required", True)}
     assert waited == always == {"kafka", "registry"}
     assert all(how["condition"] == "service_healthy" for how in k2conn["depends_on"].values())
-    assert all("healthcheck" in service for name, service in services.items() if name != "k2conn")
     assert k2conn["stop_grace_period"] == "30s"
     assert any(port.endswith(":9091") for port in k2conn["ports"])
 
@@ -152,14 +154,18 @@ def test_the_limits_of_the_service() -> None:
 def test_each_profile_has_what_it_needs() -> None:
     document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = document["services"]
-    by_profile = {profile: name for name, service in services.items() for profile in service.get("profiles", ())}
-    assert by_profile == {"postgres": "postgres", "lake": "lake"}
+    profiles = {name: service["profiles"] for name, service in services.items() if "profiles" in service}
+    monitoring = {name: ["monitoring"] for name in ("prometheus", "alertmanager", "grafana")}
+    assert profiles == {"postgres": ["postgres"], "lake": ["lake", "api"], "lake-writer": ["lake", "api"],
+                        "api": ["api"], **monitoring}
     mounted = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", ())}
-    assert mounted == set(document["volumes"])
+    assert {name for name in mounted if not name.startswith("./")} == set(document["volumes"])
     extras = services["k2conn"]["build"]["args"]["EXTRAS"]
     assert extras == "${EXTRAS:-postgres}"
-    assert "ARG EXTRAS=postgres\n" in (ROOT / "Dockerfile").read_text()
-    assert "postgres" in lock.EXTRAS
+    assert (ROOT / "Dockerfile").read_text().count("ARG EXTRAS=postgres\n") == 2
+    complete = services["api"]["build"]["args"]["EXTRAS"]
+    assert set(complete.split(",")) == set(lock.EXTRAS["requirements-complete.lock"]) == {"postgres", "lake", "api"}
+    assert lock.EXTRAS["requirements.lock"] == ("postgres",)
     database = services["postgres"]["environment"]
     dsn = services["k2conn"]["environment"]["K2_POSTGRES_DSN"]
     assert dsn == f"postgresql://{database['POSTGRES_USER']}@postgres:5432/{database['POSTGRES_DB']}?sslmode=disable"
@@ -167,8 +173,52 @@ def test_each_profile_has_what_it_needs() -> None:
     assert password == database["POSTGRES_PASSWORD"]
     ports = [port.split(":")[-1] for port in services["lake"]["ports"]]
     said = dict(one.lstrip("-").split("=", 1) for one in services["lake"]["command"] if "=" in one)
-    assert ports == [said["s3.port"], said["s3.port.iceberg"]]
+    assert ports[:2] == [said["s3.port"], said["s3.port.iceberg"]]
     assert said["master.telemetry"] == "false"
+
+
+def test_the_lakes_writer_and_the_api_are_on_its_network() -> None:
+    """A secret goes to another machine over TLS only: there is none within, so they are one machine."""
+    services = compose()
+    lake = services["lake"]
+    said = dict(one.lstrip("-").split("=", 1) for one in lake["command"] if "=" in one)
+    for name in ("lake-writer", "api"):
+        service, given = services[name], services[name]["environment"]
+        assert service["network_mode"] == "service:lake"
+        assert "ports" not in service  # those of its network are published by the lake
+        assert given["K2_LAKE_CATALOG"] == f"http://127.0.0.1:{said['s3.port.iceberg']}"
+        assert given["K2_LAKE_S3_ENDPOINT"] == f"http://127.0.0.1:{said['s3.port']}"
+        assert given["K2_LAKE_WAREHOUSE"] == f"s3://{said['tableBucket']}"
+        key, secret = (lake["environment"][f"AWS_{one}"] for one in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+        assert given["K2_LAKE_CREDENTIAL"] == f"{key}:{secret}"
+        assert {given["K2_LAKE_S3_ACCESS_KEY_ID"], given["K2_LAKE_S3_SECRET_ACCESS_KEY"]} == {key, secret}
+        assert service["read_only"] is True
+        assert (service["cap_drop"], service["stop_grace_period"]) == (["ALL"], "30s")
+        assert {one: how["condition"] for one, how in service["depends_on"].items()} == dict.fromkeys(
+            ("kafka", "registry", "lake"), "service_healthy")
+        settings_of(name)
+    api = services["api"]
+    assert "127.0.0.1:8000:8000" in lake["ports"]
+    assert "127.0.0.1:8000/health" in api["healthcheck"]["test"][-1]
+    assert "lake" in api["command"]
+
+
+def settings_of(service: str) -> None:
+    """SettingsError where k2conn would refuse what compose gives a service."""
+    given = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+             for name, value in compose()[service]["environment"].items()}
+    assert sink_settings(given, "iceberg").options.catalog
+    assert consumer_settings(given, topics=["market.*"]).kafka.bootstrap == "kafka:29092"
+    if service == "api":
+        assert api_settings(ServeOptions(), given).key
+
+
+def test_every_service_has_limits_and_a_health_check() -> None:
+    services = compose()
+    for name, service in services.items():
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        # Those of ours that only run connectors have the image's own.
+        assert "healthcheck" in service or name in ("k2conn", "lake-writer"), name
 
 
 def test_connect_is_what_its_files_say() -> None:

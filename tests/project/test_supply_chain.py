@@ -26,8 +26,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 LOCKS = {
-    "requirements.lock": PYPROJECT["project"]["dependencies"]
-    + [line for extra in lock.EXTRAS for line in PYPROJECT["project"]["optional-dependencies"][extra]],
+    **{
+        name: PYPROJECT["project"]["dependencies"]
+        + [line for extra in extras for line in PYPROJECT["project"]["optional-dependencies"][extra]]
+        for name, extras in lock.EXTRAS.items()
+    },
     "requirements-build.lock": PYPROJECT["build-system"]["requires"],
 }
 ENVIRONMENTS: list[dict[str, str]] = [
@@ -91,17 +94,35 @@ def test_the_lock_is_what_the_project_asks_for(name: str, environment: dict[str,
             assert requirement.specifier.contains(version), f"{line}, but {version}: make lock"
 
 
-def test_the_lock_holds_all_that_its_packages_need() -> None:
+@pytest.mark.parametrize("name", lock.EXTRAS)
+def test_the_lock_holds_all_that_its_packages_need(name: str) -> None:
+    """As far as it can be known here: of packages that are installed in the very version."""
     missing = []
-    for package in locked("requirements.lock"):
-        if chosen("requirements.lock", package, HERE) is None:
-            continue
+    packages = [package for package in locked(name) if (version := chosen(name, package, HERE)) is not None
+                and version == Version(distribution(package).version)]
+    assert len(packages) > len(locked(name)) // 2
+    for package in packages:
         for line in distribution(package).requires or []:
             needed = Requirement(line)
             wanted = needed.marker is None or needed.marker.evaluate({"extra": ""})
-            if wanted and chosen("requirements.lock", needed.name, HERE) is None:
+            if wanted and chosen(name, needed.name, HERE) is None:
                 missing.append(f"{package} needs {line}")
     assert not missing
+
+
+def test_the_complete_image_has_the_versions_of_the_other() -> None:
+    complete = locked("requirements-complete.lock")
+    for package, lines in locked("requirements.lock").items():
+        assert lines == complete[package], package
+
+
+def test_the_image_takes_the_lock_of_its_extras() -> None:
+    (choice,) = re.findall(r"RUN (case .* esac)", DOCKERFILE)
+    for extras in ("", "postgres", "lake", "postgres,lake,api", "api"):
+        done = subprocess.run(["sh", "-c", f'{choice}; echo "$lock"'], env={"EXTRAS": extras}, capture_output=True,
+                              text=True, check=True)
+        held = lock.EXTRAS[done.stdout.strip()]
+        assert set(filter(None, extras.split(","))) <= set(held), extras
 
 
 def test_compiled_packages_have_a_hash_for_each_processor() -> None:

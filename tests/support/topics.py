@@ -99,9 +99,11 @@ def filled(broker: AnyBroker, topic: str, values: Sequence[bytes | None], key: b
 
 
 class Consumer:
-    """`k2conn run --from kafka` as a process, its health page and its summary. ``before``: Python that the process runs
-    first.
+    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary. ``before``: what
+    the process runs first, in Python.
     """
+
+    command = "run"
 
     def __init__(self, folder: Path, broker: AnyBroker, registry: AnyRegistry, topics: str, group: str, *words: object,
                  before: str = "", **variables: str) -> None:
@@ -117,7 +119,7 @@ class Consumer:
         start = f"{before}\nimport runpy\nrunpy.run_module('k2conn', run_name='__main__')"
         program = ["-c", start] if before else ["-m", "k2conn"]
         self.process = subprocess.Popen(
-            [sys.executable, *program, "run", "--from", "kafka", *given, *map(str, words)], cwd=folder,
+            [sys.executable, *program, self.command, "--from", "kafka", *given, *map(str, words)], cwd=folder,
             env=environment(**(own | variables)), stderr=self._log, stdout=self._log, text=True,
         )
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.api.asked import ID, Asked, Row, key_of, time_of
-from k2conn.api.store import Counted, KnownSymbol
+from k2conn.api.store import Counted, KnownSymbol, Traded
+from k2conn.api.stores.sums import Sums
 from k2conn.avro.blocks import MalformedContainer, NotWhole
 from k2conn.avro.scanning import Block, GrowingContainer, full_name, schema_of
 from k2conn.avro.schema import RecordSchema
@@ -109,6 +110,20 @@ class FilesStore:
                 floor = page[-1][time_of(asked.record)]
                 found = {tuple(row[name] for name in key_of(asked.record)): row for row in page}
         return sorted(found.values(), key=asked.place, reverse=True)[: asked.limit]
+
+    def traded(self, asked: Asked) -> Sequence[Traded]:
+        """See `Store`."""
+        self._look()
+        with self._lock:
+            blocks = [one for one in self._known(asked.kind).blocks if _may_have(one, asked)]
+        sums: dict[tuple[str, str], Sums] = {}
+        seen: set[str] = set()
+        for one in blocks:
+            for row in self._rows(one):
+                if asked.fits(row) and row[ID] not in seen:
+                    seen.add(row[ID])
+                    sums.setdefault((row["exchange"], row["currency"]), Sums()).take(row)
+        return [sums[key].of(*key) for key in sorted(sums)]
 
     def symbols(self, most: int) -> Sequence[KnownSymbol]:
         """See `Store`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.api.asked import Asked, Row, time_of
-from k2conn.api.store import Counted, KnownSymbol
+from k2conn.api.store import Counted, KnownSymbol, Traded
 from k2conn.clock import monotonic
 from k2conn.lake.reader import LakeReader
 from k2conn.lake.selection import Selection
@@ -21,6 +21,12 @@ _EPOCH, _MICRO = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _FIELDS = ("symbol", "exchange", "side", "currency", "interval")
 """What the lake's own selection knows; other filters are for us."""
 _SYMBOLS = ("symbol", "exchange", "currency", "asset_class")
+
+_TRADED = """
+SELECT exchange, currency, min(timestamp) AS first, max(timestamp) AS last,
+       arg_min(price, (timestamp, message_id)) AS open, max(price) AS high, min(price) AS low,
+       arg_max(price, (timestamp, message_id)) AS close, sum(quantity) AS quantity, count(*) AS trades
+FROM trades GROUP BY exchange, currency ORDER BY exchange, currency"""
 
 
 class LakeStore:
@@ -58,6 +64,18 @@ class LakeStore:
         rows = lake.records(asked.kind, chosen).to_pylist()
         found = (record_of(asked.record, row) for row in rows)
         return [row for row in found if all(row.get(name) == text for name, text in others.items())][: asked.limit]
+
+    def traded(self, asked: Asked) -> Sequence[Traded]:
+        """See `Store`."""
+        lake, kind = self._lake(), asked.kind
+        if kind not in lake.kinds:
+            return []
+        symbol, exchange, currency = (asked.texts.get(name, "") for name in ("symbol", "exchange", "currency"))
+        chosen = Selection(symbol=symbol, exchange=exchange, currency=currency, since=asked.since, until=asked.until)
+        return [Traded(row["exchange"], row["currency"], (row["first"] - _EPOCH) // _MICRO,
+                       (row["last"] - _EPOCH) // _MICRO, row["open"], row["high"], row["low"], row["close"],
+                       row["quantity"], row["trades"])
+                for row in lake.rows(_TRADED, [kind], chosen).to_pylist()]
 
     def symbols(self, most: int) -> Sequence[KnownSymbol]:
         """See `Store`."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from k2conn.api.asked import ID, Asked, Row, time_of
-from k2conn.api.store import Counted, KnownSymbol, TooSlow
+from k2conn.api.store import Counted, KnownSymbol, TooSlow, Traded
 from k2conn.clock import wall_us
 from k2conn.records import known_records
 from k2conn.sinks.postgres.reading import QueryTooSlow, TableReader, moment, record_of
@@ -89,6 +89,16 @@ class PostgresStore:
         first, last = (None if one is None else (one - moment(0)) // _MICRO for one in row)
         return first, last
 
+    async def traded(self, asked: Asked) -> Sequence[Traded]:
+        """See `Store`."""
+        table = self._reader.table(asked.record.name)
+        if not await self._reader.columns(table):
+            return []
+        return [Traded(row["exchange"], row["currency"], (row["first"] - moment(0)) // _MICRO,
+                       (row["last"] - moment(0)) // _MICRO, row["open"], row["high"], row["low"], row["close"],
+                       row["quantity"], row["trades"])
+                for row in await self._fetch(*_traded(table, asked))]
+
     async def symbols(self, most: int) -> Sequence[KnownSymbol]:
         """See `Store`."""
         found = []
@@ -129,6 +139,17 @@ _MICRO = moment(1) - moment(0)
 def statement(table: Table, columns: frozenset[str], asked: Asked) -> tuple[str, list[object]]:
     """The query for a question, and its arguments."""
     time = quoted(time_of(asked.record))
+    parts, arguments = _conditions(asked)
+    where = f" WHERE {' AND '.join(parts)}" if parts else ""
+    names = listed(one.name for one in table.fields if one.name in columns)
+    arguments.append(asked.limit)
+    order = f" ORDER BY {time} DESC, {_ID} DESC LIMIT ${len(arguments)}"
+    return f"SELECT {names} FROM {table.full_name}{where}{order}", arguments
+
+
+def _conditions(asked: Asked) -> tuple[list[str], list[object]]:
+    """What holds for the rows that are asked for, and the arguments of that."""
+    time = quoted(time_of(asked.record))
     arguments: list[object] = []
 
     def argument(value: object) -> str:
@@ -143,10 +164,26 @@ def statement(table: Table, columns: frozenset[str], asked: Asked) -> tuple[str,
     if asked.before is not None:
         at = argument(moment(asked.before[0]))
         parts.append(f"{time} <= {at} AND ({time} < {at} OR {_ID} < {argument(asked.before[1])})")
-    where = f" WHERE {' AND '.join(parts)}" if parts else ""
-    names = listed(one.name for one in table.fields if one.name in columns)
-    order = f" ORDER BY {time} DESC, {_ID} DESC LIMIT {argument(asked.limit)}"
-    return f"SELECT {names} FROM {table.full_name}{where}{order}", arguments
+    return parts, arguments
+
+
+def _traded(table: Table, asked: Asked) -> tuple[Any, ...]:
+    """The query for sums, and its arguments. The first and the last price are looked for by the index on symbol and
+    time, so that nothing is sorted.
+    """
+    parts, arguments = _conditions(asked)
+    where = " AND ".join(parts) or "true"
+
+    def end(name: str, way: str) -> str:
+        return (f"CROSS JOIN LATERAL (SELECT price AS {name} FROM {table.full_name} WHERE {where} AND exchange = "
+                f"sums.exchange AND currency = sums.currency ORDER BY timestamp {way}, {_ID} {way} LIMIT 1) AS {name}s")
+
+    sums = ("SELECT exchange, currency, min(timestamp) AS first, max(timestamp) AS last, max(price) AS high, "
+            f'min(price) AS low, sum(quantity) AS quantity, count(*) AS trades FROM {table.full_name} WHERE {where} '
+            "GROUP BY exchange, currency")
+    sql = (f'SELECT * FROM ({sums}) AS sums {end("open", "ASC")} {end("close", "DESC")} '
+           'ORDER BY exchange COLLATE "C", currency COLLATE "C"')
+    return sql, *arguments
 
 
 _COUNT = """

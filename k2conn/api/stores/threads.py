@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from k2conn.api.asked import Asked, Row
-from k2conn.api.store import Counted, KnownSymbol, TooSlow
+from k2conn.api.store import Counted, KnownSymbol, TooSlow, Traded
 
 Result = TypeVar("Result")
 WAITING = 4
@@ -28,6 +28,9 @@ class BlockingStore(Protocol):
         """See `Store`."""
 
     def records(self, asked: Asked) -> Sequence[Row]:
+        """See `Store`."""
+
+    def traded(self, asked: Asked) -> Sequence[Traded]:
         """See `Store`."""
 
     def symbols(self, most: int) -> Sequence[KnownSymbol]:
@@ -65,6 +68,10 @@ class ThreadedStore:
     async def records(self, asked: Asked) -> Sequence[Row]:
         """See `Store`."""
         return await self._run(lambda: self._store.records(asked))
+
+    async def traded(self, asked: Asked) -> Sequence[Traded]:
+        """See `Store`."""
+        return await self._run(lambda: self._store.traded(asked))
 
     async def symbols(self, most: int) -> Sequence[KnownSymbol]:
         """See `Store`."""
