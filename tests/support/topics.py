@@ -99,8 +99,8 @@ def filled(broker: AnyBroker, topic: str, values: Sequence[bytes | None], key: b
 
 
 class Consumer:
-    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary. ``before``: what
-    the process runs first, in Python.
+    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary. ``before`` is
+    Python that the process runs first.
     """
 
     command = "run"
