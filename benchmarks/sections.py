@@ -219,19 +219,6 @@ def consumer(found: Mapping[str, Any]) -> Section:
     return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
 
 
-def features(found: Mapping[str, Any]) -> Section:
-    """What a candle costs on its way to a model."""
-    rows = [
-        (f"features of a candle, {found['candles']:,} of them, of {found['symbols']} symbols, windows of "
-         f"{found['window']}", found["features_us"], "us"),
-        (f"one candle into PostgreSQL, {found['rows']:,} of them", found["row_ms"], "ms"),
-    ]
-    ranks = ("50", "90", "99", "99.9", "100")
-    page = table(("what", "half", "90 of 100", "99 of 100", "999 of 1,000", "all"),
-                 [(name, *(spelled(one[rank], unit) for rank in ranks)) for name, one, unit in rows])
-    return page, {}
-
-
 def lake(found: Mapping[str, Any]) -> Section:
     """Records a second into the lake, and what their columns cost."""
     page, plain = consumer(found)
@@ -246,6 +233,19 @@ def load(found: Mapping[str, Any]) -> Section:
     return [*page, f"{found.get('rows', 0):,} rows; ISA-L: {'yes' if found.get('isal') else 'no'}.", ""], plain
 
 
+def features(found: Mapping[str, Any]) -> Section:
+    """What a candle costs on its way to a model."""
+    rows = [
+        (f"features of a candle, {found['candles']:,} of them, of {found['symbols']} symbols, windows of "
+         f"{found['window']}", found["features_us"], "us"),
+        (f"one candle into PostgreSQL, {found['rows']:,} of them", found["row_ms"], "ms"),
+    ]
+    ranks = ("50", "90", "99", "99.9", "100")
+    page = table(("what", "half", "90 of 100", "99 of 100", "999 of 1,000", "all"),
+                 [(name, *(spelled(one[rank], unit) for rank in ranks)) for name, one, unit in rows])
+    return page, {}
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "endtoend": ("The whole way: socket to acknowledged batch", endtoend),
     "stages": ("Frame to Avro bytes, no network", stages),
@@ -258,9 +258,9 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "api": ("`k2conn serve` before PostgreSQL", api),
     "api_lake": ("`k2conn serve` before the lake", api),
     "consumer": ("From Kafka", consumer),
-    "candles": ("`--candles` and `--audit`", candles),
     "lake": ("Into the lake", lake),
     "load": ("Files in", load),
+    "candles": ("`--candles` and `--audit`", candles),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),
 }

@@ -13,7 +13,8 @@ _KINDS = {
     "string": 0, "bytes": 1, "boolean": 2, "int": 3, "date": 3, "long": 4, "timestamp-micros": 4, "timestamp-millis": 4,
     "decimal": 5, "enum": 6, "array<string>": 7, "map<string>": 8,
 }
-"""Their numbers in picking.c."""
+"""Their numbers in C."""
+
 Picked = TypeVar("Picked", bound=tuple[Any, ...])
 
 

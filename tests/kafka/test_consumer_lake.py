@@ -34,7 +34,7 @@ import os, signal
 from k2conn.consumer.member import GroupMember
 commit = GroupMember.commit
 async def killed(self, offsets):
-    if any(offsets.values()):
+    if any(place.offset for place in offsets.values()):
         os.kill(os.getpid(), signal.SIGKILL)
     return await commit(self, offsets)
 GroupMember.commit = killed

@@ -99,7 +99,7 @@ def filled(broker: AnyBroker, topic: str, values: Sequence[bytes | None], key: b
 
 
 class Consumer:
-    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary. ``before``:
+    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary. ``before`` is
     Python that the process runs first.
     """
 
