@@ -25,8 +25,9 @@ from k2conn import __version__
 from k2conn.native import Mapper
 
 NAMES = (
-    "startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "consumer", "api",
-    "profiling",
+    "startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "features", "consumer",
+    "candles",
+    "api", "profiling",
 )
 REPORT = "report"
 SOAK = "hostile-soak"

@@ -178,6 +178,8 @@ class Feeder:
         for line in sys.stdin:
             _, how, *words = line.split()
             legs = [Leg(*map(float, word.split("x"))) for word in words] if how == "legs" else []
+            for tape in self._tapes.values() if legs else ():
+                tape.started_ms = int(time.time() * 1000)  # what is made on the way happens now
             for feed in self._feeds:
                 threading.Thread(target=self._play, args=(feed, legs), daemon=True).start()
 

@@ -86,6 +86,18 @@ def stages(found: Mapping[str, Any]) -> Section:
     return page, {}
 
 
+def candles(found: Mapping[str, Any]) -> Section:
+    """What is made of trades, beside what a trade costs without it."""
+    rows = found["rows"]
+    page = [f"At {found['rate']:,} trades a second of ten symbols. {found['checked'].capitalize()}.", ""]
+    page += table(
+        ("with", "CPU a trade", "times that without, in the same round", "candles read back", "rounds, us a trade"),
+        [(f"`{name}`" if name.startswith("--") else name, spelled(one["cpu_us"], "us"), one["ratio"],
+          f"{one['candles']:,}", ", ".join(spelled(turn) for turn in one["rounds"])) for name, one in rows.items()],
+    )
+    return page, {}
+
+
 def startup(found: Mapping[str, Any]) -> Section:
     """Whole processes."""
     rows = [(f"`{name}`", spelled(one["wall_s"], "s"), spelled(one["cpu_s"], "s"))
@@ -207,6 +219,19 @@ def consumer(found: Mapping[str, Any]) -> Section:
     return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
 
 
+def features(found: Mapping[str, Any]) -> Section:
+    """What a candle costs on its way to a model."""
+    rows = [
+        (f"features of a candle, {found['candles']:,} of them, of {found['symbols']} symbols, windows of "
+         f"{found['window']}", found["features_us"], "us"),
+        (f"one candle into PostgreSQL, {found['rows']:,} of them", found["row_ms"], "ms"),
+    ]
+    ranks = ("50", "90", "99", "99.9", "100")
+    page = table(("what", "half", "90 of 100", "99 of 100", "999 of 1,000", "all"),
+                 [(name, *(spelled(one[rank], unit) for rank in ranks)) for name, one, unit in rows])
+    return page, {}
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "endtoend": ("The whole way: socket to acknowledged batch", endtoend),
     "stages": ("Frame to Avro bytes, no network", stages),
@@ -215,8 +240,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "growth": ("Growth", growth),
     "scaling": ("More processes: `run --workers N`", scaling),
     "postgres": ("Into PostgreSQL", postgres),
+    "features": ("Features of candles", features),
     "api": ("`k2conn serve` before PostgreSQL", api),
     "consumer": ("From Kafka", consumer),
+    "candles": ("`--candles` and `--audit`", candles),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -36,6 +37,8 @@ _FEW = 1000
 """Forms up to which each is looked for by itself in a long text. More are found by their beginnings, and so are those
 that are more than a text has characters: a venue may give very many.
 """
+_SECRET_NAME = re.compile(r"pass|pwd|token|secret|(?<!ssl)key|sign|auth|credential", re.IGNORECASE)
+"""Of a value in an address's query; `sslkey` is the name of a file."""
 _CUT_MARKS = " .…'\")]}"
 
 Said = TypeVar("Said")
@@ -59,9 +62,10 @@ class SecretMask:
                     self._lasting.add(one)
                     self._stale = True
 
-    def add_address(self, url: str) -> None:
-        """What is secret in an address: its password, and what of its user and query is no everyday word: not so
-        short, or (as the user `postgres` is) not in small letters alone.
+    def add_address(self, url: str, options: bool = False) -> None:
+        """What is secret in an address: its password, query values whose names say so, and of the user and the other
+        values what is no everyday word, as `postgres` and `true` are. ``options``: the other values are options, as in
+        a database's address, and none is secret; nor is the user.
         """
         try:
             parts = urlsplit(url)
@@ -72,8 +76,9 @@ class SecretMask:
         user, _, password = login.partition(":")
         if at and password:
             self.add(password, unquote(password))
-        others = (user, unquote(user), *(value for _, value in query))
-        self.add(*(one for one in others if len(one) >= _OWN_WORD and not (one.isalpha() and one.islower())))
+        self.add(*(value for name, value in query if _SECRET_NAME.search(name)))
+        others = () if options else (user, unquote(user), *(value for _, value in query))
+        self.add(*(one for one in others if not _is_everyday(one)))
 
     def add_passing(self, value: object) -> None:
         """A signature, or a token that a venue gave: a text that is no everyday word."""
@@ -153,6 +158,11 @@ class _Forms:
             return forms
         heads = {text[at : at + SHORTEST] for at in range(start, len(text) - SHORTEST + 1)} & self._heads.keys()
         return sorted((form for head in heads for form in self._heads[head]), key=len, reverse=True)
+
+
+def _is_everyday(text: str) -> bool:
+    """Whether a text is short, or a not so long one of small letters alone."""
+    return len(text) < _OWN_WORD or (len(text) < 2 * _OWN_WORD and text.isalpha() and text.islower())
 
 
 def _without(text: str, forms: _Forms, shortest: int = SHORTEST) -> str:

@@ -3,8 +3,8 @@
     python -m benchmarks.hostile.planted FAULTS run ...
 
 
-``leak`` writes a key into the log, ``growth`` takes memory and keeps it, ``slow`` lets `/health` wait, ``loss`` forgets
-records of the file sink that it has said are written.
+``leak`` writes a key into the log, ``growth`` takes memory and keeps it, ``slow`` lets `/health` wait, ``busy`` works
+meanwhile, ``deaf`` lets nobody ask, ``loss`` forgets records of the file sink that it has said are written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from benchmarks.hostile.secrets import KEY
@@ -33,13 +34,33 @@ def _grow() -> None:
 
 
 def _slow() -> None:
+    _before_answers(lambda: asyncio.sleep(0.8))
+
+
+def _busy() -> None:
+    async def work() -> None:
+        end = time.thread_time() + 0.8
+        while time.thread_time() < end:
+            pass
+
+    _before_answers(work)
+
+
+def _deaf() -> None:
+    async def leave() -> None:
+        raise ConnectionResetError
+
+    _before_answers(leave)
+
+
+def _before_answers(first: Callable[[], Awaitable[None]]) -> None:
     from k2conn.monitoring.health import HealthServer
 
     answer = HealthServer._answer
 
-    async def late(self: Any, method: str, target: str) -> Any:
-        await asyncio.sleep(0.8)
-        return await answer(self, method, target)
+    async def late(self: HealthServer, target: str) -> tuple[int, str, bytes]:
+        await first()
+        return await answer(self, target)
 
     HealthServer._answer = late  # type: ignore[method-assign]  # that is what is planted
 
@@ -58,7 +79,7 @@ def _lose() -> None:
 def main() -> None:
     """Plants what is named, then is `k2conn`."""
     faults, sys.argv[1:] = sys.argv[1].split(","), sys.argv[2:]
-    for fault, plant in {"slow": _slow, "loss": _lose}.items():
+    for fault, plant in {"slow": _slow, "busy": _busy, "deaf": _deaf, "loss": _lose}.items():
         if fault in faults:
             plant()
     for fault, act in {"leak": _leak, "growth": _grow}.items():

@@ -4,4 +4,5 @@
 
     comparison  one span: equal, less than the venue has, or more
     auditor     all spans of one stream of candles: when each is compared, and what became of it
+    intake      fed with envelopes on their way to a sink
 """

@@ -94,6 +94,9 @@ class Auditor:
         self.aggregator = CandleAggregator(settings)
         self._spans: dict[_Key, _Span] = {}
         self._changed: dict[_Key, None] = {}
+        """Of these, those that no verdict was given on since."""
+        self._squeezed: list[Verdict] = []
+        """The last word on spans that had to make room."""
         self._dropping_us = 0
 
     def trades(self, trades: Iterable[Trade]) -> None:
@@ -124,6 +127,8 @@ class Auditor:
             self._dropping_us = now_us + _DROP_EVERY_US
             for key in [key for key in self._spans if key[1] <= last - self._keep_us]:
                 found += self._dropped(key)
+        found += self._squeezed
+        self._squeezed = []
         for verdict in found:
             self.counts.outcomes[verdict.outcome] += 1
         return found
@@ -142,7 +147,7 @@ class Auditor:
         known = self._spans.get((symbol, begin_us))
         if known is None:
             if len(self._spans) >= self._most:
-                self._spans.pop(next(iter(self._spans)))
+                self._squeezed += self._dropped(next(iter(self._spans)))
             known = self._spans[symbol, begin_us] = _Span()
         return known
 
@@ -164,6 +169,7 @@ class Auditor:
     def _dropped(self, key: _Key) -> list[Verdict]:
         """The verdict of a span can change no more."""
         span = self._spans.pop(key)
+        self._changed.pop(key, None)
         if span.theirs is None:
             self.counts.unmatched += 1
         if span.outcome is AuditOutcome.SUSPECTED and span.last is not None:

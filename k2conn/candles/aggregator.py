@@ -10,6 +10,7 @@ from k2conn.candles.settings import CandleSettings
 from k2conn.candles.trades import Trade
 
 MOST_SYMBOLS = 20_000
+AHEAD = "its time is after its receipt"
 
 
 @dataclass(slots=True)
@@ -29,23 +30,29 @@ class CandleCounts:
 
 
 class CandleAggregator:
-    """Adds up trades. Whoever feeds it asks it for candles now and then: after some trades, or some time."""
+    """Adds up trades. Whoever feeds it asks it for candles now and then: after some trades, or some time.
 
-    def __init__(self, settings: CandleSettings) -> None:
+    ``together``: the trades of one exchange come by the time, so that one that is late beside those of any symbol is
+    late; what is late then follows from the trades and their order alone, not from when one asks for candles.
+    """
+
+    def __init__(self, settings: CandleSettings, together: bool = False) -> None:
         self.settings = settings
+        self.latest: dict[str, int] | None = {} if together else None
+        """By exchange, the latest time that was counted; None where symbols do not come together."""
         self.counts = CandleCounts()
         self._series: dict[tuple[str, str], Series] = {}
         self._due: dict[Series, None] = {}
 
     def add(self, trades: Iterable[Trade]) -> list[tuple[Trade, str]]:
         """Counts trades; those that are not counted although they are no repeats, each with the reason."""
-        series_of, due, ahead_us = self._series, self._due, self.settings.ahead_us
+        series_of, due, ahead_us, latest = self._series, self._due, self.settings.ahead_us, self.latest
         refused: list[tuple[Trade, str]] = []
         counted = repeated = 0
         for trade in trades:
             if trade[2] > trade[9] + ahead_us:
                 self.counts.ahead += 1
-                refused.append((trade, "its time is after its receipt"))
+                refused.append((trade, AHEAD))
                 continue
             series = series_of.get(trade[:2])
             if series is None:
@@ -54,9 +61,13 @@ class CandleAggregator:
                     refused.append((trade, f"there are {MOST_SYMBOLS} other symbols"))
                     continue
                 series = series_of[trade[:2]] = Series(self.settings, trade)
+            if latest is not None:
+                series.follow(latest.get(trade[0], 0))
             outcome = series.add(trade)
             if not outcome:
                 counted += 1
+                if latest is not None:
+                    latest[trade[0]] = series.latest_us
                 if trade[2] >= series.due_us or series.late:
                     due[series] = None
             elif outcome is TradeOutcome.REPEATED:
@@ -85,10 +96,8 @@ class CandleAggregator:
     def advance(self, time_us: int, exchange: str | None = None) -> None:
         """It is this time, at one exchange or at all of them: what comes later with an earlier time is out of order."""
         for series in self._series.values():
-            if exchange in (None, series.symbol[0]) and series.latest_us < time_us:
-                series.latest_us = time_us
-                if time_us >= series.due_us:
-                    self._due[series] = None
+            if exchange in (None, series.symbol[0]) and series.follow(time_us) and time_us >= series.due_us:
+                self._due[series] = None
 
     def advance_to_latest(self) -> None:
         """Symbols of one exchange that trade rarely follow those that trade often."""
@@ -108,6 +117,5 @@ class CandleAggregator:
         held = self.held
         while held > self.settings.most_trades:
             largest = max(self._series.values(), key=lambda one: one.held)
-            if not largest.shrink():
-                return
+            largest.shrink()
             held = self.held

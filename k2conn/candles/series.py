@@ -1,9 +1,9 @@
 """The candles of one symbol: which spans of time are over, and which that were over have changed.
 
-Trades are added up in *buckets*, the longest spans of which every interval is a whole number. A bucket knows its trades
-one by one as long as late ones are taken in (``lateness`` behind the watermark); then it is added to the longer spans
-that it is in, and forgotten. So a trade is counted once however many intervals there are, and what is in memory depends
-on the lateness and not on the longest interval.
+Trades are added up in *buckets*, the longest spans (of a minute at most) of which every interval is a whole number. A
+bucket knows its trades one by one as long as late ones are taken in (``lateness`` behind the watermark); then it is
+added to the longer spans that it is in, and forgotten. So a trade is counted once however many intervals there are, and
+what is in memory depends on the lateness and not on the longest interval.
 
 The *watermark* is the latest time that was seen, less ``delay``: a span that ends before it is over.
 """
@@ -85,7 +85,7 @@ class Series:
         self.floor_us = self._begin(first.time_us - self._behind_us)
         """Trades before this are late."""
         self.due_us = first.time_us
-        """From when on a look at this series may find a span that is over."""
+        """From when on a look at this series may find a span that is over, or a bucket that is behind the lateness."""
         self.held = 0
         """Trades that it knows one by one."""
         self.spans = tuple(Spans(interval, self.floor_us) for interval in settings.intervals)
@@ -113,6 +113,16 @@ class Series:
         if time_us > self.latest_us:
             self.latest_us = time_us
         return TradeOutcome.COUNTED
+
+    def follow(self, time_us: int) -> bool:
+        """It is this time by others' trades; whether that is later than by its own."""
+        if time_us <= self.latest_us:
+            return False
+        self.latest_us = time_us
+        current = self._current
+        if current is not None and current.begin_us < self._begin(time_us - self._behind_us):
+            self._current = None  # its trades are late from now on
+        return True
 
     def _bucket(self, time_us: int, trade: Trade) -> Bucket:
         begin = self._begin(time_us)
@@ -142,7 +152,8 @@ class Series:
         floor = self._begin(self.latest_us - self._behind_us)
         if floor > self.floor_us:
             self._settle(floor)
-        self.due_us = min(one.closed_us + one.interval.length_us for one in self.spans) + self._settings.delay_us
+        over_us = min(one.closed_us + one.interval.length_us for one in self.spans) + self._settings.delay_us
+        self.due_us = min(over_us, self.floor_us + self._base + self._behind_us)
 
     def states(self) -> Iterator[Candle]:
         """The candles that are not over, as they stand."""
@@ -157,12 +168,16 @@ class Series:
                 if sums is not None:
                     yield self._candle(one, begin, sums, closed=False, correction=False)
 
-    def shrink(self) -> bool:
-        """Forgets the trades of the oldest bucket one by one; false where it is the only one."""
-        if len(self._buckets) < 2:
-            return False
-        self._settle(min(self._buckets) + self._base)
-        return True
+    def shrink(self) -> None:
+        """Forgets the trades of the oldest bucket one by one; where it is the only one, who its trades were, so that
+        repeats of them are counted once more.
+        """
+        if len(self._buckets) > 1:
+            self._settle(min(self._buckets) + self._base)
+            return
+        for bucket in self._buckets.values():
+            self.held -= len(bucket.ids)
+            bucket.ids.clear()
 
     def _over(self, one: Spans, watermark: int, begins: list[int], late: list[int]) -> Iterator[Candle]:
         length, before = one.interval.length_us, one.closed_us

@@ -11,6 +11,8 @@ from k2conn.intervals import Interval
 INTERVALS = ("1m", "5m", "15m", "30m", "1h", "1d")
 EMPTY = ("skip", "repeat")
 MOST_INTERVALS = 32
+LONGEST_BASE_US = 60_000_000
+"""Trades are known one by one for a bucket at least: so no longer than that, however long the intervals are."""
 MOST_BUCKETS = 200_000
 """Of the shortest span, in the lateness and the longest interval: what one look at a symbol may have to walk."""
 
@@ -55,9 +57,12 @@ class CandleSettings:
 
     @property
     def base_us(self) -> int:
-        """The longest span of which every interval is a whole number, and which begins where they do."""
+        """The longest span, of a minute at most, of which every interval is a whole number, and which begins where they
+        do.
+        """
         begins = [one.begin_us(0) for one in self.intervals]
-        return gcd(*(one.length_us for one in self.intervals), *(begin - begins[0] for begin in begins))
+        lengths = (one.length_us for one in self.intervals)
+        return gcd(LONGEST_BASE_US, *lengths, *(begin - begins[0] for begin in begins))
 
     @property
     def origin_us(self) -> int:

@@ -11,7 +11,8 @@ from k2conn.records import RecordType, load_record
 
 RECORD = "trade"
 _EXACT = Context(prec=200, traps=[Inexact, InvalidOperation])
-_BUYS = {"BUY": True, "SELL": False, "SELL_SHORT": False, "UNKNOWN": None}
+SIDES: Mapping[str, bool | None] = {"BUY": True, "SELL": False, "SELL_SHORT": False, "UNKNOWN": None}
+"""Whether the aggressor bought."""
 
 
 class Trade(NamedTuple):
@@ -60,7 +61,7 @@ class TradeReading:
         if not self._as_is:
             price, quantity = price * self._price, quantity * self._quantity
         return Trade(
-            record["exchange"], record["symbol"], record["timestamp"], price, quantity, _BUYS[record["side"]],
+            record["exchange"], record["symbol"], record["timestamp"], price, quantity, SIDES[record["side"]],
             record["message_id"], record["source_sequence"], record["trade_id"], record["ingestion_timestamp"],
             record["asset_class"], record["currency"],
         )

@@ -80,8 +80,25 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _variables(files: list[Path] | None) -> list[Path] | None:
+    """What the files say where the environment says nothing, for the whole process and its children."""
+    if files:
+        from k2conn.settings.env_file import read_env_file
+
+        for variables in map(read_env_file, files):
+            for name, value in variables.items():
+                os.environ.setdefault(name, value)
+    return files
+
+
 @application.callback()
 def _root(
+    env_file: Annotated[
+        list[Path] | None, typer.Option(
+            "--env-file", metavar="FILE", callback=_variables, is_eager=True,
+            help="Variables, NAME=VALUE a line each; what the environment has comes first.",
+        )
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -152,6 +169,9 @@ def run(
     candles: Annotated[
         str | None, typer.Option("--candles", help="Make candles of the trades that pass, such as 1m,1h.")
     ] = None,
+    features: Annotated[
+        str | None, typer.Option("--features", help="Make features of candles of these intervals, such as 1m.")
+    ] = None,
     audit: Annotated[
         bool | None, typer.Option("--audit/--no-audit", help="Compare trades with the venue's candles, where both run.")
     ] = None,
@@ -201,7 +221,7 @@ def run(
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning,
+        from_beginning, features,
     )
     raise typer.Exit(start(options))
 
@@ -242,16 +262,31 @@ def candles(
         str, typer.Option("--open", help="Candles that are not over at the end: drop, keep (as open) or close.")
     ] = "drop",
     topic: Annotated[str, typer.Option(help="Where they go.")] = "market.{asset_class}.{plural}.{exchange}",
+    features: Annotated[
+        str | None, typer.Option("--features", help="Make features of those of these intervals, too, such as 1m.")
+    ] = None,
     sink: SinkName = None,
     sink_option: SinkOptions = None,
     folder: Folder = None,
     kafka: Kafka = None,
     registry: Registry = None,
+    source: Annotated[str | None, typer.Option("--from", help="kafka: read trades from topics, for ever.")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Option("--topics", help="With --from kafka: names or patterns, 'market.*.trades.*'.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn-candles).")
+    ] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
+    ] = False,
+    port: Annotated[str, typer.Option(help="With --from kafka: /health and /metrics; -1 for none.")] = "-1",
+    summary: Annotated[Path | None, typer.Option(help="With --from kafka: write the final figures there.")] = None,
 ) -> None:
     """Make candles of trades, exactly, and write them to any sink.
 
-    Reads what the file sink wrote, or on standard input what the console sink prints. Exits with 65 where there are
-    dead letters (trades that came too late among them).
+    Reads what the file sink wrote, on standard input what the console sink prints, or topics (then it writes to topics,
+    where no other sink is named). Exits with 65 where there are dead letters in files (trades that came too late).
 
     Example: k2conn candles data/market.crypto.trades.NAME --intervals 1m,1h --sink console
     """
@@ -260,8 +295,16 @@ def candles(
 
     options = CandleOptions(
         inputs or ["-"], intervals, delay, lateness, empty, open, topic, sink, sink_option or (), folder, kafka,
-        registry,
+        registry, features,
     )
+    if source is not None:
+        from k2conn.cli.candles_of_topics import run as make_of_topics
+        from k2conn.cli.run_options import RunOptions
+
+        raise typer.Exit(make_of_topics(options, RunOptions(
+            sink=sink, sink_options=sink_option or (), folder=folder, kafka=kafka, registry=registry, source=source,
+            topics=topics or (), group=group, from_beginning=from_beginning, port=port, summary=summary,
+        )))
     raise typer.Exit(make(options))
 
 
@@ -431,15 +474,20 @@ def plan(
     streams: Streams = None,
     intervals: Intervals = None,
     frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
+    capacity: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Records a second at the busiest, all symbols together: cores, memory, disk."),
+    ] = None,
+    outage: Annotated[str, typer.Option(help="How long the sink may be away, for --capacity.")] = "4h",
     allow_env: AllowEnv = None,
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
 
-    Example: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --frames
+    Examples: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --frames;  k2conn plan NAME --capacity 5000 --outage 4h
     """
     from k2conn.cli.plan import run as show
 
-    raise typer.Exit(show(connector, symbols, streams, frames, intervals))
+    raise typer.Exit(show(connector, symbols, streams, frames, intervals, capacity, outage))
 
 
 @command("eval")

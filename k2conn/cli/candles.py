@@ -5,30 +5,36 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from k2conn.avro.unscaled import UnscaledReader
 from k2conn.candles.aggregator import CandleAggregator
-from k2conn.candles.envelopes import STREAM, CandleEncoder
+from k2conn.candles.envelopes import STREAM, CandleEncoder, candle_record
+from k2conn.candles.output import CandleOutput
 from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
 from k2conn.candles.source import TradeSource, UnreadRecord
-from k2conn.candles.trades import Trade
 from k2conn.cli.messages import complain, say
 from k2conn.cli.option_values import lasting, listed
 from k2conn.clock import wall_us
-from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
-from k2conn.engine.accounting.ledger import NOWHERE, Account, Ledger
+from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
+from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.envelope import Envelope
-from k2conn.errors import CollectedProblems, EncodeError, RecordError, SettingsError, known
+from k2conn.errors import CollectedProblems, RecordError, SettingsError, known
+from k2conn.features.envelopes import STREAM as FEATURES
+from k2conn.features.making import feature_maker
 from k2conn.runner.event_log import configure
-from k2conn.settings import sink_settings
+from k2conn.settings import feature_settings, sink_settings
 from k2conn.sinks import SINKS, Sink, putter
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.trade_files import TradeFiles
+
+if TYPE_CHECKING:
+    from k2conn.features.maker import FeatureMaker
 
 FLUSH_WITHIN = 30.0
 ALL_WELL, UNSENT, DEAD = 0, 1, 65
@@ -52,6 +58,7 @@ class CandleOptions:
     folder: Path | None = None
     kafka: str | None = None
     registry: str | None = None
+    features: str | None = None
 
 
 def run(options: CandleOptions) -> int:
@@ -59,10 +66,11 @@ def run(options: CandleOptions) -> int:
     configure("warning", False)
     problems = CollectedProblems()
     settings, sink, source, encoder = CandleSettings(), SinkSettings(kind="console"), None, None
+    maker: FeatureMaker | None = None
     with problems.noting():
         settings = candle_settings(options)
     with problems.noting():
-        encoder = _encoder(options.topic)
+        encoder = encoder_of(options.topic)
     with problems.noting():
         if options.open not in OPEN:
             raise SettingsError(f"--open {options.open}{known(options.open, OPEN)}")
@@ -72,11 +80,13 @@ def run(options: CandleOptions) -> int:
         if found := SINKS.get(sink.kind).check(sink.options):
             raise SettingsError(*found)
     with problems.noting():
+        maker = _feature_maker(options, settings)
+    with problems.noting():
         source = TradeFiles(options.inputs)
     problems.finish()
     assert source is not None
     assert encoder is not None
-    making = CandleMaking(settings, encoder, sink, options.open)
+    making = CandleMaking(settings, encoder, sink, options.open, maker)
     return asyncio.run(making.run(source))
 
 
@@ -95,7 +105,22 @@ def candle_settings(options: CandleOptions) -> CandleSettings:
     return CandleSettings(tuple(names), round(delay * 1_000_000), round(lateness * 1_000_000), options.empty)
 
 
-def _encoder(topic: str) -> CandleEncoder:
+def _feature_maker(options: CandleOptions, candles: CandleSettings) -> FeatureMaker | None:
+    """What makes features of the candles; None where nobody asks for them."""
+    if options.features is None:
+        return None
+    settings = feature_settings(os.environ, listed("--features", options.features), "--features")
+    if settings is None:
+        return None
+    missing = [name for name in settings.names if name not in candles.names]
+    if missing:
+        raise SettingsError(f"--features {', '.join(missing)}: no such candles are made: say --intervals "
+                            f"{','.join((*candles.names, *missing))}")
+    return feature_maker(settings, options.topic)
+
+
+def encoder_of(topic: str) -> CandleEncoder:
+    """Writes to that template; SettingsError where it is none."""
     encoder = CandleEncoder(topic)
     try:
         encoder.topic("X", "crypto")
@@ -108,12 +133,16 @@ def _encoder(topic: str) -> CandleEncoder:
 class CandleMaking:
     """One run: from a source into a sink."""
 
-    def __init__(self, settings: CandleSettings, encoder: CandleEncoder, sink: SinkSettings, open_: str) -> None:
+    def __init__(
+        self, settings: CandleSettings, encoder: CandleEncoder, sink: SinkSettings, open_: str,
+        features: FeatureMaker | None = None,
+    ) -> None:
+        self._features = features
+        self._reader = UnscaledReader(candle_record().schema.text)
         self.aggregator = CandleAggregator(settings)
-        self._encoder = encoder
+        self._output = CandleOutput(encoder)
         self._settings = sink
         self._open = open_
-        self._ledger = Ledger("candles", NOWHERE)
         self._prepared: set[str] = set()
         self.written = 0
         self.dead = 0
@@ -151,53 +180,47 @@ class CandleMaking:
                 if batch is None:
                     return True
                 found = [self._unread(one) for one in batch.unread]
-                found += [self._refused(trade, why) for trade, why in self.aggregator.add(batch.trades)]
+                late = self.aggregator.add(batch.trades)
+                found += [self._output.refused(trade, why, wall_us()) for trade, why in late]
                 if source.in_order:
                     self.aggregator.advance_to_latest()
-                await self._put(sink, found + self._envelopes(self.aggregator.collect()))
+                await self._put(sink, found + self._envelopes())
         finally:
             stopping.cancel()
 
     def _last(self) -> list[Envelope]:
         """What the end of the input tells."""
         self.aggregator.advance_to_latest()
-        found = self._envelopes(self.aggregator.collect())
+        found = self._envelopes()
         states = list(self.aggregator.states())
         if self._open == "drop":
             say(f"{len(states)} candles are not over, and not written", open=len(states))
             return found
         closed = self._open == "close"
-        return found + self._envelopes([candle._replace(closed=closed) for candle in states])
+        more = [candle._replace(closed=closed) for candle in states]
+        return [*found, *self._written(more)]
 
-    # -- envelopes
+    def _envelopes(self) -> list[Envelope]:
+        return list(self._written(self.aggregator.collect()))
 
-    def _envelopes(self, candles: Sequence[Candle]) -> list[Envelope]:
-        found = []
+    def _written(self, candles: Iterable[Candle]) -> Iterator[Envelope]:
+        """Candles, each that is over with its features behind it. There are no quotes here, so that the spread is 0."""
+        maker = self._features
         for candle in candles:
-            try:
-                found.append(self._encoder.envelope(candle, self._account(candle.symbol[1])))
-            except EncodeError as error:
-                found.append(self._dead(candle.symbol, candle.asset_class, error, str(candle.sums.values)))
-        return found
-
-    def _refused(self, trade: Trade, why: str) -> Envelope:
-        reason = {"its time is after its receipt": "bad-time"}.get(why, "too-late")
-        error = RecordError("timestamp", None, trade.time_us, reason, why)
-        return self._dead(trade[:2], trade.asset_class, error, str(trade._asdict()))
+            for made in self._output.candles((candle,), wall_us()):
+                yield made
+                if maker is None or made.dead or not candle.closed:
+                    continue
+                if candle.interval.name in maker.settings.intervals:
+                    account = self._output.account(candle.symbol[1], FEATURES)
+                    found = maker.features(self._reader.record(made.value), STREAM, 0.0, account)
+                    if found is not None:
+                        yield found
 
     def _unread(self, one: UnreadRecord) -> Envelope:
         complain(f"{one.place}: {one.reason}")
         error = RecordError("record", None, None, "bad-type", f"{one.place}: {one.reason}")
-        return self._dead((NOWHERE, NOWHERE), NOWHERE, error, one.body.decode("utf-8", "replace"))
-
-    def _dead(self, of: tuple[str, str], asset_class: str, error: RecordError, frame: str) -> Envelope:
-        exchange, symbol = of
-        topic = self._encoder.topic(exchange, asset_class)
-        origin = Origin("candles", exchange, STREAM, topic)
-        return dead_letter(origin, symbol, error, wall_us(), self._account(symbol), whole_frame(frame))
-
-    def _account(self, symbol: str) -> Account:
-        return self._ledger.account(STREAM, symbol)
+        return self._output.dead((NOWHERE, NOWHERE), NOWHERE, error, one.body.decode("utf-8", "replace"), wall_us())
 
     # -- the sink
 
@@ -222,11 +245,7 @@ class CandleMaking:
             self.lost += 1
             complain(f"a dead letter was refused: {reason} {words}")
             return
-        error = RecordError("record", None, None, reason, words or f"{len(envelope.value)} bytes of Avro")
-        origin = Origin("candles", NOWHERE, STREAM, envelope.topic)
-        symbol = (envelope.key or b"").decode("utf-8", "replace")
-        frame = whole_frame(envelope.value)
-        self._sink.put(dead_letter(origin, symbol, error, wall_us(), self._account(symbol), frame))
+        self._sink.put(self._output.rejected(envelope, reason, words, wall_us()))
 
     def _said(self, unsent: int) -> int:
         counts = self.aggregator.counts

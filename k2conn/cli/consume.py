@@ -19,6 +19,7 @@ from k2conn.cli.start_line import sink_words
 from k2conn.cli.startup import check_log, checked_sink, listening_port
 from k2conn.consumer.consumption import Consumption, ConsumptionOutcome
 from k2conn.consumer.settings import ConsumerSettings
+from k2conn.consumer.stage import Stage
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.monitoring.consumption_view import ConsumptionView
 from k2conn.runner.event_log import get_logger
@@ -42,12 +43,12 @@ class PreparedConsumption:
     limit: float | None
 
 
-def consume(options: RunOptions) -> int:
-    """Runs until told to stop; returns the exit code."""
-    start = prepared(options, os.environ)
+def consume(options: RunOptions, stage: Stage | None = None) -> int:
+    """Runs until told to stop; returns the exit code. ``stage``: what makes something else of the records."""
+    start = prepared(options, os.environ, made=stage is not None)
     get_logger().info("starting", source=f"kafka {start.source.kafka.bootstrap}", topics=",".join(start.source.topics),
                       group=start.source.group, **sink_words(start.sink))
-    consumption = Consumption(start.source, start.sink, max_records=options.max_records)
+    consumption = Consumption(start.source, start.sink, max_records=options.max_records, stage=stage)
     ended = None
     try:
         ended = on_event_loop(_run(consumption, options, start))
@@ -56,8 +57,10 @@ def consume(options: RunOptions) -> int:
     return ended.exit_code
 
 
-def prepared(options: RunOptions, environment: Mapping[str, str]) -> PreparedConsumption:
-    """What flags and environment say, checked. SettingsError with all that is wrong."""
+def prepared(options: RunOptions, environment: Mapping[str, str], made: bool = False) -> PreparedConsumption:
+    """What flags and environment say, checked; ``made``: something else is made of the records, which may go into
+    topics. SettingsError with all that is wrong.
+    """
     problems = CollectedProblems()
     sink, limit, port = SinkSettings(kind="console"), None, -1
     source: ConsumerSettings | None = None
@@ -72,10 +75,11 @@ def prepared(options: RunOptions, environment: Mapping[str, str]) -> PreparedCon
     with problems.noting():
         limit = lasting("--duration", options.duration)
     with problems.noting():
-        kind = options.sink or environment.get("K2_SINK") or DEFAULT_SINK
-        if kind == KAFKA:
+        kind = options.sink or environment.get("K2_SINK") or (KAFKA if made else DEFAULT_SINK)
+        if kind == KAFKA and not made:
             raise SettingsError("--sink kafka: what is read from topics does not go into topics again: say another one")
-        sink = checked_sink(replace(options, sink=kind, kafka=None, registry=None), environment, None, problems)
+        own = replace(options, sink=kind) if kind == KAFKA else replace(options, sink=kind, kafka=None, registry=None)
+        sink = checked_sink(own, environment, None, problems)
     with problems.noting():
         source = consumer_settings(
             environment, kafka=options.kafka, registry=options.registry, topics=listed("--topics", options.topics),

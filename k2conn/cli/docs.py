@@ -6,6 +6,7 @@ Pages say what the connector files say, so they are generated, never edited; `--
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -253,12 +254,24 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
     for one in stream.backfill:
         whose = f", for symbols where {code(one.symbols.text)}" if one.symbols else ""
         yield f"- missing records are fetched with {code(f'{one.request.method} {one.request.url_text}')}{whose}"
+    yield from _audit(stream)
     yield ""
     yield "| field | from | becomes | where absent | speed |"
     yield "|---|---|---|---|---|"
     for name, expression, converter, default, speed in field_rows(stream):
         shown = expression if name == "vendor_data.*" else code(expression)
         yield f"| {cell(name)} | {shown} | {cell(converter)} | {cell(default)} | {cell(speed)} |"
+
+
+def _audit(stream: Stream) -> Iterator[str]:
+    """How trades are compared with these candles."""
+    if (rule := stream.audit) is not None:
+        edge = "the one that begins there" if rule.edge == "begin" else "the one that ends there"
+        off = [f"{name} may differ by {Decimal(number).scaleb(-scale):f}"
+               for name, (number, scale) in rule.tolerance.items()]
+        yield (f"- [audit](../audit.md): {', '.join(rule.fields)} are compared with those of the trades of "
+               f"{code(rule.trades)}, {rule.settle:g} s after the end; a trade at the very end of a span is of {edge}"
+               + "".join(f"; {one}" for one in off))
 
 
 def _examples(plan: Plan) -> Iterator[str]:

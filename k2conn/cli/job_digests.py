@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from k2conn.compiler.language.document import read_document
 from k2conn.runner import Job
+from k2conn.variable_files import file_of, value_of
 
 
-def digested(job: Job) -> Job:
-    """The job with both digests: of the files it is said in, and of what flags and environment add."""
-    said = repr((job.streams, job.overrides))
+def digested(job: Job, environment: Mapping[str, str]) -> Job:
+    """The job with both digests: of the files it is said in, and of what flags and environment add, with the secrets
+    that are in files. SettingsError where such a file cannot be read.
+    """
+    secrets = [value_of(one.name, environment) for one in job.plan.variables if file_of(one.name, environment)]
+    said = repr((job.streams, job.overrides, secrets))
     return replace(job, digest=_digest(job, repr(job.symbols) + said), likeness=_likeness(job, said))
 
 

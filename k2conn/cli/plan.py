@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from k2conn.cli.capacity_lines import capacity_lines
 from k2conn.cli.loading import load
 from k2conn.cli.messages import show
-from k2conn.cli.option_values import listed
+from k2conn.cli.option_values import lasting, listed
 from k2conn.cli.screen import Column, line, screen, table
 from k2conn.cli.stream_names import chosen_streams
+from k2conn.engine.planning.capacity import capacity
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.runner.connector import resolve
 
@@ -16,9 +18,13 @@ _COLUMNS = (Column("socket"), Column("symbols", right=True), Column("subscriptio
 
 
 def run(
-    connector: str, symbols: str | None, streams: str | None, show_frames: bool, intervals: str | None = None
+    connector: str, symbols: str | None, streams: str | None, show_frames: bool, intervals: str | None = None,
+    rate: float | None = None, outage: str = "4h",
 ) -> int:
-    """Prints the forecast; returns 0, or 78 where a declared limit would be broken."""
+    """Prints the forecast; returns 0, or 78 where a declared limit would be broken. ``rate``: records a second, where
+    what they take of a machine is wanted, too.
+    """
+    away = lasting("--outage", outage) or 0.0
     plan = load(connector)
     names = tuple(listed("--symbols", symbols)) if symbols else plan.symbols.default
     chosen = chosen_streams(plan, listed("--streams", streams), listed("--intervals", intervals))
@@ -46,6 +52,9 @@ def run(
             line(console, f"{socket.shard.name}: '{name}' needs what only a live connection knows")
         for frame in socket.frames if show_frames else ():
             line(console, f"{socket.shard.name}  {frame}")
+    if rate is not None:
+        for text in capacity_lines(capacity(rate, len(resolve(plan, names)), len(own), away), outage):
+            line(console, text)
     problems = broken_limits(plan, sockets)
     for problem in problems:
         show(f"limit broken: {problem}", error=True)

@@ -22,7 +22,7 @@ from k2conn.monitoring.health import RunnerView
 from k2conn.runner import Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.stopping import unless_stopped
-from k2conn.settings import state_folder
+from k2conn.settings import health_limits, state_folder
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
 from k2conn.workers.worker import Worker
@@ -48,7 +48,7 @@ def run(options: RunOptions) -> int:
         return lead(options, jobs, read, settings, states, start.limit)
     if states is not None:
         distribute_state(states, jobs, None)
-    runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states)
+    runner = Runner(jobs, settings, max_records=options.max_records, state_folder=states, limits=start.limits)
     ended = None
     try:
         ended = on_event_loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
@@ -62,7 +62,7 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     check_log(options, environment, worker=identity.index)
     settings, states = sink_settings_of(options, environment), state_folder(environment)
     read = partial(read_again, partial(jobs_for, options, environment, warn=False))
-    outcome = on_event_loop(_until_stopped(Worker(identity, read, settings, states)))
+    outcome = on_event_loop(_until_stopped(Worker(identity, read, settings, states, health_limits(environment))))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 

@@ -38,3 +38,4 @@ class RunOptions:
     topics: Sequence[str] = ()
     group: str | None = None
     from_beginning: bool = False
+    features: str | None = None

@@ -15,6 +15,7 @@ from k2conn.records import RecordType, known_records, load_record
 from k2conn.runner.event_log import LEVELS, configure
 from k2conn.settings import in_own_names, sink_settings
 from k2conn.settings.environment import Environment
+from k2conn.variable_files import SUFFIX
 
 if TYPE_CHECKING:
     from k2conn.api.live.hub import Hub
@@ -113,7 +114,7 @@ def _unknown(environment: Mapping[str, str], reader: Environment) -> None:
     from k2conn.api.settings import VARIABLES
 
     for name in environment:
-        if name.startswith("K2_API_") and name not in VARIABLES and name != "K2_API_KEY_FILE":
+        if name.startswith("K2_API_") and name not in VARIABLES and name.removesuffix(SUFFIX) not in VARIABLES:
             reader.problems.append(f"{name} is no setting{known(name, VARIABLES)}")
 
 

@@ -19,9 +19,11 @@ from k2conn.files import unwritable
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
 from k2conn.runner.event_log import LEVELS, configure, get_logger
+from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.state_lock import StateLock
 from k2conn.settings import (
     connector_settings,
+    health_limits,
     in_own_names,
     is_enabled,
     names_of,
@@ -52,6 +54,7 @@ class Prepared:
     limit: float | None
     lock: StateLock | None
     """On the state folder, where there is one."""
+    limits: HealthLimits
 
 
 def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = True) -> Prepared:
@@ -61,8 +64,11 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     problems = CollectedProblems()
     settings, states, limit, port, workers = SinkSettings(kind="console"), None, None, -1, 1
     jobs: list[Job] = []
+    limits = HealthLimits()
     with problems.noting():
         check_log(options, environment)
+    with problems.noting():
+        limits = health_limits(environment)
     with problems.noting():
         SINKS.check()
     with problems.noting():
@@ -91,7 +97,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         with problems.noting():
             lock.take(job.plan.name for job in jobs)
     problems.finish()
-    return Prepared(port, workers, jobs, settings, states, limit, lock)
+    return Prepared(port, workers, jobs, settings, states, limit, lock, limits)
 
 
 def checked_sink(
@@ -271,13 +277,15 @@ def _job(
     if plan.reads_files:
         raise SettingsError(f"{plan.name} reads files: k2conn load {plan.name} FILE...")
     said = {} if options.candles is None else {f"{prefix_of(plan.name)}CANDLES": options.candles}
+    if options.features is not None:
+        said[f"{prefix_of(plan.name)}FEATURES"] = options.features
     if options.audit is not None:
         said[f"{prefix_of(plan.name)}AUDIT"] = str(options.audit).lower()
     own = connector_settings({**environment, **said}, plan.exchange, plan.name)
     if own.enabled is False and options.connectors and warn:
         get_logger(connector=plan.name).warning("named on the command line although its ENABLED variable says false")
     wanted = chosen_streams(plan, streams or own.streams or (), intervals or own.intervals or ())
-    return digested(Job(plan, tuple(symbols) or own.symbols, wanted, own.overrides))
+    return digested(Job(plan, tuple(symbols) or own.symbols, wanted, own.overrides), environment)
 
 
 def _warn(options: RunOptions, environment: Mapping[str, str], plans: Sequence[Plan]) -> None:

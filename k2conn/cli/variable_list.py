@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from k2conn.plan import Plan, PlanVariable
+from k2conn.variable_files import is_set
 
 
 def listed_variables(plan: Plan, environment: Mapping[str, str]) -> list[dict[str, object]]:
@@ -28,4 +29,4 @@ def _use(place: str) -> str:
 
 
 def _is_set(variable: PlanVariable, environment: Mapping[str, str]) -> bool:
-    return bool(environment.get(variable.name, "").strip())
+    return is_set(variable.name, environment)

@@ -22,13 +22,16 @@ from k2conn.consumer.letters import letter
 from k2conn.consumer.member import GroupMember
 from k2conn.consumer.progress import PartitionProgress, RecordAccount
 from k2conn.consumer.settings import DEAD_SUFFIX, ConsumerSettings
+from k2conn.consumer.stage import Place, Stage, StepAccount, sorted_for
 from k2conn.consumer.status import ConsumptionReport, PartitionStatus, SourceStatus, TopicStatus
 from k2conn.consumer.writer_schemas import UnusableSchema, WriterSchemas
+from k2conn.engine.accounting.rolling_errors import ErrorKind
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, RecordError, SinkError, Unreachable
 from k2conn.net.http import in_thread
+from k2conn.runner.error_count import ErrorCount, Figures
 from k2conn.runner.stopping import unless_stopped
-from k2conn.sinks import Reject, Settle, Sink, SinkStatus, make_sink, putter
+from k2conn.sinks import Reject, Settle, Sink, SinkStatus, database, make_sink, putter
 from k2conn.sinks.kafka.sink import registry_of
 from k2conn.sinks.positions import SourcePartition, StoresPositions
 from k2conn.sinks.settings import SinkSettings
@@ -70,9 +73,11 @@ class Consumption:
 
     def __init__(
         self, settings: ConsumerSettings, sink_settings: SinkSettings, *, max_records: int | None = None,
-        open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_sink,
+        open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_sink, stage: Stage | None = None,
     ) -> None:
+        """``stage``: what makes something else of the records; None: they are handed on as they are."""
         self.settings = settings
+        self.stage = stage
         self.sink = open_sink(sink_settings, self._settle, self._reject)
         self.accounts = TopicAccounts()
         self.started = monotonic()
@@ -81,15 +86,20 @@ class Consumption:
         self._left = max_records
         self._registry = registry_of(settings.kafka)
         self._schemas = WriterSchemas(self._registry)
-        self._member = GroupMember(settings, self._assigned, self._revoked)
+        self._member = GroupMember(settings, self._assigned, self._revoked, notes=stage is not None)
         self._progress: dict[SourcePartition, PartitionProgress] = {}
         self._asking: dict[bytes, asyncio.Task[None]] = {}
         self._waits: dict[bytes, str] = {}
         """Why schemas are waited for that were asked for in vain."""
+        self._prepared: set[str] = set()
+        """Topics of the stage's that the sink is ready for."""
         self._relief: asyncio.Task[None] | None = None
         self._paused = False
         """Whether the sink has been crowded for so long that reading pauses."""
         self._errors = 0
+        self.errors = ErrorCount(self._error_figures)
+        self.database = database(sink_settings)
+        """Whether the sink is one."""
         self._last_error: str | None = None
 
     async def run(self, stop: asyncio.Event) -> ConsumptionOutcome:
@@ -101,14 +111,17 @@ class Consumption:
         self.started = monotonic()
         self.opened.set()
         committing = asyncio.create_task(self._keep_committing(), name="committing")
+        counting = asyncio.create_task(self.errors.keep(), name="errors")
         try:
             while not stop.is_set() and self._left != 0:
-                await self._step()
+                await self._step(stop)
                 if committing.done():
                     committing.result()
+                if counting.done():
+                    counting.result()
             await self._finish_backlog(stop)
         finally:
-            for task in (committing, self._relief, *self._asking.values()):
+            for task in (committing, counting, self._relief, *self._asking.values()):
                 if task is not None:
                     task.cancel()
             unsent = await self._close()
@@ -118,7 +131,7 @@ class Consumption:
         await in_thread(self._registry.check)
         await self.sink.open()
         try:
-            if isinstance(self.sink, StoresPositions):
+            if self.stage is None and isinstance(self.sink, StoresPositions):
                 self._member.stored = await self.sink.positions(self.settings.group)
             await self._member.join()
         except BaseException:  # whatever it is, a sink that was opened is closed
@@ -140,7 +153,7 @@ class Consumption:
 
     # --- reading
 
-    async def _step(self) -> None:
+    async def _step(self, stop: asyncio.Event) -> None:
         """One poll, and what follows from it."""
         self._regulate()
         if self._relief is not None and not self._paused:
@@ -160,7 +173,7 @@ class Consumption:
                 self._take(progress, messages)
         for progress in list(self._progress.values()):
             if progress.backlog:
-                self._advance(progress)
+                await self._advance(progress, stop)
         await asyncio.sleep(0)
 
     async def _finish_backlog(self, stop: asyncio.Event) -> None:
@@ -174,7 +187,7 @@ class Consumption:
                 self._regulate()
                 for progress in list(self._progress.values()):
                     if progress.backlog:
-                        self._advance(progress)
+                        await self._advance(progress, stop)
 
     def _regulate(self) -> None:
         """Stops reading while the sink is crowded."""
@@ -197,15 +210,42 @@ class Consumption:
         if self._left is not None:
             self._left = max(0, self._left - len(fresh))
 
-    def _advance(self, progress: PartitionProgress) -> None:
+    async def _advance(self, progress: PartitionProgress, stop: asyncio.Event) -> None:
         """Hands on what can be decoded; asks for the schema of what cannot be yet."""
         found, head = decoded(progress.backlog, self._schemas)
         progress.backlog = progress.backlog[len(found) :]
-        if found:
+        if found and self.stage is None:
             self._put([self._envelope(progress, one) for one in found])
+        elif found and self.stage is not None:
+            await self._hand_on(*self._staged(self.stage, progress, found), stop)
         if head and head not in self._asking:
             asking = self._ask(head, progress.partition.topic)
             self._asking[head] = asyncio.create_task(asking, name="schema")
+
+    def _staged(
+        self, stage: Stage, progress: PartitionProgress, found: Sequence[Decoded]
+    ) -> tuple[list[Envelope], StepAccount]:
+        """What follows from some records, and the account of all of it."""
+        taken, others = sorted_for(stage, found)
+        account = StepAccount(progress, found, {one.message.offset for one in others})
+        made = [self._envelope(progress, one)._replace(account=account) for one in others]
+        made += stage.take(progress.partition, taken, found[-1].message.offset + 1, account)
+        account.waiting = len(made)
+        return made, account
+
+    async def _hand_on(self, made: Sequence[Envelope], account: StepAccount, stop: asyncio.Event) -> None:
+        new = {one.topic: one.schema for one in made if one.topic not in self._prepared}
+        if new:
+            new |= {f"{topic}{DEAD_SUFFIX}": None for topic, schema in new.items() if schema is not None}
+            preparing = self._answer(b"", partial(self.sink.prepare, new), (Unreachable,))
+            if not await unless_stopped(preparing, stop):
+                return  # it is read again
+            self._waits.pop(b"", None)
+            self._prepared.update(new)
+        if made:
+            self._put(made)
+        else:
+            account.confirm()
 
     def _envelope(self, progress: PartitionProgress, one: Decoded) -> Envelope:
         message, body = one.message, one.body
@@ -224,7 +264,7 @@ class Consumption:
         """Learns a schema, however long that takes, and makes the sink ready for its records."""
         ask = partial(in_thread, partial(self._schemas.ask, head))
         schema = await self._answer(head, ask, (Unreachable, SinkError))  # whatever the registry says: it may change
-        if not isinstance(schema, UnusableSchema):
+        if not isinstance(schema, UnusableSchema) and self.stage is None:
             topics = {topic: schema.own, f"{topic}{DEAD_SUFFIX}": None}
             await self._answer(head, partial(self.sink.prepare, topics), (Unreachable,))
         self._waits.pop(head, None)
@@ -246,13 +286,15 @@ class Consumption:
 
     # --- the group
 
-    def _assigned(self, starts: Mapping[SourcePartition, int]) -> None:
+    def _assigned(self, starts: Mapping[SourcePartition, Place]) -> None:
         for partition, start in starts.items():
+            if self.stage is not None:
+                self.stage.assigned(partition, start)
             if (before := self._progress.pop(partition, None)) is not None:
                 before.revoke()
-            self._progress[partition] = PartitionProgress(partition, start, self.accounts.of(partition.topic))
+            self._progress[partition] = PartitionProgress(partition, start.offset, self.accounts.of(partition.topic))
             self._progress[partition].committed = -1  # a group that is new has a place to come back to
-        shown = [f"{one} from {start}" for one, start in list(starts.items())[:20]]
+        shown = [f"{one} from {start.offset}" for one, start in list(starts.items())[:20]]
         log.info("partitions: %d: %s", len(starts), ", ".join(shown))
 
     async def _revoked(self, partitions: Collection[SourcePartition]) -> None:
@@ -269,6 +311,8 @@ class Consumption:
                 log.info("%s: %d records are left to whoever has it next", one.partition, one.in_flight)
             one.revoke()
             del self._progress[one.partition]
+            if self.stage is not None:
+                self.stage.revoked(one.partition)
 
     async def _keep_committing(self) -> None:
         """Commits now and then, and looks where the partitions end."""
@@ -289,7 +333,8 @@ class Consumption:
     async def _commit(self) -> None:
         moved = {one: progress for one, progress in self._progress.items() if progress.position > progress.committed}
         offsets = {one: progress.position for one, progress in moved.items()}
-        if offsets and await self._member.commit(offsets):
+        places = {one: Place(at) if self.stage is None else self.stage.place(one, at) for one, at in offsets.items()}
+        if offsets and await self._member.commit(places):
             for one, progress in moved.items():
                 progress.committed = offsets[one]
 
@@ -300,10 +345,14 @@ class Consumption:
             account = envelope.account
             if isinstance(account, RecordAccount):
                 account.progress.confirm(account.offset, envelope.timestamp_ms, envelope.schema is None)
+            elif isinstance(account, StepAccount):
+                account.settled(envelope.schema is None)
 
     def _reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
         """A record that the sink can never take becomes a dead letter; a dead letter that it cannot take is lost."""
         account = envelope.account
+        if isinstance(account, StepAccount) and self.stage is not None:
+            self._reject_made(self.stage, account, envelope, reason, words)
         if not isinstance(account, RecordAccount):
             return
         if envelope.schema is None:
@@ -314,6 +363,17 @@ class Consumption:
         self._count_dead(error, account)
         made = letter(self.settings.group, account, envelope.key, envelope.value, envelope.timestamp_ms, error)
         self.sink.put(made)
+
+    def _reject_made(
+        self, stage: Stage, account: StepAccount, envelope: Envelope, reason: str, words: str
+    ) -> None:
+        if envelope.schema is None:
+            account.lose()
+            log.error("dead letter lost: %s: %s: %s", envelope.topic, reason, words)
+        else:
+            self.accounts.reasons[reason] += 1
+            log.warning("dead letter: %s: %s: %s", envelope.topic, reason, words)
+            self.sink.put(stage.rejected(envelope, reason, words))
 
     def _note(self, text: str) -> None:
         self._errors += 1
@@ -337,6 +397,12 @@ class Consumption:
         if self._member.joined and not self._member.has_topics:
             return [f"no topic is there of {', '.join(self.settings.topics)}"]
         return []
+
+    def _error_figures(self) -> Figures:
+        whole = self.accounts.totals()
+        counts = {ErrorKind.SINK: self._errors + self.sink_status()["errors"], ErrorKind.DATA: whole["dead_letters"],
+                  ErrorKind.LOST: whole["lost"]}
+        return {("", kind): count for kind, count in counts.items()}
 
     def sink_status(self) -> SinkStatus:
         """How the sink does."""

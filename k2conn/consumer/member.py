@@ -16,8 +16,10 @@ import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener  # type: ignore[import-untyped]
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
+from aiokafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from k2conn.consumer.settings import ConsumerSettings
+from k2conn.consumer.stage import Place
 from k2conn.errors import Unreachable
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.diagnosis import likely_cause
@@ -34,7 +36,7 @@ _PASSING = (
 )
 """The group is being divided anew: what could not be committed is read again, by whoever has it then."""
 
-Assigned = Callable[[Mapping[SourcePartition, int]], None]
+Assigned = Callable[[Mapping[SourcePartition, Place]], None]
 Revoked = Callable[[Collection[SourcePartition]], Awaitable[None]]
 
 log = logging.getLogger("k2conn.consumer")
@@ -42,13 +44,17 @@ log = logging.getLogger("k2conn.consumer")
 
 class GroupMember:
     """One member, from ``join`` to ``leave``. ``revoked`` is awaited before partitions go to others, and may commit;
-    ``assigned`` is told all partitions that it has now, with the offsets they begin at.
+    ``assigned`` is told all partitions that it has now, with the places they begin at. ``notes``: what is committed
+    has notes, which are asked for.
     """
 
-    def __init__(self, settings: ConsumerSettings, assigned: Assigned, revoked: Revoked) -> None:
+    def __init__(
+        self, settings: ConsumerSettings, assigned: Assigned, revoked: Revoked, *, notes: bool = False
+    ) -> None:
         self._settings = settings
         self._assigned = assigned
         self._revoked = revoked
+        self._notes = notes
         self._client: Any = None
         self._log_of_client = ClientLogHandler()
         self._topics_at_start: set[str] = set()
@@ -174,10 +180,10 @@ class GroupMember:
             raise Unreachable(f"kafka: {_text(error)}") from None
         return {SourcePartition(one.topic, one.partition): end for one, end in found.items()}
 
-    async def commit(self, offsets: Mapping[SourcePartition, int]) -> bool:
+    async def commit(self, places: Mapping[SourcePartition, Place]) -> bool:
         """Commits; False where the group is being divided anew. Unreachable where it may be tried again."""
         try:
-            await self._client.commit({TopicPartition(*one): offset for one, offset in offsets.items()})
+            await self._client.commit({TopicPartition(*one): OffsetAndMetadata(*at) for one, at in places.items()})
         except _PASSING as error:
             log.info("kafka: offsets were not committed: %s", _text(error))
             return False
@@ -192,6 +198,7 @@ class GroupMember:
         while True:
             try:
                 starts = {one: await self._start(one) for one in partitions}
+                notes = await self._noted(partitions)
                 break
             except (kafka_errors.KafkaError, OSError) as error:
                 log.warning("kafka: cannot tell where to begin: %s", _text(error))
@@ -199,7 +206,21 @@ class GroupMember:
         for one, start in starts.items():
             self._client.seek(one, start)
         self.joined = True
-        self._assigned({SourcePartition(one.topic, one.partition): start for one, start in starts.items()})
+        self._assigned({
+            SourcePartition(one.topic, one.partition): Place(start, notes.get(one, "")) for one, start in starts.items()
+        })
+
+    async def _noted(self, partitions: Collection[Any]) -> dict[Any, str]:
+        """The notes that were committed; the consumer itself does not tell them."""
+        if not self._notes or not partitions:
+            return {}
+        admin = AIOKafkaAdminClient(**client_options(self._settings.kafka))
+        try:
+            await admin.start()
+            found = await admin.list_consumer_group_offsets(self._settings.group, partitions=list(partitions))
+            return {one: at.metadata for one, at in found.items() if at.offset >= 0 and at.metadata}
+        finally:
+            await admin.close()
 
     async def _start(self, one: Any) -> int:
         own = SourcePartition(one.topic, one.partition)
@@ -237,7 +258,7 @@ class GroupMember:
                 log.error("%s: offset %d is beyond its end: a topic that was made anew, it is read from its beginning",
                           own, offset)
             self._client.seek(one, first)
-            self._assigned({own: first})
+            self._assigned({own: Place(first)})
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -7,7 +7,7 @@ Pure: the runner, `k2conn map`, `k2conn test`, `k2conn certify` and the benchmar
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 
 from k2conn.codecs.decoding import UNREADABLE, quick
@@ -25,7 +25,7 @@ from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.exactjson import SHORT
-from k2conn.plan import Connection, Json, Symbol
+from k2conn.plan import Connection, Json, Stream, Symbol
 
 
 class FramePipeline:
@@ -120,6 +120,25 @@ class FramePipeline:
         if bug is not None:
             self.rescued = envelopes
             raise bug
+
+    def classify(self, frame: str | bytes) -> Iterator[tuple[Stream | None, Json, bool]]:
+        """What a frame consists of, for who only looks: each message with its stream (None: no rule knows it) and
+        whether that is a snapshot. What is no data is left out, and so is a frame that cannot be read. Nothing is
+        changed by it.
+        """
+        try:
+            message = self.session.decode(frame)
+        except RecordError:
+            return
+        scope, route = self._scope, self.session.router.route
+        several = self._each(message, scope) if self._each is not None else None
+        for one in several if type(several) is list else (message,):
+            kind, at = route(one, scope)
+            if kind == routing.STREAM:
+                stream = self.session.streams[at]
+                yield stream, one, stream.snapshot is not None and bool(stream.snapshot.condition(one, scope))
+            elif kind == routing.UNKNOWN:
+                yield None, one, False
 
     def _turns(self, rest: Slices) -> Slices:
         """The slices of one frame."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.files import make_folder
 from k2conn.lake.settings import LakeSettings
+from k2conn.variable_files import latest
 
 Catalog = Any
 """pyiceberg's."""
@@ -69,7 +70,8 @@ def _file_uri(path: Path) -> str:
 
 
 def _remote(settings: LakeSettings) -> dict[str, str]:
-    given = {"warehouse": settings.warehouse, "credential": settings.credential, "token": settings.token,
+    given = {"warehouse": settings.warehouse, "credential": latest(settings.credential),
+             "token": latest(settings.token),
              "oauth2-server-uri": settings.oauth_url or f"{settings.catalog.rstrip('/')}/v1/oauth/tokens"}
     return {name: value for name, value in given.items() if value} | _storage(settings)
 
@@ -77,7 +79,7 @@ def _remote(settings: LakeSettings) -> dict[str, str]:
 def _storage(settings: LakeSettings) -> dict[str, str]:
     given = {
         "s3.endpoint": settings.s3_endpoint, "s3.region": settings.s3_region,
-        "s3.access-key-id": settings.s3_access_key_id, "s3.secret-access-key": settings.s3_secret_access_key,
+        "s3.access-key-id": settings.s3_access_key_id, "s3.secret-access-key": latest(settings.s3_secret_access_key),
         "s3.connect-timeout": "10", "s3.request-timeout": "30",
     }
     return {name: value for name, value in given.items() if value}

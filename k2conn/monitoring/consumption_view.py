@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from k2conn import __version__
 from k2conn.consumer.accounts import TopicFigures
 from k2conn.consumer.consumption import Consumption
-from k2conn.monitoring.metrics import exposed, sink_metrics
-from k2conn.monitoring.process_status import Health, ProcessStatus, Silence
+from k2conn.monitoring.feed_figures import consumption_figures
+from k2conn.monitoring.metrics import error_metric, exposed, sink_metrics
+from k2conn.monitoring.process_status import DriftReport, Health, ProcessStatus, Silence
 from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpooledSinkStatus
 
@@ -31,7 +32,8 @@ class ConsumptionView:
         """See `View`."""
         one = self._consumption
         waiting, degraded = one.waiting_for, one.degraded_by
-        found: ProcessStatus = {
+        found = cast(ProcessStatus, {  # see `process_status`
+            **consumption_figures(one),
             "status": Health.DEGRADED if waiting or degraded else Health.OK,
             "ready": not waiting,
             "waiting_for": waiting,
@@ -40,11 +42,15 @@ class ConsumptionView:
             "sink": cast(SpooledSinkStatus, one.sink_status()),  # every sink's, here without a spool
             "source": one.status(),
             "connectors": {},
-        }
+        })
         return SECRETS.hide(found)
 
     async def silence(self) -> Silence:
         """There are no symbols here."""
+        return {}
+
+    async def drift(self) -> DriftReport:
+        """There are no venues here."""
         return {}
 
     async def metrics(self) -> bytes:
@@ -67,6 +73,7 @@ class _ConsumptionCollector(Collector):
         one = self._consumption
         yield from self._lags()
         yield from self._counts()
+        yield error_metric(one.errors)
         yield from sink_metrics(one.sink.name, one.sink_status(), one.started)
 
     def _lags(self) -> Iterable[Metric]:

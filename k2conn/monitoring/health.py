@@ -18,7 +18,15 @@ from k2conn.clock import thread_time
 from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
-from k2conn.monitoring.process_status import Health, ProcessStatus, Silence, process_status, silent_symbols
+from k2conn.monitoring.process_status import (
+    DriftReport,
+    Health,
+    ProcessStatus,
+    Silence,
+    drift_report,
+    process_status,
+    silent_symbols,
+)
 from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, target_of
 from k2conn.runner import Runner
 
@@ -27,16 +35,23 @@ _REASONS = {
     429: "Too Many Requests", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
 }
 _JSON = "application/json"
+_REFUSED = 429, _JSON, b'{"error":"too many requests, or too much work for them, in this second"}'
 CLIENTS = 64
 """Connections at a time."""
 MOST_ANSWERS = 50
-"""Answers in a second, but for /live: each is made anew, and that is work."""
+"""Answers in a second, but for /live."""
 SHARE = 0.2
-"""The part of the time that goes into making answers, in the long run; more are refused."""
+"""The part of the time that goes into making answers of one path. Who asks sooner than that allows is given the latest
+one: however many ask at once, it is made once. In the long run it holds for all paths together; more is refused.
+"""
 MOST_WORK = 1.0
 """Seconds of that work which may be done at once, after a while without."""
 WITHIN = 5.0
 """Seconds for a whole request, until its answer has been read."""
+
+
+Answer = tuple[int, str, bytes]
+"""Status, content type, body."""
 
 
 class View(Protocol):
@@ -47,6 +62,9 @@ class View(Protocol):
 
     async def silence(self) -> Silence:
         """Silent symbols by stream and cause."""
+
+    async def drift(self) -> DriftReport:
+        """Changes of venues' messages, by connector."""
 
     async def metrics(self) -> bytes:
         """The metrics as Prometheus reads them."""
@@ -65,6 +83,10 @@ class RunnerView:
     async def silence(self) -> Silence:
         """See `View`."""
         return silent_symbols(self._runner)
+
+    async def drift(self) -> DriftReport:
+        """See `View`."""
+        return drift_report(self._runner)
 
     async def metrics(self) -> bytes:
         """See `View`."""
@@ -86,6 +108,8 @@ class HealthServer:
         """The second of the loop's clock, and how many answers were made in it."""
         self._credit, self._since = MOST_WORK, 0.0
         """Seconds of work that may still be done, as of that moment of the loop's clock."""
+        self._latest: dict[str, tuple[float, Answer]] = {}
+        """By path, the latest answer, and until when (on the loop's clock) it is given again."""
 
     @property
     def port(self) -> int:
@@ -153,30 +177,44 @@ class HealthServer:
         )
         await writer.drain()
 
-    def _too_many(self) -> bool:
-        now = asyncio.get_running_loop().time()
+    def _too_many(self, now: float) -> bool:
         if int(now) != self._second:
             self._second, self._answers = int(now), 0
         self._answers += 1
+        return self._answers > MOST_ANSWERS
+
+    def _too_much(self, now: float) -> bool:
         self._credit = min(MOST_WORK, self._credit + SHARE * (now - self._since))
         self._since = now
-        return self._answers > MOST_ANSWERS or self._credit <= 0
+        return self._credit <= 0
 
-    async def _answer(self, target: str) -> tuple[int, str, bytes]:
+    async def _answer(self, target: str) -> Answer:
         path = target.split("?", 1)[0].rstrip("/") or "/"
         if path == "/live":
             return 200, _JSON, b'{"status":"live"}'
-        if self._too_many():
-            return 429, _JSON, b'{"error":"too many requests, or too much work for them, in this second"}'
-        began = thread_time()
+        clock = asyncio.get_running_loop().time
+        now = clock()
+        too_many = self._too_many(now)
+        until, latest = self._latest.get(path, (0.0, _REFUSED))
+        if not too_many and now < until:
+            return latest
+        if too_many or self._too_much(now):
+            return _REFUSED
+        began, work = thread_time(), 0.0
         try:
-            return await self._state(path)
+            answer = await self._state(path)
         finally:
-            self._credit -= thread_time() - began
+            work = thread_time() - began
+            self._credit -= work
+        if answer[0] != 404:  # there are few paths, and none is kept that a client made up
+            self._latest[path] = clock() + work / SHARE, answer
+        return answer
 
-    async def _state(self, path: str) -> tuple[int, str, bytes]:
+    async def _state(self, path: str) -> Answer:
         if path == "/metrics":
             return 200, metrics.CONTENT_TYPE, await self._view.metrics()
+        if path == "/drift":
+            return 200, _JSON, exactjson.encode(await self._view.drift())
         if path in ("/ready", "/health", "/"):
             state = await self._view.health()
             if path == "/ready":
@@ -184,4 +222,4 @@ class HealthServer:
                 shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence}
                 return (200 if ready else 503), _JSON, exactjson.encode(shown)
             return (200 if state["status"] != Health.FAILED else 503), _JSON, exactjson.encode(state)
-        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live"}'
+        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift"}'

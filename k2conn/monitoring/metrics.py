@@ -21,8 +21,10 @@ from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.latency import BOUNDS_MS, LatencyHistogram
 from k2conn.engine.accounting.ledger import NOWHERE
 from k2conn.engine.resilience.circuit_breaker import BreakerState
+from k2conn.monitoring.condition_metrics import condition_metrics
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
+from k2conn.runner.error_count import ErrorCount
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SinkStatus
 from k2conn.spool.status import SpoolStatus
@@ -41,7 +43,7 @@ _COPIES: tuple[_Copy, ...] = ("first", "late", "missing")
 _Counter = Literal[
     "frames", "control", "unrecognised", "malformed", "discarded", "connects", "refused", "crashes", "venue_errors",
 ]
-_SpoolFigure = Literal["bytes", "max_bytes", "records", "segments", "damaged", "recovered"]
+SpoolFigure = Literal["bytes", "max_bytes", "records", "segments", "damaged", "recovered"]
 _COUNTERS: tuple[tuple[_Figure, str], ...] = (
     ("received", "Items that are to become records."),
     ("published", "Records durable in the sink."),
@@ -73,11 +75,15 @@ class RunnerCollector(Collector):
         yield from self._latencies()
         yield from self._prices()
         yield from self._candles()
+        yield from self._features()
         yield from self._audits()
+        yield from self._drifts()
+        yield error_metric(self._runner.errors)
         yield from self._connectors()
         yield from self._sockets()
         yield from self._subscriptions()
         yield from self._endpoints()
+        yield from condition_metrics(self._runner)
         yield from self._sink()
 
     def _streams(self) -> Iterable[Metric]:
@@ -170,6 +176,22 @@ class RunnerCollector(Collector):
                 made.add_metric((*own, name), count)
         return [trades, made]
 
+    def _features(self) -> Iterable[Metric]:
+        found = CounterMetricFamily(
+            "k2conn_feature_candles", "What became of candles that features are made of: made, warming (too few before"
+            " them), late (older than all that is kept), unknown (of too many symbols).",
+            labels=("connector", "exchange", "outcome"),
+        )
+        for connector in self._runner.connectors:
+            if connector.features is not None:
+                counts = connector.features.maker.counts
+                for name, count in (
+                    ("made", counts.made), ("warming", counts.warming), ("late", counts.late),
+                    ("unknown", counts.unknown),
+                ):
+                    found.add_metric((connector.plan.name, connector.plan.exchange, name), count)
+        return [found]
+
     def _audits(self) -> Iterable[Metric]:
         spans = CounterMetricFamily(
             "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
@@ -182,6 +204,23 @@ class RunnerCollector(Collector):
                     spans.add_metric((*labels, outcome), count)
                 spans.add_metric((*labels, "no-candle"), unmatched)
         return [spans]
+
+    def _drifts(self) -> Iterable[Metric]:
+        changes = CounterMetricFamily(
+            "k2conn_drift_findings", "Changes of a venue's messages, each counted once: see /drift.",
+            labels=(*_STREAM, "change"),
+        )
+        looks = CounterMetricFamily(
+            "k2conn_drift_frames", "Frames that were looked at for changes.", labels=("connector", "exchange"),
+        )
+        for connector in self._runner.connectors:
+            watch, own = connector.drift, (connector.plan.name, connector.plan.exchange)
+            if watch is None:
+                continue
+            looks.add_metric(own, watch.looks)
+            for (stream, change), count in watch.counts.items():
+                changes.add_metric((*own, stream, change), count)
+        return [changes, looks]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")
@@ -268,6 +307,14 @@ class RunnerCollector(Collector):
             yield from _spool(status["spool"])
 
 
+def error_metric(errors: ErrorCount) -> Metric:
+    """The errors of a process by kind."""
+    found = CounterMetricFamily("k2conn_errors", "Errors, by what they are about.", labels=("kind",))
+    for kind, count in errors.totals().items():
+        found.add_metric((kind,), count)
+    return found
+
+
 def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metric]:
     """How a sink does, and since when it is at work."""
     up = GaugeMetricFamily("k2conn_sink_reachable", "1 where the sink can be reached.", labels=("sink",))
@@ -296,7 +343,7 @@ def _histogram(one: LatencyHistogram) -> tuple[list[tuple[str, float]], float]:
 
 def _spool(status: SpoolStatus) -> Iterable[Metric]:
     """The spool's figures."""
-    texts: dict[_SpoolFigure, str] = {
+    texts: dict[SpoolFigure, str] = {
         "bytes": "Bytes in the spool.",
         "max_bytes": "Bytes the spool may hold before sockets must wait.",
         "records": "Records in the spool that are not acknowledged.",

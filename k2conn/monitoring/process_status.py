@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from k2conn import __version__
 from k2conn.consumer.status import SourceStatus
 from k2conn.engine.resilience.silence_detection import REASONS, SilenceState
 from k2conn.graded import GradedState
 from k2conn.merging import each_by_name, total
+from k2conn.monitoring.feed_figures import FeedFigures, beyond_limits, feed_figures, merge_feeds
 from k2conn.runner import Connector, Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.status import ConnectorStatus, merge_connectors
@@ -44,7 +45,7 @@ class NoSink(TypedDict):
     reachable: None
 
 
-class ProcessStatus(TypedDict):
+class ProcessStatus(FeedFigures):
     """The whole state."""
 
     status: Health
@@ -82,16 +83,19 @@ def process_status(runner: Runner) -> ProcessStatus:
         waiting += [f"{name}/{one.text}" for one in connector.findings if one.stops]
         degraded += [f"{name}: {one.text}" for one in connector.findings if not one.stops]
         degraded += _unheard(connector, connectors[name])
+    feed = feed_figures(runner, connectors.values())
+    degraded += beyond_limits(feed, runner.limits, any(one.candle_streams for one in runner.connectors))
     failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
-    found: ProcessStatus = {
+    found = cast(ProcessStatus, {  # a TypedDict cannot say that the figures bring none of its optional members
         "status": _health(bool(failed) and all(failed), waiting + degraded),
         "ready": not waiting,
         "waiting_for": waiting,
         "degraded_by": degraded,
         "version": __version__,
+        **feed,
         "sink": sink,
         "connectors": connectors,
-    }
+    })
     return SECRETS.hide(found)
 
 
@@ -103,6 +107,31 @@ def silent_symbols(runner: Runner) -> Silence:
         for stream in connector.stream_names
     }
     return {name: causes for name, causes in found.items() if causes}
+
+
+DriftReport = dict[str, list[dict[str, Any]]]
+"""By connector the changes of its venue's messages, each as `Drift.as_dict` gives it."""
+
+
+def drift_report(runner: Runner) -> DriftReport:
+    """The changes that a runner has found."""
+    found = {
+        connector.plan.name: [one.as_dict() for one in connector.drift.detector.findings]
+        for connector in runner.connectors if connector.drift is not None
+    }
+    return SECRETS.hide(found)
+
+
+def merge_drift(found: Sequence[DriftReport]) -> DriftReport:
+    """The changes that several workers have found: what several saw is said once."""
+    merged: DriftReport = {}
+    for report in found:
+        for name, changes in report.items():
+            known = merged.setdefault(name, [])
+            keys = {(one["stream"], one["change"], one["path"], one["after"]) for one in known}
+            known += [one for one in changes
+                      if (one["stream"], one["change"], one["path"], one["after"]) not in keys]
+    return merged
 
 
 def merge_silence(found: Sequence[Silence]) -> Silence:
@@ -124,12 +153,13 @@ def merge_processes(
     failed = len(said) == len(statuses) and all(one["status"] == Health.FAILED for one in said.values())
     sinks: list[SpooledSinkStatus] = [one["sink"] for one in said.values() if one["sink"]["reachable"] is not None]
     names = dict.fromkeys(name for one in said.values() for name in one["connectors"])
-    return {
+    return cast(ProcessStatus, {
         "status": _health(failed, waiting + degraded),
         "ready": not waiting,
         "waiting_for": waiting,
         "degraded_by": degraded,
         "version": __version__,
+        **merge_feeds(list(said.values())),
         "workers": list(workers),
         "sink": merge_sinks(sinks) if sinks else {"reachable": None},
         "connectors": {
@@ -137,7 +167,7 @@ def merge_processes(
                                     if name in one["connectors"]})
             for name in names
         },
-    }
+    })
 
 
 def _health(failed: bool, waiting: Sequence[str]) -> Health:

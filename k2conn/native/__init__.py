@@ -1,7 +1,7 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Mapper``, ``cut``, ``rows`` and ``well_formed`` are None where there was no C compiler when k2conn was installed, or
-where K2CONN_PURE_PYTHON is set to anything but 0.
+``Mapper``, ``cut``, ``rows``, ``well_formed`` and ``picked`` are None where there was no C compiler when k2conn was
+installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ rows: Any = None
 """Avro records as rows of PostgreSQL's binary COPY: see `k2conn.sinks.postgres.rows`."""
 well_formed: Any = None
 """How many of some bytes are Avro records of a schema: see `k2conn.avro.bodies`."""
+picked: Any = None
+"""Some fields of Avro records as tuples: see `k2conn.avro.picking`."""
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
-        from k2conn.native import bodies, copy_rows, frames, mapper
+        from k2conn.native import bodies, copy_rows, frames, mapper, picking
     except ImportError:  # not built here
         pass
     else:
         Mapper, most_digits, cut, rows = mapper.Mapper, mapper.MOST_DIGITS, frames.cut, copy_rows.rows
-        well_formed = bodies.well_formed
+        well_formed, picked = bodies.well_formed, picking.picked

@@ -64,6 +64,9 @@ class Field:
     """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
     raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 
+    words: frozenset[str] = frozenset()
+    """The texts that it knows, where it knows them all; else none."""
+
     @property
     def constant(self) -> bool:
         """Whether the connector file says the value itself."""

@@ -37,3 +37,5 @@ class ConnectorTest:
     received_at: int
     file: str | None = None
     """The name of the file that the frames are rows of, where rows come from files."""
+    verdicts: tuple[Mapping[str, Json], ...] | None = None
+    """What the audit says in the end: the fields to compare."""

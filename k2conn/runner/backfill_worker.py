@@ -61,6 +61,7 @@ class BackfillWorker:
         policy: RetryPolicy | None = None,
     ) -> None:
         """``publish`` hands envelopes on; where it says so, ``relief`` is waited for. ``prepare`` fills a call in."""
+        self._ledger = connector_state.ledger
         self._gaps = connector_state.gaps
         self._pending = connector_state.pending_backfills
         self._publish = publish
@@ -163,6 +164,7 @@ class BackfillWorker:
         self._publish(self._gaps.ended(gap, wall_us()))
         words = {"stream": gap.stream, "symbol": gap.key, "cause": gap.cause, "recovered": gap.recovered}
         if gap.open:
+            self._gaps.ledger.unfilled[gap.stream] += 1
             self._log.warning("gap not filled", missing=gap.missing, detail=detail, **words)
         elif gap.recovered:
             self._log.info("gap filled", **words)
@@ -177,6 +179,7 @@ class BackfillWorker:
                     delays.reset()
                     break
                 except (TransportError, RecordError) as error:
+                    self._ledger.failed_calls += 1
                     if delays.attempts + 1 >= self._policy.tries or _final(error):
                         raise
                     least = error.delay if isinstance(error, TransportError) else 0.0

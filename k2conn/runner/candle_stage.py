@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from k2conn.avro.unscaled import UnscaledReader
 from k2conn.candles.aggregator import CandleAggregator
+from k2conn.candles.bodies import AT_ONCE, TradeBodies
 from k2conn.candles.envelopes import STREAM, CandleEncoder
 from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
-from k2conn.candles.trades import RECORD, TradeReading, trade_record
+from k2conn.candles.trades import RECORD, trade_record
 from k2conn.engine.connector_state import ConnectorState
-from k2conn.engine.conversation.end_causes import EndCause
+from k2conn.engine.conversation.end_causes import PLANNED
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Plan
@@ -24,8 +24,6 @@ from k2conn.runner.event_log import get_logger
 
 INTERRUPTED = {"interrupted": "true"}
 MOST_OUTAGES = 1000
-_PLANNED = (EndCause.ROTATION, EndCause.FAILBACK)
-"""Ends of a connection whose successor stood before."""
 
 
 class CandleStage:
@@ -38,8 +36,7 @@ class CandleStage:
         """Candles that are not published: they began before everything that is known here."""
         self.unfit = 0
         """Candles with a number that does not fit the record."""
-        self._reader = UnscaledReader(trade_record().schema.text)
-        self._reading = TradeReading()
+        self._bodies = TradeBodies()
         self._schema = trade_record().schema
         self._encoder = CandleEncoder()
         self._stream = ""
@@ -67,19 +64,20 @@ class CandleStage:
 
     def take(self, envelopes: Iterable[Envelope]) -> None:
         """Counts the trades among what goes to the sink."""
-        schema, stream, record, trade = self._schema, self._stream, self._reader.record, self._reading.trade
-        found = [
-            trade(record(envelope[2])) for envelope in envelopes
+        schema, stream, waiting = self._schema, self._stream, self._bodies.waiting
+        waiting += [
+            envelope[2] for envelope in envelopes
             if envelope[3] is schema and envelope[5] is not None and envelope[5].stream == stream
         ]
-        if found:
-            self.aggregator.add(found)
+        if len(waiting) >= AT_ONCE:
+            self.aggregator.add(self._bodies.read())
 
     def look(self, state: ConnectorState, now_us: int, standing: bool) -> list[Envelope]:
         """The candles that are over, and corrections. ``standing``: whether every connection stands now; ``now_us`` is
         microseconds since the epoch.
         """
         self._note(state, now_us, standing)
+        self.aggregator.add(self._bodies.read())
         self.aggregator.advance(now_us)
         found = self._envelopes(state, self.aggregator.collect())
         late = self.aggregator.counts.late + self.aggregator.counts.ahead
@@ -90,7 +88,7 @@ class CandleStage:
         return found
 
     def _note(self, state: ConnectorState, now_us: int, standing: bool) -> None:
-        reconnects = sum(count for cause, count in state.ledger.reconnects.items() if cause not in _PLANNED)
+        reconnects = sum(count for cause, count in state.ledger.reconnects.items() if cause not in PLANNED)
         if self._since_us is None:
             self._since_us = now_us if standing else None
         elif not standing or reconnects != self._reconnects:
@@ -115,6 +113,7 @@ class CandleStage:
                 self._log.warning("a candle does not fit", symbol=candle.symbol[1], detail=str(error))
                 continue
             account.received += 1
+            account.last_event_us = max(account.last_event_us, candle.begin_us + candle.interval.length_us)
             found.append(made)
         return found
 

@@ -91,6 +91,7 @@ class VenueConnection:
         self._endpoint_group = endpoint_group
         self._shard = shard
         self._replica = replica
+        self._drift = context.drift
         self._patience = patience
         self._tell = tell
         self._log = log
@@ -284,8 +285,11 @@ class VenueConnection:
 
     def _frames(self, frames: Sequence[str | bytes]) -> bool:
         assert self._turns is not None
-        self.last_frame_us = wall_us()
-        return self._turns.receive(frames)
+        now_us = self.last_frame_us = wall_us()
+        waits = self._turns.receive(frames)
+        if self._drift is not None and now_us >= self._drift.due_us and self.pipeline is not None:
+            self._drift.look(self.pipeline, frames, now_us)
+        return waits
 
     def _deliver(self, envelopes: list[Envelope], actions: Sequence[Action]) -> bool:
         """Hands on what frames gave; true where the sink is crowded."""

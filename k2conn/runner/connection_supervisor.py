@@ -81,7 +81,8 @@ class ConnectionSupervisor:
         """Connections in a row that were closed for a stream's silence without having had any data."""
         self._notices = 0
         """Connections in a row that the venue asked to replace before they had stood for a while."""
-        self._failed_replacements = 0
+        self.failed_replacements = 0
+        """In a row; the old connection goes on."""
         self._log = get_logger(connector=context.connector_state.plan.name, socket=shard.name)
 
     def check(self) -> None:
@@ -173,6 +174,7 @@ class ConnectionSupervisor:
         if endpoint is None:
             return None
         connection = self.connection = self._begin(endpoint)
+        self.failed_replacements = 0
         self._be(ConnectionState.CONNECTING)
         while True:
             end = connection.ended
@@ -248,8 +250,8 @@ class ConnectionSupervisor:
         after = breaker.state(monotonic())
         if after != before:
             host = self.endpoint_group.host(connection.endpoint)
-            self._log.warning("address " + ("recovered" if after == BreakerState.CLOSED else "out of order"), host=host,
-                              breaker=after)
+            event = "address recovered" if after == BreakerState.CLOSED else "address out of order"
+            self._log.warning(event, host=host, breaker=after)
 
     # -- replacement
 
@@ -310,8 +312,8 @@ class ConnectionSupervisor:
             if end is not None:
                 self._judge(new, end)
                 self._count(end)
-                self._put_off(old, due, TRY_AGAIN * 2 ** min(self._failed_replacements, MOST_LATER))
-                self._failed_replacements += 1
+                self._put_off(old, due, TRY_AGAIN * 2 ** min(self.failed_replacements, MOST_LATER))
+                self.failed_replacements += 1
                 self._log.warning("replacement failed, the old connection goes on", cause=end.cause, detail=end.detail)
                 return old
             if (lost := old.ended) is not None:
@@ -333,7 +335,7 @@ class ConnectionSupervisor:
 
     async def _taken_over(self, old: VenueConnection, due: ConnectionEnd, new: VenueConnection, proved: bool) -> None:
         """The new connection takes over; the old one is read a moment longer, then closed."""
-        self._failed_replacements = 0
+        self.failed_replacements = 0
         self.connection = new
         until = monotonic() + DRAIN
         while (monotonic() < until or old.held) and old.ended is None and not self._stop_asked.is_set():

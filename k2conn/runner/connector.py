@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from k2conn.candles.envelopes import RECORD as CANDLE
+from k2conn.candles.envelopes import STREAM as CANDLES_OF_TRADES
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.accounting.ledger import MOST_SYMBOLS, equation, total
@@ -31,8 +33,10 @@ from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.declared_hosts import destinations
+from k2conn.runner.drift_watch import DriftWatch
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger, tell_left_out
+from k2conn.runner.feature_stage import FeatureStage
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.overrides import Overrides, overridden
@@ -79,6 +83,7 @@ class Connector:
         open_transport: Callable[[Address], Transport],
         candles: CandleStage | None = None,
         audit: AuditStage | None = None,
+        features: FeatureStage | None = None,
     ) -> None:
         """``connector_state``: see `state_for`. ``admit``: of what is to be published, what goes to the sink."""
         self.job = job
@@ -96,6 +101,9 @@ class Connector:
         self.candles = candles
         if candles is not None:
             candles.choose(connector_state)
+        self.features = features
+        if features is not None:
+            features.choose(connector_state, candles)
         self._sink = sink
         self._admit = admit
         self._environment = environment
@@ -106,11 +114,14 @@ class Connector:
         """What a timer or callback of it raised."""
         self._stopping = asyncio.Event()
         self._successor: ConnectorState | None = None
+        self.looked_us = 0
+        """When gaps were last looked for, microseconds since the epoch; 0 before the first time."""
         self._log = get_logger(connector=job.plan.name)
         self._destinations = destinations(self.plan, job.overrides)
         self._instruments = (
             InstrumentRefresh(
-                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations
+                self.plan.name, listed, self.connector_state.symbols, job.overrides, environment, self._destinations,
+                self._call_failed,
             )
             if (listed := self.plan.symbols.list)
             else None
@@ -124,6 +135,9 @@ class Connector:
         self.recent = RecentFigures(
             connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
         )
+        self.drift = (
+            DriftWatch(self.plan.name, connector_state.streams, job.wanted) if job.overrides.drift else None
+        )
         self._rounding = RoundingReport(connector_state.ledger, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
@@ -136,6 +150,9 @@ class Connector:
             self._instruments.check()
         self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._initial_supervisors()
 
+    def _call_failed(self) -> None:
+        self.connector_state.ledger.failed_calls += 1
+
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
         admitted = self._admit(envelopes)
@@ -145,6 +162,8 @@ class Connector:
             self.candles.take(admitted)
         if self.audit is not None:
             self.audit.take(admitted)
+        if self.features is not None:
+            self.features.take(admitted)
         return self._sink.publish(admitted)
 
     @property
@@ -214,6 +233,8 @@ class Connector:
         state = self.connector_state
         self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
         self._report_candles()
+        for _ in self._report_features():
+            pass
         self._say_troubles(last=True)
         if successor is not None and (number := state.hand_over(successor)):
             self._log.info("gaps handed over", count=number)
@@ -242,6 +263,8 @@ class Connector:
             await asyncio.sleep(_LOOK_EVERY)
             self._report_gaps(0)
             self._report_candles()
+            for _ in self._report_features():
+                await asyncio.sleep(0)
             self._report_audit()
             if self.state_file is not None:
                 self.state_file.look(monotonic())
@@ -254,8 +277,9 @@ class Connector:
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
-        found = self.connector_state.gap_records(wall_us() + ahead_us)
         ledger, now_us = self.connector_state.ledger, wall_us()
+        found = self.connector_state.gap_records(now_us + ahead_us)
+        self.looked_us = now_us
         for envelope in found:
             ledger.troubles.note(TroubleKind.GAP, "", "", now_us, partial(gap_words, envelope))
         if found:
@@ -266,6 +290,12 @@ class Connector:
         """Publishes the candles that are over; those that are not when the end has come are left out."""
         if self.candles is not None and (found := self.candles.look(self.connector_state, wall_us(), self._standing)):
             self.publish(found)
+
+    def _report_features(self) -> Iterator[None]:
+        """Publishes the features of the candles that came; stops after some of them, so that others have a turn."""
+        while self.features is not None and self.features.waiting:
+            self.publish(self.features.look(self.connector_state))
+            yield
 
     def _report_audit(self) -> None:
         """Publishes what the venue's candles say of our trades."""
@@ -282,7 +312,7 @@ class Connector:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
-            session_context, self._open_transport,
+            session_context, self._open_transport, self.drift,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
@@ -352,6 +382,8 @@ class Connector:
         self.plan = replace(self.plan, path=job.plan.path,
                             symbols=replace(self.plan.symbols, default=job.plan.symbols.default))
         self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
+        if self.drift is not None:
+            self.drift.names.update(job.wanted)
         order = [connection.name for connection in self.plan.connections]
         kept = [supervisor for supervisor in self.supervisors if supervisor not in gone]
         self.supervisors = tuple(sorted(
@@ -423,6 +455,12 @@ class Connector:
     def stream_names(self) -> tuple[str, ...]:
         """The streams that run."""
         return tuple(stream.name for stream in self.connector_state.streams)
+
+    @property
+    def candle_streams(self) -> tuple[str, ...]:
+        """The streams that run whose records are candles, and the candles that are made here."""
+        own = tuple(stream.name for stream in self.connector_state.streams if stream.record == CANDLE)
+        return own if self.candles is None else (*own, CANDLES_OF_TRADES)
 
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""

@@ -13,6 +13,7 @@ from k2conn.envelope import Envelope
 from k2conn.hosts import host_of
 from k2conn.net.destinations import Destinations
 from k2conn.plan import Connection
+from k2conn.runner.drift_watch import DriftWatch
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.status import EndpointStatus
 from k2conn.transports import Address, Transport
@@ -33,6 +34,8 @@ class ConnectorContext:
     destinations: Destinations
     session_context: SessionContext
     open_transport: Callable[[Address], Transport]
+    drift: DriftWatch | None = None
+    """Who looks for changes of the venue's messages; None: nobody."""
 
 
 class EndpointGroup:

@@ -30,12 +30,15 @@ class InstrumentRefresh:
     def __init__(
         self, connector: str, listing: InstrumentList, symbols: SymbolDirectory, overrides: Overrides,
         environment: Mapping[str, str], destinations: Destinations | None = None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        """``failed`` is called for each call that does."""
         self._symbols = symbols
         self._listing = listing
         self._overrides = overrides
         self._environment = environment
         self._destinations = destinations
+        self._failed = failed
         self._log = get_logger(connector=connector)
 
     def check(self) -> None:
@@ -79,6 +82,7 @@ class InstrumentRefresh:
         try:
             count = await self.once()
         except (TransportError, RecordError, SettingsError) as error:
+            self._failed()
             self._log.warning("instrument list not read", detail=str(error))
             return False
         self._log.info("instrument list read", instruments=count)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from k2conn.candles.settings import CandleSettings
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
+from k2conn.features.settings import FeatureSettings
 from k2conn.net.proxy import Proxy
 from k2conn.plan import Connection, Plan, Stream
 from k2conn.runner.secret_values import hidden_from_then_on
@@ -55,8 +56,12 @@ class Overrides:
     """Accounts of the connector, one for each symbol of each stream; all others are one account a stream."""
     candles: CandleSettings | None = None
     """Candles that are made of its trades; None: none are."""
+    features: FeatureSettings | None = None
+    """Features that are made of its candles; None: none are."""
     audit: bool = False
     """Whether its trades are compared with the venue's candles, where the file says how."""
+    drift: bool = True
+    """Whether changes of the venue's messages are looked for."""
     bad_data_share: float = BAD_DATA_SHARE
     """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 

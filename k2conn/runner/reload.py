@@ -82,10 +82,12 @@ class Reloader:
         if not (change.added or change.removed):
             self._log.info("reloaded: what runs has not changed", connector=connector.plan.name)
             return True
-        log = self._log.info if done else self._log.error
-        said = "reloaded: the symbols changed" if done else "the new symbols were not all subscribed in time"
-        log(said, connector=connector.plan.name, added=list(change.added), removed=list(change.removed),
-            sockets_opened=change.opened, sockets_closed=change.closed)
+        words = {"connector": connector.plan.name, "added": list(change.added), "removed": list(change.removed),
+                 "sockets_opened": change.opened, "sockets_closed": change.closed}
+        if done:
+            self._log.info("reloaded: the symbols changed", **words)
+        else:
+            self._log.error("the new symbols were not all subscribed in time", **words)
         return done
 
 

@@ -30,19 +30,23 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
+from k2conn.features.envelopes import feature_record
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connector import Connector, Job, state_for
 from k2conn.runner.crashes import Crashes, foreign, innermost
+from k2conn.runner.error_count import ErrorCount, runner_errors
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.feature_stage import FeatureStage
+from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import RunReport
 from k2conn.runner.stopping import unless_stopped
 from k2conn.secret_mask import SECRETS
-from k2conn.sinks import Reject, Settle, Sink
+from k2conn.sinks import Reject, Settle, Sink, database
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.status import SpooledSinkStatus
@@ -94,6 +98,7 @@ class Runner:
         open_transport: Callable[[Address], Transport] = open_transport,
         open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_spooled,
         state_folder: Path | None = None,
+        limits: HealthLimits | None = None,
     ) -> None:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
@@ -115,12 +120,17 @@ class Runner:
         variables = ReadVariables(dict(os.environ) if environment is None else environment)
         self._stages: dict[str, CandleStage] = {}
         """By the connector's name: a connector that follows another one goes on with what that has counted."""
+        self._features: dict[str, FeatureStage] = {}
         self._audits: dict[str, AuditStage] = {}
         self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
             open_transport=open_transport,
         )
         self.connectors = tuple(self._made(jobs))
+        self.errors = ErrorCount(lambda: runner_errors(self.connectors, self.sink_status()))
+        self.limits = limits or HealthLimits()
+        self.database = database(sink_settings)
+        """Whether the sink is one."""
         self._state_folder = state_folder
         """None: what was seen is forgotten when the process ends."""
         self._tasks: dict[Connector, asyncio.Task[None]] = {}
@@ -134,7 +144,14 @@ class Runner:
         if settings is not None and (stage is None or stage.settings != settings):
             stage = self._stages[job.plan.name] = CandleStage(job.plan, settings)
         audit = self._audits.setdefault(job.plan.name, AuditStage(job.plan)) if job.overrides.audit else None
-        return self._new(job, state, candles=stage if settings is not None else None, audit=audit)
+        return self._new(job, state, candles=stage if settings is not None else None, audit=audit,
+                         features=self._feature_stage(job))
+
+    def _feature_stage(self, job: Job) -> FeatureStage | None:
+        settings, stage = job.overrides.features, self._features.get(job.plan.name)
+        if settings is not None and (stage is None or stage.settings != settings):
+            stage = self._features[job.plan.name] = FeatureStage(job.plan, settings)
+        return stage if settings is not None else None
 
     def _made(self, jobs: Sequence[Job]) -> list[Connector]:
         """A connector for each job. SettingsError with the problems of all."""
@@ -163,12 +180,14 @@ class Runner:
                 connector.state_file.load()
             self._start(connector)
         self.opened.set()
+        counting = asyncio.create_task(self.errors.keep(), name="errors")
+        counting.add_done_callback(self._counted)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
         try:
             await self._until(waits)
         finally:
             self.stopping = True
-            for wait in waits:
+            for wait in (*waits, counting):
                 wait.cancel()
             ended = all(task.done() for task in self._tasks.values())
             unsent = await self._stop(list(self._tasks.values()))
@@ -206,6 +225,10 @@ class Runner:
             raise innermost(error)
 
     # -- bugs
+
+    def _counted(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._shared_failed(error)
 
     def _shared_failed(self, error: Exception) -> None:
         """The sink raised something: with it nobody can go on."""
@@ -371,6 +394,9 @@ class Runner:
             if connector.candles is not None:
                 names = connector.candles.topics(connector.connector_state)
                 topics.update(dict.fromkeys(names, candle_record().schema))
+            if connector.features is not None:
+                names = connector.features.topics(connector.connector_state)
+                topics.update(dict.fromkeys(names, feature_record().schema))
         return {**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)}
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:

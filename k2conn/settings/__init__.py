@@ -15,7 +15,9 @@ from typing import Any
 from k2conn import transports
 from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
+from k2conn.features.settings import FeatureSettings
 from k2conn.runner import Overrides
+from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.overrides import BAD_DATA_SHARE
 from k2conn.schemes import HTTP
 from k2conn.settings.addresses import wrong_address
@@ -171,8 +173,10 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     hours = get("CONNECTION_MAX_LIFETIME_HOURS", "hours")
     proxied, proxy = named("PROXY", "proxy")
     overrides = Overrides(
+        drift=_first(get("DRIFT", "bool"), reader.get("K2_DRIFT", "bool"), True),
         audit=_first(get("AUDIT", "bool"), reader.get("K2_AUDIT", "bool"), False),
         candles=_candles(reader, named("CANDLES", "list")),
+        features=_features(reader, named("FEATURES", "list")),
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
@@ -225,6 +229,27 @@ def _candles(reader: Environment, own: tuple[str, Any]) -> CandleSettings | None
         return None
 
 
+def feature_settings(environment: Mapping[str, str], names: Sequence[str], said: str) -> FeatureSettings | None:
+    """Those of features of candles of these intervals; None where these are none. ``said``: what named them."""
+    reader = Environment(environment)
+    found = _features(reader, (said, list(names)))
+    reader.finish()
+    return found
+
+
+def _features(reader: Environment, own: tuple[str, Any]) -> FeatureSettings | None:
+    """What is said of features of candles; ``own``: the connector's variable and its value."""
+    said, names = own if own[1] is not None else ("K2_FEATURES", reader.get("K2_FEATURES", "list"))
+    given = {"window": reader.get("K2_FEATURES_WINDOW", "int"), "warm_up": reader.get("K2_FEATURES_WARM_UP", "int")}
+    if names is None or names == ["none"]:
+        return None
+    try:
+        return FeatureSettings(tuple(names), **{name: value for name, value in given.items() if value is not None})
+    except SettingsError as error:
+        reader.problems += [f"{said}: {problem}" for problem in error.problems]
+        return None
+
+
 def _breaker_settings(get: Callable[[str, str], Any]) -> dict[str, Any]:
     """When an address is out of order, and when it is no more: what is said of it."""
     given = {
@@ -239,6 +264,17 @@ def state_folder(environment: Mapping[str, str]) -> Path | None:
     """Where connectors keep what the next process must know (`K2_STATE_FOLDER`); None: nowhere."""
     reader = Environment(environment)
     found: Path | None = reader.get("K2_STATE_FOLDER", "path")
+    reader.finish()
+    return found
+
+
+def health_limits(environment: Mapping[str, str]) -> HealthLimits:
+    """When a process that works counts as degraded (`K2_DEGRADED_*`)."""
+    reader = Environment(environment)
+    found = HealthLimits(
+        reader.get("K2_DEGRADED_ERRORS_24H", "int"), reader.get("K2_DEGRADED_MEMORY_MB", "positive"),
+        reader.get("K2_DEGRADED_CANDLE_AGE", "positive_seconds"),
+    )
     reader.finish()
     return found
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from k2conn.errors import SettingsError
 from k2conn.secret_mask import SECRETS
 from k2conn.settings.values import HIDDEN, KINDS
+from k2conn.variable_files import FileSecret, value_of
 
 _SCHEME = re.compile(r"^(?:postgres(?:ql)?|https?)://")
 """Of an address that is secret as a whole this is none: it would be hidden wherever a text ends with such a word."""
@@ -25,43 +25,29 @@ class Environment:
         """The names of what is set, but could not be read."""
 
     def get(self, name: str, kind: str = "text") -> Any:
-        """The value of a variable in its kind; None where it is not set or empty."""
-        text = self._variables.get(name, "").strip()
-        if kind == "secret" and not text:
-            return self._secret_file(name, f"{name}_FILE")
-        return self.read(name, text, kind) if text else None
+        """The value of a variable, or of the file that `NAME_FILE` names, in its kind; None where neither is set."""
+        try:
+            text = value_of(name, self._variables)
+        except SettingsError as error:
+            self.unreadable.add(name)
+            self.problems += error.problems
+            return None
+        found = self.read(name, text, kind) if text else None
+        return FileSecret.read(name, found, self._variables) if kind == "secret" and found is not None else found
 
     def read(self, name: str, text: str, kind: str) -> Any:
         """A text in its kind; None after noting what is wrong with it, under a name."""
         if kind == "secret":
             SECRETS.add(_SCHEME.sub("", text))
-        if "://" in text:
+        if "://" in text:  # within a secret, too: who is told a database's address may repeat its password alone
             for one in re.split(r"[\s,]+", text):
-                SECRETS.add_address(one)
+                SECRETS.add_address(one, options=kind == "secret")
         try:
             return KINDS[kind](text)
         except ValueError as error:
             self.unreadable.add(name)
             self.problems.append(f"{name}{'' if kind in HIDDEN else shown(text)}: {error}")
             return None
-
-    def _secret_file(self, name: str, variable: str) -> str | None:
-        file = self._variables.get(variable, "").strip()
-        if not file:
-            return None
-        try:
-            found = Path(file).read_text(encoding="utf-8").strip()
-            if found:
-                read: str | None = self.read(variable, found, "secret")
-                return read
-            problem = "the file is empty"
-        except OSError as error:
-            problem = str(error.strerror or error)
-        except ValueError:
-            problem = "the file is no text in UTF-8"
-        self.unreadable.add(name)
-        self.problems.append(f"{variable}: {problem}")
-        return None
 
     def finish(self) -> None:
         """Raises SettingsError with all problems."""

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from k2conn.consumer.settings import VARIABLES as CONSUMER_VARIABLES
 from k2conn.settings import SPOOL_VARIABLES
 from k2conn.sinks import SINKS
+from k2conn.variable_files import SUFFIX
 from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES, prefix_of
 
 NEAR = 0.84
@@ -25,14 +26,13 @@ def unread(
     """
     kinds = [*SINKS.built_in, *([sink] if sink and sink not in SINKS.built_in else [])]
     variables = {name: one for kind in kinds for name, one in SINKS.get(kind).read_from(kind).items()}
-    secrets = (f"{name}_FILE" for name, (_, read) in variables.items() if read == "secret")
     prefixes = tuple(dict.fromkeys(prefix_of(name) for name in names))
-    shared = {*SPOOL_VARIABLES, *CONSUMER_VARIABLES, *PROCESS_VARIABLES}
-    read_ones = {*variables, *shared, *secrets, *_of(prefixes), *files}
+    own = {*variables, *SPOOL_VARIABLES, *CONSUMER_VARIABLES, *_of(prefixes), *files}
+    read_ones = _or_in_files(own) | {*PROCESS_VARIABLES}
     sinks = [prefix for kind in kinds for prefix in (prefix_of(kind), prefix_of(f"sink {kind}"))
              if any(name.startswith(prefix) for name in variables)]
     ours = ("K2_SPOOL", *sinks, *prefixes)
-    known = read_ones | _of(prefix_of(name) for name in others)
+    known = read_ones | _or_in_files(_of(prefix_of(name) for name in others))
     found: dict[str, str] = {}
     for name in sorted(environment):
         if not name.startswith("K2_") or name in (read_ones if name.startswith(ours) else known):
@@ -41,6 +41,10 @@ def unread(
         if near or name.startswith(ours):
             found[name] = near[0] if near else ""
     return found
+
+
+def _or_in_files(names: set[str]) -> set[str]:
+    return names | {f"{name}{SUFFIX}" for name in names}
 
 
 def _of(prefixes: Iterable[str]) -> set[str]:

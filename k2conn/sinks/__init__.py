@@ -154,6 +154,8 @@ class SinkKind:
     """Whether it is across a network, so that a spool on disk goes before it: it then is a `SpoolableSink`."""
     processes: bool = True
     """Whether several processes (`--workers`) may have one each."""
+    database: bool = False
+    """Whether its records are rows that a server answers for."""
     registry: bool = False
     """Whether it needs a schema registry."""
     folders: Sequence[str] = ()
@@ -191,6 +193,11 @@ def _how_read(one: Field[Any]) -> str:
 
 SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "lanes", "positions", "settings"))
 """All sinks, by kind."""
+
+
+def database(settings: SinkSettings) -> bool:
+    """Whether the sink that ``settings`` name is a database."""
+    return SINKS.get(settings.kind).database
 
 
 def make_sink(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:

@@ -29,6 +29,7 @@ from k2conn.sinks import SinkKind
 from k2conn.sinks.batching import BatchingSink, BatchRefused
 from k2conn.sinks.lanes import BatchRule
 from k2conn.sinks.settings import not_positive, refuse
+from k2conn.variable_files import latest
 
 DEAD = "dead_letters"
 OPEN_WITHIN = 10.0
@@ -163,10 +164,10 @@ class QuestDbWriter:
 
     async def _call(self, method: str, path: str, body: bytes | None, within: float | None = None) -> HttpAnswer:
         given, headers = self._settings, {}
-        if given.token:
-            headers["Authorization"] = f"Bearer {given.token}"
-        elif given.password:
-            headers["Authorization"] = f"Basic {b64encode(f'{given.user}:{given.password}'.encode()).decode()}"
+        if token := latest(given.token):
+            headers["Authorization"] = f"Bearer {token}"
+        elif password := latest(given.password):
+            headers["Authorization"] = f"Basic {b64encode(f'{given.user}:{password}'.encode()).decode()}"
         request = Call(method, given.address.rstrip("/") + path, headers, body, within or given.timeout_ms / 1000)
         try:
             return await asyncio.to_thread(exchange, request)
@@ -276,5 +277,5 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 }
 SINK = SinkKind(
     "tables of QuestDB, each record once", _make, settings=QuestDbSettings, variables=VARIABLES, spoolable=True,
-    where=lambda options: options.address,
+    database=True, where=lambda options: options.address,
 )

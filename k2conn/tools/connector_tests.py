@@ -26,6 +26,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
 from k2conn.plan import Connection, ConnectorTest, DialogueTurn, Json, Plan, Symbol
 from k2conn.records import TIMES, load_record
+from k2conn.tools.example_verdicts import verdicts_of
 
 ANY = "$any"
 """Stands for any value in a frame that a test expects to be sent."""
@@ -80,6 +81,8 @@ class _TestConnection:
         if self.rows is not None:
             self.rows.begin(example.file or plan.name, 0)
         self.pipeline = self.pipelines[0]
+        self.envelopes: list[Envelope] = []
+        """All that came of the test's frames."""
         self.opened = False
         self.answered = 0
 
@@ -129,9 +132,11 @@ class _TestConnection:
                 self.add_difference(turn.line, "closed", turn.value, cause)
 
     def finish(self) -> None:
-        """Checks that the dialogue mentions every frame that was sent."""
+        """Checks that the dialogue mentions every frame that was sent, and what the audit says of all records."""
         if self.checks_sent and self.sent:
             self.add_difference(self.example.line, "sent", "nothing more", shown(self.sent[0][1]))
+        if self.example.verdicts is not None:
+            self._compare_verdicts(self.example.verdicts)
 
     # -- turns
 
@@ -172,13 +177,15 @@ class _TestConnection:
 
     def _receive(self, turn: DialogueTurn) -> None:
         envelopes = self._mapped(turn) if self.rows is None else self._mapped_rows(turn, self.rows)
+        self.envelopes += envelopes
         kinds = [{field.name: field.kind for field in e.schema.fields} for e in envelopes if e.schema is not None]
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
         dead = [exactjson.decode(e.value) for e in envelopes if e.schema is None]
         names = [e.schema.name for e in envelopes if e.schema is not None]
         wanted = list(turn.records or ())
         wanted[: len(names)] = map(in_larger_decimals, wanted, names, records)
-        self._compare(turn, "record", wanted, records, kinds)
+        if turn.records is not None or self.example.verdicts is None:
+            self._compare(turn, "record", wanted, records, kinds)
         self._compare(turn, "dead letter", list(turn.dead_letters or ()), dead, [{}] * len(dead))
 
     def _mapped(self, turn: DialogueTurn) -> list[Envelope]:
@@ -216,6 +223,17 @@ class _TestConnection:
                     place = f"{what} {at + 1}, {name}"
                     shown = "nothing" if own is None else exactjson.spell(own)
                     self.add_difference(turn.line, place, exactjson.spell(value), shown)
+
+    def _compare_verdicts(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        found = verdicts_of(self.connector_state.streams, self.envelopes)
+        if len(found) != len(wanted):
+            shown = f"{len(found)}: {exactjson.spell(found)[:300]}"
+            self.add_difference(self.example.line, "verdicts", str(len(wanted)), shown)
+        for at, (expected, got) in enumerate(zip(wanted, found, strict=False)):
+            for name, value in expected.items():
+                if not same_field("timestamp-micros" if name == "open_time" else "", value, got.get(name)):
+                    wrong = exactjson.spell(value), exactjson.spell(got.get(name))
+                    self.add_difference(self.example.line, f"verdict {at + 1}, {name}", *wrong)
 
     def _handle(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
         for action in actions:

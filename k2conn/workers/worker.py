@@ -10,9 +10,10 @@ from typing import Any
 
 from k2conn.errors import Unreachable
 from k2conn.monitoring.metrics import exposition
-from k2conn.monitoring.process_status import process_status, silent_symbols
+from k2conn.monitoring.process_status import drift_report, process_status, silent_symbols
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
 from k2conn.workers.assignment import Assignment
@@ -25,12 +26,13 @@ class Worker:
 
     def __init__(
         self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings, state_folder: Path |
-        None
+        None, limits: HealthLimits | None = None
     ) -> None:
         self._identity = identity
         self._read = read
         self._settings = _own(settings, identity)
         self._state_folder = worker_folder(state_folder, identity.index) if state_folder is not None else None
+        self._limits = limits
         self._assignment = Assignment({}, {})
         self._log = get_logger()
 
@@ -41,7 +43,8 @@ class Worker:
         if first is None:
             raise Unreachable("the process that started this worker is gone")
         self._assignment = Assignment.of(first["share"])
-        runner = Runner(await asyncio.to_thread(self._jobs), self._settings, state_folder=self._state_folder)
+        jobs = await asyncio.to_thread(self._jobs)
+        runner = Runner(jobs, self._settings, state_folder=self._state_folder, limits=self._limits)
         tasks = [
             asyncio.create_task(self._listen(channel, runner, stop)),
             asyncio.create_task(_say_begun(channel, runner)),
@@ -83,7 +86,7 @@ class Worker:
 def _answer(asked: str, runner: Runner) -> Any:
     if asked == "metrics":
         return exposition(runner).decode()
-    return {"health": process_status(runner), "silence": silent_symbols(runner)}
+    return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner)}
 
 
 async def _say_begun(channel: Channel, runner: Runner) -> None:

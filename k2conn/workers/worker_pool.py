@@ -28,7 +28,15 @@ from typing import Any
 from k2conn.child_python import child_command
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
-from k2conn.monitoring.process_status import ProcessStatus, Silence, WorkerStatus, merge_processes, merge_silence
+from k2conn.monitoring.process_status import (
+    DriftReport,
+    ProcessStatus,
+    Silence,
+    WorkerStatus,
+    merge_drift,
+    merge_processes,
+    merge_silence,
+)
 from k2conn.plan import Backoff
 from k2conn.runner import Job
 from k2conn.runner.event_log import get_logger
@@ -217,6 +225,11 @@ class WorkerPool:
         """Silent symbols by stream and cause."""
         answers = (await self._ask("health")).values()
         return merge_silence([one["silence"] for one in answers if one])
+
+    async def drift(self) -> DriftReport:
+        """Changes of venues' messages, by connector."""
+        answers = (await self._ask("health")).values()
+        return merge_drift([one["drift"] for one in answers if one])
 
     async def metrics(self) -> bytes:
         """The metrics of all workers that answer, and the parent's own."""

@@ -45,8 +45,9 @@ async def with_a_venue(folder: Path, *arguments: object, **variables: str) -> An
         )
 
 
-def test_they_are_those_of_the_stored_trades(tmp_path: Path) -> None:
-    options = ("--streams", "trade", "--candles", "1s,2s", "--duration", "8s")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_they_are_those_of_the_stored_trades(tmp_path: Path, workers: int) -> None:
+    options = ("--streams", "trade", "--candles", "1s,2s", "--duration", f"{8 * workers}s", "--workers", workers)
     done = asyncio.run(with_a_venue(tmp_path, *options, K2_CANDLES_DELAY="500ms"))
     assert done.returncode == 0, done.stderr
     books = json.loads((tmp_path / "sum.json").read_text())["connectors"]["kraken"]
@@ -58,6 +59,7 @@ def test_they_are_those_of_the_stored_trades(tmp_path: Path) -> None:
     stored = latest(tmp_path / "again")
     assert live == {key: stored[key] for key in live}
     begun = min(begin for _, _, begin in stored)
+    assert len({symbol for symbol, _, _ in live}) == 2
     assert min(begin for _, _, begin in live) > begun, "a span that had begun before is not published"
 
 

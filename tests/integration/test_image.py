@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing import TypeVar
 import pytest
 
 from tests.paths import ROOT
-from tests.support.containers import Containers, NoContainers, containers
+from tests.support.containers import BARE, Containers, NoContainers, containers
 
 IMAGE = "localhost/k2conn-test"
 USER = "10001"
@@ -64,6 +65,18 @@ def test_its_user_has_no_rights_and_the_part_in_c_is_there(image: Containers) ->
     assert run(image, "-u", entrypoint="id").strip() == USER
     native = "import k2conn.native as n; print(n.Mapper is not None)"
     assert run(image, "-c", native, entrypoint="python").strip() == "True"
+
+
+def test_nothing_of_it_can_be_written_but_its_folder_and_tmp(image: Containers) -> None:
+    tried = "for f in / /etc /usr/local/lib /tmp; do touch $f/x 2>/dev/null && echo $f; done"
+    assert run(image, "-c", tried, entrypoint="sh").split() == ["/tmp"]
+
+
+def test_it_adds_no_more_to_its_base_than_the_page_says(image: Containers) -> None:
+    sizes = [int(image.podman("image", "inspect", "--format", "{{.Size}}", name)) for name in (IMAGE, BARE)]
+    (said,) = re.findall(r"adds (\d+) MB to its base", (ROOT / "docs" / "operations.md").read_text())
+    added = (sizes[0] - sizes[1]) / 1e6
+    assert 0.8 * int(said) < added < 1.1 * int(said), added
 
 
 def test_it_has_what_its_extras_need(image: Containers) -> None:

@@ -439,7 +439,7 @@ def test_which_edits_are_of_symbols_only(tmp_path: Path) -> None:
 
     def job(text: str) -> Job:
         file.write_text(text)
-        return digested(Job(load(str(file))))
+        return digested(Job(load(str(file))), {})
 
     text = HEAD + CONNECTION % 1 + STREAMS
     base = job(text)
@@ -449,8 +449,8 @@ def test_which_edits_are_of_symbols_only(tmp_path: Path) -> None:
     assert job("# a remark\n" + text).likeness == base.likeness
     assert job(text.replace("XBT: BTC", "XBT: BTX")).likeness != base.likeness
     assert job(text.replace("cap: 100ms", "cap: 90ms")).likeness != base.likeness
-    assert digested(replace(job(text), streams=("trade",))).likeness != base.likeness
-    assert digested(replace(job(text), symbols=("ADA-USD",))).likeness == base.likeness
+    assert digested(replace(job(text), streams=("trade",)), {}).likeness != base.likeness
+    assert digested(replace(job(text), symbols=("ADA-USD",)), {}).likeness == base.likeness
 
 
 def test_a_process_with_one_symbol_more_and_one_less(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import resource
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import cast
 import pytest
 
 from k2conn import cli
+from k2conn.cli import check_budget
 from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.tools.certify.certification import CertificationOutcome
 from k2conn.tools.certify.page import page
@@ -175,6 +178,26 @@ def test_tests_of_a_file_may_not_take_for_ever(tmp_path: Path) -> None:
     assert done.returncode in (0, 78), done.stdout[-500:] + done.stderr[-500:]
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6
     assert len(done.stdout) < 100_000
+
+
+WORK = """
+import time
+until = time.process_time() + 0.8
+while time.process_time() < until:
+    pass
+"""
+
+
+def test_the_time_in_which_modules_are_loaded_is_not_the_file_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_load.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(check_budget, "SECONDS", 0.4)
+    with check_budget.check_budget():
+        importlib.import_module("slow_to_load")
+    with pytest.raises(check_budget.BudgetExceeded), check_budget.check_budget():
+        runpy.run_path(str(tmp_path / "slow_to_load.py"))
 
 
 def test_a_certificate_shows_what_an_author_wrote_and_does_nothing() -> None:

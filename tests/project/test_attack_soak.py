@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.hostile.asker import SAID, Look, look_of, times
 from benchmarks.hostile.attacks import ATTACKS
 from benchmarks.hostile.secrets import KEY, leaks, spellings
 from benchmarks.hostile.venue import CALLS, HANDSHAKES
 from tests.paths import ROOT
 
 SECONDS = 20
-LOOK = "3"
-"""Seconds that /health may take where the machine has other work, too; a soak that counts is held to half a second."""
 
 
 def soaked(folder: Path, seconds: float, *words: str) -> dict[str, Any]:
     """What a soak of so many seconds found."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "hostile-soak", "--minutes", f"{seconds / 60}", "--slowest", LOOK,
-         "--keep", str(folder), *words],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds + 180,
+        [sys.executable, "-m", "benchmarks", "hostile-soak", "--minutes", f"{seconds / 60}", "--keep", str(folder),
+         *words],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds + 300,
     )
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -63,6 +64,37 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize("fault", ["busy", "deaf"])
+def test_a_port_that_answers_late_or_not_at_all_is_found(tmp_path: Path, fault: str) -> None:
+    found = soaked(tmp_path, 5, "--only", "prices", "--plant", fault)
+    assert found["wrong"]["looks"], found
+
+
+def test_of_an_answer_s_time_only_what_others_had_the_processors_is_left_out() -> None:
+    assert Look(200, 3.0, 2.7, 0.2, b"").own == pytest.approx(0.3)
+    assert Look(200, 3.0, 2.7, 0.9, b"").own == 0.9
+    assert Look(200, 0.8, 0.0, 0.0, b"").own == 0.8
+    one = Look(503, 1.0, 0.5, 0.1, b"{}")
+    assert look_of(one.line().removeprefix(SAID)) == one
+
+
+def test_an_answer_that_is_no_state_is_none_unless_the_machine_kept_it() -> None:
+    assert Look(503, 0.1, 0.0, 0.0, b"{}").answered
+    assert not Look(429, 0.1, 0.0, 0.0, b"{}").answered
+    assert not Look(0, 5.0, 1.0, 0.5, b"").answered
+    assert Look(0, 5.0, 4.0, 0.5, b"").answered
+
+
+def test_the_kernel_says_how_long_a_process_ran() -> None:
+    before = times(os.getpid())
+    end = time.thread_time() + 0.05
+    while time.thread_time() < end:
+        pass
+    after = times(os.getpid())
+    assert max(after[name][0] - before[name][0] for name in before.keys() & after.keys()) > 40_000_000
+
+
+@pytest.mark.alone
 def test_where_nothing_is_planted_nothing_is_found(tmp_path: Path) -> None:
     found = soaked(tmp_path, 5, "--only", "prices")
     assert found["wrong"] == {}
@@ -70,14 +102,11 @@ def test_where_nothing_is_planted_nothing_is_found(tmp_path: Path) -> None:
     assert set(found["attacks"]) == {"prices"}
     assert found["honest_frames"]["sent"] == found["honest_frames"]["received"] > 100
     assert found["honest_published"] > 100
-    assert found["looks"]["count"] > 2
+    assert found["looks"]["count"]
     assert all(one["published"] for one in found["attacked"].values())
 
 
 @pytest.mark.alone
-@pytest.mark.xfail(
-    strict=False, reason="not yet seen to pass: on a machine with much other work /health takes longer than is allowed"
-)
 def test_every_kind_of_attack_at_random(tmp_path: Path) -> None:
     found = soaked(tmp_path, SECONDS, "--seed", "1")
     assert found["wrong"] == {}

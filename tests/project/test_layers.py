@@ -15,7 +15,7 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable",
-    "records", "schemes", "scope", "secret_mask", "symbols", "variables",
+    "records", "schemes", "scope", "secret_mask", "symbols", "variable_files", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -34,6 +34,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "compat": {"exactjson"},
     "schemes": {"loopback"},
     "variables": set(),
+    "variable_files": {"errors", "secret_mask"},
     "printable": set(),
     "secret_mask": set(),
     "hosts": {"loopback"},
@@ -91,24 +92,26 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
-    "audit": {*LEAVES, "avro", "candles"},
+    "audit": {*LEAVES, "avro", "candles", "envelope"},
     "candles": {*LEAVES, "avro", "engine", "envelope"},
+    "drift": LEAVES,
+    "features": {*LEAVES, "avro", "engine", "envelope"},
     "charts": {"printable"},
     "sinks/settings": {"errors"},
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
-             "sinks/settings"},
+             "sinks/settings", "variable_files"},
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native", "net",
-        "records", "registry", "schemes", "secret_mask", "sinks/settings",
+        "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_files",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
     "consumer": {
-        *LEAVES, "avro", "clock", "engine", "envelope", "net", "runner", "sinks",
+        *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
-        *LEAVES, "audit", "avro", "candles", "clock", "engine", "envelope", "files", "net", "sinks", "spool",
-        "transports",
+        *LEAVES, "audit", "avro", "candles", "clock", "drift", "engine", "envelope", "features", "files", "net",
+        "sinks", "spool", "transports",
     },
     "monitoring": {*LEAVES, "consumer", "sinks", "clock", "engine", "loopback", "runner", "spool"},
     "batch": {
@@ -116,8 +119,9 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "workers": {*LEAVES, "child_python", "clock", "engine", "files", "monitoring", "runner", "sinks", "spool"},
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
-    "settings": {*LEAVES, "candles", "compiler", "consumer", "net", "runner", "sinks", "transports"},
-    "tools/connector_tests": {*LEAVES, "engine", "envelope"},
+    "settings": {*LEAVES, "candles", "compiler", "consumer", "features", "net", "runner", "sinks", "transports"},
+    "tools/example_verdicts": {*LEAVES, "audit", "envelope"},
+    "tools/connector_tests": {*LEAVES, "engine", "envelope", "tools/example_verdicts"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
     "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
@@ -155,6 +159,7 @@ USED_IN: dict[str, set[str]] = {
     "pyiceberg": {"lake/", "compat/pyiceberg.py"},
     "pyarrow": {"lake/"},
     "duckdb": {"lake/engine.py"},
+    "numpy": {"features/window.py"},
     "requests": {"lake/catalog.py"},
     "sqlalchemy": {"lake/catalog.py"},
     "prometheus_client": {"monitoring/"},
@@ -292,8 +297,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "audit", "candles", "charts", "compiler", "engine", "plan", "records", "scope", "codecs", "errors", "envelope",
-    "exactjson", "schemes", "tools/connector_tests",
+    "audit", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records", "scope", "codecs",
+    "errors", "envelope", "exactjson", "schemes", "tools/connector_tests",
 )
 
 

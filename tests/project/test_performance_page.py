@@ -42,6 +42,7 @@ RESULTS: dict[str, dict[str, Any]] = {
                "last_mb": 78.0, "limit_mb": 80.0, "slope_mb_per_hour": 1.25, "samples": [[1.0, 61.0], [600.0, 78.0]],
                "trades": {"binance": 6_000_000}},
     "scaling": {"frames_per_worker": 10, "workers": {"1": {"rate": 5, "rounds": [4, 5, 6], "times_one": 1.0}}},
+    "features": {"features_us": LADDER, "candles": 100_000, "symbols": 100, "window": 60, "row_ms": LADDER, "rows": 10},
     "growth": {"rate": 10_000, "rows": {"symbols": ROW, "connectors": ROW}},
     "profiling": {"how": "py-spy", "trades": 400_000, "samples": 900, "parts": [["k2conn/engine", 40.0]],
                   "functions": [["take (k2conn/engine/mapping/stream_mapping.py)", 20.0]],

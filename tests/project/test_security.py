@@ -15,7 +15,10 @@ from tests.paths import ROOT
 SECURITY = (ROOT / "SECURITY.md").read_text()
 LIMITS = (ROOT / "docs" / "limits.md").read_text()
 HEAD = "| rule | limit | test |"
-WHO = ("Spec author", "Venue", "Network", "Local user", "HTTP client", "Kafka and the registry", "Supply chain")
+WHO = (
+    "Spec author", "Venue", "Network", "Local user", "HTTP client", "Kafka and the registry", "Databases", "Files",
+    "The lake", "Supply chain",
+)
 BAD_SPECS = ROOT / "tests" / "unit" / "compiler" / "bad_specs"
 
 

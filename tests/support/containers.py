@@ -22,7 +22,7 @@ PACKAGES = ("buildah", "podman", "runc", "catatonit", "mmdebstrap", "debian-arch
 SUITE = "bookworm"
 _INSIDE = "python3,python3-pip,python3-dev,gcc,libc6-dev,ca-certificates"
 _CERTIFICATES = "/etc/ssl/certs"
-_BARE = "k2conn-test-base"
+BARE = "k2conn-test-base"
 
 
 class NoContainers(RuntimeError):
@@ -68,10 +68,10 @@ class Containers:
 
     def stand_in(self, names: set[str]) -> None:
         """Makes the base image, where it is not there yet, and gives it the names that a Dockerfile begins from."""
-        if _BARE not in self.buildah("images", "--format", "{{.Name}}"):
+        if BARE not in self.buildah("images", "--format", "{{.Name}}"):
             self._base()
         for name in names:
-            self.buildah("tag", _BARE, f"docker.io/library/{name}")
+            self.buildah("tag", BARE, f"docker.io/library/{name}")
 
     def _base(self) -> None:
         archive = Path(self._storage[1]).with_name("base.tar")
@@ -81,7 +81,7 @@ class Containers:
         archive.unlink()
         as_in_the_image = "ln -sf python3 /usr/bin/python && rm -f /usr/lib/python3*/EXTERNALLY-MANAGED"
         self.buildah("run", container, "--", "sh", "-c", as_in_the_image)
-        self.buildah("commit", "--quiet", "--rm", container, _BARE)
+        self.buildah("commit", "--quiet", "--rm", container, BARE)
 
     def build(self, folder: Path, tag: str, **arguments: str) -> None:
         """Builds a folder's Dockerfile, as `docker build --build-arg NAME=VALUE` does."""
@@ -91,7 +91,7 @@ class Containers:
         given = [f"--build-arg={name}={value}" for name, value in {**bases, **arguments}.items()]
         certificates = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if Path(_CERTIFICATES).is_dir() else ()
         self.buildah("build", "--pull=never", "--format=docker", "--layers=false", *certificates, *given,
-                     "--tag", tag, ".", within=600, cwd=folder)
+                     "--tag", tag, ".", within=900, cwd=folder)
 
 
 @contextmanager

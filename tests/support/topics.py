@@ -99,7 +99,9 @@ def filled(broker: AnyBroker, topic: str, values: Sequence[bytes | None], key: b
 
 
 class Consumer:
-    """`k2conn run --from kafka` as a process, its health page and its summary."""
+    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary."""
+
+    command = "run"
 
     def __init__(self, folder: Path, broker: AnyBroker, registry: AnyRegistry, topics: str, group: str, *words: object,
                  **variables: str) -> None:
@@ -113,7 +115,7 @@ class Consumer:
                "K2_KAFKA_CONSUMER_REFRESH_MS": "1s", "K2_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "6s",
                "K2_KAFKA_CONSUMER_COMMIT_MS": "200", "K2_POSTGRES_BATCH_MS": "100"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "k2conn", "run", "--from", "kafka", *given, *map(str, words)], cwd=folder,
+            [sys.executable, "-m", "k2conn", self.command, "--from", "kafka", *given, *map(str, words)], cwd=folder,
             env=environment(**(own | variables)), stderr=self._log, stdout=self._log, text=True,
         )
 

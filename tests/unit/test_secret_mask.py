@@ -92,6 +92,47 @@ def test_parts_of_an_address() -> None:
     assert mask.hide(said) == f"{HIDDEN} {HIDDEN} {HIDDEN} venue.example true {HIDDEN}"
 
 
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        ("https://postgres:geheim@db.example/x", "postgres"),
+        ("wss://venue.example/ws?compress=true&channel=depthupdate", "depthupdate"),
+        ("wss://venue.example/ws?compress=true", "true"),
+    ],
+)
+def test_everyday_words_in_an_address_are_no_secrets(address: str, word: str) -> None:
+    mask = SecretMask()
+    mask.add_address(address)
+    assert mask.hide(f"sink {word}") == f"sink {word}"
+
+
+def test_a_database_s_address_has_a_password_and_options() -> None:
+    mask = SecretMask()
+    mask.add_address(
+        "postgresql://user-name-1:s3same@db.example/x?sslpassword=open&sslkey=/etc/key.pem&target_session_attrs=read-write",
+        options=True,
+    )
+    said = "user-name-1 /etc/key.pem read-write s3same open"
+    assert mask.hide(said) == f"user-name-1 /etc/key.pem read-write {HIDDEN} {HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("postgresql://db.example/x?password=sesame", "sesame"),
+        ("postgresql://db.example/x?user=u&sslpassword=open", "open"),
+        ("wss://venue.example/ws?listenKey=abcdefgh", "abcdefgh"),
+        ("wss://venue.example/ws?apiToken=abcd", "abcd"),
+        ("wss://venue.example/ws?x=abcdefghijklmnop", "abcdefghijklmnop"),
+        ("wss://abcdefghijklmnopqr@venue.example/ws", "abcdefghijklmnopqr"),
+    ],
+)
+def test_what_its_name_or_its_length_tells_is_secret(address: str, secret: str) -> None:
+    mask = SecretMask()
+    mask.add_address(address)
+    assert mask.hide(f"got {secret}") == f"got {HIDDEN}"
+
+
 def test_signatures_and_tokens_are_remembered_for_a_while() -> None:
     mask = SecretMask()
     for number in range(1000):

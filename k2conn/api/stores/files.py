@@ -17,7 +17,7 @@ from typing import Any
 
 from k2conn.api.asked import ID, Asked, Row, key_of, time_of
 from k2conn.api.store import Counted, KnownSymbol, Traded
-from k2conn.api.stores.day_sums import DaySums
+from k2conn.api.stores.traded import TradedSums
 from k2conn.avro.blocks import MalformedContainer, NotWhole
 from k2conn.avro.scanning import Block, GrowingContainer, full_name, schema_of
 from k2conn.avro.schema import RecordSchema
@@ -116,13 +116,13 @@ class FilesStore:
         self._look()
         with self._lock:
             blocks = [one for one in self._known(asked.kind).blocks if _may_have(one, asked)]
-        sums: dict[tuple[str, str], DaySums] = {}
+        sums: dict[tuple[str, str], TradedSums] = {}
         seen: set[str] = set()
         for one in blocks:
             for row in self._rows(one):
                 if asked.fits(row) and row[ID] not in seen:
                     seen.add(row[ID])
-                    sums.setdefault((row["exchange"], row["currency"]), DaySums()).take(row)
+                    sums.setdefault((row["exchange"], row["currency"]), TradedSums()).take(row)
         return [sums[key].of(*key) for key in sorted(sums)]
 
     def symbols(self, most: int) -> Sequence[KnownSymbol]:

@@ -5,6 +5,7 @@ Which converter is decided by the field's kind in the record schema, so a new re
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -223,7 +224,7 @@ class FieldCompiler:
         if "map" in said and not invert:
             quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
-                     said.get("absent"), speed, direct=quick)
+                     said.get("absent"), speed, direct=quick, words=_words(said, said.get("map", ())))
 
     def _names(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         """An enum that is no side: the venue's words are its names, or `map` says what they mean."""
@@ -242,7 +243,8 @@ class FieldCompiler:
         if "UNKNOWN" in target.symbols:
             known = mapped_side(get, table, said.get("strict") is True, absent, target.name)
             read, quick = placed(known, get, target.name, expression), quick_side(table)
-            return Field(target.name, read, expression, words, absent, speed, direct=_direct(said, quick, how))
+            return Field(target.name, read, expression, words, absent, speed, direct=_direct(said, quick, how),
+                         words=_words(said, table))
         return self._looked_up(target, said, found, named(table), how, words)
 
     def _looked_up(
@@ -255,7 +257,8 @@ class FieldCompiler:
         read = reader(get, convert, target.name, expression, optional, absent)
         default = _default(said) or ("null" if target.nullable else None)
         quick = or_absent(convert, absent) if optional else convert
-        return Field(target.name, read, expression, words, default, speed, direct=_direct(said, quick, how))
+        return Field(target.name, read, expression, words, default, speed, direct=_direct(said, quick, how),
+                     words=_words(said, how.table or ()))
 
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
         if symbol in target.symbols:
@@ -403,6 +406,13 @@ def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:
     if "map" in said:
         return mapped_side(get, said["map"], strict, absent, name)
     return signed_side(get, said["sign"]["positive"], said["sign"]["negative"], strict, absent, name)
+
+
+def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
+    """The texts that a field with a table knows, as they stand in a message."""
+    if {"look_up", "pattern", "case", "text"} & set(said):
+        return frozenset()
+    return frozenset(one for one in table if isinstance(one, str))
 
 
 def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectKey | None:

@@ -27,10 +27,12 @@ class ExampleReader:
         self.streams = streams
         self.symbols = symbols
         self.sockets: tuple[str, ...] = ()
+        self.audited = False
 
     def examples(self, spec: dict[str, Any]) -> tuple[ConnectorTest, ...]:
         """All examples of sound shape."""
         self.sockets = tuple(said["name"] for said, _ in self.note.entries(spec, "connections", ()) if "name" in said)
+        self.audited = any("audit" in said for said in spec.get("streams", {}).values() if isinstance(said, dict))
         found = [self._example(said, path) for said, path in self.note.entries(spec, "tests", ())]
         return tuple(example for example in found if example)
 
@@ -54,7 +56,15 @@ class ExampleReader:
             streams=tuple(said["streams"]) if "streams" in said else None,
             received_at=self._moment(said, path),
             file=said.get("file"),
+            verdicts=self._verdicts(said, path),
         )
+
+    def _verdicts(self, said: dict[str, Any], path: Path) -> tuple[dict[str, Any], ...] | None:
+        if "verdicts" not in said:
+            return None
+        if not self.audited:
+            self.note((*path, "verdicts"), "missing", "no stream of this connector says `audit`", at_key=True)
+        return tuple(said["verdicts"])
 
     def _moment(self, said: dict[str, Any], path: Path) -> int:
         if "received_at" not in said:

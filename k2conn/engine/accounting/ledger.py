@@ -150,6 +150,10 @@ class Ledger:
         """Whether a connection ever had data, or was subscribed for a while."""
         self.reconnects: Counter[str] = Counter()
         self.refused = 0
+        self.failed_calls = 0
+        """Calls over HTTP that failed."""
+        self.unfilled: Counter[str] = Counter()
+        """Gaps that were given up, by stream."""
         self.venue_errors = VenueErrors()
         self.dead_reasons: Counter[str] = Counter()
         self.troubles = Troubles()
@@ -203,6 +207,14 @@ class Ledger:
             "last_received_us": max((one.last_received_us for one in accounts), default=0),
             "lag_us": max((one.lag_us(now_us) for one in accounts), default=0),
         }
+
+    def least_delay_us(self, stream: str, since_us: int) -> int | None:
+        """Microseconds from the exchange's time to receipt of the latest records of a stream's symbols, the least of
+        those received after ``since_us``; None where there are none.
+        """
+        delays = (one.last_received_us - one.last_event_us for one in self._of(stream)
+                  if one.last_event_us and one.last_received_us > since_us)
+        return min(delays, default=None)
 
     def balanced(self) -> bool:
         """Whether no account has less than nothing in flight, which would mean that more came out than went in."""

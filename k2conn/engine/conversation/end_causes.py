@@ -34,3 +34,7 @@ class EndCause(StrEnum):
     """It reached its maximum lifetime and was replaced."""
     FAILBACK = "failback"
     """An address of higher priority than its own may have recovered."""
+
+
+PLANNED = (EndCause.ROTATION, EndCause.FAILBACK)
+"""Ends of a connection whose successor stood before: nothing was lost."""

@@ -28,6 +28,7 @@ from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
 from k2conn.sinks.kafka.settings import OAUTH, KafkaSettings
 from k2conn.sinks.kafka.tokens import Tokens
+from k2conn.variable_files import latest
 
 AHEAD_MS = 10 * 60 * 1000
 """A broker refuses a whole batch for one record dated more than an hour ahead (its default): a venue's wrong
@@ -257,7 +258,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     elif settings.sasl_mechanism:
         given["sasl_mechanism"] = settings.sasl_mechanism
         given["sasl_plain_username"] = settings.username
-        given["sasl_plain_password"] = settings.password
+        given["sasl_plain_password"] = latest(settings.password)
     return given
 
 

@@ -20,6 +20,7 @@ from k2conn.net.http import Call, NoAnswer, exchange
 from k2conn.sinks.kafka.registered import other_decimals
 from k2conn.sinks.kafka.registry_addresses import registry_urls
 from k2conn.sinks.kafka.subject_rule import FORBIDDEN, Refused, SubjectRule
+from k2conn.variable_files import latest
 
 CONTENT = "application/vnd.schemaregistry.v1+json"
 SHOWN = 300
@@ -55,9 +56,14 @@ class SchemaRegistry:
         self._tls = context
         self._registers = registers
         self._headers = {"Accept": f"{CONTENT}, application/json", "Content-Type": CONTENT}
-        if credentials:
-            token = base64.b64encode(":".join(credentials).encode()).decode()
-            self._headers["Authorization"] = f"Basic {token}"
+        self._credentials = credentials
+
+    def _said_headers(self) -> dict[str, str]:
+        if not self._credentials:
+            return self._headers
+        user, password = self._credentials
+        token = base64.b64encode(f"{user}:{latest(password)}".encode()).decode()
+        return {**self._headers, "Authorization": f"Basic {token}"}
 
     @property
     def url(self) -> str:
@@ -173,7 +179,8 @@ class SchemaRegistry:
     def _call_at(self, url: str, method: str, path: str, body: object, missing_ok: bool) -> Any:
         data = None if body is None else json.dumps(body).encode()
         try:
-            answer = exchange(Call(method, url.rstrip("/") + path, self._headers, data, self._timeout, tls=self._tls))
+            headers = self._said_headers()
+            answer = exchange(Call(method, url.rstrip("/") + path, headers, data, self._timeout, tls=self._tls))
         except NoAnswer as error:
             raise Unreachable(f"schema registry {url}: {error.reason}") from error
         status, text = answer.status, answer.body.decode("utf-8", "replace")

@@ -17,6 +17,7 @@ from k2conn.errors import TransportError
 from k2conn.net.http import Call, call
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks.kafka.settings import KafkaSettings, pairs
+from k2conn.variable_files import latest
 
 WITHIN = 5.0
 """Seconds for an answer."""
@@ -62,7 +63,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
 
     def _call(self) -> Call:
         given = self._settings
-        login = base64.b64encode(f"{given.oauth_client_id}:{given.oauth_client_secret}".encode()).decode()
+        login = base64.b64encode(f"{given.oauth_client_id}:{latest(given.oauth_client_secret)}".encode()).decode()
         form = {"grant_type": "client_credentials"} | ({"scope": given.oauth_scope} if given.oauth_scope else {})
         headers = {"Authorization": f"Basic {login}", "Content-Type": "application/x-www-form-urlencoded"}
         authorities = str(given.oauth_ca_file) if given.oauth_ca_file else None

@@ -37,6 +37,7 @@ SINK = SinkKind(
     settings=PostgresSettings,
     variables=VARIABLES,
     spoolable=True,
+    database=True,
     folders=("dead_letters",),
     where=lambda options: options.place,
     check=lambda options: options.wrong_files(),

@@ -16,6 +16,7 @@ from k2conn.errors import K2Error, SinkError, Unreachable
 from k2conn.net.tls import client_context, tls_trouble
 from k2conn.sinks.batching import BatchRefused
 from k2conn.sinks.postgres.settings import PostgresSettings
+from k2conn.variable_files import latest
 
 Connection = Any
 """asyncpg's; it comes without types."""
@@ -42,7 +43,7 @@ def _arguments(settings: PostgresSettings, within: float) -> dict[str, Any]:
         "server_settings": {"application_name": "k2conn", "timezone": "UTC", "search_path": settings.schema},
     }
     if settings.password is not None:
-        arguments["password"] = settings.password
+        arguments["password"] = latest(settings.password)
     if settings.checked_tls:
         arguments["ssl"] = client_context(settings.ca_file, True, settings.cert_file, settings.key_file)
     return arguments

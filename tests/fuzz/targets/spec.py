@@ -245,7 +245,7 @@ def edited(draws: Draws) -> Any:
         if how == 0:
             del container[key]
         elif how == 1:
-            container[key] = draws.of(ODD)
+            container[key] = deepcopy(draws.of(ODD))  # the next edit may change it
         elif how == 2:
             name, part = parts()[draws.below(1 << 16) % len(parts())]
             if isinstance(container, dict):

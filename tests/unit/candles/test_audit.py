@@ -140,3 +140,14 @@ def test_a_correction_of_the_venue_s_is_compared_again() -> None:
     assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [AuditOutcome.SUSPECTED]
     audit.candle(SYMBOL, BEGIN_US, sums)
     assert [one.outcome for one in audit.look(BEGIN_US + 2 * MINUTE)] == [AuditOutcome.CLOSED]
+
+
+def test_what_was_suspected_is_named_when_it_has_to_make_room() -> None:
+    audit = Auditor(Audit("trade", ("trade_count",), 0.0), Interval("1m"), most=3)
+    audit.since_us = BEGIN_US
+    for minute in range(6):
+        audit.candle(SYMBOL, BEGIN_US + minute * MINUTE, {"trade_count": 1})
+        found = audit.look(BEGIN_US + (minute + 1) * MINUTE)
+        told = [(one.begin_us, one.outcome) for one in found]
+        assert (BEGIN_US + minute * MINUTE, AuditOutcome.SUSPECTED) in told
+        assert ((BEGIN_US + (minute - 3) * MINUTE, AuditOutcome.NAMED) in told) == (minute >= 3)

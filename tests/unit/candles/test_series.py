@@ -188,6 +188,25 @@ def test_what_is_known_one_by_one_is_bounded() -> None:
     assert book.aggregator.counts.late == 1
 
 
+@pytest.mark.parametrize("names", [("1d",), ("1w",), ("1h", "1d")])
+def test_what_is_known_one_by_one_is_bounded_however_long_the_intervals_are(names: tuple[str, ...]) -> None:
+    book = Book(names=names, lateness_us=MINUTE)
+    for number in range(500):
+        book.add(trade(number, at(number / 10)))
+    assert book.aggregator.held <= 30
+    (state, *_) = [one for one in book.aggregator.states() if one.interval.name == names[-1]]
+    assert state.sums.count == 500
+
+
+def test_what_is_known_one_by_one_is_bounded_within_a_minute_too() -> None:
+    book = Book(most_trades=50)
+    for number in range(500):
+        book.add(trade(number, at(number / 1000)))
+        assert book.aggregator.held <= 51
+    book.add(trade(1000, at(1)))
+    assert [one["trade_count"] for one in book.records] == [500]
+
+
 def test_a_number_that_is_too_large_is_named() -> None:
     book = Book()
     with pytest.raises(EncodeError, match="does not fit"):

@@ -346,9 +346,11 @@ def test_a_venue_that_says_wait_is_waited_for() -> None:
 
 def test_what_is_refused_for_good_is_not_asked_again() -> None:
     with rest(answering(Answer({}, 404))) as api:
-        record = asyncio.run(Worker(api).fill())
+        worker = Worker(api)
+        record = asyncio.run(worker.fill())
         assert (record["status"], record["missing"], record["backfill"]) == ("OPEN", 3, "failed")
         assert len(api.asked) == 1
+        assert worker.harness.connector_state.ledger.unfilled.total() == 1
 
 
 def test_after_some_tries_a_gap_is_given_up() -> None:

@@ -93,3 +93,14 @@ def test_accounts_are_opened_once() -> None:
     ledger = Ledger("venue", "VENUE")
     assert ledger.account("trade", "X") is ledger.account("trade", "X")
     assert isinstance(next(ledger.accounts()), Account)
+
+
+def test_the_least_delay_is_that_of_the_latest_records() -> None:
+    ledger = Ledger("venue", "VENUE")
+    for symbol, event, received in (("A", 100, 130), ("B", 200, 150), ("OLD", 50, 10), ("NONE", 0, 150)):
+        account = ledger.account("trade", symbol)
+        account.last_event_us, account.last_received_us = event, received
+    assert ledger.least_delay_us("trade", 100) == -50
+    assert ledger.least_delay_us("trade", 140) == -50
+    assert ledger.least_delay_us("trade", 150) is None
+    assert ledger.least_delay_us("quote", 0) is None

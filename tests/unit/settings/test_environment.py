@@ -12,6 +12,7 @@ import pytest
 from k2conn.candles.settings import CandleSettings
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.errors import SettingsError
+from k2conn.features.settings import FeatureSettings
 from k2conn.net.proxy import Proxy
 from k2conn.runner import Overrides
 from k2conn.secret_mask import HIDDEN, SECRETS
@@ -95,12 +96,18 @@ def test_the_secure_variables_are_read(given: dict[str, str]) -> None:
     assert "hunter" not in repr(kafka)
 
 
+def test_the_password_of_a_secret_address_is_hidden_by_itself_too() -> None:
+    dsn = "postgresql://trader:s3same@127.0.0.1:5432/market?target_session_attrs=read-write"
+    sink_settings({"K2_POSTGRES_DSN": dsn}, "postgres")
+    assert SECRETS.hide(f"{dsn}: s3same of trader, read-write") == "postgresql://[hidden]: [hidden] of trader, read-write"
+
+
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("hunter2\n")
     given = {key: text for key, text in SECURE.items() if key != "K2_KAFKA_SASL_PASSWORD"}
     settings = sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")}, "kafka")
     assert settings.options.password == "hunter2"
-    with pytest.raises(SettingsError, match="K2_KAFKA_SASL_PASSWORD_FILE: No such file"):
+    with pytest.raises(SettingsError, match=r"K2_KAFKA_SASL_PASSWORD_FILE .*other: No such file"):
         sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
 
 
@@ -236,7 +243,9 @@ def test_the_state_folder_is_read() -> None:
 
 
 def test_every_connector_variable_is_tried_here() -> None:
-    elsewhere = {"CANDLES", "ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE"}
+    elsewhere = {
+        "CANDLES", "ENABLED", "FEATURES", "SYMBOLS", "STREAMS", "INTERVALS", "ALLOW_INSECURE", "CUSTOM_CA_BUNDLE",
+    }
     assert set(CONNECTOR_VARIABLES) == {name for name, _, _ in CASES} | elsewhere
 
 
@@ -351,6 +360,18 @@ def test_a_misspelt_variable_is_found_with_what_is_meant(name: str, meant: str) 
 def test_what_others_read_is_not_taken_for_misspelt() -> None:
     environment = {"K2_KRAKEN_SYMBOLS": "x", "K2_API_KEY": "x", "K2_KRAKEN_API_KEY": "x", "K2_METRICS_PORT": "1"}
     assert unread(environment, ["venue"], None, ["kraken", "binance"]) == {}
+
+
+def test_features_of_candles_for_all_for_one_and_for_none() -> None:
+    environment = {"K2_FEATURES": "1m", "K2_FEATURES_WINDOW": "20", "K2_FEATURES_WARM_UP": "5"}
+    said = FeatureSettings(("1m",), 20, 5)
+    assert connector_settings(environment, "VENUE", "venue").overrides.features == said
+    environment |= {"K2_VENUE_FEATURES": "1m,5m", "K2_OTHER_FEATURES": "none"}
+    found = connector_settings(environment, "VENUE", "venue").overrides.features
+    assert found == replace(said, names=("1m", "5m"))
+    assert connector_settings(environment, "OTHER", "other").overrides.features is None
+    assert connector_settings({}, "VENUE", "venue").overrides.features is None
+    assert FeatureSettings().first == 30
 
 
 def test_candles_of_trades_for_all_for_one_and_for_none() -> None:

@@ -12,7 +12,7 @@ _WIDE = Context(prec=80)
 """Python's own is 28 digits: decimal(38,18) has more."""
 
 
-class DaySums:
+class TradedSums:
     """Of the trades of one symbol at one exchange in one currency."""
 
     def __init__(self) -> None:

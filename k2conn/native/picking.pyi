@@ -1,0 +1,3 @@
+from typing import Any
+
+def picked(kind: type[Any], fields: tuple[Any, ...], bodies: tuple[bytes, ...], /) -> list[Any]: ...

@@ -1,0 +1,150 @@
+"""The chart and the manifests, judged by Helm and against the schemas of Kubernetes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.paths import ROOT
+from tests.servers.go_programs import HELM, KUBECONFORM, go_program
+from tests.servers.prerequisites import Missing
+
+pytestmark = pytest.mark.deploy
+CHART = ROOT / "deploy" / "helm" / "k2conn"
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+VERSION = "1.33.0"
+VALUES = {
+    "shipped": "",
+    "plain": (KUBERNETES / "values.yaml").read_text(),
+    "stateless": """
+persistence: {enabled: false}
+podDisruptionBudget: {enabled: false}
+networkPolicy: {enabled: false}
+connectorFiles: {mine.yaml: "name: mine"}
+connectors: [/etc/k2conn/connectors/mine.yaml]
+registry: http://registry:8081
+podAnnotations: {a: b}
+nodeSelector: {c: d}
+tolerations: [{key: a, operator: Exists}]
+imagePullSecrets: [{name: e}]
+""",
+    "everything": """
+workers: 4
+env: {K2_KRAKEN_SYMBOLS: "BTC/USD,ETH/USD"}
+secrets: {K2_KRAKEN_API_KEY: {secret: kraken, key: api-key}, K2_KAFKA_SASL_PASSWORD: {secret: kafka, key: password}}
+persistence: {storageClass: fast}
+connectorFiles: {mine.yaml: "name: mine"}
+affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}
+""",
+}
+
+
+def program(package: str) -> Path:
+    try:
+        return go_program(package)
+    except Missing as why:
+        pytest.skip(str(why))
+
+
+def done(*command: object, given: str | None = None) -> str:
+    found = subprocess.run([str(one) for one in command], input=given, capture_output=True, text=True, timeout=120,
+                           check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    return program(HELM)
+
+
+@pytest.fixture(scope="module")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The newest version of Kubernetes that there are schemas of, and the folder as kubeconform reads it."""
+    found = importlib.util.find_spec("kubernetes_validate")
+    assert found is not None, "pip install -e '.[deploy]'"
+    assert found.origin is not None
+    source = max((Path(found.origin).parent / "kubernetes-json-schema").glob("v*-local-strict"),
+                 key=lambda path: [int(part) for part in path.name[1:].split("-")[0].split(".")])
+    version = source.name[1:].split("-")[0]
+    folder = tmp_path_factory.mktemp("schemas")
+    target = folder / f"v{version}-standalone-strict"
+    target.mkdir()
+    for path in source.glob("*.json"):
+        schema = json.loads(path.read_text().replace('"/api/_definitions.json#', '"_definitions.json#'))
+        schema.pop("$id", None)
+        (target / path.name).write_text(json.dumps(schema))
+    return version, folder
+
+
+def rendered(helm: Path, folder: Path, values: str, *more: str) -> str:
+    file = folder / "values.yaml"
+    file.write_text(values)
+    return done(helm, "template", "k2conn", CHART, "--kube-version", VERSION, "-f", file, *more)
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+def test_helm_finds_no_fault(helm: Path, tmp_path: Path, values: str) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(values)
+    assert "0 chart(s) failed" in done(helm, "lint", CHART, "--strict", "-f", file)
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+def test_kubernetes_takes_every_object(
+    helm: Path, schemas: tuple[str, Path], tmp_path: Path, values: str
+) -> None:
+    text = rendered(helm, tmp_path, values)
+    objects = [one for one in yaml.safe_load_all(text) if one]
+    said = json.loads(judged(schemas, text))
+    # A kind without a schema would be passed over in silence.
+    assert said["summary"] == {"valid": len(objects), "invalid": 0, "errors": 0, "skipped": 0}
+
+
+def judged(schemas: tuple[str, Path], text: str) -> str:
+    version, folder = schemas
+    return done(program(KUBECONFORM), "-strict", "-summary", "-output", "json", "-kubernetes-version", version,
+                "-schema-location", folder, "-", given=text)
+
+
+def test_an_object_that_is_wrong_is_seen(helm: Path, schemas: tuple[str, Path], tmp_path: Path) -> None:
+    text = rendered(helm, tmp_path, "").replace("livenessProbe:", "livelinessProbe:")
+    with pytest.raises(AssertionError, match="livelinessProbe"):
+        judged(schemas, text)
+
+
+def test_the_plain_manifests_are_the_chart(helm: Path, tmp_path: Path) -> None:
+    made = rendered(helm, tmp_path, VALUES["plain"])
+    assert (KUBERNETES / "k2conn.yaml").read_text().endswith(made)
+    monitor = rendered(helm, tmp_path, VALUES["plain"], "--set", "serviceMonitor.enabled=true", "-s",
+                       "templates/servicemonitor.yaml")
+    assert (KUBERNETES / "servicemonitor.yaml").read_text().endswith(monitor)
+
+
+def test_without_a_volume_it_is_a_deployment_without_a_spool(helm: Path, tmp_path: Path) -> None:
+    objects = {one["kind"]: one for one in yaml.safe_load_all(rendered(helm, tmp_path, VALUES["stateless"])) if one}
+    assert "StatefulSet" not in objects
+    (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+    assert variables["K2_SPOOL"] == "never"
+    assert "K2_STATE_FOLDER" not in variables
+
+
+def test_secrets_are_files(helm: Path, tmp_path: Path) -> None:
+    objects = {one["kind"]: one for one in yaml.safe_load_all(rendered(helm, tmp_path, VALUES["everything"])) if one}
+    (container,) = objects["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+    assert variables["K2_KRAKEN_API_KEY_FILE"] == "/run/secrets/K2_KRAKEN_API_KEY/api-key"
+    assert "K2_KRAKEN_API_KEY" not in variables
+    mounts = {one["mountPath"] for one in container["volumeMounts"]}
+    assert "/run/secrets/K2_KRAKEN_API_KEY" in mounts
+
+
+def test_the_chart_is_packed(helm: Path, tmp_path: Path) -> None:
+    done(helm, "package", CHART, "-d", tmp_path)
+    assert (tmp_path / "k2conn-0.1.0.tgz").exists()
