@@ -99,7 +99,8 @@ def test_the_secure_variables_are_read(given: dict[str, str]) -> None:
 def test_the_password_of_a_secret_address_is_hidden_by_itself_too() -> None:
     dsn = "postgresql://trader:s3same@127.0.0.1:5432/market?target_session_attrs=read-write"
     sink_settings({"K2_POSTGRES_DSN": dsn}, "postgres")
-    assert SECRETS.hide(f"{dsn}: s3same of trader, read-write") == "postgresql://[hidden]: [hidden] of trader, read-write"
+    shown = SECRETS.hide(f"{dsn}: s3same of trader, read-write")
+    assert shown == "postgresql://[hidden]: [hidden] of trader, read-write"
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
@@ -212,6 +213,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
     ("MAX_SYMBOLS", "50000", Overrides(most_symbols=50_000)),
     ("AUDIT", "true", Overrides(audit=True)),
+    ("DRIFT", "false", Overrides(drift=False)),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
     ("BREAKER_OPEN_SECONDS", "2m", Overrides(breaker_settings=BreakerSettings(seconds=120))),
