@@ -86,7 +86,7 @@ $(INSTALLED_TEST): pyproject.toml | python
 	@touch $@ $(INSTALLED) $(INSTALLED_LAKE)
 
 $(INSTALLED_LAKE): pyproject.toml | $(INSTALLED)
-	@echo "installing what the lake needs into $(VENV): about 400 MB"
+	@echo "installing what the lake needs into $(VENV): about 360 MB"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lake]'
 	@touch $@
 

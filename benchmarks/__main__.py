@@ -25,10 +25,11 @@ from k2conn import __version__
 from k2conn.native import Mapper
 
 NAMES = (
-    "startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "features", "consumer",
-    "candles",
-    "api", "profiling",
+    "startup", "stages", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "features", "lake",
+    "consumer", "candles", "load", "api", "api_lake", "profiling",
 )
+SIZED = ("api", "api_lake", "lake", "load", "postgres")
+"""Those whose number of rows can be said."""
 REPORT = "report"
 SOAK = "hostile-soak"
 
@@ -41,7 +42,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help=f"of {', '.join((*NAMES, REPORT))}; all where none is named")
     parser.add_argument("--quick", action="store_true", help="short: to see that it works, not to be quoted or kept")
-    parser.add_argument("--rows", type=int, metavar="COUNT", help="of `api`: rows in the table that is asked")
+    parser.add_argument("--rows", type=int, metavar="COUNT",
+                        help=f"of {', '.join(SIZED)}: rows in the table, or into it")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="results and page go there, quick ones too")
     given = parser.parse_args()
     names = given.names or [*NAMES, REPORT]
@@ -50,7 +52,8 @@ def main() -> int:
             parser.error(f"there is no benchmark '{name}'; known: {', '.join((*NAMES, REPORT))}")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # as Ctrl-C: the children are ended
     more = {} if given.rows is None else {"rows": given.rows}
-    failed = [name for name in names if not _one(name, given.quick, given.output, more if name == "api" else {})]
+    own = {name: more if name in SIZED else {} for name in names}
+    failed = [name for name in names if not _one(name, given.quick, given.output, own[name])]
     if failed:
         progress(f"not measured: {', '.join(failed)}")
     return 1 if failed else 0

@@ -57,8 +57,8 @@ def run(quick: bool, rows: int | None = None) -> dict[str, Any]:
                               "FROM trades_v2 WHERE symbol = 'S000'")[0][0]
         server.stop()
         server.start()
-        with Serving(server.dsn) as port:
-            shapes = _shapes(port, asked, newest)
+        with Serving("postgres", K2_POSTGRES_DSN=server.dsn) as port:
+            shapes = answers(port, asked, newest)
     return {
         "shapes": shapes, "rows": rows, "symbols": SYMBOLS, "days": DAYS, "bytes": int(size[0]),
         "bytes_without_indexes": int(size[1]),
@@ -113,11 +113,10 @@ FROM generate_series({first}::bigint, {last}::bigint) AS n
 class Serving:
     """`k2conn serve` as a process; its port."""
 
-    def __init__(self, dsn: str) -> None:
-        environment = {**os.environ, "K2_POSTGRES_DSN": dsn, "K2_API_REQUESTS_PER_MINUTE": "0",
-                       "K2_API_TIMEOUT_MS": "60s"}
+    def __init__(self, store: str, **variables: str) -> None:
+        environment = {**os.environ, **variables, "K2_API_REQUESTS_PER_MINUTE": "0", "K2_API_TIMEOUT_MS": "60s"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "k2conn", "serve", "--store", "postgres", "--port", "0", "--log-level", "info",
+            [sys.executable, "-m", "k2conn", "serve", "--store", store, "--port", "0", "--log-level", "info",
              "--daemon"], stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
         )
 
@@ -135,7 +134,8 @@ class Serving:
         self._process.wait(20)
 
 
-def _shapes(port: int, asked: int, since: str) -> dict[str, dict[str, float]]:
+def answers(port: int, asked: int, since: str) -> dict[str, dict[str, float]]:
+    """Milliseconds of answers, by shape of the question; ``since``: when the last hour begins."""
     symbols = [f"S{number:03}" for number in range(SYMBOLS)]
     chance = random.Random(1)
     hour = f"/v1/trades?since={since}&limit=10000&symbol="

@@ -46,7 +46,7 @@ class Cost(NamedTuple):
 
 def run(quick: bool) -> dict[str, Any]:
     """Medians of ROUNDS rounds; ratios are taken within a round."""
-    seconds, rounds = (4, 1) if quick else (12, ROUNDS)
+    seconds, rounds = (4, 1) if quick else (6, ROUNDS)
     costs: dict[str, list[Cost]] = {name: [] for name in CASES}
     with cluster() as at:
         for number in range(rounds):

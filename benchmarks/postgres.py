@@ -49,15 +49,16 @@ class Wrong(RuntimeError):
     """What was read back is not what was sent."""
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, rows: int | None = None) -> dict[str, Any]:
     """Medians of ROUNDS rounds, each into a database of its own."""
-    rows, frames = (20_000, 20_000) if quick else (500_000, 300_000)
+    rows = rows or (20_000 if quick else 500_000)
+    frames = rows * 3 // 5
     rounds: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as name, Postgres(Path(name) / "postgres") as server:
         for number in range(1 if quick else ROUNDS):
             rounds.append({
-                "sink, trades": _sink(server, f"t{number}", _trades(rows), "trades_v2"),
-                "sink, candles": _sink(server, f"c{number}", _candles(rows // 5), "candles_v2"),
+                "sink, trades": _sink(server, f"t{number}", trades(rows), "trades_v2"),
+                "sink, candles": _sink(server, f"c{number}", candles(rows // 5), "candles_v2"),
                 "process, trades": _process(server, f"p{number}", frames, Path(name) / str(number)),
             })
     found = {shape: {key: round(statistics.median(one[shape][key] for one in rounds), 2) for key in rounds[0][shape]}
@@ -73,7 +74,8 @@ def run(quick: bool) -> dict[str, Any]:
 # -- the sink alone
 
 
-def _trades(count: int) -> list[Envelope]:
+def trades(count: int) -> list[Envelope]:
+    """So many trades of SYMBOLS symbols, encoded."""
     schema = load_schema("trade")
     made = []
     for number in range(count):
@@ -87,7 +89,8 @@ def _trades(count: int) -> list[Envelope]:
     return made
 
 
-def _candles(count: int) -> list[Envelope]:
+def candles(count: int) -> list[Envelope]:
+    """So many candles of a thousand symbols, encoded."""
     schema = load_schema("candle")
     made = []
     for number in range(count):

@@ -219,6 +219,20 @@ def consumer(found: Mapping[str, Any]) -> Section:
     return [*page, f"Checked: {found.get('checked', '')}.", ""], {}
 
 
+def lake(found: Mapping[str, Any]) -> Section:
+    """Records a second into the lake, and what their columns cost."""
+    page, plain = consumer(found)
+    rows = [(shape, *(spelled(one[way], "us") if way in one else "-" for way in ("in C", "in Python")))
+            for shape, one in found.get("columns", {}).items()]
+    return page + table(("from bodies to a sorted table", "in C, a record", "in Python, a record"), rows), plain
+
+
+def load(found: Mapping[str, Any]) -> Section:
+    """Rows a second from files."""
+    page, plain = consumer(found)
+    return [*page, f"{found.get('rows', 0):,} rows; ISA-L: {'yes' if found.get('isal') else 'no'}.", ""], plain
+
+
 def features(found: Mapping[str, Any]) -> Section:
     """What a candle costs on its way to a model."""
     rows = [
@@ -242,7 +256,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "postgres": ("Into PostgreSQL", postgres),
     "features": ("Features of candles", features),
     "api": ("`k2conn serve` before PostgreSQL", api),
+    "api_lake": ("`k2conn serve` before the lake", api),
     "consumer": ("From Kafka", consumer),
+    "lake": ("Into the lake", lake),
+    "load": ("Files in", load),
     "candles": ("`--candles` and `--audit`", candles),
     "startup": ("Start-up", startup),
     "profiling": ("Where the time goes", profiling),

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from k2conn import native
-from k2conn.avro.bodies import KINDS
 from k2conn.avro.schema import RecordSchema
 from k2conn.avro.unscaled import UnscaledReader
+
+_KINDS = {
+    "string": 0, "bytes": 1, "boolean": 2, "int": 3, "date": 3, "long": 4, "timestamp-micros": 4, "timestamp-millis": 4,
+    "decimal": 5, "enum": 6, "array<string>": 7, "map<string>": 8,
+}
+"""Their numbers in C."""
 
 Picked = TypeVar("Picked", bound=tuple[Any, ...])
 
@@ -27,7 +32,7 @@ class FieldPicker(Generic[Picked]):
         self._words = dict(words)
         self._reader = UnscaledReader(schema.text)
         self._described = tuple(
-            (KINDS[field.kind], int(field.nullable), 0 if field.null_first else 1,
+            (_KINDS[field.kind], int(field.nullable), 0 if field.null_first else 1,
              self._names.index(field.name) if field.name in self._names else -1,
              tuple(words.get(field.name, {}).get(symbol, symbol) for symbol in field.symbols))
             for field in schema.fields

@@ -642,7 +642,7 @@ def plan(
 ) -> None:
     """Show the sockets, frames, bytes and rates that running a connector takes.
 
-    Examples: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --frames;  k2conn plan NAME --capacity 5000 --outage 4h
+    Example: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --capacity 5000
     """
     from k2conn.cli.plan import run as show
 

@@ -194,7 +194,8 @@ class CandleMaking:
         found = self._envelopes()
         states = list(self.aggregator.states())
         if self._open == "drop":
-            say(f"{len(states)} candles are not over, and not written", open=len(states))
+            text = f"{len(states)} candles are not over, and not written (--open keep or close writes them)"
+            say(text, open=len(states))
             return found
         closed = self._open == "close"
         more = [candle._replace(closed=closed) for candle in states]

@@ -12,7 +12,7 @@ from k2conn.cli.candles import CandleOptions, candle_settings, encoder_of
 from k2conn.cli.consume import consume
 from k2conn.cli.option_values import listed
 from k2conn.cli.run_options import RunOptions
-from k2conn.consumer.topic_candles import TopicCandleStage
+from k2conn.consumer.topic_candles import TopicCandles
 from k2conn.errors import CollectedProblems, SettingsError
 
 GROUP = "k2conn-candles"
@@ -30,7 +30,7 @@ def run(options: CandleOptions, topics: RunOptions) -> int:
         _check(options, topics, encoder)
     problems.finish()
     group = topics.group or os.environ.get("K2_KAFKA_CONSUMER_GROUP") or GROUP
-    return consume(replace(topics, group=group), TopicCandleStage(settings, encoder))
+    return consume(replace(topics, group=group), TopicCandles(settings, encoder))
 
 
 def _check(options: CandleOptions, topics: RunOptions, encoder: CandleEncoder) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from k2conn.cli.messages import show
 from k2conn.errors import SettingsError, known
@@ -25,45 +28,45 @@ def run(action: str) -> int:
     return asyncio.run(_migrate(settings) if action == "migrate" else _status(settings))
 
 
-async def _migrate(settings: SinkSettings) -> int:
+@asynccontextmanager
+async def _reached(options: Any) -> AsyncIterator[tuple[Any, Any]]:
+    """A connection to the database, and what it has of TimescaleDB, which is shown."""
     from k2conn.sinks.postgres.connection import connect_by, sorted_errors
-    from k2conn.sinks.postgres.migrating import migrate
     from k2conn.sinks.postgres.timescale import detected
 
-    options = settings.options
     connection = await connect_by(options)
     try:
         async with sorted_errors(options.place, "looking"):
             timescale = await detected(connection)
         show(f"{options.place}: {timescale}")
-        made = await migrate(connection, options, timescale)
-        show("\n".join(f"made {one}" for one in made) or "nothing was missing")
-        return 0
+        yield connection, timescale
     finally:
         connection.terminate()
+
+
+async def _migrate(settings: SinkSettings) -> int:
+    from k2conn.sinks.postgres.migrating import migrate
+
+    options = settings.options
+    async with _reached(options) as (connection, timescale):
+        made = await migrate(connection, options, timescale)
+        show("\n".join(f"made {one}" for one in made) or "nothing was missing")
+    return 0
 
 
 async def _status(settings: SinkSettings) -> int:
     from k2conn.records import known_records
-    from k2conn.sinks.postgres.connection import connect_by, sorted_errors
+    from k2conn.sinks.postgres.connection import sorted_errors
     from k2conn.sinks.postgres.migrating import status, table_of
-    from k2conn.sinks.postgres.timescale import detected
 
-    options = settings.options
-    connection = await connect_by(options)
-    try:
-        async with sorted_errors(options.place, "looking"):
-            timescale = await detected(connection)
-            show(f"{options.place}: {timescale}")
-            missing = 0
-            for name in known_records():
-                table = table_of(options, name, timescale)
-                there = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name)
-                missing += not there
-                show(f"{'ok     ' if there else 'missing'} table {table.full_name}")
-            for one in await status(connection, options):
-                missing += not one.applied
-                show(f"{'ok     ' if one.applied else 'missing'} migration {one.number:03}_{one.name}")
-            return 1 if missing else 0
-    finally:
-        connection.terminate()
+    options, missing = settings.options, 0
+    async with _reached(options) as (connection, timescale), sorted_errors(options.place, "looking"):
+        for name in known_records():
+            table = table_of(options, name, timescale)
+            there = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name)
+            missing += not there
+            show(f"{'ok     ' if there else 'missing'} table {table.full_name}")
+        for one in await status(connection, options):
+            missing += not one.applied
+            show(f"{'ok     ' if one.applied else 'missing'} migration {one.number:03}_{one.name}")
+    return 1 if missing else 0

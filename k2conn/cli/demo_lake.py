@@ -27,10 +27,13 @@ COMMIT_MS = 1000.0
 CHART = "chart.svg"
 _CANDLES = """\
 SELECT strftime(time_bucket(INTERVAL 1 SECOND, timestamp), '%H:%M:%S') AS second,
-       arg_min(price, (timestamp, message_id)) AS open, max(price) AS high, min(price) AS low,
-       arg_max(price, (timestamp, message_id)) AS close, sum(quantity) AS volume, count(*) AS trades
+       arg_min(price, (timestamp, message_id)) AS open,
+       max(price) AS high, min(price) AS low,
+       arg_max(price, (timestamp, message_id)) AS close,
+       sum(quantity) AS volume, count(*) AS trades
 FROM trades WHERE exchange = '{exchange}' AND symbol = '{symbol}'
-GROUP BY time_bucket(INTERVAL 1 SECOND, timestamp) ORDER BY max(timestamp) DESC LIMIT 60"""
+GROUP BY time_bucket(INTERVAL 1 SECOND, timestamp)
+ORDER BY max(timestamp) DESC LIMIT 60"""
 _MOST = "SELECT exchange, symbol, count(*) AS n FROM trades GROUP BY ALL ORDER BY n DESC, 1, 2 LIMIT 1"
 
 
@@ -45,14 +48,16 @@ class Question:
 
 QUESTIONS = (
     Question("What was traded, by exchange and symbol?", """\
-SELECT exchange, symbol, count(*) AS trades, sum(quantity) AS quantity, min(price) AS low, max(price) AS high
+SELECT exchange, symbol, count(*) AS trades, sum(quantity) AS quantity,
+       min(price) AS low, max(price) AS high
 FROM trades GROUP BY ALL ORDER BY trades DESC, exchange, symbol""", ("trades",)),
     Question("Who was the aggressor?", """\
-SELECT side, currency, count(*) AS trades FROM trades GROUP BY ALL ORDER BY trades DESC, side, currency""",
+SELECT side, currency, count(*) AS trades FROM trades
+GROUP BY ALL ORDER BY trades DESC, side, currency""",
              ("trades",)),
     Question("How far apart were bid and ask, in basis points of the bid?", """\
 SELECT exchange, symbol, count(*) AS quotes,
-       round(avg((ask_price - bid_price)::DECIMAL(18,8) * 10000 / bid_price), 2)::DECIMAL(18,2) AS spread_bps
+       round(avg((ask_price - bid_price) / bid_price * 10000), 2) AS spread_bps
 FROM quotes WHERE bid_price > 0 GROUP BY ALL ORDER BY exchange, symbol""", ("quotes",)),
 )
 

@@ -71,6 +71,7 @@ def show(state: ProcessStatus, console: Console) -> None:
         line(console, f"  waiting for {waited}")
     for text in state.get("degraded_by", ()):
         line(console, f"  {text}")
+    _feed(state, console)
     sink = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in state["sink"].items() if value is not None)
     line(console, f"sink: {sink}")
     if "source" in state:
@@ -90,6 +91,17 @@ def show(state: ProcessStatus, console: Console) -> None:
             for one in endpoints:
                 text = f"  {connection}: {one['host']} {one['breaker']}, out of order {one['opened']} times"
                 line(console, text)
+
+
+def _feed(state: ProcessStatus, console: Console) -> None:
+    """What a feeder's dashboards ask for, where there is any of it. An older process says nothing of it."""
+    if state.get("candles_processed"):
+        durable = state["candles_in_db"]
+        written = f", {durable} in the database" if durable is not None else ""
+        line(console, f"candles: {state['candles_processed']}{written}, the latest of {state['last_candle_time']}")
+    if state.get("errors_24h"):
+        kinds = ", ".join(f"{kind} {count}" for kind, count in (state["details"]["errors_by_kind"] or {}).items())
+        line(console, f"errors in 24 hours: {state['errors_24h']} ({kinds})")
 
 
 def _source(source: SourceStatus, console: Console) -> None:

@@ -9,6 +9,7 @@
     accounts        the count of every record: consumed = written + dead letters + ...
     decoding        from messages to records; writer_schemas: what the registry says of their schemas
     letters         what cannot be a record
+    stage           what is made of records instead of handing them on; topic_candles: candles
     status          what all of this says of itself
 
 Kafka keeps what a sink cannot take now, so there is no spool here: a crowded sink makes the consumer pause.

@@ -119,6 +119,7 @@ class Consumption:
                     committing.result()
                 if counting.done():
                     counting.result()
+            await self._finish_backlog(stop)
         finally:
             for task in (committing, counting, self._relief, *self._asking.values()):
                 if task is not None:
@@ -131,7 +132,8 @@ class Consumption:
         await self.sink.open()
         try:
             if self.stage is None and isinstance(self.sink, StoresPositions):
-                self._member.stored = await self.sink.positions(self.settings.group)
+                self._member.stored = partial(self.sink.positions, self.settings.group)
+                await self._member.stored()  # what cannot be is said at start
             await self._member.join()
         except BaseException:  # whatever it is, a sink that was opened is closed
             await self.sink.close()
@@ -174,6 +176,19 @@ class Consumption:
             if progress.backlog:
                 await self._advance(progress, stop)
         await asyncio.sleep(0)
+
+    async def _finish_backlog(self, stop: asyncio.Event) -> None:
+        """What was read to the record limit, and waits for its schema or for the sink, is handed on, too."""
+        while not stop.is_set() and any(one.backlog for one in self._progress.values()):
+            self._regulate()
+            waited_for = {*self._asking.values(), *([self._relief] if self._relief is not None else [])}
+            if waited_for:
+                await asyncio.wait(waited_for, timeout=POLL_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+            if self._relief is None or self._relief.done():
+                self._regulate()
+                for progress in list(self._progress.values()):
+                    if progress.backlog:
+                        await self._advance(progress, stop)
 
     def _regulate(self) -> None:
         """Stops reading while the sink is crowded."""

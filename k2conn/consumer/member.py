@@ -20,7 +20,7 @@ from aiokafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from k2conn.consumer.settings import ConsumerSettings
 from k2conn.consumer.stage import Place
-from k2conn.errors import Unreachable
+from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.diagnosis import likely_cause
 from k2conn.sinks.kafka.producer import client_options
@@ -59,8 +59,10 @@ class GroupMember:
         self._log_of_client = ClientLogHandler()
         self._topics_at_start: set[str] = set()
         self._new_group = True
-        self.stored: Positions = {}
-        """How far the sink says it is, where it says so."""
+        self.stored: Callable[[], Awaitable[Positions]] | None = None
+        """Asks the sink how far it is, where it says so: whenever partitions are given, for whoever had them before has
+        gone on meanwhile. Unreachable and SinkError are waited out.
+        """
         self.joined = False
         """Whether it was ever given its share, which may be no partition at all."""
         self._bug: Exception | None = None
@@ -197,11 +199,12 @@ class GroupMember:
         """The group has given its partitions to this member."""
         while True:
             try:
-                starts = {one: await self._start(one) for one in partitions}
+                stored = await self.stored() if self.stored is not None and partitions else {}
+                starts = {one: await self._start(one, stored) for one in partitions}
                 notes = await self._noted(partitions)
                 break
-            except (kafka_errors.KafkaError, OSError) as error:
-                log.warning("kafka: cannot tell where to begin: %s", _text(error))
+            except (kafka_errors.KafkaError, OSError, Unreachable, SinkError) as error:
+                log.warning("cannot tell where to begin: %s", _text(error))
                 await asyncio.sleep(AGAIN)
         for one, start in starts.items():
             self._client.seek(one, start)
@@ -222,9 +225,9 @@ class GroupMember:
         finally:
             await admin.close()
 
-    async def _start(self, one: Any) -> int:
+    async def _start(self, one: Any, positions: Positions) -> int:
         own = SourcePartition(one.topic, one.partition)
-        committed, stored = await self._client.committed(one), self.stored.get(own)
+        committed, stored = await self._client.committed(one), positions.get(own)
         known = [offset for offset in (committed, stored) if offset is not None]
         if known:
             if committed is not None and stored is not None and stored < committed:

@@ -16,7 +16,7 @@ from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.sinks.positions import SourcePartition
 
 
-class TopicCandleStage:
+class TopicCandles:
     """A `Stage`."""
 
     def __init__(self, settings: CandleSettings, encoder: CandleEncoder) -> None:

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from k2conn.clock import wall_ms
+from k2conn.clock import monotonic, wall_ms
 from k2conn.compat.pyiceberg import rows_of, written_files
 from k2conn.errors import SettingsError, SinkError, known
 from k2conn.lake.catalog import Catalog, IcebergTable, open_catalog, sorted_errors
 from k2conn.lake.files import DataFile, files_of
 from k2conn.lake.settings import LakeSettings
-from k2conn.lake.tables import Shape, existing, identifier, known_shapes
+from k2conn.lake.standing_back import stand_back
+from k2conn.lake.tables import PROPERTIES, Shape, existing, identifier, known_shapes
 from k2conn.lake.writer import OFFSETS, as_text, expirable, expire, offsets_in
 
 MiB = 1024 * 1024
@@ -25,9 +26,9 @@ TARGET = 64 * MiB
 """Bytes that a file is to have; those below half of it are small."""
 MOST_ROWS = 4_000_000
 """Rows that are in memory at a time."""
-PATIENCE = {"commit.retry.num-retries": "100", "commit.retry.min-wait-ms": "10", "commit.retry.max-wait-ms": "200",
-            "commit.retry.total-timeout-ms": "120000"}
-"""How often a commit of ours may come after one of others, and what it waits before it tries again."""
+ATTEMPTS = 10
+"""Commits of one group of files that other writers may come before; from POLITE on they are asked to stand back."""
+POLITE = 2
 LEAST_AGE_MS = 3_600_000
 """Milliseconds that a file must have been there before it can be removed: a commit may still be about to name it."""
 
@@ -113,24 +114,38 @@ class Lake:
 
     def _rewrite(self, shape: Shape, paths: Sequence[str]) -> int:
         """Puts the rows of some files into few; appends of others meanwhile stay what they are."""
+        from pyiceberg.exceptions import CommitFailedException
+
         table = self.load(shape)
         with sorted_errors(self._settings, shape.name):
-            wanted = set(paths)
-            tasks = [task for task in table.scan().plan_files() if task.file.file_path in wanted]
-            if len(tasks) < len(wanted):
-                raise SinkError(f"{shape.name}: somebody else has rewritten these files: try again")
-            rows = rows_of(table, tasks).sort_by([(name, "ascending") for name in shape.sorted_by])
-            table.metadata.properties.update(PATIENCE)
-            offsets = offsets_in(table)
-            made = written_files(table, rows)
-            transaction = table.transaction()
-            with transaction.update_snapshot({OFFSETS: as_text(offsets)} if offsets else {}).overwrite() as change:
-                for task in tasks:
-                    change.delete_data_file(task.file)
-                for file in made:
-                    change.append_data_file(file)
-            transaction.commit_transaction()
-        return len(made)
+            rows = rows_of(table, _tasks(table, shape, paths))
+            made = written_files(table, rows.sort_by([(name, "ascending") for name in shape.sorted_by]))
+            took = 0.0
+            for attempt in range(ATTEMPTS):
+                if attempt >= POLITE:
+                    stand_back(table, took)
+                began = monotonic()
+                try:
+                    self._replace(shape, paths, made)
+                except CommitFailedException:
+                    took = max(took, monotonic() - began)
+                    table = self.load(shape)
+                else:
+                    return len(made)
+        raise SinkError(f"{shape.name}: {ATTEMPTS} commits were overtaken by other writers: try again")
+
+    def _replace(self, shape: Shape, paths: Sequence[str], made: Sequence[Any]) -> None:
+        """One attempt. The snapshot carries on the offsets of the one that it stands on, which may then expire."""
+        table = self.load(shape)
+        table.metadata.properties["commit.retry.num-retries"] = PROPERTIES["commit.retry.num-retries"]
+        tasks = _tasks(table, shape, paths)
+        offsets, transaction = offsets_in(table), table.transaction()
+        with transaction.update_snapshot({OFFSETS: as_text(offsets)} if offsets else {}).overwrite() as change:
+            for task in tasks:
+                change.delete_data_file(task.file)
+            for file in made:
+                change.append_data_file(file)
+        transaction.commit_transaction()
 
     def expire(self, shape: Shape, keep: int, older_than_ms: int, dry_run: bool = False) -> int:
         """Lets snapshots go, but for the latest ``keep`` and those younger than that; how many. Removes no file."""
@@ -161,6 +176,15 @@ class Lake:
                 if at % 1000 == 0:
                     told(f"{shape.name}: {at:,} of {len(orphans):,} removed")
         return Cleaned(len(orphans), sum(size for _, size in orphans))
+
+
+def _tasks(table: IcebergTable, shape: Shape, paths: Sequence[str]) -> list[Any]:
+    """The files of a table that are to be replaced. SinkError where they are not all there any more."""
+    wanted = set(paths)
+    tasks = [task for task in table.scan().plan_files() if task.file.file_path in wanted]
+    if len(tasks) < len(wanted):
+        raise SinkError(f"{shape.name}: somebody else has rewritten these files: try again")
+    return tasks
 
 
 def _small(file: DataFile) -> bool:

@@ -10,6 +10,7 @@ from k2conn.avro import RecordSchema, SchemaField
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error
 from k2conn.lake.catalog import IcebergTable
+from k2conn.lake.columns import columns_of
 from k2conn.lake.tables import Shape
 
 ArrowTable = Any
@@ -30,13 +31,16 @@ class ColumnFormat:
 
         self._shape = shape
         wanted = schema_to_pyarrow(table.schema(), include_field_ids=False)
-        self._fields = [wanted.field(field.name) for field in shape.fields]
-        self._makers = [_maker(field, one.type) for field, one in zip(shape.fields, self._fields, strict=True)]
+        self.fields: Sequence[Any] = [wanted.field(field.name) for field in shape.fields]
+        self._makers = [_maker(field, one.type) for field, one in zip(shape.fields, self.fields, strict=True)]
 
     def of_records(self, schema: RecordSchema, bodies: Sequence[bytes]) -> ArrowTable:
         """The rows of Avro bodies, sorted. RowsRefused where one is no record of the schema, or fits no row."""
         if not self.takes(schema):
             raise RowsRefused(f"the record was written with another schema than the table {self._shape.name} has")
+        columns = columns_of(schema, [one.type for one in self.fields], bodies)
+        if columns is not None:
+            return self._sorted(columns)
         try:
             records = schema.decode_bare(bodies)
         except ValueError as malformed:
@@ -65,13 +69,18 @@ class ColumnFormat:
         import pyarrow as pa  # type: ignore[import-untyped]
 
         columns = []
-        for target, make in zip(self._fields, self._makers, strict=True):
+        for target, make in zip(self.fields, self._makers, strict=True):
             name = target.name
             try:
                 columns.append(make([record[name] for record in records], given[name]))
             except (pa.ArrowException, ValueError, OverflowError, TypeError) as unfit:
                 raise RowsRefused(f"{name}: {unfit}") from None
-        made = pa.Table.from_arrays(columns, schema=pa.schema(self._fields))
+        return self._sorted(columns)
+
+    def _sorted(self, columns: Sequence[Any]) -> ArrowTable:
+        import pyarrow as pa
+
+        made = pa.Table.from_arrays(columns, schema=pa.schema(self.fields))
         return made.sort_by([(name, "ascending") for name in self._shape.sorted_by])
 
 

@@ -2,7 +2,8 @@
 
 Two writers never both win: a commit stands on the snapshot whose rows were looked at, and where another one came first
 it is refused by the catalog; then the table is read again, what the other wrote is left out, and the rest is tried
-again. With Kafka's offsets, a batch is refused where somebody else has moved the same partitions meanwhile.
+again. With Kafka's offsets, a batch is refused where somebody else has moved the same partitions meanwhile. Every
+commit with offsets has those of all consumer groups, so the latest one says all.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from typing import Any, NamedTuple
 from k2conn.errors import K2Error, SinkError
 from k2conn.lake.catalog import Catalog, IcebergTable, sorted_errors
 from k2conn.lake.known import without_known
-from k2conn.lake.rows import ArrowTable, ColumnFormat
+from k2conn.lake.rows import ArrowTable, ColumnFormat, joined
 from k2conn.lake.settings import LakeSettings
+from k2conn.lake.standing_back import seconds_asked
 from k2conn.lake.tables import PROPERTIES, Shape, check, identifier, make_table
 
 OFFSETS = "k2conn.offsets"
-"""The member of a snapshot's summary that holds Kafka's offsets: JSON, topic -> partition -> the next offset."""
+"""The member of a snapshot's summary that holds Kafka's offsets: JSON, consumer group -> topic -> partition -> the next
+offset.
+"""
 ATTEMPTS = 20
 """Commits of one batch that other writers may come before."""
 _PAUSE = 0.05
 
 Offsets = Mapping[tuple[str, int], int]
 """(topic, partition) -> the offset of the next record."""
+OffsetsOfGroups = Mapping[str, Offsets]
+"""The same for each consumer group."""
 
 
 class OffsetsMoved(K2Error):
@@ -46,15 +52,18 @@ class Appended(NamedTuple):
 
 
 class TableWriter:
-    """One table. Methods block, and belong to one thread at a time."""
+    """One table. Methods block, and belong to one thread at a time. ``group``: the consumer group whose offsets go with
+    the rows.
+    """
 
-    def __init__(self, catalog: Catalog, settings: LakeSettings, shape: Shape) -> None:
+    def __init__(self, catalog: Catalog, settings: LakeSettings, shape: Shape, group: str = "") -> None:
         self.shape = shape
+        self._group = group
         self._catalog = catalog
         self._settings = settings
         self._table: IcebergTable = None
         self._format: ColumnFormat | None = None
-        self._known: dict[tuple[str, int], int] | None = None
+        self._known: Offsets | None = None
         """The offsets that this writer goes on from."""
 
     def open(self) -> bool:
@@ -73,22 +82,27 @@ class TableWriter:
         assert self._format is not None
         return self._format
 
-    def append(self, rows: ArrowTable, offsets: Offsets | None = None) -> Appended:
-        """Writes rows, but for those that are there already, as one snapshot, or none of them.
+    def append(self, rows: ArrowTable, offsets: Offsets | None = None, suspects: ArrowTable | None = None) -> Appended:
+        """Writes rows, but for those that are there already, as one snapshot, or none of them. ``suspects`` are more of
+        them, which are looked for even where the settings say that repeats are not.
 
         With ``offsets``, the snapshot has them, and all others that were there; OffsetsMoved as it says. Unreachable
         where it is not known whether they were written: the same call again finds out.
         """
         from pyiceberg.exceptions import CommitFailedException
 
+        count = len(rows) + (0 if suspects is None else len(suspects))
         for attempt in range(ATTEMPTS):
             if self._table is None:
                 self._load()
+            if asked := seconds_asked(self._table):
+                time.sleep(asked)
+                self._load()
             with sorted_errors(self._settings, self.shape.name):
                 carried = self._moved_to(offsets)
-                new = without_known(self._table, self.shape, rows) if self._settings.dedupe else rows
+                new = self._new(rows, suspects)
                 if not len(new) and not offsets:
-                    return Appended(0, len(rows))
+                    return Appended(0, count)
                 try:
                     self._commit(new, carried)
                 except CommitFailedException:
@@ -99,17 +113,21 @@ class TableWriter:
                     self._table = None
                     raise
             if offsets:
-                self._known = {**(self._known or {}), **offsets}
+                self._known = {**(self._known or {}), **{one: carried[self._group][one] for one in offsets}}
             self._let_go()
-            return Appended(len(new), len(rows) - len(new))
+            return Appended(len(new), count - len(new))
         raise SinkError(f"{self.shape.name}: {ATTEMPTS} commits were overtaken by other writers")
 
-    def committed_offsets(self) -> dict[tuple[str, int], int]:
+    def committed_offsets(self) -> Offsets:
         """Where to read on: the offsets that the table has now. From here on this writer goes on from them."""
         self._load()
         with sorted_errors(self._settings, self.shape.name):
-            self._known = offsets_in(self._table)
-        return dict(self._known)
+            self._known = offsets_in(self._table).get(self._group, {})
+        return self._known
+
+    def known_offsets(self) -> Offsets:
+        """The offsets that this writer goes on from: the table's, as it last saw them."""
+        return self.committed_offsets() if self._known is None else self._known
 
     # --- the table
 
@@ -129,22 +147,30 @@ class TableWriter:
             self._format = ColumnFormat(self.shape, table)
             self._table = table
 
-    def _commit(self, rows: ArrowTable, offsets: Offsets | None) -> None:
+    def _new(self, rows: ArrowTable, suspects: ArrowTable | None) -> ArrowTable:
+        """What of the rows is to be written."""
+        if self._settings.dedupe:
+            return without_known(self._table, self.shape, rows if suspects is None else joined([rows, suspects]))
+        return rows if suspects is None else joined([rows, without_known(self._table, self.shape, suspects)])
+
+    def _commit(self, rows: ArrowTable, offsets: OffsetsOfGroups) -> None:
         properties = {OFFSETS: as_text(offsets)} if offsets else {}
         self._table.append(rows, snapshot_properties=properties)
         self._table.metadata.properties["commit.retry.num-retries"] = PROPERTIES["commit.retry.num-retries"]
 
-    def _moved_to(self, offsets: Offsets | None) -> dict[tuple[str, int], int]:
-        """The offsets of the snapshot to come: what is there, and those that are given."""
-        there = offsets_in(self._table)
-        if offsets is None:
-            return there
+    def _moved_to(self, offsets: Offsets | None) -> OffsetsOfGroups:
+        """The offsets of the snapshot to come: what is there, and those that are given. None ever goes back."""
+        groups = offsets_in(self._table)
+        if not offsets:
+            return groups
+        there = groups.get(self._group, {})
         known = there if self._known is None else self._known
         moved = [f"{topic}[{partition}]" for topic, partition in offsets
                  if there.get((topic, partition)) != known.get((topic, partition))]
         if moved:
             raise OffsetsMoved(f"{self.shape.name}: another writer has committed {', '.join(sorted(moved))}")
-        return {**there, **offsets}
+        further = {one: max(offset, there.get(one, 0)) for one, offset in offsets.items()}
+        return {**groups, self._group: {**there, **further}}
 
     def _let_go(self) -> None:
         """Lets the oldest snapshots go, so that a commit stays as cheap as it was. Files are not touched."""
@@ -183,7 +209,7 @@ def expirable(table: IcebergTable, keep: int, before_ms: int | None = None) -> l
 # --- offsets
 
 
-def offsets_in(table: IcebergTable) -> dict[tuple[str, int], int]:
+def offsets_in(table: IcebergTable) -> OffsetsOfGroups:
     """The offsets of the latest snapshot that has some: writers that know nothing of them may have come after."""
     for snapshot in _newest_first(table):
         said = _said(snapshot)
@@ -210,20 +236,23 @@ def _said(snapshot: Any) -> str | None:
     return None if summary is None else summary.additional_properties.get(OFFSETS)
 
 
-def as_text(offsets: Offsets) -> str:
+def as_text(offsets: OffsetsOfGroups) -> str:
     """Offsets as a snapshot has them."""
-    by_topic: dict[str, dict[str, int]] = {}
-    for (topic, partition), offset in sorted(offsets.items()):
-        by_topic.setdefault(topic, {})[str(partition)] = offset
-    return json.dumps(by_topic, separators=(",", ":"))
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for group, own in sorted(offsets.items()):
+        by_topic = found.setdefault(group, {})
+        for (topic, partition), offset in sorted(own.items()):
+            by_topic.setdefault(topic, {})[str(partition)] = offset
+    return json.dumps(found, separators=(",", ":"))
 
 
-def _from_text(text: str) -> dict[tuple[str, int], int]:
+def _from_text(text: str) -> OffsetsOfGroups:
     try:
-        found: Mapping[str, Mapping[str, int]] = json.loads(text)
-        return {(topic, int(partition)): int(offset) for topic, partitions in found.items()
-                for partition, offset in partitions.items()}
+        found: Mapping[str, Mapping[str, Mapping[str, int]]] = json.loads(text)
+        return {
+            group: {(topic, int(partition)): int(offset) for topic, partitions in topics.items()
+                    for partition, offset in partitions.items()}
+            for group, topics in found.items()
+        }
     except (ValueError, AttributeError, TypeError):
         raise SinkError(f"the offsets in the table's snapshot cannot be read: {text[:100]}") from None
-
-

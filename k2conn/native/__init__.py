@@ -1,7 +1,7 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Mapper``, ``cut``, ``rows``, ``well_formed`` and ``picked`` are None where there was no C compiler when k2conn was
-installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
+``Mapper``, ``cut``, ``rows``, ``columns``, ``well_formed`` and ``picked`` are None where there was no C compiler when
+k2conn was installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ cut: Any = None
 """Splits received bytes into WebSocket frames: see `k2conn.transports.websocket.reader`."""
 rows: Any = None
 """Avro records as rows of PostgreSQL's binary COPY: see `k2conn.sinks.postgres.rows`."""
+columns: Any = None
+"""Avro records as the buffers of Arrow's columns: see `k2conn.lake.columns`."""
 well_formed: Any = None
 """How many of some bytes are Avro records of a schema: see `k2conn.avro.bodies`."""
 picked: Any = None
@@ -25,8 +27,9 @@ picked: Any = None
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
         from k2conn.native import bodies, copy_rows, frames, mapper, picking
+        from k2conn.native.columns import columns as as_columns
     except ImportError:  # not built here
         pass
     else:
         Mapper, most_digits, cut, rows = mapper.Mapper, mapper.MOST_DIGITS, frames.cut, copy_rows.rows
-        well_formed, picked = bodies.well_formed, picking.picked
+        columns, well_formed, picked = as_columns, bodies.well_formed, picking.picked

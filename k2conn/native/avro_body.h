@@ -54,4 +54,33 @@ static inline int block(Body *body, int64_t *count)
     return *count > body->end - body->at ? MALFORMED : DONE;
 }
 
+/* UTF-8 as RFC 3629 has it: no surrogates, nothing longer than it needs to be. */
+static inline int is_utf8(const uint8_t *at, size_t size)
+{
+    const uint8_t *end = at + size;
+    while (at < end) {
+        uint8_t lead = *at++;
+        if (lead < 0x80)
+            continue;
+        int more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+        uint8_t low = 0x80, high = 0xbf;
+        if (lead < 0xc2 || lead > 0xf4 || end - at < more)
+            return 0;
+        if (lead == 0xe0)
+            low = 0xa0;
+        else if (lead == 0xed)
+            high = 0x9f;
+        else if (lead == 0xf0)
+            low = 0x90;
+        else if (lead == 0xf4)
+            high = 0x8f;
+        for (; more; more--, low = 0x80, high = 0xbf) {
+            uint8_t byte = *at++;
+            if (byte < low || byte > high)
+                return 0;
+        }
+    }
+    return 1;
+}
+
 #endif

@@ -1,53 +1,6 @@
 /* Whether bytes are Avro records of a schema: see `k2conn.avro.bodies`. A body that this file says no to is judged by
    the Python beside it. The work is done without the interpreter's lock. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-
-#include "avro_body.h"
-#include "numbers.h"
-
-enum { MOST_FIELDS = 256 };
-enum { TEXT, BYTES, BOOLEAN, INT, LONG, DECIMAL, ENUM, TEXTS, MAP, KINDS };
-
-#ifdef __SIZEOF_INT128__
-typedef unsigned __int128 wide_bits;
-#else
-typedef uint64_t wide_bits;
-#endif
-
-typedef struct {
-    int kind, nullable, null_index, precision, symbols;
-} Field;
-
-/* UTF-8 as RFC 3629 has it: no surrogates, nothing longer than it needs to be. */
-static int is_utf8(const uint8_t *at, size_t size)
-{
-    const uint8_t *end = at + size;
-    while (at < end) {
-        uint8_t lead = *at++;
-        if (lead < 0x80)
-            continue;
-        int more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-        uint8_t low = 0x80, high = 0xbf;
-        if (lead < 0xc2 || lead > 0xf4 || end - at < more)
-            return 0;
-        if (lead == 0xe0)
-            low = 0xa0;
-        else if (lead == 0xed)
-            high = 0x9f;
-        else if (lead == 0xf0)
-            low = 0x90;
-        else if (lead == 0xf4)
-            high = 0x8f;
-        for (; more; more--, low = 0x80, high = 0xbf) {
-            uint8_t byte = *at++;
-            if (byte < low || byte > high)
-                return 0;
-        }
-    }
-    return 1;
-}
+#include "fields.h"
 
 static int text(Body *body)
 {
@@ -71,41 +24,26 @@ static int entries(Body *body, int texts)
     return DONE;
 }
 
-static int decimal(Body *body, int precision)
-{
-    const uint8_t *bytes;
-    size_t size;
-    if (get_text(body, &bytes, &size) != DONE || !size)
-        return MALFORMED;
-    if (size > sizeof(wide_int) || precision > MOST_DIGITS)
-        return UNHANDLED;
-    wide_bits bits = bytes[0] >> 7 ? ~(wide_bits)0 : 0;
-    for (size_t byte = 0; byte < size; byte++)
-        bits = bits << 8 | bytes[byte];
-    wide_int value = (wide_int)bits, limit = ten_to[precision];
-    return value <= -limit || value >= limit ? MALFORMED : DONE;
-}
-
 static int check(Body *body, const Field *field)
 {
     int64_t value = 0;
     const uint8_t *bytes;
     size_t size;
-    if (field->nullable) {
-        if (get_long(body, &value) != DONE || value < 0 || value > 1)
-            return MALFORMED;
-        if (value == field->null_index)
-            return DONE;
-    }
+    wide_int number;
+    int present;
+    if (get_present(body, field, &present) != DONE)
+        return MALFORMED;
+    if (!present)
+        return DONE;
     switch (field->kind) {
-    case TEXT:
+    case TEXT: case UUID:
         return text(body);
     case BYTES:
         return get_text(body, &bytes, &size);
     case BOOLEAN:
-        return body->at == body->end || *body->at++ > 1 ? MALFORMED : DONE;
+        return get_boolean(body, &present);
     case DECIMAL:
-        return decimal(body, field->precision);
+        return get_decimal(body, field->precision, &number);
     case TEXTS:
         return entries(body, 1);
     case MAP:
@@ -116,37 +54,13 @@ static int check(Body *body, const Field *field)
     if (get_long(body, &value) != DONE)
         return MALFORMED;
     switch (field->kind) {
-    case INT:
+    case INT: case DATE:
         return value < INT32_MIN || value > INT32_MAX ? MALFORMED : DONE;
     case ENUM:
         return value < 0 || value >= field->symbols ? MALFORMED : DONE;
     default:
         return DONE;
     }
-}
-
-static int read_fields(PyObject *described, Field *fields)
-{
-    Py_ssize_t count = PyTuple_GET_SIZE(described);
-    if (count > MOST_FIELDS) {
-        PyErr_SetString(PyExc_ValueError, "too many fields");
-        return -1;
-    }
-    for (Py_ssize_t at = 0; at < count; at++) {
-        Field *one = fields + at;
-        PyObject *words = PyTuple_GET_ITEM(described, at);
-        if (!PyTuple_CheckExact(words)) {
-            PyErr_SetString(PyExc_TypeError, "a field is a tuple");
-            return -1;
-        }
-        if (!PyArg_ParseTuple(words, "iiiii", &one->kind, &one->nullable, &one->null_index, &one->precision, &one->symbols))
-            return -1;
-        if (one->kind < 0 || one->kind >= KINDS || one->precision < 0) {
-            PyErr_SetString(PyExc_ValueError, "a field is (kind, nullable, null_index, precision, symbols)");
-            return -1;
-        }
-    }
-    return (int)count;
 }
 
 static PyObject *well_formed(PyObject *module, PyObject *const *arguments, Py_ssize_t given)
@@ -160,18 +74,13 @@ static PyObject *well_formed(PyObject *module, PyObject *const *arguments, Py_ss
     int count = read_fields(arguments[0], fields);
     if (count < 0)
         return NULL;
-    PyObject *bodies = arguments[1]; /* tuples do not change, so they may be read without the lock */
+    PyObject *bodies = arguments[1];
     Py_ssize_t many = PyTuple_GET_SIZE(bodies), good = 0;
-    for (Py_ssize_t at = 0; at < many; at++)
-        if (!PyBytes_CheckExact(PyTuple_GET_ITEM(bodies, at))) {
-            PyErr_SetString(PyExc_TypeError, "a body is bytes");
-            return NULL;
-        }
+    if (only_bytes(bodies) < 0)
+        return NULL;
     Py_BEGIN_ALLOW_THREADS
     for (int failed = DONE; good < many; good++) {
-        PyObject *bytes = PyTuple_GET_ITEM(bodies, good);
-        Body body = {(const uint8_t *)PyBytes_AS_STRING(bytes), NULL};
-        body.end = body.at + PyBytes_GET_SIZE(bytes);
+        Body body = body_of(PyTuple_GET_ITEM(bodies, good));
         for (int at = 0; at < count && failed == DONE; at++)
             failed = check(&body, fields + at);
         if (failed != DONE || body.at != body.end)

@@ -2,51 +2,17 @@
 
    Every read is checked against the end of the body. Bodies that this file does not handle (decimals beyond 128 bits)
    make `rows` return None, and the Python beside it decides. The work is done without the interpreter's lock. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-#include <string.h>
+#include <stdlib.h>
 
-#include "avro_body.h"
-#include "numbers.h"
+#include "fields.h"
+#include "growing.h"
 
-enum { MOST_FIELDS = 256, MOST_SCALE = MOST_DIGITS - 4, MOST_SYMBOLS = 1 << 16 };
-enum { TEXT, UUID, BYTES, BOOLEAN, INT, LONG, MICROS, MILLIS, DATE, DECIMAL, ENUM, TEXTS, MAP, KINDS };
-
-#ifdef __SIZEOF_INT128__
-typedef unsigned __int128 wide_bits;
-#else
-typedef uint64_t wide_bits;
-#endif
+enum { MOST_SCALE = MOST_DIGITS - 4, MOST_KEYS = 8 };
 
 #define EPOCH_MICROS INT64_C(946684800000000) /* PostgreSQL counts from 2000 */
 #define EPOCH_DAYS 10957
 
-typedef struct {
-    int kind, nullable, null_index, precision, scale;
-    Py_ssize_t symbols;
-    PyObject *names; /* a tuple of bytes, of an enum */
-} Column;
-
-typedef struct {
-    char *bytes;
-    size_t used, size;
-} Rows;
-
-static int room(Rows *rows, size_t more)
-{
-    if (rows->size - rows->used >= more)
-        return DONE;
-    if (more > SIZE_MAX / 4 || rows->used > SIZE_MAX / 4)
-        return NO_MEMORY;
-    size_t size = 2 * (rows->used + more);
-    char *bytes = PyMem_RawRealloc(rows->bytes, size);
-    if (bytes == NULL)
-        return NO_MEMORY;
-    rows->bytes = bytes;
-    rows->size = size;
-    return DONE;
-}
+typedef Growing Rows;
 
 /* The last `size` bytes of a number, highest first. */
 static int put(Rows *rows, uint64_t value, int size)
@@ -55,16 +21,6 @@ static int put(Rows *rows, uint64_t value, int size)
         return NO_MEMORY;
     for (int byte = size - 1; byte >= 0; byte--)
         rows->bytes[rows->used++] = (char)(value >> (8 * byte));
-    return DONE;
-}
-
-static int put_raw(Rows *rows, const void *bytes, size_t size)
-{
-    if (room(rows, size) != DONE)
-        return NO_MEMORY;
-    if (size)
-        memcpy(rows->bytes + rows->used, bytes, size);
-    rows->used += size;
     return DONE;
 }
 
@@ -106,18 +62,13 @@ static int put_uuid(Rows *rows, const uint8_t *text, size_t size)
     return put(rows, 16, 4) == DONE ? put_raw(rows, found, 16) : NO_MEMORY;
 }
 
-static int put_decimal(Rows *rows, const uint8_t *bytes, size_t size, int precision, int scale)
+static int put_decimal(Rows *rows, Body *body, int precision, int scale)
 {
-    if (!size || size > sizeof(wide_int) || scale > MOST_SCALE || precision > MOST_DIGITS)
-        return UNHANDLED;
-    int negative = bytes[0] >> 7;
-    wide_bits bits = negative ? ~(wide_bits)0 : 0;
-    for (size_t byte = 0; byte < size; byte++)
-        bits = bits << 8 | bytes[byte];
-    wide_int value = (wide_int)bits;
-    wide_int limit = ten_to[precision];
-    if (value <= -limit || value >= limit)
-        return UNHANDLED;
+    wide_int value;
+    int failed = scale > MOST_SCALE ? UNHANDLED : get_decimal(body, precision, &value);
+    if (failed != DONE)
+        return failed;
+    int negative = value < 0;
     if (negative)
         value = -value;
     wide_int whole = value / ten_to[scale], part = value % ten_to[scale];
@@ -228,33 +179,27 @@ static int put_number(Rows *rows, int64_t value, int size)
     return put(rows, (uint64_t)size, 4) == DONE ? put(rows, (uint64_t)value, size) : NO_MEMORY;
 }
 
-static int put_column(Rows *rows, Body *body, const Column *column)
+static int put_column(Rows *rows, Body *body, const Field *column)
 {
     int64_t value = 0;
     const uint8_t *text = NULL;
     size_t size = 0;
-    int failed;
-    if (column->nullable) {
-        if ((failed = get_long(body, &value)) != DONE)
-            return failed;
-        if (value < 0 || value > 1)
-            return MALFORMED;
-        if (value == column->null_index)
-            return put(rows, UINT32_MAX, 4);
-    }
+    int failed, found;
+    if ((failed = get_present(body, column, &found)) != DONE)
+        return failed;
+    if (!found)
+        return put(rows, UINT32_MAX, 4);
     switch (column->kind) {
-    case TEXT: case UUID: case BYTES: case DECIMAL:
+    case TEXT: case UUID: case BYTES:
         if ((failed = get_text(body, &text, &size)) != DONE)
             return failed;
         if (column->kind == UUID)
             return put_uuid(rows, text, size);
-        if (column->kind == DECIMAL)
-            return put_decimal(rows, text, size, column->precision, column->scale);
         return put(rows, size, 4) == DONE ? put_raw(rows, text, size) : NO_MEMORY;
+    case DECIMAL:
+        return put_decimal(rows, body, column->precision, column->scale);
     case BOOLEAN:
-        if (body->at == body->end || *body->at > 1)
-            return MALFORMED;
-        return put_number(rows, *body->at++, 1);
+        return (failed = get_boolean(body, &found)) != DONE ? failed : put_number(rows, found, 1);
     case TEXTS:
         return put_texts(rows, body);
     case MAP:
@@ -290,14 +235,12 @@ static int put_column(Rows *rows, Body *body, const Column *column)
     }
 }
 
-static int put_row(Rows *rows, PyObject *bytes, const Column *columns, int count)
+static int put_row(Rows *rows, Body body, const Field *columns, int count, size_t *starts)
 {
-    Body body;
-    body.at = (const uint8_t *)PyBytes_AS_STRING(bytes);
-    body.end = body.at + PyBytes_GET_SIZE(bytes);
     if (put(rows, (uint64_t)count, 2) != DONE)
         return NO_MEMORY;
     for (int at = 0; at < count; at++) {
+        starts[at] = rows->used;
         int failed = put_column(rows, &body, columns + at);
         if (failed != DONE)
             return failed;
@@ -305,32 +248,88 @@ static int put_row(Rows *rows, PyObject *bytes, const Column *columns, int count
     return body.at == body.end ? DONE : MALFORMED;
 }
 
-static int read_columns(PyObject *described, Column *columns)
+/* A row among others: where it is, and where its columns are that it is sorted by. */
+typedef struct {
+    const char *bytes;
+    size_t at, size, keys[MOST_KEYS];
+} Row;
+
+/* The length of a column with its own four bytes of length. */
+static size_t column_size(const char *column)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(described);
-    if (count > MOST_FIELDS) {
-        PyErr_SetString(PyExc_ValueError, "too many columns");
-        return -1;
+    uint32_t size = 0;
+    for (int byte = 0; byte < 4; byte++)
+        size = size << 8 | (uint8_t)column[byte];
+    return size == UINT32_MAX ? 4 : (size_t)size + 4;
+}
+
+/* By the bytes of the key's columns; rows without any difference stay as they came. */
+static int compare(const void *one, const void *other)
+{
+    const Row *left = one, *right = other;
+    for (int key = 0; key < MOST_KEYS && left->keys[key]; key++) {
+        const char *a = left->bytes + left->keys[key], *b = right->bytes + right->keys[key];
+        size_t a_size = column_size(a), b_size = column_size(b);
+        int found = memcmp(a, b, a_size < b_size ? a_size : b_size); /* lengths differ within their first four bytes */
+        if (found)
+            return found;
     }
-    for (Py_ssize_t at = 0; at < count; at++) {
-        Column *one = columns + at;
-        PyObject *words = PyTuple_GET_ITEM(described, at);
-        if (!PyTuple_CheckExact(words)) {
-            PyErr_SetString(PyExc_TypeError, "a column is a tuple");
+    return (left->at > right->at) - (left->at < right->at);
+}
+
+/* The rows of some bodies, sorted where there are keys. */
+static int make(Rows *made, const Field *columns, int count, PyObject *bodies, const int *keys, int key_count)
+{
+    static const char head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
+    Py_ssize_t many = PyTuple_GET_SIZE(bodies);
+    Rows found = {NULL, 0, 0};
+    size_t starts[MOST_FIELDS];
+    Row *rows = key_count ? PyMem_RawCalloc((size_t)many + 1, sizeof *rows) : NULL;
+    int failed = key_count && rows == NULL ? NO_MEMORY : put_raw(&found, head, sizeof head);
+    for (Py_ssize_t at = 0; at < many && failed == DONE; at++) {
+        size_t start = found.used;
+        failed = put_row(&found, body_of(PyTuple_GET_ITEM(bodies, at)), columns, count, starts);
+        if (rows == NULL)
+            continue;
+        rows[at].at = start;
+        rows[at].size = found.used - start;
+        for (int key = 0; key < key_count; key++)
+            rows[at].keys[key] = starts[keys[key]];
+    }
+    if (failed == DONE)
+        failed = put(&found, UINT16_MAX, 2);
+    if (failed == DONE && rows != NULL && (failed = room(made, found.used)) == DONE) {
+        for (Py_ssize_t at = 0; at < many; at++)
+            rows[at].bytes = found.bytes;
+        qsort(rows, (size_t)many, sizeof *rows, compare);
+        put_raw(made, head, sizeof head);
+        for (Py_ssize_t at = 0; at < many; at++)
+            put_raw(made, found.bytes + rows[at].at, rows[at].size);
+        put(made, UINT16_MAX, 2);
+        let_go(&found);
+    } else {
+        *made = found;
+    }
+    PyMem_RawFree(rows);
+    return failed;
+}
+
+/* How many keys there are, or -1 with an exception set. */
+static int read_keys(PyObject *given, int columns, int *keys)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(given);
+    for (Py_ssize_t at = 0; at < count && count <= MOST_KEYS; at++) {
+        long key = PyLong_AsLong(PyTuple_GET_ITEM(given, at));
+        if (key == -1 && PyErr_Occurred())
             return -1;
-        }
-        if (!PyArg_ParseTuple(words, "iiiiiO!", &one->kind, &one->nullable, &one->null_index, &one->precision, &one->scale,
-                              &PyTuple_Type, &one->names))
-            return -1;
-        one->symbols = PyTuple_GET_SIZE(one->names);
-        int wrong = one->kind < 0 || one->kind >= KINDS || one->scale < 0 || one->precision < one->scale
-                    || one->symbols > MOST_SYMBOLS;
-        for (Py_ssize_t name = 0; name < one->symbols && !wrong; name++)
-            wrong = !PyBytes_CheckExact(PyTuple_GET_ITEM(one->names, name));
-        if (wrong) {
-            PyErr_SetString(PyExc_ValueError, "a column is (kind, nullable, null_index, precision, scale, (bytes, ...))");
-            return -1;
-        }
+        if (key < 0 || key >= columns)
+            count = MOST_KEYS + 1;
+        else
+            keys[at] = (int)key;
+    }
+    if (count > MOST_KEYS) {
+        PyErr_SetString(PyExc_ValueError, "keys are the places of a few columns");
+        return -1;
     }
     return (int)count;
 }
@@ -338,29 +337,19 @@ static int read_columns(PyObject *described, Column *columns)
 static PyObject *rows(PyObject *module, PyObject *const *arguments, Py_ssize_t given)
 {
     (void)module;
-    if (given != 2 || !PyTuple_CheckExact(arguments[0]) || !PyTuple_CheckExact(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "rows(tuple of columns, tuple of bytes)");
+    if (given != 3 || !PyTuple_CheckExact(arguments[0]) || !PyTuple_CheckExact(arguments[1])
+        || !PyTuple_CheckExact(arguments[2])) {
+        PyErr_SetString(PyExc_TypeError, "rows(tuple of columns, tuple of bytes, tuple of keys)");
         return NULL;
     }
-    Column columns[MOST_FIELDS];
-    int count = read_columns(arguments[0], columns);
-    if (count < 0)
+    Field columns[MOST_FIELDS];
+    int keys[MOST_KEYS], key_count, count = read_fields(arguments[0], columns);
+    if (count < 0 || only_bytes(arguments[1]) < 0 || (key_count = read_keys(arguments[2], count, keys)) < 0)
         return NULL;
-    PyObject *bodies = arguments[1]; /* tuples do not change, so they may be read without the lock */
-    Py_ssize_t many = PyTuple_GET_SIZE(bodies);
-    for (Py_ssize_t at = 0; at < many; at++)
-        if (!PyBytes_CheckExact(PyTuple_GET_ITEM(bodies, at))) {
-            PyErr_SetString(PyExc_TypeError, "a body is bytes");
-            return NULL;
-        }
     Rows made = {NULL, 0, 0};
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = put_raw(&made, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
-    for (Py_ssize_t at = 0; at < many && failed == DONE; at++)
-        failed = put_row(&made, PyTuple_GET_ITEM(bodies, at), columns, count);
-    if (failed == DONE)
-        failed = put(&made, UINT16_MAX, 2);
+    failed = make(&made, columns, count, arguments[1], keys, key_count);
     Py_END_ALLOW_THREADS
     PyObject *result = NULL;
     if (failed == DONE)
@@ -369,14 +358,14 @@ static PyObject *rows(PyObject *module, PyObject *const *arguments, Py_ssize_t g
         PyErr_NoMemory();
     else
         result = Py_NewRef(Py_None);
-    PyMem_RawFree(made.bytes);
+    let_go(&made);
     return result;
 }
 
 static PyMethodDef methods[] = {
     {"rows", (PyCFunction)(void (*)(void))rows, METH_FASTCALL,
-     "rows(columns, bodies): the bodies of Avro records as PostgreSQL's binary COPY has them, header and trailer too;"
-     " None where one of them is malformed or not handled here."},
+     "rows(columns, bodies, keys): the bodies of Avro records as PostgreSQL's binary COPY has them, header and trailer too,"
+     " in the order of the columns whose places are keys; None where one of them is malformed or not handled here."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,6 +11,9 @@ from k2conn.secret_mask import SECRETS
 from k2conn.settings.values import HIDDEN, KINDS
 from k2conn.variable_files import FileSecret, value_of
 
+_SCHEME = re.compile(r"^(?:postgres(?:ql)?|https?)://")
+"""Of an address that is secret as a whole this is none: it would be hidden wherever a text ends with such a word."""
+
 
 class Environment:
     """The environment; problems are collected until `finish`."""
@@ -35,7 +38,7 @@ class Environment:
     def read(self, name: str, text: str, kind: str) -> Any:
         """A text in its kind; None after noting what is wrong with it, under a name."""
         if kind == "secret":
-            SECRETS.add(text)
+            SECRETS.add(_SCHEME.sub("", text))
         if "://" in text:  # within a secret, too: who is told a database's address may repeat its password alone
             for one in re.split(r"[\s,]+", text):
                 SECRETS.add_address(one, options=kind == "secret")

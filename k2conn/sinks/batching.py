@@ -46,8 +46,8 @@ class BatchWriter(Protocol):
         go on.
         """
 
-    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
-        """Make ready for records of these schemas (None: dead letters). Unreachable or SinkError."""
+    async def prepare(self, schema: RecordSchema | None) -> None:
+        """Make ready for records of this schema (None: dead letters). Unreachable or SinkError."""
 
     def lane(self, schema: RecordSchema | None) -> str:
         """Where records of a schema go; lanes are written side by side, each in order."""
@@ -119,8 +119,15 @@ class BatchingSink:
             raise
 
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
-        """See `Sink.prepare`."""
-        await self._writer.prepare(tuple(dict.fromkeys(topics.values())))
+        """See `Sink.prepare`. What is wrong with any of them is said at once."""
+        problems = []
+        for schema in dict.fromkeys(topics.values()):
+            try:
+                await self._writer.prepare(schema)
+            except SinkError as error:
+                problems.append(str(error))
+        if problems:
+            raise SinkError("; ".join(problems))
 
     def put(self, envelope: Envelope) -> None:
         """Take one envelope."""

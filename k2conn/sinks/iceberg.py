@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from k2conn.avro import RecordSchema
@@ -21,7 +21,12 @@ from k2conn.records import load_record
 from k2conn.sinks import Finding, Reject, Settle, Sink, SinkKind
 from k2conn.sinks.batching import BatchingSink, BatchRefused
 from k2conn.sinks.lanes import BatchRule
+from k2conn.sinks.positions import Positions, SourcePartition, positions_of, suspected
 from k2conn.sinks.settings import SinkSettings
+
+if TYPE_CHECKING:  # what needs pyarrow is imported where it is used
+    from k2conn.lake.rows import ArrowTable
+    from k2conn.lake.writer import Appended, Offsets, TableWriter
 
 DEAD = "dead_letters"
 AGAIN = 0.5
@@ -48,7 +53,9 @@ class LakeBatches:
     def __init__(self, settings: LakeSettings) -> None:
         self._settings = settings
         self._catalog: Catalog = None
-        self._writers: dict[str, Any] = {}
+        self._writers: dict[str, TableWriter] = {}
+        self._group: str | None = None
+        """The consumer group whose positions are stored."""
 
     async def open(self) -> None:
         """Reach the catalog, trying again until the open timeout is over."""
@@ -64,16 +71,9 @@ class LakeBatches:
             else:
                 return
 
-    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
-        """Look at the tables, and make those that are missing: a wrong one is said at start."""
-        problems = []
-        for schema in schemas:
-            try:
-                await self._apart(lambda of=schema: self._writer(self.lane(of), of))  # type: ignore[misc]
-            except SinkError as error:
-                problems.append(str(error))
-        if problems:
-            raise SinkError("; ".join(problems))
+    async def prepare(self, schema: RecordSchema | None) -> None:
+        """Look at the table, and make it where it is missing: a wrong one is said at start."""
+        await self._apart(lambda: self._writer(self.lane(schema), schema))
 
     def lane(self, schema: RecordSchema | None) -> str:
         """The record type's name: a table each."""
@@ -92,6 +92,13 @@ class LakeBatches:
             self._writers.pop(lane, None)  # whatever a thread still does with the old one, a new one looks anew
             raise
 
+    async def positions(self, group: str) -> Positions:
+        """See `StoresPositions`."""
+        if self._group != group:
+            self._group = group
+            self._writers.clear()
+        return await self._apart(lambda: self._stored(group))
+
     async def close(self) -> None:
         """Let go. A commit that a thread is at becomes whole, or is none."""
         self._writers.clear()
@@ -100,29 +107,55 @@ class LakeBatches:
     # --- in a thread
 
     def _append(self, lane: str, batch: Sequence[Envelope]) -> None:
-        from k2conn.lake.rows import RowsRefused, joined
+        from k2conn.lake.writer import OffsetsMoved
 
         writer = self._writer(lane, batch[0].schema)
-        try:
-            parts = [
-                writer.format.of_dead_letters(list(some), _letter_id) if schema is None
-                else writer.format.of_records(schema, [envelope.value for envelope in some])
-                for schema, some in groupby(batch, lambda one: one.schema)
-            ]
-        except RowsRefused as refused:
-            raise BatchRefused(str(refused)) from None
-        done = writer.append(joined(parts))
+        ends = {} if self._group is None else positions_of(batch)
+        offsets = {(one.topic, one.number): offset for one, offset in ends.items()}
+        while True:
+            try:
+                done = self._once(writer, batch, offsets)
+            except OffsetsMoved as moved:  # by whoever had the partition before: what it wrote is found now
+                log.info("iceberg %s", moved)
+                writer.committed_offsets()
+            else:
+                break
         if done.repeats:
             log.info("iceberg %s: %d records were there already", writer.shape.name, done.repeats)
 
-    def _writer(self, lane: str, schema: RecordSchema | None) -> Any:
+    def _once(self, writer: TableWriter, batch: Sequence[Envelope], offsets: Offsets) -> Appended:
+        again: list[Envelope] = []
+        if offsets:
+            stored = {SourcePartition(*one): offset for one, offset in writer.known_offsets().items()}
+            again = [one for one in batch if suspected(one, stored)]
+        if not again:
+            return writer.append(_rows(writer, batch), offsets or None)
+        suspects, known = _rows(writer, again), set(map(id, again))
+        rest = [one for one in batch if id(one) not in known]
+        return writer.append(_rows(writer, rest) if rest else suspects.slice(0, 0), offsets, suspects)
+
+    def _stored(self, group: str) -> Positions:
+        from k2conn.lake.catalog import sorted_errors
+        from k2conn.lake.tables import existing, known_shapes
+        from k2conn.lake.writer import offsets_in
+
+        found: dict[SourcePartition, int] = {}
+        tables = existing(self._catalog, self._settings, known_shapes(self._settings).values())
+        with sorted_errors(self._settings):
+            for table in tables.values():
+                for (topic, number), offset in offsets_in(table).get(group, {}).items():
+                    partition = SourcePartition(topic, number)
+                    found[partition] = max(offset, found.get(partition, 0))
+        return found
+
+    def _writer(self, lane: str, schema: RecordSchema | None) -> TableWriter:
         from k2conn.lake.tables import shape_of
         from k2conn.lake.writer import TableWriter
 
         found = self._writers.get(lane)
         if found is None:
             shape = shape_of(self._settings, None if schema is None else load_record(lane))
-            writer = TableWriter(self._catalog, self._settings, shape)
+            writer = TableWriter(self._catalog, self._settings, shape, self._group or "")
             if writer.open():
                 log.info("iceberg %s: made the table %s.%s", self._settings.place, self._settings.namespace, shape.name)
             found = self._writers[lane] = writer
@@ -154,6 +187,20 @@ class LakeBatches:
             return await asyncio.wait_for(done, within)
         except TimeoutError:
             raise Unreachable(f"lake {self._settings.place}: no answer within {within:g} s") from None
+
+
+def _rows(writer: TableWriter, batch: Sequence[Envelope]) -> ArrowTable:
+    """The rows of a batch. BatchRefused where one of its records is none that the table takes."""
+    from k2conn.lake.rows import RowsRefused, joined
+
+    try:
+        return joined([
+            writer.format.of_dead_letters(list(some), _letter_id) if schema is None
+            else writer.format.of_records(schema, [envelope.value for envelope in some])
+            for schema, some in groupby(batch, lambda one: one.schema)
+        ])
+    except RowsRefused as refused:
+        raise BatchRefused(str(refused)) from None
 
 
 def reached(settings: LakeSettings) -> Catalog:

@@ -1,17 +1,17 @@
 """Positions: how far a sink is in the topics that its records come from, kept by the sink itself.
 
 A Kafka consumer commits offsets after the sink has confirmed, so after a crash some records come again. A sink that
-knows its records by a key (`postgres`) does not mind. One that only appends would have them twice, so it stores in the
-same commit as the rows where they came from, and leaves out what an earlier commit had::
+knows its records by a key (`postgres`) does not mind. One that only appends (`iceberg`) would have them twice, so it
+stores in the same commit as the rows where they came from, and looks for those that an earlier commit may have had::
 
-    stored = ...                                    # what its last commit says, read in the same transaction
-    fresh = not_stored(batch, stored)               # what is in already is settled and not written
-    commit(rows(fresh), stored | positions_of(fresh))
+    stored = ...                                       # what its last commit says
+    again = [one for one in batch if suspected(one, stored)]
+    commit(rows of the others, and of those in ``again`` that are not there, positions_of(batch))
 
-Such a sink has a method ``positions``, and so is a `StoresPositions`; a `BatchingSink` is one when its writer is. Where
-several lanes (tables) are written side by side, each has positions of its own: within a lane, the records of a
-partition are in the order of their offsets. What a writer refuses must be durable as a dead letter before its lane
-stores a position behind it, or it is left out when it comes again; a sink that writes it again anyway need not mind.
+A record before a stored position is looked for rather than left out unseen: a topic that was made anew counts from 0
+again, and what a sink has refused may come once more. A sink that stores positions has a method ``positions``, and so
+is a `StoresPositions`; a `BatchingSink` is one when its writer is. Where several lanes (tables) are written side by
+side, each has positions of its own: within a lane, the records of a partition are in the order of their offsets.
 """
 
 from __future__ import annotations
@@ -57,18 +57,22 @@ class StoresPositions(Protocol):
 
 
 def positions_of(envelopes: Iterable[Envelope]) -> dict[SourcePartition, int]:
-    """Where some envelopes end that are in order; those that came from no topic say nothing."""
-    return {
-        account.partition: account.offset + 1  # type: ignore[attr-defined] # it says where it came from
-        for envelope in envelopes
-        if (account := envelope.account) is not None and hasattr(account, "offset")
-    }
+    """Behind the furthest of some envelopes in each partition; those that came from no topic say nothing. Dead letters
+    need not be in order.
+    """
+    found: dict[SourcePartition, int] = {}
+    for envelope in envelopes:
+        if (offset := _offset(envelope)) is not None:
+            partition: SourcePartition = envelope.account.partition  # type: ignore[union-attr] # it says where it is from
+            found[partition] = max(offset + 1, found.get(partition, 0))
+    return found
 
 
-def not_stored(envelopes: Iterable[Envelope], stored: Positions) -> list[Envelope]:
-    """Those that are not stored yet."""
-    return [
-        envelope for envelope in envelopes
-        if (offset := getattr(envelope.account, "offset", None)) is None
-        or offset >= stored.get(envelope.account.partition, 0)  # type: ignore[union-attr] # as above
-    ]
+def suspected(envelope: Envelope, stored: Positions) -> bool:
+    """Whether a record may be stored already."""
+    offset = _offset(envelope)
+    return offset is not None and offset < stored.get(envelope.account.partition, 0)  # type: ignore[union-attr] # as above
+
+
+def _offset(envelope: Envelope) -> int | None:
+    return getattr(envelope.account, "offset", None)

@@ -93,13 +93,12 @@ class QuestDbWriter:
         version = await self._rows("SELECT build()", OPEN_WITHIN)
         log.info("questdb %s: %s", self._settings.address, version[0][0])
 
-    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
-        """Make the tables that are missing; refuse those of another shape."""
-        for schema in schemas:
-            if schema is None:
-                await self._rows(_DEAD_TABLE)
-            else:
-                await self._prepared(schema)
+    async def prepare(self, schema: RecordSchema | None) -> None:
+        """Make the table where it is missing; refuse one of another shape."""
+        if schema is None:
+            await self._rows(_DEAD_TABLE)
+        else:
+            await self._prepared(schema)
 
     def lane(self, schema: RecordSchema | None) -> str:
         """A table each."""

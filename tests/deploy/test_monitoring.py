@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from tests.paths import ROOT
-from tests.project.test_monitoring import DASHBOARDS, PROMETHEUS, panels, plain
+from tests.project.test_alerts_and_dashboards import DASHBOARDS, PROMETHEUS, panels, plain
 from tests.servers import SharedBroker, SharedRegistry
 from tests.servers.go_programs import dashboard_check
 from tests.servers.prerequisites import Missing

@@ -40,11 +40,13 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["symbol"], one["open_time"]))
 
 
-def test_features_of_a_venues_candles(tmp_path: Path, address: str) -> None:
+@pytest.mark.parametrize("size", ["18,8", "38,18"])
+def test_features_of_a_venues_candles(tmp_path: Path, address: str, size: str) -> None:
     done = run(
         tmp_path, "binance", "--symbols", "BTCUSDT,ETHUSDT", "--streams", "candle,quote", "--intervals", "1m",
         "--features", "1m", "--folder", "out", "--port", -1, "--summary", "sum.json", "--duration", "6s",
         K2_BINANCE_WEBSOCKET_URL=address, K2_BACKFILL="false", K2_FEATURES_WARM_UP="58",
+        K2_DECIMALS=size,
     )
     assert done.returncode == 0, done.stderr
     books = json.loads((tmp_path / "sum.json").read_text())["connectors"]["binance"]

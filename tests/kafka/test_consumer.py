@@ -70,6 +70,23 @@ def test_records_of_all_types_into_tables(
     assert f'k2conn_source_lag{{group="{prefix}",partition="0",topic="{names["trades"]}"}} 0.0' in metrics
 
 
+def test_a_few_records_are_looked_at(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic
+) -> None:
+    """All of them come with the first poll, before their schema is known."""
+    topic = kafka_topic("trades")
+    made(broker, topic)
+    filled(broker, topic, framed(registry, topic, trades(range(30))))
+    words = ["run", "--from", "kafka", "--topics", topic, "--group", topic, "--from-beginning", "--sink", "console",
+             "--max-records", "10", "--port", "-1", "--kafka", broker.bootstrap, "--registry", registry.url]
+    done = subprocess.run([sys.executable, "-m", "k2conn", *words], env=environment(), capture_output=True, text=True,
+                          check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    numbers = [json.loads(line)["record"]["source_sequence"] for line in done.stdout.splitlines()]
+    assert numbers == list(range(10))
+    assert "consumed 10 = written 10 + dead letters 0 + in flight 0" in done.stderr
+
+
 def test_a_restart_goes_on_where_it_was_and_a_kill_doubles_nothing(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, database: Database, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ def test_the_demo_goes_by_way_of_topics_of_its_own(
         folder = tmp_path / run
         process = start("demo", "--section", "all", "--duration", "2s", "--folder", str(folder),
                         "--kafka", broker.bootstrap, "--registry", registry.url, PYTHONIOENCODING="utf-8")
-        out, err = end(process, 90)
+        out, err = end(process, 120)
         assert process.returncode == 0, err
         ((trades, quotes),) = read(lake(folder), COUNTS, *KINDS)
         assert trades + quotes == sent(out) > 100  # the second has none of the first's

@@ -34,13 +34,15 @@ def test_all_of_it_from_exchanges_to_a_chart(tmp_path: Path) -> None:
     folder = tmp_path / "it's a 'demo'; $HOME"
     process = start("demo", "--section", "ALL", "--duration", "3s", "--folder", str(folder), COLUMNS="80",
                     PYTHONIOENCODING="utf-8")
-    out, err = end(process, 60)
+    out, err = end(process, 120)
     assert process.returncode == 0, err
     ((trades, quotes),) = read(lake(folder), COUNTS, *KINDS)
     assert trades + quotes == sent(out) > 300
     assert f"{sent(out):,} records were published, {sent(out):,} rows are in the tables." in out
     assert [line for line in out.splitlines() if line.startswith("==")] == [
         "== Ingestion ==", "== Storage ==", "== Query =="]
+    shown = out[out.index("== Query =="):out.index("The same as a picture")].splitlines()
+    assert max(map(len, shown)) <= 80
     chart = out[out.index("(hollow: rising"):out.index("The same as a picture")]
     assert set("░█│┤") & set(chart) >= {"│", "┤"}
     root = ElementTree.parse(folder / "chart.svg").getroot()
@@ -55,18 +57,18 @@ def test_all_of_it_from_exchanges_to_a_chart(tmp_path: Path) -> None:
     assert len(hints) == 3
     for hint in hints[:2]:
         done = subprocess.run(hint, shell=True, cwd=ROOT, env=environment(), capture_output=True, text=True,
-                              check=False, timeout=60)
+                              check=False, timeout=120)
         assert (done.returncode, "5 rows" in done.stderr) == (0, True), done.stderr
 
 
 def test_a_lake_that_is_there_is_asked_and_not_filled(tmp_path: Path) -> None:
     process = start("demo", "--section", "storage", "--duration", "2s", "--folder", str(tmp_path))
-    out, err = end(process, 60)
+    out, err = end(process, 120)
     assert process.returncode == 0, err
     assert "== Query ==" not in out
     before = read(lake(tmp_path), COUNTS, *KINDS)
     process = start("demo", "--section", "query", "--folder", str(tmp_path), PYTHONIOENCODING="ascii")
-    out, err = end(process, 60)
+    out, err = end(process, 120)
     assert process.returncode == 0, err
     assert "sent" not in out
     assert out.isascii()
@@ -74,16 +76,19 @@ def test_a_lake_that_is_there_is_asked_and_not_filled(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_the_exchanges_and_what_came_is_shown(tmp_path: Path) -> None:
-    process = start("demo", "--section", "all", "--duration", "60s", "--plain", "--folder", str(tmp_path))
+    """And where real records go is nothing to a demo, whatever the environment says."""
+    real = {"K2_LAKE_FOLDER": str(tmp_path / "real"), "K2_KAFKA_BOOTSTRAP_SERVERS": "localhost:1", "K2_SINK": "kafka"}
+    process = start("demo", "--section", "all", "--duration", "60s", "--plain", "--folder", str(tmp_path), **real)
     assert process.stdout is not None
     first = ""
     while "on disk" not in first or " 0 on disk" in first:
         first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    out, err = end(process, 60)
+    out, err = end(process, 120)
     assert process.returncode == 0, err
     assert "rows are in the tables" in out
     assert (tmp_path / "chart.svg").exists()
+    assert not (tmp_path / "real").exists()
 
 
 def test_a_lake_of_nothing_has_no_chart(tmp_path: Path) -> None:
@@ -99,7 +104,7 @@ def test_a_lake_of_nothing_has_no_chart(tmp_path: Path) -> None:
 ])
 def test_wrong_options_are_reported(words: tuple[str, ...], problem: str) -> None:
     process = start("demo", *words)
-    _, err = end(process)
+    _, err = end(process, 60)
     assert process.returncode == 2
     assert problem in err
 
@@ -108,7 +113,7 @@ def test_without_its_extra_it_says_how_to_install_it(tmp_path: Path) -> None:
     """Nothing is played before that is known."""
     code = "import sys; sys.modules['pyiceberg'] = None; sys.argv[0] = 'k2conn'; from k2conn.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "demo", "--section", "all", "--folder", str(tmp_path)],
-                          capture_output=True, text=True, check=False, timeout=60, env=environment(), cwd=ROOT)
+                          capture_output=True, text=True, check=False, timeout=120, env=environment(), cwd=ROOT)
     assert done.returncode == 2
     assert "pip install 'k2conn[lake]'" in done.stderr
     assert done.stdout == ""

@@ -39,7 +39,8 @@ def aged(settings: LakeSettings, hours: int) -> list[Path]:
 
 
 def test_small_files_become_large_and_rows_and_offsets_stay(settings: LakeSettings) -> None:
-    before, told = read(settings, ALL), []
+    told: list[str] = []
+    before = read(settings, ALL)
     the = Lake(settings, ["trades"])
     (shape,) = the.shapes.values()
     assert the.compact(shape, told.append, dry_run=True) == (20, 2)
@@ -75,6 +76,40 @@ def test_compaction_beside_a_writer_loses_and_doubles_nothing(settings: LakeSett
         thread.join()
     assert counts[0] > 100
     assert read(settings, ALL)[0][:2] == (counts[0],) * 2
+
+
+def test_a_compaction_whose_commit_takes_long_gets_through_beside_a_writer_that_never_pauses(
+    settings: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a table of many manifests, say. Offsets that the writer commits meanwhile stay the latest."""
+    from pyiceberg.table import Transaction
+
+    stop, counts, commit, own = threading.Event(), [0], Transaction.commit_transaction, threading.get_ident()
+
+    def slow(transaction: Transaction) -> object:
+        appends = any(type(one).__name__ == "AddSnapshotUpdate" for one in transaction._updates)
+        if appends and threading.get_ident() == own:
+            time.sleep(0.7)
+        return commit(transaction)
+
+    def work() -> None:
+        one = writer(settings)
+        while not stop.is_set():
+            counts[0] += 1
+            one.append(rows(one, [numbered(1000 + counts[0])]), {("t", 0): 1000 + counts[0]})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    monkeypatch.setattr(Transaction, "commit_transaction", slow)
+    try:
+        the = Lake(settings, ["trades"])
+        (shape,) = the.shapes.values()
+        assert the.compact(shape, lambda line: None)[0] >= 20
+    finally:
+        stop.set()
+        thread.join()
+    assert read(settings, ALL)[0][:2] == (100 + counts[0],) * 2
+    assert writer(settings).committed_offsets() == {("t", 0): 1000 + counts[0]}
 
 
 def test_only_what_no_snapshot_needs_is_removed_and_only_when_it_is_old(settings: LakeSettings) -> None:

@@ -167,6 +167,27 @@ def test_offsets_go_with_the_rows(tmp_path: Path) -> None:
     assert writer(settings).committed_offsets() == {("t", 0): 6, ("t", 1): 7}
 
 
+def test_offsets_never_go_back_and_each_group_has_its_own(tmp_path: Path) -> None:
+    settings = lake(tmp_path)
+    one, other = writer(settings), writer(settings, group="g")
+    one.append(rows(one, [numbered(1)]), {("t", 0): 5})
+    other.append(rows(other, [numbered(2)]), {("t", 0): 2})
+    one.append(rows(one, [numbered(3)]), {("t", 0): 4})
+    assert writer(settings).committed_offsets() == one.known_offsets() == {("t", 0): 5}
+    assert writer(settings, group="g").committed_offsets() == {("t", 0): 2}
+
+
+def test_suspects_are_looked_for_where_others_are_not(tmp_path: Path) -> None:
+    settings = lake(tmp_path, dedupe=False)
+    one = writer(settings)
+    one.append(rows(one, [numbered(1), numbered(2)]), {("t", 0): 2})
+    done = one.append(rows(one, [numbered(4)]), {("t", 0): 5}, rows(one, [numbered(2), numbered(3)]))
+    assert done == Appended(2, 1)
+    again = rows(one, [numbered(4)])
+    assert one.append(again.slice(0, 0), {("t", 0): 5}, again) == Appended(0, 1)
+    assert read(settings, "SELECT source_sequence FROM trades ORDER BY 1") == [(1,), (2,), (3,), (4,)]
+
+
 def test_a_writer_that_was_overtaken_on_its_partitions_writes_nothing(tmp_path: Path) -> None:
     settings = lake(tmp_path)
     stale, fresh = writer(settings), writer(settings)
@@ -188,7 +209,7 @@ def test_offsets_outlive_commits_of_others_and_the_expiry_of_snapshots(tmp_path:
     for number in range(1, 5):
         table.append(rows(one, [numbered(number)]))  # knows nothing of offsets
     assert expire(table, 1) == 3
-    assert offsets_in(table.refresh()) == {("t", 0): 5}
+    assert offsets_in(table.refresh()) == {"": {("t", 0): 5}}
 
 
 def test_a_writer_keeps_snapshots_within_bounds(tmp_path: Path) -> None:

@@ -90,6 +90,36 @@ def test_what_comes_again_is_one_row(database: Database) -> None:
     assert database.query(counts) == [["60", "10"]]
 
 
+def test_only_batches_with_repeats_go_by_way_of_the_temporary_table(database: Database) -> None:
+    """What each statement was that put rows in, told by a trigger. After a repeat the straight way is tried again."""
+    put(database)
+    database.query("CREATE TABLE ways (n serial, way text); "
+                   "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                   "INSERT INTO ways (way) VALUES (split_part(current_query(), ' ', 1)); RETURN NULL; END $$; "
+                   "CREATE TRIGGER note AFTER INSERT ON trades_v2 FOR EACH STATEMENT EXECUTE FUNCTION note()")
+    book = Book()
+
+    async def work(sink: Any) -> None:
+        for batch in ([1, 2], [2, 3], [4], [5, 5], [6], [7], [8]):
+            sink.put_all([numbered(number) for number in batch])
+            assert await sink.flush(20) == 0
+
+    drive(database.dsn, book, work)
+    assert not book.rejected, book.words
+    assert [row[0] for row in database.query("SELECT way FROM ways ORDER BY n")] == [
+        "COPY", "INSERT", "INSERT", "INSERT", "INSERT", "INSERT", "COPY",
+    ]
+    assert database.query("SELECT count(*), count(DISTINCT message_id) FROM trades_v2") == [["8", "8"]]
+
+
+def test_a_table_whose_ids_are_text_has_them_as_text(database: Database) -> None:
+    """Its column would take the sixteen bytes of a UUID for something else."""
+    put(database)
+    database.query("ALTER TABLE trades_v2 ALTER message_id TYPE text")
+    put(database, numbered(1), numbered(1), numbered(2))
+    assert [row[0][-2:] for row in database.query("SELECT message_id FROM trades_v2 ORDER BY 1")] == ["01", "02"]
+
+
 def test_a_record_that_the_table_refuses_is_one_dead_letter_and_its_neighbours_go(database: Database) -> None:
     put(database)
     database.query("ALTER TABLE trades_v2 ADD CONSTRAINT no_thirteen CHECK (source_sequence <> 13)")

@@ -12,7 +12,7 @@ import pytest
 from k2conn import errors
 from k2conn.engine.accounting.troubles import TroubleKind
 from tests.paths import ROOT
-from tests.project.test_monitoring import ALERTS
+from tests.project.test_alerts_and_dashboards import ALERTS
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^### (\S.*)\n((?:(?!^##).*\n)*)", RUNBOOK, re.MULTILINE))

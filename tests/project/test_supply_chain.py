@@ -183,7 +183,7 @@ def test_every_image_of_ours_is_pinned_by_one_command(tmp_path: Path, monkeypatc
     assert len(stages) == len(re.findall(r"^FROM ", dockerfile, re.MULTILINE)) == 2
     images = [bases[stage] for stage in stages]
     images += [one["image"] for one in yaml.safe_load(compose)["services"].values() if "build" not in one]
-    assert len(images) == 6
+    assert len(images) == 9
     assert all(re.search(r":[^@/]+@sha256:[0-9a-f]{64}$", image) for image in images)
 
 

@@ -49,6 +49,16 @@ class Containers:
         """What podman prints; AssertionError with all it said where it fails."""
         return _done(self.podman_command(*arguments), within)
 
+    def remove(self, name: str) -> None:
+        """Ends a container, and removes it with the volumes that are its alone. On a busy machine podman kills what has
+        ended by itself meanwhile, and takes that for a failure: it is asked again.
+        """
+        command = self.podman_command("rm", "--force", "--ignore", "--volumes", "--time", "10", name)
+        for _ in range(2):
+            if subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0:
+                return
+        _done(command, 60)
+
     def run_command(self, *arguments: str, network: str = "none") -> list[str]:
         """The command line that runs a container, its own files read-only. ``network``: `none` but its own loopback, or
         `container:NAME` for another container's.

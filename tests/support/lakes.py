@@ -22,9 +22,9 @@ def lake(folder: Path, **given: Any) -> LakeSettings:
     return LakeSettings(folder=folder / "lake", **{"commit_ms": 20, **given})
 
 
-def writer(settings: LakeSettings, kind: str = "trades") -> TableWriter:
+def writer(settings: LakeSettings, kind: str = "trades", group: str = "") -> TableWriter:
     """A writer of one table, open."""
-    found = TableWriter(open_catalog(settings), settings, known_shapes(settings)[kind])
+    found = TableWriter(open_catalog(settings), settings, known_shapes(settings)[kind], group)
     found.open()
     return found
 

@@ -99,12 +99,14 @@ def filled(broker: AnyBroker, topic: str, values: Sequence[bytes | None], key: b
 
 
 class Consumer:
-    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary."""
+    """`k2conn run --from kafka` (or another ``command``) as a process, its health page and its summary. ``before`` is
+    Python that the process runs first.
+    """
 
     command = "run"
 
     def __init__(self, folder: Path, broker: AnyBroker, registry: AnyRegistry, topics: str, group: str, *words: object,
-                 **variables: str) -> None:
+                 before: str = "", **variables: str) -> None:
         from tests.servers.process import free_port
 
         folder.mkdir(exist_ok=True)
@@ -114,8 +116,10 @@ class Consumer:
         own = {"K2_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "K2_KAFKA_SCHEMA_REGISTRY_URL": registry.url,
                "K2_KAFKA_CONSUMER_REFRESH_MS": "1s", "K2_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "6s",
                "K2_KAFKA_CONSUMER_COMMIT_MS": "200", "K2_POSTGRES_BATCH_MS": "100"}
+        start = f"{before}\nimport runpy\nrunpy.run_module('k2conn', run_name='__main__')"
+        program = ["-c", start] if before else ["-m", "k2conn"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "k2conn", self.command, "--from", "kafka", *given, *map(str, words)], cwd=folder,
+            [sys.executable, *program, self.command, "--from", "kafka", *given, *map(str, words)], cwd=folder,
             env=environment(**(own | variables)), stderr=self._log, stdout=self._log, text=True,
         )
 

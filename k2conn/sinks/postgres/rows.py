@@ -16,6 +16,7 @@ from uuid import UUID
 
 from k2conn import native
 from k2conn.avro import RecordSchema, SchemaField
+from k2conn.avro.described import described
 from k2conn.sinks.batching import BatchRefused
 
 EPOCH_MICROS = 946_684_800_000_000
@@ -24,6 +25,8 @@ HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TAIL = b"\xff\xff"
 NULL = b"\xff\xff\xff\xff"
 TEXT_OID = 25
+ID = "message_id"
+"""The field whose column is a uuid."""
 
 Packer = Callable[[Any], bytes]
 
@@ -31,31 +34,32 @@ _LENGTH, _COUNT = Struct(">i"), Struct(">h")
 _SHORT, _INT, _LONG = Struct(">ib"), Struct(">ii"), Struct(">iq")
 _NUMERIC = Struct(">ihhHh")
 _ARRAY = Struct(">iiiii")
-_KINDS = (
-    "string", "uuid", "bytes", "boolean", "int", "long", "timestamp-micros", "timestamp-millis", "date", "decimal",
-    "enum", "array<string>", "map<string>",
-)
-"""In the order of their numbers in C."""
 
 
 class RowFormat:
-    """The rows of records of one schema."""
+    """The rows of records of one schema, in the order of the columns of ``key``: two that write the same keys then wait
+    for each other, and never in a circle.
+    """
 
-    def __init__(self, schema: RecordSchema) -> None:
+    def __init__(self, schema: RecordSchema, key: Sequence[str] = ()) -> None:
         self._schema = schema
         self._packers = [(field.name, _packer(field)) for field in schema.fields]
-        self._columns = tuple(_described(field) for field in schema.fields)
+        self._columns = described(schema.fields, uuid=ID)
+        self._keys = tuple(schema.index(name) for name in key)
         self._head = _COUNT.pack(len(schema.fields))
 
     def rows(self, bodies: Sequence[bytes]) -> bytes:
         """All of a COPY's data. BatchRefused where a body is no record of the schema, or a value fits no column."""
         if native.rows is not None:
-            made: bytes | None = native.rows(self._columns, tuple(bodies))
+            made: bytes | None = native.rows(self._columns, tuple(bodies), self._keys)
             if made is not None:
                 return made
-        return HEAD + b"".join([self._row(body) for body in bodies]) + TAIL
+        rows = [self._row(body) for body in bodies]
+        if self._keys:
+            rows.sort(key=lambda row: [row[1 + place] for place in self._keys])
+        return HEAD + b"".join([part for row in rows for part in row]) + TAIL
 
-    def _row(self, body: bytes) -> bytes:
+    def _row(self, body: bytes) -> list[bytes]:
         try:
             record = self._schema.decode(body)
         except ValueError as malformed:
@@ -67,20 +71,13 @@ class RowFormat:
                 parts.append(NULL if value is None else pack(value))
             except (ValueError, OverflowError, error) as unfit:
                 raise BatchRefused(f"{name}: {unfit}") from None
-        return b"".join(parts)
+        return parts
 
 
 def _packer(field: SchemaField) -> Packer:
     if field.kind == "decimal":
         return lambda value: numeric(_unscaled(value), field.scale)
-    return _PACKERS["uuid" if field.name == "message_id" else field.kind]
-
-
-def _described(field: SchemaField) -> tuple[int, int, int, int, int, tuple[bytes, ...]]:
-    """A field as the C code takes it: kind, whether it may be null, which branch that is, precision, scale, symbols."""
-    kind = _KINDS.index("uuid" if field.name == "message_id" else field.kind)
-    symbols = tuple(symbol.encode() for symbol in field.symbols)
-    return kind, int(field.nullable), 0 if field.null_first else 1, field.precision, field.scale, symbols
+    return _PACKERS["uuid" if field.name == ID else field.kind]
 
 
 def _unscaled(value: Decimal) -> int:

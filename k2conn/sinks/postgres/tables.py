@@ -137,8 +137,10 @@ def listed(names: object) -> str:
     return ", ".join(quoted(name) for name in names)  # type: ignore[attr-defined]
 
 
-async def check(connection: Connection, table: Table) -> None:
-    """SinkError, with every difference, where the table is none that these records go into."""
+async def check(connection: Connection, table: Table) -> bool:
+    """SinkError, with every difference, where the table is none that these records go into. Whether they can be copied
+    straight into it: its columns read the very bytes that ours do.
+    """
     oid = await connection.fetchval("SELECT to_regclass($1)::oid", table.full_name)
     if oid is None:
         raise SinkError(f"there is no table {table.full_name}: k2conn db migrate makes it")
@@ -152,6 +154,8 @@ async def check(connection: Connection, table: Table) -> None:
         problems.append(f"there is no unique index on ({', '.join(table.key)})")
     if problems:
         raise SinkError(f"the table {table.full_name} is of another shape: {'; '.join(problems)}")
+    as_text = any(column_type(field) == "uuid" and columns[field.name]["type"] != "uuid" for field in table.fields)
+    return not as_text and not table.hyper
 
 
 def _differs(field: SchemaField, column: Connection) -> str:

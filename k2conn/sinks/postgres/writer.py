@@ -1,4 +1,4 @@
-"""Writes batches into PostgreSQL: COPY into a temporary table, from there into the table, in one transaction."""
+"""Writes batches into PostgreSQL: a binary COPY and what belongs to it, in one transaction."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from k2conn.sinks.positions import Positions
 from k2conn.sinks.postgres.connection import Connection, connect, connect_by, sorted_errors
 from k2conn.sinks.postgres.migrating import make_table, migrate, table_of
 from k2conn.sinks.postgres.positions import StoredPositions
+from k2conn.sinks.postgres.putting import RowPutter
 from k2conn.sinks.postgres.rows import RowFormat
 from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.postgres.tables import Table, check, quoted
@@ -32,6 +33,8 @@ from k2conn.sinks.settings import SinkSettings
 DEAD = "dead_letters"
 IN_A_THREAD = 200
 """Rows from which they are made in a thread: the event loop is not to wait for them."""
+MOST = 20_000
+"""Rows of a batch where more has come meanwhile."""
 CLOSE_WITHIN = 2.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEAD_INSERT = "INSERT INTO {} (id, topic, symbol, at, document) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
@@ -57,8 +60,8 @@ class _Lane:
     table: Table | None
     connection: Connection = None
     formats: dict[RecordSchema, RowFormat] = field(default_factory=dict)
+    putter: RowPutter | None = None
     checked: bool = False
-    staged: bool = False
 
 
 class PostgresWriter:
@@ -89,17 +92,10 @@ class PostgresWriter:
             for made in await migrate(connection, self._settings, self._timescale):
                 log.info("postgres %s: made %s", self._settings.place, made)
 
-    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
-        """Look at the tables: a wrong one is said at start."""
-        problems = []
-        for schema in schemas:
-            lane = self._lane(self.lane(schema), schema)
-            try:
-                await self._check(lane, await self._connection(lane))
-            except SinkError as error:
-                problems.append(str(error))
-        if problems:
-            raise SinkError("; ".join(problems))
+    async def prepare(self, schema: RecordSchema | None) -> None:
+        """Look at the table: a wrong one is said at start."""
+        lane = self._lane(self.lane(schema), schema)
+        await self._check(lane, await self._connection(lane))
 
     def lane(self, schema: RecordSchema | None) -> str:
         """The record type's name: a table each."""
@@ -109,8 +105,8 @@ class PostgresWriter:
         """Rows that replace others go soon, for they are few; all others in large batches."""
         given, table = self._settings, self._lane(self.lane(schema), schema).table
         if table is not None and not table.replaces:
-            return BatchRule(given.batch_rows, given.batch_ms / 1000, max(given.batch_rows, 10_000))
-        return BatchRule(given.update_rows, given.update_ms / 1000, max(given.update_rows, 10_000))
+            return BatchRule(given.batch_rows, given.batch_ms / 1000, max(given.batch_rows, MOST))
+        return BatchRule(given.update_rows, given.update_ms / 1000, max(given.update_rows, MOST))
 
     async def write(self, lane: str, batch: Sequence[Envelope]) -> None:
         """See `BatchWriter.write`."""
@@ -133,10 +129,20 @@ class PostgresWriter:
     async def positions(self, group: str) -> Positions:
         """See `StoresPositions`."""
         self._positions = StoredPositions(self._settings.schema, group)
+        connection, self._first = self._first, None  # no lane takes it meanwhile
+        if connection is None or connection.is_closed():
+            connection = await connect(self._settings, self._settings.open_timeout_ms / 1000)
+        try:
+            async with sorted_errors(self._settings.place, "reading positions"):
+                found = await self._positions.read(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         if self._first is None:
-            self._first = await connect(self._settings, self._settings.open_timeout_ms / 1000)
-        async with sorted_errors(self._settings.place, "reading positions"):
-            return await self._positions.read(self._first)
+            self._first = connection
+        else:
+            await connection.close(timeout=CLOSE_WITHIN)
+        return found
 
     async def close(self) -> None:
         """Close the connections; in good order only those that are quick."""
@@ -169,11 +175,10 @@ class PostgresWriter:
     async def _connection(self, lane: _Lane) -> Connection:
         if lane.connection is not None and not lane.connection.is_closed():
             return lane.connection
-        if self._first is not None:
+        if self._first is not None and not self._first.is_closed():
             lane.connection, self._first = self._first, None
         else:
             lane.connection = await connect(self._settings, self._settings.open_timeout_ms / 1000)
-        lane.staged = False
         return lane.connection
 
     def _drop(self, lane: _Lane) -> None:
@@ -192,7 +197,8 @@ class PostgresWriter:
             else:
                 if settings.migrate:
                     await make_table(connection, lane.table, settings, self._timescale)
-                await check(connection, lane.table)
+                straight = await check(connection, lane.table)
+                lane.putter = RowPutter(lane.table, straight)
         lane.checked = True
 
     # --- writing
@@ -201,19 +207,15 @@ class PostgresWriter:
         self, connection: Connection, lane: _Lane, table: Table, batch: Sequence[Envelope]
     ) -> None:
         data = [await self._rows(lane, table, list(some)) for _, some in groupby(batch, lambda one: one.schema)]
-        names = [one.name for one in table.fields]
-        async with sorted_errors(self._settings.place, table.full_name, frozenset(names)):
-            if not lane.staged:
-                await connection.execute(table.create_stage())
-                lane.staged = True
-            async with connection.transaction():
-                for part in data:
-                    await connection.copy_to_table(
-                        table.stage, schema_name="pg_temp", columns=names, format="binary", source=memoryview(part)
-                    )
-                await connection.execute(table.merge())
-                if self._positions is not None:
-                    await self._positions.store(connection, table.record.name, batch)
+        names = frozenset(one.name for one in table.fields)
+        assert lane.putter is not None
+
+        async def positions(connection: Connection) -> None:
+            if self._positions is not None:
+                await self._positions.store(connection, table.record.name, batch)
+
+        async with sorted_errors(self._settings.place, table.full_name, names):
+            await lane.putter.put(connection, data, positions)
 
     async def _rows(self, lane: _Lane, table: Table, batch: Sequence[Envelope]) -> bytes:
         schema = batch[0].schema
@@ -223,7 +225,7 @@ class PostgresWriter:
             if not table.of_schema(schema):
                 raise BatchRefused(f"the record was written with another schema than {table.record.schema.full_name} "
                                    "has now")
-            known = lane.formats[schema] = RowFormat(schema)
+            known = lane.formats[schema] = RowFormat(schema, table.key)
         bodies = [envelope.value for envelope in batch]
         if len(bodies) < IN_A_THREAD:
             return known.rows(bodies)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2conn.charts import Bar, Grid, as_svg, in_terminal, plain_number
@@ -78,6 +78,7 @@ def test_no_bars_are_refused() -> None:
         as_svg((), "nothing")
 
 
+@settings(deadline=None)  # a busy machine is no finding
 @given(any_bars(), st.integers(60, 120), st.sampled_from(["utf-8", "latin-1", "no such"]))
 def test_any_numbers_fit_the_terminal(bars: list[Bar], width: int, encoding: str) -> None:
     lines = in_terminal(bars, width=width, height=12, encoding=encoding)
@@ -86,6 +87,7 @@ def test_any_numbers_fit_the_terminal(bars: list[Bar], width: int, encoding: str
     assert all(line.isprintable() for line in lines)
 
 
+@settings(deadline=None)  # a busy machine is no finding
 @given(any_bars(), st.text(max_size=60), st.text(max_size=60))
 def test_any_texts_and_numbers_make_valid_xml(bars: list[Bar], title: str, source: str) -> None:
     root = ElementTree.fromstring(as_svg(bars, title, source).encode())
@@ -115,6 +117,7 @@ def test_a_picture_says_the_exact_numbers_and_needs_no_colours() -> None:
     assert said[2] == "12:00:01: open 105, high 106, low 90, close 92, volume 4"
 
 
+@settings(deadline=None)  # a busy machine is no finding
 @given(numbers, numbers, st.integers(1, 400))
 def test_a_place_is_within_and_in_order(low: Decimal, other: Decimal, last: int) -> None:
     low, high = sorted((low, other))

@@ -15,7 +15,7 @@ from k2conn.errors import SettingsError
 from k2conn.features.settings import FeatureSettings
 from k2conn.net.proxy import Proxy
 from k2conn.runner import Overrides
-from k2conn.secret_mask import SECRETS
+from k2conn.secret_mask import HIDDEN, SECRETS
 from k2conn.settings import (
     connector_settings,
     is_enabled,
@@ -99,7 +99,8 @@ def test_the_secure_variables_are_read(given: dict[str, str]) -> None:
 def test_the_password_of_a_secret_address_is_hidden_by_itself_too() -> None:
     dsn = "postgresql://trader:s3same@127.0.0.1:5432/market?target_session_attrs=read-write"
     sink_settings({"K2_POSTGRES_DSN": dsn}, "postgres")
-    assert SECRETS.hide(f"{dsn}: s3same of trader, read-write") == "[hidden]: [hidden] of trader, read-write"
+    shown = SECRETS.hide(f"{dsn}: s3same of trader, read-write")
+    assert shown == "postgresql://[hidden]: [hidden] of trader, read-write"
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
@@ -109,6 +110,15 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     assert settings.options.password == "hunter2"
     with pytest.raises(SettingsError, match=r"K2_KAFKA_SASL_PASSWORD_FILE .*other: No such file"):
         sink_settings({**given, "K2_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "other")})
+
+
+def test_of_a_secret_address_the_scheme_is_none() -> None:
+    """A text that ends with such a word stays whole; the rest of the address is hidden, whatever stands before it."""
+    address = "postgresql://k2:hunter22@db.example:5432/market"
+    sink_settings({"K2_POSTGRES_DSN": address}, "postgres")
+    assert SECRETS.hide("k2conn.sinks.postgres") == "k2conn.sinks.postgres"
+    assert SECRETS.hide(f"no way to {address}") == f"no way to postgresql://{HIDDEN}"
+    assert "hunter22" not in SECRETS.hide("the password hunter22 is wrong")
 
 
 def test_the_spool_is_read() -> None:
@@ -203,6 +213,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("REMEMBERED_IDS", "100000", Overrides(remembered=100_000)),
     ("MAX_SYMBOLS", "50000", Overrides(most_symbols=50_000)),
     ("AUDIT", "true", Overrides(audit=True)),
+    ("DRIFT", "false", Overrides(drift=False)),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
     ("BREAKER_OPEN_SECONDS", "2m", Overrides(breaker_settings=BreakerSettings(seconds=120))),

@@ -33,7 +33,7 @@ class Writer:
     async def open(self) -> None:
         return None
 
-    async def prepare(self, schemas: Sequence[RecordSchema | None]) -> None:
+    async def prepare(self, schema: RecordSchema | None) -> None:
         return None
 
     def lane(self, schema: RecordSchema | None) -> str:

@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn import native
-from k2conn.avro import RecordSchema, load_schema
+from k2conn.avro import load_schema
 from k2conn.sinks.batching import BatchRefused
 from k2conn.sinks.postgres.rows import HEAD, TAIL, RowFormat, numeric
+from tests.support.every_kind import ALL, RECORDS
 from tests.support.sinks import TRADE, trade
-
-ALL = RecordSchema("all", json.dumps({
-    "type": "record", "name": "All", "fields": [
-        {"name": "message_id", "type": "string"},
-        {"name": "text", "type": ["null", "string"]},
-        {"name": "late", "type": ["string", "null"]},
-        {"name": "raw", "type": "bytes"},
-        {"name": "yes", "type": ["null", "boolean"]},
-        {"name": "small", "type": "int"},
-        {"name": "large", "type": ["null", "long"]},
-        {"name": "micros", "type": {"type": "long", "logicalType": "timestamp-micros"}},
-        {"name": "millis", "type": {"type": "long", "logicalType": "timestamp-millis"}},
-        {"name": "day", "type": ["null", {"type": "int", "logicalType": "date"}]},
-        {"name": "d8", "type": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 8}},
-        {"name": "d18", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 18}]},
-        {"name": "d5", "type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 5}},
-        {"name": "d0", "type": {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 0}},
-        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B", "LONGER"]}},
-        {"name": "texts", "type": {"type": "array", "items": "string"}},
-        {"name": "more", "type": ["null", {"type": "map", "values": "string"}]},
-    ],
-}))
-
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-
-
-def units(digits: int) -> st.SearchStrategy[int]:
-    return st.integers(-(10**digits) + 1, 10**digits - 1)
-
-
-RECORDS = st.tuples(
-    st.uuids().map(str), st.none() | TEXTS, st.none() | TEXTS, st.binary(max_size=9), st.none() | st.booleans(),
-    st.integers(-(2**31), 2**31 - 1), st.none() | st.integers(-(2**63), 2**63 - 1),
-    st.integers(-(2**62), 2**63 - 1), st.integers(-(10**15), 10**15), st.none() | st.integers(-(10**6), 10**6),
-    units(18), st.none() | units(38), units(20), units(10), st.sampled_from(["A", "B", "LONGER"]),
-    st.lists(TEXTS, max_size=3), st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3),
-)
 
 both = pytest.mark.skipif(native.rows is None, reason="k2conn/native is not built here (no C compiler)")
 
@@ -63,10 +27,10 @@ def in_python(form: RowFormat, bodies: list[bytes]) -> bytes:
 
 
 @both
-@given(st.lists(RECORDS, max_size=4))
-def test_c_and_python_say_the_same(records: list[tuple[Any, ...]]) -> None:
-    form, bodies = RowFormat(ALL), [ALL.encode(record) for record in records]
-    assert native.rows(form._columns, tuple(bodies)) == in_python(form, bodies)
+@given(st.lists(RECORDS, max_size=4), st.lists(st.sampled_from([field.name for field in ALL.fields]), max_size=3))
+def test_c_and_python_say_the_same_in_the_same_order(records: list[tuple[Any, ...]], key: list[str]) -> None:
+    form, bodies = RowFormat(ALL, key), [ALL.encode(record) for record in records]
+    assert native.rows(form._columns, tuple(bodies), form._keys) == in_python(form, bodies)
 
 
 @both
@@ -82,7 +46,7 @@ def test_a_damaged_body_is_refused_or_read_the_same(record: tuple[Any, ...], dat
         body += b"\0"
     else:
         body[at] = data.draw(st.integers(0, 255))
-    made = native.rows(form._columns, (bytes(body),))
+    made = native.rows(form._columns, (bytes(body),), ())
     if what != "changed":
         assert made is None
         with pytest.raises(BatchRefused):
@@ -100,12 +64,24 @@ def test_a_damaged_body_is_refused_or_read_the_same(record: tuple[Any, ...], dat
 @both
 def test_arguments_of_other_types_are_errors() -> None:
     columns = RowFormat(load_schema("trade"))._columns
-    for wrong in ((), (columns,), (columns, [b""]), (list(columns), (b"",)), (columns, ("",)), ((1,), (b"",)),
+    for wrong in ((), (columns,), (columns, [b""]), (list(columns), (b"",)), (columns, ("",)),
+                  ((1,), (b"",)),
                   (((99, 0, 0, 0, 0, ()),), (b"",)), (((10, 0, 0, 0, 0, ("a",)),), (b"\0",)),
                   (((9, 0, 0, 1, -1, ()),), (b"",)),
                   (((9, 0, 0, 1, 2, ()),), (b"",)), (((0, 0, 0, 0, 0, ()),) * 300, (b"",))):
         with pytest.raises((TypeError, ValueError)):
-            native.rows(*wrong)
+            native.rows(*wrong, *([()] if len(wrong) == 2 else []))
+    for keys in ([0], (len(columns),), (-1,), ("0",), (0,) * 9):
+        with pytest.raises((TypeError, ValueError)):
+            native.rows(columns, (b"",), keys)
+
+
+def test_rows_are_in_the_order_of_their_key_and_stay_as_they_came_where_it_is_the_same() -> None:
+    """Without it, two that write the same keys could wait for each other in a circle."""
+    ids = [3, 1, 2, 1]
+    bodies = [trade(at, "t", message_id=str(UUID(int=one))).value for at, one in enumerate(ids)]
+    form, plain = RowFormat(load_schema("trade"), ["message_id"]), RowFormat(load_schema("trade"))
+    assert form.rows(bodies) == plain.rows([bodies[at] for at in (1, 3, 2, 0)])
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_the_api_answers_over_a_folder_that_the_demo_filled(image: Containers) -
         image.podman("stop", "--time", "15", name)
         assert image.podman("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
     finally:
-        image.podman("rm", "--force", "--ignore", "--time", "5", name)
+        image.remove(name)
         image.podman("volume", "rm", "--force", name)
 
 
@@ -126,4 +126,4 @@ def test_the_services_of_the_profile_find_each_other(image: Containers, tmp_path
         assert {one["exchange"] for one in trades} == {"KRAKEN"}
     finally:
         for one in (*names, store):  # in this order: the others are on the last one's network
-            image.podman("rm", "--force", "--ignore", "--volumes", "--time", "5", one)
+            image.remove(one)

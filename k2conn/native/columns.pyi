@@ -1,0 +1,3 @@
+from typing import Any
+
+def columns(fields: tuple[Any, ...], bodies: tuple[bytes, ...], /) -> tuple[tuple[Any, ...], ...] | None: ...
