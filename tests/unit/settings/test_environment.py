@@ -99,7 +99,8 @@ def test_the_secure_variables_are_read(given: dict[str, str]) -> None:
 def test_the_password_of_a_secret_address_is_hidden_by_itself_too() -> None:
     dsn = "postgresql://trader:s3same@127.0.0.1:5432/market?target_session_attrs=read-write"
     sink_settings({"K2_POSTGRES_DSN": dsn}, "postgres")
-    assert SECRETS.hide(f"{dsn}: s3same of trader, read-write") == "postgresql://[hidden]: [hidden] of trader, read-write"
+    hidden = SECRETS.hide(f"{dsn}: s3same of trader, read-write")
+    assert hidden == "postgresql://[hidden]: [hidden] of trader, read-write"
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
