@@ -58,7 +58,7 @@ GROUP BY ALL ORDER BY trades DESC, side, currency""",
              ("trades",)),
     Question("How far apart were bid and ask, in basis points of the bid?", """\
 SELECT exchange, symbol, count(*) AS quotes,
-       round(avg((ask_price - bid_price) / bid_price * 10000), 2) AS spread_bps
+       round(avg((ask_price - bid_price) / bid_price * 10000), 2) AS spread
 FROM quotes WHERE bid_price > 0 GROUP BY ALL ORDER BY exchange, symbol""", ("quotes",)),
 )
 
