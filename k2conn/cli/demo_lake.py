@@ -26,7 +26,8 @@ COMMIT_MS = 1000.0
 """A commit every second: the demo is over before the usual three seconds have come five times."""
 CHART = "chart.svg"
 _CANDLES = """\
-SELECT strftime(time_bucket(INTERVAL 1 SECOND, timestamp), '%H:%M:%S') AS second,
+SELECT strftime(time_bucket(INTERVAL 1 SECOND, timestamp), '%H:%M:%S')
+           AS second,
        arg_min(price, (timestamp, message_id)) AS open,
        max(price) AS high, min(price) AS low,
        arg_max(price, (timestamp, message_id)) AS close,
@@ -57,7 +58,7 @@ GROUP BY ALL ORDER BY trades DESC, side, currency""",
              ("trades",)),
     Question("How far apart were bid and ask, in basis points of the bid?", """\
 SELECT exchange, symbol, count(*) AS quotes,
-       round(avg((ask_price - bid_price) / bid_price * 10000), 2) AS spread_bps
+       round(avg((ask_price - bid_price) / bid_price * 10000), 2) AS spread
 FROM quotes WHERE bid_price > 0 GROUP BY ALL ORDER BY exchange, symbol""", ("quotes",)),
 )
 
