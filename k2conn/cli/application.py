@@ -336,6 +336,29 @@ def tap(
 
 
 @command()
+def drift(
+    connector: Connector,
+    recordings: Annotated[
+        list[Path], typer.Argument(help="Recordings, or files of frames, one a line; the older ones first.")
+    ],
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="An older recording: what is usual.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="A line of JSON for each change.")] = False,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Tell how a venue's messages change in the course of recordings, as a running connector tells it at /drift.
+
+    Exits with 1 where they do.
+
+    Example: k2conn drift NAME monday --against friday
+    """
+    from k2conn.cli.drift import run
+
+    raise typer.Exit(run(connector, recordings, against or (), json))
+
+
+@command()
 def dlq(
     action: Annotated[str, typer.Argument(metavar="list|show|replay", help="What to do.")],
     paths: Annotated[

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from k2conn.clock import monotonic, wall_us
 from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides, drift_watch
 from k2conn.runner.drift_watch import DriftWatch
-from tests.support.plans import intake_of, plan_of, trade, trades
+from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
 from tests.support.venues import Run, Venue
 
 
@@ -95,3 +98,35 @@ def test_a_bug_in_looking_ends_the_looking_alone(monkeypatch: pytest.MonkeyPatch
             watch.look(pipeline, [trades(trade(1))], 0)
     assert len(calls) == 1
     assert [one["event"] for one in logs] == ["drift is not looked for any more: a bug"]
+
+
+def _recorded(folder: Path, name: str, numbers: range, **changed: Any) -> Path:
+    path = folder / name
+    frames = []
+    for number in numbers:
+        item = trade(number) | changed
+        frames.append(trades({key: value for key, value in item.items() if value is not ...}))
+    path.write_text("\n".join(frames) + "\n")
+    return path
+
+
+def _drift(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "k2conn", "drift", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_compares_recordings(tmp_path: Path) -> None:
+    file = tmp_path / "venue.yaml"
+    file.write_text(HEAD + SUBSCRIBE + STREAMS)
+    friday = _recorded(tmp_path, "friday", range(40))
+    monday = _recorded(tmp_path, "monday", range(40, 60), p=..., price="5")
+    done = _drift(file, monday, "--against", friday, "--json")
+    assert done.returncode == 1, done.stderr
+    found = [exactjson.decode(line) for line in done.stdout.splitlines()]
+    assert {(one["change"], one["path"]) for one in found} == {("gone-key", "data[].p"), ("new-key", "data[].price")}
+    assert "venue: 60 frames, 60 messages, 2 changes" in done.stderr
+    same = _drift(file, friday, "--against", friday)
+    assert (same.returncode, same.stdout) == (0, ""), same.stderr
+    none = _drift(file, tmp_path / "nosuch")
+    assert none.returncode == 2
+    assert "nosuch" in none.stderr

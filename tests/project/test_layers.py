@@ -133,6 +133,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "tools/example_verdicts": {*LEAVES, "audit", "envelope"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope", "tools/example_verdicts"},
     "tools/recorded_frames": {"errors", "recording"},
+    "tools/drift_of_recordings": {*LEAVES, "drift", "engine", "recording", "tools/recorded_lines"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
     "tools/trade_files": {"avro", "candles", "errors", "exactjson"},
