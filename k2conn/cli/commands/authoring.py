@@ -1,0 +1,193 @@
+"""Write connector files and try them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from k2conn.cli.commands.options import AllowEnv, Connector, Files, Intervals, Streams
+from k2conn.cli.commands.registry import command
+
+
+@command()
+def validate(
+    files: Files,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Check connector files: YAML, shape, meaning, and that their examples map.
+
+    Example: k2conn validate connectors/*.yaml
+    """
+    from k2conn.cli.validate import run
+
+    raise typer.Exit(run(files, format))
+
+
+@command("map")
+def map_(
+    connector: Connector,
+    file: Annotated[str, typer.Argument(help="Frames, one a line, rows, or a recording; - for standard input.")] = "-",
+    frame_key: Annotated[
+        str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
+    ] = None,
+    time_key: Annotated[
+        str | None, typer.Option("--time-key", help="The key of the receipt time (ISO 8601, or seconds).")
+    ] = None,
+    session_key: Annotated[
+        str | None, typer.Option("--session-key", help="A new value under this key starts a fresh connection state.")
+    ] = None,
+    streams: Streams = None,
+    deduplicate: Annotated[bool, typer.Option("--deduplicate", help="Drop repeated records, as `run` does.")] = False,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Raw frames in, records out, without a network: one JSON object a record.
+
+    Standard error has the dead letters, a sample of each kind of frame that no rule recognises, and the counts.
+    Exits with 65 where there are dead letters.
+
+    Example: k2conn map NAME frames.jsonl --frame-key raw --time-key local_timestamp --session-key session
+    """
+    from k2conn.cli.map import run
+
+    raise typer.Exit(run(connector, file, frame_key, time_key, session_key, streams, deduplicate))
+
+
+@command()
+def test(
+    connectors: Annotated[
+        list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass too.")] = False,
+    recording: Annotated[
+        Path | None, typer.Option("--from", help="Play a recording instead: every frame must be understood.")
+    ] = None,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Play the tests written in connector files, or a recording (k2conn record).
+
+    Example: k2conn test connectors/NAME.yaml -v
+    """
+    from k2conn.cli.test import run as play
+
+    raise typer.Exit(play(connectors or (), verbose, recording))
+
+
+@command()
+def explain(
+    connector: Connector,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Show what a connector sends, recognises and makes of it.
+
+    Example: k2conn explain NAME
+    """
+    from k2conn.cli.explain import run as show
+
+    raise typer.Exit(show(connector, symbols))
+
+
+@command()
+def plan(
+    connector: Connector,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+    streams: Streams = None,
+    intervals: Intervals = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
+    capacity: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Records a second at the busiest, all symbols together: cores, memory, disk."),
+    ] = None,
+    outage: Annotated[str, typer.Option(help="How long the sink may be away, for --capacity.")] = "4h",
+    allow_env: AllowEnv = None,
+) -> None:
+    """Show the sockets, frames, bytes and rates that running a connector takes.
+
+    Example: k2conn plan NAME --symbols BTCUSDT,ETHUSDT --capacity 5000
+    """
+    from k2conn.cli.plan import run as show
+
+    raise typer.Exit(show(connector, symbols, streams, frames, intervals, capacity, outage))
+
+
+@command("eval")
+def eval_(
+    expression: Annotated[str, typer.Argument(help="A JMESPath expression.")],
+    file: Annotated[str, typer.Argument(help="JSON, or JSON lines; - for standard input.")] = "-",
+    condition: Annotated[
+        bool, typer.Option("--when", help="As in a `when:`: a value of a wrong type counts as null.")
+    ] = False,
+) -> None:
+    """Evaluate a JMESPath expression as the engine does, on exact numbers.
+
+    Example: echo '{"p": 64000.10}' | k2conn eval p
+    """
+    from k2conn.cli.eval import run as evaluate
+
+    raise typer.Exit(evaluate(expression, file, condition))
+
+
+@command()
+def new(
+    name: Annotated[str, typer.Argument(help="The connector's name: small letters, digits, _ and -.")],
+    url: Annotated[str, typer.Option(help="Where the exchange's WebSocket is, such as wss://ws.example.com.")],
+    sample: Annotated[str, typer.Option(help="Frames, one a line, or a recording; - for standard input.")],
+    frame_key: Annotated[
+        str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
+    ] = None,
+    docs: Annotated[str | None, typer.Option(help="The exchange's documentation, https://...")] = None,
+    exchange: Annotated[str | None, typer.Option(help="The exchange's code in records (default: NAME).")] = None,
+    asset_class: Annotated[
+        str, typer.Option("--asset-class", help="crypto, equities, futures or options.")
+    ] = "crypto",
+    output: Annotated[str | None, typer.Option(help="The file to write, - for the screen; else NAME.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Draft a connector file from recorded frames: each guess with its reason, each gap marked.
+
+    Example: k2conn new example --url wss://ws.example.com --sample frames.jsonl --frame-key raw
+    """
+    from k2conn.cli.new import NewOptions, run
+
+    raise typer.Exit(run(NewOptions(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
+
+
+@command("list")
+def list_(
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """List the shipped connectors.
+
+    Example: k2conn list
+    """
+    from k2conn.cli.list import run as show
+
+    raise typer.Exit(show(format))
+
+
+@command()
+def docs(
+    connectors: Annotated[
+        list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
+    dictionary: Annotated[
+        Path | None, typer.Option(help="Write this file instead: what records hold, field by field.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a page is out of date.")] = False,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Write a Markdown page for each connector, and an index of them; or the data dictionary of all record types.
+
+    Example: k2conn docs --check
+    """
+    if dictionary is not None:
+        from k2conn.cli.dictionary import run as write
+
+        raise typer.Exit(write(dictionary, check))
+    from k2conn.cli.docs import run
+
+    raise typer.Exit(run(connectors or (), output, check))

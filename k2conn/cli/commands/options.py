@@ -1,0 +1,50 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Connector = Annotated[str, typer.Argument(help="A connector file, or the name of a shipped one.")]
+Files = Annotated[list[str], typer.Argument(help="Connector files, or names of shipped ones.")]
+Symbols = Annotated[
+    list[str] | None, typer.Option(help="As the venue writes them: A,B or 'A B', or once for each.")
+]
+Port = Annotated[
+    str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
+]
+Streams = Annotated[str | None, typer.Option("--streams", help="Only these streams, comma-separated.")]
+Intervals = Annotated[
+    str | None, typer.Option("--intervals", help="Of streams with intervals these, such as 1m,1h; else the first.")
+]
+Running = Annotated[
+    list[str] | None, typer.Argument(help="Connector files or shipped names; else what the environment enables.")
+]
+SinkName = Annotated[
+    str | None, typer.Option(help="kafka, postgres, questdb, iceberg, file, console, or one of an installed package.")
+]
+SinkOptions = Annotated[
+    list[str] | None, typer.Option(help="NAME=VALUE, a setting of that sink; as often as needed.")
+]
+
+
+def _allow(names: list[str] | None) -> list[str] | None:
+    """What `--allow-env` allows holds for the whole process."""
+    if names:
+        from k2conn.cli.allowed_variables import allow
+
+        allow(names)
+    return names
+
+
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env", metavar="NAME", callback=_allow, help="A variable that files may read beside K2_<CONNECTOR>_*."
+    ),
+]
+Folder = Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")]
+Kafka = Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")]
+Registry = Annotated[str | None, typer.Option(help="The schema registry's address.")]
