@@ -38,7 +38,9 @@ class Environment:
     def read(self, name: str, text: str, kind: str) -> Any:
         """A text in its kind; None after noting what is wrong with it, under a name."""
         if kind == "secret":
-            SECRETS.add(_SCHEME.sub("", text))
+            bare = _SCHEME.sub("", text)
+            if bare == text or "@" in bare:  # else an address without a password, of which nothing is secret
+                SECRETS.add(bare)
         if "://" in text:  # within a secret, too: who is told a database's address may repeat its password alone
             for one in re.split(r"[\s,]+", text):
                 SECRETS.add_address(one, options=kind == "secret")

