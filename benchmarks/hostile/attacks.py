@@ -18,7 +18,7 @@ from benchmarks.hostile.secrets import KEY, spellings
 from benchmarks.hostile.wire import BINARY, CLOSE, PING, PONG, Peer, deflated, frame
 
 Attack = Callable[[Peer, random.Random], Awaitable[None]]
-LIMIT = 16 << 20
+LIMIT = 8 << 20
 """Bytes of the largest frame, unless a connector file says another."""
 FORGED = 'x\n2026-01-01T00:00:00Z [info     ] all is well\r{"event":"forged"}\x1b[2J\u202e\x00'
 _ids = iter(range(1, 1 << 40))

@@ -70,7 +70,7 @@ class Connection:
     ignore: tuple[Match, ...] = ()
     notices: tuple[Notice, ...] = ()
     reconnect: Backoff = field(default_factory=Backoff)
-    max_frame: int = 16 * 1024 * 1024
+    max_frame: int = 8 * 1024 * 1024
     compression: bool = True
     stale_after: float | None = 60.0
     """Seconds without any frame after which the connection counts as dead; None: never."""

@@ -31,7 +31,7 @@ class Address:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    max_frame: int = 16 * 1024 * 1024
+    max_frame: int = 8 * 1024 * 1024
     compression: bool = True
     ping_every: float | None = 20.0
     ping_timeout: float | None = 20.0

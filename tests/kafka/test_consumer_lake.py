@@ -69,8 +69,8 @@ def test_a_kill_between_what_is_written_and_what_is_committed_loses_and_doubles_
     settings = lake(tmp_path)
     assert read(settings, ONCE) == [(count, count, count - 1)]
     assert read(settings, *LETTERS) == [(6, 6)]
-    again = re.search(r"trades_v2: \d+ records were there already", consumer.said)
-    assert (again is not None) == (moment is AFTER_THE_TABLE_HAS_IT)
+    if moment is BEFORE_THE_TABLE_HAS_IT:  # what the table has goes by its offsets, or is found by its ids
+        assert re.search(r"trades_v2: \d+ records were there already", consumer.said) is None
 
 
 def test_partitions_that_go_from_process_to_process_are_once_in_the_table(

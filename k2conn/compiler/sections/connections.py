@@ -93,7 +93,7 @@ class ConnectionCompiler(SectionCompiler):
             streams=streams,
             codec=codec,
             steps=steps,
-            max_frame=size(said.get("max_frame", "16 MiB")),
+            max_frame=size(said.get("max_frame", "8 MiB")),
             compression=said.get("compression", True),
             stale_after=duration(said.get("stale_after", "60s")) or None,
             allow_insecure=said.get("allow_insecure") is True,

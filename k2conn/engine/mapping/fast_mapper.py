@@ -17,7 +17,7 @@ from k2conn import exactjson
 from k2conn.avro import LENGTH_TEXT, Piece, fixed_bytes
 from k2conn.engine.identity.message_ids import VARIANT, MessageIds
 from k2conn.engine.identity.record_content import content_fields, content_maker
-from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, native_mapper
+from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, native_mapper, sources_of
 from k2conn.engine.mapping.unrolled import body, row
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
@@ -59,6 +59,7 @@ class FastMappers:
         self._direct = [field.direct for field in own if field.direct]
         self._reads = [field.read for field in own if not field.direct]
         self._order = [*(one for one in own if one.direct), *(one for one in own if not one.direct)]
+        self._sources = sources_of(self._order)
         self._places = {field.name: at for at, field in enumerate(self._order)}
         self._places["ingestion_timestamp"] = len(self._order)
         """Where a record's values are while it is made."""
@@ -80,8 +81,8 @@ class FastMappers:
         if not self._eligible(known) or len(set(names)) < len(names):
             return None
         try:
-            native = native_mapper(self._stream, self._schema, self._profile, known, self._order, vendor, ids.seed,
-                            self._prefix, _FALLBACK_ERRORS, template, self._content)
+            native = native_mapper(self._stream, self._schema, self._profile, known, self._order, self._sources,
+                            vendor, ids.seed, self._prefix, _FALLBACK_ERRORS, template, self._content)
         except EncodeError:
             return None
         if native is not None or self._stream.venue_id is None or self._stream.venue_id.direct is None:

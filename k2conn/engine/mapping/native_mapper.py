@@ -8,7 +8,7 @@ makes `native_mapper` None, and the Python shortcut is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from k2conn import exactjson, native
@@ -48,6 +48,7 @@ def native_mapper(
     profile: Profile,
     known: Mapping[str, object],
     order: Sequence[Field],
+    sources: tuple[Source, ...],
     vendor: Mapping[str, str],
     seed: bytes,
     prefix: str,
@@ -57,9 +58,10 @@ def native_mapper(
 ) -> NativeMapper | None:
     """The native mapper of one symbol; None where it does not support the stream's records.
 
-    ``order`` are the fields that are read of each item, ``known`` the values that all records of the symbol share,
-    ``vendor`` the entries that all their vendor_data begin with, ``seed`` what all their message ids are hashed from,
-    ``template`` what all their envelopes have in common, ``content`` the fields that are a record's content.
+    ``order`` are the fields that are read of each item, ``sources`` the same as `sources_of` gives them, ``known`` the
+    values that all records of the symbol share, ``vendor`` the entries that all their vendor_data begin with, ``seed``
+    what all their message ids are hashed from, ``template`` what all their envelopes have in common, ``content`` the
+    fields that are a record's content.
     """
     assert stream.venue_id is not None
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
@@ -80,7 +82,7 @@ def native_mapper(
         opening=b"".join(_prefixed(part) for entry in vendor.items() for part in entry),
         opened=len(vendor),
         nullable=schema.fields[-1].nullable,
-        sources=(*map(_source, order), (None, _source, _RECEIVED, 0, 1, 1, None)),
+        sources=sources,
         pieces=_pieces(body, known, places),
         entries=entries,
         keeps=stream.unmapped,
@@ -98,6 +100,11 @@ def native_mapper(
         **template._asdict(),
     ).make
     return found
+
+
+def sources_of(order: Sequence[Field]) -> tuple[Source, ...]:
+    """How fields are read, for `native_mapper`: made once for a stream, for there may be very many symbols."""
+    return (*map(_source, order), (None, _source, _RECEIVED, 0, 1, 1, None))
 
 
 def _can(field: SchemaField) -> bool:
@@ -136,10 +143,14 @@ def _pieces(
 
 def _names(field: SchemaField) -> dict[str, bytes] | None:
     """The encoded bytes of each name of an enum (without the branch of a union, which is written separately)."""
-    if field.kind != "enum":
-        return None
-    plain = replace(field, nullable=False)
-    return {name: fixed_bytes(plain, name) for name in field.symbols}
+    return _symbol_bytes(tuple(field.symbols)) if field.kind == "enum" else None
+
+
+@lru_cache(maxsize=256)
+def _symbol_bytes(symbols: tuple[str, ...]) -> dict[str, bytes]:
+    """Shared by all mappers, which only read it."""
+    plain = SchemaField("name", "enum", symbols=symbols)
+    return {name: fixed_bytes(plain, name) for name in symbols}
 
 
 def _prefixed(text: str) -> bytes:
