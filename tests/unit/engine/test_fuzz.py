@@ -312,12 +312,20 @@ def ids_of(one: Shown, value: Json) -> set[str]:
     return {e.schema.decode_plain(e.value)["message_id"] for e in envelopes if e.schema is not None}
 
 
+def is_of_states(one: Shown) -> bool:
+    """Whether items are states of something that is over some day: a bad one of the same candle, which can still be
+    read, is a later state of it, and takes an honest one's place.
+    """
+    frame = packed(one.plan.connections[0], one.value)
+    return any(stream is not None and stream.states is not None for stream, _, _ in heard(one).classify(frame))
+
+
 @cache
 def listed() -> list[Shown]:
-    """The messages that have their items in a list."""
+    """The messages that have their items in a list, each a record of its own."""
     found = []
     for one in shown():
-        if one.plan.connections[0].each is None:
+        if one.plan.connections[0].each is None and not is_of_states(one):
             with suppress(RecordError, SettingsError):
                 items = items_of(heard(one), deepcopy(one.value))
                 if items and ids_of(one, one.value):
