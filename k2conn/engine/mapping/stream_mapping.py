@@ -187,9 +187,13 @@ class StreamMapping:
             native = item.get(symbol_key) if type(item) is dict else None
             context = contexts.get(native) if type(native) is str else None
             made = None
-            if context is not None and context.fast is not None:
-                scope.symbol = context.resolved
-                made = context.fast(item, scope)
+            if context is not None:
+                fast = context.fast
+                if fast is None and not context.prepared:
+                    fast = self.contexts.prepare(context)
+                if fast is not None:
+                    scope.symbol = context.resolved
+                    made = fast(item, scope)
             if context is None or made is None:
                 self._item(item, frame, scope, out, False, context is not None)
                 continue

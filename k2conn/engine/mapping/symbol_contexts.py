@@ -20,6 +20,10 @@ from k2conn.plan import Plan, Stream, Symbol
 from k2conn.records import RecordType
 
 Encode = Callable[[list[Any]], bytes]
+AT_ONCE = 1000
+"""Symbols of a stream whose fast mapper is made at once. It is most of what a symbol takes, so the others have one from
+their second record on: a venue may invent symbols, each for one record.
+"""
 
 
 class SymbolContext:
@@ -33,6 +37,7 @@ class SymbolContext:
         "ids",
         "key",
         "numbers",
+        "prepared",
         "resolved",
         "symbol",
         "topic",
@@ -55,6 +60,8 @@ class SymbolContext:
             **dict(symbol.parts),
         }
         self.fast: FastMapper | None = None
+        """None also while it is not ``prepared``: see `SymbolContexts.prepare`."""
+        self.prepared = False
         self.numbers: SequenceState | None = None
         """The state of the gap tracker, where the symbol's records are numbered one by one."""
 
@@ -89,18 +96,32 @@ class SymbolContexts:
         if symbol is None:
             detail = f"no symbol rule reads '{native[:40]}' ({self._plan.symbols.description})"
             raise RecordError("symbol", self._stream.symbol.expression, native, "unknown-symbol", detail)
-        always, encode = self.always, self._encode
-        if symbol.asset_class and self._classed:
-            always = {**always, "asset_class": symbol.asset_class}
-            encode = self._schema.compile(always)
+        always = self._always(symbol)
+        encode = self._encode if always is self.always else self._schema.compile(always)
         account = self._ledger.account(self._stream.name, symbol.record)
         context = SymbolContext(self._plan, self._stream, symbol, account, encode)
         if len(self.known) < self.most:
-            template = EnvelopeTemplate(context.topic, context.key, self._schema, account)
-            context.fast = self.fast_mappers.fast_mapper(symbol, context.vendor, always, context.ids, template)
+            if len(self.known) < AT_ONCE:
+                self.prepare(context)
             self.known[native] = context
             self.symbols[symbol.record] = symbol
         return context
+
+    def prepare(self, context: SymbolContext) -> FastMapper | None:
+        """Makes a symbol's fast mapper, which is None where its records need the general mapper."""
+        symbol = context.resolved
+        template = EnvelopeTemplate(context.topic, context.key, self._schema, context.account)
+        context.prepared = True
+        context.fast = self.fast_mappers.fast_mapper(
+            symbol, context.vendor, self._always(symbol), context.ids, template
+        )
+        return context.fast
+
+    def _always(self, symbol: Symbol) -> dict[str, object]:
+        """The fields with the same value in every record of a symbol."""
+        if symbol.asset_class and self._classed:
+            return {**self.always, "asset_class": symbol.asset_class}
+        return self.always
 
 
 def _encoded_once(stream: Stream, record: RecordType) -> dict[str, object]:

@@ -247,6 +247,21 @@ def test_an_item_has_so_many_members() -> None:
 # -- names
 
 
+def test_symbols_for_one_record_each_have_no_mapper_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is most of what a symbol takes; a symbol that comes again has one, and its records are the same."""
+    monkeypatch.setattr("k2conn.engine.mapping.symbol_contexts.AT_ONCE", 5)
+    plan = plan_of()
+    pipeline = FramePipeline(ConnectorState(plan, None, 0), plan.connections[0], (), WORLD)
+    known = pipeline.connector_state.mappings["trade"].contexts.known
+    frame = trades(*(trade(n, s=f"S{n}-USD") for n in range(20)))
+    first, _ = pipeline.receive([frame], 0.0, WALL)
+    assert [one.fast is not None for one in known.values()] == [True] * 5 + [False] * 15
+    second, _ = pipeline.receive([frame], 0.0, WALL)
+    assert all(one.fast is not None for one in known.values())
+    assert [one.value for one in first] == [one.value for one in second]
+    assert len(first) == 20
+
+
 def test_symbols_beyond_the_bound_share_an_account_and_keep_their_records() -> None:
     plan = plan_of()
     state = ConnectorState(plan, None, 0, most_symbols=10)
