@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from k2conn.candles.output import CandleOutput
 from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
 from k2conn.candles.source import TradeSource, UnreadRecord
+from k2conn.cli.event_loop import stop_on_signals
 from k2conn.cli.messages import complain, say
 from k2conn.cli.option_values import lasting, listed
 from k2conn.clock import wall_us
@@ -152,8 +152,7 @@ class CandleMaking:
     async def run(self, source: TradeSource) -> int:
         """Until the source ends; the exit code."""
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        stop_on_signals(asyncio.get_running_loop(), stop)
         sink = self._sink = make_spooled(self._settings, self._settled, self._rejected)
         await sink.open()
         try:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -34,3 +34,10 @@ def stop_on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Non
 
     loop.add_signal_handler(signal.SIGINT, interrupted)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+
+async def until_stopped(work: Callable[[asyncio.Event], Awaitable[Result]]) -> Result:
+    """Work that is given the event which those signals set."""
+    stop = asyncio.Event()
+    stop_on_signals(asyncio.get_running_loop(), stop)
+    return await work(stop)

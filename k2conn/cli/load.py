@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.batch.load import Load, LoadOutcome
 from k2conn.batch.positions import Positions
-from k2conn.cli.event_loop import on_event_loop
+from k2conn.cli.event_loop import on_event_loop, until_stopped
 from k2conn.cli.loading import load as load_connector
 from k2conn.cli.messages import complain
 from k2conn.cli.option_values import listed
@@ -23,7 +21,6 @@ from k2conn.cli.run_options import RunOptions
 from k2conn.cli.screen import ProgressBar, line, screen
 from k2conn.cli.startup import check_log, checked_sink
 from k2conn.cli.stream_names import chosen_streams
-from k2conn.clock import monotonic
 from k2conn.engine.row_pipeline import bare_name
 from k2conn.errors import CollectedProblems, SettingsError
 from k2conn.files import unwritable
@@ -35,7 +32,6 @@ from k2conn.sinks.settings import SinkSettings
 
 LOADED, FAILED, DEAD, UNREAD, INTERRUPTED = 0, 1, 65, 66, 130
 _STATE = Path("state")
-_SHOWN_EVERY = 0.2
 _COLLECTED = (200_000, 20, 20)
 """Of the garbage collector: rows and envelopes come and go in great numbers, and none of them is in a cycle."""
 
@@ -131,7 +127,7 @@ def _load(load: Load, options: LoadOptions) -> int:
     with ProgressBar(console if options.progress else screen(open(os.devnull, "w")), sizes) as bar:
         load.watch(_Shown(bar))
         gc.set_threshold(*_COLLECTED)
-        outcome = on_event_loop(_until_stopped(load))
+        outcome = on_event_loop(until_stopped(load.run))
     return _report(load, outcome, options)
 
 
@@ -140,34 +136,16 @@ class _Shown:
 
     def __init__(self, bar: ProgressBar) -> None:
         self._bar = bar
-        self._began = self._last = monotonic()
 
     def __call__(self, load: Load) -> None:
-        now = monotonic()
-        if now - self._last < _SHOWN_EVERY:
+        if not self._bar.due():
             return
-        self._last = now
         files = load.outcome.files
         current = next((one for one in reversed(files) if one.done), files[0])
         dead = load.state.ledger.totals()["dead_letters"]
         rows = load.outcome.rows
-        figures = f"{rows:,} rows, {rows / (now - self._began):,.0f} a second" + (f", {dead:,} dead" if dead else "")
+        figures = f"{rows:,} rows, {rows / self._bar.seconds:,.0f} a second" + (f", {dead:,} dead" if dead else "")
         self._bar.show(current.path.name, sum(one.done for one in files), figures)
-
-
-async def _until_stopped(load: Load) -> LoadOutcome:
-    """The first SIGINT or SIGTERM stops in order, a second SIGINT at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        if stop.is_set():
-            os._exit(INTERRUPTED)
-        stop.set()
-
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    return await load.run(stop)
 
 
 def _report(load: Load, outcome: LoadOutcome, options: LoadOptions) -> int:

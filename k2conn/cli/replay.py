@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.batch.replay import Pace, Replay, ReplayOutcome
-from k2conn.cli.event_loop import on_event_loop
+from k2conn.cli.event_loop import on_event_loop, until_stopped
 from k2conn.cli.loading import load_connected
 from k2conn.cli.messages import complain
 from k2conn.cli.option_values import listed, moment
@@ -22,7 +20,6 @@ from k2conn.cli.run_options import RunOptions
 from k2conn.cli.screen import ProgressBar, line, screen
 from k2conn.cli.startup import check_log, checked_sink
 from k2conn.cli.stream_names import chosen_streams
-from k2conn.clock import monotonic
 from k2conn.engine.accounting.figures import ConnectorReport
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import CollectedProblems, SettingsError
@@ -32,7 +29,6 @@ from k2conn.recording.reader import Recording
 from k2conn.sinks.settings import SinkSettings
 
 REPLAYED, FAILED, DEAD, UNREAD, INTERRUPTED = 0, 1, 65, 66, 130
-_SHOWN_EVERY = 0.2
 _COLLECTED = (200_000, 20, 20)
 
 
@@ -77,7 +73,7 @@ def run(options: ReplayOptions) -> int:
     with ProgressBar(console, extent.lines) as bar:
         replay.watch(_Shown(bar))
         gc.set_threshold(*_COLLECTED)
-        outcome = on_event_loop(_until_stopped(replay))
+        outcome = on_event_loop(until_stopped(replay.run))
     return _report(replay, outcome, options)
 
 
@@ -128,31 +124,13 @@ class _Shown:
 
     def __init__(self, bar: ProgressBar) -> None:
         self._bar = bar
-        self._began = self._last = monotonic()
 
     def __call__(self, replay: Replay) -> None:
-        now = monotonic()
-        if now - self._last < _SHOWN_EVERY:
+        if not self._bar.due():
             return
-        self._last = now
         outcome = replay.outcome
-        figures = f"{outcome.frames:,} frames, {outcome.frames / (now - self._began):,.0f} a second"
+        figures = f"{outcome.frames:,} frames, {outcome.frames / self._bar.seconds:,.0f} a second"
         self._bar.show("replaying", outcome.entries, figures)
-
-
-async def _until_stopped(replay: Replay) -> ReplayOutcome:
-    """The first SIGINT or SIGTERM stops in order, a second SIGINT at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        if stop.is_set():
-            os._exit(INTERRUPTED)
-        stop.set()
-
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    return await replay.run(stop)
 
 
 def _reports(replay: Replay) -> dict[str, ConnectorReport]:

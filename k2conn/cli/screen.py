@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from k2conn.clock import monotonic
 from k2conn.printable import visible
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
 
 UNBOUNDED = 10_000
 """Columns where no terminal bounds them: files and pipes have whole lines."""
+_SHOWN_EVERY = 0.2
+"""Seconds between two looks of a bar."""
 _GAP = 2
 """Columns of the screen between two of a table."""
 
@@ -71,6 +74,20 @@ class ProgressBar:
             disable=not console.is_terminal, transient=True, refresh_per_second=5,
         )
         self._task = self._progress.add_task("", total=max(total, 1), figures="")
+        self._began = self._last = monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since it is there."""
+        return monotonic() - self._began
+
+    def due(self) -> bool:
+        """Whether it is time to show again, which is some times a second."""
+        now = monotonic()
+        if now - self._last < _SHOWN_EVERY:
+            return False
+        self._last = now
+        return True
 
     def __enter__(self) -> ProgressBar:
         self._progress.start()

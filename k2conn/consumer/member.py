@@ -83,7 +83,7 @@ class GroupMember:
             cause = (await likely_cause(given)).text
             text = cause or self._log_of_client.reason(str(error) or f"no answer in {given.open_timeout:.0f} s")
             raise Unreachable(f"kafka {given.bootstrap}: {text}") from None
-        except BaseException:
+        except BaseException:  # whatever it is, cancelled above all: a client that was started is closed
             await self.leave()
             raise
 

@@ -85,8 +85,8 @@ class TableReader:
                 )
             try:
                 yield connection
-            except BaseException as error:
-                connection.terminate()  # nobody knows its state: it is not used again
+            except BaseException as error:  # whatever it is: nobody knows the connection's state, it is not used again
+                connection.terminate()
                 if "[57014]" in str(error):  # PostgreSQL has ended the query: statement_timeout
                     raise QueryTooSlow(str(error)) from None
                 raise

@@ -135,7 +135,7 @@ class PostgresWriter:
         try:
             async with sorted_errors(self._settings.place, "reading positions"):
                 found = await self._positions.read(connection)
-        except BaseException:
+        except BaseException:  # whatever it is: nobody knows the connection's state, so that it is not used again
             connection.terminate()
             raise
         if self._first is None:
