@@ -280,7 +280,7 @@ def test_replicas_make_one_stream_and_say_what_each_missed(kraken: Plan, monkeyp
                 assert published(run).most_common(1)[0][1] == 1
                 figures = [socket.status()["leg"] for socket in sockets]
                 assert sum(one["first"] for one in figures) == len(run.sink.taken)
-                assert all(one["late"] + one["first"] > 100 for one in figures)
+                assert all(one["late"] + one["first"] > 50 for one in figures)
 
     asyncio.run(main())
 
@@ -294,7 +294,9 @@ def test_a_leg_that_stalls_is_charged_with_what_it_missed(kraken: Plan, monkeypa
             Run(kraken, overrides=Overrides(urls=(exchange.url(),), replicas=2)) as run,
         ):
             sockets = run.runner.connectors[0].supervisors
-            await run.until(lambda: all(socket.replica and socket.replica.tally.late for socket in sockets[1:]))
+            # both have records; which of them is the late one is chance
+            await run.until(lambda: all(
+                socket.replica and socket.replica.tally.late + socket.replica.tally.first > 5 for socket in sockets))
             exchange.clients[0].subscribed.clear()
             await run.until(lambda: any(socket.replica and socket.replica.tally.missing > 10 for socket in sockets))
             missing = sorted(socket.replica.tally.missing for socket in sockets if socket.replica)

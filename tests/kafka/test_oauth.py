@@ -74,6 +74,8 @@ def test_a_token_opens_the_door(token_broker: TokenBroker) -> None:
     assert asyncio.run(main()) == 1
 
 
+# A connection whose login fails is now and then left to the garbage collector by aiokafka, which says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("status", "body"), [(401, {}), (200, {"access_token": "no.token.", "expires_in": 9})])
 def test_without_a_valid_one_there_is_a_reason(token_broker: TokenBroker, status: int, body: dict[str, object]) -> None:
     async def main() -> str:
