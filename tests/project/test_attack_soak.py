@@ -109,7 +109,7 @@ def test_where_nothing_is_planted_nothing_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.xfail(
-    strict=False, reason="three hostile connectors take 220 to 380 MB where much is sent to them, not 200"
+    strict=False, reason="three hostile connectors take 200 to 260 MB where much is sent to them, not under 200"
 )
 @pytest.mark.alone
 def test_every_kind_of_attack_at_random(tmp_path: Path) -> None:
