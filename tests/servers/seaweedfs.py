@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,9 +69,15 @@ class SeaweedFs(Server):
         ]
 
     def answers(self) -> bool:
-        """Ask the catalog for its settings; one that wants to know who asks does its work, too."""
+        """Ask for the namespaces of the warehouse: the catalog answers some seconds before it has that one."""
+        form = {"grant_type": "client_credentials", "client_id": KEY, "client_secret": SECRET, "scope": "catalog"}
+        tokens = f"{self.catalog}/v1/oauth/tokens"
         try:
-            with _direct.open(f"{self.catalog}/v1/config?warehouse={WAREHOUSE}", timeout=5) as answer:
-                return isinstance(json.load(answer), dict)
-        except urllib.error.HTTPError as error:
-            return error.code in (401, 403)
+            with _direct.open(tokens, urllib.parse.urlencode(form).encode(), timeout=5) as answer:
+                token = json.load(answer)["access_token"]
+            address = f"{self.catalog}/v1/{WAREHOUSE.removeprefix('s3://')}/namespaces"
+            asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+            with _direct.open(asked, timeout=5) as answer:
+                return "namespaces" in json.load(answer)
+        except urllib.error.HTTPError:
+            return False
