@@ -15,7 +15,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.codecs import RowPosition
 from k2conn.codecs.decoding import row_reader
-from k2conn.codecs.encoding import text_encoder
+from k2conn.codecs.encoding import encoder
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text, shown
 from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
@@ -308,8 +308,8 @@ def same_field(kind: str, expected: Any, found: Any) -> bool:
 
 
 def _frame(value: Json, connection: Connection) -> str | bytes:
-    """A received frame: text as it is, any other message encoded by the connection's codec."""
-    return value if isinstance(value, str) else text_encoder(connection.codec)(exactjson.encode(value))
+    """A received frame: text as it is, any other message by the connection's codec, as a venue sends it."""
+    return value if isinstance(value, str) else encoder(connection.codec)(exactjson.encode(value))
 
 
 def same(expected: Any, found: Any) -> bool:
