@@ -49,9 +49,9 @@ class Difference:
         return f"{self.what}: expected {self.expected}, found {self.found}"
 
 
-def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] | None = None) -> list[Difference]:
-    """Runs one test; an empty list where it passes."""
-    connection = _TestConnection(plan, example, environment or {})
+def run_test(plan: Plan, example: ConnectorTest) -> list[Difference]:
+    """Runs one test, with its own environment; an empty list where it passes."""
+    connection = _TestConnection(plan, example)
     try:
         for turn in example.dialogue:
             connection.run_turn(turn)
@@ -64,7 +64,7 @@ def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] 
 class _TestConnection:
     """The connections of one test, on a fake clock."""
 
-    def __init__(self, plan: Plan, example: ConnectorTest, environment: Mapping[str, str]) -> None:
+    def __init__(self, plan: Plan, example: ConnectorTest) -> None:
         self.example = example
         self.differences: list[Difference] = []
         self.now = 1000.0
@@ -75,7 +75,7 @@ class _TestConnection:
         self.checks_sent = any(turn.kind == "sent" for turn in example.dialogue)
         self.connector_state = ConnectorState(plan, self._streams(plan, example), window=0)
         symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
-        self.session_context = SessionContext(lambda: _UUID, environment)
+        self.session_context = SessionContext(lambda: _UUID, example.environment)
         self.pipelines = self._pipelines(plan, symbols)
         self.rows = RowPipeline(self.connector_state, plan.connections[0]) if plan.reads_files else None
         if self.rows is not None:
@@ -168,8 +168,13 @@ class _TestConnection:
             if turn.socket in (None, socket) and same(turn.value, _value(text, turn.value)):
                 del self.sent[at]
                 return
-        found = shown(self.sent.pop(0)[1]) if self.sent else "nothing"
+        found = shown(self.sent.pop(0)[1]) if self.sent else self._nothing()
         self.add_difference(turn.line, "sent", frame_text(turn.value), found)
+
+    def _nothing(self) -> str:
+        """Why nothing was sent, where the connection's end is the reason."""
+        end = self.closed
+        return "nothing" if end is None else f"nothing: the connection was closed ({end.cause}: {end.detail})"
 
     def _pipelines_of(self, turn: DialogueTurn) -> list[FramePipeline]:
         """The pipelines of the connections that a turn may be on."""
