@@ -30,6 +30,11 @@ def anomaly_topic(exchange: str, asset_class: str) -> str:
     return TOPIC.format(asset_class=asset_class, plural=plural, exchange=exchange.lower())
 
 
+def needed(marked: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a record in unscaled form, what its anomaly has."""
+    return {name: marked[name] for name in ("message_id", *_OF_THE_RECORD, *_NUMBERS) if name in marked}
+
+
 class AnomalyEncoder:
     """Makes envelopes of what one connector marks."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from k2conn.anomalies.encoding import AnomalyEncoder, anomaly_topic
+from k2conn.anomalies.encoding import AnomalyEncoder, anomaly_topic, needed
 from k2conn.anomalies.habits import NOTHING_LISTED, QuoteHabits, QuoteRow, Thresholds, TradeHabits, TradeRow, listed
 from k2conn.anomalies.reports import OddRecord, Report, Reports
 from k2conn.anomalies.settings import AnomalySettings
@@ -19,6 +19,8 @@ from k2conn.records import load_record
 TRADE, QUOTE = "trade", "quote"
 MOST_SYMBOLS = 20_000
 """Symbols of streams whose habits are learnt; records of further ones are not looked at."""
+LONGEST = 2048
+"""Bytes of a record that is kept as it is until it is told of."""
 _TRADE = ("symbol", "price", "quantity", "timestamp", "ingestion_timestamp")
 _QUOTE = ("symbol", "bid_price", "bid_quantity", "ask_price", "ask_quantity", "timestamp", "ingestion_timestamp")
 
@@ -115,7 +117,9 @@ class AnomalyMarker:
             for oddity in habits.judge(row):
                 if oddity.kind not in kinds:
                     continue
-                odd = OddRecord(oddity, looked.schema, bodies[at], row[-1])
+                body = bodies[at]
+                fields = needed(looked.reader.record(body)) if len(body) > LONGEST else None
+                odd = OddRecord(oddity, looked.schema, body if fields is None else b"", row[-1], fields)
                 report = self.reports.note(stream, row[0], odd, now_us)
                 if report is not None:
                     yield self._told(report, account)
@@ -140,5 +144,6 @@ class AnomalyMarker:
         habits.listed = NOTHING_LISTED if found == NOTHING_LISTED else found
 
     def _told(self, report: Report, account: Accounts) -> Envelope:
-        marked = self._looked[report.latest.schema].reader.record(report.latest.body)
+        odd = report.latest
+        marked = self._looked[odd.schema].reader.record(odd.body) if odd.fields is None else odd.fields
         return self._encoder.envelope(report, marked, account)

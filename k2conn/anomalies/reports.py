@@ -5,14 +5,14 @@ passed: a venue that is odd all the time fills no topic.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from k2conn.anomalies.kinds import AnomalyKind, Oddity
 from k2conn.avro import RecordSchema
 
-MOST = 20_000
+MOST = 5_000
 """Kinds of streams and symbols of which it is remembered that they were told; anomalies of further ones are counted."""
 
 Marked = tuple[AnomalyKind, str, str]
@@ -20,12 +20,15 @@ Marked = tuple[AnomalyKind, str, str]
 
 
 class OddRecord(NamedTuple):
-    """A record, encoded, with one thing that is odd about it."""
+    """A record with one thing that is odd about it. ``fields`` are those that its anomaly needs, unscaled: read at once
+    where the record is long, else (None) of its ``body``, once it is told of.
+    """
 
     oddity: Oddity
     schema: RecordSchema
     body: bytes
     received_us: int
+    fields: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

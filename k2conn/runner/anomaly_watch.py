@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from k2conn.anomalies.encoding import STREAM, anomaly_record
@@ -29,8 +30,11 @@ AT_ONCE = 500
 """Records that are looked at in one go, before everybody else has a turn."""
 MOST_WAITING = 20_000
 """Records that wait to be looked at."""
+MOST_BYTES = 8 * 1024 * 1024
+"""And of these, bytes: what the sink has sent would not be kept without them."""
 SHOWN = 200
 """The latest anomalies, which /anomalies shows."""
+_BODY = itemgetter(2)
 _LEFT_OUT = ("message_id", "exchange", "asset_class", "connector")
 """Of an anomaly's record; what has it says so itself."""
 
@@ -48,7 +52,7 @@ class AnomalyWatch:
         self.spent = 0.0
         """Seconds of work that went into it."""
         self._waiting: list[Sequence[Envelope]] = []
-        self._count = 0
+        self._count = self._bytes = 0
         """Records that wait."""
         self._credit = SAVED
         self._looked = monotonic()
@@ -74,18 +78,19 @@ class AnomalyWatch:
 
     def take(self, envelopes: Sequence[Envelope]) -> None:
         """Takes in what goes to the sink."""
-        count = len(envelopes)
-        if self._failed or self._count + count > MOST_WAITING:
+        count, size = len(envelopes), sum(map(len, map(_BODY, envelopes)))
+        if self._failed or self._count + count > MOST_WAITING or self._bytes + size > MOST_BYTES:
             self.passed_over += count
             return
         self._waiting.append(tuple(envelopes))
         self._count += count
+        self._bytes += size
 
     def look(self, state: ConnectorState, now_us: int, last: bool = False) -> Iterator[list[Envelope]]:
         """What is to be published of what waits; stops after some records, so that others have a turn. ``last``: also
         what is to be told only later.
         """
-        waiting, self._waiting, self._count = self._waiting, [], 0
+        waiting, self._waiting, self._count, self._bytes = self._waiting, [], 0, 0
         began = monotonic()
         self._credit = min(SAVED, self._credit + (began - self._looked) * SHARE)
         self._looked = began

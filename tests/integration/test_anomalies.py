@@ -228,6 +228,10 @@ def test_what_waits_is_bounded() -> None:
     assert watch.passed_over == 50_000 - anomaly_watch.MOST_WAITING
     for _ in watch.look(state, 0):
         pass
+    before, long = watch.passed_over, record("trade", 1, vendor_data={"x": "y" * 1024 * 1024})
+    for _ in range(20):
+        watch.take([long])
+    assert watch.passed_over - before == 20 - 7
 
 
 def test_what_is_published_is_in_the_books() -> None:
