@@ -39,5 +39,6 @@ class RunOptions:
     group: str | None = None
     from_beginning: bool = False
     features: str | None = None
+    anomalies: str | None = None
     record: Path | None = None
     """Where frames are recorded; None: what K2_RECORD_FOLDER says."""

@@ -282,6 +282,8 @@ def _job(
     said = {} if options.candles is None else {f"{prefix_of(plan.name)}CANDLES": options.candles}
     if options.features is not None:
         said[f"{prefix_of(plan.name)}FEATURES"] = options.features
+    if options.anomalies is not None:
+        said[f"{prefix_of(plan.name)}ANOMALIES"] = options.anomalies
     if options.audit is not None:
         said[f"{prefix_of(plan.name)}AUDIT"] = str(options.audit).lower()
     own = connector_settings({**environment, **said}, plan.exchange, plan.name)

@@ -14,7 +14,7 @@ from k2conn.consumer.accounts import TopicFigures
 from k2conn.consumer.consumption import Consumption
 from k2conn.monitoring.feed_figures import consumption_figures
 from k2conn.monitoring.metrics import error_metric, exposed, sink_metrics
-from k2conn.monitoring.process_status import DriftReport, Health, ProcessStatus, Silence
+from k2conn.monitoring.process_status import AnomalyReport, DriftReport, Health, ProcessStatus, Silence
 from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpooledSinkStatus
 
@@ -50,6 +50,10 @@ class ConsumptionView:
         return {}
 
     async def drift(self) -> DriftReport:
+        """There are no venues here."""
+        return {}
+
+    async def anomalies(self) -> AnomalyReport:
         """There are no venues here."""
         return {}
 

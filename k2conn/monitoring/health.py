@@ -19,10 +19,12 @@ from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
 from k2conn.monitoring.process_status import (
+    AnomalyReport,
     DriftReport,
     Health,
     ProcessStatus,
     Silence,
+    anomaly_report,
     drift_report,
     process_status,
     silent_symbols,
@@ -67,6 +69,9 @@ class View(Protocol):
     async def drift(self) -> DriftReport:
         """Changes of venues' messages, by connector."""
 
+    async def anomalies(self) -> AnomalyReport:
+        """The latest odd records, by connector."""
+
     async def metrics(self) -> bytes:
         """The metrics as Prometheus reads them."""
 
@@ -88,6 +93,10 @@ class RunnerView:
     async def drift(self) -> DriftReport:
         """See `View`."""
         return drift_report(self._runner)
+
+    async def anomalies(self) -> AnomalyReport:
+        """See `View`."""
+        return anomaly_report(self._runner)
 
     async def metrics(self) -> bytes:
         """See `View`."""
@@ -249,6 +258,8 @@ class HealthServer:
             return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path == "/drift":
             return 200, _JSON, exactjson.encode(await self._view.drift())
+        if path == "/anomalies":
+            return 200, _JSON, exactjson.encode(await self._view.anomalies())
         if path in ("/ready", "/health", "/"):
             state = await self._view.health()
             if path == "/ready":
@@ -256,4 +267,4 @@ class HealthServer:
                 shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence}
                 return (200 if ready else 503), _JSON, exactjson.encode(shown)
             return (200 if state["status"] != Health.FAILED else 503), _JSON, exactjson.encode(state)
-        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift"}'
+        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift, /anomalies"}'

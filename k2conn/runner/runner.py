@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from k2conn.anomalies.encoding import anomaly_record
 from k2conn.candles.envelopes import candle_record
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
@@ -402,6 +403,8 @@ class Runner:
             if connector.features is not None:
                 names = connector.features.topics(connector.connector_state)
                 topics.update(dict.fromkeys(names, feature_record().schema))
+            if connector.anomalies is not None:
+                topics.update(dict.fromkeys(connector.anomalies.topics(), anomaly_record().schema))
         return {**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)}
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import transports
+from k2conn.anomalies.settings import AnomalyMode, AnomalySettings, read_thresholds
 from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.features.settings import FeatureSettings
@@ -175,6 +176,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     proxied, proxy = named("PROXY", "proxy")
     overrides = Overrides(
         drift=_first(get("DRIFT", "bool"), reader.get("K2_DRIFT", "bool"), True),
+        anomalies=_anomalies(reader, named("ANOMALIES"), named("ANOMALY_THRESHOLDS", "list")),
         audit=_first(get("AUDIT", "bool"), reader.get("K2_AUDIT", "bool"), False),
         candles=_candles(reader, named("CANDLES", "list")),
         features=_features(reader, named("FEATURES", "list")),
@@ -228,6 +230,29 @@ def _candles(reader: Environment, own: tuple[str, Any]) -> CandleSettings | None
     except SettingsError as error:
         reader.problems += [f"{said}: {problem}" for problem in error.problems]
         return None
+
+
+def anomaly_settings(environment: Mapping[str, str]) -> AnomalySettings:
+    """What `K2_ANOMALIES` and `K2_ANOMALY_THRESHOLDS` say, whatever the connector."""
+    reader = Environment(environment)
+    found = _anomalies(reader, ("", None), ("", None))
+    reader.finish()
+    return found
+
+
+def _anomalies(reader: Environment, mode: tuple[str, Any], thresholds: tuple[str, Any]) -> AnomalySettings:
+    """What is said of odd records: the connector's own variables and their values come first."""
+    said, word = mode if mode[1] is not None else ("K2_ANOMALIES", reader.get("K2_ANOMALIES"))
+    listed, words = thresholds if thresholds[1] is not None else (
+        "K2_ANOMALY_THRESHOLDS", reader.get("K2_ANOMALY_THRESHOLDS", "list"))
+    modes = {str(one): one for one in AnomalyMode}
+    if word is not None and word not in modes:
+        reader.problems.append(f"{said} '{word[:40]}': say {', '.join(modes)}")
+    try:
+        return AnomalySettings(modes.get(word or "", AnomalyMode.WATCH), read_thresholds(words or ()))
+    except SettingsError as error:
+        reader.problems += [f"{listed}: {problem}" for problem in error.problems]
+        return AnomalySettings()
 
 
 def feature_settings(environment: Mapping[str, str], names: Sequence[str], said: str) -> FeatureSettings | None:

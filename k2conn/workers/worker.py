@@ -10,7 +10,7 @@ from typing import Any
 
 from k2conn.errors import Unreachable
 from k2conn.monitoring.metrics import exposition
-from k2conn.monitoring.process_status import drift_report, process_status, silent_symbols
+from k2conn.monitoring.process_status import anomaly_report, drift_report, process_status, silent_symbols
 from k2conn.observe import Observers
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
@@ -90,7 +90,8 @@ class Worker:
 def _answer(asked: str, runner: Runner) -> Any:
     if asked == "metrics":
         return exposition(runner).decode()
-    return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner)}
+    return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner),
+            "anomalies": anomaly_report(runner)}
 
 
 async def _say_begun(channel: Channel, runner: Runner) -> None:

@@ -29,10 +29,12 @@ from k2conn.child_python import child_command
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.monitoring.process_status import (
+    AnomalyReport,
     DriftReport,
     ProcessStatus,
     Silence,
     WorkerStatus,
+    merge_anomalies,
     merge_drift,
     merge_processes,
     merge_silence,
@@ -230,6 +232,11 @@ class WorkerPool:
         """Changes of venues' messages, by connector."""
         answers = (await self._ask("health")).values()
         return merge_drift([one["drift"] for one in answers if one])
+
+    async def anomalies(self) -> AnomalyReport:
+        """The latest odd records, by connector."""
+        answers = (await self._ask("health")).values()
+        return merge_anomalies([one["anomalies"] for one in answers if one])
 
     async def metrics(self) -> bytes:
         """The metrics of all workers that answer, and the parent's own."""

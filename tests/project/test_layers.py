@@ -95,6 +95,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
+    "anomalies": {*LEAVES, "avro", "engine", "envelope"},
     "audit": {*LEAVES, "avro", "candles", "envelope"},
     "candles": {*LEAVES, "avro", "engine", "envelope"},
     "drift": LEAVES,
@@ -113,8 +114,8 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
-        *LEAVES, "audit", "avro", "candles", "clock", "drift", "engine", "envelope", "features", "files", "net",
-        "observe", "sinks", "spool", "transports",
+        *LEAVES, "anomalies", "audit", "avro", "candles", "clock", "drift", "engine", "envelope", "features", "files",
+        "net", "observe", "sinks", "spool", "transports",
     },
     "monitoring": {
         *LEAVES, "consumer", "envelope", "observe", "sinks", "clock", "engine", "loopback", "runner", "spool"
@@ -129,11 +130,13 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {
-        *LEAVES, "candles", "compiler", "consumer", "features", "net", "recording", "runner", "sinks", "transports"
+        *LEAVES, "anomalies", "candles", "compiler", "consumer", "features", "net", "recording", "runner", "sinks",
+        "transports",
     },
     "tools/example_verdicts": {*LEAVES, "audit", "envelope"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope", "tools/example_verdicts"},
     "tools/recorded_frames": {"errors", "recording"},
+    "tools/anomalies_of_recordings": {*LEAVES, "anomalies", "engine", "envelope", "recording"},
     "tools/drift_of_recordings": {*LEAVES, "drift", "engine", "recording", "tools/recorded_lines"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
@@ -314,7 +317,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records", "scope",
+    "anomalies", "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records",
+    "scope",
     "codecs", "errors", "envelope", "exactjson", "schemes", "tools/connector_tests",
 )
 

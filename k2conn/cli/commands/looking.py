@@ -69,6 +69,24 @@ def drift(
 
 
 @command()
+def anomalies(
+    connector: Connector,
+    recordings: Annotated[list[Path], typer.Argument(help="Recordings of `k2conn record`; the older ones first.")],
+    json: Annotated[bool, typer.Option("--json", help="A line of JSON for each anomaly.")] = False,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Tell what is odd about the records of recordings, as a running connector tells it at /anomalies.
+
+    K2_ANOMALY_THRESHOLDS and K2_<CONNECTOR>_ANOMALY_THRESHOLDS hold here, too. Exits with 1 where something is odd.
+
+    Example: k2conn anomalies NAME monday
+    """
+    from k2conn.cli.anomalies import run
+
+    raise typer.Exit(run(connector, recordings, json))
+
+
+@command()
 def dlq(
     action: Annotated[str, typer.Argument(metavar="list|show|replay", help="What to do.")],
     paths: Annotated[

@@ -42,6 +42,9 @@ def run(
     features: Annotated[
         str | None, typer.Option("--features", help="Make features of candles of these intervals, such as 1m.")
     ] = None,
+    anomalies: Annotated[
+        str | None, typer.Option("--anomalies", help="What becomes of odd records: off, watch or publish.")
+    ] = None,
     audit: Annotated[
         bool | None, typer.Option("--audit/--no-audit", help="Compare trades with the venue's candles, where both run.")
     ] = None,
@@ -94,7 +97,7 @@ def run(
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning, features, record,
+        from_beginning, features, anomalies, record,
     )
     raise typer.Exit(start(options))
 
