@@ -17,6 +17,7 @@ from k2conn.observe import Observers
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.health_limits import HealthLimits
+from k2conn.runner.progress import ProgressLine, ProgressSettings
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
 from k2conn.workers.assignment import Assignment
@@ -30,8 +31,10 @@ class Worker:
     def __init__(
         self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings,
         state_folder: Path | None, limits: HealthLimits | None = None, observers: Observers | None = None,
+        progress: ProgressSettings | None = None,
     ) -> None:
         self._observers = observers
+        self._progress = progress or ProgressSettings()
         self._identity = identity
         self._read = read
         self._settings = _own(settings, identity)
@@ -54,6 +57,7 @@ class Worker:
         tasks = [
             asyncio.create_task(self._listen(channel, runner, stop)),
             asyncio.create_task(_say_begun(channel, runner)),
+            asyncio.create_task(ProgressLine(runner, self._progress).keep()),
         ]
         for task in tasks:
             task.add_done_callback(lambda done: stop.set() if _broken(done) else None)
