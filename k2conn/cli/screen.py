@@ -124,9 +124,14 @@ def table(
     return made
 
 
-def fitting(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int) -> list[int]:
-    """The columns, by number, for which a table of so many columns of the screen has room."""
-    return _kept(columns, [[_pair(cell) for cell in row] for row in rows], width)
+def fitting(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int) -> tuple[list[int], int]:
+    """The columns, by number, for which a table of so many columns of the screen has room, and how much is left for the
+    one among them that has a ``least``.
+    """
+    body = [[_pair(cell) for cell in row] for row in rows]
+    kept = _kept(columns, body, width)
+    others = [at for at in kept if not columns[at].least]
+    return kept, max(0, width - sum(_needs(columns, body, at) for at in others) - _GAP * (len(kept) - 1))
 
 
 def text_of_cells(cells: Sequence[Cell]) -> Text:

@@ -127,6 +127,7 @@ class BoardApp(PlainApp):
 
     CSS = """
     Screen { background: ansi_default; color: ansi_default; }
+    #head, #title, #what { text-wrap: nowrap; text-overflow: ellipsis; }
     #head { height: 3; } .keys { height: 1; text-style: reverse; } #title { height: 1; text-style: bold; }
     #table { height: 1fr; background: ansi_default; } #passing { height: 1fr; background: ansi_default; }
     #log { height: 7; background: ansi_default; border-top: ascii ansi_default; display: none; }
@@ -222,7 +223,7 @@ class BoardApp(PlainApp):
     def _title(self, board: Board) -> str:
         query = self._query
         words = [self._view, *(one for one in (query.connector, query.stream) if one)]
-        text = f"{' / '.join(words)}, by {query.sort}"
+        text = f"{' / '.join(words)}, {'the latest first' if self._view == 'errors' else f'by {query.sort}'}"
         if query.symbol:
             text += f", with '{query.symbol}'"
         if self._view == "symbols":

@@ -13,6 +13,8 @@ from k2conn.monitoring.board.rows import SymbolRow
 from k2conn.printable import visible
 
 VIEWS = ("connectors", "streams", "symbols", "errors")
+NAME = 24
+"""Characters of a symbol's name in a table."""
 _GOOD = ("live", "ok", "stopped")
 _BAD = ("failed", "waiting", "dead", "refused", "no-data", "unacknowledged")
 
@@ -24,13 +26,13 @@ _COUNTS = (
 _COLUMNS: dict[str, tuple[Column, ...]] = {
     "connectors": (Column("connector"), Column("state"), *_COUNTS, Column("in flight", right=True, leaves=6),
                    Column("frames/s", right=True, leaves=8), Column("reconnects", right=True, leaves=9),
-                   Column("why", leaves=10)),
+                   Column("why", leaves=5, least=20)),
     "streams": (Column("connector"), Column("stream"), Column("state", leaves=1), *_COUNTS,
                 Column("p50", right=True, leaves=5), Column("p99", right=True), Column("last", right=True, leaves=6)),
     "symbols": (Column("connector", leaves=5), Column("stream"), Column("symbol"), *_COUNTS,
-                Column("last", right=True, leaves=1), Column("latest record"), Column("state", leaves=8)),
+                Column("last", right=True, leaves=1), Column("latest record", least=24), Column("state", leaves=8)),
     "errors": (Column("time"), Column("connector", leaves=2), Column("stream", leaves=3), Column("kind"),
-               Column("reason", leaves=1), Column("what", leaves=4)),
+               Column("reason", leaves=1), Column("what", least=20)),
 }
 
 
@@ -52,10 +54,13 @@ def board_table(board: Board, view: str, query: BoardQuery, width: int) -> Board
     """One of the `VIEWS`, sorted and filtered as the query says."""
     rows = list(_ROWS[view](board, query))
     columns = _COLUMNS[view]
-    kept = fitting(columns, [row.cells for row in rows], width)
+    kept, left = fitting(columns, [row.cells for row in rows], width)
     return BoardTable(
         tuple(columns[at] for at in kept),
-        tuple(BoardRow(row.key, tuple(row.cells[at] for at in kept)) for row in rows),
+        tuple(
+            BoardRow(row.key, tuple(_cut(row.cells[at], left) if columns[at].least else row.cells[at] for at in kept))
+            for row in rows
+        ),
     )
 
 
@@ -138,8 +143,8 @@ def _symbols(board: Board, query: BoardQuery) -> Iterator[BoardRow]:
     for one in board["symbols"]["rows"]:
         fields = " ".join(f"{name} {value}" for name, value in list(one["fields"].items())[:3])
         yield BoardRow((one["connector"], one["stream"], one["symbol"]), (
-            one["connector"], one["stream"], one["symbol"], *_counts(one), ago(one["last_received"], board["at"]),
-            fields[:36], Styled(one["state"], _style(one["state"])),
+            one["connector"], one["stream"], _cut(one["symbol"], NAME), *_counts(one),
+            ago(one["last_received"], board["at"]), fields, Styled(one["state"], _style(one["state"])),
         ))
 
 
@@ -183,6 +188,14 @@ def _counts(one: Any) -> tuple[Cell, ...]:
 
 
 # -- words
+
+
+def _cut(cell: Cell, width: int) -> Cell:
+    """A cell of so many characters at most."""
+    if isinstance(cell, Styled):
+        return cell
+    text = visible(cell[: 4 * width])
+    return text if len(text) <= width else f"{text[: max(0, width - 3)]}..."
 
 
 def error_line(one: BoardError) -> str:
