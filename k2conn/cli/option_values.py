@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from k2conn.compiler.converters.times import times
 from k2conn.errors import RecordError, SettingsError
-from k2conn.runner.progress import ProgressSettings
 from k2conn.settings.environment import shown
-from k2conn.settings.values import integer, seconds, text_list
+from k2conn.settings.values import seconds, text_list
 
 
 def listed(option: str, given: str | Sequence[str] | None) -> list[str]:
@@ -32,25 +31,6 @@ def lasting(option: str, text: str | None) -> float | None:
         return seconds(text)
     except ValueError as error:
         raise SettingsError(f"{option}{shown(text)}: {error}") from None
-
-
-def progress(option: str, text: str) -> ProgressSettings:
-    """When a run says how far it is: ``10s``, ``100`` (records), both with a comma between, or ``off``."""
-    records: int | None = None
-    pause: float | None = None
-    if text.strip().lower() == "off":
-        return ProgressSettings(None, None)
-    try:
-        for word in text_list(text.strip()):
-            if word.isdecimal() and word.isascii():
-                records = integer(word, 1, 10**12, "a whole number of records from 1 on")
-            else:
-                pause = seconds(word)
-        if records is None and pause is None:
-            raise ValueError("such as 10s, 100 (records), 100,10s or off")
-    except ValueError as error:
-        raise SettingsError(f"{option}{shown(text)}: {error}") from None
-    return ProgressSettings(records, pause)
 
 
 def moment(option: str, text: str | None) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.option_values import lasting, listed
-from k2conn.cli.option_values import progress as progress_setting
+from k2conn.cli.progress_option import progress_setting
 from k2conn.cli.recording_run import check_recording
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.stream_names import chosen_streams
