@@ -105,6 +105,8 @@ class Runner:
     ) -> None:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
+        self.latest: Envelope | None = None
+        """The last record of those that became durable last."""
         self.started = monotonic()
         self._left = max_records
         """How many more records and dead letters may go to the sink; None where there is no bound."""
@@ -458,6 +460,8 @@ class Runner:
         last = envelopes[-1].account if envelopes else None
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
+            if not envelopes[-1].dead:
+                self.latest = envelopes[-1]
 
     def _reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
         """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""

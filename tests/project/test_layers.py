@@ -185,6 +185,7 @@ USED_IN: dict[str, set[str]] = {
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
     "rich": {"cli/screen.py"},
+    "textual": {"cli/board/application.py", "compat/textual.py"},
     "uvloop": {"cli/event_loop.py"},
     "zstandard": {"recording/blocks.py", "transports/file/"},
     "isal": {"avro/container.py"},

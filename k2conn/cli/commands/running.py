@@ -81,6 +81,12 @@ def run(
     record: Annotated[
         Path | None, typer.Option(help="Record all frames into this folder, beside the sink (K2_RECORD_FOLDER).")
     ] = None,
+    board: Annotated[
+        bool, typer.Option("--board/--no-board", help="On a terminal: show a board (the extra top) instead of a log.")
+    ] = True,
+    progress: Annotated[
+        str, typer.Option(envvar="K2_PROGRESS", help="A line each 10s, or 100 (records), or 100,10s; off: none.")
+    ] = "10s",
     allow_env: AllowEnv = None,
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
@@ -97,7 +103,7 @@ def run(
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning, features, anomalies, record,
+        from_beginning, features, anomalies, progress, board, record,
     )
     raise typer.Exit(start(options))
 
@@ -226,6 +232,28 @@ def status(
     from k2conn.cli.status import run as show
 
     raise typer.Exit(show(host, port, format))
+
+
+@command()
+def top(
+    at: Annotated[
+        str | None, typer.Option("--at", help="Its address; else where K2_METRICS_HOST and K2_METRICS_PORT say.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(envvar="K2_METRICS_HOST", help="Where the running process listens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="K2_METRICS_PORT", min=1, max=65535, help="Its port.")] = 9091,
+) -> None:
+    """Watch a running process: connectors, streams, symbols, their rates and gaps, and what passes.
+
+    Needs the extra top (pip install 'k2conn[top]'), and a terminal of any kind; ? shows the keys. Where the process is
+    away it says so, and tries again. Raw frames need K2_TAP_TOKEN where others can reach the port.
+
+    Example: k2conn top --at http://localhost:9091
+    """
+    from k2conn.cli.top import run as watch
+
+    raise typer.Exit(watch(at or f"http://{f'[{host}]' if ':' in host else host}:{port}"))
 
 
 @command()
