@@ -8,13 +8,21 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.commands.options import AllowEnv, Connector, Folder, Kafka, Registry, SinkName, SinkOptions, Streams
+from k2conn.cli.commands.options import (
+    AllowEnv,
+    Connector,
+    Folder,
+    Format,
+    FromBeginning,
+    Kafka,
+    LogLevel,
+    Registry,
+    SinkName,
+    SinkOptions,
+    Streams,
+    end_early,
+)
 from k2conn.cli.commands.registry import command
-
-
-def _end_early(number: int, frame: object) -> None:
-    """SIGTERM before there is an event loop: nothing runs yet, so there is nothing to stop."""
-    raise SystemExit(0)
 
 
 @command()
@@ -25,7 +33,7 @@ def audit(
     whole: Annotated[
         bool, typer.Option("--whole", help="The trades are whole at both ends, too: compare the first and last spans.")
     ] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
     allow_env: AllowEnv = None,
 ) -> None:
     """Prove that stored trades are complete: compare them with the venue's own stored candles.
@@ -68,9 +76,7 @@ def candles(
     group: Annotated[
         str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn-candles).")
     ] = None,
-    from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
-    ] = False,
+    from_beginning: FromBeginning = False,
     port: Annotated[str, typer.Option(help="With --from kafka: /health and /metrics; -1 for none.")] = "-1",
     summary: Annotated[Path | None, typer.Option(help="With --from kafka: write the final figures there.")] = None,
 ) -> None:
@@ -115,7 +121,7 @@ def load(
     again: Annotated[bool, typer.Option("--again", help="From the beginning, whatever was loaded before.")] = False,
     summary: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    log_level: LogLevel = "info",
 ) -> None:
     """Load files of rows into Kafka, files or the console, each to its end.
 
@@ -124,7 +130,7 @@ def load(
 
     Example: k2conn load NAME DATA/*.csv --folder out
     """
-    signal.signal(signal.SIGTERM, _end_early)
+    signal.signal(signal.SIGTERM, end_early)
     from k2conn.cli.load import LoadOptions
     from k2conn.cli.load import run as start
     from k2conn.cli.run_options import RunOptions
@@ -142,7 +148,7 @@ def serve(
     registry: Registry = None,
     host: Annotated[str | None, typer.Option(help="Where to listen (127.0.0.1; elsewhere with K2_API_KEY).")] = None,
     port: Annotated[str | None, typer.Option(metavar="INTEGER", help="The port (8000); 0 for any.")] = None,
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    log_level: LogLevel = "info",
     daemon: Annotated[bool, typer.Option("--daemon", help="Log JSON, for containers.")] = False,
 ) -> None:
     """Serve records over HTTP: trades, quotes, candles, symbols, gaps, and a live stream.
@@ -152,7 +158,7 @@ def serve(
 
     Example: K2_POSTGRES_DSN=postgresql://k2@localhost/k2 k2conn serve --store postgres
     """
-    signal.signal(signal.SIGTERM, _end_early)
+    signal.signal(signal.SIGTERM, end_early)
     from k2conn.cli.serve import ServeOptions
     from k2conn.cli.serve import run as start
 
@@ -204,7 +210,7 @@ def lake(
         str | None, typer.Option("--older-than", help="expire: snapshots (1h), clean: files (3d) of that age.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
 ) -> None:
     """Look at the lake of the iceberg sink (K2_LAKE_*), or keep it in order, beside those who write and read it.
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.commands.options import AllowEnv, Connector, Folder, Kafka, Registry, SinkName, SinkOptions, Streams
+from k2conn.cli.commands.options import (
+    AllowEnv,
+    Connector,
+    Folder,
+    Format,
+    Kafka,
+    LogLevel,
+    Registry,
+    SinkName,
+    SinkOptions,
+    Streams,
+)
 from k2conn.cli.commands.registry import command
 
 
@@ -30,7 +41,7 @@ def tap(
     count: Annotated[int, typer.Option(min=0, help="Stop after so many lines; 0: never.")] = 0,
     rate: Annotated[int, typer.Option(min=1, max=10_000, help="Lines a second; others are counted.")] = 100,
     trace: Annotated[bool, typer.Option("--trace", help="The frame of each record, and each field's way.")] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
     allow_env: AllowEnv = None,
 ) -> None:
     """Show what passes through a running process: frames, records, dead letters, connections.
@@ -93,8 +104,8 @@ def dlq(
     folder: Folder = None,
     kafka: Kafka = None,
     registry: Registry = None,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "warning",
+    format: Format = "text",
+    log_level: LogLevel = "warning",
     allow_env: AllowEnv = None,
 ) -> None:
     """Dead letters: list them by what is wrong, show one with its frame, map them again with today's connector file.

@@ -12,6 +12,11 @@ Files = Annotated[list[str], typer.Argument(help="Connector files, or names of s
 Symbols = Annotated[
     list[str] | None, typer.Option(help="As the venue writes them: A,B or 'A B', or once for each.")
 ]
+SymbolList = Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")]
+Chosen = Annotated[
+    list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
+]
+Host = Annotated[str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")]
 Port = Annotated[
     str, typer.Option(envvar="K2_METRICS_PORT", metavar="INTEGER", help="Their port; 0 for any, -1 for none.")
 ]
@@ -48,3 +53,20 @@ AllowEnv = Annotated[
 Folder = Annotated[Path | None, typer.Option(help="Where the file sink writes (default: data).")]
 Kafka = Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, host:port,...")]
 Registry = Annotated[str | None, typer.Option(help="The schema registry's address.")]
+LogLevel = Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")]
+Daemon = Annotated[bool, typer.Option("--daemon", help="Print JSON and nothing else, for containers.")]
+Format = Annotated[str, typer.Option("--format", help="text or json.")]
+Duration = Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 30.")]
+Summary = Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")]
+FrameKey = Annotated[
+    str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
+]
+FromBeginning = Annotated[
+    bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
+]
+Seed = Annotated[int, typer.Option(help="Another seed, other prices.")]
+
+
+def end_early(number: int, frame: object) -> None:
+    """SIGTERM before there is an event loop: nothing runs yet, so there is nothing to stop."""
+    raise SystemExit(0)
