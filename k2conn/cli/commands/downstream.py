@@ -23,6 +23,7 @@ from k2conn.cli.commands.options import (
     end_early,
 )
 from k2conn.cli.commands.registry import command
+from k2conn.cli.completion import tables, words
 
 
 @command()
@@ -167,7 +168,9 @@ def serve(
 
 @command()
 def query(
-    sql: Annotated[str, typer.Argument(help="A SELECT, or trades, quotes, candles for the newest of them.")] = "",
+    sql: Annotated[
+        str, typer.Argument(autocompletion=tables, help="A SELECT, or trades, quotes, candles for the newest of them.")
+    ] = "",
     symbol: Annotated[str, typer.Option(help="Only of this symbol, in the shared spelling: BTCUSDT.")] = "",
     exchange: Annotated[str, typer.Option(help="Only of this exchange, in capitals.")] = "",
     side: Annotated[str, typer.Option(help="Only of this side: BUY, SELL, ...")] = "",
@@ -201,9 +204,16 @@ def query(
 
 @command()
 def lake(
-    action: Annotated[str, typer.Argument(metavar="stats|compact|expire|clean", help="What to do.")],
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="stats|compact|expire|clean", autocompletion=words("stats", "compact", "expire", "clean"),
+            help="What to do.",
+        ),
+    ],
     table: Annotated[
-        list[str] | None, typer.Option("--table", help="trades, quotes, ...; as often as needed; else all.")
+        list[str] | None,
+        typer.Option("--table", autocompletion=tables, help="trades, quotes, ...; as often as needed; else all."),
     ] = None,
     keep: Annotated[int, typer.Option(min=1, help="expire: so many of the latest snapshots stay.")] = 10,
     older_than: Annotated[
@@ -225,7 +235,14 @@ def lake(
 
 
 @command()
-def db(action: Annotated[str, typer.Argument(metavar="status|migrate", help="Look, or make what is missing.")]) -> None:
+def db(
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="status|migrate", autocompletion=words("status", "migrate"), help="Look, or make what is missing."
+        ),
+    ],
+) -> None:
     """Look at the database of the postgres sink (K2_POSTGRES_*), or make its tables and apply its migrations.
 
     status exits with 1 where something is missing. A start of `k2conn run` migrates by itself, unless

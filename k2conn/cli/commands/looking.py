@@ -20,12 +20,16 @@ from k2conn.cli.commands.options import (
     Streams,
 )
 from k2conn.cli.commands.registry import command
+from k2conn.cli.completion import connectors, words
 
 
 @command()
 def tap(
     connector: Annotated[
-        str | None, typer.Argument(help="Only of this one; --trace: its file, where it is no shipped one.")
+        str | None,
+        typer.Argument(
+            autocompletion=connectors, help="Only of this one; --trace: its file, where it is no shipped one."
+        ),
     ] = None,
     at: Annotated[str, typer.Option("--at", help="Where /metrics and /health are.")] = "http://127.0.0.1:9091",
     streams: Streams = None,
@@ -81,13 +85,21 @@ def drift(
 
 @command()
 def dlq(
-    action: Annotated[str, typer.Argument(metavar="list|show|replay", help="What to do.")],
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="list|show|replay", autocompletion=words("list", "show", "replay"), help="What to do."
+        ),
+    ],
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files of dead letters, or folders with them (default: data).")
     ] = None,
     topics: Annotated[list[str] | None, typer.Option(help="Kafka topics or patterns instead (*.dlq).")] = None,
     connector: Annotated[
-        list[str] | None, typer.Option("--connector", help="Only of this one; replay: its file, as often as needed.")
+        list[str] | None,
+        typer.Option(
+            "--connector", autocompletion=connectors, help="Only of this one; replay: its file, as often as needed."
+        ),
     ] = None,
     stream: Annotated[str | None, typer.Option(help="Only of this stream.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only with this reason, such as missing-field.")] = None,

@@ -33,6 +33,7 @@ from k2conn.cli.commands.options import (
     end_early,
 )
 from k2conn.cli.commands.registry import command
+from k2conn.cli.completion import connectors
 
 
 @command()
@@ -138,7 +139,10 @@ def replay(
     recording: Annotated[list[Path], typer.Argument(help="A folder that was recorded into, or files of one.")],
     connector: Annotated[
         list[str] | None,
-        typer.Option("--connector", help="A connector file or shipped name; as often as needed; else all recorded."),
+        typer.Option(
+            "--connector", autocompletion=connectors,
+            help="A connector file or shipped name; as often as needed; else all recorded.",
+        ),
     ] = None,
     speed: Annotated[str, typer.Option(help="max, original, or how many times as fast: 10.")] = "max",
     times: Annotated[str, typer.Option(help="When records were received: original, or fresh (now).")] = "original",
