@@ -1,7 +1,7 @@
 """What MkDocs is told beside mkdocs.yml: pages that stand outside of docs/, and links that lead there.
 
-In the repository `../SECURITY.md` and `../schemas/trade_v2.avsc` are files; on the site the one is a page, and the other
-is a link to the repository.
+In the repository `../SECURITY.md` and `../schemas/trade_v2.avsc` are files; on the site the one is a page, the other is
+the repository's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LINK = re.compile(r"(\]\(|(?:src|href)=\")([^)\s\"#]+)")
 def on_files(files: Any, config: Any) -> Any:
     """Adds the pages."""
     for name, page in PAGES.items():
-        text = _resolved((ROOT / name).read_text(), ROOT, config["repo_url"])
+        text = _resolved((ROOT / name).read_text(), ROOT, config["extra"]["repository"])
         files.append(File.generated(config, page, content=text))
     return files
 
@@ -31,7 +31,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """The text of a page with links that hold on the site."""
     if page.file.src_uri in PAGES.values():
         return markdown
-    return _resolved(markdown, ROOT / "docs" / Path(page.file.src_uri).parent, config["repo_url"])
+    return _resolved(markdown, ROOT / "docs" / Path(page.file.src_uri).parent, config["extra"]["repository"])
 
 
 def _resolved(text: str, folder: Path, repository: str) -> str:

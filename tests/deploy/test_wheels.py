@@ -33,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a machine without a compiler, with a home of its own."""
     folder = tmp_path_factory.mktemp("machine")
-    for name in ("python3", "sh", "env", "uname", "git"):
+    for name in ("python3", "sh", "env", "uname", "git", "realpath", "dirname", "basename"):
         if found := shutil.which(name):
             (folder / "bin").mkdir(exist_ok=True)
             (folder / "bin" / name).symlink_to(found)

@@ -109,12 +109,14 @@ def test_the_site_has_every_page_and_a_search(site: Path) -> None:
     assert wanted | {"index.md", "security.md", "changelog.md"} <= pages
     index = (site / "search" / "search_index.json").read_text()
     assert all(word in index for word in ("K2_KAFKA_LINGER_MS", "backfill", "kraken"))
+    assert 'data-md-component="search"' in (site / "index.html").read_text()
 
 
 def test_the_site_asks_nobody_else(site: Path) -> None:
     for path in site.rglob("*.html"):
         asked = [url for url in _Asked(path.read_text()).urls if re.match(r"(https?:)?//", url)]
         assert asked == [], path
+        assert 'data-md-component="source"' not in path.read_text(), "it asks GitHub for the repository's stars"
     for path in site.rglob("*.css"):
         assert not re.search(r"url\(\"?(https?:)?//", path.read_text()), path
 
