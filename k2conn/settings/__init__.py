@@ -26,14 +26,15 @@ from k2conn.settings.addresses import wrong_address
 from k2conn.settings.environment import Environment
 from k2conn.sinks import SINKS, SinkKind
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
+from k2conn.variable_definitions import Variable
 from k2conn.variables import prefix_of
 
 SPOOL_VARIABLES = {
-    "K2_SPOOL": ("mode", "text"),
-    "K2_SPOOL_FOLDER": ("folder", "path"),
-    "K2_SPOOL_MAX_BYTES": ("max_bytes", "int"),
-    "K2_SPOOL_FSYNC_MS": ("fsync_ms", "ms"),
-    "K2_SPOOL_PATIENCE_MS": ("patience_ms", "ms"),
+    "K2_SPOOL": Variable("mode", "text", "trouble (only while the sink is away or slow), always or never."),
+    "K2_SPOOL_FOLDER": Variable("folder", "path", "Where it is; several processes may share it."),
+    "K2_SPOOL_MAX_BYTES": Variable("max_bytes", "int", "What may be on the disk."),
+    "K2_SPOOL_FSYNC_MS": Variable("fsync_ms", "ms", "How often it is forced to the disk."),
+    "K2_SPOOL_PATIENCE_MS": Variable("patience_ms", "ms", "How long sockets wait for a sink that is only slow."),
 }
 """Environment variable -> (SpoolSettings field, kind)."""
 
@@ -306,9 +307,9 @@ def health_limits(environment: Mapping[str, str]) -> HealthLimits:
 
 
 RECORD_VARIABLES = {
-    "K2_RECORD_FILE_BYTES": ("file_bytes", "int"),
-    "K2_RECORD_FILE_SECONDS": ("file_seconds", "seconds"),
-    "K2_RECORD_MAX_BYTES": ("total_bytes", "int"),
+    "K2_RECORD_FILE_BYTES": Variable("file_bytes", "int", "A new file when one has grown to this."),
+    "K2_RECORD_FILE_SECONDS": Variable("file_seconds", "seconds", "A new file after so long."),
+    "K2_RECORD_MAX_BYTES": Variable("total_bytes", "int", "Of all files; the oldest go."),
 }
 """Environment variable -> (field of a recording's `Bounds`, kind)."""
 

@@ -28,6 +28,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks import SinkKind, SinkStatus
 from k2conn.sinks.settings import MiB, SinkSettings, not_positive, refuse
+from k2conn.variable_definitions import Variable
 
 _LOG = logging.getLogger(__name__)
 
@@ -327,7 +328,7 @@ SINK = SinkKind(
     "Avro files in a folder a topic, dead letters as JSON lines",
     lambda settings, settle, reject: FileSink(settings, settle),  # it rejects nothing
     settings=FileSettings,
-    variables={"K2_SINK_FOLDER": ("folder", "path")},
+    variables={"K2_SINK_FOLDER": Variable("folder", "path", "Where the files go, a folder for each topic.")},
     flags={"folder": "folder"},
     folders=("folder",),
     where=lambda options: str(options.folder),

@@ -15,7 +15,8 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable",
-    "records", "schemes", "scope", "secret_mask", "symbols", "variable_files", "variables",
+    "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions", "variable_files",
+    "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -33,7 +34,8 @@ IMPORTABLE: dict[str, set[str]] = {
     "registry": {"errors"},
     "compat": {"exactjson"},
     "schemes": {"loopback"},
-    "variables": set(),
+    "variable_definitions": set(),
+    "variables": {"variable_definitions"},
     "variable_files": {"errors", "secret_mask"},
     "printable": set(),
     "secret_mask": set(),
@@ -103,10 +105,10 @@ IMPORTABLE: dict[str, set[str]] = {
     "charts": {"printable"},
     "sinks/settings": {"errors"},
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
-             "sinks/settings", "variable_files"},
+             "sinks/settings", "variable_definitions", "variable_files"},
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native", "net",
-        "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_files",
+        "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_definitions", "variable_files",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
