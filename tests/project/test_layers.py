@@ -321,8 +321,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 PURE = (
     "anomalies", "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records",
-    "scope",
-    "codecs", "errors", "envelope", "exactjson", "schemes", "tools/connector_tests",
+    "scope", "codecs", "errors", "envelope", "exactjson", "schemes", "tools/connector_tests",
 )
 
 
