@@ -34,6 +34,7 @@ VARIABLES = {
     "K2_LAKE_RETRIES": Variable("retries", "int", "Attempts after the first, before the spool takes what comes."),
     "K2_LAKE_TIMEOUT_MS": Variable("timeout_ms", "ms", "Of one commit."),
     "K2_LAKE_OPEN_TIMEOUT_MS": Variable("open_timeout_ms", "ms", "Of the start."),
+    "K2_LAKE_LOOK_MS": Variable("look_ms", "ms", "How old what readers know of the tables may be."),
 }
 """Environment variable -> (LakeSettings field, how its text is read)."""
 
@@ -83,11 +84,14 @@ class LakeSettings:
     timeout_ms: float = 60_000
     """For one commit."""
     open_timeout_ms: float = 10_000
+    look_ms: float = 1000
+    """How old what the API knows of the tables may be when it answers."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, all at once."""
         problems = [
-            *not_positive(self, "commit_rows", "commit_ms", "snapshots", "timeout_ms", "open_timeout_ms"),
+            *not_positive(self, "commit_rows", "commit_ms", "snapshots", "timeout_ms", "open_timeout_ms",
+                           "look_ms"),
             *above(self, MOST_ROWS, "commit_rows"), *above(self, MOST_SNAPSHOTS, "snapshots"),
             *one_of("vendor_data", self.vendor_data, MAPS),
             *_address("catalog", self.catalog, self.credential or self.token),
