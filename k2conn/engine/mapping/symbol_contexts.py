@@ -22,8 +22,8 @@ from k2conn.records import RecordType
 Encode = Callable[[list[Any]], bytes]
 AT_ONCE = 1000
 """Symbols of a stream whose context is kept, with its fast mapper, at once. That of any other is kept when it comes
-again, and has its fast mapper, which is most of what a symbol takes, from the next record on: a venue may invent symbols,
-each for one record.
+again, and has its fast mapper, which is most of what a symbol takes, from the next record on: a venue may invent
+symbols, each for one record.
 """
 
 
