@@ -7,6 +7,7 @@ and the fast mapper where there is one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from k2conn.engine.accounting.ledger import Account, Ledger
@@ -92,8 +93,12 @@ class SymbolContexts:
         """Our names of symbols without an account of their own that came once."""
         self.always = _encoded_once(stream, record)
         """The fields with the same value in every record of the stream; they are encoded once."""
-        self._encode = record.schema.compile(self.always)
         self.fast_mappers = FastMappers(stream, record, plan.exchange + "-")
+
+    @cached_property
+    def _encode(self) -> Encode:
+        """Compiled for the first symbol: many a stream of a file has none."""
+        return self._schema.compile(self.always)
 
     def context(self, native: str) -> SymbolContext:
         """The context of a symbol; raises RecordError where no symbol rule matches its name."""
