@@ -10,6 +10,8 @@ from typing import Any
 from unittest.mock import patch
 
 from k2conn.engine.mapping import stream_mapping, symbol_contexts
+from k2conn.engine.mapping.fast_mapper import FastMappers
+from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.envelope import Envelope
 from k2conn.plan import Stream
 from tests.fuzz.draws import Draws
@@ -21,8 +23,8 @@ TRACED = ("k2conn.codecs", "k2conn.engine.conversation", "k2conn.engine.mapping"
 WORDS = (b"\x04", b"\x02\x07", b"\x06\x0564000", b"\x0b\x01", b"\x0a\x02", b"\xff\xff", b"[[]]", b'{"a":1}')
 
 
-_general = Once(stream_mapping.GeneralMapper)
-_fast = Once(symbol_contexts.FastMappers)
+_general = Once(GeneralMapper)
+_fast = Once(FastMappers)
 
 
 def general_mapper(exchange: str, stream: Stream, *rest: Any) -> Any:
