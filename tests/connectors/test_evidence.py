@@ -30,7 +30,7 @@ def test_another_word_is_no_evidence() -> None:
     text = (connectors_folder() / "kraken.yaml").read_text().replace("evidence: recorded", "evidence: sure")
     _, problems = check_text("kraken.yaml", text, connectors_folder())
     line = 1 + text.splitlines().index("evidence: sure")
-    assert [(problem.code, problem.line, "recorded" in problem.message) for problem in problems] == [("value", line, True)]
+    assert [(problem.code, problem.line) for problem in problems] == [("value", line)]
 
 
 def test_a_file_may_leave_it_out() -> None:
