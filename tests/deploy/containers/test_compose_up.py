@@ -1,8 +1,8 @@
 """`docker compose up`, by the real compose, of docker-compose.yml as it is: a venue's records go through every service.
 
 The images of others are stand-ins (`tests/support/stand_ins.py`), and the venue is one of our own, on k2conn's network.
-The tests of this file follow one another, as somebody would who tries the page docs/operations.md. What runs is not to
-be made anew by the next `up`: compose would do so each time, since podman's word for a network is not the one it expects.
+The tests of this file follow one another, as somebody would who tries the page docs/operations.md. The next `up` is
+told not to make anew what runs: compose would do so each time, as podman's word for a network is not the one it expects.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ def test_records_go_by_kafka_into_the_lake_and_out_of_the_api(engine: Engine) ->
 def test_it_writes_into_the_database_of_the_profile(engine: Engine) -> None:
     engine.compose("--profile=postgres", *UP, "postgres")
     engine.compose("rm", "--stop", "--force", "venue")  # podman removes nothing whose network another one is on
-    engine.compose("--profile=postgres", "up", "--detach", "--no-deps", "--force-recreate", "k2conn", K2_SINK="postgres")
-    engine.compose("--profile=postgres", *UP, "--no-deps", "venue", K2_SINK="postgres")
+    engine.compose("up", "--detach", "--no-deps", "--force-recreate", "k2conn", K2_SINK="postgres")
+    engine.compose(*UP, "--no-deps", "venue", K2_SINK="postgres")
     ask = ("exec", "-T", "postgres", "psql", "-XAtq", "-h", "/var/run/postgresql", "-U", "k2", "market", "-c",
            "SELECT count(*) > 20, min(exchange), max(exchange) FROM trades")
     until(lambda: engine.tried("--profile=postgres", *ask).stdout.strip() == "t|KRAKEN|KRAKEN")
