@@ -2,7 +2,7 @@
 
 The images of others are stand-ins (`tests/support/stand_ins.py`), and the venue is one of our own, on k2conn's network.
 The tests of this file follow one another, as somebody would who tries the page docs/operations.md. The next `up` is
-told not to make anew what runs: compose would do so each time, as podman's word for a network is not the one it expects.
+told not to make anew what runs: compose would do so each time, as podman gives a network another name than it expects.
 """
 
 from __future__ import annotations
