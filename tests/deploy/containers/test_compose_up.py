@@ -157,7 +157,8 @@ def test_prometheus_sees_it_and_knows_its_alertmanager(engine: Engine) -> None:
 
 def test_records_go_by_kafka_into_the_lake_and_out_of_the_api(engine: Engine) -> None:
     engine.compose("--profile=api", *UP)
-    assert {name: engine.states()[name]["Health"] for name in ("lake", "api")} == {"lake": "healthy", "api": "healthy"}
+    assert {engine.states()[name]["Health"] for name in ("lake", "api", "lake-writer")} == {"healthy"}
+    assert inspected(engine, "lake-writer")["RestartCount"] == 0
     asked = "http://127.0.0.1:8000/v1/trades?symbol=BTCUSD&limit=5"
     trades = until(lambda: json.loads(engine.get(asked, X_API_Key="only-on-this-machine"))["data"], within=90)
     assert {(one["exchange"], one["symbol"]) for one in trades} == {("KRAKEN", "BTCUSD")}
@@ -172,7 +173,7 @@ def test_it_writes_into_the_database_of_the_profile(engine: Engine) -> None:
     engine.compose("up", "--detach", "--no-deps", "--force-recreate", "k2conn", K2_SINK="postgres")
     engine.compose(*UP, "--no-deps", "venue", K2_SINK="postgres")
     ask = ("exec", "-T", "postgres", "psql", "-XAtq", "-h", "/var/run/postgresql", "-U", "k2", "market", "-c",
-           "SELECT count(*) > 20, min(exchange), max(exchange) FROM trades")
+           "SELECT count(*) > 20, min(exchange), max(exchange) FROM trades_v2")
     until(lambda: engine.tried("--profile=postgres", *ask).stdout.strip() == "t|KRAKEN|KRAKEN")
     until(lambda: engine.states()["k2conn"]["Health"] == "healthy")
 
