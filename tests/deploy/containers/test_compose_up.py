@@ -164,7 +164,7 @@ def test_records_go_by_kafka_into_the_lake_and_out_of_the_api(engine: Engine) ->
     assert {(one["exchange"], one["symbol"]) for one in trades} == {("KRAKEN", "BTCUSD")}
     with pytest.raises(AssertionError, match=": 6 "):
         engine.get(asked)  # wget's exit code for 401
-    engine.compose("--profile=api", "rm", "--stop", "--force", "api", "lake-writer", "lake")
+    engine.compose("--profile=api", "stop", "api", "lake-writer", "lake")
 
 
 def test_it_writes_into_the_database_of_the_profile(engine: Engine) -> None:
