@@ -283,6 +283,9 @@ def certify(
         int | None, typer.Option("--broker-pid", help="A broker's process on this machine that may be paused.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "error",
+    recorded: Annotated[list[Path] | None, typer.Option(
+        "--recorded", help="A recording (or frames, one a line) whose frames the mock sends, with new ids and times."
+    )] = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """Prove that a connector loses nothing: a mock of its venue misbehaves, then every id is read back.
@@ -297,7 +300,7 @@ def certify(
 
     options = CertifyOptions(
         connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level,
-        streams, intervals,
+        streams, intervals, recorded or (),
     )
     raise typer.Exit(prove(options))
 
