@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.errors import Unreachable
+from k2conn.monitoring.board.query import asked_board
+from k2conn.monitoring.board.watching import BoardWatch
 from k2conn.monitoring.metrics import exposition
 from k2conn.monitoring.process_status import drift_report, process_status, silent_symbols
 from k2conn.observe import Observers
@@ -18,7 +20,7 @@ from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
 from k2conn.workers.assignment import Assignment
-from k2conn.workers.channel import Channel, WorkerIdentity
+from k2conn.workers.channel import BOARD, Channel, WorkerIdentity
 from k2conn.workers.handover import worker_folder
 
 
@@ -75,19 +77,22 @@ class Worker:
 
     async def _listen(self, channel: Channel, runner: Runner, stop: asyncio.Event) -> None:
         """Does what the parent asks; a reload does not hold up the answers."""
-        reloader = Reloader(runner, self._jobs)
+        reloader, board = Reloader(runner, self._jobs), BoardWatch(runner)
         async with asyncio.TaskGroup() as group:
             while (message := await channel.receive()) is not None:
                 if "share" in message:
                     self._assignment = Assignment.of(message["share"])
                     group.create_task(reloader.reload())
                 else:
-                    channel.send({"number": message["number"], "answer": _answer(message["ask"], runner)})
+                    channel.send({"number": message["number"], "answer": _answer(message["ask"], runner, board)})
             self._log.warning("the process that started this worker is gone")
             stop.set()
 
 
-def _answer(asked: str, runner: Runner) -> Any:
+def _answer(asked: str, runner: Runner, board: BoardWatch) -> Any:
+    what, _, query = asked.partition("?")
+    if what == BOARD:
+        return board.figures(asked_board(query))
     if asked == "metrics":
         return exposition(runner).decode()
     return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner)}
