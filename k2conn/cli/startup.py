@@ -31,6 +31,7 @@ from k2conn.settings import (
     sink_settings,
     state_folder,
 )
+from k2conn.settings.console import ConsoleSettings, console_settings
 from k2conn.settings.environment import shown
 from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import integer
@@ -56,6 +57,7 @@ class Prepared:
     lock: StateLock | None
     """On the state folder, where there is one."""
     limits: HealthLimits
+    console: ConsoleSettings
 
 
 def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = True) -> Prepared:
@@ -65,11 +67,13 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     problems = CollectedProblems()
     settings, states, limit, port, workers = SinkSettings(kind="console"), None, None, -1, 1
     jobs: list[Job] = []
-    limits = HealthLimits()
+    limits, console = HealthLimits(), ConsoleSettings()
     with problems.noting():
         check_log(options, environment)
     with problems.noting():
         limits = health_limits(environment)
+    with problems.noting():
+        console = console_settings(environment)
     with problems.noting():
         SINKS.check()
     with problems.noting():
@@ -100,7 +104,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         with problems.noting():
             lock.take(job.plan.name for job in jobs)
     problems.finish()
-    return Prepared(port, workers, jobs, settings, states, limit, lock, limits)
+    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, console)
 
 
 def checked_sink(

@@ -15,9 +15,9 @@ class ConsoleSettings(NamedTuple):
     ``hosts``: names under which the port is reached, in small letters.
     """
 
-    shown: bool
-    token: str
-    hosts: tuple[str, ...]
+    shown: bool = True
+    token: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 def console_settings(environment: Mapping[str, str]) -> ConsoleSettings:

@@ -22,14 +22,14 @@ PLACE = "/console"
 
 class ConsoleAccess:
     """``token``: what must be shown; empty where none is set. ``bound_here``: only this machine can ask. ``hosts``: the
-    names under which the port is reached, beside addresses and names without a dot. ``wall`` gives microseconds since
-    the epoch.
+    names under which the port is reached, in small letters, beside addresses and names without a dot. ``wall`` gives
+    microseconds since the epoch.
     """
 
     def __init__(self, token: str, bound_here: bool, hosts: Collection[str], wall: Callable[[], int]) -> None:
         self._token = token.encode()
         self._bound_here = bound_here
-        self._hosts = {one.lower() for one in hosts}
+        self._hosts = hosts
         self._wall = wall
         self._key = secrets.token_bytes(32)
 

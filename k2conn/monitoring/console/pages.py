@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 from urllib.parse import parse_qsl
 
 from k2conn.monitoring.board.document import Board, BoardConnector, BoardStream
-from k2conn.monitoring.board.query import BoardQuery, asked_board
+from k2conn.monitoring.board.query import MOST, BoardQuery, asked_board
 from k2conn.monitoring.console.diagnosis import Diagnosis, Grade, diagnosed
 from k2conn.monitoring.process_status import DriftReport
 from k2conn.monitoring.requests import BadRequest
@@ -77,10 +77,9 @@ def asked_page(query: str) -> PageQuery:
         symbol = said.get("symbol", "")
         if not symbol or len(symbol) > LONGEST:
             raise BadRequest(400, "symbol: which one?")
-        return PageQuery(page, BoardQuery(connector=said["connector"][:LONGEST], symbol=symbol, limit=100), symbol)
+        return PageQuery(page, BoardQuery(connector=said["connector"][:LONGEST], symbol=symbol, limit=MOST), symbol)
     asked = asked_board("&".join(one for one in query.split("&") if not one.startswith("page=")))
-    return PageQuery(page, BoardQuery(asked.connector, asked.stream, asked.symbol, asked.sort, min(asked.limit, SYMBOLS),
-                                      asked.offset))
+    return PageQuery(page, replace(asked, limit=min(asked.limit, SYMBOLS)))
 
 
 def page_of(query: PageQuery, board: Board, drift: DriftReport) -> dict[str, Any]:

@@ -26,7 +26,9 @@ class WebConsole:
     ) -> None:
         self.feed = ConsoleFeed(view)
         self._taps = taps
-        self._access = ConsoleAccess(token, bound_here, hosts, wall_us)
+        self.hosts = frozenset(one.lower() for one in hosts)
+        """Names under which the port is reached, beside addresses and names without a dot."""
+        self._access = ConsoleAccess(token, bound_here, self.hosts, wall_us)
 
     @staticmethod
     def has(path: str) -> bool:

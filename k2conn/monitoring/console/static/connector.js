@@ -75,7 +75,8 @@ function symbolTable(found, asked, ask) {
   const columns = [{ name: "Symbol" }, { name: "Stream" }, { name: "State" }, number("Records/s"), { name: "Latest" },
     number("Lag"), { name: "Last record" }, number("Dead letters"), number("Gaps")];
   const rows = symbols.rows.map((one) => el("tr", { "data-key": `${one.stream} ${one.symbol}` },
-    el("td", {}, el("a", { class: "name venue", href: symbolLink(one.connector, one.symbol) }, visible(one.symbol))),
+    el("td", {}, one.symbol === "-" ? "not known"
+      : el("a", { class: "name venue", href: symbolLink(one.connector, one.symbol) }, visible(one.symbol))),
     el("td", { class: "venue" }, visible(one.stream)),
     el("td", {}, visible(one.state || NONE), one.reason ? el("small", {}, el("br"), visible(one.reason)) : null),
     el("td", { class: "number" }, rate(one.per_second)),
@@ -134,21 +135,23 @@ export function connectorPage(state, curves, asked, ask) {
   const found = state.connector;
   const { connector } = found;
   const examples = state.examples ?? { letters: [], gaps: [], way: null };
+  const letters = connector.dead_letters || examples.letters.length
+    ? lettersSection(examples.letters, connector.dead_letter_reasons) : null;
   return [
     crumbs(visible(connector.connector)),
     el("h1", {}, el("span", { class: "venue" }, visible(connector.connector)), pill(found.grade),
       el("a", { class: "crumbs", href: `#/tap?connector=${encodeURIComponent(connector.connector)}` }, "Watch live")),
-    el("div", { "data-key": "why" }, el("div", { class: "tiles" }), why(found.grade, found.why)),
+    why(found.grade, found.why),
     tiles(found, curves),
+    found.grade === "bad" ? letters : null,
     examples.way ? section("Way of the data", wayPicture(examples.way, connector, found.streams)) : null,
     ledger(connector, connector.balanced),
-    connector.dead_letters || examples.letters.length
-      ? lettersSection(examples.letters, connector.dead_letter_reasons) : null,
+    found.grade === "bad" ? null : letters,
     streamTable(found),
     socketTable(connector),
     gapsSection(examples.gaps, found.board.at),
     symbolTable(found, asked, ask),
-    state.drift ? drift(state.drift) : null,
-    errors(found.errors, false),
+    el("div", { class: "pair", "data-key": "pair" }, state.drift ? drift(state.drift) : null,
+      errors(found.errors, false)),
   ].filter(Boolean);
 }

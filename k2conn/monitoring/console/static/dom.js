@@ -84,7 +84,7 @@ export function lay(parent, nodes) {
 export function table(caption, columns, rows, attributes = {}) {
   const heads = columns.map((one) =>
     el("th", { scope: "col", class: one.class, "aria-sort": one.sorted }, one.head ?? one.name));
-  return el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
+  return el("div", { class: "scroll", role: "group", "aria-label": caption, tabindex: "0" },
     el("table", attributes, el("caption", { class: "hidden" }, caption),
       el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)));
 }

@@ -14,12 +14,12 @@ function frame(one) {
 }
 
 function article(one) {
-  return el("article", { "data-key": `${one.received_us} ${one.field}` },
+  return el("article", { "data-key": `${one.received_us} ${one.symbol} ${one.value}` },
     el("p", {}, el("span", { class: "mono" }, `${clock(one.received_us)} UTC `), el("span", { class: "venue" }, visible(one.detail))),
     el("dl", { class: "facts" }, fact("symbol", one.symbol), fact("field", one.field),
       fact("expression", one.expression), fact("value found", one.value)), frame(one),
     one.binary ? el("p", { class: "quiet" }, "A binary frame, as hexadecimal digits; no place is marked in it.")
-      : one.marked ? null : el("p", { class: "quiet" }, "The place was not found in the frame."));
+      : one.marked || one.field === "frame" ? null : el("p", { class: "quiet" }, "The place was not found in the frame."));
 }
 
 export function lettersSection(letters, reasons) {

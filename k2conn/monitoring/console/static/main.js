@@ -62,9 +62,10 @@ function draw() {
   lay(by("nav"), pages.map(([name, href, page]) =>
     el("a", { href, "aria-current": at.page === page ? "page" : null }, name)));
   const link = by("link");
-  const now = paused ? "paused" : lost ? "lost" : source || at.page === "tap" ? "live" : "";
+  const now = paused ? "paused" : lost ? "lost" : source ? "live" : "";
   link.dataset.state = now;
-  link.textContent = { paused: "Paused", lost, live: at.page === "tap" ? "" : "Live" }[now] ?? "";
+  link.textContent = { paused: "Paused", lost, live: "Live" }[now] ?? "";
+  by("pause").hidden = at.page === "tap";
   const name = at.symbol ?? at.connector ?? (at.page === "tap" ? "Live tap" : "Overview");
   const grade = state.overview?.rows[0]?.grade ?? state.connector?.grade;
   const sign = grade === "bad" ? "✖ " : grade === "warn" ? "▲ " : "";

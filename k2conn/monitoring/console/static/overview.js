@@ -53,7 +53,7 @@ function tiles(found, curves) {
   const slowest = worst(rows.map((one) => one.p99));
   const live = rows.filter((one) => one.state === "live").length;
   return el("dl", { class: "tiles" },
-    tile("Records per second", rate(board.per_second), null,
+    tile("Records per second", rate(board.per_second), "received",
       { curve: sparkline(curves.total("rate"), "Records per second", rate, { width: 160, height: 34 }) }),
     tile("Slowest stream, p99", milliseconds(slowest), "from the exchange's time to durable"),
     tile("Connected", `${live} / ${rows.length}`, "connectors", { grade: live < rows.length ? "bad" : "" }),

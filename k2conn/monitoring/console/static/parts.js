@@ -4,7 +4,7 @@ import { bar } from "./charts.js";
 import { el, section, svg, table } from "./dom.js";
 import { clockOf, connectorLink, visible, whole } from "./format.js";
 
-const WORDS = { ok: "ok", starting: "starting", warn: "degraded", bad: "broken" };
+export const WORDS = { ok: "ok", starting: "starting", warn: "degraded", bad: "broken" };
 // A shape for each, so that nobody has to tell colours apart.
 const SHAPES = {
   ok: () => svg("circle", { class: "shape", cx: 5, cy: 5, r: 4 }),
@@ -65,7 +65,7 @@ export function errors(found, withConnector) {
   return section("Latest errors", found.length ? table("Latest errors", columns, found.map((one) => el("tr", {},
     el("td", { class: "mono" }, clockOf(one.time)),
     withConnector ? el("td", {}, el("a", { href: connectorLink(one.connector) }, visible(one.connector))) : null,
-    el("td", {}, visible(one.kind), one.reason ? el("small", {}, ` ${visible(one.reason)}`) : null),
+    el("td", { class: "word" }, visible(one.kind), one.reason ? el("small", {}, ` ${visible(one.reason)}`) : null),
     el("td", { class: "venue" }, visible(one.stream)),
     el("td", { class: "venue mono" }, visible(one.text)))))
     : el("p", { class: "quiet" }, "None."));

@@ -1,7 +1,7 @@
 // The plan as a picture: which sockets carry which streams, and to which topics these go.
 
 import { el, svg } from "./dom.js";
-import { visible, whole } from "./format.js";
+import { plural, visible, whole } from "./format.js";
 
 const BOX = { width: 250, height: 40, apart: 12 };
 const COLUMNS = [0, 375, 750];
@@ -53,7 +53,7 @@ export function wayPicture(way, connector, streams) {
     edges.push(edge(right(1, place.get(one.stream)), left(2, y(at, topics.length)), one.dead ? "dead" : "")));
   const boxes = [
     sockets.map((one, at) => box(COLUMNS[0], y(at, sockets.length), `socket ${visible(one.socket)}`,
-      `${one.state}, ${whole(one.confirmed)} of ${whole(one.symbols)} symbols`, one.state === "live" ? "ok" : "bad")),
+      `${one.state}, ${plural(one.symbols, "symbol")}, ${whole(one.confirmed)} confirmed`, one.state === "live" ? "ok" : "bad")),
     shown.map((one, at) => {
       const said = figures.get(one.stream);
       const style = !said || !said.received ? "warn" : said.published ? "ok" : "bad";

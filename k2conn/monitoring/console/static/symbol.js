@@ -3,9 +3,9 @@
 import { sparkline } from "./charts.js";
 import { crumbs, gapsSection } from "./connector.js";
 import { el, section } from "./dom.js";
-import { ago, connectorLink, milliseconds, NONE, rate, visible, whole } from "./format.js";
+import { ago, connectorLink, milliseconds, rate, visible, whole } from "./format.js";
 import { lettersSection } from "./letters.js";
-import { pill, tile } from "./parts.js";
+import { pill, tile, why, WORDS } from "./parts.js";
 
 // The fields of a record whose course is worth a curve, by how telling they are.
 const PRICES = ["price", "close", "bid_price", "ask_price"];
@@ -23,10 +23,10 @@ function stream(row, curves, at) {
   const size = { width: 160, height: 34 };
   const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 8 });
   return section(`Stream ${row.stream}`,
-    el("p", {}, pill(row.state === "live" ? "ok" : "warn", row.state || "unknown"), " ", visible(row.reason)),
+    row.state ? el("p", {}, pill(row.state === "live" ? "ok" : "warn", row.state), " ", visible(row.reason)) : null,
     el("dl", { class: "tiles" },
-      tile(price ? price.name.replaceAll("_", " ") : "Price", price ? visible(price.text) : NONE, null,
-        { curve: sparkline(curves.of(name, "price"), "Price", number, { ...size, fromZero: false }) }),
+      price ? tile(price.name.replaceAll("_", " "), visible(price.text), null,
+        { curve: sparkline(curves.of(name, "price"), "Price", number, { ...size, fromZero: false }) }) : null,
       tile("Records per second", rate(row.per_second), null,
         { curve: sparkline(curves.of(name, "rate"), "Records per second", rate, size) }),
       tile("Lag", milliseconds(row.lag_ms), "exchange to durable",
@@ -42,12 +42,15 @@ function stream(row, curves, at) {
 export function symbolPage(state, curves, name, symbol) {
   const found = state.symbol;
   const examples = state.examples ?? { letters: [], gaps: [] };
+  // Prices first; what is only counted, last.
+  const rows = found.rows.toSorted((one, other) => Boolean(priceOf(other)) - Boolean(priceOf(one)));
   const tap = `#/tap?connector=${encodeURIComponent(name)}&symbol=${encodeURIComponent(symbol)}`;
   return [
     crumbs(el("a", { href: connectorLink(name) }, visible(name)), visible(symbol)),
-    el("h1", {}, el("span", { class: "venue" }, visible(symbol)), pill(found.grade, `connector ${found.grade}`),
+    el("h1", {}, el("span", { class: "venue" }, visible(symbol)), pill(found.grade, `connector ${WORDS[found.grade]}`),
       el("a", { class: "crumbs", href: tap }, "Watch live")),
-    found.rows.length ? found.rows.map((row) => stream(row, curves, found.board.at))
+    found.grade === "ok" || found.grade === "starting" ? null : why(found.grade, found.why),
+    rows.length ? rows.map((row) => stream(row, curves, found.board.at))
       : el("p", { class: "note" }, "Nothing of this symbol has come yet."),
     gapsSection(examples.gaps, found.board.at),
     examples.letters.length ? lettersSection(examples.letters, {}) : null,
