@@ -46,7 +46,10 @@ class Diagnosis(TypedDict):
 def diagnosed(board: Board, one: BoardConnector, streams: Sequence[BoardStream]) -> Diagnosis:
     """That of one connector with its streams."""
     found: dict[str, Grade] = {}
-    for grade, text in (*_connections(one, _recent(board, streams)), *_data(one, streams, board["errors"]), *_sink(board)):
+    sentences = (
+        *_connections(one, _recent(board, streams)), *_data(one, streams, board["errors"]), *_sink(board)
+    )
+    for grade, text in sentences:
         found.setdefault(text, grade)
     grade = Grade.worst(found.values()) or Grade.OK
     return {"grade": grade, "why": sorted(found, key=lambda text: -found[text].grade)[:SENTENCES]}

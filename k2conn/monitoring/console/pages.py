@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 from urllib.parse import parse_qsl
 
-from k2conn.monitoring.board.document import Board, BoardConnector, BoardStream
+from k2conn.engine.accounting.troubles import TroubleKind
+from k2conn.monitoring.board.document import Board, BoardConnector, BoardError, BoardStream
 from k2conn.monitoring.board.query import MOST, BoardQuery, asked_board
 from k2conn.monitoring.console.diagnosis import Diagnosis, Grade, diagnosed
 from k2conn.monitoring.process_status import DriftReport
@@ -60,7 +61,7 @@ class Overview(TypedDict):
     """What the board says of the process."""
     rows: list[OverviewRow]
     totals: dict[str, int]
-    errors: list[Any]
+    errors: list[BoardError]
 
 
 def asked_page(query: str) -> PageQuery:
@@ -98,7 +99,7 @@ def page_of(query: PageQuery, board: Board, drift: DriftReport) -> dict[str, Any
         return {"symbol": {**shown, "rows": rows}}
     changes = drift.get(one["connector"], [])
     return {
-        "connector": {**shown, "symbols": board["symbols"], "errors": board["errors"][:ERRORS]},
+        "connector": {**shown, "symbols": board["symbols"], "errors": _errors(board)},
         "drift": {"found": len(changes), "changes": changes[-DRIFTS:]},
     }
 
@@ -112,7 +113,12 @@ def overview(board: Board, drift: DriftReport) -> Overview:
     rows.sort(key=lambda row: (-Grade(row["grade"]).grade, row["connector"]))
     names = ("received", "published", "duplicates", "dead_letters", "in_flight", "lost", "gaps", "missing")
     totals = {name: sum(one[name] for one in board["connectors"]) for name in names}  # type: ignore[literal-required]
-    return {"board": _process(board), "rows": rows, "totals": totals, "errors": board["errors"][:ERRORS]}
+    return {"board": _process(board), "rows": rows, "totals": totals, "errors": _errors(board)}
+
+
+def _errors(board: Board) -> list[BoardError]:
+    """The newest first, without gaps, which a page shows on a time line."""
+    return [one for one in board["errors"] if one["kind"] != TroubleKind.GAP][:ERRORS]
 
 
 def _process(board: Board) -> dict[str, Any]:

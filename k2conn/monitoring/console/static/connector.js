@@ -151,7 +151,7 @@ export function connectorPage(state, curves, asked, ask) {
     socketTable(connector),
     gapsSection(examples.gaps, found.board.at),
     symbolTable(found, asked, ask),
-    el("div", { class: "pair", "data-key": "pair" }, state.drift ? drift(state.drift) : null,
-      errors(found.errors, false)),
+    state.drift ? drift(state.drift) : null,
+    errors(found.errors, false),
   ].filter(Boolean);
 }
