@@ -8,6 +8,7 @@ only made when the last one has been read, and a client that does not read is se
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Any, Protocol
 
@@ -31,6 +32,8 @@ SLOWEST = 15.0
 """Seconds between two states of a page, at most."""
 STALLED = 10.0
 """Seconds after which a client that does not read is sent away."""
+BUFFER = 64 * 1024
+"""Bytes that the system takes for a client beyond what it has read."""
 HISTORY = 150
 """States of each connector that are kept for the curves, while somebody looks."""
 APART = 2.0
@@ -75,6 +78,7 @@ class ConsoleFeed:
     async def serve(self, query: PageQuery, writer: asyncio.StreamWriter) -> None:
         """Sends what a page shows until the client leaves or stalls."""
         self._looking += 1
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         try:
             await self._send_all(query, writer)
         except TimeoutError:
