@@ -1,18 +1,23 @@
 // Elements are made of tags, attributes and texts; nothing is ever parsed as markup. A page is made anew for each state
-// and laid over the one that stands there, so that focus, selection and what is unfolded stay.
+// and laid over the one that stands there, so that focus, selection and what is unfolded stay. All that is shown passes
+// here: whatever a page forgot, what would turn or hide a text is written out.
+
+import { visible } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HANDLERS = ["onclick", "oninput", "onchange", "onsubmit", "ontoggle"];
+
+const lines = (text) => String(text).split("\n").map(visible).join("\n");
 
 function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (HANDLERS.includes(name)) node[name] = value;
-    else node.setAttribute(name, value === true ? "" : String(value));
+    else node.setAttribute(name, value === true ? "" : visible(value));
   }
   for (const child of children.flat(4)) {
     if (child === null || child === undefined || child === false) continue;
-    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    node.append(child instanceof Node ? child : document.createTextNode(lines(child)));
   }
   return node;
 }

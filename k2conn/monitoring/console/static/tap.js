@@ -102,7 +102,7 @@ export class Tap {
           this.#lost ? `Not shown so far: ${whole(this.#lost.lost)} lost, ${whole(this.#lost.sampled)} beyond the rate.` : ""),
         this.#lines.map(({ number, said }) => el("details", { "data-key": `line-${number}` },
           el("summary", {}, el("span", { class: "name" }, said.kind), this.#head(said)),
-          el("pre", { class: "frame" }, visible(JSON.stringify(said, null, 1).slice(0, LONGEST)).replaceAll("\\u{a}", "\n"))))),
+          el("pre", { class: "frame" }, JSON.stringify(said, null, 1).slice(0, LONGEST))))),
     ];
   }
 
