@@ -1,9 +1,11 @@
 // The last minutes of each connector and symbol: what the server still knew, then what came while this page was open.
 
 const KEPT = 150;
+const APART = 1900; // milliseconds: as far apart as those that the server keeps
 
 export class Curves {
   #rings = new Map();
+  #added = new Map();
 
   // `history`: by connector, times, rates and latencies of one length.
   begin(history) {
@@ -15,7 +17,14 @@ export class Curves {
 
   add(name, key, value) {
     const ring = this.#rings.get(`${name} ${key}`) ?? [];
-    ring.push(value);
+    const now = performance.now();
+    const soon = ring.length && now - (this.#added.get(`${name} ${key}`) ?? 0) < APART;
+    if (soon) {
+      ring[ring.length - 1] = value;
+    } else {
+      ring.push(value);
+      this.#added.set(`${name} ${key}`, now);
+    }
     if (ring.length > KEPT) ring.shift();
     this.#rings.set(`${name} ${key}`, ring);
     if (this.#rings.size > 2000) this.#rings.delete(this.#rings.keys().next().value);
