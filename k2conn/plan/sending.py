@@ -64,6 +64,8 @@ class Capture:
     value: Getter
     key: Getter | None = None
     when: Match | None = None
+    data: bool = False
+    """Whether it is also captured from a stream's messages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class ConnectionCompiler(SectionCompiler):
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
             if when and value:
-                yield Capture(one["into"], value, key, when)
+                yield Capture(one["into"], value, key, when, one.get("data", False))
 
     def _answers(self, said: dict[str, Any], path: Path) -> Iterator[Answer]:
         for one, place in self.note.entries(said, "answer", path):
