@@ -220,6 +220,8 @@ class HealthServer:
         if path == "/tap" and method == "GET":
             return self._tap(target, head)
         if self._console is not None and self._console.has(path):
+            if (file := self._console.file(target, head)) is not None:
+                return file  # a page is made of many, and they are no work
             if self._too_many(asyncio.get_running_loop().time()):
                 return _REFUSED
             found = self._console.answer(target, head, self.port)

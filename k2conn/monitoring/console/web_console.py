@@ -35,13 +35,15 @@ class WebConsole:
         """Whether a path is the console's."""
         return path in ("", "/", PLACE) or path.startswith(f"{PLACE}/")
 
-    def answer(self, target: str, head: bytes, port: int) -> Reply | Ongoing:
-        """The reply to a request for one of its paths; BadRequest where there is none."""
-        path, _, query = target.partition("?")
-        name = path.removeprefix(PLACE).strip("/")
+    def file(self, target: str, head: bytes) -> Reply | None:
+        """The file that a path names, which costs next to nothing; None where it names none."""
         self._access.check_host(head)
-        if (file := bundle_reply(name or _PAGE, head)) is not None:
-            return file
+        return bundle_reply(_name(target) or _PAGE, head)
+
+    def answer(self, target: str, head: bytes, port: int) -> Reply | Ongoing:
+        """The reply to a request for another of its paths; BadRequest where there is none."""
+        name, query = _name(target), target.partition("?")[2]
+        self._access.check_host(head)
         if name == "login":
             return Reply(204, JSON, b"", (("Set-Cookie", self._access.session(head, port)),))
         if name == "logout":
@@ -65,3 +67,8 @@ class WebConsole:
             "# TYPE k2conn_console_dropped_clients_total counter\n"
             f"k2conn_console_dropped_clients_total {self.feed.dropped}\n"
         ).encode()
+
+
+def _name(target: str) -> str:
+    """What stands behind the console's place in an address."""
+    return target.partition("?")[0].removeprefix(PLACE).strip("/")
