@@ -354,7 +354,7 @@ class FramePipeline:
             lambda: {"frame": short(frame) if isinstance(frame, str) else f"{len(frame)} bytes",
                      "detail": short(error.detail)},
         )
-        letters: FrameLetters = scope.letters or FrameLetters(frame, wall)
+        letters: FrameLetters = scope.letters or FrameLetters(frame, wall, ledger.latest)
         scope.letters = letters
         origin = Origin(plan.name, plan.exchange, NOWHERE, self.connector_state.malformed_topic)
         if count > 1:
