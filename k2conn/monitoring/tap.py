@@ -115,27 +115,25 @@ class Taps:
 
     def begin(self, query: str, said: str, bound_here: bool) -> Tap:
         """A new listener. ``said``: the Authorization line of its request; ``bound_here``: only this machine can ask.
-        BadRequest where it may not listen, or as `listen` raises it.
+        BadRequest where it may not listen, or as `listener` raises it.
         """
         if not self._token and not bound_here:
             raise BadRequest(403, "others can reach this port, so that tap needs K2_TAP_TOKEN")
         kind, _, given = said.partition(" ")
         if self._token and not (kind.lower() == "bearer" and compare_digest(given.strip().encode(), self._token)):
             raise BadRequest(401, "the bearer token is missing or wrong (K2_TAP_TOKEN)")
-        return self.listen(query)
+        return self.listener(query)
 
-    def listen(self, query: str) -> Tap:
+    def listener(self, query: str) -> Tap:
         """A new listener who may listen. BadRequest where it asks wrongly, or there are too many."""
         wanted = asked(query, self._compile)
         if self._listening >= MOST_TAPS:
             raise BadRequest(429, f"{MOST_TAPS} listen already")
         return Tap(wanted, self, self._captured)
 
-    async def listen(self, query: str) -> AsyncGenerator[bytes, None]:
-        """Lines for somebody in this process, as `serve` sends them, until he leaves. BadRequest as `begin` raises."""
-        if self._listening >= MOST_TAPS:
-            raise BadRequest(429, f"{MOST_TAPS} listen already")
-        tap = Tap(asked(query, self._compile), self, self._captured)
+    async def lines(self, query: str) -> AsyncGenerator[bytes, None]:
+        """Lines for somebody in this process, as `serve` sends them, until he leaves. BadRequest as `listener`."""
+        tap = self.listener(query)
         self._listening += 1
         self._observers.add(tap)
         try:

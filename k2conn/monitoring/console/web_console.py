@@ -56,7 +56,7 @@ class WebConsole:
         if name == "tap":
             if self._taps is None:
                 raise BadRequest(404, NO_TAP)
-            return self._taps.listen(query)
+            return self._taps.listener(query)
         said = {"asks": self._access.asks, "tap": "" if self._taps is not None else NO_TAP}
         return Reply(200, JSON, exactjson.encode(said), (("Cache-Control", "no-store"),))
 
