@@ -55,7 +55,7 @@ Template = Callable[[SendScope], Json]
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A value captured from a message and kept in ``$state`` until the connection ends.
+    """A value captured from a message and kept in ``$state`` until the connection ends, or (``keep``) beyond.
 
     ``key`` None: ``$state.into`` becomes the value; else ``$state.into`` is a table and gets one row.
     """
@@ -64,6 +64,8 @@ class Capture:
     value: Getter
     key: Getter | None = None
     when: Match | None = None
+    keep: bool = False
+    """Whether the next connection of the same symbols begins with it."""
 
 
 @dataclass(frozen=True, slots=True)

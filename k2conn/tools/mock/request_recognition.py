@@ -73,6 +73,7 @@ class RequestRecognizer:
         self.symbols = symbols
         parts = tuple(name for symbol in symbols.listed[:1] for name, _ in symbol.parts)
         states = [capture.into for capture in connection.capture]
+        states += connection.initial
         states += [capture.into for request in connection.before for capture in request.capture]
         self._maker = ShapeMaker(parts, tuple(states))
         self._streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
