@@ -1,7 +1,7 @@
 """The venue's side of connections that are no WebSockets, with the methods of one that a mock exchange uses.
 
-`ByteSocket` is a stream of frames (TCP, or an HTTP answer that goes on), `PollSocket` a client that asks again and again:
-each of its requests is answered with the next frame.
+`ByteSocket` is a stream of frames (TCP, or an HTTP answer that goes on), `PollSocket` a client that asks again and
+again: each of its requests is answered with the next frame.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class PollSocket:
     async def send(self, frame: str | bytes) -> None:
         """Queues a frame for a request to come; ConnectionClosed where none will."""
         while len(self._queue) >= _QUEUE and not self.gone:
-            await asyncio.sleep(_LOOK)
+            await _moment(_LOOK)
         if self.gone:
             raise _closed()
         self._queue.append(frame)
@@ -177,9 +177,10 @@ class PollSocket:
         self._news.set()
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        nothing: tuple[str, ...] = ()
         while not self.gone:
-            await asyncio.sleep(_FIRST_WITHIN)
-        for frame in ():
+            await _moment(_FIRST_WITHIN)
+        for frame in nothing:
             yield frame
 
     async def ping(self) -> Awaitable[None]:
@@ -198,7 +199,7 @@ class PollSocket:
         """The status, ETag and body for a request that knows the ETag ``known``; None: it is to be cut off."""
         self._asked_at, self._proved = monotonic(), self._sent
         while self._frozen and not self._ending:
-            await asyncio.sleep(_FIRST_WITHIN)
+            await _moment(_FIRST_WITHIN)
         if not self._queue and not self._ending:
             self._news.clear()
             try:
@@ -216,6 +217,11 @@ class PollSocket:
         self._last = self._queue.popleft()
         self._sent += 1
         return 200, f'"{self._sent}"', _bytes(self._last)
+
+
+async def _moment(seconds: float) -> None:
+    """Until the next look: what is waited for also ends by time alone, which no event tells."""
+    await asyncio.sleep(seconds)
 
 
 def _bytes(frame: str | bytes) -> bytes:

@@ -37,9 +37,11 @@ class Poller:
         self, on_open: Callable[[], None], on_frames: OnFrames, relief: Callable[[], Awaitable[None]]
     ) -> None:
         """See `Transport.run`."""
-        opened = False
+        opened, due = False, monotonic()
         while not self._closing.is_set():
-            began = monotonic()
+            await self._pause(due - monotonic())
+            await self._pause(self._polling.wait() if not self._closing.is_set() else 0.0)
+            due = monotonic() + self._polling.every
             frames = await self._asked()
             if self._closing.is_set():
                 return
@@ -48,8 +50,6 @@ class Poller:
                 on_open()
             if on_frames(frames):
                 await relief()
-            await self._pause(began + self._polling.every - monotonic())
-            await self._pause(self._polling.wait() if not self._closing.is_set() else 0.0)
 
     async def _asked(self) -> list[str | bytes]:
         """One request; the frame of its answer, or none."""
