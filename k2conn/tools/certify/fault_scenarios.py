@@ -87,7 +87,11 @@ async def _silent(context: ScenarioContext, least: float) -> None:
 
 async def _oversize(context: ScenarioContext, least: float) -> None:
     most = max(connection.max_frame for connection in context.plan.connections)
-    await context.exchange.broadcast(b" " * (most + _EXCESS), packed=False, broken=False)
+    exchange = context.exchange
+    connects = exchange.connects
+    await exchange.broadcast(b" " * (most + _EXCESS), packed=False, broken=False)
+    with suppress(TimeoutError):
+        await exchange.wait_for(lambda: exchange.connects > connects, within=max(_NOTICED, least))
     await asyncio.sleep(max(_MOMENT, least))
 
 

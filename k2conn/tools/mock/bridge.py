@@ -15,7 +15,7 @@ import threading
 import time
 from contextlib import suppress
 
-_PIECE = 32 * 1024
+_PIECE = 64 * 1024
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
             while left:
                 left = left[os.write(1, left) :]
             while int.from_bytes(fcntl.ioctl(1, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder):
-                time.sleep(0.001)
+                time.sleep(0.0002)
             opened.recv(len(data))
     return 0
 
