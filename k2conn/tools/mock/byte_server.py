@@ -77,7 +77,7 @@ class ByteServer:
     async def _poll(self, target: str, known: str, writer: asyncio.StreamWriter) -> None:
         key = self._exchange.asked_for(target)
         poller = self._pollers.get(key)
-        if poller is None:
+        if poller is None or poller.frozen:
             poller = self._pollers[key] = PollSocket()
             task = asyncio.create_task(self._exchange.serve(poller, target))
             self._tasks.add(task)

@@ -128,9 +128,9 @@ class PollSocket:
         """Frames that were answers, and those that a later request proves to have been read."""
         self._proved = 0
         self._queued = 0
-        self._last: str | bytes | None = None
         self._ending = ""
         self._frozen = False
+        self._hangs = False
         self._asked_at = monotonic()
 
     # -- as a WebSocket
@@ -162,6 +162,11 @@ class PollSocket:
         self._news.set()
 
     @property
+    def frozen(self) -> bool:
+        """Whether a request is under way that is never answered; who asks again is another client."""
+        return self._hangs
+
+    @property
     def gone(self) -> bool:
         """Whether the client will not ask any more."""
         return bool(self._ending) or monotonic() - self._asked_at > _GONE_AFTER
@@ -188,16 +193,17 @@ class PollSocket:
         return self._read_by_client(self._queued)
 
     async def _read_by_client(self, count: int) -> None:
-        while self._proved < count:
-            if self.gone:
-                raise _closed()
+        while self._proved < count and not self.gone:
             await asyncio.sleep(_LOOK)
+        if self.gone:  # what could not even be queued is not told from what was
+            raise _closed()
 
     # -- as an HTTP server
 
     async def answer(self, known: str) -> tuple[int, str, bytes] | None:
         """The status, ETag and body for a request that knows the ETag ``known``; None: it is to be cut off."""
         self._asked_at, self._proved = monotonic(), self._sent
+        self._hangs = self._frozen
         while self._frozen and not self._ending:
             await _moment(_FIRST_WITHIN)
         if not self._queue and not self._ending:
@@ -211,12 +217,10 @@ class PollSocket:
             return (503, "", b"") if self._ending == "refuse" else None
         tag = f'"{self._sent}"'
         if not self._queue:
-            if self._last is None:
-                return 204, "", b""
-            return (304, tag, b"") if known == tag else (200, tag, _bytes(self._last))
-        self._last = self._queue.popleft()
+            return (304, tag, b"") if known == tag else (204, "", b"")
+        frame = self._queue.popleft()
         self._sent += 1
-        return 200, f'"{self._sent}"', _bytes(self._last)
+        return 200, f'"{self._sent}"', _bytes(frame)
 
 
 async def _moment(seconds: float) -> None:
