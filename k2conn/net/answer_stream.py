@@ -7,7 +7,6 @@ only when what it read was taken: whoever takes slowly slows the server down.
 from __future__ import annotations
 
 import asyncio
-import http.client
 import socket
 import threading
 from contextlib import suppress
@@ -15,7 +14,16 @@ from urllib.parse import urlsplit
 
 from k2conn.errors import TransportError
 from k2conn.net.deadline import Deadline
-from k2conn.net.http import Call, HttpAnswer, NoAnswer, begun, in_words_of_ours, small_letters
+from k2conn.net.http import (
+    Call,
+    HttpAnswer,
+    HttpError,
+    NoAnswer,
+    Response,
+    begun,
+    in_words_of_ours,
+    small_letters,
+)
 
 PIECE = 64 * 1024
 """Bytes that are read at once."""
@@ -108,7 +116,7 @@ class AnswerStream:
             self._socket = None
             opened.close()
 
-    def _pass_on(self, answer: http.client.HTTPResponse, host: str) -> None:
+    def _pass_on(self, answer: Response, host: str) -> None:
         while True:
             self._room.acquire()
             if self._closed:
@@ -116,7 +124,7 @@ class AnswerStream:
                 return
             try:
                 piece = answer.read1(PIECE)
-            except (OSError, http.client.HTTPException, ValueError):
+            except (OSError, HttpError, ValueError):
                 self._post(b"" if self._closed else NoAnswer(host, "the answer broke off", "lost"))
                 return
             self._post(piece)

@@ -57,6 +57,10 @@ _PENALTY = 60
 """Seconds to stay away from a server that has had too much and does not say how long."""
 
 Result = TypeVar("Result")
+Response = http.client.HTTPResponse
+"""An answer whose head is there."""
+HttpError = http.client.HTTPException
+"""What is no HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,9 @@ def begun(request: Call, deadline: Deadline) -> tuple[http.client.HTTPResponse, 
         opened = connection.sock
         assert isinstance(opened, socket.socket)
         connection.request(request.method, path, body=request.body, headers=headers)
-        return connection.getresponse(), opened
+        answer = connection.getresponse()
+        deadline.check()  # to the library a head that ends early is a head
+        return answer, opened
     except BaseException:  # whatever it is, nobody else closes it
         connection.close()
         raise

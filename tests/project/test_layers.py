@@ -14,8 +14,8 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable",
-    "records", "schemes", "scope", "secret_mask", "symbols", "variable_files", "variables",
+    "codecs", "compat", "errors", "exactjson", "framing", "graded", "hosts", "intervals", "merging", "plan",
+    "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_files", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -24,6 +24,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "intervals": set(),
     "resources": set(),
     "exactjson": set(),
+    "framing": {"exactjson"},
     "graded": set(),
     "merging": {"graded"},
     "loopback": set(),
@@ -45,7 +46,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "recording": {*LEAVES, "clock", "envelope", "files", "observe"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"intervals", "schemes", "scope", "symbols"},
+    "plan": {"framing", "intervals", "schemes", "scope", "symbols"},
     "codecs": {"errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
@@ -107,7 +108,9 @@ IMPORTABLE: dict[str, set[str]] = {
         "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_files",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
-    "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
+    "transports": {
+        "clock", "compat", "errors", "framing", "loopback", "native", "net", "printable", "registry", "schemes",
+    },
     "consumer": {
         *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",
     },

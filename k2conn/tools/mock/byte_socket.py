@@ -194,7 +194,7 @@ class PollSocket:
 
     async def _read_by_client(self, count: int) -> None:
         while self._proved < count and not self.gone:
-            await asyncio.sleep(_LOOK)
+            await _moment(_LOOK)
         if self.gone:  # what could not even be queued is not told from what was
             raise _closed()
 
