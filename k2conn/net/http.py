@@ -168,15 +168,19 @@ def begun(request: Call, deadline: Deadline) -> tuple[http.client.HTTPResponse, 
         path = f"http://{parts.netloc}{path}"
         headers |= proxy.authorization
     connection = _connected(parts, request, proxy, deadline)
+    opened = connection.sock
     try:
-        opened = connection.sock
         assert isinstance(opened, socket.socket)
         connection.request(request.method, path, body=request.body, headers=headers)
         answer = connection.getresponse()
-        deadline.check()  # to the library a head that ends early is a head
+        if deadline.passed:  # to the library a head that ends early is a head
+            answer.close()
+        deadline.check()
         return answer, opened
     except BaseException:  # whatever it is, nobody else closes it
         connection.close()
+        if opened is not None:
+            opened.close()
         raise
 
 
