@@ -83,4 +83,4 @@ def _stream(console: Console, stream: Stream, intervals: list[str]) -> None:
     if stream.states is not None:
         how = "as the item says" if stream.states.closed is not None else "when the next one opens"
         line(console, f"  over         {how}; what is not over is {'kept' if stream.states.keep_open else 'dropped'}")
-    console.print(Padding(table(_COLUMNS, field_rows(stream), console.width - 2), (0, 0, 0, 2)))
+    console.print(Padding(table(_COLUMNS, field_rows(stream), console.width - 2), (0, 0, 0, 2), expand=False))

@@ -28,12 +28,6 @@ def encoder(encoding: FrameEncoding) -> Encode:
     return encode
 
 
-def text_encoder(encoding: FrameEncoding) -> Encode:
-    """The same, but a text frame wherever the venue sends any."""
-    text = _pack(encoding.text, encoding) if encoding.text else None
-    return encoder(encoding) if text is None else lambda message: _text(text, message)
-
-
 def _text(pack: Callable[[bytes], bytes | None], message: bytes) -> str:
     found = pack(message)
     return (message if found is None else found).decode()

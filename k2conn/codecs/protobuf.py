@@ -1,7 +1,8 @@
 """Protobuf; the only module that uses its library.
 
 The connector file names a FileDescriptorSet beside it and the message; fields keep the names of the .proto file, 64-bit
-numbers come as text (exact), absent fields are absent.
+numbers come as text (exact), absent fields are absent; floating-point numbers are the shortest decimals that stand for
+them (see `k2conn.binary.floating`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
+from k2conn.binary import floating
 from k2conn.codecs.component import MessageFormat, Setting, Settings
 from k2conn.errors import RecordError
 from k2conn.plan import Json
@@ -52,7 +54,7 @@ class Protobuf(MessageFormat):
             if len(data) > MOST and _counted(found, MOST) < 0:
                 raise RecordError("frame", None, None, "frame-too-large", f"it has more than {MOST} values")
             try:
-                return json_format.MessageToDict(found, preserving_proto_field_name=True)
+                return _exact(json_format.MessageToDict(found, preserving_proto_field_name=True))
             except (json_format.Error, TypeError) as error:  # a well-known type with what it cannot hold
                 raise ValueError(f"no {settings['message']!s}: {error}") from None
 
@@ -109,6 +111,16 @@ def _counted(value: Any, left: int) -> int:
 
 
 _SINGLE = (str, bytes)
+
+
+def _exact(value: Any) -> Any:
+    """A message with decimals where the library has floats: it makes the shortest ones, also of 32 bits."""
+    kind = type(value)
+    if kind is float:
+        return floating.double(value)
+    if kind is dict:
+        return {key: _exact(one) for key, one in value.items()}
+    return [_exact(one) for one in value] if kind is list else value
 
 
 def _message(settings: Settings) -> type[Message]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -17,6 +17,7 @@ from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
 from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tables import TableCompiler
+from k2conn.compiler.sections.taken_messages import taken
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError
 from k2conn.plan import Connection, Plan, PlanVariable, Stream
@@ -101,6 +102,7 @@ class _Compiler:
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
+        self._warn_of_taken_messages(connections)
         symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
         return Plan(
@@ -117,6 +119,15 @@ class _Compiler:
             variables=self._variables(),
             warnings=tuple(map(str, sorted(set(self.document.warnings)))),
         )
+
+    def _warn_of_taken_messages(self, connections: Iterable[Connection]) -> None:
+        """Streams that would have no records: what they recognise is something else."""
+        said = self.spec["streams"]
+        for connection in connections:
+            whole = {name: said[name] for name in connection.streams if isinstance(said.get(name), dict)}
+            if len(whole) == len(connection.streams):
+                for name, text in taken(connection, whole):
+                    self.note.warn(("streams", name, "when"), "value", text)
 
     def _refusal(self, variable: str) -> str:
         """Why the file may not read an environment variable. Where its name is not usable, that is the problem."""

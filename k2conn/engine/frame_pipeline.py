@@ -140,12 +140,15 @@ class FramePipeline:
         scope, route = self._scope, self.session.router.route
         several = self._each(message, scope) if self._each is not None else None
         for one in several if type(several) is list else (message,):
-            kind, at = route(one, scope)
-            if kind == routing.STREAM:
-                stream = self.session.streams[at]
-                yield stream, one, stream.snapshot is not None and bool(stream.snapshot.condition(one, scope))
-            elif kind == routing.UNKNOWN:
-                yield None, one, False
+            for kind, at in self._routes(route(one, scope)):
+                if kind == routing.STREAM:
+                    stream = self.session.streams[at]
+                    yield stream, one, stream.snapshot is not None and bool(stream.snapshot.condition(one, scope))
+                elif kind == routing.UNKNOWN:
+                    yield None, one, False
+
+    def _routes(self, route: Route) -> tuple[Route, ...]:
+        return self.session.router.several[route[1]] if route[0] == routing.SEVERAL else (route,)
 
     def _turns(self, rest: Slices) -> Slices:
         """The slices of one frame."""
@@ -268,6 +271,11 @@ class FramePipeline:
             if session.subscriptions.waiting:
                 return self._first_data(mapping, message, frame, envelopes, actions)
             return mapping.take(message, frame, self._scope, envelopes)
+        if route[0] == routing.SEVERAL:
+            return self._by_all(message, self._routes(route), frame, wall, envelopes, actions)
+        if route[0] == routing.CAPTURE:
+            actions += session.capture(route[1], message)
+            return None
         control, unknown = session.control, session.unrecognised
         found = session.respond(message, route)
         self._ledger.control += session.control - control
@@ -280,6 +288,28 @@ class FramePipeline:
             else:
                 actions.append(action)
         return None
+
+    def _by_all(
+        self, message: Json, routes: Sequence[Route], frame: str | bytes, wall: int, envelopes: list[Envelope],
+        actions: list[Action],
+    ) -> Slices | None:
+        """A message by each of its routes, in their order."""
+        for at, route in enumerate(routes):
+            rest = self._handle_message(message, route, frame, wall, envelopes, actions)
+            if rest is not None:
+                return self._by_rest(rest, message, routes[at + 1 :], frame, wall, envelopes, actions)
+        return None
+
+    def _by_rest(
+        self, rest: Slices, message: Json, routes: Sequence[Route], frame: str | bytes, wall: int,
+        envelopes: list[Envelope], actions: list[Action],
+    ) -> Slices:
+        """A message that is taken in slices, then by its other routes."""
+        yield from rest
+        for route in routes:
+            more = self._handle_message(message, route, frame, wall, envelopes, actions)
+            if more is not None:
+                yield from more
 
     def _first_data(
         self, mapping: StreamMapping, message: Json, frame: str | bytes, out: list[Envelope], actions: list[Action]

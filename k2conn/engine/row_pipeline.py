@@ -98,6 +98,11 @@ class RowPipeline:
         kind, at = self._router.route(message, scope)
         if kind == routing.STREAM:
             return self._mappings[at].take(message, raw, scope, out)
+        if kind == routing.SEVERAL:
+            for _, one in self._router.several[at]:  # rows have no replies and no captures
+                for _ in self._mappings[one].take(message, raw, scope, out) or ():
+                    pass
+            return None
         if kind == routing.IGNORE:
             self._ledger.control += 1
         else:

@@ -64,6 +64,8 @@ class Capture:
     value: Getter
     key: Getter | None = None
     when: Match | None = None
+    data: bool = False
+    """Whether it is also captured from a stream's messages."""
     keep: bool = False
     """Whether the next connection of the same symbols begins with it."""
 

@@ -26,6 +26,8 @@ class Expect:
     reason: Getter | None = None
     final: Match | None = None
     """Which refusals are not worth asking again; None: none."""
+    data: bool = False
+    """Whether a reply may be a stream's message, too."""
     symbol_text: str = ""
     """What the author wrote for ``symbol`` and the three after it: where a mock exchange puts such values."""
     topic_text: str = ""

@@ -137,6 +137,8 @@ class Stream:
     """The stream's name in the file, where it is one interval of that."""
     span: Span | None = None
     states: States | None = None
+    also: bool = False
+    """Whether it takes its messages also where a stream before it takes them, too."""
     audit: Audit | None = None
     """How trades of the connector are compared with these candles."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from k2conn.plan.values import Json
 
@@ -39,3 +39,7 @@ class ConnectorTest:
     """The name of the file that the frames are rows of, where rows come from files."""
     verdicts: tuple[Mapping[str, Json], ...] | None = None
     """What the audit says in the end: the fields to compare."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What the file reads of the environment while the test is played: what it says under `env`, and for every other
+    variable that variable's own name.
+    """

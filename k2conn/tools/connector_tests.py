@@ -15,7 +15,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.codecs import RowPosition
 from k2conn.codecs.decoding import row_reader
-from k2conn.codecs.encoding import text_encoder
+from k2conn.codecs.encoding import encoder
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text, shown
 from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
@@ -49,9 +49,9 @@ class Difference:
         return f"{self.what}: expected {self.expected}, found {self.found}"
 
 
-def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] | None = None) -> list[Difference]:
-    """Runs one test; an empty list where it passes."""
-    connection = _TestConnection(plan, example, environment or {})
+def run_test(plan: Plan, example: ConnectorTest) -> list[Difference]:
+    """Runs one test, with its own environment; an empty list where it passes."""
+    connection = _TestConnection(plan, example)
     try:
         for turn in example.dialogue:
             connection.run_turn(turn)
@@ -64,7 +64,7 @@ def run_test(plan: Plan, example: ConnectorTest, environment: Mapping[str, str] 
 class _TestConnection:
     """The connections of one test, on a fake clock."""
 
-    def __init__(self, plan: Plan, example: ConnectorTest, environment: Mapping[str, str]) -> None:
+    def __init__(self, plan: Plan, example: ConnectorTest) -> None:
         self.example = example
         self.differences: list[Difference] = []
         self.now = 1000.0
@@ -75,7 +75,7 @@ class _TestConnection:
         self.checks_sent = any(turn.kind == "sent" for turn in example.dialogue)
         self.connector_state = ConnectorState(plan, self._streams(plan, example), window=0)
         symbols = [found for name in example.symbols if (found := plan.symbols.resolve(name))]
-        self.session_context = SessionContext(lambda: _UUID, environment)
+        self.session_context = SessionContext(lambda: _UUID, example.environment)
         self.pipelines = self._pipelines(plan, symbols)
         self.rows = RowPipeline(self.connector_state, plan.connections[0]) if plan.reads_files else None
         if self.rows is not None:
@@ -168,8 +168,13 @@ class _TestConnection:
             if turn.socket in (None, socket) and same(turn.value, _value(text, turn.value)):
                 del self.sent[at]
                 return
-        found = shown(self.sent.pop(0)[1]) if self.sent else "nothing"
+        found = shown(self.sent.pop(0)[1]) if self.sent else self._nothing()
         self.add_difference(turn.line, "sent", frame_text(turn.value), found)
+
+    def _nothing(self) -> str:
+        """Why nothing was sent, where the connection's end is the reason."""
+        end = self.closed
+        return "nothing" if end is None else f"nothing: the connection was closed ({end.cause}: {end.detail})"
 
     def _pipelines_of(self, turn: DialogueTurn) -> list[FramePipeline]:
         """The pipelines of the connections that a turn may be on."""
@@ -308,8 +313,8 @@ def same_field(kind: str, expected: Any, found: Any) -> bool:
 
 
 def _frame(value: Json, connection: Connection) -> str | bytes:
-    """A received frame: text as it is, any other message encoded by the connection's codec."""
-    return value if isinstance(value, str) else text_encoder(connection.codec)(exactjson.encode(value))
+    """A received frame: text as it is, any other message by the connection's codec, as a venue sends it."""
+    return value if isinstance(value, str) else encoder(connection.codec)(exactjson.encode(value))
 
 
 def same(expected: Any, found: Any) -> bool:

@@ -16,6 +16,7 @@ from jmespath import exceptions
 from jmespath.functions import signature
 
 from k2conn import exactjson
+from k2conn.codecs.component import MOST_VALUES, TOO_MANY
 from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
@@ -72,6 +73,16 @@ class ExactFunctions(DecimalFunctions):
         if sum(map(len, array)) + len(separator) * len(array) > _LONGEST:
             raise ValueError(f"a text has at most {_LONGEST} characters")
         return separator.join(array)
+
+    @signature({"types": ["string"]})
+    def _func_from_json(self, text: Any) -> Any:
+        if exactjson.values(text) > MOST_VALUES:
+            raise ValueError(TOO_MANY)
+        return exactjson.decode(text)
+
+    @signature({"types": ["object"]})
+    def _func_items(self, arg: Any) -> Any:
+        return [[key, value] for key, value in arg.items()]
 
     @signature({"types": []})
     def _func_to_string(self, arg: Any) -> Any:

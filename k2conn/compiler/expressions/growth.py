@@ -17,7 +17,10 @@ _WIDE = ("message", "state")
 """Names behind which there may be as much as a frame holds, whatever row is looked at."""
 _CHARACTERS = 16
 """Of a literal text that count as one copy."""
-_OF_ALL = ("keys", "map", "max_by", "merge", "min_by", "not_null", "reverse", "sort", "sort_by", "to_array", "values")
+_OF_ALL = (
+    "from_json", "items", "keys", "map", "max_by", "merge", "min_by", "not_null", "reverse", "sort", "sort_by",
+    "to_array", "values",
+)
 """Functions that give their arguments, or parts of them, back; all others give a number, a truth value or a word."""
 
 

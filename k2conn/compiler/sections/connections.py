@@ -160,7 +160,9 @@ class ConnectionCompiler(SectionCompiler):
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
             if when and value:
-                yield Capture(one["into"], value, key, when, one.get("keep", False))
+                yield Capture(
+                    one["into"], value, key, when, data=one.get("data", False), keep=one.get("keep", False)
+                )
 
     def _answers(self, said: dict[str, Any], path: Path) -> Iterator[Answer]:
         for one, place in self.note.entries(said, "answer", path):

@@ -44,6 +44,12 @@ def possible_overlap(said: Mapping[str, Any], accepted: Match, refused: Match) -
     return f"a reply such as {_shown(reply)} is both `accepted` and `refused`, and counts as refused"
 
 
+def stream_s_message(when: Any) -> Json | None:
+    """A message that a stream's `when` recognises, with nothing more than it asks for; None where none can be built."""
+    message = _reply(when) if isinstance(when, dict) else _UNKNOWN
+    return None if message is _UNKNOWN else message
+
+
 def _reply(*wanted: Mapping[str, Any]) -> Json:
     """A message with what all of some maps want; _UNKNOWN where there is none, or it cannot be built."""
     message: Json = {}

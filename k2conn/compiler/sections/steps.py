@@ -16,6 +16,9 @@ from k2conn.compiler.sections.reply_overlaps import certain_overlap, possible_ov
 from k2conn.plan import Expect, Getter, Json, Step
 from k2conn.scope import Scope
 
+FIRST_DATA = "first-data"
+"""Stands for a reply where the venue sends none."""
+
 
 class StepCompiler(SectionCompiler):
     """Compiles the steps of one connection.
@@ -46,7 +49,7 @@ class StepCompiler(SectionCompiler):
         symbols = self._match(said, "symbols", path)
         if "send" in said and send is None:
             return None
-        if send is None and said.get("expect") in (None, "first-data"):
+        if send is None and said.get("expect") in (None, FIRST_DATA):
             self.note(path, "missing", "a step says what it sends with `send:`, or what it waits for with `expect:`")
             return None
         names = send.names if send else frozenset()
@@ -93,9 +96,11 @@ class StepCompiler(SectionCompiler):
     def _expect(self, said: Any, path: Path) -> Expect | None:
         if said is None:
             return None
-        if said == "first-data":
+        if said == FIRST_DATA:
             return Expect(within=10.0, first_data=True)
-        accepted, refused = self._match(said, "accepted", path), self._match(said, "refused", path)
+        first_data = said["accepted"] == FIRST_DATA
+        accepted = None if first_data else self._match(said, "accepted", path)
+        refused = self._match(said, "refused", path)
         if accepted and refused:
             if problem := certain_overlap(said, accepted, refused):
                 self.note((*path, "refused"), "value", problem)
@@ -103,6 +108,8 @@ class StepCompiler(SectionCompiler):
                 self.note.warn((*path, "refused"), "value", warning)
         return Expect(
             within=self._positive(said, "within", path, 10.0),
+            first_data=first_data,
+            data=said.get("data", False),
             accepted=accepted,
             refused=refused,
             symbol=self._spoken_of(said, "symbol", path),

@@ -85,6 +85,7 @@ class StreamCompiler(SectionCompiler):
             name=name,
             record=record.name,
             default=said.get("default", True),
+            also=said.get("also", False),
             when=when,
             kafka_topic=kafka_topics[self.spec["asset_class"]],
             kafka_topics=kafka_topics,

@@ -57,7 +57,17 @@ class ExampleReader:
             received_at=self._moment(said, path),
             file=said.get("file"),
             verdicts=self._verdicts(said, path),
+            environment=self._environment(said.get("env", {}), (*path, "env")),
         )
+
+    def _environment(self, said: dict[str, str], path: Path) -> dict[str, str]:
+        """What `$env` variables are in a test."""
+        read = sorted(self.note.variables)
+        for name in said:
+            if name not in read:
+                text = f"the file reads no environment variable '{short(name)}'{known(name, read)}"
+                self.note((*path, name), "value", text, at_key=True)
+        return {name: name for name in read} | said
 
     def _verdicts(self, said: dict[str, Any], path: Path) -> tuple[dict[str, Any], ...] | None:
         if "verdicts" not in said:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from k2conn.plan import ConditionPath, Connection, Getter, Match, Stream
 from k2conn.scope import Scope
 
-IGNORE, STREAM, ANSWER, REPLY, PONG, NOTICE, UNKNOWN = range(7)
+IGNORE, STREAM, ANSWER, REPLY, PONG, NOTICE, CAPTURE, SEVERAL, UNKNOWN = range(9)
 
 Route = tuple[int, int]
-"""(kind, index into that kind's list)."""
+"""(kind, index into that kind's list). SEVERAL: an index into `Router.several`."""
 _NOTHING: Route = (UNKNOWN, 0)
 _SHAPES = 100
 """Shapes of messages that are cached."""
@@ -39,12 +39,26 @@ class MessageShape(NamedTuple):
     """The routes by the strings on that path."""
 
 
+class Rule(NamedTuple):
+    """``open``: a message that it recognises may be a stream's, too. ``also``: it is asked also for a message that a
+    stream before it has recognised.
+    """
+
+    match: Match
+    route: Route
+    open: bool = False
+    also: bool = False
+
+
 class Router:
     """The rules of one connection."""
 
     def __init__(self, connection: Connection, streams: tuple[Stream, ...]) -> None:
         self._rules = tuple(_rules(connection, streams))
+        self._single = not any(rule.open or rule.also for rule in self._rules)
         self._paths = _paths(self._rules)
+        self.several: list[tuple[Route, ...]] = []
+        """The routes of messages that have more than one, in their order."""
         self._shapes: dict[tuple[str, ...], MessageShape] = {}
 
     def route(self, message: Any, scope: Scope) -> Route:
@@ -91,39 +105,67 @@ class Router:
         return found
 
     def _evaluate(self, message: Any, scope: Scope) -> Route:
-        for match, route in self._rules:
-            if match.condition(message, scope):
-                return route
+        if not self._single:
+            return self._all(message, scope)
+        for rule in self._rules:
+            if rule.match.condition(message, scope):
+                return rule.route
         return _NOTHING
 
+    def _all(self, message: Any, scope: Scope) -> Route:
+        """The route of a message that may have more than one. What a control message lets be captured is captured in
+        any case, so captures only count beside a stream.
+        """
+        found: list[Route] = []
+        replied = False
+        for match, route, open_, also in self._rules:
+            taken = bool(found) and found[-1][0] == STREAM
+            again = replied and route[0] == REPLY  # one reply is judged for all steps at once
+            if (not taken or also) and not again and match.condition(message, scope):
+                found.append(route)
+                if not open_ and route[0] != STREAM:
+                    break
+                replied = replied or route[0] == REPLY
+        if not any(kind == STREAM for kind, _ in found):
+            found = [one for one in found if one[0] != CAPTURE][:1]
+        if len(found) < 2:
+            return found[0] if found else _NOTHING
+        routes = tuple(found)
+        if routes not in self.several:
+            self.several.append(routes)
+        return (SEVERAL, self.several.index(routes))
 
-def _rules(connection: Connection, streams: tuple[Stream, ...]) -> list[tuple[Match, Route]]:
-    rules: list[tuple[Match, Route]] = []
+
+def _rules(connection: Connection, streams: tuple[Stream, ...]) -> list[Rule]:
+    rules: list[Rule] = []
     for at, answer in enumerate(connection.answer):
-        rules.append((answer.when, (ANSWER, at)))
+        rules.append(Rule(answer.when, (ANSWER, at)))
     if connection.heartbeat is not None and connection.heartbeat.answer is not None:
-        rules.append((connection.heartbeat.answer, (PONG, 0)))
+        rules.append(Rule(connection.heartbeat.answer, (PONG, 0)))
     for at, step in enumerate(connection.steps):
         if step.expect is not None:
             for match in (step.expect.accepted, step.expect.refused):
                 if match is not None:
-                    rules.append((match, (REPLY, at)))
+                    rules.append(Rule(match, (REPLY, at), open=step.expect.data))
     for at, notice in enumerate(connection.notices):
-        rules.append((notice.when, (NOTICE, at)))
+        rules.append(Rule(notice.when, (NOTICE, at)))
     for at, match in enumerate(connection.ignore):
-        rules.append((match, (IGNORE, at)))
+        rules.append(Rule(match, (IGNORE, at)))
+    for at, capture in enumerate(connection.capture):
+        if capture.data and capture.when is not None:
+            rules.append(Rule(capture.when, (CAPTURE, at), open=True))
     for at, stream in enumerate(streams):
-        rules.append((stream.when, (STREAM, at)))
+        rules.append(Rule(stream.when, (STREAM, at), also=stream.also))
     return rules
 
 
-def _paths(rules: tuple[tuple[Match, Route], ...]) -> tuple[ConditionPath, ...] | None:
+def _paths(rules: tuple[Rule, ...]) -> tuple[ConditionPath, ...] | None:
     """All paths that decide a route; None where a rule depends on more than paths."""
     found: dict[str, ConditionPath] = {}
-    for match, _ in rules:
-        if match.paths is None:
+    for rule in rules:
+        if rule.match.paths is None:
             return None
-        for leaf in match.paths:
+        for leaf in rule.match.paths:
             known = found.get(leaf.text)
             found[leaf.text] = leaf._replace(presence=leaf.presence and (known is None or known.presence))
     return tuple(found.values())

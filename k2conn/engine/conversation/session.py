@@ -318,11 +318,11 @@ class Session:
         a new connection has: equal rows are numbered anew.
         """
         forget_ordinals(self.scope.state)
-        self._capture(message, out)
+        self._capture(message, out, self.connection.capture)
 
     def _control(self, message: Json, route: Route, out: list[Action]) -> None:
         kind, at = route
-        self._capture(message, out)
+        self._capture(message, out, self.connection.capture)
         if kind == REPLY:
             self.control += 1
             self._advance_flow(out, lambda now, found: self._flow.reply(message, now, found))
@@ -350,8 +350,14 @@ class Session:
         else:
             self._outbox.put(frame, first=True)
 
-    def _capture(self, message: Json, out: list[Action]) -> None:
-        for capture in self.connection.capture:
+    def capture(self, at: int, message: Json) -> list[Action]:
+        """Captures from a message that is data; ``at``: by which of the connection's captures."""
+        out: list[Action] = []
+        self._guarded(out, lambda found: self._capture(message, found, self.connection.capture[at : at + 1]))
+        return out
+
+    def _capture(self, message: Json, out: list[Action], captures: Sequence[Capture]) -> None:
+        for capture in captures:
             if capture.when is None or capture.when.condition(message, self.scope):
                 value = capture.value(message, self.scope)
                 if value is not None:

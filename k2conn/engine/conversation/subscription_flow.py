@@ -188,9 +188,10 @@ class SubscriptionFlow:
             for frame in self._asked:
                 if frame.body:
                     self._outbox.put(frame.body, step.pause)
-            if step.expect is not None and not step.expect.first_data:
+            if step.expect is not None and (not step.expect.first_data or step.expect.refused is not None):
                 for frame in self._asked:
                     frame.waiting = True
+            if step.expect is not None and not step.expect.first_data:
                 self.reply_by = now + step.expect.within
                 return
         self.reply_by = None
@@ -246,6 +247,7 @@ class SubscriptionFlow:
 
     def resolved(self, now: float, out: list[Action]) -> None:
         """Starts the next step if the current one has all its replies."""
+        self._settle_heard()
         if self.reply_by is None:
             return
         for frame in self._asked:
@@ -254,6 +256,13 @@ class SubscriptionFlow:
         if not any(frame.waiting for frame in self._asked):
             self.reply_by = None
             self._advance(now, out)
+
+    def _settle_heard(self) -> None:
+        """What has data, or was refused, no longer waits for a refusal, where nothing but that answers a frame."""
+        for at, step in enumerate(self._connection.steps):
+            if step.expect is not None and step.expect.first_data and step.expect.refused is not None:
+                for frame in self._frames.get(at, ()):
+                    frame.waiting = any(one.state == SubscriptionState.PENDING for one in frame.subscriptions)
 
     def expired(self, now: float, out: list[Action]) -> None:
         """Called when the current step did not get all its replies in time."""

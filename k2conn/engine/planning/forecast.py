@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from k2conn.engine.conversation.request_frames import RequestFrame, shown, step_frames
@@ -11,7 +11,7 @@ from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.errors import K2Error
 from k2conn.plan import Plan, SendScope, Step, Stream, Symbol
 
-_SESSION_CONTEXT = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", {})
+_UUID = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class SocketForecast:
     frames: tuple[str, ...]
     seconds: float
     later: tuple[str, ...] = ()
-    """Steps whose frames need values that only a live connection has (captured values, keys)."""
+    """Steps whose frames need values that only a live connection has: captured ones."""
 
     @property
     def largest(self) -> int:
@@ -34,6 +34,16 @@ class SocketForecast:
 def forecast(plan: Plan, streams: Sequence[Stream], symbols: Sequence[Symbol]) -> tuple[SocketForecast, ...]:
     """A forecast for each socket of a connector."""
     return tuple(_socket(plan, shard, streams) for shard in shards(plan, streams, symbols))
+
+
+def by_their_names(plan: Plan) -> dict[str, str]:
+    """What stands for the values of environment variables where frames are only shown: `$env.NAME`."""
+    return {one.name: f"$env.{one.name}" for one in plan.variables}
+
+
+def shown_scope(environment: Mapping[str, str]) -> SendScope:
+    """What frames are made of that are only shown: nothing in them is secret, and a signature is its word."""
+    return SendScope(lambda: 0, lambda: _UUID, 0, {}, environment, sign=lambda _: "$signature")
 
 
 def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
@@ -60,9 +70,10 @@ def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
 def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForecast:
     connection = shard.connection
     own = [stream for stream in streams if stream.name in connection.streams]
-    wanted = subscriptions_for(connection, own, shard.symbols, _SESSION_CONTEXT)
+    names = by_their_names(plan)
+    wanted = subscriptions_for(connection, own, shard.symbols, SessionContext(lambda: _UUID, names))
     numbers = iter(range(1, 10_000_000))
-    scope = SendScope(lambda: 0, _SESSION_CONTEXT.uuid, 0, {}, {})
+    scope = shown_scope(names)
     frames: list[RequestFrame] = []
     later: list[str] = []
     pause = 0.0

@@ -14,8 +14,10 @@ from k2conn.codecs.encoding import encoder
 from k2conn.errors import REASONS, RecordError
 from k2conn.plan import FrameEncoding
 from k2conn.resources import connectors_folder
+from tests.paths import ROOT
 
 LIMIT = 1 << 14
+UNIT_DATA = ROOT / "tests" / "unit" / "codecs" / "data"
 STEPS = (
     ("json",),
     ("gzip", "json"),
@@ -27,7 +29,13 @@ STEPS = (
     ("base64", "deflate", "json"),
     ("gzip", "gzip", "json"),
     ("auto", "auto", "json"),
+    ("documents",),
+    ("prefixed",),
+    ("msgpack",),
 )
+LAYOUT = """{"byte_order": "big", "frame": {"by": "length", "of": {"1": "b"}, "else": "c"}, "b": {"x": "skip 1"},
+"c": {"p": {"count": "u16", "length": "u16", "of": "d"}, "r": "text"},
+"d": {"t": {"type": "u32", "bits": {"s": "0-7"}}, "e": "i8", "q": {"type": "i64", "exponent": "e"}, "f": "f32"}}"""
 RAW, PACKED = 0, 1
 TRACED = ("k2conn.codecs", "k2conn.exactjson")
 WORDS = (
@@ -53,8 +61,12 @@ WORDS = (
 
 
 def encodings() -> list[FrameEncoding]:
-    """All combinations, and protobuf by the descriptors that ship."""
+    """All combinations, those by a declaration, and protobuf by the descriptors that ship."""
     made = [FrameEncoding(text=steps, binary=steps, limit=LIMIT) for steps in STEPS]
+    settings: dict[str, dict[str, str | bytes]] = {
+        "layout": {"layout": LAYOUT}, "sbe": {"schema": (UNIT_DATA / "trades.sbe.xml").read_bytes()}
+    }
+    made += [FrameEncoding(text=("json",), binary=(name,), limit=LIMIT, settings=settings[name]) for name in settings]
     return [*made, *map(protobuf, sorted(connectors_folder().glob("*.desc")))]
 
 

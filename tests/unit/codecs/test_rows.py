@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from k2conn.codecs import CODECS, FileFormat, Row, RowPosition, RowReader
 from k2conn.codecs.csv import CsvReader
 from k2conn.codecs.decoding import decoder
-from k2conn.codecs.encoding import text_encoder
+from k2conn.codecs.encoding import encoder
 from k2conn.codecs.jsonlines import JsonLineReader
 from k2conn.codecs.lines import ROW_BYTES
 from k2conn.compiler.compiler import check_text
@@ -166,11 +166,11 @@ def test_json_lines_are_objects_with_exact_numbers() -> None:
 def test_a_frame_is_one_row() -> None:
     declared = FrameEncoding(("csv",), ("csv",), settings={"columns": ABC, "delimiter": ";"})
     assert decoder(declared)("1;2;") == {"a": "1", "b": "2", "c": None}
-    encoded = text_encoder(declared)(b'{"a":"x;\\"y","b":1.50}')
+    encoded = encoder(declared)(b'{"a":"x;\\"y","b":1.50}')
     assert decoder(declared)(encoded) == {"a": 'x;"y', "b": "1.50", "c": None}
     named = FrameEncoding(("csv",), ("csv",))
     assert decoder(named)("a,b\n1,2") == {"a": "1", "b": "2"}
-    assert text_encoder(named)(b'{"a":true,"b":null}') == "a,b\ntrue,"
+    assert encoder(named)(b'{"a":true,"b":null}') == b"a,b\ntrue,"
     for frame in ("1;2", "1;2;3\n4;5;6", ""):
         with pytest.raises(RecordError):
             decoder(declared)(frame)

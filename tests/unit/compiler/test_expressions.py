@@ -167,6 +167,18 @@ def test_names_in_an_expression_are_known() -> None:
     assert expression.heads == {"data"}
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "value"),
+    [
+        ("from_json(d).p", {"d": '{"p":64000.10}'}, Decimal("64000.10")),
+        ("map(&from_json(@), body)[].p", {"body": ['{"p":1}', '{"p":2}']}, [1, 2]),
+        ("items(@)[*].[[0], [1].p]", {"BTC": {"p": 1}, "ETH": {"p": 2}}, [["BTC", 1], ["ETH", 2]]),
+    ],
+)
+def test_functions_beyond_the_standard(text: str, message: Any, value: Any) -> None:
+    assert same(compile_expression(text).get(message, scope()), value)
+
+
 def test_every_function_of_the_standard_is_there() -> None:
     assert {
         "abs",
