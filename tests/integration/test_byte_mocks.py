@@ -88,20 +88,19 @@ def k2conn(file: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 
 def test_a_mock_is_what_its_variables_lead_to(file: Path) -> None:
-    mock = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "k2conn", "mock", "venue.yaml", "--rate", "5"], cwd=file.parent, env=environment(),
         stdout=subprocess.PIPE, text=True,
-    )
-    try:
-        assert mock.stdout is not None
-        name, _, value = mock.stdout.readline().strip().partition("=")
-        done = k2conn(
-            file, "run", "venue.yaml", "--sink", "console", "--port", "-1", "--max-records", "6", "--duration", "30s",
-            **{name: value},
-        )
-    finally:
-        mock.send_signal(signal.SIGTERM)
-        mock.wait(20)
+    ) as mock:
+        try:
+            assert mock.stdout is not None
+            name, _, value = mock.stdout.readline().strip().partition("=")
+            done = k2conn(
+                file, "run", "venue.yaml", "--sink", "console", "--port", "-1", "--max-records", "6", "--duration",
+                "60s", **{name: value},
+            )
+        finally:
+            mock.send_signal(signal.SIGTERM)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line)["record"] for line in done.stdout.splitlines()]
     assert {one["symbol"] for one in found} == {"BTCUSD", "ETHUSD"}
