@@ -122,7 +122,9 @@ class _Compiler:
 
     def _warn_of_taken_messages(self, connections: Iterable[Connection]) -> None:
         """Streams that would have no records: what they recognise is something else."""
-        said = self.spec["streams"]
+        said = self.spec.get("streams")
+        if not isinstance(said, dict):
+            return
         for connection in connections:
             whole = {name: said[name] for name in connection.streams if isinstance(said.get(name), dict)}
             if len(whole) == len(connection.streams):
