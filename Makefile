@@ -8,8 +8,11 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 INSTALLED_LAKE := $(VENV)/.installed-lake
 
+# Images and services often set it; without compiled files every process that the tests start compiles all of k2conn.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-all test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom clean python java postgres atheris
+.PHONY: help demo demo-all test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom site site-version pictures wheels clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,6 +63,23 @@ digests: python ## the digest behind each image's tag, into Dockerfile and docke
 
 sbom: $(INSTALLED_TEST) ## dist/k2conn.cdx.json: the packages of the image as a CycloneDX document
 	@$(BIN)/python -m release.sbom
+
+site: $(INSTALLED_TEST) ## build/site: the documentation as a site, strictly: a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+site-version: $(INSTALLED_TEST) ## that site as the version of pyproject.toml, beside older ones, on the branch gh-pages; pushes nothing
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mike deploy --update-aliases \
+	  "$$($(BIN)/k2conn --version | sed 's/k2conn //; s/\.[0-9]*$$//')" latest
+	@$(BIN)/mike set-default latest
+
+pictures: $(INSTALLED_TEST) ## the README's moving picture and badges, and the gallery of connectors, made anew
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[pictures]'
+	@$(BIN)/python -m release.pictures && $(BIN)/python -m release.badges && $(BIN)/python -m release.gallery
+
+wheels: $(INSTALLED_TEST) ## dist/: an sdist, and a wheel with the part in C for this system and this Python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@$(BIN)/python -m release.wheels
 
 # TARGET names some of the targets (`python -m tests.fuzz --list`), EXECUTIONS and SECONDS say how long each of them runs.
 fuzz: $(INSTALLED_TEST) atheris ## each reader of foreign input with odd inputs for five seconds; TARGET=, EXECUTIONS=, SECONDS=

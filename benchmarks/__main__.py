@@ -30,6 +30,8 @@ NAMES = (
 )
 SIZED = ("api", "api_lake", "lake", "load", "postgres")
 """Those whose number of rows can be said."""
+KEPT = ("api_lake",)
+"""Those whose table can be kept for another time."""
 REPORT = "report"
 SOAK = "hostile-soak"
 
@@ -44,6 +46,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="short: to see that it works, not to be quoted or kept")
     parser.add_argument("--rows", type=int, metavar="COUNT",
                         help=f"of {', '.join(SIZED)}: rows in the table, or into it")
+    parser.add_argument("--data", type=Path, metavar="FOLDER",
+                        help=f"of {', '.join(KEPT)}: the table is kept there, and one that is there is asked again")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="results and page go there, quick ones too")
     given = parser.parse_args()
     names = given.names or [*NAMES, REPORT]
@@ -52,7 +56,8 @@ def main() -> int:
             parser.error(f"there is no benchmark '{name}'; known: {', '.join((*NAMES, REPORT))}")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # as Ctrl-C: the children are ended
     more = {} if given.rows is None else {"rows": given.rows}
-    own = {name: more if name in SIZED else {} for name in names}
+    data = {} if given.data is None else {"data": given.data}
+    own = {name: (more if name in SIZED else {}) | (data if name in KEPT else {}) for name in names}
     failed = [name for name in names if not _one(name, given.quick, given.output, own[name])]
     if failed:
         progress(f"not measured: {', '.join(failed)}")

@@ -10,35 +10,13 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-ALLOWED = "K2_ALLOW_ENV"
-"""Names further variables that connector files may read."""
+from k2conn.variable_definitions import ALLOWED as ALLOWED
+from k2conn.variable_definitions import CONNECTOR_VARIABLES as CONNECTOR_VARIABLES
+from k2conn.variable_definitions import PROCESS_VARIABLES as PROCESS_VARIABLES
+from k2conn.variable_definitions import PROXY_VARIABLES, ROOMS
 
-PROCESS_VARIABLES = (
-    ALLOWED, "K2_AUDIT", "K2_BACKFILL", "K2_CANDLES", "K2_CANDLES_DELAY", "K2_CANDLES_EMPTY", "K2_CANDLES_LATENESS",
-    "K2_CONNECTORS", "K2_DEGRADED_CANDLE_AGE", "K2_DEGRADED_ERRORS_24H", "K2_DEGRADED_MEMORY_MB", "K2_DRIFT",
-    "K2_FEATURES", "K2_FEATURES_WARM_UP", "K2_FEATURES_WINDOW", "K2_LOG_FORMAT", "K2_LOG_LEVEL", "K2_METRICS_HOST",
-    "K2_METRICS_PORT", "K2_RECORD_FILE_BYTES", "K2_RECORD_FILE_SECONDS", "K2_RECORD_FOLDER", "K2_RECORD_MAX_BYTES",
-    "K2_SCHEMAS", "K2_SINK", "K2_STATE_FOLDER", "K2_TAP_TOKEN", "K2_WORKERS",
-)
-"""Settings that are neither a sink's, nor the spool's, nor a connector's."""
-
-CONNECTOR_VARIABLES = (
-    "ENABLED", "SYMBOLS", "STREAMS", "INTERVALS", "WEBSOCKET_URL", "FAILOVER_URLS", "HTTP_URL", "ALLOW_INSECURE",
-    "ALLOW_EXEC", "ALLOW_PRIVATE_HOSTS", "SSL_VERIFY",
-    "CUSTOM_CA_BUNDLE", "RECONNECT_DELAY", "MAX_RECONNECT_ATTEMPTS", "HEALTH_CHECK_TIMEOUT",
-    "CONNECTION_MAX_LIFETIME_HOURS", "PING_INTERVAL_SECONDS", "PING_TIMEOUT_SECONDS", "BACKFILL",
-    "AUDIT", "BAD_DATA_SHARE", "CANDLES", "DRIFT", "FEATURES", "REPLICAS",
-    "BREAKER_FAILURES", "BREAKER_OPEN_SECONDS", "BREAKER_SUCCESSES", "REMEMBERED_IDS", "MAX_SYMBOLS", "PROXY",
-    "KEEP_OPEN",
-)
-"""What follows `K2_<CONNECTOR>_` in the settings of a connector."""
-
-_OWN_ROOMS = (
-    "K2CONN_", "K2_API_", "K2_KAFKA_", "K2_LAKE_", "K2_POSTGRES_", "K2_QUESTDB_", "K2_SINK_", "K2_SPOOL",
-)
-"""All that begins so is the process's own, whatever there may be one day: the sinks' settings, above all."""
-_OTHERS = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "K2_DECIMALS", "K2_WORKER", "NO_PROXY", "SOCKS_PROXY")
-"""What the process reads besides; a proxy's address may hold a password."""
+_INTERNAL = ("K2_WORKER",)
+"""What k2conn sets for processes that it starts."""
 _CONNECTOR_ENDS = tuple(f"_{suffix}{end}" for suffix in CONNECTOR_VARIABLES for end in ("", "_FILE"))
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
@@ -55,7 +33,7 @@ def is_name(text: str) -> bool:
 
 def is_setting(name: str) -> bool:
     """Whether a variable is, or by its prefix could be, a setting of the process."""
-    return name in PROCESS_VARIABLES or name in _OTHERS or name.startswith(_OWN_ROOMS)
+    return name in PROCESS_VARIABLES or name in PROXY_VARIABLES or name in _INTERNAL or name.startswith(tuple(ROOMS))
 
 
 @dataclass(frozen=True, slots=True)

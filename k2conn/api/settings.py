@@ -10,23 +10,24 @@ from urllib.parse import urlsplit
 from k2conn.errors import known
 from k2conn.loopback import is_loopback
 from k2conn.sinks.settings import above, not_positive, refuse
+from k2conn.variable_definitions import Variable
 
 VARIABLES = {
-    "K2_API_HOST": ("host", "text"),
-    "K2_API_PORT": ("port", "port"),
-    "K2_API_KEY": ("key", "secret"),
-    "K2_API_STORE": ("store", "text"),
-    "K2_API_FOLDER": ("folder", "path"),
-    "K2_API_TOPICS": ("topics", "text"),
-    "K2_API_ALLOWED_HOSTS": ("allowed_hosts", "list"),
-    "K2_API_ALLOWED_ORIGINS": ("allowed_origins", "list"),
-    "K2_API_REQUESTS_PER_MINUTE": ("requests_per_minute", "int"),
-    "K2_API_MOST_ROWS": ("most_rows", "int"),
-    "K2_API_QUERIES": ("queries", "int"),
-    "K2_API_TIMEOUT_MS": ("timeout_ms", "ms"),
-    "K2_API_CONNECTIONS": ("connections", "int"),
-    "K2_API_LISTENERS": ("listeners", "int"),
-    "K2_API_LISTENER_RECORDS": ("listener_records", "int"),
+    "K2_API_HOST": Variable("host", "text", "Where to listen; elsewhere than on this machine with K2_API_KEY only."),
+    "K2_API_PORT": Variable("port", "port", "The port; 0 for any."),
+    "K2_API_KEY": Variable("key", "secret", "What a client must show; 16 characters or more."),
+    "K2_API_STORE": Variable("store", "text", "postgres, lake or files."),
+    "K2_API_FOLDER": Variable("folder", "path", "Where the file sink's files are; else K2_SINK_FOLDER."),
+    "K2_API_TOPICS": Variable("topics", "text", "Topics that are followed with --kafka."),
+    "K2_API_ALLOWED_HOSTS": Variable("allowed_hosts", "list", "Names under which clients may ask; none: any."),
+    "K2_API_ALLOWED_ORIGINS": Variable("allowed_origins", "list", "Pages that a browser lets ask (CORS)."),
+    "K2_API_REQUESTS_PER_MINUTE": Variable("requests_per_minute", "int", "Of one client; 0: any number."),
+    "K2_API_MOST_ROWS": Variable("most_rows", "int", "The largest limit of a request."),
+    "K2_API_QUERIES": Variable("queries", "int", "Queries at a time."),
+    "K2_API_TIMEOUT_MS": Variable("timeout_ms", "ms", "For one query."),
+    "K2_API_CONNECTIONS": Variable("connections", "int", "Connections at a time."),
+    "K2_API_LISTENERS": Variable("listeners", "int", "Clients of /v1/stream at a time."),
+    "K2_API_LISTENER_RECORDS": Variable("listener_records", "int", "Records that wait for one of them."),
 }
 """Environment variable -> (ApiSettings field, how its text is read)."""
 

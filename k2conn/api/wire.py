@@ -12,26 +12,29 @@ from k2conn.avro import SchemaField, plain_text
 from k2conn.records import RecordType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE = datetime(1970, 1, 1)  # of UTC, too: its text is made in a fifth of the time
 DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
 
 
 def time_text(micros: int) -> str:
     """``2026-01-02T03:04:05.678901Z``."""
-    return (EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_NAIVE + timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"
 
 
 class Wording:
     """The JSON of one record type."""
 
     def __init__(self, record: RecordType) -> None:
-        self._words = [(one.name, _WORDS.get(one.kind)) for one in record.schema.fields]
+        self._names = [one.name for one in record.schema.fields]
+        self._words = [(one.name, _WORDS[one.kind]) for one in record.schema.fields if one.kind in _WORDS]
 
     def document(self, row: Row) -> dict[str, Any]:
         """What a record is in JSON; a field that its store does not have is null."""
-        found = {}
+        found = {name: row.get(name) for name in self._names}
         for name, word in self._words:
-            value = row.get(name)
-            found[name] = value if value is None or word is None else word(value)
+            value = found[name]
+            if value is not None:
+                found[name] = word(value)
         return found
 
 

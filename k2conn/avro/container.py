@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 from k2conn.avro.schema import RecordSchema
@@ -58,6 +60,20 @@ class ContainerWriter:
             return False
         self.flush()
         return True
+
+    def append_all(self, bodies: Sequence[bytes]) -> Iterator[int]:
+        """Take many encoded records. Each time that a block was filled and written out, how many of them are in this
+        block or before.
+        """
+        ends = list(accumulate(map(len, bodies), initial=self._waiting))
+        begin = base = 0
+        while (end := bisect_left(ends, base + self._bound, lo=begin + 1)) < len(ends):
+            self._bodies += bodies[begin:end]
+            self.flush()
+            begin, base = end, ends[end]
+            yield end
+        self._bodies += bodies[begin:]
+        self._waiting = ends[-1] - base
 
     def flush(self) -> None:
         """Write what waits (the header first, if the file is new) and flush the stream."""

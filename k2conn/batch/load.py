@@ -84,6 +84,8 @@ class Load:
         self._delivery = Delivery(settings, [self.state])
         self._watch: Callable[[Load], None] = lambda load: None
         self._confirmed = 0.0
+        self._since_turn = 0
+        """Rows that were mapped since the event loop had its turn."""
         self._log = get_logger(connector=plan.name)
 
     def watch(self, watch: Callable[[Load], None]) -> None:
@@ -141,10 +143,15 @@ class Load:
     async def _rows(self, rows: Sequence[Row], one: FileOutcome, source: RowSource, stop: asyncio.Event) -> None:
         """The rows of one piece, all of them: the position is behind the piece."""
         for at in range(0, len(rows), _ROWS):
-            if self._delivery.put(self._pipeline.receive(rows[at : at + _ROWS], wall_us())):
+            some = rows[at : at + _ROWS]
+            self._since_turn += len(some)
+            if self._delivery.put(self._pipeline.receive(some, wall_us())):
                 await unless_stopped(self._delivery.drain(), stop)
-            else:
+            elif self._since_turn >= _ROWS:
                 await asyncio.sleep(0)
+            else:
+                continue
+            self._since_turn = 0
         one.rows += len(rows)
         one.done = source.done
         self._watch(self)

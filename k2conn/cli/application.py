@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.commands import authoring, downstream, looking, running
+from k2conn.cli.commands import authoring, downstream, looking, running, settings
 from k2conn.cli.commands.registry import application as application
 
-SUBJECTS = (running, looking, authoring, downstream)
+SUBJECTS = (running, looking, authoring, downstream, settings)
 """Importing one registers its commands."""
 
 

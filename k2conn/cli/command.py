@@ -17,6 +17,7 @@ from k2conn.compat.typer import quickened
 _EXAMPLE = "\n\nExample: "
 _KEPT = "\b\n"
 """Before a paragraph that is not wrapped."""
+VARIABLES = "Environment"
 _HEADING = re.compile(r"^(\w+:)", re.MULTILINE)
 
 
@@ -37,6 +38,10 @@ class Command(TyperCommand):
             self.help = self.help.replace(_EXAMPLE, f"\n\n{_KEPT}{_EXAMPLE.lstrip()}")
         super().format_help_text(ctx, formatter)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The environment variables that it reads."""
+        _write_variables(formatter, self.name)
+
 
 class CommandGroup(TyperGroup):
     """All commands."""
@@ -54,6 +59,17 @@ class CommandGroup(TyperGroup):
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, _first_lines(one.help or "")) for name, one in found if one is not None])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The environment variables that all commands read."""
+        _write_variables(formatter, None)
+
+
+def _write_variables(formatter: Any, command: str | None) -> None:
+    from k2conn.cli.command_variables import help_rows
+
+    with formatter.section(VARIABLES):
+        formatter.write_dl(list(help_rows(command)))
 
 
 def _first_lines(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
+from k2conn.cli.instrument_text import instrument_text
 from k2conn.cli.loading import find, load, shipped
 from k2conn.cli.markdown_text import cell, code, fenced, link, paragraph, prose
 from k2conn.cli.messages import show
@@ -167,6 +168,9 @@ def _symbols(page: ConnectorPage) -> Iterator[str]:
         found = plan.symbols.resolve(name)
         if found:
             yield f"| {code(name)} | {code(found.record)} | {cell(found.price_currency)} |"
+    if plan.symbols.list is not None:
+        yield ""
+        yield f"The venue's instrument list: {code(instrument_text(plan.symbols.list))}."
     if said.get("aliases"):
         pairs = ", ".join(f"{theirs} is {ours}" for theirs, ours in said["aliases"].items())
         yield ""

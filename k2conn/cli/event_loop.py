@@ -9,11 +9,14 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from k2conn.cli.heap import give_back_large_pieces
+
 Result = TypeVar("Result")
 
 
 def on_event_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Runs ``main`` to its end: on uvloop where it is installed."""
+    give_back_large_pieces()
     gc.collect()
     gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
     try:

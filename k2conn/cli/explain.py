@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from k2conn.cli.host_list import host_text
+from k2conn.cli.instrument_text import instrument_text
 from k2conn.cli.loading import load
 from k2conn.cli.option_values import listed
 from k2conn.cli.plan_tables import field_rows, sent_frames
@@ -27,6 +28,8 @@ def run(connector: str, symbols: str | None) -> int:
     line(console, Styled(plan.name, "bold"), f": {plan.exchange}, {plan.asset_class}, {plan.market}")
     line(console, f"documentation  {plan.docs}")
     line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
+    if plan.symbols.list is not None:
+        line(console, f"list           {instrument_text(plan.symbols.list)}")
     line(console, f"talks to       {host_text(plan)}")
     for text in variable_lines(plan, os.environ):
         line(console, f"reads          {text}")

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 from k2conn import exactjson, native
+from k2conn.cli.board.beside import board_while, with_board
+from k2conn.cli.board.sources import LocalBoard
 from k2conn.cli.event_loop import on_event_loop, stop_on_signals
 from k2conn.cli.messages import complain, say, show
 from k2conn.cli.recording_run import recorded
@@ -17,13 +19,14 @@ from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
 from k2conn.cli.run_workers import lead
 from k2conn.cli.start_line import say_start
-from k2conn.cli.startup import Prepared, check_log, jobs_for, prepared, sink_settings_of
+from k2conn.cli.startup import Prepared, check_log, jobs_for, prepared, progress_of, sink_settings_of
 from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.errors import SettingsError
 from k2conn.monitoring.health import RunnerView
 from k2conn.monitoring.tap import Taps
 from k2conn.runner import Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
+from k2conn.runner.progress import ProgressLine
 from k2conn.runner.stopping import unless_stopped
 from k2conn.settings import health_limits, state_folder, tap_token
 from k2conn.workers.channel import WorkerIdentity
@@ -70,7 +73,8 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     settings, states = sink_settings_of(options, environment), state_folder(environment)
     read = partial(read_again, partial(jobs_for, options, environment, warn=False))
     with recorded(options, environment, identity) as observers:
-        worker = Worker(identity, read, settings, states, health_limits(environment), observers)
+        limits, progress = health_limits(environment), progress_of(options, environment)
+        worker = Worker(identity, read, settings, states, limits, observers, progress)
         outcome = on_event_loop(_until_stopped(worker))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
@@ -97,10 +101,18 @@ async def _run(
     await unless_stopped(before(stop), stop)
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
     taps = Taps(runner.observers, compiled_condition, runner.captured, tap_token(os.environ))
-    async with attended(RunnerView(runner), options.host, start.port, reloading, stop, taps):
+    view = RunnerView(runner)
+    async with attended(view, options.host, start.port, reloading, stop, taps):
         limiting = loop.create_task(_stop_after(start.limit, runner, stop))
         try:
-            return await runner.run(stop)
+            if with_board(options, os.environ, start.settings.kind):
+                async with board_while(LocalBoard(view, taps), stop):
+                    return await runner.run(stop)
+            saying = loop.create_task(ProgressLine(runner, start.progress).keep())
+            try:
+                return await runner.run(stop)
+            finally:
+                saying.cancel()
         finally:
             limiting.cancel()
 

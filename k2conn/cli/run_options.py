@@ -39,5 +39,9 @@ class RunOptions:
     group: str | None = None
     from_beginning: bool = False
     features: str | None = None
+    anomalies: str | None = None
+    progress: str = "10s"
+    board: bool = True
+    """Whether there is a board, where there is a terminal."""
     record: Path | None = None
     """Where frames are recorded; None: what K2_RECORD_FOLDER says."""

@@ -22,7 +22,8 @@ from k2conn.clock import monotonic
 from k2conn.printable import visible
 
 __all__ = [
-    "Cell", "Column", "Console", "Live", "Padding", "ProgressBar", "Styled", "Table", "line", "screen", "table"
+    "Cell", "Column", "Console", "Live", "Padding", "ProgressBar", "Styled", "Table", "Text", "fitting", "line",
+    "screen", "table", "text_of_cells",
 ]
 
 UNBOUNDED = 10_000
@@ -121,6 +122,21 @@ def table(
     for row in body:
         made.add_row(*(Text(row[at][0], style=row[at][1]) for at in kept))
     return made
+
+
+def fitting(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int) -> tuple[list[int], int]:
+    """The columns, by number, for which a table of so many columns of the screen has room, and how much is left for the
+    one among them that has a ``least``.
+    """
+    body = [[_pair(cell) for cell in row] for row in rows]
+    kept = _kept(columns, body, width)
+    others = [at for at in kept if not columns[at].least]
+    return kept, max(0, width - sum(_needs(columns, body, at) for at in others) - _GAP * (len(kept) - 1))
+
+
+def text_of_cells(cells: Sequence[Cell]) -> Text:
+    """Cells as one text, for whoever draws by himself."""
+    return Text.assemble(*map(_pair, cells), no_wrap=True)
 
 
 def _kept(columns: Sequence[Column], body: Sequence[Sequence[tuple[str, str]]], width: int) -> list[int]:

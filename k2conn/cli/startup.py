@@ -11,6 +11,7 @@ from typing import Any
 from k2conn.cli.job_digests import digested
 from k2conn.cli.loading import load, shipped
 from k2conn.cli.option_values import lasting, listed
+from k2conn.cli.progress_option import progress_setting
 from k2conn.cli.recording_run import check_recording
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.stream_names import chosen_streams
@@ -21,6 +22,7 @@ from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
 from k2conn.runner.event_log import LEVELS, configure, get_logger
 from k2conn.runner.health_limits import HealthLimits
+from k2conn.runner.progress import ProgressSettings
 from k2conn.runner.state_lock import StateLock
 from k2conn.settings import (
     connector_settings,
@@ -56,6 +58,7 @@ class Prepared:
     lock: StateLock | None
     """On the state folder, where there is one."""
     limits: HealthLimits
+    progress: ProgressSettings
 
 
 def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = True) -> Prepared:
@@ -65,11 +68,13 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     problems = CollectedProblems()
     settings, states, limit, port, workers = SinkSettings(kind="console"), None, None, -1, 1
     jobs: list[Job] = []
-    limits = HealthLimits()
+    limits, progress = HealthLimits(), ProgressSettings()
     with problems.noting():
         check_log(options, environment)
     with problems.noting():
         limits = health_limits(environment)
+    with problems.noting():
+        progress = progress_of(options, environment)
     with problems.noting():
         SINKS.check()
     with problems.noting():
@@ -100,7 +105,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         with problems.noting():
             lock.take(job.plan.name for job in jobs)
     problems.finish()
-    return Prepared(port, workers, jobs, settings, states, limit, lock, limits)
+    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress)
 
 
 def checked_sink(
@@ -127,6 +132,11 @@ def _sink_flags(options: RunOptions) -> dict[str, Any]:
 
 
 # -- one setting each
+
+
+def progress_of(options: RunOptions, environment: Mapping[str, str]) -> ProgressSettings:
+    """When the log says how far the run is."""
+    return progress_setting(_said("--progress", "K2_PROGRESS", options.progress, environment), options.progress)
 
 
 def check_log(options: RunOptions, environment: Mapping[str, str], **always: object) -> None:
@@ -282,6 +292,8 @@ def _job(
     said = {} if options.candles is None else {f"{prefix_of(plan.name)}CANDLES": options.candles}
     if options.features is not None:
         said[f"{prefix_of(plan.name)}FEATURES"] = options.features
+    if options.anomalies is not None:
+        said[f"{prefix_of(plan.name)}ANOMALIES"] = options.anomalies
     if options.audit is not None:
         said[f"{prefix_of(plan.name)}AUDIT"] = str(options.audit).lower()
     own = connector_settings({**environment, **said}, plan.exchange, plan.name)

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count, repeat
 
 from k2conn import exactjson
 from k2conn.codecs.component import FileFormat, Row, RowPosition, Setting, Settings
@@ -117,17 +118,19 @@ class CsvReader(LineReader):
         if not lines[-1]:
             lines.pop()
         columns, delimiter, width, number = self.columns, self._delimiter, len(self.columns), self._line
+        whole = [[cell or None for cell in line.split(delimiter, width)] for line in lines]
+        if set(map(len, whole)) == {width} and all(lines):  # mostly; the loops of C are a third quicker
+            self._line += len(lines)
+            made = map(dict, map(zip, repeat(columns), whole))
+            return list(zip(count(number + 1), lines, made, strict=False)), len(block)
         rows: list[Row] = []
-        for line in lines:
+        for line, cells in zip(lines, whole, strict=True):
             number += 1
-            cells: list[str | None] = line.split(delimiter, width)  # type: ignore[assignment]  # no cell is null yet
             if len(cells) != width or not line:
                 if line:
                     rows.append((number, line, self._miscounted(line.count(delimiter) + 1)))
                 continue
-            if "" in cells:
-                cells = [cell or None for cell in cells]
-            rows.append((number, line, dict(zip(columns, cells, strict=False))))
+            rows.append((number, line, dict(zip(columns, cells, strict=True))))
         self._line = number
         return rows, len(block)
 

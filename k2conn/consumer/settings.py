@@ -8,16 +8,25 @@ from fnmatch import translate
 
 from k2conn.sinks.kafka.settings import LARGEST_INT, KafkaSettings
 from k2conn.sinks.settings import MiB, above, not_positive, refuse
+from k2conn.variable_definitions import Variable
 
 VARIABLES = {
-    "K2_KAFKA_CONSUMER_TOPICS": ("topics", "list"),
-    "K2_KAFKA_CONSUMER_GROUP": ("group", "text"),
-    "K2_KAFKA_CONSUMER_FROM_BEGINNING": ("from_beginning", "bool"),
-    "K2_KAFKA_CONSUMER_COMMIT_MS": ("commit_ms", "ms"),
-    "K2_KAFKA_CONSUMER_REFRESH_MS": ("refresh_ms", "ms"),
-    "K2_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": ("session_timeout_ms", "ms"),
-    "K2_KAFKA_CONSUMER_FETCH_BYTES": ("fetch_bytes", "int"),
-    "K2_KAFKA_CONSUMER_PARTITION_FETCH_BYTES": ("partition_fetch_bytes", "int"),
+    "K2_KAFKA_CONSUMER_TOPICS": Variable("topics", "list", "Topics, or patterns as of a shell (market.*)."),
+    "K2_KAFKA_CONSUMER_GROUP": Variable("group", "text", "The consumer group."),
+    "K2_KAFKA_CONSUMER_FROM_BEGINNING": Variable(
+        "from_beginning", "bool", "A group that is new begins with all that is there."
+    ),
+    "K2_KAFKA_CONSUMER_COMMIT_MS": Variable(
+        "commit_ms", "ms", "How often offsets are committed that the sink has confirmed."
+    ),
+    "K2_KAFKA_CONSUMER_REFRESH_MS": Variable(
+        "refresh_ms", "ms", "How often the cluster is asked for topics that are new."
+    ),
+    "K2_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": Variable(
+        "session_timeout_ms", "ms", "After so long without a sign of life, others get its partitions."
+    ),
+    "K2_KAFKA_CONSUMER_FETCH_BYTES": Variable("fetch_bytes", "int", "Of one answer of a broker."),
+    "K2_KAFKA_CONSUMER_PARTITION_FETCH_BYTES": Variable("partition_fetch_bytes", "int", "Of that, for one partition."),
 }
 """Environment variable -> (ConsumerSettings field, how its text is read)."""
 

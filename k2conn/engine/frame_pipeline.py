@@ -90,16 +90,16 @@ class FramePipeline:
         bug: Exception | None = None
         for frame in frames:
             try:
+                refused: RecordError | None = None
                 try:
                     message = decode(frame) if len(frame) < SHORT else session.decode(frame)
-                except UNREADABLE:
-                    try:
-                        message = session.decode(frame)
-                    except RecordError as error:
-                        self._malformed(error, frame, wall, envelopes)
-                        finish_letters(scope, envelopes)
-                        yield from self._pause()
-                        continue
+                except UNREADABLE as error:
+                    message, refused = self._judged(frame, error)
+                if refused is not None:
+                    self._malformed(refused, frame, wall, envelopes)
+                    finish_letters(scope, envelopes)
+                    yield from self._pause()
+                    continue
                 if each is not None:
                     if self._learns:
                         session.learn(message, actions)
@@ -127,6 +127,17 @@ class FramePipeline:
         if bug is not None:
             self.rescued = envelopes
             raise bug
+
+    def _judged(self, frame: str | bytes, error: Exception) -> tuple[Json, RecordError | None]:
+        """The message of a frame that could not be read at first, or why there is none. That is only said: an error as
+        it was raised holds all that it passed, a large frame as unpacked among it, as long as others have their turn.
+        """
+        if not isinstance(error, RecordError):
+            try:
+                return self.session.decode(frame), None
+            except RecordError as caught:
+                error = caught
+        return None, RecordError(error.field, error.expression, error.value, error.reason, error.detail)
 
     def classify(self, frame: str | bytes) -> Iterator[tuple[Stream | None, Json, bool]]:
         """What a frame consists of, for who only looks: each message with its stream (None: no rule knows it) and

@@ -1,13 +1,17 @@
 """Which instrument a venue's name means, for one running connector.
 
 The connector file's rule reads names and never changes. What a venue's own instrument list says of a name is learnt
-while the connector runs, and comes first; so it is kept here and not in the plan.
+while the connector runs, and comes first; so it is kept here and not in the plan. So is what the list says of tick, lot
+and status.
 """
 
 from __future__ import annotations
 
-from k2conn.plan import Symbol, SymbolRule
+from collections.abc import Iterator, Mapping
 
+from k2conn.plan import Instrument, Symbol, SymbolRule
+
+_AT_ONCE = 500
 LONGEST = 100
 """Characters of a name, and of its base and quote, in a venue's list: others are not taken in."""
 
@@ -22,6 +26,10 @@ class SymbolDirectory:
         self.passed_over = 0
         """How often a listed name was not taken in."""
         self._listed: dict[str, Symbol | None] = {}
+        self.instruments: Mapping[str, Instrument] = {}
+        """What the list said last of each instrument, by our spelling; empty before it was read."""
+        self.whole = False
+        """Whether these are all that it names."""
 
     def resolve(self, native: str) -> Symbol | None:
         """The instrument of a venue's name; None where neither the list nor the rule reads it."""
@@ -36,3 +44,21 @@ class SymbolDirectory:
             self.passed_over += 1
             return
         self._listed[native] = self._rule.resolve_listed(native, base, quote)
+
+    def describe(self, described: Mapping[str, Instrument]) -> Iterator[None]:
+        """Takes in what the list says of all instruments, by the venue's names, in place of what it said before; gives
+        others a turn now and then. Those that no rule reads are left out.
+        """
+        found: dict[str, Instrument] = {}
+        whole = True
+        for number, (native, instrument) in enumerate(described.items(), 1):
+            if not number % _AT_ONCE:
+                yield
+            symbol = self.resolve(native) if len(native) <= LONGEST else None
+            if symbol is None:
+                continue
+            if len(found) >= self._most:
+                whole = False
+                break
+            found[symbol.record] = instrument
+        self.instruments, self.whole = found, whole and bool(found)

@@ -10,6 +10,6 @@
     maker       all series: closed candles in, records out
     making      the way there, for whoever may be without numpy
 
-Features are statistics, not prices: this room reckons in binary floating point, and no other one does. It needs numpy,
-which is an extra; only `window` imports it.
+Features are statistics, not prices: this room reckons in binary floating point, and but for `anomalies` no other one
+does. It needs numpy, which is an extra; only `window` imports it.
 """

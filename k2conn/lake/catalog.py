@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,23 @@ def _storage(settings: LakeSettings) -> dict[str, str]:
         "s3.connect-timeout": "10", "s3.request-timeout": "30",
     }
     return {name: value for name, value in given.items() if value}
+
+
+def locations(catalog: Catalog, namespace: str) -> Mapping[str, str | None] | None:
+    """Where the metadata of each table of a namespace are now, by the table's name: one cheap question. None where a
+    catalog (REST) says so only by handing out a whole table.
+    """
+    from pyiceberg.catalog.sql import IcebergTables as Tables
+    from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy import select
+
+    if not isinstance(catalog, SqlCatalog):
+        return None
+    question = select(Tables.table_name, Tables.metadata_location).where(
+        Tables.catalog_name == catalog.name, Tables.table_namespace == namespace
+    )
+    with catalog.engine.connect() as connection:
+        return {row.table_name: row.metadata_location for row in connection.execute(question)}
 
 
 def make_namespace(catalog: Catalog, name: str) -> None:

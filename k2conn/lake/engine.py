@@ -25,6 +25,7 @@ _MISSING = "queries need packages more: pip install 'k2conn[lake]'"
 _SETTINGS = (
     "SET TimeZone='UTC'", "SET autoinstall_known_extensions=false", "SET autoload_known_extensions=false",
     "SET allow_community_extensions=false", "SET python_enable_replacements=false", "SET preserve_insertion_order=true",
+    "SET parquet_metadata_cache=true",  # files of the lake never change: their footers are read once
 )
 
 

@@ -12,6 +12,8 @@ from k2conn.lake.tables import PARTITION, Shape
 
 _CUT = 16
 """Characters of a text that its bounds have."""
+_ALWAYS = 2**63
+"""Later than any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,51 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class FileSet:
-    """A table's files. ``deletes``: some rows of them are deleted by further files, as other engines may do."""
+    """A table's files, the newest first. ``deletes``: some rows of them are deleted by further files, as other engines
+    may do.
+    """
 
     files: tuple[DataFile, ...] = ()
     deletes: bool = False
 
 
+class KnownFiles:
+    """The files of one table, snapshot after snapshot. A manifest (Iceberg's list of some files) never changes, so each
+    is read once, and a new snapshot costs what is new in it. For one thread at a time.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._layout: tuple[int, int] | None = None
+        self._read: dict[str, tuple[DataFile, ...]] = {}
+        """By the manifest's path; those of the latest snapshot."""
+
+    def at(self, table: IcebergTable) -> FileSet:
+        """The files of the snapshot that a table is at."""
+        from pyiceberg.manifest import ManifestContent
+
+        snapshot = table.current_snapshot()
+        if snapshot is None:
+            return FileSet()
+        layout = (table.metadata.current_schema_id, table.metadata.default_spec_id)
+        before = self._read if layout == self._layout else {}
+        bounds, read, deletes = _Bounds(table, self._shape), {}, False
+        for manifest in snapshot.manifests(table.io):
+            path = manifest.manifest_path
+            if manifest.content == ManifestContent.DELETES:
+                deletes = deletes or manifest.has_added_files() or manifest.has_existing_files()
+            elif path in before:
+                read[path] = before[path]
+            else:
+                read[path] = tuple(bounds.read(entry.data_file) for entry in manifest.fetch_manifest_entry(table.io))
+        self._layout, self._read = layout, read
+        files = [file for some in read.values() for file in some]
+        return FileSet(tuple(sorted(files, key=_newest_first)), deletes)
+
+
 def files_of(table: IcebergTable, shape: Shape) -> FileSet:
     """The files of a table's current snapshot."""
-    if table.current_snapshot() is None:
-        return FileSet()
-    reader, tasks = _Bounds(table, shape), list(table.scan().plan_files())
-    return FileSet(tuple(reader.read(task.file) for task in tasks), any(task.delete_files for task in tasks))
+    return KnownFiles(shape).at(table)
 
 
 class _Bounds:
@@ -89,7 +124,10 @@ class _Bounds:
         return from_bytes(column.field_type, lower[at]), from_bytes(column.field_type, upper[at])
 
 
+def _newest_first(file: DataFile) -> int:
+    return -(_ALWAYS if file.last is None else file.last)
+
+
 def chosen_files(files: Sequence[DataFile], chosen: Selection) -> list[DataFile]:
-    """Those that may have what is asked for, the newest first."""
-    found = [file for file in files if file.may_have(chosen)]
-    return sorted(found, key=lambda file: -file.last if file.last is not None else -(2**63))
+    """Those that may have what is asked for, in their order."""
+    return [file for file in files if file.may_have(chosen)]

@@ -18,7 +18,7 @@ from k2conn.lake.catalog import Catalog, IcebergTable, open_catalog, sorted_erro
 from k2conn.lake.files import DataFile, files_of
 from k2conn.lake.settings import LakeSettings
 from k2conn.lake.standing_back import stand_back
-from k2conn.lake.tables import PROPERTIES, Shape, existing, identifier, known_shapes
+from k2conn.lake.tables import Shape, as_we_write, existing, identifier, known_shapes
 from k2conn.lake.writer import OFFSETS, as_text, expirable, expire, offsets_in
 
 MiB = 1024 * 1024
@@ -116,7 +116,7 @@ class Lake:
         """Puts the rows of some files into few; appends of others meanwhile stay what they are."""
         from pyiceberg.exceptions import CommitFailedException
 
-        table = self.load(shape)
+        table = as_we_write(self.load(shape))
         with sorted_errors(self._settings, shape.name):
             rows = rows_of(table, _tasks(table, shape, paths))
             made = written_files(table, rows.sort_by([(name, "ascending") for name in shape.sorted_by]))
@@ -136,8 +136,7 @@ class Lake:
 
     def _replace(self, shape: Shape, paths: Sequence[str], made: Sequence[Any]) -> None:
         """One attempt. The snapshot carries on the offsets of the one that it stands on, which may then expire."""
-        table = self.load(shape)
-        table.metadata.properties["commit.retry.num-retries"] = PROPERTIES["commit.retry.num-retries"]
+        table = as_we_write(self.load(shape))
         tasks = _tasks(table, shape, paths)
         offsets, transaction = offsets_in(table), table.transaction()
         with transaction.update_snapshot({OFFSETS: as_text(offsets)} if offsets else {}).overwrite() as change:

@@ -1,8 +1,8 @@
 """The lake's tables by SQL, or the records of one type, newest first.
 
-A reader keeps the list of each table's files and looks for newer ones when it is told to (``refresh``), which costs one
-question to the catalog where nothing has changed. Methods block. ``records`` and ``rows`` may be called from several
-threads at a time.
+A reader keeps the list of each table's files and looks for newer ones when it is told to (``refresh``). Where nothing
+has changed that costs one question to the catalog (a REST catalog: one for each table), else the reading of what is
+new. Methods block. ``records`` and ``rows`` may be called from several threads at a time.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from k2conn.errors import SettingsError, known
-from k2conn.lake.catalog import IcebergTable, open_catalog, sorted_errors
+from k2conn.lake.catalog import IcebergTable, locations, open_catalog, sorted_errors
 from k2conn.lake.engine import ArrowTable, SqlEngine, quoted, quoted_text
-from k2conn.lake.files import DataFile, FileSet, chosen_files, files_of
+from k2conn.lake.files import DataFile, FileSet, KnownFiles, chosen_files
 from k2conn.lake.selection import Selection
 from k2conn.lake.settings import LakeSettings
 from k2conn.lake.tables import Shape, existing, known_shapes
@@ -54,6 +54,7 @@ class LakeReader:
         self._settings = settings
         self._catalog = open_catalog(settings, read_only=True)
         self._shapes = known_shapes(settings)
+        self._files = {kind: KnownFiles(shape) for kind, shape in self._shapes.items()}
         self._states: dict[str, TableState] = {}
         self._lock = threading.Lock()
         self._engines = threading.local()
@@ -62,14 +63,20 @@ class LakeReader:
     def refresh(self) -> None:
         """Looks for what was committed meanwhile. Queries that run are not touched."""
         with self._lock, sorted_errors(self._settings):
-            found = {}
-            for kind, table in existing(self._catalog, self._settings, self._shapes.values()).items():
-                known_state = self._states.get(kind)
-                if known_state is not None and known_state.table.metadata_location == table.metadata_location:
-                    found[kind] = known_state
-                else:
-                    found[kind] = TableState(self._shapes[kind], table, files_of(table, self._shapes[kind]))
-            self._states = found
+            now = locations(self._catalog, self._settings.namespace)
+            same = {kind: state for kind, state in self._states.items()
+                    if now is not None and now.get(state.shape.name) == state.table.metadata_location}
+            asked = [shape for kind, shape in self._shapes.items()
+                     if kind not in same and (now is None or shape.name in now)]
+            found = existing(self._catalog, self._settings, asked)
+            new = same | {kind: self._state(kind, table) for kind, table in found.items()}
+            self._states = {kind: new[kind] for kind in self._shapes if kind in new}
+
+    def _state(self, kind: str, table: IcebergTable) -> TableState:
+        known_state = self._states.get(kind)
+        if known_state is not None and known_state.table.metadata_location == table.metadata_location:
+            return known_state
+        return TableState(self._shapes[kind], table, self._files[kind].at(table))
 
     @property
     def kinds(self) -> Mapping[str, TableState]:

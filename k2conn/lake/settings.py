@@ -10,29 +10,31 @@ from urllib.parse import urlsplit
 from k2conn.files import unwritable
 from k2conn.loopback import is_loopback
 from k2conn.sinks.settings import above, not_positive, one_of, refuse
+from k2conn.variable_definitions import Variable
 
 VARIABLES = {
-    "K2_LAKE_FOLDER": ("folder", "path"),
-    "K2_LAKE_CATALOG": ("catalog", "text"),
-    "K2_LAKE_WAREHOUSE": ("warehouse", "text"),
-    "K2_LAKE_CREDENTIAL": ("credential", "secret"),
-    "K2_LAKE_OAUTH_URL": ("oauth_url", "text"),
-    "K2_LAKE_TOKEN": ("token", "secret"),
-    "K2_LAKE_S3_ENDPOINT": ("s3_endpoint", "text"),
-    "K2_LAKE_S3_REGION": ("s3_region", "text"),
-    "K2_LAKE_S3_ACCESS_KEY_ID": ("s3_access_key_id", "text"),
-    "K2_LAKE_S3_SECRET_ACCESS_KEY": ("s3_secret_access_key", "secret"),
-    "K2_LAKE_NAMESPACE": ("namespace", "text"),
-    "K2_LAKE_TABLE": ("table", "text"),
-    "K2_LAKE_CREATE": ("create", "bool"),
-    "K2_LAKE_VENDOR_DATA": ("vendor_data", "text"),
-    "K2_LAKE_COMMIT_ROWS": ("commit_rows", "int"),
-    "K2_LAKE_COMMIT_MS": ("commit_ms", "ms"),
-    "K2_LAKE_DEDUPE": ("dedupe", "bool"),
-    "K2_LAKE_SNAPSHOTS": ("snapshots", "int"),
-    "K2_LAKE_RETRIES": ("retries", "int"),
-    "K2_LAKE_TIMEOUT_MS": ("timeout_ms", "ms"),
-    "K2_LAKE_OPEN_TIMEOUT_MS": ("open_timeout_ms", "ms"),
+    "K2_LAKE_FOLDER": Variable("folder", "path", "The folder of the embedded catalog (SQLite) and its tables."),
+    "K2_LAKE_CATALOG": Variable("catalog", "text", "A REST catalog's address instead, http(s)://..."),
+    "K2_LAKE_WAREHOUSE": Variable("warehouse", "text", "What that catalog calls the warehouse."),
+    "K2_LAKE_CREDENTIAL": Variable("credential", "secret", "client:secret for that catalog."),
+    "K2_LAKE_OAUTH_URL": Variable("oauth_url", "text", "Who gives a token for the credential; else the catalog."),
+    "K2_LAKE_TOKEN": Variable("token", "secret", "A bearer token for that catalog."),
+    "K2_LAKE_S3_ENDPOINT": Variable("s3_endpoint", "text", "The object store's address."),
+    "K2_LAKE_S3_REGION": Variable("s3_region", "text", "Its region."),
+    "K2_LAKE_S3_ACCESS_KEY_ID": Variable("s3_access_key_id", "text", "The id of our key there."),
+    "K2_LAKE_S3_SECRET_ACCESS_KEY": Variable("s3_secret_access_key", "secret", "Our key there."),
+    "K2_LAKE_NAMESPACE": Variable("namespace", "text", "The namespace of all tables."),
+    "K2_LAKE_TABLE": Variable("table", "text", "A record type's table, of {plural} (trades) or {record} (trade)."),
+    "K2_LAKE_CREATE": Variable("create", "bool", "Make missing tables at start."),
+    "K2_LAKE_VENDOR_DATA": Variable("vendor_data", "text", "How a new table has maps: map, or text of json."),
+    "K2_LAKE_COMMIT_ROWS": Variable("commit_rows", "int", "A commit is made with so many rows."),
+    "K2_LAKE_COMMIT_MS": Variable("commit_ms", "ms", "A commit is made after so long."),
+    "K2_LAKE_DEDUPE": Variable("dedupe", "bool", "Leave out what the table has already."),
+    "K2_LAKE_SNAPSHOTS": Variable("snapshots", "int", "Snapshots that a writer keeps."),
+    "K2_LAKE_RETRIES": Variable("retries", "int", "Attempts after the first, before the spool takes what comes."),
+    "K2_LAKE_TIMEOUT_MS": Variable("timeout_ms", "ms", "Of one commit."),
+    "K2_LAKE_OPEN_TIMEOUT_MS": Variable("open_timeout_ms", "ms", "Of the start."),
+    "K2_LAKE_LOOK_MS": Variable("look_ms", "ms", "How old what readers know of the tables may be."),
 }
 """Environment variable -> (LakeSettings field, how its text is read)."""
 
@@ -82,11 +84,14 @@ class LakeSettings:
     timeout_ms: float = 60_000
     """For one commit."""
     open_timeout_ms: float = 10_000
+    look_ms: float = 1000
+    """How old what the API knows of the tables may be when it answers."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, all at once."""
         problems = [
-            *not_positive(self, "commit_rows", "commit_ms", "snapshots", "timeout_ms", "open_timeout_ms"),
+            *not_positive(self, "commit_rows", "commit_ms", "snapshots", "timeout_ms", "open_timeout_ms",
+                           "look_ms"),
             *above(self, MOST_ROWS, "commit_rows"), *above(self, MOST_SNAPSHOTS, "snapshots"),
             *one_of("vendor_data", self.vendor_data, MAPS),
             *_address("catalog", self.catalog, self.credential or self.token),

@@ -30,9 +30,21 @@ PROPERTIES = {
     "write.metadata.previous-versions-max": "20",
     "write.parquet.compression-codec": "zstd",
     "write.parquet.compression-level": "3",
+    # Rows are sorted by symbol: a question about one of many symbols reads a group or two of a file, not half of it.
+    "write.parquet.row-group-limit": "32768",
     "write.delete.isolation-level": "snapshot",
     "write.update.isolation-level": "snapshot",
 }
+
+
+
+
+def as_we_write(table: IcebergTable) -> IcebergTable:
+    """The table, with what holds for a writer of ours whatever the table says. Nothing of it is committed."""
+    said = table.metadata.properties
+    said["commit.retry.num-retries"] = PROPERTIES["commit.retry.num-retries"]
+    said.setdefault("write.parquet.row-group-limit", PROPERTIES["write.parquet.row-group-limit"])
+    return table
 
 
 @dataclass(frozen=True)

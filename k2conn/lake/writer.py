@@ -21,7 +21,7 @@ from k2conn.lake.known import without_known
 from k2conn.lake.rows import ArrowTable, ColumnFormat, joined
 from k2conn.lake.settings import LakeSettings
 from k2conn.lake.standing_back import seconds_asked
-from k2conn.lake.tables import PROPERTIES, Shape, check, identifier, make_table
+from k2conn.lake.tables import Shape, as_we_write, check, identifier, make_table
 
 OFFSETS = "k2conn.offsets"
 """The member of a snapshot's summary that holds Kafka's offsets: JSON, consumer group -> topic -> partition -> the next
@@ -142,10 +142,8 @@ class TableWriter:
                 text = f"there is no table {self._settings.namespace}.{self.shape.name}"
                 raise SinkError(text if self._settings.create else f"{text}, and K2_LAKE_CREATE=false") from None
             check(table, self.shape)
-            # Whatever the table says: a commit that was overtaken is ours to judge.
-            table.metadata.properties["commit.retry.num-retries"] = PROPERTIES["commit.retry.num-retries"]
             self._format = ColumnFormat(self.shape, table)
-            self._table = table
+            self._table = as_we_write(table)
 
     def _new(self, rows: ArrowTable, suspects: ArrowTable | None) -> ArrowTable:
         """What of the rows is to be written."""
@@ -156,7 +154,7 @@ class TableWriter:
     def _commit(self, rows: ArrowTable, offsets: OffsetsOfGroups) -> None:
         properties = {OFFSETS: as_text(offsets)} if offsets else {}
         self._table.append(rows, snapshot_properties=properties)
-        self._table.metadata.properties["commit.retry.num-retries"] = PROPERTIES["commit.retry.num-retries"]
+        as_we_write(self._table)
 
     def _moved_to(self, offsets: Offsets | None) -> OffsetsOfGroups:
         """The offsets of the snapshot to come: what is there, and those that are given. None ever goes back."""

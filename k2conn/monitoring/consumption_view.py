@@ -12,9 +12,12 @@ from prometheus_client.registry import Collector
 from k2conn import __version__
 from k2conn.consumer.accounts import TopicFigures
 from k2conn.consumer.consumption import Consumption
+from k2conn.monitoring.board.document import Board, board_document
+from k2conn.monitoring.board.figures import merge_figures
+from k2conn.monitoring.board.query import BoardQuery
 from k2conn.monitoring.feed_figures import consumption_figures
 from k2conn.monitoring.metrics import error_metric, exposed, sink_metrics
-from k2conn.monitoring.process_status import DriftReport, Health, ProcessStatus, Silence
+from k2conn.monitoring.process_status import AnomalyReport, DriftReport, Health, ProcessStatus, Silence
 from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpooledSinkStatus
 
@@ -52,6 +55,15 @@ class ConsumptionView:
     async def drift(self) -> DriftReport:
         """There are no venues here."""
         return {}
+
+    async def anomalies(self) -> AnomalyReport:
+        """There are no venues here."""
+        return {}
+    async def board(self, query: BoardQuery) -> Board:
+        """See `View`: of a consumption it has the sink, and no connector."""
+        figures = merge_figures((), query)
+        figures["sink"] = self._consumption.sink.name
+        return board_document(await self.health(), figures, query)
 
     async def metrics(self) -> bytes:
         """See `View`."""

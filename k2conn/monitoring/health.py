@@ -2,7 +2,7 @@
 
 *live*: the process runs. *ready*: every connection is subscribed, of every stream something
 can be published, and the sink can be reached. *health*: the same in
-detail, as JSON, graded ok, degraded or failed. HTTP/1.1 by hand, for four paths: no server is worth a dependency here.
+detail, as JSON, graded ok, degraded or failed. HTTP/1.1 by hand, for a few paths: no server is worth a dependency here.
 
 Whoever can reach the port gets at nothing but these: clients are bounded in number, time and size (of those that have
 not asked yet the oldest has to go), and what is let in says `k2conn.monitoring.requests`.
@@ -18,11 +18,16 @@ from k2conn.clock import thread_time
 from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
+from k2conn.monitoring.board.document import Board, board_document
+from k2conn.monitoring.board.query import BoardQuery, asked_board
+from k2conn.monitoring.board.watching import BoardWatch
 from k2conn.monitoring.process_status import (
+    AnomalyReport,
     DriftReport,
     Health,
     ProcessStatus,
     Silence,
+    anomaly_report,
     drift_report,
     process_status,
     silent_symbols,
@@ -36,6 +41,8 @@ _REASONS = {
     429: "Too Many Requests", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
 }
 _JSON = "application/json"
+KEPT = 32
+"""Answers that are given again for a while: of the board there are as many as questions."""
 _REFUSED = 429, _JSON, b'{"error":"too many requests, or too much work for them, in this second"}'
 CLIENTS = 64
 """Connections at a time."""
@@ -67,6 +74,11 @@ class View(Protocol):
     async def drift(self) -> DriftReport:
         """Changes of venues' messages, by connector."""
 
+    async def anomalies(self) -> AnomalyReport:
+        """The latest odd records, by connector."""
+    async def board(self, query: BoardQuery) -> Board:
+        """What an operator looks at."""
+
     async def metrics(self) -> bytes:
         """The metrics as Prometheus reads them."""
 
@@ -76,6 +88,7 @@ class RunnerView:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._watch = BoardWatch(runner)
 
     async def health(self) -> ProcessStatus:
         """See `View`."""
@@ -88,6 +101,13 @@ class RunnerView:
     async def drift(self) -> DriftReport:
         """See `View`."""
         return drift_report(self._runner)
+
+    async def anomalies(self) -> AnomalyReport:
+        """See `View`."""
+        return anomaly_report(self._runner)
+    async def board(self, query: BoardQuery) -> Board:
+        """See `View`."""
+        return board_document(process_status(self._runner), self._watch.figures(query), query)
 
     async def metrics(self) -> bytes:
         """See `View`."""
@@ -223,32 +243,43 @@ class HealthServer:
         return self._credit <= 0
 
     async def _answer(self, target: str) -> Answer:
-        path = target.split("?", 1)[0].rstrip("/") or "/"
+        path, _, said = target.partition("?")
+        path = path.rstrip("/") or "/"
         if path == "/live":
             return 200, _JSON, b'{"status":"live"}'
         clock = asyncio.get_running_loop().time
         now = clock()
         too_many = self._too_many(now)
-        until, latest = self._latest.get(path, (0.0, _REFUSED))
+        query = asked_board(said) if path == "/board" else None
+        asked = path if query is None else f"{path}?{query.encoded()}"
+        until, latest = self._latest.get(asked, (0.0, _REFUSED))
         if not too_many and now < until:
             return latest
         if too_many or self._too_much(now):
             return _REFUSED
         began, work = thread_time(), 0.0
         try:
-            answer = await self._state(path)
+            answer = await self._state(path) if query is None else await self._board(query)
         finally:
             work = thread_time() - began
             self._credit -= work
         if answer[0] != 404:  # there are few paths, and none is kept that a client made up
-            self._latest[path] = clock() + work / SHARE, answer
+            self._latest.pop(asked, None)
+            self._latest[asked] = clock() + work / SHARE, answer
+            if len(self._latest) > KEPT:
+                del self._latest[next(iter(self._latest))]
         return answer
+
+    async def _board(self, query: BoardQuery) -> Answer:
+        return 200, _JSON, exactjson.encode(await self._view.board(query))
 
     async def _state(self, path: str) -> Answer:
         if path == "/metrics":
             return 200, metrics.CONTENT_TYPE, await self._view.metrics()
         if path == "/drift":
             return 200, _JSON, exactjson.encode(await self._view.drift())
+        if path == "/anomalies":
+            return 200, _JSON, exactjson.encode(await self._view.anomalies())
         if path in ("/ready", "/health", "/"):
             state = await self._view.health()
             if path == "/ready":
@@ -256,4 +287,4 @@ class HealthServer:
                 shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence}
                 return (200 if ready else 503), _JSON, exactjson.encode(shown)
             return (200 if state["status"] != Health.FAILED else 503), _JSON, exactjson.encode(state)
-        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift"}'
+        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift, /anomalies, /board"}'

@@ -80,6 +80,7 @@ class RunnerCollector(Collector):
         yield from self._features()
         yield from self._audits()
         yield from self._drifts()
+        yield from self._anomalies()
         yield error_metric(self._runner.errors)
         yield from self._connectors()
         yield from self._sockets()
@@ -223,6 +224,24 @@ class RunnerCollector(Collector):
             for (stream, change), count in watch.counts.items():
                 changes.add_metric((*own, stream, change), count)
         return [changes, looks]
+
+    def _anomalies(self) -> Iterable[Metric]:
+        odd = CounterMetricFamily(
+            "k2conn_anomalies", "Odd records, by what is odd about them: see /anomalies.", labels=(*_STREAM, "kind"),
+        )
+        records = CounterMetricFamily(
+            "k2conn_anomaly_records", "Records that were looked at for what is odd, and those that there was no time or"
+            " no room for.", labels=("connector", "exchange", "outcome"),
+        )
+        for connector in self._runner.connectors:
+            watch, own = connector.anomalies, (connector.plan.name, connector.plan.exchange)
+            if watch is None:
+                continue
+            records.add_metric((*own, "looked"), watch.marker.looked)
+            records.add_metric((*own, "passed-over"), watch.passed_over + watch.marker.passed_over)
+            for (stream, kind), count in watch.counts.items():
+                odd.add_metric((*own, stream, kind), count)
+        return [odd, records]
 
     def _connectors(self) -> Iterable[Metric]:
         labels = ("connector", "exchange")

@@ -12,6 +12,7 @@ from k2conn.graded import GradedState
 from k2conn.merging import each_by_name, total
 from k2conn.monitoring.feed_figures import FeedFigures, beyond_limits, feed_figures, merge_feeds
 from k2conn.runner import Connector, Runner
+from k2conn.runner.anomaly_watch import SHOWN
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.status import ConnectorStatus, merge_connectors
 from k2conn.secret_mask import SECRETS
@@ -131,6 +132,28 @@ def merge_drift(found: Sequence[DriftReport]) -> DriftReport:
             keys = {(one["stream"], one["change"], one["path"], one["after"]) for one in known}
             known += [one for one in changes
                       if (one["stream"], one["change"], one["path"], one["after"]) not in keys]
+    return merged
+
+
+AnomalyReport = dict[str, list[dict[str, Any]]]
+"""By connector the latest anomalies, as their records are, the oldest first."""
+
+
+def anomaly_report(runner: Runner) -> AnomalyReport:
+    """What a runner has marked last."""
+    found = {
+        connector.plan.name: list(connector.anomalies.latest)
+        for connector in runner.connectors if connector.anomalies is not None
+    }
+    return SECRETS.hide(found)
+
+
+def merge_anomalies(found: Sequence[AnomalyReport]) -> AnomalyReport:
+    """What several workers have marked last."""
+    merged: AnomalyReport = {}
+    for report in found:
+        for name, marked in report.items():
+            merged[name] = sorted(merged.get(name, []) + marked, key=lambda one: one["ingestion_timestamp"])[-SHOWN:]
     return merged
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
@@ -125,6 +125,20 @@ class Taps:
         if self._listening >= MOST_TAPS:
             raise BadRequest(429, f"{MOST_TAPS} listen already")
         return Tap(wanted, self, self._captured)
+
+    async def listen(self, query: str) -> AsyncGenerator[bytes, None]:
+        """Lines for somebody in this process, as `serve` sends them, until he leaves. BadRequest as `begin` raises."""
+        if self._listening >= MOST_TAPS:
+            raise BadRequest(429, f"{MOST_TAPS} listen already")
+        tap = Tap(asked(query, self._compile), self, self._captured)
+        self._listening += 1
+        self._observers.add(tap)
+        try:
+            async for line in tap.lines():
+                yield line
+        finally:
+            self._observers.remove(tap)
+            self._listening -= 1
 
     async def serve(self, tap: Tap, writer: asyncio.StreamWriter) -> None:
         """Sends lines until the listener leaves, has all it wants, or stalls."""

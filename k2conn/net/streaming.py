@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import urlsplit
 
 from k2conn.errors import TransportError
@@ -16,7 +16,7 @@ _MOST_HEADERS = 100
 
 async def lines_of(
     url: str, headers: Mapping[str, str], within: float = 10.0, quiet: float = 30.0
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The lines of the answer to a GET, without empty ones. ``within``: seconds for its beginning; ``quiet``: seconds
     without anything after which it counts as dead. TransportError where there is no answer, or another status than 200:
     its detail is then what was answered.

@@ -19,7 +19,7 @@ from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
 from k2conn.plan.fields import DirectKey, FastConversion, Field, JoinedText
-from k2conn.plan.instruments import InstrumentList, SymbolRule
+from k2conn.plan.instruments import Instrument, InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Step
@@ -52,6 +52,7 @@ __all__ = [
     "Getter",
     "Heartbeat",
     "HttpRequest",
+    "Instrument",
     "InstrumentList",
     "JoinedText",
     "Json",

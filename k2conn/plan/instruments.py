@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
 
 from k2conn.plan.conditions import Match
 from k2conn.plan.sending import HttpRequest
 from k2conn.plan.values import Getter
 from k2conn.symbols import Symbol
+
+
+class Instrument(NamedTuple):
+    """What a venue's list says of one instrument, beside its name; None where it says nothing."""
+
+    tick: Decimal | None = None
+    """The step of its prices."""
+    lot: Decimal | None = None
+    """The step of its quantities."""
+    status: str = ""
+    trading: bool | None = None
+    """Whether its status is one in which it trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +32,25 @@ class InstrumentList:
     request: HttpRequest
     each: Getter
     symbol: Getter
-    base: Getter
-    quote: Getter
+    base: Getter | None = None
+    quote: Getter | None = None
     when: Match | None = None
     refresh: float | None = None
+    tick: Getter | None = None
+    lot: Getter | None = None
+    status: Getter | None = None
+    trading: frozenset[str] = frozenset()
+    """The statuses in which an instrument trades."""
+
+    @property
+    def names(self) -> bool:
+        """Whether it says what names mean, so that connections wait for it; else it is only compared with."""
+        return self.base is not None
+
+    @property
+    def describes(self) -> bool:
+        """Whether it says more of an instrument than its name."""
+        return self.tick is not None or self.lot is not None or self.status is not None
 
 
 @dataclass(frozen=True, slots=True)

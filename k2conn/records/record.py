@@ -54,3 +54,12 @@ class RecordType:
     def microseconds(self) -> int:
         """Microseconds in a unit of the record's event time."""
         return TIMES[self.field(self.profile.time).kind]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The few fields that are worth a look, beside symbol and time: what makes a record this one and no other;
+        where nothing does, its prices and amounts, or else its key.
+        """
+        profile = self.profile
+        names = profile.content or (*profile.prices, *profile.amounts) or profile.key
+        return tuple(name for name in names if name != profile.time)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from k2conn.anomalies.settings import AnomalyMode
 from k2conn.candles.envelopes import RECORD as CANDLE
 from k2conn.candles.envelopes import STREAM as CANDLES_OF_TRADES
 from k2conn.clock import monotonic, wall_us
@@ -29,6 +30,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.observe import Observer, Observers, SessionPlace
 from k2conn.plan import Plan, Symbol
+from k2conn.runner.anomaly_watch import AnomalyWatch
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.backfill_worker import BackfillWorker
 from k2conn.runner.candle_stage import CandleStage
@@ -142,6 +144,10 @@ class Connector:
         self.drift = (
             DriftWatch(self.plan.name, connector_state.streams, job.wanted) if job.overrides.drift else None
         )
+        self.anomalies = (
+            AnomalyWatch(self.plan, job.overrides.anomalies)
+            if job.overrides.anomalies.mode != AnomalyMode.OFF and not self.plan.reads_files else None
+        )
         self._rounding = RoundingReport(connector_state.ledger, self._log)
         self.endpoint_groups: dict[str, EndpointGroup] = {}
         """By the connection's name."""
@@ -152,7 +158,12 @@ class Connector:
         self._changed = asyncio.Event()
         if self._instruments is not None:
             self._instruments.check()
-        self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._instruments else self._initial_supervisors()
+        self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._waits else self._initial_supervisors()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether connections wait for the venue's list: it says what names mean."""
+        return self.plan.symbols.list is not None and self.plan.symbols.list.names
 
     def _call_failed(self) -> None:
         self.connector_state.ledger.failed_calls += 1
@@ -168,6 +179,8 @@ class Connector:
             self.audit.take(admitted)
         if self.features is not None:
             self.features.take(admitted)
+        if self.anomalies is not None:
+            self.anomalies.take(admitted)
         if self.observers.watching:
             self.observers.tell(Observer.published, self.plan.name, admitted)
         return self._sink.publish(admitted)
@@ -219,7 +232,7 @@ class Connector:
         await asyncio.gather(*(supervisor.abandon() for supervisor in self.supervisors))
 
     async def _run(self) -> None:
-        if self._instruments is not None and not await self._listed():
+        if self._waits and not await self._listed():
             return
         self.backfill_worker.check()
         async with asyncio.TaskGroup() as group:
@@ -245,6 +258,8 @@ class Connector:
         self._report_gaps(0 if successor is not None and state.goes_on_in(successor) else GRACE_US)
         self._report_candles()
         for _ in self._report_features():
+            pass
+        for _ in self._report_anomalies(last=True):
             pass
         self._say_troubles(last=True)
         if successor is not None and (number := state.hand_over(successor)):
@@ -275,6 +290,8 @@ class Connector:
             self._report_gaps(0)
             self._report_candles()
             for _ in self._report_features():
+                await asyncio.sleep(0)
+            for _ in self._report_anomalies():
                 await asyncio.sleep(0)
             self._report_audit()
             if self.state_file is not None:
@@ -310,6 +327,14 @@ class Connector:
         while self.features is not None and self.features.waiting:
             self.publish(self.features.look(self.connector_state))
             yield
+
+    def _report_anomalies(self, last: bool = False) -> Iterator[None]:
+        """Looks at some of the records that passed, and publishes what is odd; stops in between like the others."""
+        if self.anomalies is not None:
+            for found in self.anomalies.look(self.connector_state, wall_us(), last):
+                if found:
+                    self.publish(found)
+                yield
 
     def _report_audit(self) -> None:
         """Publishes what the venue's candles say of our trades."""
@@ -379,7 +404,7 @@ class Connector:
 
     async def read_list(self, names: Sequence[str]) -> None:
         """Reads the venue's instrument list again, where there is one: new symbols may have come since."""
-        if self._instruments is not None:
+        if self._instruments is not None and self._waits:
             await self._instruments.first(lambda: all(self.connector_state.symbols.resolve(name) for name in names))
 
     def become(
@@ -493,6 +518,7 @@ class Connector:
             },
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
+            "anomalies": {} if self.anomalies is None else self.anomalies.by_kind,
             "bad_data": [finding.text for finding in self.findings],
             "troubles": [trouble_status(one) for one in ledger.troubles.latest],
             **whole,

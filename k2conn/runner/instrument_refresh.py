@@ -1,4 +1,6 @@
-"""A venue's instrument list kept current: fetched before the first connect, and again as often as the file says."""
+"""A venue's instrument list kept current: fetched before the first connect where it says what names mean, beside it
+where it is only compared with, and again as often as the file says.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,11 @@ class InstrumentRefresh:
             await asyncio.sleep(delays.next())
 
     async def keep(self) -> None:
-        """Fetches the list again and again; returns at once where the file names no period."""
+        """Fetches the list again and again; returns where the file names no period. One that nobody has waited for is
+        fetched now.
+        """
+        if not self._listing.names:
+            await self.first(lambda: False)
         while self._listing.refresh:
             await asyncio.sleep(self._listing.refresh)
             await self._fetch()

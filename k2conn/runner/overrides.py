@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from k2conn.anomalies.settings import AnomalySettings
 from k2conn.candles.settings import CandleSettings
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.features.settings import FeatureSettings
@@ -66,6 +67,8 @@ class Overrides:
     """Whether its trades are compared with the venue's candles, where the file says how."""
     drift: bool = True
     """Whether changes of the venue's messages are looked for."""
+    anomalies: AnomalySettings = field(default_factory=AnomalySettings)
+    """What is done about odd records, and what is odd."""
     bad_data_share: float = BAD_DATA_SHARE
     """The share of dead letters, or of unknown messages, in a minute above which a connector is degraded."""
 

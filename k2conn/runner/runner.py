@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from k2conn.anomalies.encoding import anomaly_record
 from k2conn.candles.envelopes import candle_record
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
@@ -104,6 +105,8 @@ class Runner:
     ) -> None:
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
+        self.latest: Envelope | None = None
+        """The last record of those that became durable last."""
         self.started = monotonic()
         self._left = max_records
         """How many more records and dead letters may go to the sink; None where there is no bound."""
@@ -402,6 +405,8 @@ class Runner:
             if connector.features is not None:
                 names = connector.features.topics(connector.connector_state)
                 topics.update(dict.fromkeys(names, feature_record().schema))
+            if connector.anomalies is not None:
+                topics.update(dict.fromkeys(connector.anomalies.topics(), anomaly_record().schema))
         return {**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)}
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:
@@ -455,6 +460,8 @@ class Runner:
         last = envelopes[-1].account if envelopes else None
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
+            if not envelopes[-1].dead:
+                self.latest = envelopes[-1]
 
     def _reject(self, envelope: Envelope, reason: str, words: str = "") -> None:
         """A record the sink can never take becomes a dead letter; a dead letter it cannot take is lost, and logged."""

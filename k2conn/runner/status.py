@@ -106,6 +106,8 @@ class ConnectorStatus(AccountFigures):
     ]
     """By the connection's name."""
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
+    anomalies: Annotated[dict[str, int], each_by_name(total)]
+    """Odd records by kind."""
     bad_data: Annotated[list[str], one_after_the_other]
     """What was wrong with the data of the last minute."""
     troubles: Annotated[list[TroubleStatus], one_after_the_other]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from k2conn import transports
+from k2conn.anomalies.settings import AnomalyMode, AnomalySettings, read_thresholds
 from k2conn.candles.settings import CandleSettings
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.features.settings import FeatureSettings
@@ -25,14 +26,15 @@ from k2conn.settings.addresses import wrong_address
 from k2conn.settings.environment import Environment
 from k2conn.sinks import SINKS, SinkKind
 from k2conn.sinks.settings import SinkSettings, SpoolSettings
+from k2conn.variable_definitions import Variable
 from k2conn.variables import prefix_of
 
 SPOOL_VARIABLES = {
-    "K2_SPOOL": ("mode", "text"),
-    "K2_SPOOL_FOLDER": ("folder", "path"),
-    "K2_SPOOL_MAX_BYTES": ("max_bytes", "int"),
-    "K2_SPOOL_FSYNC_MS": ("fsync_ms", "ms"),
-    "K2_SPOOL_PATIENCE_MS": ("patience_ms", "ms"),
+    "K2_SPOOL": Variable("mode", "text", "trouble (only while the sink is away or slow), always or never."),
+    "K2_SPOOL_FOLDER": Variable("folder", "path", "Where it is; several processes may share it."),
+    "K2_SPOOL_MAX_BYTES": Variable("max_bytes", "int", "What may be on the disk."),
+    "K2_SPOOL_FSYNC_MS": Variable("fsync_ms", "ms", "How often it is forced to the disk."),
+    "K2_SPOOL_PATIENCE_MS": Variable("patience_ms", "ms", "How long sockets wait for a sink that is only slow."),
 }
 """Environment variable -> (SpoolSettings field, kind)."""
 
@@ -175,6 +177,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
     proxied, proxy = named("PROXY", "proxy")
     overrides = Overrides(
         drift=_first(get("DRIFT", "bool"), reader.get("K2_DRIFT", "bool"), True),
+        anomalies=_anomalies(reader, named("ANOMALIES"), named("ANOMALY_THRESHOLDS", "list")),
         audit=_first(get("AUDIT", "bool"), reader.get("K2_AUDIT", "bool"), False),
         candles=_candles(reader, named("CANDLES", "list")),
         features=_features(reader, named("FEATURES", "list")),
@@ -232,6 +235,29 @@ def _candles(reader: Environment, own: tuple[str, Any]) -> CandleSettings | None
         return None
 
 
+def anomaly_settings(environment: Mapping[str, str]) -> AnomalySettings:
+    """What `K2_ANOMALIES` and `K2_ANOMALY_THRESHOLDS` say, whatever the connector."""
+    reader = Environment(environment)
+    found = _anomalies(reader, ("", None), ("", None))
+    reader.finish()
+    return found
+
+
+def _anomalies(reader: Environment, mode: tuple[str, Any], thresholds: tuple[str, Any]) -> AnomalySettings:
+    """What is said of odd records: the connector's own variables and their values come first."""
+    said, word = mode if mode[1] is not None else ("K2_ANOMALIES", reader.get("K2_ANOMALIES"))
+    listed, words = thresholds if thresholds[1] is not None else (
+        "K2_ANOMALY_THRESHOLDS", reader.get("K2_ANOMALY_THRESHOLDS", "list"))
+    modes = {str(one): one for one in AnomalyMode}
+    if word is not None and word not in modes:
+        reader.problems.append(f"{said} '{word[:40]}': say {', '.join(modes)}")
+    try:
+        return AnomalySettings(modes.get(word or "", AnomalyMode.WATCH), read_thresholds(words or ()))
+    except SettingsError as error:
+        reader.problems += [f"{listed}: {problem}" for problem in error.problems]
+        return AnomalySettings()
+
+
 def feature_settings(environment: Mapping[str, str], names: Sequence[str], said: str) -> FeatureSettings | None:
     """Those of features of candles of these intervals; None where these are none. ``said``: what named them."""
     reader = Environment(environment)
@@ -283,9 +309,9 @@ def health_limits(environment: Mapping[str, str]) -> HealthLimits:
 
 
 RECORD_VARIABLES = {
-    "K2_RECORD_FILE_BYTES": ("file_bytes", "int"),
-    "K2_RECORD_FILE_SECONDS": ("file_seconds", "seconds"),
-    "K2_RECORD_MAX_BYTES": ("total_bytes", "int"),
+    "K2_RECORD_FILE_BYTES": Variable("file_bytes", "int", "A new file when one has grown to this."),
+    "K2_RECORD_FILE_SECONDS": Variable("file_seconds", "seconds", "A new file after so long."),
+    "K2_RECORD_MAX_BYTES": Variable("total_bytes", "int", "Of all files; the oldest go."),
 }
 """Environment variable -> (field of a recording's `Bounds`, kind)."""
 

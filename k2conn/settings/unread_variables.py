@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from k2conn.consumer.settings import VARIABLES as CONSUMER_VARIABLES
-from k2conn.settings import SPOOL_VARIABLES
+from k2conn.settings import RECORD_VARIABLES, SPOOL_VARIABLES
 from k2conn.sinks import SINKS
 from k2conn.variable_files import SUFFIX
 from k2conn.variables import CONNECTOR_VARIABLES, PROCESS_VARIABLES, prefix_of
@@ -27,7 +27,7 @@ def unread(
     kinds = [*SINKS.built_in, *([sink] if sink and sink not in SINKS.built_in else [])]
     variables = {name: one for kind in kinds for name, one in SINKS.get(kind).read_from(kind).items()}
     prefixes = tuple(dict.fromkeys(prefix_of(name) for name in names))
-    own = {*variables, *SPOOL_VARIABLES, *CONSUMER_VARIABLES, *_of(prefixes), *files}
+    own = {*variables, *SPOOL_VARIABLES, *RECORD_VARIABLES, *CONSUMER_VARIABLES, *_of(prefixes), *files}
     read_ones = _or_in_files(own) | {*PROCESS_VARIABLES}
     sinks = [prefix for kind in kinds for prefix in (prefix_of(kind), prefix_of(f"sink {kind}"))
              if any(name.startswith(prefix) for name in variables)]

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
@@ -28,6 +28,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks import SinkKind, SinkStatus
 from k2conn.sinks.settings import MiB, SinkSettings, not_positive, refuse
+from k2conn.variable_definitions import Variable
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,9 +39,8 @@ BLOCK_BYTES = 64 * 1024
 TOPIC = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 """Kafka's own rule for topic names, and nothing that would leave the folder."""
 
-_TOPIC, _VALUE = itemgetter(0), itemgetter(2)
+_TOPIC, _VALUE, _SCHEMA = itemgetter(0), itemgetter(2), itemgetter(3)
 """Of an envelope."""
-
 
 
 class FileSinkStatus(SinkStatus):
@@ -71,10 +71,10 @@ class LineWriter:
         self._lines: list[bytes] = []
         self.written = 0
 
-    def append(self, body: bytes) -> bool:
-        """Take one document; False: it waits for ``flush``."""
-        self._lines.append(body.replace(b"\n", b" ") + b"\n")
-        return False
+    def append_all(self, bodies: Sequence[bytes]) -> Iterator[int]:
+        """Take documents; no block is full before ``flush``."""
+        self._lines += [body.replace(b"\n", b" ") + b"\n" for body in bodies]
+        return iter(())
 
     def flush(self) -> None:
         """Write what waits."""
@@ -105,10 +105,9 @@ class ContainerFile:
         fails.
         """
         settled = 0
-        for count, envelope in enumerate(envelopes, 1):
-            if self._writer.append(envelope.value):
-                settle(count - settled)
-                settled = count
+        for count in self._writer.append_all(list(map(_VALUE, envelopes))):
+            settle(count - settled)
+            settled = count
         self._writer.flush()
         settle(len(envelopes) - settled)
 
@@ -245,7 +244,7 @@ class FileSink:
 
     def _write(self, topic: str) -> None:
         try:
-            for schema, group in groupby(list(self._waiting[topic]), key=lambda envelope: envelope.schema):
+            for schema, group in groupby(list(self._waiting[topic]), key=_SCHEMA):
                 segment = self._segment(topic, schema)
                 segment.write(list(group), lambda count: self._written(topic, count))
                 if segment.size >= self._rotation:
@@ -269,7 +268,7 @@ class FileSink:
         waiting = self._waiting[topic]
         batch = waiting[:count]
         del waiting[:count]
-        size = sum(len(envelope.value) for envelope in batch)
+        size = sum(map(len, map(_VALUE, batch)))
         self._bytes -= size
         self._sizes[topic] -= size
         self._moved.set()
@@ -327,7 +326,7 @@ SINK = SinkKind(
     "Avro files in a folder a topic, dead letters as JSON lines",
     lambda settings, settle, reject: FileSink(settings, settle),  # it rejects nothing
     settings=FileSettings,
-    variables={"K2_SINK_FOLDER": ("folder", "path")},
+    variables={"K2_SINK_FOLDER": Variable("folder", "path", "Where the files go, a folder for each topic.")},
     flags={"folder": "folder"},
     folders=("folder",),
     where=lambda options: str(options.folder),

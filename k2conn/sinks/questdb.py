@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -29,6 +29,7 @@ from k2conn.sinks import SinkKind
 from k2conn.sinks.batching import BatchingSink, BatchRefused
 from k2conn.sinks.lanes import BatchRule
 from k2conn.sinks.settings import not_positive, refuse
+from k2conn.variable_definitions import Variable
 from k2conn.variable_files import latest
 
 DEAD = "dead_letters"
@@ -263,16 +264,16 @@ def _make(settings: Any, settle: Any, reject: Any) -> BatchingSink:
     )
 
 
-VARIABLES: Mapping[str, tuple[str, str]] = {
-    "K2_QUESTDB_ADDRESS": ("address", "text"),
-    "K2_QUESTDB_USER": ("user", "text"),
-    "K2_QUESTDB_PASSWORD": ("password", "secret"),
-    "K2_QUESTDB_TOKEN": ("token", "secret"),
-    "K2_QUESTDB_TABLE": ("table", "text"),
-    "K2_QUESTDB_BATCH_ROWS": ("batch_rows", "int"),
-    "K2_QUESTDB_BATCH_MS": ("batch_ms", "ms"),
-    "K2_QUESTDB_TIMEOUT_MS": ("timeout_ms", "ms"),
-    "K2_QUESTDB_RETRIES": ("retries", "int"),
+VARIABLES = {
+    "K2_QUESTDB_ADDRESS": Variable("address", "text", "Its HTTP port."),
+    "K2_QUESTDB_USER": Variable("user", "text", "The login's name."),
+    "K2_QUESTDB_PASSWORD": Variable("password", "secret", "The login's password."),
+    "K2_QUESTDB_TOKEN": Variable("token", "secret", "A bearer token instead."),
+    "K2_QUESTDB_TABLE": Variable("table", "text", "A record type's table, of {plural} (trades) or {record} (trade)."),
+    "K2_QUESTDB_BATCH_ROWS": Variable("batch_rows", "int", "A batch goes with so many rows."),
+    "K2_QUESTDB_BATCH_MS": Variable("batch_ms", "ms", "A batch goes after so long."),
+    "K2_QUESTDB_TIMEOUT_MS": Variable("timeout_ms", "ms", "Of one batch."),
+    "K2_QUESTDB_RETRIES": Variable("retries", "int", "Attempts after the first, before the spool takes what comes."),
 }
 SINK = SinkKind(
     "tables of QuestDB, each record once", _make, settings=QuestDbSettings, variables=VARIABLES, spoolable=True,

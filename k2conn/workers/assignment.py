@@ -141,11 +141,12 @@ class _Table:
 
 
 def _names(job: Job) -> list[str]:
-    """A job's symbols, each once. SettingsError for one that nothing reads; with a list of the venue's that cannot be
-    told yet.
+    """A job's symbols, each once. SettingsError for one that nothing reads; where the venue's list says what names mean
+    that cannot be told yet.
     """
     wanted = job.symbols or job.plan.symbols.default
-    if job.plan.symbols.list is None:
+    listed = job.plan.symbols.list
+    if listed is None or not listed.names:
         return [symbol.native for symbol in resolve(job.plan, wanted)]
     return list(dict.fromkeys(wanted))
 

@@ -17,6 +17,8 @@ from k2conn.errors import SettingsError
 
 LARGEST = 256 * 1024 * 1024
 """Bytes of a message; the largest are the figures of many thousand symbols."""
+BOARD = "board"
+"""What a worker is asked for its part of the board, with the query of the request behind it."""
 IDENTITY = "K2_WORKER"
 """The variable by which a process knows that it is a worker: ``INDEX/WORKERS/SOCKET``."""
 

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from k2conn.errors import Unreachable
+from k2conn.monitoring.board.query import asked_board
+from k2conn.monitoring.board.watching import BoardWatch
 from k2conn.monitoring.metrics import exposition
-from k2conn.monitoring.process_status import drift_report, process_status, silent_symbols
+from k2conn.monitoring.process_status import anomaly_report, drift_report, process_status, silent_symbols
 from k2conn.observe import Observers
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.health_limits import HealthLimits
+from k2conn.runner.progress import ProgressLine, ProgressSettings
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
 from k2conn.workers.assignment import Assignment
-from k2conn.workers.channel import Channel, WorkerIdentity
+from k2conn.workers.channel import BOARD, Channel, WorkerIdentity
 from k2conn.workers.handover import worker_folder
 
 
@@ -28,8 +31,10 @@ class Worker:
     def __init__(
         self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings,
         state_folder: Path | None, limits: HealthLimits | None = None, observers: Observers | None = None,
+        progress: ProgressSettings | None = None,
     ) -> None:
         self._observers = observers
+        self._progress = progress or ProgressSettings()
         self._identity = identity
         self._read = read
         self._settings = _own(settings, identity)
@@ -52,6 +57,7 @@ class Worker:
         tasks = [
             asyncio.create_task(self._listen(channel, runner, stop)),
             asyncio.create_task(_say_begun(channel, runner)),
+            asyncio.create_task(ProgressLine(runner, self._progress).keep()),
         ]
         for task in tasks:
             task.add_done_callback(lambda done: stop.set() if _broken(done) else None)
@@ -75,22 +81,26 @@ class Worker:
 
     async def _listen(self, channel: Channel, runner: Runner, stop: asyncio.Event) -> None:
         """Does what the parent asks; a reload does not hold up the answers."""
-        reloader = Reloader(runner, self._jobs)
+        reloader, board = Reloader(runner, self._jobs), BoardWatch(runner)
         async with asyncio.TaskGroup() as group:
             while (message := await channel.receive()) is not None:
                 if "share" in message:
                     self._assignment = Assignment.of(message["share"])
                     group.create_task(reloader.reload())
                 else:
-                    channel.send({"number": message["number"], "answer": _answer(message["ask"], runner)})
+                    channel.send({"number": message["number"], "answer": _answer(message["ask"], runner, board)})
             self._log.warning("the process that started this worker is gone")
             stop.set()
 
 
-def _answer(asked: str, runner: Runner) -> Any:
+def _answer(asked: str, runner: Runner, board: BoardWatch) -> Any:
+    what, _, query = asked.partition("?")
+    if what == BOARD:
+        return board.figures(asked_board(query))
     if asked == "metrics":
         return exposition(runner).decode()
-    return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner)}
+    return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner),
+            "anomalies": anomaly_report(runner)}
 
 
 async def _say_begun(channel: Channel, runner: Runner) -> None:

@@ -28,11 +28,16 @@ from typing import Any
 from k2conn.child_python import child_command
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
+from k2conn.monitoring.board.document import Board, board_document
+from k2conn.monitoring.board.figures import merge_figures
+from k2conn.monitoring.board.query import BoardQuery
 from k2conn.monitoring.process_status import (
+    AnomalyReport,
     DriftReport,
     ProcessStatus,
     Silence,
     WorkerStatus,
+    merge_anomalies,
     merge_drift,
     merge_processes,
     merge_silence,
@@ -43,6 +48,7 @@ from k2conn.runner.event_log import get_logger
 from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN, in_vain
 from k2conn.runner.status import RunReport, merge_reports
 from k2conn.workers.assignment import Assignment, reassign
+from k2conn.workers.channel import BOARD
 from k2conn.workers.metrics_merge import merged, pool_metrics
 from k2conn.workers.worker_handle import WorkerHandle
 
@@ -230,6 +236,15 @@ class WorkerPool:
         """Changes of venues' messages, by connector."""
         answers = (await self._ask("health")).values()
         return merge_drift([one["drift"] for one in answers if one])
+
+    async def anomalies(self) -> AnomalyReport:
+        """The latest odd records, by connector."""
+        answers = (await self._ask("health")).values()
+        return merge_anomalies([one["anomalies"] for one in answers if one])
+    async def board(self, query: BoardQuery) -> Board:
+        """What an operator looks at, of all workers that answer."""
+        answers = (await self._ask(f"{BOARD}?{query.encoded()}")).values()
+        return board_document(await self.health(), merge_figures([one for one in answers if one], query), query)
 
     async def metrics(self) -> bytes:
         """The metrics of all workers that answer, and the parent's own."""

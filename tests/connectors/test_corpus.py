@@ -22,6 +22,8 @@ BY_CLASS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "corpus
 ARGUED = Path(__file__).parent / "corpus_disagreements.yaml"
 """Where we disagree with an oracle for a reason: {file: [{lines: .., field: .., why: ..}]}; told in docs/corpus.md."""
 
+AGREEMENT = Path(__file__).parent / "agreement.json"
+
 
 class _Connector:
     """One connector on one connection of a recording."""
@@ -99,6 +101,25 @@ def test_corpus_agrees(corpus: Path, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(BY_CLASS))
 def test_corpus_agrees_with_connectors_for_one_market_each(corpus: Path, name: str) -> None:
     _agrees(corpus / name, BY_CLASS[name])
+
+
+def figures(corpus: Path) -> dict[str, dict[str, int]]:
+    """How much of each connector is compared, and on how many frames there is an argument."""
+    found: dict[str, dict[str, int]] = {}
+    for name in sorted(FILES):
+        none = dict.fromkeys(("frames", "trades", "quotes", "argued"), 0)
+        one = found.setdefault(FILES[name].removesuffix(".yaml"), none)
+        lines = [exactjson.decode(text) for text in (corpus / name).read_bytes().splitlines()]
+        one["frames"] += len(lines)
+        one["trades"] += sum(len(line["trades"]) for line in lines)
+        one["quotes"] += sum(len(line["quotes"]) for line in lines)
+        one["argued"] += len(_argued(name))
+    return found
+
+
+def test_corpus_agrees_in_the_figures_of_the_gallery(corpus: Path) -> None:
+    """What is compared; that it agrees is what the other tests say. AGREEMENT is made by `json.dumps(figures(...))`."""
+    assert exactjson.decode(AGREEMENT.read_bytes()) == figures(corpus)
 
 
 def _agrees(file: Path, names: list[str]) -> None:

@@ -92,6 +92,45 @@ def test_upkeep_changes_no_row(server: SeaweedFs) -> None:
     assert writer(settings).committed_offsets() == {("t", 0): 7}
 
 
+def test_upkeep_beside_writers_loses_and_doubles_nothing(server: SeaweedFs) -> None:
+    settings = lake(server, "beside")
+    writer(settings)
+    stop, counts = threading.Event(), [0, 1_000_000]
+    errors: list[BaseException] = []
+
+    def work(at: int) -> None:
+        try:
+            one = writer(settings)
+            while not stop.is_set():
+                some = [numbered(counts[at] + number) for number in range(10)]
+                one.append(rows(one, some), {(f"t{at}", 0): counts[at]})
+                counts[at] += 10
+                time.sleep(0.5)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(at,)) for at in (0, 1)]
+    for one in threads:
+        one.start()
+    try:
+        the, gone = Lake(settings, ["trades"]), 0
+        (shape,) = the.shapes.values()
+        for _ in range(3):
+            time.sleep(3)
+            gone += the.compact(shape, lambda line: None)[0]
+            the.expire(shape, 5, 0)
+            the.clean(shape, 3_600_000, lambda line: None)
+    finally:
+        stop.set()
+        for one in threads:
+            one.join()
+    assert not errors
+    assert gone > 2
+    written = counts[0] + counts[1] - 1_000_000
+    assert read(settings, "SELECT count(*), count(DISTINCT message_id) FROM trades") == [(written, written)]
+    assert writer(settings).committed_offsets() == {(f"t{at}", 0): counts[at] - 10 for at in (0, 1)}
+
+
 def test_a_server_that_is_killed_under_load_has_every_record_once(server: SeaweedFs) -> None:
     settings, book = lake(server, "fourth"), Book()
     count = 3000

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.__main__ import main
-from tests.fuzz.results import read, seconds, total
+from tests.fuzz.results import in_all, read, seconds, total
 from tests.fuzz.sources import digest
 from tests.fuzz.target import Target, targets
 from tests.paths import ROOT
@@ -89,15 +89,16 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         f"{in_c:,} executions of the C part. {reached}",
         "",
-        "| target | executions | guided by coverage | a second | unguided | a second | branches reached | findings |"
-        " sources | commit | date |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| target | in all | findings in all | of these sources | findings | guided by coverage | a second | unguided |"
+        " a second | branches reached | sources | commit | date |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, one in sorted(results.items()):
+        ever = in_all(one)
         lines.append(
-            f"| `{name}` | {total(one):,} | {total(one, guided=True):,} | {rate(one, True)}"
-            f" | {total(one, guided=False):,} | {rate(one, False)} | {one['coverage']:,} | {len(one['findings'])}"
-            f" | `{one['digest']}` | `{one['commit']}` | {one['date']} |"
+            f"| `{name}` | {ever['executions']:,} | {ever['findings']} | {total(one):,} | {len(one['findings'])}"
+            f" | {total(one, guided=True):,} | {rate(one, True)} | {total(one, guided=False):,} | {rate(one, False)}"
+            f" | {one['coverage']:,} | `{one['digest']}` | `{one['commit']}` | {one['date']} |"
         )
     return "\n".join(lines) + "\n"
 

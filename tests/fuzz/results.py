@@ -1,5 +1,5 @@
 """Counts of long runs, added up in a JSON file. A target's counts add up as long as its sources are the same, whatever
-else is committed meanwhile.
+else is committed meanwhile; beside them stands what was run of all its sources, those before among them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,14 @@ def add(path: Path, found: Outcome, digest: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = read(path)
         before = known.get(found.target, {})
+        ever = in_all(before)
         if before.get("digest") != digest:
             before = {"engines": {}, "coverage": 0, "findings": []}
         known[found.target] = added(before, found) | {
+            "in_all": {
+                "executions": ever["executions"] + found.executions,
+                "findings": ever["findings"] + len(found.findings),
+            },
             "digest": digest,
             "commit": commit(),
             "date": datetime.now(UTC).date().isoformat(),
@@ -51,6 +56,12 @@ def added(before: dict[str, Any], found: Outcome) -> dict[str, Any]:
         "coverage": max(before["coverage"], found.coverage),
         "findings": before["findings"] + found.findings,
     }
+
+
+def in_all(one: dict[str, Any]) -> dict[str, int]:
+    """A target's executions, and how many of them were findings, of whatever sources."""
+    known: dict[str, int] = one.get("in_all", {"executions": total(one), "findings": len(one.get("findings", ()))})
+    return known
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tests.fuzz.__main__ import main
 from tests.fuzz.bounds import Bounds
 from tests.fuzz.engines import building, generated, mutated
 from tests.fuzz.engines.mutations import mutations
-from tests.fuzz.results import add, read, total
+from tests.fuzz.results import add, in_all, read, total
 from tests.fuzz.target import HERE, Target, dictionary, targets, write_inputs
 from tests.paths import ROOT
 
@@ -155,15 +155,17 @@ def test_the_page_shows_the_counts_of_the_long_run(tmp_path: Path) -> None:
 def test_counts_add_up_as_long_as_the_sources_are_the_same(tmp_path: Path) -> None:
     path, page = tmp_path / "fuzzing.json", tmp_path / "page.md"
     page.write_text("<!-- counts -->\nnone\n<!-- end of counts -->\n")
-    for code, wanted in (("one", 5), ("one", 10), ("other", 5)):
-        add(path, outcome.Outcome("frames", "libFuzzer", 5, 1.5, []), code)
+    for code, wanted, found in (("one", 5, ["a file"]), ("one", 10, []), ("other", 5, [])):
+        add(path, outcome.Outcome("frames", "libFuzzer", 5, 1.5, found), code)
         assert total(read(path)["frames"]) == wanted
+    assert in_all(read(path)["frames"]) == {"executions": 15, "findings": 1}
+    assert in_all({"engines": {"libFuzzer": {"executions": 7, "seconds": 1}}, "findings": []})["executions"] == 7
     add(path, outcome.Outcome("spool", "atheris", 10, 2, [], 7), "code")
     add(path, outcome.Outcome("spool", "mutations", 90, 3, []), "code")
     long.show(path, page)
     assert "5 executions of the C part. Below the goal: buffer, digests, frames" in page.read_text()
-    assert "| `frames` | 5 | 5 | 3 | 0 | - | 0 | 0 | `other` |" in page.read_text()
-    assert "| `spool` | 100 | 10 | 5 | 90 | 30 | 7 | 0 | `code` |" in page.read_text()
+    assert "| `frames` | 15 | 1 | 5 | 0 | 5 | 3 | 0 | - | 0 | `other` |" in page.read_text()
+    assert "| `spool` | 100 | 0 | 100 | 0 | 10 | 5 | 90 | 30 | 7 | `code` |" in page.read_text()
 
 
 def test_a_commit_elsewhere_leaves_a_count_and_one_in_the_sources_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,18 +6,20 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Generator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from k2conn import exactjson
+from k2conn.cli.explain import run as explain
 from k2conn.cli.validate import check
 from k2conn.compiler.compiler import check_text
 from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.engine.instrument_list import learn
 from k2conn.engine.planning.forecast import broken_limits, forecast
 from k2conn.engine.symbol_directory import SymbolDirectory
-from k2conn.plan import Plan
+from k2conn.plan import Instrument, Plan
 
 KEY = base64.b64encode(b"very secret").decode()
 TEXT = """
@@ -135,3 +137,75 @@ def test_defaults_that_break_a_declared_limit_are_a_problem(tmp_path: Path) -> N
 
 def test_no_secret_is_in_the_plan_s_texts() -> None:
     assert KEY not in repr(plan())
+
+
+# -- what a list says beside names
+
+REFERENCE = (
+    "{http: GET https://example.com/symbols, each: data, symbol: id, tick: t, lot: l, status: st, trading: [live]}"
+)
+NAMED = TEXT[TEXT.index("{http: GET"):TEXT.index("\nconnection")]
+
+
+def listed(text: str) -> Plan:
+    found, problems = check_text("keyed.yaml", TEXT.replace(NAMED, text), Path())
+    assert found is not None, problems
+    return found
+
+
+def test_a_list_can_be_reference_data_only() -> None:
+    found = listed(REFERENCE)
+    listing = found.symbols.list
+    assert listing is not None
+    assert not listing.names
+    directory = SymbolDirectory(found.symbols, 100)
+    rows = [
+        {"id": "BTC-USD", "t": "0.01", "l": 5, "st": "live"}, {"id": "ETH-USD", "t": "1e-2", "l": None, "st": "halt"},
+        {"id": "A-B", "t": "x", "l": "-1", "st": None}, {"id": "C-D", "t": True, "l": "9" * 61}, {"id": "nonsense"},
+        {"id": "E-F", "t": "NaN", "l": "1E+99999"}, {"id": "G-H", "t": {"deep": 1}, "l": 0}, {"id": "x" * 101},
+    ]
+    assert learnt(learn(listing, {"data": rows}, directory))[0] == len(rows)
+    assert directory.whole
+    assert directory.instruments == {
+        "BTCUSD": Instrument(Decimal("0.01"), Decimal(5), "live", True),
+        "ETHUSD": Instrument(Decimal("0.01"), None, "halt", False),
+        "AB": Instrument(), "CD": Instrument(), "EF": Instrument(), "GH": Instrument(),
+    }
+    learnt(learn(listing, {"data": rows[:1]}, directory))
+    assert set(directory.instruments) == {"BTCUSD"}, "what is not listed any more is gone"
+
+
+def test_instruments_are_bounded() -> None:
+    found = listed(REFERENCE)
+    assert found.symbols.list is not None
+    directory = SymbolDirectory(found.symbols, 10)
+    learnt(learn(found.symbols.list, {"data": [{"id": f"X{number}-USD"} for number in range(2000)]}, directory))
+    assert (len(directory.instruments), directory.whole) == (10, False)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("{http: GET https://example.com/s, each: data, symbol: id}", "say `base` and `quote`, or what it tells"),
+    ("{http: GET https://example.com/s, each: data, symbol: id, base: b}", "`base` and `quote` belong together"),
+    ("{http: GET https://example.com/s, each: data, symbol: id, status: s}", "`status` and `trading`"),
+    ("{http: GET https://example.com/s, each: data, symbol: id, tick: t, trading: [a]}", "`status` and `trading`"),
+])
+def test_words_of_a_list_that_belong_together(text: str, words: str) -> None:
+    found, problems = check_text("keyed.yaml", TEXT.replace(NAMED, text), Path())
+    assert found is None
+    assert any(words in str(problem) for problem in problems), problems
+
+
+def test_reference_data_alone_reads_no_names() -> None:
+    text = TEXT.replace(NAMED, REFERENCE).replace('  form: "{base}-{quote}"\n', "")
+    found, problems = check_text("keyed.yaml", text, Path())
+    assert found is None
+    assert "nothing says how symbols are read" in str(problems[0])
+
+
+def test_explain_shows_what_a_list_is_read_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "keyed.yaml"
+    for text, words in ((REFERENCE, "(tick, lot, status; compared with only; read at the start)"),
+                        (NAMED, "(names; every 3600 s)")):
+        file.write_text(TEXT.replace(NAMED, text))
+        explain(str(file), None)
+        assert " ".join(words.split()) in " ".join(capsys.readouterr().out.split())

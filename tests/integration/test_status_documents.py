@@ -64,7 +64,8 @@ def as_read(value: Any) -> Any:
 
 def samples(text: str) -> list[str]:
     """The lines of the metrics, without this process's own and without times."""
-    left_out = ("process_", "_created", "k2conn_drift_frames_total{")  # how many were looked at is chance
+    chance = ("k2conn_drift_frames_total{", "k2conn_anomaly_records_total{")  # how many were looked at is that
+    left_out = ("process_", "_created", *chance)
     own = [line for line in text.splitlines() if not any(part in line for part in left_out)]
     return [re.sub(r"^(k2conn_(?:last|lag|uptime|exchange|receipt)\w*_seconds\S*) .*", r"\1 N", line) for line in own]
 

@@ -191,6 +191,7 @@ def test_two_workers_share_the_symbols(tmp_path: Path) -> None:
                 assert len({one["pid"] for one in state["workers"]} | {run.process.pid}) == 3
                 assert [one["symbols"] for one in state["connectors"]["kraken"]["sockets"]] == [1, 1]
                 await check_pages(run)
+                await check_board(run)
                 assert await asyncio.to_thread(status, "127.0.0.1", run.port, "text") == 0
                 run.process.send_signal(signal.SIGTERM)
                 assert await run.ended() == 0, run.text
@@ -234,6 +235,25 @@ async def check_pages(run: WorkerPool) -> None:
     assert sums["k2conn_records_received_total", "trade"] == right > 0
     assert sums["k2conn_worker_up", ""] == 2
     assert sums["process_cpu_seconds_total", ""] > 0
+
+
+async def check_board(run: WorkerPool) -> None:
+    """The board is one: the symbols of all workers in one order, rates and latencies as of one process."""
+    assert (await get(run.port, "/board"))[0] == 200
+    await asyncio.sleep(0.7)
+    found = json.loads((await get(run.port, "/board?sort=published&limit=3"))[2])
+    assert [one["connector"] for one in found["connectors"]] == list(NAMES)
+    assert all(one["balanced"] and one["connections"] == 2 for one in found["connectors"])
+    rows = found["symbols"]["rows"]
+    assert (found["symbols"]["found"], len(rows)) == (8, 3), "two symbols of two streams of two connectors"
+    assert [one["published"] for one in rows] == sorted((one["published"] for one in rows), reverse=True)
+    assert len(found["workers"]) == 2
+    assert found["sink"]["name"] == "file"
+    for stream in found["streams"]:
+        assert (stream["record"], stream["symbols"]) == (stream["stream"], 2)
+        assert stream["per_second"] > 0
+        assert stream["receipt_to_ack_ms"]["p99"] > 0
+    assert found["per_second"] > 10
 
 
 def check_events(run: WorkerPool) -> None:

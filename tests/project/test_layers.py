@@ -15,7 +15,8 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "errors", "exactjson", "framing", "graded", "hosts", "intervals", "merging", "plan",
-    "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_files", "variables",
+    "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions", "variable_files",
+    "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -34,7 +35,8 @@ IMPORTABLE: dict[str, set[str]] = {
     "registry": {"errors"},
     "compat": {"exactjson"},
     "schemes": {"loopback"},
-    "variables": set(),
+    "variable_definitions": set(),
+    "variables": {"variable_definitions"},
     "variable_files": {"errors", "secret_mask"},
     "printable": set(),
     "secret_mask": set(),
@@ -96,6 +98,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/symbol_directory",
         "envelope",
     },
+    "anomalies": {*LEAVES, "avro", "engine", "envelope"},
     "audit": {*LEAVES, "avro", "candles", "envelope"},
     "candles": {*LEAVES, "avro", "engine", "envelope"},
     "drift": LEAVES,
@@ -103,10 +106,10 @@ IMPORTABLE: dict[str, set[str]] = {
     "charts": {"printable"},
     "sinks/settings": {"errors"},
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
-             "sinks/settings", "variable_files"},
+             "sinks/settings", "variable_definitions", "variable_files"},
     "sinks": {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native", "net",
-        "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_files",
+        "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_definitions", "variable_files",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {
@@ -116,8 +119,8 @@ IMPORTABLE: dict[str, set[str]] = {
         *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",
     },
     "runner": {
-        *LEAVES, "audit", "avro", "candles", "clock", "drift", "engine", "envelope", "features", "files", "net",
-        "observe", "sinks", "spool", "transports",
+        *LEAVES, "anomalies", "audit", "avro", "candles", "clock", "drift", "engine", "envelope", "features", "files",
+        "net", "observe", "sinks", "spool", "transports",
     },
     "monitoring": {
         *LEAVES, "consumer", "envelope", "observe", "sinks", "clock", "engine", "loopback", "runner", "spool"
@@ -132,11 +135,13 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {
-        *LEAVES, "candles", "compiler", "consumer", "features", "net", "recording", "runner", "sinks", "transports"
+        *LEAVES, "anomalies", "candles", "compiler", "consumer", "features", "net", "recording", "runner", "sinks",
+        "transports",
     },
     "tools/example_verdicts": {*LEAVES, "audit", "envelope"},
     "tools/connector_tests": {*LEAVES, "engine", "envelope", "tools/example_verdicts"},
     "tools/recorded_frames": {"errors", "recording"},
+    "tools/anomalies_of_recordings": {*LEAVES, "anomalies", "engine", "envelope", "recording"},
     "tools/drift_of_recordings": {*LEAVES, "drift", "engine", "recording", "tools/recorded_lines"},
     "tools/recorded_lines": {"errors"},
     "tools/unrecognised_frames": {"exactjson"},
@@ -185,6 +190,7 @@ USED_IN: dict[str, set[str]] = {
     "structlog": {"compat/structlog.py"},
     "typer": {"cli/"},
     "rich": {"cli/screen.py"},
+    "textual": {"cli/board/application.py", "compat/textual.py"},
     "uvloop": {"cli/event_loop.py"},
     "zstandard": {"recording/blocks.py", "transports/file/"},
     "isal": {"avro/container.py"},
@@ -317,8 +323,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 PURE = (
-    "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records", "scope",
-    "codecs", "errors", "envelope", "exactjson", "schemes", "tools/connector_tests",
+    "anomalies", "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records",
+    "scope", "codecs", "errors", "envelope", "exactjson", "schemes", "tools/connector_tests",
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from k2conn.cli.loading import load
 from k2conn.cli.serve import ServeOptions, api_settings
 from k2conn.records import known_records, load_record
 from k2conn.settings import sink_settings
@@ -135,6 +136,13 @@ def test_compose_addresses_name_services_and_their_listeners() -> None:
         in services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     )
     assert settings["K2_KAFKA_SCHEMA_REGISTRY_URL"] == "http://registry:8080/apis/ccompat/v7"
+
+
+def test_compose_runs_three_binance_symbols() -> None:
+    """The container's default; the file's, without a container, are two."""
+    given = compose()["k2conn"]["environment"]
+    assert given["K2_BINANCE_SYMBOLS"] == "${K2_BINANCE_SYMBOLS:-BTCUSDT,ETHUSDT,BNBUSDT}"
+    assert load("binance").symbols.default == ("BTCUSDT", "ETHUSDT")
 
 
 def test_compose_and_tests_run_the_same_servers() -> None:

@@ -59,6 +59,19 @@ def test_a_quick_command_imports_little(line: str, tmp_path: Path) -> None:
     assert ("k2conn.cli.validate" in modules) == (line.startswith("validate k"))
 
 
+@pytest.mark.parametrize(("words", "number"), [("k2conn va", 1), ("k2conn run kra", 2), ("k2conn run --", 2)])
+def test_completing_imports_as_little_as_help(words: str, number: int, tmp_path: Path) -> None:
+    """It is asked at each press of the Tab key."""
+    report = tmp_path / "report.json"
+    probe = "import sys; sys.argv[0] = 'k2conn'" + PROBE.format(report=str(report))
+    given = {**environment(), "_K2CONN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}
+    command = [sys.executable, "-c", probe]
+    done = subprocess.run(command, env=given, capture_output=True, timeout=60, text=True, check=True)
+    assert {"k2conn va": "validate", "k2conn run kra": "kraken", "k2conn run --": "--workers"}[words] in done.stdout
+    modules = set(json.loads(report.read_text())["modules"])
+    assert UNTOUCHED["run --help"] & modules == set()
+
+
 def test_a_file_with_problems_is_judged(tmp_path: Path) -> None:
     path = tmp_path / "venue.yaml"
     path.write_text("connector: venue\n")

@@ -37,6 +37,11 @@ def kafka_jars() -> Path:
     return _kept("kafka", _download_kafka)
 
 
+def kafka_tools_jars() -> Path:
+    """The jars of Kafka's own commands; only `make test-deploy` needs them."""
+    return _kept("kafka-tools", lambda into: _download_kafka(into, "kafka-tools"))
+
+
 def apicurio_jar() -> Path:
     """The runnable jar of the schema registry; its libraries lie beside it."""
     return _kept("apicurio", _download_apicurio) / f"apicurio-registry-app-{APICURIO_VERSION}-runner.jar"
@@ -86,13 +91,14 @@ def _kept(name: str, download: Callable[[Path], None]) -> Path:
     return kept
 
 
-def _download_kafka(into: Path) -> None:
+def _download_kafka(into: Path, artifact: str = "kafka_2.13") -> None:
     pom = into.parent / "pom.xml"
     shutil.copy(_POM, pom)
     _maven(
         into.parent,
         _COPY_DEPENDENCIES,
         f"-Dkafka.version={KAFKA_VERSION}",
+        f"-Dkafka.artifact={artifact}",
         f"-DoutputDirectory={into}",
         "-DincludeScope=runtime",
     )

@@ -28,6 +28,7 @@ from aiokafka.producer.producer import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from textual.app import App
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import ClientConnection
@@ -50,6 +51,11 @@ def needs(library: str, owner: Any, *names: str) -> None:
     assert not gone, (
         f"{library} {version(library)}: {what} has no {', '.join(gone)} any more: see k2conn/compat/{library}.py"
     )
+
+
+def test_textual_has_what_the_board_s_application_uses() -> None:
+    needs("textual", App, "_handle_exception", "_close_messages_no_wait")
+    needs("textual", App(), "_exception", "_exception_event", "_return_code")
 
 
 # -- versions

@@ -1,22 +1,19 @@
-"""The tables of the lake, read by DuckDB. What was committed meanwhile is looked for every ``LOOK_EVERY`` seconds."""
+"""The tables of the lake, read by DuckDB. Answers have all that was committed longer ago than ``look_ms``."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-from k2conn import exactjson
 from k2conn.api.asked import Asked, Row, time_of
 from k2conn.api.store import Counted, KnownSymbol, Traded
-from k2conn.clock import monotonic
+from k2conn.api.stores.freshness import Freshness
 from k2conn.lake.reader import LakeReader
+from k2conn.lake.records import records_of
 from k2conn.lake.selection import Selection
 from k2conn.lake.settings import LakeSettings
-from k2conn.records import RecordType, known_records, load_record
+from k2conn.records import known_records, load_record
 
-LOOK_EVERY = 1.0
 _EPOCH, _MICRO = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _FIELDS = ("symbol", "exchange", "side", "currency", "interval")
 """What the lake's own selection knows; other filters are for us."""
@@ -37,8 +34,7 @@ class LakeStore:
         self.place = f"lake {settings.place}"
         self._records = {one.profile.plural: one for one in map(load_record, known_records())}
         self._reader: LakeReader | None = None
-        self._looked = 0.0
-        self._lock = threading.Lock()
+        self._freshness = Freshness(self._look, settings.look_ms / 1000)
 
     def open(self) -> None:
         """See `Store`."""
@@ -61,9 +57,10 @@ class LakeStore:
             **{name: text for name, text in asked.texts.items() if name in _FIELDS},
             since=asked.since, until=asked.until, before=asked.before, limit=None if others else asked.limit,
         )
-        rows = lake.records(asked.kind, chosen).to_pylist()
-        found = (record_of(asked.record, row) for row in rows)
-        return [row for row in found if all(row.get(name) == text for name, text in others.items())][: asked.limit]
+        found = records_of(asked.record.schema.fields, lake.records(asked.kind, chosen))
+        if others:
+            found = [row for row in found if all(row.get(name) == text for name, text in others.items())]
+        return found[: asked.limit]
 
     def traded(self, asked: Asked) -> Sequence[Traded]:
         """See `Store`."""
@@ -106,29 +103,12 @@ class LakeStore:
         return found
 
     def _lake(self) -> LakeReader:
-        with self._lock:
-            if self._reader is None:
-                self._reader = LakeReader(self._settings)
-                self._looked = monotonic()
-            elif monotonic() - self._looked >= LOOK_EVERY:
-                self._reader.refresh()
-                self._looked = monotonic()
-            return self._reader
+        self._freshness.ensure()
+        assert self._reader is not None
+        return self._reader
 
-
-def record_of(record: RecordType, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the lake as a record."""
-    found: dict[str, Any] = {}
-    for field in record.schema.fields:
-        value = row.get(field.name)
-        if isinstance(value, datetime):
-            micros = (value - _EPOCH) // _MICRO
-            value = micros if field.kind == "timestamp-micros" else micros // 1000
-        elif isinstance(value, date):
-            value = (value - date(1970, 1, 1)).days
-        elif value is not None and field.kind == "map<string>":
-            value = exactjson.decode(value) if isinstance(value, str) else dict(value)
-        elif field.name == "message_id":
-            value = str(value)
-        found[field.name] = value
-    return found
+    def _look(self) -> None:
+        if self._reader is None:
+            self._reader = LakeReader(self._settings)
+        else:
+            self._reader.refresh()

@@ -7,14 +7,24 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.commands.options import AllowEnv, Connector, Files, Intervals, Streams
+from k2conn.cli.commands.options import (
+    AllowEnv,
+    Chosen,
+    Connector,
+    Files,
+    Format,
+    FrameKey,
+    Intervals,
+    Streams,
+    SymbolList,
+)
 from k2conn.cli.commands.registry import command
 
 
 @command()
 def validate(
     files: Files,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
     allow_env: AllowEnv = None,
 ) -> None:
     """Check connector files: YAML, shape, meaning, and that their examples map.
@@ -30,9 +40,7 @@ def validate(
 def map_(
     connector: Connector,
     file: Annotated[str, typer.Argument(help="Frames, one a line, rows, or a recording; - for standard input.")] = "-",
-    frame_key: Annotated[
-        str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
-    ] = None,
+    frame_key: FrameKey = None,
     time_key: Annotated[
         str | None, typer.Option("--time-key", help="The key of the receipt time (ISO 8601, or seconds).")
     ] = None,
@@ -57,9 +65,7 @@ def map_(
 
 @command()
 def test(
-    connectors: Annotated[
-        list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
-    ] = None,
+    connectors: Chosen = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass too.")] = False,
     recording: Annotated[
         Path | None, typer.Option("--from", help="Play a recording instead: every frame must be understood.")
@@ -78,7 +84,7 @@ def test(
 @command()
 def explain(
     connector: Connector,
-    symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+    symbols: SymbolList = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """Show what a connector sends, recognises and makes of it.
@@ -93,7 +99,7 @@ def explain(
 @command()
 def plan(
     connector: Connector,
-    symbols: Annotated[str | None, typer.Option(help="Comma-separated; else the defaults.")] = None,
+    symbols: SymbolList = None,
     streams: Streams = None,
     intervals: Intervals = None,
     frames: Annotated[bool, typer.Option("--frames", help="Show the frames themselves.")] = False,
@@ -135,9 +141,7 @@ def new(
     name: Annotated[str, typer.Argument(help="The connector's name: small letters, digits, _ and -.")],
     url: Annotated[str, typer.Option(help="Where the exchange's WebSocket is, such as wss://ws.example.com.")],
     sample: Annotated[str, typer.Option(help="Frames, one a line, or a recording; - for standard input.")],
-    frame_key: Annotated[
-        str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
-    ] = None,
+    frame_key: FrameKey = None,
     docs: Annotated[str | None, typer.Option(help="The exchange's documentation, https://...")] = None,
     exchange: Annotated[str | None, typer.Option(help="The exchange's code in records (default: NAME).")] = None,
     asset_class: Annotated[
@@ -157,7 +161,7 @@ def new(
 
 @command("list")
 def list_(
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
 ) -> None:
     """List the shipped connectors.
 
@@ -170,9 +174,7 @@ def list_(
 
 @command()
 def docs(
-    connectors: Annotated[
-        list[str] | None, typer.Argument(help="Connector files or shipped names; else all shipped ones.")
-    ] = None,
+    connectors: Chosen = None,
     output: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("docs/connectors"),
     dictionary: Annotated[
         Path | None, typer.Option(help="Write this file instead: what records hold, field by field.")

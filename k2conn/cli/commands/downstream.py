@@ -8,13 +8,22 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.commands.options import AllowEnv, Connector, Folder, Kafka, Registry, SinkName, SinkOptions, Streams
+from k2conn.cli.commands.options import (
+    AllowEnv,
+    Connector,
+    Folder,
+    Format,
+    FromBeginning,
+    Kafka,
+    LogLevel,
+    Registry,
+    SinkName,
+    SinkOptions,
+    Streams,
+    end_early,
+)
 from k2conn.cli.commands.registry import command
-
-
-def _end_early(number: int, frame: object) -> None:
-    """SIGTERM before there is an event loop: nothing runs yet, so there is nothing to stop."""
-    raise SystemExit(0)
+from k2conn.cli.completion import tables, words
 
 
 @command()
@@ -25,7 +34,7 @@ def audit(
     whole: Annotated[
         bool, typer.Option("--whole", help="The trades are whole at both ends, too: compare the first and last spans.")
     ] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
     allow_env: AllowEnv = None,
 ) -> None:
     """Prove that stored trades are complete: compare them with the venue's own stored candles.
@@ -68,9 +77,7 @@ def candles(
     group: Annotated[
         str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn-candles).")
     ] = None,
-    from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
-    ] = False,
+    from_beginning: FromBeginning = False,
     port: Annotated[str, typer.Option(help="With --from kafka: /health and /metrics; -1 for none.")] = "-1",
     summary: Annotated[Path | None, typer.Option(help="With --from kafka: write the final figures there.")] = None,
 ) -> None:
@@ -115,7 +122,7 @@ def load(
     again: Annotated[bool, typer.Option("--again", help="From the beginning, whatever was loaded before.")] = False,
     summary: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    log_level: LogLevel = "info",
 ) -> None:
     """Load files of rows into Kafka, files or the console, each to its end.
 
@@ -124,7 +131,7 @@ def load(
 
     Example: k2conn load NAME DATA/*.csv --folder out
     """
-    signal.signal(signal.SIGTERM, _end_early)
+    signal.signal(signal.SIGTERM, end_early)
     from k2conn.cli.load import LoadOptions
     from k2conn.cli.load import run as start
     from k2conn.cli.run_options import RunOptions
@@ -142,7 +149,7 @@ def serve(
     registry: Registry = None,
     host: Annotated[str | None, typer.Option(help="Where to listen (127.0.0.1; elsewhere with K2_API_KEY).")] = None,
     port: Annotated[str | None, typer.Option(metavar="INTEGER", help="The port (8000); 0 for any.")] = None,
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    log_level: LogLevel = "info",
     daemon: Annotated[bool, typer.Option("--daemon", help="Log JSON, for containers.")] = False,
 ) -> None:
     """Serve records over HTTP: trades, quotes, candles, symbols, gaps, and a live stream.
@@ -152,7 +159,7 @@ def serve(
 
     Example: K2_POSTGRES_DSN=postgresql://k2@localhost/k2 k2conn serve --store postgres
     """
-    signal.signal(signal.SIGTERM, _end_early)
+    signal.signal(signal.SIGTERM, end_early)
     from k2conn.cli.serve import ServeOptions
     from k2conn.cli.serve import run as start
 
@@ -161,7 +168,9 @@ def serve(
 
 @command()
 def query(
-    sql: Annotated[str, typer.Argument(help="A SELECT, or trades, quotes, candles for the newest of them.")] = "",
+    sql: Annotated[
+        str, typer.Argument(autocompletion=tables, help="A SELECT, or trades, quotes, candles for the newest of them.")
+    ] = "",
     symbol: Annotated[str, typer.Option(help="Only of this symbol, in the shared spelling: BTCUSDT.")] = "",
     exchange: Annotated[str, typer.Option(help="Only of this exchange, in capitals.")] = "",
     side: Annotated[str, typer.Option(help="Only of this side: BUY, SELL, ...")] = "",
@@ -195,16 +204,23 @@ def query(
 
 @command()
 def lake(
-    action: Annotated[str, typer.Argument(metavar="stats|compact|expire|clean", help="What to do.")],
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="stats|compact|expire|clean", autocompletion=words("stats", "compact", "expire", "clean"),
+            help="What to do.",
+        ),
+    ],
     table: Annotated[
-        list[str] | None, typer.Option("--table", help="trades, quotes, ...; as often as needed; else all.")
+        list[str] | None,
+        typer.Option("--table", autocompletion=tables, help="trades, quotes, ...; as often as needed; else all."),
     ] = None,
     keep: Annotated[int, typer.Option(min=1, help="expire: so many of the latest snapshots stay.")] = 10,
     older_than: Annotated[
         str | None, typer.Option("--older-than", help="expire: snapshots (1h), clean: files (3d) of that age.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
 ) -> None:
     """Look at the lake of the iceberg sink (K2_LAKE_*), or keep it in order, beside those who write and read it.
 
@@ -219,7 +235,14 @@ def lake(
 
 
 @command()
-def db(action: Annotated[str, typer.Argument(metavar="status|migrate", help="Look, or make what is missing.")]) -> None:
+def db(
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="status|migrate", autocompletion=words("status", "migrate"), help="Look, or make what is missing."
+        ),
+    ],
+) -> None:
     """Look at the database of the postgres sink (K2_POSTGRES_*), or make its tables and apply its migrations.
 
     status exits with 1 where something is missing. A start of `k2conn run` migrates by itself, unless

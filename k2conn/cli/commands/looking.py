@@ -7,14 +7,29 @@ from typing import Annotated
 
 import typer
 
-from k2conn.cli.commands.options import AllowEnv, Connector, Folder, Kafka, Registry, SinkName, SinkOptions, Streams
+from k2conn.cli.commands.options import (
+    AllowEnv,
+    Connector,
+    Folder,
+    Format,
+    Kafka,
+    LogLevel,
+    Registry,
+    SinkName,
+    SinkOptions,
+    Streams,
+)
 from k2conn.cli.commands.registry import command
+from k2conn.cli.completion import connectors, words
 
 
 @command()
 def tap(
     connector: Annotated[
-        str | None, typer.Argument(help="Only of this one; --trace: its file, where it is no shipped one.")
+        str | None,
+        typer.Argument(
+            autocompletion=connectors, help="Only of this one; --trace: its file, where it is no shipped one."
+        ),
     ] = None,
     at: Annotated[str, typer.Option("--at", help="Where /metrics and /health are.")] = "http://127.0.0.1:9091",
     streams: Streams = None,
@@ -30,7 +45,7 @@ def tap(
     count: Annotated[int, typer.Option(min=0, help="Stop after so many lines; 0: never.")] = 0,
     rate: Annotated[int, typer.Option(min=1, max=10_000, help="Lines a second; others are counted.")] = 100,
     trace: Annotated[bool, typer.Option("--trace", help="The frame of each record, and each field's way.")] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
     allow_env: AllowEnv = None,
 ) -> None:
     """Show what passes through a running process: frames, records, dead letters, connections.
@@ -69,14 +84,40 @@ def drift(
 
 
 @command()
+def anomalies(
+    connector: Connector,
+    recordings: Annotated[list[Path], typer.Argument(help="Recordings of `k2conn record`; the older ones first.")],
+    json: Annotated[bool, typer.Option("--json", help="A line of JSON for each anomaly.")] = False,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Tell what is odd about the records of recordings, as a running connector tells it at /anomalies.
+
+    K2_ANOMALY_THRESHOLDS and K2_<CONNECTOR>_ANOMALY_THRESHOLDS hold here, too. Exits with 1 where something is odd.
+
+    Example: k2conn anomalies NAME monday
+    """
+    from k2conn.cli.anomalies import run
+
+    raise typer.Exit(run(connector, recordings, json))
+
+
+@command()
 def dlq(
-    action: Annotated[str, typer.Argument(metavar="list|show|replay", help="What to do.")],
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="list|show|replay", autocompletion=words("list", "show", "replay"), help="What to do."
+        ),
+    ],
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files of dead letters, or folders with them (default: data).")
     ] = None,
     topics: Annotated[list[str] | None, typer.Option(help="Kafka topics or patterns instead (*.dlq).")] = None,
     connector: Annotated[
-        list[str] | None, typer.Option("--connector", help="Only of this one; replay: its file, as often as needed.")
+        list[str] | None,
+        typer.Option(
+            "--connector", autocompletion=connectors, help="Only of this one; replay: its file, as often as needed."
+        ),
     ] = None,
     stream: Annotated[str | None, typer.Option(help="Only of this stream.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only with this reason, such as missing-field.")] = None,
@@ -93,8 +134,8 @@ def dlq(
     folder: Folder = None,
     kafka: Kafka = None,
     registry: Registry = None,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "warning",
+    format: Format = "text",
+    log_level: LogLevel = "warning",
     allow_env: AllowEnv = None,
 ) -> None:
     """Dead letters: list them by what is wrong, show one with its frame, map them again with today's connector file.

@@ -13,9 +13,14 @@ application = typer.Typer(
     cls=CommandGroup,
     help="Exchange market data into Kafka, declared in YAML.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 command = partial(application.command, cls=Command)
+
+
+def command_names() -> tuple[str, ...]:
+    """Of all commands that are registered, in their order."""
+    every = application.registered_commands
+    return tuple(one.name or one.callback.__name__ for one in every if one.callback is not None)

@@ -10,24 +10,30 @@ import typer
 
 from k2conn.cli.commands.options import (
     AllowEnv,
+    Daemon,
+    Duration,
     Files,
     Folder,
+    Format,
+    FrameKey,
+    FromBeginning,
+    Host,
     Intervals,
     Kafka,
+    LogLevel,
     Port,
     Registry,
     Running,
+    Seed,
     SinkName,
     SinkOptions,
     Streams,
+    Summary,
     Symbols,
+    end_early,
 )
 from k2conn.cli.commands.registry import command
-
-
-def _end_early(number: int, frame: object) -> None:
-    """SIGTERM before there is an event loop: nothing runs yet, so there is nothing to stop."""
-    raise SystemExit(0)
+from k2conn.cli.completion import connectors
 
 
 @command()
@@ -42,6 +48,9 @@ def run(
     features: Annotated[
         str | None, typer.Option("--features", help="Make features of candles of these intervals, such as 1m.")
     ] = None,
+    anomalies: Annotated[
+        str | None, typer.Option("--anomalies", help="What becomes of odd records: off, watch or publish.")
+    ] = None,
     audit: Annotated[
         bool | None, typer.Option("--audit/--no-audit", help="Compare trades with the venue's candles, where both run.")
     ] = None,
@@ -50,15 +59,13 @@ def run(
     folder: Folder = None,
     kafka: Kafka = None,
     registry: Registry = None,
-    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 30.")] = None,
+    duration: Duration = None,
     max_records: Annotated[int | None, typer.Option(min=1, help="Stop after exactly so many records.")] = None,
-    summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
-    host: Annotated[
-        str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")
-    ] = "127.0.0.1",
+    summary: Summary = None,
+    host: Host = "127.0.0.1",
     port: Port = "9091",
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
-    daemon: Annotated[bool, typer.Option("--daemon", help="Print JSON and nothing else, for containers.")] = False,
+    log_level: LogLevel = "info",
+    daemon: Daemon = False,
     watch: Annotated[bool, typer.Option("--watch", help="Reload a connector file when it changes.")] = False,
     workers: Annotated[
         str, typer.Option(
@@ -72,12 +79,16 @@ def run(
         list[str] | None, typer.Option(help="With --from kafka: topics or patterns, such as 'market.*'.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn).")] = None,
-    from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="With --from kafka: a new group reads all that is there.")
-    ] = False,
+    from_beginning: FromBeginning = False,
     record: Annotated[
         Path | None, typer.Option(help="Record all frames into this folder, beside the sink (K2_RECORD_FOLDER).")
     ] = None,
+    board: Annotated[
+        bool, typer.Option("--board/--no-board", help="On a terminal: show a board (the extra top) instead of a log.")
+    ] = True,
+    progress: Annotated[
+        str, typer.Option(envvar="K2_PROGRESS", help="A line each 10s, or 100 (records), or 100,10s; off: none.")
+    ] = "10s",
     allow_env: AllowEnv = None,
 ) -> None:
     """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
@@ -87,14 +98,14 @@ def run(
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
-    signal.signal(signal.SIGTERM, _end_early)  # before the imports, which take longer than anything else here
+    signal.signal(signal.SIGTERM, end_early)  # before the imports, which take longer than anything else here
     from k2conn.cli.run import run as start
     from k2conn.cli.run_options import RunOptions
 
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning, features, record,
+        from_beginning, features, anomalies, progress, board, record,
     )
     raise typer.Exit(start(options))
 
@@ -106,14 +117,12 @@ def record(
     symbols: Symbols = None,
     streams: Streams = None,
     intervals: Intervals = None,
-    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 30.")] = None,
+    duration: Duration = None,
     max_records: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
-    host: Annotated[
-        str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health listen.")
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Port = "-1",
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
-    daemon: Annotated[bool, typer.Option("--daemon", help="Print JSON and nothing else, for containers.")] = False,
+    log_level: LogLevel = "info",
+    daemon: Daemon = False,
     allow_env: AllowEnv = None,
 ) -> None:
     """Record the frames of connectors, and publish nothing: compressed JSON lines, bounded on disk.
@@ -123,7 +132,7 @@ def record(
 
     Example: k2conn record NAME --to recording --symbols BTC/USD --duration 10m
     """
-    signal.signal(signal.SIGTERM, _end_early)
+    signal.signal(signal.SIGTERM, end_early)
     from k2conn.cli.run import run as start
     from k2conn.cli.run_options import RunOptions
 
@@ -139,7 +148,10 @@ def replay(
     recording: Annotated[list[Path], typer.Argument(help="A folder that was recorded into, or files of one.")],
     connector: Annotated[
         list[str] | None,
-        typer.Option("--connector", help="A connector file or shipped name; as often as needed; else all recorded."),
+        typer.Option(
+            "--connector", autocompletion=connectors,
+            help="A connector file or shipped name; as often as needed; else all recorded.",
+        ),
     ] = None,
     speed: Annotated[str, typer.Option(help="max, original, or how many times as fast: 10.")] = "max",
     times: Annotated[str, typer.Option(help="When records were received: original, or fresh (now).")] = "original",
@@ -151,8 +163,8 @@ def replay(
     folder: Folder = None,
     kafka: Kafka = None,
     registry: Registry = None,
-    summary: Annotated[Path | None, typer.Option(help="Write the final ledger to this JSON file.")] = None,
-    log_level: Annotated[str, typer.Option(envvar="K2_LOG_LEVEL", help="debug, info, warning or error.")] = "warning",
+    summary: Summary = None,
+    log_level: LogLevel = "warning",
     allow_env: AllowEnv = None,
 ) -> None:
     """Send a recording through its connectors into any sink: the same frames, in the same order, in the same sessions.
@@ -186,7 +198,7 @@ def doctor(
         str, typer.Option(envvar="K2_METRICS_HOST", help="Where /metrics and /health would listen.")
     ] = "127.0.0.1",
     port: Port = "9091",
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
     allow_env: AllowEnv = None,
 ) -> None:
     """Check all settings as a start does, and reach out to venues, broker and registry, without running.
@@ -212,7 +224,7 @@ def status(
         str, typer.Option(envvar="K2_METRICS_HOST", help="Where the running process listens.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="K2_METRICS_PORT", min=1, max=65535, help="Its port.")] = 9091,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
 ) -> None:
     """Ask a running process how it does: its counts, connections, silent symbols and sink.
 
@@ -223,6 +235,28 @@ def status(
     from k2conn.cli.status import run as show
 
     raise typer.Exit(show(host, port, format))
+
+
+@command()
+def top(
+    at: Annotated[
+        str | None, typer.Option("--at", help="Its address; else where K2_METRICS_HOST and K2_METRICS_PORT say.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(envvar="K2_METRICS_HOST", help="Where the running process listens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="K2_METRICS_PORT", min=1, max=65535, help="Its port.")] = 9091,
+) -> None:
+    """Watch a running process: connectors, streams, symbols, their rates and gaps, and what passes.
+
+    Needs the extra top (pip install 'k2conn[top]'), and a terminal of any kind; ? shows the keys. Where the process is
+    away it says so, and tries again. Raw frames need K2_TAP_TOKEN where others can reach the port.
+
+    Example: k2conn top --at http://localhost:9091
+    """
+    from k2conn.cli.top import run as watch
+
+    raise typer.Exit(watch(at or f"http://{f'[{host}]' if ':' in host else host}:{port}"))
 
 
 @command()
@@ -244,11 +278,14 @@ def certify(
     report: Annotated[
         list[Path] | None, typer.Option("--report", help="Also write the result to this .txt, .json or .html file.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other prices.")] = 0,
+    seed: Seed = 0,
     broker_pid: Annotated[
         int | None, typer.Option("--broker-pid", help="A broker's process on this machine that may be paused.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "error",
+    recorded: Annotated[list[Path] | None, typer.Option(
+        "--recorded", help="A recording (or frames, one a line) whose frames the mock sends, with new ids and times."
+    )] = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """Prove that a connector loses nothing: a mock of its venue misbehaves, then every id is read back.
@@ -263,7 +300,7 @@ def certify(
 
     options = CertifyOptions(
         connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level,
-        streams, intervals,
+        streams, intervals, recorded or (),
     )
     raise typer.Exit(prove(options))
 
@@ -305,9 +342,7 @@ def mock(
     frames: Annotated[
         list[Path] | None, typer.Option(help="Recorded frames, one a line, instead of those of the tests.")
     ] = None,
-    frame_key: Annotated[
-        str | None, typer.Option("--frame-key", help="Lines are JSON objects that hold the frame under this key.")
-    ] = None,
+    frame_key: FrameKey = None,
     once: Annotated[bool, typer.Option("--once", help="Play recorded frames once, not over and over.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames of a stream and symbol.")] = None,
     duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s.")] = None,
@@ -320,7 +355,7 @@ def mock(
     garbage_every: Annotated[int | None, typer.Option(min=1, help="Send a broken frame after each n-th.")] = None,
     silent: Annotated[bool, typer.Option("--silent", help="Never acknowledge a subscription.")] = False,
     delay: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Another seed, other prices.")] = 0,
+    seed: Seed = 0,
     allow_env: AllowEnv = None,
 ) -> None:
     """Play the venues of connectors on this machine: their protocol, and data from their tests or from recordings.

@@ -18,7 +18,9 @@ from k2conn.plan import InstrumentList, Symbol, SymbolRule
 
 MOST_PART_STEPS = 20_000
 """Characters that the words of all forms have; a venue with 70 currencies has 300 in each form."""
-_LISTED = ("each", "symbol", "base", "quote")
+_LISTED = ("each", "symbol")
+_NAMED = ("base", "quote")
+_DESCRIBED = ("tick", "lot", "status")
 
 
 def form_parts(spec: dict[str, Any]) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ class SymbolCompiler:
     def rule(self) -> SymbolRule | None:
         """The rule by which symbols are read; None after noting what is wrong with it."""
         said = self.said
-        if not {"form", "table", "list"} & set(said):
+        if not ({"form", "table"} & set(said) or self._names_listed):
             text = "nothing says how symbols are read: say `form:`, such as \"{base}/{quote}\", or `table:` or `list:`"
             self.note(("symbols",), "missing", text)
             return None
@@ -58,11 +60,19 @@ class SymbolCompiler:
         table = {native: self._row(native, one, record) for native, one in said.get("table", {}).items()}
         resolve = resolver(tuple(forms), table, aliases, record)
         words = [one.text for one in forms] + [word for word in ("table", "list") if word in said]
+        if "list" in said and not self._names_listed:
+            words.remove("list")
         for at, native in enumerate(said["default"]):
-            if "list" not in said and resolve(native) is None:
+            if not self._names_listed and resolve(native) is None:
                 text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
                 self.note(("symbols", "default", at), "unknown-symbol", text)
         return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.listed)
+
+    @property
+    def _names_listed(self) -> bool:
+        """Whether the venue's list says what names mean."""
+        listed = self.said.get("list")
+        return isinstance(listed, dict) and bool(set(_NAMED) & set(listed))
 
     def _forms(self) -> list[Form] | None:
         """The compiled forms; None after noting that one is not usable or that two cannot be told apart."""
@@ -161,11 +171,29 @@ class SymbolCompiler:
         said, path = self.said.get("list"), ("symbols", "list")
         if said is None:
             return None
-        found = {name: self.note.expression(said[name], (*path, name), lenient=True) for name in _LISTED}
+        if self._incomplete(said, path):
+            return None
+        wanted = [*_LISTED, *(name for name in (*_NAMED, *_DESCRIBED) if name in said)]
+        found = {name: self.note.expression(said[name], (*path, name), lenient=True) for name in wanted}
         when = compile_match(said["when"], (*path, "when"), self.note) if "when" in said else None
         request = http_request({"http": said["http"]}, path, self.note)
         every = self.note.positive(said["refresh"], (*path, "refresh")) if "refresh" in said else None
         getters = {name: one.get for name, one in found.items() if one}
-        if request is None or len(getters) < len(_LISTED):
+        if request is None or len(getters) < len(wanted):
             return None
-        return InstrumentList(request, **getters, when=when, refresh=every)
+        trading = frozenset(map(str, said.get("trading", ())))
+        return InstrumentList(request, **getters, when=when, refresh=every, trading=trading)
+
+    def _incomplete(self, said: dict[str, Any], path: Path) -> bool:
+        """Whether words are missing that belong to others; each is noted."""
+        problems: list[tuple[Path, str]] = []
+        if len(set(_NAMED) & set(said)) == 1:
+            problems.append((path, "`base` and `quote` belong together: what a name means takes both"))
+        if not set(said) & {*_NAMED, *_DESCRIBED}:
+            problems.append((path, "say `base` and `quote`, or what it tells of instruments: `tick`, `lot`, `status`"))
+        if ("status" in said) != ("trading" in said):
+            problems.append((path, "`status` and `trading`, the words of it in which an instrument trades, belong"
+                                   " together"))
+        for place, text in problems:
+            self.note(place, "missing", text)
+        return bool(problems)

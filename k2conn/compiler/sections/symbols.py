@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from k2conn.compiler.converters.name_parts import OPEN, NamePart, literal
@@ -21,7 +22,8 @@ from k2conn.plan import Symbol
 
 _LONGEST = 100
 """Characters of a native symbol; what is longer is none."""
-_CACHED = 20_000
+_CACHED = 2_000
+"""Names that are read once for all streams; what is kept of a symbol that comes again keeps the reading, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +100,13 @@ class Resolver:
         self._table = table
         self._aliases = aliases
         self._record = record
-        self._cache: dict[str, Symbol | None] = dict(table)
+        self._cached = lru_cache(_CACHED)(self._read)
 
     def __call__(self, native: str) -> Symbol | None:
         """The symbol of a native name; None where no rule reads it."""
-        try:
-            return self._cache[native]
-        except KeyError:
-            found = self._read(native)
-            if len(self._cache) < _CACHED and len(native) <= _LONGEST:
-                self._cache[native] = found
-            return found
+        if len(native) > _LONGEST:
+            return self._table.get(native)
+        return self._table.get(native) or self._cached(native)
 
     def listed(self, native: str, base: str, quote: str) -> Symbol | None:
         """The symbol of a name whose base and quote the venue itself gives; the table comes first here, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
 """The upper bounds of the histogram's steps; a last one has none."""
@@ -32,3 +33,19 @@ class StreamLatency:
     def __init__(self) -> None:
         self.exchange = LatencyHistogram()
         self.receipt = LatencyHistogram()
+
+
+def quantile_ms(counts: Sequence[int], share: float) -> float | None:
+    """The duration, in milliseconds, that this share of a histogram's durations (its counts by step) do not exceed,
+    as Prometheus reckons it: evenly spread within a step, and at most the bound of the last one that has any. None of
+    no durations.
+    """
+    wanted, below = sum(counts) * share, 0
+    if not wanted:
+        return None
+    for at, count in enumerate(counts[:-1]):
+        if below + count >= wanted:
+            lower = BOUNDS_MS[at - 1] if at else 0
+            return lower + (BOUNDS_MS[at] - lower) * (wanted - below) / count
+        below += count
+    return BOUNDS_MS[-1]

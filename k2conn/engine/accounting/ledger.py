@@ -161,20 +161,23 @@ class Ledger:
         self.latencies: dict[str, StreamLatency] = {}
         self.rounded: dict[str, RoundedNumbers] = {}
         """By stream."""
-        self._accounts: dict[tuple[str, str], Account] = {}
-        self._streams: dict[str, list[Account]] = {}
-        """The same by stream."""
+        self._streams: dict[str, dict[str, Account]] = {}
+        """The accounts by stream and symbol."""
+        self._accounts: list[Account] = []
+        """All of them, in the order of their first use."""
 
     def account(self, stream: str, symbol: str) -> Account:
         """The account of one stream and symbol, opened on first use."""
-        key = (stream, symbol)
-        found = self._accounts.get(key)
+        accounts = self._streams.get(stream)
+        found = accounts.get(symbol) if accounts is not None else None
         if found is None:
             if len(self._accounts) >= self.most and symbol not in (OTHER, NOWHERE):
                 return self.account(stream, OTHER)
+            if accounts is None:
+                accounts = self._streams[stream] = {}
             latency = self.latencies.setdefault(stream, StreamLatency())
-            found = self._accounts[key] = Account(stream, symbol, latency)
-            self._streams.setdefault(stream, []).append(found)
+            found = accounts[symbol] = Account(stream, symbol, latency)
+            self._accounts.append(found)
         return found
 
     def count_rounded(self, stream: str, symbol: str, field: str, number: str) -> None:
@@ -184,7 +187,7 @@ class Ledger:
 
     def accounts(self) -> Iterator[Account]:
         """All accounts."""
-        return iter(tuple(self._accounts.values()))
+        return iter(tuple(self._accounts))
 
     def totals(self, stream: str | None = None) -> AccountFigures:
         """The sums over symbols, of one stream or of all."""
@@ -194,10 +197,10 @@ class Ledger:
 
     def by_stream(self) -> dict[str, AccountFigures]:
         """The sums over symbols of each stream that has an account, in one pass."""
-        return {stream: _sum(accounts) for stream, accounts in self._streams.items()}
+        return {stream: _sum(accounts.values()) for stream, accounts in self._streams.items()}
 
-    def _of(self, stream: str) -> list[Account]:
-        return self._streams.get(stream, [])
+    def _of(self, stream: str) -> Collection[Account]:
+        return self._streams.get(stream, {}).values()
 
     def times(self, stream: str, now_us: int) -> StreamTimes:
         """When a stream last had data; ``now_us`` is microseconds since the epoch."""

@@ -103,7 +103,7 @@ class GapTracker:
         known.jump = None
         self._jumping.pop(key, None)
         if jump.number - known.last > FARTHEST:
-            self._reset(known, key, [(jump.number, jump.event_us)], jump.now_us, jump.epoch)
+            self._reset(known, key, ((jump.number, jump.event_us),), jump.now_us, jump.epoch)
         else:
             self._ahead(known, key, jump.number, None, jump.now_us, jump.epoch, jump.event_us)
 
@@ -114,7 +114,7 @@ class GapTracker:
         self._jumping.pop(key, None)
 
     def _reset(
-        self, known: SequenceState, key: str, numbers: list[tuple[int, int]], now_us: int, epoch: int
+        self, known: SequenceState, key: str, numbers: tuple[tuple[int, int], ...], now_us: int, epoch: int
     ) -> None:
         """Counting begins anew with these numbers, each with its event time."""
         first, event_us = numbers[0]
@@ -239,7 +239,7 @@ class GapTracker:
                 continue
             cause = GapCause.RESTART
             gap = Gap(self.stream, key, first, last, now_us, cause, count, count, from_us=from_us, to_us=to_us)
-            known.holes.append((first, last, gap))
+            known.miss(first, last, gap)
             self._waiting.append(gap)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from k2conn.engine.gaps.gap import Gap
+
+Hole = tuple[int, int, Gap]
+"""The first and the last missing number, and the gap they belong to."""
 
 LARGEST = 2**63 - 1
 """No number is larger, and none is below 0: gap records hold 64 bits."""
@@ -46,7 +50,7 @@ def plausible(number: int) -> bool:
 class SequenceState:
     """What is known of one key's numbers."""
 
-    __slots__ = ("_run_after", "epoch", "event_us", "holes", "jump", "last", "latest", "run")
+    __slots__ = ("_holes", "_run_after", "epoch", "event_us", "jump", "last", "latest", "run")
 
     def __init__(self, first: int, epoch: int, event_us: int) -> None:
         self.begin(first, epoch, event_us)
@@ -57,16 +61,21 @@ class SequenceState:
         self.epoch = epoch
         self.event_us = event_us
         """The event time of the last number's record."""
-        self.holes: list[tuple[int, int, Gap]] = []
-        """Disjoint ranges still missing, oldest first, each with the gap it belongs to."""
+        self._holes: list[Hole] | None = None
+        """None where there was none yet: there may be very many keys."""
         self.latest: Gap | None = None
         """The latest gap."""
         self.jump: Jump | None = None
         """A number far ahead that is not believed yet."""
-        self.run: list[tuple[int, int]] = []
+        self.run: tuple[tuple[int, int], ...] = ()
         """The latest numbers behind that may be a new beginning, with their event times."""
         self._run_after = first
         """The latest number when they came."""
+
+    @property
+    def holes(self) -> Sequence[Hole]:
+        """Disjoint ranges still missing, oldest first, each with the gap it belongs to."""
+        return self._holes or ()
 
     def began_anew(self, number: int, event_us: int) -> bool:
         """A new record with a number behind that fills no hole; whether it is one of enough in a row.
@@ -80,16 +89,18 @@ class SequenceState:
         )
         goes_on = bool(self.run) and self._run_after == self.last and 0 < number - self.run[-1][0] <= JUMP
         if not newer or not goes_on:
-            self.run = []
+            self.run = ()
         if newer:
-            self.run.append((number, event_us))
+            self.run = (*self.run, (number, event_us))
             self._run_after = self.last
         return len(self.run) >= RUN
 
     def miss(self, first: int, last: int, gap: Gap) -> None:
         """A range is missing, and belongs to a gap."""
-        self.holes.append((first, last, gap))
-        del self.holes[:-HOLES]
+        if self._holes is None:
+            self._holes = []
+        self._holes.append((first, last, gap))
+        del self._holes[:-HOLES]
 
     def widen(self, first: int, last: int, count: int, event_us: int) -> bool:
         """One more range is missing, and is counted in the latest gap; False where there is none that waits."""
@@ -109,10 +120,11 @@ class SequenceState:
 
     def fill(self, number: int) -> Gap | None:
         """A late number: its hole shrinks or splits. The gap, where it has just become whole."""
-        for at, (first, last, gap) in enumerate(self.holes):
+        holes = self._holes or []
+        for at, (first, last, gap) in enumerate(holes):
             if first <= number <= last:
                 rest = [(a, b, gap) for a, b in ((first, number - 1), (number + 1, last)) if a <= b]
-                self.holes[at : at + 1] = rest
+                holes[at : at + 1] = rest
                 if gap.missing is not None:
                     gap.missing -= 1
                 return gap if gap.missing == 0 else None

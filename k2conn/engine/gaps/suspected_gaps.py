@@ -38,6 +38,10 @@ class SuspectedGapTracker:
         if event_us > known[1]:
             known[1] = event_us
 
+    def knows(self, key: str) -> bool:
+        """Whether a record of a symbol came, in this process or in an earlier one."""
+        return key in self._latest
+
     def due(self, now_us: int) -> Iterator[Gap]:
         """The suspected gaps whose grace is over; they reach up to the latest record."""
         while self._waiting and self._waiting[0].since_us + GRACE_US <= now_us:

@@ -51,7 +51,7 @@ class StreamMapping:
         price = record.profile.price
         self.price_scale = record.field(price).scale if price is not None else None
         """Digits behind the point of the headline price, as records have it; None where they have none."""
-        self.contexts = SymbolContexts(plan, stream, record, ledger, directory)
+        self.contexts = SymbolContexts(plan, stream, record, ledger, directory, self._awaited)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always, ledger.most)
         self._states = stream.states
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
@@ -76,6 +76,11 @@ class StreamMapping:
     def symbols(self) -> dict[str, Symbol]:
         """The symbols seen so far, by our spelling."""
         return self.contexts.symbols
+
+    def _awaited(self, symbol: str) -> bool:
+        """Whether something may prove to be missing before a symbol's next record."""
+        numbered = self.gaps is not None and self.gaps.numbers(symbol) is not None
+        return numbered or (self.suspected_gaps is not None and self.suspected_gaps.knows(symbol))
 
     # -- messages
 

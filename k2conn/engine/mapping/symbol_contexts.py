@@ -7,6 +7,7 @@ and the fast mapper where there is one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from k2conn.engine.accounting.ledger import Account, Ledger
@@ -21,8 +22,9 @@ from k2conn.records import RecordType
 
 Encode = Callable[[list[Any]], bytes]
 AT_ONCE = 1000
-"""Symbols of a stream whose fast mapper is made at once. It is most of what a symbol takes, so the others have one from
-their second record on: a venue may invent symbols, each for one record.
+"""Symbols of a stream whose context is kept, with its fast mapper, at once. That of any other is kept when it comes
+again, and has its fast mapper, which is most of what a symbol takes, from the next record on: a venue may invent
+symbols, each for one record.
 """
 
 
@@ -70,9 +72,14 @@ class SymbolContexts:
     """The contexts of one stream: ``known`` by the venue's names; ``symbols`` are the symbols by our names."""
 
     def __init__(
-        self, plan: Plan, stream: Stream, record: RecordType, ledger: Ledger, directory: SymbolDirectory
+        self, plan: Plan, stream: Stream, record: RecordType, ledger: Ledger, directory: SymbolDirectory,
+        awaited: Callable[[str], bool],
     ) -> None:
+        """``awaited``: whether more is known of a symbol, by our name, than its account says: what an earlier process
+        saw of it, for one.
+        """
         self._plan = plan
+        self._awaited = awaited
         self._directory = directory
         self._stream = stream
         self._schema = record.schema
@@ -82,10 +89,16 @@ class SymbolContexts:
         """Symbols that are kept; whatever is kept by symbol has no more entries than that."""
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
+        self._once: set[str] = set()
+        """Our names of symbols without an account of their own that came once."""
         self.always = _encoded_once(stream, record)
         """The fields with the same value in every record of the stream; they are encoded once."""
-        self._encode = record.schema.compile(self.always)
         self.fast_mappers = FastMappers(stream, record, plan.exchange + "-")
+
+    @cached_property
+    def _encode(self) -> Encode:
+        """Compiled for the first symbol: many a stream of a file has none."""
+        return self._schema.compile(self.always)
 
     def context(self, native: str) -> SymbolContext:
         """The context of a symbol; raises RecordError where no symbol rule matches its name."""
@@ -103,9 +116,22 @@ class SymbolContexts:
         if len(self.known) < self.most:
             if len(self.known) < AT_ONCE:
                 self.prepare(context)
-            self.known[native] = context
-            self.symbols[symbol.record] = symbol
+            if context.prepared or self._comes_again(context):
+                self.known[native] = context
+                self.symbols[symbol.record] = symbol
         return context
+
+    def _comes_again(self, context: SymbolContext) -> bool:
+        """Whether a symbol has come before, in this process or in one before it."""
+        symbol, account = context.symbol, context.account
+        if account.symbol == symbol:
+            return bool(account.received or account.filtered) or self._awaited(symbol)
+        if symbol in self._once:
+            self._once.discard(symbol)
+            return True
+        if len(self._once) < self.most:
+            self._once.add(symbol)
+        return self._awaited(symbol)
 
     def prepare(self, context: SymbolContext) -> FastMapper | None:
         """Makes a symbol's fast mapper, which is None where its records need the general mapper."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from k2conn.schemes import HTTP, in_the_clear
 from k2conn.sinks.kafka.registry_addresses import registry_problems, registry_urls, wrong_url
 from k2conn.sinks.settings import MiB, above, not_positive, one_of, refuse
+from k2conn.variable_definitions import Variable
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -23,42 +24,60 @@ COMPATIBILITIES = (
 )
 
 VARIABLES = {
-    "K2_KAFKA_BOOTSTRAP_SERVERS": ("bootstrap", "text"),
-    "K2_KAFKA_SCHEMA_REGISTRY_URL": ("registry_url", "text"),
-    "K2_KAFKA_ACKS": ("acks", "text"),
-    "K2_KAFKA_IDEMPOTENCE_ENABLED": ("idempotent", "bool"),
-    "K2_KAFKA_COMPRESSION_TYPE": ("compression", "text"),
-    "K2_KAFKA_LINGER_MS": ("linger_ms", "ms"),
-    "K2_KAFKA_BATCH_SIZE": ("batch_bytes", "int"),
-    "K2_KAFKA_MAX_REQUEST_SIZE": ("max_request_bytes", "int"),
-    "K2_KAFKA_REQUEST_TIMEOUT_MS": ("request_timeout_ms", "ms"),
-    "K2_KAFKA_DELIVERY_TIMEOUT_MS": ("delivery_timeout_ms", "ms"),
-    "K2_KAFKA_CLIENT_ID": ("client_id", "text"),
-    "K2_KAFKA_SUBJECT": ("subject", "text"),
-    "K2_KAFKA_TOPIC_PREFIX": ("topic_prefix", "text"),
-    "K2_KAFKA_COMPATIBILITY": ("compatibility", "text"),
-    "K2_KAFKA_SCHEMA_REGISTER": ("register", "bool"),
-    "K2_KAFKA_CREATE_TOPICS": ("create_topics", "bool"),
-    "K2_KAFKA_PARTITIONS": ("partitions", "int"),
-    "K2_KAFKA_REPLICATION_FACTOR": ("replication", "int"),
-    "K2_KAFKA_SECURITY_PROTOCOL": ("security_protocol", "text"),
-    "K2_KAFKA_SASL_MECHANISM": ("sasl_mechanism", "text"),
-    "K2_KAFKA_SASL_USERNAME": ("username", "text"),
-    "K2_KAFKA_SASL_PASSWORD": ("password", "secret"),
-    "K2_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": ("oauth_token_url", "text"),
-    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_ID": ("oauth_client_id", "text"),
-    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET": ("oauth_client_secret", "secret"),
-    "K2_KAFKA_SASL_OAUTHBEARER_SCOPE": ("oauth_scope", "text"),
-    "K2_KAFKA_SASL_OAUTHBEARER_EXTENSIONS": ("oauth_extensions", "text"),
-    "K2_KAFKA_SASL_OAUTHBEARER_CA_FILE": ("oauth_ca_file", "path"),
-    "K2_KAFKA_SSL_CA_FILE": ("ca_file", "path"),
-    "K2_KAFKA_SSL_CERT_FILE": ("cert_file", "path"),
-    "K2_KAFKA_SSL_KEY_FILE": ("key_file", "path"),
-    "K2_KAFKA_SCHEMA_REGISTRY_USERNAME": ("registry_username", "text"),
-    "K2_KAFKA_SCHEMA_REGISTRY_PASSWORD": ("registry_password", "secret"),
-    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CA_FILE": ("registry_ca_file", "path"),
-    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CERT_FILE": ("registry_cert_file", "path"),
-    "K2_KAFKA_SCHEMA_REGISTRY_SSL_KEY_FILE": ("registry_key_file", "path"),
+    "K2_KAFKA_BOOTSTRAP_SERVERS": Variable("bootstrap", "text", "The brokers, host:port,..."),
+    "K2_KAFKA_SCHEMA_REGISTRY_URL": Variable(
+        "registry_url", "text", "A Confluent-compatible registry, or several addresses of one."
+    ),
+    "K2_KAFKA_ACKS": Variable("acks", "text", "all, or 1 without idempotence."),
+    "K2_KAFKA_IDEMPOTENCE_ENABLED": Variable("idempotent", "bool", "The idempotent producer."),
+    "K2_KAFKA_COMPRESSION_TYPE": Variable("compression", "text", "none, gzip, snappy, lz4 or zstd."),
+    "K2_KAFKA_LINGER_MS": Variable("linger_ms", "ms", "How long a record waits for others."),
+    "K2_KAFKA_BATCH_SIZE": Variable("batch_bytes", "int", "Bytes of a batch."),
+    "K2_KAFKA_MAX_REQUEST_SIZE": Variable(
+        "max_request_bytes", "int", "Bytes of the largest record; larger ones become dead letters."
+    ),
+    "K2_KAFKA_REQUEST_TIMEOUT_MS": Variable("request_timeout_ms", "ms", "Of one request."),
+    "K2_KAFKA_DELIVERY_TIMEOUT_MS": Variable(
+        "delivery_timeout_ms", "ms", "Without an acknowledgement; then the producer is made anew."
+    ),
+    "K2_KAFKA_CLIENT_ID": Variable("client_id", "text", "As Kafka's logs show it."),
+    "K2_KAFKA_SUBJECT": Variable("subject", "text", "The registry's subject, of {topic}, {record} and {decimals}."),
+    "K2_KAFKA_TOPIC_PREFIX": Variable("topic_prefix", "text", "Goes before the name of every topic, as in staging."),
+    "K2_KAFKA_COMPATIBILITY": Variable(
+        "compatibility", "text", "Set on the subject before registering: NONE, BACKWARD, ..."
+    ),
+    "K2_KAFKA_SCHEMA_REGISTER": Variable(
+        "register", "bool", "Register schemas that are not there; false: look them up only."
+    ),
+    "K2_KAFKA_CREATE_TOPICS": Variable("create_topics", "bool", "Make topics that are missing."),
+    "K2_KAFKA_PARTITIONS": Variable("partitions", "int", "Of topics that it makes."),
+    "K2_KAFKA_REPLICATION_FACTOR": Variable("replication", "int", "Of topics that it makes."),
+    "K2_KAFKA_SECURITY_PROTOCOL": Variable("security_protocol", "text", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."),
+    "K2_KAFKA_SASL_MECHANISM": Variable(
+        "sasl_mechanism", "text", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."
+    ),
+    "K2_KAFKA_SASL_USERNAME": Variable("username", "text", "The login's name."),
+    "K2_KAFKA_SASL_PASSWORD": Variable("password", "secret", "The login's password."),
+    "K2_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": Variable(
+        "oauth_token_url", "text", "Where tokens come from, by OAuth 2 client credentials."
+    ),
+    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_ID": Variable("oauth_client_id", "text", "The client's id there."),
+    "K2_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET": Variable("oauth_client_secret", "secret", "The client's secret there."),
+    "K2_KAFKA_SASL_OAUTHBEARER_SCOPE": Variable("oauth_scope", "text", "Asked for with the token."),
+    "K2_KAFKA_SASL_OAUTHBEARER_EXTENSIONS": Variable(
+        "oauth_extensions", "text", "Sent beside the token, name=value,..."
+    ),
+    "K2_KAFKA_SASL_OAUTHBEARER_CA_FILE": Variable("oauth_ca_file", "path", "Authorities for the endpoint, PEM."),
+    "K2_KAFKA_SSL_CA_FILE": Variable("ca_file", "path", "Authorities for the brokers, PEM."),
+    "K2_KAFKA_SSL_CERT_FILE": Variable("cert_file", "path", "Our certificate, PEM."),
+    "K2_KAFKA_SSL_KEY_FILE": Variable("key_file", "path", "Its key, PEM, without a password."),
+    "K2_KAFKA_SCHEMA_REGISTRY_USERNAME": Variable("registry_username", "text", "The registry's login: name."),
+    "K2_KAFKA_SCHEMA_REGISTRY_PASSWORD": Variable("registry_password", "secret", "The registry's login: password."),
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CA_FILE": Variable("registry_ca_file", "path", "Authorities for the registry, PEM."),
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_CERT_FILE": Variable(
+        "registry_cert_file", "path", "Our certificate for the registry, PEM."
+    ),
+    "K2_KAFKA_SCHEMA_REGISTRY_SSL_KEY_FILE": Variable("registry_key_file", "path", "Its key, PEM, without a password."),
 }
 """Environment variable -> (KafkaSettings field, how its text is read)."""
 

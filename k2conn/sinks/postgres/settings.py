@@ -11,26 +11,35 @@ from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.net.tls import client_context
 from k2conn.sinks.settings import above, not_positive, refuse
+from k2conn.variable_definitions import Variable
 
 VARIABLES = {
-    "K2_POSTGRES_DSN": ("dsn", "secret"),
-    "K2_POSTGRES_PASSWORD": ("password", "secret"),
-    "K2_POSTGRES_SCHEMA": ("schema", "text"),
-    "K2_POSTGRES_TABLE": ("table", "text"),
-    "K2_POSTGRES_MIGRATE": ("migrate", "bool"),
-    "K2_POSTGRES_DEAD_LETTERS": ("dead_letters", "path"),
-    "K2_POSTGRES_BATCH_ROWS": ("batch_rows", "int"),
-    "K2_POSTGRES_BATCH_MS": ("batch_ms", "ms"),
-    "K2_POSTGRES_UPDATE_ROWS": ("update_rows", "int"),
-    "K2_POSTGRES_UPDATE_MS": ("update_ms", "ms"),
-    "K2_POSTGRES_RETRIES": ("retries", "int"),
-    "K2_POSTGRES_TIMEOUT_MS": ("timeout_ms", "ms"),
-    "K2_POSTGRES_OPEN_TIMEOUT_MS": ("open_timeout_ms", "ms"),
-    "K2_POSTGRES_COMPRESS_AFTER_DAYS": ("compress_after_days", "int"),
-    "K2_POSTGRES_RETENTION_DAYS": ("retention_days", "int"),
-    "K2_POSTGRES_SSL_CA_FILE": ("ca_file", "path"),
-    "K2_POSTGRES_SSL_CERT_FILE": ("cert_file", "path"),
-    "K2_POSTGRES_SSL_KEY_FILE": ("key_file", "path"),
+    "K2_POSTGRES_DSN": Variable("dsn", "secret", "postgresql://user:password@host:port/database"),
+    "K2_POSTGRES_PASSWORD": Variable("password", "secret", "Where the address holds none."),
+    "K2_POSTGRES_SCHEMA": Variable("schema", "text", "The schema of all tables."),
+    "K2_POSTGRES_TABLE": Variable("table", "text", "A record type's table, of {plural} (trades) or {record} (trade)."),
+    "K2_POSTGRES_MIGRATE": Variable("migrate", "bool", "Make what is missing at start; false: only look."),
+    "K2_POSTGRES_DEAD_LETTERS": Variable(
+        "dead_letters", "path", "A folder for dead letters; else the table dead_letters."
+    ),
+    "K2_POSTGRES_BATCH_ROWS": Variable("batch_rows", "int", "A batch goes with so many rows."),
+    "K2_POSTGRES_BATCH_MS": Variable("batch_ms", "ms", "A batch goes after so long."),
+    "K2_POSTGRES_UPDATE_ROWS": Variable(
+        "update_rows", "int", "The same for records that replace rows, such as candles."
+    ),
+    "K2_POSTGRES_UPDATE_MS": Variable("update_ms", "ms", "The same for records that replace rows, such as candles."),
+    "K2_POSTGRES_RETRIES": Variable("retries", "int", "Attempts after the first, before the spool takes what comes."),
+    "K2_POSTGRES_TIMEOUT_MS": Variable("timeout_ms", "ms", "Of one batch."),
+    "K2_POSTGRES_OPEN_TIMEOUT_MS": Variable("open_timeout_ms", "ms", "Of the start."),
+    "K2_POSTGRES_COMPRESS_AFTER_DAYS": Variable(
+        "compress_after_days", "int", "Of TimescaleDB's chunks, when a table is made; 0: never."
+    ),
+    "K2_POSTGRES_RETENTION_DAYS": Variable(
+        "retention_days", "int", "Of TimescaleDB's chunks, when a table is made; 0: never."
+    ),
+    "K2_POSTGRES_SSL_CA_FILE": Variable("ca_file", "path", "Authorities for the server, PEM."),
+    "K2_POSTGRES_SSL_CERT_FILE": Variable("cert_file", "path", "Our certificate, PEM."),
+    "K2_POSTGRES_SSL_KEY_FILE": Variable("key_file", "path", "Its key, PEM."),
 }
 """Environment variable -> (PostgresSettings field, how its text is read)."""
 

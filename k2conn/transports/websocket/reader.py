@@ -164,6 +164,8 @@ class Reader(ClientConnection):
 
     def _to_library(self, data: bytes) -> None:
         super().data_received(data)
+        if self.protocol.parser_exc is not None:
+            self.protocol.parser_exc.__traceback__ = None  # all that was unfolded hangs on it, as long as this is kept
         self._end_soon()
 
     def _end_soon(self) -> None:
@@ -277,20 +279,22 @@ class Reader(ClientConnection):
     def _part(self, frame: Frame) -> None:
         if frame.opcode is not Opcode.CONT:
             self._kind = frame.opcode
-        self._parts += frame.data
+        data, frame.data = bytes(frame.data), b""  # the library keeps the frame until the next one comes
         self._fragments += 1
         if not frame.fin:
+            self._parts += data
             if self._fragments > MOST_PARTS:
                 self.leave(FRAGMENTS, f"a message in more than {MOST_PARTS} fragments")
             return
-        self._fragments = 0
-        kind, body = self._kind, bytes(self._parts)
-        self._kind = None
-        self._parts.clear()
-        message: str | bytes = body
+        if self._parts:
+            self._parts += data
+            data = bytes(self._parts)
+        self._fragments, self._parts = 0, bytearray()
+        kind, self._kind = self._kind, None
+        message: str | bytes = data
         if kind is Opcode.TEXT:
             try:
-                message = body.decode()
+                message = data.decode()
             except UnicodeDecodeError as error:
                 self._on_frames = self._ignore
                 self._ignored += 1
@@ -298,6 +302,7 @@ class Reader(ClientConnection):
                 self.send_data()
                 self._end_soon()
                 return
+        del data  # a long message is there often enough as it is
         assert self._on_frames is not None
         if self._on_frames([message]):
             self._hold(self._relief)

@@ -64,7 +64,8 @@ def encodings() -> list[FrameEncoding]:
     """All combinations, those by a declaration, and protobuf by the descriptors that ship."""
     made = [FrameEncoding(text=steps, binary=steps, limit=LIMIT) for steps in STEPS]
     settings: dict[str, dict[str, str | bytes]] = {
-        "layout": {"layout": LAYOUT}, "sbe": {"schema": (UNIT_DATA / "trades.sbe.xml").read_bytes()}
+        "layout": {"layout": LAYOUT},
+        "sbe": {"schema": (UNIT_DATA / "trades.sbe.xml").read_bytes()},
     }
     made += [FrameEncoding(text=("json",), binary=(name,), limit=LIMIT, settings=settings[name]) for name in settings]
     return [*made, *map(protobuf, sorted(connectors_folder().glob("*.desc")))]

@@ -7,14 +7,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
+from unittest.mock import patch
 
+from k2conn.engine.mapping import stream_mapping, symbol_contexts
+from k2conn.engine.mapping.fast_mapper import FastMappers
+from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.envelope import Envelope
+from k2conn.plan import Stream
 from tests.fuzz.draws import Draws
+from tests.fuzz.once import Once
 from tests.fuzz.places import places
 from tests.unit.engine.test_fuzz import WALL, check, conversation, packed, shown
 
 TRACED = ("k2conn.codecs", "k2conn.engine.conversation", "k2conn.engine.mapping")
 WORDS = (b"\x04", b"\x02\x07", b"\x06\x0564000", b"\x0b\x01", b"\x0a\x02", b"\xff\xff", b"[[]]", b'{"a":1}')
+
+
+_general = Once(GeneralMapper)
+_fast = Once(FastMappers)
+
+
+def general_mapper(exchange: str, stream: Stream, *rest: Any) -> Any:
+    """The general mapper of a stream, which all connections of all executions can have in common."""
+    return _general.by(stream, exchange, stream, *rest)
+
+
+def fast_mappers(stream: Stream, *rest: Any) -> Any:
+    """The maker of fast mappers of a stream, as `general_mapper`."""
+    return _fast.by(stream, stream, *rest)
 
 
 def seeds() -> Iterator[bytes]:
@@ -49,7 +69,11 @@ def target(data: bytes) -> None:
     """One connection."""
     draws = Draws(data)
     one = shown()[draws.below(1 << 16) % len(shown())]
-    pipeline = conversation(one.plan)
+    with (
+        patch.object(stream_mapping, "GeneralMapper", general_mapper),
+        patch.object(symbol_contexts, "FastMappers", fast_mappers),
+    ):
+        pipeline = conversation(one.plan)
     codec = one.plan.connections[0]
     frames: list[str | bytes] = [packed(codec, value) for value in one.before]
     for _ in range(1 + draws.below(3)):

@@ -5,6 +5,7 @@ connected and fed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
@@ -24,7 +25,65 @@ from tests.fuzz.draws import Draws
 from tests.fuzz.places import places
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, WORLD, trade, trades
 
-RAW, EDITED = 0, 1
+RAW, EDITED, TOKENS = 0, 1, 2
+EDITS = 6
+"""Of one text, at most."""
+SIGNS = (
+    "- ",
+    ": ",
+    "? ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "\n",
+    "\n  ",
+    "\n      ",
+    "\n- ",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "!!int ",
+    "!x ",
+    "|\n",
+    ">-\n",
+    "|+2\n",
+    '"',
+    "'",
+    '"\\x41',
+    "#",
+    " #",
+    "%YAML 1.2\n",
+    "---\n",
+    "...\n",
+    "~",
+    "yes",
+    "0x1F",
+    "1_000",
+    "12:30",
+    "1e3",
+    ".inf",
+    "2026-01-02",
+    "=",
+    "@",
+    "`",
+    "\t",
+    "\u2028",
+    "\x85",
+    "\r\n",
+    "\u202e",
+    "\u00e9",
+    "\U0001f600",
+    "$symbol",
+    "$env.KEY",
+    "{$state.x}",
+    "a.b[0]",
+    "30s",
+    "wss://venue.example/",
+    "{base}-{quote}",
+)
+"""What means something in YAML or in the language."""
 SECONDS = 3.0
 """CPU time that one text may take; it is measured with the fuzzer's own tracing on."""
 ODD: tuple[Any, ...] = (
@@ -124,6 +183,7 @@ WORDS = (
 )
 
 
+_TOKEN = re.compile(r"\n *|[ ]+|[\w.$/-]+|[^\w ]")
 SMALL = HEAD + SUBSCRIBE + STREAMS
 LEAST = """
 connector: venue
@@ -170,6 +230,15 @@ def small(value: Any) -> Any:
 
 
 @cache
+def tokenised() -> tuple[tuple[str, ...], ...]:
+    """Good connectors as YAML in its tokens: line breaks with the indent behind them, words, signs."""
+    smallest = sorted(
+        (yaml.safe_dump(small(value) | {"connector": "venue"}, sort_keys=False) for value in shipped()), key=len
+    )[:4]
+    return tuple(tuple(_TOKEN.findall(text)) for text in (LEAST, SMALL, *smallest))
+
+
+@cache
 def parts() -> tuple[tuple[str, Any], ...]:
     """Everything that stands under a key somewhere, each once."""
     found: dict[str, tuple[str, Any]] = {}
@@ -192,7 +261,7 @@ def parts_of() -> dict[str, list[Any]]:
 
 
 def seeds() -> Iterator[bytes]:
-    """How the text is made (one byte); the text, or edits."""
+    """How the text is made (one byte: of four, odd ones are `EDITED`); the text, or edits."""
     for text in (LEAST, SMALL):
         yield bytes((RAW,)) + text.encode()
     for section in (
@@ -203,6 +272,10 @@ def seeds() -> Iterator[bytes]:
         "a: |\n  text\n  more\nb: >-\n  x\n",
     ):
         yield bytes((RAW,)) + section.encode()
+    for at in range(60):
+        yield bytes(
+            (TOKENS, at, 2, 0, at * 5 % 256, at, at % len(SIGNS), 0, at * 13 % 256, at + 1, at * 7 % len(SIGNS))
+        )
     for at in range(120):
         yield bytes(
             (EDITED, at // 3 % len(bases()), 2, at, at * 7 % 256, at % 6, at * 5 % 256, at * 11 % 256, at, at % 6, at)
@@ -211,9 +284,16 @@ def seeds() -> Iterator[bytes]:
 
 def target(data: bytes) -> None:
     """One text."""
+    if not data:  # the first input of all, whose time does not count
+        bases(), tokenised(), parts_of()
+        for text in (LEAST, "connector: [1]"):  # one without and one with problems, for which there is more to import
+            check(text)
     draws = Draws(data)
-    if draws.below(2) == RAW:
+    kind = draws.byte() % 4
+    if kind == RAW:
         text = draws.rest()[:8000].decode("utf-8", "replace")
+    elif kind == TOKENS:
+        text = mixed(draws)
     else:
         text = json.dumps(edited(draws), ensure_ascii=False, default=str)
     check_time(SECONDS, lambda: check(text))
@@ -232,11 +312,17 @@ def check(text: str) -> None:
         fed(plan)
 
 
+def edits(draws: Draws) -> int:
+    """How many: none only where nothing is left to choose them by, or most inputs would give the same text."""
+    count = draws.below(EDITS)
+    return count or bool(draws.left)
+
+
 def edited(draws: Draws) -> Any:
     """A good connector after some edits: parts of others, odd values, what is missing, doubled or renamed."""
     said = base(draws)
     said["connector"] = "venue"
-    for _ in range(draws.below(6)):
+    for _ in range(edits(draws)):
         spots = places(said)
         if not spots:
             break
@@ -260,6 +346,27 @@ def edited(draws: Draws) -> Any:
         else:
             container[key] = draws.text(60)
     return said
+
+
+def mixed(draws: Draws) -> str:
+    """The tokens of a good connector after some edits. Bytes that are changed blindly hardly ever leave YAML whole."""
+    made = list(draws.of(tokenised()))
+    for _ in range(edits(draws)):
+        at, how = draws.below(1 << 16) % (len(made) + 1), draws.below(6)
+        if how == 0:
+            del made[at : at + 1 + draws.below(8)]
+        elif how == 1:
+            made.insert(at, draws.of(SIGNS))
+        elif how == 2:
+            made[at : at + 1] = [draws.of(SIGNS)]
+        elif how == 3:
+            there = draws.below(1 << 16) % (len(made) + 1)
+            made[at:at] = made[there : there + 1 + draws.below(16)]
+        elif how == 4:
+            made.insert(at, "\n" + " " * draws.below(9))
+        else:
+            made.insert(at, draws.text(20))
+    return "".join(made)
 
 
 def fed(plan: Plan) -> None:

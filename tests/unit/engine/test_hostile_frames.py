@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -25,9 +27,11 @@ from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import FrameEncoding, Sequence
 from tests.support.in_c import both_ways
-from tests.support.plans import SUBSCRIBE, WORLD, Script, intake_of, plan_of, trade, trades
+from tests.support.plans import STREAMS, SUBSCRIBE, WORLD, Script, intake_of, plan_of, trade, trades
 
 WALL = 1_767_323_046_000_000
+
+NUMBERED = STREAMS.replace("each: data", "each: data\n    sequence: {from: i, rule: contiguous, per: symbol}")
 
 in_c = both_ways("Mapper")
 
@@ -244,22 +248,68 @@ def test_an_item_has_so_many_members() -> None:
     assert letters_of(envelopes)[0]["reason"] == "record-too-large"
 
 
+def test_while_others_have_their_turn_nothing_of_an_unreadable_frame_is_held() -> None:
+    """An error holds what it passed on its way, an unpacked frame among it."""
+    codec = SUBSCRIBE.replace("steps:", "codec: gzip\n  steps:", 1)
+    pipeline = intake_of(plan_of(codec))
+    bomb = gzip.compress(b"0" * (16 << 20))
+    out: list[Envelope] = []
+    tracemalloc.start()
+    try:
+        work = pipeline.work([bomb, bomb], 0.0, WALL, out, [])
+        next(work)
+        held, most = tracemalloc.get_traced_memory()
+        for _ in work:
+            pass
+    finally:
+        tracemalloc.stop()
+    assert [letter["reason"] for letter in letters_of(out)] == ["frame-too-large"] * 2
+    assert most > 8 << 20
+    assert held < 2 << 20
+
+
 # -- names
 
 
-def test_symbols_for_one_record_each_have_no_mapper_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is most of what a symbol takes; a symbol that comes again has one, and its records are the same."""
+def test_symbols_for_one_record_each_are_not_kept_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is most of what a symbol takes. One that comes again is kept, and its records are the same."""
     monkeypatch.setattr("k2conn.engine.mapping.symbol_contexts.AT_ONCE", 5)
     plan = plan_of()
     pipeline = FramePipeline(ConnectorState(plan, None, 0), plan.connections[0], (), WORLD)
     known = pipeline.connector_state.mappings["trade"].contexts.known
     frame = trades(*(trade(n, s=f"S{n}-USD") for n in range(20)))
-    first, _ = pipeline.receive([frame], 0.0, WALL)
-    assert [one.fast is not None for one in known.values()] == [True] * 5 + [False] * 15
-    second, _ = pipeline.receive([frame], 0.0, WALL)
-    assert all(one.fast is not None for one in known.values())
-    assert [one.value for one in first] == [one.value for one in second]
-    assert len(first) == 20
+    values = []
+    for kept, mapped in ((5, 5), (20, 5), (20, 20)):
+        envelopes, _ = pipeline.receive([frame], 0.0, WALL)
+        assert (len(known), sum(one.fast is not None for one in known.values())) == (kept, mapped)
+        values.append([one.value for one in envelopes])
+    assert values[0] == values[1] == values[2]
+    assert len(values[0]) == 20
+
+
+def test_a_symbol_that_an_earlier_process_saw_is_kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first record may end a gap, and who fills that must know what the symbol is."""
+    monkeypatch.setattr("k2conn.engine.mapping.symbol_contexts.AT_ONCE", 0)
+    pipeline = intake_of(plan_of(streams=NUMBERED))
+    mapping = pipeline.connector_state.mappings["trade"]
+    assert mapping.gaps is not None
+    mapping.gaps.resume({"BTCUSD": 5})
+    pipeline.receive([trades(trade(9, s="BTC-USD"), trade(9, s="ETH-USD"))], 0.0, WALL)
+    assert list(mapping.symbols) == ["BTCUSD"]
+    (gap,) = mapping.gaps.due(WALL + 10_000_000)
+    assert (gap.key, gap.first, gap.last) == ("BTCUSD", 6, 8)
+
+
+def test_numbers_are_known_of_symbols_that_are_not_kept_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k2conn.engine.mapping.symbol_contexts.AT_ONCE", 0)
+    pipeline = intake_of(plan_of(streams=NUMBERED))
+    mapping = pipeline.connector_state.mappings["trade"]
+    for number in (1, 3):
+        pipeline.receive([trades(trade(number), trade(number, s="ETH-USD"))], 0.0, WALL)
+        assert set(mapping.symbols) == (set() if number == 1 else {"BTCUSD", "ETHUSD"})
+    assert mapping.gaps is not None
+    found = {gap.key: (gap.first, gap.last) for gap in mapping.gaps.due(WALL + 10_000_000)}
+    assert found == {"BTCUSD": (2, 2), "ETHUSD": (2, 2)}
 
 
 def test_symbols_beyond_the_bound_share_an_account_and_keep_their_records() -> None:

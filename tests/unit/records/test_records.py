@@ -38,7 +38,7 @@ def test_every_schema_that_ships_has_a_profile() -> None:
 
 def test_what_ships_and_what_connector_files_can_have() -> None:
     assert {"gap", "quote", "trade"} <= set(known_records())
-    assert known_records("engine") == ("feature", "gap")
+    assert known_records("engine") == ("anomaly", "feature", "gap")
     assert set(known_records("connectors")) == {"candle", "kline", "quote", "sample", "status", "trade"}
 
 
@@ -314,7 +314,8 @@ DRAFTS = ("tools/drafting/", "cli/new.py")
 """`k2conn new` guesses trades and quotes from frames: it is about these two."""
 SUMS = (
     "audit/", "candles/", "cli/audit.py", "cli/candles.py", "compiler/sections/audits.py", "plan/audit.py",
-    "features/", "runner/audit_stage.py", "runner/candle_stage.py", "runner/feature_stage.py", "tools/trade_files.py",
+    "anomalies/", "features/", "runner/audit_stage.py", "runner/candle_stage.py", "runner/feature_stage.py",
+    "tools/trade_files.py",
 )
 """Candles of trades, what compares the two, features of candles and quotes: they are about these."""
 OTHERWISE = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from k2conn.anomalies.settings import AnomalyMode, AnomalySettings
 from k2conn.candles.settings import CandleSettings
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.errors import SettingsError
@@ -215,6 +216,9 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("MAX_SYMBOLS", "50000", Overrides(most_symbols=50_000)),
     ("AUDIT", "true", Overrides(audit=True)),
     ("DRIFT", "false", Overrides(drift=False)),
+    ("ANOMALIES", "publish", Overrides(anomalies=AnomalySettings(AnomalyMode.PUBLISH))),
+    ("ANOMALY_THRESHOLDS", "price-move=0.02, locked-quote=off", Overrides(
+        anomalies=AnomalySettings(said=(("price-move", "0.02"), ("locked-quote", "off"))))),
     ("BAD_DATA_SHARE", "0.2", Overrides(bad_data_share=0.2)),
     ("BREAKER_FAILURES", "5", Overrides(breaker_settings=BreakerSettings(failures=5))),
     ("BREAKER_OPEN_SECONDS", "2m", Overrides(breaker_settings=BreakerSettings(seconds=120))),

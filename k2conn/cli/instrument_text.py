@@ -1,0 +1,14 @@
+"""A venue's instrument list in words: what it is read for, and how often."""
+
+from __future__ import annotations
+
+from k2conn.plan import InstrumentList
+
+
+def instrument_text(listed: InstrumentList) -> str:
+    """For people: ``GET https://... (tick, lot, status; compared with only; every 3600 s)``."""
+    told = [name for name in ("tick", "lot", "status") if getattr(listed, name) is not None]
+    used = "names" if listed.names else "compared with only"
+    often = f"every {listed.refresh:g} s" if listed.refresh else "read at the start"
+    said = "; ".join(part for part in (", ".join(told), used, often) if part)
+    return f"{listed.request.method} {listed.request.url_text} ({said})"
