@@ -99,6 +99,7 @@ CONNECTOR_VARIABLES: Mapping[str, Definition] = MappingProxyType({
     "FAILOVER_URLS": Definition("Addresses used while those before them fail.", "the file's"),
     "HTTP_URL": Definition("Another scheme and host for its HTTP calls.", "the file's"),
     "ALLOW_INSECURE": Definition("ws:// and http:// also to other machines.", "false"),
+    "ALLOW_EXEC": Definition("The command that is run where the file says exec://NAME.", "none is run"),
     "ALLOW_PRIVATE_HOSTS": Definition("Connections also to addresses that are not public.", "false"),
     "SSL_VERIFY": Definition("Check the server's certificate and name.", "true"),
     "CUSTOM_CA_BUNDLE": Definition("A PEM file of authorities.", "the system's"),
