@@ -66,6 +66,7 @@ FORMS: dict[str, list[Json]] = {
     "hitbtc": [{"error": {"code": 1, "message": "Invalid json", "description": "JSON request is corrupted."}}],
     "htx": [{"status": "error", "ts": 1, "id": "99", "err-code": "bad-request", "err-msg": "invalid topic"}],
     "hyperliquid": [{"channel": "error", "data": "Already subscribed: {}"}],
+    "independent-reserve": [{"Event": "Error", "Data": "Invalid channel", "Time": 1661145843028}],
     "kraken": [{"error": "Exceeded msg rate", "method": "subscribe", "success": False, "time_in": "x"},
                {"error": "Malformed request", "success": False},
                {"error": "Not subscribed", "method": "unsubscribe", "success": False, "req_id": 9}],
