@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from k2conn.monitoring.health import HealthServer, View
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.runner.event_log import get_logger
 
 REPORT = "https://github.com/k2conn/k2conn/issues"

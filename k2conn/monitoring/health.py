@@ -33,7 +33,7 @@ from k2conn.monitoring.process_status import (
     silent_symbols,
 )
 from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, header_of, target_of
-from k2conn.monitoring.tap import Tap, Taps
+from k2conn.monitoring.tap.listening import TapListener, Taps
 from k2conn.runner import Runner
 
 _REASONS = {
@@ -182,7 +182,7 @@ class HealthServer:
             next(asking, next(iter(self._clients))).transport.abort()
 
     async def _stream(
-        self, taps: Taps, tap: Tap, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, taps: Taps, tap: TapListener, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Lines, for as long as the client listens: one that has left says so by the end of what it sends."""
         serving = asyncio.ensure_future(taps.serve(tap, writer))
@@ -196,7 +196,7 @@ class HealthServer:
             leaving.cancel()
             await asyncio.gather(serving, leaving, return_exceptions=True)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Tap | None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> TapListener | None:
         """One request and its answer, until the client has all of it; or the beginning of an answer that goes on."""
         writer.transport.set_write_buffer_limits(0)
         method = "GET"
@@ -224,9 +224,9 @@ class HealthServer:
         await writer.drain()
         return None
 
-    def _tap(self, target: str, head: bytes) -> Tap:
+    def _tap(self, target: str, head: bytes) -> TapListener:
         if self._taps is None:
-            raise BadRequest(404, "this process has no tap: with --workers, or --from kafka, there is none")
+            raise BadRequest(404, "this process has no tap: with --from kafka there is none")
         if self._too_many(asyncio.get_running_loop().time()):
             raise BadRequest(429, "too many requests in this second")
         return self._taps.begin(target.partition("?")[2], header_of(head, "authorization"), is_loopback(self._host))

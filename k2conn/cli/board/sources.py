@@ -15,7 +15,7 @@ from k2conn.monitoring.board.document import Board
 from k2conn.monitoring.board.query import BoardQuery
 from k2conn.monitoring.health import View
 from k2conn.monitoring.requests import BadRequest
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.net.http import Call, NoAnswer, exchange
 from k2conn.net.streaming import lines_of
 from k2conn.settings import tap_token
