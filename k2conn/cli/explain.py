@@ -45,6 +45,13 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
     line(console, Styled(f"connection {connection.name}", "bold"))
     for text in connection.url_texts:
         line(console, f"  connects to  {text}")
+    if connection.poll is not None:
+        poll = connection.poll
+        line(console, f"  asks         {poll.method} every {poll.every:g} s, each answer within {poll.within:g} s")
+    elif connection.framing is not None:
+        line(console, f"  frames       {connection.framing.text}")
+    for name in connection.initial:
+        line(console, f"  begins with  $state.{name}")
     for request in connection.before:
         line(console, f"  before       {request.method} {request.url_text}")
     for number, frame in enumerate(sent_frames(plan, connection, names), 1):
@@ -56,7 +63,8 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
         line(console, f"  answers      when {answer.when.text}: {answer.text}")
     for capture in connection.capture:
         when = capture.when.text if capture.when else "always"
-        line(console, f"  captures     $state.{capture.into} when {when}")
+        kept = ", and keeps it for the next connection" if capture.keep else ""
+        line(console, f"  captures     $state.{capture.into} when {when}{kept}")
     for notice in connection.notices:
         words = "reconnects" if notice.reconnect else "logs an error"
         line(console, f"  {words} when {notice.when.text}")

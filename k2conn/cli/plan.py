@@ -42,11 +42,15 @@ def run(
         limits = connection.limits
         said = [f"connect {limits.connect.count} per {limits.connect.seconds:g} s" if limits.connect else "",
                 f"send {limits.send.count} per {limits.send.seconds:g} s" if limits.send else "",
+                f"requests {limits.requests.count} per {limits.requests.seconds:g} s" if limits.requests else "",
                 f"symbols {limits.symbols}" if limits.symbols else "",
                 f"topics {limits.topics}" if limits.topics else "",
                 f"frame {limits.frame} bytes" if limits.frame else "",
                 f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
         line(console, f"{connection.name}: venue's limits: {', '.join(filter(None, said)) or 'none declared'}")
+        if connection.poll is not None:
+            asking = sum(socket.shard.connection is connection for socket in sockets)
+            line(console, f"{connection.name}: {asking / connection.poll.every:g} requests a second")
     for socket in sockets:
         for name in socket.later:
             line(console, f"{socket.shard.name}: '{name}' needs what only a live connection knows")

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from k2conn import exactjson
 from k2conn.clock import monotonic
+from k2conn.monitoring.replies import Headers
 from k2conn.monitoring.requests import BadRequest
 from k2conn.monitoring.tap.query import Compile, TapFilter, asked_tap
 
@@ -47,15 +48,28 @@ class TapSource(Protocol):
 
 
 class TapListener:
-    """One listener."""
+    """One listener, and what it is sent: a `k2conn.monitoring.replies.Ongoing`."""
 
-    def __init__(self, wanted: TapFilter, source: TapSource) -> None:
+    kind = "application/jsonl"
+    headers: Headers = ()
+
+    def __init__(self, wanted: TapFilter, source: TapSource, taps: Taps) -> None:
         self._left = wanted.count
         self._source = source
+        self._taps = taps
+
+    async def serve(self, writer: asyncio.StreamWriter) -> None:
+        """Sends lines until the listener leaves, has all it wants, or stalls."""
+        async with aclosing(self.lines()) as lines:
+            async for line in lines:
+                writer.write(line)
+                async with asyncio.timeout(STALLED):
+                    await writer.drain()
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
-        """What it is sent, until it leaves or has all it wants."""
+        """What it is sent."""
         source, said, told, spoke = self._source, 0, 0.0, monotonic()
+        self._taps.listening += 1
         source.begin()
         try:
             async with aclosing(source.batches()) as batches:
@@ -76,6 +90,7 @@ class TapListener:
                         yield b"\n"
         finally:
             source.end()
+            self._taps.listening -= 1
 
 
 def _missed(source: TapSource) -> bytes:
@@ -90,44 +105,23 @@ class Taps:
         self._source = source
         self._compile = compile_condition
         self._token = token.encode()
-        self._listening = 0
+        self.listening = 0
+        """How many listen now."""
 
     def begin(self, query: str, said: str, bound_here: bool) -> TapListener:
         """A new listener. ``said``: the Authorization line of its request; ``bound_here``: only this machine can ask.
-        BadRequest where it may not listen, asks wrongly, or there are too many.
+        BadRequest where it may not listen, or as `listener` raises it.
         """
         if not self._token and not bound_here:
             raise BadRequest(403, "others can reach this port, so that tap needs K2_TAP_TOKEN")
         kind, _, given = said.partition(" ")
         if self._token and not (kind.lower() == "bearer" and compare_digest(given.strip().encode(), self._token)):
             raise BadRequest(401, "the bearer token is missing or wrong (K2_TAP_TOKEN)")
-        return self._begin(query)
+        return self.listener(query)
 
-    def _begin(self, query: str) -> TapListener:
+    def listener(self, query: str) -> TapListener:
+        """A new listener who may listen. BadRequest where it asks wrongly, or there are too many."""
         wanted = asked_tap(query, self._compile)
-        if self._listening >= MOST_TAPS:
+        if self.listening >= MOST_TAPS:
             raise BadRequest(429, f"{MOST_TAPS} listen already")
-        return TapListener(wanted, self._source(wanted))
-
-    async def listen(self, query: str) -> AsyncGenerator[bytes, None]:
-        """Lines for somebody in this process, as `serve` sends them, until he leaves. BadRequest as `begin` raises."""
-        async with aclosing(self._lines(self._begin(query))) as lines:
-            async for line in lines:
-                yield line
-
-    async def serve(self, listener: TapListener, writer: asyncio.StreamWriter) -> None:
-        """Sends lines until the listener leaves, has all it wants, or stalls."""
-        async with aclosing(self._lines(listener)) as lines:
-            async for line in lines:
-                writer.write(line)
-                async with asyncio.timeout(STALLED):
-                    await writer.drain()
-
-    async def _lines(self, listener: TapListener) -> AsyncGenerator[bytes, None]:
-        self._listening += 1
-        try:
-            async with aclosing(listener.lines()) as lines:
-                async for line in lines:
-                    yield line
-        finally:
-            self._listening -= 1
+        return TapListener(wanted, self._source(wanted), self)

@@ -117,7 +117,7 @@ def test_what_is_lost_is_told_also_where_it_never_ends(monkeypatch: pytest.Monke
     source = tap("kind=received&rate=10")
 
     async def main() -> dict[str, Any]:
-        async with aclosing(TapListener(asked_tap("", compiled_condition), source).lines()) as lines:
+        async with aclosing(TapListener(asked_tap("", compiled_condition), source, taps()).lines()) as lines:
             number = 0
             while True:
                 for _ in range(20):
@@ -136,7 +136,7 @@ def test_nothing_is_watched_before_and_after_a_listener() -> None:
     listeners = Taps(lambda wanted: Tap(wanted, observers, lambda place: {}), compiled_condition)
 
     async def main() -> None:
-        lines = listeners.listen("kind=sent&count=1")
+        lines = listeners.listener("kind=sent&count=1").lines()
         first = asyncio.ensure_future(anext(lines))
         await asyncio.sleep(0)
         assert len(observers.watching) == 1

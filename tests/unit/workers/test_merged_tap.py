@@ -13,8 +13,7 @@ import pytest
 from k2conn import exactjson
 from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.monitoring.tap import passing
-from k2conn.monitoring.tap.listening import TapListener
-from k2conn.monitoring.tap.query import asked_tap
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.observe import Observer, Observers, SessionPlace
 from k2conn.workers import merged_tap
 from k2conn.workers.channel import TAP, Channel
@@ -98,8 +97,7 @@ async def processes(count: int = 2) -> AsyncIterator[list[Process]]:
 
 
 def lines_of(workers: list[Process], query: str) -> AsyncGenerator[bytes, None]:
-    wanted = asked_tap(query, compiled_condition)
-    return TapListener(wanted, MergedTap(wanted, workers)).lines()
+    return Taps(lambda wanted: MergedTap(wanted, workers), compiled_condition).listener(query).lines()
 
 
 async def some(lines: AsyncGenerator[bytes, None], count: int) -> list[dict[str, Any]]:
