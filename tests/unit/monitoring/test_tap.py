@@ -168,3 +168,27 @@ def test_a_busy_source_leaves_room_for_a_quiet_one(monkeypatch: pytest.MonkeyPat
 def test_a_rate_below_the_number_of_sources_is_kept() -> None:
     pace = TapPace(3, 8)
     assert sum(pace.allows(source) for source in range(8)) == 3
+
+
+def test_small_pieces_of_work_are_paid_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener's share of the time holds also where there is never much to do at once."""
+    spent, slept = [0.0], []
+
+    def thread_time() -> float:
+        spent[0] += 0.001
+        return spent[0]
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def main() -> None:
+        source = tap("kind=received")
+        async with aclosing(source.batches()) as batches:
+            for number in range(5):
+                source.received(PLACE, [str(number)], 1.0, number)
+                assert len(await anext(batches)) == 1
+
+    monkeypatch.setattr(passing, "thread_time", thread_time)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(main())
+    assert slept == pytest.approx([0.002 / passing.SHARE] * 4)
