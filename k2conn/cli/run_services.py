@@ -10,7 +10,7 @@ from typing import Any
 from k2conn.loopback import is_loopback
 from k2conn.monitoring.console.web_console import WebConsole
 from k2conn.monitoring.health import HealthServer, View
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.runner.event_log import get_logger
 from k2conn.settings.console import ConsoleSettings
 

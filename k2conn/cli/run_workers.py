@@ -14,10 +14,13 @@ from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_asking
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
+from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.runner import Job
 from k2conn.runner.stopping import unless_stopped
+from k2conn.settings import tap_token
 from k2conn.settings.console import ConsoleSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.workers.assignment import Assignment, assign
@@ -61,7 +64,8 @@ async def _lead(
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     files = [job.plan.path for job in jobs]
     reloading = keep_asking(pool.reload, lambda: files, options.watch)
-    async with attended(pool, options.host, int(options.port), reloading, stop, console):
+    taps = Taps(pool.tap, compiled_condition, tap_token(os.environ))
+    async with attended(pool, options.host, int(options.port), reloading, stop, console, taps):
         await unless_stopped(before(stop), stop)
         if limit is not None:
             loop.call_later(limit, stop.set)

@@ -37,7 +37,7 @@ from k2conn.monitoring.process_status import (
 )
 from k2conn.monitoring.replies import JSON, Ongoing, Reply, head_of
 from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, header_of, target_of
-from k2conn.monitoring.tap import Tap, Taps
+from k2conn.monitoring.tap.listening import TapListener, Taps
 from k2conn.runner import Runner
 
 KEPT = 32
@@ -241,9 +241,9 @@ class HealthServer:
     def _names(self) -> Collection[str]:
         return self._console.hosts if self._console is not None else ()
 
-    def _tap(self, target: str, head: bytes) -> Tap:
+    def _tap(self, target: str, head: bytes) -> TapListener:
         if self._taps is None:
-            raise BadRequest(404, "this process has no tap: with --workers, or --from kafka, there is none")
+            raise BadRequest(404, "this process has no tap: with --from kafka there is none")
         if self._too_many(asyncio.get_running_loop().time()):
             raise BadRequest(429, "too many requests in this second")
         return self._taps.begin(target.partition("?")[2], header_of(head, "authorization"), is_loopback(self._host))

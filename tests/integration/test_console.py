@@ -18,7 +18,8 @@ from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.monitoring.console import bundle, feed
 from k2conn.monitoring.console.web_console import NO_TAP, WebConsole
 from k2conn.monitoring.health import HealthServer, RunnerView
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
+from k2conn.monitoring.tap.passing import Tap
 from tests.integration.test_health import ask
 from tests.integration.test_runner import says
 from tests.integration.test_workers import running_workers
@@ -37,7 +38,8 @@ async def served(
 ) -> AsyncIterator[tuple[int, Run, WebConsole]]:
     async with Venue(says(*(frames or GOOD))).open() as venue, Run(venue.plan(streams=streams)) as run:
         view = RunnerView(run.runner)
-        own = Taps(run.runner.observers, compiled_condition, run.runner.captured) if taps else None
+        here = Taps(lambda wanted: Tap(wanted, run.runner.observers, run.runner.captured), compiled_condition)
+        own = here if taps else None
         console = WebConsole(view, own, token, True, hosts)
         server = HealthServer(view, "127.0.0.1", 0, own, console)
         await server.start()
@@ -305,6 +307,17 @@ def test_nothing_is_done_while_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> 
     asyncio.run(main())
 
 
+async def tapped_workers(port: int) -> set[int]:
+    """The workers whose records the console's tap shows."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /console/tap?kind=record&count=40 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(20):
+        assert b" 200 " in await reader.readline()
+        lines = (await reader.read()).partition(b"\r\n\r\n")[2].splitlines()
+    writer.close()
+    return {json.loads(line)["worker"] for line in lines if b'"record"' in line}
+
+
 def test_several_processes_are_shown_as_one(tmp_path: Path) -> None:
     async def main() -> None:
         with mock(tmp_path, "kraken", "--rate", 20, "--garbage-every", 20) as venue:
@@ -321,6 +334,7 @@ def test_several_processes_are_shown_as_one(tmp_path: Path) -> None:
                 assert sockets == {0, 1}
                 assert state["examples"]["way"]["connections"][0]["connection"] == "main"
                 assert state["connector"]["board"]["workers"]
-                assert json.loads((await get(pool.port, "/console/session"))[2])["tap"] == NO_TAP
+                assert json.loads((await get(pool.port, "/console/session"))[2])["tap"] == ""
+                assert await tapped_workers(pool.port) == {0, 1}
 
     asyncio.run(main())

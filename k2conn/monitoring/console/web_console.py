@@ -12,9 +12,9 @@ from k2conn.monitoring.console.feed import ConsoleFeed, ShownView
 from k2conn.monitoring.console.pages import asked_page
 from k2conn.monitoring.replies import JSON, Ongoing, Reply
 from k2conn.monitoring.requests import BadRequest
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
 
-NO_TAP = "This process has no tap: with --workers, or with records of topics, there is none."
+NO_TAP = "This process has no tap: with records of topics there is none."
 _PAGE = "index.html"
 
 

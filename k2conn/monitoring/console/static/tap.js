@@ -113,7 +113,8 @@ export class Tap {
       : said.letter ? `${said.letter.reason} ${said.letter.field ?? ""}: ${said.letter.detail}`
         : said.text ?? said.detail ?? "";
     const time = said.time ?? said.letter?.received_at ?? said.record?.ingestion_timestamp;
-    const words = [clock(time), said.connector, said.stream, said.symbol, said.socket].filter(Boolean).join(" ");
+    const socket = said.socket && said.worker !== undefined ? `${said.worker}/${said.socket}` : said.socket;
+    const words = [clock(time), said.connector, said.stream, said.symbol, socket].filter(Boolean).join(" ");
     return el("span", { class: "venue mono" }, visible(`${words}  ${String(body).slice(0, 200)}`));
   }
 }
