@@ -15,6 +15,7 @@ from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
 from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
+from k2conn.compiler.sections.oversights import warn_of_oversights
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tables import TableCompiler
 from k2conn.compiler.sections.taken_messages import taken
@@ -105,7 +106,7 @@ class _Compiler:
         self._warn_of_taken_messages(connections)
         symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
-        return Plan(
+        plan = Plan(
             name=spec["connector"],
             exchange=spec["exchange"],
             asset_class=asset_class,
@@ -117,8 +118,10 @@ class _Compiler:
             streams=streams,
             tests=examples,
             variables=self._variables(),
-            warnings=tuple(map(str, sorted(set(self.document.warnings)))),
         )
+        if not self.document.problems:
+            warn_of_oversights(spec, plan, self.note.warn)
+        return replace(plan, warnings=tuple(map(str, sorted(set(self.document.warnings)))))
 
     def _warn_of_taken_messages(self, connections: Iterable[Connection]) -> None:
         """Streams that would have no records: what they recognise is something else."""
