@@ -103,7 +103,6 @@ class _Compiler:
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        self._warn_of_taken_messages(connections)
         symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
         plan = Plan(
@@ -120,17 +119,15 @@ class _Compiler:
             variables=self._variables(),
         )
         if not self.document.problems:
+            self._warn_of_taken_messages(connections)
             warn_of_oversights(spec, plan, self.note.warn)
         return replace(plan, warnings=tuple(map(str, sorted(set(self.document.warnings)))))
 
     def _warn_of_taken_messages(self, connections: Iterable[Connection]) -> None:
         """Streams that would have no records: what they recognise is something else."""
-        said = self.spec["streams"]
         for connection in connections:
-            whole = {name: said[name] for name in connection.streams if isinstance(said.get(name), dict)}
-            if len(whole) == len(connection.streams):
-                for name, text in taken(connection, whole):
-                    self.note.warn(("streams", name, "when"), "value", text)
+            for name, text in taken(connection, self.spec["streams"]):
+                self.note.warn(("streams", name, "when"), "value", text)
 
     def _refusal(self, variable: str) -> str:
         """Why the file may not read an environment variable. Where its name is not usable, that is the problem."""

@@ -1,4 +1,4 @@
-"""Keys in quotes where a text is usual: in JMESPath ``a == "b"`` compares two keys, and ``a == 'b'`` a key with a text."""
+"""Keys in quotes where a text is usual: ``a == "b"`` compares two keys, and ``a == 'b'`` a key with a text."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from k2conn.compiler.converters.readers import (
     whole_number,
 )
 from k2conn.compiler.converters.sides import inverted, mapped_side, quick_side, side_table, signed_side
-from k2conn.compiler.converters.times import UNITS, LocalTimes, plain_time, times_in
+from k2conn.compiler.converters.times import PLAUSIBLE, UNITS, LocalTimes, plain_time, times_in
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
@@ -166,10 +166,11 @@ class FieldCompiler:
         if "ambiguous" in said and zone is None:
             self.note((*path, "ambiguous"), "value", "`ambiguous` is about local times: say their `zone`", at_key=True)
             return None
-        convert = times_in(target.kind, said["unit"], zone, said.get("ambiguous"))
+        least = 0 if target.nullable else PLAUSIBLE  # where there may be none, 0 is a venue's word for that
+        convert = times_in(target.kind, said["unit"], zone, said.get("ambiguous"), least)
         words = f"{'date' if target.kind == 'date' else 'time'} in {said['unit']}" + (f", zone {zone}" if zone else "")
         if said.get("absent") != _RECEIVED:
-            return self._simple(target, said, path, convert, words, plain_time(said["unit"], target.kind))
+            return self._simple(target, said, path, convert, words, plain_time(said["unit"], target.kind, least))
         found = self._getter(said, path)
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""What is right in a connector file and yet looks like an oversight: `validate` says it and takes the file all the same.
+"""What is right in a connector file and yet looks like an oversight: `validate` says it and takes the file as it is.
 
 Where a condition or an expression may be meant, the file's own tests decide: what they show is not warned of.
 """
