@@ -66,6 +66,9 @@ class Capture:
     when: Match | None = None
     data: bool = False
     """Whether it is also captured from a stream's messages."""
+    text: str = ""
+    """What the author wrote for ``value``, and for ``key``."""
+    key_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ class Sequence:
     previous: Reader | None = None
     key: str | None = None
     """The item's key, where the number is one."""
+    previous_text: str = ""
+    """What the author wrote for ``previous``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class ConnectionCompiler(SectionCompiler):
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
             hosts=tuple(host.lower() for host in said.get("hosts", ())),
+            each_text=said.get("each", ""),
             per=said.get("per"),
             replicas=said.get("replicas", 1),
             **parts,
@@ -154,7 +155,7 @@ class ConnectionCompiler(SectionCompiler):
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
             if when and value:
-                yield Capture(one["into"], value, key, when, one.get("data", False))
+                yield Capture(one["into"], value, key, when, one.get("data", False), one["value"], one.get("key", ""))
 
     def _answers(self, said: dict[str, Any], path: Path) -> Iterator[Answer]:
         for one, place in self.note.entries(said, "answer", path):
@@ -170,7 +171,7 @@ class ConnectionCompiler(SectionCompiler):
             if "when" in one:
                 match = any_of(compile_matches(one["when"], (*place, "when"), self.note))
                 if match:
-                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")))
+                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")), one.get("reason", ""))
                 continue
             for word in ("reason", "delay"):
                 if word in one:

@@ -146,7 +146,9 @@ class FieldCompiler:
         get, speed = found
         expression = _expression(said)
         read = by_symbol(get, tuple(rules), target.name, expression, *absent)
-        words = f"decimal({target.precision},{target.scale}) scaled by symbol"
+        scales = [exactjson.spell(one["scale"]) + _when(one) for one in said["scale"]["by_symbol"]]
+        words = f"decimal({target.precision},{target.scale}) * {', '.join(scales)}"
+        words += ", magnitude" if magnitude else ", signed" if signed else ""
         return Field(target.name, read, expression, words, _default(said), speed)
 
     # -- times
@@ -221,6 +223,7 @@ class FieldCompiler:
         expression = _expression(said)
         words = ", ".join(f"{key} -> {symbol}" for key, symbol in rules.items())
         words += ", strict" if said.get("strict") else ""
+        words += f", inverted when {invert.text}" if invert else ""
         quick = None
         if "map" in said and not invert:
             quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
@@ -436,6 +439,12 @@ def _expression(said: dict[str, Any]) -> str:
         words += f" of {said['from']}" if "text" in said else ""
         words += f" cut by {said['pattern']}"
     return words
+
+
+def _when(rule: dict[str, Any]) -> str:
+    """The condition of a rule, in words; nothing where it has none."""
+    when = rule.get("when")
+    return f" when {when if isinstance(when, str) else exactjson.spell(when)}" if when is not None else ""
 
 
 def _exact(value: Any) -> Decimal | None:

@@ -361,7 +361,8 @@ class StreamCompiler(SectionCompiler):
             self.note(place, "value", text)
         if read is None:
             return None
-        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, compile_expression(rule["from"]).key)
+        key = compile_expression(rule["from"]).key
+        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, key, rule.get("previous", ""))
 
     def number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
         """A whole number that stands under a key's expression; None where the key is not said, or wrong."""
