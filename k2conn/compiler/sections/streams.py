@@ -116,7 +116,14 @@ class StreamCompiler(SectionCompiler):
             span=spans.span(own),
             states=spans.states(said, fields),
             audit=audit,
+            lines=self._lines(whole, path),
         )
+
+    def _lines(self, whole: dict[str, Any], path: Path) -> dict[str, int]:
+        """The lines of what maps, for whoever tells of an item that does not."""
+        place = self.note.document.place
+        own = {name: place((*path, name), at_key=True)[0] for name in ("each", "when") if name in whole}
+        return own | {name: place((*path, "fields", name), at_key=True)[0] for name in whole["fields"]}
 
     def spans(self, name: str, record: RecordType) -> SpanCompiler:
         """The compiler of what a stream says of spans of time."""
