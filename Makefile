@@ -8,6 +8,9 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 INSTALLED_LAKE := $(VENV)/.installed-lake
 
+# Images and services often set it; without compiled files every process that the tests start compiles all of k2conn.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-all test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom site site-version pictures wheels clean python java postgres atheris
 

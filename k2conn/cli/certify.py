@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -46,6 +47,7 @@ from k2conn.tools.certify.report import (
     verdict,
 )
 from k2conn.tools.certify.scenario import Broker
+from k2conn.tools.mock.recordings import read_frames
 from k2conn.variables import prefix_of
 
 NOT_PROVEN = 1
@@ -77,6 +79,7 @@ class CertifyOptions:
     log_level: str = "error"
     streams: str | None = None
     intervals: str | None = None
+    recorded: Sequence[Path] = ()
 
 
 class BrokerProcess:
@@ -99,6 +102,8 @@ def run(options: CertifyOptions, open_sink: OpenSink = make_spooled) -> int:
     for report in options.reports:
         if report.suffix not in _FORMS:
             raise SettingsError(f"--report {report}: its name ends in {', '.join(_FORMS[:-1])} or {_FORMS[-1]}")
+    if options.recorded and len(options.connectors) > 1:
+        raise SettingsError("--recorded is for one connector")
     configure(options.log_level, False)
     broker = BrokerProcess(options.broker_pid) if options.broker_pid is not None else None
     with tempfile.TemporaryDirectory(prefix="k2conn-certify-") as temporary:
@@ -126,6 +131,7 @@ def _certification(
     return Certification(
         plan, settings, chosen(options.faults), duration=duration, rate=options.rate, seed=options.seed, broker=broker,
         launch=_launch(plan, settings), open_sink=open_sink, folder=folder, streams=streams or (),
+        frames=read_frames(options.recorded),
     )
 
 
@@ -145,6 +151,7 @@ def _launch(plan: Plan, settings: SinkSettings) -> Launch:
         return command, foreign | {
             f"{name}WEBSOCKET_URL": setting.socket_url,
             f"{name}HTTP_URL": setting.http_url,  # never the venue itself
+            **({f"{name}ALLOW_EXEC": shlex.join(setting.program)} if setting.program else {}),
             f"{name}BACKFILL": "false",
             "K2_KAFKA_TOPIC_PREFIX": setting.prefix,
             "K2_KAFKA_CREATE_TOPICS": "true",

@@ -66,6 +66,7 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
         when = capture.when.text if capture.when else "always"
         key = f" by {capture.key_text}" if capture.key_text else ""
         data = ", of data too" if capture.data else ""
+        data += ", and keeps it for the next connection" if capture.keep else ""
         _say(console, "captures", f"$state.{capture.into} = {capture.text}{key} when {when}{data}")
     for notice in connection.notices:
         words = "reconnects" if notice.reconnect else "logs an error"

@@ -49,6 +49,9 @@ def run(
         for step in shown_steps(plan, connection):
             for word, text in step_words(step):
                 line(console, f"{connection.name}: {word.strip()}: {text}")
+        if connection.poll is not None:
+            asking = sum(socket.shard.connection is connection for socket in sockets)
+            line(console, f"{connection.name}: {asking / connection.poll.every:g} requests a second")
     for socket in sockets:
         for name in socket.later:
             line(console, f"{socket.shard.name}: '{name}' needs what only a live connection knows")

@@ -26,6 +26,7 @@ def limit_words(connection: Connection) -> Words:
     limits = connection.limits
     said = [f"connect {_rate(limits.connect or POLITE_CONNECTS)}{'' if limits.connect else ' (ours: none declared)'}",
             f"send {_rate(limits.send)}" if limits.send else "",
+            f"requests {_rate(limits.requests)}" if limits.requests else "",
             f"symbols {limits.symbols}" if limits.symbols else "",
             f"topics {limits.topics}" if limits.topics else "",
             f"frame {limits.frame} bytes" if limits.frame else "",
@@ -41,9 +42,14 @@ def limit_words(connection: Connection) -> Words:
 
 def connection_words(plan: Plan, connection: Connection) -> Words:
     """How frames become messages, and what a connection has beside its requests."""
-    codec = connection.codec
-    yield "codec", codec_text(codec)
-    yield "frames", (f"at most {connection.max_frame} bytes, compression {'on' if connection.compression else 'off'}"
+    if (poll := connection.poll) is not None:
+        yield "asks", f"{poll.method} every {poll.every:g} s, each answer within {poll.within:g} s"
+    elif connection.framing is not None:
+        yield "frames", connection.framing.text
+    for name in connection.initial:
+        yield "begins with", f"$state.{name}"
+    yield "codec", codec_text(connection.codec)
+    yield "largest", (f"at most {connection.max_frame} bytes, compression {'on' if connection.compression else 'off'}"
                      + (f", messages by {connection.each_text}" if connection.each_text else ""))
     yield "streams", ", ".join(one.written for one in plan.written if one.name in connection.streams)
     if connection.reads_files:

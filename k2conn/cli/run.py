@@ -51,7 +51,7 @@ def run(options: RunOptions) -> int:
     options = replace(options, port=start.port, workers=start.workers)
     if start.workers > 1:
         read = partial(read_again, partial(jobs_for, options, environment))
-        return lead(options, jobs, read, settings, states, start.limit)
+        return lead(options, jobs, read, settings, states, start.limit, start.console)
     if states is not None:
         distribute_state(states, jobs, None)
     with recorded(options, environment) as observers:
@@ -102,7 +102,7 @@ async def _run(
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
     taps = Taps(runner.observers, compiled_condition, runner.captured, tap_token(os.environ))
     view = RunnerView(runner)
-    async with attended(view, options.host, start.port, reloading, stop, taps):
+    async with attended(view, options.host, start.port, reloading, stop, start.console, taps):
         limiting = loop.create_task(_stop_after(start.limit, runner, stop))
         try:
             if with_board(options, os.environ, start.settings.kind):

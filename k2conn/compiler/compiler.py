@@ -22,14 +22,14 @@ from k2conn.compiler.sections.taken_messages import taken
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError
 from k2conn.plan import Connection, Plan, PlanVariable, Stream
-from k2conn.schemes import WEBSOCKET, Secure
+from k2conn.schemes import BUILT_IN, Secure
 from k2conn.variables import Readable
 
 _OWN_ONLY = Readable()
 _NAMED = ("connector", "exchange", "asset_class", "docs")
 
 
-def load_plan(path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY) -> Plan:
+def load_plan(path: FilePath, secure: Secure = BUILT_IN.get, readable: Readable = _OWN_ONLY) -> Plan:
     """The plan of one connector file; raises SpecError with all problems. ``secure`` knows the schemes that its
     connections may have, ``readable`` the environment variables that it may read.
     """
@@ -40,7 +40,7 @@ def load_plan(path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable
 
 
 def check_file(
-    path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY
+    path: FilePath, secure: Secure = BUILT_IN.get, readable: Readable = _OWN_ONLY
 ) -> tuple[Plan | None, list[Problem]]:
     """Reads and checks one file: a plan and no problems, or problems and no plan."""
     try:
@@ -61,7 +61,7 @@ def check_file(
 
 
 def check_text(
-    file: str, text: str, folder: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY
+    file: str, text: str, folder: FilePath, secure: Secure = BUILT_IN.get, readable: Readable = _OWN_ONLY
 ) -> tuple[Plan | None, list[Problem]]:
     """The same for a text; ``folder`` is where files beside it are looked for."""
     document = read_document(file, text)

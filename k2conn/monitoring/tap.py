@@ -21,6 +21,7 @@ from k2conn import exactjson
 from k2conn.clock import monotonic, thread_time
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
+from k2conn.monitoring.replies import Headers
 from k2conn.monitoring.requests import BadRequest
 from k2conn.observe import Observer, Observers, Opening, SessionPlace
 from k2conn.plan import Symbol
@@ -114,23 +115,25 @@ class Taps:
 
     def begin(self, query: str, said: str, bound_here: bool) -> Tap:
         """A new listener. ``said``: the Authorization line of its request; ``bound_here``: only this machine can ask.
-        BadRequest where it may not listen, asks wrongly, or there are too many.
+        BadRequest where it may not listen, or as `listener` raises it.
         """
         if not self._token and not bound_here:
             raise BadRequest(403, "others can reach this port, so that tap needs K2_TAP_TOKEN")
         kind, _, given = said.partition(" ")
         if self._token and not (kind.lower() == "bearer" and compare_digest(given.strip().encode(), self._token)):
             raise BadRequest(401, "the bearer token is missing or wrong (K2_TAP_TOKEN)")
+        return self.listener(query)
+
+    def listener(self, query: str) -> Tap:
+        """A new listener who may listen. BadRequest where it asks wrongly, or there are too many."""
         wanted = asked(query, self._compile)
         if self._listening >= MOST_TAPS:
             raise BadRequest(429, f"{MOST_TAPS} listen already")
         return Tap(wanted, self, self._captured)
 
-    async def listen(self, query: str) -> AsyncGenerator[bytes, None]:
-        """Lines for somebody in this process, as `serve` sends them, until he leaves. BadRequest as `begin` raises."""
-        if self._listening >= MOST_TAPS:
-            raise BadRequest(429, f"{MOST_TAPS} listen already")
-        tap = Tap(asked(query, self._compile), self, self._captured)
+    async def lines(self, query: str) -> AsyncGenerator[bytes, None]:
+        """Lines for somebody in this process, as `serve` sends them, until he leaves. BadRequest as `listener`."""
+        tap = self.listener(query)
         self._listening += 1
         self._observers.add(tap)
         try:
@@ -157,14 +160,22 @@ class Taps:
 class Tap(Observer):
     """One listener."""
 
+    kind = "application/jsonl"
+    headers: Headers = ()
+
     def __init__(self, wanted: TapFilter, taps: Taps, captured: Callable[[SessionPlace], Mapping[str, Any]]) -> None:
         self._wanted = wanted
+        self._taps = taps
         self._captured = captured
         self._waiting: deque[Event] = deque()
         self._bytes = 0
         self._some = asyncio.Event()
         self._lost = self._sampled = 0
         self._reads: dict[str, OrderedDict[int, tuple[SessionPlace, Sequence[str | bytes]]]] = {}
+
+    async def serve(self, writer: asyncio.StreamWriter) -> None:
+        """See `k2conn.monitoring.replies.Ongoing`."""
+        await self._taps.serve(self, writer)
 
     # -- what passes
 

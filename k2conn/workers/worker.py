@@ -11,6 +11,7 @@ from typing import Any
 from k2conn.errors import Unreachable
 from k2conn.monitoring.board.query import asked_board
 from k2conn.monitoring.board.watching import BoardWatch
+from k2conn.monitoring.console.examples import examples_of
 from k2conn.monitoring.metrics import exposition
 from k2conn.monitoring.process_status import anomaly_report, drift_report, process_status, silent_symbols
 from k2conn.observe import Observers
@@ -21,7 +22,7 @@ from k2conn.runner.progress import ProgressLine, ProgressSettings
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
 from k2conn.workers.assignment import Assignment
-from k2conn.workers.channel import BOARD, Channel, WorkerIdentity
+from k2conn.workers.channel import BOARD, EXAMPLES, Channel, WorkerIdentity
 from k2conn.workers.handover import worker_folder
 
 
@@ -97,6 +98,8 @@ def _answer(asked: str, runner: Runner, board: BoardWatch) -> Any:
     what, _, query = asked.partition("?")
     if what == BOARD:
         return board.figures(asked_board(query))
+    if what == EXAMPLES:
+        return examples_of(runner, query)
     if asked == "metrics":
         return exposition(runner).decode()
     return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner),

@@ -110,6 +110,11 @@ def test_every_tool_reads_it_and_a_cut_is_said(tmp_path: Path) -> None:
     assert tested.returncode == 0, tested.stdout
     drafted = k2conn(tmp_path, "new", "draft", "--url", "wss://v.example", "--sample", "rec", "--output", "-")
     assert "trade:" in drafted.stdout, drafted.stderr
+    certify = ("certify", "venue.yaml", "--faults", "duplicates,cut", "--duration", "1s")
+    without, proven = k2conn(tmp_path, *certify), k2conn(tmp_path, *certify, "--recorded", "rec")
+    assert (without.returncode, "no tests with records" in without.stderr) == (2, True), without.stderr
+    assert proven.returncode == 0, proven.stdout + proven.stderr
+    assert re.search(r"venue: passed; sent [1-9]\d+ = published [1-9]\d+ ", proven.stdout), proven.stdout
     broken = tmp_path / "broken" / "venue.yaml"
     broken.parent.mkdir()
     broken.write_text(spec.read_text().replace("price: p", "price: px"))

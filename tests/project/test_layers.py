@@ -14,8 +14,8 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "graded", "hosts", "intervals", "merging", "plan", "printable",
-    "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions", "variable_files",
+    "codecs", "compat", "errors", "exactjson", "framing", "graded", "hosts", "intervals", "merging", "plan",
+    "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions", "variable_files",
     "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
@@ -25,6 +25,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "intervals": set(),
     "resources": set(),
     "exactjson": set(),
+    "framing": {"exactjson"},
     "graded": set(),
     "merging": {"graded"},
     "loopback": set(),
@@ -47,7 +48,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "recording": {*LEAVES, "clock", "envelope", "files", "observe"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"intervals", "schemes", "scope", "symbols"},
+    "plan": {"framing", "intervals", "schemes", "scope", "symbols"},
     "binary": {"errors"},
     "codecs": {"binary", "errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
@@ -111,7 +112,9 @@ IMPORTABLE: dict[str, set[str]] = {
         "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_definitions", "variable_files",
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
-    "transports": {"compat", "errors", "loopback", "native", "net", "registry", "schemes"},
+    "transports": {
+        "clock", "compat", "errors", "framing", "loopback", "native", "net", "printable", "registry", "schemes",
+    },
     "consumer": {
         *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",
     },

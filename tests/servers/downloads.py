@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from .prerequisites import Missing, mvn
+from .prerequisites import Missing, mvn, npm
 
 KAFKA_VERSION = "4.1.1"
 APICURIO_VERSION = "3.0.9"
 QUESTDB_VERSION = "9.3.4"
+AXE_VERSION = "4.14.1"
 
 _POM = Path(__file__).with_name("kafka.pom.xml")
 _CONNECT = Path(__file__).resolve().parents[2] / "deploy" / "connect"
@@ -37,6 +38,11 @@ def kafka_jars() -> Path:
     return _kept("kafka", _download_kafka)
 
 
+def kafka_tools_jars() -> Path:
+    """The jars of Kafka's own commands; only `make test-deploy` needs them."""
+    return _kept("kafka-tools", lambda into: _download_kafka(into, "kafka-tools"))
+
+
 def apicurio_jar() -> Path:
     """The runnable jar of the schema registry; its libraries lie beside it."""
     return _kept("apicurio", _download_apicurio) / f"apicurio-registry-app-{APICURIO_VERSION}-runner.jar"
@@ -46,6 +52,11 @@ def questdb_jar() -> Path:
     """QuestDB, one jar; only `make test-deploy` needs it."""
     name = f"questdb-{QUESTDB_VERSION}"
     return _kept(name, _download_questdb) / f"{name}.jar"
+
+
+def axe_script() -> Path:
+    """axe-core, one script that judges whether a page can be used by all; only `make test-deploy` needs it."""
+    return _kept(f"axe-{AXE_VERSION}", _download_axe) / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def connect_folder() -> Path:
@@ -86,13 +97,14 @@ def _kept(name: str, download: Callable[[Path], None]) -> Path:
     return kept
 
 
-def _download_kafka(into: Path) -> None:
+def _download_kafka(into: Path, artifact: str = "kafka_2.13") -> None:
     pom = into.parent / "pom.xml"
     shutil.copy(_POM, pom)
     _maven(
         into.parent,
         _COPY_DEPENDENCIES,
         f"-Dkafka.version={KAFKA_VERSION}",
+        f"-Dkafka.artifact={artifact}",
         f"-DoutputDirectory={into}",
         "-DincludeScope=runtime",
     )
@@ -124,6 +136,14 @@ def _download_connect(into: Path) -> None:
 
 def _download_questdb(into: Path) -> None:
     _maven(into.parent, _COPY, f"-Dartifact=org.questdb:questdb:{QUESTDB_VERSION}", f"-DoutputDirectory={into}")
+
+
+def _download_axe(into: Path) -> None:
+    command = [npm(), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(into),
+               f"axe-core@{AXE_VERSION}"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=into)
+    if done.returncode:
+        raise Missing(f"npm could not download axe-core:\n{(done.stdout + done.stderr)[-1500:]}")
 
 
 def _maven(folder: Path, *arguments: str) -> None:

@@ -18,11 +18,14 @@ from pathlib import Path
 
 from tests.servers.downloads import cache_folder
 
-PACKAGES = ("buildah", "podman", "runc", "catatonit", "mmdebstrap", "debian-archive-keyring")
+PACKAGES = ("buildah", "podman", "runc", "catatonit", "mmdebstrap", "debian-archive-keyring", "netavark",
+            "aardvark-dns", "iptables", "iproute2")
 SUITE = "bookworm"
 _INSIDE = "python3,python3-pip,python3-dev,gcc,libc6-dev,ca-certificates"
+_NETWORKS = ("/usr/lib/podman/netavark", "/usr/lib/podman/aardvark-dns")
 _CERTIFICATES = "/etc/ssl/certs"
-BARE = "k2conn-test-base"
+_BUILD = ("--pull=never", "--format=docker", "--layers=false")
+BARE = "localhost/k2conn-test-base"
 
 
 class NoContainers(RuntimeError):
@@ -33,6 +36,7 @@ class Containers:
     """One storage of images, and the two programs on it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._storage = ["--root", str(folder / "storage"), "--runroot", str(folder / "run"),
                          "--storage-driver", "overlay"]
 
@@ -68,20 +72,30 @@ class Containers:
 
     def stand_in(self, names: set[str]) -> None:
         """Makes the base image, where it is not there yet, and gives it the names that a Dockerfile begins from."""
-        if BARE not in self.buildah("images", "--format", "{{.Name}}"):
-            self._base()
+        self.debian(BARE, _INSIDE, "ln -sf python3 /usr/bin/python && rm -f /usr/lib/python3*/EXTERNALLY-MANAGED")
         for name in names:
             self.buildah("tag", BARE, f"docker.io/library/{name}")
 
-    def _base(self) -> None:
-        archive = Path(self._storage[1]).with_name("base.tar")
-        _done(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_INSIDE}", SUITE, str(archive)], 400)
+    def has(self, name: str) -> bool:
+        """Whether there is an image of this name and tag."""
+        return f"{name}\n" in self.buildah("images", "--format", "{{.Name}}\n{{.Name}}:{{.Tag}}")
+
+    def tags(self, name: str) -> list[str]:
+        """The images of a name, each with its tag."""
+        listed = self.buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
+        return [one for one in listed if one.rpartition(":")[0] == name]
+
+    def debian(self, name: str, packages: str, command: str) -> None:
+        """Makes an image of Debian's packages, and runs a command of the shell in it, where it is not there yet."""
+        if self.has(name):
+            return
+        archive = self.folder / "base.tar"
+        _done(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", SUITE, str(archive)], 400)
         container = self.buildah("from", "scratch").strip()
         self.buildah("add", "--quiet", container, str(archive), "/")
         archive.unlink()
-        as_in_the_image = "ln -sf python3 /usr/bin/python && rm -f /usr/lib/python3*/EXTERNALLY-MANAGED"
-        self.buildah("run", container, "--", "sh", "-c", as_in_the_image)
-        self.buildah("commit", "--quiet", "--rm", container, BARE)
+        self.buildah("run", container, "--", "sh", "-c", command)
+        self.buildah("commit", "--quiet", "--rm", container, name)
 
     def build(self, folder: Path, tag: str, **arguments: str) -> None:
         """Builds a folder's Dockerfile, as `docker build --build-arg NAME=VALUE` does."""
@@ -90,8 +104,12 @@ class Containers:
         self.stand_in(set(bases.values()))
         given = [f"--build-arg={name}={value}" for name, value in {**bases, **arguments}.items()]
         certificates = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if Path(_CERTIFICATES).is_dir() else ()
-        self.buildah("build", "--pull=never", "--format=docker", "--layers=false", *certificates, *given,
-                     "--tag", tag, ".", within=900, cwd=folder)
+        self.buildah("build", *_BUILD, *certificates, *given, "--tag", tag, ".", within=900, cwd=folder)
+
+    def build_target(self, folder: Path, target: str, tag: str, base: str) -> None:
+        """Builds one of the targets of a Dockerfile that begins from ``base``."""
+        self.buildah("build", *_BUILD, f"--target={target}", f"--build-arg=BASE={base}", "--tag", tag, ".", within=300,
+                     cwd=folder)
 
 
 @contextmanager
@@ -107,7 +125,7 @@ def containers() -> Iterator[Containers]:
 
 def _install() -> None:
     """The programs, installed where that can be done."""
-    programs = ("buildah", "podman", "runc", "mmdebstrap")
+    programs = ("buildah", "podman", "runc", "mmdebstrap", "ip", "iptables", *_NETWORKS)
     if os.geteuid() != 0:
         raise NoContainers("no container can be built here: it takes root")
     if all(map(shutil.which, programs)):

@@ -88,7 +88,7 @@ class LocalBoard:
     async def passing(self, **wanted: str) -> AsyncIterator[dict[str, Any]]:
         """See `BoardSource`."""
         try:
-            async with aclosing(self._taps.listen(urlencode({"rate": LINES, **wanted}))) as lines:
+            async with aclosing(self._taps.lines(urlencode({"rate": LINES, **wanted}))) as lines:
                 async for raw in lines:
                     if raw.strip():
                         yield _line(raw)

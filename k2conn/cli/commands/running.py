@@ -94,7 +94,8 @@ def run(
     """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
 
     Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data. With --from kafka
-    records are read from topics, and go into any other sink.
+    records are read from topics, and go into any other sink. What runs is shown to browsers at the port (--port):
+    K2_CONSOLE=false shows nothing, K2_CONSOLE_TOKEN is asked for where others can reach it (--host).
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """
@@ -283,6 +284,9 @@ def certify(
         int | None, typer.Option("--broker-pid", help="A broker's process on this machine that may be paused.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "error",
+    recorded: Annotated[list[Path] | None, typer.Option(
+        "--recorded", help="A recording (or frames, one a line) whose frames the mock sends, with new ids and times."
+    )] = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """Prove that a connector loses nothing: a mock of its venue misbehaves, then every id is read back.
@@ -297,7 +301,7 @@ def certify(
 
     options = CertifyOptions(
         connectors, duration, rate, sink, folder, kafka, registry, faults, report or (), seed, broker_pid, log_level,
-        streams, intervals,
+        streams, intervals, recorded or (),
     )
     raise typer.Exit(prove(options))
 

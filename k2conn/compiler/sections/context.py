@@ -12,7 +12,7 @@ from k2conn.compiler.expressions.templates import Compiled, TemplateError, compi
 from k2conn.compiler.language.document import Document, Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
-from k2conn.schemes import WEBSOCKET, Secure
+from k2conn.schemes import BUILT_IN, Secure
 
 Read = TypeVar("Read")
 MAX_EXPRESSIONS = 100_000
@@ -28,7 +28,7 @@ class CompileContext:
     """
 
     def __init__(
-        self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get,
+        self, document: Document, parts: tuple[str, ...] = (), secure: Secure = BUILT_IN.get,
         refusal: Callable[[str], str] = lambda name: "",
     ) -> None:
         self.document = document

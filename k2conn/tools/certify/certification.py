@@ -110,10 +110,12 @@ class Certification:
         self, plan: Plan, settings: SinkSettings, scenarios: Sequence[FaultScenario], *, duration: float = 60.0,
         rate: float = 50.0, seed: int = 0, broker: Broker | None = None, launch: Launch | None = None,
         open_sink: OpenSink = make_spooled, folder: Path = Path(), streams: Sequence[str] = (),
+        frames: Sequence[str] = (),
     ) -> None:
-        """``streams``: those that run; none: those that the file enables. ``launch`` starts the connector as a process
-        for the scenarios that kill it; their files are in ``folder``. ``open_sink`` makes the sink;
-        tests pass a faulty one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
+        """``streams``: those that run; none: those that the file enables. ``frames``: recorded ones, which the exchange
+        sends with new ids and times instead of those of the connector's tests. ``launch`` starts the connector as a
+        process for the scenarios that kill it; their files are in ``folder``. ``open_sink`` makes the sink; tests pass
+        a faulty one. With the Kafka sink `run` needs a `ProxiedEventLoop`.
         """
         self.plan = with_short_timeouts(plan)
         self.settings = _one_registry(settings)
@@ -121,14 +123,18 @@ class Certification:
         self.scenarios = tuple(scenarios)
         self.duration, self.rate, self.seed = duration, rate, seed
         self.sent_frames = SentFrames()
-        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, keep_generating=True)
+        self._frames = frames
+        self.exchange = MockExchange(
+            plan, rate=rate, seed=seed, sent_frames=self.sent_frames, keep_generating=True, frames=frames
+        )
         self.context = ScenarioContext(
             plan, self.exchange, broker, self._cluster() if settings.kind == "kafka" else None
         )
         enabled = tuple(one.name for one in plan.streams if one.default and one.name in self.exchange.streams)
         self.streams = tuple(streams) or enabled or self.exchange.streams
         if not self.streams:
-            raise SettingsError(f"{plan.name} has no tests with records, so there is no data to send")
+            none = "the recording has no frame with a record of it" if frames else "it has no tests with records"
+            raise SettingsError(f"{plan.name}: {none}, so there is no data to send")
         self._open_sink = open_sink
         self._launch = launch
         self._pause_before = max(0.1, min(_PAUSE_BEFORE, duration / 60))
@@ -232,7 +238,7 @@ class Certification:
         crash_restarts = CrashRestart(
             self.context.plan, self.streams, self._wanted(), self._launch, self._read_back, names=names,
             registry_url=kafka.registry_url, prefix=kafka.topic_prefix, folder=self._folder / "crashes",
-            rate=self.rate, seed=self.seed,
+            rate=self.rate, seed=self.seed, frames=self._frames,
         )
         return await crash_restarts.run()
 
@@ -241,6 +247,7 @@ class Certification:
         overrides = Overrides(
             urls=(self.exchange.url(),),
             http_url=self.exchange.http_url or server,  # never the venue itself
+            program=self.exchange.program,
             ping_every=PING, ping_timeout=2 * PING, stale_after=STALE, backfill=False,
             breaker_settings=BreakerSettings(failures=50, seconds=0.5),
         )

@@ -59,10 +59,13 @@ class CrashRestart:
     def __init__(
         self, plan: Plan, streams: tuple[str, ...], wanted: Sequence[tuple[str, str]], launch: Launch, read: Read, *,
         names: Sequence[str], registry_url: str, prefix: str, folder: Path, rate: float, seed: int,
+        frames: Sequence[str] = (),
     ) -> None:
         self.plan, self.streams, self.wanted, self.names = plan, streams, wanted, tuple(names)
         self.sent_frames = SentFrames()
-        self.exchange = MockExchange(plan, rate=rate, seed=seed, sent_frames=self.sent_frames, keep_generating=True)
+        self.exchange = MockExchange(
+            plan, rate=rate, seed=seed, sent_frames=self.sent_frames, keep_generating=True, frames=frames
+        )
         self.report = CrashReport({name: [] for name in names}, {name: [] for name in names})
         self._launch, self._read, self._prefix, self._folder = launch, read, prefix, folder
         self._registry_url = registry_url
@@ -91,7 +94,9 @@ class CrashRestart:
     def _setting(self, url: str, name: str) -> ProcessSettings:
         http = self.exchange.http_url or f"http://127.0.0.1:{self.exchange.port}/{self.plan.name}"
         prefix = f"{self._prefix}{name}."
-        return ProcessSettings(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
+        return ProcessSettings(
+            self.streams, self.exchange.url(), http, url, prefix, self._folder / name, self.exchange.program
+        )
 
     async def _registry_proxy(self) -> tuple[FaultProxy, str]:
         """A proxy in front of the registry, and the URL that goes through it."""

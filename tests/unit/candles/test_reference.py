@@ -41,7 +41,9 @@ def decoded(envelope: Any) -> dict[str, Any]:
     return record
 
 
-@pytest.mark.parametrize(("count", "size", "lateness"), [(1_000_000, 2000, 5), (40_000, 1, 1), (40_000, 7000, 300)])
+@pytest.mark.parametrize(("count", "size", "lateness"), [
+    pytest.param(1_000_000, 2000, 5, marks=pytest.mark.deploy), (100_000, 2000, 5), (40_000, 1, 1), (40_000, 7000, 300),
+])
 def test_every_candle_is_that_of_the_reference(count: int, size: int, lateness: int) -> None:
     trades = many(count, step_us=86_400 * 1_000_000 // count * 2)
     settings = CandleSettings(lateness_us=lateness * MINUTE)

@@ -8,51 +8,17 @@ import json
 import os
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from tests.paths import ROOT
-from tests.support.containers import BARE, Containers, NoContainers, containers
+from tests.support.containers import BARE, Containers
+from tests.support.images import IMAGE, exited_well, started, until
 
-IMAGE = "localhost/k2conn-test"
+pytestmark = pytest.mark.deploy
+
 USER = "10001"
 READY = "import urllib.request as u; u.urlopen('http://127.0.0.1:9091/ready', timeout=4)"
-Result = TypeVar("Result")
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    """The image as it is by default."""
-    with built(tmp_path_factory.mktemp("source"), IMAGE) as found:
-        yield found
-
-
-@contextmanager
-def built(source: Path, tag: str, **arguments: str) -> Iterator[Containers]:
-    """An image, built in an empty folder of what git knows of this tree and nothing else that lies in it. Skips the
-    test where none can be built.
-    """
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            target = source / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-    try:
-        with containers() as found:
-            found.build(source, tag, **arguments)
-            yield found
-            found.podman("rmi", "--force", tag)
-    except NoContainers as why:
-        pytest.skip(str(why))
 
 
 def test_the_image_explains_itself_and_knows_its_connectors(image: Containers) -> None:
@@ -125,22 +91,3 @@ def run(image: Containers, *arguments: str, entrypoint: str | None = None) -> st
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def started(command: list[str]) -> None:
-    """Starts a container that goes on by itself."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def exited_well(command: list[str]) -> bool:
-    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
-
-
-def until(look: Callable[[], Result], within: float = 40) -> Result:
-    """What ``look`` gives, as soon as it gives something."""
-    end = time.monotonic() + within
-    while not (found := look()):
-        assert time.monotonic() < end
-        time.sleep(0.2)
-    return found
