@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from k2conn.cli.evidence import rests_on
 from k2conn.cli.host_list import host_text
 from k2conn.cli.instrument_text import instrument_text
 from k2conn.cli.loading import load
@@ -28,6 +29,7 @@ def run(connector: str, symbols: str | None) -> int:
         resolve(plan, tuple(names))
     line(console, Styled(plan.name, "bold"), f": {plan.exchange}, {plan.asset_class}, {plan.market}")
     line(console, f"documentation  {plan.docs}")
+    line(console, f"evidence       {rests_on(plan.evidence)}")
     line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
     if plan.symbols.list is not None:
         line(console, f"list           {instrument_text(plan.symbols.list)}")

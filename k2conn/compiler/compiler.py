@@ -116,6 +116,7 @@ class _Compiler:
             connections=connections,
             streams=streams,
             tests=examples,
+            evidence=spec.get("evidence", ""),
             variables=self._variables(),
         )
         if not self.document.problems:
