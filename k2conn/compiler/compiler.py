@@ -15,6 +15,7 @@ from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
 from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
+from k2conn.compiler.sections.oversights import warn_of_oversights
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tables import TableCompiler
 from k2conn.compiler.sections.taken_messages import taken
@@ -102,10 +103,9 @@ class _Compiler:
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        self._warn_of_taken_messages(connections)
         symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
-        return Plan(
+        plan = Plan(
             name=spec["connector"],
             exchange=spec["exchange"],
             asset_class=asset_class,
@@ -118,19 +118,17 @@ class _Compiler:
             tests=examples,
             evidence=spec.get("evidence", ""),
             variables=self._variables(),
-            warnings=tuple(map(str, sorted(set(self.document.warnings)))),
         )
+        if not self.document.problems:
+            self._warn_of_taken_messages(connections)
+            warn_of_oversights(spec, plan, self.note.warn)
+        return replace(plan, warnings=tuple(map(str, sorted(set(self.document.warnings)))))
 
     def _warn_of_taken_messages(self, connections: Iterable[Connection]) -> None:
         """Streams that would have no records: what they recognise is something else."""
-        said = self.spec.get("streams")
-        if not isinstance(said, dict):
-            return
         for connection in connections:
-            whole = {name: said[name] for name in connection.streams if isinstance(said.get(name), dict)}
-            if len(whole) == len(connection.streams):
-                for name, text in taken(connection, whole):
-                    self.note.warn(("streams", name, "when"), "value", text)
+            for name, text in taken(connection, self.spec["streams"]):
+                self.note.warn(("streams", name, "when"), "value", text)
 
     def _refusal(self, variable: str) -> str:
         """Why the file may not read an environment variable. Where its name is not usable, that is the problem."""

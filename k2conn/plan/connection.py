@@ -47,6 +47,7 @@ class Notice:
     reason: Getter | None = None
     reconnect: bool = True
     delay: float = 0.0
+    reason_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Connection:
     codec: FrameEncoding = field(default_factory=FrameEncoding)
     each: Getter | None = None
     """Where one frame holds several messages."""
+    each_text: str = ""
     limits: Limits = field(default_factory=Limits)
     before: tuple[HttpRequest, ...] = ()
     steps: tuple[Step, ...] = ()

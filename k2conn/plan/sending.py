@@ -68,6 +68,9 @@ class Capture:
     """Whether it is also captured from a stream's messages."""
     keep: bool = False
     """Whether the next connection of the same symbols begins with it."""
+    text: str = ""
+    """What the author wrote for ``value``, and for ``key``."""
+    key_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

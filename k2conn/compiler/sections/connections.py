@@ -103,6 +103,7 @@ class ConnectionCompiler(SectionCompiler):
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbol", "symbols"} & url.names for url in urls),
             hosts=tuple(host.lower() for host in said.get("hosts", ())),
+            each_text=said.get("each", ""),
             per=said.get("per"),
             replicas=said.get("replicas", 1),
             **parts,
@@ -161,7 +162,8 @@ class ConnectionCompiler(SectionCompiler):
             key = self._getter(one, "key", place)
             if when and value:
                 yield Capture(
-                    one["into"], value, key, when, data=one.get("data", False), keep=one.get("keep", False)
+                    one["into"], value, key, when, data=one.get("data", False), keep=one.get("keep", False),
+                    text=one["value"], key_text=one.get("key", ""),
                 )
 
     def _answers(self, said: dict[str, Any], path: Path) -> Iterator[Answer]:
@@ -178,7 +180,7 @@ class ConnectionCompiler(SectionCompiler):
             if "when" in one:
                 match = any_of(compile_matches(one["when"], (*place, "when"), self.note))
                 if match:
-                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")))
+                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")), one.get("reason", ""))
                 continue
             for word in ("reason", "delay"):
                 if word in one:
