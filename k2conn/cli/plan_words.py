@@ -98,7 +98,7 @@ def step_words(step: Step) -> Words:
     if expect is None:
         return
     if expect.first_data:
-        yield "  expects", f"its first data within {expect.within:g} s"
+        yield "  expects", f"first-data within {expect.within:g} s"
     if expect.accepted is not None:
         yield "  accepted", f"{expect.accepted.text}   within {expect.within:g} s"
     if expect.refused is not None:
