@@ -153,7 +153,8 @@ def test_pages_say_what_there_is() -> None:
                 assert state["overview"]["totals"]["received"] == run.ledger.totals()["received"]
                 assert len(state["overview"]["errors"]) == 2
             async with looking(port, "page=connector&connector=venue&sort=rate&limit=2") as one:
-                state = await one.until("connector", "examples", "drift")
+                state = await one.until("connector", "examples", "drift", "odd")
+                assert state["odd"] == {"found": 0, "records": []}
                 assert state["connector"]["connector"]["ledger"].startswith("received 4 = published 2")
                 assert state["connector"]["symbols"]["limit"] == 2
                 way = state["examples"]["way"]

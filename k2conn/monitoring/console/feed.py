@@ -18,7 +18,7 @@ from k2conn.monitoring.board.document import Board
 from k2conn.monitoring.board.query import BoardQuery
 from k2conn.monitoring.console.examples import Examples
 from k2conn.monitoring.console.pages import PageQuery, most, page_of
-from k2conn.monitoring.process_status import DriftReport
+from k2conn.monitoring.process_status import AnomalyReport, DriftReport
 from k2conn.monitoring.replies import Headers
 from k2conn.monitoring.requests import BadRequest
 
@@ -52,6 +52,9 @@ class ShownView(Protocol):
 
     async def drift(self) -> DriftReport:
         """Changes of venues' messages, by connector."""
+
+    async def anomalies(self) -> AnomalyReport:
+        """The latest odd records, by connector."""
 
     async def examples(self, connector: str) -> Examples:
         """Dead letters, gaps, and which way the data takes."""
@@ -110,7 +113,7 @@ class ConsoleFeed:
         drift = await self._view.drift()
         board = await self._view.board(query.board)
         self._remember(board)
-        parts = page_of(query, board, drift)
+        parts = page_of(query, board, drift, await self._view.anomalies())
         if query.page != "overview" and not number % EXAMPLES_EVERY:
             parts["examples"] = _of_symbol(await self._view.examples(query.board.connector), query)
         if not number:

@@ -11,7 +11,7 @@ from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.monitoring.board.document import Board, BoardConnector, BoardError, BoardStream
 from k2conn.monitoring.board.query import MOST, BoardQuery, asked_board
 from k2conn.monitoring.console.diagnosis import Diagnosis, Grade, diagnosed
-from k2conn.monitoring.process_status import DriftReport
+from k2conn.monitoring.process_status import AnomalyReport, DriftReport
 from k2conn.monitoring.requests import BadRequest
 
 PAGES = ("overview", "connector", "symbol")
@@ -19,6 +19,8 @@ ERRORS = 20
 SYMBOLS = 25
 """Rows of a connector's page."""
 LONGEST = 200
+ODD = 30
+"""Odd records that a page shows, the latest."""
 DRIFTS = 30
 
 
@@ -51,6 +53,8 @@ class OverviewRow(Diagnosis):
     symbols: int
     silent: int
     drift: int
+    odd: int
+    """How many odd records are known of, of the latest."""
     """Changes of its venue's messages."""
 
 
@@ -83,10 +87,10 @@ def asked_page(query: str) -> PageQuery:
     return PageQuery(page, replace(asked, limit=min(asked.limit, SYMBOLS)))
 
 
-def page_of(query: PageQuery, board: Board, drift: DriftReport) -> dict[str, Any]:
+def page_of(query: PageQuery, board: Board, drift: DriftReport, anomalies: AnomalyReport) -> dict[str, Any]:
     """What the page shows now."""
     if query.page == "overview":
-        return {"overview": overview(board, drift)}
+        return {"overview": overview(board, drift, anomalies)}
     one = next((one for one in board["connectors"] if one["connector"] == query.board.connector), None)
     if one is None:
         return {"missing": {"connector": query.board.connector}}
@@ -94,22 +98,25 @@ def page_of(query: PageQuery, board: Board, drift: DriftReport) -> dict[str, Any
         "board": _process(board), "connector": one, "streams": board["streams"],
         **diagnosed(board, one, board["streams"]),
     }
+    odd = anomalies.get(one["connector"], [])
     if query.page == "symbol":
         rows = [row for row in board["symbols"]["rows"] if row["symbol"] == query.symbol]
-        return {"symbol": {**shown, "rows": rows}}
+        own = [one for one in odd if one["symbol"] == query.symbol]
+        return {"symbol": {**shown, "rows": rows}, "odd": {"found": len(own), "records": own[-ODD:]}}
     changes = drift.get(one["connector"], [])
     return {
         "connector": {**shown, "symbols": board["symbols"], "errors": _errors(board)},
         "drift": {"found": len(changes), "changes": changes[-DRIFTS:]},
+        "odd": {"found": len(odd), "records": odd[-ODD:]},
     }
 
 
-def overview(board: Board, drift: DriftReport) -> Overview:
+def overview(board: Board, drift: DriftReport, anomalies: AnomalyReport) -> Overview:
     """The first page, the worst connectors first."""
     of: dict[str, list[BoardStream]] = {}
     for stream in board["streams"]:
         of.setdefault(stream["connector"], []).append(stream)
-    rows = [_row(board, one, of.get(one["connector"], []), drift) for one in board["connectors"]]
+    rows = [_row(board, one, of.get(one["connector"], []), drift, anomalies) for one in board["connectors"]]
     rows.sort(key=lambda row: (-Grade(row["grade"]).grade, row["connector"]))
     names = ("received", "published", "duplicates", "dead_letters", "in_flight", "lost", "gaps", "missing")
     totals = {name: sum(one[name] for one in board["connectors"]) for name in names}  # type: ignore[literal-required]
@@ -126,7 +133,9 @@ def _process(board: Board) -> dict[str, Any]:
     return {name: value for name, value in board.items() if name not in left}
 
 
-def _row(board: Board, one: BoardConnector, streams: Sequence[BoardStream], drift: DriftReport) -> OverviewRow:
+def _row(
+    board: Board, one: BoardConnector, streams: Sequence[BoardStream], drift: DriftReport, anomalies: AnomalyReport
+) -> OverviewRow:
     latencies = [stream["exchange_to_ack_ms"] for stream in streams]
     return {
         **diagnosed(board, one, streams),
@@ -146,6 +155,7 @@ def _row(board: Board, one: BoardConnector, streams: Sequence[BoardStream], drif
         "symbols": sum(stream["symbols"] for stream in streams),
         "silent": sum(stream["silent"] for stream in streams),
         "drift": len(drift.get(one["connector"], ())),
+        "odd": len(anomalies.get(one["connector"], ())),
     }
 
 

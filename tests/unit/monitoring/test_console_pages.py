@@ -13,7 +13,7 @@ from k2conn.engine.gaps.gap_states import BackfillStatus, GapCause
 from k2conn.monitoring.board.document import Board
 from k2conn.monitoring.console.diagnosis import Diagnosis, diagnosed
 from k2conn.monitoring.console.examples import AROUND, NO_EXAMPLES, gap_examples, letter_example, merge_examples
-from k2conn.monitoring.console.pages import asked_page, page_of
+from k2conn.monitoring.console.pages import ODD, asked_page, page_of
 from tests.support.plans import plan_of
 
 AT = "2026-11-28T02:00:00+00:00"
@@ -111,4 +111,23 @@ def test_examples_of_several_workers_are_one() -> None:
 def test_a_page_of_nobody_says_so() -> None:
     query = asked_page("page=connector&connector=nobody")
     board = cast(Board, {**BOARD, "connectors": [], "streams": [], "symbols": {}})
-    assert page_of(query, board, {}) == {"missing": {"connector": "nobody"}}
+    assert page_of(query, board, {}, {}) == {"missing": {"connector": "nobody"}}
+
+
+def odd(symbol: str, number: int) -> dict[str, Any]:
+    return {"symbol": symbol, "kind": "price-move", "record_message_id": str(number)}
+
+
+def test_pages_have_the_odd_records_of_their_connector_and_symbol() -> None:
+    symbols = {"rows": [], "found": 0, "offset": 0, "limit": 25}
+    whole = {**CONNECTOR, "exchange": "ONE", "frames_per_second": None}
+    stream = {**STREAM, "symbols": 2, "exchange_to_ack_ms": {"p50": None, "p99": None}}
+    board = cast(Board, {**BOARD, "connectors": [whole], "streams": [stream], "symbols": symbols})
+    marked = [odd("BTCUSD", number) for number in range(ODD)] + [odd("ETHUSD", 99)]
+    report = {"one": marked, "another": [odd("BTCUSD", 7)]}
+    connector = page_of(asked_page("page=connector&connector=one"), board, {}, report)["odd"]
+    assert (connector["found"], connector["records"]) == (ODD + 1, marked[1:]), "the latest"
+    symbol = page_of(asked_page("page=symbol&connector=one&symbol=ETHUSD"), board, {}, report)["odd"]
+    assert (symbol["found"], symbol["records"]) == (1, marked[-1:])
+    (row,) = page_of(asked_page("page=overview"), board, {}, report)["overview"]["rows"]
+    assert row["odd"] == ODD + 1

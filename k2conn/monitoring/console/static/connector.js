@@ -4,6 +4,7 @@ import { gapWord, sparkline, timeline, worst } from "./charts.js";
 import { el, section, table } from "./dom.js";
 import { ago, clock, milliseconds, NONE, plural, rate, seconds, symbolLink, visible, whole } from "./format.js";
 import { lettersSection } from "./letters.js";
+import { oddSection } from "./odd.js";
 import { errors, graded, ledger, pill, tile, why } from "./parts.js";
 import { wayPicture } from "./picture.js";
 
@@ -151,6 +152,7 @@ export function connectorPage(state, curves, asked, ask) {
     socketTable(connector),
     gapsSection(examples.gaps, found.board.at),
     symbolTable(found, asked, ask),
+    state.odd ? oddSection(state.odd) : null,
     state.drift ? drift(state.drift) : null,
     errors(found.errors, false),
   ].filter(Boolean);

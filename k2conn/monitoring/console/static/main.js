@@ -121,7 +121,7 @@ function listen() {
     if (value) query.set(name, value);
   }
   source = new EventSource(`/console/events?${query}`);
-  for (const name of ["history", "overview", "connector", "symbol", "examples", "drift", "missing"]) {
+  for (const name of ["history", "overview", "connector", "symbol", "examples", "drift", "odd", "missing"]) {
     source.addEventListener(name, (event) => {
       lost = "";
       take(name, JSON.parse(event.data));

@@ -88,7 +88,7 @@ function connectors(found, curves, redraw) {
   const rows = sorted(found.rows).map((one) => el("tr", { "data-key": one.connector, class: one.grade },
     el("td", {}, pill(one.grade)),
     el("td", {}, el("a", { class: "name", href: connectorLink(one.connector) }, visible(one.connector)),
-      el("br"), el("small", {}, `${plural(one.symbols, "symbol")}${one.drift ? `, ${one.drift} drift` : ""}`)),
+      el("br"), el("small", {}, `${plural(one.symbols, "symbol")}${one.drift ? `, ${one.drift} drift` : ""}${one.odd ? `, ${one.odd} odd` : ""}`)),
     el("td", { class: "number" }, rate(one.per_second)),
     el("td", { class: "curve" }, sparkline(curves.of(one.connector, "rate"), `${one.connector}: records per second`, rate)),
     el("td", { class: "number" }, milliseconds(one.p99)),

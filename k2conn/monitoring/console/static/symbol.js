@@ -5,6 +5,7 @@ import { crumbs, gapsSection } from "./connector.js";
 import { el, section } from "./dom.js";
 import { ago, connectorLink, milliseconds, rate, visible, whole } from "./format.js";
 import { lettersSection } from "./letters.js";
+import { oddSection } from "./odd.js";
 import { pill, tile, why, WORDS } from "./parts.js";
 
 // The fields of a record whose course is worth a curve, by how telling they are.
@@ -53,6 +54,7 @@ export function symbolPage(state, curves, name, symbol) {
     rows.length ? rows.map((row) => stream(row, curves, found.board.at))
       : el("p", { class: "note" }, "Nothing of this symbol has come yet."),
     gapsSection(examples.gaps, found.board.at),
+    state.odd?.records.length ? oddSection(state.odd) : null,
     examples.letters.length ? lettersSection(examples.letters, {}) : null,
   ].flat().filter(Boolean);
 }
