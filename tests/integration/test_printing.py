@@ -40,7 +40,7 @@ ODD_SPEC = (
 TESTS = f"""
 tests:
   - name: '{ODD}'
-    received: {{ch: trade, data: [{{s: BTC-USD, i: 1, '{ODD}': "7", q: "1", t: 1, d: buy}}]}}
+    received: {{ch: trade, data: [{{s: BTC-USD, i: 1, '{ODD}': "7", q: "1", t: 1767323045678, d: buy}}]}}
     records: [{{price: "PRICE"}}]
 """
 

@@ -57,7 +57,7 @@ def test_compiled_against_interpreted(monkeypatch: pytest.MonkeyPatch, kind: typ
         pytest.skip("k2conn/native is not built here (no C compiler)")
     if not in_c:
         monkeypatch.setattr(native, "Mapper", None)
-    tape = kind(10, 1)
+    tape = kind(10, WALL // 1000)
     frames = [tape.frame(number).decode() for number in range(TRADES // tape.trades)]
     path = find(tape.venue)
     with reference():
