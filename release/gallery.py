@@ -23,6 +23,12 @@ _ABOUT = (
     "tests.",
     "",
 )
+_EVIDENCE = {
+    "recorded": "Frames of the venue, of another kind of test",
+    "documented": "Written from the venue's public documentation",
+    "memory": "Written from memory, nothing looked up",
+}
+"""What the files rest on that are not compared with recordings."""
 
 
 def page() -> Iterator[str]:
@@ -38,14 +44,20 @@ def page() -> Iterator[str]:
     for name, one in sorted(figures.items()):
         share = 100 * (one["frames"] - one["argued"]) / one["frames"]
         counts = " | ".join(str(one[key]) for key in ("frames", "trades", "quotes"))
-        yield (f"| [{name}](connectors/{name}.md) | {_exchange(name)} | {counts} | {share:.1f} % |"
+        yield (f"| [{name}](connectors/{name}.md) | {_said(name, 'exchange')} | {counts} | {share:.1f} % |"
                f" {one['argued'] or ''} |")
-    links = ", ".join(f"[{name}](connectors/{name}.md)" for name in others)
-    yield from ("", f"The other {len(others)} are tested by the frames in their own files only: {links}.")
+    yield from ("", f"The other {len(others)} are tested by the frames in their own files only.")
+    for evidence, about in _EVIDENCE.items():
+        of_it = [name for name in others if _said(name, "evidence") == evidence]
+        if of_it:
+            links = ", ".join(f"[{name}](connectors/{name}.md)" for name in of_it)
+            yield from ("", f"{about} ({len(of_it)}): {links}.")
 
 
-def _exchange(name: str) -> str:
-    found = re.search(r"^exchange: *(\S+)", (ROOT / "connectors" / f"{name}.yaml").read_text(), re.MULTILINE)
+def _said(name: str, word: str) -> str:
+    """What the file says under a word of its first level."""
+    text = (ROOT / "connectors" / f"{name}.yaml").read_text()
+    found = re.search(rf"^{word}: *(\S+)", text, re.MULTILINE)
     return found[1] if found else ""
 
 

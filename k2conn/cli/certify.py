@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -150,6 +151,7 @@ def _launch(plan: Plan, settings: SinkSettings) -> Launch:
         return command, foreign | {
             f"{name}WEBSOCKET_URL": setting.socket_url,
             f"{name}HTTP_URL": setting.http_url,  # never the venue itself
+            **({f"{name}ALLOW_EXEC": shlex.join(setting.program)} if setting.program else {}),
             f"{name}BACKFILL": "false",
             "K2_KAFKA_TOPIC_PREFIX": setting.prefix,
             "K2_KAFKA_CREATE_TOPICS": "true",

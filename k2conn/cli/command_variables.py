@@ -24,14 +24,16 @@ _MADE = (
     "K2_DRIFT",
 )
 _DEGRADED = ("K2_DEGRADED_ERRORS_24H", "K2_DEGRADED_MEMORY_MB", "K2_DEGRADED_CANDLE_AGE")
+_CONSOLE = ("K2_CONSOLE", "K2_CONSOLE_TOKEN", "K2_CONSOLE_HOSTS", "K2_TAP_TOKEN")
 _START = (
-    "K2_CONNECTORS", "K2_PROGRESS", *_FILES, *_MADE, "K2_STATE_FOLDER", "K2_RECORD_", "K2_LOG_FORMAT", *_PORT, *_DEGRADED,
+    "K2_CONNECTORS", "K2_PROGRESS", *_CONSOLE, *_FILES, *_MADE, "K2_STATE_FOLDER", "K2_RECORD_", "K2_LOG_FORMAT",
+    *_PORT, *_DEGRADED,
 )
 _RUN = ("K2_RECORD_FOLDER", *_SINKS, *_LIVE)
 
 READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "run": (*_START, "K2_LOG_LEVEL", "K2_WORKERS", "K2_TAP_TOKEN", *_RUN, *_CONSUMER),
-    "record": (*_START, "K2_LOG_LEVEL", "K2_TAP_TOKEN", *_LIVE),
+    "run": (*_START, "K2_LOG_LEVEL", "K2_WORKERS", *_RUN, *_CONSUMER),
+    "record": (*_START, "K2_LOG_LEVEL", *_LIVE),
     "replay": (*_FILES, *_LOG, *_SINKS),
     "doctor": (*_START, *_RUN),
     "status": (*_PORT, *PROXY_VARIABLES),
@@ -51,7 +53,7 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "docs": _FILES,
     "list": _FILES,
     "audit": _FILES,
-    "candles": ("K2_FEATURES_WINDOW", "K2_FEATURES_WARM_UP", "K2_LOG_FORMAT", *_SINKS, *_CONSUMER),
+    "candles": (*_CONSOLE, "K2_FEATURES_WINDOW", "K2_FEATURES_WARM_UP", "K2_LOG_FORMAT", *_SINKS, *_CONSUMER),
     "load": (*_FILES, "K2_STATE_FOLDER", *_LOG, *_SINKS),
     "serve": ("K2_API_", *_LOG, "K2_SINK_", *_KAFKA, "K2_POSTGRES_", "K2_LAKE_"),
     "query": ("K2_LAKE_",),

@@ -24,6 +24,7 @@ from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.monitoring.consumption_view import ConsumptionView
 from k2conn.runner.event_log import get_logger
 from k2conn.settings import in_own_names, names_of
+from k2conn.settings.console import ConsoleSettings, console_settings
 from k2conn.settings.consumer import KAFKA, consumer_settings
 from k2conn.settings.unread_variables import unread
 from k2conn.sinks import SINKS
@@ -41,6 +42,7 @@ class PreparedConsumption:
     source: ConsumerSettings
     sink: SinkSettings
     limit: float | None
+    console: ConsoleSettings
 
 
 def consume(options: RunOptions, stage: Stage | None = None) -> int:
@@ -62,7 +64,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], made: bool = F
     topics. SettingsError with all that is wrong.
     """
     problems = CollectedProblems()
-    sink, limit, port = SinkSettings(kind="console"), None, -1
+    sink, limit, port, console = SinkSettings(kind="console"), None, -1, ConsoleSettings()
     source: ConsumerSettings | None = None
     with problems.noting():
         check_log(options, environment)
@@ -72,6 +74,8 @@ def prepared(options: RunOptions, environment: Mapping[str, str], made: bool = F
         _check_options(options)
     with problems.noting():
         port = listening_port(options, environment)
+    with problems.noting():
+        console = console_settings(environment)
     with problems.noting():
         limit = lasting("--duration", options.duration)
     with problems.noting():
@@ -91,7 +95,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], made: bool = F
     assert source is not None
     for name, near in unread(environment, [], sink.kind).items():
         get_logger().warning("nothing reads this variable", variable=name, **({"did_you_mean": near} if near else {}))
-    return PreparedConsumption(port, source, sink, limit)
+    return PreparedConsumption(port, source, sink, limit, console)
 
 
 def _check_options(options: RunOptions) -> None:
@@ -111,7 +115,8 @@ async def _run(consumption: Consumption, options: RunOptions, start: PreparedCon
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     stop_on_signals(loop, stop)
-    async with attended(ConsumptionView(consumption), options.host, start.port, _told_to_reload(), stop):
+    async with attended(ConsumptionView(consumption), options.host, start.port, _told_to_reload(), stop,
+                        start.console):
         limiting = loop.create_task(_stop_after(start.limit, consumption, stop))
         try:
             return await consumption.run(stop)

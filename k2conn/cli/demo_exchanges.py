@@ -88,7 +88,7 @@ def _job(exchange: MockExchange) -> Job:
     streams = tuple(
         stream.name for stream in exchange.plan.streams if stream.name in exchange.streams and stream.default
     )
-    overrides = Overrides(urls=(exchange.url(),), http_url=exchange.http_url)
+    overrides = Overrides(urls=(exchange.url(),), http_url=exchange.http_url, program=exchange.program)
     return Job(exchange.plan, streams=streams or exchange.streams, overrides=overrides)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
+from k2conn.cli.evidence import rests_on
 from k2conn.cli.instrument_text import instrument_text
 from k2conn.cli.loading import find, load, shipped
 from k2conn.cli.markdown_text import cell, code, fenced, link, paragraph, prose
@@ -83,14 +84,15 @@ def _extra(folder: Path, files: Mapping[str, str]) -> list[Path]:
 def index(pages: Sequence[ConnectorPage]) -> str:
     """The table of all connectors."""
     lines = ["# Connectors", "", "Made by `k2conn docs` from the files in `connectors/`; edit those.", "",
-             "| connector | exchange | market | asset class | streams | heartbeat | encoding | auth |",
-             "|---|---|---|---|---|---|---|---|"]
+             "| connector | exchange | market | asset class | streams | heartbeat | encoding | auth | evidence |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for page in sorted(pages, key=lambda one: one.plan.name):
         plan = page.plan
         streams = ", ".join(one.written if one.default else f"({one.written})" for one in plan.written)
         beats = _unique(_beat(one) for one in plan.connections)
         codecs = _unique(_encoding(one) for one in plan.connections)
-        cells = [plan.exchange, plan.market, plan.asset_class, streams, beats, codecs, _auth(page)]
+        cells = [plan.exchange, plan.market, plan.asset_class, streams, beats, codecs, _auth(page),
+                 plan.evidence]
         lines.append(f"| [{plan.name}]({plan.name}.md) | " + " | ".join(map(cell, cells)) + " |")
     lines += ["", f"{len(pages)} connectors. Streams in brackets run only when they are named.", ""]
     return "\n".join(lines)
@@ -153,6 +155,9 @@ def _title(page: ConnectorPage) -> Iterator[str]:
         yield from paragraph(str(page.said["notes"]))
     yield ""
     yield f"Authentication: {_auth(page)}."
+    if plan.evidence:
+        yield ""
+        yield f"Evidence: {rests_on(plan.evidence)}."
 
 
 def _symbols(page: ConnectorPage) -> Iterator[str]:

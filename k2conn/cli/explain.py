@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+from k2conn.cli.evidence import rests_on
 from k2conn.cli.host_list import host_text
 from k2conn.cli.instrument_text import instrument_text
 from k2conn.cli.loading import load
 from k2conn.cli.option_values import listed
 from k2conn.cli.plan_tables import field_rows, sent_frames
+from k2conn.cli.plan_words import connection_words, request_text, shown_steps, step_words, stream_words
 from k2conn.cli.screen import Column, Console, Padding, Styled, line, screen, table
 from k2conn.cli.variable_list import variable_lines
 from k2conn.plan import Connection, Plan, Stream
@@ -27,6 +29,7 @@ def run(connector: str, symbols: str | None) -> int:
         resolve(plan, tuple(names))
     line(console, Styled(plan.name, "bold"), f": {plan.exchange}, {plan.asset_class}, {plan.market}")
     line(console, f"documentation  {plan.docs}")
+    line(console, f"evidence       {rests_on(plan.evidence)}")
     line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
     if plan.symbols.list is not None:
         line(console, f"list           {instrument_text(plan.symbols.list)}")
@@ -44,24 +47,36 @@ def _connection(console: Console, plan: Plan, connection: Connection, names: lis
     line(console)
     line(console, Styled(f"connection {connection.name}", "bold"))
     for text in connection.url_texts:
-        line(console, f"  connects to  {text}")
+        _say(console, "connects to", text)
     for request in connection.before:
-        line(console, f"  before       {request.method} {request.url_text}")
+        _say(console, "before", request_text(request))
+    for word, text in connection_words(plan, connection):
+        _say(console, word, text)
     for number, frame in enumerate(sent_frames(plan, connection, names), 1):
-        line(console, f"  sends {number:>2}     {frame}")
+        _say(console, f"sends {number:>2}", frame)
+    for step in shown_steps(plan, connection):
+        for word, text in step_words(step):
+            _say(console, word, text)
     if connection.heartbeat:
         beat = connection.heartbeat
-        line(console, f"  heartbeat    every {beat.every_text}: {beat.text}")
-    for answer in connection.answer:
-        line(console, f"  answers      when {answer.when.text}: {answer.text}")
+        answer = f", answered by {beat.answer.text}" if beat.answer else ""
+        within = f" within {beat.within:g} s" if beat.within is not None else ""
+        _say(console, "heartbeat", f"every {beat.every_text}: {beat.text}{answer}{within}")
+    for one in connection.answer:
+        _say(console, "answers", f"when {one.when.text}: {one.text}")
     for capture in connection.capture:
         when = capture.when.text if capture.when else "always"
-        line(console, f"  captures     $state.{capture.into} when {when}")
+        key = f" by {capture.key_text}" if capture.key_text else ""
+        data = ", of data too" if capture.data else ""
+        data += ", and keeps it for the next connection" if capture.keep else ""
+        _say(console, "captures", f"$state.{capture.into} = {capture.text}{key} when {when}{data}")
     for notice in connection.notices:
         words = "reconnects" if notice.reconnect else "logs an error"
-        line(console, f"  {words} when {notice.when.text}")
+        later = f", {notice.delay:g} s later" if notice.delay else ""
+        why = f", reason {notice.reason_text}" if notice.reason_text else ""
+        line(console, f"  {words} when {notice.when.text}{later}{why}")
     for match in connection.ignore:
-        line(console, f"  ignores      {match.text}")
+        _say(console, "ignores", match.text)
 
 
 def _stream(console: Console, stream: Stream, intervals: list[str]) -> None:
@@ -69,13 +84,11 @@ def _stream(console: Console, stream: Stream, intervals: list[str]) -> None:
     line(console)
     line(console, Styled(f"stream {stream.written}", "bold"), f" -> {stream.kafka_topic}{state}")
     if intervals:
-        line(console, f"  intervals    {', '.join(intervals)}   (shown: {intervals[0]})")
-    line(console, f"  recognised   {stream.when.text}")
-    line(console, f"  items        {stream.each_text}")
-    for word, match in (("dropped", stream.drop_when), ("snapshot", stream.snapshot)):
-        if match:
-            line(console, f"  {word:<12} when {match.text}")
-    if stream.states is not None:
-        how = "as the item says" if stream.states.closed is not None else "when the next one opens"
-        line(console, f"  over         {how}; what is not over is {'kept' if stream.states.keep_open else 'dropped'}")
+        _say(console, "intervals", f"{', '.join(intervals)}   (shown: {intervals[0]})")
+    for word, text in stream_words(stream):
+        _say(console, word, text)
     console.print(Padding(table(_COLUMNS, field_rows(stream), console.width - 2), (0, 0, 0, 2), expand=False))
+
+
+def _say(console: Console, word: str, text: str) -> None:
+    line(console, f"  {word:<12} {text}")

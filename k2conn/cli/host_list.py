@@ -19,6 +19,11 @@ def listed_hosts(plan: Plan) -> list[dict[str, object]]:
 def host_text(plan: Plan) -> str:
     """For people: ``api.example.com, 10.0.0.1 (not public: ...)``."""
     hosts = _hosts(plan)
+    programs = [one for one in plan.connections if one.transport == "exec"]
+    runs = [text.removeprefix("exec://") for one in programs for text in one.url_texts]
+    if runs:
+        beside = f", and {', '.join(_words(plan, hosts))}" if hosts else ""
+        return f"the program {', '.join(dict.fromkeys(runs))} (refused unless {prefix_of(plan.name)}ALLOW_EXEC){beside}"
     if not hosts:  # it reads files
         return "nobody"
     if all(map(is_loopback, hosts)):

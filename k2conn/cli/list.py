@@ -8,7 +8,7 @@ from k2conn.cli.screen import Column, screen, table
 from k2conn.errors import SettingsError
 
 _COLUMNS = (Column("connector"), Column("exchange", leaves=1), Column("market", leaves=2),
-            Column("streams", least=16), Column("documentation", leaves=3))
+            Column("streams", least=16), Column("evidence", leaves=4), Column("documentation", leaves=3))
 
 
 def run(output: str) -> int:
@@ -19,7 +19,7 @@ def run(output: str) -> int:
     if output == "json":
         rows = [
             {"connector": p.name, "exchange": p.exchange, "asset_class": p.asset_class, "market": p.market,
-             "streams": [s.written for s in p.written], "docs": p.docs}
+             "streams": [s.written for s in p.written], "docs": p.docs, "evidence": p.evidence}
             for p in plans
         ]
         show_json(rows)
@@ -27,7 +27,7 @@ def run(output: str) -> int:
     console = screen()
     cells = [
         (p.name, p.exchange, p.market,
-         ", ".join(s.written if s.default else f"({s.written})" for s in p.written), p.docs)
+         ", ".join(s.written if s.default else f"({s.written})" for s in p.written), p.evidence, p.docs)
         for p in plans
     ]
     console.print(table(_COLUMNS, cells, console.width))

@@ -12,7 +12,7 @@ from k2conn.compiler.language.problems import Problem, known
 from k2conn.errors import SettingsError, SpecError
 from k2conn.plan import Plan
 from k2conn.resources import connectors_folder
-from k2conn.schemes import WEBSOCKET
+from k2conn.schemes import BUILT_IN
 
 
 def shipped() -> list[Path]:
@@ -35,8 +35,8 @@ def find(name: str) -> Path:
 
 def secure(scheme: str) -> bool | None:
     """Whether a scheme's transport encrypts; None where no transport, installed ones too, has that scheme."""
-    if scheme in WEBSOCKET:  # the transports are not even imported for what they have always had
-        return WEBSOCKET[scheme]
+    if scheme in BUILT_IN:  # the transports are not even imported for their own
+        return BUILT_IN[scheme]
     from k2conn import transports
 
     return transports.secure(scheme)

@@ -30,6 +30,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Plan
 from k2conn.recording.reader import Recording, is_recording
+from k2conn.tools.letter_places import letter_place
 from k2conn.tools.recorded_lines import recorded_lines
 from k2conn.tools.unrecognised_frames import UnrecognisedFrames
 from k2conn.transports.file.source import UnreadableFile
@@ -181,6 +182,8 @@ def _receive(connector_state: ConnectorState, pipelines: list[FramePipeline], ro
 def _show(plan: Plan, connector_state: ConnectorState, names: dict[str, str], envelope: Envelope) -> None:
     if envelope.schema is None:
         show(f"dead letter: {envelope.value.decode()}", error=True)
+        if where := letter_place(plan, exactjson.decode(envelope.value)):
+            show(f"  {where}", error=True)
         return
     stream = getattr(envelope.account, "stream", names.get(envelope.topic, ""))
     record = envelope.schema.decode_plain(envelope.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ def exchanges_for(options: MockOptions) -> list[MockExchange]:
 def variables(exchange: MockExchange) -> list[str]:
     """What to put into the environment of `k2conn run`, so that it talks to a mock exchange."""
     prefix = prefix_of(exchange.plan.name)
-    found = [f"{prefix}WEBSOCKET_URL={exchange.url()}"]
+    program = exchange.program
+    found = [f"{prefix}ALLOW_EXEC={shlex.join(program)}" if program else f"{prefix}WEBSOCKET_URL={exchange.url()}"]
     return [*found, f"{prefix}HTTP_URL={exchange.http_url}"] if exchange.http_url else found
 
 

@@ -6,6 +6,7 @@ from k2conn.cli.capacity_lines import capacity_lines
 from k2conn.cli.loading import load
 from k2conn.cli.messages import show
 from k2conn.cli.option_values import lasting, listed
+from k2conn.cli.plan_words import limit_words, shown_steps, step_words
 from k2conn.cli.screen import Column, line, screen, table
 from k2conn.cli.stream_names import chosen_streams
 from k2conn.engine.planning.capacity import capacity
@@ -15,6 +16,8 @@ from k2conn.runner.connector import resolve
 _COLUMNS = (Column("socket"), Column("symbols", right=True), Column("subscriptions", right=True),
             Column("frames", leaves=1, right=True), Column("bytes", leaves=2, right=True),
             Column("largest", leaves=4, right=True), Column("least time", leaves=3, right=True))
+
+_WORDS = {"limits": "venue's limits"}
 
 
 def run(
@@ -39,14 +42,16 @@ def run(
     ]
     console.print(table(_COLUMNS, rows, console.width))
     for connection in plan.connections:
-        limits = connection.limits
-        said = [f"connect {limits.connect.count} per {limits.connect.seconds:g} s" if limits.connect else "",
-                f"send {limits.send.count} per {limits.send.seconds:g} s" if limits.send else "",
-                f"symbols {limits.symbols}" if limits.symbols else "",
-                f"topics {limits.topics}" if limits.topics else "",
-                f"frame {limits.frame} bytes" if limits.frame else "",
-                f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
-        line(console, f"{connection.name}: venue's limits: {', '.join(filter(None, said)) or 'none declared'}")
+        if connection.reads_files:
+            continue
+        for word, text in limit_words(connection):
+            line(console, f"{connection.name}: {_WORDS.get(word, word)}: {text}")
+        for step in shown_steps(plan, connection):
+            for word, text in step_words(step):
+                line(console, f"{connection.name}: {word.strip()}: {text}")
+        if connection.poll is not None:
+            asking = sum(socket.shard.connection is connection for socket in sockets)
+            line(console, f"{connection.name}: {asking / connection.poll.every:g} requests a second")
     for socket in sockets:
         for name in socket.later:
             line(console, f"{socket.shard.name}: '{name}' needs what only a live connection knows")

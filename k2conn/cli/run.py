@@ -23,7 +23,8 @@ from k2conn.cli.startup import Prepared, check_log, jobs_for, prepared, progress
 from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.errors import SettingsError
 from k2conn.monitoring.health import RunnerView
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
+from k2conn.monitoring.tap.passing import Tap
 from k2conn.runner import Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.progress import ProgressLine
@@ -51,7 +52,7 @@ def run(options: RunOptions) -> int:
     options = replace(options, port=start.port, workers=start.workers)
     if start.workers > 1:
         read = partial(read_again, partial(jobs_for, options, environment))
-        return lead(options, jobs, read, settings, states, start.limit)
+        return lead(options, jobs, read, settings, states, start.limit, start.console)
     if states is not None:
         distribute_state(states, jobs, None)
     with recorded(options, environment) as observers:
@@ -74,7 +75,7 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     read = partial(read_again, partial(jobs_for, options, environment, warn=False))
     with recorded(options, environment, identity) as observers:
         limits, progress = health_limits(environment), progress_of(options, environment)
-        worker = Worker(identity, read, settings, states, limits, observers, progress)
+        worker = Worker(identity, read, compiled_condition, settings, states, limits, observers, progress)
         outcome = on_event_loop(_until_stopped(worker))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
@@ -100,9 +101,11 @@ async def _run(
     stop_on_signals(loop, stop)
     await unless_stopped(before(stop), stop)
     reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
-    taps = Taps(runner.observers, compiled_condition, runner.captured, tap_token(os.environ))
+    taps = Taps(
+        lambda wanted: Tap(wanted, runner.observers, runner.captured), compiled_condition, tap_token(os.environ)
+    )
     view = RunnerView(runner)
-    async with attended(view, options.host, start.port, reloading, stop, taps):
+    async with attended(view, options.host, start.port, reloading, stop, start.console, taps):
         limiting = loop.create_task(_stop_after(start.limit, runner, stop))
         try:
             if with_board(options, os.environ, start.settings.kind):

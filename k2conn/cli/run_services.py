@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from k2conn.loopback import is_loopback
+from k2conn.monitoring.console.web_console import WebConsole
 from k2conn.monitoring.health import HealthServer, View
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.runner.event_log import get_logger
+from k2conn.settings.console import ConsoleSettings
 
 REPORT = "https://github.com/k2conn/k2conn/issues"
 
@@ -25,18 +28,20 @@ def crash_report(name: str, crashes: int) -> str:
 @asynccontextmanager
 async def attended(
     view: View, host: str, port: int, reloading: Coroutine[Any, Any, None], stop: asyncio.Event,
-    taps: Taps | None = None,
+    console: ConsoleSettings, taps: Taps | None = None,
 ) -> AsyncIterator[None]:
-    """Serves ``view`` (a ``port`` below 0: not) and runs ``reloading`` until the block ends. A bug in it sets ``stop``,
-    and is raised at the end.
+    """Serves ``view`` and the ``console`` (a ``port`` below 0: not) and runs ``reloading`` until the block ends. A bug
+    in it sets ``stop``, and is raised at the end.
     """
+    shown = WebConsole(view, taps, console.token, is_loopback(host), console.hosts) if console.shown else None
     task = asyncio.create_task(reloading)
     task.add_done_callback(lambda _: stop.set())  # it only ends by a bug
-    server = HealthServer(view, host, port, taps) if port >= 0 else None
+    server = HealthServer(view, host, port, taps, shown) if port >= 0 else None
     try:
         if server is not None:
             await server.start()
-            get_logger().info("listening", metrics=f"http://{host}:{server.port}/metrics")
+            where = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+            get_logger().info("listening", metrics=f"{where}/metrics", **({"console": f"{where}/"} if shown else {}))
         yield
     finally:
         task.cancel()

@@ -14,10 +14,14 @@ from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_asking
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
+from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.runner import Job
 from k2conn.runner.stopping import unless_stopped
+from k2conn.settings import tap_token
+from k2conn.settings.console import ConsoleSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.workers.assignment import Assignment, assign
 from k2conn.workers.handover import distribute_state, send_left_over
@@ -31,6 +35,7 @@ def lead(
     settings: SinkSettings,
     states: Path | None,
     limit: float | None,
+    console: ConsoleSettings,
 ) -> int:
     """Runs the workers until told to stop, at most ``limit`` seconds; returns the exit code. ``read`` gives the jobs
     anew.
@@ -39,7 +44,7 @@ def lead(
     if states is not None:
         distribute_state(states, jobs, assignments)
     before = partial(send_left_over, jobs, settings, assignments)
-    outcome = asyncio.run(_lead(options, jobs, read, assignments, limit, before))
+    outcome = asyncio.run(_lead(options, jobs, read, assignments, limit, before, console))
     _report(outcome, options)
     return outcome.exit_code
 
@@ -51,6 +56,7 @@ async def _lead(
     assignments: Sequence[Assignment],
     limit: float | None,
     before: Callable[[asyncio.Event], Awaitable[None]],
+    console: ConsoleSettings,
 ) -> WorkersOutcome:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     pool = WorkerPool(assignments, worker_command(), os.environ, read)
@@ -58,7 +64,8 @@ async def _lead(
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     files = [job.plan.path for job in jobs]
     reloading = keep_asking(pool.reload, lambda: files, options.watch)
-    async with attended(pool, options.host, int(options.port), reloading, stop):
+    taps = Taps(pool.tap, compiled_condition, tap_token(os.environ))
+    async with attended(pool, options.host, int(options.port), reloading, stop, console, taps):
         await unless_stopped(before(stop), stop)
         if limit is not None:
             loop.call_later(limit, stop.set)

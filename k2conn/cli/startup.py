@@ -33,6 +33,7 @@ from k2conn.settings import (
     sink_settings,
     state_folder,
 )
+from k2conn.settings.console import ConsoleSettings, console_settings
 from k2conn.settings.environment import shown
 from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import integer
@@ -59,6 +60,7 @@ class Prepared:
     """On the state folder, where there is one."""
     limits: HealthLimits
     progress: ProgressSettings
+    console: ConsoleSettings
 
 
 def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = True) -> Prepared:
@@ -68,13 +70,14 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
     problems = CollectedProblems()
     settings, states, limit, port, workers = SinkSettings(kind="console"), None, None, -1, 1
     jobs: list[Job] = []
-    limits, progress = HealthLimits(), ProgressSettings()
+    limits, progress, console = HealthLimits(), ProgressSettings(), ConsoleSettings()
     with problems.noting():
         check_log(options, environment)
     with problems.noting():
         limits = health_limits(environment)
     with problems.noting():
         progress = progress_of(options, environment)
+        console = console_settings(environment)
     with problems.noting():
         SINKS.check()
     with problems.noting():
@@ -105,7 +108,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         with problems.noting():
             lock.take(job.plan.name for job in jobs)
     problems.finish()
-    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress)
+    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress, console)
 
 
 def checked_sink(

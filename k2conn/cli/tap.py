@@ -147,7 +147,10 @@ def text_of(said: dict[str, Any]) -> str:
     """A line for people. What a venue has said never becomes anything but text."""
     moment = said.get("time") or said.get("letter", {}).get("received_at") or 0
     when = f"{datetime.fromtimestamp(moment // 1_000_000, UTC):%H:%M:%S}.{moment % 1_000_000:06d} " if moment else ""
-    kind, words = said.get("kind", ""), [said.get("stream"), said.get("symbol"), said.get("socket")]
+    kind, socket = said.get("kind", ""), said.get("socket")
+    if socket and "worker" in said:
+        socket = f"{said['worker']}/{socket}"  # as /health calls it
+    words = [said.get("stream"), said.get("symbol"), socket]
     head = f"{when}{kind:<8} {said.get('connector', '')} {' '.join(str(one) for one in words if one)}"
     if kind == "record":
         hidden = ("message_id", "exchange", "symbol", "asset_class", "connector", "schema_version", "vendor_data")
@@ -160,6 +163,7 @@ def text_of(said: dict[str, Any]) -> str:
     elif "text" in said or "base64" in said:
         body = said.get("text") or f"base64 {said['base64']}"
     else:
-        rest = {name: one for name, one in said.items() if name not in ("kind", "connector", "socket", "time")}
+        head_names = ("kind", "connector", "socket", "time", "worker")
+        rest = {name: one for name, one in said.items() if name not in head_names}
         body = exactjson.encode(rest).decode()
     return visible(f"{head} {body}")[:4000]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.errors import SettingsError
-from k2conn.monitoring.tap import Condition
+from k2conn.monitoring.tap.query import Condition
 from k2conn.scope import Json, Scope
 
 LONGEST = 2000

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from k2conn import exactjson
 from k2conn.batch.replayed_sessions import mapped
 from k2conn.cli.check_budget import BudgetExceeded, check_budget
 from k2conn.cli.loading import load, load_connected, shipped
@@ -15,6 +16,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.plan import Plan
 from k2conn.recording.reader import Recording
 from k2conn.tools.connector_tests import run_test
+from k2conn.tools.letter_places import letter_place
 
 _SHOWN = 5
 """Dead letters that are shown."""
@@ -62,8 +64,10 @@ def _on_recording(console: Console, plan: Plan, path: Path) -> int:
         for one in envelopes:
             if one.account is not None:
                 one.account.settled(one.dead)
-            if one.dead and len(letters) < _SHOWN:
-                letters.append(one.value.decode("utf-8", "replace"))
+            if one.dead and len(letters) < 2 * _SHOWN:
+                letter = one.value.decode("utf-8", "replace")
+                where = letter_place(plan, exactjson.decode(one.value))
+                letters += [letter, f"  {where}"] if where else [letter]
     ledgers = [one.ledger for one in states.values()]
     frames, unknown = sum(one.frames for one in ledgers), sum(one.unrecognised for one in ledgers)
     totals = total(one.totals() for one in ledgers)

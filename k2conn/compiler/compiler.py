@@ -15,20 +15,21 @@ from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.instruments import SymbolCompiler, form_parts
 from k2conn.compiler.sections.intervals import OfInterval, expand_intervals
+from k2conn.compiler.sections.oversights import warn_of_oversights
 from k2conn.compiler.sections.streams import StreamCompiler
 from k2conn.compiler.sections.tables import TableCompiler
 from k2conn.compiler.sections.taken_messages import taken
 from k2conn.compiler.sections.tests import ExampleReader
 from k2conn.errors import SpecError
 from k2conn.plan import Connection, Plan, PlanVariable, Stream
-from k2conn.schemes import WEBSOCKET, Secure
+from k2conn.schemes import BUILT_IN, Secure
 from k2conn.variables import Readable
 
 _OWN_ONLY = Readable()
 _NAMED = ("connector", "exchange", "asset_class", "docs")
 
 
-def load_plan(path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY) -> Plan:
+def load_plan(path: FilePath, secure: Secure = BUILT_IN.get, readable: Readable = _OWN_ONLY) -> Plan:
     """The plan of one connector file; raises SpecError with all problems. ``secure`` knows the schemes that its
     connections may have, ``readable`` the environment variables that it may read.
     """
@@ -39,7 +40,7 @@ def load_plan(path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable
 
 
 def check_file(
-    path: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY
+    path: FilePath, secure: Secure = BUILT_IN.get, readable: Readable = _OWN_ONLY
 ) -> tuple[Plan | None, list[Problem]]:
     """Reads and checks one file: a plan and no problems, or problems and no plan."""
     try:
@@ -60,7 +61,7 @@ def check_file(
 
 
 def check_text(
-    file: str, text: str, folder: FilePath, secure: Secure = WEBSOCKET.get, readable: Readable = _OWN_ONLY
+    file: str, text: str, folder: FilePath, secure: Secure = BUILT_IN.get, readable: Readable = _OWN_ONLY
 ) -> tuple[Plan | None, list[Problem]]:
     """The same for a text; ``folder`` is where files beside it are looked for."""
     document = read_document(file, text)
@@ -102,10 +103,9 @@ class _Compiler:
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        self._warn_of_taken_messages(connections)
         symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
-        return Plan(
+        plan = Plan(
             name=spec["connector"],
             exchange=spec["exchange"],
             asset_class=asset_class,
@@ -116,18 +116,19 @@ class _Compiler:
             connections=connections,
             streams=streams,
             tests=examples,
+            evidence=spec.get("evidence", ""),
             variables=self._variables(),
-            warnings=tuple(map(str, sorted(set(self.document.warnings)))),
         )
+        if not self.document.problems:
+            self._warn_of_taken_messages(connections)
+            warn_of_oversights(spec, plan, self.note.warn)
+        return replace(plan, warnings=tuple(map(str, sorted(set(self.document.warnings)))))
 
     def _warn_of_taken_messages(self, connections: Iterable[Connection]) -> None:
         """Streams that would have no records: what they recognise is something else."""
-        said = self.spec["streams"]
         for connection in connections:
-            whole = {name: said[name] for name in connection.streams if isinstance(said.get(name), dict)}
-            if len(whole) == len(connection.streams):
-                for name, text in taken(connection, whole):
-                    self.note.warn(("streams", name, "when"), "value", text)
+            for name, text in taken(connection, self.spec["streams"]):
+                self.note.warn(("streams", name, "when"), "value", text)
 
     def _refusal(self, variable: str) -> str:
         """Why the file may not read an environment variable. Where its name is not usable, that is the problem."""

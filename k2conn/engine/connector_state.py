@@ -52,6 +52,8 @@ class ConnectorState:
         self.symbols = SymbolDirectory(plan.symbols, self.ledger.most)
         self.connect_limiters = {one.name: _connect_limiter(one, before) for one in plan.connections}
         """The venue's limit on connecting, by the connection's name."""
+        self.request_limiters = {one.name: _request_limiter(one, before) for one in plan.connections}
+        """The venue's limit on asking, for connections that ask again and again."""
         self.mappings = {
             stream.name: StreamMapping(plan, stream, self.ledger, _window(stream.name, window, before), self.symbols)
             for stream in self.streams
@@ -129,6 +131,12 @@ class ConnectorState:
 def _connect_limiter(connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
     known = predecessor.connect_limiters.get(connection.name) if predecessor is not None else None
     limit = connection.limits.connect or POLITE_CONNECTS
+    return RateLimiter(limit) if known is None else known.under(limit)
+
+
+def _request_limiter(connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
+    known = predecessor.request_limiters.get(connection.name) if predecessor is not None else None
+    limit = connection.limits.requests
     return RateLimiter(limit) if known is None else known.under(limit)
 
 

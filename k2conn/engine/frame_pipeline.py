@@ -25,7 +25,8 @@ from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.exactjson import SHORT
-from k2conn.plan import Connection, Json, Stream, Symbol
+from k2conn.plan import Connection, Getter, Json, Stream, Symbol
+from k2conn.scope import Scope
 
 
 class FramePipeline:
@@ -43,6 +44,10 @@ class FramePipeline:
         self._ledger = connector_state.ledger
         self._scope = self.session.scope
         self._each = connection.each
+        self._learns = connection.poll is not None
+        self._split: Getter | None = connection.each
+        if self._learns and self._split is None:
+            self._split = _whole
         self._decode = quick(self.session.decode)
         self._replica = replica
         self._stale = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
@@ -73,7 +78,7 @@ class FramePipeline:
         in, gives up the rest of the frame, but not those behind it.
         """
         session, scope, mappings, heard_at, each = (
-            self.session, self._scope, self._mappings, self._heard_at, self._each
+            self.session, self._scope, self._mappings, self._heard_at, self._split
         )
         decode, route, subscriptions = self._decode, session.router.route, session.subscriptions
         session.wake(now, wall)
@@ -96,6 +101,8 @@ class FramePipeline:
                     yield from self._pause()
                     continue
                 if each is not None:
+                    if self._learns:
+                        session.learn(message, actions)
                     found = each(message, scope)
                     rest = self._handle_messages(
                         found if type(found) is list else (message,), frame, wall, envelopes, actions
@@ -354,10 +361,15 @@ class FramePipeline:
             lambda: {"frame": short(frame) if isinstance(frame, str) else f"{len(frame)} bytes",
                      "detail": short(error.detail)},
         )
-        letters: FrameLetters = scope.letters or FrameLetters(frame, wall)
+        letters: FrameLetters = scope.letters or FrameLetters(frame, wall, ledger.latest)
         scope.letters = letters
         origin = Origin(plan.name, plan.exchange, NOWHERE, self.connector_state.malformed_topic)
         if count > 1:
             letters.count(origin, error, account, count)
         else:
             letters.add(origin, "", error, account, None, out)
+
+
+def _whole(message: Json, scope: Scope) -> Json:
+    """No messages in this one: it is one itself."""
+    return None

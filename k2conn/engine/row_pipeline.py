@@ -122,6 +122,8 @@ class RowPipeline:
             TroubleKind.DEAD_LETTER, NOWHERE, error.reason, scope.received_at,
             lambda: {**scope.place(), "detail": short(error.detail)},
         )
-        letters = scope.letters = scope.letters or FrameLetters(raw, scope.received_at, scope.place())
+        letters = scope.letters = scope.letters or FrameLetters(
+            raw, scope.received_at, ledger.latest, scope.place()
+        )
         origin = Origin(plan.name, plan.exchange, NOWHERE, self.connector_state.malformed_topic)
         letters.add(origin, "", error, account, None, out)

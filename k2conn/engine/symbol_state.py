@@ -34,3 +34,9 @@ def forget(state: dict[str, Any], stream: str, symbol: Symbol) -> None:
     ordinals = state.get(ORDINALS + stream)
     if ordinals is not None:
         ordinals.forget(f"{symbol.record}|")
+
+
+def forget_ordinals(state: dict[str, Any]) -> None:
+    """Numbers equal rows anew, of all streams and symbols."""
+    for name in [name for name in state if name.startswith(ORDINALS)]:
+        del state[name]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from k2conn import exactjson
+from k2conn.engine.accounting.frame_place import place_in
 from k2conn.letters.letter import DeadFrame, Letter
 
 AROUND = 120
@@ -23,9 +23,7 @@ def marked(frame: DeadFrame, letter: Letter) -> Marked:
     raw = frame.frame
     if not isinstance(raw, str):
         return Marked("", "")
-    start, end = _item(raw, letter.said.get("item"))
-    value, key = letter.said.get("value"), _last_key(letter.said.get("expression"))
-    at, length = _find(raw, start, end, value, key)
+    at, length = place_in(raw, letter.said)
     if at < 0:
         return Marked("", "")
     left, right = max(0, at - AROUND), min(len(raw), at + length + AROUND)
@@ -33,40 +31,3 @@ def marked(frame: DeadFrame, letter: Letter) -> Marked:
     piece = before + raw[left:right] + ("..." if right < len(raw) else "")
     clean = "".join(one if one.isprintable() else " " for one in piece)
     return Marked(clean, " " * (len(before) + at - left) + "^" * max(1, length))
-
-
-def _item(raw: str, item: Any) -> tuple[int, int]:
-    """Where the item stands: by its text as it was sent, where that is compact or has blanks behind its marks."""
-    if isinstance(item, str) and item:
-        for text in (item, item.replace('":', '": ').replace(',"', ', "')):
-            at = raw.find(text)
-            if at >= 0:
-                return at, at + len(text)
-    return 0, len(raw)
-
-
-def _find(raw: str, start: int, end: int, value: Any, key: str) -> tuple[int, int]:
-    if key:
-        at = raw.find(f'"{key}"', start, end)
-        if at >= 0:
-            behind = at + len(key) + 2
-            if isinstance(value, str) and value:
-                for text in (exactjson.encode(value).decode(), value):
-                    place = raw.find(text, behind, min(end, behind + len(text) + 16))
-                    if place >= 0:
-                        return place, len(text)
-            return at, len(key) + 2
-    if isinstance(value, str) and value:
-        for text in (exactjson.encode(value).decode(), value):
-            at = raw.find(text, start, end)
-            if at >= 0:
-                return at, len(text)
-    return (start, end - start) if (start, end) != (0, len(raw)) else (-1, 0)
-
-
-def _last_key(expression: Any) -> str:
-    """The last name of a plain path; empty for anything else."""
-    if not isinstance(expression, str):
-        return ""
-    name = expression.rpartition(".")[2].strip('"')
-    return name if name.replace("_", "").replace("-", "").isalnum() else ""

@@ -15,6 +15,7 @@ from k2conn.consumer.consumption import Consumption
 from k2conn.monitoring.board.document import Board, board_document
 from k2conn.monitoring.board.figures import merge_figures
 from k2conn.monitoring.board.query import BoardQuery
+from k2conn.monitoring.console.examples import NO_EXAMPLES, Examples
 from k2conn.monitoring.feed_figures import consumption_figures
 from k2conn.monitoring.metrics import error_metric, exposed, sink_metrics
 from k2conn.monitoring.process_status import AnomalyReport, DriftReport, Health, ProcessStatus, Silence
@@ -64,6 +65,10 @@ class ConsumptionView:
         figures = merge_figures((), query)
         figures["sink"] = self._consumption.sink.name
         return board_document(await self.health(), figures, query)
+
+    async def examples(self, connector: str) -> Examples:
+        """There are no connectors here."""
+        return NO_EXAMPLES
 
     async def metrics(self) -> bytes:
         """See `View`."""

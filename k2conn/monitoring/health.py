@@ -1,4 +1,4 @@
-"""/metrics, /health, /ready and /live on one port.
+"""/metrics, /health, /ready and /live on one port, and the web console.
 
 *live*: the process runs. *ready*: every connection is subscribed, of every stream something
 can be published, and the sink can be reached. *health*: the same in
@@ -11,6 +11,7 @@ not asked yet the oldest has to go), and what is let in says `k2conn.monitoring.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Protocol
 
 from k2conn import exactjson
@@ -21,6 +22,8 @@ from k2conn.monitoring import metrics
 from k2conn.monitoring.board.document import Board, board_document
 from k2conn.monitoring.board.query import BoardQuery, asked_board
 from k2conn.monitoring.board.watching import BoardWatch
+from k2conn.monitoring.console.examples import Examples, examples_of
+from k2conn.monitoring.console.web_console import WebConsole
 from k2conn.monitoring.process_status import (
     AnomalyReport,
     DriftReport,
@@ -32,18 +35,14 @@ from k2conn.monitoring.process_status import (
     process_status,
     silent_symbols,
 )
+from k2conn.monitoring.replies import JSON, Ongoing, Reply, head_of
 from k2conn.monitoring.requests import LONGEST_HEAD, BadRequest, header_of, target_of
-from k2conn.monitoring.tap import Tap, Taps
+from k2conn.monitoring.tap.listening import TapListener, Taps
 from k2conn.runner import Runner
 
-_REASONS = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    429: "Too Many Requests", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
-}
-_JSON = "application/json"
 KEPT = 32
 """Answers that are given again for a while: of the board there are as many as questions."""
-_REFUSED = 429, _JSON, b'{"error":"too many requests, or too much work for them, in this second"}'
+_REFUSED = Reply(429, JSON, b'{"error":"too many requests, or too much work for them, in this second"}')
 CLIENTS = 64
 """Connections at a time."""
 MOST_ANSWERS = 50
@@ -56,10 +55,6 @@ MOST_WORK = 1.0
 """Seconds of that work which may be done at once, after a while without."""
 WITHIN = 5.0
 """Seconds for a whole request, until its answer has been read."""
-
-
-Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
 
 
 class View(Protocol):
@@ -78,6 +73,9 @@ class View(Protocol):
         """The latest odd records, by connector."""
     async def board(self, query: BoardQuery) -> Board:
         """What an operator looks at."""
+
+    async def examples(self, connector: str) -> Examples:
+        """Dead letters and gaps of a connector, and which way its data takes."""
 
     async def metrics(self) -> bytes:
         """The metrics as Prometheus reads them."""
@@ -109,6 +107,10 @@ class RunnerView:
         """See `View`."""
         return board_document(process_status(self._runner), self._watch.figures(query), query)
 
+    async def examples(self, connector: str) -> Examples:
+        """See `View`."""
+        return examples_of(self._runner, connector)
+
     async def metrics(self) -> bytes:
         """See `View`."""
         return metrics.exposition(self._runner)
@@ -117,8 +119,11 @@ class RunnerView:
 class HealthServer:
     """Serves the state of a runner, or of whatever else has a view."""
 
-    def __init__(self, shown: Runner | View, host: str, port: int, taps: Taps | None = None) -> None:
+    def __init__(
+        self, shown: Runner | View, host: str, port: int, taps: Taps | None = None, console: WebConsole | None = None
+    ) -> None:
         self._taps = taps
+        self._console = console
         self._view: View = RunnerView(shown) if isinstance(shown, Runner) else shown
         self._host = host
         self._port = port
@@ -130,7 +135,7 @@ class HealthServer:
         """The second of the loop's clock, and how many answers were made in it."""
         self._credit, self._since = MOST_WORK, 0.0
         """Seconds of work that may still be done, as of that moment of the loop's clock."""
-        self._latest: dict[str, tuple[float, Answer]] = {}
+        self._latest: dict[str, tuple[float, Reply]] = {}
         """By path, the latest answer, and until when (on the loop's clock) it is given again."""
 
     @property
@@ -165,9 +170,9 @@ class HealthServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(WITHIN):
-                tap = await self._converse(reader, writer)
-            if tap is not None and self._taps is not None:
-                await self._stream(self._taps, tap, reader, writer)
+                ongoing = await self._converse(reader, writer)
+            if ongoing is not None:
+                await self._stream(ongoing, reader, writer)
             writer.close()
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             writer.transport.abort()  # a client that is slow, or went away; what it does not read is not kept
@@ -182,10 +187,10 @@ class HealthServer:
             next(asking, next(iter(self._clients))).transport.abort()
 
     async def _stream(
-        self, taps: Taps, tap: Tap, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, ongoing: Ongoing, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Lines, for as long as the client listens: one that has left says so by the end of what it sends."""
-        serving = asyncio.ensure_future(taps.serve(tap, writer))
+        """For as long as the client listens: one that has left says so by the end of what it sends."""
+        serving = asyncio.ensure_future(ongoing.serve(writer))
         leaving = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -196,37 +201,49 @@ class HealthServer:
             leaving.cancel()
             await asyncio.gather(serving, leaving, return_exceptions=True)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Tap | None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Ongoing | None:
         """One request and its answer, until the client has all of it; or the beginning of an answer that goes on."""
         writer.transport.set_write_buffer_limits(0)
         method = "GET"
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            method, target = target_of(head[:-4], is_loopback(self._host))
+            method, target = target_of(head[:-4], is_loopback(self._host), self._names)
             self._answering.add(writer)
-            if target.split("?", 1)[0] == "/tap" and method == "GET":
-                tap = self._tap(target, head[:-4])
-                writer.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: application/jsonl\r\nCache-Control: no-store\r\n"
-                    b"X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
-                )
-                return tap
-            status, kind, body = await self._answer(target)
+            reply = await self._reply(method, target, head[:-4])
         except asyncio.LimitOverrunError:
-            status, kind, body = 431, _JSON, b'{"error":"the request is too large"}'
+            reply = Reply(431, JSON, b'{"error":"the request is too large"}')
         except BadRequest as bad:
-            status, kind, body = bad.status, _JSON, exactjson.encode({"error": str(bad)})
-        writer.write(
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n".encode()
-            + (b"" if method == "HEAD" else body)
-        )
+            reply = Reply(bad.status, JSON, exactjson.encode({"error": str(bad)}))
+        if not isinstance(reply, Reply):
+            writer.write(head_of(200, reply.kind, reply.headers, None))
+            return reply
+        writer.write(head_of(reply.status, reply.kind, reply.headers, len(reply.body)))
+        writer.write(b"" if method == "HEAD" else reply.body)
         await writer.drain()
         return None
 
-    def _tap(self, target: str, head: bytes) -> Tap:
+    async def _reply(self, method: str, target: str, head: bytes) -> Reply | Ongoing:
+        path = target.split("?", 1)[0]
+        if path == "/tap" and method == "GET":
+            return self._tap(target, head)
+        if self._console is not None and self._console.has(path):
+            if (file := self._console.file(target, head)) is not None:
+                return file  # a page is made of many, and they are no work
+            if self._too_many(asyncio.get_running_loop().time()):
+                return _REFUSED
+            found = self._console.answer(target, head, self.port)
+            if method == "GET" or isinstance(found, Reply):
+                return found
+            raise BadRequest(405, "GET only: this has no end")
+        return await self._answer(target)
+
+    @property
+    def _names(self) -> Collection[str]:
+        return self._console.hosts if self._console is not None else ()
+
+    def _tap(self, target: str, head: bytes) -> TapListener:
         if self._taps is None:
-            raise BadRequest(404, "this process has no tap: with --workers, or --from kafka, there is none")
+            raise BadRequest(404, "this process has no tap: with --from kafka there is none")
         if self._too_many(asyncio.get_running_loop().time()):
             raise BadRequest(429, "too many requests in this second")
         return self._taps.begin(target.partition("?")[2], header_of(head, "authorization"), is_loopback(self._host))
@@ -242,11 +259,11 @@ class HealthServer:
         self._since = now
         return self._credit <= 0
 
-    async def _answer(self, target: str) -> Answer:
+    async def _answer(self, target: str) -> Reply:
         path, _, said = target.partition("?")
         path = path.rstrip("/") or "/"
         if path == "/live":
-            return 200, _JSON, b'{"status":"live"}'
+            return Reply(200, JSON, b'{"status":"live"}')
         clock = asyncio.get_running_loop().time
         now = clock()
         too_many = self._too_many(now)
@@ -263,28 +280,29 @@ class HealthServer:
         finally:
             work = thread_time() - began
             self._credit -= work
-        if answer[0] != 404:  # there are few paths, and none is kept that a client made up
+        if answer.status != 404:  # there are few paths, and none is kept that a client made up
             self._latest.pop(asked, None)
             self._latest[asked] = clock() + work / SHARE, answer
             if len(self._latest) > KEPT:
                 del self._latest[next(iter(self._latest))]
         return answer
 
-    async def _board(self, query: BoardQuery) -> Answer:
-        return 200, _JSON, exactjson.encode(await self._view.board(query))
+    async def _board(self, query: BoardQuery) -> Reply:
+        return Reply(200, JSON, exactjson.encode(await self._view.board(query)))
 
-    async def _state(self, path: str) -> Answer:
+    async def _state(self, path: str) -> Reply:
         if path == "/metrics":
-            return 200, metrics.CONTENT_TYPE, await self._view.metrics()
+            own = self._console.metrics() if self._console is not None else b""
+            return Reply(200, metrics.CONTENT_TYPE, await self._view.metrics() + own)
         if path == "/drift":
-            return 200, _JSON, exactjson.encode(await self._view.drift())
+            return Reply(200, JSON, exactjson.encode(await self._view.drift()))
         if path == "/anomalies":
-            return 200, _JSON, exactjson.encode(await self._view.anomalies())
-        if path in ("/ready", "/health", "/"):
+            return Reply(200, JSON, exactjson.encode(await self._view.anomalies()))
+        if path in ("/ready", "/health"):
             state = await self._view.health()
             if path == "/ready":
                 ready, silence = state["ready"], await self._view.silence()
                 shown = {"ready": ready, "waiting_for": state["waiting_for"], "silence": silence}
-                return (200 if ready else 503), _JSON, exactjson.encode(shown)
-            return (200 if state["status"] != Health.FAILED else 503), _JSON, exactjson.encode(state)
-        return 404, _JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift, /anomalies, /board"}'
+                return Reply(200 if ready else 503, JSON, exactjson.encode(shown))
+            return Reply(200 if state["status"] != Health.FAILED else 503, JSON, exactjson.encode(state))
+        return Reply(404, JSON, b'{"error":"there are /metrics, /health, /ready, /live, /drift, /anomalies, /board"}')

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from k2conn.loopback import named_here
+from collections.abc import Collection
+
+from k2conn.loopback import host_name, named_here
 
 LONGEST_HEAD = 16 * 1024
 """Bytes of a request's lines."""
@@ -16,10 +18,10 @@ class BadRequest(Exception):
         self.status = status
 
 
-def target_of(head: bytes, bound_here: bool) -> tuple[str, str]:
+def target_of(head: bytes, bound_here: bool, names: Collection[str] = ()) -> tuple[str, str]:
     """Method and target of a request whose lines are ``head``. ``bound_here``: only this machine can ask; then what it
-    was asked for must be this machine, too: a page in a browser here could else have its own name lead here (DNS
-    rebinding). BadRequest for anything else.
+    was asked for must be this machine, too, or one of ``names``: a page in a browser here could else have its own name
+    lead here (DNS rebinding). BadRequest for anything else.
     """
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
@@ -30,7 +32,7 @@ def target_of(head: bytes, bound_here: bool) -> tuple[str, str]:
     hosts = [value.strip() for name, _, value in (line.partition(":") for line in lines) if name.lower() == "host"]
     if len(hosts) > 1:
         raise BadRequest(400, "there are two Host lines")
-    if bound_here and hosts and not named_here(hosts[0]):
+    if bound_here and hosts and not (named_here(hosts[0]) or host_name(hosts[0]).lower() in names):
         raise BadRequest(403, "the Host line names another machine: ask for localhost, or 127.0.0.1")
     return words[0], words[1]
 

@@ -41,6 +41,7 @@ typedef struct {
     PyObject *table;  /* NAMED: value to name */
     int how, scale;
     wide_int factor, below;
+    int64_t fewest;   /* the smallest int that is, times `factor`, no less than what is plausible */
     int64_t most;     /* the largest int that is below `below` times `factor` */
     Text *text;       /* JOINED, JOINED_TIME */
 } Source;
@@ -108,7 +109,7 @@ static int unscaled(const Source *source, PyObject *value, wide_int *found)
     if (text != NULL)
         return decimal_digits(text, size, source->scale, source->below, found);
     if (PyLong_CheckExact(value))
-        return whole_number(value, source->factor, source->most, found);
+        return whole_number(value, source->factor, 0, source->most, found);
     if ((PyObject *)Py_TYPE(value) != decimal_type)
         return 0;
     PyObject *digits = PyObject_Str(value);
@@ -230,7 +231,7 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
                 return 0;
             break;
         case WHOLE:
-            if (whole_number(value, source->factor, source->most, &found->number))
+            if (whole_number(value, source->factor, source->fewest, source->most, &found->number))
                 return 0;
             break;
         case TIME:
@@ -685,24 +686,27 @@ static int read_text(PyObject *given, Source *source)
 
 static int read_source(PyObject *given, Source *source)
 {
-    PyObject *key, *call, *table, *given_factor, *given_below;
+    PyObject *key, *call, *table, *given_factor, *given_least, *given_below;
     int how, scale;
-    wide_int factor = 0, below = 0;
-    if (!PyArg_ParseTuple(given, "OOiiOOO", &key, &call, &how, &scale, &given_factor, &given_below, &table))
+    wide_int factor = 0, least = 0, below = 0;
+    if (!PyArg_ParseTuple(given, "OOiiOOOO", &key, &call, &how, &scale, &given_factor, &given_least, &given_below,
+                          &table))
         return -1;
-    if (!exact_wide(given_factor, &factor) || !exact_wide(given_below, &below) || how < BY_PYTHON || how > JOINED_TIME
-        || factor < 1 || below < 1 || scale < 0 || scale > MOST_DIGITS || (how == NAMED && !PyDict_CheckExact(table))) {
+    if (!exact_wide(given_factor, &factor) || !exact_wide(given_least, &least) || !exact_wide(given_below, &below)
+        || how < BY_PYTHON || how > JOINED_TIME || factor < 1 || least < 0 || least >= below || scale < 0
+        || scale > MOST_DIGITS || (how == NAMED && !PyDict_CheckExact(table))) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
-    wide_int most = (below - 1) / factor;
+    wide_int fewest = (least + factor - 1) / factor, most = (below - 1) / factor;
     *source = (Source){.how = how};
     if (how >= JOINED && read_text(table, source) < 0) {
         forget_text(source);
         return -1;
     }
     *source = (Source){or_null(key), Py_NewRef(call), or_null(table), how, scale, factor, below,
-                       is_long(most) ? (int64_t)most : INT64_MAX, source->text};
+                       is_long(fewest) ? (int64_t)fewest : INT64_MAX, is_long(most) ? (int64_t)most : INT64_MAX,
+                       source->text};
     return 0;
 }
 

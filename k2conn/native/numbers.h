@@ -134,8 +134,8 @@ static int decimal_digits(const char *text, Py_ssize_t size, int scale, wide_int
     return *found < limit;
 }
 
-/* A number that is not negative, times `factor`: an int up to `most`, or its digits. */
-static int whole_number(PyObject *value, wide_int factor, int64_t most, wide_int *found)
+/* A number times `factor`: an int from `fewest` (not negative) up to `most`, or its digits. */
+static int whole_number(PyObject *value, wide_int factor, int64_t fewest, int64_t most, wide_int *found)
 {
     int64_t number = 0;
     if (!exact_int(value, &number)) {
@@ -149,7 +149,7 @@ static int whole_number(PyObject *value, wide_int factor, int64_t most, wide_int
                 return 0;
         number = (int64_t)read;
     }
-    if (number < 0 || number > most)
+    if (number < fewest || number > most)
         return 0;
     *found = number * factor;
     return 1;

@@ -25,8 +25,8 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -57,6 +57,10 @@ _PENALTY = 60
 """Seconds to stay away from a server that has had too much and does not say how long."""
 
 Result = TypeVar("Result")
+Response = http.client.HTTPResponse
+"""An answer whose head is there."""
+HttpError = http.client.HTTPException
+"""What is no HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ class HttpAnswer:
     retry_after: str
     """The header of that name; empty where there is none."""
     body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By their names in small letters."""
 
 
 class NoAnswer(TransportError):
@@ -99,24 +105,43 @@ class NoAnswer(TransportError):
 
 def exchange(request: Call) -> HttpAnswer:
     """The answer; blocks. Raises NoAnswer."""
-    host = ""
-    with Deadline(request.within) as deadline:
+    with Deadline(request.within) as deadline, in_words_of_ours(request.url, deadline):
+        answer, connected = begun(request, deadline)
         try:
-            parts = urlsplit(request.url)
-            host = parts.hostname or ""
-            return _exchange(request, parts, deadline)
-        except NoAnswer:
-            raise
-        except TransportError as error:
-            raise NoAnswer(host, error.detail, error.cause) from None
-        except SettingsError as error:
-            raise NoAnswer(host, str(error), "proxy") from None
-        except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
-            if deadline.passed or isinstance(error, TimeoutError):
-                raise NoAnswer(host, "no answer in time") from None
-            if trouble := tls_trouble(error):
-                raise NoAnswer(host, trouble, "tls") from None
-            raise NoAnswer(host, _in_words(error)) from None
+            with answer:
+                body = answer.read(MAX_ANSWER + 1)
+            deadline.check()  # to the library an answer that ends early is an answer
+        finally:
+            connected.close()
+        if len(body) > MAX_ANSWER:
+            raise NoAnswer(urlsplit(request.url).hostname or "", f"answered more than {MAX_ANSWER} bytes")
+        return HttpAnswer(answer.status, answer.headers.get("Retry-After", ""), body, small_letters(answer))
+
+
+@contextmanager
+def in_words_of_ours(url: str, deadline: Deadline) -> Iterator[None]:
+    """What goes wrong with a request becomes a NoAnswer that names the host only."""
+    host = ""
+    try:
+        host = urlsplit(url).hostname or ""
+        yield
+    except NoAnswer:
+        raise
+    except TransportError as error:
+        raise NoAnswer(host, error.detail, error.cause) from None
+    except SettingsError as error:
+        raise NoAnswer(host, str(error), "proxy") from None
+    except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
+        if deadline.passed or isinstance(error, TimeoutError):
+            raise NoAnswer(host, "no answer in time") from None
+        if trouble := tls_trouble(error):
+            raise NoAnswer(host, trouble, "tls") from None
+        raise NoAnswer(host, _in_words(error)) from None
+
+
+def small_letters(answer: http.client.HTTPResponse) -> dict[str, str]:
+    """The headers of an answer, by their names in small letters."""
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def _in_words(error: Exception) -> str:
@@ -133,7 +158,9 @@ def _in_words(error: Exception) -> str:
     return type(error).__name__
 
 
-def _exchange(request: Call, parts: SplitResult, deadline: Deadline) -> HttpAnswer:
+def begun(request: Call, deadline: Deadline) -> tuple[http.client.HTTPResponse, socket.socket]:
+    """The answer to a request, as soon as its head is there, and the socket to close behind it; blocks."""
+    parts = urlsplit(request.url)
     path = _target(parts)
     headers = {"User-Agent": f"k2conn/{__version__}", "Accept": "application/json", **request.headers}
     proxy = proxy_for(request.url, request.proxy)
@@ -141,16 +168,20 @@ def _exchange(request: Call, parts: SplitResult, deadline: Deadline) -> HttpAnsw
         path = f"http://{parts.netloc}{path}"
         headers |= proxy.authorization
     connection = _connected(parts, request, proxy, deadline)
+    opened = connection.sock
     try:
+        assert isinstance(opened, socket.socket)
         connection.request(request.method, path, body=request.body, headers=headers)
-        with connection.getresponse() as answer:
-            body = answer.read(MAX_ANSWER + 1)
-        deadline.check()  # to the library an answer that ends early is an answer
-    finally:
+        answer = connection.getresponse()
+        if deadline.passed:  # to the library a head that ends early is a head
+            answer.close()
+        deadline.check()
+        return answer, opened
+    except BaseException:  # whatever it is, nobody else closes it
         connection.close()
-    if len(body) > MAX_ANSWER:
-        raise NoAnswer(parts.hostname or "", f"answered more than {MAX_ANSWER} bytes")
-    return HttpAnswer(answer.status, answer.headers.get("Retry-After", ""), body)
+        if opened is not None:
+            opened.close()
+        raise
 
 
 def _target(parts: SplitResult) -> str:
@@ -175,12 +206,8 @@ def _connected(
         request.destinations.check(host)
     if proxy is None:
         plain = open_socket(host, port, request.within, request.destinations)
-    elif proxy.is_socks:
-        from k2conn.net.socks import socks_socket
-
-        plain = socks_socket(proxy, host, port, request.within)
     else:
-        plain = _through_proxy(parts, request, context is not None, proxy, deadline)
+        plain = _through_proxy(host, port, request.within, context is not None, proxy, deadline)
     deadline.watch(lambda: plain)
     try:
         plain.settimeout(request.within)
@@ -197,13 +224,28 @@ def _connected(
     return connection
 
 
+def proxied_socket(host: str, port: int, within: float, proxy: Proxy) -> socket.socket:
+    """A socket to a host through a proxy, for who speaks no HTTP on it; blocks. TransportError with the cause
+    ``proxy``.
+    """
+    with Deadline(within) as deadline:
+        found = _through_proxy(host, port, within, True, proxy, deadline)
+    found.settimeout(None)
+    return found
+
+
 def _through_proxy(
-    parts: SplitResult, request: Call, tunnels: bool, proxy: Proxy, deadline: Deadline
+    host: str, port: int, within: float, tunnels: bool, proxy: Proxy, deadline: Deadline
 ) -> socket.socket:
-    """A socket to an HTTP proxy, or through it."""
-    way = _new(f"{proxy.host if ':' not in proxy.host else f'[{proxy.host}]'}:{proxy.port}", request, None)
+    """A socket through a proxy, or (an HTTP proxy that is not to tunnel) to it."""
+    if proxy.is_socks:
+        from k2conn.net.socks import socks_socket
+
+        return socks_socket(proxy, host, port, within)
+    place = f"{proxy.host if ':' not in proxy.host else f'[{proxy.host}]'}:{proxy.port}"
+    way = http.client.HTTPConnection(place, timeout=within)
     if tunnels:
-        way.set_tunnel(parts.hostname or "", parts.port or 443, proxy.authorization)
+        way.set_tunnel(host, port, proxy.authorization)
     deadline.watch(lambda: way.sock)
     try:
         way.connect()

@@ -4,8 +4,8 @@ In this order:
 
 1. the connector's own (``K2_<X>_PROXY``), for all of its addresses; ``direct`` there means none;
 2. none to this machine, and none to a host that ``NO_PROXY`` names;
-3. the environment's: ``HTTPS_PROXY`` for wss and https, ``HTTP_PROXY`` for ws and http, else ``ALL_PROXY``, else
-   ``SOCKS_PROXY``. Small letters do as well, and come first.
+3. the environment's: ``HTTPS_PROXY`` for wss and https, ``HTTP_PROXY`` for ws and http, else (and for
+   tcps and tcp only these) ``ALL_PROXY``, else ``SOCKS_PROXY``. Small letters do as well, and come first.
 
 Kafka's own protocol goes by no proxy. A proxy's address may hold a password, so it is never shown whole.
 """
@@ -35,6 +35,8 @@ _NAMES = {
     "https": ("https_proxy", "all_proxy", "socks_proxy"),
     "ws": ("http_proxy", "all_proxy", "socks_proxy"),
     "http": ("http_proxy", "all_proxy", "socks_proxy"),
+    "tcps": ("all_proxy", "socks_proxy"),
+    "tcp": ("all_proxy", "socks_proxy"),
 }
 """The variables for each scheme of an address, in small letters, the first that is set counts."""
 _TARGET_PORTS = {"wss": 443, "https": 443, "ws": 80, "http": 80}

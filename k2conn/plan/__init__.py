@@ -25,6 +25,7 @@ from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, T
 from k2conn.plan.steps import Expect, Step
 from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Span, States, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
+from k2conn.plan.transport_words import Poll, ProgramWords
 from k2conn.plan.values import Condition, Getter, Json, Reader
 from k2conn.symbols import Symbol
 
@@ -61,6 +62,8 @@ __all__ = [
     "Notice",
     "Plan",
     "PlanVariable",
+    "Poll",
+    "ProgramWords",
     "Rate",
     "Reader",
     "SendScope",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from k2conn.framing import Framing
 from k2conn.plan.conditions import Match
 from k2conn.plan.encoding import FrameEncoding
 from k2conn.plan.limits import Backoff, Limits
 from k2conn.plan.sending import Capture, HttpRequest, Template
 from k2conn.plan.steps import Step
+from k2conn.plan.transport_words import Poll, ProgramWords
 from k2conn.plan.values import Getter, Json
-from k2conn.schemes import FILES
+from k2conn.schemes import FILES, Family, family
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Notice:
     reason: Getter | None = None
     reconnect: bool = True
     delay: float = 0.0
+    reason_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Connection:
     codec: FrameEncoding = field(default_factory=FrameEncoding)
     each: Getter | None = None
     """Where one frame holds several messages."""
+    each_text: str = ""
     limits: Limits = field(default_factory=Limits)
     before: tuple[HttpRequest, ...] = ()
     steps: tuple[Step, ...] = ()
@@ -85,6 +89,19 @@ class Connection:
     """``symbol``: one socket for each symbol (its URL or its frames name a single one); None: symbols share sockets."""
     replicas: int = 1
     """Sockets with the same subscriptions, into one deduplicated stream."""
+
+    framing: Framing | None = None
+    """Where frames begin and end, for a transport of bytes; None for the others."""
+    poll: Poll | None = None
+    """How the address is asked again and again; None: it is not."""
+    initial: Mapping[str, Template] = field(default_factory=dict)
+    """What `$state` holds at first, by name."""
+    program: ProgramWords | None = None
+
+    @property
+    def transport(self) -> Family:
+        """Which transport its addresses are for."""
+        return family(self.url_texts[0])
 
     @property
     def reads_files(self) -> bool:

@@ -35,6 +35,8 @@ class Plan:
     connections: tuple[Connection, ...]
     streams: tuple[Stream, ...]
     tests: tuple[ConnectorTest, ...]
+    evidence: str = ""
+    """What the file rests on: recorded, documented or memory; empty where it does not say."""
     variables: tuple[PlanVariable, ...] = ()
     """What it reads of the environment, sorted by name."""
     warnings: tuple[str, ...] = ()

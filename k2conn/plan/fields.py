@@ -22,6 +22,7 @@ class FastConversion(NamedTuple):
     factor: int = 1
     below: int = 1
     table: dict[Any, str] | None = None
+    least: int = 0
 
 
 class JoinedText(NamedTuple):

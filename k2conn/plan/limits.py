@@ -26,6 +26,8 @@ class Limits:
     send: Rate | None = None
     symbols: int | None = None
     topics: int | None = None
+    requests: Rate | None = None
+    """Requests of connections that ask again and again, all of one kind together."""
     frame: int | None = None
     """Bytes of one frame that we send."""
     connections: int | None = None

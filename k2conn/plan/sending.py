@@ -55,7 +55,7 @@ Template = Callable[[SendScope], Json]
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A value captured from a message and kept in ``$state`` until the connection ends.
+    """A value captured from a message and kept in ``$state`` until the connection ends, or (``keep``) beyond.
 
     ``key`` None: ``$state.into`` becomes the value; else ``$state.into`` is a table and gets one row.
     """
@@ -66,6 +66,11 @@ class Capture:
     when: Match | None = None
     data: bool = False
     """Whether it is also captured from a stream's messages."""
+    keep: bool = False
+    """Whether the next connection of the same symbols begins with it."""
+    text: str = ""
+    """What the author wrote for ``value``, and for ``key``."""
+    key_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class Expect:
     topic_text: str = ""
     reply_to_text: str = ""
     reason_text: str = ""
+    spoken: tuple[tuple[str, str], ...] = ()
+    """All that the author wrote for the four, whole, by its key."""
 
 
 @dataclass(frozen=True, slots=True)

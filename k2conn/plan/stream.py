@@ -6,7 +6,7 @@ A stream has its backfills, and a backfill has the stream as its rows are read: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from k2conn.intervals import Interval
@@ -46,6 +46,8 @@ class Sequence:
     previous: Reader | None = None
     key: str | None = None
     """The item's key, where the number is one."""
+    previous_text: str = ""
+    """What the author wrote for ``previous``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ class Stream:
     """Whether it takes its messages also where a stream before it takes them, too."""
     audit: Audit | None = None
     """How trades of the connector are compared with these candles."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where the file says what: the lines of the mapped fields by name, of ``each``, and of ``when``."""
 
     @property
     def written(self) -> str:

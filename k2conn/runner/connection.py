@@ -28,11 +28,12 @@ from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.http import call
 from k2conn.net.proxy import proxy_for
 from k2conn.observe import Observer, Opening, SessionPlace
-from k2conn.plan import HttpRequest, SendScope
+from k2conn.plan import HttpRequest, Json, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.frame_turns import FrameTurns
 from k2conn.runner.http_requests import http_call, sendable
+from k2conn.runner.transport_requests import Asking, program_of
 from k2conn.secret_mask import SECRETS
 from k2conn.transports import Address, Transport
 
@@ -75,6 +76,7 @@ class VenueConnection:
         patience: int,
         tell: Callable[[VenueConnection, ConnectionEvent], None],
         log: Any,
+        kept: dict[str, Json] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.state = ConnectionState.CONNECTING
@@ -99,6 +101,8 @@ class VenueConnection:
         self._patience = patience
         self._tell = tell
         self._log = log
+        self._kept = kept
+        """What earlier connections of the shard kept for this one (`keep: true`)."""
         self._transport: Transport | None = None
         self._turns: FrameTurns | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -237,6 +241,7 @@ class VenueConnection:
             await asyncio.gather(*closing, return_exceptions=True)
 
     async def _new_transport(self, pipeline: FramePipeline) -> Transport:
+        pipeline.session.begin(wall_us(), self._kept)
         for number, request in enumerate(self._shard.connection.before):
             await self._request_before(number, request, pipeline)
         return self._context.open_transport(self._address(pipeline))
@@ -247,6 +252,7 @@ class VenueConnection:
         beat = connection.heartbeat
         own = beat.every(pipeline.session.scope.state) if beat is not None and beat.send is None else 20.0
         url = self._endpoint_group.url(pipeline.session, self.endpoint, wall)
+        asking = Asking(self._context, self._endpoint_group, pipeline.session, self.endpoint)
         return Address(
             url=url,
             headers=sendable(pipeline.session.headers(wall)),
@@ -258,6 +264,9 @@ class VenueConnection:
             ca_file=given.ca_file,
             destinations=self._context.destinations,
             proxy=proxy_for(url, given.proxy),
+            framing=connection.framing,
+            polling=asking.polling(),
+            program=program_of(self._context, pipeline.session, wall) if connection.transport == "exec" else None,
         )
 
     async def _request_before(self, number: int, request: HttpRequest, pipeline: FramePipeline) -> None:
@@ -315,7 +324,7 @@ class VenueConnection:
         assert self._turns is not None
         now_us = self.last_frame_us = wall_us()
         waits = self._turns.receive(frames)
-        if self._drift is not None and now_us >= self._drift.due_us and self.pipeline is not None:
+        if self._drift is not None and now_us >= self._drift.due_us and frames and self.pipeline is not None:
             self._drift.look(self.pipeline, frames, now_us)
         return waits
 

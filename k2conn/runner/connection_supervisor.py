@@ -26,12 +26,14 @@ from k2conn.engine.sharding.shards import Shard
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.destinations import CAUSE as FORBIDDEN_HOST
 from k2conn.net.proxy import proxy_for
+from k2conn.plan import Json
 from k2conn.runner.connection import ConnectionEnd, ConnectionEvent, VenueConnection, http_scope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.http_requests import check_call
 from k2conn.runner.status import ConnectionStatus
+from k2conn.runner.transport_requests import program_of
 
 PROVE_WITHIN = 30.0
 """Seconds after its subscription in which a new connection shows every symbol; then it takes over all the same."""
@@ -77,6 +79,8 @@ class ConnectionSupervisor:
         self._news = asyncio.Event()
         self._connections: set[VenueConnection] = set()
         """All that have a task."""
+        self._kept: dict[str, Json] = {}
+        """What its connections keep for those after them (`keep: true`)."""
         self._silences = 0
         """Connections in a row that were closed for a stream's silence without having had any data."""
         self._notices = 0
@@ -99,12 +103,15 @@ class ConnectionSupervisor:
         ]
         builds.append(partial(self._check_url, session, wall))
         builds += [partial(session.headers, wall), partial(session.frames, wall)]
+        if connection.transport == "exec":
+            builds.append(partial(program_of, context, session, wall))
         for build in builds:
             with suppress(RecordError):  # a value that only a live connection has
                 _in_settings(build)
 
     def _check_url(self, session: Session, wall: int) -> None:
         """SettingsError where the address, or the proxy to it, cannot be used."""
+        self.endpoint_group.check()
         proxy_for(self.endpoint_group.url(session, 0, wall), self._context.overrides.proxy)
 
     def pipelines(self) -> list[FramePipeline]:
@@ -208,7 +215,8 @@ class ConnectionSupervisor:
         self.endpoint_group.endpoints.breakers[endpoint].attempt(monotonic())
         patience = min(MOST_PATIENCE, 2 ** min(self._silences, 10))
         connection = VenueConnection(
-            self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._reported, self._log
+            self._context, self.endpoint_group, self.shard, endpoint, self.replica, patience, self._reported, self._log,
+            self._kept,
         )
         self._connections.add(connection)
         connection.start()

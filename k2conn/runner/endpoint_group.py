@@ -10,6 +10,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Session, SessionContext
 from k2conn.engine.resilience.circuit_breaker import Endpoints
 from k2conn.envelope import Envelope
+from k2conn.errors import SettingsError
 from k2conn.hosts import host_of
 from k2conn.net.destinations import Destinations
 from k2conn.observe import Observers
@@ -17,6 +18,7 @@ from k2conn.plan import Connection
 from k2conn.runner.drift_watch import DriftWatch
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.status import EndpointStatus
+from k2conn.schemes import family
 from k2conn.transports import Address, Transport
 
 OVERLAPS = 4
@@ -76,8 +78,17 @@ class EndpointGroup:
         lead to.
         """
         url = self._url(session, at, wall)
-        self._context.destinations.check(host_of(url))
+        if self.connection.transport != "exec":
+            self._context.destinations.check(host_of(url))
         return url
+
+    def check(self) -> None:
+        """SettingsError where an address that the operator set is for another transport than the connection's own."""
+        for choice in self._choices:
+            own = self.connection.transport
+            if isinstance(choice, str) and family(choice) != own:
+                raise SettingsError(f"connection {self.connection.name}: the address that is set for it is for another "
+                                    f"transport than its own, {urlsplit(self.connection.url_texts[0]).scheme}://")
 
     def _url(self, session: Session, at: int, wall: int) -> str:
         choice = self._choices[at]
@@ -85,7 +96,7 @@ class EndpointGroup:
             return session.url(choice, wall)
         if not self._first:
             choice = f"{choice.rstrip('/')}/{self.connection.name}"
-        if self.connection.url_uses_topics:
+        if self.connection.url_uses_topics or self.connection.transport == "http":  # what it asks for stands there
             parts = urlsplit(session.url(at, wall))
             choice = choice.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
         return choice

@@ -100,7 +100,7 @@ class FrameTurns:
     def _begin(self, frames: Sequence[str | bytes], now: float) -> None:
         self._envelopes, self._actions, self._left = [], [], LONGEST
         wall = wall_us()
-        if self._watch is not None:
+        if self._watch is not None and frames:
             self._watch(frames, now, wall)
         self._work = self._pipeline.work(frames, now, wall, self._envelopes, self._actions)
 

@@ -30,6 +30,10 @@ class Overrides:
     ca_file: str | None = None
     proxy: Proxy | None = None
     """Its own, for all of its addresses; None: what the environment says for each."""
+    program: tuple[str, ...] = field(default=(), repr=False)
+    """The command that runs where the file says exec://NAME; none: no program does."""
+    program_by: str = field(default="K2_<X>_ALLOW_EXEC", compare=False)
+    """The variable that says so."""
     allow_private_hosts: bool = False
     """Whether it may connect to addresses that are not public (see `k2conn.net.destinations`)."""
     private_hosts_by: str = field(default="K2_<X>_ALLOW_PRIVATE_HOSTS", compare=False)

@@ -184,6 +184,8 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
+        program=tuple(get("ALLOW_EXEC", "command") or ()),
+        program_by=f"{next(iter(prefixes))}ALLOW_EXEC",
         allow_private_hosts=get("ALLOW_PRIVATE_HOSTS", "bool") is True,
         private_hosts_by=f"{next(iter(prefixes))}ALLOW_PRIVATE_HOSTS",
         verify=get("SSL_VERIFY", "bool") is not False,

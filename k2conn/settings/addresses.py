@@ -25,5 +25,6 @@ def wrong_address(text: str, wanted: str, secure: Secure, insecure: bool = False
     if port == 0:
         return "a port is a number from 1 to 65535"
     if not insecure and in_the_clear(parts, secure):
-        return f"{parts.scheme}:// is for this machine only: say {wanted}://, or ALLOW_INSECURE=true beside it"
+        other = f"{parts.scheme}s" if secure(f"{parts.scheme}s") else wanted
+        return f"{parts.scheme}:// is for this machine only: say {other}://, or ALLOW_INSECURE=true beside it"
     return ""

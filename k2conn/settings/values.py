@@ -4,7 +4,9 @@ text.
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
@@ -128,6 +130,19 @@ def _proxy(text: str) -> Proxy:
     return parse_proxy("", text)
 
 
+def _command(text: str) -> list[str]:
+    """A program by its whole path, and its arguments, as a shell would split them; no shell is run."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ValueError("a quotation mark has no end") from None
+    if not words or not words[0].startswith("/"):
+        raise ValueError("a program is named by its whole path, as in /opt/bridge/bin/bridge")
+    if not os.access(words[0], os.X_OK) or os.path.isdir(words[0]):
+        raise ValueError("there is no program of that path that can be run")
+    return words
+
+
 def _share(text: str) -> float:
     if not re.fullmatch(r"0|1|[01]?\.[0-9]{1,9}", text.strip()) or Decimal(text) > 1:
         raise ValueError("a share from 0 to 1 is needed, such as 0.05")
@@ -136,6 +151,7 @@ def _share(text: str) -> float:
 
 KINDS: Mapping[str, Callable[[str], Any]] = MappingProxyType({
     "text": _text,
+    "command": _command,
     "secret": _text,
     "bool": _bool,
     "int": integer,

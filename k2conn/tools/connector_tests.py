@@ -27,6 +27,7 @@ from k2conn.errors import K2Error
 from k2conn.plan import Connection, ConnectorTest, DialogueTurn, Json, Plan, Symbol
 from k2conn.records import TIMES, load_record
 from k2conn.tools.example_verdicts import verdicts_of
+from k2conn.tools.letter_places import letter_place
 
 ANY = "$any"
 """Stands for any value in a frame that a test expects to be sent."""
@@ -219,7 +220,7 @@ class _TestConnection:
     ) -> None:
         """Adds the differences; ``kinds`` are the kinds of each record's fields, by name."""
         if len(expected) != len(found) and (turn.records is not None or turn.dead_letters is not None or found):
-            shown = "; ".join(exactjson.encode(one).decode()[:300] for one in found[:3]) or "none"
+            shown = "; ".join(self._shown(one) for one in found[:3]) or "none"
             self.add_difference(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
         for at, (wanted, got, kind) in enumerate(zip(expected, found, kinds, strict=False)):
             for name, value in _flat(wanted):
@@ -228,6 +229,11 @@ class _TestConnection:
                     place = f"{what} {at + 1}, {name}"
                     shown = "nothing" if own is None else exactjson.spell(own)
                     self.add_difference(turn.line, place, exactjson.spell(value), shown)
+
+    def _shown(self, one: dict[str, Any]) -> str:
+        """A record or dead letter; of the latter first what is the matter with the mapping."""
+        where = letter_place(self.connector_state.plan, one)
+        return f"{one['reason']}: {where}" if where else exactjson.encode(one).decode()[:300]
 
     def _compare_verdicts(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         found = verdicts_of(self.connector_state.streams, self.envelopes)

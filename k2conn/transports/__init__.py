@@ -14,13 +14,39 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from k2conn.framing import Framing
 from k2conn.net.destinations import Destinations
 from k2conn.net.proxy import Proxy
 from k2conn.registry import Registry
-from k2conn.schemes import WEBSOCKET
+from k2conn.schemes import BUILT_IN
 
 OnFrames = Callable[[Sequence[str | bytes]], bool]
-"""Takes one or more frames; true asks the transport to await ``relief`` before it reads on."""
+"""Takes frames, none where something came that shows life and is no frame (an answer "not modified", a comment); true
+asks the transport to await ``relief`` before it reads on.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How an address is asked again and again: every so many seconds, each answer within others. ``request`` gives the
+    method, the address, the headers and the body of the next request, and raises what `runner.http_requests.http_call`
+    raises; ``wait`` books a request and gives the seconds until it may be made.
+    """
+
+    every: float
+    within: float
+    request: Callable[[], tuple[str, str, Mapping[str, str], bytes | None]]
+    wait: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is run: the command that the operator allowed, with the connector file's arguments behind it, and all that
+    stands in its environment.
+    """
+
+    command: tuple[str, ...] = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +70,12 @@ class Address:
     """
     proxy: Proxy | None = None
     """Where the connection goes by one (see `k2conn.net.proxy`)."""
+    framing: Framing | None = None
+    """Where frames begin and end, for a transport of bytes."""
+    polling: Polling | None = None
+    """Where the address is asked again and again; None: once."""
+    program: Program | None = None
+    """Where the address is a program."""
 
 
 class Transport(Protocol):
@@ -85,14 +117,16 @@ class TransportKind:
     """Whether it reads files, which a command line names, and connects to nothing."""
 
 
-TRANSPORTS = Registry("transport", "k2conn.transports", "TRANSPORT", TransportKind, lambda kind: kind.schemes)
+TRANSPORTS = Registry(
+    "transport", "k2conn.transports", "TRANSPORT", TransportKind, lambda kind: kind.schemes, shared=("byte_frames",)
+)
 """All transports, by URL scheme."""
 
 
 def secure(scheme: str) -> bool | None:
     """Whether a scheme's transport encrypts; None for a scheme that no transport speaks (see `k2conn.schemes`)."""
-    if scheme in WEBSOCKET:  # known without looking at what is installed
-        return WEBSOCKET[scheme]
+    if scheme in BUILT_IN:  # known without looking at what is installed
+        return BUILT_IN[scheme]
     return TRANSPORTS.get(scheme).schemes[scheme] if scheme in TRANSPORTS else None
 
 

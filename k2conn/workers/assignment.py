@@ -184,7 +184,8 @@ def _limited(connection: Connection, among: int) -> Connection:
     limits: Limits = connection.limits
     most = limits.connections
     part = replace(
-        limits, connect=_part(limits.connect, among), connections=None if most is None else max(1, most // among)
+        limits, connect=_part(limits.connect, among), requests=_part(limits.requests, among),
+        connections=None if most is None else max(1, most // among),
     )
     return replace(connection, limits=part)
 

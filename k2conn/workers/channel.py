@@ -19,6 +19,10 @@ LARGEST = 256 * 1024 * 1024
 """Bytes of a message; the largest are the figures of many thousand symbols."""
 BOARD = "board"
 """What a worker is asked for its part of the board, with the query of the request behind it."""
+EXAMPLES = "examples"
+"""What a worker is asked for its part of a connector's page, with the connector's name behind it."""
+TAP = "tap"
+"""The key of messages about a tap; beneath it stands the tap's number."""
 IDENTITY = "K2_WORKER"
 """The variable by which a process knows that it is a worker: ``INDEX/WORKERS/SOCKET``."""
 

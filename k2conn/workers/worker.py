@@ -11,8 +11,10 @@ from typing import Any
 from k2conn.errors import Unreachable
 from k2conn.monitoring.board.query import asked_board
 from k2conn.monitoring.board.watching import BoardWatch
+from k2conn.monitoring.console.examples import examples_of
 from k2conn.monitoring.metrics import exposition
 from k2conn.monitoring.process_status import anomaly_report, drift_report, process_status, silent_symbols
+from k2conn.monitoring.tap.query import Compile
 from k2conn.observe import Observers
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
@@ -21,22 +23,26 @@ from k2conn.runner.progress import ProgressLine, ProgressSettings
 from k2conn.runner.reload import Reloader
 from k2conn.sinks.settings import MiB, SinkSettings
 from k2conn.workers.assignment import Assignment
-from k2conn.workers.channel import BOARD, Channel, WorkerIdentity
+from k2conn.workers.channel import BOARD, EXAMPLES, TAP, Channel, WorkerIdentity
 from k2conn.workers.handover import worker_folder
+from k2conn.workers.worker_taps import WorkerTaps
 
 
 class Worker:
-    """One worker process. ``read`` gives all jobs, as the files and the environment say them now; it may block."""
+    """One worker process. ``read`` gives all jobs, as the files and the environment say them now; it may block;
+    ``compile_condition`` makes the conditions of listeners.
+    """
 
     def __init__(
-        self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], settings: SinkSettings,
-        state_folder: Path | None, limits: HealthLimits | None = None, observers: Observers | None = None,
-        progress: ProgressSettings | None = None,
+        self, identity: WorkerIdentity, read: Callable[[], Sequence[Job]], compile_condition: Compile,
+        settings: SinkSettings, state_folder: Path | None, limits: HealthLimits | None = None,
+        observers: Observers | None = None, progress: ProgressSettings | None = None,
     ) -> None:
         self._observers = observers
         self._progress = progress or ProgressSettings()
         self._identity = identity
         self._read = read
+        self._compile = compile_condition
         self._settings = _own(settings, identity)
         self._state_folder = worker_folder(state_folder, identity.index) if state_folder is not None else None
         self._limits = limits
@@ -82,21 +88,29 @@ class Worker:
     async def _listen(self, channel: Channel, runner: Runner, stop: asyncio.Event) -> None:
         """Does what the parent asks; a reload does not hold up the answers."""
         reloader, board = Reloader(runner, self._jobs), BoardWatch(runner)
-        async with asyncio.TaskGroup() as group:
-            while (message := await channel.receive()) is not None:
-                if "share" in message:
-                    self._assignment = Assignment.of(message["share"])
-                    group.create_task(reloader.reload())
-                else:
-                    channel.send({"number": message["number"], "answer": _answer(message["ask"], runner, board)})
-            self._log.warning("the process that started this worker is gone")
-            stop.set()
+        taps = WorkerTaps(self._identity.index, channel, runner.observers, self._compile, runner.captured)
+        try:
+            async with asyncio.TaskGroup() as group:
+                while (message := await channel.receive()) is not None:
+                    if "share" in message:
+                        self._assignment = Assignment.of(message["share"])
+                        group.create_task(reloader.reload())
+                    elif TAP in message:
+                        taps.take(message)
+                    else:
+                        channel.send({"number": message["number"], "answer": _answer(message["ask"], runner, board)})
+                self._log.warning("the process that started this worker is gone")
+                stop.set()
+        finally:
+            await taps.close()
 
 
 def _answer(asked: str, runner: Runner, board: BoardWatch) -> Any:
     what, _, query = asked.partition("?")
     if what == BOARD:
         return board.figures(asked_board(query))
+    if what == EXAMPLES:
+        return examples_of(runner, query)
     if asked == "metrics":
         return exposition(runner).decode()
     return {"health": process_status(runner), "silence": silent_symbols(runner), "drift": drift_report(runner),

@@ -14,7 +14,8 @@ from typing import Any
 from k2conn.child_python import child_environment
 from k2conn.clock import monotonic
 from k2conn.workers.assignment import Assignment
-from k2conn.workers.channel import IDENTITY, Channel, WorkerIdentity
+from k2conn.workers.channel import IDENTITY, TAP, Channel, WorkerIdentity
+from k2conn.workers.merged_tap import TapFeed
 
 ANSWER_WITHIN = 3.0
 """Seconds for an answer; a worker that is busier than that counts as one that does not answer."""
@@ -45,6 +46,8 @@ class WorkerHandle:
         self._channel: Channel | None = None
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._feeds: dict[int, TapFeed] = {}
+        """What it gives to listeners, by number."""
 
     @property
     def pid(self) -> int | None:
@@ -72,6 +75,8 @@ class WorkerHandle:
             ours.setblocking(False)
             self._channel = await Channel.over(ours)
             self._channel.send({"share": self.assignment.plain()})
+            for feed in self._feeds.values():
+                feed.open(self._channel)
             listening = asyncio.create_task(self._listen(self._channel))
             code = await self._process.wait()
             await asyncio.wait({listening}, timeout=LAST_MESSAGES_WITHIN)
@@ -103,6 +108,9 @@ class WorkerHandle:
                 self._started()
             elif "report" in message:
                 self.report = message
+            elif TAP in message:
+                if (feed := self._feeds.get(message[TAP])) is not None:  # else it has ended meanwhile
+                    feed.take(message)
             elif (future := self._asked.pop(message["number"], None)) is not None and not future.done():
                 future.set_result(message["answer"])
 
@@ -120,6 +128,17 @@ class WorkerHandle:
             return None
         finally:
             self._asked.pop(number, None)
+
+    def attach(self, feed: TapFeed) -> None:
+        """A listener: this process and those that follow it say what passes, until it is detached."""
+        self._feeds[feed.number] = feed
+        if self._channel is not None:
+            feed.open(self._channel)
+
+    def detach(self, feed: TapFeed) -> None:
+        """The listener has left."""
+        del self._feeds[feed.number]
+        feed.close()
 
     def assign(self, assignment: Assignment) -> None:
         """Another assignment: the running process reloads, later ones begin with it."""

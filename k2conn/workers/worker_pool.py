@@ -31,6 +31,7 @@ from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.monitoring.board.document import Board, board_document
 from k2conn.monitoring.board.figures import merge_figures
 from k2conn.monitoring.board.query import BoardQuery
+from k2conn.monitoring.console.examples import Examples, merge_examples
 from k2conn.monitoring.process_status import (
     AnomalyReport,
     DriftReport,
@@ -42,13 +43,16 @@ from k2conn.monitoring.process_status import (
     merge_processes,
     merge_silence,
 )
+from k2conn.monitoring.tap.listening import TapSource
+from k2conn.monitoring.tap.query import TapFilter
 from k2conn.plan import Backoff
 from k2conn.runner import Job
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.runner import FLUSH_WITHIN, RECEIVE_WITHIN, in_vain
 from k2conn.runner.status import RunReport, merge_reports
 from k2conn.workers.assignment import Assignment, reassign
-from k2conn.workers.channel import BOARD
+from k2conn.workers.channel import BOARD, EXAMPLES
+from k2conn.workers.merged_tap import MergedTap
 from k2conn.workers.metrics_merge import merged, pool_metrics
 from k2conn.workers.worker_handle import WorkerHandle
 
@@ -245,6 +249,14 @@ class WorkerPool:
         """What an operator looks at, of all workers that answer."""
         answers = (await self._ask(f"{BOARD}?{query.encoded()}")).values()
         return board_document(await self.health(), merge_figures([one for one in answers if one], query), query)
+
+    def tap(self, wanted: TapFilter) -> TapSource:
+        """What passes in all workers, for one listener."""
+        return MergedTap(wanted, self.handles)
+
+    async def examples(self, connector: str) -> Examples:
+        """Dead letters and gaps of a connector, and which way its data takes, of all workers that answer."""
+        return merge_examples([one for one in (await self._ask(f"{EXAMPLES}?{connector}")).values() if one])
 
     async def metrics(self) -> bytes:
         """The metrics of all workers that answer, and the parent's own."""

@@ -14,7 +14,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Json
 from tests.paths import ROOT
 
-UNKNOWN = {"asx-quotes", "asx-trades", "bitso", "coincheck"}
+UNKNOWN = {"asx-quotes", "asx-trades", "bitso", "btse", "coincheck"}
 """Venues whose documentation has no form of errors; and files, which report none."""
 
 _BINANCE: list[Json] = [
@@ -28,6 +28,7 @@ _JSON_RPC: list[Json] = [{"jsonrpc": "2.0", "id": 99, "error": {"code": 10028, "
 _ERROR_ID: list[Json] = [{"error": {"code": 6001, "message": "invalid argument"}, "id": None, "result": None}]
 _CODE: list[Json] = [{"id": 99, "code": 20001, "message": "invalid argument", "msg": "invalid argument"}]
 FORMS: dict[str, list[Json]] = {
+    "alpaca-sip": [{"T": "error", "code": 405, "msg": "symbol limit exceeded"}],
     "ascendex": [{"m": "error", "code": 100005, "reason": "INVALID_WS_REQUEST_DATA", "info": "Missing field"}],
     "backpack": [{"id": None, "error": {"code": 4006, "message": "Invalid stream"}}],
     "binance": _BINANCE,
@@ -41,6 +42,8 @@ FORMS: dict[str, list[Json]] = {
     "bitvavo": [{"action": "subscribe", "errorCode": 205, "error": "market parameter is invalid."},
                 {"errorCode": 110, "error": "Invalid endpoint."}],
     "blockchain": [{"seqnum": 1, "event": "rejected", "channel": "trades", "text": "Invalid channel"}],
+    "blofin": [{"event": "error", "code": "60012", "msg": "Invalid request"}],
+    "bullish": [{"type": "error", "dataType": "V1TAErrorResponse", "data": {"errorCodeName": "BAD_REQUEST"}}],
     "bybit": [{"success": False, "ret_msg": "Request too frequent", "op": "subscribe", "conn_id": "x"},
               {"success": False, "ret_msg": "Unknown op", "op": "", "conn_id": "x"},
               {"success": False, "ret_msg": "error", "op": "unsubscribe", "req_id": "9", "conn_id": "x"}],
@@ -48,16 +51,22 @@ FORMS: dict[str, list[Json]] = {
     "coinex": [*_CODE, {"id": None, "code": 11001, "message": "request timeout"}],
     "crypto-com": [{"id": 99, "method": "subscribe", "code": 40003, "message": "Unknown symbol"},
                    {"id": 99, "method": "unsubscribe", "code": 42901, "message": "Too many requests"}],
+    "delta": [{"type": "subscriptions", "channels": [{"name": "all_trades", "error": "subscription forbidden"}]},
+              {"type": "subscriptions", "channels": [{"name": "l1_orderbook", "error": "subscription forbidden"}]}],
     "deribit": _JSON_RPC,
     "dydx": [{"type": "error", "message": "Invalid subscription", "connection_id": "a", "message_id": 1}],
+    "eodhd-us": [{"status_code": 422, "message": "Unprocessable"}, {"status_code": 500, "message": "Server error"}],
+    "finnhub": [{"type": "error", "msg": "Subscribing to too many symbols"}],
     "gate-io": [{"time": 1, "channel": "spot.trades", "event": "subscribe", "error": {"code": 2, "message": "unknown"}},
                 {"time": 1, "channel": "spot.trades", "event": "unsubscribe", "error": {"code": 1, "message": "bad"}},
                 {"time": 1, "channel": "", "event": "", "error": {"code": 1, "message": "invalid request body"}}],
     "gemini": [{"id": 99, "status": 400, "error": {"code": -1121, "msg": "Invalid symbol"}},
                {"id": None, "status": 400, "error": {"code": -1100, "msg": "Invalid JSON"}}],
     "gemini-v1": [{"result": "error", "reason": "InvalidJson", "message": "not JSON"}],
+    "hitbtc": [{"error": {"code": 1, "message": "Invalid json", "description": "JSON request is corrupted."}}],
     "htx": [{"status": "error", "ts": 1, "id": "99", "err-code": "bad-request", "err-msg": "invalid topic"}],
     "hyperliquid": [{"channel": "error", "data": "Already subscribed: {}"}],
+    "independent-reserve": [{"Event": "Error", "Data": "Invalid channel", "Time": 1661145843028}],
     "kraken": [{"error": "Exceeded msg rate", "method": "subscribe", "success": False, "time_in": "x"},
                {"error": "Malformed request", "success": False},
                {"error": "Not subscribed", "method": "unsubscribe", "success": False, "req_id": 9}],
@@ -65,11 +74,16 @@ FORMS: dict[str, list[Json]] = {
     "kraken-v1": [{"event": "error", "errorMessage": "Malformed request"},
                   {"event": "subscriptionStatus", "status": "error", "errorMessage": "Not subscribed", "reqid": 99}],
     "kucoin": [{"id": "99", "type": "error", "code": 509, "data": "exceed max subscription count"}],
+    "lighter": [{"error": {"code": 30005, "message": "Invalid Channel:  (marketId)"}}],
+    "lseg-rto": [{"ID": 9, "Type": "Error", "Text": "JSON Unexpected Value"}],
+    "massive": [{"ev": "status", "status": "error", "message": "not authorized"},
+                {"ev": "status", "status": "max_connections", "message": "Maximum number of connections exceeded."}],
     "mexc": [{"id": 0, "code": 1, "msg": "Not Subscribed successfully! [x]. Reason: Blocked!"}],
     "mexc-futures": [{"channel": "rs.error", "data": "Contract does not exist", "ts": 1}],
     "okx": _OKX,
     "phemex": [{"error": {"code": 6001, "message": "invalid argument"}, "id": 99, "result": None}],
     "poloniex": [{"event": "error", "message": "Subscription failed (already subscribed)"}],
+    "tiingo-iex": [{"messageType": "E", "response": {"code": 400, "message": "thresholdLevel not valid"}}],
     "upbit": [{"error": {"name": "WRONG_FORMAT", "message": "Format does not match"}}],
     "whitebit": _ERROR_ID,
     "woo-x": [{"cmd": "ERROR", "data": "invalid request"}],

@@ -54,7 +54,7 @@ class Listener:
         self.plan = plan
         self.connector_state = ConnectorState(plan, streams)
         found = [plan.symbols.resolve(name) for name in symbols]
-        context = SessionContext(lambda: str(uuid.uuid4()), {})
+        context = SessionContext(lambda: str(uuid.uuid4()), {one.name: "a key" for one in plan.variables})
         self.pipelines = [
             (shard.connection.name, FramePipeline(self.connector_state, shard.connection, shard.symbols, context))
             for shard in shards(plan, self.connector_state.streams, [symbol for symbol in found if symbol])
@@ -462,10 +462,10 @@ def test_the_calls_before_a_connection_are_answered(name: str) -> None:
     async def test() -> None:
         async with MockExchange(plan, rate=0) as exchange:
             for connection in plan.connections:
-                for request in connection.before:
+                for number, request in enumerate(connection.before):
                     path = request.url_text.split("/", 3)[3]
                     answer = await call(Call(request.method, f"{exchange.http_url}/{path}"))
-                    assert answer == exchange.before[0]
+                    assert answer == exchange.before[number]
                     assert all(capture.value(answer, Scope()) is not None for capture in request.capture)
 
     run(test)

@@ -73,6 +73,32 @@ def test_map_exits_65_where_something_is_dead(spec: Path) -> None:
     assert [letter["reason"] for letter in letters] == ["bad-number", "malformed-frame"]
 
 
+def test_map_says_which_line_of_the_file_found_what(spec: Path) -> None:
+    item = {key: value for key, value in trade(1).items() if key != "p"} | {"px\x1b[31m": "1", "n" * 500: 1}
+    many = trade(2, q="x") | {f"k{at}": 0 for at in range(40)}
+    done = k2conn("map", spec, given=trades(item, many) + "\n" + json.dumps({"ch": "trade", "date": []}))
+    price, quantity, each = [text for text in done.stderr.splitlines() if text.startswith(f"  {spec}:")]
+    lines = spec.read_text().splitlines()
+    assert lines[int(price.split(":")[1]) - 1].strip() == "price: p"
+    assert price.split(": ", 1)[1] == (
+        "price: `p` finds nothing; the item has s, i, q, t, d, px\\x1b[31m, " + "n" * 40
+    )
+    assert lines[int(quantity.split(":")[1]) - 1].strip() == "quantity: q"
+    assert quantity.endswith(" and 16 more")
+    assert lines[int(each.split(":")[1]) - 1].strip() == "each: data"
+    assert each.endswith("each: `data` finds nothing; the message has ch, date")
+
+
+def test_a_failing_example_says_which_line_of_the_file_found_nothing(spec: Path) -> None:
+    frame = trades(trade(1, p=None))
+    spec.write_text(f"{spec.read_text()}tests:\n  - name: one\n    received: '{frame}'\n    records: [{{price: 1}}]\n")
+    place = f"{spec}:{spec.read_text().splitlines().index('      price: p') + 1}"
+    for command in ("validate", "test"):
+        done = k2conn(command, spec)
+        assert done.returncode in (1, 78)
+        assert f"{place}: price: `p` finds nothing; the item has s, i, p, q, t, d" in done.stdout, command
+
+
 def line(frame: object, moment: object, session: object = 1) -> str:
     return json.dumps({"raw": frame, "at": moment, "session": session}) + "\n"
 
@@ -165,7 +191,7 @@ def test_map_drops_repeats_when_asked(spec: Path) -> None:
 
 
 def test_map_keeps_numbers_exact(spec: Path) -> None:
-    item = '{"s":"BTC-USD","i":12345678901234567890,"p":64000.10000000,"q":1e-8,"t":1,"d":"buy"}'
+    item = '{"s":"BTC-USD","i":12345678901234567890,"p":64000.10000000,"q":1e-8,"t":1767323045678,"d":"buy"}'
     frame = f'{{"ch":"trade","data":[{item}]}}'
     record = json.loads(k2conn("map", spec, given=frame).stdout)["record"]
     assert (record["trade_id"], record["price"]) == ("VENUE-12345678901234567890", "64000.1")
@@ -197,7 +223,11 @@ def test_map_refuses_what_it_cannot_read(spec: Path, arguments: list[str], given
 def test_validate_says_how_many_are_right(spec: Path) -> None:
     done = k2conn("validate", spec, "kraken")
     assert done.returncode == 0
-    assert all(": talks to " in line for line in done.stdout.splitlines())
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if ": talks to " not in line and ": warning[" not in line] == []
+    assert [line.split("]: ")[1].split(":")[0] for line in lines if ": warning[" in line] == [
+        "the file has no tests", "no step subscribes stream 'quote'",
+    ]
     assert "2 of 2" in done.stderr
 
 
@@ -215,9 +245,10 @@ def test_validate_prints_every_problem_with_its_place(spec: Path) -> None:
 
 def test_validate_in_json(spec: Path) -> None:
     said = json.loads(k2conn("validate", spec, "--format", "json").stdout)
+    assert ["the file has no tests" in said["warnings"][0], len(said.pop("warnings"))] == [True, 2]
     assert said == {
         "hosts": [{"connector": "venue", "host": "venue.example", "public": True}],
-        "problems": [], "valid": 1, "variables": [], "warnings": [],
+        "problems": [], "valid": 1, "variables": [],
     }
     spec.write_text(spec.read_text().replace("price: p\n", "prise: p\n", 1))
     done = k2conn("validate", spec, "--format", "json")

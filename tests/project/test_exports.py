@@ -29,7 +29,9 @@ PUBLIC = {
     ],
     "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled", "spooled"],
-    "k2conn.transports": ["Address", "Transport", "TransportKind", "open_transport", "secure"],
+    "k2conn.transports": [
+        "Address", "Polling", "Program", "Transport", "TransportKind", "open_transport", "secure",
+    ],
 }
 
 

@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from .prerequisites import Missing, mvn
+from .prerequisites import Missing, mvn, npm
 
 KAFKA_VERSION = "4.1.1"
 APICURIO_VERSION = "3.0.9"
 QUESTDB_VERSION = "9.3.4"
+AXE_VERSION = "4.14.1"
 
 _POM = Path(__file__).with_name("kafka.pom.xml")
 _CONNECT = Path(__file__).resolve().parents[2] / "deploy" / "connect"
@@ -51,6 +52,11 @@ def questdb_jar() -> Path:
     """QuestDB, one jar; only `make test-deploy` needs it."""
     name = f"questdb-{QUESTDB_VERSION}"
     return _kept(name, _download_questdb) / f"{name}.jar"
+
+
+def axe_script() -> Path:
+    """axe-core, one script that judges whether a page can be used by all; only `make test-deploy` needs it."""
+    return _kept(f"axe-{AXE_VERSION}", _download_axe) / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def connect_folder() -> Path:
@@ -130,6 +136,14 @@ def _download_connect(into: Path) -> None:
 
 def _download_questdb(into: Path) -> None:
     _maven(into.parent, _COPY, f"-Dartifact=org.questdb:questdb:{QUESTDB_VERSION}", f"-DoutputDirectory={into}")
+
+
+def _download_axe(into: Path) -> None:
+    command = [npm(), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(into),
+               f"axe-core@{AXE_VERSION}"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=into)
+    if done.returncode:
+        raise Missing(f"npm could not download axe-core:\n{(done.stdout + done.stderr)[-1500:]}")
 
 
 def _maven(folder: Path, *arguments: str) -> None:

@@ -66,6 +66,28 @@ def postgres() -> Path:
     )
 
 
+@cache
+def chromium() -> str:
+    """The path of Chromium, in which the console is tried: K2CONN_CHROMIUM names one; else PATH's."""
+    named = os.environ.get("K2CONN_CHROMIUM")
+    found = named if named and os.access(named, os.X_OK) else shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        raise Missing(
+            "Chromium is missing: the console is tried in it. Install it with `apt-get install chromium`, "
+            "`dnf install chromium` or `brew install chromium`, or set K2CONN_CHROMIUM."
+        )
+    return found
+
+
+@cache
+def npm() -> str:
+    """The path of npm, which downloads the judge of accessibility once."""
+    found = shutil.which("npm")
+    if found is None:
+        raise Missing("npm is missing: it downloads axe-core once. Install it with `apt-get install npm`.")
+    return found
+
+
 def _program(name: str, home: str) -> str | None:
     """The program below the folder the variable `home` names, else the one on PATH."""
     if folder := os.environ.get(home):

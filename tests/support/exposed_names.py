@@ -9,7 +9,9 @@ from typing import get_args
 
 from k2conn.consumer.consumption import Consumption
 from k2conn.consumer.settings import ConsumerSettings
+from k2conn.monitoring.console.web_console import WebConsole
 from k2conn.monitoring.consumption_view import ConsumptionView
+from k2conn.monitoring.health import RunnerView
 from k2conn.monitoring.metrics import SpoolFigure, exposition
 from k2conn.sinks.settings import SinkSettings
 from k2conn.workers.metrics_merge import pool_metrics
@@ -24,7 +26,8 @@ def families() -> dict[str, str]:
     run = Run(Venue().plan(connection=CONNECTION % 1))
     consumption = Consumption(ConsumerSettings(topics=("x",)), SinkSettings(kind="console"))
     consumed = asyncio.run(ConsumptionView(consumption).metrics()).decode()
-    text = exposition(run.runner).decode() + pool_metrics([(0, True, 0)]) + consumed
+    console = WebConsole(RunnerView(run.runner), None, "", True).metrics().decode()
+    text = exposition(run.runner).decode() + pool_metrics([(0, True, 0)]) + consumed + console
     spool = {f"k2conn_spool_{figure}": "gauge" for figure in get_args(SpoolFigure)}
     return {**dict(_TYPE.findall(text)), **spool}
 

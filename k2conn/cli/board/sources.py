@@ -15,7 +15,7 @@ from k2conn.monitoring.board.document import Board
 from k2conn.monitoring.board.query import BoardQuery
 from k2conn.monitoring.health import View
 from k2conn.monitoring.requests import BadRequest
-from k2conn.monitoring.tap import Taps
+from k2conn.monitoring.tap.listening import Taps
 from k2conn.net.http import Call, NoAnswer, exchange
 from k2conn.net.streaming import lines_of
 from k2conn.settings import tap_token
@@ -88,7 +88,7 @@ class LocalBoard:
     async def passing(self, **wanted: str) -> AsyncIterator[dict[str, Any]]:
         """See `BoardSource`."""
         try:
-            async with aclosing(self._taps.listen(urlencode({"rate": LINES, **wanted}))) as lines:
+            async with aclosing(self._taps.listener(urlencode({"rate": LINES, **wanted})).lines()) as lines:
                 async for raw in lines:
                     if raw.strip():
                         yield _line(raw)

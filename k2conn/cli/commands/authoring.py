@@ -137,6 +137,25 @@ def eval_(
 
 
 @command()
+def schema() -> None:
+    """Print the JSON Schema of connector files: completion, hover text and errors in an editor.
+
+    VS Code with the YAML extension, a line of settings.json:
+
+    "yaml.schemas": {"./connector.schema.json": "connectors/*.yaml"}
+
+    Any editor with the YAML language server, the first line of a file:
+
+    # yaml-language-server: $schema=../connector.schema.json
+
+    Example: k2conn schema > connector.schema.json
+    """
+    from k2conn.cli.schema import run as show
+
+    raise typer.Exit(show())
+
+
+@command()
 def new(
     name: Annotated[str, typer.Argument(help="The connector's name: small letters, digits, _ and -.")],
     url: Annotated[str, typer.Option(help="Where the exchange's WebSocket is, such as wss://ws.example.com.")],

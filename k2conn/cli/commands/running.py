@@ -94,7 +94,8 @@ def run(
     """Run connectors: live streams into Kafka, files or the console. Or topics into tables.
 
     Without a Kafka address (flag or K2_KAFKA_BOOTSTRAP_SERVERS) records go to Avro files in ./data. With --from kafka
-    records are read from topics, and go into any other sink.
+    records are read from topics, and go into any other sink. What runs is shown to browsers at the port (--port):
+    K2_CONSOLE=false shows nothing, K2_CONSOLE_TOKEN is asked for where others can reach it (--host).
 
     Example: k2conn run NAME --symbols BTC/USD --kafka localhost:9092 --registry http://localhost:8081
     """

@@ -3,7 +3,8 @@ magnitude.
 
 Integers and text are taken exactly; what is finer than a microsecond is cut (floor), as the field's type demands.
 Settled: a time before 1970 or after 9999 is a wrong unit, a venue's "no time yet" (``0001-01-01T00:00:00Z``) or a
-bug, never a trade's time; so it is an error rather than a record with a wrong time.
+bug, never a trade's time; so it is an error rather than a record with a wrong time. A number that lands in the year
+1970 is seconds that were declared as milliseconds, or the like: an error, too, where the record must have the time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _PLACES = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_US = 253402300800 * 1_000_000
 """The year 10000."""
+PLAUSIBLE = 31_536_000 * 1_000_000
+"""The year 1971, in microseconds. All that a unit too fine makes of a time of today is before it."""
 _LONGEST = 40
 _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
@@ -43,8 +46,9 @@ _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})\Z", re.ASCII)
 Times = Callable[[Any], int]
 
 
-def times(unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Times:
-    """A converter from the exchange's time to microseconds; raises RecordError.
+def times(unit: str, zone: str | None = None, ambiguous: Ambiguous = None, least: int = 0) -> Times:
+    """A converter from the exchange's time to microseconds; raises RecordError, for a number also where it is less than
+    ``least`` microseconds.
 
     ``unit`` is one of UNITS. ``zone`` (an IANA name) is only for iso8601 times written without an offset; without it
     such a time is an error. ``ambiguous``: which of two moments a local time means that came twice; None: an error.
@@ -54,13 +58,15 @@ def times(unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Ti
             return LocalTimes(ZoneInfo(zone), ambiguous)
         return _iso(UTC if zone else None)
     if unit in ("ms", "us"):
-        return _whole(1000 if unit == "ms" else 1, _exact(_PLACES[unit]))
-    return _exact(_PLACES[unit])
+        return _whole(1000 if unit == "ms" else 1, _exact(_PLACES[unit], least), least)
+    return _exact(_PLACES[unit], least)
 
 
-def times_in(kind: str, unit: str, zone: str | None = None, ambiguous: Ambiguous = None) -> Times:
+def times_in(
+    kind: str, unit: str, zone: str | None = None, ambiguous: Ambiguous = None, least: int = 0
+) -> Times:
     """The same for a field of one of the kinds in TIMES: the number that it holds. What is finer is cut."""
-    convert, per = times(unit, zone, ambiguous), TIMES[kind]
+    convert, per = times(unit, zone, ambiguous, least), TIMES[kind]
     if per == 1:
         return convert
     if kind == "date" and unit == "iso8601":
@@ -80,18 +86,18 @@ def _day(text: str) -> int:
     return days if days >= 0 else _out_of_range(text)
 
 
-def plain_time(unit: str, kind: str = "timestamp-micros") -> FastConversion | None:
+def plain_time(unit: str, kind: str = "timestamp-micros", least: int = 0) -> FastConversion | None:
     """How `times_in` converts the common forms of a unit, as data; None where only the Python converter can."""
     if kind == "timestamp-millis" and unit == "ms":
-        return FastConversion("whole", below=_MAX_US // 1000)
+        return FastConversion("whole", below=_MAX_US // 1000, least=least // 1000)
     if TIMES[kind] > 1:
         return None
     if unit in ("ms", "us"):
-        return FastConversion("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US)
+        return FastConversion("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US, least=least)
     return FastConversion("time") if unit == "iso8601" else None
 
 
-def _whole(factor: int, slow: Times) -> Times:
+def _whole(factor: int, slow: Times, least: int) -> Times:
     """Whole numbers (or their digits) of a unit not finer than a microsecond; ``slow`` takes all others."""
 
     def whole(value: Any) -> int:
@@ -101,12 +107,12 @@ def _whole(factor: int, slow: Times) -> Times:
             number = int(value) * factor
         else:
             return slow(value)
-        return number if 0 <= number < _MAX_US else _out_of_range(value)
+        return number if least <= number < _MAX_US else slow(value)
 
     return whole
 
 
-def _exact(places: int) -> Times:
+def _exact(places: int, least: int) -> Times:
     """Any number of a unit that is 10**-places of a second."""
 
     def exact(value: Any) -> int:
@@ -119,7 +125,9 @@ def _exact(places: int) -> Times:
         if number < 0:
             _out_of_range(value)
         micros = int(number.scaleb(6 - places, EXACT).to_integral_value(ROUND_FLOOR, EXACT))
-        return micros if micros < _MAX_US else _out_of_range(value)
+        if micros >= _MAX_US:
+            _out_of_range(value)
+        return micros if micros >= least else _too_early(value)
 
     return exact
 
@@ -223,4 +231,9 @@ def _zone(offset: str | None, zone: tzinfo | None) -> tzinfo:
 
 def _out_of_range(value: Any) -> int:
     detail = f"{exactjson.excerpt(value, 40)} is out of range for the declared unit"
+    raise RecordError(None, None, None, "bad-time", detail)
+
+
+def _too_early(value: Any) -> int:
+    detail = f"{exactjson.excerpt(value, 40)} is in the year 1970 by the declared unit, which is too fine"
     raise RecordError(None, None, None, "bad-time", detail)

@@ -68,8 +68,8 @@ def _items(value: Any, asked: Any, _: Schema, named: Schema) -> bool:
 
 
 def _same(value: Any, asked: Any) -> bool:
-    """Texts only: the equality of other values is left to jsonschema."""
-    return isinstance(value, str) and isinstance(asked, str) and value == asked
+    """Texts and whole numbers only: the equality of other values is left to jsonschema."""
+    return type(value) is type(asked) and type(value) in (str, int) and bool(value == asked)
 
 
 def _unlike(value: Any, asked: Any, _: Schema, __: Schema) -> bool:

@@ -14,12 +14,15 @@ from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.plan import Capture, HttpRequest
-from k2conn.schemes import FILES, HTTP, Secure, in_the_clear
+from k2conn.schemes import FILES, HTTP, TCP, Secure, family, in_the_clear
 
 SET_UP = ("counter", "uuid", "now_s", "now_ms", "now_us", "state", "env")
 """Placeholders that have a meaning before anything is subscribed."""
 URL = (*SET_UP, "symbol", "symbols", "topic", "topics")
 _HOST = re.compile(r"[a-z][a-z0-9+.\-]*://([A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?]|\Z)[^\s\0#]*\Z")
+
+
+_PROGRAM = re.compile(r"exec://[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
 
 def connection_url(url: str, path: Path, insecure: bool, note: CompileContext) -> Compiled | None:
@@ -34,8 +37,17 @@ def connection_url(url: str, path: Path, insecure: bool, note: CompileContext) -
         return None
     if url.startswith("{$state."):
         return compiled  # the whole address comes from the venue; checked when it is known
+    if family(url) == "exec":
+        if _PROGRAM.fullmatch(url):
+            return compiled
+        note(path, "url", "a program is named, and the operator says what is run under that name: write "
+                          "`url: exec://NAME` with small letters, digits and hyphens, and its arguments in `program:`")
+        return None
     parts = _split(url, note.secure, "wss://", path, note)
     if parts is None:
+        return None
+    if parts.scheme in TCP and (parts.port is None or parts.path or parts.query):
+        note(path, "url", f"an address of TCP is a host and a port, as in {parts.scheme}://example.com:8194")
         return None
     if not insecure and in_the_clear(parts, note.secure):
         other = f"{parts.scheme}s"

@@ -16,6 +16,7 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.signatures import compile_signature
 from k2conn.compiler.sections.steps import StepCompiler
+from k2conn.compiler.sections.transports import TransportWords
 from k2conn.errors import RecordError
 from k2conn.plan import (
     Answer,
@@ -84,6 +85,9 @@ class ConnectionCompiler(SectionCompiler):
                 reconnect.get("attempts"),
             ),
         }
+        words = TransportWords(self.note, said, path)
+        if urls and not files:
+            parts |= words.parts()
         if not urls:
             return None
         return Connection(
@@ -95,10 +99,11 @@ class ConnectionCompiler(SectionCompiler):
             steps=steps,
             max_frame=size(said.get("max_frame", "8 MiB")),
             compression=said.get("compression", True),
-            stale_after=duration(said.get("stale_after", "60s")) or None,
+            stale_after=words.stale_after(),
             allow_insecure=said.get("allow_insecure") is True,
-            url_uses_topics=any({"topics", "topic", "symbols"} & url.names for url in urls),
+            url_uses_topics=any({"topics", "topic", "symbol", "symbols"} & url.names for url in urls),
             hosts=tuple(host.lower() for host in said.get("hosts", ())),
+            each_text=said.get("each", ""),
             per=said.get("per"),
             replicas=said.get("replicas", 1),
             **parts,
@@ -118,6 +123,8 @@ class ConnectionCompiler(SectionCompiler):
         names = {one["into"] for one, _ in self.note.entries(whole, "capture", path)}
         for one, _ in self.note.entries(whole, "before", path):
             names.update(one.get("capture", {}))
+        if isinstance(whole.get("initial"), dict):
+            names.update(whole["initial"])
         return names
 
     def _urls(self, said: dict[str, Any], path: Path) -> list[Compiled]:
@@ -154,7 +161,10 @@ class ConnectionCompiler(SectionCompiler):
             value = self._getter(one, "value", place)
             key = self._getter(one, "key", place)
             if when and value:
-                yield Capture(one["into"], value, key, when, one.get("data", False))
+                yield Capture(
+                    one["into"], value, key, when, data=one.get("data", False), keep=one.get("keep", False),
+                    text=one["value"], key_text=one.get("key", ""),
+                )
 
     def _answers(self, said: dict[str, Any], path: Path) -> Iterator[Answer]:
         for one, place in self.note.entries(said, "answer", path):
@@ -170,7 +180,7 @@ class ConnectionCompiler(SectionCompiler):
             if "when" in one:
                 match = any_of(compile_matches(one["when"], (*place, "when"), self.note))
                 if match:
-                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")))
+                    yield Notice(match, reason, reconnect, duration(one.get("delay", "0")), one.get("reason", ""))
                 continue
             for word in ("reason", "delay"):
                 if word in one:
@@ -219,10 +229,12 @@ class ConnectionCompiler(SectionCompiler):
 
     def _limits(self, whole: dict[str, Any], path: Path) -> Limits:
         said = self.note.pruned(whole, path)
-        rates = {key: self.note.read(rate, said[key], (*path, key)) for key in ("connect", "send") if key in said}
+        rates = {key: self.note.read(rate, said[key], (*path, key)) for key in ("connect", "send", "requests")
+                 if key in said}
         return Limits(
             connect=rates.get("connect"),
             send=rates.get("send"),
+            requests=rates.get("requests"),
             symbols=said.get("symbols"),
             topics=said.get("topics"),
             frame=size(said["frame"]) if "frame" in said else None,

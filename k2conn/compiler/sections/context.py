@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
+from k2conn.compiler.expressions.quoted_keys import quoted_key
 from k2conn.compiler.expressions.templates import Compiled, TemplateError, compile_template
 from k2conn.compiler.language.document import Document, Path
 from k2conn.compiler.language.durations import duration
-from k2conn.compiler.language.problems import known
-from k2conn.schemes import WEBSOCKET, Secure
+from k2conn.compiler.language.problems import known, short
+from k2conn.schemes import BUILT_IN, Secure
 
 Read = TypeVar("Read")
 MAX_EXPRESSIONS = 100_000
@@ -27,7 +28,7 @@ class CompileContext:
     """
 
     def __init__(
-        self, document: Document, parts: tuple[str, ...] = (), secure: Secure = WEBSOCKET.get,
+        self, document: Document, parts: tuple[str, ...] = (), secure: Secure = BUILT_IN.get,
         refusal: Callable[[str], str] = lambda name: "",
     ) -> None:
         self.document = document
@@ -98,6 +99,9 @@ class CompileContext:
             return None
         for name in sorted(expression.states):
             self.state(name, path, max(text.find("$state"), 0))
+        if (key := quoted_key(text)) is not None:
+            self.warn(path, "expression", f'"{short(key)}" is a key in JMESPath, not a text: for the text say '
+                                          f"'{short(key)}', with single quotes")
         return expression
 
     def template(

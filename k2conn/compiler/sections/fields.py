@@ -35,7 +35,7 @@ from k2conn.compiler.converters.readers import (
     whole_number,
 )
 from k2conn.compiler.converters.sides import inverted, mapped_side, quick_side, side_table, signed_side
-from k2conn.compiler.converters.times import UNITS, LocalTimes, plain_time, times_in
+from k2conn.compiler.converters.times import PLAUSIBLE, UNITS, LocalTimes, plain_time, times_in
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
@@ -146,7 +146,9 @@ class FieldCompiler:
         get, speed = found
         expression = _expression(said)
         read = by_symbol(get, tuple(rules), target.name, expression, *absent)
-        words = f"decimal({target.precision},{target.scale}) scaled by symbol"
+        scales = [exactjson.spell(one["scale"]) + _when(one) for one in said["scale"]["by_symbol"]]
+        words = f"decimal({target.precision},{target.scale}) * {', '.join(scales)}"
+        words += ", magnitude" if magnitude else ", signed" if signed else ""
         return Field(target.name, read, expression, words, _default(said), speed)
 
     # -- times
@@ -166,10 +168,11 @@ class FieldCompiler:
         if "ambiguous" in said and zone is None:
             self.note((*path, "ambiguous"), "value", "`ambiguous` is about local times: say their `zone`", at_key=True)
             return None
-        convert = times_in(target.kind, said["unit"], zone, said.get("ambiguous"))
+        least = 0 if target.nullable else PLAUSIBLE  # where there may be none, 0 is a venue's word for that
+        convert = times_in(target.kind, said["unit"], zone, said.get("ambiguous"), least)
         words = f"{'date' if target.kind == 'date' else 'time'} in {said['unit']}" + (f", zone {zone}" if zone else "")
         if said.get("absent") != _RECEIVED:
-            return self._simple(target, said, path, convert, words, plain_time(said["unit"], target.kind))
+            return self._simple(target, said, path, convert, words, plain_time(said["unit"], target.kind, least))
         found = self._getter(said, path)
         if found is None:
             return None
@@ -220,6 +223,7 @@ class FieldCompiler:
         expression = _expression(said)
         words = ", ".join(f"{key} -> {symbol}" for key, symbol in rules.items())
         words += ", strict" if said.get("strict") else ""
+        words += f", inverted when {invert.text}" if invert else ""
         quick = None
         if "map" in said and not invert:
             quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
@@ -435,6 +439,12 @@ def _expression(said: dict[str, Any]) -> str:
         words += f" of {said['from']}" if "text" in said else ""
         words += f" cut by {said['pattern']}"
     return words
+
+
+def _when(rule: dict[str, Any]) -> str:
+    """The condition of a rule, in words; nothing where it has none."""
+    when = rule.get("when")
+    return f" when {when if isinstance(when, str) else exactjson.spell(when)}" if when is not None else ""
 
 
 def _exact(value: Any) -> Decimal | None:

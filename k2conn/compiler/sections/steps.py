@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from k2conn import exactjson
 from k2conn.compiler.converters.patterns import PLACE, text_parts, text_pattern
 from k2conn.compiler.converters.readers import cut_out
 from k2conn.compiler.language.document import Path
@@ -16,6 +17,7 @@ from k2conn.compiler.sections.reply_overlaps import certain_overlap, possible_ov
 from k2conn.plan import Expect, Getter, Json, Step
 from k2conn.scope import Scope
 
+_SPOKEN = ("symbol", "topic", "reply_to", "reason")
 FIRST_DATA = "first-data"
 """Stands for a reply where the venue sends none."""
 
@@ -121,6 +123,7 @@ class StepCompiler(SectionCompiler):
             topic_text=_written(said, "topic"),
             reply_to_text=_written(said, "reply_to"),
             reason_text=_written(said, "reason"),
+            spoken=tuple((key, _whole(said[key])) for key in _SPOKEN if key in said),
         )
 
     def _spoken_of(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
@@ -157,6 +160,10 @@ class StepCompiler(SectionCompiler):
         except ValueError as error:
             self.note((*place, "pattern"), "pattern", str(error))
             return None
+
+
+def _whole(value: Any) -> str:
+    return value if isinstance(value, str) else exactjson.spell(value)
 
 
 def _written(said: dict[str, Any], key: str) -> str:

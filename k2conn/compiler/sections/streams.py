@@ -116,7 +116,14 @@ class StreamCompiler(SectionCompiler):
             span=spans.span(own),
             states=spans.states(said, fields),
             audit=audit,
+            lines=self._lines(whole, path),
         )
+
+    def _lines(self, whole: dict[str, Any], path: Path) -> dict[str, int]:
+        """The lines of what maps, for whoever tells of an item that does not."""
+        place = self.note.document.place
+        own = {name: place((*path, name), at_key=True)[0] for name in ("each", "when") if name in whole}
+        return own | {name: place((*path, "fields", name), at_key=True)[0] for name in whole["fields"]}
 
     def spans(self, name: str, record: RecordType) -> SpanCompiler:
         """The compiler of what a stream says of spans of time."""
@@ -361,7 +368,8 @@ class StreamCompiler(SectionCompiler):
             self.note(place, "value", text)
         if read is None:
             return None
-        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, compile_expression(rule["from"]).key)
+        key = compile_expression(rule["from"]).key
+        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, key, rule.get("previous", ""))
 
     def number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
         """A whole number that stands under a key's expression; None where the key is not said, or wrong."""

@@ -32,7 +32,9 @@ class ExampleReader:
     def examples(self, spec: dict[str, Any]) -> tuple[ConnectorTest, ...]:
         """All examples of sound shape."""
         self.sockets = tuple(said["name"] for said, _ in self.note.entries(spec, "connections", ()) if "name" in said)
-        self.audited = any("audit" in said for said in spec.get("streams", {}).values() if isinstance(said, dict))
+        streams = spec.get("streams")
+        said_of = streams.values() if isinstance(streams, dict) else ()
+        self.audited = any("audit" in said for said in said_of if isinstance(said, dict))
         found = [self._example(said, path) for said, path in self.note.entries(spec, "tests", ())]
         return tuple(example for example in found if example)
 

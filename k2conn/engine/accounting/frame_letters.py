@@ -24,6 +24,7 @@ from k2conn.engine.accounting.dead_letter import (
     safe_excerpt,
     whole_frame,
 )
+from k2conn.engine.accounting.latest import LatestExamples
 from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -84,13 +85,15 @@ class SharedAccount:
 
 class FrameLetters:
     """Those of one frame, which was received at ``received_at`` (microseconds since the epoch); ``place`` says where it
-    stands, if it is a row of a file; ``captured`` what was captured on its connection.
+    stands, if it is a row of a file; ``captured`` what was captured on its connection. The first of them is an example
+    of the connector's, which keeps the ``latest``.
     """
 
     def __init__(
-        self, frame: str | bytes, received_at: int, place: Mapping[str, Any] = MappingProxyType({}),
-        captured: dict[str, Any] | None = None,
+        self, frame: str | bytes, received_at: int, latest: LatestExamples,
+        place: Mapping[str, Any] = MappingProxyType({}), captured: dict[str, Any] | None = None,
     ) -> None:
+        self._latest = latest
         self._place = place
         self._captured = captured or {}
         self._frame = frame
@@ -116,6 +119,7 @@ class FrameLetters:
         if item is not None:
             frame["item"] = safe_excerpt(exactjson.excerpt(item, VALUE_LIMIT), VALUE_LIMIT)
         letter = dead_letter(origin, symbol, error, self._received_at, account, frame)
+        self._keep(origin, error, letter)
         self._written += 1
         self._bytes += len(letter.value)
         out.append(letter)
@@ -137,7 +141,14 @@ class FrameLetters:
         error = RecordError("frame", None, None, most, f"{number} more items of this frame: {parts}; {self._detail}")
         frame = self._members() | {"count": number, "reasons": dict(self._reasons)}
         account = SharedAccount(self._origin.stream, self._items)
-        out.append(dead_letter(self._origin, "", error, self._received_at, account, frame))
+        letter = dead_letter(self._origin, "", error, self._received_at, account, frame)
+        self._keep(self._origin, error, letter)
+        out.append(letter)
+
+    def _keep(self, origin: Origin, error: RecordError, letter: Envelope) -> None:
+        """The first letter, which has the frame, is an example."""
+        if not self._written:
+            self._latest.add_letter((origin.stream, error.reason, error.field or ""), letter.value)
 
     def _members(self) -> dict[str, Any]:
         """Which frame it is; the first letter has the frame itself."""

@@ -28,6 +28,7 @@ from k2conn.engine.accounting.figures import (
     StreamTimes,
 )
 from k2conn.engine.accounting.latency import StreamLatency
+from k2conn.engine.accounting.latest import LatestExamples
 from k2conn.engine.accounting.troubles import Troubles
 from k2conn.engine.accounting.venue_errors import VenueErrors
 
@@ -158,6 +159,8 @@ class Ledger:
         self.dead_reasons: Counter[str] = Counter()
         self.troubles = Troubles()
         """What was wrong, for the log and the status page."""
+        self.latest = LatestExamples()
+        """Examples of it, for the console."""
         self.latencies: dict[str, StreamLatency] = {}
         self.rounded: dict[str, RoundedNumbers] = {}
         """By stream."""

@@ -107,6 +107,7 @@ class GapRegistry:
         account = self.ledger.account(STREAM, gap.key)
         made = gap_envelope(self.plan, gap, now_us, account)
         account.received += 1  # only once there is one
+        self.ledger.latest.gaps.append(made)
         return made
 
     # -- filling

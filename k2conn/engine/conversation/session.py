@@ -36,9 +36,10 @@ from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REP
 from k2conn.engine.conversation.subscription_flow import SubscriptionFlow
 from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions
 from k2conn.engine.sharding.shards import places
+from k2conn.engine.symbol_state import forget_ordinals
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.plan import Capture, Connection, Json, SendScope, Stream, Symbol
-from k2conn.schemes import WEBSOCKET, Secure, in_the_clear
+from k2conn.schemes import BUILT_IN, Secure, family, in_the_clear
 from k2conn.scope import Scope
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -60,7 +61,7 @@ class SessionContext:
 
     uuid: Callable[[], str]
     environment: Mapping[str, str]
-    secure: Secure = WEBSOCKET.get
+    secure: Secure = BUILT_IN.get
     """Whether a URL scheme is secure; None for an unknown scheme. Used to check an address that the venue itself gives.
     """
 
@@ -89,6 +90,8 @@ class Session:
         self.context = context
         self.scope = Scope()
         self._captures = Captures(self.scope.state)
+        self._kept: dict[str, Json] = {}
+        self._begun = False
         self.subscriptions = Subscriptions(subscriptions_for(connection, streams, symbols, context))
         self.control = 0
         self.unrecognised = 0
@@ -113,17 +116,26 @@ class Session:
 
     # -- inputs
 
+    def begin(self, wall: int, kept: dict[str, Json] | None = None) -> None:
+        """Before anything else, once: fills `$state` with what the file says it holds at first, and what earlier
+        connections kept in ``kept``, which captures that are to be kept are written to from now on. Raises RecordError
+        and SettingsError where that cannot be told.
+        """
+        if self._begun:
+            return
+        self._begun, self._wall = True, wall
+        self._kept = {} if kept is None else kept
+        for name, template in self.connection.initial.items():
+            self._captures.keep(name, None, template(self.asked))
+        for name, value in self._kept.items():
+            self._captures.keep(name, None, value)
+
     def url(self, at: int, wall: int) -> str:
         """The address to connect to, the ``at``-th of the failover list."""
+        self.begin(wall)
         self._wall = wall
         template = self.connection.urls[at % len(self.connection.urls)]
-        topics: list[Json] = []
-        for one in self.subscriptions.all:
-            if one.topic is not None and one.topic not in topics:
-                topics.append(one.topic)
-        symbols = {one.symbol.native: one.symbol for one in self.subscriptions.all}
-        scope = self._send_scope()._replace(topics=tuple(topics), symbols=tuple(symbols.values()))
-        return self._checked(str(template(scope)))
+        return self._checked(str(template(self.asked)))
 
     def _checked(self, url: str) -> str:
         """An address that the venue itself gave is held to the same rule as one in the file."""
@@ -135,9 +147,22 @@ class Session:
             possible = False
         if not possible:  # not repeated: it may hold a token
             raise TransportError("handshake", "the venue gave an address that cannot be")
+        own, theirs = self.connection.transport, family(url)
+        if theirs != own and not {own, theirs} <= {"websocket", "other"}:  # above all no program of this machine
+            raise TransportError("handshake", f"the venue gave an address of another kind: {parts.scheme[:20]}://")
         if known(parts.scheme) is None or (in_the_clear(parts, known) and not self.connection.allow_insecure):
             raise TransportError("insecure", f"the address is no wss:// one: {parts.scheme}://{parts.hostname}")
         return url
+
+    @property
+    def asked(self) -> SendScope:
+        """What a request or a program that names symbols and topics is built from, on this connection."""
+        topics: list[Json] = []
+        for one in self.subscriptions.all:
+            if one.topic is not None and one.topic not in topics:
+                topics.append(one.topic)
+        symbols = {one.symbol.native: one.symbol for one in self.subscriptions.all}
+        return self._send_scope()._replace(topics=tuple(topics), symbols=tuple(symbols.values()))
 
     def headers(self, wall: int) -> dict[str, str]:
         """Extra handshake headers."""
@@ -161,6 +186,7 @@ class Session:
 
     def open(self, now: float, wall: int) -> list[Action]:
         """The socket is open."""
+        self.begin(wall)
         self._now, self._wall, self.last_frame, self.opened = now, wall, now, now
         beat = self.connection.heartbeat
         if beat is not None and beat.send is not None:
@@ -287,6 +313,13 @@ class Session:
 
     # -- messages
 
+    def learn(self, message: Json, out: list[Action]) -> None:
+        """An answer to a question that is asked again and again, before it is mapped. It has the recent past in it, as
+        a new connection has: equal rows are numbered anew.
+        """
+        forget_ordinals(self.scope.state)
+        self._capture(message, out, self.connection.capture)
+
     def _control(self, message: Json, route: Route, out: list[Action]) -> None:
         kind, at = route
         self._capture(message, out, self.connection.capture)
@@ -337,6 +370,8 @@ class Session:
         key = None if capture.key is None else capture.key(message, self.scope)
         if capture.key is None or key is not None:
             self._captures.keep(capture.into, key, value)
+            if capture.keep:
+                self._kept[capture.into] = self.scope.state[capture.into]
 
     def _notice(self, at: int, message: Json, out: list[Action]) -> None:
         notice = self.connection.notices[at]

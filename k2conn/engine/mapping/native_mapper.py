@@ -31,7 +31,7 @@ class EnvelopeTemplate(NamedTuple):
     account: DeliveryAccount
 
 
-Source = tuple[str | None, Callable[..., Any], int, int, int, int, dict[Any, str] | JoinedText | None]
+Source = tuple[str | None, Callable[..., Any], int, int, int, int, int, dict[Any, str] | JoinedText | None]
 Piece = tuple[str, bool, int, int, object]
 
 _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
@@ -104,7 +104,7 @@ def native_mapper(
 
 def sources_of(order: Sequence[Field]) -> tuple[Source, ...]:
     """How fields are read, for `native_mapper`: made once for a stream, for there may be very many symbols."""
-    return (*map(_source, order), (None, _source, _RECEIVED, 0, 1, 1, None))
+    return (*map(_source, order), (None, _source, _RECEIVED, 0, 1, 0, 1, None))
 
 
 def _can(field: SchemaField) -> bool:
@@ -115,12 +115,12 @@ def _can(field: SchemaField) -> bool:
 def _source(field: Field) -> Source:
     if field.direct is None:
         if field.joined is None:
-            return None, field.read, 0, 0, 1, 1, None
-        return None, field.read, _JOINED if field.joined.minutes is None else _JOINED_TIME, 0, 1, 1, field.joined
+            return None, field.read, 0, 0, 1, 0, 1, None
+        return None, field.read, _JOINED if field.joined.minutes is None else _JOINED_TIME, 0, 1, 0, 1, field.joined
     key, convert, how = field.direct
     if how is None:
-        return key, convert, 0, 0, 1, 1, None
-    return key, convert, _HOW[how.kind], how.scale, how.factor, how.below, how.table
+        return key, convert, 0, 0, 1, 0, 1, None
+    return key, convert, _HOW[how.kind], how.scale, how.factor, how.least, how.below, how.table
 
 
 def _pieces(

@@ -439,7 +439,7 @@ class StreamMapping:
             lambda: {"symbol": symbol or None, "id": self._venue_id(item, scope) if item is not None else None,
                      "field": error.field, "value": short(error.value), "detail": short(error.detail)},
         )
-        letters = scope.letters = scope.letters or _letters(frame, scope)
+        letters = scope.letters = scope.letters or self._letters(frame, scope)
         letters.add(self._origin(context), symbol, error, account, item, out)
 
     def _refuse(self, frame: str | bytes, scope: Scope, count: int, why: str) -> None:
@@ -452,13 +452,12 @@ class StreamMapping:
             TroubleKind.DEAD_LETTER, self.stream.name, error.reason, scope.received_at,
             lambda: {"detail": why, "items": count},
         )
-        letters = scope.letters = scope.letters or _letters(frame, scope)
+        letters = scope.letters = scope.letters or self._letters(frame, scope)
         letters.count(self._origin(None), error, account, count)
 
     def _origin(self, context: SymbolContext | None) -> Origin:
         topic = context.topic if context else self.stream.kafka_topic
         return Origin(self.plan.name, self.plan.exchange, self.stream.name, topic)
 
-
-def _letters(frame: str | bytes, scope: Scope) -> FrameLetters:
-    return FrameLetters(frame, scope.received_at, scope.place(), scope.captured())
+    def _letters(self, frame: str | bytes, scope: Scope) -> FrameLetters:
+        return FrameLetters(frame, scope.received_at, self.ledger.latest, scope.place(), scope.captured())

@@ -9,8 +9,9 @@ from k2conn.plan import Plan
 
 
 def written_hosts(plan: Plan) -> frozenset[str]:
-    """The hosts that a file writes out."""
-    return frozenset(host for host in (*_told(plan), *_asked(plan)) if host)
+    """The hosts that a file writes out; a program's name is none."""
+    programs = {host_of(text) for one in plan.connections if one.transport == "exec" for text in one.url_texts}
+    return frozenset(host for host in (*_told(plan), *_asked(plan)) if host and host not in programs)
 
 
 def told_hosts(plan: Plan) -> frozenset[str]:

@@ -247,6 +247,7 @@ class Certification:
         overrides = Overrides(
             urls=(self.exchange.url(),),
             http_url=self.exchange.http_url or server,  # never the venue itself
+            program=self.exchange.program,
             ping_every=PING, ping_timeout=2 * PING, stale_after=STALE, backfill=False,
             breaker_settings=BreakerSettings(failures=50, seconds=0.5),
         )

@@ -29,6 +29,8 @@ class ProcessSettings:
     registry_url: str
     prefix: str
     folder: Path
+    program: tuple[str, ...] = ()
+    """What stands for the venue's program; none where there is none."""
 
 
 Launch = Callable[[ProcessSettings], tuple[Sequence[str], Mapping[str, str]]]

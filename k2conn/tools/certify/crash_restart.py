@@ -94,7 +94,9 @@ class CrashRestart:
     def _setting(self, url: str, name: str) -> ProcessSettings:
         http = self.exchange.http_url or f"http://127.0.0.1:{self.exchange.port}/{self.plan.name}"
         prefix = f"{self._prefix}{name}."
-        return ProcessSettings(self.streams, self.exchange.url(), http, url, prefix, self._folder / name)
+        return ProcessSettings(
+            self.streams, self.exchange.url(), http, url, prefix, self._folder / name, self.exchange.program
+        )
 
     async def _registry_proxy(self) -> tuple[FaultProxy, str]:
         """A proxy in front of the registry, and the URL that goes through it."""

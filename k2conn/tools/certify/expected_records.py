@@ -124,6 +124,8 @@ class ExpectedRecords:
 
     def _new_pipeline(self, client_session: ClientSession) -> FramePipeline:
         symbols = [found for name in self.plan.symbols.default if (found := self.plan.symbols.resolve(name))]
+        if client_session.connection.per == "symbol":
+            symbols = [one for one in symbols if one.native in _natives(client_session)][:1] or symbols[:1]
         pipeline = FramePipeline(self._connector_state, client_session.connection, symbols, self._session_context)
         for request, answer in zip(client_session.connection.before, self._exchange.before, strict=False):
             pipeline.session.captured(request.capture, answer)
@@ -236,7 +238,7 @@ class ExpectedRecords:
                     (
                         client_session
                         for client_session in sent_frames.client_sessions
-                        if key[0] in client_session.connection.streams
+                        if key[0] in client_session.connection.streams and _may_carry(client_session, key)
                     ),
                     None,
                 )
@@ -259,6 +261,16 @@ class ExpectedRecords:
             if sent.key is None and sent.frame is not None and not sent.broken:
                 pipeline.receive([sent.frame], 0.0, 1)
         return pipeline
+
+
+def _natives(client_session: ClientSession) -> set[str]:
+    """The native symbols of the data of a connection."""
+    return {sent.key[1] for sent in client_session.frames if sent.key is not None}
+
+
+def _may_carry(client_session: ClientSession, key: tuple[str, str]) -> bool:
+    """Whether a connection is one that may carry a stream's symbol."""
+    return client_session.connection.per != "symbol" or key[1] in _natives(client_session)
 
 
 def has_unstable_ids(stream: Stream) -> bool:

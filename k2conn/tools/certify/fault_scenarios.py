@@ -87,7 +87,11 @@ async def _silent(context: ScenarioContext, least: float) -> None:
 
 async def _oversize(context: ScenarioContext, least: float) -> None:
     most = max(connection.max_frame for connection in context.plan.connections)
-    await context.exchange.broadcast(b" " * (most + _EXCESS), packed=False, broken=False)
+    exchange = context.exchange
+    connects = exchange.connects
+    await exchange.broadcast(b" " * (most + _EXCESS), packed=False, broken=False)
+    with suppress(TimeoutError):
+        await exchange.wait_for(lambda: exchange.connects > connects, within=max(_NOTICED, least))
     await asyncio.sleep(max(_MOMENT, least))
 
 
@@ -101,6 +105,24 @@ def can_expand(plan: Plan) -> bool:
     """Whether a small frame can decode to a large message."""
     steps = {step for connection in plan.connections for step in (*connection.codec.text, *connection.codec.binary)}
     return any(CODECS.get(step).expands for step in steps)
+
+
+def _transports(plan: Plan) -> set[str]:
+    return {connection.transport for connection in plan.connections}
+
+
+def _only_asks(plan: Plan) -> str:
+    """Where every connection asks again and again, an answer without news is one."""
+    return "an answer without news is a sign of life" if all(one.poll for one in plan.connections) else ""
+
+
+def _fits_no_frame(plan: Plan) -> str:
+    """A length of few bytes cannot say that a frame is too large."""
+    for connection in plan.connections:
+        framing = connection.framing
+        if framing is not None and framing.kind == "length" and connection.max_frame >> (8 * framing.size):
+            return "its length cannot say that a frame is larger than the connector allows"
+    return ""
 
 
 def _has_heartbeats(plan: Plan) -> bool:
@@ -134,8 +156,8 @@ FAULT_SCENARIOS = (
         _DEAD_LETTER,
         lambda plan: "" if can_expand(plan) else "its frames are not compressed",
     ),
-    FaultScenario("oversize", "a frame larger than the connector allows", _oversize, _RECONNECT),
-    FaultScenario("stall", "the socket stays open, but no data arrives", _stall, _RECONNECT),
+    FaultScenario("oversize", "a frame larger than the connector allows", _oversize, _RECONNECT, _fits_no_frame),
+    FaultScenario("stall", "the socket stays open, but no data arrives", _stall, _RECONNECT, _only_asks),
     FaultScenario(
         "half-open",
         "the socket is dead without being closed: no data, no answers, no pongs",
@@ -149,10 +171,16 @@ FAULT_SCENARIOS = (
         _RECONNECT,
         lambda plan: "" if _has_heartbeats(plan) else "it does not wait for answers to heartbeats",
     ),
-    FaultScenario("slow-close", "the exchange sends a close frame but leaves the socket open", _slow_close, _RECONNECT),
+    FaultScenario(
+        "slow-close", "the exchange sends a close frame but leaves the socket open", _slow_close, _RECONNECT,
+        lambda plan: "" if _transports(plan) <= {"websocket", "other"} else "only WebSockets have close frames",
+    ),
     FaultScenario("cut", "all connections are cut without a close frame", _cut, _RECONNECT),
     FaultScenario("lifetime", "the exchange closes all connections, as after 24 hours", _lifetime, _RECONNECT),
-    FaultScenario("busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, _RECONNECT),
+    FaultScenario(
+        "busy", "the next connects are answered with HTTP 429 and a Retry-After", _busy, _RECONNECT,
+        lambda plan: "" if _transports(plan) <= {"websocket", "http", "other"} else "it connects without HTTP",
+    ),
     FaultScenario(
         "lost-acks",
         "subscriptions are made but never acknowledged",

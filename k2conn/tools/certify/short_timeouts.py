@@ -16,6 +16,8 @@ ANSWER = 1.5
 """Seconds that an acknowledgement or a heartbeat's answer may take."""
 BEAT = 1.0
 """Seconds between heartbeats."""
+POLL = 0.02
+"""Seconds between requests of a connection that asks again and again."""
 PING = 0.7
 """Seconds between protocol pings."""
 _BACKOFF = Backoff(base=0.1, factor=2.0, cap=1.0)
@@ -31,7 +33,8 @@ def _connection(connection: Connection) -> Connection:
         connection,
         reconnect=_BACKOFF,
         stale_after=STALE,
-        limits=replace(connection.limits, connect=None),
+        limits=replace(connection.limits, connect=None, requests=None),
+        poll=replace(connection.poll, every=POLL, within=ANSWER) if connection.poll else None,
         steps=tuple(_step(step) for step in connection.steps),
         heartbeat=_heartbeat(connection.heartbeat) if connection.heartbeat else None,
         notices=tuple(replace(notice, delay=min(notice.delay, 1.0)) for notice in connection.notices),

@@ -24,6 +24,7 @@ from k2conn.tools.mock.request_recognition import (
     RequestedSubscription,
     RequestRecognizer,
     VenueSymbols,
+    initial_state,
 )
 
 Key = tuple[str, str]
@@ -151,8 +152,9 @@ class MockConnection:
     ) -> list[tuple[FrameTemplate, bool]]:
         """Templates of the frames for one symbol, each with whether the frame was of that symbol already."""
         found = []
+        state = {**self._scope.state, **initial_state(self.connection, [wanted.symbol])}
         for one in shown[:_MOST]:
-            template = self._frame_templates.template(one.data, wanted, self._scope.state)
+            template = self._frame_templates.template(one.data, wanted, state)
             if template is not None:
                 found.append((template, one.symbol == wanted.symbol.record))
         return found

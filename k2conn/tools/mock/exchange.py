@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from k2conn.clock import monotonic, wall_ms, wall_us
-from k2conn.plan import Json, Plan
+from k2conn.plan import Connection, Json, Plan
 from k2conn.tools.mock.connection import FrameSource, Key, MockConnection
 from k2conn.tools.mock.faults import GARBAGE, Faults, corrupted
 from k2conn.tools.mock.frame_generator import GeneratedFrame, PriceWalk
 from k2conn.tools.mock.frame_templates import encoded
 from k2conn.tools.mock.request_recognition import PING, UNKNOWN, RequestedSubscription, VenueSymbols, read
 from k2conn.tools.mock.sent_frames import ClientSession, SentFrame, SentFrames
-from k2conn.tools.mock.served_exchange import Listening
+from k2conn.tools.mock.served_exchange import Listening, MockSocket
 from k2conn.tools.mock.server import MockServer
 from k2conn.tools.mock.template_matching import FrameShape, MatchCapture
 
@@ -33,7 +33,7 @@ _CATCH_UP = 1.0
 class Client:
     """One client's connection."""
 
-    def __init__(self, socket: ServerConnection, mock_connection: MockConnection) -> None:
+    def __init__(self, socket: MockSocket, mock_connection: MockConnection) -> None:
         self.socket = socket
         self.mock_connection = mock_connection
         self.subscribed: dict[Key, RequestedSubscription] = {}
@@ -156,14 +156,44 @@ class MockExchange:
     @property
     def port(self) -> int:
         """The port, once the server listens."""
-        return self._server.port if self._server else self._given
+        return self._server.port_of(self.plan.name) if self._server else self._given
 
     def url(self, connection_name: str | None = None) -> str:
         """The URL that a client connects to; the first connection of the plan needs no name."""
+        kind = self.plan.connections[0].transport
+        if kind == "tcp":
+            return f"tcp://127.0.0.1:{self.port}"
+        if kind == "exec":
+            return self.plan.connections[0].url_texts[0]
         path = self.plan.name
         if connection_name not in (None, self.plan.connections[0].name):
             path += f"/{connection_name}"
-        return f"ws://127.0.0.1:{self.port}/{path}"
+        return f"{'http' if kind == 'http' else 'ws'}://127.0.0.1:{self.port}/{path}"
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The command that stands for the venue's program; none where there is none."""
+        if self.plan.connections[0].transport != "exec":
+            return ()
+        return (sys.executable, "-m", "k2conn.tools.mock.bridge", str(self.port))
+
+    def connection_of(self, target: str) -> Connection:
+        """See `ServedExchange.connection_of`."""
+        name = target[1:].partition("/")[0].partition("?")[0]
+        found = self._mock_connections.get(name) or next(iter(self._mock_connections.values()))
+        return found.connection
+
+    def asked_for(self, target: str) -> object:
+        """See `ServedExchange.asked_for`."""
+        mock_connection, inside = self._found(target)
+        asked = mock_connection.recognizer.asked_by_url(inside)
+        return mock_connection.connection.name, tuple((one.stream, one.symbol.native) for one in asked)
+
+    def _found(self, target: str) -> tuple[MockConnection, str]:
+        """The connection that an address names, or else the first, and the rest of the address."""
+        name, _, rest = target[1:].partition("/")
+        named = self._mock_connections.get(name.partition("?")[0])
+        return (named, "/" + rest) if named is not None else (next(iter(self._mock_connections.values())), target)
 
     def start(self, server: Listening) -> None:
         """Starts sending; called by the server."""
@@ -279,13 +309,10 @@ class MockExchange:
 
     # -- clients
 
-    async def serve(self, socket: ServerConnection, target: str) -> None:
+    async def serve(self, socket: MockSocket, target: str) -> None:
         """Serves one client from its handshake to its end; ``target`` is the path after the connector's name."""
-        name, _, rest = target[1:].partition("/")
-        mock_connection = self._mock_connections.get(name.partition("?")[0])
-        if mock_connection is not None:
-            target = "/" + rest
-        client = Client(socket, mock_connection or next(iter(self._mock_connections.values())))
+        mock_connection, target = self._found(target)
+        client = Client(socket, mock_connection)
         if self.sent_frames is not None:
             client.client_session = self.sent_frames.client_session(client.mock_connection.connection)
         self.clients.append(client)

@@ -36,10 +36,8 @@ class MockHttp:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(_WITHIN):
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                await reader.readexactly(_length(head))
-            body = self._answer(head.split(" ", 2)[1])
+            target, _ = await read_request(reader)
+            body = self._answer(target)
             status = "200 OK" if body is not None else "404 Not Found"
             text = body or b"null"
             writer.write(
@@ -68,10 +66,12 @@ class MockHttp:
         return None
 
 
-def _length(head: str) -> int:
-    """The length of the body in bytes."""
-    for line in head.lower().split("\r\n"):
-        name, _, value = line.partition(":")
-        if name == "content-length" and value.strip().isdecimal():
-            return int(value)
-    return 0
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
+    """The target of a request and its headers, by their names in small letters; its body is read and forgotten."""
+    async with asyncio.timeout(_WITHIN):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        length = headers.get("content-length", "")
+        await reader.readexactly(int(length) if length.isdecimal() else 0)
+    return first.split(" ", 2)[1], headers

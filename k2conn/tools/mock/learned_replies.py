@@ -14,7 +14,15 @@ from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, STREAM, UNK
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, ConnectorTest, Json, Plan, Stream
 from k2conn.scope import Scope
-from k2conn.tools.mock.request_recognition import PING, STEP, UNDO, RecognizedRequest, RequestRecognizer, read
+from k2conn.tools.mock.request_recognition import (
+    PING,
+    STEP,
+    UNDO,
+    RecognizedRequest,
+    RequestRecognizer,
+    initial_state,
+    read,
+)
 
 
 class LearnedReply(NamedTuple):
@@ -100,6 +108,7 @@ class _Learner:
         self.connection = connection
         self.recognizer = recognizer
         self.learned = learned
+        self._symbols = plan.symbols
         self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self.router = Router(connection, self.streams)
         self.scope = Scope()
@@ -111,6 +120,8 @@ class _Learner:
         has_requests = any(turn.kind == "sent" for turn in example.dialogue)
         if not self.learned.before:
             self.learned.before = [turn.value for turn in example.dialogue if turn.kind == "answered"]
+        symbols = [found for name in example.symbols if (found := self._symbols.resolve(name))]
+        self.scope.state.update(initial_state(self.connection, symbols))
         for turn in example.dialogue:
             if turn.kind == "sent":
                 self.requests.append(self.recognizer.recognize(_text(turn.value)))

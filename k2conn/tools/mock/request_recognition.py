@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from k2conn import exactjson
+from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Connection, Json, Plan, SendScope, Step, Stream, Symbol, Template
 from k2conn.scope import Scope
 from k2conn.tools.mock.template_matching import CaptureRow, FrameShape, MatchCapture, ShapeMaker, fits
@@ -73,6 +75,7 @@ class RequestRecognizer:
         self.symbols = symbols
         parts = tuple(name for symbol in symbols.listed[:1] for name, _ in symbol.parts)
         states = [capture.into for capture in connection.capture]
+        states += connection.initial
         states += [capture.into for request in connection.before for capture in request.capture]
         self._maker = ShapeMaker(parts, tuple(states))
         self._streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
@@ -176,6 +179,16 @@ def topic_of(stream: Stream, symbol: Symbol) -> Json:
     if stream.topic is None:
         return None
     return stream.topic(SendScope(lambda: 0, lambda: "", 0, {}, os.environ, symbols=(symbol,)))
+
+
+def initial_state(connection: Connection, symbols: Sequence[Symbol]) -> dict[str, Json]:
+    """What `$state` holds when a connection with these symbols begins, as far as that can be told here."""
+    scope = SendScope(lambda: 0, lambda: "", 0, {}, os.environ, symbols=tuple(symbols))
+    found: dict[str, Json] = {}
+    for name, template in connection.initial.items():
+        with suppress(RecordError, SettingsError):  # a key that this machine does not have is no matter to a mock
+            found[name] = template(scope)
+    return found
 
 
 def _matched(shape: FrameShape, value: Json) -> MatchCapture | None:

@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from k2conn.plan import Connection
 from k2conn.tools.mock.connection import Key
 from k2conn.tools.mock.frame_generator import GeneratedFrame
+from k2conn.tools.mock.served_exchange import MockSocket
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class ClientSession:
         """The frames that may have been lost with the connection."""
         return self.frames[self.confirmed :]
 
-    def note(self, sent: SentFrame, socket: ServerConnection) -> None:
+    def note(self, sent: SentFrame, socket: MockSocket) -> None:
         """Records a frame that is about to be sent, and has it confirmed by a ping."""
         if not self.keeps_frames and not sent.broken:
             sent.frame = None
@@ -58,7 +58,7 @@ class ClientSession:
         if self._fence is None or self._fence.done():
             self._fence = asyncio.create_task(self._confirm(socket))
 
-    async def _confirm(self, socket: ServerConnection) -> None:
+    async def _confirm(self, socket: MockSocket) -> None:
         await asyncio.sleep(0)
         while self.confirmed < len(self.frames):
             upto = len(self.frames)

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, Protocol
 
-from websockets.asyncio.server import ServerConnection
+from websockets.protocol import State
 
-from k2conn.plan import Json, Plan
+from k2conn.plan import Connection, Json, Plan
+
+
+class MockSocket(Protocol):
+    """One client's connection: a WebSocket's, or what has the same methods (see `byte_socket`)."""
+
+    @property
+    def transport(self) -> Any:
+        """What can `pause_reading` and `abort`."""
+
+    @property
+    def state(self) -> State:
+        """Whether it is open."""
+
+    async def send(self, frame: str | bytes, /) -> None:
+        """Sends one frame."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Ends it."""
+
+    async def ping(self) -> Awaitable[object]:
+        """Gives what is done when the client has read all that was sent before."""
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """The client's frames."""
 
 
 class Listening(Protocol):
     """A running server, as an exchange sees it: the ports that its clients connect to."""
 
-    port: int
+    def port_of(self, name: str) -> int:
+        """The port of a connector's exchange."""
 
     @property
     def http_port(self) -> int | None:
@@ -38,5 +63,11 @@ class ServedExchange(Protocol):
     def admit(self) -> tuple[int, int] | None:
         """None where a client may connect now, else the HTTP status it gets and its Retry-After in seconds."""
 
-    async def serve(self, socket: ServerConnection, target: str) -> None:
+    def connection_of(self, target: str) -> Connection:
+        """The plan's connection that an address (the path after the connector's name) is of."""
+
+    def asked_for(self, target: str) -> object:
+        """What tells clients apart that ask again and again: what they ask for."""
+
+    async def serve(self, socket: MockSocket, target: str) -> None:
         """Serves one client from its handshake to its end; ``target`` is the path after the connector's name."""

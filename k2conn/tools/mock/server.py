@@ -10,6 +10,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from k2conn.errors import Unreachable
+from k2conn.tools.mock.byte_server import ByteServer
 from k2conn.tools.mock.http import MockHttp
 from k2conn.tools.mock.served_exchange import ServedExchange
 
@@ -22,9 +23,18 @@ class MockServer:
     def __init__(self, exchanges: Sequence[ServedExchange], port: int = 0) -> None:
         self.exchanges = {exchange.plan.name: exchange for exchange in exchanges}
         self.port = port
+        self._byte_servers = {
+            exchange.plan.name: ByteServer(exchange, HOST) for exchange in exchanges
+            if exchange.plan.connections[0].transport in ("http", "tcp", "exec")
+        }
         self.http: MockHttp | None = None
         """Answers the HTTP calls made before connecting; None where no connector has any."""
         self._server: Server | None = None
+
+    def port_of(self, name: str) -> int:
+        """The port of a connector's exchange."""
+        own = self._byte_servers.get(name)
+        return self.port if own is None else own.port
 
     @property
     def http_port(self) -> int | None:
@@ -32,11 +42,12 @@ class MockServer:
         return self.http.port if self.http is not None else None
 
     async def __aenter__(self) -> MockServer:
+        wanted = self.port
         try:
             self._server = await serve(
                 self._handle,
                 HOST,
-                self.port,
+                0 if len(self._byte_servers) == len(self.exchanges) == 1 else wanted,
                 process_request=self._admit,
                 compression=None,
                 ping_interval=None,
@@ -44,6 +55,9 @@ class MockServer:
                 max_size=None,
                 server_header="k2conn mock",
             )
+            for at, server in enumerate(self._byte_servers.values()):
+                alone = len(self.exchanges) == len(self._byte_servers) == 1 and at == 0
+                await server.start(wanted if alone else 0)
         except OSError as error:
             raise Unreachable(f"port {self.port} of {HOST}: {error.strerror}") from None
         self.port = next(iter(self._server.sockets)).getsockname()[1]
@@ -59,6 +73,8 @@ class MockServer:
     ) -> None:
         for exchange in self.exchanges.values():
             await exchange.stop()
+        for server in self._byte_servers.values():
+            await server.stop()
         if self._server is not None:
             self._server.close(code=1001)
             await self._server.wait_closed()

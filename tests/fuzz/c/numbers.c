@@ -72,7 +72,7 @@ static void check_taken(const char *text, size_t size, int scale, wide_int limit
 static void check_whole(PyObject *value, const char *text, size_t size)
 {
     wide_int number = 0;
-    if (!whole_number(value, 1000, INT64_MAX / 1000, &number))
+    if (!whole_number(value, 1000, 0, INT64_MAX / 1000, &number))
         return;
     CHECK(size > 0 && size <= 40 && memchr(text, '.', size) == NULL);
     unsigned __int128 wanted = 0;

@@ -45,11 +45,11 @@ def mapper_of(
     """A record of its ids, one field and its vendor_data."""
     letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s"}[field.kind]
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
-    source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.below, how.table)
+    source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.least, how.below, how.table)
     below = 10**field.precision if field.kind == "decimal" else 1
     given = {
-        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 1, None), "before": b"X-", "opening": b"",
-        "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 2**62, None), source),
+        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 0, 1, None), "before": b"X-", "opening": b"",
+        "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 0, 2**62, None), source),
         "pieces": ((letter, False, 1, below, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
         "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
         "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
@@ -243,11 +243,11 @@ def test_a_bug_in_a_converter_comes_through() -> None:
 
 
 WRONG: list[dict[str, Any]] = [
-    {"sources": ((None, int, 9, 0, 1, 1, None),)},
-    {"sources": ((None, int, 4, 0, 1, 1, None),)},
-    {"sources": (("v", int, 1, 19, 1, 1, None),)},
-    {"sources": (("v", int, 1, 0, 0, 1, None),)},
-    {"sources": (("v", int, 0, 0, 1, 1, None),) * 65},
+    {"sources": ((None, int, 9, 0, 1, 0, 1, None),)},
+    {"sources": ((None, int, 4, 0, 1, 0, 1, None),)},
+    {"sources": (("v", int, 1, 19, 1, 0, 1, None),)},
+    {"sources": (("v", int, 1, 0, 0, 0, 1, None),)},
+    {"sources": (("v", int, 0, 0, 1, 0, 1, None),) * 65},
     {"sources": ()},
     {"time_at": 2},
     {"price_at": -2},

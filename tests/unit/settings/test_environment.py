@@ -191,6 +191,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("WEBSOCKET_URL", "ws://127.0.0.1:8765", Overrides(urls=("ws://127.0.0.1:8765",))),
     ("FAILOVER_URLS", "wss://a,wss://b", Overrides(failover=("wss://a", "wss://b"))),
     ("HTTP_URL", "http://localhost:8", Overrides(http_url="http://localhost:8")),
+    ("ALLOW_EXEC", "/bin/sh 'a b' c", Overrides(program=("/bin/sh", "a b", "c"))),
     ("ALLOW_PRIVATE_HOSTS", "true", Overrides(allow_private_hosts=True)),
     ("SSL_VERIFY", "false", Overrides(verify=False)),
     ("PROXY", "socks5h://me:p%40ss@proxy.example", Overrides(
@@ -292,7 +293,10 @@ def test_a_connector_s_own_name_comes_before_its_exchange_s() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("WEBSOCKET_URL", "http://x", "starts with wss://"),
+        ("WEBSOCKET_URL", "ftp://x", "starts with wss://"),
+        ("WEBSOCKET_URL", "http://x", "http:// is for this machine only: say https://"),
+        ("ALLOW_EXEC", "bridge --quiet", "whole path"),
+        ("ALLOW_EXEC", "/no/such/program", "no program of that path"),
         ("WEBSOCKET_URL", "wss://", "names a host"),
         ("WEBSOCKET_URL", "ws://exchange.example/?key=hunter2", "ws:// is for this machine only"),
         ("FAILOVER_URLS", "wss://a,ws://b", "ws:// is for this machine only"),

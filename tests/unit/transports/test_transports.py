@@ -178,7 +178,7 @@ def test_an_address_that_a_venue_gives_is_held_to_the_rule(url: str, insecure: b
 def test_the_transport_is_the_one_of_the_scheme() -> None:
     assert isinstance(open_transport(Address("wss://venue.example/")), WebSocket)
     assert (secure("ws"), secure("wss"), secure("ftp")) == (False, True, None)
-    assert TRANSPORTS.names() == ("file", "ws", "wss")
+    assert TRANSPORTS.names() == ("exec", "file", "http", "https", "tcp", "tcps", "ws", "wss")
     with pytest.raises(SettingsError, match="there is no transport 'ftp'"):
         open_transport(Address("ftp://venue.example/?key=hunter2"))
 

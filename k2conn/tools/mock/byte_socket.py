@@ -1,0 +1,232 @@
+"""The venue's side of connections that are no WebSockets, with the methods of one that a mock exchange uses.
+
+`ByteSocket` is a stream of frames (TCP, or an HTTP answer that goes on), `PollSocket` a client that asks again and
+again: each of its requests is answered with the next frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.protocol import State
+
+from k2conn.clock import monotonic
+from k2conn.framing import Framing, cutter, framed
+
+_LARGEST = 64 * 1024 * 1024
+_LOOK = 0.005
+"""Seconds between two looks whether a client has read everything."""
+_QUEUE = 64
+"""Frames that wait for the requests of one client."""
+_FIRST_WITHIN = 0.05
+"""Seconds that a request waits for a frame."""
+_GONE_AFTER = 5.0
+"""Seconds without a request after which a client that asks again and again is gone."""
+_ESTABLISHED = "01"
+
+
+def _closed() -> ConnectionClosed:
+    return ConnectionClosedError(None, None)
+
+
+class ByteSocket:
+    """A stream of frames to one client, and from it. ``chunked``: it is the body of an HTTP answer."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, framing: Framing, chunked: bool = False
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._framing = framing
+        self._chunked = chunked
+
+    @property
+    def transport(self) -> asyncio.WriteTransport:
+        """The socket's."""
+        return self._writer.transport
+
+    @property
+    def state(self) -> State:
+        """Whether it is open."""
+        return State.CLOSED if self.transport.is_closing() else State.OPEN
+
+    async def send(self, frame: str | bytes) -> None:
+        """Sends one frame; ConnectionClosed where that cannot be done any more."""
+        data = self._wired(frame)
+        if self.transport.is_closing():
+            raise _closed()
+        try:
+            self._writer.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            await self._writer.drain()
+        except ConnectionError:
+            raise _closed() from None
+
+    def _wired(self, frame: str | bytes) -> bytes:
+        if not self._framing.kind.endswith("events"):
+            return framed(frame, self._framing)
+        lines = (frame.encode() if isinstance(frame, str) else frame).split(b"\n")
+        return b"".join(b"data: %b\n" % line for line in lines) + b"\n"
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Ends it in order, whatever the code."""
+        if self._chunked and not self.transport.is_closing():
+            self._writer.write(b"0\r\n\r\n")
+        self._writer.close()
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        cut = cutter(self._framing, _LARGEST)
+        while True:
+            try:
+                data = await self._reader.read(65536)
+            except ConnectionError:
+                return
+            if not data:
+                return
+            for frame in cut.feed(data):
+                yield frame
+
+    async def ping(self) -> Awaitable[None]:
+        """As a WebSocket's: what it gives is done when the client has read all that was sent before."""
+        return self._read_by_client()
+
+    async def _read_by_client(self) -> None:
+        ours, theirs = self._writer.get_extra_info("sockname"), self._writer.get_extra_info("peername")
+        while True:
+            if self.transport.is_closing():
+                raise _closed()
+            if self.transport.get_write_buffer_size() == 0 and _all_read(ours[1], theirs[1]):
+                return
+            await asyncio.sleep(_LOOK)
+
+
+def _all_read(ours: int, theirs: int) -> bool:
+    """Whether nothing waits in either end of a loopback connection, by its ports. ConnectionClosed where it has ended.
+    """
+    waits: dict[tuple[int, int], tuple[str, int]] = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        ports = int(words[1].rpartition(":")[2], 16), int(words[2].rpartition(":")[2], 16)
+        if ports in ((ours, theirs), (theirs, ours)):
+            sent, _, received = words[4].partition(":")
+            waits[ports] = words[3], int(sent, 16) + int(received, 16)
+    if len(waits) < 2 or any(state != _ESTABLISHED for state, _ in waits.values()):
+        raise _closed()
+    return not any(count for _, count in waits.values())
+
+
+class PollSocket:
+    """A client that asks again and again, over as many connections."""
+
+    def __init__(self) -> None:
+        self._queue: deque[str | bytes] = deque()
+        self._news = asyncio.Event()
+        self._sent = 0
+        """Frames that were answers, and those that a later request proves to have been read."""
+        self._proved = 0
+        self._queued = 0
+        self._ending = ""
+        self._frozen = False
+        self._hangs = False
+        self._asked_at = monotonic()
+
+    # -- as a WebSocket
+
+    @property
+    def transport(self) -> PollSocket:
+        """Itself: what is done with a WebSocket's transport is done with it."""
+        return self
+
+    @property
+    def state(self) -> State:
+        """Whether it is open."""
+        return State.CLOSED if self._ending else State.OPEN
+
+    def pause_reading(self) -> None:
+        """Answers nothing any more."""
+        self._frozen = True
+
+    def abort(self) -> None:
+        """Cuts the next request off."""
+        self._end("cut")
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Refuses the next request."""
+        self._end("refuse")
+
+    def _end(self, how: str) -> None:
+        self._ending = self._ending or how
+        self._news.set()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether a request is under way that is never answered; who asks again is another client."""
+        return self._hangs
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client will not ask any more."""
+        return bool(self._ending) or monotonic() - self._asked_at > _GONE_AFTER
+
+    async def send(self, frame: str | bytes) -> None:
+        """Queues a frame for a request to come; ConnectionClosed where none will."""
+        while len(self._queue) >= _QUEUE and not self.gone:
+            await _moment(_LOOK)
+        if self.gone:
+            raise _closed()
+        self._queue.append(frame)
+        self._queued += 1
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        nothing: tuple[str, ...] = ()
+        while not self.gone:
+            await _moment(_FIRST_WITHIN)
+        for frame in nothing:
+            yield frame
+
+    async def ping(self) -> Awaitable[None]:
+        """As a WebSocket's: what it gives is done when the client has read all that was queued before."""
+        return self._read_by_client(self._queued)
+
+    async def _read_by_client(self, count: int) -> None:
+        while self._proved < count and not self.gone:
+            await _moment(_LOOK)
+        if self.gone:  # what could not even be queued is not told from what was
+            raise _closed()
+
+    # -- as an HTTP server
+
+    async def answer(self, known: str) -> tuple[int, str, bytes] | None:
+        """The status, ETag and body for a request that knows the ETag ``known``; None: it is to be cut off."""
+        self._asked_at, self._proved = monotonic(), self._sent
+        self._hangs = self._frozen
+        while self._frozen and not self._ending:
+            await _moment(_FIRST_WITHIN)
+        if not self._queue and not self._ending:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(_FIRST_WITHIN):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+        if self._ending:
+            return (503, "", b"") if self._ending == "refuse" else None
+        tag = f'"{self._sent}"'
+        if not self._queue:
+            return (304, tag, b"") if known == tag else (204, "", b"")
+        frame = self._queue.popleft()
+        self._sent += 1
+        return 200, f'"{self._sent}"', _bytes(frame)
+
+
+async def _moment(seconds: float) -> None:
+    """Until the next look: what is waited for also ends by time alone, which no event tells."""
+    await asyncio.sleep(seconds)
+
+
+def _bytes(frame: str | bytes) -> bytes:
+    return frame.encode() if isinstance(frame, str) else frame
