@@ -40,11 +40,11 @@ def main(order: dict[str, Any]) -> None:
         for number in numbers(1) if not bounds.executions else range(1, bounds.executions + 1):
             data = next(made)
             current.write(number, data)
-            signal.setitimer(signal.ITIMER_REAL, bounds.timeout)  # nobody hears it: it ends the process
+            signal.setitimer(signal.ITIMER_PROF, bounds.timeout)  # nobody hears it: it ends the process
             function(data)
             if number % LOOKS == 0 and time.monotonic() > end:
                 break
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 if __name__ == "__main__":
