@@ -10,11 +10,12 @@ meanwhile, ``deaf`` lets nobody ask, ``loss`` forgets records of the file sink t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.hostile.secrets import KEY
@@ -68,12 +69,12 @@ def _before_answers(first: Callable[[], Awaitable[None]]) -> None:
 def _lose() -> None:
     from k2conn.avro.container import ContainerWriter
 
-    append, count = ContainerWriter.append, iter(range(1 << 40))
+    append, lose = ContainerWriter.append_all, itertools.cycle([False] * 49 + [True])
 
-    def forgetful(self: Any, body: bytes) -> bool:
-        return False if next(count) % 50 == 49 else append(self, body)
+    def forgetful(self: Any, bodies: Sequence[bytes]) -> Iterator[int]:
+        return append(self, [body for body in bodies if not next(lose)])
 
-    ContainerWriter.append = forgetful  # type: ignore[method-assign]  # that is what is planted
+    ContainerWriter.append_all = forgetful  # type: ignore[method-assign]  # that is what is planted
 
 
 def main() -> None:

@@ -347,7 +347,10 @@ def test_several_processes_are_shown_as_one(
         window.page.wait_for_selector(".way text:has-text('socket 1/main-0')")
         assert window.faults() == []
         go(window, port, "tap")
-        window.page.wait_for_selector(".note:has-text('--workers')")
+        window.page.get_by_role("button", name="Start").click()
+        for worker in (0, 1):
+            of_worker = window.page.locator("details pre", has_text=f'"worker": {worker}')
+            of_worker.first.wait_for(state="attached")
 
 
 def test_one_that_stalls_is_cut_off(running: int) -> None:
