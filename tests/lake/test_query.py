@@ -191,6 +191,7 @@ def test_ctrl_c_ends_a_long_query(settings: LakeSettings) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "k2conn", "query", sql], stderr=subprocess.PIPE, text=True,
         env=environment(K2_LAKE_FOLDER=str(settings.folder)),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job inherits "ignore"
     ) as process:
         end = time.monotonic() + 60
         while cpu(process.pid) < 4 and time.monotonic() < end:
