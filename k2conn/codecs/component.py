@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from k2conn import exactjson
 from k2conn.errors import RecordError
 from k2conn.plan import Json, SettingValue
 
@@ -24,6 +25,19 @@ MOST_VALUES = 250_000
 otherwise as much work as a venue likes.
 """
 TOO_MANY = f"it has more than {MOST_VALUES} values"
+
+
+
+def check_text(text: str | bytes) -> None:
+    """Refuses JSON text that would make too many values, or strings that take several times its bytes, before any is
+    made. RecordError (frame-too-large).
+    """
+    if len(text) > MOST_VALUES and exactjson.values(text) > MOST_VALUES:
+        raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
+    if exactjson.wide(text):
+        detail = f"more than {exactjson.WIDE_UP_TO} bytes, with letters beyond ASCII"
+        raise RecordError("frame", None, None, "frame-too-large", detail)
+
 
 Settings = Mapping[str, SettingValue]
 """A codec's settings by name: text, the contents of a file, or several texts."""

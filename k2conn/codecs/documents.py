@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 
 from k2conn import exactjson
-from k2conn.codecs.component import MOST_VALUES, TOO_MANY, MessageFormat, Settings
-from k2conn.errors import RecordError
+from k2conn.codecs.component import MessageFormat, Settings, check_text
 from k2conn.plan import Json
 
 _MARKS = re.compile(r'[\[{]|[\]}]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
@@ -39,8 +38,7 @@ class Documents(MessageFormat):
 
 
 def _decoded(data: bytes) -> Json:
-    if len(data) > MOST_VALUES and exactjson.values(data) > MOST_VALUES:
-        raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
+    check_text(data)
     text = data.decode()
     found, at, depth = [], 0, 0
     for mark in _MARKS.finditer(text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k2conn import exactjson
-from k2conn.codecs.component import MOST_VALUES, TOO_MANY, MessageFormat, Settings
+from k2conn.codecs.component import MessageFormat, Settings, check_text
 from k2conn.errors import RecordError
 from k2conn.plan import Json
 
@@ -34,11 +34,7 @@ class JsonFormat(MessageFormat):
 
 def read(frame: str | bytes) -> Json:
     """The message of a frame that needs no unpacking; raises RecordError (malformed-frame, frame-too-large)."""
-    if len(frame) > MOST_VALUES and exactjson.values(frame) > MOST_VALUES:
-        raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
-    if exactjson.wide(frame):
-        detail = f"more than {exactjson.WIDE_UP_TO} bytes, with letters beyond ASCII"
-        raise RecordError("frame", None, None, "frame-too-large", detail)
+    check_text(frame)
     try:
         return exactjson.quick(frame) if len(frame) < exactjson.SHORT else exactjson.decode(frame)
     except (exactjson.JsonError, *exactjson.UNREADABLE):

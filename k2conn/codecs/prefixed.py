@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from k2conn import exactjson
-from k2conn.codecs.component import MOST_VALUES, TOO_MANY, MessageFormat, Settings
-from k2conn.errors import RecordError
+from k2conn.codecs.component import MessageFormat, Settings, check_text
 from k2conn.plan import Json
 
 _LONGEST = 64
@@ -47,8 +46,7 @@ class Prefixed(MessageFormat):
 
 
 def _decoded(data: bytes) -> Json:
-    if len(data) > MOST_VALUES and exactjson.values(data) > MOST_VALUES:
-        raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
+    check_text(data)
     match = _PREFIX.fullmatch(data.decode())
     if match is None:
         raise ValueError(f"no JSON within the first {_LONGEST} characters")

@@ -45,6 +45,7 @@ class Protobuf(MessageFormat):
         from google.protobuf.message import DecodeError
 
         kind = _message(settings)
+        inexact = _has_floats(kind.DESCRIPTOR, set())
 
         def decode(data: bytes) -> Json:
             try:
@@ -54,7 +55,8 @@ class Protobuf(MessageFormat):
             if len(data) > MOST and _counted(found, MOST) < 0:
                 raise RecordError("frame", None, None, "frame-too-large", f"it has more than {MOST} values")
             try:
-                return _exact(json_format.MessageToDict(found, preserving_proto_field_name=True))
+                message = json_format.MessageToDict(found, preserving_proto_field_name=True)
+                return _exact(message) if inexact else message
             except (json_format.Error, TypeError) as error:  # a well-known type with what it cannot hold
                 raise ValueError(f"no {settings['message']!s}: {error}") from None
 
@@ -111,6 +113,20 @@ def _counted(value: Any, left: int) -> int:
 
 
 _SINGLE = (str, bytes)
+
+
+def _has_floats(message: Any, seen: set[str]) -> bool:
+    """Whether a message's descriptor has a floating-point field, or one that holds any message, at any depth."""
+    if message.full_name in seen:
+        return False
+    seen.add(message.full_name)
+    if message.full_name == "google.protobuf.Any":
+        return True
+    return any(
+        field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE)
+        or (field.message_type is not None and _has_floats(field.message_type, seen))
+        for field in message.fields
+    )
 
 
 def _exact(value: Any) -> Any:

@@ -16,7 +16,7 @@ from jmespath import exceptions
 from jmespath.functions import signature
 
 from k2conn import exactjson
-from k2conn.codecs.component import MOST_VALUES, TOO_MANY
+from k2conn.codecs.component import check_text
 from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
@@ -76,8 +76,7 @@ class ExactFunctions(DecimalFunctions):
 
     @signature({"types": ["string"]})
     def _func_from_json(self, text: Any) -> Any:
-        if exactjson.values(text) > MOST_VALUES:
-            raise ValueError(TOO_MANY)
+        check_text(text)
         return exactjson.decode(text)
 
     @signature({"types": ["object"]})
@@ -115,7 +114,7 @@ def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
     """A function's value. Where it cannot be computed: null if ``lenient``, else RecordError."""
     try:
         return _functions.call_function(name, list(arguments))
-    except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError) as error:
+    except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecordError) as error:
         if lenient:
             return None
         raise RecordError(None, None, None, "bad-type", f"{name}(): {error}") from None

@@ -274,3 +274,11 @@ tests:
     plan, _ = check_text("venue.yaml", wrong, tmp_path)
     assert plan is not None
     assert [one.what for example in plan.tests for one in run_test(plan, example)] == ["record 1, price"]
+
+
+@pytest.mark.parametrize("codec", ["documents", "prefixed"])
+def test_text_that_would_take_several_times_its_bytes_is_refused(codec: str) -> None:
+    frame = '["' + "x" * exactjson.WIDE_UP_TO + '\N{GRINNING FACE}"]'
+    with pytest.raises(RecordError) as caught:
+        decoder(FrameEncoding((codec,), (), limit=1 << 23))(frame)
+    assert caught.value.reason == "frame-too-large"

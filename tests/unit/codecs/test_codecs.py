@@ -158,6 +158,22 @@ def test_a_protobuf_frame() -> None:
         decoder(codec)(b"\x0a\xff")
 
 
+def test_floating_point_numbers_of_protobuf_are_exact_decimals() -> None:
+    found = descriptor_pb2.FileDescriptorSet()
+    file = found.file.add(name="f.proto", package="venue", syntax="proto3")
+    inner = file.message_type.add(name="Level")
+    for number, (name, kind) in enumerate({"price": 1, "size": 2}.items(), 1):
+        inner.field.add(name=name, number=number, type=kind, label=1)  # type: ignore[arg-type]
+    outer = file.message_type.add(name="Book")
+    outer.field.add(name="bids", number=1, type=11, label=3, type_name=".venue.Level")
+    settings = {"descriptor": found.SerializeToString(), "message": "venue.Book"}
+    level = message_class(found.SerializeToString(), "venue.Level")(price=64000.1, size=0.1)
+    frame = b"\x0a" + bytes([level.ByteSize()]) + level.SerializeToString()
+    assert decoder(FrameEncoding(binary=("protobuf",), settings=settings))(frame) == {
+        "bids": [{"price": Decimal("64000.1"), "size": Decimal("0.1")}]
+    }
+
+
 def test_a_descriptor_that_cannot_be_used_says_why() -> None:
     with pytest.raises(ValueError, match=r"no message 'venue\.Trade'"):
         message_class(descriptor(), "venue.Trade")
