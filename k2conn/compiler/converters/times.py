@@ -29,7 +29,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_US = 253402300800 * 1_000_000
 """The year 10000."""
 PLAUSIBLE = 31_536_000 * 1_000_000
-"""The year 1971, in microseconds. All that a unit too fine makes of a time of today is before it."""
+"""The year 1971, in microseconds. All that a unit too fine makes of a time of today is before it; see `_too_fine`."""
+_FIRST, _LAST = 1_000_000_000, 4_102_444_800
+"""Seconds of 2001 and 2100: between them is a time of today."""
+_TOO_FINE = tuple((_FIRST * per // 1000, _LAST * per // 1000) for per in (1, 1000, 1_000_000))
+"""The microseconds that such a time becomes by a unit that is 10**9, 10**6 or 1000 times too fine."""
 _LONGEST = 40
 _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,12}))?(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z",
@@ -127,7 +131,7 @@ def _exact(places: int, least: int) -> Times:
         micros = int(number.scaleb(6 - places, EXACT).to_integral_value(ROUND_FLOOR, EXACT))
         if micros >= _MAX_US:
             _out_of_range(value)
-        return micros if micros >= least else _too_early(value)
+        return _too_early(value) if micros < least and _too_fine(micros) else micros
 
     return exact
 
@@ -232,6 +236,13 @@ def _zone(offset: str | None, zone: tzinfo | None) -> tzinfo:
 def _out_of_range(value: Any) -> int:
     detail = f"{exactjson.excerpt(value, 40)} is out of range for the declared unit"
     raise RecordError(None, None, None, "bad-time", detail)
+
+
+def _too_fine(micros: int) -> bool:
+    """Whether a time of 1970 is none, or what a wrong unit makes of one of today. Others are taken for what they say:
+    examples of documentation, and clocks that count from their start.
+    """
+    return micros == 0 or any(first <= micros < last for first, last in _TOO_FINE)
 
 
 def _too_early(value: Any) -> int:

@@ -116,7 +116,7 @@ def test_a_time_that_lands_in_1970_is_a_problem_of_the_test(time: str) -> None:
     assert any("bad-time" in one for one in differences), differences
 
 
-@pytest.mark.parametrize("time", [1767323045, "1767323045", 1, 0])
+@pytest.mark.parametrize("time", [1767323045, "1767323045", 1_767_323, 0])
 def test_a_time_that_lands_in_1970_is_a_dead_letter(time: object) -> None:
     pipeline = intake_of(plan_of())
     found, _ = pipeline.receive([trades(trade(1), trade(2, t=time), trade(3))], 0.0, 1_767_323_046_000_000)
@@ -125,3 +125,12 @@ def test_a_time_that_lands_in_1970_is_a_dead_letter(time: object) -> None:
     error = exactjson.decode(letters[0].value)
     assert (error["reason"], error["field"]) == ("bad-time", "timestamp")
     assert "is in the year 1970 by the declared unit, which is too fine" in exactjson.spell(error)
+
+
+@pytest.mark.parametrize("time", [123456785, "123456785", 1])
+def test_a_time_of_1970_that_no_unit_makes_of_one_of_today_is_what_it_says(time: object) -> None:
+    """Examples of documentation have such times."""
+    pipeline = intake_of(plan_of())
+    (found,), _ = pipeline.receive([trades(trade(1, t=time))], 0.0, 1_767_323_046_000_000)
+    assert found.schema is not None
+    assert found.schema.decode_plain(found.value)["timestamp"] == int(str(time)) * 1000
