@@ -107,7 +107,8 @@ BROKEN = {
     "an exception": "raise KeyError(data)",
     "a signal": "import os; os.kill(os.getpid(), 11)",
     "an end": "import os; os._exit(3)",
-    "time": "import time; time.sleep(60)",
+    "a loop": "while True: pass",
+    "waiting": "import time; time.sleep(60)",
     "memory": "bytearray(4 << 30)",
 }
 
@@ -123,7 +124,7 @@ def test_mutations_find_whatever_ends_the_process(what: str, tmp_path: Path, mon
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(Target, "module", f"{folder.name}.broken")
     monkeypatch.syspath_prepend(tmp_path)
-    found = mutated.run(Target("broken", "python"), Bounds(executions=20_000, timeout=2), tmp_path / "corpus")
+    found = mutated.run(Target("broken", "python"), Bounds(executions=20_000, timeout=1), tmp_path / "corpus")
     assert len(found.findings) == 1, found
     assert 0 < found.executions < 20_000
     assert b"w" in Path(found.findings[0]).read_bytes()
