@@ -1,10 +1,10 @@
 # k2conn in a container: `docker build -t k2conn .`, then
 # `docker run --read-only --cap-drop ALL -e K2_KAFKA_BOOTSTRAP_SERVERS=... -p 127.0.0.1:9091:9091 k2conn`.
 
-# `make digests` asks the registry what is behind these tags, and writes its digests here.
+# `make digests` asks the registry what is behind these tags, and brings the digests up to date.
 # The whole image has the C compiler that k2conn/native is built with.
-ARG BUILD_IMAGE=python:3.12
-ARG RUN_IMAGE=python:3.12-slim
+ARG BUILD_IMAGE=python:3.12.14@sha256:4d1caded1f729ae443eb803f26ffde7b61e696aeaef62f099abb6dd6b14257c7
+ARG RUN_IMAGE=python:3.12.14-slim@sha256:f77ac9e44ae96ef2c90b8053ea08c31f8be030f824196b0ae4db6d462c84e51f
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /source

@@ -150,8 +150,12 @@ def test_compose_runs_three_binance_symbols() -> None:
 
 def test_compose_and_tests_run_the_same_servers() -> None:
     services = compose()
-    names = [services[name]["image"].partition("@")[0] for name in ("kafka", "registry")]
-    assert names == [f"apache/kafka:{KAFKA_VERSION}", f"apicurio/apicurio-registry:{APICURIO_VERSION}"]
+    kafka, registry = (services[name]["image"].partition("@")[0] for name in ("kafka", "registry"))
+    assert kafka == f"apache/kafka:{KAFKA_VERSION}"
+    # The tests' registry runs on the Java 17 of Debian, which newer ones of the same interface do not.
+    name, _, version = registry.rpartition(":")
+    assert name == "quay.io/apicurio/apicurio-registry"
+    assert version.partition(".")[0] == APICURIO_VERSION.partition(".")[0]
 
 
 def test_the_limits_of_the_service() -> None:

@@ -187,6 +187,14 @@ def test_every_image_of_ours_is_pinned_by_one_command(tmp_path: Path, monkeypatc
     assert all(re.search(r":[^@/]+@sha256:[0-9a-f]{64}$", image) for image in images)
 
 
+def test_every_image_of_others_has_a_digest() -> None:
+    images = re.findall(r"^ARG \w+_IMAGE=(\S+)", DOCKERFILE, re.MULTILINE)
+    images += [one["image"] for one in yaml.safe_load(COMPOSE)["services"].values() if "build" not in one]
+    images = [image for image in images if not image.startswith("k2conn")]
+    assert len(images) == 9
+    assert not [image for image in images if not re.fullmatch(r"[^@]+:[^@/]+@sha256:[0-9a-f]{64}", image)]
+
+
 def test_where_the_registry_does_not_answer_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,7 +60,7 @@ class Engine:
         self._log = folder / "engine.log"
         self._files = [folder / "more.json", folder / "checks.json"]
         self._files[0].write_text(json.dumps(more))
-        self._files[1].write_text(json.dumps({"services": self._scripts(folder / "checks")}))
+        self._files[1].write_text(json.dumps({"services": self._changed(folder / "checks")}))
         self._configuration = folder / "containers.conf"
         self._configuration.write_text(_CONFIGURATION.format(folder=containers.folder))
         self._process: subprocess.Popen[bytes] | None = None
@@ -138,18 +138,22 @@ class Engine:
         """What the engine itself says of a container, as JSON."""
         return _asked(self._socket, path)
 
-    def _scripts(self, folder: Path) -> dict[str, Any]:
-        """What is said of each service with a health check, so that it is the script of its words."""
+    def _changed(self, folder: Path) -> dict[str, Any]:
+        """What is said of the services besides: images go by their tags, since a stand-in has another digest, and
+        health checks are scripts of their words.
+        """
         folder.mkdir()
-        found = {}
+        found: dict[str, Any] = {}
         for name, service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].items():
+            tag, _, digest = service["image"].partition("@")
+            found[name] = {"image": tag} if digest else {}
             kind, *words = service.get("healthcheck", {}).get("test", ["NONE"])
             if kind != "CMD":
                 continue
             script = folder / name
             script.write_text(f"#!/bin/sh\nexec {shlex.join(words).replace('$$', '$')}\n")
             script.chmod(0o755)
-            found[name] = {"healthcheck": {"test": ["CMD", f"/checks/{name}"]}, "volumes": [f"{folder}:/checks:ro"]}
+            found[name] |= {"healthcheck": {"test": ["CMD", f"/checks/{name}"]}, "volumes": [f"{folder}:/checks:ro"]}
         return found
 
     def _tail(self) -> str:

@@ -40,11 +40,15 @@ def stand_in(containers: Containers, services: Mapping[str, Mapping[str, Any]], 
             containers.build_target(_context(scratch, weed), name, made, base)
             for old in before:
                 containers.podman("rmi", "--force", old)
-        containers.buildah("tag", made, f"docker.io/{_whole(service['image'].partition('@')[0])}")
+        containers.buildah("tag", made, _whole(service["image"].partition("@")[0]))
 
 
 def _whole(image: str) -> str:
-    return image if "/" in image else f"library/{image}"
+    """The name with its registry: Docker's own where it begins with none."""
+    first, _, rest = image.partition("/")
+    if rest and ("." in first or ":" in first):
+        return image
+    return f"docker.io/{image if rest else f'library/{image}'}"
 
 
 def _context(folder: Path, weed: Path) -> Path:
