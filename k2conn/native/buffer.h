@@ -122,4 +122,22 @@ static inline int number_text(int64_t value, char *digits)
     return size;
 }
 
+#define WIDE_TEXT 40 /* characters of the longest number of 128 bits, with its sign */
+
+/* The same of a number that may need more than 64 bits; `digits` has room for WIDE_TEXT. */
+static inline int wide_text(wide_int value, char *digits)
+{
+    char back[WIDE_TEXT];
+    int count = 0, size = 0;
+    if (is_long(value))
+        return number_text((int64_t)value, digits);
+    if (value < 0)
+        digits[size++] = '-';
+    for (wide_int rest = value; rest != 0; rest /= 10)
+        back[count++] = (char)('0' + (rest < 0 ? -(int)(rest % 10) : (int)(rest % 10)));
+    while (count)
+        digits[size++] = back[--count];
+    return size;
+}
+
 #endif

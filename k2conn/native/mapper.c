@@ -60,6 +60,14 @@ typedef struct {
 } Entry;
 
 typedef struct {
+    PyObject *before; /* bytes: what stands before the value */
+    int source;       /* OWN_ID: the record's own id; NO_VALUE: there is nothing but `before` */
+    int places;       /* of a decimal, beyond those of the default schema */
+} RowPart;
+
+enum { OWN_ID = -1, NO_VALUE = -2 };
+
+typedef struct {
     wide_int number;
     PyObject *object; /* owned; NULL where `number` is the value */
 } Value;
@@ -72,11 +80,13 @@ typedef struct {
     PyObject *spell, *unusual;
     PyObject *envelope;                 /* the tuple type of what goes on to the sink */
     PyObject *topic, *symbol, *schema, *account; /* four of its seven members; the others are the record and its times */
-    Source identity;
+    Source identity;                    /* of the venue's own id; without `call` where it has none */
+    RowPart *row;                       /* what tells records apart that have no id of the venue's; or none */
+    PyObject *numbered;                 /* (scope, digest of a row) -> how many equal rows came before */
     Source *sources;
     Piece *pieces;
     Entry *entries;
-    int source_count, piece_count, entry_count, opened, nullable, keeps, scoped, time_at;
+    int source_count, piece_count, entry_count, row_count, opened, nullable, keeps, scoped, time_at;
     int price_at; /* -1: such records have no price */
     int numbers[CONTENT_FIELDS], words[CONTENT_FIELDS]; /* the sources of what is a record's content */
     int number_count, word_count, timed;
@@ -421,57 +431,126 @@ static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject 
 
 /* -- the record */
 
-/* The text of a name-based UUID (version 5). */
-static void spell_uuid(const uint8_t *digest, char *text)
+/* Bytes as hexadecimal digits; where the next ones go. */
+static char *spell_bytes(const uint8_t *bytes, int count, char *text)
 {
     static const char digits[] = "0123456789abcdef";
-    for (int at = 0; at < 16; at++) {
-        uint8_t byte = digest[at];
-        if (at == 6)
-            byte = (uint8_t)((byte & 0x0f) | 0x50);
-        if (at == 8)
-            byte = (uint8_t)((byte & 0x3f) | 0x80);
-        if (at == 4 || at == 6 || at == 8 || at == 10)
+    for (int at = 0; at < count; at++) {
+        *text++ = digits[bytes[at] >> 4];
+        *text++ = digits[bytes[at] & 15];
+    }
+    return text;
+}
+
+/* The text of a name-based UUID (version 5); the digest becomes its bytes. */
+static void spell_uuid(uint8_t *digest, char *text)
+{
+    static const int groups[] = {4, 2, 2, 2, 6};
+    digest[6] = (uint8_t)((digest[6] & 0x0f) | 0x50);
+    digest[8] = (uint8_t)((digest[8] & 0x3f) | 0x80);
+    for (int at = 0; at < 5; digest += groups[at++]) {
+        text = spell_bytes(digest, groups[at], text);
+        if (at < 4)
             *text++ = '-';
-        *text++ = digits[byte >> 4];
-        *text++ = digits[byte & 15];
     }
 }
 
-/* message_id and the record's own id. 1 written, 0 not plain, -1 with an exception set. */
-static int put_ids(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, char *message_id)
+/* A value as Python's str() has it; a decimal with `places` more than the default schema's as it stands there, if it
+   can. 1 written, 0 not plain, -1 with an exception set. */
+static int put_shown(Buffer *out, const Value *value, int places)
+{
+    PyObject *object = value->object;
+    if (object == NULL) {
+        char digits[WIDE_TEXT + 8];
+        wide_int number = value->number;
+        int more = places > 0 && number % ten_to[places] != 0;
+        if (places > 0 && !more)
+            number /= ten_to[places];
+        Py_ssize_t size = wide_text(number, digits);
+        if (more) {
+            digits[size++] = 'e';
+            size += number_text(-places, digits + size);
+        }
+        return put_bytes(out, digits, size) < 0 ? -1 : 1;
+    }
+    if (PyUnicode_CheckExact(object)) {
+        Py_ssize_t size;
+        const char *text = PyUnicode_AsUTF8AndSize(object, &size);
+        return text == NULL || put_bytes(out, text, size) < 0 ? -1 : 1;
+    }
+    const char *word = object == Py_None ? "None" : object == Py_True ? "True" : object == Py_False ? "False" : NULL;
+    return word == NULL ? 0 : put_bytes(out, word, (Py_ssize_t)strlen(word)) < 0 ? -1 : 1;
+}
+
+/* The text of the venue's own id. 1 written, 0 not plain, -1 with an exception set. */
+static int put_own_id(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope)
 {
     Value own;
     if (take(&self->identity, item, scope, &own) < 0)
         return -1;
-    char digits[20];
-    const char *text = digits;
-    Py_ssize_t size;
-    if (own.object == NULL) {
-        if (!is_long(own.number))
-            return 0;
-        size = number_text((int64_t)own.number, digits);
-    } else if (PyUnicode_CheckExact(own.object)) {
-        text = PyUnicode_AsUTF8AndSize(own.object, &size);
-        if (text == NULL) {
-            Py_DECREF(own.object);
-            return -1;
-        }
-    } else {
-        Py_DECREF(own.object);
-        return 0;
+    int done = own.object == NULL ? is_long(own.number) : PyUnicode_CheckExact(own.object);
+    if (done && put_shown(out, &own, 0) < 0)
+        done = -1;
+    Py_XDECREF(own.object);
+    return done;
+}
+
+/* The id of a record that is told apart by what it says: its time, a digest of its row, and a number among equals. The
+   number is asked for when nothing else can fail any more: asked twice, it would be another. 1, 0 or -1 as ever. */
+static int put_row_id(Buffer *out, const Mapper *self, const Buffer *own, const Value *values, PyObject *scope)
+{
+    Buffer row;
+    buffer_open(&row);
+    int done = 1;
+    for (const RowPart *part = self->row; done == 1 && part < self->row + self->row_count; part++) {
+        if (put_bytes(&row, PyBytes_AS_STRING(part->before), PyBytes_GET_SIZE(part->before)) < 0)
+            done = -1;
+        else if (part->source == OWN_ID)
+            done = put_bytes(&row, PyBytes_AS_STRING(self->before), PyBytes_GET_SIZE(self->before)) < 0
+                       || put_bytes(&row, own->bytes, own->used) < 0 ? -1 : 1;
+        else if (part->source != NO_VALUE)
+            done = put_shown(&row, values + part->source, part->places);
     }
+    char digest[40];
+    if (done == 1) {
+        Sha1 state;
+        uint8_t bytes[20];
+        sha1_open(&state);
+        sha1_read(&state, (const uint8_t *)row.bytes, (size_t)row.used);
+        sha1_end(&state, bytes);
+        spell_bytes(bytes, 8, digest);
+    }
+    buffer_close(&row);
+    if (done != 1)
+        return done;
+    PyObject *text = PyUnicode_DecodeASCII(digest, 16, NULL);
+    PyObject *number = text != NULL ? PyObject_CallFunctionObjArgs(self->numbered, scope, text, NULL) : NULL;
+    Py_XDECREF(text);
+    Value time = {values[self->time_at].number, NULL}, among;
+    int whole = number != NULL && exact_wide(number, &among.number);
+    among.object = NULL;
+    Py_XDECREF(number);
+    if (!whole) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_SystemError, "rows are numbered by whole numbers");
+        return -1;
+    }
+    return put_shown(out, &time, 0) < 0 || put_bytes(out, "-", 1) < 0 || put_bytes(out, digest, 16) < 0
+                   || put_bytes(out, "-", 1) < 0 || put_shown(out, &among, 0) < 0 ? -1 : 1;
+}
+
+/* message_id and the record's own id, by the name that the former is hashed from. 0, or -1 with an exception set. */
+static int put_ids(Buffer *out, const Mapper *self, const Buffer *own, const Buffer *name, char *message_id)
+{
     Sha1 state = self->seed;
     uint8_t digest[20];
-    sha1_read(&state, (const uint8_t *)text, (size_t)size);
+    sha1_read(&state, (const uint8_t *)name->bytes, (size_t)name->used);
     sha1_end(&state, digest);
     spell_uuid(digest, message_id);
     Py_ssize_t before = PyBytes_GET_SIZE(self->before);
-    int done = put_text(out, message_id, 36) < 0 || put_long(out, before + size) < 0
-                   || put_bytes(out, PyBytes_AS_STRING(self->before), before) < 0 || put_bytes(out, text, size) < 0
-                 ? -1 : 1;
-    Py_XDECREF(own.object);
-    return done;
+    return put_text(out, message_id, 36) < 0 || put_long(out, before + own->used) < 0
+                   || put_bytes(out, PyBytes_AS_STRING(self->before), before) < 0
+                   || put_bytes(out, own->bytes, own->used) < 0 ? -1 : 0;
 }
 
 /* Whether a Python reader left something that belongs into vendor_data, or to the books. */
@@ -486,18 +565,14 @@ static int left_notes(PyObject *scope)
     return any;
 }
 
-/* The whole record into `out`. 1 written, 0 not plain, -1 with an exception set. */
-static int put_record(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, Value *values,
-                      int *taken, char *message_id)
+/* The record behind its ids into `out`. 1 written, 0 not plain, -1 with an exception set. */
+static int put_body(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, Value *values, int *taken)
 {
-    int done = put_ids(out, self, item, scope, message_id);
-    if (done != 1)
-        return done;
     for (; *taken < self->source_count; ++*taken)
         if (take(self->sources + *taken, item, scope, values + *taken) < 0)
             return -1;
     for (int at = 0; at < self->piece_count; at++) {
-        done = put_piece(out, self, self->pieces + at, values);
+        int done = put_piece(out, self, self->pieces + at, values);
         if (done != 1)
             return done;
     }
@@ -506,7 +581,7 @@ static int put_record(Buffer *out, const Mapper *self, PyObject *item, PyObject 
         return 0;
     if (self->price_at >= 0 && values[self->price_at].object != NULL)
         return 0;
-    done = put_vendor(out, self, item, scope);
+    int done = put_vendor(out, self, item, scope);
     if (done != 1 || !self->scoped)
         return done;
     int left = left_notes(scope);
@@ -563,12 +638,23 @@ static PyObject *tuple_of(PyTypeObject *type, PyObject **parts, int count)
     return NULL;
 }
 
-static PyObject *made(const Mapper *self, const Buffer *out, const Value *values, const char *message_id,
+/* The bytes of both, one behind the other; NULL with an exception set. */
+static PyObject *bytes_of(const Buffer *head, const Buffer *body)
+{
+    PyObject *found = PyBytes_FromStringAndSize(NULL, head->used + body->used);
+    if (found != NULL) {
+        memcpy(PyBytes_AS_STRING(found), head->bytes, (size_t)head->used);
+        memcpy(PyBytes_AS_STRING(found) + head->used, body->bytes, (size_t)body->used);
+    }
+    return found;
+}
+
+static PyObject *made(const Mapper *self, PyObject *record, const Value *values, const char *message_id,
                       const char *content, PyObject *scope)
 {
     int64_t time = (int64_t)values[self->time_at].number;
     PyObject *sent[7] = {Py_NewRef(self->topic), Py_NewRef(self->symbol),
-                         PyBytes_FromStringAndSize(out->bytes, out->used), Py_NewRef(self->schema),
+                         record, Py_NewRef(self->schema),
                          PyLong_FromLongLong(time / 1000), Py_NewRef(self->account),
                          PyObject_GetAttr(scope, received_at)};
     PyObject *parts[5] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time),
@@ -602,26 +688,41 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
     PyObject *item = arguments[0], *scope = arguments[1];
     if (!PyDict_CheckExact(item))
         return give_up(scope);
-    Buffer out;
+    Buffer body, own, name, head;
     Value values[MOST];
     char message_id[36], content[CONTENT_BYTES];
     int taken = 0;
-    buffer_open(&out);
-    int done = put_record(&out, self, item, scope, values, &taken, message_id);
+    buffer_open(&body);
+    buffer_open(&own);
+    buffer_open(&name);
+    buffer_open(&head);
     PyObject *found = NULL;
+    int done = self->identity.call != NULL ? put_own_id(&own, self, item, scope) : 1;
+    if (done == 1)
+        done = put_body(&body, self, item, scope, values, &taken);
     if (done == 1)
         done = content_of(self, values, content);
-    if (done == 1)
-        found = made(self, &out, values, message_id, content, scope);
-    else if (done == 0)
+    if (done == 1 && self->row_count)
+        done = put_row_id(&name, self, &own, values, scope);
+    if (done == 1) {
+        const Buffer *hashed = self->row_count ? &name : &own;
+        if (put_ids(&head, self, self->identity.call != NULL ? &own : hashed, hashed, message_id) < 0)
+            done = -1;
+        else
+            found = made(self, bytes_of(&head, &body), values, message_id, content, scope);
+    }
+    if (done == 0)
         found = give_up(scope);
-    else if (PyErr_ExceptionMatches(self->unusual)) {
+    else if (done < 0 && PyErr_ExceptionMatches(self->unusual)) {
         PyErr_Clear();
         found = give_up(scope);
     }
     while (taken)
         Py_XDECREF(values[--taken].object);
-    buffer_close(&out);
+    buffer_close(&body);
+    buffer_close(&own);
+    buffer_close(&name);
+    buffer_close(&head);
     return found;
 }
 
@@ -744,8 +845,25 @@ static int read_entry(PyObject *given, Entry *entry)
     return 0;
 }
 
+static int read_row_part(PyObject *given, RowPart *part, int sources)
+{
+    PyObject *before;
+    int source, places;
+    if (!PyArg_ParseTuple(given, "Sii", &before, &source, &places))
+        return -1;
+    if (source < NO_VALUE || source >= sources || places < 0 || places > MOST_DIGITS) {
+        PyErr_SetString(PyExc_ValueError, "no such part of a row");
+        return -1;
+    }
+    *part = (RowPart){Py_NewRef(before), source, places};
+    return 0;
+}
+
 static void mapper_forget(Mapper *self)
 {
+    Py_CLEAR(self->numbered);
+    for (int at = 0; at < self->row_count; at++)
+        Py_CLEAR(self->row[at].before);
     Py_CLEAR(self->before);
     Py_CLEAR(self->opening);
     Py_CLEAR(self->mapped);
@@ -788,6 +906,7 @@ static int mapper_visit(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->envelope);
     Py_VISIT(self->schema);
     Py_VISIT(self->account);
+    Py_VISIT(self->numbered);
     Py_VISIT(self->identity.call);
     Py_VISIT(self->identity.table);
     for (int at = 0; at < self->source_count; at++) {
@@ -816,6 +935,7 @@ static void mapper_end(PyObject *object)
     PyMem_Free(self->sources);
     PyMem_Free(self->pieces);
     PyMem_Free(self->entries);
+    PyMem_Free(self->row);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -839,9 +959,10 @@ static int read_places(PyObject *given, int *places, int sources)
     return -1;
 }
 
-static int read_parts(Mapper *self, PyObject *sources, PyObject *pieces, PyObject *entries)
+static int read_parts(Mapper *self, PyObject *sources, PyObject *pieces, PyObject *entries, PyObject *row)
 {
-    if (PyTuple_GET_SIZE(sources) > MOST || PyTuple_GET_SIZE(pieces) > MOST || PyTuple_GET_SIZE(entries) > MOST) {
+    if (PyTuple_GET_SIZE(sources) > MOST || PyTuple_GET_SIZE(pieces) > MOST || PyTuple_GET_SIZE(entries) > MOST
+        || PyTuple_GET_SIZE(row) > MOST) {
         PyErr_SetString(PyExc_ValueError, "too many fields or entries");
         return -1;
     }
@@ -849,7 +970,8 @@ static int read_parts(Mapper *self, PyObject *sources, PyObject *pieces, PyObjec
     self->sources = PyMem_Calloc((size_t)PyTuple_GET_SIZE(sources) + 1, sizeof(Source));
     self->pieces = PyMem_Calloc((size_t)PyTuple_GET_SIZE(pieces) + 1, sizeof(Piece));
     self->entries = PyMem_Calloc((size_t)PyTuple_GET_SIZE(entries) + 1, sizeof(Entry));
-    if (self->sources == NULL || self->pieces == NULL || self->entries == NULL) {
+    self->row = PyMem_Calloc((size_t)PyTuple_GET_SIZE(row) + 1, sizeof(RowPart));
+    if (self->sources == NULL || self->pieces == NULL || self->entries == NULL || self->row == NULL) {
         PyErr_NoMemory();
         return -1;
     }
@@ -863,6 +985,13 @@ static int read_parts(Mapper *self, PyObject *sources, PyObject *pieces, PyObjec
     for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(entries); at++, self->entry_count++)
         if (read_entry(PyTuple_GET_ITEM(entries, at), self->entries + at) < 0)
             return -1;
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(row); at++, self->row_count++)
+        if (read_row_part(PyTuple_GET_ITEM(row, at), self->row + at, self->source_count) < 0)
+            return -1;
+    if (self->identity.call == NULL && !self->row_count) {
+        PyErr_SetString(PyExc_ValueError, "a record has an id or a row");
+        return -1;
+    }
     if (self->time_at < 0 || self->time_at >= self->source_count || self->price_at < -1
         || self->price_at >= self->source_count) {
         PyErr_SetString(PyExc_ValueError, "no such source");
@@ -873,16 +1002,16 @@ static int read_parts(Mapper *self, PyObject *sources, PyObject *pieces, PyObjec
 
 static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"seed", "identity", "before", "opening", "opened", "nullable", "sources", "pieces",
+    static char *names[] = {"seed", "identity", "row", "numbered", "before", "opening", "opened", "nullable", "sources", "pieces",
                             "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
                             "envelope", "topic", "symbol", "schema", "account", "numbers", "words", "timed", NULL};
     Mapper *self = (Mapper *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     PyObject *seed, *identity, *before, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
-    PyObject *envelope, *topic, *symbol, *schema, *account, *numbers, *words;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SO!SSipO!O!O!pO!O!piiOO!O!OOOOO!O!p", names, &seed, &PyTuple_Type,
-                                     &identity, &before, &opening, &self->opened, &self->nullable,
+    PyObject *envelope, *topic, *symbol, *schema, *account, *numbers, *words, *row, *numbered;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SOO!OSSipO!O!O!pO!O!piiOO!O!OOOOO!O!p", names, &seed,
+                                     &identity, &PyTuple_Type, &row, &numbered, &before, &opening, &self->opened, &self->nullable,
                                      &PyTuple_Type, &sources, &PyTuple_Type, &pieces, &PyTuple_Type, &entries,
                                      &self->keeps, &PyFrozenSet_Type, &mapped, &PyFrozenSet_Type, &known,
                                      &self->scoped, &self->time_at, &self->price_at, &spell, &PyTuple_Type, &unusual, &PyType_Type, &envelope,
@@ -908,9 +1037,16 @@ static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     self->names = Py_NewRef(known);
     self->spell = Py_NewRef(spell);
     self->unusual = Py_NewRef(unusual);
+    self->numbered = Py_NewRef(numbered);
     sha1_open(&self->seed);
     sha1_read(&self->seed, (const uint8_t *)PyBytes_AS_STRING(seed), (size_t)PyBytes_GET_SIZE(seed));
-    if (read_source(identity, &self->identity) < 0 || read_parts(self, sources, pieces, entries) < 0
+    if (identity != Py_None && !PyTuple_CheckExact(identity)) {
+        PyErr_SetString(PyExc_TypeError, "an identity is a source, or None");
+        Py_DECREF(self);
+        return NULL;
+    }
+    if ((identity != Py_None && read_source(identity, &self->identity) < 0)
+        || read_parts(self, sources, pieces, entries, row) < 0
         || (self->number_count = read_places(numbers, self->numbers, self->source_count)) < 0
         || (self->word_count = read_places(words, self->words, self->source_count)) < 0) {
         Py_DECREF(self);

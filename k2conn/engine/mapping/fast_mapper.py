@@ -18,6 +18,7 @@ from k2conn.avro import LENGTH_TEXT, Piece, fixed_bytes
 from k2conn.engine.identity.message_ids import VARIANT, MessageIds
 from k2conn.engine.identity.record_content import content_fields, content_maker
 from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, native_mapper, sources_of
+from k2conn.engine.mapping.row_identity import RowIdentity, numbering, row_parts
 from k2conn.engine.mapping.unrolled import body, row
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
@@ -49,7 +50,8 @@ FastMapper = Callable[[dict[str, Any], Scope], MappedRecord | None]
 class FastMappers:
     """Makes the fast mapper of each symbol of a stream."""
 
-    def __init__(self, stream: Stream, record: RecordType, prefix: str) -> None:
+    def __init__(self, stream: Stream, record: RecordType, prefix: str, always: Mapping[str, object]) -> None:
+        """``always``: what all records of the stream have in common."""
         own = list(stream.fields)  # a stream with `carry` has no fast mapper
         self._stream = stream
         self._schema = record.schema
@@ -64,6 +66,7 @@ class FastMappers:
         self._places["ingestion_timestamp"] = len(self._order)
         """Where a record's values are while it is made."""
         self._content = content_fields(stream, record)
+        self._row = row_parts(stream, record, self._order, always)
         self._pieces: dict[tuple[str, str], list[Piece]] = {}
         """The middle of a record by (price currency, asset class): many symbols share it."""
 
@@ -80,12 +83,14 @@ class FastMappers:
             known["currency"] = symbol.price_currency
         if not self._eligible(known) or len(set(names)) < len(names):
             return None
+        row = RowIdentity(self._row, numbering(self._stream.name, symbol.record)) if self._row else None
         try:
             native = native_mapper(self._stream, self._schema, self._profile, known, self._order, self._sources,
-                            vendor, ids.seed, self._prefix, _FALLBACK_ERRORS, template, self._content)
+                            vendor, ids.seed, row, self._prefix, _FALLBACK_ERRORS, template, self._content)
         except EncodeError:
             return None
-        if native is not None or self._stream.venue_id is None or self._stream.venue_id.direct is None:
+        own_id = self._stream.venue_id
+        if native is not None or row is not None or own_id is None or own_id.direct is None:
             return native
         fields = self._schema.fields
         first = next(at for at in range(2, len(fields)) if fields[at].name not in known)
@@ -106,9 +111,9 @@ class FastMappers:
         """Whether the fast mapper can make records of this stream at all."""
         stream, fields, profile = self._stream, self._schema.fields, self._profile
         own_id, price = profile.id, profile.price
-        return (
-            stream.venue_id is not None and stream.message_id != "random"
-            and stream.carry is None and stream.currency is None and own_id not in stream.identity
+        return bool(
+            (stream.venue_id is not None or self._row) and stream.message_id != "random"
+            and stream.carry is None and stream.currency is None
             and [field.name for field in fields[:2]] == ["message_id", own_id]
             and fields[-1].name == "vendor_data" and fields[-1].kind == "map<string>" and fields[-1].null_first
             and "vendor_data" in profile.engine

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from k2conn import exactjson, native
 from k2conn.avro import RecordSchema, SchemaField, fixed_bytes
 from k2conn.engine.identity.record_content import ContentFields
+from k2conn.engine.mapping.row_identity import RowIdentity
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError
 from k2conn.plan import Field, JoinedText, Stream
@@ -51,6 +52,7 @@ def native_mapper(
     sources: tuple[Source, ...],
     vendor: Mapping[str, str],
     seed: bytes,
+    row: RowIdentity | None,
     prefix: str,
     unusual: tuple[type[Exception], ...],
     template: EnvelopeTemplate,
@@ -60,10 +62,10 @@ def native_mapper(
 
     ``order`` are the fields that are read of each item, ``sources`` the same as `sources_of` gives them, ``known`` the
     values that all records of the symbol share, ``vendor`` the entries that all their vendor_data begin with, ``seed``
-    what all their message ids are hashed from, ``template`` what all their envelopes have in common, ``content`` the
+    what all their message ids are hashed from, ``row`` what tells records apart where their message ids are not the
+    venue's own, ``template`` what all their envelopes have in common, ``content`` the
     fields that are a record's content.
     """
-    assert stream.venue_id is not None
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
     body = schema.fields[2:-1]
     if native.Mapper is None or not all(_can(field) for field in body if field.name not in known):
@@ -77,7 +79,9 @@ def native_mapper(
     )
     found: NativeMapper = native.Mapper(
         seed=seed,
-        identity=_source(stream.venue_id),
+        identity=_source(stream.venue_id) if stream.venue_id is not None else None,
+        row=row.parts if row is not None else (),
+        numbered=row.numbered if row is not None else None,
         before=prefix.encode(),
         opening=b"".join(_prefixed(part) for entry in vendor.items() for part in entry),
         opened=len(vendor),

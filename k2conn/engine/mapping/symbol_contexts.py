@@ -93,7 +93,7 @@ class SymbolContexts:
         """Our names of symbols without an account of their own that came once."""
         self.always = _encoded_once(stream, record)
         """The fields with the same value in every record of the stream; they are encoded once."""
-        self.fast_mappers = FastMappers(stream, record, plan.exchange + "-")
+        self.fast_mappers = FastMappers(stream, record, plan.exchange + "-", self.always)
 
     @cached_property
     def _encode(self) -> Encode:

@@ -77,6 +77,8 @@ class SyntheticFrames:
         seed: int,
     ) -> None:
         """``templates`` come with whether the example is of the same symbol; then its price level is kept."""
+        self.captured = {name: value for template, _ in templates for name, value in template.state.items()}
+        """What a connection must have captured to read these frames."""
         self._snapshot_frame = next((template for template, _ in snapshots), None)
         self._name = name
         self._detection = detection

@@ -48,7 +48,8 @@ def mapper_of(
     source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.least, how.below, how.table)
     below = 10**field.precision if field.kind == "decimal" else 1
     given = {
-        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 0, 1, None), "before": b"X-", "opening": b"",
+        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 0, 1, None), "row": (),
+        "numbered": None, "before": b"X-", "opening": b"",
         "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 0, 2**62, None), source),
         "pieces": ((letter, False, 1, below, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
         "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
