@@ -134,8 +134,8 @@ def _validators() -> Any:
 def json_schema_library() -> ModuleType:
     """jsonschema, imported when it is needed: that takes longer than checking a file.
 
-    Where rfc3987_syntax is installed, too, jsonschema would import it for a format that our schema does not have, and it
-    makes 38 parsers when it is imported, which takes two seconds. It is hidden meanwhile, as if it were not there.
+    Where rfc3987_syntax is installed, too, jsonschema would import it for a format that our schema does not have, and
+    that makes 38 parsers, which takes two seconds. It is hidden meanwhile, as if it were not there.
     """
     hidden = _SLOW not in sys.modules
     if hidden:
