@@ -64,7 +64,7 @@ def test_a_trade_is_asked_for_by_symbol_side_and_currency_within_seconds(
             until(lambda: len(events.events) > 20)
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(30) == 0
+            assert running.wait(60) == 0
             events.close()
     assert took < WITHIN
 
@@ -85,7 +85,7 @@ def test_what_is_in_kafka_and_in_no_store_yet_is_recent_and_live(
             assert serving.get("/v1/trades").json["data"] == []
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(30) == 0
+            assert running.wait(60) == 0
             events.close()
     assert recent["live"] is True
     ids = [one["message_id"] for one in recent["data"]]

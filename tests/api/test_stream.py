@@ -59,11 +59,11 @@ class Events:
         if self._connection.sock is not None:
             self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._connection.close()
-        self.ended.wait(5)
+        self.ended.wait(60)
         self._answer.close()
 
 
-def until(condition: Any, within: float = 10) -> None:
+def until(condition: Any, within: float = 60) -> None:
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end
@@ -130,7 +130,7 @@ def test_a_stop_ends_streams_in_good_order(folder: Path) -> None:
                 return closed.value.rcvd.code if closed.value.rcvd else None
 
         assert asyncio.run(listen()) in (1001, 1012)
-        assert events.ended.wait(5)
+        assert events.ended.wait(60)
         events.close()
 
 

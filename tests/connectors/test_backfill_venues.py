@@ -262,7 +262,7 @@ def run(
                 stop = asyncio.Event()
                 task = asyncio.create_task(runner.run(stop))
                 try:
-                    async with asyncio.timeout(8):
+                    async with asyncio.timeout(60):
                         while not until(outcome(runner, made[0])):
                             await asyncio.sleep(0.02)
                             if task.done():

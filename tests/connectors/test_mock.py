@@ -123,7 +123,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     """One asynchronous test, within a bound."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await test()
 
     asyncio.run(bounded())

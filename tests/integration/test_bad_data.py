@@ -166,7 +166,7 @@ def test_status_shows_the_last_errors(tmp_path: Path) -> None:
         port = free_port()
         frames = [trades(trade(n, p="1,5")) for n in range(1, 9)]
         running = asyncio.ensure_future(process(tmp_path, port, *frames, seconds=6))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 asked = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "k2conn", "status", "--port", str(port), env=environment(),

@@ -31,7 +31,7 @@ def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     )
 
 
-def end(process: subprocess.Popen[str], within: float = 15) -> tuple[str, str]:
+def end(process: subprocess.Popen[str], within: float = 60) -> tuple[str, str]:
     """What it said by its end."""
     try:
         return process.communicate(timeout=within)

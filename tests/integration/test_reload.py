@@ -562,7 +562,7 @@ def rewrite(process: Any, file: Path, text: str, way: str) -> None:
 
 async def told(process: Any, pattern: str) -> str:
     """Reads what the process says until it says this."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while line := (await process.stderr.readline()).decode():
             if found := re.search(pattern, line):
                 return found.group(1)
@@ -574,6 +574,6 @@ def subscribes(venue: Venue) -> list[Any]:
 
 
 async def heard(venue: Venue, count: int) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(subscribes(venue)) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

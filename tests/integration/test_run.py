@@ -82,7 +82,7 @@ def started(folder: Path, *arguments: object, **variables: str) -> subprocess.Po
     )
 
 
-def wait_for_records(folder: Path, count: int, within: float = 20) -> None:
+def wait_for_records(folder: Path, count: int, within: float = 60) -> None:
     """Until so many trades are in the Avro files."""
     end = time.monotonic() + within
     while time.monotonic() < end:
@@ -118,7 +118,7 @@ def test_sigterm_stops_in_order(tmp_path: Path, spec: Path) -> None:
         assert json.loads(process.stdout.readline())["record"]["exchange"] == "VENUE"
     start = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert time.monotonic() - start < 5
     lines = [json.loads(line) for line in said.splitlines()]
@@ -134,7 +134,7 @@ def test_health_and_metrics_of_the_process(tmp_path: Path, spec: Path) -> None:
     process = started(tmp_path, spec, K2_METRICS_PORT=str(port), K2_SINK_FOLDER="out")
     try:
         wait_for_records(tmp_path / "out", 5)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while get(port, "/ready") != 200 and time.monotonic() < end:
             time.sleep(0.05)
         assert [get(port, path) for path in ("/live", "/ready", "/health", "/metrics")] == [200] * 4
@@ -144,7 +144,7 @@ def test_health_and_metrics_of_the_process(tmp_path: Path, spec: Path) -> None:
         assert "--port" in second.stderr
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -238,7 +238,7 @@ def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, spec: Path) -> Non
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
     said = process.stderr.read()
-    process.wait(20)
+    process.wait(60)
     process.stderr.close()
     assert process.returncode in (0, 1, 69), said
     assert "Traceback" not in said

@@ -80,7 +80,7 @@ def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
     return run
 
 
-async def until(condition: Callable[[], bool], within: float = 8.0) -> None:
+async def until(condition: Callable[[], bool], within: float = 60.0) -> None:
     """Waits for a fact."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110  # the engine has no event for every fact a test may wait for

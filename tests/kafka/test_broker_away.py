@@ -80,7 +80,7 @@ class Process:
         for line in self._process.stderr:
             self.said += line
 
-    def told(self, text: str, within: float = 30) -> None:
+    def told(self, text: str, within: float = 90) -> None:
         end = time.monotonic() + within
         while text not in self.said:
             assert self._process.poll() is None, self.said
@@ -90,7 +90,7 @@ class Process:
     def stop(self) -> int:
         """Stops it; its exit code."""
         self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(30)
+        code = self._process.wait(60)
         self._listening.join(5)
         return code
 

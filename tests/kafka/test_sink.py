@@ -41,7 +41,7 @@ def create(broker: Broker | SharedBroker, name: str, partitions: int = 1, **conf
     return name
 
 
-def read(broker: Broker | SharedBroker, topic: str, count: int, within: float = 30) -> list[Message]:
+def read(broker: Broker | SharedBroker, topic: str, count: int, within: float = 90) -> list[Message]:
     """At least ``count`` messages of ``topic``, and whatever follows within a moment."""
     consumer = Consumer(
         {
@@ -153,9 +153,9 @@ def test_the_subject_is_the_topics_and_has_the_rule_that_was_said(
 
     drive(broker, registry, Book(), work, compatibility="BACKWARD")
     opener = build_opener(ProxyHandler({}))
-    with opener.open(f"{registry.url}/config/{topic}-value", timeout=10) as response:
+    with opener.open(f"{registry.url}/config/{topic}-value", timeout=60) as response:
         assert json.load(response)["compatibilityLevel"] == "BACKWARD"
-    with opener.open(f"{registry.url}/subjects/{topic}-value/versions/latest", timeout=10) as response:
+    with opener.open(f"{registry.url}/subjects/{topic}-value/versions/latest", timeout=60) as response:
         registered = json.loads(json.load(response)["schema"])
     assert registered == json.loads(load_schema("trade").text)
 

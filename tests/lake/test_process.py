@@ -71,7 +71,7 @@ def test_a_process_that_is_killed_again_and_again_leaves_every_record_once(venue
         process = started(tmp_path, venue, **often)
         time.sleep(seconds)
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     process = started(tmp_path, venue, "--duration", "6s", **often)
     said = process.communicate(timeout=90)[1]
     assert process.returncode == 0, said

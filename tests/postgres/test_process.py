@@ -52,7 +52,7 @@ def test_a_venues_trades_are_in_sql_within_seconds(database: Database, venue: in
     process = started(tmp_path, venue, database.dsn, "--duration", "6s")
     sql = "SELECT count(*) FROM trades_v2 WHERE symbol = 'BTCUSD' AND side = 'SELL' AND currency = 'USD'"
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             there = database.value("SELECT to_regclass('trades_v2') IS NOT NULL") == "t"
             if there and int(database.value(sql)):

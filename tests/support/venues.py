@@ -180,7 +180,7 @@ class Run:
             self.stop.set()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def until(self, holds: Callable[[], object], within: float = 8.0) -> None:
+    async def until(self, holds: Callable[[], object], within: float = 60.0) -> None:
         """Waits until something holds; a run that ends before raises what ended it."""
         assert self._task is not None
         async with asyncio.timeout(within):
@@ -196,7 +196,7 @@ class Run:
         assert self._task is not None
         if ask:
             self.stop.set()
-        return await asyncio.wait_for(self._task, 15)
+        return await asyncio.wait_for(self._task, 60)
 
     @property
     def ledger(self) -> Any:

@@ -430,7 +430,7 @@ def test_what_is_left_goes_on_with_the_worker_that_takes_over() -> None:
         old.backfill_worker.stop()
         assert (old.backfill_worker.waiting, new.backfill_worker.waiting, old.gaps) == (0, 2, [])
         task = asyncio.create_task(new.backfill_worker.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(new.gaps) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         task.cancel()
