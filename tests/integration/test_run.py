@@ -120,7 +120,7 @@ def test_sigterm_stops_in_order(tmp_path: Path, spec: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     lines = [json.loads(line) for line in said.splitlines()]
     assert FINAL.search(lines[-1]["event"])
     assert (lines[-1]["connector"], lines[-1]["in_flight"], lines[-1]["lost"]) == ("venue", 0, 0)

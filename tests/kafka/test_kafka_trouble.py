@@ -390,7 +390,7 @@ def test_a_registry_away_at_the_start_ends_it_within_the_bound(bench: Bench) -> 
     with pytest.raises(Unreachable, match=str(port)) as caught:
         bench.drive(never, registry_url=f"http://127.0.0.1:{port}", open_timeout=1)
     assert caught.value.exit_code == 69
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 9  # the default is ten
 
 
 def test_a_registry_away_later_holds_up_new_subjects_only(

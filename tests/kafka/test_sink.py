@@ -349,7 +349,7 @@ def test_a_sink_closes_soon_although_the_broker_is_away(
         assert await sink.flush(1) == 1
         begin = time.monotonic()
         await sink.close()
-        assert time.monotonic() - begin < 6
+        assert time.monotonic() - begin < 20
 
     try:
         drive(own_broker, registry, book, work)
@@ -484,7 +484,7 @@ def test_a_dependency_that_does_not_answer_is_unreachable_within_the_bound(
     given = {dependency: address if dependency == "bootstrap" else f"http://{address}"}
     with pytest.raises(Unreachable, match=address) as caught:
         drive(broker, registry, Book(), never, open_timeout=2, **given)
-    assert time.monotonic() - begin < 7
+    assert time.monotonic() - begin < 9  # the default is ten
     assert caught.value.exit_code == 69
 
 
