@@ -17,10 +17,9 @@ from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides
 from tests.integration.test_health import get
 from tests.integration.test_run import command, environment
-from tests.integration.test_runner import says
 from tests.servers.process import free_port
 from tests.support.plans import HEAD, STREAMS, trade, trades
-from tests.support.venues import CONNECTION, Run, Venue
+from tests.support.venues import CONNECTION, Run, Venue, says
 
 SEQUENCE = "    sequence: {from: i, rule: contiguous, per: symbol}\n"
 NUMBERED = STREAMS.replace("    each: data\n", f"    each: data\n{SEQUENCE}", 1)

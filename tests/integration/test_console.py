@@ -21,11 +21,10 @@ from k2conn.monitoring.health import HealthServer, RunnerView
 from k2conn.monitoring.tap.listening import Taps
 from k2conn.monitoring.tap.passing import Tap
 from tests.integration.test_health import ask
-from tests.integration.test_runner import says
 from tests.integration.test_workers import running_workers
 from tests.support.plans import STREAMS, trade, trades
 from tests.support.recordings import mock
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 TOKEN = "open-sesame-open-sesame"
 STATIC = Path(bundle.__file__).parent / "static"

@@ -28,11 +28,10 @@ from k2conn.runner import Connector, Job, Overrides
 from k2conn.runner.reload import Reloader
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
-from tests.integration.test_runner import says
 from tests.paths import ROOT
 from tests.support.plans import HEAD, STREAMS, trade, trades
 from tests.support.rest import Answer, Asked, Rest, rest
-from tests.support.venues import CONNECTION, MemorySink, Run, Venue
+from tests.support.venues import CONNECTION, MemorySink, Run, Venue, says
 
 BOTH = "[BTC-USD, ETH-USD]"
 

@@ -20,20 +20,20 @@ import pytest
 from tests.paths import ROOT
 from tests.servers.process import free_port
 from tests.support.plans import HEAD, STREAMS
+from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
 
 VENUE = """
 import asyncio, sys
 sys.path.insert(0, %r)
-from tests.integration.test_runner import says
 from tests.support.plans import trade, trades
-from tests.support.venues import Venue
+from tests.support.venues import Venue, says
 
 async def main():
     frames = [trades(trade(n)) for n in range(5)] + ["{ broken"]
     async with Venue(says(*frames)).open() as venue:
         print(venue.port, flush=True)
-        await asyncio.sleep(120)
+        await asyncio.to_thread(sys.stdin.read)  # until the tests are over
 
 asyncio.run(main())
 """
@@ -42,10 +42,8 @@ asyncio.run(main())
 @pytest.fixture(scope="module")
 def venue() -> Iterator[int]:
     """The port of a venue in a process of its own, which sends five trades and a broken frame to each client."""
-    with subprocess.Popen([sys.executable, "-c", VENUE % str(ROOT)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+    with venue_process(VENUE) as port:
+        yield port
 
 
 @pytest.fixture

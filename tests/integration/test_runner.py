@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -18,21 +18,7 @@ from k2conn.errors import MissingVariable, SettingsError, SinkError
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks.settings import SinkSettings
 from tests.support.plans import intake_of, trade, trades
-from tests.support.venues import CONNECTION, MemorySink, Run, Venue
-
-
-def says(*frames: str | bytes, then: str = "stay") -> Callable[[ServerConnection], Awaitable[None]]:
-    """Sends frames, then stays, closes, or drops the line without a word."""
-
-    async def act(socket: ServerConnection) -> None:
-        for frame in frames:
-            await socket.send(frame)
-        if then == "close":
-            await socket.close(1001, "going away")
-        elif then == "drop":
-            socket.transport.abort()
-
-    return act
+from tests.support.venues import CONNECTION, MemorySink, Run, Venue, says
 
 
 def ids(sink: MemorySink) -> list[str]:

@@ -21,11 +21,10 @@ from k2conn.monitoring.metrics import exposition
 from k2conn.monitoring.process_status import merge_processes, process_status, silent_symbols
 from k2conn.runner import Overrides
 from k2conn.runner.status import merge_reports
-from tests.integration.test_runner import says
 from tests.support.plans import trade, trades
 from tests.support.sinks import trade as put_trade
 from tests.support.spools import Spool
-from tests.support.venues import MemorySink, Run, Venue
+from tests.support.venues import MemorySink, Run, Venue, says
 
 KNOWN: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "status_documents.json").read_text())
 AGES = {

@@ -14,10 +14,10 @@ import pytest
 
 from tests.integration.test_run import command, environment
 from tests.kafka.test_broker_away import VENUE
-from tests.paths import ROOT
 from tests.servers import Postgres
 from tests.servers.postgres import Database
 from tests.support.plans import HEAD, STREAMS
+from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
 
 ONCE = "SELECT count(*), count(DISTINCT trade_id), max(split_part(trade_id, '-', 2)::int) FROM trades_v2"
@@ -26,10 +26,8 @@ ONCE = "SELECT count(*), count(DISTINCT trade_id), max(split_part(trade_id, '-',
 @pytest.fixture(scope="module")
 def venue() -> Iterator[int]:
     """The port of a venue that sends 250 trades a second, each with the next number."""
-    with subprocess.Popen([sys.executable, "-c", VENUE % str(ROOT)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+    with venue_process(VENUE) as port:
+        yield port
 
 
 def started(folder: Path, port: int, dsn: str, *words: str, **variables: str) -> subprocess.Popen[str]:

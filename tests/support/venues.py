@@ -35,6 +35,20 @@ connection:
 """
 
 
+def says(*frames: str | bytes, then: str = "stay") -> Callable[[ServerConnection], Awaitable[None]]:
+    """Sends frames, then stays, closes, or drops the line without a word."""
+
+    async def act(socket: ServerConnection) -> None:
+        for frame in frames:
+            await socket.send(frame)
+        if then == "close":
+            await socket.close(1001, "going away")
+        elif then == "drop":
+            socket.transport.abort()
+
+    return act
+
+
 class Venue:
     """Accepts subscriptions, then does what ``act`` says with each connection; remembers what it heard."""
 

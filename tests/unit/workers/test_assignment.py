@@ -27,12 +27,11 @@ from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state
 from k2conn.workers.metrics_merge import merged, pool_metrics
 from k2conn.workers.worker_pool import WorkerPool
-from tests.integration.test_runner import says
 from tests.support.plans import STREAMS, SUBSCRIBE, plan_of, trade, trades
 from tests.support.shipped import load
 from tests.support.sinks import trade as put_trade
 from tests.support.spools import Spool, number_of
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 SIX = ("BTC-USD", "ETH-USD", "SOL-USD", "BTC-EUR", "ETH-EUR", "SOL-EUR")
 
