@@ -49,8 +49,13 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     for name in connection.initial:
         yield "begins with", f"$state.{name}"
     yield "codec", codec_text(connection.codec)
-    yield "largest", (f"at most {connection.max_frame} bytes, compression {'on' if connection.compression else 'off'}"
+    compression = connection.compression.text if connection.compression is not None else "off"
+    yield "largest", (f"at most {connection.max_frame} bytes, compression {compression}"
                      + (f", messages by {connection.each_text}" if connection.each_text else ""))
+    if connection.subprotocol_text:
+        yield "subprotocol", connection.subprotocol_text
+    if connection.send_as != "text":
+        yield "sends as", f"{connection.send_as} frames"
     yield "streams", ", ".join(one.written for one in plan.written if one.name in connection.streams)
     if connection.reads_files:
         return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from k2conn.compression import PLAIN, Compression
 from k2conn.framing import Framing
 from k2conn.plan.conditions import Match
 from k2conn.plan.encoding import FrameEncoding
@@ -75,7 +77,15 @@ class Connection:
     notices: tuple[Notice, ...] = ()
     reconnect: Backoff = field(default_factory=Backoff)
     max_frame: int = 8 * 1024 * 1024
-    compression: bool = True
+    compression: Compression | None = PLAIN
+    """What is offered for it; None: nothing."""
+    subprotocol: Template | None = None
+    """Gives a text or a list of them: the WebSocket sub-protocols that are offered, of which the server must pick one;
+    None: none is.
+    """
+    subprotocol_text: str = ""
+    send_as: Literal["text", "binary"] = "text"
+    """The kind of WebSocket frames that is sent."""
     stale_after: float | None = 60.0
     """Seconds without any frame after which the connection counts as dead; None: never."""
     allow_insecure: bool = False

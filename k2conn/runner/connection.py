@@ -32,7 +32,7 @@ from k2conn.plan import HttpRequest, Json, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.frame_turns import FrameTurns
-from k2conn.runner.http_requests import http_call, sendable
+from k2conn.runner.http_requests import http_call, offered, sendable
 from k2conn.runner.transport_requests import Asking, program_of
 from k2conn.secret_mask import SECRETS
 from k2conn.transports import Address, Transport
@@ -258,6 +258,7 @@ class VenueConnection:
             headers=sendable(pipeline.session.headers(wall)),
             max_frame=connection.max_frame,
             compression=connection.compression,
+            subprotocols=offered(pipeline.session.subprotocols(wall)),
             ping_every=given.ping_every or own,
             ping_timeout=given.ping_timeout or 20.0,
             verify=given.verify,

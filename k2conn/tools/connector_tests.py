@@ -336,7 +336,9 @@ def same(expected: Any, found: Any) -> bool:
     return bool(expected == found)
 
 
-def _value(text: str | bytes, like: Any) -> Any:
+def _value(frame: str | bytes, like: Any) -> Any:
+    """A sent frame, to compare with what a test says of it; the kind of frame is the connection's matter."""
+    text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
     if isinstance(like, str):
         return text
     try:

@@ -13,6 +13,7 @@ from k2conn.compiler.sections.addresses import SET_UP, URL, connection_url, http
 from k2conn.compiler.sections.codecs import CodecCompiler
 from k2conn.compiler.sections.conditions import any_of, compile_matches
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.handshakes import handshake_parts
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.signatures import compile_signature
 from k2conn.compiler.sections.steps import StepCompiler
@@ -68,7 +69,7 @@ class ConnectionCompiler(SectionCompiler):
             codec = codecs.encoding(said.get("codec", "json"), (*path, "codec"))
         parts: dict[str, Any] = {
             "symbols": self._match(said, "symbols", path),
-            "headers": self._template(said, "headers", path, self._set_up),
+            **handshake_parts(self.note, said, path, self._set_up),
             "sign": compile_signature(said["sign"], (*path, "sign"), self.note) if "sign" in said else None,
             "each": self._getter(said, "each", path),
             "limits": self._limits(said.get("limits", {}), (*path, "limits")),
@@ -98,7 +99,6 @@ class ConnectionCompiler(SectionCompiler):
             codec=codec,
             steps=steps,
             max_frame=size(said.get("max_frame", "8 MiB")),
-            compression=said.get("compression", True),
             stale_after=words.stale_after(),
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbol", "symbols"} & url.names for url in urls),

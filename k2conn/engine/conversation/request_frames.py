@@ -137,7 +137,12 @@ def frame_size(body: str | bytes) -> int:
 
 def shown(body: str | bytes) -> str:
     """A frame's body in readable form."""
-    return body if isinstance(body, str) else f"(binary: {body.hex()})"
+    if isinstance(body, str):
+        return body
+    try:
+        return f"(binary) {body.decode()}"
+    except UnicodeDecodeError:
+        return f"(binary: {body.hex()})"
 
 
 def frame_text(value: Json) -> str:

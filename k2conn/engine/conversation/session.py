@@ -169,6 +169,14 @@ class Session:
         self._wall = wall
         return dict(self.connection.headers(self._send_scope())) if self.connection.headers else {}
 
+    def subprotocols(self, wall: int) -> list[str]:
+        """The WebSocket sub-protocols to offer."""
+        self._wall = wall
+        if self.connection.subprotocol is None:
+            return []
+        offered = self.connection.subprotocol(self._send_scope())
+        return [exactjson.spell(one) for one in (offered if isinstance(offered, list) else [offered])]
+
     def frames(self, wall: int) -> list[str | bytes]:
         """All frames that the steps send, for a session that is not open; raises RecordError where they depend on
         values captured later.
@@ -234,7 +242,7 @@ class Session:
     def flush(self, out: list[Action]) -> None:
         """Sends what may be sent now."""
         if len(self._outbox) and not self._closed:
-            out.extend(Send(frame) for frame in self._outbox.due(self._now))
+            out.extend(self._sent(frame) for frame in self._outbox.due(self._now))
 
     def timer(self, now: float, wall: int) -> list[Action]:
         """Called when the deadline is reached (or at any time before)."""
@@ -287,7 +295,7 @@ class Session:
         out: list[Action] = []
         self._outbox.clear()
         if not self._closed:
-            out += [Send(text) for text in self._flow.unsubscribe_all()]
+            out += [self._sent(frame) for frame in self._flow.unsubscribe_all()]
         self._closed = True
         return out
 
@@ -385,6 +393,10 @@ class Session:
             out.append(Note(NoteKind.ERROR, {"reason": text}))
 
     # -- sending
+
+    def _sent(self, frame: str | bytes) -> Send:
+        """A frame in the kind that the venue takes."""
+        return Send(frame.encode() if self.connection.send_as == "binary" and isinstance(frame, str) else frame)
 
     def _ping(self, out: list[Action]) -> None:
         beat = self.connection.heartbeat
