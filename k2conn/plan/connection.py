@@ -95,6 +95,8 @@ class Connection:
     """Where an address that the venue names may lead, beside the hosts that the file writes out: host names, and
     ``*.example.com`` for all below example.com.
     """
+    named_by_venue: frozenset[str] = frozenset()
+    """The `$state` names that hold a host or a port of an address, or part of one."""
     per: str | None = None
     """``symbol``: one socket for each symbol (its URL or its frames name a single one); None: symbols share sockets."""
     replicas: int = 1

@@ -278,7 +278,7 @@ class VenueConnection:
         finally:
             for name in (capture.into for capture in request.capture):
                 value = pipeline.session.scope.state.get(name)
-                if "://" not in str(value):  # an address is no token
+                if "://" not in str(value) and name not in self._shard.connection.named_by_venue:  # no token
                     SECRETS.add_passing(value)
             if self._observers.watching:
                 self._observers.tell(Observer.answered, self._place, number, answer, monotonic(), wall_us())

@@ -14,6 +14,7 @@ from k2conn.compiler.sections.codecs import CodecCompiler
 from k2conn.compiler.sections.conditions import any_of, compile_matches
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.handshakes import handshake_parts
+from k2conn.compiler.sections.learnt_authorities import learnt_authority
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.signatures import compile_signature
 from k2conn.compiler.sections.steps import StepCompiler
@@ -102,6 +103,7 @@ class ConnectionCompiler(SectionCompiler):
             stale_after=words.stale_after(),
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbol", "symbols"} & url.names for url in urls),
+            named_by_venue=frozenset[str]().union(*map(_learnt_names, urls)),
             hosts=tuple(host.lower() for host in said.get("hosts", ())),
             each_text=said.get("each", ""),
             per=said.get("per"),
@@ -134,6 +136,11 @@ class ConnectionCompiler(SectionCompiler):
         found: list[Compiled] = []
         for url, place in entries:
             compiled = connection_url(url, place, insecure, self.note)
+            learnt = learnt_authority(url)
+            declared = "hosts" in said or not self.note.sound((*path, "hosts"))
+            if compiled and learnt is not None and learnt.host and not declared:
+                text = "where the venue names the host, say which ones it may be: `hosts: [\"*.example.com\"]`"
+                self.note(place, "missing", text)
             if compiled and "symbol" in compiled.names and said.get("per") != "symbol":
                 text = "an address with $symbol is for one symbol: say `per: symbol` beside it, or use {$symbols}"
                 self.note(place, "missing", text)
@@ -241,6 +248,12 @@ class ConnectionCompiler(SectionCompiler):
             connections=said.get("connections"),
             lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
         )
+
+
+def _learnt_names(url: Compiled) -> frozenset[str]:
+    """The names under which an address's host and port are captured."""
+    learnt = learnt_authority(url.text)
+    return learnt.names if learnt is not None else frozenset()
 
 
 def _number(value: Any) -> float:

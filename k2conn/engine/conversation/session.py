@@ -142,7 +142,7 @@ class Session:
         known = self.context.secure
         try:
             parts = urlsplit(url)
-            possible = bool(parts.hostname) and parts.port != 0 and not _CONTROL.search(url)
+            possible = bool(parts.hostname) and parts.port != 0 and not _CONTROL.search(url) and "@" not in parts.netloc
         except ValueError:
             possible = False
         if not possible:  # not repeated: it may hold a token
