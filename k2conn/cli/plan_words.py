@@ -99,6 +99,10 @@ def step_words(step: Step) -> Words:
     yield f"step {step.name}", ", ".join(filter(None, said)) or "once"
     if step.undo_text:
         yield "  undo", step.undo_text
+    if (renew := step.renew) is not None:
+        sooner = f", {renew.early:g} s sooner" if renew.early else ""
+        calls = ", after the calls of `before`" if renew.before else ""
+        yield "  sent again", f"every {renew.every_text}{sooner}{calls}{f': {renew.text}' if renew.text else ''}"
     expect = step.expect
     if expect is None:
         return

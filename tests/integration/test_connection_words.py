@@ -52,8 +52,11 @@ def mock(file: Path, *arguments: str) -> Iterator[Mock]:
         found = Mock()
         try:
             assert process.stdout is not None
-            name, _, value = process.stdout.readline().strip().partition("=")
-            found.variables[name] = value
+            for line in iter(process.stdout.readline, ""):
+                name, _, value = line.strip().partition("=")
+                found.variables[name] = value
+                if name == "K2_VENUE_HTTP_URL" or "before:" not in file.read_text():
+                    break
             yield found
         finally:
             process.send_signal(signal.SIGTERM)
@@ -91,3 +94,40 @@ def test_a_venue_that_is_spoken_to_otherwise_refuses(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "the server answered HTTP 400" in done.stderr
     assert "this venue wants server_no_context_takeover, server_max_window_bits for its compression" in venue.said
+
+
+RENEWED = """
+connection:
+  url: wss://venue.example/ws
+  reconnect: {base: 50ms, cap: 100ms}
+  before: [{http: GET https://venue.example/token, capture: {token: token, seconds: expires_in}}]
+  steps:
+    - name: log in
+      send: {op: login, token: $state.token}
+      expect: {accepted: {op: login, ok: true}, refused: {op: login, ok: false}}
+      renew: {every: 500ms, before: true}
+    - send: {op: sub, symbols: $symbols}
+      for: trade
+      expect: {accepted: {op: sub, ok: true}, symbol: s, within: 5s}
+"""
+LOGIN = """
+      - answered: {token: tok-12345678, expires_in: 600}
+      - sent: {op: login, token: tok-12345678}
+      - received: {op: login, ok: true}
+"""
+
+
+def test_a_token_is_renewed_on_the_open_connection(tmp_path: Path) -> None:
+    file = tmp_path / "venue.yaml"
+    dialogue = (DIALOGUE % ROW).replace("    dialogue:\n", f"    dialogue:{LOGIN}")
+    file.write_text(HEAD + RENEWED + STREAM % "s" + dialogue)
+    with mock(file) as venue:
+        done = k2conn(
+            file, "run", file.name, "--sink", "none", "--port", "-1", "--duration", "3s", **venue.variables
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("renewed") >= 2
+    assert "connection lost" not in done.stderr
+    assert "venue: 1 connections" in venue.said
+    assert "0 frames not understood" in venue.said
+    assert "every 500ms, after the calls of `before`" in k2conn(file, "explain", file.name).stdout

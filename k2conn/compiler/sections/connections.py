@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -16,10 +16,10 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.handshakes import handshake_parts
 from k2conn.compiler.sections.learnt_authorities import learnt_authority
 from k2conn.compiler.sections.parts import SectionCompiler
+from k2conn.compiler.sections.periods import compile_period
 from k2conn.compiler.sections.signatures import compile_signature
 from k2conn.compiler.sections.steps import StepCompiler
 from k2conn.compiler.sections.transports import TransportWords
-from k2conn.errors import RecordError
 from k2conn.plan import (
     Answer,
     Backoff,
@@ -29,7 +29,6 @@ from k2conn.plan import (
     HttpRequest,
     Limits,
     Notice,
-    SendScope,
 )
 from k2conn.schemes import FILES
 
@@ -195,7 +194,7 @@ class ConnectionCompiler(SectionCompiler):
                     self.note((*place, word), "missing", text, at_key=True)
 
     def _heartbeat(self, said: dict[str, Any], path: Path) -> Heartbeat | None:
-        every = self._every(said["every"], (*path, "every"))
+        every = compile_period(self.note, said["every"], (*path, "every"), FASTEST_PING, SLOWEST_PING)
         send = self.note.template(said["send"], (*path, "send"), SET_UP) if "send" in said else None
         answer = self._match(said, "answer", path)
         within = self._positive(said, "within", path, 0.0) if "within" in said else None
@@ -211,26 +210,6 @@ class ConnectionCompiler(SectionCompiler):
             answer=answer,
             within=within,
         )
-
-    def _every(self, text: str, path: Path) -> Callable[[Mapping[str, Any]], float] | None:
-        if "{$" not in text:
-            seconds = self.note.read(duration, text, path)
-            if seconds == 0:
-                self.note(path, "value", f"'{text}' is no time at all: say how long, such as 30s")
-            return None if seconds is None else lambda state: seconds
-        compiled = self.note.template(text, path, ("state",))
-        if compiled is None:
-            return None
-        render = compiled.render
-
-        def every(state: Mapping[str, Any]) -> float:
-            found = str(render(_state_scope(state)))
-            try:
-                return min(SLOWEST_PING, max(FASTEST_PING, duration(found)))
-            except ValueError as error:
-                raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
-
-        return every
 
     # -- small parts
 
@@ -260,8 +239,4 @@ def _number(value: Any) -> float:
     numerator, denominator = value.as_integer_ratio()
     result: float = numerator / denominator
     return result
-
-
-def _state_scope(state: Mapping[str, Any]) -> SendScope:
-    return SendScope(counter=lambda: 0, uuid=lambda: "", now_us=0, state=state, environment={})
 

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.codecs.decoding import decoder
-from k2conn.engine.conversation.actions import Action, Close, Malformed, Note, NoteKind, Send
+from k2conn.engine.conversation.actions import Action, CallAgain, Close, Malformed, Note, NoteKind, Send
 from k2conn.engine.conversation.captures import Captures
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
@@ -45,7 +45,7 @@ from k2conn.scope import Scope
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 __all__ = [
-    "Action", "Close", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
+    "Action", "CallAgain", "Close", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
     "subscriptions_for",
 ]
 
@@ -259,10 +259,28 @@ class Session:
             self._advance_flow(out, self._flow.expired)
         if self._flow.retry_at is not None and now >= self._flow.retry_at:
             self._advance_flow(out, self._flow.retry)
+        if (due := self._flow.renewals.deadline) is not None and now >= due:
+            calling = self._flow.renewals.calls
+            self._advance_flow(out, self._flow.renew)
+            if self._flow.renewals.calls and not calling:
+                out.append(CallAgain())
         if self._ping_at is not None and now >= self._ping_at:
             self._guarded(out, self._ping)
         self.flush(out)
         return out
+
+    def called(self, now: float, wall: int) -> list[Action]:
+        """The calls of `before` were made again (see `CallAgain`), and what they are for was `captured`."""
+        self._now, self._wall = now, wall
+        out: list[Action] = []
+        if not self._closed:
+            self._advance_flow(out, self._flow.renew_called)
+            self.flush(out)
+        return out
+
+    def calls_failed(self, now: float) -> None:
+        """They could not be made; they are asked for again later."""
+        self._flow.renewals.calls_failed(now)
 
     def resume(self, held: float) -> None:
         """Reading was paused for ``held`` seconds: nothing could be seen meanwhile, so they do not count as silence."""
@@ -270,13 +288,14 @@ class Session:
         self._pong_by = None if self._pong_by is None else self._pong_by + held
         flow = self._flow
         flow.reply_by = None if flow.reply_by is None else flow.reply_by + held
+        flow.renewals.resume(held)
 
     @property
     def deadline(self) -> float | None:
         """When `timer` is next due; None for never."""
         stale = self.connection.stale_after
         times = [self._ping_at, self._pong_by, self._flow.reply_by, self._flow.retry_at,
-                 self._outbox.deadline(self._now),
+                 self._outbox.deadline(self._now), self._flow.renewals.deadline,
                  self.last_frame + stale if stale is not None else None]
         due = [time for time in times if time is not None]
         return min(due) if due and not self._closed else None
