@@ -29,7 +29,7 @@ def test_a_call_that_was_made_again_is_learnt_from() -> None:
         sessions.take(entry, float(second), second * 1_000_000)
 
     take(100, EntryKind.ANSWERED, request=0, answer={"token": "T1"})
-    take(101, EntryKind.OPENED, connection="main", shard=0, replica=None, symbols=[SYMBOL], seed="s")
+    take(101, EntryKind.OPENED, connection="main", shard=0, replica=None, symbols=[SYMBOL], seed="00000000-0000-4000-8000-000000000000")
     (pipeline,) = sessions._open.values()
     assert pipeline is not None
     assert pipeline.session.scope.state["token"] == "T1"
