@@ -18,6 +18,7 @@ connection:
     - {send: {op: sub, symbols: $symbols}, for: trade, expect: first-data}
 """
 PLACE = SessionPlace("venue", "main-1", 7)
+SEED = "00000000-0000-4000-8000-000000000000"
 SYMBOL = ["BTC-USD", "BTCUSD", "BTC", "USD", []]
 
 
@@ -28,8 +29,9 @@ def test_a_call_that_was_made_again_is_learnt_from() -> None:
         entry = RecordedEntry(second * 1_000_000, second * 1_000_000, kind, PLACE, "", False, more)
         sessions.take(entry, float(second), second * 1_000_000)
 
+    take(99, EntryKind.BEGUN, streams=["trade"], kept=False)
     take(100, EntryKind.ANSWERED, request=0, answer={"token": "T1"})
-    take(101, EntryKind.OPENED, connection="main", shard=0, replica=None, symbols=[SYMBOL], seed="00000000-0000-4000-8000-000000000000")
+    take(101, EntryKind.OPENED, connection="main", shard=0, replica=None, symbols=[SYMBOL], seed=SEED)
     (pipeline,) = sessions._open.values()
     assert pipeline is not None
     assert pipeline.session.scope.state["token"] == "T1"
