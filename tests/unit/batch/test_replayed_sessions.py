@@ -13,6 +13,7 @@ CONNECTION = """
 connection:
   url: wss://venue.example/ws
   before: [{http: GET https://venue.example/token, capture: {token: token}}]
+  stale_after: "0"
   steps:
     - {send: {op: login, token: $state.token}, renew: {every: 1m, before: true}}
     - {send: {op: sub, symbols: $symbols}, for: trade, expect: first-data}
