@@ -31,7 +31,8 @@ def limit_words(connection: Connection) -> Words:
             f"topics {limits.topics}" if limits.topics else "",
             f"frame {limits.frame} bytes" if limits.frame else "",
             f"connections {limits.connections}" if limits.connections else "",
-            f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
+            f"lifetime {limits.lifetime:g} s" if limits.lifetime else "",
+            "counted by IP address, with all that goes to the same host" if limits.per == "ip" else ""]
     yield "limits", ", ".join(filter(None, said))
     back = connection.reconnect
     tries = "" if back.attempts is None else f", {back.attempts} attempts without data"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Limits:
     connections: int | None = None
     lifetime: float | None = None
     """Seconds until the venue ends a connection; None where it does not."""
+    per: Literal["connection", "ip"] = "connection"
+    """What ``connect`` and ``requests`` count: connections of this kind, or all that go to the same host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,7 @@ class ConnectionCompiler(SectionCompiler):
             frame=size(said["frame"]) if "frame" in said else None,
             connections=said.get("connections"),
             lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
+            per=said.get("per", "connection"),
         )
 
 
