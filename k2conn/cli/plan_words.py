@@ -31,6 +31,7 @@ def limit_words(connection: Connection) -> Words:
             f"topics {limits.topics}" if limits.topics else "",
             f"frame {limits.frame} bytes" if limits.frame else "",
             f"connections {limits.connections}" if limits.connections else "",
+            f"unanswered {limits.unanswered}" if limits.unanswered else "",
             f"lifetime {limits.lifetime:g} s" if limits.lifetime else "",
             "counted by IP address, with all that goes to the same host" if limits.per == "ip" else ""]
     yield "limits", ", ".join(filter(None, said))

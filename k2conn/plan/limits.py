@@ -32,6 +32,8 @@ class Limits:
     frame: int | None = None
     """Bytes of one frame that we send."""
     connections: int | None = None
+    unanswered: int | None = None
+    """Requests of one connection that wait for an answer at the same time."""
     lifetime: float | None = None
     """Seconds until the venue ends a connection; None where it does not."""
     per: Literal["connection", "ip"] = "connection"

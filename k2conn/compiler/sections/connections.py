@@ -225,6 +225,7 @@ class ConnectionCompiler(SectionCompiler):
             topics=said.get("topics"),
             frame=size(said["frame"]) if "frame" in said else None,
             connections=said.get("connections"),
+            unanswered=said.get("unanswered"),
             lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
             per=said.get("per", "connection"),
         )

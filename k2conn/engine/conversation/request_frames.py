@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from k2conn import exactjson
-from k2conn.engine.conversation.subscriptions import Subscription
+from k2conn.engine.conversation.subscriptions import Subscription, SubscriptionState
 from k2conn.errors import SettingsError
 from k2conn.plan import Json, SendScope, Step, Symbol, Template
 
@@ -26,6 +26,15 @@ class RequestFrame:
     subscriptions: list[Subscription]
     counter: int | None = None
     waiting: bool = False
+    """Whether a reply to it is awaited."""
+    held: bool = False
+    """Whether it is not sent yet, because so many others wait for a reply."""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether it was sent, and the time for its reply is not over."""
+        pending = any(one.state == SubscriptionState.PENDING for one in self.subscriptions)
+        return self.waiting and not self.held and (pending or not self.subscriptions)
 
 
 def step_frames(

@@ -190,18 +190,37 @@ class SubscriptionFlow:
                 continue
             self._asked = self._frames_of(step, wanted)
             self._frames[self._at] = [*self._asked, *self._frames.get(self._at, ())]
-            for frame in self._asked:
-                if frame.body:
-                    self._outbox.put(frame.body, step.pause)
             if step.expect is not None and (not step.expect.first_data or step.expect.refused is not None):
                 for frame in self._asked:
                     frame.waiting = True
             if step.expect is not None and not step.expect.first_data:
-                self.reply_by = now + step.expect.within
+                for frame in self._asked:
+                    frame.held = True
+                self._release(now)
                 return
+            self._send(step, self._asked)
             self.renewals.stands(self._at, now, self._scope.state)
         self.reply_by = None
         self._end_round(now, out)
+
+    def _send(self, step: Step, frames: Iterable[RequestFrame]) -> None:
+        for frame in frames:
+            frame.held = False
+            if frame.body:
+                self._outbox.put(frame.body, step.pause)
+
+    def _release(self, now: float) -> None:
+        """Sends those of the current step's frames that may wait for a reply beside the others; the time for replies
+        begins anew with each.
+        """
+        step, most = self._connection.steps[self._at], self._connection.limits.unanswered
+        held = [frame for frame in self._asked if frame.held]
+        if most is not None:
+            held = held[: max(0, most - sum(frame.in_flight for frame in self._asked))]
+        if held:
+            assert step.expect is not None
+            self._send(step, held)
+            self.reply_by = now + step.expect.within
 
     # -- renewals
 
@@ -294,7 +313,8 @@ class SubscriptionFlow:
         for frame in self._asked:
             if frame.waiting and frame.subscriptions:
                 frame.waiting = any(one.state == SubscriptionState.PENDING for one in frame.subscriptions)
-        if not any(frame.waiting for frame in self._asked):
+        self._release(now)
+        if not any(frame.waiting or frame.held for frame in self._asked):
             self.reply_by = None
             self._advance(now, out)
 
@@ -309,7 +329,7 @@ class SubscriptionFlow:
         """Called when the current step did not get all its replies in time."""
         self.reply_by = None
         step = self._connection.steps[self._at]
-        waited_for = [one for frame in self._asked if frame.waiting for one in frame.subscriptions]
+        waited_for = [one for frame in self._asked if frame.waiting and not frame.held for one in frame.subscriptions]
         late = [one for one in waited_for if one.state == SubscriptionState.PENDING]
         alone = self._only is None and not self._subscriptions.count(SubscriptionState.CONFIRMED)
         if not step.streams or (late and alone):
@@ -319,7 +339,9 @@ class SubscriptionFlow:
             one.state = SubscriptionState.UNACKNOWLEDGED
             self._retries.failed(one.key, now, final=False)
         out.append(Note(NoteKind.UNACKNOWLEDGED, {"step": step.name, "symbols": _names(late)}))
-        self._advance(now, out)
+        self._release(now)
+        if self.reply_by is None:
+            self._advance(now, out)
 
     def reply(self, message: Json, now: float, out: list[Action]) -> None:
         """An acknowledgement or refusal: of the current step, or late of another one. What answers nothing that was
@@ -369,13 +391,15 @@ class SubscriptionFlow:
         current = any(frame is one for one in self._asked)
         for part in parts:
             for again in self._frames_of(step, part):
-                again.waiting = True
+                again.waiting = again.held = True
                 self._frames[at].append(again)
                 if current:
                     self._asked.append(again)
-                self._outbox.put(again.body, step.pause)
+                else:
+                    self._send(step, [again])
         if at == self._at and step.expect is not None:
             self.reply_by = now + step.expect.within
+            self._release(now)
         out.append(Note(NoteKind.HALVED, {"step": step.name, "symbols": _names(touched)}))
         return True
 
