@@ -38,10 +38,20 @@ class JoinedText(NamedTuple):
     minutes: dict[str, int] | None = None
 
 
-class DirectKey(NamedTuple):
-    """One key of the item, its direct converter, and the description of that converter where there is one."""
+class ValuePath(NamedTuple):
+    """Keys and indexes, one after the other: of a dict its member, of a list its element, of all else nothing.
 
-    key: str
+    ``root`` is where they begin: the "item", or what the scope calls "message", "state", "key" or "received_at".
+    """
+
+    root: str
+    steps: tuple[str | int, ...]
+
+
+class DirectPath(NamedTuple):
+    """Where a value is, its direct converter, and the description of that converter where there is one."""
+
+    path: ValuePath
     convert: Callable[[Json], Any]
     conversion: FastConversion | None = None
 
@@ -61,12 +71,20 @@ class Field:
     """Whether all rows of a file have the same value."""
     joined: JoinedText | None = None
     """Where it is such a text, or the time that one says."""
-    direct: DirectKey | None = None
-    """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
-    raises RecordError, KeyError or TypeError (then ``read`` decides)."""
+    direct: DirectPath | None = None
+    """Where the value is at the end of a plain path: that path and a quick converter, which gives what ``read`` would
+    give or raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 
     words: frozenset[str] = frozenset()
     """The texts that it knows, where it knows them all; else none."""
+
+    @property
+    def key(self) -> str | None:
+        """The key, where the value is one member of the item and nothing more."""
+        if self.direct is None or self.direct.path.root != "item" or len(self.direct.path.steps) != 1:
+            return None
+        step = self.direct.path.steps[0]
+        return step if isinstance(step, str) else None
 
     @property
     def constant(self) -> bool:

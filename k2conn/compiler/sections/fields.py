@@ -45,7 +45,7 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.tables import looked_up_in
 from k2conn.compiler.sections.texts import PutTogether, put_together
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, JoinedText, Reader
+from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader
 from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
@@ -419,12 +419,12 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectKey | None:
-    """The key and the quick converter where a field is one key of its item and nothing more."""
+def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
+    """The path and the quick converter where a field is what stands at the end of a path and nothing more."""
     if {"look_up", "pattern", "case", "text"} & set(said):
         return None
-    key = compile_expression(said["from"]).key
-    return DirectKey(key, quick, how) if key is not None else None
+    path = compile_expression(said["from"]).path
+    return DirectPath(path, quick, how) if path is not None else None
 
 
 def _default(said: dict[str, Any]) -> str | None:

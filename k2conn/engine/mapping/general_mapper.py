@@ -47,12 +47,12 @@ class GeneralMapper:
         own = [field for field in stream.fields if field.name not in carried]
         self._readers = tuple((at[field.name], field.read) for field in own)
         self._direct = tuple(
-            (at[field.name], field.direct.key, field.direct.convert) for field in own if field.direct
+            (at[field.name], field.key, field.direct.convert) for field in own if field.key is not None and field.direct
         )
-        self._indirect = tuple((at[field.name], field.read) for field in own if not field.direct)
+        self._indirect = tuple((at[field.name], field.read) for field in own if field.key is None)
         self._vendor = tuple((field.name, field.read) for field in stream.vendor_data)
-        self._vendor_keys = tuple((field.name, field.direct.key) for field in stream.vendor_data if field.direct)
-        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if not field.direct)
+        self._vendor_keys = tuple((field.name, field.key) for field in stream.vendor_data if field.key is not None)
+        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if field.key is None)
         self._blank = [always.get(field.name) for field in schema.fields]
         """The record's values before an item is read."""
         self._identity_at = tuple((name, at.get(name), record.more_places.get(name)) for name in stream.identity)

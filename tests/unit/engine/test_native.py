@@ -22,10 +22,12 @@ from k2conn.compiler.converters.decimals import decimals, plain_decimal
 from k2conn.compiler.converters.readers import text, whole_number
 from k2conn.compiler.converters.sides import quick_side, side_table
 from k2conn.compiler.converters.times import plain_time, times
+from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.engine.identity.record_content import content_maker
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import FastConversion
+from k2conn.scope import Scope
 
 pytestmark = pytest.mark.skipif(native.Mapper is None, reason="k2conn/native is not built here (no C compiler)")
 
@@ -39,21 +41,26 @@ UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 MAP = {"true": "SELL", "false": "BUY", "buy": "BUY"}
 
 
+def at(key: str) -> tuple[int, tuple[str | int, ...]]:
+    """The path of one key of the item."""
+    return 0, (key,)
+
+
 def mapper_of(
     field: SchemaField, convert: Callable[[Any], Any], how: FastConversion, **more: Any
 ) -> Callable[..., Any]:
     """A record of its ids, one field and its vendor_data."""
     letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s"}[field.kind]
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
-    source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.least, how.below, how.table)
+    source = (at("v"), convert, KINDS[how.kind], how.scale, how.factor, how.least, how.below, how.table)
     below = 10**field.precision if field.kind == "decimal" else 1
     given = {
-        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 0, 1, None), "row": (),
+        "seed": b"seed|", "identity": (at("i"), text, 5, 0, 1, 0, 1, None), "row": (),
         "numbered": None, "before": b"X-", "opening": b"",
-        "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 0, 2**62, None), source),
-        "pieces": ((letter, False, 1, below, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
-        "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
-        "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
+        "opened": 0, "nullable": True, "sources": ((at("w"), int, 2, 0, 1, 0, 2**62, None), source),
+        "pieces": ((letter, False, 1, below, table),), "entries": ((at("v"), exactjson.spell, b"\x02v"),),
+        "keeps": False, "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False,
+        "time_at": 0, "price_at": 0, "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
         "schema": None, "account": None, "numbers": (), "words": (), "timed": True, **more,
     }
     found: Callable[..., Any] = native.Mapper(**given).make
@@ -246,9 +253,9 @@ def test_a_bug_in_a_converter_comes_through() -> None:
 WRONG: list[dict[str, Any]] = [
     {"sources": ((None, int, 9, 0, 1, 0, 1, None),)},
     {"sources": ((None, int, 4, 0, 1, 0, 1, None),)},
-    {"sources": (("v", int, 1, 19, 1, 0, 1, None),)},
-    {"sources": (("v", int, 1, 0, 0, 0, 1, None),)},
-    {"sources": (("v", int, 0, 0, 1, 0, 1, None),) * 65},
+    {"sources": ((at("v"), int, 1, 19, 1, 0, 1, None),)},
+    {"sources": ((at("v"), int, 1, 0, 0, 0, 1, None),)},
+    {"sources": ((at("v"), int, 0, 0, 1, 0, 1, None),) * 65},
     {"sources": ()},
     {"time_at": 2},
     {"price_at": -2},
@@ -256,13 +263,51 @@ WRONG: list[dict[str, Any]] = [
     {"pieces": (("?", False, 0, 1, None),)},
     {"pieces": (("c", False, 0, 1, "text"),)},
     {"pieces": (("e", False, 0, 1, {"BUY": 1}),)},
-    {"entries": (("v", int, "text"),)},
-    {"identity": ("i",)},
+    {"entries": ((at("v"), int, "text"),)},
+    {"identity": (at("i"),)},
+    {"identity": ("i", text, 5, 0, 1, 0, 1, None)},
+    *({"entries": ((path, exactjson.spell, b"\x02v"),)} for path in (
+        (0, ["v"]), (-1, ("v",)), (5, ()), (0, ("v",) * 9), (0, (None,)), (0, (True, 1.5)), ("v",),
+    )),
     {"mapped": {"a set"}},
     {"seed": "text"},
     {"envelope": list},
     {"envelope": SchemaField},
 ]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["", "a", "b"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "key"]), inner, max_size=3),
+)
+STEPS = st.lists(st.sampled_from(["a", "b", "key"]) | st.integers(-4, 3), max_size=5)
+
+
+@given(VALUES, VALUES, STEPS, st.sampled_from(["item", "message", "state", "key", "received_at"]))
+def test_a_path_in_c_leads_where_the_expression_leads(item: Any, other: Any, steps: list[str | int], root: str) -> None:
+    begin = "" if root == "item" else f"${root}"
+    words = begin + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    expression = compile_expression(words.removeprefix(".") or "@")
+    assert expression.path == (root, tuple(steps))
+    scope = Scope({"a": other, "b": [other]})
+    scope.message, scope.key, scope.received_at = other, "a", 1_700_000_000_000_000
+    seen: list[Any] = []
+
+    def keep(value: Any) -> int:
+        seen.append(value)
+        return 1
+
+    place = ["item", "message", "state", "key", "received_at"].index(root), tuple(steps)
+    identity = None, lambda item, scope: "1", 0, 0, 1, 0, 1, None
+    sources = ((place, keep, 0, 0, 1, 0, 1, None), (None, lambda item, scope: 1, 0, 0, 1, 0, 1, None))
+    make = mapper_of(LONG, whole_number, FastConversion("whole", below=2**62), identity=identity, sources=sources,
+                     entries=((place, exactjson.spell, b"\x02e"),), time_at=1, price_at=1)
+    wanted = expression.get(item, scope)
+    made = make(item, scope)
+    assert seen == [wanted]
+    assert (made is None) is (wanted is None)  # a record without any entry of vendor_data is not plain
+    if made is not None:
+        assert (wanted if isinstance(wanted, str) else exactjson.spell(wanted)).encode() in made[3].value
 
 
 @pytest.mark.parametrize("wrong", WRONG)
