@@ -15,7 +15,9 @@
 
 #define MOST 64 /* entries of vendor_data, and fields: beyond that the Python way is gone */
 
-enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME }; /* how a value is found */
+enum {
+    BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME, MAGNITUDE, SIGNED, SIGN, CUT, HOWS
+}; /* how a value is found */
 enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', BOOLEAN = 'b', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
 
 #define PARTS 16    /* of a text that is put together */
@@ -37,12 +39,11 @@ typedef struct {
 } Text;
 
 typedef struct {
-    int direct;       /* whether the value is at the end of `path`; else `call` gets item and scope */
-    Path path;
+    Place place;      /* where the value is; if nowhere, `call` gets item and scope */
     PyObject *call;   /* the Python converter, or reader */
-    PyObject *table;  /* NAMED: value to name */
+    PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero */
     int how, scale;
-    wide_int factor, below;
+    wide_int factor, below, least;
     int64_t fewest;   /* the smallest int that is, times `factor`, no less than what is plausible */
     int64_t most;     /* the largest int that is below `below` times `factor` */
     Text *text;       /* JOINED, JOINED_TIME */
@@ -55,10 +56,9 @@ typedef struct {
 } Piece;
 
 typedef struct {
-    int direct;       /* whether the value is at the end of `path`; else `read` gets item and scope */
+    Place place;      /* where the value is; if nowhere, `read` gets item and scope */
     int member;       /* whether that is one key of the item: such entries come before the unmapped members */
-    Path path;
-    PyObject *read;
+    PyObject *read;   /* NULL where `head` is the whole entry */
     PyObject *head;   /* bytes: the name with its length */
     PyObject *name;   /* where it is what the scope calls so; else NULL */
 } Entry;
@@ -103,8 +103,8 @@ static PyObject *received_at, *notes, *unknown_sides, *zero, *decimal_type;
 /* What the Python converter (or reader) makes of it. 0, or -1 with an exception set. */
 static int ask(const Source *source, PyObject *value, const Given *given, Value *found)
 {
-    PyObject *made = source->direct ? PyObject_CallOneArg(source->call, value != NULL ? value : Py_None)
-                                    : PyObject_CallFunctionObjArgs(source->call, given->item, given->scope, NULL);
+    PyObject *made = source->place.count ? PyObject_CallOneArg(source->call, value != NULL ? value : Py_None)
+                                         : PyObject_CallFunctionObjArgs(source->call, given->item, given->scope, NULL);
     if (made == NULL)
         return -1;
     if (exact_wide(made, &found->number)) {
@@ -115,15 +115,51 @@ static int ask(const Source *source, PyObject *value, const Given *given, Value 
     return 0;
 }
 
+/* What plain digits say, with or without a sign before them. */
+static int digits_of(const Source *source, const char *text, Py_ssize_t size, wide_int *found)
+{
+    if (source->how == CUT)
+        return cut_digits(text, size, source->scale, source->below, found) && *found >= source->least;
+    int signed_ones = source->how != DECIMAL, negative = signed_ones && size > 0 && text[0] == '-';
+    if (!decimal_digits(text + negative, size - negative, source->scale, source->below, found))
+        return 0;
+    if (negative && source->how != MAGNITUDE)
+        *found = -*found;
+    return 1;
+}
+
+/* What a whole number says, if it is not too large. */
+static int scaled_int(const Source *source, int64_t number, wide_int *found)
+{
+    int negative = number < 0;
+    if ((negative && (source->how == DECIMAL || source->how == CUT)) || number == INT64_MIN)
+        return 0;
+    if (source->how == CUT && source->scale < 0) {
+        *found = number / (int64_t)ten_to[-source->scale];
+        return *found >= source->least && *found < source->below;
+    }
+    if (negative)
+        number = -number;
+    if (number > source->most)
+        return 0;
+    *found = number * source->factor;
+    if (source->how == CUT && *found < source->least)
+        return 0;
+    if (negative && source->how != MAGNITUDE)
+        *found = -*found;
+    return 1;
+}
+
 /* The scaled integer of a decimal text, an int, or a Decimal that is written without exponent. */
 static int unscaled(const Source *source, PyObject *value, wide_int *found)
 {
     Py_ssize_t size = 0;
+    int64_t number;
     const char *text = ascii_text(value, &size);
     if (text != NULL)
-        return decimal_digits(text, size, source->scale, source->below, found);
-    if (PyLong_CheckExact(value))
-        return whole_number(value, source->factor, 0, source->most, found);
+        return digits_of(source, text, size, found);
+    if (exact_int(value, &number))
+        return scaled_int(source, number, found);
     if ((PyObject *)Py_TYPE(value) != decimal_type)
         return 0;
     PyObject *digits = PyObject_Str(value);
@@ -132,9 +168,25 @@ static int unscaled(const Source *source, PyObject *value, wide_int *found)
         return 0;
     }
     text = ascii_text(digits, &size);
-    int mine = text != NULL && decimal_digits(text, size, source->scale, source->below, found);
+    int mine = text != NULL && digits_of(source, text, size, found);
     Py_DECREF(digits);
     return mine;
+}
+
+/* The name that stands for a text, a truth value, or a whole number's digits; borrowed. NULL where there is none, or
+   with an exception set. */
+static PyObject *name_for(PyObject *table, PyObject *value)
+{
+    int64_t number;
+    if (PyUnicode_CheckExact(value) || PyBool_Check(value))
+        return PyDict_GetItemWithError(table, value);
+    if (!exact_int(value, &number))
+        return NULL;
+    char digits[20];
+    PyObject *text = PyUnicode_DecodeASCII(digits, number_text(number, digits), NULL);
+    PyObject *name = text != NULL ? PyDict_GetItemWithError(table, text) : NULL;
+    Py_XDECREF(text);
+    return name;
 }
 
 /* A text put together. 1 made, 0 not plain, -1 with an exception set. */
@@ -219,7 +271,7 @@ static int take(const Source *source, Given *given, Value *found)
     int64_t number;
     found->object = NULL;
     if (source->how == RECEIVED) {
-        PyObject *moment = at_end(&source->path, given);
+        PyObject *moment = at_place(&source->place, given);
         if (moment == NULL)
             return -1;
         int fits = exact_wide(moment, &found->number) && is_long(found->number);
@@ -232,16 +284,28 @@ static int take(const Source *source, Given *given, Value *found)
         if (done != 0)
             return done < 0 ? -1 : 0;
     }
-    if (source->direct) {
-        value = at_end(&source->path, given);
+    if (source->place.count) {
+        value = at_place(&source->place, given);
         if (value == NULL && PyErr_Occurred())
             return -1;
     }
     if (value != NULL) {
         switch (source->how) {
         case DECIMAL:
+        case MAGNITUDE:
+        case SIGNED:
+        case CUT:
             if (unscaled(source, value, &found->number))
                 return 0;
+            break;
+        case SIGN:
+            if (unscaled(source, value, &found->number) && found->number != 0) {
+                PyObject *name = PyDict_GetItemWithError(source->table, found->number > 0 ? Py_True : Py_False);
+                if (name == NULL)
+                    return -1; /* it was there */
+                found->object = Py_NewRef(name);
+                return 0;
+            }
             break;
         case WHOLE:
             if (whole_number(value, source->factor, source->fewest, source->most, &found->number))
@@ -263,23 +327,42 @@ static int take(const Source *source, Given *given, Value *found)
                 return 0;
             }
             break;
-        case NAMED:
-            if (PyUnicode_CheckExact(value) || PyBool_Check(value)) {
-                PyObject *name = PyDict_GetItemWithError(source->table, value);
-                if (name != NULL) {
-                    found->object = Py_NewRef(name);
-                    return 0;
-                }
-                if (PyErr_Occurred())
-                    return -1;
+        case NAMED: {
+            PyObject *name = name_for(source->table, value);
+            if (name != NULL) {
+                found->object = Py_NewRef(name);
+                return 0;
             }
+            if (PyErr_Occurred())
+                return -1;
             break;
+        }
         }
     }
     return ask(source, value, given, found);
 }
 
 /* -- one piece of the body: 1 written, 0 not plain, -1 with an exception set */
+
+/* A list of texts: how many, each of them, and the end. */
+static int put_list(Buffer *out, PyObject *list)
+{
+    if (list == NULL || !PyList_CheckExact(list))
+        return 0;
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    if (count > 0 && put_long(out, count) < 0)
+        return -1;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        PyObject *one = PyList_GET_ITEM(list, at);
+        Py_ssize_t size;
+        if (!PyUnicode_CheckExact(one))
+            return 0;
+        const char *text = PyUnicode_AsUTF8AndSize(one, &size);
+        if (text == NULL || put_text(out, text, size) < 0)
+            return -1;
+    }
+    return put_bytes(out, "\0", 1) < 0 ? -1 : 1;
+}
 
 static int put_piece(Buffer *out, const Mapper *self, const Piece *piece, const Value *values)
 {
@@ -326,9 +409,7 @@ static int put_piece(Buffer *out, const Mapper *self, const Piece *piece, const 
             return 0;
         return put_bytes(out, value->object == Py_True ? "\1" : "\0", 1) < 0 ? -1 : 1;
     default: /* LIST */
-        if (value->object == NULL || !PyList_CheckExact(value->object) || PyList_GET_SIZE(value->object))
-            return 0;
-        return put_bytes(out, "\0", 1) < 0 ? -1 : 1;
+        return put_list(out, value->object);
     }
 }
 
@@ -405,8 +486,14 @@ static int put_vendor(Buffer *out, const Mapper *self, Given *given)
         if (at == self->entry_count)
             break;
         PyObject *value;
-        if (entry->direct) {
-            value = Py_XNewRef(at_end(&entry->path, given));
+        if (entry->read == NULL) {
+            if (put_bytes(out, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head)) < 0)
+                return -1;
+            count++;
+            continue;
+        }
+        if (entry->place.count) {
+            value = Py_XNewRef(at_place(&entry->place, given));
             if (value == NULL && PyErr_Occurred())
                 return -1;
         } else {
@@ -786,28 +873,39 @@ static int read_text(PyObject *given, Source *source)
     return 0;
 }
 
+static int has_key(PyObject *dict, PyObject *key)
+{
+    int found = PyDict_Contains(dict, key);
+    if (found < 0)
+        PyErr_Clear();
+    return found == 1;
+}
+
 static int read_source(PyObject *given, Source *source)
 {
-    PyObject *path, *call, *table, *given_factor, *given_least, *given_below;
+    PyObject *place, *call, *table, *given_factor, *given_least, *given_below;
     int how, scale;
     wide_int factor = 0, least = 0, below = 0;
-    if (!PyArg_ParseTuple(given, "OOiiOOOO", &path, &call, &how, &scale, &given_factor, &given_least, &given_below,
+    if (!PyArg_ParseTuple(given, "OOiiOOOO", &place, &call, &how, &scale, &given_factor, &given_least, &given_below,
                           &table))
         return -1;
     if (!exact_wide(given_factor, &factor) || !exact_wide(given_least, &least) || !exact_wide(given_below, &below)
-        || how < BY_PYTHON || how > JOINED_TIME || factor < 1 || least < 0 || least >= below || scale < 0
-        || scale > MOST_DIGITS || (how == NAMED && !PyDict_CheckExact(table))
-        || (how == RECEIVED && path == Py_None)) {
+        || how < BY_PYTHON || how >= HOWS || factor < 1 || least < 0 || least >= below
+        || scale < (how == CUT ? -SHORT_DIGITS : 0) || scale > MOST_DIGITS
+        || ((how == NAMED || how == SIGN) && !PyDict_CheckExact(table))
+        || (how == SIGN && (!has_key(table, Py_True) || !has_key(table, Py_False)))
+        || (how == RECEIVED && place == Py_None)) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
     wide_int fewest = (least + factor - 1) / factor, most = (below - 1) / factor;
     *source = (Source){.how = how};
-    if ((how >= JOINED && read_text(table, source) < 0) || (path != Py_None && read_path(path, &source->path) < 0)) {
+    if (((how == JOINED || how == JOINED_TIME) && read_text(table, source) < 0)
+        || read_place(place, &source->place) < 0) {
         forget_text(source);
         return -1;
     }
-    *source = (Source){path != Py_None, source->path, Py_NewRef(call), or_null(table), how, scale, factor, below,
+    *source = (Source){source->place, Py_NewRef(call), or_null(table), how, scale, factor, below, least,
                        is_long(fewest) ? (int64_t)fewest : INT64_MAX, is_long(most) ? (int64_t)most : INT64_MAX,
                        source->text};
     return 0;
@@ -840,14 +938,15 @@ static int read_piece(PyObject *given, Piece *piece, int sources)
 
 static int read_entry(PyObject *given, Entry *entry)
 {
-    PyObject *path, *read, *head, *name = Py_None;
-    if (!PyArg_ParseTuple(given, "OOS|O", &path, &read, &head, &name))
+    PyObject *described, *read, *head, *name = Py_None;
+    if (!PyArg_ParseTuple(given, "OOS|O", &described, &read, &head, &name))
         return -1;
-    Path way = {0};
-    if (path != Py_None && read_path(path, &way) < 0)
+    Place place;
+    if (read_place(described, &place) < 0)
         return -1;
-    int member = path != Py_None && way.root == ITEM && way.count == 1 && way.steps[0].key != NULL;
-    *entry = (Entry){path != Py_None, member, way, Py_NewRef(read), Py_NewRef(head), or_null(name)};
+    const Path *path = place.paths;
+    int member = place.count == 1 && path->root == ITEM && path->count == 1 && path->steps->key != NULL;
+    *entry = (Entry){place, member, or_null(read), Py_NewRef(head), or_null(name)};
     return 0;
 }
 
@@ -881,20 +980,20 @@ static void mapper_forget(Mapper *self)
     Py_CLEAR(self->symbol);
     Py_CLEAR(self->schema);
     Py_CLEAR(self->account);
-    forget_path(&self->identity.path);
+    forget_place(&self->identity.place);
     Py_CLEAR(self->identity.call);
     Py_CLEAR(self->identity.table);
     forget_text(&self->identity);
     for (int at = 0; at < self->source_count; at++) {
         forget_text(self->sources + at);
-        forget_path(&self->sources[at].path);
+        forget_place(&self->sources[at].place);
         Py_CLEAR(self->sources[at].call);
         Py_CLEAR(self->sources[at].table);
     }
     for (int at = 0; at < self->piece_count; at++)
         Py_CLEAR(self->pieces[at].given);
     for (int at = 0; at < self->entry_count; at++) {
-        forget_path(&self->entries[at].path);
+        forget_place(&self->entries[at].place);
         Py_CLEAR(self->entries[at].read);
         Py_CLEAR(self->entries[at].head);
         Py_CLEAR(self->entries[at].name);

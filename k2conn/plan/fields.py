@@ -14,7 +14,10 @@ class FastConversion(NamedTuple):
 
     By ``kind``: *decimal* (digits with at most ``scale`` places, to the unscaled integer below ``below``; ``factor`` is
     10**scale), *whole* (a number that is not negative, times ``factor``, below ``below``), *time* (ISO 8601 in UTC),
-    *named* (a text or truth value that ``table`` knows), *text* (not empty, or a whole number's digits).
+    *named* (a text, a truth value or a whole number's digits that ``table`` knows), *text* (not empty, or a whole
+    number's digits); *magnitude* (as decimal, a minus dropped), *signed* (as decimal, also below zero), *sign* (the
+    name that ``table`` has for True where such a number is above zero, for False where it is below), *cut* (as decimal
+    with any number of places, those beyond ``scale`` cut, and at least ``least``; ``scale`` may be negative).
     """
 
     kind: str
@@ -49,9 +52,11 @@ class ValuePath(NamedTuple):
 
 
 class DirectPath(NamedTuple):
-    """Where a value is, its direct converter, and the description of that converter where there is one."""
+    """Where a value is (at the end of the first of ``paths`` that leads to something which JMESPath calls true, or else
+    of the last), its direct converter, and the description of that converter where there is one.
+    """
 
-    path: ValuePath
+    paths: tuple[ValuePath, ...]
     convert: Callable[[Json], Any]
     conversion: FastConversion | None = None
 
@@ -81,10 +86,10 @@ class Field:
     @property
     def key(self) -> str | None:
         """The key, where the value is one member of the item and nothing more."""
-        if self.direct is None or self.direct.path.root != "item" or len(self.direct.path.steps) != 1:
+        if self.direct is None or len(self.direct.paths) != 1:
             return None
-        step = self.direct.path.steps[0]
-        return step if isinstance(step, str) else None
+        root, steps = self.direct.paths[0]
+        return steps[0] if root == "item" and len(steps) == 1 and isinstance(steps[0], str) else None
 
     @property
     def constant(self) -> bool:

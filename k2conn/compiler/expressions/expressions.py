@@ -56,8 +56,9 @@ class Expression:
     """The plain paths that decide the value; None where more does."""
     key: str | None
     """The key, where the expression is one key of the value and nothing else."""
-    path: ValuePath | None
-    """The path, where the expression is keys and indexes and nothing else."""
+    paths: tuple[ValuePath, ...]
+    """The path, where the expression is keys and indexes and nothing else; several between which `||` stands; or none.
+    """
     there: Getter | None = None
     """True where the path leads to something, even to null, None where it does not; no getter where the expression is
     not a plain path.
@@ -82,7 +83,7 @@ def compile_expression(text: str, lenient: bool = False) -> Expression:
     if not _reference.get():
         return _compile(text, lenient)
     found = _compile(text, lenient)
-    return replace(found, get=interpret(_parse(text), lenient), leaves=None, key=None, path=None)
+    return replace(found, get=interpret(_parse(text), lenient), leaves=None, key=None, paths=())
 
 
 @lru_cache(maxsize=4096)
@@ -97,7 +98,7 @@ def _compile(text: str, lenient: bool) -> Expression:
         raise
     return Expression(
         text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
-        leaves(node), _key(node), _path(node), _there(node),
+        leaves(node), _key(node), tuple(_paths(node) or ()), _there(node),
     )
 
 
@@ -148,14 +149,17 @@ def _key(node: Any) -> str | None:
     return str(node["value"]) if plain else None
 
 
-def _path(node: Any) -> ValuePath | None:
-    """The keys and indexes of a plain path, from where it begins."""
+def _paths(node: Any) -> list[ValuePath] | None:
+    """The plain paths of which the first counts that leads to something true; None where more than that is said."""
+    if node["type"] == "or_expression":
+        first, second = map(_paths, node["children"])
+        return first + second if first is not None and second is not None else None
     steps = _steps(node)
     if steps is None:
         return None
     if not steps or not isinstance(steps[0], Name):
-        return ValuePath("item", tuple(steps))
-    return ValuePath(str(steps[0]), tuple(steps[1:])) if steps[0] in _ROOTS else None
+        return [ValuePath("item", tuple(steps))]
+    return [ValuePath(str(steps[0]), tuple(steps[1:]))] if steps[0] in _ROOTS else None
 
 
 def _steps(node: Any) -> list[str | int] | None:

@@ -52,7 +52,8 @@ class FastMappers:
 
     def __init__(self, stream: Stream, record: RecordType, prefix: str, always: Mapping[str, object]) -> None:
         """``always``: what all records of the stream have in common."""
-        own = list(stream.fields)  # a stream with `carry` has no fast mapper
+        # A stream with `carry` has no fast mapper.
+        own = [field for field in stream.fields if field.name not in always]
         self._stream = stream
         self._schema = record.schema
         self._profile = record.profile

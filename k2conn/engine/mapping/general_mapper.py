@@ -15,6 +15,7 @@ from k2conn import exactjson
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
 from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
+from k2conn.engine.mapping.row_identity import as_in_v2
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
@@ -150,13 +151,13 @@ class GeneralMapper:
         key = [values[at] for at in self._key_at]
         if self._i_closed is not None and values[self._i_closed] is False:
             key.append("open")
-            key += [_as_in_v2(values[at], more) if more else values[at] for at, more in self._state_at]
+            key += [as_in_v2(values[at], more) if more else values[at] for at, more in self._state_at]
         return "|".join(map(str, key))
 
     def _own_id(self, values: list[Any], context: SymbolContext, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
         row = "|".join(
-            [f"{name}={_as_in_v2(values[at], more) if more else values[at]}"
+            [f"{name}={as_in_v2(values[at], more) if more else values[at]}"
              for name, at, more in self._identity_at if at is not None]
         )
         key = ORDINALS + self._stream.name
@@ -226,13 +227,3 @@ class GeneralMapper:
         if failed is not None:
             raise failed
         return zip(self._carried_at, now, strict=True)
-
-
-def _as_in_v2(value: int | None, more: int) -> object:
-    """A decimal with so many more places than v2's as it stands in v2's ids: the same record has the same id in both.
-    What v2 cannot hold is told apart by all its digits.
-    """
-    if value is None:
-        return None
-    number, rest = divmod(value, 10**more)
-    return number if not rest else f"{value}e-{more}"

@@ -100,7 +100,8 @@ def items_of(stream: Stream, message: Any, scope: Scope) -> list[tuple[str | Non
     value = stream.each(message, scope) if stream.each else message
     if isinstance(value, dict) and stream.each and stream.each_key:
         return list(value.items())[:1]
-    return [(None, item) for item in (value if isinstance(value, list) and stream.each else [value])][:1]
+    items = value if isinstance(value, list) and stream.each else [value]
+    return [(None, item) for item in items[:1]]
 
 
 def case_of(plan: Plan, mapping: StreamMapping, item: Any, message: Any, scope: Scope) -> Case:
@@ -114,8 +115,8 @@ def case_of(plan: Plan, mapping: StreamMapping, item: Any, message: Any, scope: 
     finally:
         native.Mapper = built
     return Case(
-        f"{plan.name} {mapping.stream.name}", item, scope.key, message, dict(scope.state), context.fast, python, mapping,
-        context,
+        f"{plan.name} {mapping.stream.name}", item, scope.key, message, dict(scope.state), context.fast, python,
+        mapping, context,
     )
 
 
