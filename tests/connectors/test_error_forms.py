@@ -14,7 +14,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Json
 from tests.paths import ROOT
 
-UNKNOWN = {"asx-quotes", "asx-trades", "bitso", "btse", "coincheck"}
+UNKNOWN = {"asx-quotes", "asx-trades", "bitbank", "bitso", "btse", "coincheck"}
 """Venues whose documentation has no form of errors; and files, which report none."""
 
 _BINANCE: list[Json] = [
@@ -30,8 +30,10 @@ _CODE: list[Json] = [{"id": 99, "code": 20001, "message": "invalid argument", "m
 FORMS: dict[str, list[Json]] = {
     "alpaca-sip": [{"T": "error", "code": 405, "msg": "symbol limit exceeded"}],
     "ascendex": [{"m": "error", "code": 100005, "reason": "INVALID_WS_REQUEST_DATA", "info": "Missing field"}],
+    "aster": [{"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}],
     "backpack": [{"id": None, "error": {"code": 4006, "message": "Invalid stream"}}],
     "binance": _BINANCE,
+    "bingx": [{"id": "99", "code": 80015, "msg": "dataType not support", "timestamp": 1714650253104}],
     "bitfinex": [{"event": "error", "msg": "Already subscribed", "code": 10202}],
     "bitflyer": _JSON_RPC,
     "bitget": [{"event": "error", "arg": {"instType": "spot"}, "code": 30007, "msg": "request over limit"}],
@@ -67,6 +69,7 @@ FORMS: dict[str, list[Json]] = {
     "htx": [{"status": "error", "ts": 1, "id": "99", "err-code": "bad-request", "err-msg": "invalid topic"}],
     "hyperliquid": [{"channel": "error", "data": "Already subscribed: {}"}],
     "independent-reserve": [{"Event": "Error", "Data": "Invalid channel", "Time": 1661145843028}],
+    "indodax": [{"id": 99, "error": {"code": 108, "message": "method not found"}}],
     "kraken": [{"error": "Exceeded msg rate", "method": "subscribe", "success": False, "time_in": "x"},
                {"error": "Malformed request", "success": False},
                {"error": "Not subscribed", "method": "unsubscribe", "success": False, "req_id": 9}],

@@ -35,6 +35,7 @@ PLANS = {plan.name: plan for plan in _plans()}
 CONNECTIONS = [(plan.name, connection.name) for plan in PLANS.values() for connection in plan.connections]
 
 WHOLE = {
+    ("bitbank", "main"): "'join trades' has no undo",
     ("bitfinex", "main"): "'subscribe trades' has no undo",
     ("bitfinex-derivatives", "main"): "'subscribe trades' has no undo",
     ("bithumb", "quotes"): "'subscribe' has no undo",
