@@ -245,9 +245,8 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
     if "topic" in said:
         yield f"- the venue's topic: {code(_spelled(said['topic']))}"
     yield f"- recognised by {code(stream.when.text)}"
-    yield f"- items: {code(stream.each_text) if stream.each else 'the message itself'}" + (
-        ", newest first, so they are reversed" if stream.order == "newest-first" else ""
-    )
+    where = ", in it ".join(code(level.text) for level in stream.levels) or "the message itself"
+    yield f"- items: {where}{_order(stream)}"
     if stream.drop_when:
         yield f"- dropped when {code(stream.drop_when.text)}"
     if stream.snapshot:
@@ -270,6 +269,13 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
     for name, expression, converter, default, speed in field_rows(stream):
         shown = expression if name == "vendor_data.*" else code(expression)
         yield f"| {cell(name)} | {shown} | {cell(converter)} | {cell(default)} | {cell(speed)} |"
+
+
+def _order(stream: Stream) -> str:
+    if stream.other_order_when is not None:
+        other = "newest" if stream.order == "oldest-first" else "oldest"
+        return f", {other} first when {code(stream.other_order_when.text)}"
+    return ", newest first, so they are reversed" if stream.order == "newest-first" else ""
 
 
 def _audit(stream: Stream) -> Iterator[str]:

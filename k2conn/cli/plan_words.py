@@ -121,7 +121,7 @@ def stream_words(stream: Stream) -> Words:
     yield "recognised", stream.when.text
     if stream.also:
         yield "also", "takes messages that a stream before it takes, too"
-    yield "items", f"{stream.each_text}, {stream.order}"
+    yield "items", f"{stream.items_text}, {order_words(stream)}"
     if stream.drop_when is not None:
         yield "dropped", f"when {stream.drop_when.text}"
     if stream.snapshot is not None:
@@ -150,6 +150,14 @@ def stream_words(stream: Stream) -> Words:
                       for name, (number, scale) in audit.tolerance.items())
         yield "audit", (f"{', '.join(audit.fields)} with the trades of {audit.trades}, "
                         f"{audit.settle:g} s after the end, edge {audit.edge}{off}")
+
+
+def order_words(stream: Stream) -> str:
+    """The order of items in a message."""
+    if stream.other_order_when is None:
+        return stream.order
+    other = "newest-first" if stream.order == "oldest-first" else "oldest-first"
+    return f"{other} when {stream.other_order_when.text}, else {stream.order}"
 
 
 def _backfill(one: Backfill) -> str:

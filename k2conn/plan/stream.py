@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn.intervals import Interval
 from k2conn.plan.audit import Audit
@@ -82,6 +82,13 @@ class States:
     """Whether the states of what is not over are records, too."""
 
 
+class Level(NamedTuple):
+    """One level of ``each``: what finds the items in what the level before it found."""
+
+    get: Getter
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One record type of one connector."""
@@ -104,7 +111,7 @@ class Stream:
     each_direct: str | None
     """The message's member that ``each`` is, where it is nothing more."""
     order: str
-    """Of the items in a message: ``oldest-first`` or ``newest-first``."""
+    """Of the items in a message, where nothing else is said: ``oldest-first`` or ``newest-first``."""
     drop_when: Match | None
     snapshot: Match | None
     snapshot_action: str
@@ -141,6 +148,10 @@ class Stream:
     states: States | None = None
     also: bool = False
     """Whether it takes its messages also where a stream before it takes them, too."""
+    inner: tuple[Level, ...] = ()
+    """The further levels of ``each``: items of items."""
+    other_order_when: Match | None = None
+    """Messages whose items are in the other order."""
     audit: Audit | None = None
     """How trades of the connector are compared with these candles."""
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -150,6 +161,22 @@ class Stream:
     def written(self) -> str:
         """Its name in the file."""
         return self.declared or self.name
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """All levels of ``each``, from outside in; none where the message is the item."""
+        return () if self.each is None else (Level(self.each, self.each_text), *self.inner)
+
+    @property
+    def items_text(self) -> str:
+        """Where the items are, as the author says it."""
+        return ", in it ".join([self.each_text, *(level.text for level in self.inner)])
+
+    def newest_first(self, message: Json, scope: Scope) -> bool:
+        """Whether the items of a message are to be reversed."""
+        newest = self.order == "newest-first"
+        other = self.other_order_when
+        return newest if other is None else newest != other.condition(message, scope)
 
 
 @dataclass(frozen=True, slots=True)

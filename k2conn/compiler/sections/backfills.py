@@ -138,7 +138,8 @@ class BackfillCompiler:
         vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor_data
         return replace(
             stream,
-            each=None, each_key=False, order="oldest-first", snapshot=None, snapshot_action="tag", first_batch="keep",
+            each=None, each_key=False, inner=(), order="oldest-first", other_order_when=None,
+            snapshot=None, snapshot_action="tag", first_batch="keep",
             sequence=None,
             symbol=Field("symbol", _asked, "$symbol", "the symbol that was asked for"),
             venue_id=identity,

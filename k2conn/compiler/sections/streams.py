@@ -23,11 +23,12 @@ from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
-from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
+from k2conn.plan import Carry, Field, Level, Match, Reader, Sequence, Stream, Template
 from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
 from k2conn.scope import Scope
 
 TOPIC = "market.{asset_class}.{data_type}.{exchange}"
+_ORDERS = ("oldest-first", "newest-first")
 _PLACES = ("asset_class", "data_type", "exchange", "stream")
 
 
@@ -53,7 +54,8 @@ class StreamCompiler(SectionCompiler):
         said = self.note.pruned(whole, path)
         mapping = self.note.pruned(whole["fields"], (*path, "fields"))
         when = self._match(said, "when", path)
-        each = self._expression(said, "each", path)
+        levels = self.levels(said, path)
+        order, other_order_when = self._order(said, path)
         spans = self.spans(name, record)
         spans.check(said, mapping, path)
         own = self._mapped(record, whole, mapping, path, spans.given(said))
@@ -90,11 +92,11 @@ class StreamCompiler(SectionCompiler):
             kafka_topic=kafka_topics[self.spec["asset_class"]],
             kafka_topics=kafka_topics,
             topic=topic,
-            each=each.get if each else None,
-            each_text=said.get("each", "the message"),
-            each_key=any("key" in one.variables for one in expressions),
-            each_direct=each.key if each else None,
-            order=said.get("order", "oldest-first"),
+            each=levels[0].get if levels else None,
+            each_text=levels[0].text if levels else "the message",
+            each_key=any(one.variables & {"key", "keys"} for one in expressions),
+            each_direct=levels[0].key if levels else None,
+            order=order,
             drop_when=drop_when,
             snapshot=snapshot,
             snapshot_action=action,
@@ -115,6 +117,8 @@ class StreamCompiler(SectionCompiler):
             declared=self._of_interval[name].stream if name in self._of_interval else "",
             span=spans.span(own),
             states=spans.states(said, fields),
+            inner=tuple(Level(one.get, one.text) for one in levels[1:]),
+            other_order_when=other_order_when,
             audit=audit,
             lines=self._lines(whole, path),
         )
@@ -259,6 +263,23 @@ class StreamCompiler(SectionCompiler):
 
     def _expression(self, said: dict[str, Any], key: str, path: Path) -> Expression | None:
         return self.note.expression(said[key], (*path, key)) if key in said else None
+
+    def levels(self, said: dict[str, Any], path: Path) -> list[Expression]:
+        """Where the items are, from outside in: `each` is one expression, or a list of them."""
+        if not isinstance(said.get("each"), list):
+            each = self._expression(said, "each", path)
+            return [each] if each is not None else []
+        found = [self.note.expression(text, place) for text, place in self.note.entries(said, "each", path)]
+        return [one for one in found if one is not None]
+
+    def _order(self, said: dict[str, Any], path: Path) -> tuple[str, Match | None]:
+        """The order of items, and the messages in which it is the other one."""
+        order = said.get("order", _ORDERS[0])
+        if isinstance(order, str):
+            return order, None
+        (other, when), = order.items()
+        usual = next(one for one in _ORDERS if one != other)
+        return usual, self._match({other: when}, other, (*path, "order"))
 
     def _snapshot(self, said: dict[str, Any], path: Path) -> tuple[Match | None, str]:
         """`snapshot` is a condition, or a map with the condition in `when`."""

@@ -7,7 +7,7 @@ does not affect the other items of its message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.latest_states import Arrival, latest_states
+from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItem, NestedItems, take_nested
 from k2conn.engine.mapping.slices import AT_ONCE, Slices, slices
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_directory import SymbolDirectory
@@ -59,7 +60,8 @@ class StreamMapping:
         self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
         self._fast_allowed = (
             stream.symbol.direct is not None and stream.drop_when is None and stream.first_batch == "keep"
-            and stream.carry is None and stream.order == "oldest-first" and not stream.each_key
+            and stream.carry is None and stream.order == "oldest-first" and stream.other_order_when is None
+            and not stream.each_key and not stream.inner
             and (stream.each is None or stream.each_direct is not None)
         )
         """Whether the rules of the stream allow the loop in `_map_fast`."""
@@ -104,6 +106,8 @@ class StreamMapping:
         if stream.each is None:
             self._item(message, frame, scope, out, snapshot)
             return None
+        if stream.inner:
+            return self._take_nested(message, frame, scope, out, snapshot)
         try:
             items: Any = stream.each(message, scope)
         except RecordError as error:
@@ -111,7 +115,7 @@ class StreamMapping:
             return None
         do = partial(self._items, frame, scope, out, snapshot)
         if type(items) is list:
-            if stream.order == "newest-first":
+            if stream.newest_first(message, scope):
                 items = items[::-1]
             if stream.first_batch != "keep":
                 do = partial(self._first_batch, frame, scope, out, snapshot, set())
@@ -138,13 +142,34 @@ class StreamMapping:
         for item in items:
             self._item(item, frame, scope, out, snapshot)
 
+    def _take_nested(
+        self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool
+    ) -> Slices | None:
+        """The items of items of one message."""
+        stream = self.stream
+        map_them: Callable[[Iterable[Any]], None] = partial(self._items, frame, scope, out, snapshot)
+        if stream.first_batch != "keep":
+            map_them = partial(self._first_batch, frame, scope, out, snapshot, set())
+
+        def do(items: Iterable[NestedItem]) -> None:
+            for one in items:
+                if one.error is not None:
+                    self._add_dead_letter(one.error, None, frame, scope, out)
+                    continue
+                one.enter(scope)
+                map_them((one.item,))
+            NO_ITEM.enter(scope)
+
+        nested = NestedItems(stream, message, scope, stream.newest_first(message, scope))
+        return take_nested(nested, do, partial(self._refuse, frame, scope))
+
     def _keyed_items(
         self, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, items: Iterable[tuple[str, Any]]
     ) -> None:
         for key, item in items:
-            scope.key = key
+            scope.key, scope.keys = key, (key,)
             self._item(item, frame, scope, out, snapshot)
-        scope.key = None
+        scope.key, scope.keys = None, ()
 
     def _first_batch(
         self, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, fresh: set[str],
