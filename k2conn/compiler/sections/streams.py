@@ -278,7 +278,7 @@ class StreamCompiler(SectionCompiler):
         if isinstance(order, str):
             return order, None
         (other, when), = order.items()
-        usual = next(one for one in _ORDERS if one != other)
+        usual = next(one for one in _ORDERS if one.replace("-", "_") != other)
         return usual, self._match({other: when}, other, (*path, "order"))
 
     def _snapshot(self, said: dict[str, Any], path: Path) -> tuple[Match | None, str]:
