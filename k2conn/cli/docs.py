@@ -256,7 +256,11 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
         yield f"- a symbol's first message on a connection is the recent past: {said['first_batch']}"
     if stream.carry:
         begin = f", afresh when {code(stream.carry.begin.text)}" if stream.carry.begin else ""
-        yield f"- a side that is absent keeps its last value for that symbol{begin}"
+        only = "; what changes nothing is no record" if stream.carry.changes_only else ""
+        yield f"- a side that is absent keeps its last value for that symbol{begin}{only}"
+        for rule in stream.carry.clear:
+            cleared = [name for at, name in enumerate(stream.carry.fields) if at in rule.fields]
+            yield f"- {', '.join(map(code, cleared))} cleared when {code(rule.text)}"
     if stream.sequence:
         yield f"- sequence {code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
     for one in stream.backfill:

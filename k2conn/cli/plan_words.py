@@ -133,7 +133,10 @@ def stream_words(stream: Stream) -> Words:
         yield "over", f"{how}; what is not over is {'kept' if stream.states.keep_open else 'dropped'}"
     if (carry := stream.carry) is not None:
         begin = f"; afresh when {carry.begin.text}" if carry.begin else ""
-        yield "carry", f"{', '.join(carry.fields)}{begin}"
+        yield "carry", f"{', '.join(carry.fields)}{begin}" + ("; a record for each change" * carry.changes_only)
+        for clear in carry.clear:
+            cleared = [name for at, name in enumerate(carry.fields) if at in clear.fields]
+            yield "  cleared", f"{', '.join(cleared)} when {clear.text}"
     if (rule := stream.sequence) is not None:
         before = f", after {rule.previous_text}" if rule.previous_text else ""
         yield "sequence", f"{rule.expression}{before}: {rule.rule} per {rule.per}"

@@ -15,22 +15,33 @@ from k2conn.plan.conditions import Match
 from k2conn.plan.fields import Field
 from k2conn.plan.limits import Rate
 from k2conn.plan.sending import HttpRequest, Template
-from k2conn.plan.values import Getter, Json, Reader
+from k2conn.plan.values import Condition, Getter, Json, Reader
 from k2conn.scope import Scope
+
+
+class ClearRule(NamedTuple):
+    """Items that empty some carried fields, by their numbers."""
+
+    text: str
+    when: Condition
+    fields: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Carry:
     """Quotes from deltas: an absent field keeps its last value for that symbol on that connection.
 
-    ``readers`` raise missing-field where the delta has no value; ``defaults`` are used before the first one (None: the
-    record needs the value).
+    ``readers`` raise missing-field where the delta has no value; ``defaults`` are used before the first one, and where
+    one is cleared (None: the record needs the value).
     """
 
     fields: tuple[str, ...]
     readers: tuple[Reader, ...]
     defaults: tuple[Any, ...]
     begin: Match | None = None
+    clear: tuple[ClearRule, ...] = ()
+    changes_only: bool = False
+    """Whether an item that changes none of the fields is no record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from k2conn import exactjson
@@ -16,6 +15,7 @@ from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.audits import compile_audit
+from k2conn.compiler.sections.carries import CarryCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.intervals import OfInterval
@@ -23,7 +23,7 @@ from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
-from k2conn.plan import Carry, Field, Level, Match, Reader, Sequence, Stream, Template
+from k2conn.plan import Field, Level, Match, Reader, Sequence, Stream, Template
 from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
 from k2conn.scope import Scope
 
@@ -73,7 +73,7 @@ class StreamCompiler(SectionCompiler):
             text = f"the {record.name} record has no vendor_data: take it out"
             self.note((*path, "vendor_data"), "unknown-field", text, at_key=True)
         identity_fields = self._identity_fields(record, whole, said, path)
-        carry = self._carry(record, said, mapping, path)
+        carry = CarryCompiler(self.note, self.fields).carry(record, said, mapping, path)
         sequence = self._sequence(said, path, spans, fields)
         constants = self._constants(record, name, path) | self._interval_of(name, record)
         expressions = self.expressions(said, mapping)
@@ -340,33 +340,6 @@ class StreamCompiler(SectionCompiler):
         rows = [*(forms if isinstance(forms, list) else [forms]), *(table.values() if isinstance(table, dict) else [])]
         others = [str(one["asset_class"]) for one in rows if isinstance(one, dict) and "asset_class" in one]
         return list(dict.fromkeys([str(self.spec["asset_class"]), *others]))
-
-    def _carry(
-        self, record: RecordType, said: dict[str, Any], mapping: dict[str, Any], path: Path
-    ) -> Carry | None:
-        """Carried fields are read strictly; their `absent` only stands where nothing was said yet."""
-        if "carry" not in said:
-            return None
-        match = self._match(said["carry"], "begin", (*path, "carry"))
-        names: list[str] = []
-        readers: list[Reader] = []
-        defaults: list[Any] = []
-        for name in (one for one in record.profile.carried if one in mapping):
-            value, place = mapping[name], (*path, "fields", name)
-            target = replace(record.field(name), nullable=False)  # so that a missing value raises
-            given = {"from": value} if isinstance(value, str) else value
-            field = self.fields.field(target, {key: one for key, one in given.items() if key != "absent"}, place)
-            fallback = self.fields.field(target, {"value": given["absent"]}, place) if "absent" in given else None
-            if field:
-                names.append(name)
-                readers.append(field.read)
-                defaults.append(fallback.read(None, Scope()) if fallback else None)
-        if not names:
-            text = f"nothing to carry: the stream maps none of {', '.join(record.profile.carried)}"
-            if not record.profile.carried:
-                text = f"nothing to carry: each {record.name} record stands for itself"
-            self.note((*path, "carry"), "value", text, at_key=True)
-        return Carry(tuple(names), tuple(readers), tuple(defaults), match)
 
     def _sequence(
         self, said: dict[str, Any], path: Path, spans: SpanCompiler, fields: Mapping[str, Field]

@@ -20,6 +20,7 @@ from k2conn.engine.gaps.gap_tracker import GapTracker
 from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
+from k2conn.engine.mapping.carried_fields import CarriedFields
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.latest_states import Arrival, latest_states
 from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItem, NestedItems, take_nested
@@ -311,11 +312,10 @@ class StreamMapping:
                 self._state(self._states, Arrival(item, scope.message, frame, scope.received_at, snapshot), context,
                             scope, out)
                 return
-            carried = self._general.carried(item, context, scope) if stream.carry is not None else ()
-            if carried is None:
-                account.filtered += 1
+            if self._general.carried is not None:
+                self._carried(self._general.carried, item, context, scope, out, snapshot)
                 return
-            self._publish(item, context, scope, out, snapshot, carried, everyday and not snapshot and not tried)
+            self._publish(item, context, scope, out, snapshot, (), everyday and not snapshot and not tried)
         except RecordError as error:
             if context is None and self._dropped_unread(error, item, scope):
                 return
@@ -367,6 +367,21 @@ class StreamMapping:
         account.last_received_us = scope.received_at
         account.last_price = price
         out.append(envelope)
+
+    def _carried(
+        self, fields: CarriedFields, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope],
+        snapshot: bool,
+    ) -> None:
+        """An item that says what has changed; raises RecordError where the fields as they are now are no record."""
+        values = fields.take(item, context.symbol, scope)
+        if values is None:
+            context.account.filtered += 1
+            if self.gaps is not None and self.stream.carry is not None and self.stream.carry.changes_only:
+                self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
+            return
+        self._publish(item, context, scope, out, snapshot, values)
+        if not snapshot or self.stream.snapshot_action != "skip":
+            fields.published(context.symbol, scope)
 
     # -- states of something that is over some day
 
