@@ -89,7 +89,8 @@ def test_a_change_that_became_no_record_is_told_by_the_next_item() -> None:
 def test_a_skipped_snapshot_is_not_the_latest_record() -> None:
     more = "    snapshot: {when: {kind: snapshot}, action: skip}\n"
     pipeline = quotes("{per: symbol, begin: {kind: snapshot}, publish: changed}", more)
-    records, _ = feed(pipeline, delta(1, kind="snapshot", **FULL), delta(2), delta(3), delta(4, kind="snapshot", **FULL))
+    first, again = delta(1, kind="snapshot", **FULL), delta(4, kind="snapshot", **FULL)
+    records, _ = feed(pipeline, first, delta(2), delta(3), again)
     assert records == ["10 1 11 2"]
 
 
@@ -110,7 +111,7 @@ def test_numbers_of_items_that_change_nothing_are_no_gap() -> None:
 @pytest.mark.parametrize(
     ("carry", "told"),
     [
-        ("{per: symbol, nulls: clear}", "nothing stands in bid_price when it is cleared: say `absent` there, such as 0"),
+        ("{per: symbol, nulls: clear}", "nothing stands in bid_price when it is cleared: say `absent` there"),
         ("{per: symbol, clear: [{when: {B: 0}, fields: [ask_price]}]}", "nothing stands in ask_price"),
         ("{per: symbol, clear: [{when: {B: 0}, fields: [ask_prize]}]}",
          "'ask_prize' is no carried field; did you mean 'ask_price'?"),
@@ -127,6 +128,6 @@ def test_what_cannot_be_meant_is_refused(carry: str, told: str) -> None:
 def test_null_is_told_from_nothing_by_plain_paths_only() -> None:
     text = text_of("{per: symbol, nulls: clear}").replace("{from: b, absent: 0}", "{from: b || c, absent: 0}")
     _, problems = check_text("venue.yaml", HEAD + SUBSCRIBE + text, ROOT)
-    assert ["only a plain path tells null from nothing, and bid_price has none: say `clear` with a condition"] == [
-        problem.text for problem in problems
+    assert [problem.text for problem in problems] == [
+        "only a plain path tells null from nothing, and bid_price has none: say `clear` with a condition"
     ]
