@@ -18,6 +18,7 @@ from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.spans import over
 from k2conn.compiler.sections.streams import StreamCompiler
+from k2conn.compiler.sections.times_of_day import NEAREST
 from k2conn.errors import RecordError
 from k2conn.plan import Backfill, BackfillPage, Field, Reader, Stream
 from k2conn.records import load_record
@@ -70,6 +71,7 @@ class BackfillCompiler:
         time = next((field.read for field in rows.fields if field.name == record.profile.time), None)
         if time is None:  # noted, as the stream's own time is missing
             return None
+        self._dated(rows, record.profile.time, path)
         times = TIMES.keys() if counted else TIMES.keys() | SPANS.keys()
         return Backfill(
             request=request,
@@ -84,6 +86,12 @@ class BackfillCompiler:
             limit=limit,
             page=BackfillPage(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
         )
+
+    def _dated(self, rows: Stream, name: str, path: Path) -> None:
+        """Notes a time of day in rows whose day would be that of the answer: they are of the past."""
+        if any(one.name == name and one.expression.endswith(NEAREST) for one in rows.fields):
+            text = f"a row is of the past: its {name} says its date, not `date: nearest`; say it in `fields` here"
+            self.note(path, "value", text, at_key=True)
 
     def _fits(self, stream: Stream, said: dict[str, Any], path: Path) -> bool:
         """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""

@@ -45,6 +45,7 @@ from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.tables import looked_up_in
 from k2conn.compiler.sections.texts import PutTogether, put_together
+from k2conn.compiler.sections.times_of_day import compile_time_of_day
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, JoinedText, Reader
 from k2conn.records import TIMES
@@ -195,8 +196,10 @@ class FieldCompiler:
             self.note(path, "time-unit", text)
             return None
         zone = said.get("zone")
-        if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
+        if zone is not None and not self._zone(zone, "iso8601" if "date" in said else said["unit"], (*path, "zone")):
             return None
+        if "date" in said:
+            return compile_time_of_day(self.note, target, said, self._getter(said, path), path)
         if "ambiguous" in said and zone is None:
             self.note((*path, "ambiguous"), "value", "`ambiguous` is about local times: say their `zone`", at_key=True)
             return None

@@ -251,8 +251,7 @@ class StreamCompiler(SectionCompiler):
         for value in (*mapping.values(), *kept):
             if isinstance(value, dict) and isinstance(value.get("text"), str):
                 found += text_expressions(value)
-            text = value.get("from") if isinstance(value, dict) else value
-            if isinstance(text, str):
+            for text in _texts(value):
                 try:
                     found.append(compile_expression(text))
                 except ExpressionError:
@@ -377,6 +376,16 @@ class StreamCompiler(SectionCompiler):
             return None if value is None else whole_number(value)
 
         return read
+
+
+def _texts(value: Any) -> list[str]:
+    """The expressions of a field: where its value is, its date, its scale."""
+    if not isinstance(value, dict):
+        return [value] if isinstance(value, str) else []
+    date, scale = value.get("date"), value.get("scale")
+    found = [value.get("from"), date.get("from") if isinstance(date, dict) else None]
+    found += [scale.get("from"), scale.get("digits")] if isinstance(scale, dict) else [scale]
+    return [one for one in found if isinstance(one, str)]
 
 
 def _without(field: SchemaField, record: RecordType) -> str:

@@ -24,6 +24,8 @@ SYMBOL, BEGIN, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT = (
     "symbol", "begin", "timestamp", "previous", "identity", "sequence", "price", "amount",
 )
 _PROBE = "\ue000"
+_SOME_DAY = 1_767_323_045_000_000
+"""A receipt time for times without a date."""
 _MOST_LEAVES = 600
 """A frame with more leaves is sent unchanged."""
 
@@ -78,7 +80,7 @@ class FieldDetection:
         self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self._router = Router(connection, self.streams)
 
-    def rows(self, frame: Json, state: dict[str, Json], received_at: int = 1) -> list[ItemValues]:
+    def rows(self, frame: Json, state: dict[str, Json], received_at: int = _SOME_DAY) -> list[ItemValues]:
         """All items of a frame's data messages, the oldest first."""
         scope = Scope(state)
         scope.received_at = received_at
