@@ -141,7 +141,9 @@ def stream_words(stream: Stream) -> Words:
         before = f", after {rule.previous_text}" if rule.previous_text else ""
         yield "sequence", f"{rule.expression}{before}: {rule.rule} per {rule.per}"
     if stream.identity:
-        yield "identity", ", ".join(stream.identity)
+        yield "identity", ", ".join(stream.identity) + ("; equal ones are one record" * stream.distinct)
+    if stream.empty != "dead_letter":
+        yield "all zeros", stream.empty
     yield "message id", stream.message_id
     if stream.stale_after is not None:
         yield "stale after", f"{stream.stale_after:g} s without data of any symbol"

@@ -161,6 +161,10 @@ class Stream:
     """Whether it takes its messages also where a stream before it takes them, too."""
     inner: tuple[Level, ...] = ()
     """The further levels of ``each``: items of items."""
+    distinct: bool = False
+    """Whether records with an equal ``identity`` are one record; else they are numbered."""
+    empty: str = "dead_letter"
+    """What becomes of a record of nothing but zeros: ``dead_letter``, ``drop`` or ``keep``."""
     other_order_when: Match | None = None
     """Messages whose items are in the other order."""
     audit: Audit | None = None

@@ -73,6 +73,9 @@ class StreamCompiler(SectionCompiler):
             text = f"the {record.name} record has no vendor_data: take it out"
             self.note((*path, "vendor_data"), "unknown-field", text, at_key=True)
         identity_fields = self._identity_fields(record, whole, said, path)
+        if "empty" in said and not record.profile.never_all_zero:
+            text = f"a {record.name} record may be all zeros: take it out"
+            self.note((*path, "empty"), "value", text, at_key=True)
         carry = CarryCompiler(self.note, self.fields).carry(record, said, mapping, path)
         sequence = self._sequence(said, path, spans, fields)
         constants = self._constants(record, name, path) | self._interval_of(name, record)
@@ -117,6 +120,8 @@ class StreamCompiler(SectionCompiler):
             declared=self._of_interval[name].stream if name in self._of_interval else "",
             span=spans.span(own),
             states=spans.states(said, fields),
+            distinct=isinstance(said.get("identity"), dict),
+            empty=said.get("empty", "dead_letter"),
             inner=tuple(Level(one.get, one.text) for one in levels[1:]),
             other_order_when=other_order_when,
             audit=audit,
@@ -221,12 +226,15 @@ class StreamCompiler(SectionCompiler):
     ) -> tuple[str, ...]:
         if "identity" not in said:
             return () if record.profile.id in whole["fields"] else record.profile.identity
-        names = tuple(said["identity"])
+        listed, place = said["identity"], (*path, "identity")
+        if isinstance(listed, dict):
+            listed, place = listed["distinct"], (*place, "distinct")
+        names = tuple(listed)
         mapped = [name for name in record.authored if name in whole["fields"]]
         for at, name in enumerate(names):
             if name not in mapped:
                 text = f"'{short(name)}' is no mapped field{known(name, mapped)}"
-                self.note((*path, "identity", at), "unknown-field", text)
+                self.note((*place, at), "unknown-field", text)
         return names
 
     def vendor(self, said: dict[str, Any], path: Path) -> Iterator[Field]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
 from k2conn.engine.mapping.carried_fields import CarriedFields
 from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
+from k2conn.engine.mapping.row_identity import numbering
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
-from k2conn.engine.symbol_state import ORDINALS
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Stream
@@ -60,6 +60,7 @@ class GeneralMapper:
         self._state_at = tuple((at[name], record.more_places.get(name)) for name in profile.content)
         self._i_closed = at[profile.closed] if profile.closed is not None else None
         self._i_own = at[profile.id] if profile.id is not None else None
+        self._numbers = partial(numbering, stream)
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
         self._i_time = at[profile.time]
@@ -159,12 +160,8 @@ class GeneralMapper:
             [f"{name}={_as_in_v2(values[at], more) if more else values[at]}"
              for name, at, more in self._identity_at if at is not None]
         )
-        key = ORDINALS + self._stream.name
-        ordinals = scope.state.get(key)
-        if ordinals is None:
-            ordinals = scope.state[key] = Ordinals()
         digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
-        number = ordinals.number(f"{context.symbol}|{digest}")  # a row may be as long as a frame
+        number = self._numbers(context.symbol)(scope, digest)
         return f"{values[self._i_time]}-{digest}-{number}"
 
     def _vendor_data(self, item: Any, context: SymbolContext, scope: Scope, snapshot: bool) -> dict[str, str]:

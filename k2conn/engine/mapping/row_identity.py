@@ -53,9 +53,11 @@ def row_parts(
     return (*parts, (text.encode(), NO_VALUE, 0)) if text else tuple(parts)
 
 
-def numbering(stream: str, symbol: str) -> Callable[[Scope, str], int]:
-    """Numbers the equal rows of one symbol."""
-    key = ORDINALS + stream
+def numbering(stream: Stream, symbol: str) -> Callable[[Scope, str], int]:
+    """Numbers the equal rows of one symbol; where these are one record, each is the first."""
+    if stream.distinct:
+        return lambda scope, digest: 0
+    key = ORDINALS + stream.name
 
     def numbered(scope: Scope, digest: str) -> int:
         state: dict[str, Any] = scope.state

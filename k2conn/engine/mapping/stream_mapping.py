@@ -21,6 +21,7 @@ from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
 from k2conn.engine.mapping.carried_fields import CarriedFields
+from k2conn.engine.mapping.empty_records import empty_records
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.latest_states import Arrival, latest_states
 from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItem, NestedItems, take_nested
@@ -55,6 +56,7 @@ class StreamMapping:
         """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory, self._awaited)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always, ledger.most)
+        self.empty = empty_records(stream, record)
         self._states = stream.states
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
@@ -212,7 +214,7 @@ class StreamMapping:
         """Does what `_item` does, but faster, for items that the fast mapper can map; passes all others to `_item`."""
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
-        received_at = scope.received_at
+        received_at, empty = scope.received_at, self.empty
         plain = window.replica is None and window.size > 0
         for item in items:
             native = item.get(symbol_key) if type(item) is dict else None
@@ -229,6 +231,9 @@ class StreamMapping:
                 self._item(item, frame, scope, out, False, context is not None)
                 continue
             identity, event, price, envelope, content = made
+            if price == 0 and empty is not None and empty.holds(envelope):
+                self._item(item, frame, scope, out, False, True)
+                continue
             account = context.account
             if heard is not None:
                 heard.add(context.resolved.native)
@@ -326,21 +331,28 @@ class StreamMapping:
     def _publish(
         self, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope], snapshot: bool,
         carried: Iterable[tuple[int, Any]], quick: bool = False, over: bool = True,
-    ) -> None:
-        """Maps an item that is a record; raises RecordError where it cannot be one. ``quick``: the fast mapper may do
-        it; ``over``: it is no mere state of something that goes on.
+    ) -> bool:
+        """Maps an item that is a record, False where it is filtered; raises RecordError where it cannot be one.
+        ``quick``: the fast mapper may do it; ``over``: it is no mere state of something that goes on.
         """
         account = context.account
         if snapshot:
             if self.stream.snapshot_action == "skip":
                 account.filtered += 1
-                return
+                return False
             account.snapshots += 1
         fast = context.fast if quick else None
         made = fast(item, scope) if fast is not None else None
         if made is None:
             made = self._general.made(item, context, scope, carried, snapshot)
         identity, event, price, envelope, content = made
+        if price == 0 and self.empty is not None and self.empty.holds(envelope):
+            if not self.empty.dropped:
+                raise self.empty.error()
+            account.filtered += 1
+            if self.gaps is not None:
+                self._number(self.gaps, item, context, scope, 0)
+            return False
         if self._fetched:
             content += FETCHED
             envelope = envelope._replace(received_us=0)
@@ -360,13 +372,14 @@ class StreamMapping:
             scope.unknown_sides = 0
         if admitted is None:
             account.duplicates += 1
-            return
+            return True
         if admitted is not identity:
             envelope = self._told_apart(item, context, envelope, identity, admitted, scope)
         account.last_event_us = event
         account.last_received_us = scope.received_at
         account.last_price = price
         out.append(envelope)
+        return True
 
     def _carried(
         self, fields: CarriedFields, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope],
@@ -379,8 +392,7 @@ class StreamMapping:
             if self.gaps is not None and self.stream.carry is not None and self.stream.carry.changes_only:
                 self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
             return
-        self._publish(item, context, scope, out, snapshot, values)
-        if not snapshot or self.stream.snapshot_action != "skip":
+        if self._publish(item, context, scope, out, snapshot, values):
             fields.published(context.symbol, scope)
 
     # -- states of something that is over some day

@@ -62,7 +62,8 @@ def test_null_clears_and_nothing_keeps() -> None:
 def test_a_rule_clears_a_side() -> None:
     carry = """{per: symbol, clear: [{when: {B: "0"}, fields: [bid_price, bid_quantity]},
       {when: "a == `[]`", fields: [ask_price, ask_quantity]}]}"""
-    records, dead = feed(quotes(carry), delta(1, **FULL), delta(2, b="10", B="0"), delta(3, a=[]), delta(4, **FULL))
+    pipeline = quotes(carry, "    empty: keep\n")
+    records, dead = feed(pipeline, delta(1, **FULL), delta(2, b="10", B="0"), delta(3, a=[]), delta(4, **FULL))
     assert dead == []
     assert records == ["10 1 11 2", "0 0 11 2", "0 0 0 0", "10 1 11 2"]
 
@@ -92,6 +93,14 @@ def test_a_skipped_snapshot_is_not_the_latest_record() -> None:
     first, again = delta(1, kind="snapshot", **FULL), delta(4, kind="snapshot", **FULL)
     records, _ = feed(pipeline, first, delta(2), delta(3), again)
     assert records == ["10 1 11 2"]
+
+
+def test_a_book_that_is_empty_and_as_before_again() -> None:
+    pipeline = quotes("{per: symbol, nulls: clear, publish: changed}", "    empty: drop\n")
+    nothing = dict.fromkeys(FULL)
+    records, dead = feed(pipeline, delta(1, **FULL), delta(2, **nothing), delta(3, **FULL), delta(4, b="9"))
+    assert (records, dead) == (["10 1 11 2", "9 1 11 2"], [])
+    assert pipeline.connector_state.ledger.totals()["filtered"] == 2
 
 
 def test_another_connection_publishes_what_it_finds() -> None:
