@@ -46,8 +46,8 @@ class Carry:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """What is known about the sequence of ids: ``contiguous``, ``monotonic``, ``linked`` or ``none``, and within what
-    scope.
+    """What is known about the sequence of ids: ``contiguous``, ``monotonic``, ``linked`` or ``none``, and what they
+    count within: ``symbol``, ``connection``, or what ``group`` says.
     """
 
     read: Reader
@@ -59,6 +59,10 @@ class Sequence:
     """The item's key, where the number is one."""
     previous_text: str = ""
     """What the author wrote for ``previous``."""
+    group: Reader | None = None
+    """What else numbers count within, as text; None where an item does not say it."""
+    of_connection: bool = False
+    """Whether each connection counts anew."""
 
 
 @dataclass(frozen=True, slots=True)

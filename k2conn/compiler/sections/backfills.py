@@ -59,7 +59,7 @@ class BackfillCompiler:
         each = self.note.expression(said["each"], (*path, "each"), lenient=True) if "each" in said else None
         limit = self.note.read(rate, said["limit"], (*path, "limit")) if "limit" in said else None
         counted = stream.sequence is not None and stream.sequence.rule in _COUNTED
-        number = self.streams.number_reader(said, "number", path) if "number" in said else None
+        number = self.streams.sequences.row_number(said, path)
         if stream.span is not None and rows is not None:
             spanned = self.streams.spans(stream.name, load_record(stream.record))
             number = spanned.number({field.name: field for field in rows.fields})
@@ -171,7 +171,8 @@ class BackfillCompiler:
         """The top-level keys of a row that are mapped."""
         expressions = self.streams.expressions({"vendor_data": said.get("vendor_data", [])}, mapping)
         if "number" in said:
-            expressions.append(compile_expression(said["number"], True))
+            number = said["number"]
+            expressions.append(compile_expression(number["from"] if isinstance(number, dict) else number, True))
         return stream.mapped_keys.union(*(one.heads for one in expressions))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.avro import SchemaField
-from k2conn.compiler.converters.readers import whole_number
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
 from k2conn.compiler.language.document import Path
@@ -20,12 +19,12 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.intervals import OfInterval
 from k2conn.compiler.sections.parts import SectionCompiler
-from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
+from k2conn.compiler.sections.sequences import SequenceCompiler
+from k2conn.compiler.sections.spans import NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
-from k2conn.plan import Field, Level, Match, Reader, Sequence, Stream, Template
+from k2conn.plan import Field, Level, Match, Stream, Template
 from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
-from k2conn.scope import Scope
 
 TOPIC = "market.{asset_class}.{data_type}.{exchange}"
 _ORDERS = ("oldest-first", "newest-first")
@@ -44,6 +43,7 @@ class StreamCompiler(SectionCompiler):
         self._of_interval = of_interval or {}
         overflow = spec.get("on_overflow", "dead_letter") if note.sound(("on_overflow",)) else "dead_letter"
         self.fields = FieldCompiler(note, overflow)
+        self.sequences = SequenceCompiler(note)
 
     def stream(self, name: str, whole: dict[str, Any]) -> Stream | None:
         """One stream; None after noting what is wrong."""
@@ -77,7 +77,7 @@ class StreamCompiler(SectionCompiler):
             text = f"a {record.name} record may be all zeros: take it out"
             self.note((*path, "empty"), "value", text, at_key=True)
         carry = CarryCompiler(self.note, self.fields).carry(record, said, mapping, path)
-        sequence = self._sequence(said, path, spans, fields)
+        sequence = self.sequences.sequence(said, path, spans, fields)
         constants = self._constants(record, name, path) | self._interval_of(name, record)
         expressions = self.expressions(said, mapping)
         spanned = name in self._of_interval
@@ -347,43 +347,6 @@ class StreamCompiler(SectionCompiler):
         rows = [*(forms if isinstance(forms, list) else [forms]), *(table.values() if isinstance(table, dict) else [])]
         others = [str(one["asset_class"]) for one in rows if isinstance(one, dict) and "asset_class" in one]
         return list(dict.fromkeys([str(self.spec["asset_class"]), *others]))
-
-    def _sequence(
-        self, said: dict[str, Any], path: Path, spans: SpanCompiler, fields: Mapping[str, Field]
-    ) -> Sequence | None:
-        if "sequence" not in said:
-            return None
-        rule, place = said["sequence"], (*path, "sequence")
-        if rule == EVERY:
-            if spans.interval is None:
-                self.note(place, "value", f"`{EVERY}` is for a stream with `intervals`")
-            return spans.sequence(fields)
-        missing = [key for key in ("from", "rule", "per") if key not in rule]
-        if missing:
-            self.note(place, "missing", f"'{missing[0]}' is missing")
-            return None
-        read = self.number_reader(rule, "from", place)
-        previous = self.number_reader(rule, "previous", place)
-        if (rule["rule"] == "linked") != ("previous" in rule):
-            text = "`rule: linked` and `previous:` (where the number before this one stands) belong together"
-            self.note(place, "value", text)
-        if read is None:
-            return None
-        key = compile_expression(rule["from"]).key
-        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, key, rule.get("previous", ""))
-
-    def number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
-        """A whole number that stands under a key's expression; None where the key is not said, or wrong."""
-        expression = self._expression(rule, key, path)
-        if expression is None:
-            return None
-        get = expression.get
-
-        def read(item: Any, scope: Scope) -> int | None:
-            value = get(item, scope)
-            return None if value is None else whole_number(value)
-
-        return read
 
 
 def _texts(value: Any) -> list[str]:

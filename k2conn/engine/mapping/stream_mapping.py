@@ -455,14 +455,19 @@ class StreamMapping:
             if type(number) is not int:
                 number = rule.read(item, scope)
             previous = rule.previous(item, scope) if rule.previous is not None else None
+            within = rule.group(item, scope) if rule.group is not None else ""
         except RecordError:
             gaps.unreadable += 1
             return
-        if number is not None:
-            key = context.symbol if rule.per == "symbol" else str(scope.epoch)
-            closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us, repeat)
-            if closed is not None and closed.reported is not None:
-                self.closed.append(closed)
+        if number is None:
+            return
+        if within is None:
+            gaps.unreadable += 1
+            return
+        key = within or (context.symbol if rule.per == "symbol" else str(scope.epoch))
+        closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us, repeat)
+        if closed is not None and closed.reported is not None:
+            self.closed.append(closed)
 
     def _context(self, item: Any, scope: Scope) -> SymbolContext:
         """The context of the item's symbol; raises RecordError where no symbol rule matches."""
