@@ -30,6 +30,8 @@ class NestedItem(NamedTuple):
     parent: Any
     error: RecordError | None = None
     """Why there are no items here; ``item`` is then what was looked at."""
+    found: bool = True
+    """False: it is no item, but something that items are looked for in. It counts as work, as an item does."""
 
     def enter(self, scope: Scope) -> None:
         """`$key`, `$keys` and `$parent` are those of this item."""
@@ -59,7 +61,10 @@ class NestedItems:
         return sum(self._left)
 
     def __iter__(self) -> Iterator[NestedItem]:
-        return self._level(0, NestedItem(self._message, (), None))
+        try:
+            yield from self._level(0, NestedItem(self._message, (), None))
+        finally:
+            NO_ITEM.enter(self._scope)
 
     def _level(self, depth: int, outer: NestedItem) -> Iterator[NestedItem]:
         try:
@@ -79,6 +84,7 @@ class NestedItems:
             if last:
                 yield one
             else:
+                yield one._replace(found=False)
                 yield from self._level(depth + 1, one)
         if len(self._left) == depth + 1 and not self._left[depth]:
             self._left.pop()

@@ -158,9 +158,9 @@ class StreamMapping:
             for one in items:
                 if one.error is not None:
                     self._add_dead_letter(one.error, None, frame, scope, out)
-                    continue
-                one.enter(scope)
-                map_them((one.item,))
+                elif one.found:
+                    one.enter(scope)
+                    map_them((one.item,))
             NO_ITEM.enter(scope)
 
         nested = NestedItems(stream, message, scope, stream.newest_first(message, scope))

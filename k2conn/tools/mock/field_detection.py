@@ -161,7 +161,7 @@ class FieldDetection:
     def _nested_rows(self, stream: Stream, items: NestedItems, scope: Scope) -> list[ItemValues]:
         found = []
         for one in items:
-            if one.error is None:
+            if one.error is None and one.found:
                 one.enter(scope)
                 found.append(_row(self.plan, stream, one.item, scope))
         NO_ITEM.enter(scope)

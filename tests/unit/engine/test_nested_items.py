@@ -144,3 +144,16 @@ def test_values_beyond_the_bound_are_one_dead_letter(monkeypatch: pytest.MonkeyP
     assert [letter["reason"] for letter in dead] == ["frame-too-large"]
     assert pipeline.connector_state.ledger.totals()["received"] == 10  # with two rows, and a list nobody looked into
     assert pipeline.connector_state.ledger.balanced()
+
+
+def test_what_holds_no_items_is_looked_into_in_turns_too() -> None:
+    pipeline = intake_of(nested('[data, "@"]'))
+    data = {f"C{one}-USD": [] for one in range(5000)} | {"BTC-USD": [trade(1)], "ETH-USD": []}
+    frame = exactjson.encode({"ch": "trade", "data": data})
+    mapping, scope = pipeline.connector_state.mappings["trade"], pipeline.session.scope
+    out: list[Any] = []
+    turns = mapping.take(exactjson.decode(frame), frame, scope, out)
+    assert turns is not None
+    assert sum(1 for _ in turns) > 40
+    assert len(out) == 1
+    assert (scope.key, scope.keys, scope.parent) == (None, (), None)
