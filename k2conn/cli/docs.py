@@ -261,6 +261,8 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
         for rule in stream.carry.clear:
             cleared = [name for at, name in enumerate(stream.carry.fields) if at in rule.fields]
             yield f"- {', '.join(map(code, cleared))} cleared when {code(rule.text)}"
+    if stream.empty != "dead_letter":
+        yield f"- a record of nothing but zeros is {'kept' if stream.empty == 'keep' else 'dropped'}"
     if stream.sequence:
         yield f"- sequence {code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
     for one in stream.backfill:

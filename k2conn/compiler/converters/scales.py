@@ -34,7 +34,10 @@ def scaled_by_value(
     known: dict[Any, Convert] = {}
 
     def chosen(item: Any, scope: Scope) -> Convert:
-        found = scale(item, scope)
+        try:
+            found = scale(item, scope)
+        except RecordError as error:  # it is in no table, or no such thing
+            raise _wrong(f"its scale: {error.detail}") from None
         key = (type(found), found) if type(found) in (str, int, Decimal) else None
         convert = known.get(key)
         if convert is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +99,22 @@ def test_a_scale_in_the_symbols_name() -> None:
     head = HEAD.replace('form: "{base}-{quote}"', 'form: "{base}-{quote}:{places}"').replace("-USD", "-USD:2")
     assert price(venue("{from: p, scale: {digits: $symbol.places}}", head), s="BTC-USD:2", p=12345) == "123.45"
     assert price(venue("{from: p, scale: {digits: $symbol.places}}", head), s="BTC-USD:0", p=12345) == "12345"
+
+
+def test_a_scale_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "digits.csv").write_text("name,digits\nBTC-USD,2\n")
+    tables = "tables: {digits: {file: digits.csv, key: name, value: digits}}\n"
+    text = STREAMS.replace("price: p", "price: {from: p, absent: 7, scale: {digits: s, look_up: $table.digits}}", 1)
+    plan, problems = check_text("venue.yaml", HEAD + tables + SUBSCRIBE + text, tmp_path)
+    assert plan is not None, problems
+    assert price(intake_of(plan), p=12345) == "123.45"
+    missing = price(intake_of(plan), p=12345, s="ETH-USD")
+    assert missing == "price bad-number: its scale: 'ETH-USD' is not in the table digits"
+
+
+def test_a_scale_that_is_no_value() -> None:
+    told = price(venue("{from: p, absent: 7, scale: 'abs(tick)'}"), tick="x")
+    assert told.startswith("price bad-number: its scale: ")
 
 
 @pytest.mark.parametrize(
