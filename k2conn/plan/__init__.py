@@ -19,7 +19,7 @@ from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
 from k2conn.plan.fields import DirectKey, FastConversion, Field, JoinedText
-from k2conn.plan.instruments import Instrument, InstrumentList, SymbolRule
+from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument, ListPages, ShownList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Step
@@ -57,6 +57,8 @@ __all__ = [
     "JoinedText",
     "Json",
     "Limits",
+    "ListPages",
+    "ListedInstrument",
     "Match",
     "MissingRange",
     "Notice",
@@ -69,6 +71,7 @@ __all__ = [
     "SendScope",
     "Sequence",
     "SettingValue",
+    "ShownList",
     "Span",
     "States",
     "Step",

@@ -17,10 +17,10 @@ from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.destinations import Destinations
-from k2conn.net.http import call
 from k2conn.plan import Backoff, InstrumentList, SendScope
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.http_requests import check_call, http_call
+from k2conn.runner.http_requests import check_call
+from k2conn.runner.list_pages import read_list
 from k2conn.runner.overrides import Overrides
 
 TRIES = 3
@@ -73,8 +73,7 @@ class InstrumentRefresh:
         """Fetches the list, and says how many instruments it names. Raises TransportError, RecordError,
         SettingsError.
         """
-        request = http_call(self._listing.request, self._scope(), self._overrides, self._destinations)
-        answer = await call(request)
+        answer, cut = await read_list(self._listing, self._scope(), self._overrides, self._destinations)
         self._saw(answer)
         before, rows = self._symbols.passed_over, learn(self._listing, answer, self._symbols)
         while True:
@@ -84,6 +83,8 @@ class InstrumentRefresh:
                 count: int = end.value
                 break
             await asyncio.sleep(0)
+        if cut:
+            self._log.warning("the instrument list has more pages than are read", instruments=count)
         if passed := self._symbols.passed_over - before:
             self._log.warning("instruments passed over: too many, or with too long names", instruments=passed)
         return count
