@@ -1,4 +1,4 @@
-"""The bodies of HTTP answers to JSON values: unpacked, read, bounded in size. A format of rows gives the list of them."""
+"""The bodies of HTTP answers to JSON values: unpacked, read, bounded in size. A format of rows gives a list."""
 
 from __future__ import annotations
 

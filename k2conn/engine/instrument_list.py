@@ -5,12 +5,11 @@ what it says of tick, lot and status.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
-from k2conn.plan import Instrument, InstrumentList, Json, ListedInstrument
-from k2conn.scope import Scope
+from k2conn.plan import Instrument, InstrumentList, Json, ListedInstrument, Symbol, SymbolRule
 
 MOST_AT_ONCE = 500
 """Rows that are read before others have their turn."""
@@ -35,15 +34,41 @@ def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> Gen
 def listed(listing: InstrumentList, answer: Any) -> Iterator[ListedInstrument | None]:
     """What each entry says; None for one that does not count. Raises RecordError where an answer has no list."""
     for page in pages_of(listing, answer):
-        rows = listing.entries(page)
-        if rows is None:
+        if listing.entries(page) is None:
             raise RecordError("list", None, None, "missing-field", "the answer has no list of instruments")
-        scope = Scope()
-        scope.message = page
-        for row in rows:
-            yield listing.read(row, scope)
+        yield from listing.instruments(page)
 
 
 def pages_of(listing: InstrumentList, answer: Any) -> list[Json]:
     """The pages of what was answered."""
     return answer if listing.pages is not None and isinstance(answer, list) else [answer]
+
+
+class InstrumentRow(NamedTuple):
+    """One instrument of a list, for people and tests."""
+
+    native: str
+    symbol: Symbol | None
+    """What the name means; None where neither list nor rules say."""
+    facts: Instrument
+
+    def plain(self) -> dict[str, Json]:
+        """What is known of it, by the words of the language; what is not known is left out."""
+        symbol, facts = self.symbol, self.facts
+        found: dict[str, Json] = {"native": self.native}
+        if symbol is not None:
+            found |= {"symbol": symbol.record, "base": symbol.base, "quote": symbol.quote,
+                      "currency": symbol.price_currency, **dict(symbol.parts)}
+        found |= {"tick": facts.tick, "lot": facts.lot, "status": facts.status or None, "trading": facts.trading}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def instrument_rows(rule: SymbolRule, answer: Any) -> Iterator[InstrumentRow]:
+    """The instruments of what the venue answered, as a connector that runs would know them. Raises RecordError where
+    the answer has no list.
+    """
+    assert rule.list is not None
+    for found in listed(rule.list, answer):
+        if found is not None:
+            symbol = rule.resolve_listed(found.native, found.said) if rule.list.names else None
+            yield InstrumentRow(found.native, symbol or rule.resolve(found.native), found.facts)

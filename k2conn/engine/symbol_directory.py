@@ -36,18 +36,17 @@ class SymbolDirectory:
         return self._listed.get(native) or self._rule.resolve(native)
 
     def learn(self, native: str, said: Mapping[str, str]) -> bool:
-        """Takes in what the venue's list says of one name, within the bounds; False where that is not enough to know
-        what the name means.
+        """Takes in what the venue's list says of one name, within the bounds (what is beyond is counted); False where
+        that is not enough to know what the name means.
         """
-        found = self._rule.resolve_listed(native, said)
-        if found is None:
-            return False
         full = len(self._listed) >= self._most and native not in self._listed
         if full or max(map(len, (native, *said.values()))) > LONGEST:
             self.passed_over += 1
-        else:
+            return True
+        found = self._rule.resolve_listed(native, said)
+        if found is not None:
             self._listed[native] = found
-        return True
+        return found is not None
 
     def describe(self, described: Mapping[str, Instrument]) -> Iterator[None]:
         """Takes in what the list says of all instruments, by the venue's names, in place of what it said before; gives

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -48,12 +48,11 @@ class ListPages:
     """The number of the first page."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShownList:
-    """What a test shows of the list: whole answers, page by page, or (``rows``) the entries of one."""
+class ShownList(NamedTuple):
+    """What a test shows of the list: the venue's answers, one for each page. ``line`` is the test's in the file."""
 
-    answers: tuple[Json, ...] = ()
-    rows: tuple[Json, ...] | None = None
+    line: int
+    answers: tuple[Json, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class InstrumentList:
     names: bool
     """Whether it says what names mean, so that connections wait for it; else it is only compared with."""
     refresh: float | None = None
-    encoding: FrameEncoding = FrameEncoding()
+    encoding: FrameEncoding = field(default_factory=FrameEncoding)
     """How the body of an answer becomes JSON."""
     pages: ListPages | None = None
     each_path: tuple[str, ...] | None = None
@@ -85,12 +84,22 @@ class InstrumentList:
 
     def entries(self, answer: Json) -> list[Json] | None:
         """The entries of one answer; None where it has no list."""
-        scope = Scope()
-        scope.message = answer
-        found = self.each(answer, scope)
+        found = self.each(answer, _about(answer))
         if isinstance(found, dict):
             found = list(found.values())
         return found if isinstance(found, list) else None
+
+    def instruments(self, answer: Json) -> Iterator[ListedInstrument | None]:
+        """What each entry of one answer says; None for one that does not count."""
+        scope = _about(answer)
+        for row in self.entries(answer) or ():
+            yield self.read(row, scope)
+
+
+def _about(answer: Json) -> Scope:
+    scope = Scope()
+    scope.message = answer
+    return scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Values of an entry of a venue's instrument list, to the text that is kept of them; empty where there is nothing usable.
+"""Values of an entry of a venue's instrument list, to the text that is kept of them; empty where nothing is usable.
 
 A list is read leniently: one odd entry says nothing about the others. So nothing here raises.
 """

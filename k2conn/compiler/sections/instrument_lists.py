@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -36,8 +37,9 @@ from k2conn.scope import Scope
 NAMED = ("base", "quote")
 FURTHER = ("underlying", "expiry", "strike", "right", "multiplier")
 """Parts that have a word of their own."""
-_NUMBERS = ("strike", "multiplier", "tick", "lot")
-_DESCRIBED = ("tick", "lot", "status")
+_STEPS: tuple[str, ...] = ("tick", "lot")
+_NUMBERS = ("strike", "multiplier", *_STEPS)
+_DESCRIBED = (*_STEPS, "status")
 _LONGEST_STATUS = 60
 _MOST_PAGES = 20
 """Pages of a list that does not say how many it may have."""
@@ -102,7 +104,7 @@ class _Entry:
     def _facts(self, row: Json, scope: Scope) -> Instrument:
         status = self.status(row, scope) if self.status is not None else None
         said = "" if status is None else exactjson.excerpt(status, _LONGEST_STATUS)
-        tick, lot = (self._step(name, row, scope) for name in ("tick", "lot"))
+        tick, lot = (self._step(name, row, scope) for name in _STEPS)
         return Instrument(tick, lot, said, said in self.trading if said else None)
 
     def _step(self, name: str, row: Json, scope: Scope) -> Decimal | None:
@@ -140,16 +142,16 @@ class ListCompiler:
 
     def _entry(self, said: dict[str, Any], path: Path) -> _Entry | None:
         values = {name: self._value(said[name], (*path, name), name) for name in
-                  ("symbol", *NAMED, *FURTHER, "tick", "lot") if name in said}
+                  ("symbol", *NAMED, *FURTHER, *_STEPS) if name in said}
         further = {name: self._value(one, (*path, "parts", name), name) for name, one in said.get("parts", {}).items()}
         status = self.note.expression(said["status"], (*path, "status"), lenient=True) if "status" in said else None
         when = compile_match(said["when"], (*path, "when"), self.note) if "when" in said else None
         split = self._split(said["split"], (*path, "split")) if "split" in said else None
-        wrong = "split" in said and split is None or "when" in said and when is None
+        wrong = ("split" in said and split is None) or ("when" in said and when is None)
         found = {name: read for name, read in {**values, **further}.items() if read is not None}
         if wrong or len(found) < len(values) + len(further) or ("status" in said and status is None):
             return None
-        steps = {name: found.pop(name) for name in ("tick", "lot") if name in values}
+        steps: dict[str, _Read] = {name: found.pop(name) for name in _STEPS if name in values}
         trading = frozenset(map(str, said.get("trading", ())))
         return _Entry(found.pop("symbol"), found, split, when, steps, status.get if status else None, trading)
 
@@ -262,11 +264,12 @@ class ShownLists:
 
     def lists(self, spec: dict[str, Any]) -> tuple[ShownList, ...]:
         """What each test shows, of those that show anything."""
-        found = [self._list(said["list"], (*path, "list")) for said, path in self.note.entries(spec, "tests", ())
+        found = [self._list(said["list"], path) for said, path in self.note.entries(spec, "tests", ())
                  if "list" in said]
         return tuple(one for one in found if one is not None)
 
-    def _list(self, said: dict[str, Any], path: Path) -> ShownList | None:
+    def _list(self, said: dict[str, Any], test: Path) -> ShownList | None:
+        line, path = self.note.document.place(test)[0], (*test, "list")
         if ("rows" in said) == ("answers" in said):
             self.note(path, "value", "say the list's entries as `rows`, or what the venue answers as `answers`")
             return None
@@ -275,12 +278,13 @@ class ShownLists:
                 text = "`each` is more than a path, so nothing says where entries stand: give the whole `answers`"
                 self.note((*path, "rows"), "value", text, at_key=True)
                 return None
-            return ShownList(rows=tuple(said["rows"]))
+            return ShownList(line, (reduce(lambda inner, key: {key: inner}, reversed(self.listing.each_path),
+                                           said["rows"]),))
         if self.listing.pages is None and len(said["answers"]) > 1:
             self.note((*path, "answers"), "value", "the list says no `pages`, so there is one answer", at_key=True)
             return None
         answers = [self._answer(one, (*path, "answers", at)) for at, one in enumerate(said["answers"])]
-        return ShownList(tuple(answers)) if all(self._has_entries(one) for one in answers) else None
+        return ShownList(line, tuple(answers)) if None not in answers else None
 
     def _answer(self, value: Json, path: Path) -> Json:
         """An answer: JSON as it stands, or a body as text, which is read as the venue's would be."""
@@ -294,10 +298,8 @@ class ShownLists:
                 return None
         if self.listing.entries(found) is None:
             self.note(path, "value", "the answer has no list where `each` says")
+            return None
         return found
-
-    def _has_entries(self, answer: Json) -> bool:
-        return self.listing.entries(answer) is not None
 
 
 def unpacked(encoding: FrameEncoding) -> FrameEncoding:
@@ -305,13 +307,8 @@ def unpacked(encoding: FrameEncoding) -> FrameEncoding:
     return FrameEncoding((), encoding.binary[-1:], encoding.limit, encoding.settings)
 
 
-def shown_entries(listing: InstrumentList, shown: Sequence[ShownList]) -> Iterator[ListedInstrument]:
+def shown_instruments(listing: InstrumentList) -> Iterator[ListedInstrument]:
     """What the tests of a file show of single instruments."""
-    for one in shown:
-        for answer in one.answers if one.rows is None else (None,):
-            scope = Scope()
-            scope.message = answer
-            for row in (one.rows if one.rows is not None else listing.entries(answer)) or ():
-                found = listing.read(row, scope)
-                if found is not None:
-                    yield found
+    for one in listing.shown:
+        for answer in one.answers:
+            yield from (found for found in listing.instruments(answer) if found is not None)

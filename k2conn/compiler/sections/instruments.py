@@ -17,7 +17,7 @@ from k2conn.compiler.sections.instrument_lists import (
     ShownLists,
     list_names,
     list_parts,
-    shown_entries,
+    shown_instruments,
 )
 from k2conn.compiler.sections.symbols import Form, form, resolver, spelling
 from k2conn.plan import InstrumentList, Symbol, SymbolRule
@@ -66,7 +66,7 @@ class SymbolCompiler:
         resolve = resolver(tuple(forms), table, aliases, record)
         listing = self._listing()
         if listing is not None and listing.names:
-            resolve.show(shown_entries(listing, listing.shown))
+            resolve.show(shown_instruments(listing))
         words = [one.text for one in forms] + [word for word in ("table", "list") if word in said]
         if "list" in said and not self._names_listed:
             words.remove("list")
@@ -74,6 +74,10 @@ class SymbolCompiler:
             if not self._names_listed and resolve(native) is None:
                 text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
                 self.note(("symbols", "default", at), "unknown-symbol", text)
+            elif resolve(native) is None:
+                text = f"what asks no venue (map, plan, explain, the mock) cannot read '{short(native)}'"
+                text += ": show its entry in a test's `list`"
+                self.note.warn(("symbols", "default", at), "unknown-symbol", text)
         return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.listed, listing)
 
     @property
