@@ -111,11 +111,11 @@ def _of_file(plan: Plan, listing: InstrumentList, path: Path) -> list[Any]:
         raise SettingsError(f"{path}: {error.strerror}") from None
     if len(data) > 2 * MAX_ANSWER:
         raise SettingsError(f"{path}: more than {2 * MAX_ANSWER} bytes are no list")
+    if data[:2] == _GZIP and "gzip" not in listing.encoding.binary:  # as curl leaves it, or as somebody packed it
+        data = _unpacked(path, data)
     saved = _saved(plan, path, data)
     if saved is not None:
         return saved
-    if data[:2] == _GZIP and "gzip" not in listing.encoding.binary:  # as curl leaves it, or as somebody packed it
-        data = _unpacked(path, data)
     try:
         return [body_reader(listing.encoding)(data)]
     except RecordError as error:
