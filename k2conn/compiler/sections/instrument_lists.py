@@ -35,7 +35,7 @@ from k2conn.plan import (
 from k2conn.scope import Scope
 
 NAMED = ("base", "quote")
-FURTHER = ("underlying", "expiry", "strike", "right", "multiplier")
+FURTHER = ("underlying", "expiry", "strike", "option_right", "multiplier")
 """Parts that have a word of their own."""
 _STEPS: tuple[str, ...] = ("tick", "lot")
 _NUMBERS = ("strike", "multiplier", *_STEPS)
