@@ -11,5 +11,5 @@ def instrument_text(listed: InstrumentList) -> str:
     often = f"every {listed.refresh:g} s" if listed.refresh else "read at the start"
     told = [word for word in listed.words if word not in ("base", "quote")]
     paged = f"at most {listed.pages.most} pages" if listed.pages else ""
-    said = "; ".join(part for part in (", ".join(told), used, often, paged) if part)
+    said = "; ".join(part for part in (", ".join(told), used, often, paged, listed.evidence) if part)
     return f"{listed.request.method} {listed.request.url_text} ({said})"

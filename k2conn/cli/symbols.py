@@ -24,7 +24,7 @@ from k2conn.errors import RecordError, SettingsError, TransportError, Unreachabl
 from k2conn.net.http import MAX_ANSWER
 from k2conn.plan import InstrumentList, Plan, SendScope
 from k2conn.runner.declared_hosts import destinations
-from k2conn.runner.list_pages import read_list
+from k2conn.runner.list_pages import MOST_LISTED_VALUES, read_list
 from k2conn.settings import connector_settings
 
 FOUND, NOTHING = 0, 1
@@ -117,7 +117,7 @@ def _of_file(plan: Plan, listing: InstrumentList, path: Path) -> list[Any]:
     if saved is not None:
         return saved
     try:
-        return [body_reader(listing.encoding)(data)]
+        return [body_reader(listing.encoding, MOST_LISTED_VALUES)(data)]
     except RecordError as error:
         raise SettingsError(f"{path}: not what {plan.name} answers: {error.detail}") from None
 

@@ -6,22 +6,24 @@ from collections.abc import Callable
 
 from k2conn import exactjson
 from k2conn.codecs import CODECS, FileFormat, MessageFormat, Packing, RowPosition, Settings
-from k2conn.codecs.component import MOST_VALUES, TOO_MANY, check_text
+from k2conn.codecs.component import MOST_VALUES
 from k2conn.errors import RecordError
 from k2conn.plan import FrameEncoding, Json
 
 ReadBody = Callable[[bytes], Json]
 
 
-def body_reader(encoding: FrameEncoding) -> ReadBody:
+def body_reader(encoding: FrameEncoding, most: int = MOST_VALUES) -> ReadBody:
     """The function from a body to its value, by the codecs of ``binary``; raises RecordError (malformed-frame,
-    frame-too-large).
+    frame-too-large), the latter also for more than ``most`` values.
     """
     *packings, last = map(CODECS.get, encoding.binary)
     assert isinstance(last, MessageFormat)
     limit, settings = encoding.limit, encoding.settings
     unpackers = [one.decoder(settings, limit) for one in packings if isinstance(one, Packing)]
     read = _rows(last, settings, limit) if isinstance(last, FileFormat) else last.decoder(settings)
+    if encoding.binary[-1] == "json":
+        read = exactjson.decode  # whose text is measured here, and is a document in any case
 
     def decode(body: bytes) -> Json:
         try:
@@ -29,14 +31,18 @@ def body_reader(encoding: FrameEncoding) -> ReadBody:
                 body = unpack(body)
                 if len(body) > limit:
                     raise RecordError("body", None, None, "frame-too-large", f"unpacks to more than {limit} bytes")
-            check_text(body)
+            if len(body) > most and exactjson.values(body) > most:
+                raise RecordError("body", None, None, "frame-too-large", f"it has more than {most} values")
+            if exactjson.wide(body):
+                detail = f"more than {exactjson.WIDE_UP_TO} bytes, with letters beyond ASCII"
+                raise RecordError("body", None, None, "frame-too-large", detail)
             found = read(body)
-        except ValueError as error:
+        except (ValueError, exactjson.JsonError) as error:
             raise _malformed(str(error)) from None
         if exactjson.deeper(found):
             raise _malformed("nested too deeply")
-        if exactjson.larger(found, MOST_VALUES):
-            raise RecordError("body", None, None, "frame-too-large", TOO_MANY)
+        if exactjson.larger(found, most):
+            raise RecordError("body", None, None, "frame-too-large", f"it has more than {most} values")
         return found
 
     return decode

@@ -74,6 +74,8 @@ class InstrumentList:
     pages: ListPages | None = None
     each_path: tuple[str, ...] | None = None
     """The keys to the entries, where ``each`` is a plain path; empty: the answer itself has them."""
+    evidence: str = ""
+    """What the file's author knows it from: recorded, documented or memory; empty: the file does not say."""
     shown: tuple[ShownList, ...] = ()
     """What the tests of the file show of it."""
 
@@ -92,8 +94,13 @@ class InstrumentList:
     def instruments(self, answer: Json) -> Iterator[ListedInstrument | None]:
         """What each entry of one answer says; None for one that does not count."""
         scope = _about(answer)
-        for row in self.entries(answer) or ():
-            yield self.read(row, scope)
+        found = self.each(answer, scope)
+        if isinstance(found, dict):
+            for scope.key, row in found.items():
+                yield self.read(row, scope)
+        elif isinstance(found, list):
+            for row in found:
+                yield self.read(row, scope)
 
 
 def _about(answer: Json) -> Scope:

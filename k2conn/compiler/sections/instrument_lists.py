@@ -135,7 +135,7 @@ class ListCompiler:
         words += [name for name in _DESCRIBED if name in said]
         return InstrumentList(
             request, each.get, entry.read, tuple(words), bool(entry.said) or entry.split is not None, every,
-            encoding, pages, _keys(said["each"]),
+            encoding, pages, _keys(said["each"]), said.get("evidence", ""),
         )
 
     # -- what an entry says
