@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,22 +16,18 @@ from k2conn.cli.loading import load
 from k2conn.cli.messages import show, show_json
 from k2conn.cli.screen import Column, line, screen, table
 from k2conn.clock import wall_us
-from k2conn.codecs.bodies import body_reader
 from k2conn.compiler.language.problems import known
 from k2conn.engine.instrument_list import InstrumentRow, instrument_rows
 from k2conn.errors import RecordError, SettingsError, TransportError, Unreachable
-from k2conn.net.http import MAX_ANSWER
 from k2conn.plan import InstrumentList, Plan, SendScope
 from k2conn.runner.declared_hosts import destinations
-from k2conn.runner.list_pages import MOST_LISTED_VALUES, read_list
+from k2conn.runner.list_pages import read_list
+from k2conn.runner.saved_list import read_saved, saved_text
 from k2conn.settings import connector_settings
 
 FOUND, NOTHING = 0, 1
 FORMATS = ("text", "json")
-_SAVED = {"k2conn", "answers"}
-"""The keys of a list that `--save` wrote."""
 _ALWAYS = ("native", "symbol", "base", "quote")
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,7 @@ def _answers(plan: Plan, listing: InstrumentList, options: SymbolOptions) -> lis
             raise SettingsError(f"no test of {plan.name} shows its `list`; leave --shown out to ask the venue")
         return [answer for one in listing.shown for answer in one.answers]
     if options.files:
-        return [answer for path in options.files for answer in _of_file(plan, listing, path)]
+        return [answer for path in options.files for answer in read_saved(plan.name, listing, path)]
     given = connector_settings(os.environ, plan.exchange, plan.name).overrides
     scope = SendScope(lambda: 0, lambda: str(uuid.uuid4()), wall_us(), {}, os.environ)
     try:
@@ -102,55 +97,9 @@ def _answers(plan: Plan, listing: InstrumentList, options: SymbolOptions) -> lis
     return list(answer) if listing.pages is not None else [answer]
 
 
-def _of_file(plan: Plan, listing: InstrumentList, path: Path) -> list[Any]:
-    """What a file has: a list that `--save` wrote, or the body of an answer as the venue gave it."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(2 * MAX_ANSWER + 1)
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    if len(data) > 2 * MAX_ANSWER:
-        raise SettingsError(f"{path}: more than {2 * MAX_ANSWER} bytes are no list")
-    if data[:2] == _GZIP and "gzip" not in listing.encoding.binary:  # as curl leaves it, or as somebody packed it
-        data = _unpacked(path, data)
-    saved = _saved(plan, path, data)
-    if saved is not None:
-        return saved
-    try:
-        return [body_reader(listing.encoding, MOST_LISTED_VALUES)(data)]
-    except RecordError as error:
-        raise SettingsError(f"{path}: not what {plan.name} answers: {error.detail}") from None
-
-
-def _saved(plan: Plan, path: Path, data: bytes) -> list[Any] | None:
-    """The answers in a file that `--save` wrote; None for any other."""
-    if not data.lstrip().startswith(b'{"k2conn":'):
-        return None
-    try:
-        found = exactjson.decode(data)
-    except exactjson.JsonError:
-        return None
-    if not isinstance(found, dict) or found.keys() != _SAVED or not isinstance(found["answers"], list):
-        return None
-    if found["k2conn"] != f"list of {plan.name}":
-        raise SettingsError(f"{path}: a {exactjson.spell(found['k2conn'])[:100]}, not of {plan.name}")
-    return found["answers"]
-
-
-def _unpacked(path: Path, data: bytes) -> bytes:
-    machine = zlib.decompressobj(31)
-    try:
-        found = machine.decompress(data, 2 * MAX_ANSWER + 1)
-    except zlib.error as error:
-        raise SettingsError(f"{path}: gzip that cannot be inflated: {error}") from None
-    if len(found) > 2 * MAX_ANSWER or not machine.eof:
-        raise SettingsError(f"{path}: gzip that ends too early, or holds more than {2 * MAX_ANSWER} bytes")
-    return found
-
-
 def _save(plan: Plan, answers: list[Any], path: Path) -> None:
     try:
-        path.write_bytes(exactjson.encode({"k2conn": f"list of {plan.name}", "answers": answers}))
+        path.write_bytes(saved_text(plan.name, answers))
     except OSError as error:
         raise SettingsError(f"--save {path}: {error.strerror}") from None
 

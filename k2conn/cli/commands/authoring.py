@@ -49,6 +49,9 @@ def map_(
     ] = None,
     streams: Streams = None,
     deduplicate: Annotated[bool, typer.Option("--deduplicate", help="Drop repeated records, as `run` does.")] = False,
+    list: Annotated[
+        Path | None, typer.Option("--list", help="The venue's instrument list: k2conn symbols NAME --save FILE.")
+    ] = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """Raw frames in, records out, without a network: one JSON object a record.
@@ -60,7 +63,7 @@ def map_(
     """
     from k2conn.cli.map import run
 
-    raise typer.Exit(run(connector, file, frame_key, time_key, session_key, streams, deduplicate))
+    raise typer.Exit(run(connector, file, frame_key, time_key, session_key, streams, deduplicate, list))
 
 
 @command()
