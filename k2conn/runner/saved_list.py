@@ -1,4 +1,4 @@
-"""A venue's instrument list in a file: as `k2conn symbols --save` wrote it, or an answer's body as the venue gave it."""
+"""A venue's instrument list in a file: as `k2conn symbols --save` wrote it, or a body as the venue gave it."""
 
 from __future__ import annotations
 
