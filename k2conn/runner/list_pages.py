@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from k2conn import exactjson
-from k2conn.codecs.bodies import body_reader
-from k2conn.errors import TransportError
+from k2conn.codecs.bodies import ReadBody, body_reader
+from k2conn.errors import RecordError, TransportError
 from k2conn.hosts import host_of
 from k2conn.net.destinations import Destinations
-from k2conn.net.http import MAX_ANSWER, MOST_VALUES, Call, body
+from k2conn.net.http import MAX_ANSWER, MOST_VALUES, Call, body, in_thread
 from k2conn.plan import InstrumentList, Json, ListPages, SendScope
 from k2conn.runner.http_requests import http_call, reached
 from k2conn.runner.overrides import Overrides
@@ -38,9 +38,23 @@ async def read_list(
     """Asks for the list. Raises TransportError, RecordError, MissingVariable and SettingsError."""
     request = http_call(listing.request, scope, given, allowed)
     if listing.pages is None:
-        return ListAnswer(body_reader(listing.encoding, MOST_LISTED_VALUES)(await body(request)))
+        return ListAnswer(await _read(request, body_reader(listing.encoding, MOST_LISTED_VALUES)))
     reading = _Reading(listing, listing.pages, str(listing.request.url(scope)), given)
     return await reading.read(request)
+
+
+async def _read(request: Call, decode: ReadBody) -> Json:
+    """One answer, asked for and read in a thread of its own."""
+
+    def read(data: bytes) -> Json:
+        try:
+            return decode(data)
+        except RecordError as error:
+            text = f"{host_of(request.url)} answered what cannot be read: {error.detail}"
+            raise TransportError("http", text) from None
+
+    data = await body(request)
+    return await in_thread(lambda: read(data))
 
 
 class _Reading:
@@ -65,13 +79,15 @@ class _Reading:
         while url is not None:
             if len(self._answers) >= self._pages.most or not self._room():
                 return ListAnswer(self._answers, True)
-            text = await body(replace(request, url=reached(url, self._given)))
-            self._bytes += len(text)
-            self._values += exactjson.values(text)
-            answer = self._decode(text)
+            answer = await _read(replace(request, url=reached(url, self._given)), self._counted)
             url = self._next(answer)
             self._answers.append(answer)
         return ListAnswer(self._answers)
+
+    def _counted(self, text: bytes) -> Json:
+        self._bytes += len(text)
+        self._values += exactjson.values(text)
+        return self._decode(text)
 
     def _room(self) -> bool:
         return self._bytes <= MOST_BYTES - MAX_ANSWER and self._values <= MOST_LISTED_VALUES - MOST_VALUES
