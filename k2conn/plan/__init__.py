@@ -19,7 +19,7 @@ from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
 from k2conn.plan.fields import DirectPath, FastConversion, Field, JoinedText, ValuePath
-from k2conn.plan.instruments import Instrument, InstrumentList, SymbolRule
+from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument, ListPages, ShownList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Renewal, Step
@@ -59,6 +59,8 @@ __all__ = [
     "Json",
     "Level",
     "Limits",
+    "ListPages",
+    "ListedInstrument",
     "Match",
     "MissingRange",
     "Notice",
@@ -72,6 +74,7 @@ __all__ = [
     "SendScope",
     "Sequence",
     "SettingValue",
+    "ShownList",
     "Span",
     "States",
     "Step",

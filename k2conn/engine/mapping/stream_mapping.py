@@ -249,7 +249,7 @@ class StreamMapping:
                 admitted = window.admit(identity, content)
             if gaps is not None:
                 numbers = context.numbers
-                number = item.get(number_key) if numbers is not None else None
+                number = item.get(number_key) if numbers is not None and type(item) is dict else None
                 if type(number) is int and numbers is not None and number == numbers.last + 1:
                     # the most common case of `GapTracker.see`, inlined
                     numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event
