@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
@@ -16,6 +16,7 @@ from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.overrides import Overrides
 
 _HEADER = re.compile("[\\t -~\\x80-\\xff]*")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def sendable(headers: Mapping[str, object]) -> dict[str, str]:
@@ -27,6 +28,13 @@ def sendable(headers: Mapping[str, object]) -> dict[str, str]:
         if not _HEADER.fullmatch(value):
             raise TransportError("handshake", f"the header {key} would have characters that no header can carry")
     return found
+
+
+def offered(subprotocols: Sequence[str]) -> tuple[str, ...]:
+    """Sub-protocols that can be offered. TransportError for one that cannot, which is a value of the venue's, too."""
+    if not all(map(_TOKEN.fullmatch, subprotocols)):
+        raise TransportError("handshake", "a sub-protocol would have characters that the name of none can have")
+    return tuple(subprotocols)
 
 
 def check_call(request: HttpRequest, scope: SendScope, given: Overrides, allowed: Destinations | None = None) -> None:
@@ -49,14 +57,19 @@ def http_call(
     headers = sendable(request.headers(scope)) if request.headers else {}
     if body is not None:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded" if request.form else "application/json")
-    url = str(request.url(scope))
-    if given.http_url is not None:
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise TransportError("http", "the venue named a host that cannot be") from None
-        url = given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    url = reached(str(request.url(scope)), given)
     if allowed is not None:
         allowed.check(host_of(url))
     return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify, proxy=given.proxy,
                 destinations=allowed)
+
+
+def reached(url: str, given: Overrides) -> str:
+    """Where an address of the venue's is asked: at the host that the user gave in place of the venue's, if any."""
+    if given.http_url is None:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise TransportError("http", "the venue named a host that cannot be") from None
+    return given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

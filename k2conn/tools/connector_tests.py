@@ -18,8 +18,9 @@ from k2conn.codecs.decoding import row_reader
 from k2conn.codecs.encoding import encoder
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text, shown
-from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
+from k2conn.engine.conversation.session import Action, CallAgain, Close, Send, SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.engine.instrument_list import instrument_rows
 from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
@@ -33,6 +34,8 @@ ANY = "$any"
 """Stands for any value in a frame that a test expects to be sent."""
 _UUID = "00000000-0000-4000-8000-000000000000"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = ("tick", "lot", "strike", "multiplier")
+"""What a list says of instruments that is a number."""
 _WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
@@ -86,6 +89,8 @@ class _TestConnection:
         """All that came of the test's frames."""
         self.opened = False
         self.answered = 0
+        self.calling: dict[FramePipeline, int] = {}
+        """Where the calls of `before` are made again, and how many of them have been answered."""
 
     def _streams(self, plan: Plan, example: ConnectorTest) -> list[str]:
         if example.streams is not None:
@@ -138,13 +143,24 @@ class _TestConnection:
             self.add_difference(self.example.line, "sent", "nothing more", shown(self.sent[0][1]))
         if self.example.verdicts is not None:
             self._compare_verdicts(self.example.verdicts)
+        if self.example.instruments is not None:
+            self._compare_instruments(self.example.instruments)
 
     # -- turns
 
     def _answered(self, turn: DialogueTurn) -> None:
-        """The venue answers the next HTTP call of `before`."""
+        """The venue answers the next HTTP call of `before`, or of those that are made again."""
         for pipeline in self.pipelines:
-            for request in pipeline.session.connection.before[self.answered : self.answered + 1]:
+            before = pipeline.session.connection.before
+            if pipeline in self.calling:
+                request = before[self.calling[pipeline]]
+                pipeline.session.captured(request.capture, turn.value)
+                self.calling[pipeline] += 1
+                if self.calling[pipeline] == len(before):
+                    del self.calling[pipeline]
+                    self._handle(pipeline, pipeline.session.called(self.now, self.wall))
+                continue
+            for request in before[self.answered : self.answered + 1]:
                 pipeline.session.captured(request.capture, turn.value)
         self.answered += 1
 
@@ -246,10 +262,25 @@ class _TestConnection:
                     wrong = exactjson.spell(value), exactjson.spell(got.get(name))
                     self.add_difference(self.example.line, f"verdict {at + 1}, {name}", *wrong)
 
+    def _compare_instruments(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        """What the venue's list says, as the test shows it."""
+        rule = self.connector_state.plan.symbols
+        found = [row.plain() for answer in self.example.listed for row in instrument_rows(rule, answer)]
+        if len(found) != len(wanted):
+            shown = f"{len(found)}: {exactjson.spell(found)[:300]}"
+            self.add_difference(self.example.line, "instruments", str(len(wanted)), shown)
+        for at, (expected, got) in enumerate(zip(wanted, found, strict=False)):
+            for name, value in expected.items():
+                if not same_field("decimal" if name in _NUMBERS else "", value, got.get(name)):
+                    wrong = exactjson.spell(value), "nothing" if name not in got else exactjson.spell(got[name])
+                    self.add_difference(self.example.line, f"instrument {at + 1}, {name}", *wrong)
+
     def _handle(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
         for action in actions:
             if type(action) is Send:
                 self.sent.append((pipeline.session.connection.name, action.frame))
+            elif type(action) is CallAgain:
+                self.calling[pipeline] = 0
             elif type(action) is Close:
                 self.closed = action
 
@@ -336,7 +367,9 @@ def same(expected: Any, found: Any) -> bool:
     return bool(expected == found)
 
 
-def _value(text: str | bytes, like: Any) -> Any:
+def _value(frame: str | bytes, like: Any) -> Any:
+    """A sent frame, to compare with what a test says of it; the kind of frame is the connection's matter."""
+    text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
     if isinstance(like, str):
         return text
     try:

@@ -98,7 +98,6 @@ class StreamCompiler(SectionCompiler):
             each=levels[0].get if levels else None,
             each_text=levels[0].text if levels else "the message",
             each_key=any(one.variables & {"key", "keys"} for one in expressions),
-            each_direct=levels[0].key if levels else None,
             order=order,
             drop_when=drop_when,
             snapshot=snapshot,
