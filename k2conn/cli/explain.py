@@ -14,7 +14,7 @@ from k2conn.cli.plan_words import connection_words, request_text, shown_steps, s
 from k2conn.cli.screen import Column, Console, Padding, Styled, line, screen, table
 from k2conn.cli.variable_list import variable_lines
 from k2conn.plan import Connection, Plan, Stream
-from k2conn.runner.connector import resolve
+from k2conn.runner.wanted_symbols import resolve
 
 _COLUMNS = (Column("field"), Column("expression", least=16), Column("converter", least=16),
             Column("default", leaves=1, least=8), Column("speed", leaves=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from k2conn.plan.conditions import Match
 from k2conn.plan.sending import HttpRequest
@@ -64,3 +64,7 @@ class SymbolRule:
     """How a name is read whose base and quote the venue itself gives in its instrument list: (native, base, quote)."""
     list: InstrumentList | None = None
     """Where the venue's own instrument list comes from."""
+    all: str = ""
+    """The venue's word for all symbols in a subscription; empty where it has none."""
+    unlisted: Literal["try", "refuse"] = "try"
+    """What becomes of a symbol that is asked for and that the list does not have."""
