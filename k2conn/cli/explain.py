@@ -33,6 +33,10 @@ def run(connector: str, symbols: str | None) -> int:
     line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
     if plan.symbols.list is not None:
         line(console, f"list           {instrument_text(plan.symbols.list)}")
+    if plan.symbols.all:
+        line(console, f"all symbols    {plan.symbols.all}   (the venue's own word)")
+    if plan.symbols.unlisted == "refuse":
+        line(console, "not listed     refused")
     line(console, f"talks to       {host_text(plan)}")
     for text in variable_lines(plan, os.environ):
         line(console, f"reads          {text}")

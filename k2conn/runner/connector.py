@@ -366,10 +366,21 @@ class Connector:
         if not found:
             names = ", ".join(stream.name for stream in self.connector_state.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
+        if asks_for_all(self.job.wanted):
+            self._check_room(found)
         supervisors = self.supervisors_for(found)
         for supervisor in supervisors:
             supervisor.check()
         return supervisors
+
+    def _check_room(self, found: Sequence[Shard]) -> None:
+        """Raises SettingsError where all symbols need more connections than the venue allows."""
+        for connection in self.plan.connections:
+            most = connection.limits.connections
+            needed = sum(shard.connection is connection for shard in found)
+            if most is not None and needed > most:
+                raise SettingsError(f"{self.plan.name}: all symbols need {needed} connections {connection.name}, and "
+                                    f"the venue allows {most}: name those that are wanted")
 
     def wanted(self, job: Job) -> WantedSymbols:
         """The symbols that a job means. Names that are refused because the venue's list does not have them are said,

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,20 @@ def test_without_a_word_about_it_what_is_not_listed_is_tried() -> None:
     assert venue.heard == [["BTC-USD", "ETH-USD"]]
 
 
+def test_all_symbols_need_no_more_connections_than_the_venue_allows() -> None:
+    venue = ListedVenue("BTC-USD", "ETH-USD", "SOL-USD")
+
+    async def main() -> None:
+        async with venue.open() as plan:
+            limits = replace(plan.connections[0].limits, symbols=1, connections=2)
+            plan = replace(plan, connections=(replace(plan.connections[0], limits=limits),))
+            async with Run(plan, symbols=("all",)) as run:
+                await run.until(lambda: False)
+
+    with pytest.raises(SettingsError, match="all symbols need 3 connections main, and the venue allows 2"):
+        asyncio.run(main())
+
+
 def test_all_of_a_venue_without_a_list_is_nothing() -> None:
     async def main() -> None:
         async with Run(plan_of(CONNECTION % 9, STREAMS), symbols=("all",)) as run:
@@ -199,6 +214,7 @@ def test_the_venues_own_word_for_all_as_a_user_runs_it(tmp_path: Path) -> None:
     file.write_text(head + EVERY + STREAM % "s" + DIALOGUE % ROW)
     shown = k2conn(file, "plan", file.name, "--symbols", "all", "--frames")
     assert '{"op":"sub","symbols":["*"]}' in shown.stdout, shown.stderr
+    assert "all symbols    *" in k2conn(file, "explain", file.name).stdout
     with mock(file) as venue:
         done = k2conn(
             file, "run", file.name, "--symbols", "all", "--sink", "console", "--port", "-1", "--max-records", "8",
