@@ -92,7 +92,7 @@ PROXY_VARIABLES: Mapping[str, Definition] = MappingProxyType({
 
 CONNECTOR_VARIABLES: Mapping[str, Definition] = MappingProxyType({
     "ENABLED": Definition("It runs where neither arguments nor K2_CONNECTORS name any.", "false"),
-    "SYMBOLS": Definition("Symbols as the venue writes them; `all`: every one.", "the file's symbols.default"),
+    "SYMBOLS": Definition("Symbols as the venue writes them.", "the file's symbols.default"),
     "STREAMS": Definition("Streams.", "those not marked default: false"),
     "INTERVALS": Definition("Of streams that have intervals these, such as 1m,1h.", "the first in the file"),
     "WEBSOCKET_URL": Definition("Another address.", "the file's"),

@@ -66,17 +66,7 @@ class SymbolCompiler:
             if not self._names_listed and resolve(native) is None:
                 text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
                 self.note(("symbols", "default", at), "unknown-symbol", text)
-        if "unlisted" in said and "list" not in said:
-            text = "`unlisted` is about what the venue's list does not have: say `list:`"
-            self.note(("symbols", "unlisted"), "missing", text, at_key=True)
-        every = said.get("all", "")
-        if every and (resolve(every) is not None or every in said["default"]):
-            self.note(("symbols", "all"), "value", f"'{short(every)}' is a symbol by the rules of this file: the word "
-                                                   "for all must not be one")
-        return SymbolRule(
-            tuple(said["default"]), resolve, ", ".join(words), resolve.listed, all=every,
-            unlisted=said.get("unlisted", "try"),
-        )
+        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.listed)
 
     @property
     def _names_listed(self) -> bool:
