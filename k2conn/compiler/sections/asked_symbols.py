@@ -1,4 +1,4 @@
-"""Compiles what `symbols` says of symbols that are asked for: the venue's word for `all`, and what becomes of those that
+"""Compiles what `symbols` says of those that are asked for: the venue's word for `all`, and what becomes of those that
 are `unlisted`.
 """
 
