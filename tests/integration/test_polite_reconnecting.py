@@ -209,7 +209,7 @@ def test_the_whole_process_says_it_with_its_exit_code(tmp_path: Path) -> None:
             lines.append(line)
             if "connection lost" in line:
                 process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 69, "".join(lines)
+        assert process.wait(60) == 69, "".join(lines)
     assert any("no connection ever stood" in line for line in lines)
 
 

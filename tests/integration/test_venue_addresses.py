@@ -10,9 +10,8 @@ import pytest
 from k2conn import exactjson
 from k2conn.errors import SettingsError
 from k2conn.runner import Overrides
-from tests.integration.test_runner import says
 from tests.support.plans import STREAMS, plan_of, trade, trades
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 CONNECTION = """
 connection:

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
+from k2conn.cli.loading import shipped
 from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
 from k2conn.monitoring.metrics import exposition
@@ -27,11 +27,11 @@ from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state
 from k2conn.workers.metrics_merge import merged, pool_metrics
 from k2conn.workers.worker_pool import WorkerPool
-from tests.integration.test_runner import says
 from tests.support.plans import STREAMS, SUBSCRIBE, plan_of, trade, trades
+from tests.support.shipped import load
 from tests.support.sinks import trade as put_trade
 from tests.support.spools import Spool, number_of
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 SIX = ("BTC-USD", "ETH-USD", "SOL-USD", "BTC-EUR", "ETH-EUR", "SOL-EUR")
 
