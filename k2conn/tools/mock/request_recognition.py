@@ -104,11 +104,11 @@ class RequestRecognizer:
     def recognize(self, frame: str) -> RecognizedRequest:
         """Recognises a text frame."""
         value = read(frame)
-        if self._ping is not None and (found := _matched(self._ping, value)):
+        if self._ping is not None and (found := _matched_frame(self._ping, frame, value)):
             return RecognizedRequest(PING, value, counter=found.common.get("counter"))
         for kind, shapes in ((STEP, self._steps), (UNDO, self._undos)):
             for step, shape in shapes:
-                found = _matched(shape, value)
+                found = _matched_frame(shape, frame, value)
                 if found is None:
                     continue
                 wanted = self._wanted(found, step.streams)
@@ -215,3 +215,9 @@ def initial_state(connection: Connection, symbols: Sequence[Symbol]) -> dict[str
 def _matched(shape: FrameShape, value: Json) -> MatchCapture | None:
     found = MatchCapture()
     return found if shape.match(value, found) else None
+
+
+def _matched_frame(shape: FrameShape, frame: str, value: Json) -> MatchCapture | None:
+    """What a frame has of a shape: a bare number or word is also the text that it is."""
+    found = _matched(shape, value)
+    return _matched(shape, frame) if found is None and not isinstance(value, (dict, list, str)) else found
