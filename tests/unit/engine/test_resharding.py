@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
 from k2conn.engine.conversation.session import Action, Close, Note, Send, SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.sharding.resharding import named, obstacle, refused, resharded
@@ -20,18 +18,9 @@ from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.frame_templates import encoded
 from k2conn.tools.mock.request_recognition import VenueSymbols
 from tests.support.plans import plan_of
+from tests.support.shipped import plans
 
-
-def _plans() -> Iterator[Plan]:
-    """The connectors that ship; a broken one is another test's business."""
-    for path in shipped():
-        with suppress(SystemExit):
-            plan = load(str(path))
-            if not plan.reads_files:
-                yield plan
-
-
-PLANS = {plan.name: plan for plan in _plans()}
+PLANS = {plan.name: plan for plan in plans() if not plan.reads_files}
 CONNECTIONS = [(plan.name, connection.name) for plan in PLANS.values() for connection in plan.connections]
 
 WHOLE = {
