@@ -85,7 +85,7 @@ FORMS: dict[str, list[Json]] = {
                   {"event": "subscriptionStatus", "status": "error", "errorMessage": "Not subscribed", "reqid": 99}],
     "kucoin": [{"id": "99", "type": "error", "code": 509, "data": "exceed max subscription count"}],
     "lighter": [{"error": {"code": 30005, "message": "Invalid Channel:  (marketId)"}}],
-    "lseg-rto": [{"ID": 9, "Type": "Error", "Text": "JSON Unexpected Value"}],
+    "lseg": [{"ID": 9, "Type": "Error", "Text": "JSON Unexpected Value"}],
     "massive": [{"ev": "status", "status": "error", "message": "not authorized"},
                 {"ev": "status", "status": "max_connections", "message": "Maximum number of connections exceeded."}],
     "mercado-bitcoin": [{"type": "error", "message": "unknown message type"}],
