@@ -1,4 +1,4 @@
-"""A start looks for garbage seldom, a run as Python does by itself; in a process of its own, for both are the process's."""
+"""A start looks for garbage seldom, a run as Python does by itself: in a process of its own, whose they are."""
 
 from __future__ import annotations
 
