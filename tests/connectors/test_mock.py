@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from k2conn import exactjson
 from k2conn.compiler.expressions.templates import compile_template
@@ -65,7 +66,8 @@ class Listener:
         session = pipeline.session
         for request, answer in zip(session.connection.before, before, strict=False):
             session.captured(request.capture, answer)
-        async with connect(url, compression=None, proxy=None, close_timeout=0.2) as socket:
+        offered = [Subprotocol(name) for name in session.subprotocols(_wall())] or None
+        async with connect(url, compression=None, proxy=None, close_timeout=0.2, subprotocols=offered) as socket:
             await self._act(socket, session.open(time.monotonic(), _wall()))
             while True:
                 deadline = session.deadline

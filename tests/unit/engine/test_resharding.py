@@ -24,12 +24,16 @@ PLANS = {plan.name: plan for plan in plans() if not plan.reads_files}
 CONNECTIONS = [(plan.name, connection.name) for plan in PLANS.values() for connection in plan.connections]
 
 WHOLE = {
+    ("bitbank", "main"): "'join trades' has no undo",
     ("bitfinex", "main"): "'subscribe trades' has no undo",
     ("bitfinex-derivatives", "main"): "'subscribe trades' has no undo",
     ("bithumb", "quotes"): "'subscribe' has no undo",
     ("bithumb", "trades"): "'subscribe' has no undo",
     ("bitso", "main"): "'subscribe trades' has no undo",
+    ("btc-markets", "quotes"): "each of its sockets is for one symbol",
+    ("btc-markets", "trades"): "each of its sockets is for one symbol",
     ("coincheck", "main"): "'subscribe' has no undo",
+    ("digifinex", "main"): "'subscribe trades' has no undo",
     ("lseg-rto", "main"): "'open an item' has no undo",
     ("phemex", "main"): "'subscribe spot and inverse contracts' has no undo",
     ("phemex-futures", "main"): "'subscribe inverse' has no undo",

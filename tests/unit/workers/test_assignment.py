@@ -156,6 +156,13 @@ def test_no_more_workers_than_the_venue_allows_connections() -> None:
         assign([job("one", connection=connection, overrides=Overrides(replicas=2))], 3)
 
 
+def test_what_a_venue_counts_by_ip_address_is_divided_among_all_workers() -> None:
+    shared = job("one", connection=SUBSCRIBE + "  limits: {connect: 8 per 1s, connections: 1, per: ip}\n")
+    assignments = assign([shared, job("two")], 4)
+    assert [one.among for one in assignments if "one" in one.among] == [{"one": 4}]
+    assert [one.among["two"] for one in assignments if "two" in one.among] == [3] * 3
+
+
 def test_each_worker_keeps_to_its_part_of_the_limits() -> None:
     plan = plan_of(SUBSCRIBE + "  limits: {connect: 5 per 1s, connections: 7, send: 4 per 1s}\n")
     limits = [limited(plan, among).connections[0].limits for among in (1, 2, 10)]
