@@ -23,7 +23,7 @@ from k2conn.plan.instruments import Instrument, InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Step
-from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Span, States, Stream
+from k2conn.plan.stream import Backfill, BackfillPage, Carry, IdScope, Sequence, Span, States, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.transport_words import Poll, ProgramWords
 from k2conn.plan.values import Condition, Getter, Json, Reader
@@ -52,6 +52,7 @@ __all__ = [
     "Getter",
     "Heartbeat",
     "HttpRequest",
+    "IdScope",
     "Instrument",
     "InstrumentList",
     "JoinedText",

@@ -8,19 +8,30 @@ type by name, but for the gap records that it makes itself.
 from k2conn.avro import V2, WIDE, decimals_used, read_decimals, use_decimals
 from k2conn.records.profile import ENGINE_ONLY, MOST_CONTENT, Profile
 from k2conn.records.record import FILLABLE, TIMES, RecordType
-from k2conn.records.registry import add_records, known_records, load_record, record_revisions, revision_of
+from k2conn.records.registry import (
+    add_records,
+    earliest_revision,
+    known_records,
+    load_record,
+    record_revisions,
+    revision_of,
+)
+from k2conn.records.standing import NEW, StandingRecords
 
 __all__ = [
     "ENGINE_ONLY",
     "FILLABLE",
     "MOST_CONTENT",
+    "NEW",
     "TIMES",
     "V2",
     "WIDE",
     "Profile",
     "RecordType",
+    "StandingRecords",
     "add_records",
     "decimals_used",
+    "earliest_revision",
     "known_records",
     "load_record",
     "read_decimals",

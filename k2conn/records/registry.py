@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +47,35 @@ def record_revisions(name: str) -> tuple[RecordType, ...]:
     if path is None:
         raise SettingsError(f"no record type {name!r}; known are {', '.join(sorted(record_files()))}")
     return _read(name, path, decimals_used())
+
+
+def earliest_revision(
+    name: str, fields: Iterable[str] = (), asset_classes: Iterable[str] = (), null: Iterable[str] = ()
+) -> RecordType:
+    """The earliest revision that has these fields and knows these asset classes, and in which the fields ``null`` may
+    be null; what no revision has makes no difference. SettingsError as `load_record`.
+    """
+    revisions = record_revisions(name)
+    wanted = [
+        {one for one in wanted if one in holds(revisions[-1])}
+        for wanted, holds in ((set(fields), _names), (set(asset_classes), _asset_classes), (set(null), _nullable))
+    ]
+    return next(
+        one for one in revisions
+        if all(need <= holds(one) for need, holds in zip(wanted, (_names, _asset_classes, _nullable), strict=True))
+    )
+
+
+def _names(record: RecordType) -> set[str]:
+    return {field.name for field in record.schema.fields}
+
+
+def _nullable(record: RecordType) -> set[str]:
+    return {field.name for field in record.schema.fields if field.nullable}
+
+
+def _asset_classes(record: RecordType) -> set[str]:
+    return {one for field in record.schema.fields if field.name == "asset_class" for one in field.symbols}
 
 
 def revision_of(schema: RecordSchema) -> RecordType | None:

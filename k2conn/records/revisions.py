@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from k2conn.avro import RecordSchema, SchemaField
 from k2conn.records.profile import Profile
@@ -79,11 +80,13 @@ def earlier_profile(latest: Profile, schema: RecordSchema, newest: RecordSchema)
     """The profile of an earlier revision: without what only later ones have."""
     own = {field.name: field for field in schema.fields}
     said = {field.name: field.has_default for field in newest.fields}
-    lists = {key: tuple(name for name in getattr(latest, key) if name in own) for key in _LISTS}
-    texts = {key: getattr(latest, key) if getattr(latest, key) in own else None for key in _TEXTS}
+    said_here: dict[str, Any] = {
+        **{key: tuple(name for name in getattr(latest, key) if name in own) for key in _LISTS},
+        **{key: getattr(latest, key) if getattr(latest, key) in own else None for key in _TEXTS},
+    }
     defaults = {name: value for name, value in latest.defaults.items()
                 if name in own and (own[name].has_default or not said[name])}
-    return replace(latest, **lists, **texts, defaults=defaults)
+    return replace(latest, **said_here, defaults=defaults)
 
 
 def once_required(schemas: Sequence[RecordSchema], at: int) -> frozenset[str]:

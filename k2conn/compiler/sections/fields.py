@@ -35,7 +35,7 @@ from k2conn.compiler.converters.readers import (
     whole_number,
 )
 from k2conn.compiler.converters.sides import inverted, mapped_side, quick_side, side_table, signed_side
-from k2conn.compiler.converters.times import PLAUSIBLE, UNITS, LocalTimes, plain_time, times_in
+from k2conn.compiler.converters.times import PLAUSIBLE, UNITS, LocalTimes, nanoseconds, plain_time, times_in
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
@@ -62,6 +62,8 @@ class FieldCompiler:
         """One mapped field of the record."""
         said: dict[str, Any] = value if isinstance(value, dict) else {"from": value}
         kind = target.kind
+        if "value" in said and said["value"] is None:
+            return self._null(target, said, path)
         if kind == "decimal":
             return self._decimal(target, said, path)
         if kind in TIMES:
@@ -84,6 +86,31 @@ class FieldCompiler:
             return self._simple(target, said, path, text, "text", FastConversion("text"))
         self.note(path, "value", f"nothing fills a field of the kind {kind}: take '{target.name}' out", at_key=True)
         return None
+
+    def _null(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        """A field that the venue has nothing for."""
+        if "from" in said:
+            self.note((*path, "value"), "value", "a field has `from` or `value`, not both", at_key=True)
+        elif not target.nullable:
+            self.note((*path, "value"), "value", f"the {target.name} field is never empty")
+        else:
+            return Field(target.name, lambda item, scope: None, "null", "constant")
+        return None
+
+    def remainder(self, target: SchemaField, value: Any, path: Path) -> Field | None:
+        """The nanoseconds of a time beyond its microseconds: said as the time is."""
+        said: dict[str, Any] = value if isinstance(value, dict) else {"from": value}
+        if "value" in said and said["value"] is None:
+            return self._null(target, said, path)
+        if said.get("from") == _RECEIVED or "unit" not in said:
+            text = f"a {target.name} is cut out of a time: {{from: EXPRESSION, unit: one of {', '.join(UNITS)}}}"
+            self.note(path, "time-unit", text)
+            return None
+        zone = said.get("zone")
+        if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
+            return None
+        convert = nanoseconds(said["unit"], zone, said.get("ambiguous"))
+        return self._simple(target, said, path, convert, f"nanoseconds of a time in {said['unit']}")
 
     def vendor(self, name: str, value: Any, path: Path) -> Field | None:
         """One vendor_data entry: text in JSON spelling, None where the message has nothing."""

@@ -18,13 +18,16 @@ from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.audits import compile_audit
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
+from k2conn.compiler.sections.id_scopes import compile_id_scope
 from k2conn.compiler.sections.intervals import OfInterval
 from k2conn.compiler.sections.parts import SectionCompiler
+from k2conn.compiler.sections.references import referring
+from k2conn.compiler.sections.revisions import says_null, used_revision
 from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
 from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
-from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
+from k2conn.records import ENGINE_ONLY, RecordType, known_records
 from k2conn.scope import Scope
 
 TOPIC = "market.{asset_class}.{data_type}.{exchange}"
@@ -84,6 +87,8 @@ class StreamCompiler(SectionCompiler):
         return Stream(
             name=name,
             record=record.name,
+            revision=record.revision,
+            id_scope=compile_id_scope(self.note, record, said, mapping, path),
             default=said.get("default", True),
             also=said.get("also", False),
             when=when,
@@ -142,7 +147,7 @@ class StreamCompiler(SectionCompiler):
             return None
         records = known_records("connectors")
         if record in records:
-            return load_record(record)
+            return used_revision(record, said, self._asset_classes())
         if "record" in said:
             text = f"'{short(record)}' is no record type{known(record, records)}"
             self.note((*path, "record"), "record", text)
@@ -164,7 +169,7 @@ class StreamCompiler(SectionCompiler):
         mapped = record.mapped
         for field in record.schema.fields:
             if field.name in mapping and field in mapped:
-                found.append(self.fields.field(field, mapping[field.name], (*place, field.name)))
+                found.append(self.mapped_field(record, field, mapping[field.name], (*place, field.name)))
             elif field.name not in given and self._required(field.name, record, whole):
                 hint = _without(field, record)
                 self.note(place, "unmapped-field", f"the {record.name} record needs '{field.name}'{hint}", at_key=True)
@@ -172,6 +177,20 @@ class StreamCompiler(SectionCompiler):
             text = f"the {record.name} record has no id of the venue's: say what tells records apart, `identity: [...]`"
             self.note(place, "unmapped-field", text, at_key=True)
         return {field.name: field for field in found if field}
+
+    def mapped_field(self, record: RecordType, field: SchemaField, said: Any, path: Path) -> Field | None:
+        """One of the record's own fields, by what it is for. Where an earlier revision has it always, it is null only
+        where the file says so: a key that is misspelt is another thing.
+        """
+        profile = record.profile
+        if field.name == profile.remainder:
+            return self.fields.remainder(field, said, path)
+        if field.name in record.once_required and not says_null(said):
+            field = replace(field, nullable=False)
+        found = self.fields.field(field, said, path)
+        if found is not None and field.name == profile.reference:
+            return referring(found, str(self.spec["exchange"]))
+        return found
 
     def check_names(self, record: RecordType, whole: dict[str, Any], path: Path) -> None:
         """Notes the fields that the record does not have."""
@@ -330,22 +349,27 @@ class StreamCompiler(SectionCompiler):
         names: list[str] = []
         readers: list[Reader] = []
         defaults: list[Any] = []
-        for name in (one for one in record.profile.carried if one in mapping):
+        nullable: list[bool] = []
+        for name in (one for one in record.profile.carried if one in mapping and not _always_null(mapping[one])):
             value, place = mapping[name], (*path, "fields", name)
             target = replace(record.field(name), nullable=False)  # so that a missing value raises
             given = {"from": value} if isinstance(value, str) else value
             field = self.fields.field(target, {key: one for key, one in given.items() if key != "absent"}, place)
-            fallback = self.fields.field(target, {"value": given["absent"]}, place) if "absent" in given else None
+            null = says_null(given)
+            fallback = None
+            if "absent" in given and not null:
+                fallback = self.fields.field(target, {"value": given["absent"]}, place)
             if field:
                 names.append(name)
                 readers.append(field.read)
                 defaults.append(fallback.read(None, Scope()) if fallback else None)
+                nullable.append(null and record.field(name).nullable)
         if not names:
             text = f"nothing to carry: the stream maps none of {', '.join(record.profile.carried)}"
             if not record.profile.carried:
                 text = f"nothing to carry: each {record.name} record stands for itself"
             self.note((*path, "carry"), "value", text, at_key=True)
-        return Carry(tuple(names), tuple(readers), tuple(defaults), match)
+        return Carry(tuple(names), tuple(readers), tuple(defaults), match, tuple(nullable))
 
     def _sequence(
         self, said: dict[str, Any], path: Path, spans: SpanCompiler, fields: Mapping[str, Field]
@@ -396,6 +420,10 @@ def _without(field: SchemaField, record: RecordType) -> str:
     if field.name == record.profile.time:
         return f": map it with its unit, or say `{field.name}: $received_at` where the venue gives none"
     return ": say where it comes from"
+
+
+def _always_null(said: Any) -> bool:
+    return isinstance(said, dict) and "value" in said and said["value"] is None
 
 
 def _quoted(key: str) -> str:
