@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Symbol(NamedTuple):
@@ -18,6 +18,10 @@ class Symbol(NamedTuple):
     """Where a venue has several on one socket; empty: the connector's."""
     currency: str = ""
     """What prices are in, where it is not the quote currency; empty: the quote."""
+
+    def described(self) -> dict[str, Any]:
+        """As expressions and conditions see it: its own names, and beside them the form's further parts."""
+        return {**self._asdict(), **dict(self.parts)}
 
     @property
     def price_currency(self) -> str:

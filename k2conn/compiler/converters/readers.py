@@ -102,7 +102,7 @@ def _choose(rules: Rules, scope: Scope) -> Convert:
 
 def described(symbol: Symbol) -> Mapping[str, Json]:
     """A symbol as conditions on symbols see it: native, record, base, quote and the form's further parts."""
-    return {**symbol._asdict(), **dict(symbol.parts)}
+    return symbol.described()
 
 
 def received(name: str, unit: int) -> Reader:

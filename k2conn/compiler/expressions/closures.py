@@ -105,7 +105,7 @@ class ClosureCompiler:
             return lambda value, scope: scope.file
         if name == "row":
             return lambda value, scope: scope.row
-        return lambda value, scope: scope.symbol._asdict() if scope.symbol else None
+        return lambda value, scope: scope.symbol.described() if scope.symbol else None
 
     def _subexpression(self, node: Any) -> Getter:
         children = node["children"]

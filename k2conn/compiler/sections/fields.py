@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from k2conn import exactjson
 from k2conn.avro import SchemaField
+from k2conn.compiler.converters.dates import DATE_UNITS, days
 from k2conn.compiler.converters.decimals import decimals, plain_decimal, read_number
 from k2conn.compiler.converters.names import named, truth
 from k2conn.compiler.converters.patterns import text_pattern
@@ -102,7 +103,7 @@ class FieldCompiler:
         said: dict[str, Any] = value if isinstance(value, dict) else {"from": value}
         if "value" in said and said["value"] is None:
             return self._null(target, said, path)
-        if said.get("from") == _RECEIVED or "unit" not in said:
+        if said.get("from") == _RECEIVED or said.get("unit") not in UNITS:
             text = f"a {target.name} is cut out of a time: {{from: EXPRESSION, unit: one of {', '.join(UNITS)}}}"
             self.note(path, "time-unit", text)
             return None
@@ -189,6 +190,8 @@ class FieldCompiler:
             text = f"a time says its unit: {{from: {shown}, unit: one of {', '.join(UNITS)}}}"
             self.note(path, "time-unit", text)
             return None
+        if said["unit"] in DATE_UNITS:
+            return self._date(target, said, path)
         zone = said.get("zone")
         if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
             return None
@@ -207,6 +210,18 @@ class FieldCompiler:
         known = reader(get, convert, target.name, _expression(said), False, None)
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
         return Field(target.name, read, _expression(said), words, _RECEIVED, speed)
+
+    def _date(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        """A date as names of instruments have it."""
+        unit, text = said["unit"], ""
+        if target.kind != "date":
+            text = f"{unit} is for dates: the unit of a {target.name} is one of {', '.join(UNITS)}"
+        elif "zone" in said or "ambiguous" in said or said.get("absent") == _RECEIVED:
+            text = f"a date as {unit} is a day and no moment: it has no zone, and none of receipt"
+        if text:
+            self.note((*path, "unit"), "time-unit", text)
+            return None
+        return self._simple(target, said, path, days(unit), f"date as {unit}")
 
     def _zone(self, zone: str, unit: str, path: Path) -> bool:
         if unit != "iso8601":

@@ -12,7 +12,8 @@ def used_revision(name: str, stream: Mapping[str, Any], asset_classes: Iterable[
     """The record type of a stream as the file has it; ``asset_classes`` are those of the connector."""
     maps = list(_maps(stream))
     fields = {name for one in maps for name in one}
-    return earliest_revision(name, fields, asset_classes, {name for one in maps for name in one if says_null(one[name])})
+    null = {name for one in maps for name in one if says_null(one[name])}
+    return earliest_revision(name, fields, asset_classes, null)
 
 
 def says_null(said: Any) -> bool:
