@@ -54,7 +54,7 @@ def mapper_of(
         "pieces": ((letter, False, 1, below, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
         "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
         "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
-        "schema": None, "account": None, "numbers": (), "words": (), "timed": True, **more,
+        "schema": None, "account": None, "numbers": (), "words": (), "timed": True, "behind": 1, **more,
     }
     found: Callable[..., Any] = native.Mapper(**given).make
     return found
