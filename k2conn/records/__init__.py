@@ -10,6 +10,7 @@ from k2conn.records.profile import ENGINE_ONLY, MOST_CONTENT, Profile
 from k2conn.records.record import FILLABLE, TIMES, RecordType
 from k2conn.records.registry import (
     add_records,
+    earlier_schemas,
     earliest_revision,
     known_records,
     load_record,
@@ -31,6 +32,7 @@ __all__ = [
     "StandingRecords",
     "add_records",
     "decimals_used",
+    "earlier_schemas",
     "earliest_revision",
     "known_records",
     "load_record",

@@ -66,6 +66,12 @@ def earliest_revision(
     )
 
 
+def earlier_schemas(schema: RecordSchema) -> tuple[RecordSchema, ...]:
+    """The schemas that one has grown from, the first one first; none where it is of no revision of ours."""
+    found = revision_of(schema) if schema.name in record_files() else None
+    return () if found is None else tuple(one.schema for one in record_revisions(schema.name)[: found.revision - 1])
+
+
 def _names(record: RecordType) -> set[str]:
     return {field.name for field in record.schema.fields}
 
