@@ -17,6 +17,7 @@ from k2conn.records.registry import (
     record_revisions,
     revision_of,
 )
+from k2conn.records.revisions import revision_files
 from k2conn.records.standing import NEW, StandingRecords
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "load_record",
     "read_decimals",
     "record_revisions",
+    "revision_files",
     "revision_of",
     "use_decimals",
 ]
