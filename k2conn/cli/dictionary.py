@@ -98,8 +98,8 @@ def _record(record: RecordType) -> Iterator[str]:
         yield f"What makes it this one: {names}. Under the same id of the venue's another content is another record."
     yield ""
     if len(revisions) > 1:
-        yield (f"There are {len(revisions)} [revisions](revisions.md). *Since* names the one that brought a field, or what "
-               "changed in it; a field without is in all of them, as it stands here.")
+        yield (f"There are {len(revisions)} [revisions](revisions.md). *Since* names the one that brought a field, or "
+               "what changed in it; a field without is in all of them, as it stands here.")
         yield ""
     yield "| field | type | unit | meaning | from |" + " since |" * (len(revisions) > 1)
     yield "|---|---|---|---|---|" + "---|" * (len(revisions) > 1)
