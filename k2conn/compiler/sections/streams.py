@@ -27,7 +27,7 @@ from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
 from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
-from k2conn.records import ENGINE_ONLY, RecordType, known_records
+from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
 from k2conn.scope import Scope
 
 TOPIC = "market.{asset_class}.{data_type}.{exchange}"
@@ -193,8 +193,8 @@ class StreamCompiler(SectionCompiler):
         return found
 
     def check_names(self, record: RecordType, whole: dict[str, Any], path: Path) -> None:
-        """Notes the fields that the record does not have."""
-        names = record.authored
+        """Notes the fields that the record has in no revision."""
+        names = load_record(record.name).authored
         for name in whole["fields"]:
             if name in names:
                 continue  # before a near match is looked for, which takes long
