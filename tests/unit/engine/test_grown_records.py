@@ -212,7 +212,8 @@ def test_what_is_wrong_with_a_scope_is_said(scope: str, problem: str) -> None:
 
 
 def test_records_without_ids_have_no_scope() -> None:
-    streams = SCOPED.replace("      trade_id: i\n", "").replace("each: data", "each: data\n    identity: [timestamp]", 1)
+    streams = SCOPED.replace("      trade_id: i\n", "")
+    streams = streams.replace("each: data", "each: data\n    identity: [timestamp]", 1)
     assert any("there are no ids: map `trade_id`" in one for one in problems(streams))
 
 
