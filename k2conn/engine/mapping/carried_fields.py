@@ -76,7 +76,8 @@ class CarriedFields:
             except RecordError as error:
                 if error.reason != "missing-field":
                     now[at] = None  # the new value is unknown, and the old one no longer holds
-                if now[at] is None and failed is None:
+                missing = error.reason == "missing-field" and at < len(carry.nullable) and carry.nullable[at]
+                if now[at] is None and failed is None and not missing:
                     failed = error
         return failed
 

@@ -49,7 +49,7 @@ class StreamMapping:
         self.ledger = ledger
         self.window = window
         self.directory = directory
-        record = load_record(stream.record)
+        record = load_record(stream.record, stream.revision)
         self.schema = record.schema
         price = record.profile.price
         self.price_scale = record.field(price).scale if price is not None else None
