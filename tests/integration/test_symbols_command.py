@@ -169,7 +169,7 @@ def test_what_cannot_be_is_said(folder: Path, words: list[str], code: int, text:
 
 def test_the_help_has_examples() -> None:
     page = k2conn(Path(), "symbols", "--help").stdout
-    assert "Example: k2conn symbols binance --search BTC" in page
+    assert "Example: k2conn symbols NAME --search BTC" in page
     assert "--from" in page
 
 

@@ -144,9 +144,9 @@ def symbols(
     It asks the venue as `run` would, with the connector's settings (K2_NAME_HTTP_URL, K2_NAME_PROXY). Exits with 1
     where no instrument is found, with 69 where the venue cannot be reached. --from also reads what curl saved.
 
-    Example: k2conn symbols binance --search BTC
+    Example: k2conn symbols NAME --search BTC
 
-    Example: k2conn symbols okx-swap --save okx-swap.json && k2conn symbols okx-swap --from okx-swap.json --json
+    Example: k2conn symbols NAME --save list.json && k2conn symbols NAME --from list.json --json
     """
     from k2conn.cli.symbols import SymbolOptions
     from k2conn.cli.symbols import run as show
