@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+EVERY = "*"
+"""Our spelling of what stands for all symbols of a venue; that of no instrument."""
+
 
 class Symbol(NamedTuple):
     """One instrument: ``native`` is the exchange's spelling, ``record`` ours, ``quote`` the quote currency."""
@@ -18,6 +21,11 @@ class Symbol(NamedTuple):
     """Where a venue has several on one socket; empty: the connector's."""
     currency: str = ""
     """What prices are in, where it is not the quote currency; empty: the quote."""
+
+    @property
+    def is_every(self) -> bool:
+        """Whether it is no instrument, but stands for all of a venue."""
+        return self.record == EVERY
 
     @property
     def price_currency(self) -> str:

@@ -13,6 +13,7 @@ from k2conn.plan import (
     HttpRequest,
     Plan,
     Rate,
+    Retry,
     SettingValue,
     Step,
     Stream,
@@ -116,6 +117,8 @@ def step_words(step: Step) -> Words:
         yield "  refused", expect.refused.text
     if expect.final is not None:
         yield "  for good", expect.final.text
+    if expect.retry != Retry():
+        yield "  asked again", _retry(expect.retry)
     yield from ((f"  {key}", text) for key, text in expect.spoken)
     if expect.data:
         yield "  data", "a reply may be a stream's message, too"
@@ -192,6 +195,15 @@ def _other_rows(one: Backfill, stream: Stream) -> Words:
     other = [f"{field.name} {field.expression}" for field in rows if own.get(field.name) != field.expression]
     if other:
         yield "  rows have", ", ".join(other)
+
+
+def _retry(retry: Retry) -> str:
+    if retry.attempts == 0:
+        return "never"
+    said = [f"after {retry.after:g} s" if retry.after is not None else "",
+            f"at most {retry.longest:g} s apart" if retry.longest is not None else "",
+            f"{retry.attempts} times" if retry.attempts is not None else ""]
+    return ", ".join(filter(None, said))
 
 
 def _rate(rate: Rate) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from k2conn.compiler.language.document import MAX_BYTES, Document, Path, dotted, read_document
 from k2conn.compiler.language.problems import Problem
 from k2conn.compiler.language.shape import check_shape
+from k2conn.compiler.sections.asked_symbols import with_asked_symbols
 from k2conn.compiler.sections.backfills import BackfillCompiler
 from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
@@ -110,7 +111,7 @@ class _Compiler:
             market=spec.get("market", "spot" if asset_class == "crypto" else asset_class),
             docs=spec["docs"],
             path=self.document.file,
-            symbols=symbols,
+            symbols=with_asked_symbols(symbols, spec["symbols"], note),
             connections=connections,
             streams=streams,
             tests=examples,

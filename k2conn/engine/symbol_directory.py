@@ -28,6 +28,10 @@ class SymbolDirectory:
         self._listed: dict[str, Symbol] = {}
         self.instruments: Mapping[str, Instrument] = {}
         """What the list said last of each instrument, by our spelling; empty before it was read."""
+        self.listed: Mapping[str, Symbol] = {}
+        """What it named last, by the venue's names; empty before it was read."""
+        self.revision = 0
+        """How often it was read."""
         self.whole = False
         """Whether these are all that it names."""
 
@@ -53,6 +57,7 @@ class SymbolDirectory:
         others a turn now and then. Those that no rule reads are left out.
         """
         found: dict[str, Instrument] = {}
+        listed: dict[str, Symbol] = {}
         whole = True
         for number, (native, instrument) in enumerate(described.items(), 1):
             if not number % _AT_ONCE:
@@ -64,4 +69,10 @@ class SymbolDirectory:
                 whole = False
                 break
             found[symbol.record] = instrument
-        self.instruments, self.whole = found, whole and bool(found)
+            listed[native] = symbol
+        self.instruments, self.whole, self.listed = found, whole and bool(found), listed
+        self.revision += 1
+
+    def tradable(self) -> list[Symbol]:
+        """What the list named last, without what does not trade."""
+        return [symbol for symbol in self.listed.values() if self.instruments[symbol.record].trading is not False]

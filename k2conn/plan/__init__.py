@@ -22,7 +22,7 @@ from k2conn.plan.fields import DirectPath, FastConversion, Field, JoinedText, Va
 from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument, ListPages, ShownList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
-from k2conn.plan.steps import Expect, Renewal, Step
+from k2conn.plan.steps import Expect, Renewal, Retry, Step
 from k2conn.plan.stream import Backfill, BackfillPage, Carry, ClearRule, Level, Sequence, Span, States, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.transport_words import Poll, ProgramWords
@@ -71,6 +71,7 @@ __all__ = [
     "Rate",
     "Reader",
     "Renewal",
+    "Retry",
     "SendScope",
     "Sequence",
     "SettingValue",

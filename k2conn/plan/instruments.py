@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from k2conn.plan.encoding import FrameEncoding
 from k2conn.plan.sending import HttpRequest
@@ -120,3 +120,7 @@ class SymbolRule:
     """How a name is read of which the venue itself says something (base, quote, further parts) in its list."""
     list: InstrumentList | None = None
     """Where the venue's own instrument list comes from."""
+    all: str = ""
+    """The venue's word for all symbols in a subscription; empty where it has none."""
+    unlisted: Literal["try", "refuse"] = "try"
+    """What becomes of a symbol that is asked for and that the list does not have."""

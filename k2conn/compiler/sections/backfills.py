@@ -97,9 +97,10 @@ class BackfillCompiler:
         """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""
         text, rule = "", stream.sequence
         profile = load_record(stream.record).profile
-        if (stream.venue_id is None and not profile.key) or stream.message_id == "random":
+        told_apart = stream.venue_id is not None or profile.key or stream.distinct
+        if not told_apart or stream.message_id == "random":
             hint = f"map `{profile.id}`" if profile.id else f"a {stream.record} has none"
-            text = f"only records with an id of the venue's can be told apart: {hint}"
+            text = f"only records with an id of the venue's can be told apart: {hint}, or say `distinct` in `identity`"
         elif stream.carry is not None:
             text = "a stream with `carry` has no backfill: its records come of changes"
         elif rule is not None and rule.rule in _COUNTED and rule.per != "symbol":

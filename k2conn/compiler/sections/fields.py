@@ -129,6 +129,7 @@ class FieldCompiler:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
             words = f"decimal({target.precision},{target.scale}){words}"
             words += ", magnitude" if magnitude else ", signed" if signed else ""
+            words += f", groups of digits by '{said['thousands']}'" if grouped else ""
             how = None if grouped else plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
             convert = _number(target, said, _exact(scale))
             found = self._simple(target, said, path, convert, words, how)

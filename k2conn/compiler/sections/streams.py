@@ -80,6 +80,9 @@ class StreamCompiler(SectionCompiler):
         sequence = self.sequences.sequence(said, path, spans, fields)
         constants = self._constants(record, name, path) | self._interval_of(name, record)
         expressions = self.expressions(said, mapping)
+        if len(levels) < 2 and any("parent" in one.variables for one in expressions):
+            text = "$parent is what an item was found in, where `each` has several levels: here $message is"
+            self.note((*path, "fields"), "unknown-name", text, at_key=True)
         spanned = name in self._of_interval
         audit = compile_audit(self.note, self.spec, said, record, frozenset(mapping), path) if spanned else None
         if audit is None and "audit" in said and not spanned:

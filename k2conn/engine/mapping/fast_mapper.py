@@ -179,6 +179,8 @@ class FastMappers:
             except KeyError:
                 full = False
                 got = tuple(map(item.get, keys))
+            except TypeError:
+                return None  # not an object
             try:
                 identity = id_text(got[0])
                 values = convert(got)

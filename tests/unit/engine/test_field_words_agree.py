@@ -97,6 +97,33 @@ def test_all_ways_agree(change: str, messages: list[tuple[list[dict[str, Any]], 
     assert native.Mapper is None or found["native"] == found["general"]
 
 
+NESTED = {
+    "$keys[0]": "$keys[1]", "$key": "$keys[0]", "$parent.s": "$parent.t", "s || $key": "t || $parent.t",
+}
+"""Where the symbol is, and where an entry of vendor_data."""
+
+
+@pytest.mark.parametrize("symbol", NESTED)
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.sampled_from(["BTC-USD", "ETH-USD", "x"]), st.lists(ITEMS, max_size=3), max_size=3),
+       st.booleans())
+def test_all_ways_agree_about_items_of_items(symbol: str, data: dict[str, list[dict[str, Any]]], outer: bool) -> None:
+    text = STREAMS.replace("symbol: s\n", f"symbol: {symbol}\n", 1)
+    text = text.replace("    each: data\n", f"""    each: [data, rows]
+    vendor_data: {{there: "{NESTED[symbol]}", whole: "to_string($parent.s)"}}
+""", 1)
+    plan = plan_of(SUBSCRIBE, text)
+    rows = {name: {"s": name, "t": len(items), "rows": items} for name, items in data.items()}
+    message = {"ch": "trade", "data": rows if outer else list(rows.values())}
+    frames = [exactjson.encode(message).decode()] * 2
+    found = {}
+    for name in WAYS:
+        with way(name):
+            found[name] = outcome(plan, frames)
+    assert found["python"] == found["general"]
+    assert native.Mapper is None or found["native"] == found["general"]
+
+
 def test_the_native_mapper_takes_part() -> None:
     """Or the test above would prove nothing of it."""
     if native.Mapper is None:

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
+from k2conn.compiler.compiler import check_text
+from k2conn.drift.field_paths import field_paths
+from k2conn.drift.structure import spelled
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.mapping import nested_items
 from k2conn.plan import Plan
-from tests.support.plans import SUBSCRIBE, intake_of, plan_of
+from tests.paths import ROOT
+from tests.support.plans import HEAD, SUBSCRIBE, intake_of, plan_of
 
 WALL = 1_767_323_046_123_456
 FIELDS = """
@@ -77,6 +81,38 @@ def test_what_stands_beside_the_inner_list() -> None:
     assert dead == []
     assert ids(records) == [("BTCUSD", "1"), ("ETHUSD", "2"), ("ETHUSD", "3")]
     assert records[1]["timestamp"] == 1767323045000000
+
+
+def test_a_parent_is_there_where_there_are_levels() -> None:
+    text = FIELDS.replace("SYMBOL", "$parent.s").replace("TIME", "t")
+    streams = f"\nstreams:\n  trade:\n    when: {{ch: trade}}\n    each: data\n{text}"
+    _, problems = check_text("venue.yaml", HEAD + SUBSCRIBE + streams, ROOT)
+    assert [(one.code, one.text) for one in problems] == [
+        ("unknown-name", "$parent is what an item was found in, where `each` has several levels: here $message is")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("each", "told"),
+    [
+        ("[data]", "must have at least 2 entries: quote a text that starts with ["),
+        ("[a, b, c, d, e]", "must not have more than 4 entries"),
+        ("[data, 'a =']", "cannot be read at character"),
+        ("[data, nothing(@)]", "unknown function nothing()"),
+    ],
+)
+def test_levels_that_cannot_be(each: str, told: str) -> None:
+    text = FIELDS.replace("SYMBOL", "s").replace("TIME", "t")
+    streams = f"\nstreams:\n  trade:\n    when: {{ch: trade}}\n    each: {each}\n{text}"
+    _, problems = check_text("venue.yaml", HEAD + SUBSCRIBE + streams, ROOT)
+    assert [told in one.text for one in problems] == [True], problems
+
+
+def test_what_a_field_is_read_from_is_known_to_drift() -> None:
+    keyed = {(one.field.name, spelled(one.path)) for one in field_paths(nested('[data, "@"]').streams[0])}
+    assert {("price", "data.*[].p"), ("symbol", "data.*[].s")} & keyed == {("price", "data.*[].p")}
+    listed = {(one.field.name, spelled(one.path)) for one in field_paths(nested("[data, rows]", "s").streams[0])}
+    assert {("price", "data[].rows[].p"), ("symbol", "data[].rows[].s")} <= listed
 
 
 def test_a_level_without_items_costs_nobody_else_anything() -> None:
