@@ -60,6 +60,7 @@ FORMS: dict[str, list[Json]] = {
     "delta": [{"type": "subscriptions", "channels": [{"name": "all_trades", "error": "subscription forbidden"}]},
               {"type": "subscriptions", "channels": [{"name": "l1_orderbook", "error": "subscription forbidden"}]}],
     "deribit": _JSON_RPC,
+    "derive": _JSON_RPC,
     "digifinex": [{"error": {"code": 10002, "message": "method not found"}, "result": None, "id": 99}],
     "dydx": [{"type": "error", "message": "Invalid subscription", "connection_id": "a", "message_id": 1}],
     "eodhd-us": [{"status_code": 422, "message": "Unprocessable"}, {"status_code": 500, "message": "Server error"}],
