@@ -93,6 +93,7 @@ FORMS: dict[str, list[Json]] = {
     "mexc": [{"id": 0, "code": 1, "msg": "Not Subscribed successfully! [x]. Reason: Blocked!"}],
     "mexc-futures": [{"channel": "rs.error", "data": "Contract does not exist", "ts": 1}],
     "okx": _OKX,
+    "paradex": _JSON_RPC,
     "phemex": [{"error": {"code": 6001, "message": "invalid argument"}, "id": 99, "result": None}],
     "pionex": [{"type": "ERROR", "code": "PARAMETER_ERROR", "message": "bad json payload", "timestamp": 1790133880248}],
     "poloniex": [{"event": "error", "message": "Subscription failed (already subscribed)"}],
