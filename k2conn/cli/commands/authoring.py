@@ -119,6 +119,33 @@ def plan(
     raise typer.Exit(show(connector, symbols, streams, frames, intervals, capacity, outage))
 
 
+@command()
+def probe(
+    connector: Connector,
+    symbols: SymbolList = None,
+    streams: Streams = None,
+    intervals: Intervals = None,
+    seconds: Annotated[str, typer.Option(help="How long, such as 30 or 2m; Ctrl-C ends it earlier.")] = "60",
+    frames: Annotated[int, typer.Option(min=0, max=1000, help="Of frames that look alike so many are shown.")] = 2,
+    records: Annotated[int, typer.Option(min=0, max=1000, help="Of each stream so many records are shown.")] = 3,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Connect for a minute, and show what is sent, acknowledged and received, and the first records; or why none come.
+
+    Nothing is published or kept. Exits with 0 where every stream gave records, 1 where one gave none, 65 where there
+    are dead letters, 69 where no connection could be opened.
+
+    \b
+    Another symbol, one stream, all for two minutes: k2conn probe my.yaml --symbols A-USD --streams trade --seconds 2m
+    Against a mock (k2conn mock my.yaml): K2_MY_WEBSOCKET_URL=ws://127.0.0.1:PORT/my k2conn probe my.yaml --seconds 5
+
+    Example: k2conn probe NAME --seconds 30
+    """
+    from k2conn.cli.probe import ProbeOptions, run
+
+    raise typer.Exit(run(ProbeOptions(connector, symbols, streams, intervals, seconds, frames, records)))
+
+
 @command("eval")
 def eval_(
     expression: Annotated[str, typer.Argument(help="A JMESPath expression.")],
