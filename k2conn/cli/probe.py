@@ -1,4 +1,4 @@
-"""`k2conn probe`: a connector file against its venue for a moment: what is said, what it becomes, or why nothing comes."""
+"""`k2conn probe`: a connector at its venue for a moment: what is said, what it becomes, or why nothing comes."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ def run(options: ProbeOptions) -> int:
     if not seconds:
         raise SettingsError("--seconds: at least one moment is needed, such as 30s")
     job = _job(options)
-    words = {name: text for name, text in job_words(job).items() if name not in ("sink",)}
-    _say(f"{job.plan.name}: " + ", ".join(f"{name} {text}" for name, text in words.items()))
+    _say(f"{job.plan.name}: " + ", ".join(f"{name} {text}" for name, text in job_words(job).items()))
     _say(f"at most {seconds:g} s; Ctrl-C ends it earlier")
     told = ProbeTranscript(job.plan, _say, monotonic(), options.frames, options.records)
     runner = Runner([job], SinkSettings(kind="none"), observers=Observers(told))

@@ -98,8 +98,8 @@ class ProbeVerdict:
             return f"stream {name}: its `when` ({when}) held for no frame; those that no rule knows are above"
         confirmed = [one for one in own if one.state == SubscriptionState.CONFIRMED]
         if confirmed:
-            return (f"stream {name}: {len(confirmed)} of {len(own)} subscriptions are confirmed, and no frame of it came:"
-                    " nothing may happen there now (a quiet symbol, a closed market); a longer --seconds shows")
+            return (f"stream {name}: {len(confirmed)} of {len(own)} subscriptions are confirmed, and no frame of it "
+                    "came; nothing may happen there now (a quiet symbol, a closed market): a longer --seconds shows")
         return f"stream {name}: its `when` ({when}) held for no frame"
 
 

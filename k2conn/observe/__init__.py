@@ -1,9 +1,10 @@
 """The one place where a running process can be watched: recorders, taps and whatever else looks on are observers.
 
 The runner tells `Observers` what passes: each read of frames, each frame sent, connections as they open and end (or
-fail to open), how the conversation on them goes, the answers that were captured, and what was published. With nobody there, that costs one look at an attribute a read, and
-nothing a record. An observer must not wait, and must not keep more than it has bounds for: it is called on the event
-loop, on the way of the data. One that raises is taken off, with its traceback in the log; the feed goes on.
+fail to open), how the conversation on them goes, the answers that were captured, and what was published. With nobody
+there, that costs one look at an attribute a read, and nothing a record. An observer must not wait, and must not keep
+more than it has bounds for: it is called on the event loop, on the way of the data. One that raises is taken off, with
+its traceback in the log; the feed goes on.
 
 What is told is as it was on the wire. Whoever hands it out of the process hides secrets (`k2conn.secret_mask`): what is
 sent carries keys.
