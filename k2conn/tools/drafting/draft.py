@@ -27,6 +27,8 @@ from k2conn.tools.drafting.words import (
 
 _STREAMS = 3
 """Streams of one record type that are drafted."""
+OTHER = "other"
+"""What messages seem to be of which nothing is known."""
 _QUIET = 12
 """Kinds of messages that are listed as ignored."""
 
@@ -197,4 +199,4 @@ def _description(group: MessageKind) -> str:
         return "heartbeat"
     if found_words & ACK_WORDS or keys & {"result", "success", "subscribed", "subbed"}:
         return "acknowledgement"
-    return "other"
+    return OTHER

@@ -31,6 +31,8 @@ QUANTITIES = {"amountstr": 10, "quantity": 10, "qty": 9, "q": 8, "sz": 9, "size"
 _NOT_TRADES = frozenset({"bids", "asks", "bid", "ask", "bestbid", "bestask", "open", "high", "open24h", "bidprice",
                          "askprice", "lastupdateid", "checksum", "bestbidprice", "highestbid", "bidpx"})
 _ENOUGH = 20
+_CERTAIN = 9
+"""The rank of a name that can mean nothing else."""
 
 
 def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
@@ -131,14 +133,14 @@ def _price(column: ItemColumn) -> Guess:
         return Guess(column.expression, f"{why}, told by position alone", False)
     if all(isinstance(value, int) and value >= 1000 for value in column.present):
         return Guess(column.expression, f"{why}, all whole", False, "whether prices are scaled (`scale:`)")
-    return Guess(column.expression, why)
+    return Guess(column.expression, why, rank(column.name, PRICES) >= _CERTAIN)
 
 
 def _quantity(column: ItemColumn) -> Guess:
     why = f"{len(column.present)} of {len(column.values)} are numbers"
     if _signed(column):
-        return Guess({"from": column.expression, "magnitude": True}, f"{why}, some below zero")
-    return Guess(column.expression, why, not column.name.isdigit())
+        return Guess({"from": column.expression, "magnitude": True}, f"{why}, some below zero", False)
+    return Guess(column.expression, why, rank(column.name, QUANTITIES) >= _CERTAIN)
 
 
 def _options(
@@ -151,7 +153,7 @@ def _options(
         fields = ["timestamp", "price", "quantity", "side"]
         options["identity"] = Guess(fields, "no id was found; equal rows are numbered", False)
     if rule is not None:
-        options["sequence"] = Guess(rule, seen.removeprefix("sure: "))
+        options["sequence"] = Guess(rule, seen.partition(": ")[2], seen.startswith("sure"))
     if identities.newest_first(pool, identity) or identities.newest_first(pool, moment):
         options["order"] = Guess("newest-first", "ids or times go down within a message")
         options.pop("sequence", None)

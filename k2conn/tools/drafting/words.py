@@ -29,7 +29,7 @@ ACK_WORDS = frozenset({
     "subscribe", "subscribed", "subscription", "subscriptions", "subscriptionstatus", "unsubscribe", "unsubscribed",
     "sub", "ack", "connected", "welcome", "info", "conf", "auth", "systemstatus", "login", "succeeded", "hello",
 })
-BEAT_WORDS = frozenset({"ping", "pong", "heartbeat", "hb", "test"})
+BEAT_WORDS = frozenset({"ping", "pong", "heartbeat", "heartbeats", "hb", "test", "ka", "keepalive", "beat"})
 ERROR_WORDS = frozenset({"error", "errors", "fail", "failed", "alert"})
 SNAPSHOT_WORDS = frozenset({"snapshot", "partial", "snap"})
 STATE_WORDS = SNAPSHOT_WORDS | frozenset({"update", "delta", "incremental"})

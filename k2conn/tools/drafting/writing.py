@@ -8,13 +8,16 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.tools.drafting.draft import Draft, DraftStream, OtherMessages
+from k2conn.printable import visible
+from k2conn.tools.drafting.draft import OTHER, Draft, DraftStream, OtherMessages
 from k2conn.tools.drafting.guesses import Guess
 
 _PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*(?: [A-Za-z0-9_.$/-]+)*\Z")
 _ADDRESS = re.compile(r"wss?://[A-Za-z0-9_./:?=&%+-]+\Z")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 _WIDTH = 116
+_SHOWN = 300
+"""Characters of a line about what was played."""
 _ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid_price", "bid_quantity", "ask_price",
           "ask_quantity", "open_time", "open", "high", "low", "close", "volume", "quote_volume", "trade_count",
           "is_closed")
@@ -29,9 +32,9 @@ class DraftTest(NamedTuple):
     records: tuple[Mapping[str, Any], ...]
 
 
-def written(draft: Draft, examples: Sequence[DraftTest] = ()) -> str:
-    """The connector file's text."""
-    lines = [*_head(draft), "", *_symbols(draft), "", *_connection(draft), "", *_streams(draft)]
+def written(draft: Draft, examples: Sequence[DraftTest] = (), played: Sequence[str] = ()) -> str:
+    """The connector file's text; ``played``: what became of the sample, for its head."""
+    lines = [*_head(draft, played), "", *_symbols(draft), "", *_connection(draft), "", *_streams(draft)]
     if examples:
         lines += ["", *_tests(examples)]
     lines += ["", *_gaps(draft)]
@@ -76,11 +79,14 @@ def _comment(indent: str, text: str) -> Iterator[str]:
     yield line
 
 
-def _head(draft: Draft) -> Iterator[str]:
+def _head(draft: Draft, played: Sequence[str]) -> Iterator[str]:
     request = draft.request
     yield "# yaml-language-server: $schema=../schemas/connector.schema.json"
     yield from _comment("", f"A draft from {draft.frames} frames. Beside each guess stands its reason; GAP marks what "
-                            "frames cannot tell. Look at every one, then take the comments out.")
+                            "frames cannot tell. \"Sure\" is only what playing the draft on them shows: how a value "
+                            "is read, not what it means. Look at every one, then take the comments out.")
+    for line in played:
+        yield from _comment("", visible(line)[:_SHOWN])
     yield f"connector: {_text(request.name)}"
     yield f"exchange: {_text(request.exchange)}"
     yield f"asset_class: {request.asset_class}"
@@ -126,16 +132,20 @@ def _connection(draft: Draft) -> Iterator[str]:
     errors = [quiet for quiet in draft.quiet if quiet.what == "error"]
     if errors:
         yield f"  errors: {{when: {flow([one.when for one in errors])}}}"
-    quiet = [one for one in draft.quiet if one.what != "error"]
+    quiet = [one for one in draft.quiet if one.what not in ("error", OTHER)]
     if quiet:
         yield "  ignore:"
         for one in quiet:
-            yield _ignored(one)
+            yield f"    - {flow(one.when)}  # {_counted(one)}"
+    others = [one for one in draft.quiet if one.what == OTHER]
+    if others:
+        yield from _comment("  ", "GAP: no rule takes these; under `ignore:` goes what is of no interest")
+        for one in others:
+            yield from _comment("  ", f"- {flow(one.when)}  {_counted(one)}: {one.sample.text[:120]}")
 
 
-def _ignored(one: OtherMessages) -> str:
-    text = f"    - {flow(one.when)}"
-    return f"{text}  # {one.what}, {one.count} frame{'s' if one.count > 1 else ''}"
+def _counted(one: OtherMessages) -> str:
+    return f"{one.what}, {one.count} frame{'s' if one.count > 1 else ''}"
 
 
 def _streams(draft: Draft) -> Iterator[str]:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
-from k2conn.cli.new import NewOptions, finished, run
+from k2conn.cli.new import NewOptions, finished, run, tried
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
+from k2conn.tools.drafting.playing import PlayedSample
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
 from tests.support.drafts import corpus_files, score
 
@@ -198,6 +199,76 @@ def test_drafts_of_the_corpus_are_as_good_as_the_guide_says(corpus: Path) -> Non
     able = [one for one in scores if one.trades]
     assert sum(one.right for one in able) >= 35
     assert sum(one.exact for one in able) >= 498
+
+
+# -- a draft is played on its own sample
+
+
+def tried_of(*texts: str) -> tuple[str, PlayedSample]:
+    sample = list(frames([text.encode() for text in texts], None))
+    text, problems, played = tried(draft(ASKED, sample), sample)
+    assert problems == []
+    assert played is not None
+    return text, played
+
+
+def line_of(text: str, key: str) -> str:
+    """The line of a key in a draft, with its comment, which may stand above it."""
+    lines = text.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.strip().startswith(f"{key}: "))
+    above = [line for line in lines[max(0, at - 3) : at] if line.strip().startswith("#")]
+    return " ".join([*above, lines[at]]) if "#" not in lines[at] else lines[at]
+
+
+def test_each_frame_is_mapped_or_of_the_conversation_or_unrecognised() -> None:
+    text, played = tried_of(
+        *(trade(id=77001 + at) for at in range(12)), '{"type":"heartbeat"}', '{"type":"subscribed","channel":"trade"}',
+        '{"nobody":"knows"}', trade(id=78000, price="1e30"),
+    )
+    assert (played.frames, played.mapped, played.conversation, played.unrecognised, played.dead) == (16, 13, 2, 1, 1)
+    assert played.streams["trade"].records == 12
+    said = list(played.lines())
+    assert said[0] == ("played on 16 different frames of its sample: 13 mapped, 2 of the conversation, 1 unrecognised; "
+                       "1 dead letter")
+    assert "  trade: 12 records, 1 dead letter" in said
+    assert any(line.startswith("  dead letters, 1 like: trade price overflow: `price` does not fit") for line in said)
+    assert any('frame like: {"nobody":"knows"}' in line for line in said)
+    assert "# played on 16 different frames of its sample: 13 mapped" in text
+
+
+def test_sure_is_what_was_played_and_leaves_nothing_to_find_out() -> None:
+    text, _ = tried_of(*(trade(id=77001 + at, side=("buy", "sell")[at % 2]) for at in range(12)), '{"type":"x"}')
+    for key in ("when", "price", "trade_id", "sequence"):
+        assert "# sure: " in line_of(text, key), key
+    assert "# guess: 12 of 12 are buy or sell; GAP: whether this names the aggressor" in " ".join(
+        line_of(text, "side").replace("#  ", "").split())
+
+
+@pytest.mark.parametrize(
+    ("frames", "key"),
+    [
+        ([trade(), trade(id=77002)], "trade_id"),  # two ids show little
+        ([trade(rate="2", price=None)], "price"),  # a name that may mean something else
+        ([trade(price="1e30")], "price"),  # no record was made
+        ([trade(price="1e30"), trade(id=1234)], "price"),  # one could not be made
+        ([trade(price="1e30")], "timestamp"),
+    ],
+)
+def test_nothing_else_is_sure(frames: list[str], key: str) -> None:
+    text, _ = tried_of(*frames)
+    assert "# sure: " not in line_of(text, key)
+    assert "# guess: " in line_of(text, key)
+
+
+def test_dead_letters_stand_beside_what_did_not_fit() -> None:
+    text, _ = tried_of(trade(price="1e30"), trade(id=1234))
+    assert "DEAD LETTERS when played: 1 overflow" in line_of(text, "price")
+
+
+def test_the_report_says_what_was_played(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(NewOptions(**SAID)) == 0  # type: ignore[arg-type]
+    assert "played on 4 different frames of its sample: 1 mapped, 2 of the conversation, 1 unrecognised" in (
+        capsys.readouterr().err)
 
 
 # -- candles
