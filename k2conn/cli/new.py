@@ -140,7 +140,7 @@ def _played(plan: Plan, made: Draft, stream: DraftStream, sample: Sequence[Draft
     own = {frame.text for group in stream.mapping.groups for frame in group.frames}
     before: list[str] = []
     best: DraftTest | None = None
-    for frame in sample:
+    for frame in (one for one in sample if not one.sent):
         if made.capture and frame.text not in own and isinstance(frame.message, dict) and len(before) < 50:
             before.append(frame.text)
         if frame.text not in own or len(frame.text) > _LONGEST or "\n" in frame.text:

@@ -14,7 +14,7 @@ from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind, groups
 from k2conn.tools.drafting.leaves import spelled
 from k2conn.tools.drafting.mapping import DraftMapping
-from k2conn.tools.drafting.recording import DraftFrame
+from k2conn.tools.drafting.recording import DraftFrame, messages
 from k2conn.tools.drafting.words import (
     ACK_WORDS,
     BEAT_WORDS,
@@ -73,6 +73,8 @@ class Draft:
     spelling: natives.SymbolSpelling
     symbols: int
     """How many different symbols were seen."""
+    listed: bool = False
+    """Whether frames are lists of messages."""
 
     @property
     def capture(self) -> dict[str, Any] | None:
@@ -82,7 +84,8 @@ class Draft:
 
 def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     """The draft of a connector from some of its frames."""
-    found = groups(frames)
+    received, listed = messages(frames)
+    found = groups(received)
     mappings = [mapping for group in found if (mapping := _mapping(group, found)) is not None]
     chosen = _chosen(_merged(mappings))
     streams: list[DraftStream] = []
@@ -95,7 +98,9 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     seen = [name for one in streams for name in one.mapping.symbol.seen]
     rest = [group for group in found if group not in mapped]
     spelling = natives.spelling(seen or ["BASE-QUOTE"])
-    return Draft(request, len(frames), tuple(streams), tuple(_other_messages(rest, mapped)), spelling, len(set(seen)))
+    return Draft(
+        request, len(frames), tuple(streams), tuple(_other_messages(rest, mapped)), spelling, len(set(seen)), listed
+    )
 
 
 def _mapping(group: MessageKind, found: Sequence[MessageKind]) -> DraftMapping | None:

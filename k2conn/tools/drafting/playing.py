@@ -84,7 +84,7 @@ def play(plan: Plan, sample: Sequence[DraftFrame]) -> PlayedSample:
     found = PlayedSample(streams={name: PlayedStream() for name in names})
     pipeline = fresh(plan, state)
     session = pipeline.session
-    for number, text in enumerate(dict.fromkeys(frame.text for frame in sample)):
+    for number, text in enumerate(dict.fromkeys(frame.text for frame in sample if not frame.sent)):
         control, unrecognised = session.control, session.unrecognised
         envelopes, _ = pipeline.receive([text], 0.0, RECEIVED_AT + number)
         found.frames += 1

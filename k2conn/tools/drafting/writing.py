@@ -127,6 +127,8 @@ def _connection(draft: Draft) -> Iterator[str]:
     for one in [quiet for quiet in draft.quiet if quiet.what == "heartbeat"][:2]:
         yield from _comment("  ", f"a heartbeat among the frames: {one.sample.text[:160]}")
     yield "  # GAP: the venue's limits, such as: limits: {connect: 300 per 5m, send: 5 per 1s, lifetime: 24h}"
+    if draft.listed:
+        yield '  each: "@"  # frames are lists of messages'
     if draft.capture:
         yield f"  capture: [{flow(draft.capture)}]"
     errors = [quiet for quiet in draft.quiet if quiet.what == "error"]
