@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 
-
 _TIME = (r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d{2}:?\d{2}))?"
          r"|\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?|\d{9,19}(?:\.\d{1,9})?")
 _SENT = frozenset({">", ">>", ">>>", "->", "-->", "\u2191", "\u2192", "sent", "send", "out", "tx", "request"})
