@@ -65,7 +65,7 @@ def groups(frames: Sequence[DraftFrame]) -> list[MessageKind]:
     loud = _identifying_paths(frames)
     for frame in frames:
         texts = tuple((path, text) for path, text in _texts(frame.message) if path in loud)
-        telling = bool(words(text for _, text in texts) & ALL_WORDS)
+        telling = any(words([text]) & ALL_WORDS or text.lower() in LETTERS for _, text in texts)
         shape = _coarse(frame.message) if telling else _keys(frame.message)
         found.setdefault((texts, shape), []).append(frame)
     return [MessageKind(texts, tuple(members)) for (texts, _), members in found.items()]
