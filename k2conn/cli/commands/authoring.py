@@ -19,6 +19,7 @@ from k2conn.cli.commands.options import (
     SymbolList,
 )
 from k2conn.cli.commands.registry import command
+from k2conn.cli.completion import connectors
 
 
 @command()
@@ -203,6 +204,30 @@ def new(
     from k2conn.cli.new import NewOptions, run
 
     raise typer.Exit(run(NewOptions(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
+
+
+@command()
+def playground(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            autocompletion=connectors, help="A connector file, a shipped name, or a file that the page saved (.json)."
+        ),
+    ] = None,
+    frames: Annotated[Path | None, typer.Option(help="Frames to begin with, one a line.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the page is; 0 for any free port.")] = 9095,
+) -> None:
+    """Open a page for a browser: a connector file on the left, frames on the right, what becomes of them below.
+
+    Nothing leaves this machine, no venue is talked to, and only this machine can reach the page. It shows problems by
+    line, the kind of each frame, records, dead letters, and the way of each field; one file with both sides can be
+    saved and opened again.
+
+    Example: k2conn playground NAME --frames frames.jsonl
+    """
+    from k2conn.cli.playground.command import run
+
+    raise typer.Exit(run(file, frames, port))
 
 
 @command("list")

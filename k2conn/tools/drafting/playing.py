@@ -15,7 +15,7 @@ from k2conn import exactjson
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
-from k2conn.plan import Plan
+from k2conn.plan import Connection, Plan
 from k2conn.tools.drafting.draft import Draft, DraftStream
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.recording import DraftFrame
@@ -107,10 +107,11 @@ def play(plan: Plan, sample: Sequence[DraftFrame]) -> PlayedSample:
     return found
 
 
-def fresh(plan: Plan, state: ConnectorState) -> FramePipeline:
-    """A connection that was just opened."""
+def fresh(plan: Plan, state: ConnectorState, connection: Connection | None = None) -> FramePipeline:
+    """A connection that was just opened: the plan's first, where none is named. It has no environment."""
     symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    return FramePipeline(state, plan.connections[0], symbols, SessionContext(lambda: str(uuid.uuid4()), {}))
+    context = SessionContext(lambda: str(uuid.uuid4()), {})
+    return FramePipeline(state, connection or plan.connections[0], symbols, context)
 
 
 def _bury(found: PlayedSample, plan: Plan, letter: dict[str, object], text: str) -> None:
