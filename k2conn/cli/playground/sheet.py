@@ -101,6 +101,8 @@ class _Play:
             return {**shown, "kind": "sent"}
         kind, envelopes, captured = self._received(frame.text, RECEIVED_AT + number)
         for one in envelopes:
+            if one.account is not None:
+                one.account.settled(one.dead)
             if self._shown >= SHOWN:
                 shown["more"] += 1
                 continue
