@@ -105,6 +105,9 @@ def test_what_is_typed_is_played(chromium: ChromiumBrowser, port: int) -> None:
         letter.get_by_role("button", name="line").click()
         assert "price: cost" in page.evaluate(
             "spec.value.split('\\n')[spec.value.slice(0, spec.selectionStart).split('\\n').length - 1]")
+        page.fill("#spec", EXAMPLE_SPEC.partition("tests:")[0])
+        asked_again(window)
+        assert "warning: missing" in page.inner_text("#problems")
         page.focus("#spec")
         page.fill("#spec", EXAMPLE_SPEC)
         page.keyboard.press("Control+Enter")  # at once
@@ -121,7 +124,7 @@ def test_one_file_has_both_sides(chromium: ChromiumBrowser, port: int, tmp_path:
         page.fill("#spec", spec)
         page.fill("#frames", "\n".join(EXAMPLE_FRAMES.splitlines()[2:3]))
         with page.expect_download() as loading:
-            page.get_by_role("button", name="Save").click()
+            page.get_by_role("button", name="Save", exact=True).click()
         saved = tmp_path / loading.value.suggested_filename
         loading.value.save_as(saved)
         assert saved.name == "mine.playground.json"

@@ -208,6 +208,12 @@ def test_problems_have_their_place(port: int) -> None:
     assert play(port, "", "")["problems"]
 
 
+def test_what_is_odd_has_its_place_too(port: int) -> None:
+    warning, *_ = play(port, SPEC)["warnings"]
+    assert (warning["line"], warning["code"]) == (1, "missing") or warning["text"].startswith("the file has no tests")
+    assert "warning[" not in warning["text"]
+
+
 def test_the_tests_of_the_file_are_run(port: int) -> None:
     frame = trades(trade(1))
     text = SPEC + f"\ntests:\n  - name: right\n    received: {frame}\n    records: [{{trade_id: VENUE-1}}]\n"
@@ -220,7 +226,8 @@ def test_the_example_shows_every_kind(port: int) -> None:
     first = json.loads(ask(port, "/begins-with")[2])
     assert (first["spec"], first["frames"]) == (EXAMPLE_SPEC, EXAMPLE_FRAMES)
     said = play(port, first["spec"], first["frames"])
-    assert said["problems"] == []
+    assert (said["problems"], said["warnings"]) == ([], [])
+    assert [one["different"] for one in said["tests"]] == [[]]
     kinds = [one["kind"] for one in said["frames"]]
     assert kinds == ["conversation", "conversation", "mapped", "mapped", "unrecognised"]
     assert [len(one["letters"]) for one in said["frames"]] == [0, 0, 0, 1, 0]

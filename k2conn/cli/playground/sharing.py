@@ -43,6 +43,12 @@ streams:
       quantity: size
       timestamp: {from: time, unit: ms}
       side: {from: side, map: {buy: BUY, sell: SELL}}   # the taker's
+
+tests:
+  - name: one trade
+    received:
+      {channel: trades, data: [{symbol: BTC-USD, id: 1, price: "1.50", size: "2", side: buy, time: 1767323045678}]}
+    records: [{trade_id: EXAMPLE-1, symbol: BTCUSD, price: "1.5", side: BUY, timestamp: "2026-01-02T03:04:05.678Z"}]
 """
 EXAMPLE_FRAMES = """\
 {"op":"subscribed","channel":"trades"}

@@ -6,6 +6,7 @@ folder that it is given.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ TRACED = 60
 TEXT = 4000
 """Characters of a frame, a value or a detail."""
 PROBLEMS = 100
+_WARNING = re.compile(rf"{FILE}:(\d+):(\d+): warning\[([\w-]+)\]: (.*)", re.DOTALL)
 
 
 def played(spec: str, sample: str, folder: Path) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def played(spec: str, sample: str, folder: Path) -> dict[str, Any]:
     }
     if plan is None:
         return document
-    document["warnings"] = [text[:TEXT] for text in plan.warnings]
+    document["warnings"] = [_warning(text) for text in plan.warnings[:PROBLEMS]]
     if plan.reads_files:
         document["problems"] = [{"line": 1, "column": 1, "code": "value", "text": "it reads files, not frames: "
                                  "k2conn map NAME FILE shows what becomes of their rows"}]
@@ -62,6 +64,14 @@ def played(spec: str, sample: str, folder: Path) -> dict[str, Any]:
 
 def _problem(one: Problem) -> dict[str, Any]:
     return {"line": one.line, "column": one.column, "code": one.code, "text": one.text[:TEXT]}
+
+
+def _warning(text: str) -> dict[str, Any]:
+    """A warning as the plan tells it: ``file:line:column: warning[code]: text``."""
+    found = _WARNING.match(text)
+    if found is None:
+        return {"line": 1, "column": 1, "code": "warning", "text": text[:TEXT]}
+    return {"line": int(found[1]), "column": int(found[2]), "code": found[3], "text": found[4][:TEXT]}
 
 
 def _tests(plan: Plan) -> Iterator[dict[str, Any]]:

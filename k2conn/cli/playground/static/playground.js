@@ -34,7 +34,8 @@ function shownProblems(said) {
   if (said.failed) return [el("p", { class: "note bad" }, said.failed)];
   const found = said.problems.map((one) =>
     el("li", {}, place(one.line, one.column), pill("bad", one.code), " ", one.text));
-  const warnings = (said.warnings ?? []).map((one) => el("li", {}, pill("warn", "warning"), " ", one));
+  const warnings = (said.warnings ?? []).map((one) =>
+    el("li", {}, place(one.line, one.column), pill("warn", `warning: ${one.code}`), " ", one.text));
   if (!found.length && !warnings.length) return [el("p", {}, pill("ok", "The file is valid."))];
   return [el("ul", { tabindex: "0", "aria-label": "Problems" }, found, warnings),
     said.more_problems ? el("p", { class: "quiet" }, `and ${said.more_problems} more`) : null];
