@@ -24,7 +24,10 @@ demo: $(if $(filter storage query all,$(SECTION)),$(INSTALLED_LAKE),$(INSTALLED)
 demo-all: $(INSTALLED_LAKE) ## the same, and on: into a lake, asked by SQL, a chart of the prices
 	@$(BIN)/k2conn demo --section all
 
-test: java postgres $(INSTALLED_TEST) lint ## ruff, mypy, then every test, against a real Kafka broker and schema registry
+# mypy needs one core; another one fetches the servers meanwhile. A fetch that fails is told by the tests, too.
+test: java postgres $(INSTALLED_TEST) ## ruff, mypy, then every test, against a real Kafka broker and schema registry
+	@[ "$$K2CONN_SKIP_KAFKA" = 1 ] || $(BIN)/python -m tests.servers --fetch & \
+	  $(MAKE) --no-print-directory lint; judged=$$?; wait; exit $$judged
 	@$(BIN)/python -m pytest -n auto
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first

@@ -19,9 +19,10 @@ _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 def host_of(url: str) -> str:
     """The host of an address, in small letters; empty where it is none, or known to a live connection only."""
     try:
-        return plain_host(urlsplit(url).hostname or "")
+        host = urlsplit(url).hostname or ""
     except ValueError:
         return ""
+    return "" if "{" in host else plain_host(host)
 
 
 def is_public_host(host: str) -> bool:

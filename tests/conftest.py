@@ -14,12 +14,16 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from k2conn.compiler.language.shape import json_schema_library
 from k2conn.secret_mask import SECRETS, SecretMask
 from tests.paths import SHARED
 
 # Hypothesis imports this in the middle of a test, and pytest compiles it there. Where the garbage collector runs just
 # then, CPython 3.11 fails ("AST constructor recursion depth mismatch"); so it is imported beforehand.
 assert hypothesis.internal.conjecture.optimiser
+
+# Some tests import jsonschema by themselves; after this it is there already, without what takes two seconds.
+json_schema_library()
 
 pytest_plugins = ["tests.plugins.parallel", "tests.plugins.servers", "tests.plugins.account"]
 

@@ -7,6 +7,7 @@ recording lacks is played as one that has just connected.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from k2conn.engine.connector_state import ConnectorState
@@ -86,7 +87,7 @@ class ReplayedSessions:
             elif entry.kind == EntryKind.OPENED and entry.place not in self._open:
                 self._opened(entry, now, wall)
             elif entry.kind == EntryKind.ANSWERED:
-                self._answered(entry)
+                self._answered(entry, now, wall)
             elif entry.kind == EntryKind.CARRIED:
                 pipeline = self._pipeline(entry.place, now, wall)
                 if pipeline is not None:
@@ -167,8 +168,12 @@ class ReplayedSessions:
         session.open(now, wall)
         return pipeline
 
-    def _answered(self, entry: RecordedEntry) -> None:
+    def _answered(self, entry: RecordedEntry, now: float, wall: int) -> None:
         number, answer = entry.more.get("request"), entry.more["answer"]
+        pipeline = self._open.get(entry.place)
+        if number is not None and pipeline is not None:
+            self._answered_again(pipeline, int(number), answer, now, wall)
+            return
         if number is not None:
             self._answers.setdefault(entry.place, []).append((int(number), answer))
             return
@@ -181,6 +186,16 @@ class ReplayedSessions:
                 pass
         except RecordError as error:
             raise BadLine(str(error)) from None
+
+    def _answered_again(self, pipeline: FramePipeline, number: int, answer: Any, now: float, wall: int) -> None:
+        """The answer to a call that was made again on an open connection."""
+        self._timers(pipeline, now, wall)
+        before = pipeline.session.connection.before
+        if number < len(before):
+            with suppress(RecordError):  # what it was to give is missing where it is used, and said there
+                pipeline.session.captured(before[number].capture, answer)
+        if number == len(before) - 1:
+            pipeline.session.called(now, wall)
 
     def _pipeline(self, place: SessionPlace, now: float, wall: int) -> FramePipeline | None:
         if place not in self._open:

@@ -31,7 +31,9 @@ def limit_words(connection: Connection) -> Words:
             f"topics {limits.topics}" if limits.topics else "",
             f"frame {limits.frame} bytes" if limits.frame else "",
             f"connections {limits.connections}" if limits.connections else "",
-            f"lifetime {limits.lifetime:g} s" if limits.lifetime else ""]
+            f"unanswered {limits.unanswered}" if limits.unanswered else "",
+            f"lifetime {limits.lifetime:g} s" if limits.lifetime else "",
+            "counted by IP address, with all that goes to the same host" if limits.per == "ip" else ""]
     yield "limits", ", ".join(filter(None, said))
     back = connection.reconnect
     tries = "" if back.attempts is None else f", {back.attempts} attempts without data"
@@ -49,8 +51,13 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     for name in connection.initial:
         yield "begins with", f"$state.{name}"
     yield "codec", codec_text(connection.codec)
-    yield "largest", (f"at most {connection.max_frame} bytes, compression {'on' if connection.compression else 'off'}"
+    compression = connection.compression.text if connection.compression is not None else "off"
+    yield "largest", (f"at most {connection.max_frame} bytes, compression {compression}"
                      + (f", messages by {connection.each_text}" if connection.each_text else ""))
+    if connection.subprotocol_text:
+        yield "subprotocol", connection.subprotocol_text
+    if connection.send_as != "text":
+        yield "sends as", f"{connection.send_as} frames"
     yield "streams", ", ".join(one.written for one in plan.written if one.name in connection.streams)
     if connection.reads_files:
         return
@@ -94,6 +101,10 @@ def step_words(step: Step) -> Words:
     yield f"step {step.name}", ", ".join(filter(None, said)) or "once"
     if step.undo_text:
         yield "  undo", step.undo_text
+    if (renew := step.renew) is not None:
+        sooner = f", {renew.early:g} s sooner" if renew.early else ""
+        calls = ", after the calls of `before`" if renew.before else ""
+        yield "  sent again", f"every {renew.every_text}{sooner}{calls}{f': {renew.text}' if renew.text else ''}"
     expect = step.expect
     if expect is None:
         return

@@ -21,6 +21,7 @@ from k2conn.engine.identity.dedup_window import REMEMBERED, DedupWindow
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.rate_limiter import RateLimiter
 from k2conn.engine.resilience.replicas import ReplicaSet
+from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.engine.resilience.silence_detection import Baselines
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
@@ -34,10 +35,11 @@ class ConnectorState:
     def __init__(
         self, plan: Plan, streams: Sequence[str] | None = None, window: int = REMEMBERED, backfill: bool = False,
         *, most_symbols: int = MOST_SYMBOLS, predecessor: ConnectorState | None = None,
+        shared_limits: SharedLimits | None = None,
     ) -> None:
         """``streams``: those that run; None for those that the plan enables. ``window``: how many ids each stream
         remembers at least. ``backfill``: whether somebody fills gaps. ``most_symbols``: of the ledger's accounts, see
-        there. ``predecessor``: see `for_plan`.
+        there. ``predecessor``: see `for_plan`. ``shared_limits``: those of the process.
         """
         before = predecessor
         wanted = [stream.name for stream in plan.streams if stream.default] if streams is None else list(streams)
@@ -50,9 +52,10 @@ class ConnectorState:
         self.baselines: Baselines = {} if before is None else before.baselines
         """How often each symbol has data."""
         self.symbols = SymbolDirectory(plan.symbols, self.ledger.most)
-        self.connect_limiters = {one.name: _connect_limiter(one, before) for one in plan.connections}
+        self.shared_limits = SharedLimits() if shared_limits is None else shared_limits
+        self.connect_limiters = {one.name: self._connect_limiter(one, before) for one in plan.connections}
         """The venue's limit on connecting, by the connection's name."""
-        self.request_limiters = {one.name: _request_limiter(one, before) for one in plan.connections}
+        self.request_limiters = {one.name: self._request_limiter(one, before) for one in plan.connections}
         """The venue's limit on asking, for connections that ask again and again."""
         self.mappings = {
             stream.name: StreamMapping(plan, stream, self.ledger, _window(stream.name, window, before), self.symbols)
@@ -75,7 +78,7 @@ class ConnectorState:
         baselines and connection numbers; the same sequence numbers where both plans count in the same way; and limits
         that count what either of the two does.
         """
-        return ConnectorState(plan, streams, window, backfill, predecessor=self)
+        return ConnectorState(plan, streams, window, backfill, predecessor=self, shared_limits=self.shared_limits)
 
     def _share_trackers(self, predecessor: ConnectorState) -> None:
         for name, mapping in self.mappings.items():
@@ -104,6 +107,20 @@ class ConnectorState:
         """
         return len(self.pending_backfills.hand_over(successor.pending_backfills))
 
+    def _connect_limiter(self, connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
+        limit = connection.limits.connect or POLITE_CONNECTS
+        if (shared := self.shared_limits.limiter("connect", connection, limit)) is not None:
+            return shared
+        known = predecessor.connect_limiters.get(connection.name) if predecessor is not None else None
+        return RateLimiter(limit) if known is None else known.under(limit)
+
+    def _request_limiter(self, connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
+        limit = connection.limits.requests
+        if (shared := self.shared_limits.limiter("requests", connection, limit)) is not None:
+            return shared
+        known = predecessor.request_limiters.get(connection.name) if predecessor is not None else None
+        return RateLimiter(limit) if known is None else known.under(limit)
+
     # -- gaps and replicas
 
     def gap_records(self, now_us: int) -> list[Envelope]:
@@ -126,18 +143,6 @@ class ConnectorState:
         """Counts what replicas have not delivered when the time for it is over."""
         for one in self._replica_sets.values():
             one.expire(now_us)
-
-
-def _connect_limiter(connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
-    known = predecessor.connect_limiters.get(connection.name) if predecessor is not None else None
-    limit = connection.limits.connect or POLITE_CONNECTS
-    return RateLimiter(limit) if known is None else known.under(limit)
-
-
-def _request_limiter(connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
-    known = predecessor.request_limiters.get(connection.name) if predecessor is not None else None
-    limit = connection.limits.requests
-    return RateLimiter(limit) if known is None else known.under(limit)
 
 
 def _window(stream: str, size: int, predecessor: ConnectorState | None) -> DedupWindow:

@@ -10,11 +10,14 @@
 #include "buffer.h"
 #include "content.h"
 #include "numbers.h"
+#include "paths.h"
 #include "sha1.h"
 
 #define MOST 64 /* entries of vendor_data, and fields: beyond that the Python way is gone */
 
-enum { BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME }; /* how a value is found */
+enum {
+    BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME, MAGNITUDE, SIGNED, SIGN, CUT, HOWS
+}; /* how a value is found */
 enum { LONG = 'l', UNSCALED = 'd', ENUM = 'e', STRING = 's', BOOLEAN = 'b', LIST = 'a', CONSTANT = 'c' }; /* how it is written */
 
 #define PARTS 16    /* of a text that is put together */
@@ -36,11 +39,11 @@ typedef struct {
 } Text;
 
 typedef struct {
-    PyObject *key;    /* of the item; NULL where `call` gets item and scope */
+    Place place;      /* where the value is; if nowhere, `call` gets item and scope */
     PyObject *call;   /* the Python converter, or reader */
-    PyObject *table;  /* NAMED: value to name */
+    PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero */
     int how, scale;
-    wide_int factor, below;
+    wide_int factor, below, least;
     int64_t fewest;   /* the smallest int that is, times `factor`, no less than what is plausible */
     int64_t most;     /* the largest int that is below `below` times `factor` */
     Text *text;       /* JOINED, JOINED_TIME */
@@ -53,8 +56,9 @@ typedef struct {
 } Piece;
 
 typedef struct {
-    PyObject *key;    /* of the item; NULL where `read` gets item and scope */
-    PyObject *read;
+    Place place;      /* where the value is; if nowhere, `read` gets item and scope */
+    int member;       /* whether that is one key of the item: such entries come before the unmapped members */
+    PyObject *read;   /* NULL where `head` is the whole entry */
     PyObject *head;   /* bytes: the name with its length */
     PyObject *name;   /* where it is what the scope calls so; else NULL */
 } Entry;
@@ -97,29 +101,65 @@ static PyObject *received_at, *notes, *unknown_sides, *zero, *decimal_type;
 /* -- one value */
 
 /* What the Python converter (or reader) makes of it. 0, or -1 with an exception set. */
-static int ask(const Source *source, PyObject *value, PyObject *item, PyObject *scope, Value *found)
+static int ask(const Source *source, PyObject *value, const Given *given, Value *found)
 {
-    PyObject *given = source->key != NULL ? PyObject_CallOneArg(source->call, value != NULL ? value : Py_None)
-                                          : PyObject_CallFunctionObjArgs(source->call, item, scope, NULL);
-    if (given == NULL)
+    PyObject *made = source->place.count ? PyObject_CallOneArg(source->call, value != NULL ? value : Py_None)
+                                         : PyObject_CallFunctionObjArgs(source->call, given->item, given->scope, NULL);
+    if (made == NULL)
         return -1;
-    if (exact_wide(given, &found->number)) {
-        Py_DECREF(given);
+    if (exact_wide(made, &found->number)) {
+        Py_DECREF(made);
         return 0;
     }
-    found->object = given;
+    found->object = made;
     return 0;
+}
+
+/* What plain digits say, with or without a sign before them. */
+static int digits_of(const Source *source, const char *text, Py_ssize_t size, wide_int *found)
+{
+    if (source->how == CUT)
+        return cut_digits(text, size, source->scale, source->below, found) && *found >= source->least;
+    int signed_ones = source->how != DECIMAL, negative = signed_ones && size > 0 && text[0] == '-';
+    if (!decimal_digits(text + negative, size - negative, source->scale, source->below, found))
+        return 0;
+    if (negative && source->how != MAGNITUDE)
+        *found = -*found;
+    return 1;
+}
+
+/* What a whole number says, if it is not too large. */
+static int scaled_int(const Source *source, int64_t number, wide_int *found)
+{
+    int negative = number < 0;
+    if ((negative && (source->how == DECIMAL || source->how == CUT)) || number == INT64_MIN)
+        return 0;
+    if (source->how == CUT && source->scale < 0) {
+        *found = number / (int64_t)ten_to[-source->scale];
+        return *found >= source->least && *found < source->below;
+    }
+    if (negative)
+        number = -number;
+    if (number > source->most)
+        return 0;
+    *found = number * source->factor;
+    if (source->how == CUT && *found < source->least)
+        return 0;
+    if (negative && source->how != MAGNITUDE)
+        *found = -*found;
+    return 1;
 }
 
 /* The scaled integer of a decimal text, an int, or a Decimal that is written without exponent. */
 static int unscaled(const Source *source, PyObject *value, wide_int *found)
 {
     Py_ssize_t size = 0;
+    int64_t number;
     const char *text = ascii_text(value, &size);
     if (text != NULL)
-        return decimal_digits(text, size, source->scale, source->below, found);
-    if (PyLong_CheckExact(value))
-        return whole_number(value, source->factor, 0, source->most, found);
+        return digits_of(source, text, size, found);
+    if (exact_int(value, &number))
+        return scaled_int(source, number, found);
     if ((PyObject *)Py_TYPE(value) != decimal_type)
         return 0;
     PyObject *digits = PyObject_Str(value);
@@ -128,19 +168,35 @@ static int unscaled(const Source *source, PyObject *value, wide_int *found)
         return 0;
     }
     text = ascii_text(digits, &size);
-    int mine = text != NULL && decimal_digits(text, size, source->scale, source->below, found);
+    int mine = text != NULL && digits_of(source, text, size, found);
     Py_DECREF(digits);
     return mine;
 }
 
+/* The name that stands for a text, a truth value, or a whole number's digits; borrowed. NULL where there is none, or
+   with an exception set. */
+static PyObject *name_for(PyObject *table, PyObject *value)
+{
+    int64_t number;
+    if (PyUnicode_CheckExact(value) || PyBool_Check(value))
+        return PyDict_GetItemWithError(table, value);
+    if (!exact_int(value, &number))
+        return NULL;
+    char digits[20];
+    PyObject *text = PyUnicode_DecodeASCII(digits, number_text(number, digits), NULL);
+    PyObject *name = text != NULL ? PyDict_GetItemWithError(table, text) : NULL;
+    Py_XDECREF(text);
+    return name;
+}
+
 /* A text put together. 1 made, 0 not plain, -1 with an exception set. */
-static int joined(const Text *text, PyObject *item, PyObject *scope, char *out, Py_ssize_t *used)
+static int joined(const Text *text, const Given *given, char *out, Py_ssize_t *used)
 {
     *used = 0;
     for (const Part *part = text->parts; part < text->parts + text->count; part++) {
         PyObject *value = part->given, *attribute = NULL;
         if (part->key != NULL) {
-            value = PyDict_GetItemWithError(item, part->key);
+            value = PyDict_CheckExact(given->item) ? PyDict_GetItemWithError(given->item, part->key) : NULL;
             if (value != NULL && part->cuts != NULL) {
                 value = PyUnicode_CheckExact(value) ? PyDict_GetItemWithError(part->cuts, value) : NULL;
                 value = value != NULL && PyTuple_CheckExact(value) && part->at < PyTuple_GET_SIZE(value)
@@ -149,7 +205,7 @@ static int joined(const Text *text, PyObject *item, PyObject *scope, char *out, 
             if (value == NULL)
                 return PyErr_Occurred() ? -1 : 0;
         } else if (value == NULL) {
-            value = attribute = PyObject_GetAttr(scope, part->name);
+            value = attribute = PyObject_GetAttr(given->scope, part->name);
             if (value == NULL)
                 return -1;
         }
@@ -188,11 +244,11 @@ static int known_number(PyObject *table, const char *text, Py_ssize_t size, int6
 }
 
 /* A text put together, or the time that one says. 1 made, 0 where Python is to be asked, -1 with an exception set. */
-static int take_joined(const Source *source, PyObject *item, PyObject *scope, Value *found)
+static int take_joined(const Source *source, const Given *given, Value *found)
 {
     char bytes[LONGEST];
     Py_ssize_t size;
-    int done = joined(source->text, item, scope, bytes, &size);
+    int done = joined(source->text, given, bytes, &size);
     if (done != 1)
         return done;
     if (source->how == JOINED) {
@@ -209,36 +265,47 @@ static int take_joined(const Source *source, PyObject *item, PyObject *scope, Va
 }
 
 /* The value of one source. 0, or -1 with an exception set. */
-static int take(const Source *source, PyObject *item, PyObject *scope, Value *found)
+static int take(const Source *source, Given *given, Value *found)
 {
     PyObject *value = NULL;
     int64_t number;
     found->object = NULL;
     if (source->how == RECEIVED) {
-        PyObject *moment = PyObject_GetAttr(scope, received_at);
+        PyObject *moment = at_place(&source->place, given);
         if (moment == NULL)
             return -1;
         int fits = exact_wide(moment, &found->number) && is_long(found->number);
-        Py_DECREF(moment);
         if (!fits)
             PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
         return fits ? 0 : -1;
     }
     if (source->text != NULL) {
-        int done = take_joined(source, item, scope, found);
+        int done = take_joined(source, given, found);
         if (done != 0)
             return done < 0 ? -1 : 0;
     }
-    if (source->key != NULL) {
-        value = PyDict_GetItemWithError(item, source->key);
+    if (source->place.count) {
+        value = at_place(&source->place, given);
         if (value == NULL && PyErr_Occurred())
             return -1;
     }
     if (value != NULL) {
         switch (source->how) {
         case DECIMAL:
+        case MAGNITUDE:
+        case SIGNED:
+        case CUT:
             if (unscaled(source, value, &found->number))
                 return 0;
+            break;
+        case SIGN:
+            if (unscaled(source, value, &found->number) && found->number != 0) {
+                PyObject *name = PyDict_GetItemWithError(source->table, found->number > 0 ? Py_True : Py_False);
+                if (name == NULL)
+                    return -1; /* it was there */
+                found->object = Py_NewRef(name);
+                return 0;
+            }
             break;
         case WHOLE:
             if (whole_number(value, source->factor, source->fewest, source->most, &found->number))
@@ -260,23 +327,42 @@ static int take(const Source *source, PyObject *item, PyObject *scope, Value *fo
                 return 0;
             }
             break;
-        case NAMED:
-            if (PyUnicode_CheckExact(value) || PyBool_Check(value)) {
-                PyObject *name = PyDict_GetItemWithError(source->table, value);
-                if (name != NULL) {
-                    found->object = Py_NewRef(name);
-                    return 0;
-                }
-                if (PyErr_Occurred())
-                    return -1;
+        case NAMED: {
+            PyObject *name = name_for(source->table, value);
+            if (name != NULL) {
+                found->object = Py_NewRef(name);
+                return 0;
             }
+            if (PyErr_Occurred())
+                return -1;
             break;
         }
+        }
     }
-    return ask(source, value, item, scope, found);
+    return ask(source, value, given, found);
 }
 
 /* -- one piece of the body: 1 written, 0 not plain, -1 with an exception set */
+
+/* A list of texts: how many, each of them, and the end. */
+static int put_list(Buffer *out, PyObject *list)
+{
+    if (list == NULL || !PyList_CheckExact(list))
+        return 0;
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    if (count > 0 && put_long(out, count) < 0)
+        return -1;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        PyObject *one = PyList_GET_ITEM(list, at);
+        Py_ssize_t size;
+        if (!PyUnicode_CheckExact(one))
+            return 0;
+        const char *text = PyUnicode_AsUTF8AndSize(one, &size);
+        if (text == NULL || put_text(out, text, size) < 0)
+            return -1;
+    }
+    return put_bytes(out, "\0", 1) < 0 ? -1 : 1;
+}
 
 static int put_piece(Buffer *out, const Mapper *self, const Piece *piece, const Value *values)
 {
@@ -323,9 +409,7 @@ static int put_piece(Buffer *out, const Mapper *self, const Piece *piece, const 
             return 0;
         return put_bytes(out, value->object == Py_True ? "\1" : "\0", 1) < 0 ? -1 : 1;
     default: /* LIST */
-        if (value->object == NULL || !PyList_CheckExact(value->object) || PyList_GET_SIZE(value->object))
-            return 0;
-        return put_bytes(out, "\0", 1) < 0 ? -1 : 1;
+        return put_list(out, value->object);
     }
 }
 
@@ -380,7 +464,7 @@ static int put_unmapped(Buffer *out, const Mapper *self, PyObject *item)
 }
 
 /* All of vendor_data. 1 written, 0 not plain, -1 with an exception set. */
-static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope)
+static int put_vendor(Buffer *out, const Mapper *self, Given *given)
 {
     if (self->nullable && put_bytes(out, "\2", 1) < 0)
         return -1;
@@ -389,13 +473,12 @@ static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject 
     if (put_bytes(out, "\0", 1) < 0
         || put_bytes(out, PyBytes_AS_STRING(self->opening), PyBytes_GET_SIZE(self->opening)) < 0)
         return -1;
-    Py_ssize_t found = 0; /* members of the item that have an entry */
     int extras = 0;
     for (int at = 0; at <= self->entry_count; at++) {
         const Entry *entry = self->entries + at;
-        if (!extras && (at == self->entry_count || entry->key == NULL)) {
-            extras = 1; /* between the entries that are members and those that are read */
-            int more = self->keeps && PyDict_GET_SIZE(item) > 0 ? put_unmapped(out, self, item) : 0;
+        if (!extras && (at == self->entry_count || !entry->member)) {
+            extras = 1; /* between the entries that are members of the item and all others */
+            int more = self->keeps && PyDict_CheckExact(given->item) ? put_unmapped(out, self, given->item) : 0;
             if (more < 0)
                 return more == -1 ? -1 : 0;
             count += more;
@@ -403,18 +486,24 @@ static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject 
         if (at == self->entry_count)
             break;
         PyObject *value;
-        if (entry->key != NULL) {
-            value = Py_XNewRef(PyDict_GetItemWithError(item, entry->key));
+        if (entry->read == NULL) {
+            if (put_bytes(out, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head)) < 0)
+                return -1;
+            count++;
+            continue;
+        }
+        if (entry->place.count) {
+            value = Py_XNewRef(at_place(&entry->place, given));
             if (value == NULL && PyErr_Occurred())
                 return -1;
         } else {
-            value = entry->name != NULL ? PyObject_GetAttr(scope, entry->name)
-                                        : PyObject_CallFunctionObjArgs(entry->read, item, scope, NULL);
+            value = entry->name != NULL ? PyObject_GetAttr(given->scope, entry->name)
+                                        : PyObject_CallFunctionObjArgs(entry->read, given->item, given->scope, NULL);
             if (value == NULL)
                 return -1;
         }
         if (value != NULL && value != Py_None) {
-            found++;
+            count++;
             if (put_entry(out, self, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head), value) < 0) {
                 Py_DECREF(value);
                 return -1;
@@ -422,7 +511,6 @@ static int put_vendor(Buffer *out, const Mapper *self, PyObject *item, PyObject 
         }
         Py_XDECREF(value);
     }
-    count += (int)found;
     if (count < 1 || count >= MOST)
         return 0;
     out->bytes[count_at] = (char)(count << 1);
@@ -483,10 +571,10 @@ static int put_shown(Buffer *out, const Value *value, int places)
 }
 
 /* The text of the venue's own id. 1 written, 0 not plain, -1 with an exception set. */
-static int put_own_id(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope)
+static int put_own_id(Buffer *out, const Mapper *self, Given *given)
 {
     Value own;
-    if (take(&self->identity, item, scope, &own) < 0)
+    if (take(&self->identity, given, &own) < 0)
         return -1;
     int done = own.object == NULL ? is_long(own.number) : PyUnicode_CheckExact(own.object);
     if (done && put_shown(out, &own, 0) < 0)
@@ -566,10 +654,10 @@ static int left_notes(PyObject *scope)
 }
 
 /* The record behind its ids into `out`. 1 written, 0 not plain, -1 with an exception set. */
-static int put_body(Buffer *out, const Mapper *self, PyObject *item, PyObject *scope, Value *values, int *taken)
+static int put_body(Buffer *out, const Mapper *self, Given *given, Value *values, int *taken)
 {
     for (; *taken < self->source_count; ++*taken)
-        if (take(self->sources + *taken, item, scope, values + *taken) < 0)
+        if (take(self->sources + *taken, given, values + *taken) < 0)
             return -1;
     for (int at = 0; at < self->piece_count; at++) {
         int done = put_piece(out, self, self->pieces + at, values);
@@ -581,10 +669,10 @@ static int put_body(Buffer *out, const Mapper *self, PyObject *item, PyObject *s
         return 0;
     if (self->price_at >= 0 && values[self->price_at].object != NULL)
         return 0;
-    int done = put_vendor(out, self, item, scope);
+    int done = put_vendor(out, self, given);
     if (done != 1 || !self->scoped)
         return done;
-    int left = left_notes(scope);
+    int left = left_notes(given->scope);
     return left < 0 ? -1 : !left;
 }
 
@@ -685,9 +773,8 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
         PyErr_SetString(PyExc_TypeError, "a mapper takes an item and a scope");
         return NULL;
     }
-    PyObject *item = arguments[0], *scope = arguments[1];
-    if (!PyDict_CheckExact(item))
-        return give_up(scope);
+    PyObject *scope = arguments[1];
+    Given given = {arguments[0], scope, {NULL}};
     Buffer body, own, name, head;
     Value values[MOST];
     char message_id[36], content[CONTENT_BYTES];
@@ -697,9 +784,9 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
     buffer_open(&name);
     buffer_open(&head);
     PyObject *found = NULL;
-    int done = self->identity.call != NULL ? put_own_id(&own, self, item, scope) : 1;
+    int done = self->identity.call != NULL ? put_own_id(&own, self, &given) : 1;
     if (done == 1)
-        done = put_body(&body, self, item, scope, values, &taken);
+        done = put_body(&body, self, &given, values, &taken);
     if (done == 1)
         done = content_of(self, values, content);
     if (done == 1 && self->row_count)
@@ -719,6 +806,7 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
     }
     while (taken)
         Py_XDECREF(values[--taken].object);
+    forget_given(&given);
     buffer_close(&body);
     buffer_close(&own);
     buffer_close(&name);
@@ -785,27 +873,39 @@ static int read_text(PyObject *given, Source *source)
     return 0;
 }
 
+static int has_key(PyObject *dict, PyObject *key)
+{
+    int found = PyDict_Contains(dict, key);
+    if (found < 0)
+        PyErr_Clear();
+    return found == 1;
+}
+
 static int read_source(PyObject *given, Source *source)
 {
-    PyObject *key, *call, *table, *given_factor, *given_least, *given_below;
+    PyObject *place, *call, *table, *given_factor, *given_least, *given_below;
     int how, scale;
     wide_int factor = 0, least = 0, below = 0;
-    if (!PyArg_ParseTuple(given, "OOiiOOOO", &key, &call, &how, &scale, &given_factor, &given_least, &given_below,
+    if (!PyArg_ParseTuple(given, "OOiiOOOO", &place, &call, &how, &scale, &given_factor, &given_least, &given_below,
                           &table))
         return -1;
     if (!exact_wide(given_factor, &factor) || !exact_wide(given_least, &least) || !exact_wide(given_below, &below)
-        || how < BY_PYTHON || how > JOINED_TIME || factor < 1 || least < 0 || least >= below || scale < 0
-        || scale > MOST_DIGITS || (how == NAMED && !PyDict_CheckExact(table))) {
+        || how < BY_PYTHON || how >= HOWS || factor < 1 || least < 0 || least >= below
+        || scale < (how == CUT ? -SHORT_DIGITS : 0) || scale > MOST_DIGITS
+        || ((how == NAMED || how == SIGN) && !PyDict_CheckExact(table))
+        || (how == SIGN && (!has_key(table, Py_True) || !has_key(table, Py_False)))
+        || (how == RECEIVED && place == Py_None)) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
     wide_int fewest = (least + factor - 1) / factor, most = (below - 1) / factor;
     *source = (Source){.how = how};
-    if (how >= JOINED && read_text(table, source) < 0) {
+    if (((how == JOINED || how == JOINED_TIME) && read_text(table, source) < 0)
+        || read_place(place, &source->place) < 0) {
         forget_text(source);
         return -1;
     }
-    *source = (Source){or_null(key), Py_NewRef(call), or_null(table), how, scale, factor, below,
+    *source = (Source){source->place, Py_NewRef(call), or_null(table), how, scale, factor, below, least,
                        is_long(fewest) ? (int64_t)fewest : INT64_MAX, is_long(most) ? (int64_t)most : INT64_MAX,
                        source->text};
     return 0;
@@ -838,10 +938,15 @@ static int read_piece(PyObject *given, Piece *piece, int sources)
 
 static int read_entry(PyObject *given, Entry *entry)
 {
-    PyObject *key, *read, *head, *name = Py_None;
-    if (!PyArg_ParseTuple(given, "OOS|O", &key, &read, &head, &name))
+    PyObject *described, *read, *head, *name = Py_None;
+    if (!PyArg_ParseTuple(given, "OOS|O", &described, &read, &head, &name))
         return -1;
-    *entry = (Entry){or_null(key), Py_NewRef(read), Py_NewRef(head), or_null(name)};
+    Place place;
+    if (read_place(described, &place) < 0)
+        return -1;
+    const Path *path = place.paths;
+    int member = place.count == 1 && path->root == ITEM && path->count == 1 && path->steps->key != NULL;
+    *entry = (Entry){place, member, or_null(read), Py_NewRef(head), or_null(name)};
     return 0;
 }
 
@@ -875,20 +980,20 @@ static void mapper_forget(Mapper *self)
     Py_CLEAR(self->symbol);
     Py_CLEAR(self->schema);
     Py_CLEAR(self->account);
-    Py_CLEAR(self->identity.key);
+    forget_place(&self->identity.place);
     Py_CLEAR(self->identity.call);
     Py_CLEAR(self->identity.table);
     forget_text(&self->identity);
     for (int at = 0; at < self->source_count; at++) {
         forget_text(self->sources + at);
-        Py_CLEAR(self->sources[at].key);
+        forget_place(&self->sources[at].place);
         Py_CLEAR(self->sources[at].call);
         Py_CLEAR(self->sources[at].table);
     }
     for (int at = 0; at < self->piece_count; at++)
         Py_CLEAR(self->pieces[at].given);
     for (int at = 0; at < self->entry_count; at++) {
-        Py_CLEAR(self->entries[at].key);
+        forget_place(&self->entries[at].place);
         Py_CLEAR(self->entries[at].read);
         Py_CLEAR(self->entries[at].head);
         Py_CLEAR(self->entries[at].name);
@@ -966,7 +1071,7 @@ static int read_parts(Mapper *self, PyObject *sources, PyObject *pieces, PyObjec
         PyErr_SetString(PyExc_ValueError, "too many fields or entries");
         return -1;
     }
-    /* One more of each: none is empty, and behind the last entry stands one without a key. */
+    /* One more of each: none is empty, and behind the last entry stands one that is no member. */
     self->sources = PyMem_Calloc((size_t)PyTuple_GET_SIZE(sources) + 1, sizeof(Source));
     self->pieces = PyMem_Calloc((size_t)PyTuple_GET_SIZE(pieces) + 1, sizeof(Piece));
     self->entries = PyMem_Calloc((size_t)PyTuple_GET_SIZE(entries) + 1, sizeof(Entry));
@@ -1085,6 +1190,8 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit_mapper(void)
 {
     fill_powers();
+    if (name_roots() < 0)
+        return NULL;
     received_at = PyUnicode_InternFromString("received_at");
     notes = PyUnicode_InternFromString("notes");
     unknown_sides = PyUnicode_InternFromString("unknown_sides");

@@ -134,6 +134,31 @@ static int decimal_digits(const char *text, Py_ssize_t size, int scale, wide_int
     return *found < limit;
 }
 
+/* The same with any number of places, of which those beyond `scale` are cut; where that is negative, of digits without
+   a point as many at the end. */
+static int cut_digits(const char *text, Py_ssize_t size, int scale, wide_int limit, wide_int *found)
+{
+    Py_ssize_t point = 0, end = size;
+    if (size > LONGEST_NUMBER)
+        return 0;
+    while (point < size && text[point] != '.')
+        point++;
+    if (scale < 0) {
+        wide_int whole;
+        if (point < size || !decimal_digits(text, size, 0, ten_to[MOST_DIGITS], &whole))
+            return 0;
+        *found = whole / ten_to[-scale];
+        return *found < limit;
+    }
+    if (size - point - 1 > scale) {
+        end = point + 1 + scale;
+        for (Py_ssize_t at = end; at < size; at++)
+            if (text[at] < '0' || text[at] > '9')
+                return 0;
+    }
+    return point > 0 && decimal_digits(text, end, scale, limit, found);
+}
+
 /* A number times `factor`: an int from `fewest` (not negative) up to `most`, or its digits. */
 static int whole_number(PyObject *value, wide_int factor, int64_t fewest, int64_t most, wide_int *found)
 {

@@ -18,11 +18,11 @@ from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
-from k2conn.plan.fields import DirectKey, FastConversion, Field, JoinedText
+from k2conn.plan.fields import DirectPath, FastConversion, Field, JoinedText, ValuePath
 from k2conn.plan.instruments import Instrument, InstrumentList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
-from k2conn.plan.steps import Expect, Step
+from k2conn.plan.steps import Expect, Renewal, Step
 from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Span, States, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.transport_words import Poll, ProgramWords
@@ -44,7 +44,7 @@ __all__ = [
     "Connection",
     "ConnectorTest",
     "DialogueTurn",
-    "DirectKey",
+    "DirectPath",
     "Expect",
     "FastConversion",
     "Field",
@@ -66,6 +66,7 @@ __all__ = [
     "ProgramWords",
     "Rate",
     "Reader",
+    "Renewal",
     "SendScope",
     "Sequence",
     "SettingValue",
@@ -76,4 +77,5 @@ __all__ = [
     "Symbol",
     "SymbolRule",
     "Template",
+    "ValuePath",
 ]

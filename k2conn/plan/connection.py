@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from k2conn.compression import PLAIN, Compression
 from k2conn.framing import Framing
 from k2conn.plan.conditions import Match
 from k2conn.plan.encoding import FrameEncoding
@@ -75,7 +77,15 @@ class Connection:
     notices: tuple[Notice, ...] = ()
     reconnect: Backoff = field(default_factory=Backoff)
     max_frame: int = 8 * 1024 * 1024
-    compression: bool = True
+    compression: Compression | None = PLAIN
+    """What is offered for it; None: nothing."""
+    subprotocol: Template | None = None
+    """Gives a text or a list of them: the WebSocket sub-protocols that are offered, of which the server must pick one;
+    None: none is.
+    """
+    subprotocol_text: str = ""
+    send_as: Literal["text", "binary"] = "text"
+    """The kind of WebSocket frames that is sent."""
     stale_after: float | None = 60.0
     """Seconds without any frame after which the connection counts as dead; None: never."""
     allow_insecure: bool = False
@@ -85,6 +95,8 @@ class Connection:
     """Where an address that the venue names may lead, beside the hosts that the file writes out: host names, and
     ``*.example.com`` for all below example.com.
     """
+    named_by_venue: frozenset[str] = frozenset()
+    """The `$state` names that hold a host or a port of an address, or part of one."""
     per: str | None = None
     """``symbol``: one socket for each symbol (its URL or its frames name a single one); None: symbols share sockets."""
     replicas: int = 1

@@ -14,7 +14,10 @@ class FastConversion(NamedTuple):
 
     By ``kind``: *decimal* (digits with at most ``scale`` places, to the unscaled integer below ``below``; ``factor`` is
     10**scale), *whole* (a number that is not negative, times ``factor``, below ``below``), *time* (ISO 8601 in UTC),
-    *named* (a text or truth value that ``table`` knows), *text* (not empty, or a whole number's digits).
+    *named* (a text, a truth value or a whole number's digits that ``table`` knows), *text* (not empty, or a whole
+    number's digits); *magnitude* (as decimal, a minus dropped), *signed* (as decimal, also below zero), *sign* (the
+    name that ``table`` has for True where such a number is above zero, for False where it is below), *cut* (as decimal
+    with any number of places, those beyond ``scale`` cut, and at least ``least``; ``scale`` may be negative).
     """
 
     kind: str
@@ -38,10 +41,22 @@ class JoinedText(NamedTuple):
     minutes: dict[str, int] | None = None
 
 
-class DirectKey(NamedTuple):
-    """One key of the item, its direct converter, and the description of that converter where there is one."""
+class ValuePath(NamedTuple):
+    """Keys and indexes, one after the other: of a dict its member, of a list its element, of all else nothing.
 
-    key: str
+    ``root`` is where they begin: the "item", or what the scope calls "message", "state", "key" or "received_at".
+    """
+
+    root: str
+    steps: tuple[str | int, ...]
+
+
+class DirectPath(NamedTuple):
+    """Where a value is (at the end of the first of ``paths`` that leads to something which JMESPath calls true, or else
+    of the last), its direct converter, and the description of that converter where there is one.
+    """
+
+    paths: tuple[ValuePath, ...]
     convert: Callable[[Json], Any]
     conversion: FastConversion | None = None
 
@@ -61,12 +76,20 @@ class Field:
     """Whether all rows of a file have the same value."""
     joined: JoinedText | None = None
     """Where it is such a text, or the time that one says."""
-    direct: DirectKey | None = None
-    """Where the value is one key of the item: that key and a quick converter, which gives what ``read`` would give or
-    raises RecordError, KeyError or TypeError (then ``read`` decides)."""
+    direct: DirectPath | None = None
+    """Where the value is at the end of a plain path: that path and a quick converter, which gives what ``read`` would
+    give or raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 
     words: frozenset[str] = frozenset()
     """The texts that it knows, where it knows them all; else none."""
+
+    @property
+    def key(self) -> str | None:
+        """The key, where the value is one member of the item and nothing more."""
+        if self.direct is None or len(self.direct.paths) != 1:
+            return None
+        root, steps = self.direct.paths[0]
+        return steps[0] if root == "item" and len(steps) == 1 and isinstance(steps[0], str) else None
 
     @property
     def constant(self) -> bool:

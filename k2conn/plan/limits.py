@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,12 @@ class Limits:
     frame: int | None = None
     """Bytes of one frame that we send."""
     connections: int | None = None
+    unanswered: int | None = None
+    """Requests of one connection that wait for an answer at the same time."""
     lifetime: float | None = None
     """Seconds until the venue ends a connection; None where it does not."""
+    per: Literal["connection", "ip"] = "connection"
+    """What ``connect`` and ``requests`` count: connections of this kind, or all that go to the same host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from k2conn.plan.conditions import Match
 from k2conn.plan.sending import Template
-from k2conn.plan.values import Getter
+from k2conn.plan.values import Getter, Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,23 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """How a step is sent again on the open connection. ``every`` gives seconds from the connection's state; ``learnt``:
+    they are what the venue says; ``early``: so many seconds sooner.
+    """
+
+    every: Callable[[Mapping[str, Json]], float]
+    every_text: str
+    learnt: bool = False
+    early: float = 0.0
+    send: Template | None = None
+    """What is sent; None: what the step sends."""
+    text: str = ""
+    before: bool = False
+    """Whether the calls of `before` are made again first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One request after connecting. ``per``: one frame (None), or one for each ``symbol`` or ``topic``."""
 
@@ -58,3 +76,5 @@ class Step:
     """Seconds to leave between two frames of this step."""
     symbols: Match | None = None
     """Which symbols this step is for (a condition on {symbol, base, quote, record}); None for all."""
+    renew: Renewal | None = None
+    """How it is sent again; None: it is not."""

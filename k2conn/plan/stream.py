@@ -101,8 +101,6 @@ class Stream:
     each_text: str
     each_key: bool
     """``each`` walks an object keyed by symbol: the key is ``$key``."""
-    each_direct: str | None
-    """The message's member that ``each`` is, where it is nothing more."""
     order: str
     """Of the items in a message: ``oldest-first`` or ``newest-first``."""
     drop_when: Match | None

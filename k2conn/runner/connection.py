@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.troubles import TroubleKind
-from k2conn.engine.conversation.session import Action, Close, EndCause, Note, NoteKind, Send, Session
+from k2conn.engine.conversation.session import Action, CallAgain, Close, EndCause, Note, NoteKind, Send, Session
 from k2conn.engine.conversation.session_ids import session_ids
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.resilience.replicas import Replica
@@ -32,7 +32,7 @@ from k2conn.plan import HttpRequest, Json, SendScope
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.frame_turns import FrameTurns
-from k2conn.runner.http_requests import http_call, sendable
+from k2conn.runner.http_requests import http_call, offered, sendable
 from k2conn.runner.transport_requests import Asking, program_of
 from k2conn.secret_mask import SECRETS
 from k2conn.transports import Address, Transport
@@ -107,6 +107,8 @@ class VenueConnection:
         self._turns: FrameTurns | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._calling: asyncio.Task[None] | None = None
+        """The calls of `before`, made again."""
         self._close: Close | None = None
         self._stopped = False
         self._bug: Exception | None = None
@@ -211,6 +213,9 @@ class VenueConnection:
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
         finally:
+            if self._calling is not None:
+                self._calling.cancel()
+                await asyncio.gather(self._calling, return_exceptions=True)
             if self._closing is not None:
                 await asyncio.gather(self._closing, return_exceptions=True)
                 self._closing = None
@@ -265,6 +270,7 @@ class VenueConnection:
             headers=sendable(pipeline.session.headers(wall)),
             max_frame=connection.max_frame,
             compression=connection.compression,
+            subprotocols=offered(pipeline.session.subprotocols(wall)),
             ping_every=given.ping_every or own,
             ping_timeout=given.ping_timeout or 20.0,
             verify=given.verify,
@@ -284,10 +290,33 @@ class VenueConnection:
         finally:
             for name in (capture.into for capture in request.capture):
                 value = pipeline.session.scope.state.get(name)
-                if "://" not in str(value):  # an address is no token
+                if "://" not in str(value) and name not in self._shard.connection.named_by_venue:  # no token
                     SECRETS.add_passing(value)
             if self._observers.watching:
                 self._observers.tell(Observer.answered, self._place, number, answer, monotonic(), wall_us())
+
+    async def _call_again(self) -> None:
+        """Makes the calls of `before` on the open connection: what they give is renewed."""
+        pipeline = self.pipeline
+        assert pipeline is not None
+        try:
+            for number, request in enumerate(self._shard.connection.before):
+                await self._request_before(number, request, pipeline)
+        except (TransportError, SettingsError, RecordError) as error:
+            self._log.warning("calls of before not made again", detail=str(error))
+            pipeline.session.calls_failed(monotonic())
+        except Exception as bug:
+            self._fail(bug)
+            return
+        else:
+            self._act(pipeline.session.called(monotonic(), wall_us()))
+        self._arm()
+
+    def _fail(self, bug: Exception) -> None:
+        """Ends the connection for a bug that nobody awaits."""
+        self._bug = bug
+        if self.task is not None:
+            self.task.cancel()
 
     def _opened(self) -> None:
         assert self.pipeline is not None
@@ -365,6 +394,8 @@ class VenueConnection:
                     self._send(action.frame)
             elif type(action) is Note:
                 self._note(action)
+            elif type(action) is CallAgain:
+                self._calling = asyncio.create_task(self._call_again(), name=f"{self._shard.name} calls again")
             elif type(action) is Close and action.cause == EndCause.NOTICE:
                 self.ask_for_replacement(ConnectionEnd(*action))
             elif type(action) is Close and self._closing is None and self._transport is not None:
@@ -412,7 +443,7 @@ class VenueConnection:
             self._say(note, loud=self._context.connector_state.ledger.venue_errors.heard(note.detail["reason"]))
         elif note.kind == NoteKind.UNACKNOWLEDGED:
             self._say(note, loud=True)
-        elif note.kind == NoteKind.CONFIRMED and "after_failures" in note.detail:
+        elif note.kind == NoteKind.RENEWED or (note.kind == NoteKind.CONFIRMED and "after_failures" in note.detail):
             self._log.info(note.kind, **note.detail)
         else:
             self._log.debug(note.kind, **note.detail)
@@ -452,9 +483,7 @@ class VenueConnection:
             if self._closing is None:
                 self._arm()
         except Exception as bug:
-            self._bug = bug
-            if self.task is not None:
-                self.task.cancel()
+            self._fail(bug)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -24,6 +24,7 @@ from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.gaps.gap_records import gap_words
 from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.engine.identity.dedup_window import REMEMBERED
+from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
@@ -529,13 +530,17 @@ class Connector:
         return self.connector_state.ledger.report()
 
 
-def state_for(job: Job, replaced: Connector | None = None) -> ConnectorState:
+def state_for(
+    job: Job, replaced: Connector | None = None, shared_limits: SharedLimits | None = None
+) -> ConnectorState:
     """The state for a job's connector: a new one, or that of the connector that it is to replace, for its own plan."""
     given = job.overrides
     plan, window = overridden(job.plan, given), given.remembered or REMEMBERED
     if replaced is None:
         most = given.most_symbols or MOST_SYMBOLS
-        return ConnectorState(plan, job.streams, window, given.backfill, most_symbols=most)
+        return ConnectorState(
+            plan, job.streams, window, given.backfill, most_symbols=most, shared_limits=shared_limits
+        )
     return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)
 
 

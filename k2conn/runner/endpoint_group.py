@@ -105,10 +105,7 @@ class EndpointGroup:
         """An address's host, for people; never more of it, for the rest may hold a key."""
         choice = self._choices[at]
         text = self.connection.url_texts[choice] if isinstance(choice, int) else choice
-        try:
-            return urlsplit(text).hostname or "-"
-        except ValueError:
-            return "-"  # a host that only a live connection knows
+        return host_of(text) or "-"  # a host that only a live connection knows
 
     def status(self, now: float) -> list[EndpointStatus]:
         """The addresses and their breakers, for /health."""

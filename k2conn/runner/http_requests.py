@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from k2conn import exactjson
@@ -16,6 +16,7 @@ from k2conn.plan import HttpRequest, SendScope
 from k2conn.runner.overrides import Overrides
 
 _HEADER = re.compile("[\\t -~\\x80-\\xff]*")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def sendable(headers: Mapping[str, object]) -> dict[str, str]:
@@ -27,6 +28,13 @@ def sendable(headers: Mapping[str, object]) -> dict[str, str]:
         if not _HEADER.fullmatch(value):
             raise TransportError("handshake", f"the header {key} would have characters that no header can carry")
     return found
+
+
+def offered(subprotocols: Sequence[str]) -> tuple[str, ...]:
+    """Sub-protocols that can be offered. TransportError for one that cannot, which is a value of the venue's, too."""
+    if not all(map(_TOKEN.fullmatch, subprotocols)):
+        raise TransportError("handshake", "a sub-protocol would have characters that the name of none can have")
+    return tuple(subprotocols)
 
 
 def check_call(request: HttpRequest, scope: SendScope, given: Overrides, allowed: Destinations | None = None) -> None:

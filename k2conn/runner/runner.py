@@ -29,6 +29,7 @@ from k2conn.engine.accounting.ledger import NOWHERE, Account
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
+from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
 from k2conn.features.envelopes import feature_record
@@ -127,6 +128,7 @@ class Runner:
         """By the connector's name: a connector that follows another one goes on with what that has counted."""
         self._features: dict[str, FeatureStage] = {}
         self._audits: dict[str, AuditStage] = {}
+        self._shared_limits = SharedLimits()
         self.observers = Observers() if observers is None else observers
         self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
@@ -165,7 +167,7 @@ class Runner:
         problems = CollectedProblems()
         for job in jobs:
             with problems.noting():
-                made.append(self._make(job, state_for(job)))
+                made.append(self._make(job, state_for(job, shared_limits=self._shared_limits)))
         problems.finish()
         return made
 
@@ -288,7 +290,7 @@ class Runner:
                 self._leave(connector, connector.successor)
                 return
             try:
-                new = self._make(connector.job, state_for(connector.job, connector))
+                new = self._make(connector.job, state_for(connector.job, connector, self._shared_limits))
             except Exception as error:
                 bug, lasted = error, 0.0
         self._leave(connector, new.connector_state)
@@ -325,7 +327,7 @@ class Runner:
 
         Where the venue's limit on connections allows no two, the old one goes first, and the new one stays.
         """
-        new = self._make(job, state_for(job, old))
+        new = self._make(job, state_for(job, old, self._shared_limits))
         await self._prepare((new,))
         crowded = any(_crowded(old, new, name) for name in new.endpoint_groups)
         if crowded:

@@ -18,7 +18,7 @@ from k2conn.codecs.decoding import row_reader
 from k2conn.codecs.encoding import encoder
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text, shown
-from k2conn.engine.conversation.session import Action, Close, Send, SessionContext
+from k2conn.engine.conversation.session import Action, CallAgain, Close, Send, SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.engine.sharding.shards import shards
@@ -86,6 +86,8 @@ class _TestConnection:
         """All that came of the test's frames."""
         self.opened = False
         self.answered = 0
+        self.calling: dict[FramePipeline, int] = {}
+        """Where the calls of `before` are made again, and how many of them have been answered."""
 
     def _streams(self, plan: Plan, example: ConnectorTest) -> list[str]:
         if example.streams is not None:
@@ -142,9 +144,18 @@ class _TestConnection:
     # -- turns
 
     def _answered(self, turn: DialogueTurn) -> None:
-        """The venue answers the next HTTP call of `before`."""
+        """The venue answers the next HTTP call of `before`, or of those that are made again."""
         for pipeline in self.pipelines:
-            for request in pipeline.session.connection.before[self.answered : self.answered + 1]:
+            before = pipeline.session.connection.before
+            if pipeline in self.calling:
+                request = before[self.calling[pipeline]]
+                pipeline.session.captured(request.capture, turn.value)
+                self.calling[pipeline] += 1
+                if self.calling[pipeline] == len(before):
+                    del self.calling[pipeline]
+                    self._handle(pipeline, pipeline.session.called(self.now, self.wall))
+                continue
+            for request in before[self.answered : self.answered + 1]:
                 pipeline.session.captured(request.capture, turn.value)
         self.answered += 1
 
@@ -250,6 +261,8 @@ class _TestConnection:
         for action in actions:
             if type(action) is Send:
                 self.sent.append((pipeline.session.connection.name, action.frame))
+            elif type(action) is CallAgain:
+                self.calling[pipeline] = 0
             elif type(action) is Close:
                 self.closed = action
 
@@ -336,7 +349,9 @@ def same(expected: Any, found: Any) -> bool:
     return bool(expected == found)
 
 
-def _value(text: str | bytes, like: Any) -> Any:
+def _value(frame: str | bytes, like: Any) -> Any:
+    """A sent frame, to compare with what a test says of it; the kind of frame is the connection's matter."""
+    text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
     if isinstance(like, str):
         return text
     try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from k2conn.compression import PLAIN, Compression
 from k2conn.framing import Framing
 from k2conn.net.destinations import Destinations
 from k2conn.net.proxy import Proxy
@@ -51,14 +52,16 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where and how to connect. ``ping_every`` seconds between protocol pings (None: none). ``compression``: whether
-    the server may compress frames.
+    """Where and how to connect. ``ping_every`` seconds between protocol pings (None: none). ``compression``: what is
+    offered for it (None: nothing). ``subprotocols``: those of a WebSocket that are offered, of which the server must
+    pick one; where there are none, it must pick none.
     """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_frame: int = 8 * 1024 * 1024
-    compression: bool = True
+    compression: Compression | None = PLAIN
+    subprotocols: tuple[str, ...] = field(default=(), repr=False)
     ping_every: float | None = 20.0
     ping_timeout: float | None = 20.0
     open_timeout: float = 10.0

@@ -23,8 +23,8 @@ from k2conn.runner.connector import resolve
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One worker's part: for each connector that it runs, the symbols by their native names, and how many workers run
-    that connector.
+    """One worker's part: for each connector that it runs, the symbols by their native names, and among how many workers
+    the venue's limits are divided.
     """
 
     symbols: Mapping[str, tuple[str, ...]]
@@ -124,11 +124,18 @@ class _Table:
         hand[worker] += bundle
         self._load[worker] += len(bundle)
 
+    def _among(self, job: Job, hands: Sequence[Sequence[str]]) -> int:
+        """Among how many workers a venue's limits are divided: those that run the connector, or all, where the venue
+        counts what other connectors do, too.
+        """
+        shared = any(connection.limits.per == "ip" for connection in job.plan.connections)
+        return len(self._load) if shared else sum(map(bool, hands))
+
     def assignments(self) -> tuple[Assignment, ...]:
         """What each worker has, in the order in which the symbols were named."""
         names = [job.plan.name for job in self.jobs]
         order = [{name: place for place, name in enumerate(one)} for one in self._names]
-        among = {name: sum(map(bool, hands)) for name, hands in zip(names, self.hands, strict=True)}
+        among = {job.plan.name: self._among(job, hands) for job, hands in zip(self.jobs, self.hands, strict=True)}
         found = []
         for worker in range(len(self._load)):
             symbols = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,11 @@ import pytest
 from tests.api.test_stream import Events, until
 from tests.integration.test_run import command, environment
 from tests.kafka.test_broker_away import VENUE
-from tests.paths import ROOT
 from tests.servers import SharedBroker, SharedRegistry
 from tests.servers.postgres import Database
 from tests.support.api import Serving
 from tests.support.plans import HEAD, STREAMS
+from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
 
 WITHIN = 10.0
@@ -29,12 +28,10 @@ ASKED = {"symbol": "BTCUSD", "side": "sell", "currency": "usd", "limit": 5}
 @pytest.fixture(scope="module")
 def venue() -> Iterator[int]:
     """The port of a venue that sends 250 trades a second, each with the next number and of now."""
-    text = (VENUE % str(ROOT)).replace("trade(next(numbers))", "trade(next(numbers), t=time.time_ns() // 1_000_000)")
+    text = VENUE.replace("trade(next(numbers))", "trade(next(numbers), t=time.time_ns() // 1_000_000)")
     text = text.replace("import asyncio,", "import time, asyncio,")
-    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+    with venue_process(text) as port:
+        yield port
 
 
 def engine(folder: Path, port: int, *words: str, topic: str = "", **variables: str) -> subprocess.Popen[bytes]:
@@ -64,7 +61,7 @@ def test_a_trade_is_asked_for_by_symbol_side_and_currency_within_seconds(
             until(lambda: len(events.events) > 20)
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(30) == 0
+            assert running.wait(60) == 0
             events.close()
     assert took < WITHIN
 
@@ -85,7 +82,7 @@ def test_what_is_in_kafka_and_in_no_store_yet_is_recent_and_live(
             assert serving.get("/v1/trades").json["data"] == []
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(30) == 0
+            assert running.wait(60) == 0
             events.close()
     assert recent["live"] is True
     ids = [one["message_id"] for one in recent["data"]]

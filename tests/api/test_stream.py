@@ -59,11 +59,11 @@ class Events:
         if self._connection.sock is not None:
             self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._connection.close()
-        self.ended.wait(5)
+        self.ended.wait(60)
         self._answer.close()
 
 
-def until(condition: Any, within: float = 10) -> None:
+def until(condition: Any, within: float = 60) -> None:
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end
@@ -98,7 +98,7 @@ def test_what_comes_into_the_store_is_heard_once_by_events_and_by_websocket(serv
             assert full.value.response.status_code == 503
             await asyncio.to_thread(written, folder / "data", news(100, 110))
             for _ in range(5):
-                heard.append(json.loads(await asyncio.wait_for(one.recv(), 10)))
+                heard.append(json.loads(await asyncio.wait_for(one.recv(), 60)))
 
     asyncio.run(listen())
     until(lambda: len(every.events) >= 10 and len(some.events) >= 5)
@@ -124,13 +124,13 @@ def test_a_stop_ends_streams_in_good_order(folder: Path) -> None:
                 began = time.monotonic()
                 stopping = asyncio.create_task(asyncio.to_thread(serving.stop))
                 with pytest.raises(ConnectionClosed) as closed:
-                    await asyncio.wait_for(one.recv(), 10)
+                    await asyncio.wait_for(one.recv(), 60)
                 assert await stopping == 0
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 20
                 return closed.value.rcvd.code if closed.value.rcvd else None
 
         assert asyncio.run(listen()) in (1001, 1012)
-        assert events.ended.wait(5)
+        assert events.ended.wait(60)
         events.close()
 
 
@@ -181,7 +181,7 @@ def test_who_may_not_listen(folder: Path) -> None:
                 for _ in range(20):
                     await one.send("hello")
                 with pytest.raises(ConnectionClosed) as closed:
-                    await asyncio.wait_for(one.recv(), 10)
+                    await asyncio.wait_for(one.recv(), 60)
                 return closed.value.rcvd.code if closed.value.rcvd else None
 
         assert asyncio.run(talks()) == 1008

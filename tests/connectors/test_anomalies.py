@@ -24,7 +24,6 @@ from k2conn.anomalies.marker import QUOTE, TRADE, AnomalyMarker
 from k2conn.anomalies.settings import AnomalySettings
 from k2conn.anomalies.upper_bound import WARM_UP
 from k2conn.avro.unscaled import UnscaledReader
-from k2conn.cli.loading import load
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
@@ -32,6 +31,7 @@ from k2conn.envelope import Envelope
 from k2conn.plan import Plan
 from k2conn.records import load_record
 from tests.support.fair import on_the_wire
+from tests.support.shipped import load
 
 FILES: dict[str, str] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
 RECORDINGS = sorted(name for name in FILES if name.endswith(".recorded.jsonl") and not name.startswith("blockchain."))

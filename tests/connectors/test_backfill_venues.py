@@ -17,7 +17,6 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from k2conn import exactjson
-from k2conn.cli.loading import load
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Backoff
@@ -26,6 +25,7 @@ from k2conn.runner.backfill_worker import RetryPolicy
 from k2conn.sinks.settings import SinkSettings
 from tests.support.plans import WORLD
 from tests.support.rest import Answer, Asked, rest
+from tests.support.shipped import load
 from tests.support.venues import MemorySink
 
 BEGIN_MS = 1_767_323_000_000
@@ -262,7 +262,7 @@ def run(
                 stop = asyncio.Event()
                 task = asyncio.create_task(runner.run(stop))
                 try:
-                    async with asyncio.timeout(8):
+                    async with asyncio.timeout(60):
                         while not until(outcome(runner, made[0])):
                             await asyncio.sleep(0.02)
                             if task.done():

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from k2conn import exactjson
-from k2conn.cli.loading import load
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from tests.support.fair import micros, on_the_wire, quote_differs, trade_differs
+from tests.support.shipped import load
 
 FILES: dict[str, str] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
 BY_CLASS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "corpus_by_class.yaml").read_text())

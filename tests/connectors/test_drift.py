@@ -19,7 +19,6 @@ import pytest
 import yaml
 
 from k2conn import exactjson
-from k2conn.cli.loading import load
 from k2conn.drift.detector import Drift, DriftDetector
 from k2conn.drift.field_paths import FieldPath, field_paths, same
 from k2conn.drift.structure import Path as Place
@@ -29,6 +28,7 @@ from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Plan, Stream
 from tests.support.fair import on_the_wire
+from tests.support.shipped import load
 
 FILES: dict[str, str] = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text())
 SILENT = {"blockchain.recorded.jsonl"}

@@ -14,7 +14,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Json
 from tests.paths import ROOT
 
-UNKNOWN = {"asx-quotes", "asx-trades", "bitso", "btse", "coincheck"}
+UNKNOWN = {"asx-quotes", "asx-trades", "bitbank", "bitso", "btse", "coincheck"}
 """Venues whose documentation has no form of errors; and files, which report none."""
 
 _BINANCE: list[Json] = [
@@ -28,10 +28,12 @@ _JSON_RPC: list[Json] = [{"jsonrpc": "2.0", "id": 99, "error": {"code": 10028, "
 _ERROR_ID: list[Json] = [{"error": {"code": 6001, "message": "invalid argument"}, "id": None, "result": None}]
 _CODE: list[Json] = [{"id": 99, "code": 20001, "message": "invalid argument", "msg": "invalid argument"}]
 FORMS: dict[str, list[Json]] = {
-    "alpaca-sip": [{"T": "error", "code": 405, "msg": "symbol limit exceeded"}],
+    "alpaca": [{"T": "error", "code": 405, "msg": "symbol limit exceeded"}],
     "ascendex": [{"m": "error", "code": 100005, "reason": "INVALID_WS_REQUEST_DATA", "info": "Missing field"}],
+    "aster": [{"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}],
     "backpack": [{"id": None, "error": {"code": 4006, "message": "Invalid stream"}}],
     "binance": _BINANCE,
+    "bingx": [{"id": "99", "code": 80015, "msg": "dataType not support", "timestamp": 1714650253104}],
     "bitfinex": [{"event": "error", "msg": "Already subscribed", "code": 10202}],
     "bitflyer": _JSON_RPC,
     "bitget": [{"event": "error", "arg": {"instType": "spot"}, "code": 30007, "msg": "request over limit"}],
@@ -43,19 +45,24 @@ FORMS: dict[str, list[Json]] = {
                 {"errorCode": 110, "error": "Invalid endpoint."}],
     "blockchain": [{"seqnum": 1, "event": "rejected", "channel": "trades", "text": "Invalid channel"}],
     "blofin": [{"event": "error", "code": "60012", "msg": "Invalid request"}],
+    "btc-markets": [{"messageType": "error", "code": 3, "message": "invalid channel names"}],
     "bullish": [{"type": "error", "dataType": "V1TAErrorResponse", "data": {"errorCodeName": "BAD_REQUEST"}}],
     "bybit": [{"success": False, "ret_msg": "Request too frequent", "op": "subscribe", "conn_id": "x"},
               {"success": False, "ret_msg": "Unknown op", "op": "", "conn_id": "x"},
               {"success": False, "ret_msg": "error", "op": "unsubscribe", "req_id": "9", "conn_id": "x"}],
+    "bybit-options": [{"success": False, "ret_msg": "Request too frequent", "conn_id": "x", "type": "COMMAND_RESP"}],
     "coinbase": [{"type": "error", "message": "Rate limit exceeded"}],
     "coinex": [*_CODE, {"id": None, "code": 11001, "message": "request timeout"}],
+    "coinone": [{"response_type": "ERROR", "error_code": 160012, "message": "Invalid Topic"}],
     "crypto-com": [{"id": 99, "method": "subscribe", "code": 40003, "message": "Unknown symbol"},
                    {"id": 99, "method": "unsubscribe", "code": 42901, "message": "Too many requests"}],
     "delta": [{"type": "subscriptions", "channels": [{"name": "all_trades", "error": "subscription forbidden"}]},
               {"type": "subscriptions", "channels": [{"name": "l1_orderbook", "error": "subscription forbidden"}]}],
     "deribit": _JSON_RPC,
+    "digifinex": [{"error": {"code": 10002, "message": "method not found"}, "result": None, "id": 99}],
     "dydx": [{"type": "error", "message": "Invalid subscription", "connection_id": "a", "message_id": 1}],
     "eodhd-us": [{"status_code": 422, "message": "Unprocessable"}, {"status_code": 500, "message": "Server error"}],
+    "exmo": [{"ts": 1, "event": "error", "code": 100000, "error": "invalid message", "message": "not JSON"}],
     "finnhub": [{"type": "error", "msg": "Subscribing to too many symbols"}],
     "gate-io": [{"time": 1, "channel": "spot.trades", "event": "subscribe", "error": {"code": 2, "message": "unknown"}},
                 {"time": 1, "channel": "spot.trades", "event": "unsubscribe", "error": {"code": 1, "message": "bad"}},
@@ -67,6 +74,7 @@ FORMS: dict[str, list[Json]] = {
     "htx": [{"status": "error", "ts": 1, "id": "99", "err-code": "bad-request", "err-msg": "invalid topic"}],
     "hyperliquid": [{"channel": "error", "data": "Already subscribed: {}"}],
     "independent-reserve": [{"Event": "Error", "Data": "Invalid channel", "Time": 1661145843028}],
+    "indodax": [{"id": 99, "error": {"code": 108, "message": "method not found"}}],
     "kraken": [{"error": "Exceeded msg rate", "method": "subscribe", "success": False, "time_in": "x"},
                {"error": "Malformed request", "success": False},
                {"error": "Not subscribed", "method": "unsubscribe", "success": False, "req_id": 9}],
@@ -82,9 +90,12 @@ FORMS: dict[str, list[Json]] = {
     "mexc-futures": [{"channel": "rs.error", "data": "Contract does not exist", "ts": 1}],
     "okx": _OKX,
     "phemex": [{"error": {"code": 6001, "message": "invalid argument"}, "id": 99, "result": None}],
+    "pionex": [{"type": "ERROR", "code": "PARAMETER_ERROR", "message": "bad json payload", "timestamp": 1790133880248}],
     "poloniex": [{"event": "error", "message": "Subscription failed (already subscribed)"}],
     "tiingo-iex": [{"messageType": "E", "response": {"code": 400, "message": "thresholdLevel not valid"}}],
+    "toobit": [{"code": "-10001", "desc": "Invalid JSON!"}],
     "upbit": [{"error": {"name": "WRONG_FORMAT", "message": "Format does not match"}}],
+    "weex": [{"result": False, "msg": "INVALID_ARGUMENT: unrecognized message : hello"}],
     "whitebit": _ERROR_ID,
     "woo-x": [{"cmd": "ERROR", "data": "invalid request"}],
     "woo-x-v1": [{"event": "subscribe", "success": False, "ts": 1, "errorMsg": "symbol is invalid", "id": "99"},

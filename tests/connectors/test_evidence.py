@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from k2conn.cli.evidence import rests_on
-from k2conn.cli.loading import load
 from k2conn.compiler.compiler import check_text
 from k2conn.resources import connectors_folder
 from release import gallery
 from tests.paths import ROOT
+from tests.support.shipped import load
 
 NAMES = sorted(path.stem for path in connectors_folder().glob("*.yaml"))
 COMPARED = json.loads((Path(__file__).parent / "agreement.json").read_text())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
 from k2conn.compiler.expressions.templates import compile_template
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import Action, Note, Send, SessionContext
@@ -33,16 +33,9 @@ from k2conn.tools.mock.recordings import read_frames
 from k2conn.tools.mock.server import MockServer
 from k2conn.tools.mock.template_matching import MatchCapture, ShapeMaker
 from k2conn.tools.mock.time_formats import layout, near
+from tests.support.shipped import plans
 
-
-def _plans() -> Iterator[Plan]:
-    """The connectors that ship; a broken one is another test's business."""
-    for path in shipped():
-        with suppress(SystemExit):
-            yield load(str(path))
-
-
-PLANS = {plan.name: plan for plan in _plans()}
+PLANS = {plan.name: plan for plan in plans()}
 NAMES = list(PLANS)
 SHOWN = [(plan.name, stream) for plan in PLANS.values() for stream in MockExchange(plan).streams]
 
@@ -73,7 +66,8 @@ class Listener:
         session = pipeline.session
         for request, answer in zip(session.connection.before, before, strict=False):
             session.captured(request.capture, answer)
-        async with connect(url, compression=None, proxy=None, close_timeout=0.2) as socket:
+        offered = [Subprotocol(name) for name in session.subprotocols(_wall())] or None
+        async with connect(url, compression=None, proxy=None, close_timeout=0.2, subprotocols=offered) as socket:
             await self._act(socket, session.open(time.monotonic(), _wall()))
             while True:
                 deadline = session.deadline
@@ -131,7 +125,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     """One asynchronous test, within a bound."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await test()
 
     asyncio.run(bounded())

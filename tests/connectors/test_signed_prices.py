@@ -9,13 +9,12 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.avro import V2, WIDE, use_decimals
-from k2conn.cli.loading import find
-from k2conn.compiler.compiler import load_plan
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Plan
 from k2conn.records import load_record
 from tests.support.plans import WORLD
+from tests.support.shipped import load
 
 SPREADS = ("bitmex", "deribit", "deribit-options")
 NONE = ("okx-futures", "kraken-futures")
@@ -24,7 +23,7 @@ NONE = ("okx-futures", "kraken-futures")
 
 @pytest.mark.parametrize("name", SPREADS)
 def test_every_price_of_a_file_with_spreads_is_signed(name: str) -> None:
-    plan = load_plan(find(name))
+    plan = load(name)
     for stream in plan.streams:
         prices = load_record(stream.record).profile.prices
         said = {field.name: ", signed" in field.converter for field in stream.fields if field.name in prices}
@@ -33,7 +32,7 @@ def test_every_price_of_a_file_with_spreads_is_signed(name: str) -> None:
 
 @pytest.mark.parametrize("name", NONE)
 def test_a_file_without_spreads_reads_no_name_of_one(name: str) -> None:
-    plan = load_plan(find(name))
+    plan = load(name)
     for spread in ("BTC-USDT-261225_BTC-USDT-270326", "BTC-USDT_BTC-USDT-SWAP", "FI_XBTUSD_261225_FI_XBTUSD_270326"):
         assert plan.symbols.resolve(spread) is None
 
@@ -54,14 +53,14 @@ def test_a_spreads_price_is_read_as_it_is(size: Any, price: str) -> None:
         exact = Decimal(price)
         trade = {"timestamp": "2026-06-03T08:15:38.704Z", "symbol": "XBTM26-XBTU26", "side": "Sell", "size": 100,
                  "price": exact, "trdMatchID": "00000000-006d-1000-0000-000e8737d536"}
-        bitmex = load_plan(find("bitmex"))
+        bitmex = load("bitmex")
         (found,) = prices(bitmex, "trade", "XBTM26-XBTU26", {"table": "trade", "action": "insert", "data": [trade]})
         assert found["price"] == exact
         item = {"trade_seq": 1, "trade_id": "7", "timestamp": 1780000000000, "price": exact, "direction": "buy",
                 "instrument_name": "BTC-FS-25SEP26_PERP", "amount": 10}
         message = {"method": "subscription",
                    "params": {"channel": "trades.BTC-FS-25SEP26_PERP.100ms", "data": [item]}}
-        (found,) = prices(load_plan(find("deribit")), "trade", "BTC-FS-25SEP26_PERP", message)
+        (found,) = prices(load("deribit"), "trade", "BTC-FS-25SEP26_PERP", message)
         assert found["price"] == exact
     finally:
         use_decimals(V2)

@@ -16,12 +16,12 @@ import pytest
 import yaml
 
 from k2conn import exactjson
-from k2conn.cli.loading import load
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
 from k2conn.resources import connectors_folder
 from k2conn.runner.connector import resolve
+from tests.support.shipped import load
 
 TABLE: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "symbols.yaml").read_text())
 NAMES = sorted(path.stem for path in connectors_folder().glob("*.yaml"))

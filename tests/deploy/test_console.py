@@ -51,7 +51,7 @@ def chromium() -> Iterator[ChromiumBrowser]:
 
 
 def health(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 
@@ -79,7 +79,7 @@ def run(folder: Path, *words: object, **variables: str) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +362,7 @@ def test_one_that_stalls_is_cut_off(running: int) -> None:
     before = health(running)["connectors"]["steady"]["received"]
     for _ in range(90):
         time.sleep(1)
-        with urllib.request.urlopen(f"http://127.0.0.1:{running}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{running}/metrics", timeout=60) as answer:
             found = re.search(rb"k2conn_console_dropped_clients_total (\d+)", answer.read())
         if found is not None and int(found[1]):
             break

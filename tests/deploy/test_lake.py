@@ -152,7 +152,7 @@ def test_a_server_that_is_killed_under_load_has_every_record_once(server: Seawee
 
     drive(settings, book, work)
     assert len(book.settled) == count
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while read(settings, "SELECT count(*), count(DISTINCT message_id) FROM trades") != [(count, count)]:
         assert time.monotonic() < end
         time.sleep(0.5)

@@ -54,7 +54,7 @@ def drive(server: QuestDb, book: Book, work: Callable[[Any], Awaitable[None]], t
     asyncio.run(run())
 
 
-def asked(server: QuestDb, sql: str, wanted: list[list[Any]], within: float = 30) -> None:
+def asked(server: QuestDb, sql: str, wanted: list[list[Any]], within: float = 90) -> None:
     """Rows are there a moment after they were acknowledged."""
     end = time.monotonic() + within
     while (found := server.query(sql)) != wanted and time.monotonic() < end:

@@ -17,10 +17,9 @@ from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides
 from tests.integration.test_health import get
 from tests.integration.test_run import command, environment
-from tests.integration.test_runner import says
 from tests.servers.process import free_port
 from tests.support.plans import HEAD, STREAMS, trade, trades
-from tests.support.venues import CONNECTION, Run, Venue
+from tests.support.venues import CONNECTION, Run, Venue, says
 
 SEQUENCE = "    sequence: {from: i, rule: contiguous, per: symbol}\n"
 NUMBERED = STREAMS.replace("    each: data\n", f"    each: data\n{SEQUENCE}", 1)
@@ -166,7 +165,7 @@ def test_status_shows_the_last_errors(tmp_path: Path) -> None:
         port = free_port()
         frames = [trades(trade(n, p="1,5")) for n in range(1, 9)]
         running = asyncio.ensure_future(process(tmp_path, port, *frames, seconds=6))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 asked = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "k2conn", "status", "--port", str(port), env=environment(),

@@ -117,7 +117,7 @@ def test_top_watches_a_process_that_goes_and_comes(tmp_path: Path, venue: dict[s
             shown.type("4")
             shown.until(lambda text: "malformed-frame" in text)
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         shown.until(lambda text: "no k2conn answers" in text)
         assert "malformed-frame" in shown.text, "what was known last stays"
         with start() as process:
@@ -126,7 +126,7 @@ def test_top_watches_a_process_that_goes_and_comes(tmp_path: Path, venue: dict[s
             shown.type("\x03")
             assert shown.ended() == 0
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
 
 
 def test_top_wants_a_terminal(tmp_path: Path) -> None:

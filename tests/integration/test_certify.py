@@ -18,7 +18,6 @@ import pytest
 from k2conn.avro import ContainerWriter, load_schema
 from k2conn.avro.reading import read_container
 from k2conn.cli.certify import NOT_PROVEN, CertifyOptions, _certification, run
-from k2conn.cli.loading import load
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.sinks import Reject, Settle, make_sink
@@ -45,6 +44,7 @@ from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import corrupted
 from k2conn.tools.mock.sent_frames import SentFrames
 from tests.servers import Broker, SharedRegistry
+from tests.support.shipped import load
 from tests.support.sinks import TRADE
 
 NAMES = ("binance", "kraken", "coinbase", "bybit", "bitfinex", "htx", "kucoin")

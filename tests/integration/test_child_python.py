@@ -59,7 +59,7 @@ async def _started_and_killed(hostile: Path) -> None:
     process = ConnectorProcess(certify._launch(load("venue.yaml"), settings), setting, hostile.parent / "own" / "log")
     await process.start()
     try:
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(60):
             while "starting" not in process.log.read_text() and process.running:  # noqa: ASYNC110 - not our process
                 await asyncio.sleep(0.1)
         assert "starting" in process.log.read_text(), process.tail()

@@ -182,7 +182,7 @@ def test_the_mock_exchange_encodes_what_a_connector_decodes(folder: Path) -> Non
     code, _, err = run(folder, "run", spec, "--sink", "file", "--folder", folder / "out", "--max-records", "20",
                        "--port", "-1", **{name: value})
     mock.send_signal(signal.SIGINT)
-    mock.communicate(timeout=15)
+    mock.communicate(timeout=60)
     assert code == 0, err
     assert "received 20 = published 20" in err
 

@@ -14,9 +14,8 @@ from websockets.http11 import Request, Response
 import k2conn.runner.connection_supervisor as timing
 from k2conn.monitoring.metrics import exposition
 from k2conn.runner import Overrides
-from tests.integration.test_runner import says
 from tests.support.plans import trade, trades
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 
 def value(run: Run, name: str, **labels: str) -> float | None:

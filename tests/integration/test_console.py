@@ -21,11 +21,10 @@ from k2conn.monitoring.health import HealthServer, RunnerView
 from k2conn.monitoring.tap.listening import Taps
 from k2conn.monitoring.tap.passing import Tap
 from tests.integration.test_health import ask
-from tests.integration.test_runner import says
 from tests.integration.test_workers import running_workers
 from tests.support.plans import STREAMS, trade, trades
 from tests.support.recordings import mock
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 TOKEN = "open-sesame-open-sesame"
 STATIC = Path(bundle.__file__).parent / "static"
@@ -63,7 +62,7 @@ class Events:
 
     async def next(self) -> str:
         """The name of the next event; its data is in the state."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (line := await self.reader.readline()).startswith(b"event: "):
                 assert line, "the end"
             name = line[7:].strip().decode()
@@ -312,7 +311,7 @@ async def tapped_workers(port: int) -> set[int]:
     """The workers whose records the console's tap shows."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /console/tap?kind=record&count=40 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert b" 200 " in await reader.readline()
         lines = (await reader.read()).partition(b"\r\n\r\n")[2].splitlines()
     writer.close()

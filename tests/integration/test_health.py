@@ -18,9 +18,8 @@ from k2conn.errors import SettingsError
 from k2conn.monitoring import health
 from k2conn.monitoring.health import CLIENTS, MOST_ANSWERS, SHARE, HealthServer
 from k2conn.monitoring.requests import target_of
-from tests.integration.test_runner import says
 from tests.support.plans import HEAD, STREAMS, trade, trades
-from tests.support.venues import CONNECTION, Run, Venue
+from tests.support.venues import CONNECTION, Run, Venue, says
 
 
 async def ask(port: int, request: str) -> tuple[int, dict[str, str], bytes]:

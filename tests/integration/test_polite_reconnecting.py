@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,9 @@ from k2conn import exactjson
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.plan import POLITE_CONNECTS
 from k2conn.runner import Overrides
+from tests.integration.test_runner import says
 from tests.paths import ROOT
-from tests.support.plans import HEAD, STREAMS, trade, trades
+from tests.support.plans import HEAD, STREAMS, plan_of, trade, trades
 from tests.support.venues import CONNECTION, Run, Venue
 
 GROWING = CONNECTION.replace("base: 50ms, cap: 100ms", "base: 100ms, cap: 30s, factor: 3")
@@ -206,5 +209,50 @@ def test_the_whole_process_says_it_with_its_exit_code(tmp_path: Path) -> None:
             lines.append(line)
             if "connection lost" in line:
                 process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 69, "".join(lines)
+        assert process.wait(60) == 69, "".join(lines)
     assert any("no connection ever stood" in line for line in lines)
+
+
+def test_what_a_venue_counts_by_ip_address_is_kept_to_by_all_connectors_together() -> None:
+    async def main() -> list[float]:
+        connection = CONNECTION + "  limits: {connect: 1 per 700ms, per: ip}\n"
+        async with Venue(says(trades(trade(1)))).open() as venue:
+            plans = [venue.plan(name, connection) for name in ("venue", "other", "third")]
+            async with Run(*plans) as run:
+                await run.until(lambda: venue.connects == 3)
+                return run.runner.connectors[0].connector_state.connect_limiters["main"]._attempts.times[:3]
+
+    times = asyncio.run(main())
+    assert min(later - sooner for sooner, later in pairwise(times)) > 0.7 - 1e-6
+
+
+def test_no_more_requests_wait_for_an_answer_than_the_venue_allows() -> None:
+    waiting: list[str] = []
+    most: list[int] = []
+
+    async def answer(client: ServerConnection, symbol: str) -> None:
+        await asyncio.sleep(0.05)
+        waiting.remove(symbol)
+        await client.send(exactjson.encode({"op": "sub", "ok": True, "s": symbol}).decode())
+
+    async def venue(client: ServerConnection) -> None:
+        answers = []
+        async for frame in client:
+            said = exactjson.decode(frame)
+            if said["op"] != "sub":
+                continue
+            waiting.append(said["symbol"])
+            most.append(len(waiting))
+            answers.append(asyncio.create_task(answer(client, waiting[-1])))
+
+    async def main() -> None:
+        async with serve(venue, "127.0.0.1", 0) as server:
+            connection = CONNECTION % next(iter(server.sockets)).getsockname()[1]
+            connection = connection.replace("symbols: $symbols", "symbol: $symbol") + "  limits: {unanswered: 3}\n"
+            plan, names = plan_of(connection, STREAMS), tuple(f"{letter}-USD" for letter in "ABCDEFGHIJ")
+            plan = replace(plan, symbols=replace(plan.symbols, default=names))
+            async with Run(plan) as run:
+                await run.until(lambda: run.runner.connectors[0].state == "live" and len(most) == 10 and not waiting)
+
+    asyncio.run(main())
+    assert max(most) == 3

@@ -286,5 +286,5 @@ def in_terminal(command: list[str], width: int) -> str:
             break
         found += read
     os.close(leader)
-    assert process.wait(timeout=30) == 0, found
+    assert process.wait(timeout=60) == 0, found
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", found.decode())

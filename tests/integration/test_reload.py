@@ -28,11 +28,10 @@ from k2conn.runner import Connector, Job, Overrides
 from k2conn.runner.reload import Reloader
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
-from tests.integration.test_runner import says
 from tests.paths import ROOT
 from tests.support.plans import HEAD, STREAMS, trade, trades
 from tests.support.rest import Answer, Asked, Rest, rest
-from tests.support.venues import CONNECTION, MemorySink, Run, Venue
+from tests.support.venues import CONNECTION, MemorySink, Run, Venue, says
 
 BOTH = "[BTC-USD, ETH-USD]"
 
@@ -562,7 +561,7 @@ def rewrite(process: Any, file: Path, text: str, way: str) -> None:
 
 async def told(process: Any, pattern: str) -> str:
     """Reads what the process says until it says this."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while line := (await process.stderr.readline()).decode():
             if found := re.search(pattern, line):
                 return found.group(1)
@@ -574,6 +573,6 @@ def subscribes(venue: Venue) -> list[Any]:
 
 
 async def heard(venue: Venue, count: int) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(subscribes(venue)) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

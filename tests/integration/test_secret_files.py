@@ -89,7 +89,7 @@ class Running:
 
     def stop(self) -> int:
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self._server.shutdown()
         return code
 
@@ -103,7 +103,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         found.process.wait()
 
 
-def until(look: Callable[[], object], within: float = 20) -> None:
+def until(look: Callable[[], object], within: float = 60) -> None:
     end = time.monotonic() + within
     while not look():
         assert time.monotonic() < end
@@ -141,7 +141,7 @@ def test_what_is_wrong_with_the_file_is_said_at_start(tmp_path: Path) -> None:
     ):
         done = subprocess.run(
             [sys.executable, "-m", "k2conn", "run", str(spec), "--sink", "console", "--port", "-1"], cwd=tmp_path,
-            env=environment(**variables), capture_output=True, text=True, timeout=30, check=False,
+            env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
         )
         assert done.returncode == 2
         assert said in " ".join(done.stderr.split())

@@ -116,7 +116,7 @@ def test_nothing_that_is_said_has_a_key(tmp_path: Path, form: str) -> None:
                 said += asked(port)
         said += asked(port)
         process.terminate()
-        said += process.communicate(timeout=20)[0].decode()
+        said += process.communicate(timeout=60)[0].decode()
         socket_server.shutdown()
     server.close()
     files = [one for one in tmp_path.rglob("*") if one.is_file() and one != file]

@@ -14,9 +14,8 @@ from k2conn.errors import SettingsError, Unreachable
 from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides
 from tests.integration.test_health import get
-from tests.integration.test_runner import says
 from tests.support.plans import trade, trades
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 
 def asked(capsys: pytest.CaptureFixture[str], form: str, look: Any = None, *acts: Any) -> tuple[int, str]:

@@ -13,17 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from k2conn import __version__, exactjson
 from k2conn.engine.resilience.silence_detection import SilenceState
 from k2conn.monitoring.metrics import exposition
 from k2conn.monitoring.process_status import merge_processes, process_status, silent_symbols
 from k2conn.runner import Overrides
 from k2conn.runner.status import merge_reports
-from tests.integration.test_runner import says
 from tests.support.plans import trade, trades
 from tests.support.sinks import trade as put_trade
 from tests.support.spools import Spool
-from tests.support.venues import MemorySink, Run, Venue
+from tests.support.venues import MemorySink, Run, Venue, says
 
 KNOWN: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "status_documents.json").read_text())
 AGES = {
@@ -148,7 +149,8 @@ def spooling(folder: Path) -> Any:
     return asyncio.run(main())
 
 
-def test_what_one_process_says() -> None:
+def test_what_one_process_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 3600)  # what is said before the first look
     said, known = one_process(), KNOWN["one process"]
     assert set(said.pop("metrics")) ^ set(known["metrics"]) == set()
     assert said == {name: one for name, one in known.items() if name != "metrics"}

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from k2conn.cli.loading import load
 from k2conn.plan import Plan
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import SinkSettings
 from k2conn.sinks.file import FileSettings
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
+from tests.support.shipped import load
 
 ODD = ("bitfinex", "htx", "kucoin", "deribit", "upbit", "crypto-com", "mexc", "gate-io", "bybit")
 ANSWERED = ("bitfinex", "kucoin", "upbit", "mexc", "gate-io", "bybit")
@@ -80,7 +80,7 @@ def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
     return run
 
 
-async def until(condition: Callable[[], bool], within: float = 8.0) -> None:
+async def until(condition: Callable[[], bool], within: float = 60.0) -> None:
     """Waits for a fact."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110  # the engine has no event for every fact a test may wait for

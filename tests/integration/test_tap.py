@@ -37,11 +37,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, in
             yield folder, port
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def published(port: int) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
         return int(json.load(answer)["connectors"]["bitfinex"]["published"])
 
 

@@ -36,7 +36,7 @@ async def command(run: WorkerPool, *words: object, **variables: str) -> tuple[in
     """`k2conn tap`: its exit code, its lines, and what it says besides."""
     process = await begin(run, *words, **variables)
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             out, said = await process.communicate()
     finally:
         if process.returncode is None:
@@ -111,7 +111,7 @@ def test_the_tap_outlives_a_worker(tmp_path: Path) -> None:
                 pid = (await run.state())["workers"][1]["pid"]
                 os.kill(pid, signal.SIGKILL)
                 opened, other = False, 0
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     async for raw in lines:
                         line = json.loads(raw)
                         other += line["worker"] == 0 and not opened
@@ -171,7 +171,7 @@ def test_the_token_is_asked_for_and_the_board_sees_what_passes(tmp_path: Path) -
             assert (code, len(found)) == (0, 1), said
             board = RemoteBoard(f"127.0.0.1:{run.port}", {"K2_TAP_TOKEN": "sesame-1"})
             workers = set()
-            async with asyncio.timeout(20), aclosing(board.passing(kind="received", connector="binance")) as lines:
+            async with asyncio.timeout(60), aclosing(board.passing(kind="received", connector="binance")) as lines:
                 async for line in lines:
                     workers.add(line.get("worker"))
                     if workers >= {0, 1}:

@@ -10,9 +10,8 @@ import pytest
 from k2conn import exactjson
 from k2conn.errors import SettingsError
 from k2conn.runner import Overrides
-from tests.integration.test_runner import says
 from tests.support.plans import STREAMS, plan_of, trade, trades
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 CONNECTION = """
 connection:
@@ -27,12 +26,23 @@ connection:
 """
 
 
-def ended(endpoint: str, wanted: str = "", **overrides: Any) -> dict[str, int]:
-    """Why connections to an address that the venue names ended; ``wanted``: the cause that is waited for, else data."""
+PARTS = CONNECTION.replace('url: "{$state.endpoint}/ws"', """url: ws://%s/ws
+  allow_insecure: true
+  hosts: ["*.venue.example"]""").replace("endpoint: endpoint", "host: host, port: port, endpoint: host")
+"""The venue says host and port one by one."""
+
+
+def ended(
+    endpoint: str, wanted: str = "", said: dict[str, Any] | None = None, address: str = "", **overrides: Any
+) -> dict[str, int]:
+    """Why connections to an address that the venue names ended; ``wanted``: the cause that is waited for, else data.
+    ``address``: host and port with what the venue said of them, beside its own port.
+    """
 
     async def main() -> dict[str, int]:
         async with Venue(says(trades(trade(1)))).open() as venue:
-            body = exactjson.encode({"endpoint": endpoint % venue.port})
+            answered = {"port": venue.port, **said} if said is not None else {"endpoint": endpoint % venue.port}
+            body = exactjson.encode(answered)
 
             async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 await reader.readuntil(b"\r\n\r\n")
@@ -42,7 +52,8 @@ def ended(endpoint: str, wanted: str = "", **overrides: Any) -> dict[str, int]:
 
             server = await asyncio.start_server(answer, "127.0.0.1", 0)
             async with server:
-                plan = plan_of(CONNECTION % server.sockets[0].getsockname()[1], STREAMS)
+                port = server.sockets[0].getsockname()[1]
+                plan = plan_of(PARTS % (port, address) if said is not None else CONNECTION % port, STREAMS)
                 async with Run(plan, overrides=Overrides(**overrides)) as run:
                     ledger = run.runner.connectors[0].connector_state.ledger
                     await run.until(lambda: ledger.reconnects.get(wanted) if wanted else run.sink.taken)
@@ -64,6 +75,26 @@ def test_a_host_that_nobody_named(endpoint: str) -> None:
 
 def test_a_host_that_the_operator_named() -> None:
     assert ended("ws://localhost:%d", failover=("ws://localhost:9",)) == {}
+
+
+@pytest.mark.parametrize("address", ["{$state.host}:{$state.port}", "127.0.0.{$state.host}:{$state.port}"])
+def test_a_host_and_a_port_that_the_venue_names_one_by_one(address: str) -> None:
+    host = "1" if address.startswith("127") else "127.0.0.1"
+    assert ended("", said={"host": host}, address=address, allow_private_hosts=True) == {}
+
+
+@pytest.mark.parametrize("said", [{"host": "localhost"}, {"host": "127.0.0.2"}, {"host": "stranger.example"}])
+def test_a_host_of_parts_that_nobody_named(said: dict[str, Any]) -> None:
+    wanted = "forbidden-host"
+    assert set(ended("", wanted, said, "{$state.host}:{$state.port}", allow_private_hosts=True)) == {wanted}
+
+
+@pytest.mark.parametrize(
+    "said", [{"host": "127.0.0.1/a?"}, {"host": "u@127.0.0.1"}, {"host": "127.0.0.1", "port": "1/x"}, {"host": "[::1]"}]
+)
+def test_a_part_of_an_address_is_nothing_more(said: dict[str, Any]) -> None:
+    wanted = "handshake"
+    assert set(ended("", wanted, said, "{$state.host}:{$state.port}", allow_private_hosts=True)) == {wanted}
 
 
 STRANGER = """

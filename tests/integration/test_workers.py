@@ -67,7 +67,7 @@ class WorkerPool:
         found: dict[str, Any] = json.loads((await get(self.port, "/health"))[2])
         return found
 
-    async def until(self, condition: Callable[[dict[str, Any]], object], within: float = 15) -> dict[str, Any]:
+    async def until(self, condition: Callable[[dict[str, Any]], object], within: float = 60) -> dict[str, Any]:
         """The state as soon as it is so."""
         end = time.monotonic() + within
         while time.monotonic() < end:
@@ -79,13 +79,13 @@ class WorkerPool:
             await asyncio.sleep(0.05)
         raise AssertionError(f"it never came true: {self.text}")
 
-    async def told(self, word: str, within: float = 15) -> None:
+    async def told(self, word: str, within: float = 60) -> None:
         end = time.monotonic() + within
         while word not in self.text:
             assert time.monotonic() < end, f"it never said {word}: {self.text}"
             await asyncio.sleep(0.05)
 
-    async def ended(self, within: float = 25) -> int:
+    async def ended(self, within: float = 60) -> int:
         async with asyncio.timeout(within):
             return await self.process.wait()
 
@@ -158,7 +158,7 @@ def balanced(state: dict[str, Any]) -> bool:
     return all(" = " in one["ledger"] and "!=" not in one["ledger"] for one in state["connectors"].values())
 
 
-async def gone(pid: int, within: float = 10) -> None:
+async def gone(pid: int, within: float = 60) -> None:
     """Until there is no such process."""
     end = time.monotonic() + within
     while "Z" not in stat(pid):

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +17,9 @@ import pytest
 
 from tests.integration.test_run import command, environment
 from tests.kafka.test_sink import read
-from tests.paths import ROOT
 from tests.servers import Broker, Registry
 from tests.support.plans import HEAD, STREAMS
+from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
 
 pytestmark = pytest.mark.kafka
@@ -41,7 +40,7 @@ async def act(socket):
 async def main():
     async with Venue(act).open() as venue:
         print(venue.port, flush=True)
-        await asyncio.sleep(300)
+        await asyncio.to_thread(sys.stdin.read)  # until the tests are over
 
 asyncio.run(main())
 """
@@ -51,10 +50,8 @@ TIMEOUTS = {"K2_KAFKA_REQUEST_TIMEOUT_MS": "1000", "K2_KAFKA_DELIVERY_TIMEOUT_MS
 @pytest.fixture(scope="module")
 def venue() -> Iterator[int]:
     """The port of a venue that sends 250 trades a second, each with the next number."""
-    with subprocess.Popen([sys.executable, "-c", VENUE % str(ROOT)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+    with venue_process(VENUE) as port:
+        yield port
 
 
 class Process:
@@ -80,7 +77,7 @@ class Process:
         for line in self._process.stderr:
             self.said += line
 
-    def told(self, text: str, within: float = 30) -> None:
+    def told(self, text: str, within: float = 90) -> None:
         end = time.monotonic() + within
         while text not in self.said:
             assert self._process.poll() is None, self.said
@@ -90,7 +87,7 @@ class Process:
     def stop(self) -> int:
         """Stops it; its exit code."""
         self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(30)
+        code = self._process.wait(60)
         self._listening.join(5)
         return code
 

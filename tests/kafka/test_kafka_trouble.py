@@ -100,7 +100,7 @@ class Bench:
             if pause and number % 50 == 0:
                 await asyncio.sleep(pause)
 
-    async def until(self, holds: Callable[[], bool], within: float = 30) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = 90) -> None:
         end = time.monotonic() + within
         while not holds():
             assert time.monotonic() < end, str(self.sink.status())
@@ -204,7 +204,7 @@ def test_a_full_spool_holds_the_caller_back_and_recovers(bench: Bench, broker: B
             assert not waiting.done()
         finally:
             broker.resume()
-        await asyncio.wait_for(waiting, 20)
+        await asyncio.wait_for(waiting, 60)
         await bench.put(topic, range(len(put), len(put) + 100))
         assert await sink.flush(20) == 0
 
@@ -390,7 +390,7 @@ def test_a_registry_away_at_the_start_ends_it_within_the_bound(bench: Bench) -> 
     with pytest.raises(Unreachable, match=str(port)) as caught:
         bench.drive(never, registry_url=f"http://127.0.0.1:{port}", open_timeout=1)
     assert caught.value.exit_code == 69
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 9  # the default is ten
 
 
 def test_a_registry_away_later_holds_up_new_subjects_only(
@@ -444,7 +444,7 @@ class Child:
             elif len(words) == 2 and line.endswith("\n"):
                 self.put, self.synced = int(words[0]), int(words[1])
 
-    def wait_for(self, synced: int, within: float = 30) -> None:
+    def wait_for(self, synced: int, within: float = 90) -> None:
         end = time.monotonic() + within
         while self.synced < synced:
             assert time.monotonic() < end
@@ -467,7 +467,7 @@ def test_a_killed_process_loses_no_more_than_was_not_yet_on_the_disk(
     killed: list[Child] = []
     for life in range(3):
         child = Child(bench, topic, life * million, million)
-        assert child.ready.wait(30)
+        assert child.ready.wait(60)
         if life == 1:
             child.wait_for(500)
             broker.pause()

@@ -37,11 +37,11 @@ def published(folder: Path, file: Path, address: str, broker: Any, registry: Any
 
 def subjects(registry: SharedRegistry, topic: str) -> dict[str, str]:
     """The precision of the first decimal under each subject of a topic."""
-    with opener.open(f"{registry.url}/subjects", timeout=10) as response:
+    with opener.open(f"{registry.url}/subjects", timeout=60) as response:
         names = [one for one in json.load(response) if topic in one]
     found = {}
     for name in names:
-        with opener.open(f"{registry.url}/subjects/{name}/versions/latest", timeout=10) as response:
+        with opener.open(f"{registry.url}/subjects/{name}/versions/latest", timeout=60) as response:
             fields = json.loads(json.load(response)["schema"])["fields"]
         found[name] = next(
             f"{one['type']['precision']},{one['type']['scale']}" for one in fields
@@ -110,12 +110,12 @@ def test_a_registry_that_is_looked_up_only(
     assert f"the schema is not registered under {prefix}" in done.stderr
     assert subjects(registry, prefix) == {}
     assert published(tmp_path, file, address, broker, registry).returncode == 0
-    with opener.open(f"{registry.url}/subjects/{trades}-value/versions", timeout=10) as response:
+    with opener.open(f"{registry.url}/subjects/{trades}-value/versions", timeout=60) as response:
         versions = json.load(response)
     done = published(tmp_path, file, address, broker, registry, **quiet)
     assert done.returncode == 0, done.stderr
     assert "is schema" in done.stderr
-    with opener.open(f"{registry.url}/subjects/{trades}-value/versions", timeout=10) as response:
+    with opener.open(f"{registry.url}/subjects/{trades}-value/versions", timeout=60) as response:
         assert json.load(response) == versions
 
 

@@ -68,7 +68,7 @@ class Cluster:
             assert error is None or error.name() == "ELECTION_NOT_NEEDED"
         self.until(topic, PREFERRED, in_sync=2)
 
-    def until(self, topic: str, leaders: list[int], in_sync: int, within: float = 30) -> None:
+    def until(self, topic: str, leaders: list[int], in_sync: int, within: float = 90) -> None:
         """Wait until the partitions have these leaders and so many replicas in step."""
         end = time.monotonic() + within
         while True:

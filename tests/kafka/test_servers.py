@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from tests.paths import ROOT
 from tests.servers import Broker, Failed, Missing, Registry, prerequisites
+from tests.servers.class_archive import shared_classes
 from tests.servers.process import free_port
 
 TRADE = {"type": "record", "name": "Trade", "fields": [{"name": "price", "type": "string"}]}
@@ -88,6 +89,23 @@ def test_broker_started_in_a_thread_outlives_the_thread(broker: Broker) -> None:
     time.sleep(0.3)
     assert broker.running
     assert broker.answers()
+
+
+@pytest.mark.kafka
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process has mapped is looked up in /proc")
+def test_java_maps_the_classes_that_are_kept(broker: Broker, registry: Registry) -> None:
+    for server in (broker, registry):
+        mapped = f"/{server.name}-" in Path(f"/proc/{server.pid}/maps").read_text()
+        assert mapped == bool(shared_classes(server.name)), "`python -m tests.servers --fetch` makes them"
+
+
+def test_java_does_without_classes_that_do_not_fit(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.jsa"
+    odd.write_bytes(b"no archive")
+    command = [prerequisites.java(), f"-XX:SharedArchiveFile={odd}", "-Xlog:cds*=off", "-version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cds" not in done.stdout + done.stderr
 
 
 @pytest.mark.kafka
@@ -161,7 +179,7 @@ def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
         assert is_alive(server)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while is_alive(server) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(server)
@@ -228,7 +246,7 @@ def ask(registry: Registry, method: str, path: str, body: object = None) -> tupl
         headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as refusal:
         with refusal:

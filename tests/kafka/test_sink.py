@@ -41,7 +41,7 @@ def create(broker: Broker | SharedBroker, name: str, partitions: int = 1, **conf
     return name
 
 
-def read(broker: Broker | SharedBroker, topic: str, count: int, within: float = 30) -> list[Message]:
+def read(broker: Broker | SharedBroker, topic: str, count: int, within: float = 90) -> list[Message]:
     """At least ``count`` messages of ``topic``, and whatever follows within a moment."""
     consumer = Consumer(
         {
@@ -153,9 +153,9 @@ def test_the_subject_is_the_topics_and_has_the_rule_that_was_said(
 
     drive(broker, registry, Book(), work, compatibility="BACKWARD")
     opener = build_opener(ProxyHandler({}))
-    with opener.open(f"{registry.url}/config/{topic}-value", timeout=10) as response:
+    with opener.open(f"{registry.url}/config/{topic}-value", timeout=60) as response:
         assert json.load(response)["compatibilityLevel"] == "BACKWARD"
-    with opener.open(f"{registry.url}/subjects/{topic}-value/versions/latest", timeout=10) as response:
+    with opener.open(f"{registry.url}/subjects/{topic}-value/versions/latest", timeout=60) as response:
         registered = json.loads(json.load(response)["schema"])
     assert registered == json.loads(load_schema("trade").text)
 
@@ -349,7 +349,7 @@ def test_a_sink_closes_soon_although_the_broker_is_away(
         assert await sink.flush(1) == 1
         begin = time.monotonic()
         await sink.close()
-        assert time.monotonic() - begin < 6
+        assert time.monotonic() - begin < 20
 
     try:
         drive(own_broker, registry, book, work)
@@ -484,7 +484,7 @@ def test_a_dependency_that_does_not_answer_is_unreachable_within_the_bound(
     given = {dependency: address if dependency == "bootstrap" else f"http://{address}"}
     with pytest.raises(Unreachable, match=address) as caught:
         drive(broker, registry, Book(), never, open_timeout=2, **given)
-    assert time.monotonic() - begin < 7
+    assert time.monotonic() - begin < 9  # the default is ten
     assert caught.value.exit_code == 69
 
 

@@ -47,7 +47,7 @@ def test_a_trade_is_found_by_sql_and_over_http_within_seconds(
                 counted = {one["kind"]: one["rows"] for one in serving.get("/v1/stats").json["kinds"]}
                 assert serving.get("/v1/symbols").json["data"][0]["symbol"] == "BTCUSD"
             running.send_signal(signal.SIGTERM)
-            assert running.wait(30) == 0
+            assert running.wait(60) == 0
             consumer.until(lambda source: not source["lag"])
             code, summary = consumer.stop()
     finally:

@@ -14,9 +14,9 @@ import pytest
 from tests.integration.test_run import command, environment
 from tests.kafka.test_broker_away import VENUE
 from tests.lake.test_query import asked
-from tests.paths import ROOT
 from tests.support.lakes import lake, read
 from tests.support.plans import HEAD, STREAMS
+from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
 
 COUNTS = "SELECT count(*), count(DISTINCT trade_id), count(DISTINCT message_id) FROM trades"
@@ -25,10 +25,8 @@ COUNTS = "SELECT count(*), count(DISTINCT trade_id), count(DISTINCT message_id) 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[int]:
     """The port of a venue that sends 250 trades a second, each with the next number."""
-    with subprocess.Popen([sys.executable, "-c", VENUE % str(ROOT)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+    with venue_process(VENUE) as port:
+        yield port
 
 
 def started(folder: Path, port: int, *words: str, **variables: str) -> subprocess.Popen[str]:
@@ -71,7 +69,7 @@ def test_a_process_that_is_killed_again_and_again_leaves_every_record_once(venue
         process = started(tmp_path, venue, **often)
         time.sleep(seconds)
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     process = started(tmp_path, venue, "--duration", "6s", **often)
     said = process.communicate(timeout=90)[1]
     assert process.returncode == 0, said

@@ -198,7 +198,7 @@ def test_ctrl_c_ends_a_long_query(settings: LakeSettings) -> None:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         try:
-            said = process.communicate(timeout=30)[1]
+            said = process.communicate(timeout=60)[1]
         finally:
             process.kill()
     assert (process.returncode, said) == (130, "interrupted\n")

@@ -14,9 +14,9 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
-    "codecs", "compat", "errors", "exactjson", "framing", "graded", "hosts", "intervals", "merging", "plan",
-    "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions", "variable_files",
-    "variables",
+    "codecs", "compat", "compression", "errors", "exactjson", "framing", "graded", "hosts", "intervals", "merging",
+    "plan", "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions",
+    "variable_files", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
 
@@ -26,6 +26,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "resources": set(),
     "exactjson": set(),
     "framing": {"exactjson"},
+    "compression": set(),
     "graded": set(),
     "merging": {"graded"},
     "loopback": set(),
@@ -48,7 +49,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "recording": {*LEAVES, "clock", "envelope", "files", "observe"},
     "symbols": set(),
     "scope": {"symbols"},
-    "plan": {"framing", "intervals", "schemes", "scope", "symbols"},
+    "plan": {"compression", "framing", "intervals", "schemes", "scope", "symbols"},
     "binary": {"errors"},
     "codecs": {"binary", "errors", "exactjson", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
@@ -113,7 +114,8 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
     "transports": {
-        "clock", "compat", "errors", "framing", "loopback", "native", "net", "printable", "registry", "schemes",
+        "clock", "compat", "compression", "errors", "framing", "loopback", "native", "net", "printable", "registry",
+        "schemes",
     },
     "consumer": {
         *LEAVES, "avro", "candles", "clock", "engine", "envelope", "net", "runner", "sinks",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from .class_archive import keep, shared_classes
 from .downloads import kafka_jars
 from .prerequisites import java
 from .process import Failed, Server, free_port
@@ -45,10 +46,12 @@ class Broker(Server):
         *,
         heap: int = 512,
         joins: Broker | None = None,
+        java_options: Sequence[str] | None = None,
     ) -> None:
         super().__init__(folder)
         self._overrides = dict(properties or {})
         self._heap = heap
+        self._java_options = java_options
         self._cluster: _Cluster = _Cluster() if joins is None else joins._cluster
         self.node = self._cluster.next_node()
 
@@ -62,9 +65,11 @@ class Broker(Server):
         settings = self.folder / "server.properties"
         settings.write_text("".join(f"{key}={value}\n" for key, value in self.properties().items()))
         classes = ("-cp", f"{jars}/*")
+        shared = shared_classes("kafka")
         if not (self.folder / "data" / "meta.properties").exists():
-            _format((java(), *_JVM, *classes), settings, self._cluster.id)
-        return [java(), f"-Xmx{self._heap}m", *_JVM, *classes, "kafka.Kafka", str(settings)]
+            _format((java(), *_JVM, *shared, *classes), settings, self._cluster.id)
+        options = shared if self._java_options is None else self._java_options
+        return [java(), f"-Xmx{self._heap}m", *_JVM, *options, *classes, "kafka.Kafka", str(settings)]
 
     def properties(self) -> dict[str, str]:
         """The broker's settings: nothing replicated unless a topic asks for it, little memory, no waiting."""
@@ -109,6 +114,12 @@ class Broker(Server):
             (length,) = struct.unpack(">i", _exactly(connection, 4))
             answer = _exactly(connection, length)
         return self.node in _nodes(answer)
+
+
+def keep_broker_classes() -> None:
+    """See `class_archive`."""
+    kafka_jars()
+    keep("kafka", lambda folder, options: Broker(folder, java_options=options))
 
 
 class _Cluster:

@@ -87,7 +87,7 @@ def _kept(name: str, download: Callable[[Path], None]) -> Path:
     if kept.is_dir():
         return kept
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "lock"):
+    with locked(cache / "lock"):
         if not kept.is_dir():  # another process may have brought it while this one waited
             with tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as folder:
                 whole = Path(folder) / name
@@ -167,7 +167,7 @@ def _maven(folder: Path, *arguments: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the file's lock; the system gives it back even where the holder is killed."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

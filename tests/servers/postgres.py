@@ -112,7 +112,7 @@ class Postgres(Server):
         for child in children:
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < end:
             time.sleep(0.01)
 

@@ -85,7 +85,7 @@ class Prometheus(Server):
         return list(self._asked(f"label/{label}/values", **{"match[]": match}))
 
     def _asked(self, path: str, **given: str) -> Any:
-        with _direct.open(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(given)}", timeout=20) as answer:
+        with _direct.open(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(given)}", timeout=60) as answer:
             return json.load(answer)["data"]
 
 

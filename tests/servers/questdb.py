@@ -48,6 +48,6 @@ class QuestDb(Server):
 
     def query(self, sql: str) -> list[list[Any]]:
         """The rows of a query; decimals are text."""
-        with _direct.open(f"{self.url}/exec?{urllib.parse.urlencode({'query': sql})}", timeout=20) as answer:
+        with _direct.open(f"{self.url}/exec?{urllib.parse.urlencode({'query': sql})}", timeout=60) as answer:
             found: list[list[Any]] = json.load(answer).get("dataset", [])
             return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
+from .class_archive import keep, shared_classes
 from .downloads import apicurio_jar
 from .prerequisites import java
 from .process import Server
@@ -23,6 +25,10 @@ class Registry(Server):
 
     name: ClassVar[str] = "registry"
 
+    def __init__(self, folder: Path, java_options: Sequence[str] | None = None) -> None:
+        super().__init__(folder)
+        self._java_options = java_options
+
     @property
     def url(self) -> str:
         """The address for clients, the same over restarts."""
@@ -32,6 +38,7 @@ class Registry(Server):
         return [
             java(),
             *_JVM,
+            *(shared_classes("registry") if self._java_options is None else self._java_options),
             "-Dquarkus.http.host=127.0.0.1",
             f"-Dquarkus.http.port={self.port}",
             "-Dquarkus.log.console.color=false",
@@ -47,3 +54,9 @@ class Registry(Server):
                 return bool(response.status == 200)
         except urllib.error.HTTPError:
             return False
+
+
+def keep_registry_classes() -> None:
+    """See `class_archive`."""
+    apicurio_jar()
+    keep("registry", Registry)

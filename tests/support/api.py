@@ -76,7 +76,7 @@ class Serving:
         self._ready.set()
 
     def __enter__(self) -> Self:
-        assert self._ready.wait(30)
+        assert self._ready.wait(60)
         assert self.port, self.said
         return self
 

@@ -92,7 +92,7 @@ class Engine:
             self.compose(*ALL, "down", "--volumes", "--timeout=10")
         finally:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(60)
 
     def compose(self, *words: str, within: float = 240, **variables: str) -> str:
         """What `docker compose` prints; AssertionError with all it said where it fails."""

@@ -20,7 +20,6 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.avro import load_schema
-from k2conn.cli.loading import load
 from k2conn.cli.new import finished
 from k2conn.compiler.compiler import check_text
 from k2conn.engine.connector_state import ConnectorState
@@ -32,6 +31,7 @@ from k2conn.tools.drafting.recording import frames
 from tests.connectors.test_corpus import _pipelines
 from tests.paths import SHARED
 from tests.support.fair import micros, quote_differs, trade_differs
+from tests.support.shipped import load
 
 COMPARED = ("trade_id", "price", "quantity", "side", "timestamp")
 KINDS = {field.name: field.kind for field in load_schema("trade").fields}

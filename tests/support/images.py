@@ -39,7 +39,7 @@ def exited_well(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
 
 
-def until(look: Callable[[], Result], within: float = 40) -> Result:
+def until(look: Callable[[], Result], within: float = 120) -> Result:
     """What ``look`` gives, as soon as it gives something."""
     end = time.monotonic() + within
     while not (found := look()):

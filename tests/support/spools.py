@@ -128,7 +128,7 @@ class Spool:
         """What was settled, in order."""
         return [number_of(envelope) for envelope in self.book.settled]
 
-    async def until(self, holds: Callable[[], bool], within: float = 10) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = 60) -> None:
         end = asyncio.get_running_loop().time() + within
         while not holds():
             assert asyncio.get_running_loop().time() < end, self.sink.status()

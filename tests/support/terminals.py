@@ -71,7 +71,7 @@ class Terminal:
         end = time.monotonic() + within
         while self.read() or self.process.poll() is None:
             assert time.monotonic() < end, f"it does not end:\n{self.text}"
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @contextmanager

@@ -35,6 +35,20 @@ connection:
 """
 
 
+def says(*frames: str | bytes, then: str = "stay") -> Callable[[ServerConnection], Awaitable[None]]:
+    """Sends frames, then stays, closes, or drops the line without a word."""
+
+    async def act(socket: ServerConnection) -> None:
+        for frame in frames:
+            await socket.send(frame)
+        if then == "close":
+            await socket.close(1001, "going away")
+        elif then == "drop":
+            socket.transport.abort()
+
+    return act
+
+
 class Venue:
     """Accepts subscriptions, then does what ``act`` says with each connection; remembers what it heard."""
 
@@ -180,7 +194,7 @@ class Run:
             self.stop.set()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def until(self, holds: Callable[[], object], within: float = 8.0) -> None:
+    async def until(self, holds: Callable[[], object], within: float = 60.0) -> None:
         """Waits until something holds; a run that ends before raises what ended it."""
         assert self._task is not None
         async with asyncio.timeout(within):
@@ -196,7 +210,7 @@ class Run:
         assert self._task is not None
         if ask:
             self.stop.set()
-        return await asyncio.wait_for(self._task, 15)
+        return await asyncio.wait_for(self._task, 60)
 
     @property
     def ledger(self) -> Any:

@@ -95,9 +95,21 @@ def decimals(
     return plain if not magnitude else slow
 
 
-def plain_decimal(scale: int, precision: int) -> FastConversion | None:
-    """What a converter without factor and sign does with plain digits; None where 128 bits do not hold them."""
-    return FastConversion("decimal", scale, 10**scale, 10**precision) if scale <= precision <= _128_BITS else None
+def plain_decimal(
+    scale: int, precision: int, factor: Decimal | None = None, magnitude: bool = False, signed: bool = False
+) -> FastConversion | None:
+    """What `decimals` does with plain digits; None where 128 bits do not hold them, or ``factor`` does more than move
+    the point.
+    """
+    if factor is not None:
+        shift = factor.adjusted()
+        if factor != Decimal(1).scaleb(shift):
+            return None
+        scale += shift
+    if not 0 <= scale <= precision <= _128_BITS:
+        return None
+    kind = "magnitude" if magnitude else "signed" if signed else "decimal"
+    return FastConversion(kind, scale, 10**scale, 10**precision)
 
 
 def read_number(value: Any) -> Decimal:

@@ -12,10 +12,12 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import read_number
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Getter, Reader
+from k2conn.plan import Condition, FastConversion, Getter, Reader
 from k2conn.scope import Scope
 
 SIDES = ("BUY", "SELL", "SELL_SHORT", "UNKNOWN")
+_DIGITS, _PLACES = 18, 12
+"""Of a number whose sign C finds."""
 _OPPOSITE = {"BUY": "SELL", "SELL": "BUY", "SELL_SHORT": "BUY"}
 
 
@@ -38,12 +40,15 @@ def mapped_side(
 
 
 def quick_side(values: Mapping[str, str]) -> Callable[[Any], str]:
-    """The side of a text or truth value that the map knows; KeyError or TypeError for anything else."""
+    """The side of a text, a truth value or a whole number that the map knows; KeyError for anything else."""
     table = side_table(values)
 
     def side(value: Any) -> str:
         if type(value) is str or type(value) is bool:
             found: str = table[value]
+            return found
+        if type(value) is int:
+            found = table[str(value)]
             return found
         raise KeyError
 
@@ -74,6 +79,23 @@ def signed_side(
         return negative if number < 0 else _unknown(value, scope, strict, name)
 
     return side
+
+
+def quick_sign(positive: str, negative: str) -> Callable[[Any], str]:
+    """The side by the sign of a number that is not zero; KeyError or RecordError for anything else."""
+
+    def side(value: Any) -> str:
+        number = read_number(value)
+        if not number:
+            raise KeyError
+        return positive if number > 0 else negative
+
+    return side
+
+
+def plain_sign(positive: str, negative: str) -> FastConversion:
+    """What `quick_sign` does with plain digits. A number with more places than these is left to it."""
+    return FastConversion("sign", _PLACES, 10**_PLACES, 10**_DIGITS, {True: positive, False: negative})
 
 
 def inverted(side: Reader, when: Condition) -> Reader:

@@ -98,7 +98,10 @@ def plain_time(unit: str, kind: str = "timestamp-micros", least: int = 0) -> Fas
         return None
     if unit in ("ms", "us"):
         return FastConversion("whole", factor=1000 if unit == "ms" else 1, below=_MAX_US, least=least)
-    return FastConversion("time") if unit == "iso8601" else None
+    if unit == "iso8601":
+        return FastConversion("time")
+    places = 6 - _PLACES[unit]
+    return FastConversion("cut", places, 10 ** max(places, 0), _MAX_US, least=least)
 
 
 def _whole(factor: int, slow: Times, least: int) -> Times:

@@ -28,10 +28,12 @@ from k2conn.compiler.expressions.condition_paths import leaves
 from k2conn.compiler.expressions.growth import check_growth
 from k2conn.compiler.expressions.interpreter import interpret
 from k2conn.compiler.language.problems import short
-from k2conn.plan import Condition, ConditionPath, Getter
+from k2conn.plan import Condition, ConditionPath, Getter, ValuePath
 from k2conn.scope import Scope
 
 MAX_LENGTH = 2000
+_ROOTS = ("message", "state", "key", "received_at")
+"""The engine's names that a plain path may begin with."""
 _THROUGH = ("subexpression", "pipe", "index_expression", "projection", "value_projection", "filter_projection",
             "flatten", "slice")
 """Nodes whose first child is what they read from."""
@@ -54,6 +56,9 @@ class Expression:
     """The plain paths that decide the value; None where more does."""
     key: str | None
     """The key, where the expression is one key of the value and nothing else."""
+    paths: tuple[ValuePath, ...]
+    """The path, where the expression is keys and indexes and nothing else; several between which `||` stands; or none.
+    """
     there: Getter | None = None
     """True where the path leads to something, even to null, None where it does not; no getter where the expression is
     not a plain path.
@@ -78,7 +83,7 @@ def compile_expression(text: str, lenient: bool = False) -> Expression:
     if not _reference.get():
         return _compile(text, lenient)
     found = _compile(text, lenient)
-    return replace(found, get=interpret(_parse(text), lenient), leaves=None, key=None)
+    return replace(found, get=interpret(_parse(text), lenient), leaves=None, key=None, paths=())
 
 
 @lru_cache(maxsize=4096)
@@ -93,7 +98,7 @@ def _compile(text: str, lenient: bool) -> Expression:
         raise
     return Expression(
         text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
-        leaves(node), _key(node), _there(node),
+        leaves(node), _key(node), tuple(_paths(node) or ()), _there(node),
     )
 
 
@@ -142,6 +147,37 @@ def _offset(text: str, name: str) -> int:
 def _key(node: Any) -> str | None:
     plain = node["type"] == "field" and not isinstance(node["value"], Name)
     return str(node["value"]) if plain else None
+
+
+def _paths(node: Any) -> list[ValuePath] | None:
+    """The plain paths of which the first counts that leads to something true; None where more than that is said."""
+    if node["type"] == "or_expression":
+        first, second = map(_paths, node["children"])
+        return first + second if first is not None and second is not None else None
+    steps = _steps(node)
+    if steps is None:
+        return None
+    if not steps or not isinstance(steps[0], Name):
+        return [ValuePath("item", tuple(steps))]
+    return [ValuePath(str(steps[0]), tuple(steps[1:]))] if steps[0] in _ROOTS else None
+
+
+def _steps(node: Any) -> list[str | int] | None:
+    """What a plain path goes through, the engine's name first where it has one."""
+    kind = node["type"]
+    if kind in ("field", "index"):
+        return [node["value"]]
+    if kind in ("identity", "current"):
+        return []
+    if kind not in ("subexpression", "index_expression"):
+        return None
+    found: list[str | int] = []
+    for at, child in enumerate(node["children"]):
+        steps = _steps(child)
+        if steps is None or (at > 0 and any(isinstance(step, Name) for step in steps)):
+            return None
+        found += steps
+    return found
 
 
 def _there(node: Any) -> Getter | None:

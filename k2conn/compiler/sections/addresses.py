@@ -13,6 +13,7 @@ from k2conn.compiler.expressions.templates import Compiled
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.learnt_authorities import learnt_authority
 from k2conn.plan import Capture, HttpRequest
 from k2conn.schemes import FILES, HTTP, TCP, Secure, family, in_the_clear
 
@@ -22,6 +23,7 @@ URL = (*SET_UP, "symbol", "symbols", "topic", "topics")
 _HOST = re.compile(r"[a-z][a-z0-9+.\-]*://([A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(?=[/?]|\Z)[^\s\0#]*\Z")
 
 
+_OR_LEARNT = ", or captured, as in wss://{$state.host}:{$state.port}/path"
 _PROGRAM = re.compile(r"exec://[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
 
@@ -43,9 +45,12 @@ def connection_url(url: str, path: Path, insecure: bool, note: CompileContext) -
         note(path, "url", "a program is named, and the operator says what is run under that name: write "
                           "`url: exec://NAME` with small letters, digits and hyphens, and its arguments in `program:`")
         return None
-    parts = _split(url, note.secure, "wss://", path, note)
+    learnt = learnt_authority(url)
+    parts = _split(url if learnt is None else learnt.example, note.secure, "wss://", path, note)
     if parts is None:
         return None
+    if learnt is not None:
+        compiled = compiled.rendered_by(learnt.checked(compiled.render))
     if parts.scheme in TCP and (parts.port is None or parts.path or parts.query):
         note(path, "url", f"an address of TCP is a host and a port, as in {parts.scheme}://example.com:8194")
         return None
@@ -109,5 +114,6 @@ def _split(url: str, secure: Secure, wanted: str, path: Path, note: CompileConte
         right = False
     if right:
         return parts
-    note(path, "url", f"an address starts with {wanted} and a host that is written out, as {wanted}example.com/path")
+    note(path, "url", f"an address starts with {wanted} and a host that is written out, as {wanted}example.com/path"
+                      f"{_OR_LEARNT if wanted == 'wss://' else ''}")
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,11 +13,13 @@ from k2conn.compiler.sections.addresses import SET_UP, URL, connection_url, http
 from k2conn.compiler.sections.codecs import CodecCompiler
 from k2conn.compiler.sections.conditions import any_of, compile_matches
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.handshakes import handshake_parts
+from k2conn.compiler.sections.learnt_authorities import learnt_authority
 from k2conn.compiler.sections.parts import SectionCompiler
+from k2conn.compiler.sections.periods import compile_period
 from k2conn.compiler.sections.signatures import compile_signature
 from k2conn.compiler.sections.steps import StepCompiler
 from k2conn.compiler.sections.transports import TransportWords
-from k2conn.errors import RecordError
 from k2conn.plan import (
     Answer,
     Backoff,
@@ -27,7 +29,6 @@ from k2conn.plan import (
     HttpRequest,
     Limits,
     Notice,
-    SendScope,
 )
 from k2conn.schemes import FILES
 
@@ -68,7 +69,7 @@ class ConnectionCompiler(SectionCompiler):
             codec = codecs.encoding(said.get("codec", "json"), (*path, "codec"))
         parts: dict[str, Any] = {
             "symbols": self._match(said, "symbols", path),
-            "headers": self._template(said, "headers", path, self._set_up),
+            **handshake_parts(self.note, said, path, self._set_up),
             "sign": compile_signature(said["sign"], (*path, "sign"), self.note) if "sign" in said else None,
             "each": self._getter(said, "each", path),
             "limits": self._limits(said.get("limits", {}), (*path, "limits")),
@@ -98,10 +99,10 @@ class ConnectionCompiler(SectionCompiler):
             codec=codec,
             steps=steps,
             max_frame=size(said.get("max_frame", "8 MiB")),
-            compression=said.get("compression", True),
             stale_after=words.stale_after(),
             allow_insecure=said.get("allow_insecure") is True,
             url_uses_topics=any({"topics", "topic", "symbol", "symbols"} & url.names for url in urls),
+            named_by_venue=frozenset[str]().union(*map(_learnt_names, urls)),
             hosts=tuple(host.lower() for host in said.get("hosts", ())),
             each_text=said.get("each", ""),
             per=said.get("per"),
@@ -134,6 +135,11 @@ class ConnectionCompiler(SectionCompiler):
         found: list[Compiled] = []
         for url, place in entries:
             compiled = connection_url(url, place, insecure, self.note)
+            learnt = learnt_authority(url)
+            declared = "hosts" in said or not self.note.sound((*path, "hosts"))
+            if compiled and learnt is not None and learnt.host and not declared:
+                text = "where the venue names the host, say which ones it may be: `hosts: [\"*.example.com\"]`"
+                self.note(place, "missing", text)
             if compiled and "symbol" in compiled.names and said.get("per") != "symbol":
                 text = "an address with $symbol is for one symbol: say `per: symbol` beside it, or use {$symbols}"
                 self.note(place, "missing", text)
@@ -188,7 +194,7 @@ class ConnectionCompiler(SectionCompiler):
                     self.note((*place, word), "missing", text, at_key=True)
 
     def _heartbeat(self, said: dict[str, Any], path: Path) -> Heartbeat | None:
-        every = self._every(said["every"], (*path, "every"))
+        every = compile_period(self.note, said["every"], (*path, "every"), FASTEST_PING, SLOWEST_PING)
         send = self.note.template(said["send"], (*path, "send"), SET_UP) if "send" in said else None
         answer = self._match(said, "answer", path)
         within = self._positive(said, "within", path, 0.0) if "within" in said else None
@@ -205,26 +211,6 @@ class ConnectionCompiler(SectionCompiler):
             within=within,
         )
 
-    def _every(self, text: str, path: Path) -> Callable[[Mapping[str, Any]], float] | None:
-        if "{$" not in text:
-            seconds = self.note.read(duration, text, path)
-            if seconds == 0:
-                self.note(path, "value", f"'{text}' is no time at all: say how long, such as 30s")
-            return None if seconds is None else lambda state: seconds
-        compiled = self.note.template(text, path, ("state",))
-        if compiled is None:
-            return None
-        render = compiled.render
-
-        def every(state: Mapping[str, Any]) -> float:
-            found = str(render(_state_scope(state)))
-            try:
-                return min(SLOWEST_PING, max(FASTEST_PING, duration(found)))
-            except ValueError as error:
-                raise RecordError("heartbeat.every", text, found, "bad-type", str(error)) from None
-
-        return every
-
     # -- small parts
 
     def _limits(self, whole: dict[str, Any], path: Path) -> Limits:
@@ -239,16 +225,20 @@ class ConnectionCompiler(SectionCompiler):
             topics=said.get("topics"),
             frame=size(said["frame"]) if "frame" in said else None,
             connections=said.get("connections"),
+            unanswered=said.get("unanswered"),
             lifetime=self._positive(said, "lifetime", path, 0.0) if "lifetime" in said else None,
+            per=said.get("per", "connection"),
         )
+
+
+def _learnt_names(url: Compiled) -> frozenset[str]:
+    """The names under which an address's host and port are captured."""
+    learnt = learnt_authority(url.text)
+    return learnt.names if learnt is not None else frozenset()
 
 
 def _number(value: Any) -> float:
     numerator, denominator = value.as_integer_ratio()
     result: float = numerator / denominator
     return result
-
-
-def _state_scope(state: Mapping[str, Any]) -> SendScope:
-    return SendScope(counter=lambda: 0, uuid=lambda: "", now_us=0, state=state, environment={})
 

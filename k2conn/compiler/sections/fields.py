@@ -34,7 +34,15 @@ from k2conn.compiler.converters.readers import (
     texts,
     whole_number,
 )
-from k2conn.compiler.converters.sides import inverted, mapped_side, quick_side, side_table, signed_side
+from k2conn.compiler.converters.sides import (
+    inverted,
+    mapped_side,
+    plain_sign,
+    quick_side,
+    quick_sign,
+    side_table,
+    signed_side,
+)
 from k2conn.compiler.converters.times import PLAUSIBLE, UNITS, LocalTimes, plain_time, times_in
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
@@ -45,7 +53,7 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.tables import looked_up_in
 from k2conn.compiler.sections.texts import PutTogether, put_together
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, DirectKey, FastConversion, Field, Getter, JoinedText, Reader
+from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader
 from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
@@ -116,7 +124,7 @@ class FieldCompiler:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
             words = f"decimal({target.precision},{target.scale}){words}"
             words += ", magnitude" if magnitude else ", signed" if signed else ""
-            how = plain_decimal(target.scale, target.precision) if scale is None and not magnitude else None
+            how = plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
             convert = decimals(target.scale, target.precision, _exact(scale), magnitude, signed)
             found = self._simple(target, said, path, convert, words, how)
         if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
@@ -126,7 +134,8 @@ class FieldCompiler:
             return None
         read = rounding(found.read, got[0], target.name, target.scale, target.precision)
         words = found.converter + ", rounded half-even if longer"
-        return Field(target.name, read, found.expression, words, found.absent, found.speed)
+        # What fits needs no rounding; for what does not, the quick converter has no answer.
+        return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=found.direct)
 
     def _scaled_by_symbol(
         self, target: SchemaField, said: dict[str, Any], path: Path, magnitude: bool, signed: bool
@@ -179,7 +188,8 @@ class FieldCompiler:
         get, speed = found
         known = reader(get, convert, target.name, _expression(said), False, None)
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
-        return Field(target.name, read, _expression(said), words, _RECEIVED, speed)
+        direct = _direct(said, convert, plain_time(said["unit"], target.kind, least))
+        return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct)
 
     def _zone(self, zone: str, unit: str, path: Path) -> bool:
         if unit != "iso8601":
@@ -227,6 +237,9 @@ class FieldCompiler:
         quick = None
         if "map" in said and not invert:
             quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
+        elif "sign" in said and not invert:
+            names = said["sign"]["positive"], said["sign"]["negative"]
+            quick = _direct(said, quick_sign(*names), plain_sign(*names))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
                      said.get("absent"), speed, direct=quick, words=_words(said, said.get("map", ())))
 
@@ -419,12 +432,12 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectKey | None:
-    """The key and the quick converter where a field is one key of its item and nothing more."""
+def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
+    """The paths and the quick converter where a field is what stands at the end of one and nothing more."""
     if {"look_up", "pattern", "case", "text"} & set(said):
         return None
-    key = compile_expression(said["from"]).key
-    return DirectKey(key, quick, how) if key is not None else None
+    paths = compile_expression(said["from"]).paths
+    return DirectPath(paths, quick, how) if paths else None
 
 
 def _default(said: dict[str, Any]) -> str | None:

@@ -13,11 +13,14 @@ from k2conn.compiler.language.durations import duration, size
 from k2conn.compiler.sections.addresses import URL
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.parts import SectionCompiler
+from k2conn.compiler.sections.periods import compile_period, is_learnt
 from k2conn.compiler.sections.reply_overlaps import certain_overlap, possible_overlap
-from k2conn.plan import Expect, Getter, Json, Step
+from k2conn.plan import Expect, Getter, Json, Renewal, Step
 from k2conn.scope import Scope
 
 _SPOKEN = ("symbol", "topic", "reply_to", "reason")
+FASTEST_RENEWAL, SLOWEST_RENEWAL = 10.0, 86_400.0
+"""Seconds between two renewals, at least and at most, where the venue says how many."""
 FIRST_DATA = "first-data"
 """Stands for a reply where the venue sends none."""
 
@@ -36,9 +39,12 @@ class StepCompiler(SectionCompiler):
         self._declared = declared
         self._carried = carried
         self._sent = sent
+        self._calls = False
+        """Whether the connection makes calls before."""
 
     def steps(self, said: dict[str, Any], path: Path) -> Iterator[Step]:
         """All usable steps of a connection."""
+        self._calls = bool(said.get("before"))
         for one, place in self.note.entries(said, "steps", path):
             step = self._step(one, place)
             if step:
@@ -59,6 +65,7 @@ class StepCompiler(SectionCompiler):
         per = said.get("per") or next((name for name in ("symbol", "topic") if name in names), None)
         if covered is None:
             return None
+        renew = self._renew(said, path, covered)
         return Step(
             send=send.render if send else None,
             text=send.text if send else "",
@@ -73,6 +80,37 @@ class StepCompiler(SectionCompiler):
             name=said.get("name", f"step {int(path[-1]) + 1}"),
             pause=duration(said.get("pause", "0")),
             symbols=symbols,
+            renew=renew,
+        )
+
+    def _renew(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Renewal | None:
+        """How a step is sent again; None where it is not, or after noting a problem."""
+        if "renew" not in said:
+            return None
+        whole, place = said["renew"], (*path, "renew")
+        if streams:
+            text = "`renew` is for steps that set up a connection (a login): what is subscribed stands as long as that"
+            self.note(place, "value", text, at_key=True)
+        if not {"send"} & (set(said) | set(whole)):
+            self.note(place, "missing", "nothing says what is sent again: say `send:`", at_key=True)
+        if whole.get("before") and not self._calls:
+            text = "there are no calls that could be made again: say `before:` in the connection"
+            self.note((*place, "before"), "missing", text, at_key=True)
+        every = compile_period(self.note, whole["every"], (*place, "every"), FASTEST_RENEWAL, SLOWEST_RENEWAL)
+        early = duration(whole.get("early", "0"))
+        if every is not None and not is_learnt(whole["every"]) and early >= every({}) > 0:
+            self.note((*place, "early"), "value", f"'{whole['early']}' sooner than every {whole['every']} is always")
+        send = self.note.template(whole["send"], (*place, "send"), self._sent) if "send" in whole else None
+        if every is None:
+            return None
+        return Renewal(
+            every=every,
+            every_text=whole["every"],
+            learnt=is_learnt(whole["every"]),
+            early=early,
+            send=send.render if send else None,
+            text=send.text if send else "",
+            before=whole.get("before", False),
         )
 
     def _covered(self, said: dict[str, Any], path: Path, sent: frozenset[str]) -> tuple[str, ...] | None:

@@ -93,7 +93,6 @@ class StreamCompiler(SectionCompiler):
             each=each.get if each else None,
             each_text=said.get("each", "the message"),
             each_key=any("key" in one.variables for one in expressions),
-            each_direct=each.key if each else None,
             order=said.get("order", "oldest-first"),
             drop_when=drop_when,
             snapshot=snapshot,

@@ -18,7 +18,7 @@ FASTEST_POLL = 0.1
 """Seconds between two requests, at least."""
 _SPEAKS = ("steps", "answer", "heartbeat")
 """What a connection says that sends something."""
-_OF_WEBSOCKETS = ("compression",)
+_OF_WEBSOCKETS = ("compression", "subprotocol", "send_as")
 _MEANINGLESS: dict[Family, tuple[str, ...]] = {
     "websocket": ("framing", "poll", "program"),
     "http": (*_OF_WEBSOCKETS, "program"),

@@ -23,6 +23,10 @@ class Close(NamedTuple):
     delay: float = 0.0
 
 
+class CallAgain(NamedTuple):
+    """Make the HTTP calls of `before` again, then say so with `Session.called` or `Session.calls_failed`."""
+
+
 class NoteKind(StrEnum):
     """What a session reports; each is also the text of a log line."""
 
@@ -38,6 +42,8 @@ class NoteKind(StrEnum):
     """All steps are done."""
     CHANGED = "changed"
     """A change of the symbols is done."""
+    RENEWED = "renewed"
+    """A set-up step was sent again, and answered where it waits for an answer."""
     ERROR = "error"
     """The venue reported an error."""
     UNRECOGNISED = "unrecognised"
@@ -57,4 +63,4 @@ class Malformed(NamedTuple):
     error: RecordError
 
 
-Action = Send | Close | Note | Malformed
+Action = Send | Close | CallAgain | Note | Malformed

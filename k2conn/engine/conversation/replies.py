@@ -37,7 +37,7 @@ def addressed(step: Step, frames: Sequence[RequestFrame], message: Json, scope: 
     """
     expect = step.expect
     assert expect is not None
-    waiting = [frame for frame in frames if frame.waiting]
+    waiting = [frame for frame in frames if frame.waiting and not frame.held]
     if expect.reply_to is None:
         return waiting
     wanted = exactjson.spell(expect.reply_to(message, scope))
@@ -54,7 +54,9 @@ def speaks_of(step: Step, frames: Sequence[RequestFrame], message: Json, scope: 
     expect = step.expect
     assert expect is not None
     numbered = expect.reply_to is None or expect.reply_to(message, scope) is not None
-    waiting = addressed(step, frames, message, scope) if numbered else [frame for frame in frames if frame.waiting]
+    waiting = addressed(step, frames, message, scope) if numbered else [
+        frame for frame in frames if frame.waiting and not frame.held
+    ]
     candidates = [one for frame in waiting for one in frame.subscriptions]
     for getter, name_of in ((expect.topic, _topic), (expect.symbol, _native)):
         found = getter(message, scope) if getter else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from k2conn import exactjson
-from k2conn.engine.conversation.subscriptions import Subscription
+from k2conn.engine.conversation.subscriptions import Subscription, SubscriptionState
 from k2conn.errors import SettingsError
 from k2conn.plan import Json, SendScope, Step, Symbol, Template
 
@@ -26,6 +26,15 @@ class RequestFrame:
     subscriptions: list[Subscription]
     counter: int | None = None
     waiting: bool = False
+    """Whether a reply to it is awaited."""
+    held: bool = False
+    """Whether it is not sent yet, because so many others wait for a reply."""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether it was sent, and the time for its reply is not over."""
+        pending = any(one.state == SubscriptionState.PENDING for one in self.subscriptions)
+        return self.waiting and not self.held and (pending or not self.subscriptions)
 
 
 def step_frames(
@@ -137,7 +146,12 @@ def frame_size(body: str | bytes) -> int:
 
 def shown(body: str | bytes) -> str:
     """A frame's body in readable form."""
-    return body if isinstance(body, str) else f"(binary: {body.hex()})"
+    if isinstance(body, str):
+        return body
+    try:
+        return f"(binary) {body.decode()}"
+    except UnicodeDecodeError:
+        return f"(binary: {body.hex()})"
 
 
 def frame_text(value: Json) -> str:

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.codecs.decoding import decoder
-from k2conn.engine.conversation.actions import Action, Close, Malformed, Note, NoteKind, Send
+from k2conn.engine.conversation.actions import Action, CallAgain, Close, Malformed, Note, NoteKind, Send
 from k2conn.engine.conversation.captures import Captures
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
@@ -45,7 +45,7 @@ from k2conn.scope import Scope
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 __all__ = [
-    "Action", "Close", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
+    "Action", "CallAgain", "Close", "EndCause", "Malformed", "Note", "NoteKind", "Send", "Session", "SessionContext",
     "subscriptions_for",
 ]
 
@@ -142,7 +142,7 @@ class Session:
         known = self.context.secure
         try:
             parts = urlsplit(url)
-            possible = bool(parts.hostname) and parts.port != 0 and not _CONTROL.search(url)
+            possible = bool(parts.hostname) and parts.port != 0 and not _CONTROL.search(url) and "@" not in parts.netloc
         except ValueError:
             possible = False
         if not possible:  # not repeated: it may hold a token
@@ -168,6 +168,14 @@ class Session:
         """Extra handshake headers."""
         self._wall = wall
         return dict(self.connection.headers(self._send_scope())) if self.connection.headers else {}
+
+    def subprotocols(self, wall: int) -> list[str]:
+        """The WebSocket sub-protocols to offer."""
+        self._wall = wall
+        if self.connection.subprotocol is None:
+            return []
+        offered = self.connection.subprotocol(self._send_scope())
+        return [exactjson.spell(one) for one in (offered if isinstance(offered, list) else [offered])]
 
     def frames(self, wall: int) -> list[str | bytes]:
         """All frames that the steps send, for a session that is not open; raises RecordError where they depend on
@@ -234,7 +242,7 @@ class Session:
     def flush(self, out: list[Action]) -> None:
         """Sends what may be sent now."""
         if len(self._outbox) and not self._closed:
-            out.extend(Send(frame) for frame in self._outbox.due(self._now))
+            out.extend(self._sent(frame) for frame in self._outbox.due(self._now))
 
     def timer(self, now: float, wall: int) -> list[Action]:
         """Called when the deadline is reached (or at any time before)."""
@@ -251,10 +259,28 @@ class Session:
             self._advance_flow(out, self._flow.expired)
         if self._flow.retry_at is not None and now >= self._flow.retry_at:
             self._advance_flow(out, self._flow.retry)
+        if (due := self._flow.renewals.deadline) is not None and now >= due:
+            calling = self._flow.renewals.calls
+            self._advance_flow(out, self._flow.renew)
+            if self._flow.renewals.calls and not calling:
+                out.append(CallAgain())
         if self._ping_at is not None and now >= self._ping_at:
             self._guarded(out, self._ping)
         self.flush(out)
         return out
+
+    def called(self, now: float, wall: int) -> list[Action]:
+        """The calls of `before` were made again (see `CallAgain`), and what they are for was `captured`."""
+        self._now, self._wall = now, wall
+        out: list[Action] = []
+        if not self._closed:
+            self._advance_flow(out, self._flow.renew_called)
+            self.flush(out)
+        return out
+
+    def calls_failed(self, now: float) -> None:
+        """They could not be made; they are asked for again later."""
+        self._flow.renewals.calls_failed(now)
 
     def resume(self, held: float) -> None:
         """Reading was paused for ``held`` seconds: nothing could be seen meanwhile, so they do not count as silence."""
@@ -262,13 +288,14 @@ class Session:
         self._pong_by = None if self._pong_by is None else self._pong_by + held
         flow = self._flow
         flow.reply_by = None if flow.reply_by is None else flow.reply_by + held
+        flow.renewals.resume(held)
 
     @property
     def deadline(self) -> float | None:
         """When `timer` is next due; None for never."""
         stale = self.connection.stale_after
         times = [self._ping_at, self._pong_by, self._flow.reply_by, self._flow.retry_at,
-                 self._outbox.deadline(self._now),
+                 self._outbox.deadline(self._now), self._flow.renewals.deadline,
                  self.last_frame + stale if stale is not None else None]
         due = [time for time in times if time is not None]
         return min(due) if due and not self._closed else None
@@ -287,7 +314,7 @@ class Session:
         out: list[Action] = []
         self._outbox.clear()
         if not self._closed:
-            out += [Send(text) for text in self._flow.unsubscribe_all()]
+            out += [self._sent(frame) for frame in self._flow.unsubscribe_all()]
         self._closed = True
         return out
 
@@ -385,6 +412,10 @@ class Session:
             out.append(Note(NoteKind.ERROR, {"reason": text}))
 
     # -- sending
+
+    def _sent(self, frame: str | bytes) -> Send:
+        """A frame in the kind that the venue takes."""
+        return Send(frame.encode() if self.connection.send_as == "binary" and isinstance(frame, str) else frame)
 
     def _ping(self, out: list[Action]) -> None:
         beat = self.connection.heartbeat

@@ -14,11 +14,13 @@ is reported, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from k2conn import exactjson
 from k2conn.engine.conversation.actions import Action, Close, Note, NoteKind
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
+from k2conn.engine.conversation.renewals import StepRenewals
 from k2conn.engine.conversation.replies import addressed, is_final, reason, speaks_of, spelled, verdict
 from k2conn.engine.conversation.request_frames import RequestFrame, split, step_frames, undo_frames
 from k2conn.engine.conversation.retries import SubscriptionRetries
@@ -100,6 +102,8 @@ class SubscriptionFlow:
         self._only: set[tuple[str, str]] | None = None
         """What the round under way is for; None in the first round, which is for all, and between rounds."""
         self._retries = SubscriptionRetries()
+        self.renewals = StepRenewals(connection.steps)
+        """When set-up steps are sent again."""
         self._next: Sequence[Subscription] | None = None
         """The subscriptions to change to after the current round."""
 
@@ -166,7 +170,8 @@ class SubscriptionFlow:
         for at, frames in self._frames.items():
             for frame in frames:
                 frame.subscriptions = [one for one in frame.subscriptions if one.key not in removed]
-            self._frames[at] = [frame for frame in frames if frame.waiting and frame.subscriptions]
+            set_up = not self._connection.steps[at].streams  # what waits there is a renewal
+            self._frames[at] = [frame for frame in frames if frame.waiting and (frame.subscriptions or set_up)]
 
     def _unsubscribe(self, change: SubscriptionChange) -> None:
         for step in self._connection.steps:
@@ -185,17 +190,72 @@ class SubscriptionFlow:
                 continue
             self._asked = self._frames_of(step, wanted)
             self._frames[self._at] = [*self._asked, *self._frames.get(self._at, ())]
-            for frame in self._asked:
-                if frame.body:
-                    self._outbox.put(frame.body, step.pause)
             if step.expect is not None and (not step.expect.first_data or step.expect.refused is not None):
                 for frame in self._asked:
                     frame.waiting = True
             if step.expect is not None and not step.expect.first_data:
-                self.reply_by = now + step.expect.within
+                for frame in self._asked:
+                    frame.held = True
+                self._release(now)
                 return
+            self._send(step, self._asked)
+            self.renewals.stands(self._at, now, self._scope.state)
         self.reply_by = None
         self._end_round(now, out)
+
+    def _send(self, step: Step, frames: Iterable[RequestFrame]) -> None:
+        for frame in frames:
+            frame.held = False
+            if frame.body:
+                self._outbox.put(frame.body, step.pause)
+
+    def _release(self, now: float) -> None:
+        """Sends those of the current step's frames that may wait for a reply beside the others; the time for replies
+        begins anew with each.
+        """
+        step, most = self._connection.steps[self._at], self._connection.limits.unanswered
+        held = [frame for frame in self._asked if frame.held]
+        if most is not None:
+            held = held[: max(0, most - sum(frame.in_flight for frame in self._asked))]
+        if held:
+            assert step.expect is not None
+            self._send(step, held)
+            self.reply_by = now + step.expect.within
+
+    # -- renewals
+
+    def renew(self, now: float, out: list[Action]) -> None:
+        """Sends the set-up steps again that are due, those apart that calls come before."""
+        late = self.renewals.unanswered(now)
+        if late is not None:
+            name = self._connection.steps[late].name
+            out.append(Close(EndCause.UNACKNOWLEDGED, f"no answer to the renewal of {name} in time"))
+            return
+        for at in self.renewals.take_due(now):
+            self._renew(at, now, out)
+
+    def renew_called(self, now: float, out: list[Action]) -> None:
+        """Sends those that calls come before: they were made."""
+        for at in self.renewals.take_called():
+            self._renew(at, now, out)
+
+    def _renew(self, at: int, now: float, out: list[Action]) -> None:
+        step, renewal = self._connection.steps[at], self.renewals.of(at)
+        assert renewal is not None
+        frames = self._frames_of(step if renewal.send is None else replace(step, send=renewal.send), [])
+        for frame in frames:
+            self._outbox.put(frame.body, step.pause)
+        if step.expect is not None and not step.expect.first_data:
+            for frame in frames:
+                frame.waiting = True
+            self._frames[at] = [*frames, *(one for one in self._frames.get(at, ()) if one.waiting)]
+            self.renewals.sent(at, now + step.expect.within)
+        else:
+            self._renewed(at, now, out)
+
+    def _renewed(self, at: int, now: float, out: list[Action]) -> None:
+        self.renewals.stands(at, now, self._scope.state)
+        out.append(Note(NoteKind.RENEWED, {"step": self._connection.steps[at].name}))
 
     def _end_round(self, now: float, out: list[Action]) -> None:
         """Ends the round."""
@@ -253,7 +313,8 @@ class SubscriptionFlow:
         for frame in self._asked:
             if frame.waiting and frame.subscriptions:
                 frame.waiting = any(one.state == SubscriptionState.PENDING for one in frame.subscriptions)
-        if not any(frame.waiting for frame in self._asked):
+        self._release(now)
+        if not any(frame.waiting or frame.held for frame in self._asked):
             self.reply_by = None
             self._advance(now, out)
 
@@ -268,7 +329,7 @@ class SubscriptionFlow:
         """Called when the current step did not get all its replies in time."""
         self.reply_by = None
         step = self._connection.steps[self._at]
-        waited_for = [one for frame in self._asked if frame.waiting for one in frame.subscriptions]
+        waited_for = [one for frame in self._asked if frame.waiting and not frame.held for one in frame.subscriptions]
         late = [one for one in waited_for if one.state == SubscriptionState.PENDING]
         alone = self._only is None and not self._subscriptions.count(SubscriptionState.CONFIRMED)
         if not step.streams or (late and alone):
@@ -278,7 +339,9 @@ class SubscriptionFlow:
             one.state = SubscriptionState.UNACKNOWLEDGED
             self._retries.failed(one.key, now, final=False)
         out.append(Note(NoteKind.UNACKNOWLEDGED, {"step": step.name, "symbols": _names(late)}))
-        self._advance(now, out)
+        self._release(now)
+        if self.reply_by is None:
+            self._advance(now, out)
 
     def reply(self, message: Json, now: float, out: list[Action]) -> None:
         """An acknowledgement or refusal: of the current step, or late of another one. What answers nothing that was
@@ -301,7 +364,7 @@ class SubscriptionFlow:
         if not step.streams:
             waiting = addressed(step, frames, message, self._scope)
             if waiting:
-                self._set_up(step, waiting, refused, message, now, out)
+                self._set_up(at, waiting, refused, message, now, out)
             return bool(waiting)
         touched = speaks_of(step, frames, message, self._scope)
         if not touched:
@@ -328,26 +391,33 @@ class SubscriptionFlow:
         current = any(frame is one for one in self._asked)
         for part in parts:
             for again in self._frames_of(step, part):
-                again.waiting = True
+                again.waiting = again.held = True
                 self._frames[at].append(again)
                 if current:
                     self._asked.append(again)
-                self._outbox.put(again.body, step.pause)
+                else:
+                    self._send(step, [again])
         if at == self._at and step.expect is not None:
             self.reply_by = now + step.expect.within
+            self._release(now)
         out.append(Note(NoteKind.HALVED, {"step": step.name, "symbols": _names(touched)}))
         return True
 
     def _set_up(
-        self, step: Step, waiting: Sequence[RequestFrame], refused: bool, message: Json, now: float, out: list[Action]
+        self, at: int, waiting: Sequence[RequestFrame], refused: bool, message: Json, now: float, out: list[Action]
     ) -> None:
-        """The reply to a step that subscribes nothing (a login)."""
+        """The reply to a step that subscribes nothing (a login), sent for the first time or again."""
+        step = self._connection.steps[at]
         if refused:
             text = exactjson.excerpt(reason(step, message, self._scope), 300)
             out.append(Close(EndCause.REFUSED, f"{step.name}: {text}"))
             return
         for frame in waiting:
             frame.waiting = False
+        if self.renewals.waits(at):
+            self._renewed(at, now, out)
+        else:
+            self.renewals.stands(at, now, self._scope.state)
         self.resolved(now, out)
 
     def _confirm(self, one: Subscription, out: list[Action]) -> None:

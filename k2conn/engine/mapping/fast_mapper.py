@@ -52,15 +52,16 @@ class FastMappers:
 
     def __init__(self, stream: Stream, record: RecordType, prefix: str, always: Mapping[str, object]) -> None:
         """``always``: what all records of the stream have in common."""
-        own = list(stream.fields)  # a stream with `carry` has no fast mapper
+        # A stream with `carry` has no fast mapper.
+        own = [field for field in stream.fields if field.name not in always]
         self._stream = stream
         self._schema = record.schema
         self._profile = record.profile
         self._timed = record.microseconds == 1
         self._prefix = prefix
-        self._direct = [field.direct for field in own if field.direct]
-        self._reads = [field.read for field in own if not field.direct]
-        self._order = [*(one for one in own if one.direct), *(one for one in own if not one.direct)]
+        self._direct = [(field.key, field.direct.convert) for field in own if field.key is not None and field.direct]
+        self._reads = [field.read for field in own if field.key is None]
+        self._order = sorted(own, key=lambda one: one.key is None)
         self._sources = sources_of(self._order)
         self._places = {field.name: at for at, field in enumerate(self._order)}
         self._places["ingestion_timestamp"] = len(self._order)
@@ -90,7 +91,7 @@ class FastMappers:
         except EncodeError:
             return None
         own_id = self._stream.venue_id
-        if native is not None or row is not None or own_id is None or own_id.direct is None:
+        if native is not None or row is not None or own_id is None or own_id.key is None:
             return native
         fields = self._schema.fields
         first = next(at for at in range(2, len(fields)) if fields[at].name not in known)
@@ -130,16 +131,17 @@ class FastMappers:
         numbers, words, timed = self._content
         content = content_maker(*([self._places[name] for name in names] for names in (numbers, words)))
         assert stream.venue_id is not None
+        assert stream.venue_id.key is not None
         assert stream.venue_id.direct is not None
-        id_key, id_text, _ = stream.venue_id.direct
-        converts, reads = [one.convert for one in self._direct], self._reads
+        id_key, id_text = stream.venue_id.key, stream.venue_id.direct.convert
+        converts, reads = [convert for _, convert in self._direct], self._reads
         kept = list(zip(heads[begun:], stream.vendor_data, strict=True))
-        plain = [(head, one.direct[0]) for head, one in kept if one.direct]
-        rest = [(head, one.read) for head, one in kept if not one.direct]
+        plain = [(head, one.key) for head, one in kept if one.key is not None]
+        rest = [(head, one.read) for head, one in kept if one.key is None]
         texts = [(head, f"{head}\x08true", f"{head}\x0afalse") for head, _ in plain]
         fields_end, plain_end = 1 + len(converts), 1 + len(converts) + len(plain)
-        keys = [id_key, *(one.key for one in self._direct), *(key for _, key in plain)]
-        keys += [stream.symbol.direct[0] if stream.symbol.direct else id_key]
+        keys = [id_key, *(key for key, _ in self._direct), *(key for _, key in plain)]
+        keys += [stream.symbol.key if stream.symbol.key is not None else id_key]
         grab = itemgetter(*keys)
         prefix, more, lengths, variant, state = self._prefix, len(self._prefix), LENGTH_TEXT, VARIANT, ids.state
         start, branch = lengths[36], "\x02" if self._schema.fields[-1].nullable else ""

@@ -15,6 +15,7 @@ from k2conn import exactjson
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
 from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
+from k2conn.engine.mapping.row_identity import as_in_v2
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
@@ -47,12 +48,12 @@ class GeneralMapper:
         own = [field for field in stream.fields if field.name not in carried]
         self._readers = tuple((at[field.name], field.read) for field in own)
         self._direct = tuple(
-            (at[field.name], field.direct.key, field.direct.convert) for field in own if field.direct
+            (at[field.name], field.key, field.direct.convert) for field in own if field.key is not None and field.direct
         )
-        self._indirect = tuple((at[field.name], field.read) for field in own if not field.direct)
+        self._indirect = tuple((at[field.name], field.read) for field in own if field.key is None)
         self._vendor = tuple((field.name, field.read) for field in stream.vendor_data)
-        self._vendor_keys = tuple((field.name, field.direct.key) for field in stream.vendor_data if field.direct)
-        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if not field.direct)
+        self._vendor_keys = tuple((field.name, field.key) for field in stream.vendor_data if field.key is not None)
+        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if field.key is None)
         self._blank = [always.get(field.name) for field in schema.fields]
         """The record's values before an item is read."""
         self._identity_at = tuple((name, at.get(name), record.more_places.get(name)) for name in stream.identity)
@@ -150,13 +151,13 @@ class GeneralMapper:
         key = [values[at] for at in self._key_at]
         if self._i_closed is not None and values[self._i_closed] is False:
             key.append("open")
-            key += [_as_in_v2(values[at], more) if more else values[at] for at, more in self._state_at]
+            key += [as_in_v2(values[at], more) if more else values[at] for at, more in self._state_at]
         return "|".join(map(str, key))
 
     def _own_id(self, values: list[Any], context: SymbolContext, scope: Scope) -> str:
         """An id for a record that has none: time, a digest of the declared fields, and a number among equals."""
         row = "|".join(
-            [f"{name}={_as_in_v2(values[at], more) if more else values[at]}"
+            [f"{name}={as_in_v2(values[at], more) if more else values[at]}"
              for name, at, more in self._identity_at if at is not None]
         )
         key = ORDINALS + self._stream.name
@@ -226,13 +227,3 @@ class GeneralMapper:
         if failed is not None:
             raise failed
         return zip(self._carried_at, now, strict=True)
-
-
-def _as_in_v2(value: int | None, more: int) -> object:
-    """A decimal with so many more places than v2's as it stands in v2's ids: the same record has the same id in both.
-    What v2 cannot hold is told apart by all its digits.
-    """
-    if value is None:
-        return None
-    number, rest = divmod(value, 10**more)
-    return number if not rest else f"{value}e-{more}"

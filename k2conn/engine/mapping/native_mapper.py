@@ -32,13 +32,20 @@ class EnvelopeTemplate(NamedTuple):
     account: DeliveryAccount
 
 
-Source = tuple[str | None, Callable[..., Any], int, int, int, int, int, dict[Any, str] | JoinedText | None]
+Path = tuple[int, tuple[str | int, ...]]
+"""Where a plain path begins, and its steps."""
+Place = tuple[Path, ...]
+Source = tuple[Place | None, Callable[..., Any], int, int, int, int, int, dict[Any, str] | JoinedText | None]
 Piece = tuple[str, bool, int, int, object]
 
-_HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
+_HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5, "magnitude": 9, "signed": 10, "sign": 11,
+        "cut": 12}
 _RECEIVED, _JOINED, _JOINED_TIME = 6, 7, 8
 _KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
           "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
+_ROOTS = {"item": 0, "message": 1, "state": 2, "key": 3, "received_at": 4}
+_STEPS, _PATHS = 8, 4
+"""Of a path that C follows, and paths to one value."""
 _MOST = 64
 """Fields, and entries of vendor_data, that a record in C can have."""
 
@@ -73,9 +80,9 @@ def native_mapper(
     if max(len(order), len(body), len(stream.vendor_data)) >= _MOST:
         return None
     entries = tuple(
-        (one.direct.key if one.direct else None, one.read, _prefixed(one.name),
-         one.joined.parts[0][4] if one.joined else None)
-        for one in sorted(stream.vendor_data, key=lambda one: one.direct is None)
+        (None, None, _prefixed(one.name) + _prefixed(one.expression)) if one.constant
+        else (_place(one), one.read, _prefixed(one.name), one.joined.parts[0][4] if one.joined else None)
+        for one in sorted(stream.vendor_data, key=lambda one: one.key is None)
     )
     found: NativeMapper = native.Mapper(
         seed=seed,
@@ -92,7 +99,7 @@ def native_mapper(
         keeps=stream.unmapped,
         mapped=frozenset(stream.mapped_keys),
         names=frozenset((*vendor, *(one.name for one in stream.vendor_data))),
-        scoped=any(one.direct is None for one in (*order, *stream.vendor_data)),
+        scoped=any(_place(one) is None and not one.constant for one in (*order, *stream.vendor_data)),
         time_at=places[profile.time],
         price_at=places[profile.price] if profile.price is not None else -1,
         numbers=tuple(places[name] for name in content.numbers),
@@ -108,7 +115,7 @@ def native_mapper(
 
 def sources_of(order: Sequence[Field]) -> tuple[Source, ...]:
     """How fields are read, for `native_mapper`: made once for a stream, for there may be very many symbols."""
-    return (*map(_source, order), (None, _source, _RECEIVED, 0, 1, 0, 1, None))
+    return (*map(_source, order), (((_ROOTS["received_at"], ()),), _source, _RECEIVED, 0, 1, 0, 1, None))
 
 
 def _can(field: SchemaField) -> bool:
@@ -116,15 +123,24 @@ def _can(field: SchemaField) -> bool:
     return known and (field.kind != "decimal" or field.precision <= native.most_digits)
 
 
+def _place(field: Field) -> Place | None:
+    """The paths that C follows to the value of a field; None where Python reads it."""
+    paths = field.direct.paths if field.direct is not None else ()
+    if not 0 < len(paths) <= _PATHS or any(len(steps) > _STEPS for _, steps in paths):
+        return None
+    return tuple((_ROOTS[root], steps) for root, steps in paths)
+
+
 def _source(field: Field) -> Source:
-    if field.direct is None:
+    place = _place(field)
+    if field.direct is None or place is None:
         if field.joined is None:
             return None, field.read, 0, 0, 1, 0, 1, None
         return None, field.read, _JOINED if field.joined.minutes is None else _JOINED_TIME, 0, 1, 0, 1, field.joined
-    key, convert, how = field.direct
+    _, convert, how = field.direct
     if how is None:
-        return key, convert, 0, 0, 1, 0, 1, None
-    return key, convert, _HOW[how.kind], how.scale, how.factor, how.least, how.below, how.table
+        return place, convert, 0, 0, 1, 0, 1, None
+    return place, convert, _HOW[how.kind], how.scale, how.factor, how.least, how.below, how.table
 
 
 def _pieces(

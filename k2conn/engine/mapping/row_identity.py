@@ -49,8 +49,20 @@ def row_parts(
             parts.append((text.encode(), places.get(name, OWN_ID), record.more_places.get(name, 0)))
             text = ""
         else:
-            text += str(always.get(name))
+            constant: Any = always.get(name)
+            more = record.more_places.get(name)
+            text += str(as_in_v2(constant, more) if more else constant)
     return (*parts, (text.encode(), NO_VALUE, 0)) if text else tuple(parts)
+
+
+def as_in_v2(value: int | None, more: int) -> object:
+    """A decimal with so many more places than v2's as it stands in v2's ids: the same record has the same id in both.
+    What v2 cannot hold is told apart by all its digits.
+    """
+    if value is None:
+        return None
+    number, rest = divmod(value, 10**more)
+    return number if not rest else f"{value}e-{more}"
 
 
 def numbering(stream: str, symbol: str) -> Callable[[Scope, str], int]:

@@ -7,7 +7,7 @@ does not affect the other items of its message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -53,15 +53,12 @@ class StreamMapping:
         """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory, self._awaited)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always, ledger.most)
+        self._drop_when = stream.drop_when.condition if stream.drop_when is not None else None
         self._states = stream.states
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
-        self._symbol_key = stream.symbol.direct.key if stream.symbol.direct else None
-        self._fast_allowed = (
-            stream.symbol.direct is not None and stream.drop_when is None and stream.first_batch == "keep"
-            and stream.carry is None and stream.order == "oldest-first" and not stream.each_key
-            and (stream.each is None or stream.each_direct is not None)
-        )
+        self._symbol_key = stream.symbol.key
+        self._fast_allowed = stream.carry is None and stream.first_batch == "keep" and not fetched
         """Whether the rules of the stream allow the loop in `_map_fast`."""
         rule = stream.sequence
         counts = rule is not None and rule.rule in ("contiguous", "linked")
@@ -93,30 +90,27 @@ class StreamMapping:
         stream = self.stream
         scope.message = message
         snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
-        if self._fast_allowed and not snapshot and type(message) is dict:
-            usual: Any = message if stream.each is None else message.get(stream.each_direct)
-            kind = type(usual)
-            if kind is list and len(usual) > AT_ONCE:
-                return slices(usual, partial(self._map_fast, frame, scope, out), partial(self._refuse, frame, scope))
-            if kind is dict or kind is list:
-                self._map_fast(frame, scope, out, (usual,) if kind is dict else usual)
-                return None
+        fast = self._fast_allowed and not snapshot
         if stream.each is None:
-            self._item(message, frame, scope, out, snapshot)
+            if fast:
+                self._map_fast(frame, scope, out, (message,))
+            else:
+                self._item(message, frame, scope, out, snapshot)
             return None
         try:
             items: Any = stream.each(message, scope)
         except RecordError as error:
             self._add_dead_letter(error.at("each", stream.each_text, None), None, frame, scope, out)
             return None
-        do = partial(self._items, frame, scope, out, snapshot)
+        do: Callable[[Any], None]
+        do = partial(self._map_fast, frame, scope, out) if fast else partial(self._items, frame, scope, out, snapshot)
         if type(items) is list:
             if stream.order == "newest-first":
                 items = items[::-1]
             if stream.first_batch != "keep":
                 do = partial(self._first_batch, frame, scope, out, snapshot, set())
         elif type(items) is dict and stream.each_key:
-            items, do = list(items.items()), partial(self._keyed_items, frame, scope, out, snapshot)
+            items, do = list(items.items()), partial(self._keyed_items, scope, do)
         elif type(items) is dict:
             items = (items,)
         elif items is not None:
@@ -139,11 +133,10 @@ class StreamMapping:
             self._item(item, frame, scope, out, snapshot)
 
     def _keyed_items(
-        self, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, items: Iterable[tuple[str, Any]]
+        self, scope: Scope, do: Callable[[Iterable[Any]], None], items: Iterable[tuple[str, Any]]
     ) -> None:
-        for key, item in items:
-            scope.key = key
-            self._item(item, frame, scope, out, snapshot)
+        """The members of an object, of which each has its key in the scope while ``do`` maps it."""
+        do(_keyed(items, scope))
         scope.key = None
 
     def _first_batch(
@@ -186,19 +179,26 @@ class StreamMapping:
         """Does what `_item` does, but faster, for items that the fast mapper can map; passes all others to `_item`."""
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
-        received_at = scope.received_at
+        received_at, read_symbol, drop_when = scope.received_at, self.stream.symbol.read, self._drop_when
         plain = window.replica is None and window.size > 0
         for item in items:
-            native = item.get(symbol_key) if type(item) is dict else None
-            context = contexts.get(native) if type(native) is str else None
-            made = None
-            if context is not None:
-                fast = context.fast
-                if fast is None and not context.prepared:
-                    fast = self.contexts.prepare(context)
-                if fast is not None:
-                    scope.symbol = context.resolved
-                    made = fast(item, scope)
+            made = context = None
+            try:
+                if symbol_key is None:
+                    native = read_symbol(item, scope)
+                else:
+                    native = item.get(symbol_key) if type(item) is dict else None
+                context = contexts.get(native) if type(native) is str else None
+                if context is not None:
+                    fast = context.fast
+                    if fast is None and not context.prepared:
+                        fast = self.contexts.prepare(context)
+                    if fast is not None:
+                        scope.symbol = context.resolved
+                        if drop_when is None or not drop_when(item, scope):
+                            made = fast(item, scope)
+            except RecordError:
+                pass  # `_item` meets it again, and says it
             if context is None or made is None:
                 self._item(item, frame, scope, out, False, context is not None)
                 continue
@@ -270,8 +270,7 @@ class StreamMapping:
             scope.notes = {}
         scope.forget_rounding()
         try:
-            everyday = type(item) is dict
-            native = item.get(self._symbol_key) if everyday else None
+            native = item.get(self._symbol_key) if type(item) is dict else None
             context = (self.contexts.known.get(native) if type(native) is str else None) or self._context(item, scope)
             scope.symbol = context.resolved
             if scope.heard is not None:
@@ -290,7 +289,7 @@ class StreamMapping:
             if carried is None:
                 account.filtered += 1
                 return
-            self._publish(item, context, scope, out, snapshot, carried, everyday and not snapshot and not tried)
+            self._publish(item, context, scope, out, snapshot, carried, not snapshot and not tried)
         except RecordError as error:
             if context is None and self._dropped_unread(error, item, scope):
                 return
@@ -461,3 +460,8 @@ class StreamMapping:
 
     def _letters(self, frame: str | bytes, scope: Scope) -> FrameLetters:
         return FrameLetters(frame, scope.received_at, self.ledger.latest, scope.place(), scope.captured())
+
+
+def _keyed(items: Iterable[tuple[str, Any]], scope: Scope) -> Iterator[Any]:
+    for scope.key, item in items:
+        yield item

@@ -19,6 +19,7 @@ from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
 from k2conn.records import RecordType
+from k2conn.scope import Scope
 
 Encode = Callable[[list[Any]], bytes]
 AT_ONCE = 1000
@@ -152,7 +153,10 @@ class SymbolContexts:
 
 def _encoded_once(stream: Stream, record: RecordType) -> dict[str, object]:
     mapped = {field.name for field in stream.fields}
+    carried = stream.carry.fields if stream.carry is not None else ()
+    said = {field.name: field.read(None, Scope()) for field in stream.fields if field.constant}
     always: dict[str, object] = {**stream.constants}
+    always |= {name: value for name, value in said.items() if name not in carried}
     if "platform_sequence" in record.profile.engine:
         always["platform_sequence"] = None
     return always | {name: value for name, value in record.profile.defaults.items() if name not in mapped}

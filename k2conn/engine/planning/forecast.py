@@ -9,7 +9,8 @@ from k2conn.engine.conversation.request_frames import RequestFrame, shown, step_
 from k2conn.engine.conversation.session import SessionContext, subscriptions_for
 from k2conn.engine.sharding.shards import Shard, shards
 from k2conn.errors import K2Error
-from k2conn.plan import Plan, SendScope, Step, Stream, Symbol
+from k2conn.hosts import host_of
+from k2conn.plan import Connection, Plan, SendScope, Step, Stream, Symbol
 
 _UUID = "00000000-0000-4000-8000-000000000000"
 
@@ -52,10 +53,11 @@ def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
     for connection in plan.connections:
         own = [socket for socket in sockets if socket.shard.connection is connection]
         limits = connection.limits
-        if limits.connections is not None and len(own) > limits.connections:
-            found.append(f"{connection.name}: {len(own)} sockets, the venue allows {limits.connections}")
-        if limits.connect is not None and len(own) > limits.connect.count:
-            found.append(f"{connection.name}: {len(own)} sockets, the venue allows {limits.connect.count} connects in"
+        counted = sum(_counts_together(connection, socket.shard.connection) for socket in sockets)
+        if limits.connections is not None and counted > limits.connections:
+            found.append(f"{connection.name}: {counted} sockets, the venue allows {limits.connections}")
+        if limits.connect is not None and counted > limits.connect.count:
+            found.append(f"{connection.name}: {counted} sockets, the venue allows {limits.connect.count} connects in"
                          f" {limits.connect.seconds:g} s")
         for socket in own:
             if limits.frame is not None and socket.largest > limits.frame:
@@ -65,6 +67,14 @@ def broken_limits(plan: Plan, sockets: Sequence[SocketForecast]) -> list[str]:
                 many = f"{socket.subscriptions} topics on a socket, the venue allows {limits.topics}"
                 found.append(f"{connection.name}: {many}")
     return found
+
+
+def _counts_together(connection: Connection, other: Connection) -> bool:
+    """Whether a venue counts another kind of connection as one of these."""
+    if other is connection:
+        return True
+    host = host_of(connection.url_texts[0])
+    return connection.limits.per == "ip" and bool(host) and host == host_of(other.url_texts[0])
 
 
 def _socket(plan: Plan, shard: Shard, streams: Sequence[Stream]) -> SocketForecast:

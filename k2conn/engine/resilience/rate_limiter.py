@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right, insort
 
 from k2conn.plan import Rate
+
+
+class Attempts:
+    """When something was done, or will be: seconds, monotonic, in their order. Several limits may count the same."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.longest = 0.0
+        """Seconds for which they are kept: the longest span of the limits that count them."""
+
+    def forget(self, now: float) -> None:
+        """Drops what no limit counts any more."""
+        del self.times[: bisect_right(self.times, now - self.longest)]
 
 
 class RateLimiter:
     """Counts attempts without a clock: the caller says the time (seconds, monotonic) and waits for what it is told."""
 
-    def __init__(self, limit: Rate | None) -> None:
+    def __init__(self, limit: Rate | None, attempts: Attempts | None = None) -> None:
         self._limit = limit
-        self._attempts: deque[float] = deque()
+        self._attempts = Attempts() if attempts is None else attempts
+        if limit is not None:
+            self._attempts.longest = max(self._attempts.longest, limit.seconds)
 
     def under(self, limit: Rate | None) -> RateLimiter:
         """Another limit on the same attempts: those made through either limiter count in both."""
-        other = RateLimiter(limit)
-        other._attempts = self._attempts
-        return other
+        return RateLimiter(limit, self._attempts)
 
     def wait(self, now: float) -> float:
         """Books the next attempt and gives the seconds to wait for it."""
         if self._limit is None:
             return 0.0
-        attempts = self._attempts
-        while attempts and attempts[0] <= now - self._limit.seconds:
-            attempts.popleft()
+        self._attempts.forget(now)
         free = now + self.foreseen(now)
-        attempts.append(free)
+        insort(self._attempts.times, free)
         return free - now
 
     def foreseen(self, now: float) -> float:
         """The seconds that an attempt would have to wait; nothing is booked."""
-        if self._limit is None or len(self._attempts) < self._limit.count:
+        times = self._attempts.times
+        if self._limit is None or len(times) < self._limit.count:
             return 0.0
-        return max(0.0, self._attempts[-self._limit.count] + self._limit.seconds - now)
+        return max(0.0, times[-self._limit.count] + self._limit.seconds - now)

@@ -10,7 +10,10 @@ from contextlib import suppress
 from types import TracebackType
 
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from k2conn.clock import monotonic, wall_ms, wall_us
 from k2conn.plan import Connection, Json, Plan
@@ -18,6 +21,7 @@ from k2conn.tools.mock.connection import FrameSource, Key, MockConnection
 from k2conn.tools.mock.faults import GARBAGE, Faults, corrupted
 from k2conn.tools.mock.frame_generator import GeneratedFrame, PriceWalk
 from k2conn.tools.mock.frame_templates import encoded
+from k2conn.tools.mock.handshake import handshake_refusal
 from k2conn.tools.mock.request_recognition import PING, UNKNOWN, RequestedSubscription, VenueSymbols, read
 from k2conn.tools.mock.sent_frames import ClientSession, SentFrame, SentFrames
 from k2conn.tools.mock.served_exchange import Listening, MockSocket
@@ -117,6 +121,7 @@ class MockExchange:
         self.garbage = 0
         self.rejected: list[float] = []
         """When (monotonic) connects were answered with an HTTP error."""
+        self._refusals: list[str] = []
         self._keep_generating = keep_generating
         self._started: dict[Key, tuple[MockConnection, RequestedSubscription]] = {}
         self._generated: Counter[Key] = Counter()
@@ -183,6 +188,15 @@ class MockExchange:
         found = self._mock_connections.get(name) or next(iter(self._mock_connections.values()))
         return found.connection
 
+    def handshake_refusal(self, target: str, request: Request, protocol: ServerProtocol) -> str | None:
+        """See `ServedExchange.handshake_refusal`."""
+        named = self._mock_connections.get(target[1:].partition("/")[0].partition("?")[0])
+        possible = [named] if named is not None else list(self._mock_connections.values())
+        refusal = handshake_refusal([one.connection for one in possible], request, protocol)
+        if refusal is not None:
+            self._refuse(refusal)
+        return refusal
+
     def asked_for(self, target: str) -> object:
         """See `ServedExchange.asked_for`."""
         mock_connection, inside = self._found(target)
@@ -237,8 +251,9 @@ class MockExchange:
 
     @property
     def warnings(self) -> list[str]:
-        """What this mock cannot do because the connector's tests have no example of it."""
-        return [text for mock_connection in self._mock_connections.values() for text in mock_connection.warnings]
+        """What this mock cannot do because the connector's tests have no example of it, and why it refused clients."""
+        found = [text for mock_connection in self._mock_connections.values() for text in mock_connection.warnings]
+        return [*found, *self._refusals]
 
     @property
     def before(self) -> list[Json]:
@@ -351,7 +366,12 @@ class MockExchange:
         if self._is_pong(client, value):
             self.pongs += 1
             return
-        answer = self._find_connection(client, text).respond(text, self.faults)
+        mock_connection = self._find_connection(client, text)
+        if (refusal := _wrong_kind(mock_connection.connection, frame)) is not None:
+            self._refuse(refusal)
+            await client.socket.close(CloseCode.UNSUPPORTED_DATA, refusal)
+            return
+        answer = mock_connection.respond(text, self.faults)
         self.unrecognized += answer.request.kind == UNKNOWN
         self.pings += answer.request.kind == PING
         if self.faults.delay:
@@ -371,6 +391,10 @@ class MockExchange:
                     if client.client_session is not None:
                         client.client_session.connection = mock_connection.connection
         return client.mock_connection
+
+    def _refuse(self, why: str) -> None:
+        if why not in self._refusals:
+            self._refusals.append(why)
 
     def _is_pong(self, client: Client, value: Json) -> bool:
         for shape in client.awaited:
@@ -512,6 +536,14 @@ class MockExchange:
                     await client.send(message)
                 except ConnectionClosed:
                     continue
+
+
+def _wrong_kind(connection: Connection, frame: str | bytes) -> str | None:
+    """What is wrong with the kind of a client's frame; None where nothing is."""
+    kind = "text" if isinstance(frame, str) else "binary"
+    if connection.transport != "websocket" or kind == connection.send_as:
+        return None
+    return f"this venue takes {connection.send_as} frames, this one is {kind}"
 
 
 def _with_own_address(answer: Json, url: str) -> Json:

@@ -85,6 +85,11 @@ class RequestRecognizer:
             for step in connection.steps
             if step.send is not None and (shape := self._maker.shape(step.send))
         ]
+        self._steps += [
+            (step, shape)
+            for step in connection.steps
+            if step.renew is not None and step.renew.send and (shape := self._maker.shape(step.renew.send))
+        ]
         self._undos = [
             (step, shape) for step in connection.steps if step.undo and (shape := self._maker.shape(step.undo))
         ]

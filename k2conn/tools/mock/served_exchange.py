@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, Protocol
 
+from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from k2conn.plan import Connection, Json, Plan
 
@@ -62,6 +64,11 @@ class ServedExchange(Protocol):
 
     def admit(self) -> tuple[int, int] | None:
         """None where a client may connect now, else the HTTP status it gets and its Retry-After in seconds."""
+
+    def handshake_refusal(self, target: str, request: Request, protocol: ServerProtocol) -> str | None:
+        """Why a client of an address (the path after the connector's name) is not taken; None where it is, and then
+        ``protocol`` answers as the venue does.
+        """
 
     def connection_of(self, target: str) -> Connection:
         """The plan's connection that an address (the path after the connector's name) is of."""

@@ -82,12 +82,15 @@ class MockServer:
             await self.http.stop()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """404 for an unknown connector; an HTTP error with a Retry-After where the exchange rejects clients for now."""
-        name = request.path.split("?")[0].split("/")[1]
+        """404 for an unknown connector; an HTTP error with a Retry-After where the exchange rejects clients for now;
+        400 for a handshake that the venue does not take.
+        """
+        name, target = _split(request.path)
         if name in self.exchanges:
             rejected = self.exchanges[name].admit()
             if rejected is None:
-                return None
+                refusal = self.exchanges[name].handshake_refusal(target, request, connection.protocol)
+                return None if refusal is None else connection.respond(HTTPStatus.BAD_REQUEST, refusal + "\n")
             response = connection.respond(HTTPStatus(rejected[0]), "not now\n")
             response.headers["Retry-After"] = str(rejected[1])
             return response
@@ -96,7 +99,12 @@ class MockServer:
 
     async def _handle(self, connection: ServerConnection) -> None:
         assert connection.request is not None
-        _, name, *rest = connection.request.path.split("/", 2)
-        name, question, query = name.partition("?")
-        target = "/" + "/".join(rest) + question + query
+        name, target = _split(connection.request.path)
         await self.exchanges[name].serve(connection, target)
+
+
+def _split(path: str) -> tuple[str, str]:
+    """A connector's name, and the rest of an address as a path."""
+    _, name, *rest = path.split("/", 2)
+    name, question, query = name.partition("?")
+    return name, "/" + "/".join(rest) + question + query

@@ -26,11 +26,13 @@ from websockets.exceptions import (
     ProxyError,
     WebSocketException,
 )
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from k2conn import __version__
 from k2conn.compat.websockets import ConnectOnce
+from k2conn.compression import Compression
 from k2conn.errors import TransportError
 from k2conn.net.destinations import open_socket_async
 from k2conn.net.http import REDIRECTED, stay_away
@@ -43,8 +45,6 @@ _UNWELCOME = (1008, 1013)
 """Close codes by which a server wants less of us: "policy violation", "try again later"."""
 _OWN_CODES = 4000
 """From here on close codes are a server's own: too many connections, a limit, a bad key."""
-_SUBPROTOCOL = "sec-websocket-protocol"
-"""The header that the handshake itself sends, and whose answer it checks."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -141,24 +141,22 @@ class WebSocket:
         try:
             return await self._connect_once(self.address.compression)
         except _NoSense as error:
-            if not self.address.compression or "extension" not in error.detail.lower():
+            if self.address.compression is None or "extension" not in error.detail.lower():
                 raise
             _LOG.info("%s: connecting again without compression", error.detail)
-            return await self._connect_once(False)
+            return await self._connect_once(None)
 
-    async def _connect_once(self, compression: bool) -> Reader:
+    async def _connect_once(self, compression: Compression | None) -> Reader:
         address = self.address
-        headers = {name: text for name, text in address.headers.items() if name.lower() != _SUBPROTOCOL}
-        offered = [text for name, text in address.headers.items() if name.lower() == _SUBPROTOCOL]
-        names = [name.strip() for text in offered for name in text.split(",") if name.strip()]
         deadline = asyncio.get_running_loop().time() + address.open_timeout
         try:
             made: dict[str, Any] = {} if address.proxy is not None else {"sock": await self._opened()}
             socket = await ConnectOnce(
                 address.url,
-                additional_headers=headers,
-                subprotocols=[Subprotocol(name) for name in names] or None,
-                compression="deflate" if compression else None,
+                additional_headers=address.headers,
+                subprotocols=[Subprotocol(name) for name in address.subprotocols] or None,
+                extensions=[_deflate(compression)] if compression is not None else None,
+                compression=None,
                 user_agent_header=f"k2conn/{__version__}",
                 ssl=client_context(address.ca_file, address.verify) if address.url.startswith("wss:") else None,
                 open_timeout=max(0.01, deadline - asyncio.get_running_loop().time()),
@@ -171,6 +169,9 @@ class WebSocket:
                 **made,
             )
             assert isinstance(socket, Reader)
+            if address.subprotocols and socket.subprotocol is None:  # the library lets that pass
+                socket.transport.abort()
+                raise TransportError("handshake", "the server speaks none of the sub-protocols that were offered")
             return socket
         except TransportError:
             raise
@@ -206,6 +207,16 @@ class WebSocket:
         if isinstance(error, ValueError):  # its text may repeat the address, or a header
             return TransportError("handshake", "the address or a header has characters or a port that cannot be")
         return TransportError("handshake", str(error))
+
+
+def _deflate(wanted: Compression) -> ClientPerMessageDeflateFactory:
+    return ClientPerMessageDeflateFactory(
+        server_no_context_takeover=wanted.server_no_context_takeover,
+        client_no_context_takeover=wanted.client_no_context_takeover,
+        server_max_window_bits=wanted.server_max_window_bits,
+        client_max_window_bits=wanted.client_max_window_bits or True,
+        compress_settings={"memLevel": 5},  # the library's own choice
+    )
 
 
 def _said_by_proxy(error: Exception) -> str:

@@ -20,7 +20,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.errors import EncodeError, RecordError, SpecError
-from k2conn.plan import Plan
+from k2conn.plan import Plan, Stream
 from k2conn.resources import connectors_folder
 from k2conn.scope import Scope
 from tests.fuzz.draws import Draws
@@ -38,7 +38,8 @@ class Case:
     """An item of a connector's own tests, and the ways to map it."""
 
     name: str
-    item: dict[str, Any]
+    item: Any
+    key: str | None
     message: Any
     state: dict[str, Any]
     in_c: Callable[..., Any] | None
@@ -50,6 +51,7 @@ class Case:
         """What the item is seen with."""
         scope = Scope(dict(self.state))
         scope.message, scope.received_at, scope.symbol = self.message, NOW, self.context.resolved
+        scope.key = self.key
         return scope
 
 
@@ -87,17 +89,22 @@ def cases_of(plan: Plan) -> Iterator[Case]:
                 continue
             stream = session.streams[at]
             session.scope.message = message
-            for item in items_of(stream.each(message, session.scope) if stream.each else message):
+            for key, item in items_of(stream, message, session.scope):
+                session.scope.key = key
                 with suppress(RecordError):
                     yield case_of(plan, connector_state.mappings[stream.name], item, message, session.scope)
 
 
-def items_of(value: Any) -> list[dict[str, Any]]:
-    """The items that are objects."""
-    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)][:1]
+def items_of(stream: Stream, message: Any, scope: Scope) -> list[tuple[str | None, Any]]:
+    """The first item of a message, with its key where items have one."""
+    value = stream.each(message, scope) if stream.each else message
+    if isinstance(value, dict) and stream.each and stream.each_key:
+        return list(value.items())[:1]
+    items = value if isinstance(value, list) and stream.each else [value]
+    return [(None, item) for item in items[:1]]
 
 
-def case_of(plan: Plan, mapping: StreamMapping, item: dict[str, Any], message: Any, scope: Scope) -> Case:
+def case_of(plan: Plan, mapping: StreamMapping, item: Any, message: Any, scope: Scope) -> Case:
     """One item, with its symbol's shortcuts both ways."""
     name = mapping.stream.symbol.read(item, scope)
     context = mapping.contexts.context(name)
@@ -108,7 +115,8 @@ def case_of(plan: Plan, mapping: StreamMapping, item: dict[str, Any], message: A
     finally:
         native.Mapper = built
     return Case(
-        f"{plan.name} {mapping.stream.name}", item, message, dict(scope.state), context.fast, python, mapping, context
+        f"{plan.name} {mapping.stream.name}", item, scope.key, message, dict(scope.state), context.fast, python,
+        mapping, context,
     )
 
 
@@ -125,16 +133,7 @@ def target(data: bytes) -> None:
     """One item after some changes."""
     draws = Draws(data)
     case = draws.of(cases())
-    item = dict(case.item)
-    keys = [*item, "unheard of", "native_symbol"]
-    for _ in range(draws.below(5)):
-        key, how = draws.of(keys), draws.below(4)
-        if how == 3:
-            item.pop(key, None)
-        elif how == 2:
-            item[draws.text(80)] = draws.value(2)
-        else:
-            item[key] = draws.value(2)
+    item = changed(draws, case.item)
     scope, other = case.scope(), case.scope()
     found = case.in_c(item, scope) if case.in_c is not None else None
     python = case.in_python(item, other) if case.in_python is not None else None
@@ -148,7 +147,26 @@ def target(data: bytes) -> None:
     assert type(found[3]) is type(judge[3])
 
 
-def general(case: Case, item: dict[str, Any]) -> Any:
+def changed(draws: Draws, item: Any) -> Any:
+    """An item with some of its members another, or gone, or more."""
+    if not isinstance(item, (dict, list)):
+        return draws.value(2)
+    found: Any = item.copy()
+    keys: list[Any] = [*found, "unheard of", "native_symbol"] if isinstance(found, dict) else [*range(len(found))]
+    for _ in range(draws.below(5)):
+        key, how = draws.of(keys) if keys else 0, draws.below(4)
+        if isinstance(found, list):
+            found[key : key + (how < 3)] = [draws.value(2)] if how < 3 else []
+        elif how == 3:
+            found.pop(key, None)
+        elif how == 2:
+            found[draws.text(80)] = draws.value(2)
+        else:
+            found[key] = draws.value(2)
+    return found
+
+
+def general(case: Case, item: Any) -> Any:
     """What the complete way makes of it; None where it makes no record."""
     scope = case.scope()
     try:

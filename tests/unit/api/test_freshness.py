@@ -44,7 +44,7 @@ def test_answers_wait_for_a_look_only_where_what_is_known_is_too_old(monkeypatch
     looked.now += 0.2
     looked.done.clear()
     fresh.ensure()
-    assert looked.done.wait(10)
+    assert looked.done.wait(60)
     _settled(fresh)
     assert (looked.count, looked.beside) == (2, 1)
     looked.now += 1.0
@@ -60,7 +60,7 @@ def test_a_look_beside_that_fails_is_told_to_the_answer_that_has_to_wait(monkeyp
     looked.now += 0.6
     looked.done.clear()
     fresh.ensure()
-    assert looked.done.wait(10)
+    assert looked.done.wait(60)
     _settled(fresh)
     looked.now += 0.5
     with pytest.raises(Unreachable, match="gone"):

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
-from k2conn.cli.loading import load
 from k2conn.codecs.encoding import encoder
 from k2conn.codecs.protobuf import message_class
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from tests.paths import ROOT
+from tests.support.shipped import load
 
 CONNECTORS = ROOT / "connectors"
 

@@ -146,10 +146,9 @@ def test_the_quick_way_gives_what_the_reader_gives() -> None:
     for name, said, wanted in READ:
         field, _ = compiled(name, said)
         assert field is not None
-        if field.direct is not None:
-            key, convert, _ = field.direct
+        if field.direct is not None and field.key is not None:
             try:
-                assert convert(ITEM.get(key)) == wanted
+                assert field.direct.convert(ITEM.get(field.key)) == wanted
             except (RecordError, KeyError, TypeError):
                 continue
 

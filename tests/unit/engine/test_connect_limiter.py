@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn.engine.resilience.rate_limiter import RateLimiter
+from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.plan import Rate
+from tests.support.plans import SUBSCRIBE, plan_of
 
 
 @given(st.lists(st.floats(0, 3), max_size=60), st.integers(1, 5))
@@ -32,3 +34,35 @@ def test_what_is_foreseen_is_what_is_waited_and_books_nothing(gaps: list[float],
         foreseen = [limiter.foreseen(now) for _ in range(3)]
         assert abs(limiter.wait(now) - foreseen[0]) < 1e-6
         assert foreseen == [foreseen[0]] * 3
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=60))
+def test_two_limits_on_the_same_attempts_are_both_kept(steps: list[tuple[float, bool]]) -> None:
+    strict, lax = Rate(2, 5.0), Rate(4, 20.0)
+    first, now, made = RateLimiter(strict), 100.0, list[float]()
+    other = first.under(lax)
+    for gap, turn in steps:
+        now += gap
+        moment = now + (first if turn else other).wait(now)
+        limit = strict if turn else lax
+        assert sum(moment - limit.seconds + 1e-6 < one for one in made) < limit.count
+        made.append(moment)
+
+
+def test_what_a_venue_counts_by_ip_address_is_counted_together() -> None:
+    shared = SharedLimits()
+
+    def limiter(name: str, limits: str, url: str = "wss://venue.example/ws") -> RateLimiter | None:
+        text = SUBSCRIBE.replace("wss://venue.example/ws", url) + f"  limits: {limits}\n"
+        connection = plan_of(text, name=name).connections[0]
+        return shared.limiter("connect", connection, connection.limits.connect)
+
+    one, two = limiter("one", "{connect: 2 per 1s, per: ip}"), limiter("two", "{connect: 2 per 1s, per: ip}")
+    assert one is not None
+    assert two is not None
+    assert [one.wait(100.0), two.wait(100.0), two.wait(100.0), one.wait(100.0)] == [0.0, 0.0, 1.0, 1.0]
+    elsewhere = limiter("three", "{connect: 2 per 1s, per: ip}", "wss://other.example/ws")
+    assert elsewhere is not None
+    assert elsewhere.wait(100.0) == 0.0
+    assert limiter("four", "{connect: 2 per 1s}") is None
+    assert limiter("five", "{connect: 2 per 1s, per: connection}") is None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
+from k2conn.cli.loading import shipped
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.identity.dedup_window import DedupWindow
@@ -17,6 +17,7 @@ from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.plan import Plan
 from tests.support.in_c import both_ways
 from tests.support.plans import STREAMS, WORLD, intake_of, plan_of, trade, trades
+from tests.support.shipped import load
 from tests.unit.engine.test_backfill import COUNTED, NOW, EngineHarness, counted, row
 from tests.unit.engine.test_backfill import STREAMS as FILLED
 from tests.unit.engine.test_fast_mapper import complete, said

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
+from k2conn.cli.loading import shipped
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
 from tests.support.in_c import both_ways
 from tests.support.plans import STREAMS, SUBSCRIBE, WORLD, plan_of
+from tests.support.shipped import load
 
 NOW = 1_767_323_045_700_000
 NAMES = [path.stem for path in shipped()]

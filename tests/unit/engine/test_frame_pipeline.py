@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from k2conn.cli.loading import load, shipped
+from k2conn.cli.loading import shipped
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.resilience.replicas import ReplicaSet
 from k2conn.plan import Plan
 from tests.support.plans import WORLD, plan_of, trade, trades
+from tests.support.shipped import load
 
 NAMES = sorted(path.stem for path in shipped())
 NOW, WALL = 5.0, 1_767_323_046_000_000

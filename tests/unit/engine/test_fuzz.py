@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
+from k2conn.cli.loading import shipped
 from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import encoder
 from k2conn.engine.accounting.ledger import Account
@@ -25,6 +25,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import REASONS, RecordError, SettingsError
 from k2conn.plan import Connection, FrameEncoding, Json, Plan
 from tests.support.plans import WORLD
+from tests.support.shipped import load
 
 BOUND = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 WALL = 1_767_323_046_000_000

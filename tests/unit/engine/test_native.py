@@ -19,13 +19,15 @@ from hypothesis import strategies as st
 from k2conn import exactjson, native
 from k2conn.avro import SchemaField, fixed_bytes
 from k2conn.compiler.converters.decimals import decimals, plain_decimal
-from k2conn.compiler.converters.readers import text, whole_number
-from k2conn.compiler.converters.sides import quick_side, side_table
-from k2conn.compiler.converters.times import plain_time, times
+from k2conn.compiler.converters.readers import text, texts, whole_number
+from k2conn.compiler.converters.sides import plain_sign, quick_side, quick_sign, side_table
+from k2conn.compiler.converters.times import PLAUSIBLE, plain_time, times
+from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.engine.identity.record_content import content_maker
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import FastConversion
+from k2conn.scope import Scope
 
 pytestmark = pytest.mark.skipif(native.Mapper is None, reason="k2conn/native is not built here (no C compiler)")
 
@@ -34,27 +36,35 @@ DECIMAL = SchemaField("p", "decimal", precision=18, scale=8)
 WIDE = SchemaField("p", "decimal", precision=38, scale=18)
 SIDE = SchemaField("s", "enum", symbols=("BUY", "SELL"))
 STRING = SchemaField("t", "string")
-KINDS = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5}
+LIST = SchemaField("l", "array<string>")
+KINDS = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5, "magnitude": 9, "signed": 10, "sign": 11,
+         "cut": 12}
 UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 MAP = {"true": "SELL", "false": "BUY", "buy": "BUY"}
+
+
+def at(key: str) -> tuple[tuple[int, tuple[str | int, ...]], ...]:
+    """The place of one key of the item."""
+    return ((0, (key,)),)
 
 
 def mapper_of(
     field: SchemaField, convert: Callable[[Any], Any], how: FastConversion, **more: Any
 ) -> Callable[..., Any]:
     """A record of its ids, one field and its vendor_data."""
-    letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s"}[field.kind]
+    letter = {"long": "l", "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}[field.kind]
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
-    source = ("v", convert, KINDS[how.kind], how.scale, how.factor, how.least, how.below, how.table)
+    source = (at("v"), convert, KINDS[how.kind], how.scale, how.factor, how.least, how.below, how.table)
     below = 10**field.precision if field.kind == "decimal" else 1
     given = {
-        "seed": b"seed|", "identity": ("i", text, 5, 0, 1, 0, 1, None), "row": (),
+        "seed": b"seed|", "identity": (at("i"), text, 5, 0, 1, 0, 1, None), "row": (),
         "numbered": None, "before": b"X-", "opening": b"",
-        "opened": 0, "nullable": True, "sources": (("w", int, 2, 0, 1, 0, 2**62, None), source),
-        "pieces": ((letter, False, 1, below, table),), "entries": (("v", exactjson.spell, b"\x02v"),), "keeps": False,
-        "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False, "time_at": 0, "price_at": 0,
-        "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope, "topic": "t", "symbol": b"S",
-        "schema": None, "account": None, "numbers": (), "words": (), "timed": True, **more,
+        "opened": 0, "nullable": True, "sources": ((at("w"), int, 2, 0, 1, 0, 2**62, None), source),
+        "pieces": ((letter, False, 1, below, table),), "entries": ((at("v"), exactjson.spell, b"\x02v"),),
+        "keeps": False, "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False,
+        "time_at": 0, "price_at": 0, "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope,
+        "topic": "t", "symbol": b"S", "schema": None, "account": None, "numbers": (), "words": (), "timed": True,
+        **more,
     }
     found: Callable[..., Any] = native.Mapper(**given).make
     return found
@@ -129,6 +139,75 @@ def test_larger_decimals(value: Any) -> None:
     for convert in (decimals(18, 38), signed):
         check(WIDE, convert, plain_decimal(18, 38), value)
     check(WIDE, signed, FastConversion(""), value)  # by the Python converter: its ints of any size are taken over
+
+
+CONVERSIONS = {
+    "magnitude": (DECIMAL, decimals(8, 18, magnitude=True), plain_decimal(8, 18, magnitude=True)),
+    "signed": (DECIMAL, decimals(8, 18, signed=True), plain_decimal(8, 18, signed=True)),
+    "in 1e-4": (DECIMAL, decimals(8, 18, Decimal("1e-4")), plain_decimal(8, 18, Decimal("1e-4"))),
+    "in 100, signed": (
+        DECIMAL, decimals(8, 18, Decimal(100), signed=True), plain_decimal(8, 18, Decimal(100), signed=True)),
+    "sign": (SIDE, quick_sign("BUY", "SELL"), plain_sign("BUY", "SELL")),
+    "seconds": (LONG, times("s"), plain_time("s")),
+    "nanoseconds": (LONG, times("ns"), plain_time("ns")),
+    "plausible seconds": (LONG, times("s", least=PLAUSIBLE), plain_time("s", least=PLAUSIBLE)),
+    "plausible nanoseconds": (LONG, times("ns", least=PLAUSIBLE), plain_time("ns", least=PLAUSIBLE)),
+    "side": (SIDE, quick_side({"1": "BUY", "2": "SELL"}), FastConversion("named", table={"1": "BUY", "2": "SELL"})),
+}
+MORE_NUMBERS = st.one_of(
+    NUMBERS, st.integers(0, 3), st.integers(10**18, 2 * 10**18), st.decimals(0, 4 * 10**9, places=9),
+    st.from_regex(r"-?1[0-9]{9}(\.[0-9]{0,12})?", fullmatch=True), st.from_regex(r"1[0-9]{17,19}", fullmatch=True),
+    st.decimals(-(10**6), 10**6, places=3), st.integers(-(2**63), 2**63),
+)
+
+
+@pytest.mark.parametrize("name", CONVERSIONS)
+@settings(max_examples=300)
+@given(value=MORE_NUMBERS)
+@example(value="-0")
+@example(value="-0.00000001")
+@example(value=-(2**63))
+@example(value="1790000000.1234567891")
+@example(value="1790000000.")
+@example(value=".5")
+@example(value=Decimal("1790000000.123456"))
+@example(value="1790000000123456789")
+@example(value="253402300800")
+def test_other_numbers(name: str, value: Any) -> None:
+    check(*CONVERSIONS[name], value)
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("magnitude", "-0.5"), ("magnitude", -3), ("magnitude", Decimal("-3.5")), ("signed", "-0.5"), ("signed", -7),
+    ("in 1e-4", "12345.6789"), ("in 1e-4", 5), ("in 100, signed", "-1.5"), ("sign", "-0.00000001"), ("sign", 4),
+    ("seconds", "1790000000.1234567"), ("seconds", 1790000000), ("seconds", Decimal("1790000000.5")),
+    ("nanoseconds", 1790000000123456789), ("nanoseconds", "1790000000123456789"), ("plausible seconds", 1790000000),
+    ("side", 2), ("side", "1"),
+])
+def test_everyday_forms_are_read_without_python(name: str, value: Any) -> None:
+    field, convert, how = CONVERSIONS[name]
+
+    def asked(value: Any) -> Any:
+        raise AssertionError("the Python converter was asked")
+
+    assert how is not None
+    made = mapper_of(field, asked, how)({"i": 7, "v": value, "w": 1}, scope())
+    assert made is not None
+    assert made[3].value == expected(field, convert, value)
+
+
+@given(st.one_of(st.lists(st.text(max_size=70), max_size=70), st.lists(st.integers() | st.text()), st.none()))
+@example(["\ud800"])
+def test_lists_of_text(value: Any) -> None:
+    source = at("v"), lambda value: value, 0, 0, 1, 0, 1, None
+    made = mapper_of(LIST, texts, FastConversion(""), sources=((at("w"), int, 2, 0, 1, 0, 2**62, None), source),
+                     entries=((None, None, b"\x02v\x02x"),))({"i": 7, "v": value, "w": 1}, scope())
+    if made is None:
+        assert value is None or not all(isinstance(one, str) and one.isprintable() for one in value)
+    else:
+        ids = fixed_bytes(STRING, message_id("7")) + fixed_bytes(STRING, "X-7")
+        entries = fixed_bytes(SchemaField("m", "map<string>"), {"v": "x"})
+        assert made[3].value == ids + fixed_bytes(LIST, value) + b"\x02" + entries
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 10**38 - 1, 1 - 10**38])
@@ -246,9 +325,9 @@ def test_a_bug_in_a_converter_comes_through() -> None:
 WRONG: list[dict[str, Any]] = [
     {"sources": ((None, int, 9, 0, 1, 0, 1, None),)},
     {"sources": ((None, int, 4, 0, 1, 0, 1, None),)},
-    {"sources": (("v", int, 1, 19, 1, 0, 1, None),)},
-    {"sources": (("v", int, 1, 0, 0, 0, 1, None),)},
-    {"sources": (("v", int, 0, 0, 1, 0, 1, None),) * 65},
+    {"sources": ((at("v"), int, 1, 19, 1, 0, 1, None),)},
+    {"sources": ((at("v"), int, 1, 0, 0, 0, 1, None),)},
+    {"sources": ((at("v"), int, 0, 0, 1, 0, 1, None),) * 65},
     {"sources": ()},
     {"time_at": 2},
     {"price_at": -2},
@@ -256,13 +335,64 @@ WRONG: list[dict[str, Any]] = [
     {"pieces": (("?", False, 0, 1, None),)},
     {"pieces": (("c", False, 0, 1, "text"),)},
     {"pieces": (("e", False, 0, 1, {"BUY": 1}),)},
-    {"entries": (("v", int, "text"),)},
-    {"identity": ("i",)},
+    {"entries": ((at("v"), int, "text"),)},
+    {"identity": (at("i"),)},
+    {"identity": ("i", text, 5, 0, 1, 0, 1, None)},
+    {"identity": ((), text, 5, 0, 1, 0, 1, None)},
+    {"identity": (at("i") * 5, text, 5, 0, 1, 0, 1, None)},
+    {"sources": ((at("v"), int, 13, 0, 1, 0, 1, None),)},
+    {"sources": ((at("v"), int, 12, -19, 1, 0, 1, None),)},
+    {"sources": ((at("v"), int, 11, 0, 1, 0, 1, {True: "BUY"}),)},
+    *({"entries": (((path,), exactjson.spell, b"\x02v"),)} for path in (
+        (0, ["v"]), (-1, ("v",)), (5, ()), (0, ("v",) * 9), (0, (None,)), (0, (True, 1.5)), ("v",),
+    )),
     {"mapped": {"a set"}},
     {"seed": "text"},
     {"envelope": list},
     {"envelope": SchemaField},
 ]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["", "a", "b"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "key"]), inner, max_size=3),
+)
+STEPS = st.lists(st.sampled_from(["a", "b", "key"]) | st.integers(-4, 3), max_size=5)
+ROOTS = ["item", "message", "state", "key", "received_at"]
+
+
+def spelled(root: str, steps: list[str | int]) -> str:
+    """A path as an expression."""
+    words = "" if root == "item" else f"${root}"
+    words += "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return words.removeprefix(".") or "@"
+
+
+@given(VALUES, VALUES, st.lists(st.tuples(st.sampled_from(ROOTS), STEPS), min_size=1, max_size=4))
+def test_paths_in_c_lead_where_the_expression_leads(
+    item: Any, other: Any, ways: list[tuple[str, list[str | int]]]
+) -> None:
+    expression = compile_expression(" || ".join(spelled(one_root, way) for one_root, way in ways))
+    assert expression.paths == tuple((one_root, tuple(way)) for one_root, way in ways)
+    scope = Scope({"a": other, "b": [other]})
+    scope.message, scope.key, scope.received_at = other, "a", 1_700_000_000_000_000
+    seen: list[Any] = []
+
+    def keep(value: Any) -> int:
+        seen.append(value)
+        return 1
+
+    place = tuple((ROOTS.index(root), tuple(steps)) for root, steps in ways)
+    identity = None, lambda item, scope: "1", 0, 0, 1, 0, 1, None
+    sources = ((place, keep, 0, 0, 1, 0, 1, None), (None, lambda item, scope: 1, 0, 0, 1, 0, 1, None))
+    make = mapper_of(LONG, whole_number, FastConversion("whole", below=2**62), identity=identity, sources=sources,
+                     entries=((place, exactjson.spell, b"\x02e"),), time_at=1, price_at=1)
+    wanted = expression.get(item, scope)
+    made = make(item, scope)
+    assert seen == [wanted]
+    assert (made is None) is (wanted is None)  # a record without any entry of vendor_data is not plain
+    if made is not None:
+        assert (wanted if isinstance(wanted, str) else exactjson.spell(wanted)).encode() in made[3].value
 
 
 @pytest.mark.parametrize("wrong", WRONG)

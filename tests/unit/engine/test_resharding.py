@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
 from k2conn.engine.conversation.session import Action, Close, Note, Send, SessionContext
 from k2conn.engine.frame_pipeline import ConnectorState, FramePipeline
 from k2conn.engine.sharding.resharding import named, obstacle, refused, resharded
@@ -20,27 +18,22 @@ from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.frame_templates import encoded
 from k2conn.tools.mock.request_recognition import VenueSymbols
 from tests.support.plans import plan_of
+from tests.support.shipped import plans
 
-
-def _plans() -> Iterator[Plan]:
-    """The connectors that ship; a broken one is another test's business."""
-    for path in shipped():
-        with suppress(SystemExit):
-            plan = load(str(path))
-            if not plan.reads_files:
-                yield plan
-
-
-PLANS = {plan.name: plan for plan in _plans()}
+PLANS = {plan.name: plan for plan in plans() if not plan.reads_files}
 CONNECTIONS = [(plan.name, connection.name) for plan in PLANS.values() for connection in plan.connections]
 
 WHOLE = {
+    ("bitbank", "main"): "'join trades' has no undo",
     ("bitfinex", "main"): "'subscribe trades' has no undo",
     ("bitfinex-derivatives", "main"): "'subscribe trades' has no undo",
     ("bithumb", "quotes"): "'subscribe' has no undo",
     ("bithumb", "trades"): "'subscribe' has no undo",
     ("bitso", "main"): "'subscribe trades' has no undo",
+    ("btc-markets", "quotes"): "each of its sockets is for one symbol",
+    ("btc-markets", "trades"): "each of its sockets is for one symbol",
     ("coincheck", "main"): "'subscribe' has no undo",
+    ("digifinex", "main"): "'subscribe trades' has no undo",
     ("lseg-rto", "main"): "'open an item' has no undo",
     ("phemex", "main"): "'subscribe spot and inverse contracts' has no undo",
     ("phemex-futures", "main"): "'subscribe inverse' has no undo",

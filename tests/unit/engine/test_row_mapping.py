@@ -7,7 +7,6 @@ import random
 import pytest
 
 from k2conn import native
-from k2conn.cli.loading import load
 from k2conn.codecs import RowPosition
 from k2conn.codecs.decoding import row_reader
 from k2conn.engine.connector_state import ConnectorState
@@ -15,6 +14,7 @@ from k2conn.engine.mapping.row_mapping import suits
 from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.envelope import Envelope
 from tests.support.files import quote_rows, trade_rows
+from tests.support.shipped import load
 
 
 def mapped(name: str, data: bytes) -> tuple[list[Envelope], dict[str, object]]:

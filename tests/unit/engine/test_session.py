@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from k2conn.engine.conversation.session import Send
 from tests.support.plans import STREAMS, SUBSCRIBE, Script, plan_of, trade, trades
 
 BTC, ETH = "BTC-USD", "ETH-USD"
@@ -512,6 +513,23 @@ def test_retiring_takes_nothing_back_that_was_refused() -> None:
     on.hear({"ok": True, "s": BTC})
     on.hear({"ok": False, "s": ETH})
     assert on.retire() == [{"unsub": [BTC]}, {"unsub2": BOTH}]
+
+
+BINARY = """
+  send_as: binary
+  heartbeat: {every: 20s, send: ping}
+  answer: [{when: {ping: $present}, send: {pong: $message.ping}}]
+  steps: [{send: {sub: $symbols}, for: trade, expect: first-data, undo: {unsub: $symbols}}]
+"""
+
+
+def test_all_that_is_sent_is_of_the_kind_that_the_file_says() -> None:
+    session = script(BINARY, BTC).session
+    assert session.open(1000.0, 0)[-1:] == [Send(b'{"sub":["BTC-USD"]}')]
+    assert session.timer(1020.0, 0) == [Send(b"ping")]
+    message = {"ping": 7}
+    assert session.respond(message, session.router.route(message, session.scope)) == [Send(b'{"pong":7}')]
+    assert session.retire(1021.0, 0) == [Send(b'{"unsub":["BTC-USD"]}')]
 
 
 def test_a_session_that_was_not_opened_has_nothing_to_take_back() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 
 from k2conn import exactjson
-from k2conn.cli.loading import load
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
+from tests.support.shipped import load
 
 FILLS = [{"d": "7", "t": 1667320276193, "p": "20439.5", "q": quantity, "s": "SELL", "i": "BTCUSD-PERP"}
          for quantity in ("0.0050", "0.1000", "0.0050", "0.0244")]

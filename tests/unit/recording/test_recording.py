@@ -199,7 +199,7 @@ def test_a_slow_disk_loses_frames_and_says_how_many_there(tmp_path: Path, monkey
     write = RecordingFolder.write
 
     def slow(self: RecordingFolder, *block: object) -> None:
-        gate.wait(10)
+        gate.wait(60)
         write(self, *block)  # type: ignore[arg-type]  # what it was given
 
     monkeypatch.setattr(RecordingFolder, "write", slow)
@@ -208,7 +208,7 @@ def test_a_slow_disk_loses_frames_and_says_how_many_there(tmp_path: Path, monkey
     began = time.monotonic()
     for number in range(40):
         made.received(PLACE, ["x" * 100_000], float(number), number)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     assert made.figures()["recording_lost_frames"] > 10
     gate.set()
     for _ in range(500):

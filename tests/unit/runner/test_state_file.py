@@ -274,7 +274,7 @@ streams:
             runner = Runner([job], SinkSettings(kind="file"), open_sink=make, environment={}, state_folder=tmp_path)
             stop = asyncio.Event()
             task = asyncio.create_task(runner.run(stop))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not made[0].taken:
                     await asyncio.sleep(0.01)
                     assert not task.done()
@@ -309,7 +309,7 @@ def test_a_process_that_ends_before_it_knows_the_venue_s_symbols_keeps_what_the_
         )
         stop = asyncio.Event()
         task = asyncio.create_task(runner.run(stop))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await runner.opened.wait()
         stop.set()
         assert (await task).exit_code == 0

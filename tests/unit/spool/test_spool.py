@@ -130,7 +130,7 @@ def test_a_sink_that_is_only_slow_is_waited_for_a_while(tmp_path: Path, back: bo
             assert not waiting.done()
             if back:
                 spool.inner.back()
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 60)
             assert not spool.sink.crowded
             assert spool.status["state"] == ("direct" if back else "spooling")
             spool.inner.back()
@@ -152,7 +152,7 @@ def test_a_full_spool_crowds_and_recovers(tmp_path: Path) -> None:
             await asyncio.sleep(0.5)
             assert not waiting.done()
             spool.inner.back()
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 60)
             assert not spool.sink.crowded
             await spool.until(lambda: len(spool.numbers) == number)
             assert spool.numbers == list(range(number))
@@ -491,7 +491,7 @@ def test_a_spool_that_cannot_be_made_is_reported(tmp_path: Path, caplog: pytest.
             assert spool.status["state"] == "off"
             waiting = asyncio.create_task(spool.sink.drain())
             spool.inner.back()
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 60)
             await spool.until(lambda: len(spool.numbers) == 20)
 
     run(work)

@@ -56,7 +56,7 @@ def ended(
             return relief > 0
 
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await transport.run(lambda: None, hear, relieved)
         except TransportError as error:
             return error

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from k2conn.compression import PLAIN, Compression
 from k2conn.errors import TransportError
 from k2conn.transports import Address
 from k2conn.transports.websocket.connection import WebSocket
@@ -43,14 +44,19 @@ class Server:
         writer.close()
 
 
-def opened(server: Server, headers: Mapping[str, str] | None = None, compression: bool = True) -> tuple[bool, str]:
+def opened(
+    server: Server, headers: Mapping[str, str] | None = None, compression: Compression | None = PLAIN,
+    subprotocols: tuple[str, ...] = (),
+) -> tuple[bool, str]:
     """Whether the connection came to stand, and why it ended."""
 
     async def main() -> tuple[bool, str]:
         stood: list[bool] = []
         async with await asyncio.start_server(server.talk, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            address = Address(f"ws://127.0.0.1:{port}/", headers=headers or {}, compression=compression)
+            address = Address(
+                f"ws://127.0.0.1:{port}/", headers=headers or {}, compression=compression, subprotocols=subprotocols
+            )
             with pytest.raises(TransportError) as ended:
                 await WebSocket(address).run(lambda: stood.append(True), bool, relief)
         return bool(stood), str(ended.value.cause)
@@ -58,16 +64,23 @@ def opened(server: Server, headers: Mapping[str, str] | None = None, compression
     return asyncio.run(main())
 
 
-def test_the_header_offers_sub_protocols() -> None:
+def test_sub_protocols_are_offered_beside_headers() -> None:
     server = Server(protocol="graphql-transport-ws")
-    assert opened(server, {"sec-websocket-protocol": "graphql-ws, graphql-transport-ws", "X-Own": "1"})[0]
+    assert opened(server, {"X-Own": "1"}, subprotocols=("graphql-ws", "graphql-transport-ws"))[0]
     assert server.asked[0]["sec-websocket-protocol"] == "graphql-ws, graphql-transport-ws"
     assert server.asked[0]["x-own"] == "1"
 
 
-def test_a_sub_protocol_that_was_not_offered_is_refused_at_once() -> None:
+@pytest.mark.parametrize("offered", [(), ("tr_json2",)])
+def test_a_sub_protocol_that_was_not_offered_is_refused_at_once(offered: tuple[str, ...]) -> None:
     server = Server(protocol="mqtt")
-    assert opened(server) == (False, "handshake")
+    assert opened(server, subprotocols=offered) == (False, "handshake")
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_picks_no_sub_protocol_is_refused() -> None:
+    server = Server()
+    assert opened(server, subprotocols=("tr_json2",)) == (False, "handshake")
     assert len(server.asked) == 1
 
 
@@ -79,11 +92,30 @@ def test_nonsense_about_compression_is_answered_by_doing_without() -> None:
 
 def test_compression_may_be_left_out() -> None:
     server = Server(extensions=NONSENSE)
-    assert opened(server, compression=False)[0]
+    assert opened(server, compression=None)[0]
     assert ["sec-websocket-extensions" in one for one in server.asked] == [False]
 
 
-def test_a_file_says_so() -> None:
-    assert plan_of(CONNECTION % 1, STREAMS).connections[0].compression
-    text = (CONNECTION % 1).replace("  steps:", "  compression: false\n  steps:", 1)
-    assert not plan_of(text, STREAMS).connections[0].compression
+def test_its_parameters_are_offered() -> None:
+    server = Server()
+    assert opened(server, compression=Compression(True, True, 12, 10))[0]
+    assert server.asked[0]["sec-websocket-extensions"] == (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; "
+        "client_max_window_bits=10"
+    )
+
+
+def test_a_server_that_does_not_keep_to_them_is_asked_again_without() -> None:
+    server = Server(extensions="permessage-deflate; server_max_window_bits=15")
+    assert opened(server, compression=Compression(server_max_window_bits=12))[0]
+    assert ["sec-websocket-extensions" in one for one in server.asked] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("said", "compression"),
+    [("true", PLAIN), ("false", None), ("{server_max_window_bits: 12}", Compression(server_max_window_bits=12))],
+)
+def test_a_file_says_so(said: str, compression: Compression | None) -> None:
+    text = (CONNECTION % 1).replace("  steps:", f"  compression: {said}\n  subprotocol: [one, two]\n  steps:", 1)
+    connection = plan_of(text, STREAMS).connections[0]
+    assert (connection.compression, connection.subprotocol_text) == (compression, "one, two")

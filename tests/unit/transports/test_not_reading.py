@@ -58,7 +58,7 @@ def left(peer: Peer, talk: Callable[[WebSocket], None] = lambda transport: None,
         async with server:
             port = server.sockets[0].getsockname()[1]
             transport = WebSocket(Address(f"ws://127.0.0.1:{port}/", ping_every=None))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 with pytest.raises(TransportError) as caught:
                     await transport.run(lambda: talk(transport), hear, relief)
         return caught.value

@@ -118,7 +118,7 @@ def received(
 
             transport = WebSocket(Address(f"ws://127.0.0.1:{port}/", **(address or {})))
             with pytest.raises(TransportError) as caught:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await transport.run(lambda: None, hear, relief or relieved)
             return caught.value
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from k2conn import exactjson
-from k2conn.cli.loading import load, shipped
+from k2conn.cli.loading import shipped
 from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
 from k2conn.monitoring.metrics import exposition
@@ -27,11 +27,11 @@ from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state
 from k2conn.workers.metrics_merge import merged, pool_metrics
 from k2conn.workers.worker_pool import WorkerPool
-from tests.integration.test_runner import says
 from tests.support.plans import STREAMS, SUBSCRIBE, plan_of, trade, trades
+from tests.support.shipped import load
 from tests.support.sinks import trade as put_trade
 from tests.support.spools import Spool, number_of
-from tests.support.venues import Run, Venue
+from tests.support.venues import Run, Venue, says
 
 SIX = ("BTC-USD", "ETH-USD", "SOL-USD", "BTC-EUR", "ETH-EUR", "SOL-EUR")
 
@@ -154,6 +154,13 @@ def test_no_more_workers_than_the_venue_allows_connections() -> None:
     assert all(carried(assign([job("one", connection=connection)], 2), "one"))
     with pytest.raises(SettingsError, match="work for 2 only"):
         assign([job("one", connection=connection, overrides=Overrides(replicas=2))], 3)
+
+
+def test_what_a_venue_counts_by_ip_address_is_divided_among_all_workers() -> None:
+    shared = job("one", connection=SUBSCRIBE + "  limits: {connect: 8 per 1s, connections: 1, per: ip}\n")
+    assignments = assign([shared, job("two")], 4)
+    assert [one.among for one in assignments if "one" in one.among] == [{"one": 4}]
+    assert [one.among["two"] for one in assignments if "two" in one.among] == [3] * 3
 
 
 def test_each_worker_keeps_to_its_part_of_the_limits() -> None:

@@ -1,0 +1,180 @@
+/* Plain paths into decoded JSON, as `k2conn.plan.ValuePath` describes them: keys and indexes, one after the other.
+
+   A path begins at the item, or at something that the scope has. Of a dict a key gives the member, of a list an index
+   the element (from its end where it is negative); all else gives nothing. Of several paths the first counts that leads
+   to something which JMESPath calls true (`a || b`), or else the last. Nothing here converts a value. */
+#ifndef K2CONN_PATHS_H
+#define K2CONN_PATHS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+enum { ITEM, MESSAGE, STATE, KEY, RECEIVED_AT, ROOTS }; /* where a path begins */
+
+#define STEPS 8 /* of a path; one with more is Python's */
+#define PATHS 4 /* to a value */
+
+typedef struct {
+    PyObject *key;    /* owned; NULL where the step is an index */
+    Py_ssize_t index;
+} Step;
+
+typedef struct {
+    int root, count;
+    Step *steps;
+} Path;
+
+typedef struct {
+    int count; /* 0: no path leads to the value */
+    Path *paths;
+} Place;
+
+/* What the sources of one record are read from. */
+typedef struct {
+    PyObject *item, *scope;  /* the caller's */
+    PyObject *roots[ROOTS];  /* owned; NULL until a path begins there */
+} Given;
+
+static PyObject *root_names[ROOTS]; /* attributes of the scope */
+
+static int name_roots(void)
+{
+    static const char *const names[ROOTS] = {NULL, "message", "state", "key", "received_at"};
+    for (int root = ITEM + 1; root < ROOTS; root++)
+        if ((root_names[root] = PyUnicode_InternFromString(names[root])) == NULL)
+            return -1;
+    return 0;
+}
+
+static void forget_given(Given *given)
+{
+    for (int root = 0; root < ROOTS; root++)
+        Py_CLEAR(given->roots[root]);
+}
+
+/* The value at the end of a path, borrowed for as long as `given` lives; NULL where there is none, or with an exception
+   set. */
+static PyObject *at_end(const Path *path, Given *given)
+{
+    PyObject *found = given->item;
+    if (path->root != ITEM) {
+        found = given->roots[path->root];
+        if (found == NULL)
+            found = given->roots[path->root] = PyObject_GetAttr(given->scope, root_names[path->root]);
+    }
+    for (const Step *step = path->steps; found != NULL && step < path->steps + path->count; step++) {
+        if (step->key != NULL) {
+            found = PyDict_CheckExact(found) ? PyDict_GetItemWithError(found, step->key) : NULL;
+        } else if (PyList_CheckExact(found)) {
+            Py_ssize_t size = PyList_GET_SIZE(found), at = step->index < 0 ? size + step->index : step->index;
+            found = at >= 0 && at < size ? PyList_GET_ITEM(found, at) : NULL;
+        } else {
+            found = NULL;
+        }
+    }
+    return found;
+}
+
+/* What JMESPath calls true: all but null, false and what is empty. */
+static int is_true(PyObject *value)
+{
+    if (value == NULL || value == Py_None || value == Py_False)
+        return 0;
+    return !(PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) == 0)
+           && !(PyList_CheckExact(value) && PyList_GET_SIZE(value) == 0)
+           && !(PyDict_CheckExact(value) && PyDict_GET_SIZE(value) == 0);
+}
+
+/* The value at a place, as `at_end` gives it. */
+static PyObject *at_place(const Place *place, Given *given)
+{
+    PyObject *found = NULL;
+    for (int at = 0; at < place->count; at++) {
+        found = at_end(place->paths + at, given);
+        if (at + 1 == place->count || is_true(found) || (found == NULL && PyErr_Occurred()))
+            break;
+    }
+    return found;
+}
+
+static void forget_path(Path *path)
+{
+    for (int at = 0; at < path->count; at++)
+        Py_CLEAR(path->steps[at].key);
+    PyMem_Free(path->steps);
+    *path = (Path){0};
+}
+
+static void forget_place(Place *place)
+{
+    for (int at = 0; at < place->count; at++)
+        forget_path(place->paths + at);
+    PyMem_Free(place->paths);
+    *place = (Place){0};
+}
+
+/* A path of (root, (step, ...)); 0, or -1 with an exception set and nothing owned. */
+static int read_path(PyObject *described, Path *path)
+{
+    PyObject *steps;
+    *path = (Path){0};
+    if (!PyTuple_CheckExact(described)) {
+        PyErr_SetString(PyExc_TypeError, "a path is (root, (step, ...))");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(described, "iO!", &path->root, &PyTuple_Type, &steps))
+        return -1;
+    Py_ssize_t count = PyTuple_GET_SIZE(steps);
+    int wrong = path->root < ITEM || path->root >= ROOTS || count > STEPS;
+    path->steps = wrong ? NULL : PyMem_Calloc((size_t)count + 1, sizeof(Step));
+    if (!wrong && path->steps == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t at = 0; at < count && !wrong; at++) {
+        PyObject *step = PyTuple_GET_ITEM(steps, at);
+        Step *to = path->steps + at;
+        if (PyUnicode_CheckExact(step))
+            to->key = Py_NewRef(step);
+        else if (PyLong_CheckExact(step))
+            to->index = PyLong_AsSsize_t(step);
+        else
+            wrong = 1;
+        path->count = (int)at + 1;
+        if (to->index == -1 && PyErr_Occurred() != NULL) {
+            PyErr_Clear(); /* it does not fit */
+            wrong = 1;
+        }
+    }
+    if (!wrong)
+        return 0;
+    forget_path(path);
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "no such path");
+    return -1;
+}
+
+/* A place of (path, ...), or None for one that no path leads to; 0, or -1 with an exception set and nothing owned. */
+static int read_place(PyObject *described, Place *place)
+{
+    *place = (Place){0};
+    if (described == Py_None)
+        return 0;
+    if (!PyTuple_CheckExact(described) || PyTuple_GET_SIZE(described) < 1 || PyTuple_GET_SIZE(described) > PATHS) {
+        PyErr_SetString(PyExc_ValueError, "a place is some paths, or None");
+        return -1;
+    }
+    place->paths = PyMem_Calloc((size_t)PyTuple_GET_SIZE(described), sizeof(Path));
+    if (place->paths == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (; place->count < PyTuple_GET_SIZE(described); place->count++)
+        if (read_path(PyTuple_GET_ITEM(described, place->count), place->paths + place->count) < 0) {
+            forget_place(place);
+            return -1;
+        }
+    return 0;
+}
+
+#endif

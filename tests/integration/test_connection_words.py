@@ -1,0 +1,133 @@
+"""What a file says of a connection, as a user runs it: `k2conn mock` is the venue, and takes what its own file says."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.test_byte_mocks import DIALOGUE, ROW, STREAM, k2conn
+from tests.integration.test_run import environment
+from tests.support.plans import HEAD
+
+CONNECTION = """
+connection:
+  url: wss://venue.example/ws
+  %s
+  reconnect: {base: 50ms, cap: 100ms}
+  steps:
+    - send: {op: sub, symbols: $symbols}
+      for: trade
+      expect: {accepted: {op: sub, ok: true}, symbol: s, within: 5s}
+"""
+
+
+def written(folder: Path, words: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    file = folder / "venue.yaml"
+    file.write_text(HEAD + CONNECTION % words + STREAM % "s" + DIALOGUE % ROW)
+    return file
+
+
+class Mock:
+    """The venue of a file, in a process of its own."""
+
+    def __init__(self) -> None:
+        self.variables: dict[str, str] = {}
+        """Those that lead to it."""
+        self.said = ""
+        """All that it said on its standard error, once it has ended."""
+
+
+@contextmanager
+def mock(file: Path, *arguments: str) -> Iterator[Mock]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "k2conn", "mock", file.name, "--rate", "20", *arguments], cwd=file.parent,
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:
+        found = Mock()
+        try:
+            assert process.stdout is not None
+            for line in iter(process.stdout.readline, ""):
+                name, _, value = line.strip().partition("=")
+                found.variables[name] = value
+                if name == "K2_VENUE_HTTP_URL" or "before:" not in file.read_text():
+                    break
+            yield found
+        finally:
+            process.send_signal(signal.SIGTERM)
+            found.said = process.communicate()[1]
+
+
+def run(file: Path, venue: Mock, duration: str = "60s") -> subprocess.CompletedProcess[str]:
+    return k2conn(
+        file, "run", file.name, "--sink", "console", "--port", "-1", "--max-records", "4", "--duration", duration,
+        **venue.variables,
+    )
+
+
+ALL = """subprotocol: [other, tr_json2]
+  send_as: binary
+  compression: {server_max_window_bits: 12, server_no_context_takeover: true}"""
+
+
+def test_a_venue_is_spoken_to_as_the_file_says(tmp_path: Path) -> None:
+    file = written(tmp_path / "ours", ALL)
+    with mock(written(tmp_path / "venue", ALL.replace("[other, tr_json2]", "tr_json2"))) as venue:
+        done = run(file, venue)
+    assert done.returncode == 0, done.stderr
+    assert len([json.loads(line)["record"]["price"] for line in done.stdout.splitlines()]) == 4
+    assert "this venue" not in venue.said
+    explained = k2conn(file, "explain", file.name).stdout
+    assert "subprotocol  other, tr_json2" in explained
+    assert "sends as     binary frames" in explained
+    assert "compression server_no_context_takeover, server_max_window_bits 12" in explained
+
+
+def test_a_venue_that_is_spoken_to_otherwise_refuses(tmp_path: Path) -> None:
+    with mock(written(tmp_path / "venue", ALL)) as venue:
+        done = run(written(tmp_path / "ours", "subprotocol: tr_json2"), venue, "2s")
+    assert done.stdout == ""
+    assert "the server answered HTTP 400" in done.stderr
+    assert "this venue wants server_no_context_takeover, server_max_window_bits for its compression" in venue.said
+
+
+RENEWED = """
+connection:
+  url: wss://venue.example/ws
+  reconnect: {base: 50ms, cap: 100ms}
+  before: [{http: GET https://venue.example/token, capture: {token: token, seconds: expires_in}}]
+  steps:
+    - name: log in
+      send: {op: login, token: $state.token}
+      expect: {accepted: {op: login, ok: true}, refused: {op: login, ok: false}}
+      renew: {every: 500ms, before: true}
+    - send: {op: sub, symbols: $symbols}
+      for: trade
+      expect: {accepted: {op: sub, ok: true}, symbol: s, within: 5s}
+"""
+LOGIN = """
+      - answered: {token: tok-12345678, expires_in: 600}
+      - sent: {op: login, token: tok-12345678}
+      - received: {op: login, ok: true}
+"""
+
+
+def test_a_token_is_renewed_on_the_open_connection(tmp_path: Path) -> None:
+    file = tmp_path / "venue.yaml"
+    dialogue = (DIALOGUE % ROW).replace("    dialogue:\n", f"    dialogue:{LOGIN}")
+    file.write_text(HEAD + RENEWED + STREAM % "s" + dialogue)
+    with mock(file) as venue:
+        done = k2conn(
+            file, "run", file.name, "--sink", "none", "--port", "-1", "--duration", "3s", **venue.variables
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("renewed") >= 2
+    assert "connection lost" not in done.stderr
+    assert "venue: 1 connections" in venue.said
+    assert "0 frames not understood" in venue.said
+    assert "every 500ms, after the calls of `before`" in k2conn(file, "explain", file.name).stdout
