@@ -105,7 +105,7 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     others = _other_messages(rest, mapped)
     acknowledgements = [frame for group in rest if _description(group) == ACKNOWLEDGEMENT for frame in group.frames]
     kinds = {one.name: one.mapping.record for one in streams}
-    said = conversation([frame for frame in frames if frame.sent], acknowledgements, seen, kinds)
+    said = conversation(frames, acknowledgements, seen, kinds)
     return Draft(
         request, len(received), tuple(streams), tuple(others), spelling, len(set(seen)), listed, said
     )

@@ -62,15 +62,17 @@ NOTHING_SAID = DraftConversation()
 
 
 def conversation(
-    sent: Sequence[DraftFrame], acknowledgements: Sequence[DraftFrame], symbols: Sequence[str],
+    frames: Sequence[DraftFrame], acknowledgements: Sequence[DraftFrame], symbols: Sequence[str],
     streams: Mapping[str, str],
 ) -> DraftConversation:
-    """The steps. ``streams``: the drafted streams' names, and the record type of each."""
+    """The steps, out of all frames in their order. ``streams``: the drafted streams, and the record type of each."""
     names = [name for name in dict.fromkeys(symbols) if len(name) > 1]
     steps: dict[str, DraftStep] = {}
     pings: list[DraftFrame] = []
     secret = 0
-    for frame in sent:
+    for at, frame in enumerate(frames):
+        if not frame.sent:
+            continue
         said = words(_texts(frame.message))
         if said & BEAT_WORDS:
             pings.append(frame)
@@ -82,7 +84,8 @@ def conversation(
             if key in steps or len(steps) < _STEPS:
                 before = steps[key].times if key in steps else 0
                 wanted = _wanted(said, streams) if _has_symbol(template) else ()
-                steps[key] = DraftStep(template, wanted, _expected(acknowledgements, names, template), before + 1)
+                answers = _answers(frames, at, acknowledgements)
+                steps[key] = DraftStep(template, wanted, _expected(answers, names, template), before + 1)
     answer = _expected(acknowledgements, names, None)
     return DraftConversation(tuple(steps.values()), tuple(pings[:1]), secret, answer)
 
@@ -93,7 +96,7 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         for one in value.values():
             yield from _texts(one)
-        yield from (key for key, one in value.items() if not isinstance(one, (str, int)) or isinstance(one, bool))
+        yield from (key for key, one in value.items() if one and not isinstance(one, (bool, int)))
     elif isinstance(value, list):
         for one in value:
             yield from _texts(one)
@@ -165,6 +168,18 @@ def _wanted(said: frozenset[str], streams: Mapping[str, str]) -> tuple[str, ...]
 # -- what is answered
 
 
+def _answers(
+    frames: Sequence[DraftFrame], at: int, acknowledgements: Sequence[DraftFrame]
+) -> list[DraftFrame]:
+    """The acknowledgements that came before anything else was sent; where none did, all that came later."""
+    later = [frame.text for frame in frames[at + 1 :] if not frame.sent]
+    end = next((place for place in range(at + 1, len(frames)) if frames[place].sent), len(frames))
+    soon = {frame.text for frame in frames[at + 1 : end]}
+    return [one for one in acknowledgements if one.text in soon] or [
+        one for one in acknowledgements if one.text in later
+    ]
+
+
 def _expected(
     acknowledgements: Sequence[DraftFrame], names: Sequence[str], template: Any
 ) -> Mapping[str, Any] | None:
@@ -175,7 +190,7 @@ def _expected(
     rows = [frame.message for frame in acknowledgements if isinstance(frame.message, dict) and _says_yes(frame.message)]
     if template is not None:
         named = [(row, [text for text in _texts(row) if words([text]) & _CHANNELS]) for row in rows]
-        fitting = [(row, texts) for row, texts in named if all(text in asked for text in texts)]
+        fitting = [(row, texts) for row, texts in named if not texts or any(text in asked for text in texts)]
         rows = [row for row, texts in fitting if texts] or [row for row, _ in fitting]
     if not rows:
         return None
@@ -184,6 +199,9 @@ def _expected(
         common = {path: value for path, value in told.items() if _at(row, path) == value}
         told = common or told
     found: dict[str, Any] = {"accepted": {spelled(path): value for path, value in told.items()}}
+    for key, value in rows[0].items():
+        if isinstance(value, list) and value and all(one in names for one in value) and (not asked or key in asked):
+            found.setdefault("symbol", spelled((key,)))
     for path, value in scalars(rows[0]):
         if isinstance(value, str) and value in names and "symbol" not in found:
             found["symbol"] = spelled(path)

@@ -30,6 +30,7 @@ OTHER_WORDS = CANDLE_WORDS | frozenset({
 ACK_WORDS = frozenset({
     "subscribe", "subscribed", "subscription", "subscriptions", "subscriptionstatus", "unsubscribe", "unsubscribed",
     "sub", "ack", "connected", "welcome", "info", "conf", "auth", "systemstatus", "login", "succeeded", "hello",
+    "authenticated", "authorized",
 })
 BEAT_WORDS = frozenset({"ping", "pong", "heartbeat", "heartbeats", "hb", "test", "ka", "keepalive", "beat"})
 ERROR_WORDS = frozenset({"error", "errors", "fail", "failed", "alert"})
