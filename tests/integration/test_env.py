@@ -102,6 +102,10 @@ ELSEWHERE = {
     "probe": {"K2_CANDLES", "K2_CANDLES_DELAY", "K2_CANDLES_LATENESS", "K2_CANDLES_EMPTY", "K2_FEATURES",
               "K2_FEATURES_WINDOW", "K2_FEATURES_WARM_UP", "K2_ANOMALIES", "K2_ANOMALY_THRESHOLDS", "K2_AUDIT",
               "K2_BACKFILL", "K2_BAD_DATA_SHARE", "K2_DRIFT"},
+    # checked with all settings of a connector that runs
+    "symbols": {"K2_ANOMALIES", "K2_ANOMALY_THRESHOLDS", "K2_AUDIT", "K2_BACKFILL", "K2_BAD_DATA_SHARE", "K2_CANDLES",
+                "K2_CANDLES_DELAY", "K2_CANDLES_EMPTY", "K2_CANDLES_LATENESS", "K2_DRIFT", "K2_FEATURES",
+                "K2_FEATURES_WARM_UP", "K2_FEATURES_WINDOW"},
 }
 """What is looked at and changes nothing, by command."""
 UNSEEN = {"dlq": {"K2_ALLOW_ENV"}, "tap": {"K2_ALLOW_ENV"}}
