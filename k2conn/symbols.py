@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 EVERY = "*"
 """Our spelling of what stands for all symbols of a venue; that of no instrument."""
@@ -31,3 +31,7 @@ class Symbol(NamedTuple):
     def price_currency(self) -> str:
         """What prices are in."""
         return self.currency or self.quote
+
+    def described(self) -> dict[str, Any]:
+        """What expressions and conditions see of it: native, record, base, quote and the name's further parts."""
+        return {**self._asdict(), **dict(self.parts)}

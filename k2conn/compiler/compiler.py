@@ -96,15 +96,13 @@ class _Compiler:
         self._check_name()
         if self.note.reachable(("tables",)):
             note.tables = TableCompiler(note, self.folder).tables(spec.get("tables", {}))
-        compiler = SymbolCompiler(note, spec, self.folder)
-        symbols = compiler.rule() if self._sound("symbols") else None
+        symbols = SymbolCompiler(note, spec, self.folder).rule() if self._sound("symbols") else None
         streams = tuple(self._streams()) if self._sound("exchange") and self._sound("asset_class") else ()
         connections = tuple(self._connections())
         names = tuple(self._declared())
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
         plan = Plan(
             name=spec["connector"],

@@ -25,7 +25,7 @@ class SymbolDirectory:
         self._most = most
         self.passed_over = 0
         """How often a listed name was not taken in."""
-        self._listed: dict[str, Symbol | None] = {}
+        self._listed: dict[str, Symbol] = {}
         self.instruments: Mapping[str, Instrument] = {}
         """What the list said last of each instrument, by our spelling; empty before it was read."""
         self.listed: Mapping[str, Symbol] = {}
@@ -37,17 +37,20 @@ class SymbolDirectory:
 
     def resolve(self, native: str) -> Symbol | None:
         """The instrument of a venue's name; None where neither the list nor the rule reads it."""
-        if native in self._listed:
-            return self._listed[native]
-        return self._rule.resolve(native)
+        return self._listed.get(native) or self._rule.resolve(native)
 
-    def learn(self, native: str, base: str, quote: str) -> None:
-        """Takes in what the venue's list says of one name, within the bounds."""
+    def learn(self, native: str, said: Mapping[str, str]) -> bool:
+        """Takes in what the venue's list says of one name, within the bounds (what is beyond is counted); False where
+        that is not enough to know what the name means.
+        """
         full = len(self._listed) >= self._most and native not in self._listed
-        if full or max(map(len, (native, base, quote))) > LONGEST:
+        if full or max(map(len, (native, *said.values()))) > LONGEST:
             self.passed_over += 1
-            return
-        self._listed[native] = self._rule.resolve_listed(native, base, quote)
+            return True
+        found = self._rule.resolve_listed(native, said)
+        if found is not None:
+            self._listed[native] = found
+        return found is not None
 
     def describe(self, described: Mapping[str, Instrument]) -> Iterator[None]:
         """Takes in what the list says of all instruments, by the venue's names, in place of what it said before; gives

@@ -163,6 +163,8 @@ class Connector:
         self._changed = asyncio.Event()
         if self._instruments is not None:
             self._instruments.check()
+        elif job.overrides.instruments is not None:
+            raise SettingsError(f"{self.plan.name} says no `list` in `symbols`: nothing would read an instrument list")
         self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._waits else self._initial_supervisors()
 
     @property
