@@ -39,7 +39,8 @@ class LanguageServer:
         self._number = 0
         self._answers: dict[int, Any] = {}
         self._found: dict[str, list[dict[str, Any]]] = {}
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     # -- as an editor uses it
 
@@ -71,6 +72,12 @@ class LanguageServer:
         self._tell("textDocument/didClose", {"textDocument": {"uri": path.as_uri()}})
 
     # -- the protocol
+
+    def end(self) -> None:
+        """It is ended, and nothing of it is read any more."""
+        self._process.kill()
+        self._process.wait()
+        self._listening.join(WITHIN)
 
     def begin(self, folder: Path) -> None:
         """What an editor says first."""
@@ -140,9 +147,9 @@ def started(folder: Path) -> Iterator[LanguageServer]:
     command = [node, str(yaml_language_server()), "--stdio"]
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as process:
+        server = LanguageServer(process)
         try:
-            server = LanguageServer(process)
             server.begin(folder)
             yield server
         finally:
-            process.kill()
+            server.end()
