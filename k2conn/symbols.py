@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+EVERY = "*"
+"""Our spelling of what stands for all symbols of a venue; that of no instrument."""
+
 
 class Symbol(NamedTuple):
     """One instrument: ``native`` is the exchange's spelling, ``record`` ours, ``quote`` the quote currency."""
@@ -19,11 +22,16 @@ class Symbol(NamedTuple):
     currency: str = ""
     """What prices are in, where it is not the quote currency; empty: the quote."""
 
-    def described(self) -> dict[str, Any]:
-        """As expressions and conditions see it: its own names, and beside them the form's further parts."""
-        return {**self._asdict(), **dict(self.parts)}
+    @property
+    def is_every(self) -> bool:
+        """Whether it is no instrument, but stands for all of a venue."""
+        return self.record == EVERY
 
     @property
     def price_currency(self) -> str:
         """What prices are in."""
         return self.currency or self.quote
+
+    def described(self) -> dict[str, Any]:
+        """What expressions and conditions see of it: native, record, base, quote and the name's further parts."""
+        return {**self._asdict(), **dict(self.parts)}

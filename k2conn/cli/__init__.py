@@ -10,6 +10,7 @@ import os
 import sys
 
 from k2conn.cli.application import application
+from k2conn.cli.garbage import look_seldom
 from k2conn.cli.messages import complain, for_machines, show, spell_everything
 from k2conn.compat.typer import refusal
 from k2conn.errors import K2Error, SettingsError
@@ -19,6 +20,7 @@ REPORT = "https://github.com/k2conn/k2conn/issues"
 
 def main() -> None:
     """The `k2conn` command."""
+    look_seldom()
     spell_everything()
     machines = for_machines(sys.argv[1:], os.environ)
     try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from k2conn.cli.garbage import keep_and_look_as_usual
 from k2conn.cli.heap import give_back_large_pieces
 
 Result = TypeVar("Result")
@@ -17,8 +17,7 @@ Result = TypeVar("Result")
 def on_event_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Runs ``main`` to its end: on uvloop where it is installed."""
     give_back_large_pieces()
-    gc.collect()
-    gc.freeze()  # what was loaded and compiled stays: the collector need not look at it again
+    keep_and_look_as_usual()
     try:
         import uvloop
     except ImportError:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import tempfile
@@ -122,10 +123,15 @@ class _Worker:
         items.sort(key=_rank)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write down the groups for the controlling process. All write the same; none reads half of it."""
+        """Write down the groups for the controlling process. All write the same; none reads half of it.
+
+        The tests and what they import stay to the end: the garbage collector need not look through them again.
+        """
         part = self._folder / f"{os.getpid()}"
         part.write_text(json.dumps({item.nodeid: _group(item) for item in session.items}))
         part.rename(self._folder / GROUPS)
+        gc.collect()
+        gc.freeze()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:

@@ -18,6 +18,7 @@ import pytest
 from tests.plugins.parallel import spreads
 from tests.servers import Broker, Failed, Missing, Postgres, Registry, SharedBroker, SharedRegistry
 from tests.servers.postgres import Database
+from tests.servers.process import Server
 from tests.servers.shared import Host, ask
 
 SKIP_KAFKA = "K2CONN_SKIP_KAFKA"
@@ -40,6 +41,27 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(host.close)  # before the folder goes: the last one in is the first one out
     if spreads(config):
         config.pluginmanager.register(_Controller(host))
+
+
+_own = pytest.StashKey[dict[str, Server]]()
+"""The servers of this process alone, by the name of their fixture."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A server that was stopped meanwhile runs again for those who ask for it."""
+    for name, server in item.config.stash.get(_own, {}).items():
+        if name in getattr(item, "fixturenames", ()):
+            server.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last one of a group, its servers stop: one that idles takes a thirtieth of a processor."""
+    own = item.config.stash.get(_own, {})
+    if own and not own.keys() & set(getattr(nextitem, "fixturenames", ())):
+        for server in own.values():
+            server.stop()
 
 
 class _Controller:
@@ -66,15 +88,15 @@ def registry(pytestconfig: pytest.Config) -> SharedRegistry:
 
 
 @pytest.fixture(scope="session")
-def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def own_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A Kafka broker that no other process uses. A test that kills or pauses it brings it back before it ends."""
-    yield from _served(Broker(tmp_path_factory.mktemp("kafka")))
+    yield from _served(pytestconfig, "own_broker", Broker(tmp_path_factory.mktemp("kafka")))
 
 
 @pytest.fixture(scope="session")
-def own_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def own_registry(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A schema registry that no other process uses. A test that kills or pauses it brings it back before it ends."""
-    yield from _served(Registry(tmp_path_factory.mktemp("registry")))
+    yield from _served(pytestconfig, "own_registry", Registry(tmp_path_factory.mktemp("registry")))
 
 
 @pytest.fixture
@@ -87,9 +109,9 @@ def database(pytestconfig: pytest.Config) -> Database:
 
 
 @pytest.fixture(scope="session")
-def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def own_postgres(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server that no other process uses. A test that kills or pauses it brings it back before it ends."""
-    yield from _served(Postgres(tmp_path_factory.mktemp("postgres")))
+    yield from _served(pytestconfig, "own_postgres", Postgres(tmp_path_factory.mktemp("postgres")))
 
 
 def _found(config: pytest.Config, name: str) -> str:
@@ -99,12 +121,13 @@ def _found(config: pytest.Config, name: str) -> str:
         _give_up(problem)
 
 
-def _served(server: S) -> Iterator[S]:
-    """The server while the session lasts."""
+def _served(config: pytest.Config, name: str, server: S) -> Iterator[S]:
+    """The server while the session lasts, or as long as tests ask for it."""
     try:
         server.start()
     except Missing as missing:
         _give_up(missing)
+    config.stash.setdefault(_own, {})[name] = server
     yield server
     server.stop()
 

@@ -154,6 +154,26 @@ def brokers_of(parent: int, folder: Path | None = None) -> list[int]:
     return found
 
 
+OWN_SERVERS = """
+seen = []
+
+def test_one_asks(own_postgres):
+    seen.append(own_postgres)
+    own_postgres.query("CREATE TABLE kept (one int)")
+
+def test_nobody_asks():
+    assert not seen[0].running
+
+def test_another_one_asks(own_postgres):
+    assert own_postgres.query("SELECT count(*) FROM kept") == [["0"]]
+"""
+
+
+def test_a_server_of_a_process_runs_while_somebody_asks_for_it(tmp_path: Path) -> None:
+    said = waited(started(tmp_path, OWN_SERVERS, "-n", "0"))
+    assert "3 passed" in said, said
+
+
 # -- the account
 
 
