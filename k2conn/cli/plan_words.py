@@ -159,11 +159,11 @@ def stream_words(stream: Stream) -> Words:
         yield "sequence", f"{rule.expression}{before}: {rule.rule} per {rule.per}"
     if stream.identity:
         yield "identity", ", ".join(stream.identity) + ("; equal ones are one record" * stream.distinct)
-    if stream.empty != "dead_letter":
-        yield "all zeros", stream.empty
     if (scope := stream.id_scope) is not None:
         day = [f"the day in {scope.zone_name}"] if scope.zone is not None else []
         yield "ids within", ", ".join([*scope.fields, *day])
+    if stream.empty != "dead_letter":
+        yield "all zeros", stream.empty
     yield "message id", stream.message_id
     if stream.stale_after is not None:
         yield "stale after", f"{stream.stale_after:g} s without data of any symbol"

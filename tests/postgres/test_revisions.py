@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from k2conn.errors import SinkError
 from k2conn.records import load_record
+from k2conn.sinks.postgres.connection import connect
+from k2conn.sinks.postgres.migrating import make_table
 from k2conn.sinks.postgres.probe import probe
 from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.postgres.tables import Table
+from k2conn.sinks.postgres.timescale import Timescale
 from tests.postgres.test_migrations import command
 from tests.postgres.test_sink import put
 from tests.servers.postgres import Database
@@ -88,6 +92,28 @@ def test_without_leave_to_migrate_the_old_records_go_on_and_new_ones_are_refused
     assert command(database, "status").returncode == 0
     book = put(database, grown_trade(2), migrate=False)
     assert not book.rejected, book.words
+
+
+def test_a_table_that_belongs_to_another_role_is_left_to_it(database: Database) -> None:
+    old_table(database, "trade")
+    role = f"writer_{uuid4().hex}"
+    database.query(f"CREATE ROLE {role}; GRANT SELECT, INSERT ON trades_v2 TO {role}")
+
+    async def try_to() -> Any:
+        connection = await connect(PostgresSettings(dsn=database.dsn), 20)
+        try:
+            await connection.execute(f"SET ROLE {role}")
+            settings = PostgresSettings(dsn=database.dsn)
+            table = Table("public", "trades_v2", load_record("trade"))
+            return await make_table(connection, table, settings, Timescale())
+        finally:
+            await connection.close()
+
+    try:
+        assert asyncio.run(try_to()) == []
+        assert database.value("SELECT count(*) FROM information_schema.columns WHERE table_name = 'trades_v2'") == "15"
+    finally:
+        database.query(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 async def look(database: Database) -> Any:

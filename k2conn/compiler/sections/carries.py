@@ -39,8 +39,7 @@ class CarryCompiler(SectionCompiler):
             given = {"from": value} if isinstance(value, str) else value
             strict = {key: one for key, one in given.items() if key != "absent"}
             field = self._fields.field(target, strict, where)
-            null = says_null(given)
-            fallback = None
+            null, fallback = says_null(given), None
             if "absent" in given and not null:
                 fallback = self._fields.field(target, {"value": given["absent"]}, where)
             if field:
@@ -53,8 +52,8 @@ class CarryCompiler(SectionCompiler):
             if not record.profile.carried:
                 text = f"nothing to carry: each {record.name} record stands for itself"
             self.note(place, "value", text, at_key=True)
-        empties = {names[at]: nullable[at] or default is not None for at, default in enumerate(defaults)}
-        clear = [*self._rules(words, names, empties, place), *self._nulls(words, names, empties, mapping, place)]
+        stands = [null or value is not None for null, value in zip(nullable, defaults, strict=True)]
+        clear = [*self._rules(words, names, stands, place), *self._nulls(words, names, stands, mapping, place)]
         begin = self._match(words, "begin", place)
         return Carry(
             tuple(names), tuple(readers), tuple(defaults), begin, tuple(clear), words.get("publish") == "changed",
@@ -62,7 +61,7 @@ class CarryCompiler(SectionCompiler):
         )
 
     def _rules(
-        self, words: Mapping[str, Any], names: list[str], empties: Mapping[str, bool], path: Path
+        self, words: Mapping[str, Any], names: list[str], stands: list[bool], path: Path
     ) -> Iterator[ClearRule]:
         """What `clear` says: fields that an item empties."""
         for at, rule in enumerate(words.get("clear", ())):
@@ -73,14 +72,13 @@ class CarryCompiler(SectionCompiler):
                 where = (*place, "fields", number)
                 if name not in names:
                     self.note(where, "unknown-field", f"'{short(name)}' is no carried field{known(name, names)}")
-                elif self._stands(name, empties, where):
+                elif self._stands(name, stands[names.index(name)], where):
                     places.append(names.index(name))
             if match is not None:
                 yield ClearRule(match.text, match.condition, frozenset(places))
 
     def _nulls(
-        self, words: Mapping[str, Any], names: list[str], empties: Mapping[str, bool], mapping: Mapping[str, Any],
-        path: Path,
+        self, words: Mapping[str, Any], names: list[str], stands: list[bool], mapping: Mapping[str, Any], path: Path
     ) -> Iterator[ClearRule]:
         """`nulls: clear`: where a field's path leads to null, it is emptied; where it leads nowhere, it is kept."""
         if words.get("nulls") != "clear":
@@ -93,16 +91,16 @@ class CarryCompiler(SectionCompiler):
             if expression is None or expression.there is None:
                 detail = f"only a plain path tells null from nothing, and {name} has none: say `clear` with a condition"
                 self.note(place, "value", detail)
-            elif self._stands(name, empties, place):
+            elif self._stands(name, stands[at], place):
                 is_null = _null(expression.get, expression.there)
                 yield ClearRule(f"{expression.text} is null", is_null, frozenset({at}))
 
-    def _stands(self, name: str, empties: Mapping[str, bool], path: Path) -> bool:
-        """Whether something, be it null, stands in a field that is cleared."""
-        if not empties[name]:
+    def _stands(self, name: str, stands: bool, path: Path) -> bool:
+        """Whether something stands in a field that is cleared."""
+        if not stands:
             text = f"nothing stands in {name} when it is cleared: say `absent` there, such as 0"
             self.note(path, "value", text)
-        return empties[name]
+        return stands
 
 
 def _always_null(said: Any) -> bool:

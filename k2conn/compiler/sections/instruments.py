@@ -24,7 +24,6 @@ from k2conn.plan import InstrumentList, Symbol, SymbolRule
 
 MOST_PART_STEPS = 20_000
 """Characters that the words of all forms have; a venue with 70 currencies has 300 in each form."""
-SYMBOL_NAMES = Symbol._fields
 
 
 def form_parts(spec: dict[str, Any]) -> tuple[str, ...]:
@@ -35,8 +34,6 @@ def form_parts(spec: dict[str, Any]) -> tuple[str, ...]:
     for one in wanted if isinstance(wanted, list) else [wanted]:
         text = one.get("form") if isinstance(one, dict) else one
         found += PLACE.findall(text) if isinstance(text, str) else []
-        says = one.get("says") if isinstance(one, dict) else None
-        found += [name for name in says if isinstance(name, str)] if isinstance(says, dict) else []
     found += list_parts(said.get("list")) if isinstance(said, dict) else ()
     return tuple(dict.fromkeys(found))
 
@@ -117,15 +114,8 @@ class SymbolCompiler:
         names = PLACE.findall(said["form"])
         own = self._parts(said.get("parts", {}), (*path, "parts"), tuple(names))
         fixed: dict[str, str] = {key: said[key] for key in ("base", "quote") if key in said}
-        places = {name: (*path, name) for name in fixed}
-        for name, value in said.get("says", {}).items():
-            places[name] = (*path, "says", name)
-            if name in ("base", "quote", *SYMBOL_NAMES):
-                self.note(places[name], "form", f"'{name}' is no further part of a name", at_key=True)
-                own = None
-            fixed[name] = value
         for name in fixed.keys() & set(names):
-            self.note(places[name], "form", f"the spelling itself gives {{{name}}}: say it once", at_key=True)
+            self.note((*path, name), "form", f"the spelling itself gives {{{name}}}: say it once", at_key=True)
             own = None
         parts = {**shared, **(own or {})}
         self._steps += sum(parts[name].size for name in names if name in parts)

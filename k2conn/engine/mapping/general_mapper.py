@@ -61,8 +61,8 @@ class GeneralMapper:
         self._state_at = tuple((at[name], record.more_places.get(name)) for name in profile.content)
         self._i_closed = at[profile.closed] if profile.closed is not None else None
         self._i_own = at[profile.id] if profile.id is not None else None
-        self._numbers = partial(numbering, stream)
         self._scope = id_scope(stream, record)
+        self._numbers = partial(numbering, stream)
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
         self._i_time = at[profile.time]

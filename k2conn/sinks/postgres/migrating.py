@@ -7,10 +7,13 @@ hold what is built upon them. One process at a time applies them, in one transac
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+
+import asyncpg  # type: ignore[import-untyped]
 
 from k2conn.errors import SinkError
 from k2conn.records import known_records, load_record
@@ -19,6 +22,7 @@ from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.postgres.tables import Table, can_grow, quoted
 from k2conn.sinks.postgres.timescale import Timescale, hypertable
 
+log = logging.getLogger("k2conn.sinks.postgres")
 LOCK = 0x6B32_636F_6E6E
 """The advisory lock of all that change what a database looks like: "k2conn"."""
 _NAME = re.compile(r"(\d{3})_(\w+)\.sql")
@@ -122,7 +126,11 @@ async def _grown(connection: Connection, table: Table) -> list[str]:
     """
     if not await can_grow(connection, table):
         return []
-    await connection.execute(table.grow())
+    try:
+        await connection.execute(table.grow())
+    except asyncpg.InsufficientPrivilegeError as error:  # another's table: records of earlier revisions go on
+        log.warning("postgres %s: %s has no columns for later revisions: %s", table.schema_name, table.name, error)
+        return []
     return [f"new columns of {table.full_name}"]
 
 

@@ -138,11 +138,19 @@ def test_what_a_message_lacks_is_null() -> None:
 
 def test_a_market_of_one_side() -> None:
     plan = plan_of(streams=ONE_SIDED)
-    whole, bid_only, neither = records(plan, QUOTE, QUOTE | {"i": 2, "a": None, "A": None},
-                                       {key: QUOTE[key] for key in ("ch", "s", "t")} | {"i": 3})
+    whole, bid_only = records(plan, QUOTE, QUOTE | {"i": 2, "a": None, "A": None})
     assert (whole["bid_price"], whole["ask_price"]) == ("1", "3")
     assert (bid_only["bid_price"], bid_only["ask_price"], bid_only["ask_quantity"]) == ("1", None, None)
-    assert neither["bid_price"] is None
+
+
+def test_a_market_of_no_side_says_nothing() -> None:
+    plan = plan_of(streams=ONE_SIDED)
+    (letter,) = dead(plan, {key: QUOTE[key] for key in ("ch", "s", "t", "i")})
+    assert b"all-zero" in letter
+    assert len(dead(plan, QUOTE | {"b": None, "B": 0, "a": 0, "A": None})) == 1
+    kept = plan_of(streams=ONE_SIDED.replace("when: {ch: quote}", "when: {ch: quote}\n    empty: keep"))
+    (record,) = records(kept, {key: QUOTE[key] for key in ("ch", "s", "t", "i")})
+    assert record["bid_price"] is None
 
 
 def test_a_side_is_missing_only_where_the_file_says_that_it_may_be() -> None:
@@ -274,26 +282,20 @@ def test_what_is_no_date_is_a_dead_letter(value: Any) -> None:
     assert [b"bad-time" in one.value for one in envelopes] == [True]
 
 
-def test_terms_follow_from_a_name_and_from_what_its_form_says() -> None:
-    form = '[{form: "{base}-{quote}"}, {form: "{base}{expiry}C{strike}", quote: USD, says: {right: CALL}}]'
-    parts = ", parts: {base: upper, expiry: yymmdd, strike: digits}"
-    head = HEAD.replace('form: "{base}-{quote}"', f"form: {form}{parts}")
+def test_terms_follow_from_a_name() -> None:
+    form = 'form: "{base}{expiry}{right}{strike}", quote: USD'
+    parts = "parts: {base: upper, expiry: yymmdd, right: [C, P], strike: {characters: digits, width: 8}}"
+    head = HEAD.replace('form: "{base}-{quote}"', f"form: {{{form}}}, {parts}")
     head = head.replace("[BTC-USD, ETH-USD]", "[SPY261218C00650000]")
     fields = ("trade_id: i\n      underlying: $symbol.base\n      expiry: {from: $symbol.expiry, unit: yymmdd}\n"
-              "      strike: {from: $symbol.strike, scale: 1e-3}\n      option_right: $symbol.right\n"
-              "      multiplier: {value: 100}\n")
+              "      strike: {from: $symbol.strike, scale: 1e-3}\n"
+              "      option_right: {from: $symbol.right, map: {C: CALL, P: PUT}}\n      multiplier: {value: 100}\n")
     plan, found = check_text("venue.yaml", head + SUBSCRIBE + STREAMS.replace("trade_id: i\n", fields), ROOT)
     assert plan is not None, found
     (record,) = records(plan, trades(trade(1, s="SPY261218C00650000")))
     assert [record[name] for name in ("underlying", "expiry", "strike", "option_right", "multiplier")] == [
         "SPY", 20805, "650", "CALL", "100",
     ]
-    assert record["vendor_data"]["right"] == "CALL"
-
-
-def test_what_a_form_says_twice_is_refused() -> None:
-    said = problems(STREAMS, HEAD.replace('form: "{base}-{quote}"', 'form: {form: "{base}-{quote}", says: {quote: X}}'))
-    assert any("'quote' is no further part of a name" in one for one in said)
 
 
 def test_prices_without_size() -> None:

@@ -29,7 +29,7 @@ FIRST = Path(__file__).parent / "first_revisions"
 GROWN = ("anomaly", "candle", "feature", "gap", "quote", "trade")
 SINCE = [(name, one) for name in GROWN for one in record_revisions(name)]
 LATER = [(name, one) for name, one in SINCE if one.revision > 1]
-known_here(SCHEMAS)
+own_records = known_here(SCHEMAS)
 
 ID = "3f1c1b04-1f44-5a0c-9d0e-0a2f5f1b6c11"
 VALUES: dict[str, Any] = {
