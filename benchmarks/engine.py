@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from benchmarks.processes import Ended, Feeding, Process
 from tests.servers import Broker, Registry
 from tests.servers.process import free_port
+from tests.support.lists import shown_list
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -98,8 +99,9 @@ class Engine(Process):
 
 
 def addressed(name: str, feeder: Feeding, path: str) -> dict[str, str]:
-    """The variable that sends a connector (by name or exchange) to a feeder."""
-    return {f"K2_{name.upper()}_WEBSOCKET_URL": f"ws://127.0.0.1:{feeder.port}{path}"}
+    """The variables that send a connector to a feeder, and keep it from asking its venue for its instruments."""
+    address = {f"K2_{name.upper()}_WEBSOCKET_URL": f"ws://127.0.0.1:{feeder.port}{path}"}
+    return {**address, **shown_list(feeder.folder, name)}
 
 
 def subscribed(engine: Engine, feeder: Feeding, connections: int, symbols: int) -> None:

@@ -34,6 +34,7 @@ from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.settings import SinkSettings
 from tests.servers import Postgres
 from tests.support.databases import CANDLE
+from tests.support.lists import shown_list
 from tests.support.sinks import TRADE
 
 ROUNDS = 3
@@ -164,6 +165,7 @@ def _process(server: Postgres, database: str, frames: int, folder: Path) -> dict
     process = Process("k2conn", command, folder / "log", {
         "K2_BINANCE_WEBSOCKET_URL": f"ws://127.0.0.1:{feeder.port}/stream", "K2_BINANCE_BACKFILL": "false",
         "K2_SPOOL_FOLDER": str(folder / "spool"), "K2_POSTGRES_DSN": server.dsn_of(database),
+        **shown_list(folder, "binance"),
     })
     try:
         feeder.hear(f"asked {SYMBOLS}")

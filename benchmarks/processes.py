@@ -149,6 +149,7 @@ class Feeding(Process):
         numbers += ["--journal", str(journal)] if journal is not None else []
         command = [sys.executable, "-m", "benchmarks.feeder", *venues, *numbers]
         super().__init__("feeder", command, folder / "feeder.log")
+        self.folder = folder
         self.port = int(self.hear("port", 120))
 
 

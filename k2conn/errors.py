@@ -34,6 +34,7 @@ REASONS = (
     "unknown-symbol",
     "unknown-schema",
     "bad-type",
+    "all-zero",
     "record-too-large",
     "no-room",
     "refused-by-sink",

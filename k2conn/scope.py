@@ -15,14 +15,14 @@ Json = Any
 
 class Scope:
     """What a mapping sees besides the item: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``,
-    ``$file``, ``$row``.
+    ``$keys``, ``$parent``, ``$file``, ``$row``.
 
     One scope lives as long as its connection; ``message`` and ``received_at`` change with every frame.
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("epoch", "file", "heard", "key", "letters", "line", "message", "notes", "path", "received_at",
-                 "rounded", "row", "state", "symbol", "unknown_sides")
+    __slots__ = ("epoch", "file", "heard", "key", "keys", "letters", "line", "message", "notes", "parent", "path",
+                 "received_at", "rounded", "row", "state", "symbol", "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -30,6 +30,10 @@ class Scope:
         self.state: dict[str, Json] = {} if state is None else state
         self.symbol: Symbol | None = None
         self.key: str | None = None
+        self.keys: tuple[str, ...] = ()
+        """All keys that lead to the item, from outside in; ``key`` is the last of them."""
+        self.parent: Json = None
+        """What the item was found in, where `each` has several levels."""
         self.notes: dict[str, str] = {}
         """What the converters of one record want said in its vendor_data."""
         self.unknown_sides = 0

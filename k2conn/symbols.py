@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+EVERY = "*"
+"""Our spelling of what stands for all symbols of a venue; that of no instrument."""
 
 
 class Symbol(NamedTuple):
@@ -20,6 +23,15 @@ class Symbol(NamedTuple):
     """What prices are in, where it is not the quote currency; empty: the quote."""
 
     @property
+    def is_every(self) -> bool:
+        """Whether it is no instrument, but stands for all of a venue."""
+        return self.record == EVERY
+
+    @property
     def price_currency(self) -> str:
         """What prices are in."""
         return self.currency or self.quote
+
+    def described(self) -> dict[str, Any]:
+        """What expressions and conditions see of it: native, record, base, quote and the name's further parts."""
+        return {**self._asdict(), **dict(self.parts)}

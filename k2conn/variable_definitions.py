@@ -98,6 +98,9 @@ CONNECTOR_VARIABLES: Mapping[str, Definition] = MappingProxyType({
     "WEBSOCKET_URL": Definition("Another address.", "the file's"),
     "FAILOVER_URLS": Definition("Addresses used while those before them fail.", "the file's"),
     "HTTP_URL": Definition("Another scheme and host for its HTTP calls.", "the file's"),
+    "INSTRUMENT_LIST": Definition(
+        "A file with the venue's instrument list (k2conn symbols --save), in place of asking the venue.", "it is asked"
+    ),
     "ALLOW_INSECURE": Definition("ws:// and http:// also to other machines.", "false"),
     "ALLOW_EXEC": Definition("The command that is run where the file says exec://NAME.", "none is run"),
     "ALLOW_PRIVATE_HOSTS": Definition("Connections also to addresses that are not public.", "false"),

@@ -18,6 +18,7 @@ from k2conn import __version__
 from k2conn.avro import load_schema
 from k2conn.cli.loading import find
 from k2conn.native import Mapper
+from tests.support.lists import shown_list
 
 SYMBOLS = 10
 _HERE = Path(__file__).parent
@@ -95,7 +96,7 @@ def _engine(at: Round, module: str = "k2conn", environment: Mapping[str, str] | 
         "--kafka", at.bootstrap, "--registry", at.registry, "--port", "0", "--log-level", "error",
     ]
     given = {"K2_BINANCE_WEBSOCKET_URL": f"{at.url}/stream", "K2_BINANCE_BACKFILL": "false",
-             "K2_SPOOL_FOLDER": str(at.folder / "spool"), "K2_KAFKA_LINGER_MS": "5"}
+             "K2_SPOOL_FOLDER": str(at.folder / "spool"), "K2_KAFKA_LINGER_MS": "5", **shown_list(at.folder, "binance")}
     return Process(module, command, at.folder / "log", {**given, **(environment or {})})
 
 

@@ -50,6 +50,7 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "test": _FILES,
     "explain": _FILES,
     "plan": _FILES,
+    "symbols": (*_FILES, *_LIVE),
     "docs": _FILES,
     "list": _FILES,
     "audit": _FILES,

@@ -245,9 +245,8 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
     if "topic" in said:
         yield f"- the venue's topic: {code(_spelled(said['topic']))}"
     yield f"- recognised by {code(stream.when.text)}"
-    yield f"- items: {code(stream.each_text) if stream.each else 'the message itself'}" + (
-        ", newest first, so they are reversed" if stream.order == "newest-first" else ""
-    )
+    where = ", in it ".join(code(level.text) for level in stream.levels) or "the message itself"
+    yield f"- items: {where}{_order(stream)}"
     if stream.drop_when:
         yield f"- dropped when {code(stream.drop_when.text)}"
     if stream.snapshot:
@@ -257,7 +256,13 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
         yield f"- a symbol's first message on a connection is the recent past: {said['first_batch']}"
     if stream.carry:
         begin = f", afresh when {code(stream.carry.begin.text)}" if stream.carry.begin else ""
-        yield f"- a side that is absent keeps its last value for that symbol{begin}"
+        only = "; what changes nothing is no record" if stream.carry.changes_only else ""
+        yield f"- a side that is absent keeps its last value for that symbol{begin}{only}"
+        for rule in stream.carry.clear:
+            cleared = [name for at, name in enumerate(stream.carry.fields) if at in rule.fields]
+            yield f"- {', '.join(map(code, cleared))} cleared when {code(rule.text)}"
+    if stream.empty != "dead_letter":
+        yield f"- a record of nothing but zeros is {'kept' if stream.empty == 'keep' else 'dropped'}"
     if stream.sequence:
         yield f"- sequence {code(stream.sequence.expression)}: {stream.sequence.rule} per {stream.sequence.per}"
     for one in stream.backfill:
@@ -270,6 +275,13 @@ def _stream(page: ConnectorPage, stream: Stream, said: Mapping[str, Any]) -> Ite
     for name, expression, converter, default, speed in field_rows(stream):
         shown = expression if name == "vendor_data.*" else code(expression)
         yield f"| {cell(name)} | {shown} | {cell(converter)} | {cell(default)} | {cell(speed)} |"
+
+
+def _order(stream: Stream) -> str:
+    if stream.other_order_when is not None:
+        other = "newest" if stream.order == "oldest-first" else "oldest"
+        return f", {other} first when {code(stream.other_order_when.text)}"
+    return ", newest first, so they are reversed" if stream.order == "newest-first" else ""
 
 
 def _audit(stream: Stream) -> Iterator[str]:

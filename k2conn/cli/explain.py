@@ -14,7 +14,7 @@ from k2conn.cli.plan_words import connection_words, request_text, shown_steps, s
 from k2conn.cli.screen import Column, Console, Padding, Styled, line, screen, table
 from k2conn.cli.variable_list import variable_lines
 from k2conn.plan import Connection, Plan, Stream
-from k2conn.runner.connector import resolve
+from k2conn.runner.wanted_symbols import resolve
 
 _COLUMNS = (Column("field"), Column("expression", least=16), Column("converter", least=16),
             Column("default", leaves=1, least=8), Column("speed", leaves=2))
@@ -33,6 +33,10 @@ def run(connector: str, symbols: str | None) -> int:
     line(console, f"symbols        {', '.join(names)}   (read by {plan.symbols.description})")
     if plan.symbols.list is not None:
         line(console, f"list           {instrument_text(plan.symbols.list)}")
+    if plan.symbols.all:
+        line(console, f"all symbols    {plan.symbols.all}   (the venue's own word)")
+    if plan.symbols.unlisted == "refuse":
+        line(console, "not listed     refused")
     line(console, f"talks to       {host_text(plan)}")
     for text in variable_lines(plan, os.environ):
         line(console, f"reads          {text}")

@@ -7,8 +7,9 @@ from k2conn.plan import InstrumentList
 
 def instrument_text(listed: InstrumentList) -> str:
     """For people: ``GET https://... (tick, lot, status; compared with only; every 3600 s)``."""
-    told = [name for name in ("tick", "lot", "status") if getattr(listed, name) is not None]
     used = "names" if listed.names else "compared with only"
     often = f"every {listed.refresh:g} s" if listed.refresh else "read at the start"
-    said = "; ".join(part for part in (", ".join(told), used, often) if part)
+    told = [word for word in listed.words if word not in ("base", "quote")]
+    paged = f"at most {listed.pages.most} pages" if listed.pages else ""
+    said = "; ".join(part for part in (", ".join(told), used, often, paged, listed.evidence) if part)
     return f"{listed.request.method} {listed.request.url_text} ({said})"

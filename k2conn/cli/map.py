@@ -25,11 +25,13 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.identity.dedup_window import REMEMBERED
+from k2conn.engine.instrument_list import learn
 from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Plan
 from k2conn.recording.reader import Recording, is_recording
+from k2conn.runner.saved_list import read_saved
 from k2conn.tools.letter_places import letter_place
 from k2conn.tools.recorded_lines import recorded_lines
 from k2conn.tools.unrecognised_frames import UnrecognisedFrames
@@ -60,13 +62,16 @@ def run(
     session_key: str | None,
     streams: str | None,
     deduplicate: bool,
+    instruments: Path | None = None,
 ) -> int:
-    """Maps every line; returns the exit code."""
+    """Maps every line; returns the exit code. ``instruments``: a file with the venue's list."""
     if frame_key is None and (time_key or session_key):
         raise SettingsError("--time-key and --session-key need --frame-key")
     plan = load(connector)
     unrecognised = UnrecognisedFrames()
     connector_state = ConnectorState(plan, _streams(plan, streams), window=REMEMBERED if deduplicate else 0)
+    if instruments is not None:
+        _learn(connector_state, instruments)
     mappings = connector_state.mappings
     names = {topic: name for name, one in mappings.items() for topic in one.stream.kafka_topics.values()}
     pipelines: list[FramePipeline] = []
@@ -83,6 +88,8 @@ def run(
     if file != "-" and is_recording(Path(file)):
         if frame_key is not None:
             raise SettingsError("--frame-key is for lines: a recording of k2conn says itself where its frames are")
+        if instruments is not None:
+            raise SettingsError("--list is for lines: a recording of k2conn has the list that the venue gave")
         return _of_recording(plan, Recording([Path(file)]), tuple(_streams(plan, streams)), names)
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
@@ -102,6 +109,20 @@ def run(
                 if envelope.account is not None:
                     envelope.account.settled(envelope.dead)
     return _end(connector_state, unrecognised)
+
+
+def _learn(connector_state: ConnectorState, path: Path) -> None:
+    """Takes in a saved list of the venue's, as a connector that runs would."""
+    plan = connector_state.plan
+    listing = plan.symbols.list
+    if listing is None:
+        raise SettingsError(f"--list {path}: {plan.name} says no `list` in `symbols`")
+    answers = read_saved(plan.name, listing, path)
+    try:
+        for _ in learn(listing, answers if listing.pages is not None else answers[0], connector_state.symbols):
+            pass
+    except RecordError as error:
+        raise SettingsError(f"--list {path}: {error.detail}") from None
 
 
 def _of_rows(connector_state: ConnectorState, path: Path) -> Iterator[list[Envelope]]:
@@ -160,7 +181,7 @@ def _connect(connector_state: ConnectorState) -> list[FramePipeline]:
     """Fresh sessions of all sockets of the connector, as if just connected."""
     session_context = SessionContext(lambda: str(uuid.uuid4()), {})
     plan = connector_state.plan
-    symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
+    symbols = [found for name in plan.symbols.default if (found := connector_state.symbols.resolve(name))]
     return [FramePipeline(connector_state, connection, symbols, session_context) for connection in plan.connections]
 
 

@@ -11,7 +11,7 @@ from k2conn.cli.screen import Column, line, screen, table
 from k2conn.cli.stream_names import chosen_streams
 from k2conn.engine.planning.capacity import capacity
 from k2conn.engine.planning.forecast import broken_limits, forecast
-from k2conn.runner.connector import resolve
+from k2conn.runner.wanted_symbols import resolve
 
 _COLUMNS = (Column("socket"), Column("symbols", right=True), Column("subscriptions", right=True),
             Column("frames", leaves=1, right=True), Column("bytes", leaves=2, right=True),

@@ -13,6 +13,7 @@ from k2conn.plan import (
     HttpRequest,
     Plan,
     Rate,
+    Retry,
     SettingValue,
     Step,
     Stream,
@@ -116,6 +117,8 @@ def step_words(step: Step) -> Words:
         yield "  refused", expect.refused.text
     if expect.final is not None:
         yield "  for good", expect.final.text
+    if expect.retry != Retry():
+        yield "  asked again", _retry(expect.retry)
     yield from ((f"  {key}", text) for key, text in expect.spoken)
     if expect.data:
         yield "  data", "a reply may be a stream's message, too"
@@ -132,7 +135,7 @@ def stream_words(stream: Stream) -> Words:
     yield "recognised", stream.when.text
     if stream.also:
         yield "also", "takes messages that a stream before it takes, too"
-    yield "items", f"{stream.each_text}, {stream.order}"
+    yield "items", f"{stream.items_text}, {order_words(stream)}"
     if stream.drop_when is not None:
         yield "dropped", f"when {stream.drop_when.text}"
     if stream.snapshot is not None:
@@ -144,12 +147,17 @@ def stream_words(stream: Stream) -> Words:
         yield "over", f"{how}; what is not over is {'kept' if stream.states.keep_open else 'dropped'}"
     if (carry := stream.carry) is not None:
         begin = f"; afresh when {carry.begin.text}" if carry.begin else ""
-        yield "carry", f"{', '.join(carry.fields)}{begin}"
+        yield "carry", f"{', '.join(carry.fields)}{begin}" + ("; a record for each change" * carry.changes_only)
+        for clear in carry.clear:
+            cleared = [name for at, name in enumerate(carry.fields) if at in clear.fields]
+            yield "  cleared", f"{', '.join(cleared)} when {clear.text}"
     if (rule := stream.sequence) is not None:
         before = f", after {rule.previous_text}" if rule.previous_text else ""
         yield "sequence", f"{rule.expression}{before}: {rule.rule} per {rule.per}"
     if stream.identity:
-        yield "identity", ", ".join(stream.identity)
+        yield "identity", ", ".join(stream.identity) + ("; equal ones are one record" * stream.distinct)
+    if stream.empty != "dead_letter":
+        yield "all zeros", stream.empty
     yield "message id", stream.message_id
     if stream.stale_after is not None:
         yield "stale after", f"{stream.stale_after:g} s without data of any symbol"
@@ -161,6 +169,14 @@ def stream_words(stream: Stream) -> Words:
                       for name, (number, scale) in audit.tolerance.items())
         yield "audit", (f"{', '.join(audit.fields)} with the trades of {audit.trades}, "
                         f"{audit.settle:g} s after the end, edge {audit.edge}{off}")
+
+
+def order_words(stream: Stream) -> str:
+    """The order of items in a message."""
+    if stream.other_order_when is None:
+        return stream.order
+    other = "newest-first" if stream.order == "oldest-first" else "oldest-first"
+    return f"{other} when {stream.other_order_when.text}, else {stream.order}"
 
 
 def _backfill(one: Backfill) -> str:
@@ -179,6 +195,15 @@ def _other_rows(one: Backfill, stream: Stream) -> Words:
     other = [f"{field.name} {field.expression}" for field in rows if own.get(field.name) != field.expression]
     if other:
         yield "  rows have", ", ".join(other)
+
+
+def _retry(retry: Retry) -> str:
+    if retry.attempts == 0:
+        return "never"
+    said = [f"after {retry.after:g} s" if retry.after is not None else "",
+            f"at most {retry.longest:g} s apart" if retry.longest is not None else "",
+            f"{retry.attempts} times" if retry.attempts is not None else ""]
+    return ", ".join(filter(None, said))
 
 
 def _rate(rate: Rate) -> str:

@@ -30,5 +30,5 @@ __all__ = [
 
 CODECS: Registry[Codec] = Registry(
     "codec", "k2conn.codecs", "CODEC", Codec,
-    shared=("component", "decoding", "encoding", "inflating", "lines", "quoted_cells"),
+    shared=("bodies", "component", "decoding", "encoding", "inflating", "lines", "quoted_cells"),
 )

@@ -10,6 +10,7 @@ from typing import Any
 from k2conn.compiler.language.document import MAX_BYTES, Document, Path, dotted, read_document
 from k2conn.compiler.language.problems import Problem
 from k2conn.compiler.language.shape import check_shape
+from k2conn.compiler.sections.asked_symbols import with_asked_symbols
 from k2conn.compiler.sections.backfills import BackfillCompiler
 from k2conn.compiler.sections.connections import ConnectionCompiler
 from k2conn.compiler.sections.context import CompileContext
@@ -95,15 +96,13 @@ class _Compiler:
         self._check_name()
         if self.note.reachable(("tables",)):
             note.tables = TableCompiler(note, self.folder).tables(spec.get("tables", {}))
-        compiler = SymbolCompiler(note, spec, self.folder)
-        symbols = compiler.rule() if self._sound("symbols") else None
+        symbols = SymbolCompiler(note, spec, self.folder).rule() if self._sound("symbols") else None
         streams = tuple(self._streams()) if self._sound("exchange") and self._sound("asset_class") else ()
         connections = tuple(self._connections())
         names = tuple(self._declared())
         examples = ExampleReader(note, names, symbols).examples(spec) if "tests" in spec else ()
         if symbols is None or not all(self._sound(name) for name in _NAMED):
             return None
-        symbols = replace(symbols, list=compiler.listing())
         asset_class = spec["asset_class"]
         plan = Plan(
             name=spec["connector"],
@@ -112,7 +111,7 @@ class _Compiler:
             market=spec.get("market", "spot" if asset_class == "crypto" else asset_class),
             docs=spec["docs"],
             path=self.document.file,
-            symbols=symbols,
+            symbols=with_asked_symbols(symbols, spec["symbols"], note),
             connections=connections,
             streams=streams,
             tests=examples,

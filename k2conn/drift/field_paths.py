@@ -62,9 +62,14 @@ def _each(stream: Stream) -> tuple[Path, ...]:
     """Where the items of a stream's messages are: as one object, and in a list."""
     if stream.each is None:
         return ((),)
-    heads = list(_chains(stream.each_text)) or [()]
+    found: tuple[Path, ...] = ((),)
     ends: Sequence[Path] = ((), (ANY_KEY,)) if stream.each_key else ((), (EACH,))
-    return tuple(dict.fromkeys((*head, *end) for head in heads for end in ends))
+    if stream.inner and stream.each_key:
+        ends = (*ends, (EACH,))
+    for level in stream.levels:
+        heads = list(_chains(level.text)) or [()]
+        found = tuple(dict.fromkeys((*outer, *head, *end) for outer in found for head in heads for end in ends))
+    return found
 
 
 def _paths(expression: str, each: Sequence[Path]) -> Iterator[Path]:

@@ -4,77 +4,71 @@ what it says of tick, lot and status.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
 
-from k2conn import exactjson
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
-from k2conn.plan import Instrument, InstrumentList
-from k2conn.scope import Scope
+from k2conn.plan import Instrument, InstrumentList, Json, ListedInstrument, Symbol, SymbolRule
 
 MOST_AT_ONCE = 500
 """Rows that are read before others have their turn."""
-LONGEST_STEP = 60
-"""Characters of a tick or a lot: what is longer is none."""
-LONGEST_STATUS = 60
 
 
 def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> Generator[None, None, int]:
-    """Takes every listed instrument in, and gives others a turn now and then; how many there were. RecordError where
-    the answer has no list.
+    """Takes every listed instrument in, and gives others a turn now and then; how many there were. ``answer``: of a
+    list in pages, all of them, in a list. RecordError where an answer has no list.
     """
-    scope = Scope()
-    scope.message = answer
-    rows = listing.each(answer, scope)
-    if isinstance(rows, dict):
-        rows = list(rows.values())
-    if not isinstance(rows, list):
-        raise RecordError("list", None, None, "missing-field", "the answer has no list of instruments")
     count = 0
     described: dict[str, Instrument] = {}
-    for number, row in enumerate(rows, 1):
+    for number, found in enumerate(listed(listing, answer), 1):
         if not number % MOST_AT_ONCE:
             yield
-        if listing.when is not None and not listing.when.condition(row, scope):
-            continue
-        if name := _learn(listing, row, scope, symbols):
-            described[name] = _described(listing, row, scope)
+        if found is not None and (not listing.names or symbols.learn(found.native, found.said)):
+            described[found.native] = found.facts
             count += 1
     yield from symbols.describe(described)
     return count
 
 
-def _learn(listing: InstrumentList, row: Any, scope: Scope, symbols: SymbolDirectory) -> str:
-    """The venue's name of a row, what it means taken in where the list says it; empty where there is none."""
-    native = listing.symbol(row, scope)
-    if not native:
-        return ""
-    if listing.base is not None and listing.quote is not None:
-        base, quote = listing.base(row, scope), listing.quote(row, scope)
-        if not (base and quote):
-            return ""
-        symbols.learn(exactjson.spell(native), exactjson.spell(base), exactjson.spell(quote))
-    return exactjson.spell(native)
+def listed(listing: InstrumentList, answer: Any) -> Iterator[ListedInstrument | None]:
+    """What each entry says; None for one that does not count. Raises RecordError where an answer has no list."""
+    for page in pages_of(listing, answer):
+        if listing.entries(page) is None:
+            raise RecordError("list", None, None, "missing-field", "the answer has no list of instruments")
+        yield from listing.instruments(page)
 
 
-def _described(listing: InstrumentList, row: Any, scope: Scope) -> Instrument:
-    status = listing.status(row, scope) if listing.status is not None else None
-    said = "" if status is None else exactjson.excerpt(status, LONGEST_STATUS)
-    return Instrument(
-        _step(listing.tick(row, scope)) if listing.tick is not None else None,
-        _step(listing.lot(row, scope)) if listing.lot is not None else None,
-        said, said in listing.trading if said else None,
-    )
+def pages_of(listing: InstrumentList, answer: Any) -> list[Json]:
+    """The pages of what was answered."""
+    return answer if listing.pages is not None and isinstance(answer, list) else [answer]
 
 
-def _step(value: Any) -> Decimal | None:
-    """A tick or a lot; None for what is no number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
-        return None
-    try:
-        found = Decimal(exactjson.excerpt(value, LONGEST_STEP + 1)) if not isinstance(value, Decimal) else value
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() and found > 0 and -LONGEST_STEP < found.adjusted() < LONGEST_STEP else None
+class InstrumentRow(NamedTuple):
+    """One instrument of a list, for people and tests."""
+
+    native: str
+    symbol: Symbol | None
+    """What the name means; None where neither list nor rules say."""
+    facts: Instrument
+
+    def plain(self) -> dict[str, Json]:
+        """What is known of it, by the words of the language; what is not known is left out."""
+        symbol, facts = self.symbol, self.facts
+        found: dict[str, Json] = {"native": self.native}
+        if symbol is not None:
+            found |= {"symbol": symbol.record, "base": symbol.base, "quote": symbol.quote,
+                      "currency": symbol.price_currency, **dict(symbol.parts)}
+        found |= {"tick": facts.tick, "lot": facts.lot, "status": facts.status or None, "trading": facts.trading}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def instrument_rows(rule: SymbolRule, answer: Any) -> Iterator[InstrumentRow]:
+    """The instruments of what the venue answered, as a connector that runs would know them. Raises RecordError where
+    the answer has no list.
+    """
+    assert rule.list is not None
+    for found in listed(rule.list, answer):
+        if found is not None:
+            symbol = rule.resolve_listed(found.native, found.said) if rule.list.names else None
+            yield InstrumentRow(found.native, symbol or rule.resolve(found.native), found.facts)

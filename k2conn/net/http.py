@@ -25,6 +25,7 @@ import re
 import socket
 import ssl
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ REDIRECTED = ": redirects are not followed, for a key would go along; set the ad
 LONGEST_AWAY = 15 * 60
 """Seconds for which a server can keep us away, at most."""
 _SECONDS = re.compile(r"[0-9]{1,100}", re.ASCII)
+_GZIP = 31
+"""zlib's word for it."""
 _PENALTY = 60
 """Seconds to stay away from a server that has had too much and does not say how long."""
 
@@ -284,26 +287,52 @@ def stay_away(status: int, retry_after: str) -> float:
 
 async def call(request: Call) -> object:
     """The decoded JSON of a 2xx answer; TransportError with a cause for anything else."""
+    return await _in_time(request, lambda: _decoded(request, _body(request)))
+
+
+async def body(request: Call) -> bytes:
+    """The body of a 2xx answer, unpacked where the answer says that it is packed; TransportError for anything else."""
+    return await _in_time(request, lambda: _body(request))
+
+
+async def _in_time(request: Call, work: Callable[[], Result]) -> Result:
     try:
         async with asyncio.timeout(request.within + 1):
-            return await in_thread(lambda: _decoded(request, exchange(request)))
+            return await in_thread(work)
     except TimeoutError:
         raise TransportError("http", f"no answer within {request.within:g} s") from None
 
 
-def _decoded(request: Call, answer: HttpAnswer) -> object:
+def _body(request: Call) -> bytes:
+    answer = exchange(request)
     host = urlsplit(request.url).hostname
     if not 200 <= answer.status < 300:
         delay = stay_away(answer.status, answer.retry_after)
         hint = REDIRECTED if 300 <= answer.status < 400 else ""
         raise TransportError(f"http-{answer.status}", f"{host} answered HTTP {answer.status}{hint}", delay)
-    if len(answer.body) > MOST_VALUES and exactjson.values(answer.body) > MOST_VALUES:
+    if answer.headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip"):
+        return answer.body
+    machine = zlib.decompressobj(_GZIP)  # nobody asked for it, and files in a store are packed all the same
+    try:
+        found = machine.decompress(answer.body, MAX_ANSWER + 1)
+    except zlib.error:
+        raise TransportError("http", f"{host} says that its answer is gzip, and it is none") from None
+    if len(found) > MAX_ANSWER:
+        raise TransportError("http", f"{host} answered more than {MAX_ANSWER} bytes")
+    if not machine.eof:
+        raise TransportError("http", f"{host} answered gzip that ends too early")
+    return found
+
+
+def _decoded(request: Call, text: bytes) -> object:
+    host = urlsplit(request.url).hostname
+    if len(text) > MOST_VALUES and exactjson.values(text) > MOST_VALUES:
         raise TransportError("http", f"{host} answered more than {MOST_VALUES} values")
-    if exactjson.wide(answer.body):
+    if exactjson.wide(text):
         most = exactjson.WIDE_UP_TO
         raise TransportError("http", f"{host} answered more than {most} bytes, with letters beyond ASCII")
     try:
-        return exactjson.decode(answer.body)
+        return exactjson.decode(text)
     except exactjson.JsonError as error:
         raise TransportError("http", f"{host} answered no JSON: {error}") from None
 

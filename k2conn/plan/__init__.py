@@ -19,11 +19,11 @@ from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
 from k2conn.plan.fields import DirectPath, FastConversion, Field, JoinedText, ValuePath
-from k2conn.plan.instruments import Instrument, InstrumentList, SymbolRule
+from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument, ListPages, ShownList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
-from k2conn.plan.steps import Expect, Renewal, Step
-from k2conn.plan.stream import Backfill, BackfillPage, Carry, Sequence, Span, States, Stream
+from k2conn.plan.steps import Expect, Renewal, Retry, Step
+from k2conn.plan.stream import Backfill, BackfillPage, Carry, ClearRule, Level, Sequence, Span, States, Stream
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.transport_words import Poll, ProgramWords
 from k2conn.plan.values import Condition, Getter, Json, Reader
@@ -39,6 +39,7 @@ __all__ = [
     "Backoff",
     "Capture",
     "Carry",
+    "ClearRule",
     "Condition",
     "ConditionPath",
     "Connection",
@@ -56,7 +57,10 @@ __all__ = [
     "InstrumentList",
     "JoinedText",
     "Json",
+    "Level",
     "Limits",
+    "ListPages",
+    "ListedInstrument",
     "Match",
     "MissingRange",
     "Notice",
@@ -67,9 +71,11 @@ __all__ = [
     "Rate",
     "Reader",
     "Renewal",
+    "Retry",
     "SendScope",
     "Sequence",
     "SettingValue",
+    "ShownList",
     "Span",
     "States",
     "Step",

@@ -11,6 +11,17 @@ from k2conn.plan.values import Getter, Json
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """When a refused or unanswered subscription is asked for again: after ``after`` seconds, then after twice as long,
+    at most ``longest``, and so many times. None: as the engine does where the file does not say.
+    """
+
+    after: float | None = None
+    longest: float | None = None
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Expect:
     """The reply a step waits for. ``first_data``: no acknowledgement exists, the first data frame confirms."""
 
@@ -27,6 +38,7 @@ class Expect:
     reason: Getter | None = None
     final: Match | None = None
     """Which refusals are not worth asking again; None: none."""
+    retry: Retry = Retry()
     data: bool = False
     """Whether a reply may be a stream's message, too."""
     symbol_text: str = ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn.intervals import Interval
 from k2conn.plan.audit import Audit
@@ -15,28 +15,39 @@ from k2conn.plan.conditions import Match
 from k2conn.plan.fields import Field
 from k2conn.plan.limits import Rate
 from k2conn.plan.sending import HttpRequest, Template
-from k2conn.plan.values import Getter, Json, Reader
+from k2conn.plan.values import Condition, Getter, Json, Reader
 from k2conn.scope import Scope
+
+
+class ClearRule(NamedTuple):
+    """Items that empty some carried fields, by their numbers."""
+
+    text: str
+    when: Condition
+    fields: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Carry:
     """Quotes from deltas: an absent field keeps its last value for that symbol on that connection.
 
-    ``readers`` raise missing-field where the delta has no value; ``defaults`` are used before the first one (None: the
-    record needs the value).
+    ``readers`` raise missing-field where the delta has no value; ``defaults`` are used before the first one, and where
+    one is cleared (None: the record needs the value).
     """
 
     fields: tuple[str, ...]
     readers: tuple[Reader, ...]
     defaults: tuple[Any, ...]
     begin: Match | None = None
+    clear: tuple[ClearRule, ...] = ()
+    changes_only: bool = False
+    """Whether an item that changes none of the fields is no record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """What is known about the sequence of ids: ``contiguous``, ``monotonic``, ``linked`` or ``none``, and within what
-    scope.
+    """What is known about the sequence of ids: ``contiguous``, ``monotonic``, ``linked`` or ``none``, and what they
+    count within: ``symbol``, ``connection``, or what ``group`` says.
     """
 
     read: Reader
@@ -48,6 +59,10 @@ class Sequence:
     """The item's key, where the number is one."""
     previous_text: str = ""
     """What the author wrote for ``previous``."""
+    group: Reader | None = None
+    """What else numbers count within, as text; None where an item does not say it."""
+    of_connection: bool = False
+    """Whether each connection counts anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,13 @@ class States:
     """Whether the states of what is not over are records, too."""
 
 
+class Level(NamedTuple):
+    """One level of ``each``: what finds the items in what the level before it found."""
+
+    get: Getter
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One record type of one connector."""
@@ -102,7 +124,7 @@ class Stream:
     each_key: bool
     """``each`` walks an object keyed by symbol: the key is ``$key``."""
     order: str
-    """Of the items in a message: ``oldest-first`` or ``newest-first``."""
+    """Of the items in a message, where nothing else is said: ``oldest-first`` or ``newest-first``."""
     drop_when: Match | None
     snapshot: Match | None
     snapshot_action: str
@@ -139,6 +161,14 @@ class Stream:
     states: States | None = None
     also: bool = False
     """Whether it takes its messages also where a stream before it takes them, too."""
+    inner: tuple[Level, ...] = ()
+    """The further levels of ``each``: items of items."""
+    distinct: bool = False
+    """Whether records with an equal ``identity`` are one record; else they are numbered."""
+    empty: str = "dead_letter"
+    """What becomes of a record of nothing but zeros: ``dead_letter``, ``drop`` or ``keep``."""
+    other_order_when: Match | None = None
+    """Messages whose items are in the other order."""
     audit: Audit | None = None
     """How trades of the connector are compared with these candles."""
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -148,6 +178,22 @@ class Stream:
     def written(self) -> str:
         """Its name in the file."""
         return self.declared or self.name
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """All levels of ``each``, from outside in; none where the message is the item."""
+        return () if self.each is None else (Level(self.each, self.each_text), *self.inner)
+
+    @property
+    def items_text(self) -> str:
+        """Where the items are, as the author says it."""
+        return ", in it ".join([self.each_text, *(level.text for level in self.inner)])
+
+    def newest_first(self, message: Json, scope: Scope) -> bool:
+        """Whether the items of a message are to be reversed."""
+        newest = self.order == "newest-first"
+        other = self.other_order_when
+        return newest if other is None else newest != other.condition(message, scope)
 
 
 @dataclass(frozen=True, slots=True)

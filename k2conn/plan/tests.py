@@ -39,6 +39,10 @@ class ConnectorTest:
     """The name of the file that the frames are rows of, where rows come from files."""
     verdicts: tuple[Mapping[str, Json], ...] | None = None
     """What the audit says in the end: the fields to compare."""
+    listed: tuple[Json, ...] = ()
+    """What the venue answers when it is asked for its list: one answer for each page."""
+    instruments: tuple[Mapping[str, Json], ...] | None = None
+    """What that list says of each instrument: the fields to compare."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the file reads of the environment while the test is played: what it says under `env`, and for every other
     variable that variable's own name.

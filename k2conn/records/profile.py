@@ -81,5 +81,7 @@ class Profile:
     alone does."""
     carried: tuple[str, ...] = ()
     """The fields that may keep their last value where a venue sends changes only (`carry`)."""
+    never_all_zero: tuple[str, ...] = ()
+    """Of these at least one is not zero, or the record says nothing. The headline price is among them."""
     defaults: Mapping[str, object] = field(default_factory=dict)
     """What stands where a connector file does not map a field: the encoder's values. Those of the schema are in it."""

@@ -18,7 +18,7 @@ from k2conn.records.profile import ENGINE_KINDS, ENGINE_NEEDED, MOST_CONTENT, Pr
 from k2conn.records.record import FILLABLE
 
 _TEXTS = ("plural", "time", "made_by", "id", "sequence", "price", "interval", "begin", "end", "closed")
-_LISTS = ("engine", "identity", "key", "prices", "amounts", "content", "carried")
+_LISTS = ("engine", "identity", "key", "prices", "amounts", "content", "carried", "never_all_zero")
 _SPAN = ("interval", "begin", "end")
 _KEYS = (*_TEXTS, *_LISTS, "defaults")
 _NEEDED = ("plural", "time", "engine")
@@ -33,6 +33,7 @@ _ROLES: dict[str, tuple[str, ...]] = {
     "amounts": ("decimal", "int", "long"),
     "content": ("decimal", "int", "long", "enum", "string", "timestamp-micros", "timestamp-millis"),
     "carried": ("decimal", "int", "long", "boolean", "string", "enum"),
+    "never_all_zero": ("decimal",),
     "key": ("string", "int", "long", "date", "timestamp-micros", "timestamp-millis"),
     "interval": ("string",),
     "begin": ("timestamp-micros",),
@@ -121,6 +122,8 @@ class _Reader:
             self._note("closed", "only records with a key have states: say `key`")
         if "price" in said and said["price"] not in said.get("prices", [said["price"]]):
             self._note("prices", f"'{said['price']}' is the headline price: it stands here, too")
+        if said.get("never_all_zero") and said.get("price") not in said["never_all_zero"]:
+            self._note("never_all_zero", "the headline price (`price`) stands here, too")
 
     # -- fields that are named
 

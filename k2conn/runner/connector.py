@@ -26,7 +26,6 @@ from k2conn.engine.gaps.gap_tracker import GRACE_US
 from k2conn.engine.identity.dedup_window import REMEMBERED
 from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.engine.sharding.shards import Shard, shards
-from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.observe import Observer, Observers, SessionPlace
@@ -50,6 +49,7 @@ from k2conn.runner.shared_sink import SharedSink
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import ConnectorStatus, trouble_status
+from k2conn.runner.wanted_symbols import WantedSymbols, asks_for_all, needs_list, wanted_symbols
 from k2conn.transports import Address, Transport, secure
 
 _LOOK_EVERY = 0.5
@@ -121,6 +121,10 @@ class Connector:
         """What a timer or callback of it raised."""
         self._stopping = asyncio.Event()
         self._successor: ConnectorState | None = None
+        self._unlisted: set[str] = set()
+        """Names that were refused because the venue's list does not have them."""
+        self.changing_symbols = asyncio.Lock()
+        """Held by who changes its symbols while it runs."""
         self.looked_us = 0
         """When gaps were last looked for, microseconds since the epoch; 0 before the first time."""
         self._log = get_logger(connector=job.plan.name)
@@ -159,12 +163,14 @@ class Connector:
         self._changed = asyncio.Event()
         if self._instruments is not None:
             self._instruments.check()
+        elif job.overrides.instruments is not None:
+            raise SettingsError(f"{self.plan.name} says no `list` in `symbols`: nothing would read an instrument list")
         self.supervisors: tuple[ConnectionSupervisor, ...] = () if self._waits else self._initial_supervisors()
 
     @property
     def _waits(self) -> bool:
-        """Whether connections wait for the venue's list: it says what names mean."""
-        return self.plan.symbols.list is not None and self.plan.symbols.list.names
+        """Whether connections wait for the venue's list: it says what names mean, or which there are."""
+        return needs_list(self.plan, self.job.wanted)
 
     def _call_failed(self) -> None:
         self.connector_state.ledger.failed_calls += 1
@@ -356,16 +362,49 @@ class Connector:
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
-        symbols = resolve(self.plan, self.job.wanted, self.connector_state.symbols)
+        symbols = self.wanted(self.job).symbols
         self.connector_state.gaps.symbols = {symbol.record: symbol for symbol in symbols}
         found = shards(self.plan, self.connector_state.streams, symbols)
         if not found:
             names = ", ".join(stream.name for stream in self.connector_state.streams)
             raise SettingsError(f"{self.plan.name}: none of its connections carries these symbols on stream {names}")
+        if asks_for_all(self.job.wanted):
+            self._check_room(found)
         supervisors = self.supervisors_for(found)
         for supervisor in supervisors:
             supervisor.check()
         return supervisors
+
+    def _check_room(self, found: Sequence[Shard]) -> None:
+        """Raises SettingsError where all symbols need more connections than the venue allows."""
+        for connection in self.plan.connections:
+            most = connection.limits.connections
+            needed = sum(shard.connection is connection for shard in found)
+            if most is not None and needed > most:
+                raise SettingsError(f"{self.plan.name}: all symbols need {needed} connections {connection.name}, and "
+                                    f"the venue allows {most}: name those that are wanted")
+
+    def wanted(self, job: Job) -> WantedSymbols:
+        """The symbols that a job means. Names that are refused because the venue's list does not have them are said,
+        once each. SettingsError as `wanted_symbols`.
+        """
+        found = wanted_symbols(self.plan, job.wanted, self.connector_state.symbols)
+        for name in found.unlisted:
+            if name not in self._unlisted:
+                self._unlisted.add(name)
+                self.connector_state.ledger.refused += len(self.stream_names)
+                self._log.warning("refused", symbol=name, reason="the venue's list does not have it")
+        self._unlisted.intersection_update(found.unlisted)
+        return found
+
+    @property
+    def follows_list(self) -> bool:
+        """Whether what the venue lists anew may be subscribed."""
+        listed = self.plan.symbols.list
+        if listed is None or not listed.refresh:
+            return False
+        everything = asks_for_all(self.job.wanted) and not self.plan.symbols.all
+        return everything or self.plan.symbols.unlisted == "refuse"
 
     def supervisors_for(self, found: Sequence[Shard]) -> tuple[ConnectionSupervisor, ...]:
         """A supervisor for each shard, not started; their endpoint groups are made where there are none yet."""
@@ -406,7 +445,8 @@ class Connector:
     async def read_list(self, names: Sequence[str]) -> None:
         """Reads the venue's instrument list again, where there is one: new symbols may have come since."""
         if self._instruments is not None and self._waits:
-            await self._instruments.first(lambda: all(self.connector_state.symbols.resolve(name) for name in names))
+            read = self.connector_state.symbols.resolve
+            await self._instruments.first(lambda: not asks_for_all(names) and all(read(name) for name in names))
 
     def become(
         self,
@@ -542,24 +582,3 @@ def state_for(
             plan, job.streams, window, given.backfill, most_symbols=most, shared_limits=shared_limits
         )
     return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)
-
-
-def resolve(plan: Plan, names: tuple[str, ...], directory: SymbolDirectory | None = None) -> list[Symbol]:
-    """The symbols by their native names; SettingsError names those that no rule reads. ``directory`` knows what the
-    venue's instrument list has told; without it the rule of the connector file reads the names.
-    """
-    read = plan.symbols.resolve if directory is None else directory.resolve
-    found: list[Symbol] = []
-    unknown: list[str] = []
-    for name in names:
-        symbol = read(name)
-        if symbol is None:
-            unknown.append(name)
-        elif symbol not in found:
-            found.append(symbol)
-    if unknown:
-        example = plan.symbols.default[0]
-        raise SettingsError(
-            f"{plan.name}: no symbol rule reads {', '.join(unknown)}; this venue writes them like {example}"
-        )
-    return found

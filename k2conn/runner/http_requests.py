@@ -57,14 +57,19 @@ def http_call(
     headers = sendable(request.headers(scope)) if request.headers else {}
     if body is not None:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded" if request.form else "application/json")
-    url = str(request.url(scope))
-    if given.http_url is not None:
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise TransportError("http", "the venue named a host that cannot be") from None
-        url = given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    url = reached(str(request.url(scope)), given)
     if allowed is not None:
         allowed.check(host_of(url))
     return Call(request.method, url, headers, body, request.within, given.ca_file, given.verify, proxy=given.proxy,
                 destinations=allowed)
+
+
+def reached(url: str, given: Overrides) -> str:
+    """Where an address of the venue's is asked: at the host that the user gave in place of the venue's, if any."""
+    if given.http_url is None:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise TransportError("http", "the venue named a host that cannot be") from None
+    return given.http_url.rstrip("/") + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

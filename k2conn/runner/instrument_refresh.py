@@ -17,11 +17,13 @@ from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError, SettingsError, TransportError
 from k2conn.net.destinations import Destinations
-from k2conn.net.http import call
+from k2conn.net.http import in_thread
 from k2conn.plan import Backoff, InstrumentList, SendScope
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.http_requests import check_call, http_call
+from k2conn.runner.http_requests import check_call
+from k2conn.runner.list_pages import ListAnswer, read_list
 from k2conn.runner.overrides import Overrides
+from k2conn.runner.saved_list import read_saved
 
 TRIES = 3
 """Attempts before a connector whose symbols its rules can read goes on without the list."""
@@ -37,6 +39,7 @@ class InstrumentRefresh:
     ) -> None:
         """``failed`` is called for each call that does, ``saw`` is told of each answer."""
         self._saw = saw
+        self._connector = connector
         self._symbols = symbols
         self._listing = listing
         self._overrides = overrides
@@ -44,9 +47,16 @@ class InstrumentRefresh:
         self._destinations = destinations
         self._failed = failed
         self._log = get_logger(connector=connector)
+        self._read = False
+        """Whether it ever was."""
 
     def check(self) -> None:
-        """Raises MissingVariable for a variable that the call needs, SettingsError where the proxy cannot be used."""
+        """Raises MissingVariable for a variable that the call needs, SettingsError where the proxy, or the file that is
+        read instead, cannot be used.
+        """
+        if self._overrides.instruments is not None:
+            read_saved(self._connector, self._listing, self._overrides.instruments)
+            return
         with suppress(RecordError, TransportError):  # a value that is only there later
             check_call(self._listing.request, self._scope(), self._overrides, self._destinations)
 
@@ -55,15 +65,15 @@ class InstrumentRefresh:
         delays = BackoffDelays(Backoff(), random.random)
         while not await self._fetch():
             if delays.attempts >= TRIES and enough():
-                self._log.warning("going on without the venue's instrument list")
+                self._log.warning("going on without the venue's instrument list", names="read by the connector file")
                 return
             await asyncio.sleep(delays.next())
 
     async def keep(self) -> None:
-        """Fetches the list again and again; returns where the file names no period. One that nobody has waited for is
-        fetched now.
+        """Fetches the list again and again; returns where the file names no period. One that nobody has waited for, or
+        has waited for in vain, is fetched now.
         """
-        if not self._listing.names:
+        if not self._read:
             await self.first(lambda: False)
         while self._listing.refresh:
             await asyncio.sleep(self._listing.refresh)
@@ -73,8 +83,7 @@ class InstrumentRefresh:
         """Fetches the list, and says how many instruments it names. Raises TransportError, RecordError,
         SettingsError.
         """
-        request = http_call(self._listing.request, self._scope(), self._overrides, self._destinations)
-        answer = await call(request)
+        answer, cut = await self._answer()
         self._saw(answer)
         before, rows = self._symbols.passed_over, learn(self._listing, answer, self._symbols)
         while True:
@@ -84,9 +93,19 @@ class InstrumentRefresh:
                 count: int = end.value
                 break
             await asyncio.sleep(0)
+        if cut:
+            self._log.warning("the instrument list has more pages than are read", instruments=count)
         if passed := self._symbols.passed_over - before:
             self._log.warning("instruments passed over: too many, or with too long names", instruments=passed)
         return count
+
+    async def _answer(self) -> ListAnswer:
+        """What the venue says, or what is in the file that the user names in its place."""
+        if self._overrides.instruments is None:
+            return await read_list(self._listing, self._scope(), self._overrides, self._destinations)
+        path = self._overrides.instruments
+        answers = await in_thread(lambda: read_saved(self._connector, self._listing, path))
+        return ListAnswer(answers if self._listing.pages is not None else answers[0])
 
     async def _fetch(self) -> bool:
         try:
@@ -96,6 +115,7 @@ class InstrumentRefresh:
             self._log.warning("instrument list not read", detail=str(error))
             return False
         self._log.info("instrument list read", instruments=count)
+        self._read = True
         return True
 
     def _scope(self) -> SendScope:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from k2conn.anomalies.settings import AnomalySettings
 from k2conn.candles.settings import CandleSettings
@@ -26,6 +27,8 @@ class Overrides:
     """Instead of the plan's addresses after the first: used while those before are out of order."""
     http_url: str | None = None
     """Scheme and host instead of those of the HTTP calls that the plan declares."""
+    instruments: Path | None = None
+    """A file with the venue's instrument list, read in place of asking the venue."""
     verify: bool = True
     ca_file: str | None = None
     proxy: Proxy | None = None

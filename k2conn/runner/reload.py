@@ -59,10 +59,11 @@ class Reloader:
     async def _one(self, name: str, job: Job) -> bool:
         old = next(one for one in self._runner.connectors if one.plan.name == name)
         try:
-            change = SymbolChange(old, job)
-            reason = await _prepared(change)
-            if reason is None:
-                return await self._changed(old, change)
+            async with old.changing_symbols:
+                change = SymbolChange(old, job)
+                reason = await _prepared(change)
+                if reason is None:
+                    return await self._changed(old, change)
             self._log.info("the connector is replaced as a whole", connector=name, reason=reason)
             proved = await self._runner.replace(old, job, PROVE_WITHIN)
         except K2Error as error:

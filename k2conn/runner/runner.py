@@ -43,6 +43,7 @@ from k2conn.runner.error_count import ErrorCount, runner_errors
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.feature_stage import FeatureStage
 from k2conn.runner.health_limits import HealthLimits
+from k2conn.runner.list_following import follow_list
 from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
@@ -266,12 +267,28 @@ class Runner:
     async def _keep(self, connector: Connector) -> None:
         """Runs one connector, and when a bug has ended it starts another one in its place."""
         began = monotonic()
+        following = self._follow(connector) if connector.follows_list else None
         try:
             await connector.run()
         except Exception as error:
             bug = innermost(error)
             if not any(bug is one for one in self._bugs):
                 await self._ended_by(connector, bug, monotonic() - began)
+        finally:
+            if following is not None:
+                following.cancel()
+
+    def _follow(self, connector: Connector) -> asyncio.Task[None]:
+        """Subscribes what the venue lists anew; a bug in that ends the connector."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            bug = None if task.cancelled() else task.exception()
+            if isinstance(bug, Exception) and not connector.fail(bug):
+                self._crashes.note_late(connector, bug)
+
+        task = asyncio.create_task(follow_list(connector), name=f"{connector.plan.name} follows its list")
+        task.add_done_callback(ended)
+        return task
 
     async def _ended_by(self, connector: Connector, bug: BaseException, lasted: float) -> None:
         """A bug has ended a connector, or its settings: in the first case another one takes its place."""

@@ -96,6 +96,8 @@ def _carriers(
             continue
         live = connection.opened_at is not None and supervisor.connected
         for one in connection.pipeline.session.subscriptions.all:
+            if one.symbol.is_every:  # nobody knows which symbols are to have data
+                continue
             rank = (2 if one.state == SubscriptionState.CONFIRMED else 1) if live else 0
             key = (one.stream, one.symbol.record)
             if key not in found or found[key][0] < rank:

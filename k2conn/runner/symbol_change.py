@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from k2conn.clock import monotonic
 from k2conn.engine.sharding.resharding import Resharding, refused, resharded
 from k2conn.plan import Symbol
-from k2conn.runner.connector import Connector, Job, resolve
+from k2conn.runner.connector import Connector, Job
 
 _LOOK = 0.05
 """Seconds between two looks whether all is subscribed."""
@@ -24,7 +24,8 @@ _UNSUBSCRIBED = 0
 class SymbolChange:
     """One connector's change to the symbols of another job."""
 
-    def __init__(self, connector: Connector, job: Job) -> None:
+    def __init__(self, connector: Connector, job: Job, symbols: Sequence[Symbol] | None = None) -> None:
+        """``symbols``: those that it is to have, where it has the job already; None: those of the job."""
         self.added: tuple[str, ...] = ()
         self.removed: tuple[str, ...] = ()
         """Native names."""
@@ -33,6 +34,7 @@ class SymbolChange:
         """Connections that come and go with them."""
         self._connector = connector
         self._job = job
+        self._given = symbols
         self._symbols: Sequence[Symbol] = ()
         self._shards = Resharding((), (), ())
 
@@ -41,15 +43,15 @@ class SymbolChange:
         symbols that no rule reads and for frames that cannot be sent.
         """
         connector, job = self._connector, self._job
-        if not job.likeness or job.likeness != connector.job.likeness:
+        if self._given is None and (not job.likeness or job.likeness != connector.job.likeness):
             return "more than its symbols has changed"
         if not connector.changeable:
             return "it is not at work"
         running = [supervisor.shard for supervisor in connector.supervisors]
         known = {symbol.native: symbol for shard in running for symbol in shard.symbols}
-        if not known.keys() >= set(job.wanted):
+        if self._given is None and not known.keys() >= set(job.wanted):
             await connector.read_list(job.wanted)
-        wanted = resolve(connector.plan, job.wanted, connector.connector_state.symbols)
+        wanted = connector.wanted(job).symbols if self._given is None else self._given
         self._symbols = [known.get(symbol.native, symbol) for symbol in wanted]
         streams = connector.connector_state.streams
         self._shards = resharded(connector.plan, streams, self._symbols, running)

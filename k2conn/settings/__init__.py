@@ -184,6 +184,7 @@ def connector_settings(environment: Mapping[str, str], exchange: str, name: str)
         urls=found["WEBSOCKET_URL"],
         failover=found["FAILOVER_URLS"],
         http_url=next(iter(found["HTTP_URL"]), None),
+        instruments=get("INSTRUMENT_LIST", "path"),
         program=tuple(get("ALLOW_EXEC", "command") or ()),
         program_by=f"{next(iter(prefixes))}ALLOW_EXEC",
         allow_private_hosts=get("ALLOW_PRIVATE_HOSTS", "bool") is True,

@@ -20,6 +20,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.request_frames import frame_text, shown
 from k2conn.engine.conversation.session import Action, CallAgain, Close, Send, SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.engine.instrument_list import instrument_rows
 from k2conn.engine.row_pipeline import RowPipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.envelope import Envelope
@@ -33,6 +34,8 @@ ANY = "$any"
 """Stands for any value in a frame that a test expects to be sent."""
 _UUID = "00000000-0000-4000-8000-000000000000"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = ("tick", "lot", "strike", "multiplier")
+"""What a list says of instruments that is a number."""
 _WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
@@ -140,6 +143,8 @@ class _TestConnection:
             self.add_difference(self.example.line, "sent", "nothing more", shown(self.sent[0][1]))
         if self.example.verdicts is not None:
             self._compare_verdicts(self.example.verdicts)
+        if self.example.instruments is not None:
+            self._compare_instruments(self.example.instruments)
 
     # -- turns
 
@@ -256,6 +261,19 @@ class _TestConnection:
                 if not same_field("timestamp-micros" if name == "open_time" else "", value, got.get(name)):
                     wrong = exactjson.spell(value), exactjson.spell(got.get(name))
                     self.add_difference(self.example.line, f"verdict {at + 1}, {name}", *wrong)
+
+    def _compare_instruments(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        """What the venue's list says, as the test shows it."""
+        rule = self.connector_state.plan.symbols
+        found = [row.plain() for answer in self.example.listed for row in instrument_rows(rule, answer)]
+        if len(found) != len(wanted):
+            shown = f"{len(found)}: {exactjson.spell(found)[:300]}"
+            self.add_difference(self.example.line, "instruments", str(len(wanted)), shown)
+        for at, (expected, got) in enumerate(zip(wanted, found, strict=False)):
+            for name, value in expected.items():
+                if not same_field("decimal" if name in _NUMBERS else "", value, got.get(name)):
+                    wrong = exactjson.spell(value), "nothing" if name not in got else exactjson.spell(got[name])
+                    self.add_difference(self.example.line, f"instrument {at + 1}, {name}", *wrong)
 
     def _handle(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
         for action in actions:

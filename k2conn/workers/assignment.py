@@ -18,7 +18,7 @@ from k2conn.engine.planning.inseparable_symbols import bundles
 from k2conn.errors import SettingsError
 from k2conn.plan import Connection, Limits, Plan, Rate, Stream
 from k2conn.runner import Job
-from k2conn.runner.connector import resolve
+from k2conn.runner.wanted_symbols import asks_for_all, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,9 @@ def _names(job: Job) -> list[str]:
     that cannot be told yet.
     """
     wanted = job.symbols or job.plan.symbols.default
+    if asks_for_all(wanted):
+        raise SettingsError(f"{job.plan.name}: nobody knows yet which symbols are all, so they cannot be spread over"
+                            " --workers: name them, or run one process")
     listed = job.plan.symbols.list
     if listed is None or not listed.names:
         return [symbol.native for symbol in resolve(job.plan, wanted)]

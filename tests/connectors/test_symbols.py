@@ -20,7 +20,7 @@ from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan, Symbol
 from k2conn.resources import connectors_folder
-from k2conn.runner.connector import resolve
+from k2conn.runner.wanted_symbols import resolve
 from tests.support.shipped import load
 
 TABLE: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "symbols.yaml").read_text())
@@ -63,10 +63,18 @@ def read(symbols: dict[str, Any], name: str) -> dict[str, Any] | None:
             "symbol": "s", "trade_id": "t", "price": "p", "quantity": "q", "timestamp": {"from": "T", "unit": "ms"},
             "side": {"value": "UNKNOWN"}}}},
     }
+    if "form" not in symbols:  # then the list alone says what names mean
+        spec["tests"] = shown(name)
     plan, _ = check_text("venue.yaml", exactjson.encode(spec).decode(), Path())
     if plan is None:
         return None
     return {native: told(plan.symbols.resolve(native), plan) for native in natives(name)}
+
+
+def shown(name: str) -> list[dict[str, Any]]:
+    """What the file's tests show of the venue's list."""
+    said = yaml.safe_load((connectors_folder() / f"{name}.yaml").read_text())
+    return [{"name": one["name"], "list": one["list"]} for one in said["tests"] if "list" in one]
 
 
 def natives(name: str) -> list[str]:

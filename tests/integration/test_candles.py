@@ -13,6 +13,7 @@ from tests.integration.test_larger_decimals import read
 from tests.integration.test_own_records import k2conn
 from tests.integration.test_run import run
 from tests.support.candles import BEGIN_MS, CLOSED, binance, expected, frames
+from tests.support.lists import shown_list
 
 ENGINES = ("message_id", "ingestion_timestamp", "vendor_data")
 
@@ -28,7 +29,7 @@ def ran(folder: Path, address: str, *arguments: object, records: int, **variable
     done = run(
         folder, "binance", "--symbols", "BTCUSDT", *arguments, "--max-records", records, "--duration", "20s",
         "--folder", "out", "--port", -1, "--summary", "sum.json", K2_BINANCE_WEBSOCKET_URL=address, K2_BACKFILL="false",
-        **variables,
+        **shown_list(folder, "binance"), **variables,
     )
     assert done.returncode == 0, done.stderr
     books: dict[str, Any] = json.loads((folder / "sum.json").read_text())["connectors"]["binance"]

@@ -299,9 +299,9 @@ def test_explain_shows_what_is_sent_recognised_and_made(spec: Path) -> None:
 
 @pytest.mark.parametrize("command", ["plan", "explain", "run"])
 def test_a_name_that_no_form_reads_is_refused_with_the_venues_spelling(command: str) -> None:
-    done = k2conn(command, "binance", "--symbols", "BTCUSDT,BTC-USD")
+    done = k2conn(command, "bitfinex", "--symbols", "BTCUSD,BTC/USD")
     assert done.returncode == 2
-    assert "no symbol rule reads BTC-USD; this venue writes them like BTCUSDT" in done.stderr
+    assert "no symbol rule reads BTC/USD; this venue writes them like BTCUSD" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -74,6 +74,7 @@ LINES = {
     "test": ["test kraken"],
     "explain": ["explain kraken"],
     "plan": ["plan kraken"],
+    "symbols": ["symbols lighter"],
     "docs": ["docs kraken --output {folder}/pages"],
     "audit": ["audit kraken {folder}"],
     "candles": ["candles {folder} --features 1m", "candles --from kafka"],

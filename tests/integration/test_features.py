@@ -24,6 +24,7 @@ from tests.integration.test_candles_command import candles, written
 from tests.integration.test_run import run
 from tests.paths import ROOT
 from tests.support.features import COUNT, binance_minutes, minute_inputs, near, reference
+from tests.support.lists import shown_list
 from tests.support.trade_data import BEGIN_US, trade
 
 PLAN = ROOT / "connectors" / "binance.yaml"
@@ -46,7 +47,7 @@ def test_features_of_a_venues_candles(tmp_path: Path, address: str, size: str) -
         tmp_path, "binance", "--symbols", "BTCUSDT,ETHUSDT", "--streams", "candle,quote", "--intervals", "1m",
         "--features", "1m", "--folder", "out", "--port", -1, "--summary", "sum.json", "--duration", "6s",
         K2_BINANCE_WEBSOCKET_URL=address, K2_BACKFILL="false", K2_FEATURES_WARM_UP="58",
-        K2_DECIMALS=size,
+        K2_DECIMALS=size, **shown_list(tmp_path, "binance"),
     )
     assert done.returncode == 0, done.stderr
     books = json.loads((tmp_path / "sum.json").read_text())["connectors"]["binance"]

@@ -17,6 +17,7 @@ from k2conn.runner.rounding_report import RoundingReport
 from tests.integration.test_own_records import k2conn
 from tests.integration.test_run import run
 from tests.support.large_numbers import QUOTES, SYMBOL, TRADES, binance
+from tests.support.lists import shown_list
 from tests.support.own_records import CONNECTOR, SCHEMAS
 
 
@@ -41,7 +42,8 @@ def ran(folder: Path, address: str, **variables: str) -> tuple[str, dict[str, An
     """The log and the books of a run of 3 records and a quote of BTTCUSDT."""
     done = run(
         folder, "binance", "--symbols", SYMBOL, "--max-records", 4, "--duration", "20s", "--folder", "out", "--port",
-        -1, "--summary", "sum.json", K2_BINANCE_WEBSOCKET_URL=address, **variables,
+        -1, "--summary", "sum.json", K2_BINANCE_WEBSOCKET_URL=address,
+        **shown_list(folder, "binance"), **variables,
     )
     assert done.returncode == 0, done.stderr
     books: dict[str, Any] = json.loads((folder / "sum.json").read_text())["connectors"]["binance"]

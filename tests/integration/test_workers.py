@@ -121,6 +121,8 @@ async def mocks(folder: Path, prefix: str, **how: Any) -> AsyncIterator[tuple[li
     async with MockServer(exchanges):
         yield exchanges, {
             f"K2_{one.plan.name.upper()}_WEBSOCKET_URL": one.url() for one in exchanges
+        } | {
+            f"K2_{one.plan.name.upper()}_HTTP_URL": one.http_url for one in exchanges if one.http_url is not None
         } | {"K2_BACKFILL": "false"}
 
 

@@ -14,6 +14,7 @@ from tests.kafka.test_larger_decimals import subjects
 from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
 from tests.support.candles import CLOSED, binance, expected
+from tests.support.lists import shown_list
 
 pytestmark = pytest.mark.kafka
 
@@ -34,6 +35,7 @@ def test_every_field_is_read_back(
         tmp_path, file, "--symbols", "BTCUSDT", "--streams", "candle", "--intervals", "1m,1h", "--max-records",
         2 * CLOSED, "--duration", "30s", "--port", -1, K2_BINANCE_WEBSOCKET_URL=address, K2_DECIMALS=size,
         K2_KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap, K2_KAFKA_SCHEMA_REGISTRY_URL=registry.url,
+        **shown_list(tmp_path, "binance"),
     )
     assert done.returncode == 0, done.stderr
     topic = f"{prefix}.candles.binance"

@@ -207,6 +207,7 @@ def test_three_exchanges_by_environment_alone(
     async def main() -> tuple[int | None, str]:
         async with MockServer(exchanges):
             urls = {f"K2_{one.plan.name.upper()}_WEBSOCKET_URL": one.url() for one in exchanges}
+            urls |= {f"K2_{one.plan.name.upper()}_HTTP_URL": one.http_url for one in exchanges if one.http_url}
             enabled = {f"K2_{one.plan.name.upper()}_ENABLED": "true" for one in exchanges}
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "k2conn", "run", "--daemon", "--duration", "6s", "--summary", "sum.json",

@@ -11,6 +11,7 @@ from tests.kafka.test_end_to_end import NameTopic, own_topics, readable
 from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
 from tests.support.features import COUNT, binance_minutes, minute_inputs, near, reference
+from tests.support.lists import shown_list
 
 pytestmark = pytest.mark.kafka
 
@@ -25,6 +26,7 @@ def test_features_are_read_back(
             "--features", "1m", "--duration", "10s", "--port", -1, K2_BINANCE_WEBSOCKET_URL=address,
             K2_BACKFILL="false", K2_FEATURES_WARM_UP="60", K2_KAFKA_TOPIC_PREFIX=f"{prefix}.",
             K2_KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap, K2_KAFKA_SCHEMA_REGISTRY_URL=registry.url,
+            **shown_list(tmp_path, "binance"),
         )
     assert done.returncode == 0, done.stderr
     messages = read(broker, f"{prefix}.market.crypto.features.binance", made)

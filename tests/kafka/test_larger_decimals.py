@@ -16,6 +16,7 @@ from tests.kafka.test_servers import ask
 from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
 from tests.support.large_numbers import QUOTES, SYMBOL, TRADES, binance
+from tests.support.lists import shown_list
 
 pytestmark = pytest.mark.kafka
 opener = build_opener(ProxyHandler({}))
@@ -31,7 +32,7 @@ def published(folder: Path, file: Path, address: str, broker: Any, registry: Any
     return run(
         folder, file, "--symbols", SYMBOL, "--max-records", 4, "--duration", "30s", "--port", -1,
         K2_BINANCE_WEBSOCKET_URL=address, K2_KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap,
-        K2_KAFKA_SCHEMA_REGISTRY_URL=registry.url, **variables,
+        K2_KAFKA_SCHEMA_REGISTRY_URL=registry.url, **shown_list(folder, "binance"), **variables,
     )
 
 
@@ -146,6 +147,7 @@ def test_the_next_address_is_taken_where_the_first_is_dead(
     done = run(
         tmp_path, file, "--symbols", SYMBOL, "--max-records", 4, "--duration", "30s", "--port", -1, "--kafka",
         broker.bootstrap, "--registry", both, K2_BINANCE_WEBSOCKET_URL=address,
+        **shown_list(tmp_path, "binance"),
     )
     assert done.returncode == 0, done.stderr
     assert len(readable(registry, read(broker, f"{prefix}.trades.binance", 1))) == 1

@@ -20,6 +20,7 @@ from tests.servers import Postgres
 from tests.servers.postgres import Database
 from tests.servers.process import free_port
 from tests.support.features import BEGIN_MS, COUNT, INPUTS, binance_minutes, minute_inputs, reference
+from tests.support.lists import shown_list
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 TOP = {
@@ -49,7 +50,7 @@ def feeder(
     process = started(
         folder, "binance", "--symbols", ",".join(SYMBOLS), "--streams", "candle,quote", "--intervals", "1m",
         "--sink", "postgres", "--port", port, *words, K2_BINANCE_WEBSOCKET_URL=address, K2_BACKFILL="false",
-        K2_POSTGRES_DSN=dsn, **variables,
+        K2_POSTGRES_DSN=dsn, **shown_list(folder, "binance"), **variables,
     )
     try:
         yield (lambda: health(port)), process

@@ -24,7 +24,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What is answered; ``body`` is JSON."""
+    """What is answered; ``body`` is JSON, or bytes as they are."""
 
     body: Any
     status: int = 200
@@ -50,7 +50,7 @@ def rest(answer: Callable[[Asked], Answer]) -> Iterator[Rest]:
             asked = Asked(parts.path, query, dict(self.headers))
             found.asked.append(asked)
             given = answer(asked)
-            body = exactjson.encode(given.body)
+            body = given.body if isinstance(given.body, bytes) else exactjson.encode(given.body)
             self.send_response(given.status)
             for key, value in {**given.headers, "Content-Length": str(len(body))}.items():
                 self.send_header(key, value)

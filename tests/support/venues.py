@@ -169,8 +169,9 @@ class Run:
         max_records: int | None = None,
         environment: dict[str, str] | None = None,
         state_folder: Path | None = None,
+        symbols: tuple[str, ...] | None = None,
     ) -> None:
-        jobs = [Job(plan, streams=("trade",), overrides=overrides or Overrides()) for plan in plans]
+        jobs = [Job(plan, symbols, streams=("trade",), overrides=overrides or Overrides()) for plan in plans]
         made: list[MemorySink] = []
 
         def make(settings: SinkSettings, settle: Any, reject: Any) -> Any:

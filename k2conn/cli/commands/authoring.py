@@ -49,6 +49,9 @@ def map_(
     ] = None,
     streams: Streams = None,
     deduplicate: Annotated[bool, typer.Option("--deduplicate", help="Drop repeated records, as `run` does.")] = False,
+    list: Annotated[
+        Path | None, typer.Option("--list", help="The venue's instrument list: k2conn symbols NAME --save FILE.")
+    ] = None,
     allow_env: AllowEnv = None,
 ) -> None:
     """Raw frames in, records out, without a network: one JSON object a record.
@@ -60,7 +63,7 @@ def map_(
     """
     from k2conn.cli.map import run
 
-    raise typer.Exit(run(connector, file, frame_key, time_key, session_key, streams, deduplicate))
+    raise typer.Exit(run(connector, file, frame_key, time_key, session_key, streams, deduplicate, list))
 
 
 @command()
@@ -117,6 +120,39 @@ def plan(
     from k2conn.cli.plan import run as show
 
     raise typer.Exit(show(connector, symbols, streams, frames, intervals, capacity, outage))
+
+
+@command()
+def symbols(
+    connector: Connector,
+    search: Annotated[
+        str | None, typer.Option("--search", "-s", help="Only instruments with these words, in any case.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None, typer.Option("--from", help="A saved list in place of the venue's; once for each page.")
+    ] = None,
+    shown: Annotated[
+        bool, typer.Option("--shown", help="What the connector's tests show of the list; nobody is asked.")
+    ] = False,
+    save: Annotated[Path | None, typer.Option(help="Keep the venue's answer in this file, for --from.")] = None,
+    format: Format = "text",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    allow_env: AllowEnv = None,
+) -> None:
+    """List the instruments that a venue says it has, and what each name means.
+
+    It asks the venue as `run` would, with the connector's settings (K2_NAME_HTTP_URL, K2_NAME_PROXY). Exits with 1
+    where no instrument is found, with 69 where the venue cannot be reached. --from also reads what curl saved.
+
+    Example: k2conn symbols NAME --search BTC
+
+    Example: k2conn symbols NAME --save list.json && k2conn symbols NAME --from list.json --json
+    """
+    from k2conn.cli.symbols import SymbolOptions
+    from k2conn.cli.symbols import run as show
+
+    form = "json" if json else format
+    raise typer.Exit(show(SymbolOptions(connector, search, files or (), shown, save, form)))
 
 
 @command("eval")

@@ -18,7 +18,7 @@ def local_offset(moment: datetime, zone: tzinfo, ambiguous: Ambiguous) -> timede
     """How far ahead of UTC the zone's clocks were when they showed ``moment`` (without a zone); RecordError, bad-time,
     where they never did, or twice and nothing says which is meant.
     """
-    before, after = _offsets(moment, zone)
+    before, after = offsets(moment, zone)
     if before == after:
         return before
     if before < after:
@@ -33,10 +33,10 @@ def local_offset(moment: datetime, zone: tzinfo, ambiguous: Ambiguous) -> timede
 def steady_minute(minute: datetime, zone: tzinfo) -> bool:
     """Whether the zone's clocks went evenly through a minute, so that its seconds count from its beginning."""
     end = minute + timedelta(seconds=59, microseconds=999_999)
-    return len({*_offsets(minute, zone), *_offsets(end, zone)}) == 1
+    return len({*offsets(minute, zone), *offsets(end, zone)}) == 1
 
 
-def _offsets(moment: datetime, zone: tzinfo) -> tuple[timedelta, timedelta]:
+def offsets(moment: datetime, zone: tzinfo) -> tuple[timedelta, timedelta]:
     """The offsets by the clock before and after a change; the same where none is near."""
     first, second = (moment.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
     return first, second

@@ -124,11 +124,13 @@ OPEN = NamePart(((PartStep(_CLASSES["alphanumeric"], many=True),),))
 
 
 def name_part(said: str | Sequence[str] | Mapping[str, Any]) -> NamePart:
-    """A part as an author says it: a class, a kind, a list of words, or a class and further characters; ValueError."""
+    """A part as an author says it: a class, a kind, a list of words, or a class with further characters or a width;
+    ValueError.
+    """
     if isinstance(said, str):
         return _named(said)
     if isinstance(said, Mapping):
-        return _extended(said.get("characters", "alphanumeric"), str(said["also"]))
+        return _extended(said.get("characters", "alphanumeric"), str(said.get("also", "")), said.get("width"))
     for word in said:
         _check_characters(word)
         if not 0 < len(word) <= _LONGEST_WORD:
@@ -144,14 +146,15 @@ def _named(name: str) -> NamePart:
     raise ValueError(f"'{short(name)}' is no kind of part{known(name, (*_CLASSES, *_KINDS))}")
 
 
-def _extended(name: str, also: str) -> NamePart:
-    """Some of the characters of a class, and others beside them."""
+def _extended(name: str, also: str, width: int | None) -> NamePart:
+    """The characters of a class, and others beside them; ``width``: just so many of them, None: one and more."""
     _check_characters(also)
     if name not in _CLASSES:
         raise ValueError(f"'{short(name)}' is no class of characters{known(name, _CLASSES)}")
-    base = _CLASSES[name]
-    both = Characters(base.listed | frozenset(also), f"(?:{base.pattern}|[{re.escape(also)}])")
-    return NamePart(((PartStep(both, many=True),),))
+    found = _CLASSES[name]
+    if also:
+        found = Characters(found.listed | frozenset(also), f"(?:{found.pattern}|[{re.escape(also)}])")
+    return NamePart(((PartStep(found, many=True),) if width is None else (PartStep(found),) * width,))
 
 
 def _check_characters(text: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import Overflow, rounded
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Getter, Json, Reader, Symbol
+from k2conn.plan import Condition, Getter, Reader, Symbol
 from k2conn.scope import Scope
 
 _CHOSEN = 20_000
@@ -93,16 +93,11 @@ def by_symbol(get: Getter, rules: Rules, name: str, expression: str, absent: boo
 
 
 def _choose(rules: Rules, scope: Scope) -> Convert:
-    symbol = described(scope.symbol) if scope.symbol else None
+    symbol = scope.symbol.described() if scope.symbol else None
     for condition, convert in rules:
         if condition is None or condition(symbol, scope):
             return convert
     raise RecordError(None, None, None, "bad-number", "no `scale` rule is for this symbol")
-
-
-def described(symbol: Symbol) -> Mapping[str, Json]:
-    """A symbol as conditions on symbols see it: native, record, base, quote and the form's further parts."""
-    return {**symbol._asdict(), **dict(symbol.parts)}
 
 
 def received(name: str, unit: int) -> Reader:

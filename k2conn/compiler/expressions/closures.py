@@ -18,7 +18,7 @@ from k2conn.errors import RecordError
 from k2conn.plan import Getter
 from k2conn.scope import Scope
 
-VARIABLES = ("message", "state", "received_at", "symbol", "key", "file", "row")
+VARIABLES = ("message", "state", "received_at", "symbol", "key", "keys", "parent", "file", "row")
 MAX_DEPTH = 100
 """How deep a tree may be: a path has fewer parts, and a closure calls the next inner one."""
 _SPEEDS = ("plain", "fast", "general")
@@ -101,11 +101,15 @@ class ClosureCompiler:
             return lambda value, scope: scope.received_at
         if name == "key":
             return lambda value, scope: scope.key
+        if name == "keys":
+            return lambda value, scope: list(scope.keys)
+        if name == "parent":
+            return lambda value, scope: scope.parent
         if name == "file":
             return lambda value, scope: scope.file
         if name == "row":
             return lambda value, scope: scope.row
-        return lambda value, scope: scope.symbol._asdict() if scope.symbol else None
+        return lambda value, scope: scope.symbol.described() if scope.symbol else None
 
     def _subexpression(self, node: Any) -> Getter:
         children = node["children"]

@@ -3,7 +3,7 @@
 Nothing an author wrote is evaluated as Python. An expression's *speed* is shown to the author by `explain`: ``plain``
 (paths, literals), ``fast`` (comparisons, and, or, projections) or ``general`` (functions). Names that start with
 ``$`` are the engine's: ``$message``, ``$state``, ``$received_at``, ``$symbol``, ``$key``,
-``$file``, ``$row``.
+``$keys``, ``$parent``, ``$file``, ``$row``.
 
 Settled: in a *condition* a function that is given a value of the wrong type is null (``starts_with`` and
 ``ends_with``: false) instead of an error, because ``starts_with(topic, 'trade')`` is evaluated for every message, also

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from k2conn.compiler.expressions.closures import ExpressionError, Name
 
 MAX_COPIES = 200
-_WIDE = ("message", "state")
+_WIDE = ("message", "parent", "state")
 """Names behind which there may be as much as a frame holds, whatever row is looked at."""
 _CHARACTERS = 16
 """Of a literal text that count as one copy."""

@@ -245,6 +245,8 @@ def _words(error: ValidationError) -> tuple[str, str]:
         wanted = " or ".join(dict.fromkeys(_types(t) for branch in error.context for t in _branch_types(branch)))
         hint = _or_with_unit(error, _quoting(wanted, instance))
         return "type", f"must be {wanted or 'of another form'}, not {_kind(instance)}{hint}"
+    if error.validator == "minItems" and value > 1:
+        return "value", f"must have at least {value} entries{_quoting('text', instance)}"
     if error.validator in ("minItems", "minProperties", "minLength"):
         return "value", "must not be empty"
     if error.validator in ("maxItems", "maxProperties", "maxLength"):

@@ -18,6 +18,7 @@ from k2conn.compiler.sections.addresses import http_request
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.spans import over
 from k2conn.compiler.sections.streams import StreamCompiler
+from k2conn.compiler.sections.times_of_day import NEAREST
 from k2conn.errors import RecordError
 from k2conn.plan import Backfill, BackfillPage, Field, Reader, Stream
 from k2conn.records import load_record
@@ -58,7 +59,7 @@ class BackfillCompiler:
         each = self.note.expression(said["each"], (*path, "each"), lenient=True) if "each" in said else None
         limit = self.note.read(rate, said["limit"], (*path, "limit")) if "limit" in said else None
         counted = stream.sequence is not None and stream.sequence.rule in _COUNTED
-        number = self.streams.number_reader(said, "number", path) if "number" in said else None
+        number = self.streams.sequences.row_number(said, path)
         if stream.span is not None and rows is not None:
             spanned = self.streams.spans(stream.name, load_record(stream.record))
             number = spanned.number({field.name: field for field in rows.fields})
@@ -70,6 +71,7 @@ class BackfillCompiler:
         time = next((field.read for field in rows.fields if field.name == record.profile.time), None)
         if time is None:  # noted, as the stream's own time is missing
             return None
+        self._dated(rows, record.profile.time, path)
         times = TIMES.keys() if counted else TIMES.keys() | SPANS.keys()
         return Backfill(
             request=request,
@@ -85,13 +87,20 @@ class BackfillCompiler:
             page=BackfillPage(said["page"]["size"], said["page"]["by"]) if "page" in said else None,
         )
 
+    def _dated(self, rows: Stream, name: str, path: Path) -> None:
+        """Notes a time of day in rows whose day would be that of the answer: they are of the past."""
+        if any(one.name == name and one.expression.endswith(NEAREST) for one in rows.fields):
+            text = f"a row is of the past: its {name} says its date, not `date: nearest`; say it in `fields` here"
+            self.note(path, "value", text, at_key=True)
+
     def _fits(self, stream: Stream, said: dict[str, Any], path: Path) -> bool:
         """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""
         text, rule = "", stream.sequence
         profile = load_record(stream.record).profile
-        if (stream.venue_id is None and not profile.key) or stream.message_id == "random":
+        told_apart = stream.venue_id is not None or profile.key or stream.distinct
+        if not told_apart or stream.message_id == "random":
             hint = f"map `{profile.id}`" if profile.id else f"a {stream.record} has none"
-            text = f"only records with an id of the venue's can be told apart: {hint}"
+            text = f"only records with an id of the venue's can be told apart: {hint}, or say `distinct` in `identity`"
         elif stream.carry is not None:
             text = "a stream with `carry` has no backfill: its records come of changes"
         elif rule is not None and rule.rule in _COUNTED and rule.per != "symbol":
@@ -138,7 +147,8 @@ class BackfillCompiler:
         vendor = tuple(self.streams.vendor(said, path)) if "vendor_data" in said else stream.vendor_data
         return replace(
             stream,
-            each=None, each_key=False, order="oldest-first", snapshot=None, snapshot_action="tag", first_batch="keep",
+            each=None, each_key=False, inner=(), order="oldest-first", other_order_when=None,
+            snapshot=None, snapshot_action="tag", first_batch="keep",
             sequence=None,
             symbol=Field("symbol", _asked, "$symbol", "the symbol that was asked for"),
             venue_id=identity,
@@ -162,7 +172,8 @@ class BackfillCompiler:
         """The top-level keys of a row that are mapped."""
         expressions = self.streams.expressions({"vendor_data": said.get("vendor_data", [])}, mapping)
         if "number" in said:
-            expressions.append(compile_expression(said["number"], True))
+            number = said["number"]
+            expressions.append(compile_expression(number["from"] if isinstance(number, dict) else number, True))
         return stream.mapped_keys.union(*(one.heads for one in expressions))
 
 

@@ -65,6 +65,18 @@ class CodecCompiler:
         limit = self.note.read(size, whole.get("limit", "1 MiB"), (*path, "limit")) or FrameEncoding().limit
         return FrameEncoding(tuple(chain), tuple(chain), limit, self._settings(whole, chain, path))
 
+    def of_body(self, said: Any, path: Path) -> FrameEncoding:
+        """The `codec:` of an answer's body, by its words or as `text:`; JSON where nothing is said."""
+        whole = {"text": said} if isinstance(said, str) else said or {}
+        place = (*path, "text") if isinstance(said, dict) and "text" in said else path
+        chain = self._chain(whole.get("text", _JSON), place, "binary")
+        if "binary" in whole:
+            self.note((*path, "binary"), "value", "a body is one: say its codecs as `text`", at_key=True)
+        limit = self.note.read(size, whole.get("limit", "16 MiB"), (*path, "limit")) or FrameEncoding().limit
+        if chain is None:
+            return FrameEncoding()
+        return FrameEncoding(tuple(chain), tuple(chain), limit, self._settings(whole, chain, path))
+
     # -- words
 
     def _chain(self, words: str, path: Path, kind: str, besides: tuple[str, ...] = ()) -> dict[str, Codec] | None:

@@ -34,6 +34,7 @@ from k2conn.compiler.converters.readers import (
     texts,
     whole_number,
 )
+from k2conn.compiler.converters.scales import factor_itself, factor_of_digits, scaled_by_value, ungrouped
 from k2conn.compiler.converters.sides import (
     inverted,
     mapped_side,
@@ -52,6 +53,7 @@ from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.tables import looked_up_in
 from k2conn.compiler.sections.texts import PutTogether, put_together
+from k2conn.compiler.sections.times_of_day import compile_time_of_day
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader
 from k2conn.records import TIMES
@@ -115,17 +117,21 @@ class FieldCompiler:
 
     def _decimal(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         scale, magnitude, signed = said.get("scale"), said.get("magnitude") is True, said.get("signed") is True
+        grouped = "thousands" in said
         if magnitude and signed:
             self.note((*path, "signed"), "value", "`magnitude` drops the sign: say one of the two", at_key=True)
             return None
-        if isinstance(scale, dict):
+        if isinstance(scale, dict) and "by_symbol" in scale:
             found = self._scaled_by_symbol(target, said, path, magnitude, signed)
+        elif isinstance(scale, (dict, str)):
+            found = self._scaled_by_value(target, said, path)
         else:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
             words = f"decimal({target.precision},{target.scale}){words}"
             words += ", magnitude" if magnitude else ", signed" if signed else ""
-            how = plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
-            convert = decimals(target.scale, target.precision, _exact(scale), magnitude, signed)
+            words += f", groups of digits by '{said['thousands']}'" if grouped else ""
+            how = None if grouped else plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
+            convert = _number(target, said, _exact(scale))
             found = self._simple(target, said, path, convert, words, how)
         if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
             return found
@@ -146,7 +152,7 @@ class FieldCompiler:
             place = (*path, "scale", "by_symbol", at, "when")
             match = compile_match(rule["when"], place, self.note) if "when" in rule else None
             wrong = wrong or ("when" in rule and match is None)
-            convert = decimals(target.scale, target.precision, _exact(rule["scale"]), magnitude, signed)
+            convert = _number(target, said, _exact(rule["scale"]))
             rules.append((match.condition if match else None, convert))
         found = self._getter(said, path)
         absent = self._absent(target, said, path, decimals(target.scale, target.precision))
@@ -160,6 +166,33 @@ class FieldCompiler:
         words += ", magnitude" if magnitude else ", signed" if signed else ""
         return Field(target.name, read, expression, words, _default(said), speed)
 
+    def _scaled_by_value(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        """A number whose scale the venue says."""
+        scale = said["scale"] if isinstance(said["scale"], dict) else {"from": said["scale"]}
+        if ("digits" in scale) == ("from" in scale):
+            text = "a scale is `from` (what to multiply by) or `digits` (how many stand behind the point)"
+            self.note((*path, "scale"), "value", text)
+            return None
+        key = "digits" if "digits" in scale else "from"
+        place = (*path, "scale", key) if isinstance(said["scale"], dict) else (*path, "scale")
+        by = self.note.expression(scale[key], place)
+        get = by.get if by is not None else None
+        if get is not None and "look_up" in scale:
+            get = self._looked_up_by(get, scale["look_up"], (*path, "scale", "look_up"))
+        found = self._getter(said, path)
+        absent = self._absent(target, said, path, decimals(target.scale, target.precision))
+        if get is None or found is None or absent is None:
+            return None
+        factor = factor_of_digits if key == "digits" else factor_itself
+        expression = _expression(said)
+        read = scaled_by_value(
+            found[0], get, factor, lambda one: _number(target, said, one), target.name, expression, *absent
+        )
+        words = f"decimal({target.precision},{target.scale}), "
+        words += f"{scale[key]} digits behind the point" if key == "digits" else f"times {scale[key]}"
+        words += f" looked up in {scale['look_up']}" if "look_up" in scale else ""
+        return Field(target.name, read, expression, words, _default(said), found[1])
+
     # -- times
 
     def _time(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
@@ -172,8 +205,10 @@ class FieldCompiler:
             self.note(path, "time-unit", text)
             return None
         zone = said.get("zone")
-        if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
+        if zone is not None and not self._zone(zone, "iso8601" if "date" in said else said["unit"], (*path, "zone")):
             return None
+        if "date" in said:
+            return compile_time_of_day(self.note, target, said, self._getter(said, path), path)
         if "ambiguous" in said and zone is None:
             self.note((*path, "ambiguous"), "value", "`ambiguous` is about local times: say their `zone`", at_key=True)
             return None
@@ -458,6 +493,13 @@ def _when(rule: dict[str, Any]) -> str:
     """The condition of a rule, in words; nothing where it has none."""
     when = rule.get("when")
     return f" when {when if isinstance(when, str) else exactjson.spell(when)}" if when is not None else ""
+
+
+def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None) -> Convert:
+    """The converter of a number to a field, by what is said of its sign and its groups of digits."""
+    magnitude, signed = said.get("magnitude") is True, said.get("signed") is True
+    convert = decimals(target.scale, target.precision, factor, magnitude, signed)
+    return ungrouped(convert, said["thousands"]) if "thousands" in said else convert
 
 
 def _exact(value: Any) -> Decimal | None:

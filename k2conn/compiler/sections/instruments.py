@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -9,28 +10,31 @@ from k2conn.compiler.converters.name_parts import NamePart, name_part, words
 from k2conn.compiler.converters.patterns import PLACE, check_places
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
-from k2conn.compiler.sections.addresses import http_request
-from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.form_checks import overlaps
+from k2conn.compiler.sections.instrument_lists import (
+    ListCompiler,
+    ShownLists,
+    list_names,
+    list_parts,
+    shown_instruments,
+)
 from k2conn.compiler.sections.symbols import Form, form, resolver, spelling
 from k2conn.plan import InstrumentList, Symbol, SymbolRule
 
 MOST_PART_STEPS = 20_000
 """Characters that the words of all forms have; a venue with 70 currencies has 300 in each form."""
-_LISTED = ("each", "symbol")
-_NAMED = ("base", "quote")
-_DESCRIBED = ("tick", "lot", "status")
 
 
 def form_parts(spec: dict[str, Any]) -> tuple[str, ...]:
-    """The further parts that symbols of this file have, as far as its forms can be read."""
+    """The further parts that symbols of this file have, as far as its forms and its list can be read."""
     said = spec.get("symbols")
     wanted = said.get("form", []) if isinstance(said, dict) else []
     found: list[str] = []
     for one in wanted if isinstance(wanted, list) else [wanted]:
         text = one.get("form") if isinstance(one, dict) else one
         found += PLACE.findall(text) if isinstance(text, str) else []
+    found += list_parts(said.get("list")) if isinstance(said, dict) else ()
     return tuple(dict.fromkeys(found))
 
 
@@ -40,6 +44,7 @@ class SymbolCompiler:
     def __init__(self, note: CompileContext, spec: dict[str, Any], folder: FilePath) -> None:
         self.note = note
         self.said: dict[str, Any] = spec.get("symbols", {})
+        self.spec = spec
         self.folder = folder
         self._steps = 0
         """Of the parts of all forms so far."""
@@ -59,6 +64,9 @@ class SymbolCompiler:
         aliases = {key.upper(): value for key, value in said.get("aliases", {}).items()}
         table = {native: self._row(native, one, record) for native, one in said.get("table", {}).items()}
         resolve = resolver(tuple(forms), table, aliases, record)
+        listing = self._listing()
+        if listing is not None and listing.names:
+            resolve.show(shown_instruments(listing))
         words = [one.text for one in forms] + [word for word in ("table", "list") if word in said]
         if "list" in said and not self._names_listed:
             words.remove("list")
@@ -66,13 +74,23 @@ class SymbolCompiler:
             if not self._names_listed and resolve(native) is None:
                 text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
                 self.note(("symbols", "default", at), "unknown-symbol", text)
-        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.listed)
+            elif resolve(native) is None:
+                text = f"what asks no venue (map, plan, explain, the mock) cannot read '{short(native)}'"
+                text += ": show its entry in a test's `list`"
+                self.note.warn(("symbols", "default", at), "unknown-symbol", text)
+        return SymbolRule(tuple(said["default"]), resolve, ", ".join(words), resolve.listed, listing)
 
     @property
     def _names_listed(self) -> bool:
         """Whether the venue's list says what names mean."""
-        listed = self.said.get("list")
-        return isinstance(listed, dict) and bool(set(_NAMED) & set(listed))
+        return bool(list_names(self.said.get("list")))
+
+    def _listing(self) -> InstrumentList | None:
+        """The venue's own list, and what the file's tests show of it."""
+        if "list" not in self.said:
+            return None
+        listing = ListCompiler(self.note, self.folder).listing(self.said["list"], ("symbols", "list"))
+        return None if listing is None else replace(listing, shown=ShownLists(self.note, listing).lists(self.spec))
 
     def _forms(self) -> list[Form] | None:
         """The compiled forms; None after noting that one is not usable or that two cannot be told apart."""
@@ -165,35 +183,3 @@ class SymbolCompiler:
     def _row(native: str, one: dict[str, str], record: str | None) -> Symbol:
         text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
         return Symbol(native, text, one["base"], one["quote"], (), one.get("asset_class", ""), one.get("currency", ""))
-
-    def listing(self) -> InstrumentList | None:
-        """The call for the venue's own list and what its rows say; None where there is none, or it is wrong."""
-        said, path = self.said.get("list"), ("symbols", "list")
-        if said is None:
-            return None
-        if self._incomplete(said, path):
-            return None
-        wanted = [*_LISTED, *(name for name in (*_NAMED, *_DESCRIBED) if name in said)]
-        found = {name: self.note.expression(said[name], (*path, name), lenient=True) for name in wanted}
-        when = compile_match(said["when"], (*path, "when"), self.note) if "when" in said else None
-        request = http_request({"http": said["http"]}, path, self.note)
-        every = self.note.positive(said["refresh"], (*path, "refresh")) if "refresh" in said else None
-        getters = {name: one.get for name, one in found.items() if one}
-        if request is None or len(getters) < len(wanted):
-            return None
-        trading = frozenset(map(str, said.get("trading", ())))
-        return InstrumentList(request, **getters, when=when, refresh=every, trading=trading)
-
-    def _incomplete(self, said: dict[str, Any], path: Path) -> bool:
-        """Whether words are missing that belong to others; each is noted."""
-        problems: list[tuple[Path, str]] = []
-        if len(set(_NAMED) & set(said)) == 1:
-            problems.append((path, "`base` and `quote` belong together: what a name means takes both"))
-        if not set(said) & {*_NAMED, *_DESCRIBED}:
-            problems.append((path, "say `base` and `quote`, or what it tells of instruments: `tick`, `lot`, `status`"))
-        if ("status" in said) != ("trading" in said):
-            problems.append((path, "`status` and `trading`, the words of it in which an instrument trades, belong"
-                                   " together"))
-        for place, text in problems:
-            self.note(place, "missing", text)
-        return bool(problems)

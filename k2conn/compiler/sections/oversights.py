@@ -122,7 +122,7 @@ def _bare_word(match: Match, path: Path, messages: list[Json], warn: Warn) -> No
 
 def _key_of_a_list(stream: Stream, messages: list[Json], warn: Warn) -> None:
     """`$key` is there where `each` walks an object key by key."""
-    if not stream.each_key:
+    if not stream.each_key or stream.inner:  # of several levels, one may give a list
         return
     if stream.each is None:
         what = "the stream has no `each`"

@@ -15,7 +15,7 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.periods import compile_period, is_learnt
 from k2conn.compiler.sections.reply_overlaps import certain_overlap, possible_overlap
-from k2conn.plan import Expect, Getter, Json, Renewal, Step
+from k2conn.plan import Expect, Getter, Json, Renewal, Retry, Step
 from k2conn.scope import Scope
 
 _SPOKEN = ("symbol", "topic", "reply_to", "reason")
@@ -157,12 +157,17 @@ class StepCompiler(SectionCompiler):
             reply_to=self._getter(said, "reply_to", path),
             reason=self._getter(said, "reason", path),
             final=self._match(said, "final", path),
+            retry=self._retry(said.get("retry", {}), (*path, "retry")),
             symbol_text=_written(said, "symbol"),
             topic_text=_written(said, "topic"),
             reply_to_text=_written(said, "reply_to"),
             reason_text=_written(said, "reason"),
             spoken=tuple((key, _whole(said[key])) for key in _SPOKEN if key in said),
         )
+
+    def _retry(self, said: dict[str, Any], path: Path) -> Retry:
+        times = {key: self.note.positive(said[key], (*path, key)) for key in ("after", "longest") if key in said}
+        return Retry(times.get("after"), times.get("longest"), said.get("attempts"))
 
     def _spoken_of(self, said: dict[str, Any], key: str, path: Path) -> Getter | None:
         """Where a reply has the symbol or topic; of a list of places the first that has something."""

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from k2conn import exactjson
 from k2conn.avro import SchemaField
-from k2conn.compiler.converters.readers import whole_number
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.audits import compile_audit
+from k2conn.compiler.sections.carries import CarryCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.intervals import OfInterval
 from k2conn.compiler.sections.parts import SectionCompiler
-from k2conn.compiler.sections.spans import EVERY, NEXT, SpanCompiler
+from k2conn.compiler.sections.sequences import SequenceCompiler
+from k2conn.compiler.sections.spans import NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
 from k2conn.intervals import Interval
-from k2conn.plan import Carry, Field, Match, Reader, Sequence, Stream, Template
+from k2conn.plan import Field, Level, Match, Stream, Template
 from k2conn.records import ENGINE_ONLY, RecordType, known_records, load_record
-from k2conn.scope import Scope
 
 TOPIC = "market.{asset_class}.{data_type}.{exchange}"
+_ORDERS = ("oldest-first", "newest-first")
 _PLACES = ("asset_class", "data_type", "exchange", "stream")
 
 
@@ -43,6 +43,7 @@ class StreamCompiler(SectionCompiler):
         self._of_interval = of_interval or {}
         overflow = spec.get("on_overflow", "dead_letter") if note.sound(("on_overflow",)) else "dead_letter"
         self.fields = FieldCompiler(note, overflow)
+        self.sequences = SequenceCompiler(note)
 
     def stream(self, name: str, whole: dict[str, Any]) -> Stream | None:
         """One stream; None after noting what is wrong."""
@@ -53,7 +54,8 @@ class StreamCompiler(SectionCompiler):
         said = self.note.pruned(whole, path)
         mapping = self.note.pruned(whole["fields"], (*path, "fields"))
         when = self._match(said, "when", path)
-        each = self._expression(said, "each", path)
+        levels = self.levels(said, path)
+        order, other_order_when = self._order(said, path)
         spans = self.spans(name, record)
         spans.check(said, mapping, path)
         own = self._mapped(record, whole, mapping, path, spans.given(said))
@@ -71,10 +73,16 @@ class StreamCompiler(SectionCompiler):
             text = f"the {record.name} record has no vendor_data: take it out"
             self.note((*path, "vendor_data"), "unknown-field", text, at_key=True)
         identity_fields = self._identity_fields(record, whole, said, path)
-        carry = self._carry(record, said, mapping, path)
-        sequence = self._sequence(said, path, spans, fields)
+        if "empty" in said and not record.profile.never_all_zero:
+            text = f"a {record.name} record may be all zeros: take it out"
+            self.note((*path, "empty"), "value", text, at_key=True)
+        carry = CarryCompiler(self.note, self.fields).carry(record, said, mapping, path)
+        sequence = self.sequences.sequence(said, path, spans, fields)
         constants = self._constants(record, name, path) | self._interval_of(name, record)
         expressions = self.expressions(said, mapping)
+        if len(levels) < 2 and any("parent" in one.variables for one in expressions):
+            text = "$parent is what an item was found in, where `each` has several levels: here $message is"
+            self.note((*path, "fields"), "unknown-name", text, at_key=True)
         spanned = name in self._of_interval
         audit = compile_audit(self.note, self.spec, said, record, frozenset(mapping), path) if spanned else None
         if audit is None and "audit" in said and not spanned:
@@ -90,10 +98,10 @@ class StreamCompiler(SectionCompiler):
             kafka_topic=kafka_topics[self.spec["asset_class"]],
             kafka_topics=kafka_topics,
             topic=topic,
-            each=each.get if each else None,
-            each_text=said.get("each", "the message"),
-            each_key=any("key" in one.variables for one in expressions),
-            order=said.get("order", "oldest-first"),
+            each=levels[0].get if levels else None,
+            each_text=levels[0].text if levels else "the message",
+            each_key=any(one.variables & {"key", "keys"} for one in expressions),
+            order=order,
             drop_when=drop_when,
             snapshot=snapshot,
             snapshot_action=action,
@@ -114,6 +122,10 @@ class StreamCompiler(SectionCompiler):
             declared=self._of_interval[name].stream if name in self._of_interval else "",
             span=spans.span(own),
             states=spans.states(said, fields),
+            distinct=isinstance(said.get("identity"), dict),
+            empty=said.get("empty", "dead_letter"),
+            inner=tuple(Level(one.get, one.text) for one in levels[1:]),
+            other_order_when=other_order_when,
             audit=audit,
             lines=self._lines(whole, path),
         )
@@ -216,12 +228,15 @@ class StreamCompiler(SectionCompiler):
     ) -> tuple[str, ...]:
         if "identity" not in said:
             return () if record.profile.id in whole["fields"] else record.profile.identity
-        names = tuple(said["identity"])
+        listed, place = said["identity"], (*path, "identity")
+        if isinstance(listed, dict):
+            listed, place = listed["distinct"], (*place, "distinct")
+        names = tuple(listed)
         mapped = [name for name in record.authored if name in whole["fields"]]
         for at, name in enumerate(names):
             if name not in mapped:
                 text = f"'{short(name)}' is no mapped field{known(name, mapped)}"
-                self.note((*path, "identity", at), "unknown-field", text)
+                self.note((*place, at), "unknown-field", text)
         return names
 
     def vendor(self, said: dict[str, Any], path: Path) -> Iterator[Field]:
@@ -246,8 +261,7 @@ class StreamCompiler(SectionCompiler):
         for value in (*mapping.values(), *kept):
             if isinstance(value, dict) and isinstance(value.get("text"), str):
                 found += text_expressions(value)
-            text = value.get("from") if isinstance(value, dict) else value
-            if isinstance(text, str):
+            for text in _texts(value):
                 try:
                     found.append(compile_expression(text))
                 except ExpressionError:
@@ -258,6 +272,23 @@ class StreamCompiler(SectionCompiler):
 
     def _expression(self, said: dict[str, Any], key: str, path: Path) -> Expression | None:
         return self.note.expression(said[key], (*path, key)) if key in said else None
+
+    def levels(self, said: dict[str, Any], path: Path) -> list[Expression]:
+        """Where the items are, from outside in: `each` is one expression, or a list of them."""
+        if not isinstance(said.get("each"), list):
+            each = self._expression(said, "each", path)
+            return [each] if each is not None else []
+        found = [self.note.expression(text, place) for text, place in self.note.entries(said, "each", path)]
+        return [one for one in found if one is not None]
+
+    def _order(self, said: dict[str, Any], path: Path) -> tuple[str, Match | None]:
+        """The order of items, and the messages in which it is the other one."""
+        order = said.get("order", _ORDERS[0])
+        if isinstance(order, str):
+            return order, None
+        (other, when), = order.items()
+        usual = next(one for one in _ORDERS if one.replace("-", "_") != other)
+        return usual, self._match({other: when}, other, (*path, "order"))
 
     def _snapshot(self, said: dict[str, Any], path: Path) -> tuple[Match | None, str]:
         """`snapshot` is a condition, or a map with the condition in `when`."""
@@ -319,69 +350,15 @@ class StreamCompiler(SectionCompiler):
         others = [str(one["asset_class"]) for one in rows if isinstance(one, dict) and "asset_class" in one]
         return list(dict.fromkeys([str(self.spec["asset_class"]), *others]))
 
-    def _carry(
-        self, record: RecordType, said: dict[str, Any], mapping: dict[str, Any], path: Path
-    ) -> Carry | None:
-        """Carried fields are read strictly; their `absent` only stands where nothing was said yet."""
-        if "carry" not in said:
-            return None
-        match = self._match(said["carry"], "begin", (*path, "carry"))
-        names: list[str] = []
-        readers: list[Reader] = []
-        defaults: list[Any] = []
-        for name in (one for one in record.profile.carried if one in mapping):
-            value, place = mapping[name], (*path, "fields", name)
-            target = replace(record.field(name), nullable=False)  # so that a missing value raises
-            given = {"from": value} if isinstance(value, str) else value
-            field = self.fields.field(target, {key: one for key, one in given.items() if key != "absent"}, place)
-            fallback = self.fields.field(target, {"value": given["absent"]}, place) if "absent" in given else None
-            if field:
-                names.append(name)
-                readers.append(field.read)
-                defaults.append(fallback.read(None, Scope()) if fallback else None)
-        if not names:
-            text = f"nothing to carry: the stream maps none of {', '.join(record.profile.carried)}"
-            if not record.profile.carried:
-                text = f"nothing to carry: each {record.name} record stands for itself"
-            self.note((*path, "carry"), "value", text, at_key=True)
-        return Carry(tuple(names), tuple(readers), tuple(defaults), match)
 
-    def _sequence(
-        self, said: dict[str, Any], path: Path, spans: SpanCompiler, fields: Mapping[str, Field]
-    ) -> Sequence | None:
-        if "sequence" not in said:
-            return None
-        rule, place = said["sequence"], (*path, "sequence")
-        if rule == EVERY:
-            if spans.interval is None:
-                self.note(place, "value", f"`{EVERY}` is for a stream with `intervals`")
-            return spans.sequence(fields)
-        missing = [key for key in ("from", "rule", "per") if key not in rule]
-        if missing:
-            self.note(place, "missing", f"'{missing[0]}' is missing")
-            return None
-        read = self.number_reader(rule, "from", place)
-        previous = self.number_reader(rule, "previous", place)
-        if (rule["rule"] == "linked") != ("previous" in rule):
-            text = "`rule: linked` and `previous:` (where the number before this one stands) belong together"
-            self.note(place, "value", text)
-        if read is None:
-            return None
-        key = compile_expression(rule["from"]).key
-        return Sequence(read, rule["from"], rule["rule"], rule["per"], previous, key, rule.get("previous", ""))
-
-    def number_reader(self, rule: dict[str, Any], key: str, path: Path) -> Reader | None:
-        """A whole number that stands under a key's expression; None where the key is not said, or wrong."""
-        expression = self._expression(rule, key, path)
-        if expression is None:
-            return None
-        get = expression.get
-
-        def read(item: Any, scope: Scope) -> int | None:
-            value = get(item, scope)
-            return None if value is None else whole_number(value)
-
-        return read
+def _texts(value: Any) -> list[str]:
+    """The expressions of a field: where its value is, its date, its scale."""
+    if not isinstance(value, dict):
+        return [value] if isinstance(value, str) else []
+    date, scale = value.get("date"), value.get("scale")
+    found = [value.get("from"), date.get("from") if isinstance(date, dict) else None]
+    found += [scale.get("from"), scale.get("digits")] if isinstance(scale, dict) else [scale]
+    return [one for one in found if isinstance(one, str)]
 
 
 def _without(field: SchemaField, record: RecordType) -> str:

@@ -10,7 +10,7 @@ records have upper case and some venues write btcusdt. No match is None, which t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +18,7 @@ from itertools import pairwise
 from k2conn.compiler.converters.name_parts import OPEN, NamePart, literal
 from k2conn.compiler.converters.patterns import PLACE, check_places
 from k2conn.compiler.language.problems import short
-from k2conn.plan import Symbol
+from k2conn.plan import ListedInstrument, Symbol
 
 _LONGEST = 100
 """Characters of a native symbol; what is longer is none."""
@@ -100,17 +100,24 @@ class Resolver:
         self._table = table
         self._aliases = aliases
         self._record = record
+        self._shown: dict[str, Symbol] = {}
         self._cached = lru_cache(_CACHED)(self._read)
 
     def __call__(self, native: str) -> Symbol | None:
         """The symbol of a native name; None where no rule reads it."""
-        if len(native) > _LONGEST:
-            return self._table.get(native)
-        return self._table.get(native) or self._cached(native)
+        found = self._table.get(native) or self._shown.get(native)
+        return found if found is not None or len(native) > _LONGEST else self._cached(native)
 
-    def listed(self, native: str, base: str, quote: str) -> Symbol | None:
-        """The symbol of a name whose base and quote the venue itself gives; the table comes first here, too."""
-        return self._table.get(native) or self._read(native, {"base": base, "quote": quote})
+    def listed(self, native: str, said: Mapping[str, str]) -> Symbol | None:
+        """The symbol of a name of which the venue itself says something; the table comes first here, too."""
+        return self._table.get(native) or self._read(native, said)
+
+    def show(self, listed: Iterable[ListedInstrument]) -> None:
+        """Takes in what the file's own tests show of the venue's list: it stands between table and forms."""
+        for one in listed:
+            found = self.listed(one.native, one.said)
+            if found is not None:
+                self._shown[one.native] = found
 
     def _read(self, native: str, said: Mapping[str, str] | None = None) -> Symbol | None:
         """The symbol by the first form that fits; what the venue itself has ``said`` stands before its parts."""
@@ -121,7 +128,7 @@ class Resolver:
             if found:
                 parts = {**found.groupdict(), **rule.fixed, **(said or {})}
                 return self._symbol(native, parts, rule.record or self._record, rule.asset_class, rule.currency)
-        return self._symbol(native, said, self._record) if said else None
+        return self._symbol(native, said, self._record) if said and {"base", "quote"} <= said.keys() else None
 
     def _symbol(
         self, native: str, parts: Mapping[str, str], record: str | None, asset_class: str = "", currency: str = ""

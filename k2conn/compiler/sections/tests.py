@@ -10,7 +10,7 @@ from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import RecordError
-from k2conn.plan import ConnectorTest, DialogueTurn, SymbolRule
+from k2conn.plan import ConnectorTest, DialogueTurn, Json, SymbolRule
 
 _RECEIVED_AT = 1_767_323_045_000_000
 """2026-01-02T03:04:05Z: when examples that do not say it are received."""
@@ -27,19 +27,20 @@ class ExampleReader:
         self.streams = streams
         self.symbols = symbols
         self.sockets: tuple[str, ...] = ()
-        self.audited = False
+        self.audited = self.lists = False
 
     def examples(self, spec: dict[str, Any]) -> tuple[ConnectorTest, ...]:
         """All examples of sound shape."""
         self.sockets = tuple(said["name"] for said, _ in self.note.entries(spec, "connections", ()) if "name" in said)
         streams = spec.get("streams")
         said_of = streams.values() if isinstance(streams, dict) else ()
+        self.lists = isinstance(spec.get("symbols"), dict) and "list" in spec["symbols"]
         self.audited = any("audit" in said for said in said_of if isinstance(said, dict))
         found = [self._example(said, path) for said, path in self.note.entries(spec, "tests", ())]
         return tuple(example for example in found if example)
 
     def _example(self, said: dict[str, Any], path: Path) -> ConnectorTest | None:
-        if ("dialogue" in said) == ("received" in said):
+        if ("dialogue" in said) == ("received" in said) and not ("list" in said and "dialogue" not in said):
             self.note(path, "value", "a test has either a `dialogue` or one `received` frame")
             return None
         for at, name in enumerate(said.get("streams", ())):
@@ -59,8 +60,22 @@ class ExampleReader:
             received_at=self._moment(said, path),
             file=said.get("file"),
             verdicts=self._verdicts(said, path),
+            listed=self._listed(said, path),
+            instruments=tuple(said["instruments"]) if "instruments" in said else None,
             environment=self._environment(said.get("env", {}), (*path, "env")),
         )
+
+    def _listed(self, said: dict[str, Any], path: Path) -> tuple[Json, ...]:
+        """What the test shows of the venue's list."""
+        if "instruments" in said and "list" not in said:
+            text = "`instruments` are what a list says: say `list` beside it"
+            self.note((*path, "instruments"), "missing", text, at_key=True)
+        if "list" in said and not self.lists:
+            self.note((*path, "list"), "missing", "`symbols` has no `list` that this could be of", at_key=True)
+        if "list" not in said or self.symbols is None or self.symbols.list is None:
+            return ()
+        line = self.note.document.place(path)[0]
+        return next((one.answers for one in self.symbols.list.shown if one.line == line), ())
 
     def _environment(self, said: dict[str, str], path: Path) -> dict[str, str]:
         """What `$env` variables are in a test."""
@@ -89,7 +104,9 @@ class ExampleReader:
 
     def _turns(self, said: dict[str, Any], path: Path) -> tuple[DialogueTurn, ...]:
         turns: list[DialogueTurn] = []
-        entries = [(one, (*path, "dialogue", at)) for at, one in enumerate(said.get("dialogue", ()))] or [(said, path)]
+        entries = [(one, (*path, "dialogue", at)) for at, one in enumerate(said.get("dialogue", ()))]
+        if not entries and ("received" in said or "list" not in said):
+            entries = [(said, path)]
         for one, place in entries:
             kinds = [kind for kind in _KINDS if kind in one]
             if not kinds:

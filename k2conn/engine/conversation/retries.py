@@ -6,12 +6,17 @@ are seconds of a monotonic clock and come in.
 
 from __future__ import annotations
 
+from k2conn.plan import Retry
+
 FIRST = 30.0
 """Seconds to the first time a refused subscription is asked for again."""
 FACTOR = 2.0
 LONGEST = 1800.0
 _TOGETHER = 5.0
 """What is due so many seconds later is asked for in one go."""
+
+AS_EVER = Retry()
+"""Where the file does not say when."""
 
 Key = tuple[str, str]
 """Stream and native symbol."""
@@ -28,14 +33,17 @@ class SubscriptionRetries:
         """How often a subscription was refused, or not answered, without having been confirmed since."""
         return self._failures.get(key, 0)
 
-    def failed(self, key: Key, now: float, final: bool) -> None:
-        """A subscription was refused or not answered; ``final``: for good."""
+    def failed(self, key: Key, now: float, final: bool, retry: Retry = AS_EVER) -> bool:
+        """A subscription was refused or not answered; ``final``: for good. Whether it is asked for again."""
         before = self._failures.get(key, 0)
         self._failures[key] = before + 1
-        if final:
+        if final or (retry.attempts is not None and before >= retry.attempts):
             self._due.pop(key, None)
-        else:
-            self._due[key] = now + min(LONGEST, FIRST * FACTOR ** min(before, 60))
+            return False
+        first = FIRST if retry.after is None else retry.after
+        longest = max(first, LONGEST if retry.longest is None else retry.longest)
+        self._due[key] = now + min(longest, first * FACTOR ** min(before, 60))
+        return True
 
     def settle(self, key: Key) -> None:
         """A subscription stands, or is no longer wanted."""

@@ -337,7 +337,8 @@ class SubscriptionFlow:
             return
         for one in late:
             one.state = SubscriptionState.UNACKNOWLEDGED
-            self._retries.failed(one.key, now, final=False)
+            assert step.expect is not None
+            self._retries.failed(one.key, now, False, step.expect.retry)
         out.append(Note(NoteKind.UNACKNOWLEDGED, {"step": step.name, "symbols": _names(late)}))
         self._release(now)
         if self.reply_by is None:
@@ -436,8 +437,11 @@ class SubscriptionFlow:
         why = reason(step, message, self._scope)
         one.state = SubscriptionState.REFUSED
         one.reason = exactjson.excerpt(why, 300) if why is not None else ""
-        self._retries.failed(one.key, now, is_final(step, message, self._scope))
+        assert step.expect is not None
+        again = self._retries.failed(one.key, now, is_final(step, message, self._scope), step.expect.retry)
         detail: dict[str, Json] = {"stream": one.stream, "symbol": one.symbol.native, "reason": one.reason}
+        if not again:
+            detail["final"] = True
         if (times := self._retries.failures(one.key)) > 1:
             detail["times"] = times
         out.append(Note(NoteKind.REFUSED, detail))

@@ -48,12 +48,14 @@ class Subscriptions:
         self._by_key = {one.key: one for one in self.all}
         self.quiet = set(self._by_key)
         """Keys of the subscriptions without data so far."""
+        self._every = _of_every(self.all)
 
     def replace(self, wanted: Sequence[Subscription]) -> tuple[list[Subscription], list[Subscription]]:
         """Replaces the subscriptions; those in both sets keep their state. Returns (added, removed)."""
         known = self._by_key
         self.all = tuple(known.get(one.key, one) for one in wanted)
         self._by_key = {one.key: one for one in self.all}
+        self._every = _of_every(self.all)
         added = [one for key, one in self._by_key.items() if key not in known]
         removed = [one for key, one in known.items() if key not in self._by_key]
         self.quiet = (self.quiet & self._by_key.keys()) | {one.key for one in added}
@@ -67,6 +69,8 @@ class Subscriptions:
     def heard(self, stream: str, native: str) -> Subscription | None:
         """Called for data; returns the subscription if this is its first data."""
         key = (stream, native)
+        if key not in self.quiet:
+            key = self._every.get(stream, key)  # data of any symbol is that of a subscription of all
         if key not in self.quiet:
             return None
         self.quiet.discard(key)
@@ -84,3 +88,8 @@ class Subscriptions:
     def count(self, state: SubscriptionState) -> int:
         """How many are in a state."""
         return sum(one.state == state for one in self.all)
+
+
+def _of_every(subscriptions: Iterable[Subscription]) -> dict[str, tuple[str, str]]:
+    """By stream: the key of the subscription of all symbols, where there is one."""
+    return {one.stream: one.key for one in subscriptions if one.symbol.is_every}

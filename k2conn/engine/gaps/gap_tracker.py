@@ -43,6 +43,8 @@ class GapTracker:
         self.stream = stream
         self.rule = rule.rule
         self.per = rule.per
+        self._kept = CONNECTIONS if rule.per == "connection" else most if rule.of_connection else None
+        """Of keys that belong to connections only the latest so many are known."""
         self._numbers: dict[str, SequenceState] = {}
         self._waiting: deque[Gap] = deque()
         self._jumping: dict[str, SequenceState] = {}
@@ -137,10 +139,10 @@ class GapTracker:
 
     def _open(self, key: str, number: int, epoch: int, event_us: int) -> None:
         """A key's first number; of numbers that belong to connections only the latest are kept."""
-        if len(self._numbers) >= self._most:
+        if len(self._numbers) >= self._most and self._kept is None:
             return
         self._numbers[key] = SequenceState(number, epoch, event_us)
-        if self.per == "connection" and len(self._numbers) > CONNECTIONS:
+        if self._kept is not None and len(self._numbers) > self._kept:
             del self._numbers[next(iter(self._numbers))]
 
     def _ahead(

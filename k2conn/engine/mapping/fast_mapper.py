@@ -84,7 +84,7 @@ class FastMappers:
             known["currency"] = symbol.price_currency
         if not self._eligible(known) or len(set(names)) < len(names):
             return None
-        row = RowIdentity(self._row, numbering(self._stream.name, symbol.record)) if self._row else None
+        row = RowIdentity(self._row, numbering(self._stream, symbol.record)) if self._row else None
         try:
             native = native_mapper(self._stream, self._schema, self._profile, known, self._order, self._sources,
                             vendor, ids.seed, row, self._prefix, _FALLBACK_ERRORS, template, self._content)
@@ -179,6 +179,8 @@ class FastMappers:
             except KeyError:
                 full = False
                 got = tuple(map(item.get, keys))
+            except TypeError:
+                return None  # not an object
             try:
                 identity = id_text(got[0])
                 values = convert(got)

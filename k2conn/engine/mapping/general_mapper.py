@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
+from k2conn.engine.mapping.carried_fields import CarriedFields
 from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
-from k2conn.engine.mapping.row_identity import as_in_v2
+from k2conn.engine.mapping.row_identity import as_in_v2, numbering
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
-from k2conn.engine.symbol_state import CARRY, ORDINALS
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
 from k2conn.plan import Stream
@@ -38,13 +38,12 @@ class GeneralMapper:
         are known.
         """
         schema, profile = record.schema, record.profile
-        self._most = most
         self._stream = stream
         self._schema = schema
         self._prefix = exchange + "-"
         at = self._at = {field.name: place for place, field in enumerate(schema.fields)}
         carried = stream.carry.fields if stream.carry else ()
-        self._carried_at = tuple(at[name] for name in carried)
+        self.carried = CarriedFields(stream.carry, stream.name, at, most) if stream.carry else None
         own = [field for field in stream.fields if field.name not in carried]
         self._readers = tuple((at[field.name], field.read) for field in own)
         self._direct = tuple(
@@ -61,6 +60,7 @@ class GeneralMapper:
         self._state_at = tuple((at[name], record.more_places.get(name)) for name in profile.content)
         self._i_closed = at[profile.closed] if profile.closed is not None else None
         self._i_own = at[profile.id] if profile.id is not None else None
+        self._numbers = partial(numbering, stream)
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
         self._i_time = at[profile.time]
@@ -160,12 +160,8 @@ class GeneralMapper:
             [f"{name}={as_in_v2(values[at], more) if more else values[at]}"
              for name, at, more in self._identity_at if at is not None]
         )
-        key = ORDINALS + self._stream.name
-        ordinals = scope.state.get(key)
-        if ordinals is None:
-            ordinals = scope.state[key] = Ordinals()
         digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
-        number = ordinals.number(f"{context.symbol}|{digest}")  # a row may be as long as a frame
+        number = self._numbers(context.symbol)(scope, digest)
         return f"{values[self._i_time]}-{digest}-{number}"
 
     def _vendor_data(self, item: Any, context: SymbolContext, scope: Scope, snapshot: bool) -> dict[str, str]:
@@ -200,30 +196,3 @@ class GeneralMapper:
             if key not in mapped and value is not None:
                 found.setdefault(key, value if type(value) is str else exactjson.spell(value))
 
-    def carried(self, item: Any, context: SymbolContext, scope: Scope) -> Iterable[tuple[int, Any]] | None:
-        """The carried fields as pairs of index and value; None before the symbol's first snapshot. Called before
-        anything that can reject or skip the item, because its values must update the carried state in any case.
-        """
-        carry = self._stream.carry
-        assert carry is not None
-        book: dict[str, list[Any]] = scope.state.setdefault(CARRY + self._stream.name, {})
-        last = book.get(context.symbol)
-        if carry.begin is not None and carry.begin.condition(scope.message, scope):
-            last = None
-        elif carry.begin is not None and last is None:
-            return None
-        now = list(last) if last is not None else list(carry.defaults)
-        failed: RecordError | None = None
-        for at, read in enumerate(carry.readers):
-            try:
-                now[at] = read(item, scope)
-            except RecordError as error:
-                if error.reason != "missing-field":
-                    now[at] = None  # the new value is unknown, and the old one no longer holds
-                if now[at] is None and failed is None:
-                    failed = error
-        if last is not None or len(book) < self._most:
-            book[context.symbol] = now
-        if failed is not None:
-            raise failed
-        return zip(self._carried_at, now, strict=True)

@@ -65,9 +65,11 @@ def as_in_v2(value: int | None, more: int) -> object:
     return number if not rest else f"{value}e-{more}"
 
 
-def numbering(stream: str, symbol: str) -> Callable[[Scope, str], int]:
-    """Numbers the equal rows of one symbol."""
-    key = ORDINALS + stream
+def numbering(stream: Stream, symbol: str) -> Callable[[Scope, str], int]:
+    """Numbers the equal rows of one symbol; where these are one record, each is the first."""
+    if stream.distinct:
+        return lambda scope, digest: 0
+    key = ORDINALS + stream.name
 
     def numbered(scope: Scope, digest: str) -> int:
         state: dict[str, Any] = scope.state

@@ -58,7 +58,7 @@ class RowMapping:
                 other(item, raw)
             return
         scope.symbol = context.resolved
-        append = out.append
+        append, empty = out.append, self._mapping.empty
         for line, raw, item in rows:
             number += 1
             scope.row = number
@@ -66,7 +66,7 @@ class RowMapping:
                 made = fast(item, scope)
             except Exception:  # a bug: it is met again where it costs this row only, and is counted
                 made = None
-            if made is None:
+            if made is None or (made[2] == 0 and empty is not None and empty.holds(made[3])):
                 scope.line = line
                 other(item, raw)
                 scope.symbol = context.resolved

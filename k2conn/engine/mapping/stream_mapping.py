@@ -20,8 +20,11 @@ from k2conn.engine.gaps.gap_tracker import GapTracker
 from k2conn.engine.gaps.suspected_gaps import SuspectedGapTracker
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.identity.record_content import FETCHED
+from k2conn.engine.mapping.carried_fields import CarriedFields
+from k2conn.engine.mapping.empty_records import empty_records
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.latest_states import Arrival, latest_states
+from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItem, NestedItems, take_nested
 from k2conn.engine.mapping.slices import AT_ONCE, Slices, slices
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
 from k2conn.engine.symbol_directory import SymbolDirectory
@@ -53,6 +56,7 @@ class StreamMapping:
         """Digits behind the point of the headline price, as records have it; None where they have none."""
         self.contexts = SymbolContexts(plan, stream, record, ledger, directory, self._awaited)
         self._general = GeneralMapper(plan.exchange, stream, record, self.contexts.always, ledger.most)
+        self.empty = empty_records(stream, record)
         self._drop_when = stream.drop_when.condition if stream.drop_when is not None else None
         self._states = stream.states
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
@@ -97,6 +101,8 @@ class StreamMapping:
             else:
                 self._item(message, frame, scope, out, snapshot)
             return None
+        if stream.inner:
+            return self._take_nested(message, frame, scope, out, snapshot, fast)
         try:
             items: Any = stream.each(message, scope)
         except RecordError as error:
@@ -105,7 +111,7 @@ class StreamMapping:
         do: Callable[[Any], None]
         do = partial(self._map_fast, frame, scope, out) if fast else partial(self._items, frame, scope, out, snapshot)
         if type(items) is list:
-            if stream.order == "newest-first":
+            if stream.newest_first(message, scope):
                 items = items[::-1]
             if stream.first_batch != "keep":
                 do = partial(self._first_batch, frame, scope, out, snapshot, set())
@@ -132,12 +138,36 @@ class StreamMapping:
         for item in items:
             self._item(item, frame, scope, out, snapshot)
 
+    def _take_nested(
+        self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, fast: bool
+    ) -> Slices | None:
+        """The items of items of one message."""
+        stream = self.stream
+        map_them: Callable[[Iterable[Any]], None]
+        map_them = partial(self._map_fast, frame, scope, out)
+        if not fast:
+            map_them = partial(self._items, frame, scope, out, snapshot)
+        if stream.first_batch != "keep":
+            map_them = partial(self._first_batch, frame, scope, out, snapshot, set())
+
+        def do(items: Iterable[NestedItem]) -> None:
+            for one in items:
+                if one.error is not None:
+                    self._add_dead_letter(one.error, None, frame, scope, out)
+                elif one.found:
+                    one.enter(scope)
+                    map_them((one.item,))
+            NO_ITEM.enter(scope)
+
+        nested = NestedItems(stream, message, scope, stream.newest_first(message, scope))
+        return take_nested(nested, do, partial(self._refuse, frame, scope))
+
     def _keyed_items(
         self, scope: Scope, do: Callable[[Iterable[Any]], None], items: Iterable[tuple[str, Any]]
     ) -> None:
         """The members of an object, of which each has its key in the scope while ``do`` maps it."""
         do(_keyed(items, scope))
-        scope.key = None
+        scope.key, scope.keys = None, ()
 
     def _first_batch(
         self, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, fresh: set[str],
@@ -180,6 +210,7 @@ class StreamMapping:
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
         received_at, read_symbol, drop_when = scope.received_at, self.stream.symbol.read, self._drop_when
+        empty = self.empty
         plain = window.replica is None and window.size > 0
         for item in items:
             made = context = None
@@ -203,6 +234,9 @@ class StreamMapping:
                 self._item(item, frame, scope, out, False, context is not None)
                 continue
             identity, event, price, envelope, content = made
+            if price == 0 and empty is not None and empty.holds(envelope):
+                self._item(item, frame, scope, out, False, True)
+                continue
             account = context.account
             if heard is not None:
                 heard.add(context.resolved.native)
@@ -215,7 +249,7 @@ class StreamMapping:
                 admitted = window.admit(identity, content)
             if gaps is not None:
                 numbers = context.numbers
-                number = item.get(number_key) if numbers is not None else None
+                number = item.get(number_key) if numbers is not None and type(item) is dict else None
                 if type(number) is int and numbers is not None and number == numbers.last + 1:
                     # the most common case of `GapTracker.see`, inlined
                     numbers.last, numbers.epoch, numbers.event_us = number, scope.epoch, event
@@ -285,11 +319,10 @@ class StreamMapping:
                 self._state(self._states, Arrival(item, scope.message, frame, scope.received_at, snapshot), context,
                             scope, out)
                 return
-            carried = self._general.carried(item, context, scope) if stream.carry is not None else ()
-            if carried is None:
-                account.filtered += 1
+            if self._general.carried is not None:
+                self._carried(self._general.carried, item, context, scope, out, snapshot)
                 return
-            self._publish(item, context, scope, out, snapshot, carried, not snapshot and not tried)
+            self._publish(item, context, scope, out, snapshot, (), not snapshot and not tried)
         except RecordError as error:
             if context is None and self._dropped_unread(error, item, scope):
                 return
@@ -300,21 +333,28 @@ class StreamMapping:
     def _publish(
         self, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope], snapshot: bool,
         carried: Iterable[tuple[int, Any]], quick: bool = False, over: bool = True,
-    ) -> None:
-        """Maps an item that is a record; raises RecordError where it cannot be one. ``quick``: the fast mapper may do
-        it; ``over``: it is no mere state of something that goes on.
+    ) -> bool:
+        """Maps an item that is a record, False where it is filtered; raises RecordError where it cannot be one.
+        ``quick``: the fast mapper may do it; ``over``: it is no mere state of something that goes on.
         """
         account = context.account
         if snapshot:
             if self.stream.snapshot_action == "skip":
                 account.filtered += 1
-                return
+                return False
             account.snapshots += 1
         fast = context.fast if quick else None
         made = fast(item, scope) if fast is not None else None
         if made is None:
             made = self._general.made(item, context, scope, carried, snapshot)
         identity, event, price, envelope, content = made
+        if price == 0 and self.empty is not None and self.empty.holds(envelope):
+            if not self.empty.dropped:
+                raise self.empty.error()
+            account.filtered += 1
+            if self.gaps is not None:
+                self._number(self.gaps, item, context, scope, 0)
+            return False
         if self._fetched:
             content += FETCHED
             envelope = envelope._replace(received_us=0)
@@ -334,13 +374,28 @@ class StreamMapping:
             scope.unknown_sides = 0
         if admitted is None:
             account.duplicates += 1
-            return
+            return True
         if admitted is not identity:
             envelope = self._told_apart(item, context, envelope, identity, admitted, scope)
         account.last_event_us = event
         account.last_received_us = scope.received_at
         account.last_price = price
         out.append(envelope)
+        return True
+
+    def _carried(
+        self, fields: CarriedFields, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope],
+        snapshot: bool,
+    ) -> None:
+        """An item that says what has changed; raises RecordError where the fields as they are now are no record."""
+        values = fields.take(item, context.symbol, scope)
+        if values is None:
+            context.account.filtered += 1
+            if self.gaps is not None and self.stream.carry is not None and self.stream.carry.changes_only:
+                self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
+            return
+        if self._publish(item, context, scope, out, snapshot, values):
+            fields.published(context.symbol, scope)
 
     # -- states of something that is over some day
 
@@ -402,14 +457,19 @@ class StreamMapping:
             if type(number) is not int:
                 number = rule.read(item, scope)
             previous = rule.previous(item, scope) if rule.previous is not None else None
+            within = rule.group(item, scope) if rule.group is not None else ""
         except RecordError:
             gaps.unreadable += 1
             return
-        if number is not None:
-            key = context.symbol if rule.per == "symbol" else str(scope.epoch)
-            closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us, repeat)
-            if closed is not None and closed.reported is not None:
-                self.closed.append(closed)
+        if number is None:
+            return
+        if within is None:
+            gaps.unreadable += 1
+            return
+        key = within or (context.symbol if rule.per == "symbol" else str(scope.epoch))
+        closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us, repeat)
+        if closed is not None and closed.reported is not None:
+            self.closed.append(closed)
 
     def _context(self, item: Any, scope: Scope) -> SymbolContext:
         """The context of the item's symbol; raises RecordError where no symbol rule matches."""
@@ -463,5 +523,6 @@ class StreamMapping:
 
 
 def _keyed(items: Iterable[tuple[str, Any]], scope: Scope) -> Iterator[Any]:
-    for scope.key, item in items:
+    for key, item in items:
+        scope.key, scope.keys = key, (key,)
         yield item

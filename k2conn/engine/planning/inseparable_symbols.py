@@ -4,7 +4,7 @@ Two processes can share a connector's symbols only where each can subscribe to i
 not bring records of another. To find out, the address and the frames of each symbol alone are compared. Where they are
 equal for two symbols (a channel of all symbols, a topic of one currency, a venue that sends everything without being
 asked), both processes would receive, and publish, the same records. Symbols with the same record key also stay
-together, to keep the order within that key.
+together, to keep the order within that key, and so do all whose numbers are counted together.
 
 Pure.
 """
@@ -80,6 +80,9 @@ class _Groups:
 def _requests_of(plan: Plan, streams: Sequence[Stream], symbol: Symbol) -> Iterator[Hashable]:
     """What a process would request for one symbol alone; two symbols with an element in common stay together."""
     yield "key", symbol.record
+    for stream in streams:
+        if stream.sequence is not None and stream.sequence.group is not None:
+            yield "numbers", stream.name  # that count over several symbols, as far as anybody can tell
     for connection in plan.connections:
         own = [stream for stream in streams if stream.name in connection.streams]
         if not own or not carries(connection, symbol):

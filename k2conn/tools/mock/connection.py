@@ -89,7 +89,8 @@ class MockConnection:
         if request.kind == STEP:
             return self._step(request, faults)
         if request.kind == UNDO:
-            return MockResponse(request, self._replies.undo(request), [], request.wanted)
+            undone = self.recognizer.instruments(request.wanted)
+            return MockResponse(request, self._replies.undo(request), [], undone)
         if request.kind == UNKNOWN:
             return MockResponse(request, self._learned.errors[:1], [], [])
         return MockResponse(request, [] if faults.no_pong else self._replies.pong(request), [], [])
@@ -111,7 +112,8 @@ class MockConnection:
         if (step is not None and step.expect is not None and step.expect.accepted is not None and not accepted
                 and (made or not request.wanted)):
             self._warn(f"step '{step.name}' is not acknowledged: no test of {self.plan.name} shows how")
-        return MockResponse(request, [] if faults.silent else [*replies, *accepted], made, [])
+        subscribed = self.recognizer.instruments(made)
+        return MockResponse(request, [] if faults.silent else [*replies, *accepted], subscribed, [])
 
     # -- data
 

@@ -267,9 +267,15 @@ class MockExchange:
         return [_with_own_address(answer, self.url()) for answer in answers]
 
     @property
+    def answers_http(self) -> bool:
+        """Whether there are HTTP calls whose answers the connector's tests show."""
+        listing = self.plan.symbols.list
+        return bool(self.before) or (listing is not None and bool(listing.shown))
+
+    @property
     def http_url(self) -> str | None:
         """The URL to use instead of the venue's HTTP host; None where the connector makes no HTTP calls."""
-        if self._server is None or self._server.http_port is None or not self.before:
+        if self._server is None or self._server.http_port is None or not self.answers_http:
             return None
         return f"http://127.0.0.1:{self._server.http_port}/{self.plan.name}"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k2conn.engine.conversation.routing import STREAM, Router
+from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItems
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan, Reader, Stream, Symbol
 from k2conn.records import TIMES, RecordType, load_record
@@ -23,6 +24,8 @@ SYMBOL, BEGIN, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT = (
     "symbol", "begin", "timestamp", "previous", "identity", "sequence", "price", "amount",
 )
 _PROBE = "\ue000"
+_SOME_DAY = 1_767_323_045_000_000
+"""A receipt time for times without a date."""
 _MOST_LEAVES = 600
 """A frame with more leaves is sent unchanged."""
 
@@ -77,7 +80,7 @@ class FieldDetection:
         self.streams = tuple(stream for stream in plan.streams if stream.name in connection.streams)
         self._router = Router(connection, self.streams)
 
-    def rows(self, frame: Json, state: dict[str, Json], received_at: int = 1) -> list[ItemValues]:
+    def rows(self, frame: Json, state: dict[str, Json], received_at: int = _SOME_DAY) -> list[ItemValues]:
         """All items of a frame's data messages, the oldest first."""
         scope = Scope(state)
         scope.received_at = received_at
@@ -135,6 +138,9 @@ class FieldDetection:
     def _rows(self, stream: Stream, message: Json, scope: Scope) -> list[ItemValues]:
         if stream.each is None:
             return [_row(self.plan, stream, message, scope)]
+        newest_first = stream.newest_first(message, scope)
+        if stream.inner:
+            return self._nested_rows(stream, NestedItems(stream, message, scope, newest_first), scope)
         try:
             items = stream.each(message, scope)
         except RecordError:
@@ -144,13 +150,22 @@ class FieldDetection:
         if isinstance(items, dict):
             found = []
             for key, item in items.items():
-                scope.key = key
+                scope.key, scope.keys = key, (key,)
                 found.append(_row(self.plan, stream, item, scope))
-            scope.key = None
+            scope.key, scope.keys = None, ()
             return found
         listed = items if isinstance(items, list) else []
-        oldest_first = listed[::-1] if stream.order == "newest-first" else listed
+        oldest_first = listed[::-1] if newest_first else listed
         return [_row(self.plan, stream, item, scope) for item in oldest_first]
+
+    def _nested_rows(self, stream: Stream, items: NestedItems, scope: Scope) -> list[ItemValues]:
+        found = []
+        for one in items:
+            if one.error is None and one.found:
+                one.enter(scope)
+                found.append(_row(self.plan, stream, one.item, scope))
+        NO_ITEM.enter(scope)
+        return found
 
 
 def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> ItemValues:

@@ -1,4 +1,6 @@
-"""The HTTP server of mock exchanges: answers the calls made before connecting, as the connector's tests show."""
+"""The HTTP server of mock exchanges: answers the calls made before connecting, and that for the instrument list, as the
+connector's tests show.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.tools.mock.served_exchange import ServedExchange
+from k2conn.tools.mock.shown_lists import shown_body
 
 _WITHIN = 5.0
 """Seconds a request may take to arrive."""
@@ -39,7 +42,7 @@ class MockHttp:
             target, _ = await read_request(reader)
             body = self._answer(target)
             status = "200 OK" if body is not None else "404 Not Found"
-            text = body or b"null"
+            text = b"null" if body is None else body
             writer.write(
                 f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n"
                 "Connection: close\r\n\r\n".encode()
@@ -52,8 +55,9 @@ class MockHttp:
             writer.close()
 
     def _answer(self, target: str) -> bytes | None:
-        """The JSON for a path; None where no declared call has that path."""
-        _, name, *rest = target.split("?")[0].split("/", 2)
+        """The body for a path; None where no declared call has that path."""
+        whole, _, query = target.partition("?")
+        _, name, *rest = whole.split("/", 2)
         exchange = self._exchanges.get(name)
         if exchange is None:
             return None
@@ -63,6 +67,10 @@ class MockHttp:
             if urlsplit(request.url_text).path == path:
                 self.calls += 1
                 return exactjson.encode(answer)
+        listing = exchange.plan.symbols.list
+        if listing is not None and urlsplit(listing.request.url_text).path in (path, path.rstrip("/")):
+            self.calls += 1
+            return shown_body(listing, query)
         return None
 
 

@@ -13,6 +13,7 @@ from k2conn import exactjson
 from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Connection, Json, Plan, SendScope, Step, Stream, Symbol, Template
 from k2conn.scope import Scope
+from k2conn.symbols import EVERY
 from k2conn.tools.mock.template_matching import CaptureRow, FrameShape, MatchCapture, ShapeMaker, fits
 
 STEP, UNDO, PING, PONG, UNKNOWN = "step", "undo", "ping", "pong", "unknown"
@@ -45,6 +46,7 @@ class VenueSymbols:
         examples = [name for example in plan.tests for name in example.symbols]
         given = dict.fromkeys([*names, *plan.symbols.default, *examples])
         self.listed = [found for name in given if (found := self._resolve(name))]
+        self._every = Symbol(plan.symbols.all, EVERY, EVERY, EVERY) if plan.symbols.all else None
         self._known: dict[tuple[tuple[str, str], ...], Symbol | None] = {}
 
     def of(self, row: CaptureRow) -> Symbol | None:
@@ -55,6 +57,8 @@ class VenueSymbols:
         return self._known[key]
 
     def _search(self, row: dict[str, str]) -> Symbol | None:
+        if self._every is not None and fits(row, self._every):
+            return self._every
         for symbol in self.listed:
             if fits(row, symbol):
                 return symbol
@@ -100,11 +104,11 @@ class RequestRecognizer:
     def recognize(self, frame: str) -> RecognizedRequest:
         """Recognises a text frame."""
         value = read(frame)
-        if self._ping is not None and (found := _matched(self._ping, value)):
+        if self._ping is not None and (found := _matched_frame(self._ping, frame, value)):
             return RecognizedRequest(PING, value, counter=found.common.get("counter"))
         for kind, shapes in ((STEP, self._steps), (UNDO, self._undos)):
             for step, shape in shapes:
-                found = _matched(shape, value)
+                found = _matched_frame(shape, frame, value)
                 if found is None:
                     continue
                 wanted = self._wanted(found, step.streams)
@@ -112,6 +116,18 @@ class RequestRecognizer:
                     continue
                 return RecognizedRequest(kind, value, step, wanted, found.common.get("counter"))
         return RecognizedRequest(UNKNOWN, value)
+
+    def instruments(self, wanted: Sequence[RequestedSubscription]) -> list[RequestedSubscription]:
+        """What is subscribed: in place of all symbols of a stream, each."""
+        streams = {stream.name: stream for stream in self._streams}
+        found: list[RequestedSubscription] = []
+        for one in wanted:
+            if not one.symbol.is_every:
+                found.append(one)
+                continue
+            topics = [(symbol, topic_of(streams[one.stream], symbol)) for symbol in self.symbols.listed]
+            found += [RequestedSubscription(one.stream, symbol, topic) for symbol, topic in topics]
+        return found
 
     def answers(self, ping: Json, state: dict[str, Json]) -> list[FrameShape]:
         """The shapes of the correct answers to the venue's own ping."""
@@ -199,3 +215,9 @@ def initial_state(connection: Connection, symbols: Sequence[Symbol]) -> dict[str
 def _matched(shape: FrameShape, value: Json) -> MatchCapture | None:
     found = MatchCapture()
     return found if shape.match(value, found) else None
+
+
+def _matched_frame(shape: FrameShape, frame: str, value: Json) -> MatchCapture | None:
+    """What a frame has of a shape: a bare number or word is also the text that it is."""
+    found = _matched(shape, value)
+    return _matched(shape, frame) if found is None and not isinstance(value, (dict, list, str)) else found

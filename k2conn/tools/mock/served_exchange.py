@@ -56,6 +56,10 @@ class ServedExchange(Protocol):
     def before(self) -> Sequence[Json]:
         """The answers to the HTTP calls made before connecting, in the order of the plan."""
 
+    @property
+    def answers_http(self) -> bool:
+        """Whether there are HTTP calls that it knows the answers to."""
+
     def start(self, server: Listening) -> None:
         """Starts sending; called once the server listens."""
 

@@ -28,7 +28,7 @@ class MockServer:
             if exchange.plan.connections[0].transport in ("http", "tcp", "exec")
         }
         self.http: MockHttp | None = None
-        """Answers the HTTP calls made before connecting; None where no connector has any."""
+        """Answers the HTTP calls made before connecting, and for instrument lists; None where no connector has any."""
         self._server: Server | None = None
 
     def port_of(self, name: str) -> int:
@@ -61,7 +61,7 @@ class MockServer:
         except OSError as error:
             raise Unreachable(f"port {self.port} of {HOST}: {error.strerror}") from None
         self.port = next(iter(self._server.sockets)).getsockname()[1]
-        if any(exchange.before for exchange in self.exchanges.values()):
+        if any(exchange.answers_http for exchange in self.exchanges.values()):
             self.http = MockHttp(self.exchanges, HOST)
             await self.http.start()
         for exchange in self.exchanges.values():

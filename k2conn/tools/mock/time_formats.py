@@ -19,6 +19,7 @@ _DAY_US = 86_400 * _MICROS
 _NANOS = 19
 """Characters that a time with nanoseconds has at least."""
 _QUARTER = 900 * _MICROS
+_CLOCK = re.compile(r"(\d\d):(\d\d):(\d\d)(?:([.,])(\d{1,12}))?", re.ASCII)
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)(?:([.,])(\d{1,12}))?(\s*(?:Z|z|[+-]\d\d(?::?\d\d)?)?)", re.ASCII
 )
@@ -50,7 +51,10 @@ def near(value: Json, event_us: int) -> tuple[Write, int] | None:
 
 def _candidates(value: Json, read_us: int) -> list[Write]:
     if is_number(value):
-        return [_number(value, per_second) for per_second in _PER_SECOND.values()]
+        counted = [_number(value, per_second) for per_second in _PER_SECOND.values()]
+        return counted + [_since_midnight(value, one, read_us) for one in _PER_SECOND.values()]
+    if isinstance(value, str) and (clock := _CLOCK.fullmatch(value)):
+        return [_clock(clock, read_us)]
     if isinstance(value, str) and (found := _ISO.fullmatch(value)):
         ahead = _iso_micros(found) - read_us
         return [_iso(found, ahead)] if ahead % _QUARTER == 0 and abs(ahead) < _DAY_US else []
@@ -67,6 +71,28 @@ def _number(like: Json, per_second: int) -> Write:
         if isinstance(like, str):
             return format(exact, "f")
         return int(exact) if isinstance(like, int) else exact
+
+    return write
+
+
+def _since_midnight(like: Json, per_second: int, read_us: int) -> Write:
+    """A count of units since a midnight that is that of a zone: as far ahead of UTC as ``like`` is of ``read_us``."""
+    write = _number(like, per_second)
+    ahead = (int(Decimal(str(like)) * _MICROS / per_second) - read_us) % _DAY_US
+    return lambda micros: write((micros + ahead - ahead % _QUARTER) % _DAY_US)
+
+
+def _clock(found: re.Match[str], read_us: int) -> Write:
+    """A time of day with the same digits."""
+    hours, minutes, seconds, point, digits = found.groups()
+    shown = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * _MICROS
+    ahead = shown - read_us + _QUARTER // 2
+    ahead -= ahead % _QUARTER
+
+    def write(micros: int) -> Json:
+        moment = _EPOCH + timedelta(microseconds=micros + ahead)
+        text = f"{moment:%H:%M:%S}"
+        return text + (point + f"{moment.microsecond:06d}".ljust(12, "0")[: len(digits)] if point else "")
 
     return write
 

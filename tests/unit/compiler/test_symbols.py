@@ -162,6 +162,9 @@ PARTS: list[tuple[Any, list[str], list[str]]] = [
     ({"also": "_"}, ["25SEP26_PERP", "A"], ["A-B", ""]),
     ({"characters": "digits", "also": "_d"}, ["70000_75000", "0d5"], ["C", "A_1"]),
     ({"also": "]^-"}, ["A]^-B"], ["A_B"]),
+    ({"characters": "digits", "width": 8}, ["00650000"], ["0065000", "006500000", "0065000A"]),
+    ({"width": 2}, ["A1", "币B"], ["A", "ABC", "A-"]),
+    ({"also": "-", "width": 3}, ["A-B", "---"], ["A--B", "A_B"]),
 ]
 
 
@@ -242,7 +245,8 @@ def test_many_currencies_are_compared_in_no_time() -> None:
 
 _PIECES = st.sampled_from(["A", "B", "1", "-", "_", "{base}", "{quote}", "{x}", "{y}"])
 _KINDS = st.sampled_from(
-    ["alphanumeric", "upper", "digits", ["A", "AB", "B"], ["1", "11"], {"also": "-"}, "month_code"]
+    ["alphanumeric", "upper", "digits", ["A", "AB", "B"], ["1", "11"], {"also": "-"}, "month_code", {"width": 2},
+     {"characters": "digits", "width": 1}]
 )
 
 
@@ -280,6 +284,20 @@ def test_the_comparison_is_right_about_every_short_name(one: Form, other: Form) 
         mine, theirs = one.pattern.match(name), other.pattern.match(name)
         assert not (mine and theirs and common is None), f"{name} is read by both"
         assert not (mine and covered and not theirs), f"{name} is not covered"
+
+
+def test_parts_of_a_known_width_need_nothing_between() -> None:
+    parts = {"expiry": "yymmdd", "right": ["C", "P"], "strike": {"characters": "digits", "width": 8}}
+    opra = form("O:{base}{expiry}{right}{strike}", fixed={"quote": "USD"}, parts=parts)
+    assert list(overlaps([opra])) == []
+    resolve = resolver((opra,), {}, {}, "{base}{expiry}{right}{strike}")
+    for root, rest in (("SPY", "251219C00650000"), ("F", "251219P00012500"), ("SPX1", "251219C00650000")):
+        native = f"O:{root}{rest}"
+        found = resolve(native)
+        assert found is not None
+        assert (found.base, found.quote, found.record) == (root, "USD", native[2:])
+        assert dict(found.parts) == {"expiry": "251219", "right": native[-9], "strike": native[-8:]}
+    assert [resolve(one) for one in ("O:251219C00650000", "O:SPY251219X00650000", "O:SPY251219C0650000")] == [None] * 3
 
 
 def test_prices_can_be_in_another_currency_than_the_quote() -> None:

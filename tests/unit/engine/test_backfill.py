@@ -115,6 +115,22 @@ def backward(history: list[int]) -> Callable[[Any], Any]:
     return lambda hole: {"rows": [row(n) for n in reversed(history) if n <= hole.last][:3]}
 
 
+def test_records_without_ids_are_told_apart_by_a_distinct_identity() -> None:
+    distinct = "identity: {distinct: [timestamp, price, quantity]}"
+    text = STREAMS.replace("SEQUENCE", distinct).replace("CALL", LATEST).replace("      trade_id: i\n", "")
+    harness = EngineHarness(plan_of(SUBSCRIBE, text))
+    harness.hear(row(1), row(2))
+    harness.connect()
+    harness.hear(row(5))
+    found = harness.filling()
+    out: list[Envelope] = []
+    found.ask()
+    found.take([row(number) for number in range(6)], LATER, out)
+    assert [plain(one)["timestamp"] // 1000 - TIME for one in out] == [30, 40]
+    figures = harness.account()
+    assert (figures["backfilled"], figures["received"]) == (2, 5 + figures["duplicates"])
+
+
 @pytest.mark.parametrize(("call", "answer"), [(FORWARD, forward), (BACKWARD, backward)])
 @given(seen=st.sets(st.integers(2, 39)), late=st.sets(st.integers(2, 39)))
 def test_what_was_missing_comes_back_once(call: str, answer: Any, seen: set[int], late: set[int]) -> None:

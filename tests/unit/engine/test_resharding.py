@@ -34,6 +34,7 @@ WHOLE = {
     ("btc-markets", "trades"): "each of its sockets is for one symbol",
     ("coincheck", "main"): "'subscribe' has no undo",
     ("digifinex", "main"): "'subscribe trades' has no undo",
+    ("lseg-ads", "main"): "'open an item' has no undo",
     ("lseg-rto", "main"): "'open an item' has no undo",
     ("phemex", "main"): "'subscribe spot and inverse contracts' has no undo",
     ("phemex-futures", "main"): "'subscribe inverse' has no undo",

@@ -218,6 +218,28 @@ def test_later_steps_are_asked_again_with_it() -> None:
     assert on.hear({"ok": True, "s": B}) == [{"op": "beat", "s": [B]}]
 
 
+@pytest.mark.parametrize(
+    ("said", "asked", "last"),
+    [
+        ("{after: 10s}", [10, 20, 40, 80], {}),
+        ("{after: 10s, longest: 25s}", [10, 20, 25, 25], {}),
+        ("{after: 2h, attempts: 2}", [7200, 7200], {"final": True}),
+        ("{attempts: 0}", [], {"final": True}),
+    ],
+)
+def test_a_file_says_when_and_how_often(said: str, asked: list[int], last: dict[str, bool]) -> None:
+    on = script(SUBSCRIBE % f"{NAMED}, retry: {said}")
+    on.open()
+    on.hear({"ok": True, "s": A})
+    for seconds in asked:
+        on.hear({"ok": False, "s": B})
+        assert on.wait(seconds - 1) == []
+        assert [one["s"] for one in on.wait(1)] == [[B]]
+    on.hear({"ok": False, "s": B})
+    assert {key: value for key, value in on.noted("refused")[-1].items() if key == "final"} == last
+    assert bool(on.wait(100_000)) != bool(last)
+
+
 def test_the_delays_of_subscriptions_are_their_own() -> None:
     retries = SubscriptionRetries()
     for _ in range(100):

@@ -191,6 +191,7 @@ CASES: list[tuple[str, str, Overrides]] = [
     ("WEBSOCKET_URL", "ws://127.0.0.1:8765", Overrides(urls=("ws://127.0.0.1:8765",))),
     ("FAILOVER_URLS", "wss://a,wss://b", Overrides(failover=("wss://a", "wss://b"))),
     ("HTTP_URL", "http://localhost:8", Overrides(http_url="http://localhost:8")),
+    ("INSTRUMENT_LIST", "lists/v.json", Overrides(instruments=Path("lists/v.json"))),
     ("ALLOW_EXEC", "/bin/sh 'a b' c", Overrides(program=("/bin/sh", "a b", "c"))),
     ("ALLOW_PRIVATE_HOSTS", "true", Overrides(allow_private_hosts=True)),
     ("SSL_VERIFY", "false", Overrides(verify=False)),

@@ -10,6 +10,7 @@ import pytest
 from k2conn.errors import TransportError
 from k2conn.plan import Plan
 from k2conn.tools.mock.exchange import MockExchange
+from k2conn.tools.mock.request_recognition import RequestRecognizer, VenueSymbols
 from k2conn.transports import Address
 from k2conn.transports.websocket.connection import WebSocket
 from tests.support.plans import STREAMS, plan_of
@@ -107,3 +108,10 @@ def test_it_closes_on_frames_of_another_kind(words: str, frame: str | bytes, why
     _, detail, said, _ = ended(plan(words), plan(words), frame)
     assert detail == f"closed by the server: 1003 this venue takes {why}"
     assert said == [f"this venue takes {why}"]
+
+
+def test_a_frame_that_is_a_number_is_understood() -> None:
+    text = (CONNECTION % 1).replace("  steps:", '  heartbeat: {every: 9s, send: "3"}\n  steps:\n    - {send: "40"}', 1)
+    whole = plan_of(text, STREAMS)
+    recognizer = RequestRecognizer(whole, whole.connections[0], VenueSymbols(whole))
+    assert [recognizer.recognize(one).kind for one in ("40", "3", "41")] == ["step", "ping", "unknown"]

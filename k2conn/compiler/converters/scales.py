@@ -1,0 +1,105 @@
+"""Numbers whose scale is not the connector file's but the venue's: captured, listed, or beside the number itself.
+
+A scale is what a number is multiplied by (``0.01``), or how many of its digits stand behind the point (``2``). Also
+numbers whose digits stand in groups of three.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from k2conn import exactjson
+from k2conn.compiler.converters.decimals import EXACT, read_number
+from k2conn.errors import RecordError
+from k2conn.plan import Getter, Reader
+from k2conn.scope import Scope
+
+Convert = Callable[[Any], Any]
+LEAST, MOST = Decimal("1e-30"), Decimal("1e30")
+"""What a number may be multiplied by."""
+_MOST_DIGITS = 30
+_LONGEST = 200
+_KNOWN = 1000
+"""Scales whose converter is kept: a venue may send any number of them."""
+
+
+def scaled_by_value(
+    get: Getter, scale: Getter, factor: Callable[[Any], Decimal], converter: Callable[[Decimal], Convert], name: str,
+    expression: str, absent: bool, fallback: Any,
+) -> Reader:
+    """A number with the scale that stands elsewhere; ``factor`` reads that, ``converter`` is the converter for one."""
+    known: dict[Any, Convert] = {}
+
+    def chosen(item: Any, scope: Scope) -> Convert:
+        try:
+            found = scale(item, scope)
+        except RecordError as error:  # it is in no table, or no such thing
+            raise _wrong(f"its scale: {error.detail}") from None
+        key = (type(found), found) if type(found) in (str, int, Decimal) else None
+        convert = known.get(key)
+        if convert is None:
+            convert = converter(factor(found))
+            if len(known) < _KNOWN:
+                known[key] = convert
+        return convert
+
+    def read(item: Any, scope: Scope) -> Any:
+        value = None
+        try:
+            value = get(item, scope)
+            if value is None or value == "":
+                raise RecordError(None, None, None, "missing-field", "the value is missing")
+            return chosen(item, scope)(value)
+        except RecordError as error:
+            if absent and error.reason == "missing-field":
+                return fallback
+            raise error.at(name, expression, value) from None
+
+    return read
+
+
+def factor_itself(value: Any) -> Decimal:
+    """What to multiply by, as the venue says it."""
+    found = _number(value)
+    if not LEAST <= found <= MOST:
+        raise _wrong(f"the scale {exactjson.excerpt(value, 40)} is not between {LEAST} and {MOST}")
+    return found
+
+
+def factor_of_digits(value: Any) -> Decimal:
+    """What to multiply by, where the venue says how many digits stand behind the point."""
+    found = _number(value)
+    if found != int(found) or not 0 <= found <= _MOST_DIGITS:
+        raise _wrong(f"{exactjson.excerpt(value, 40)} is no number of digits behind the point, 0 to {_MOST_DIGITS}")
+    return Decimal(1).scaleb(-int(found), EXACT)
+
+
+def _number(value: Any) -> Decimal:
+    try:
+        return read_number(value)
+    except RecordError as error:
+        missing = error.reason == "missing-field"
+        raise _wrong("the number's scale is missing" if missing else f"its scale: {error.detail}") from None
+
+
+def _wrong(detail: str) -> RecordError:
+    return RecordError(None, None, None, "bad-number", detail)
+
+
+def ungrouped(convert: Convert, separator: str) -> Convert:
+    """A converter of number text whose digits may stand in groups of three, such as ``1,234.5``."""
+    one = re.escape(separator)
+    grouped = re.compile(rf"[-+]?[0-9]{{1,3}}(?:{one}[0-9]{{3}})+(?:\.[0-9]*)?\Z")  # the separator is no point
+
+    def read(value: Any) -> Any:
+        if type(value) is str and separator in value:
+            if not grouped.match(value[:_LONGEST + 1]) or len(value) > _LONGEST:
+                raise _wrong(f"'{value[:40]}' is no number in groups of three digits")
+            value = value.replace(separator, "")
+        return convert(value)
+
+    return read
+

@@ -1,0 +1,94 @@
+"""Fields that keep their last value where a venue sends changes only (`carry`).
+
+The last values are a symbol's on one connection. A delta moves them also where it becomes no record, because the next
+one builds on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from k2conn.engine.symbol_state import CARRY
+from k2conn.errors import RecordError
+from k2conn.plan import Carry
+from k2conn.scope import Scope
+
+Values = tuple[tuple[int, Any], ...]
+"""Pairs of a place in the record and a value."""
+
+
+class _LastValues:
+    """What is known of one symbol."""
+
+    __slots__ = ("published", "values")
+
+    def __init__(self, values: list[Any], published: list[Any] | None = None) -> None:
+        self.values = values
+        self.published = published
+        """The values of the latest record; None before the first one."""
+
+
+class CarriedFields:
+    """The carried fields of one stream."""
+
+    def __init__(self, carry: Carry, stream: str, places: Mapping[str, int], most: int) -> None:
+        """``places``: of the record's fields; ``most``: symbols whose values are known."""
+        self._carry = carry
+        self._key = CARRY + stream
+        self._places = tuple(places[name] for name in carry.fields)
+        self._most = most
+
+    def take(self, item: Any, symbol: str, scope: Scope) -> Values | None:
+        """Takes an item in: the fields as they are now. None where it is no record: before the symbol's first snapshot,
+        or where only changes are records and nothing has changed. Raises RecordError where a value is missing or wrong.
+        """
+        carry = self._carry
+        book: dict[str, _LastValues] = scope.state.setdefault(self._key, {})
+        last = book.get(symbol)
+        known = last
+        if carry.begin is not None and carry.begin.condition(scope.message, scope):
+            known = None
+        elif carry.begin is not None and last is None:
+            return None
+        now = list(known.values) if known is not None else list(carry.defaults)
+        failed = self._move(now, item, scope)
+        if last is not None:
+            last.values = now
+        elif len(book) < self._most:
+            book[symbol] = last = _LastValues(now)
+        if failed is not None:
+            raise failed
+        if carry.changes_only and last is not None and last.published == now:
+            return None
+        return tuple(zip(self._places, now, strict=True))
+
+    def _move(self, now: list[Any], item: Any, scope: Scope) -> RecordError | None:
+        """Moves the values by what an item says; what is wrong with it, where something is."""
+        carry, failed = self._carry, None
+        cleared = self._cleared(item, scope)
+        for at, read in enumerate(carry.readers):
+            if at in cleared:
+                now[at] = carry.defaults[at]
+                continue
+            try:
+                now[at] = read(item, scope)
+            except RecordError as error:
+                if error.reason != "missing-field":
+                    now[at] = None  # the new value is unknown, and the old one no longer holds
+                if now[at] is None and failed is None:
+                    failed = error
+        return failed
+
+    def _cleared(self, item: Any, scope: Scope) -> frozenset[int]:
+        found: frozenset[int] = frozenset()
+        for rule in self._carry.clear:
+            if rule.when(item, scope):
+                found |= rule.fields
+        return found
+
+    def published(self, symbol: str, scope: Scope) -> None:
+        """The values of a symbol as they are now are those of a record."""
+        last: _LastValues | None = scope.state[self._key].get(symbol)
+        if last is not None:
+            last.published = last.values

@@ -1,0 +1,73 @@
+"""The words for odd fields, as a user runs them: a connector file, its mock, a process, and the records in files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+
+from k2conn.cli.explain import run as explain
+from tests.integration.test_demo import end, start
+
+VENUE = (Path(__file__).parent / "data" / "odd.yaml").read_text()
+EXPLAINED = (
+    "data, in it @, newest-first when type = snapshot, else oldest-first",
+    "id cut by {_}/{value}: contiguous per $message.shard",
+    "decimal(18,8), $key digits behind the point looked up in $state.digits_of",
+    "time of day in iso8601, zone America/New_York, on the day nearest to its receipt",
+    "time of day in ms, zone UTC, on that date",
+    "; a record for each change", "ask_price, ask_quantity when gone = ask", "bid_price when b is null",
+    "; equal ones are one record", "all zeros    drop",
+)
+
+
+@pytest.fixture
+def venue(tmp_path: Path) -> Path:
+    path = tmp_path / "odd.yaml"
+    path.write_text(VENUE)
+    return path
+
+
+def records_of(folder: Path, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for file in sorted(folder.rglob("*.avro")):
+        with file.open("rb") as stream:
+            found += [one for one in fastavro.reader(stream) if isinstance(one, dict) and kind in one]
+    return found
+
+
+def test_every_word_is_explained(venue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(str(venue), None) == 0
+    shown = capsys.readouterr().out
+    assert [text for text in EXPLAINED if text not in shown] == [], shown
+
+
+def test_the_file_is_right_by_its_own_tests(venue: Path) -> None:
+    for command in ("validate", "test"):
+        process = start(command, str(venue))
+        out, err = end(process, 60)
+        assert process.returncode == 0, out + err
+
+
+def test_from_a_file_by_a_mock_and_a_process_to_records(venue: Path, tmp_path: Path) -> None:
+    mock = start("mock", str(venue), "--rate", "100")
+    assert mock.stdout is not None
+    variables = dict([mock.stdout.readline().strip().split("=", 1)])
+    try:
+        before = datetime.now(UTC)
+        run = start("run", str(venue), "--sink", "file", "--folder", str(tmp_path / "data"), "--max-records", "60",
+                    "--port", "-1", **variables)
+        _, err = end(run, 60)
+        assert run.returncode == 0, err
+    finally:
+        mock.terminate()
+        end(mock)
+    trades = records_of(tmp_path / "data", "trade_id")
+    assert {record["symbol"] for record in trades} == {"SPY261218C00650000", "F261218P00012500"}
+    for record in trades:
+        assert timedelta(minutes=-5) < record["timestamp"] - before < timedelta(minutes=5)
+        assert record["price"] > 0
+    assert records_of(tmp_path / "data", "quote_id")

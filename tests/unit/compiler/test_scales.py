@@ -1,0 +1,165 @@
+"""Numbers whose scale the venue says, and numbers in groups of digits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k2conn import exactjson
+from k2conn.compiler.compiler import check_text
+from k2conn.compiler.converters.decimals import decimals
+from k2conn.compiler.converters.scales import factor_itself, factor_of_digits, ungrouped
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.errors import RecordError
+from tests.paths import ROOT
+from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, intake_of, trade, trades
+
+CAPTURE = """  capture:
+    - {when: {ch: instrument}, into: of, key: s, value: v}
+    - {when: {ch: all}, into: factor, value: v}
+"""
+
+
+def venue(price: str, head: str = HEAD) -> FramePipeline:
+    text = STREAMS.replace("      price: p\n", f"      price: {price}\n")
+    plan, problems = check_text("venue.yaml", head + SUBSCRIBE + CAPTURE + text, ROOT)
+    assert plan is not None, problems
+    return intake_of(plan)
+
+
+def told(kind: str, value: Any, symbol: str = "BTC-USD") -> str:
+    return exactjson.encode({"ch": kind, "s": symbol, "v": value}).decode()
+
+
+def price(pipeline: FramePipeline, *frames: str, **item: Any) -> str:
+    """The price that the last of some frames has, or why it has none."""
+    envelopes = pipeline.receive([*frames, trades(trade(1, **item))], 0.0, 1)[0]
+    last = envelopes[-1]
+    if last.schema is None:
+        letter = exactjson.decode(last.value)
+        return f"{letter['field']} {letter['reason']}: {letter['detail']}"
+    return str(last.schema.decode_plain(last.value)["price"])
+
+
+DIGITS = "{from: p, scale: {digits: s, look_up: $state.of}}"
+FACTOR = "{from: p, scale: {from: s, look_up: $state.of}}"
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "number", "expected"),
+    [
+        (DIGITS, 2, "12345", "123.45"), (DIGITS, "2", 12345, "123.45"), (DIGITS, 0, "12345", "12345"),
+        (DIGITS, 8, 1, "0.00000001"), (DIGITS, Decimal("2.0"), "100", "1"),
+        (FACTOR, Decimal("0.01"), "12345", "123.45"), (FACTOR, "1e-3", 5, "0.005"), (FACTOR, 100, "2", "200"),
+        (DIGITS, 9, 1, "price overflow: more than 8 decimals"),
+        (DIGITS, -1, 1, "price bad-number: -1 is no number of digits behind the point, 0 to 30"),
+        (DIGITS, "1.5", 1, "price bad-number: 1.5 is no number of digits"),
+        (DIGITS, 31, 1, "price bad-number: 31 is no number"),
+        (DIGITS, "two", 1, "price bad-number: its scale: the text 'two' is not a number"),
+        (DIGITS, None, 1, "price bad-number: the number's scale is missing"),
+        (FACTOR, 0, 1, "price bad-number: the scale 0 is not between"),
+        (FACTOR, -1, 1, "price bad-number: the scale -1 is not between"),
+        (DIGITS, 2, "x", "price bad-number: the text 'x' is not a number"),
+        (DIGITS, 2, None, "price missing-field: the value is missing"),
+    ],
+)
+def test_a_captured_scale(scale: str, value: Any, number: Any, expected: str) -> None:
+    assert price(venue(scale), told("instrument", value), p=number).startswith(expected)
+
+
+def test_a_scale_that_changes() -> None:
+    pipeline = venue(DIGITS)
+    assert price(pipeline, told("instrument", 2), told("instrument", 0, "ETH-USD"), p=500) == "5"
+    assert price(pipeline, p=500, s="ETH-USD", i=2) == "500"
+    assert price(pipeline, told("instrument", 1), p=500, i=3) == "50"
+
+
+@pytest.mark.parametrize(
+    ("scale", "frames", "item", "expected"),
+    [
+        ("{from: p, scale: tick}", (), {"tick": "0.25", "p": 3}, "0.75"),
+        ("{from: p, scale: {from: tick}}", (), {"tick": "0.25", "p": 3}, "0.75"),
+        ("{from: p, scale: {digits: n}}", (), {"n": 1, "p": 3}, "0.3"),
+        ("{from: p, scale: $state.factor}", (told("all", "0.5"),), {"p": 3}, "1.5"),
+        ("{from: p, scale: $state.factor, absent: 7}", (told("all", "0.5"),), {"p": None}, "7"),
+        ("{from: p, scale: $state.factor, absent: 7}", (), {"p": 3}, "price bad-number: the number's scale is missing"),
+        ("{from: p, scale: tick, magnitude: true}", (), {"tick": 2, "p": -3}, "6"),
+        ("{from: p, scale: tick, thousands: ','}", (), {"tick": 2, "p": "1,500"}, "3000"),
+        ("{from: p, scale: tick, on_overflow: round}", (), {"tick": "1e-9", "p": 15}, "0.00000002"),
+    ],
+)
+def test_a_scale_beside_the_number(scale: str, frames: tuple[str, ...], item: dict[str, Any], expected: str) -> None:
+    assert price(venue(scale), *frames, **item) == expected
+
+
+def test_a_scale_in_the_symbols_name() -> None:
+    head = HEAD.replace('form: "{base}-{quote}"', 'form: "{base}-{quote}:{places}"').replace("-USD", "-USD:2")
+    assert price(venue("{from: p, scale: {digits: $symbol.places}}", head), s="BTC-USD:2", p=12345) == "123.45"
+    assert price(venue("{from: p, scale: {digits: $symbol.places}}", head), s="BTC-USD:0", p=12345) == "12345"
+
+
+def test_a_scale_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "digits.csv").write_text("name,digits\nBTC-USD,2\n")
+    tables = "tables: {digits: {file: digits.csv, key: name, value: digits}}\n"
+    text = STREAMS.replace("price: p", "price: {from: p, absent: 7, scale: {digits: s, look_up: $table.digits}}", 1)
+    plan, problems = check_text("venue.yaml", HEAD + tables + SUBSCRIBE + text, tmp_path)
+    assert plan is not None, problems
+    assert price(intake_of(plan), p=12345) == "123.45"
+    missing = price(intake_of(plan), p=12345, s="ETH-USD")
+    assert missing == "price bad-number: its scale: 'ETH-USD' is not in the table digits"
+
+
+def test_a_scale_that_is_no_value() -> None:
+    told = price(venue("{from: p, absent: 7, scale: 'abs(tick)'}"), tick="x")
+    assert told.startswith("price bad-number: its scale: ")
+
+
+@pytest.mark.parametrize(
+    ("scale", "told_of"),
+    [
+        ("{look_up: $state.of}", "a scale is `from` (what to multiply by) or `digits`"),
+        ("{from: s, digits: s}", "a scale is `from` (what to multiply by) or `digits`"),
+        ("{from: s, look_up: $state.nobody}", "nothing captures $state.nobody"),
+        ("{from: s, look_up: $table.nobody}", "there is no table 'nobody'"),
+        ("'s ='", "cannot be read at character"),
+        ("{digits: $states.x}", "unknown name $states"),
+    ],
+)
+def test_a_scale_that_cannot_be_meant(scale: str, told_of: str) -> None:
+    text = STREAMS.replace("      price: p\n", f"      price: {{from: p, scale: {scale}}}\n")
+    _, problems = check_text("venue.yaml", HEAD + SUBSCRIBE + CAPTURE + text, ROOT)
+    assert any(told_of in problem.text for problem in problems), problems
+
+
+GROUPS = [
+    ("1,234", "1234"), ("1,234.5", "1234.5"), ("12,345,678.25", "12345678.25"), ("999", "999"), ("999.5", "999.5"),
+    ("1500", "1500"), ("-1,000", "-1000"), ("1,000.", "1000"), (1234, "1234"),
+    ("1,23", None), ("12,34,567", None), ("1234,567", None), (",123", None), ("1,234,", None), ("1.5,000", None),
+    ("1,234.5,0", None), ("1 234", None), ("1,234e2", None), ("1,٣٣٣", None), ("1," + "000," * 80 + "000", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), GROUPS)
+def test_groups_of_digits(text: Any, expected: str | None) -> None:
+    convert = ungrouped(decimals(8, 18, signed=True), ",")
+    if expected is None:
+        with pytest.raises(RecordError) as raised:
+            convert(text)
+        assert raised.value.reason == "bad-number"
+    else:
+        assert convert(text) == int(Decimal(expected).scaleb(8))
+
+
+@pytest.mark.parametrize("separator", [",", " ", "'", "_"])
+def test_groups_in_a_record(separator: str) -> None:
+    text = f"1{separator}234{separator}567.5"
+    assert price(venue(f'{{from: p, thousands: "{separator}"}}'), p=text) == "1234567.5"
+    assert "bad-number" in price(venue("p"), p=text)
+
+
+def test_factors() -> None:
+    assert factor_itself("0.01") == Decimal("0.01")
+    assert factor_of_digits(3) == Decimal("0.001")
