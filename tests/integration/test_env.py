@@ -121,7 +121,7 @@ def asked(folder: Path) -> tuple[dict[str, set[str]], set[str]]:
     frames = folder / "frames.jsonl"
     frames.write_text('{"channel":"heartbeat"}\n')
     given = {line.format(folder=folder, frames=frames): name for name, lines in LINES.items() for line in lines}
-    subprocess.run([sys.executable, "-c", ASKING], input=json.dumps(list(given)), text=True, cwd=folder, timeout=110,
+    subprocess.run([sys.executable, "-c", ASKING], input=json.dumps(list(given)), text=True, cwd=folder, timeout=600,
                    env={**environment(), **NOWHERE}, capture_output=True, check=True)
     found: dict[str, set[str]] = {name: set() for name in LINES}
     in_files: set[str] = set()
