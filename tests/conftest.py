@@ -14,7 +14,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from k2conn.compiler.language.shape import json_schema_library
+from k2conn.compat.jsonschema import without_slow_parsers
 from k2conn.secret_mask import SECRETS, SecretMask
 from tests.paths import SHARED
 
@@ -23,7 +23,9 @@ from tests.paths import SHARED
 assert hypothesis.internal.conjecture.optimiser
 
 # Some tests import jsonschema by themselves; after this it is there already, without what takes two seconds.
-json_schema_library()
+with without_slow_parsers():
+    import jsonschema
+assert jsonschema
 
 pytest_plugins = ["tests.plugins.parallel", "tests.plugins.servers", "tests.plugins.account"]
 

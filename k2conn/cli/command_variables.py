@@ -34,6 +34,7 @@ _RUN = ("K2_RECORD_FOLDER", *_SINKS, *_LIVE)
 READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "run": (*_START, "K2_LOG_LEVEL", "K2_WORKERS", *_RUN, *_CONSUMER),
     "record": (*_START, "K2_LOG_LEVEL", *_LIVE),
+    "probe": (*_FILES, *_LIVE),
     "replay": (*_FILES, *_LOG, *_SINKS),
     "doctor": (*_START, *_RUN),
     "status": (*_PORT, *PROXY_VARIABLES),

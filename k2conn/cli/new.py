@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,15 @@ from k2conn.cli.messages import show
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.language.problems import Problem, known
 from k2conn.engine.connector_state import ConnectorState
-from k2conn.engine.conversation.session import SessionContext
-from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.recording.reader import is_recording
 from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, DraftStream, draft
+from k2conn.tools.drafting.playing import RECEIVED_AT, PlayedSample, fresh, judged, play
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, draft_frame, frames
+from k2conn.tools.drafting.subscribing import NOTHING_SAID
 from k2conn.tools.drafting.writing import DraftTest, written
 from k2conn.tools.recorded_frames import recorded_texts
 from k2conn.tools.recorded_lines import recorded_lines
@@ -32,8 +31,6 @@ from k2conn.tools.recorded_lines import recorded_lines
 ASSET_CLASSES = ("crypto", "equities", "futures", "options", "forex", "index", "commodity", "fixed_income")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 _EXCHANGE = re.compile(r"[A-Z][A-Z0-9_.-]{0,31}\Z")
-_RECEIVED_AT = 1_767_323_045_000_000
-"""2026-01-02T03:04:05Z: when a test that does not say it is received."""
 _LONGEST, _MOST = 4000, 10
 """Characters of a test's frame, and its records."""
 _SHOWN = ("trade_id", "quote_id", "symbol", "currency", "price", "quantity", "side", "bid_price", "bid_quantity",
@@ -64,7 +61,7 @@ def run(options: NewOptions) -> int:
         raise SettingsError(f"{target} exists: say --force to overwrite it, or --output with another name")
     sample = _sample(options)
     made = draft(request, sample)
-    text, problems = finished(made, sample)
+    text, problems, played = tried(made, sample)
     if target is None:
         sys.stdout.write(text)
     else:
@@ -72,22 +69,35 @@ def run(options: NewOptions) -> int:
             target.write_text(text, encoding="utf-8")
         except OSError as error:
             raise SettingsError(f"{target}: {error.strerror}") from None
-    _report(made, target, problems)
+    _report(made, target, problems, played)
     return 78 if problems else 0
 
 
 def finished(made: Draft, sample: Sequence[DraftFrame]) -> tuple[str, list[Problem]]:
     """A draft's text with tests that the engine made, and what `validate` would say of it."""
-    text = written(made)
+    text, problems, _ = tried(made, sample)
+    return text, problems
+
+
+def tried(made: Draft, sample: Sequence[DraftFrame]) -> tuple[str, list[Problem], PlayedSample | None]:
+    """The same, and what became of the sample when the draft was played on it; None where it does not validate."""
+    text = written(judged(made, None))
     plan, problems = check_text(_file(made), text, Path(), secure)
+    if plan is None and made.conversation.steps:  # what was sent fits the language less often than what came
+        made = replace(made, conversation=NOTHING_SAID)
+        text = written(judged(made, None))
+        plan, problems = check_text(_file(made), text, Path(), secure)
     if plan is None:
-        return text, problems
-    examples = [played for stream in made.streams if (played := _played(plan, made, stream, sample)) is not None]
-    whole = written(made, examples)
+        return text, problems, None
+    played = play(plan, sample)
+    made = judged(made, played)
+    text = written(made, (), tuple(played.lines()))
+    examples = [one for stream in made.streams if (one := _played(plan, made, stream, sample)) is not None]
+    whole = written(made, examples, tuple(played.lines()))
     plan, problems = check_text(_file(made), whole, Path(), secure)
     if plan is None or any(run_test(plan, example) for example in plan.tests):
-        return text, check_text(_file(made), text, Path(), secure)[1]
-    return whole, problems
+        return text, check_text(_file(made), text, Path(), secure)[1], played
+    return whole, problems, played
 
 
 def _file(made: Draft) -> str:
@@ -135,7 +145,7 @@ def _played(plan: Plan, made: Draft, stream: DraftStream, sample: Sequence[Draft
     own = {frame.text for group in stream.mapping.groups for frame in group.frames}
     before: list[str] = []
     best: DraftTest | None = None
-    for frame in sample:
+    for frame in (one for one in sample if not one.sent):
         if made.capture and frame.text not in own and isinstance(frame.message, dict) and len(before) < 50:
             before.append(frame.text)
         if frame.text not in own or len(frame.text) > _LONGEST or "\n" in frame.text:
@@ -158,13 +168,10 @@ def _needed(plan: Plan, stream: str, before: list[str], frame: str) -> list[str]
 
 def _records(plan: Plan, stream: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     """What the last of some frames becomes; nothing where it becomes a dead letter."""
-    connector_state = ConnectorState(plan, plan.named([stream]), window=0)
-    symbols = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
-    context = SessionContext(lambda: str(uuid.uuid4()), {})
-    pipeline = FramePipeline(connector_state, plan.connections[0], symbols, context)
+    pipeline = fresh(plan, ConnectorState(plan, plan.named([stream]), window=0))
     envelopes: list[Envelope] = []
     for text in texts:
-        envelopes, _ = pipeline.receive([text], 0.0, _RECEIVED_AT)
+        envelopes, _ = pipeline.receive([text], 0.0, RECEIVED_AT)
     if any(envelope.schema is None for envelope in envelopes):
         return []
     return [_shown(one.schema.decode_plain(one.value)) for one in envelopes if one.schema is not None]
@@ -179,12 +186,14 @@ def _shown(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _report(made: Draft, target: Path | None, problems: Sequence[Problem]) -> None:
+def _report(made: Draft, target: Path | None, problems: Sequence[Problem], played: PlayedSample | None) -> None:
     for problem in problems:
         show(str(problem), error=True)
     streams = ", ".join(stream.name for stream in made.streams) or "no stream"
     where = target or "standard output"
     show(f"{where}: {streams} from {made.frames} frames; {'does not validate yet' if problems else 'validates'}. "
          "Its comments say how sure each guess is; GAP marks what is yours to find out.", error=True)
+    if played is not None:
+        show(*played.lines(), error=True)
     if target is not None and not problems:
         show(f"next: k2conn test {target}, then fill in the subscribe frame", error=True)

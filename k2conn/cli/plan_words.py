@@ -106,7 +106,7 @@ def step_words(step: Step) -> Words:
     if (renew := step.renew) is not None:
         sooner = f", {renew.early:g} s sooner" if renew.early else ""
         calls = ", after the calls of `before`" if renew.before else ""
-        yield "  sent again", f"every {renew.every_text}{sooner}{calls}{f': {renew.text}' if renew.text else ''}"
+        yield "  renewed", f"every {renew.every_text}{sooner}{calls}{f': {renew.text}' if renew.text else ''}"
     expect = step.expect
     if expect is None:
         return
@@ -119,7 +119,7 @@ def step_words(step: Step) -> Words:
     if expect.final is not None:
         yield "  for good", expect.final.text
     if expect.retry != Retry():
-        yield "  asked again", _retry(expect.retry)
+        yield "  retried", _retry(expect.retry)
     yield from ((f"  {key}", text) for key, text in expect.spoken)
     if expect.data:
         yield "  data", "a reply may be a stream's message, too"

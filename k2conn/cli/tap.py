@@ -16,6 +16,7 @@ from k2conn import exactjson
 from k2conn.cli.event_loop import on_event_loop, stop_on_signals
 from k2conn.cli.loading import load
 from k2conn.cli.messages import show, show_json
+from k2conn.cli.record_text import record_text
 from k2conn.cli.screen import Column, Console, line, screen, table
 from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.cli.tracing import Tracer, rows
@@ -153,9 +154,7 @@ def text_of(said: dict[str, Any]) -> str:
     words = [said.get("stream"), said.get("symbol"), socket]
     head = f"{when}{kind:<8} {said.get('connector', '')} {' '.join(str(one) for one in words if one)}"
     if kind == "record":
-        hidden = ("message_id", "exchange", "symbol", "asset_class", "connector", "schema_version", "vendor_data")
-        fields = {name: value for name, value in said["record"].items() if name not in hidden and value is not None}
-        body = " ".join(f"{name}={exactjson.spell(value)}" for name, value in fields.items())
+        body = record_text(said["record"])
     elif kind == "dead":
         letter = said["letter"]
         body = f"{letter.get('reason')} {letter.get('field') or ''} {exactjson.spell(letter.get('value'))}: "

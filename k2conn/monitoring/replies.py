@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 JSON = "application/json"
 REASONS = {
     200: "OK", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
-    404: "Not Found", 405: "Method Not Allowed", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
+    404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type",
+    429: "Too Many Requests", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
 }
 Headers = Sequence[tuple[str, str]]
 

@@ -18,7 +18,9 @@ class BadRequest(Exception):
         self.status = status
 
 
-def target_of(head: bytes, bound_here: bool, names: Collection[str] = ()) -> tuple[str, str]:
+def target_of(
+    head: bytes, bound_here: bool, names: Collection[str] = (), methods: Collection[str] = ("GET", "HEAD")
+) -> tuple[str, str]:
     """Method and target of a request whose lines are ``head``. ``bound_here``: only this machine can ask; then what it
     was asked for must be this machine, too, or one of ``names``: a page in a browser here could else have its own name
     lead here (DNS rebinding). BadRequest for anything else.
@@ -27,8 +29,8 @@ def target_of(head: bytes, bound_here: bool, names: Collection[str] = ()) -> tup
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
         raise BadRequest(400, "this is no request in HTTP/1.1")
-    if words[0] not in ("GET", "HEAD"):
-        raise BadRequest(405, "GET only")
+    if words[0] not in methods:
+        raise BadRequest(405, "GET only" if "POST" not in methods else "GET and POST only")
     hosts = [value.strip() for name, _, value in (line.partition(":") for line in lines) if name.lower() == "host"]
     if len(hosts) > 1:
         raise BadRequest(400, "there are two Host lines")

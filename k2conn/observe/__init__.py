@@ -1,9 +1,10 @@
 """The one place where a running process can be watched: recorders, taps and whatever else looks on are observers.
 
-The runner tells `Observers` what passes: each read of frames, each frame sent, connections as they open and end, the
-answers that were captured, and what was published. With nobody there, that costs one look at an attribute a read, and
-nothing a record. An observer must not wait, and must not keep more than it has bounds for: it is called on the event
-loop, on the way of the data. One that raises is taken off, with its traceback in the log; the feed goes on.
+The runner tells `Observers` what passes: each read of frames, each frame sent, connections as they open and end (or
+fail to open), how the conversation on them goes, the answers that were captured, and what was published. With nobody
+there, that costs one look at an attribute a read, and nothing a record. An observer must not wait, and must not keep
+more than it has bounds for: it is called on the event loop, on the way of the data. One that raises is taken off, with
+its traceback in the log; the feed goes on.
 
 What is told is as it was on the wire. Whoever hands it out of the process hides secrets (`k2conn.secret_mask`): what is
 sent carries keys.
@@ -12,7 +13,7 @@ sent carries keys.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -67,6 +68,9 @@ class Observer:
         list.
         """
 
+    def noted(self, place: SessionPlace, kind: str, detail: Mapping[str, Any], now: float, wall: int) -> None:
+        """A session says how its conversation goes: ``kind`` is a `k2conn.engine.conversation.actions.NoteKind`."""
+
     def carried(self, place: SessionPlace, symbols: tuple[Symbol, ...], now: float, wall: int) -> None:
         """An open connection has these symbols from now on."""
 
@@ -75,6 +79,9 @@ class Observer:
 
     def ended(self, place: SessionPlace, cause: str, detail: str, now: float, wall: int) -> None:
         """A connection is at its end."""
+
+    def failed(self, connector: str, socket: str, cause: str, detail: str, now: float, wall: int) -> None:
+        """A connection could not be opened."""
 
     def published(self, connector: str, envelopes: Sequence[Envelope]) -> None:
         """Records and dead letters go to the sink."""

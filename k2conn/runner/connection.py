@@ -171,9 +171,16 @@ class VenueConnection:
             end = await self._to_its_end()
             return end
         finally:
-            if self._observers.watching and self.opened_at is not None:
-                cause, detail = (end.cause, end.detail) if end is not None else (EndCause.STOPPED, "")
-                self._observers.tell(Observer.ended, self._place, str(cause), detail, monotonic(), wall_us())
+            if self._observers.watching:
+                self._tell_end(end)
+
+    def _tell_end(self, end: ConnectionEnd | None) -> None:
+        cause, detail = (str(end.cause), end.detail) if end is not None else (str(EndCause.STOPPED), "")
+        if self.opened_at is not None:
+            self._observers.tell(Observer.ended, self._place, cause, detail, monotonic(), wall_us())
+        elif end is not None:
+            name = self._context.connector_state.plan.name
+            self._observers.tell(Observer.failed, name, self._shard.name, cause, detail, monotonic(), wall_us())
 
     async def _to_its_end(self) -> ConnectionEnd:
         try:
@@ -420,6 +427,8 @@ class VenueConnection:
             self._tell(self, ConnectionEvent.OTHER)
 
     def _note(self, note: Note) -> None:
+        if self._observers.watching:
+            self._observers.tell(Observer.noted, self._place, str(note.kind), note.detail, monotonic(), wall_us())
         if note.kind == NoteKind.SETTLED:
             self.state = ConnectionState.LIVE
             self._log.info("subscribed", **note.detail)

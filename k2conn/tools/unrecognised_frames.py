@@ -26,7 +26,7 @@ class UnrecognisedFrames:
 
     def add(self, frame: str) -> None:
         """One such frame."""
-        shape = _shape_of(frame)
+        shape = shape_of(frame)
         sample, count = self._found.get(shape, (frame, 0))
         if count or len(self._found) < SHAPES:
             self._found[shape] = (sample, count + 1)
@@ -42,7 +42,8 @@ class UnrecognisedFrames:
             yield f"unrecognised, {self._more} frames of further shapes"
 
 
-def _shape_of(frame: str) -> object:
+def shape_of(frame: str) -> object:
+    """What frames that look alike have in common."""
     try:
         return _shape(exactjson.decode(frame), "", 0)
     except exactjson.JsonError:

@@ -32,7 +32,7 @@ import json, os, sys
 from importlib import import_module
 from pathlib import Path
 from k2conn.cli import main
-for name in ("run", "serve", "load", "dlq", "candles", "doctor", "demo", "mock", "replay"):
+for name in ("run", "probe", "serve", "load", "dlq", "candles", "doctor", "demo", "mock", "replay"):
     import_module(f"k2conn.cli.{name}")
 from k2conn.settings.environment import Environment
 plain, setting, asked, read = os._Environ.__getitem__, Environment.get, set(), set()
@@ -61,6 +61,7 @@ NOWHERE = {"K2_KRAKEN_WEBSOCKET_URL": "ws://127.0.0.1:1", "K2_POSTGRES_DSN": "po
 LINES = {
     "run": ["run kraken --port 0 --duration 0.3", "run", "run --from kafka"],
     "record": ["record kraken --to {folder}/recording --duration 0.3", "record"],
+    "probe": ["probe kraken --seconds 0.3"],
     "replay": ["replay {folder}/recording"],
     "doctor": ["doctor kraken", "doctor"],
     "status": ["status"],
@@ -97,6 +98,14 @@ ELSEWHERE = {
     "demo": {*PROXY_VARIABLES},
     # checked with all settings of a run, whose sink is none
     "record": {*SINK_ROOMS},
+    # a connector's settings are read whole; what is made of records is then left out
+    "probe": {"K2_CANDLES", "K2_CANDLES_DELAY", "K2_CANDLES_LATENESS", "K2_CANDLES_EMPTY", "K2_FEATURES",
+              "K2_FEATURES_WINDOW", "K2_FEATURES_WARM_UP", "K2_ANOMALIES", "K2_ANOMALY_THRESHOLDS", "K2_AUDIT",
+              "K2_BACKFILL", "K2_BAD_DATA_SHARE", "K2_DRIFT"},
+    # checked with all settings of a connector that runs
+    "symbols": {"K2_ANOMALIES", "K2_ANOMALY_THRESHOLDS", "K2_AUDIT", "K2_BACKFILL", "K2_BAD_DATA_SHARE", "K2_CANDLES",
+                "K2_CANDLES_DELAY", "K2_CANDLES_EMPTY", "K2_CANDLES_LATENESS", "K2_DRIFT", "K2_FEATURES",
+                "K2_FEATURES_WARM_UP", "K2_FEATURES_WINDOW"},
 }
 """What is looked at and changes nothing, by command."""
 UNSEEN = {"dlq": {"K2_ALLOW_ENV"}, "tap": {"K2_ALLOW_ENV"}}
@@ -112,7 +121,7 @@ def asked(folder: Path) -> tuple[dict[str, set[str]], set[str]]:
     frames = folder / "frames.jsonl"
     frames.write_text('{"channel":"heartbeat"}\n')
     given = {line.format(folder=folder, frames=frames): name for name, lines in LINES.items() for line in lines}
-    subprocess.run([sys.executable, "-c", ASKING], input=json.dumps(list(given)), text=True, cwd=folder, timeout=110,
+    subprocess.run([sys.executable, "-c", ASKING], input=json.dumps(list(given)), text=True, cwd=folder, timeout=600,
                    env={**environment(), **NOWHERE}, capture_output=True, check=True)
     found: dict[str, set[str]] = {name: set() for name in LINES}
     in_files: set[str] = set()

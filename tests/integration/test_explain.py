@@ -28,11 +28,13 @@ connection:
   compression: false
   max_frame: 2 MiB
   stale_after: 47s
-  limits: {{connect: 3 per 7s, send: 5 per 2s, topics: 90, connections: 4, lifetime: 23h, frame: 4 KiB}}
+  limits: {{connect: 3 per 7s, send: 5 per 2s, topics: 90, connections: 4, lifetime: 23h, frame: 4 KiB,
+    unanswered: 6, per: ip}}
   reconnect: {{base: 3s, factor: 4, cap: 77s, attempts: 9}}
   hosts: ["*.venue.example"]
   before: [{{http: POST https://venue.example/token, capture: {{token: data.token}}, within: 3s}}]
   steps:
+    - {{name: log in, send: {{op: login}}, renew: {{every: 50m, early: 17s, before: true, send: {{op: again}}}}}}
     - name: subscribe
       send: {{op: sub, symbols: $symbols, id: $counter, token: $state.token}}
       for: [trade, quote]
@@ -47,6 +49,7 @@ connection:
         reply_to: req_id
         reason: why
         within: 8s
+        retry: {{after: 91s, longest: 92m, attempts: 6}}
   capture: [{{into: names, when: {{op: names}}, key: the.key, value: the.value, data: true}}]
   heartbeat: {{every: 13s, send: ping, answer: {{"@": pong}}, within: 4s}}
 streams:
@@ -89,6 +92,8 @@ streams:
 SHOWN = (
     "messages by parts", "text json; binary gzip > json", "2097152 bytes, compression off", "47 s without a frame",
     "connect 3 per 7 s", "send 5 per 2 s", "topics 90", "connections 4", "lifetime 82800 s", "frame 4096 bytes",
+    "unanswered 6", "counted by IP address", "every 50m, 17 s sooner, after the calls of `before`: {\"op\":\"again\"}",
+    "retried    after 91 s, at most 5520 s apart, 6 times",
     "after 3 s, times 4 each time, at most 77 s, 9 attempts", "*.venue.example", "within 3 s, keeps $state.token",
     "batches of 33", "6 s between frames", "ok = yes_it_is   within 8 s", "ok = no_it_is_not", "code == 'gone'",
     "about {symbol}.", '["arg.first","arg.second"]', "reply_to   req_id", "reason     why",

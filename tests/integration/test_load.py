@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,17 +30,25 @@ def command(*words: object) -> list[str]:
 
 def load(folder: Path, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a load in a folder to its end."""
-    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=600, check=False,
                           env={**os.environ, **environment})
 
 
-def records(folder: Path, topic: str = TRADES) -> list[dict[str, Any]]:
-    """All records of a topic, read by a library that we did not write; of a file that was cut off, its whole blocks."""
+def records(folder: Path, topic: str = TRADES, only: Collection[str] = ()) -> list[dict[str, Any]]:
+    """All records of a topic, read by a library that we did not write; of a file that was cut off, its whole blocks. Of
+    very many, ``only`` some fields, in a third of the time.
+    """
     found: list[Any] = []
     for path in sorted((folder / "data" / topic).glob("*.avro"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
         with path.open("rb") as file:
             try:
-                found += fastavro.reader(file)
+                whole = fastavro.reader(file)
+                if only:
+                    schema: Any = whole.writer_schema
+                    file.seek(0)
+                    kept = [one for one in schema["fields"] if one["name"] in only]
+                    whole = fastavro.reader(file, reader_schema={**schema, "fields": kept})
+                found += whole
             except EOFError:
                 continue
     return found
@@ -146,8 +155,8 @@ def test_a_second_load_goes_on_where_the_first_one_ended(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_load_that_is_ended_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     """However it ends, every row is there; after a stop in order, each once."""
-    count = 500_000
-    path = written(tmp_path / "7078.csv", trade_rows(100_000) * 5)
+    count = 250_000
+    path = written(tmp_path / "7078.csv", trade_rows(50_000) * 5)
     ended = 0
     for _ in range(2):
         with subprocess.Popen(command("asx-trades", path), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
@@ -164,7 +173,7 @@ def test_a_load_that_is_ended_goes_on(tmp_path: Path, number: signal.Signals) ->
     last = load(tmp_path, "asx-trades", path)
     assert last.returncode == 0, last.stderr
     assert ended
-    found = records(tmp_path)
+    found = records(tmp_path, only=("trade_id", "message_id"))
     names = Counter(one["trade_id"] for one in found)
     assert {int(name.rpartition("-")[2]) for name in names} == set(range(1, count + 1))
     assert len({one["message_id"] for one in found}) == count  # by it a reader drops what came again

@@ -128,7 +128,7 @@ async def mocks(folder: Path, prefix: str, **how: Any) -> AsyncIterator[tuple[li
 
 def timed(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     def run(*arguments: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(*arguments), 60))
+        asyncio.run(asyncio.wait_for(test(*arguments), 600))
 
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ def started(folder: Path, port: int, *words: str, **variables: str) -> subproces
 @pytest.mark.alone
 def test_a_venues_trade_is_queryable_in_ten_seconds_with_the_defaults(venue: int, tmp_path: Path) -> None:
     settings = lake(tmp_path)
-    process = started(tmp_path, venue, "--duration", "14s")
+    process = started(tmp_path, venue)
     connected = None
     try:
         while connected is None:
@@ -55,6 +56,7 @@ def test_a_venues_trade_is_queryable_in_ten_seconds_with_the_defaults(venue: int
             found = asked(settings, "query", "SELECT count(*) FROM trades WHERE symbol = 'BTCUSD'", "--side", "SELL",
                           "--currency", "USD", "--format", "csv").splitlines()[1]
     finally:
+        process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 0, said
     books = json.loads((tmp_path / "summary.json").read_text())["connectors"]["venue"]

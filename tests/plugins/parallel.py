@@ -73,6 +73,13 @@ class _Controller:
                     groups.update(json.loads(written.read_text()))
                 return groups[nodeid]
 
+            def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+                """Forget a group that is over: at each test, all groups that a process ever had are gone through."""
+                group = self._split_scope(self.registered_collections[node][item_index])
+                super().mark_test_complete(node, item_index, duration)
+                if all(self.assigned_work[node][group].values()):
+                    del self.assigned_work[node][group]
+
         config.option.loadscopereorder = False
         return Scheduling(config, log)
 

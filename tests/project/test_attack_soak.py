@@ -108,6 +108,7 @@ def test_where_nothing_is_planted_nothing_is_found(tmp_path: Path) -> None:
     assert all(one["published"] for one in found["attacked"].values())
 
 
+@pytest.mark.deploy
 @pytest.mark.alone
 def test_every_kind_of_attack_at_random(tmp_path: Path) -> None:
     found = soaked(tmp_path, SECONDS, "--seed", "1")

@@ -156,7 +156,10 @@ IMPORTABLE: dict[str, set[str]] = {
     "tools/certify": {
         *LEAVES, "avro", "child_python", "clock", "engine", "envelope", "runner", "sinks", "spool", "tools/mock"
     },
-    "tools/drafting": {*LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests"},
+    "tools/drafting": {
+        *LEAVES, "avro", "compiler", "engine", "envelope", "tools/connector_tests", "tools/letter_places",
+        "tools/unrecognised_frames",
+    },
     "tools": set(),
 }
 """What each package or module may import beside itself; a package stands for everything in it. `cli` is above all of

@@ -66,9 +66,10 @@ def test_wheel_carries_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> 
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {str(file.relative_to(ROOT)) for file in (ROOT / "k2conn").rglob("*.py")}
     assert modules <= names
-    console = {str(file.relative_to(ROOT)) for file in (ROOT / "k2conn/monitoring/console/static").iterdir()}
-    assert len(console) > 10
-    assert console <= names
+    folders = ("monitoring/console/static", "cli/playground/static")
+    pages = {str(file.relative_to(ROOT)) for folder in folders for file in (ROOT / "k2conn" / folder).iterdir()}
+    assert len(pages) > 12
+    assert pages <= names
     assert {Path(name).parts[0] for name in names} == {"k2conn"}
 
 

@@ -24,6 +24,8 @@ KAFKA_VERSION = "4.1.1"
 APICURIO_VERSION = "3.0.9"
 QUESTDB_VERSION = "9.3.4"
 AXE_VERSION = "4.14.1"
+YAML_SERVER_VERSION = "1.25.0"
+"""2.0 wants a newer Node than Debian has."""
 
 _POM = Path(__file__).with_name("kafka.pom.xml")
 _CONNECT = Path(__file__).resolve().parents[2] / "deploy" / "connect"
@@ -57,6 +59,12 @@ def questdb_jar() -> Path:
 def axe_script() -> Path:
     """axe-core, one script that judges whether a page can be used by all; only `make test-deploy` needs it."""
     return _kept(f"axe-{AXE_VERSION}", _download_axe) / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def yaml_language_server() -> Path:
+    """The language server that editors ask about YAML files, a script for Node; only `make test-deploy` needs it."""
+    folder = _kept(f"yaml-language-server-{YAML_SERVER_VERSION}", _download_yaml_server)
+    return folder / "node_modules" / "yaml-language-server" / "bin" / "yaml-language-server"
 
 
 def connect_folder() -> Path:
@@ -139,11 +147,18 @@ def _download_questdb(into: Path) -> None:
 
 
 def _download_axe(into: Path) -> None:
-    command = [npm(), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(into),
-               f"axe-core@{AXE_VERSION}"]
+    _npm(into, f"axe-core@{AXE_VERSION}")
+
+
+def _download_yaml_server(into: Path) -> None:
+    _npm(into, f"yaml-language-server@{YAML_SERVER_VERSION}")
+
+
+def _npm(into: Path, package: str) -> None:
+    command = [npm(), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(into), package]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=into)
     if done.returncode:
-        raise Missing(f"npm could not download axe-core:\n{(done.stdout + done.stderr)[-1500:]}")
+        raise Missing(f"npm could not download {package}:\n{(done.stdout + done.stderr)[-1500:]}")
 
 
 def _maven(folder: Path, *arguments: str) -> None:

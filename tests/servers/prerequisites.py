@@ -81,10 +81,10 @@ def chromium() -> str:
 
 @cache
 def npm() -> str:
-    """The path of npm, which downloads the judge of accessibility once."""
+    """The path of npm, which downloads the judge of accessibility, and the language server of YAML, once."""
     found = shutil.which("npm")
     if found is None:
-        raise Missing("npm is missing: it downloads axe-core once. Install it with `apt-get install npm`.")
+        raise Missing("npm is missing: it downloads judges of pages and files. Install it with `apt-get install npm`.")
     return found
 
 

@@ -165,7 +165,7 @@ def held_out(name: str) -> tuple[int, int, str]:
     """Of the trades in a connector's tests: how many a draft from the same frames maps rightly, of how many."""
     wanted = _expected(load(name))
     sample = list(frames([text.encode() for text in wanted], None))
-    asked = DraftRequest("venue", load(name).exchange, "crypto", "wss://example.com", None)
+    asked = DraftRequest("venue", load(name).exchange, load(name).asset_class, "wss://example.com", None)
     text, _ = finished(draft(asked, sample), sample)
     plan = check_text("venue.yaml", text, Path())[0]
     good, first = 0, "" if plan else "the draft does not validate"

@@ -102,6 +102,7 @@ class Spool:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.book = Book()
+        self._numbers: list[int] = []
         self.inner: Inner
 
         def make(settle: Settle, reject: Reject) -> Inner:
@@ -125,8 +126,9 @@ class Spool:
 
     @property
     def numbers(self) -> list[int]:
-        """What was settled, in order."""
-        return [number_of(envelope) for envelope in self.book.settled]
+        """What was settled, in order; each is read once, for who waits asks again and again."""
+        self._numbers += map(number_of, self.book.settled[len(self._numbers) :])
+        return list(self._numbers)
 
     async def until(self, holds: Callable[[], bool], within: float = 60) -> None:
         end = asyncio.get_running_loop().time() + within
@@ -168,6 +170,6 @@ def number_of(envelope: Envelope) -> int:
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:
-        await asyncio.wait_for(work(), 60)
+        await asyncio.wait_for(work(), 600)
 
     asyncio.run(main())

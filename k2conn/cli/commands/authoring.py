@@ -19,6 +19,7 @@ from k2conn.cli.commands.options import (
     SymbolList,
 )
 from k2conn.cli.commands.registry import command
+from k2conn.cli.completion import connectors
 
 
 @command()
@@ -123,6 +124,33 @@ def plan(
 
 
 @command()
+def probe(
+    connector: Connector,
+    symbols: SymbolList = None,
+    streams: Streams = None,
+    intervals: Intervals = None,
+    seconds: Annotated[str, typer.Option(help="How long, such as 30 or 2m; Ctrl-C ends it earlier.")] = "60",
+    frames: Annotated[int, typer.Option(min=0, max=1000, help="Of frames that look alike so many are shown.")] = 2,
+    records: Annotated[int, typer.Option(min=0, max=1000, help="Of each stream so many records are shown.")] = 3,
+    allow_env: AllowEnv = None,
+) -> None:
+    """Connect for a minute, and show what is sent, acknowledged and received, and the first records; or why none come.
+
+    Nothing is published or kept. Exits with 0 where every stream gave records, 1 where one gave none, 65 where there
+    are dead letters, 69 where no connection could be opened.
+
+    \b
+    Another symbol, one stream, all for two minutes: k2conn probe my.yaml --symbols A-USD --streams trade --seconds 2m
+    Against a mock (k2conn mock my.yaml): K2_MY_WEBSOCKET_URL=ws://127.0.0.1:PORT/my k2conn probe my.yaml --seconds 5
+
+    Example: k2conn probe NAME --seconds 30
+    """
+    from k2conn.cli.probe import ProbeOptions, run
+
+    raise typer.Exit(run(ProbeOptions(connector, symbols, streams, intervals, seconds, frames, records)))
+
+
+@command()
 def symbols(
     connector: Connector,
     search: Annotated[
@@ -212,6 +240,30 @@ def new(
     from k2conn.cli.new import NewOptions, run
 
     raise typer.Exit(run(NewOptions(name, url, sample, frame_key, docs, exchange, asset_class, output, force)))
+
+
+@command()
+def playground(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            autocompletion=connectors, help="A connector file, a shipped name, or a file that the page saved (.json)."
+        ),
+    ] = None,
+    frames: Annotated[Path | None, typer.Option(help="Frames to begin with, one a line.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the page is; 0 for any free port.")] = 9095,
+) -> None:
+    """Open a page for a browser: a connector file on the left, frames on the right, what becomes of them below.
+
+    Nothing leaves this machine, no venue is talked to, and only this machine can reach the page. It shows problems by
+    line, the kind of each frame, records, dead letters, and the way of each field; one file with both sides can be
+    saved and opened again.
+
+    Example: k2conn playground NAME --frames frames.jsonl
+    """
+    from k2conn.cli.playground.command import run
+
+    raise typer.Exit(run(file, frames, port))
 
 
 @command("list")

@@ -8,15 +8,14 @@ a near match, and where several forms are allowed, the one that the author evide
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
 from k2conn.avro import SchemaField
+from k2conn.compat.jsonschema import without_slow_parsers
 from k2conn.compiler.language.document import Document, Path
 from k2conn.compiler.language.durations import out_of_bounds
 from k2conn.compiler.language.fit import fits, matches
@@ -36,9 +35,6 @@ _NAMES = {
     "boolean": "true or false",
     "null": "nothing",
 }
-
-
-_SLOW = "rfc3987_syntax"
 
 
 @lru_cache(maxsize=1)
@@ -127,27 +123,13 @@ def _validator(schema: Any) -> Any:
 @lru_cache(maxsize=1)
 def _validators() -> Any:
     """The class of validators; made once, for it takes longer to make than to check a small file."""
-    library: Any = json_schema_library()
+    with without_slow_parsers():
+        import jsonschema  # imported only when needed: the import takes longer than checking a file
+
+    library: Any = jsonschema
     draft = library.Draft202012Validator
     checker = draft.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer)
     return library.validators.extend(draft, {"measure": _measure, "pattern": _matches}, type_checker=checker)
-
-
-def json_schema_library() -> ModuleType:
-    """jsonschema, imported when it is needed: that takes longer than checking a file.
-
-    Where rfc3987_syntax is installed, too, jsonschema would import it for a format that our schema does not have, and
-    that makes 38 parsers, which takes two seconds. It is hidden meanwhile, as if it were not there.
-    """
-    hidden = _SLOW not in sys.modules
-    if hidden:
-        sys.modules[_SLOW] = None  # type: ignore[assignment]  # makes an ImportError of its import
-    try:
-        import jsonschema
-    finally:
-        if hidden:
-            del sys.modules[_SLOW]
-    return jsonschema
 
 
 def _matches(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:

@@ -53,18 +53,18 @@ class BundleFile(NamedTuple):
 
 
 @cache
-def bundle() -> dict[str, BundleFile]:
-    """The files by name, read once."""
+def bundle(folder: Path = _FOLDER) -> dict[str, BundleFile]:
+    """The files of a folder by name, read once; else those of the console."""
     found = {}
-    for path in sorted(_FOLDER.iterdir()):
+    for path in sorted(folder.iterdir()):
         body = path.read_bytes()
         found[path.name] = BundleFile(_KINDS[path.suffix], body, f'"{sha256(body).hexdigest()[:20]}"')
     return found
 
 
-def bundle_reply(name: str, head: bytes) -> Reply | None:
+def bundle_reply(name: str, head: bytes, folder: Path = _FOLDER) -> Reply | None:
     """The file of that name; None where there is none."""
-    file = bundle().get(name)
+    file = bundle(folder).get(name)
     if file is None:
         return None
     headers = (*SAFE, ("Cache-Control", "no-cache"), ("ETag", file.tag))

@@ -93,9 +93,13 @@ def _places(message: Any) -> Iterator[ItemPlace]:
     for path, value in walk(message):
         if isinstance(value, dict) and all(isinstance(part, str) for part in path):
             yield ItemPlace(path, "object")
-        elif isinstance(value, list) and value and path and _plain(path):
+        elif isinstance(value, list) and value and (path or not _nested(value)) and _plain(path):
             nested = all(isinstance(one, (dict, list)) for one in value)
             yield ItemPlace(path, "list" if nested else "row")
+
+
+def _nested(values: list[Any]) -> bool:
+    return any(isinstance(one, (dict, list)) for one in values)
 
 
 def _plain(path: Path) -> bool:

@@ -13,7 +13,7 @@ from k2conn import exactjson
 from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import SYMBOL, MessageKind
 from k2conn.tools.drafting.leaves import Path, at, scalars, spelled, walk
-from k2conn.tools.drafting.words import ALL_WORDS, KIND_NAMES, folded, words
+from k2conn.tools.drafting.words import ALL_WORDS, names_kind, words
 
 _VALUES = 4
 _CANDIDATES = 24
@@ -84,7 +84,7 @@ def _texts(path: Path, groups: Sequence[MessageKind], wanted: Sequence[Any]) -> 
     values = {at(message, path) for message in wanted if not isinstance(at(message, path), (dict, list))}
     templates = {text for group in groups for place, text in group.texts if place == path}
     told = words(text.replace(SYMBOL, " ") for text in templates) & ALL_WORDS
-    named = isinstance(path[-1], str) and folded(path[-1]) in KIND_NAMES
+    named = names_kind(path[-1])
     weight = 3 * bool(told) + named + (len(path) == 1)
     key = spelled(path)
     if templates and any(SYMBOL in text for text in templates):

@@ -14,7 +14,8 @@ from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind, groups
 from k2conn.tools.drafting.leaves import spelled
 from k2conn.tools.drafting.mapping import DraftMapping
-from k2conn.tools.drafting.recording import DraftFrame
+from k2conn.tools.drafting.recording import DraftFrame, messages
+from k2conn.tools.drafting.subscribing import NOTHING_SAID, DraftConversation, conversation
 from k2conn.tools.drafting.words import (
     ACK_WORDS,
     BEAT_WORDS,
@@ -22,11 +23,15 @@ from k2conn.tools.drafting.words import (
     QUOTE_WORDS,
     SNAPSHOT_WORDS,
     TRADE_WORDS,
+    folded,
     words,
 )
 
 _STREAMS = 3
 """Streams of one record type that are drafted."""
+ACKNOWLEDGEMENT = "acknowledgement"
+OTHER = "other"
+"""What messages seem to be of which nothing is known."""
 _QUIET = 12
 """Kinds of messages that are listed as ignored."""
 
@@ -71,6 +76,9 @@ class Draft:
     spelling: natives.SymbolSpelling
     symbols: int
     """How many different symbols were seen."""
+    listed: bool = False
+    """Whether frames are lists of messages."""
+    conversation: DraftConversation = NOTHING_SAID
 
     @property
     def capture(self) -> dict[str, Any] | None:
@@ -80,7 +88,8 @@ class Draft:
 
 def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     """The draft of a connector from some of its frames."""
-    found = groups(frames)
+    received, listed = messages(frames)
+    found = groups(received)
     mappings = [mapping for group in found if (mapping := _mapping(group, found)) is not None]
     chosen = _chosen(_merged(mappings))
     streams: list[DraftStream] = []
@@ -92,8 +101,22 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     mapped = [group for one in streams for group in one.mapping.groups]
     seen = [name for one in streams for name in one.mapping.symbol.seen]
     rest = [group for group in found if group not in mapped]
-    spelling = natives.spelling(seen or ["BASE-QUOTE"])
-    return Draft(request, len(frames), tuple(streams), tuple(_other_messages(rest, mapped)), spelling, len(set(seen)))
+    spelling = _spelling(request, seen)
+    others = _other_messages(rest, mapped)
+    acknowledgements = [frame for group in rest if _description(group) == ACKNOWLEDGEMENT for frame in group.frames]
+    kinds = {one.name: one.mapping.record for one in streams}
+    said = conversation(frames, acknowledgements, seen, kinds)
+    return Draft(
+        request, len(received), tuple(streams), tuple(others), spelling, len(set(seen)), listed, said
+    )
+
+
+def _spelling(request: DraftRequest, seen: Sequence[str]) -> natives.SymbolSpelling:
+    if request.asset_class == "equities" and seen and not any("/" in name for name in seen):
+        return natives.tickers(seen)
+    found = natives.spelling(seen or [natives.NOBODY])
+    found.guessed = not seen or natives.NOBODY in seen
+    return found
 
 
 def _mapping(group: MessageKind, found: Sequence[MessageKind]) -> DraftMapping | None:
@@ -171,6 +194,8 @@ def _finished(mapping: DraftMapping) -> DraftMapping:
     if len(found_words) > 1:
         guess = Guess(where, "by its name the recent past, sent on subscribe", False)
         return replace(mapping, options={**mapping.options, "snapshot": guess})
+    if "first_batch" in mapping.options:
+        return mapping
     note = f"GAP: {exactjson.encode(where).decode()} in all frames: if that is the recent past, say `snapshot:`"
     return replace(mapping, notes=(*mapping.notes, note))
 
@@ -187,14 +212,21 @@ def _other_messages(rest: Sequence[MessageKind], mapped: Sequence[MessageKind]) 
     return list(found.values())[:_QUIET]
 
 
+def _has_error(message: Any) -> bool:
+    names = ("error", "errors", "err", "errormessage", "errorcode")
+    return isinstance(message, dict) and any(
+        folded(key) in names and value not in (None, 0, "0", "", False) for key, value in message.items()
+    )
+
+
 def _description(group: MessageKind) -> str:
     found_words = group.words
     message = group.frames[0].message
     keys = words(message) if isinstance(message, dict) else frozenset()
-    if found_words & ERROR_WORDS or keys & {"error", "errors"}:
+    if found_words & ERROR_WORDS or _has_error(message):
         return "error"
     if (found_words | keys) & BEAT_WORDS:
         return "heartbeat"
     if found_words & ACK_WORDS or keys & {"result", "success", "subscribed", "subbed"}:
-        return "acknowledgement"
-    return "other"
+        return ACKNOWLEDGEMENT
+    return OTHER

@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 
 class Guess(NamedTuple):
-    """``value`` is written to the file, ``why`` is its reason; not ``sure``: the author must check it."""
+    """``value`` is written to the file, ``why`` is its reason; not ``sure``: the author must check it.
+
+    Sure is only what playing the draft on its sample shows (see ``playing``).
+    """
 
     value: Any
     why: str

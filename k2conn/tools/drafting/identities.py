@@ -17,6 +17,8 @@ TRADE_NAMES = {"tradeid": 9, "execid": 9, "matchid": 9, "dealid": 9, "tid": 8, "
 QUOTE_NAMES = {"u": 7, "updateid": 8, "bookupdateid": 9, "quoteid": 9, "seqid": 7, "sequence": 7, "seq": 6,
                "lastupdateid": 7, "seqnum": 5, "changeid": 7, "version": 3}
 _SHORTEST = 3
+_TELLING = 10
+"""Records that show that an id is one, and steps that show a rule."""
 
 
 def guess(
@@ -38,7 +40,7 @@ def guess(
         return Guess(text, f"{why}; {better.expression} is in {len(better.present)} of them", False), column
     missing = len(column.values) - len(column.present)
     gap = f"{missing} records have none and become dead letters" if missing else ""
-    return Guess(column.expression, why, len(column.present) > 1 and not gap, gap), column
+    return Guess(column.expression, why, len(column.present) >= _TELLING and not gap, gap), column
 
 
 def first_whole(columns: Sequence[ItemColumn]) -> ItemColumn | None:
@@ -66,7 +68,8 @@ def sequence(column: ItemColumn | None, symbols: ItemColumn | None) -> tuple[dic
     if not rule:
         return None, "guess: ids go back and forth, so nothing is promised"
     sequence_rule: dict[str, object] = {"from": column.expression, "rule": rule, "per": "symbol"}
-    return sequence_rule, f"sure: {len(steps)} steps within a symbol are all so"
+    sure = "sure" if len(steps) >= _TELLING else "guess"
+    return sequence_rule, f"{sure}: {len(steps)} steps within a symbol are all so"
 
 
 def newest_first(pool: Pool, column: ItemColumn | None) -> bool:

@@ -14,10 +14,11 @@ from k2conn.tools.drafting.leaves import Path, at, scalars, walk
 from k2conn.tools.drafting.recording import DraftFrame
 from k2conn.tools.drafting.words import (
     ALL_WORDS,
-    KIND_NAMES,
+    LETTERS,
     STATE_WORDS,
     folded,
     like_symbol,
+    names_kind,
     surely_symbol,
     symbol_span,
     words,
@@ -46,7 +47,8 @@ class MessageKind:
     @property
     def words(self) -> frozenset[str]:
         """The words of its texts."""
-        return words(text.replace(SYMBOL, " ") for _, text in self.texts if text != STATE)
+        texts = [text.replace(SYMBOL, " ") for _, text in self.texts if text != STATE]
+        return words(texts) | {LETTERS[text.lower()] for text in texts if text.lower() in LETTERS}
 
     @property
     def states(self) -> tuple[Path, frozenset[str]] | None:
@@ -63,7 +65,7 @@ def groups(frames: Sequence[DraftFrame]) -> list[MessageKind]:
     loud = _identifying_paths(frames)
     for frame in frames:
         texts = tuple((path, text) for path, text in _texts(frame.message) if path in loud)
-        telling = bool(words(text for _, text in texts) & ALL_WORDS)
+        telling = any(words([text]) & ALL_WORDS or text.lower() in LETTERS for _, text in texts)
         shape = _coarse(frame.message) if telling else _keys(frame.message)
         found.setdefault((texts, shape), []).append(frame)
     return [MessageKind(texts, tuple(members)) for (texts, _), members in found.items()]
@@ -78,7 +80,7 @@ def _texts(message: Any) -> Iterator[tuple[Path, str]]:
     known = [value for path, value in pairs if folded(str(path[-1])) in _SYMBOL_NAMES and like_symbol(value)]
     for path, value in pairs:
         telling = bool(words([value]) & ALL_WORDS)
-        named = isinstance(path[-1], str) and folded(path[-1]) in KIND_NAMES
+        named = names_kind(path[-1])
         if value.lower() in STATE_WORDS:
             yield path, STATE
         elif (named or telling) and not (value in known or (surely_symbol(value) and not telling)):

@@ -17,7 +17,11 @@ from k2conn.tools.drafting.words import PRODUCTS, QUOTES, like_symbol, rank, sur
 NAMES = {"symbol": 9, "s": 8, "instid": 9, "productid": 9, "pair": 8, "instrumentname": 9, "instrument": 8, "code": 7,
          "cd": 7, "book": 7, "marketid": 9,
          "currencypair": 9, "coin": 8, "market": 7, "contract": 7, "contractcode": 8, "productcode": 9, "i": 5, "id": 4,
-         "symbolname": 8, "name": 3, "sym": 8, "instrumentid": 8, "tradingpair": 8, "asset": 5, "ps": 1}
+         "symbolname": 8, "name": 3, "sym": 8, "S": 7, "ticker": 8,
+         "instrumentid": 8, "tradingpair": 8, "asset": 5, "ps": 1}
+NOBODY = "BASE-QUOTE"
+"""Stands for a name where none was found."""
+_SIDES = frozenset({"buy", "sell", "bid", "ask", "b", "s", "a"})
 _APART = re.compile(r"[A-Z0-9]+[-/_:][A-Z0-9]+\Z")
 _EXPIRIES = {
     "yymmdd": re.compile(r"\d{6}\Z"),
@@ -48,6 +52,8 @@ def _column(pool: Pool) -> DraftSymbol | None:
     for column in pool.columns:
         texts = [value for value in column.present if isinstance(value, str)]
         if not texts or len(texts) < len(column.values) or not all(map(like_symbol, texts)):
+            continue
+        if {text.lower() for text in texts} <= _SIDES:
             continue
         ranked = rank(column.name, NAMES)
         sure = all(surely_symbol(text) or (pool.rows and bool(_APART.search(text))) for text in texts)
@@ -117,7 +123,7 @@ def _captured(key: Path, name: Path, others: Sequence[MessageKind]) -> DraftSymb
 
 def _unknown() -> DraftSymbol:
     why = "no instrument's name was found in these frames"
-    return DraftSymbol(Guess({"value": "BASE-QUOTE"}, why, False, "where the instrument is named"), ("BASE-QUOTE",))
+    return DraftSymbol(Guess({"value": NOBODY}, why, False, "where the instrument is named"), (NOBODY,))
 
 
 # -- how names are spelled
@@ -131,12 +137,14 @@ class SymbolSpelling:
     """The forms that match the names seen."""
 
     forms: list[DraftForm] = field(default_factory=list)
-    parts: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
     """Patterns of the parts other than base and quote, as far as these names show them."""
     quotes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     native: bool = False
     """Names have more parts than base and quote, so the record keeps the venue's spelling."""
+    guessed: bool = False
+    """No name was seen."""
     fixed: bool = False
     """Some form fixes the quote currency, which is a guess."""
 
@@ -158,6 +166,17 @@ def spelling(seen: Sequence[str]) -> SymbolSpelling:
     found.parts = _parts_of(list(counted), [_text(form) for form in forms])
     found.native = any(len(re.findall(r"\{", _text(form))) > 2 or isinstance(form, dict) for form in forms)
     found.fixed = any(isinstance(form, dict) for form in forms)
+    found.names = [name for name, _ in counted.most_common(3)]
+    return found
+
+
+def tickers(seen: Sequence[str]) -> SymbolSpelling:
+    """Names that are one word, as shares have them; the record keeps the venue's spelling."""
+    counted = Counter(seen)
+    found = SymbolSpelling([{"form": "{base}", "quote": "USD", "record": "native"}], fixed=True)
+    others = "".join(sorted({one for name in counted for one in name if not one.isalnum()}))
+    if others:
+        found.parts = {"base": {"also": others}}
     found.names = [name for name, _ in counted.most_common(3)]
     return found
 

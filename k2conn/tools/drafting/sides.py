@@ -11,12 +11,16 @@ from k2conn.tools.drafting.leaves import number
 from k2conn.tools.drafting.words import folded, rank
 
 NAMES = {"side": 9, "S": 8, "takerside": 9, "tradeside": 9, "direction": 8, "ab": 8, "askbid": 9, "m": 7, "bm": 8,
-         "isbuyermaker": 9, "buyermaker": 9, "maker": 7, "s": 6, "type": 5, "tradetype": 8, "sd": 6, "way": 6,
+         "isbuyermaker": 9, "buyermaker": 9, "ismakerask": 9,
+         "ismakerseller": 9, "ismakerbuyer": 9, "maker": 7, "s": 6, "type": 5, "tradetype": 8, "sd": 6, "way": 6,
          "makerside": 9, "aggressorside": 9, "isbuyer": 7, "takerordertype": 8, "bs": 5, "d": 3, "dir": 7, "t": 5}
 PAIRS = (("buy", "sell"), ("b", "s"), ("bid", "ask"), ("bid", "offer"), ("b", "a"), ("buyer", "seller"),
          ("long", "short"))
 """Names of the aggressor's sides, the buying one first."""
 CODES = (("0", "1"), ("1", "2"), ("1", "-1"))
+_FLAGS = frozenset({"istaker", "taker", "ismaker", "maker"})
+_ROLES = frozenset({"role", "liquidity", "takermaker", "makertaker", "executiontype"})
+"""Names of what says whose the side is that stands beside it."""
 _WHOSE = "whether this names the aggressor (taker) or the maker"
 
 
@@ -31,7 +35,30 @@ def guess(columns: Sequence[ItemColumn], quantity: ItemColumn | None = None) -> 
     if not scored:
         return None, None
     _, _, found, column = max(scored, key=lambda one: one[:2])
-    return found, column
+    flag = next((one for one in columns if one.path[:-1] == column.path[:-1] and _tells_whose(one)), None)
+    return (_inverted(found, flag) if flag is not None and "map" in found.value else found), column
+
+
+def _tells_whose(column: ItemColumn) -> bool:
+    """Whether a column says of each record whether it is the taker's or the maker's."""
+    if folded(column.name) in _ROLES:
+        return bool(column.present) and {str(value).lower() for value in column.present} <= {"maker", "taker", "m", "t"}
+    return folded(column.name) in _FLAGS and bool(column.present) and all(
+        isinstance(value, bool) for value in column.present
+    )
+
+
+def _inverted(side: Guess, flag: ItemColumn) -> Guess:
+    """A side that is the taker's in some records and the maker's in others, as a flag beside it says."""
+    name = folded(flag.name)
+    if name in _ROLES:
+        seen = sorted({str(value) for value in flag.present})
+        maker: object = next((one for one in seen if one.lower() in ("maker", "m")), "maker")
+    else:
+        seen, maker = sorted({exactjson.spell(value) for value in flag.present}), "maker" in name
+    rule = {**side.value, "invert_when": {flag.expression: maker}}
+    why = f"{side.why}; {flag.expression} beside it is {' or '.join(seen)}"
+    return Guess(rule, why, False, "that it says whose side this is")
 
 
 def _rule(column: ItemColumn) -> Guess | None:
@@ -62,12 +89,15 @@ def _likelier(fitting: list[tuple[str, str]], values: set[str]) -> tuple[str, st
 
 def _flag(column: ItemColumn) -> Guess | None:
     name = folded(column.name)
-    buyer = "buy" in name and "maker" not in name and name != "bm"
-    if not (buyer or "maker" in name or name in ("m", "bm")):
+    maker = "maker" in name or name in ("m", "bm")
+    if not maker and "buy" not in name:
         return None
-    rule = {"from": column.expression, "map": {"true": "BUY" if buyer else "SELL", "false": "SELL" if buyer else "BUY"}}
-    why = "a flag, by its name that the buyer took" if buyer else "a flag, by its name that the buyer was the maker"
-    return Guess(rule, why, False, "that it says so")
+    seller = maker and any(word in name for word in ("ask", "sell"))
+    bought = seller or not maker
+    yes, no = ("BUY", "SELL") if bought else ("SELL", "BUY")
+    rule = {"from": column.expression, "map": {"true": yes, "false": no}}
+    who = "the seller was the maker" if seller else "the buyer was the maker" if maker else "the buyer took"
+    return Guess(rule, f"a flag, by its name that {who}", False, "that it says so")
 
 
 def _mapped(column: ItemColumn, buy: str, sell: str, seen: str) -> Guess:

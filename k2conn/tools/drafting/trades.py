@@ -27,10 +27,14 @@ PRICES = {"pricestr": 10, "price": 9, "px": 9, "p": 8, "tradeprice": 9, "tp": 7,
           "lastprice": 4, "pr": 6, "r": 3}
 QUANTITIES = {"amountstr": 10, "quantity": 10, "qty": 9, "q": 8, "sz": 9, "size": 9, "amount": 8, "tradevolume": 9,
               "volume": 7, "vol": 7, "v": 7, "tv": 7, "tradeamount": 8, "tradeqty": 9, "execqty": 9, "baseamount": 8,
-              "tradesize": 9, "a": 3, "basevolume": 7, "qtystr": 10, "sizestr": 10, "filled": 5}
+              "tradesize": 9, "a": 3, "s": 5, "basevolume": 7, "qtystr": 10, "sizestr": 10, "filled": 5}
 _NOT_TRADES = frozenset({"bids", "asks", "bid", "ask", "bestbid", "bestask", "open", "high", "open24h", "bidprice",
                          "askprice", "lastupdateid", "checksum", "bestbidprice", "highestbid", "bidpx"})
 _ENOUGH = 20
+_LATER, _MANY = 3, 5
+"""Messages of a symbol that show how large they are, and trades that are many."""
+_CERTAIN = 9
+"""The rank of a name that can mean nothing else."""
 
 
 def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
@@ -110,12 +114,14 @@ def _multiplied(one: object, two: object, three: object) -> bool:
 def _by_position(columns: Sequence[ItemColumn]) -> tuple[ItemColumn, ItemColumn, ItemColumn | None] | None:
     """Of an array: the two numbers that are left once time and id are taken. The signed one is the quantity."""
     numeric = [one for one in columns if one.numeric and one.complete and moments.unit(one.present) is None]
-    identity = identities.first_whole(columns) if len(numeric) > 2 else None
+    untimed = [one for one in columns if moments.unit(one.present) is None]
+    identity = identities.first_whole(untimed) if len(numeric) > 2 else None
     left = [one for one in numeric if one is not identity]
     if len(left) < 2:
         return None
     price, quantity = left[0], left[1]
-    if any((number(value) or 0) < 0 for value in price.present) or (identity and not _signed(quantity)):
+    first = identity is not None and columns and identity is columns[0]
+    if any((number(value) or 0) < 0 for value in price.present) or (first and not _signed(quantity)):
         price, quantity = quantity, price
     return price, quantity, identity
 
@@ -131,14 +137,28 @@ def _price(column: ItemColumn) -> Guess:
         return Guess(column.expression, f"{why}, told by position alone", False)
     if all(isinstance(value, int) and value >= 1000 for value in column.present):
         return Guess(column.expression, f"{why}, all whole", False, "whether prices are scaled (`scale:`)")
-    return Guess(column.expression, why)
+    return Guess(column.expression, why, rank(column.name, PRICES) >= _CERTAIN)
 
 
 def _quantity(column: ItemColumn) -> Guess:
     why = f"{len(column.present)} of {len(column.values)} are numbers"
     if _signed(column):
-        return Guess({"from": column.expression, "magnitude": True}, f"{why}, some below zero")
-    return Guess(column.expression, why, not column.name.isdigit())
+        return Guess({"from": column.expression, "magnitude": True}, f"{why}, some below zero", False)
+    return Guess(column.expression, why, rank(column.name, QUANTITIES) >= _CERTAIN)
+
+
+def _first_batch(pool: Pool, symbols: ItemColumn | None) -> Guess | None:
+    """What to do with each symbol's first message, where that has many more trades than all later ones."""
+    sizes: dict[object, dict[int, int]] = {}
+    for place, owner in enumerate(pool.owners):
+        one = sizes.setdefault(symbols.values[place] if symbols is not None else "", {})
+        one[owner] = one.get(owner, 0) + 1
+    known = [list(one.values()) for one in sizes.values() if len(one) >= _LATER]
+    if not known or any(first < _MANY or first < 3 * max(later) for first, *later in known):
+        return None
+    first, later = min(one[0] for one in known), max(max(one[1:]) for one in known)
+    why = f"the first message of a symbol has {first} trades or more, later ones have {later} at most"
+    return Guess("tag", why, False, "that it is the recent past")
 
 
 def _options(
@@ -151,9 +171,11 @@ def _options(
         fields = ["timestamp", "price", "quantity", "side"]
         options["identity"] = Guess(fields, "no id was found; equal rows are numbered", False)
     if rule is not None:
-        options["sequence"] = Guess(rule, seen.removeprefix("sure: "))
+        options["sequence"] = Guess(rule, seen.partition(": ")[2], seen.startswith("sure"))
     if identities.newest_first(pool, identity) or identities.newest_first(pool, moment):
         options["order"] = Guess("newest-first", "ids or times go down within a message")
         options.pop("sequence", None)
+    if (batch := _first_batch(pool, symbol.column)) is not None:
+        options["first_batch"] = batch
     notes = (f"sequence: {seen}",) if seen and rule is None else ()
     return options, notes

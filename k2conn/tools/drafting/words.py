@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 
 KIND_NAMES = frozenset({
-    "channel", "ch", "topic", "type", "ty", "event", "e", "stream", "feed", "method", "action", "m", "op", "table",
-    "subject", "name", "cmd", "command", "subbed", "msg", "id", "rep", "result", "chan", "kind", "messagetype", "data",
-    "tag", "status",
+    "channel", "ch", "topic", "type", "ty", "event", "e", "ev", "T", "stream", "feed", "method", "action", "m", "op",
+    "table", "subject", "name", "cmd", "command", "subbed", "msg", "id", "rep", "result", "chan", "kind", "messagetype",
+    "datatype", "data", "tag", "status",
 })
-"""Keys whose text identifies the kind of a message, without separators and in lower case."""
+"""Keys whose text identifies the kind of a message, without separators and in lower case; one letter as it is."""
+LETTERS = {"t": "trade", "q": "quote"}
+"""What one letter means, where it is all that a message says of its kind."""
 
 TRADE_WORDS = frozenset({
     "trade", "trades", "match", "matches", "deal", "deals", "execution", "executions", "fill", "fills", "te",
@@ -28,8 +30,9 @@ OTHER_WORDS = CANDLE_WORDS | frozenset({
 ACK_WORDS = frozenset({
     "subscribe", "subscribed", "subscription", "subscriptions", "subscriptionstatus", "unsubscribe", "unsubscribed",
     "sub", "ack", "connected", "welcome", "info", "conf", "auth", "systemstatus", "login", "succeeded", "hello",
+    "authenticated", "authorized",
 })
-BEAT_WORDS = frozenset({"ping", "pong", "heartbeat", "hb", "test"})
+BEAT_WORDS = frozenset({"ping", "pong", "heartbeat", "heartbeats", "hb", "test", "ka", "keepalive", "beat"})
 ERROR_WORDS = frozenset({"error", "errors", "fail", "failed", "alert"})
 SNAPSHOT_WORDS = frozenset({"snapshot", "partial", "snap"})
 STATE_WORDS = SNAPSHOT_WORDS | frozenset({"update", "delta", "incremental"})
@@ -55,6 +58,11 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
 _PARTS = re.compile(r"([^A-Za-z0-9]+)")
 _SUFFIXES = frozenset({"perp", "swap", "perpetual"})
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def names_kind(key: object) -> bool:
+    """Whether a text under a key names the kind of a message; single letters count in their own case."""
+    return isinstance(key, str) and (key in KIND_NAMES or (len(key) > 1 and folded(key) in KIND_NAMES))
 
 
 def folded(name: str) -> str:

@@ -8,13 +8,16 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.tools.drafting.draft import Draft, DraftStream, OtherMessages
+from k2conn.printable import visible
+from k2conn.tools.drafting.draft import ACKNOWLEDGEMENT, OTHER, Draft, DraftStream, OtherMessages
 from k2conn.tools.drafting.guesses import Guess
 
 _PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*(?: [A-Za-z0-9_.$/-]+)*\Z")
 _ADDRESS = re.compile(r"wss?://[A-Za-z0-9_./:?=&%+-]+\Z")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 _WIDTH = 116
+_SHOWN = 300
+"""Characters of a line about what was played."""
 _ORDER = ("trade_id", "quote_id", "price", "quantity", "timestamp", "side", "bid_price", "bid_quantity", "ask_price",
           "ask_quantity", "open_time", "open", "high", "low", "close", "volume", "quote_volume", "trade_count",
           "is_closed")
@@ -29,9 +32,9 @@ class DraftTest(NamedTuple):
     records: tuple[Mapping[str, Any], ...]
 
 
-def written(draft: Draft, examples: Sequence[DraftTest] = ()) -> str:
-    """The connector file's text."""
-    lines = [*_head(draft), "", *_symbols(draft), "", *_connection(draft), "", *_streams(draft)]
+def written(draft: Draft, examples: Sequence[DraftTest] = (), played: Sequence[str] = ()) -> str:
+    """The connector file's text; ``played``: what became of the sample, for its head."""
+    lines = [*_head(draft, played), "", *_symbols(draft), "", *_connection(draft), "", *_streams(draft)]
     if examples:
         lines += ["", *_tests(examples)]
     lines += ["", *_gaps(draft)]
@@ -76,11 +79,14 @@ def _comment(indent: str, text: str) -> Iterator[str]:
     yield line
 
 
-def _head(draft: Draft) -> Iterator[str]:
+def _head(draft: Draft, played: Sequence[str]) -> Iterator[str]:
     request = draft.request
     yield "# yaml-language-server: $schema=../schemas/connector.schema.json"
     yield from _comment("", f"A draft from {draft.frames} frames. Beside each guess stands its reason; GAP marks what "
-                            "frames cannot tell. Look at every one, then take the comments out.")
+                            "frames cannot tell. \"Sure\" is only what playing the draft on them shows: how a value "
+                            "is read, not what it means. Look at every one, then take the comments out.")
+    for line in played:
+        yield from _comment("", visible(line)[:_SHOWN])
     yield f"connector: {_text(request.name)}"
     yield f"exchange: {_text(request.exchange)}"
     yield f"asset_class: {request.asset_class}"
@@ -97,7 +103,7 @@ def _symbols(draft: Draft) -> Iterator[str]:
     form = spelling.forms[0] if len(spelling.forms) == 1 else spelling.forms
     why = f"reads the names that were seen ({draft.symbols})"
     gap = "the price currency: these names do not say it" if spelling.fixed else ""
-    yield from _line("  ", "form", Guess(form, why, not spelling.fixed and draft.symbols > 0, gap))
+    yield from _line("  ", "form", Guess(form, why, not spelling.fixed and not spelling.guessed, gap))
     if spelling.quotes:
         why = "nothing separates base from quote, and these were seen"
         yield from _line("  ", "quotes", Guess(spelling.quotes, why, False, "the venue's other quote currencies"))
@@ -111,31 +117,72 @@ def _connection(draft: Draft) -> Iterator[str]:
     yield "connection:"
     url = draft.request.url
     yield f"  url: {url if _ADDRESS.match(url) else _text(url)}"
-    yield "  # GAP: what is sent to subscribe, and what is answered. It could look like this:"
-    yield "  # steps:"
-    yield "  #   - send: {method: subscribe, params: $symbols, id: $counter}"
-    yield "  #     expect: {accepted: {result: null, id: $present}, reply_to: id}"
-    for one in [quiet for quiet in draft.quiet if quiet.what == "acknowledgement"][:2]:
-        yield from _comment("  ", f"an answer among the frames: {one.sample.text[:160]}")
-    yield "  # GAP: heartbeat, such as: heartbeat: {every: 20s, send: {method: ping}, answer: {method: pong}}"
-    for one in [quiet for quiet in draft.quiet if quiet.what == "heartbeat"][:2]:
-        yield from _comment("  ", f"a heartbeat among the frames: {one.sample.text[:160]}")
+    yield from _steps(draft)
+    yield from _heartbeat(draft)
     yield "  # GAP: the venue's limits, such as: limits: {connect: 300 per 5m, send: 5 per 1s, lifetime: 24h}"
+    if draft.listed:
+        yield '  each: "@"  # frames are lists of messages'
     if draft.capture:
         yield f"  capture: [{flow(draft.capture)}]"
     errors = [quiet for quiet in draft.quiet if quiet.what == "error"]
     if errors:
         yield f"  errors: {{when: {flow([one.when for one in errors])}}}"
-    quiet = [one for one in draft.quiet if one.what != "error"]
+    quiet = [one for one in draft.quiet if one.what not in ("error", OTHER)]
     if quiet:
         yield "  ignore:"
         for one in quiet:
-            yield _ignored(one)
+            yield f"    - {flow(one.when)}  # {_counted(one)}"
+    others = [one for one in draft.quiet if one.what == OTHER]
+    if others:
+        yield from _comment("  ", "GAP: no rule takes these; under `ignore:` goes what is of no interest")
+        for one in others:
+            yield from _comment("  ", f"- {flow(one.when)}  {_counted(one)}: {one.sample.text[:120]}")
 
 
-def _ignored(one: OtherMessages) -> str:
-    text = f"    - {flow(one.when)}"
-    return f"{text}  # {one.what}, {one.count} frame{'s' if one.count > 1 else ''}"
+def _steps(draft: Draft) -> Iterator[str]:
+    said = draft.conversation
+    for one in [quiet for quiet in draft.quiet if quiet.what == ACKNOWLEDGEMENT][:2]:
+        yield from _comment("  ", f"an answer among the frames: {one.sample.text[:160]}")
+    if said.secret:
+        frames = _number(said.secret, "sent frame")
+        yield from _comment("  ", f"GAP: {frames} with a key or a token, which stays out of the file: a step before "
+                                  "the others, with $env.K2_... for it")
+    if not said.steps:
+        expect = said.expect or {"accepted": {"result": None, "id": "$present"}, "reply_to": "id"}
+        yield "  # GAP: what is sent to subscribe, and what is answered. It could look like this:"
+        yield "  # steps:"
+        yield "  #   - send: {method: subscribe, params: $symbols, id: $counter}"
+        yield "  #     for: [" + ", ".join(one.name for one in draft.streams) + "]"
+        yield f"  #     expect: {flow(expect)}" + ("  # as the answers above" if said.expect else "")
+        return
+    yield "  steps:"
+    for step in said.steps:
+        times = _number(step.times, "time")
+        yield from _comment("    ", f"guess: said {times} in the sample; GAP: how many symbols it may name")
+        yield f"    - send: {flow(step.send)}"
+        if step.streams:
+            yield f"      for: {flow(list(step.streams))}"
+        if step.expect is not None:
+            why = Guess(step.expect, "what the answers have in common", False, "what a refusal looks like")
+            yield from _line("      ", "expect", why)
+        else:
+            yield "      expect: first-data  # guess: no answer is among the frames"
+
+
+def _heartbeat(draft: Draft) -> Iterator[str]:
+    yield "  # GAP: heartbeat, such as: heartbeat: {every: 20s, send: {method: ping}, answer: {method: pong}}"
+    for frame in draft.conversation.pings:
+        yield from _comment("  ", f"sent in the sample: {frame.text[:160]}")
+    for one in [quiet for quiet in draft.quiet if quiet.what == "heartbeat"][:2]:
+        yield from _comment("  ", f"a heartbeat among the frames: {one.sample.text[:160]}")
+
+
+def _counted(one: OtherMessages) -> str:
+    return f"{one.what}, {_number(one.count, 'frame')}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _streams(draft: Draft) -> Iterator[str]:
@@ -163,7 +210,7 @@ def _stream(stream: DraftStream) -> Iterator[str]:
     yield from _line("    ", "when", stream.when)
     if mapping.place.each:
         yield f"    each: {_text(mapping.place.each)}"
-    for key in ("intervals", "order", "snapshot", "carry", "closed", "sequence", "identity"):
+    for key in ("intervals", "order", "snapshot", "first_batch", "carry", "closed", "sequence", "identity"):
         if key in mapping.options:
             yield from _line("    ", key, mapping.options[key])
     for note in mapping.notes:
@@ -196,7 +243,10 @@ def _frame(text: str) -> str:
 
 
 def _gaps(draft: Draft) -> Iterator[str]:
-    gaps = ["steps: the frame that subscribes, how many symbols it may name, and the answer (`expect`)",
+    steps = ("steps: whether they are all, how many symbols a frame may name, and how the venue refuses"
+             if draft.conversation.steps
+             else "steps: the frame that subscribes, how many symbols it may name, and the answer (`expect`)")
+    gaps = [steps,
             "heartbeat: who pings whom, how often, in which words; and what the venue calls an error",
             "limits: connections, frames sent, symbols on one connection, and how long one lives"]
     for stream in draft.streams:

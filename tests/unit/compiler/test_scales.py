@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
@@ -163,3 +166,24 @@ def test_groups_in_a_record(separator: str) -> None:
 def test_factors() -> None:
     assert factor_itself("0.01") == Decimal("0.01")
     assert factor_of_digits(3) == Decimal("0.001")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals() | st.text() | st.sampled_from(["1,000", "1e-3", "2"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=3,
+)
+
+
+def outcome(read: Callable[[Any], Any], value: Any) -> Any:
+    """What is read, or why nothing is."""
+    try:
+        return read(value)
+    except RecordError as error:
+        return error.reason
+
+
+@given(ANYTHING)
+def test_whatever_is_sent_is_a_scale_and_a_number_or_an_error_with_its_reason(value: Any) -> None:
+    for read in (factor_itself, factor_of_digits, ungrouped(decimals(8, 18), ",")):
+        found = outcome(read, value)
+        assert found in ("bad-number", "missing-field", "overflow") or found >= 0

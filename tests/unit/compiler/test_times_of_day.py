@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
-from k2conn.compiler.converters.times_of_day import ZoneDays, clock, nearest
+from k2conn.compiler.converters.times import UNITS
+from k2conn.compiler.converters.times_of_day import ZoneDays, clock, nearest, on_day
 from k2conn.errors import RecordError
 from k2conn.tools.mock.time_formats import layout
 from tests.paths import ROOT
@@ -187,3 +189,26 @@ def test_the_mock_writes_times_of_day(shown: Any) -> None:
     assert clock("iso8601" if ":" in str(shown) else "ms" if type(shown) is int else "us")(later) == (
         (written + 20 * 3_600_000_000 + 1_000_000) % 86_400_000_000
     )
+
+
+CLOCKS = st.from_regex(r"\d\d:\d\d(:\d\d([.,]\d*)?)?")
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals() | st.text() | CLOCKS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=3,
+)
+
+
+def outcome(read: Callable[[], int]) -> int | str:
+    """The moment, or why there is none."""
+    try:
+        return read()
+    except RecordError as error:
+        return error.reason
+
+
+@given(ANYTHING, ANYTHING, st.sampled_from(UNITS), st.sampled_from(ZONES))
+def test_whatever_is_sent_is_a_moment_or_an_error_with_its_reason(value: Any, day: Any, unit: str, zone: str) -> None:
+    days, received = ZoneDays(ZoneInfo(zone), None), us("2026-03-08T07:30:00Z")
+    for found in (outcome(lambda: nearest(days, clock(unit)(value), received)),
+                  outcome(lambda: on_day(days, clock(unit)(value), day))):
+        assert found in ("bad-time", "missing-field") or (type(found) is int and found >= 0)

@@ -63,6 +63,17 @@ def test_only_what_was_dead_is_mapped() -> None:
     assert [one["field"] for one in found.still] == ["price"]
 
 
+def test_where_a_level_found_no_items_all_of_the_message_is_mapped_with_the_ids_that_it_had() -> None:
+    frame = exactjson.encode({"ch": "trade", "data": [{"rows": [trade(1)]}, {"list": [trade(2)]}]}).decode()
+    levels = STREAMS.replace("each: data", "each: [data, rows]")
+    (one,) = dead(frame, plan_of(streams=levels))
+    assert (one.field, one.said["reason"]) == ("each", "missing-field")
+    found = mended([one], plan_of(streams=levels.replace("rows]", "rows || list]")))
+    assert [record["trade_id"] for record in records(found)] == ["VENUE-1", "VENUE-2"]
+    then, _ = intake_of(plan_of(streams=levels)).receive([frame], 0.0, WALL)
+    assert found.envelopes[0].value == then[0].value
+
+
 def test_a_binary_frame_and_what_was_captured() -> None:
     streams = STREAMS.replace("symbol: s\n      trade", "symbol: {from: c, look_up: $state.channels}\n      trade")
     connection = SUBSCRIBE + "  capture: [{into: channels, key: c, value: s, when: {op: known}}]\n"

@@ -158,7 +158,7 @@ def test_a_whole_damaged_stretch_is_counted(tmp_path: Path) -> None:
 def test_large_files_of_nothing_are_left_in_a_moment(tmp_path: Path, head: bytes, filler: bytes) -> None:
     started = time.process_time()
     assert Read(tmp_path, head + filler * (8_000_000 // len(filler))).values == []
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 30  # two or three; without a bound each byte is a try, which takes minutes
     assert TRIES <= 100_000
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from k2conn import exactjson
-from k2conn.cli.new import NewOptions, finished, run
+from k2conn.cli.new import NewOptions, finished, run, tried
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import SettingsError
 from k2conn.plan import Plan
 from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
+from k2conn.tools.drafting.playing import PlayedSample
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
 from tests.support.drafts import corpus_files, score
 
@@ -198,6 +199,227 @@ def test_drafts_of_the_corpus_are_as_good_as_the_guide_says(corpus: Path) -> Non
     able = [one for one in scores if one.trades]
     assert sum(one.right for one in able) >= 35
     assert sum(one.exact for one in able) >= 498
+
+
+# -- a draft is played on its own sample
+
+
+def tried_of(*texts: str) -> tuple[str, PlayedSample]:
+    sample = list(frames([text.encode() for text in texts], None))
+    text, problems, played = tried(draft(ASKED, sample), sample)
+    assert problems == []
+    assert played is not None
+    return text, played
+
+
+def line_of(text: str, key: str) -> str:
+    """The line of a key in a draft, with its comment, which may stand above it."""
+    lines = text.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.strip().startswith(f"{key}: "))
+    above = [line for line in lines[max(0, at - 3) : at] if line.strip().startswith("#")]
+    return " ".join([*above, lines[at]]) if "#" not in lines[at] else lines[at]
+
+
+def test_each_frame_is_mapped_or_of_the_conversation_or_unrecognised() -> None:
+    text, played = tried_of(
+        *(trade(id=77001 + at) for at in range(12)), '{"type":"heartbeat"}', '{"type":"subscribed","channel":"trade"}',
+        '{"nobody":"knows"}', trade(id=78000, price="1e30"),
+    )
+    assert (played.frames, played.mapped, played.conversation, played.unrecognised, played.dead) == (16, 13, 2, 1, 1)
+    assert played.streams["trade"].records == 12
+    said = list(played.lines())
+    assert said[0] == ("played on 16 different frames of its sample: 13 mapped, 2 of the conversation, 1 unrecognised; "
+                       "1 dead letter")
+    assert "  trade: 12 records, 1 dead letter" in said
+    assert any(line.startswith("  dead letters, 1 like: trade price overflow: `price` does not fit") for line in said)
+    assert any('frame like: {"nobody":"knows"}' in line for line in said)
+    assert "# played on 16 different frames of its sample: 13 mapped" in text
+
+
+def test_sure_is_what_was_played_and_leaves_nothing_to_find_out() -> None:
+    text, _ = tried_of(*(trade(id=77001 + at, side=("buy", "sell")[at % 2]) for at in range(12)), '{"type":"x"}')
+    for key in ("when", "price", "trade_id", "sequence"):
+        assert "# sure: " in line_of(text, key), key
+    assert "# guess: 12 of 12 are buy or sell; GAP: whether this names the aggressor" in " ".join(
+        line_of(text, "side").replace("#  ", "").split())
+
+
+@pytest.mark.parametrize(
+    ("frames", "key"),
+    [
+        ([trade(), trade(id=77002)], "trade_id"),  # two ids show little
+        ([trade(rate="2", price=None)], "price"),  # a name that may mean something else
+        ([trade(price="1e30")], "price"),  # no record was made
+        ([trade(price="1e30"), trade(id=1234)], "price"),  # one could not be made
+        ([trade(price="1e30")], "timestamp"),
+    ],
+)
+def test_nothing_else_is_sure(frames: list[str], key: str) -> None:
+    text, _ = tried_of(*frames)
+    assert "# sure: " not in line_of(text, key)
+    assert "# guess: " in line_of(text, key)
+
+
+def test_dead_letters_stand_beside_what_did_not_fit() -> None:
+    text, _ = tried_of(trade(price="1e30"), trade(id=1234))
+    assert "DEAD LETTERS when played: 1 overflow" in line_of(text, "price")
+
+
+def test_the_report_says_what_was_played(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(NewOptions(**SAID)) == 0  # type: ignore[arg-type]
+    assert "played on 4 different frames of its sample: 1 mapped, 2 of the conversation, 1 unrecognised" in (
+        capsys.readouterr().err)
+
+
+# -- recordings with a time, a direction, lists of messages
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "sent"),
+    [
+        ('2026-01-02T03:04:05Z {"a":1}', '{"a":1}', False),
+        ('[03:04:05.678] < {"a":1}', '{"a":1}', False),
+        ('1767323045.678: {"a":1}', '{"a":1}', False),
+        ('1616161616.12:["a"]', '["a"]', False),
+        ('1767323045678,"{""a"":""x""}"', '{"a":"x"}', False),
+        ("12:00:00 ping", "ping", False),
+        ('> {"a":1}', '{"a":1}', True),
+        ("2026-01-02 03:04:05,123 - sent: [1,2]", "[1,2]", True),
+        ('[2026-01-02T03:04:05+00:00][recv] {"a":1}', '{"a":1}', False),
+        # what is no prefix stays
+        ("1767323045", "1767323045", False), ("inverse", "inverse", False), ("out of [1]", "out of [1]", False),
+        ("2026-01-02T03:04:05Z hello {x", "2026-01-02T03:04:05Z hello {x", False),
+        ('[1,"te",[3]]', '[1,"te",[3]]', False),
+    ],
+)
+def test_a_time_and_a_direction_before_a_frame(line: str, text: str, sent: bool) -> None:
+    one, = frames([line.encode()], None)
+    assert (one.text, one.sent) == (text, sent)
+
+
+def test_what_was_sent_becomes_steps_and_its_answers_what_is_expected() -> None:
+    text, played = tried_of(
+        '> {"method":"SUBSCRIBE","params":["btcusdt@trade","ethusdt@trade"],"id":1}', '< {"result":null,"id":1}',
+        '> {"op":"subscribe","args":[{"channel":"bbo","instId":"BTCUSDT"}],"id":2}',
+        '< {"event":"subscribe","arg":{"channel":"bbo","instId":"BTCUSDT"}}',
+        "< " + trade(symbol="BTCUSDT"), "< " + trade(symbol="ETHUSDT", id=77002),
+        '< {"type":"bbo","symbol":"BTCUSDT","bid":["1.5","2"],"ask":["1.6","2"],"ts":1700000000123}',
+        "> ping", "< pong",
+        '> {"method":"login","apiKey":"open-sesame"}', '> {"method":"UNSUBSCRIBE","params":["btcusdt@trade"],"id":3}',
+    )
+    plan, _ = check_text("venue.yaml", text, Path())
+    assert plan is not None
+    assert 'send: {method: SUBSCRIBE, params: ["{$symbol.lower}@trade"], id: $counter}' in text
+    assert "send: {op: subscribe, args: {$each_symbol: {channel: bbo, instId: $symbol}}, id: $counter}" in text
+    assert "expect: {accepted: {event: subscribe, arg.channel: bbo}, symbol: arg.instId}" in text
+    assert [step.streams for step in plan.connections[0].steps] == [("trade",), ("quote",)]
+    assert "UNSUBSCRIBE" not in text
+    assert "sesame" not in text  # a key is no part of a file
+    assert "GAP: 1 sent frame with a key or a token" in text
+    assert "# sent in the sample: ping" in text
+    assert (played.frames, played.unrecognised, played.dead) == (6, 0, 0)
+
+
+def test_frames_that_are_lists_of_messages() -> None:
+    quote = '{"type":"quote","symbol":"BTC-USD","bid":"1","ask":"2","ts":1}'
+    two = f"[{trade()},{trade(id=77002)},{quote}]"
+    text, played = tried_of(two, "[" + trade(id=77003) + "]", '[{"type":"status","msg":"authenticated"}]')
+    plan, _ = check_text("venue.yaml", text, Path())
+    assert plan is not None
+    assert plan.connections[0].each is not None
+    assert played.streams["trade"].records == 3
+
+
+def test_a_message_that_is_the_list_of_rows() -> None:
+    rows = [["1663318663", 2357062, "btc_jpy", "2820896.0", "5.0", "sell"],
+            ["1663318664", 2357063, "btc_jpy", "2820897.0", "0.1", "buy"]]
+    made = of(exactjson.encode(rows).decode())
+    found = said(made, "trade")
+    assert made.listed
+    assert (found["trade_id"], found["price"], found["quantity"]) == ("[1]", "[3]", "[4]")
+    assert (found["symbol"], found["timestamp"]) == ("[2]", {"from": "[0]", "unit": "s"})
+
+
+# -- quotes, sides, the recent past
+
+
+def book(bids: object, asks: object, **members: object) -> str:
+    return exactjson.encode({"channel": "depth", "symbol": "BTC-USD", "bids": bids, "asks": asks, "ts": 1700000000123,
+                             **members}).decode()
+
+
+@pytest.mark.parametrize(
+    ("frame", "price", "quantity"),
+    [
+        (book([["1.5", "2"], ["1.4", "1"]], [["1.6", "2"], ["1.7", "1"]]), "bids[0][0]", "bids[0][1]"),
+        (book([{"price": "1.5", "size": "2"}, {"price": "1.4", "size": "1"}], [{"price": "1.6", "size": "2"}]),
+         "bids[0].price", "bids[0].size"),
+        ('{"channel":"l1","symbol":"BTC-USD","bid":{"price":"1.5","size":"2"},"ask":{"price":"1.6","size":"2"},"ts":1}',
+         "bid.price", "bid.size"),
+        ('{"channel":"l1","symbol":"BTC-USD","bid":["1.5","2"],"ask":["1.6","2"],"ts":1700000000123}',
+         "bid[0]", "bid[1]"),
+    ],
+)
+def test_the_best_of_lists_and_objects(frame: str, price: str, quantity: str) -> None:
+    quote = said(of(frame), "quote")
+    assert (quote["bid_price"], quote["bid_quantity"]) == (price, quantity)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        book([["1.4", "2"], ["1.5", "1"]], [["1.6", "2"]]),  # not the best first
+        book([["1.5", "2"], ["1.4", "0"]], [["1.6", "2"], ["1.7", "0"]]),  # one is taken away
+        book([["1.5", "2"], ["1.4", "2"]], []),  # a side that did not change
+    ],
+)
+def test_changes_of_a_book_are_no_quotes(frame: str) -> None:
+    whole = book([["1.5", "2"], ["1.4", "1"]], [["1.6", "2"], ["1.7", "1"]])
+    assert of(whole, frame, trade()).streams[-1].name == "trade"
+
+
+@pytest.mark.parametrize(
+    ("flags", "inverted"),
+    [
+        ({"isTaker": True}, {"isTaker": False}), ({"isMaker": False}, {"isMaker": True}),
+        ({"role": "taker"}, {"role": "maker"}), ({"liquidity": "M"}, {"liquidity": "M"}),
+    ],
+)
+def test_a_flag_that_says_whose_side_it_is(flags: dict[str, object], inverted: dict[str, object]) -> None:
+    made = of(trade(**flags))
+    plain = {"from": "side", "map": {"buy": "BUY", "sell": "SELL"}}
+    assert said(made, "trade")["side"] == {**plain, "invert_when": inverted}
+    assert not made.streams[0].mapping.fields["side"].sure
+
+
+def test_a_seller_who_was_the_maker() -> None:
+    assert said(of(trade(side=None, is_maker_ask=True)), "trade")["side"]["map"] == {"true": "BUY", "false": "SELL"}
+
+
+def trades_of(*ids: int) -> str:
+    one = [exactjson.decode(trade(id=number)) for number in ids]
+    return exactjson.encode({"type": "trades", "data": one}).decode()
+
+
+def test_a_first_message_with_many_trades_is_the_recent_past() -> None:
+    past = trades_of(*range(77001, 77010))
+    assert said(of(past, trades_of(77010), trades_of(77011, 77012)), "trade")["first_batch"] == "tag"
+    assert "first_batch" not in said(of(past, trades_of(*range(77010, 77016)), trades_of(77019)), "trade")
+    assert "first_batch" not in said(of(past, trades_of(77010)), "trade")
+
+
+def test_shares_keep_their_names() -> None:
+    asked = ASKED._replace(asset_class="equities")
+    sample = list(frames([b'[{"T":"t","S":"BRK.B","p":300.5,"s":2,"i":96921,"t":"2021-02-22T15:51:44.208Z"}]',
+                          b'[{"T":"q","S":"AAPL","bp":1.5,"bs":1,"ap":1.6,"as":4,"t":"2021-02-22T15:51:45.335689322Z"}]',
+                          b'[{"T":"success","msg":"connected"}]'], None))
+    text, problems = finished(draft(asked, sample), sample)
+    assert problems == []
+    plan, _ = check_text("venue.yaml", text, Path())
+    assert plan is not None
+    assert [symbol.record for name in ("BRK.B", "AAPL") if (symbol := plan.symbols.resolve(name))] == ["BRK.B", "AAPL"]
+    assert [stream.name for stream in plan.streams] == ["trade", "quote"]
+    assert [difference for example in plan.tests for difference in run_test(plan, example)] == []
 
 
 # -- candles
