@@ -9,7 +9,7 @@ from k2conn.anomalies.kinds import PRICE, QUANTITY, UNITS
 from k2conn.anomalies.reports import Report
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.envelope import DeliveryAccount, Envelope
-from k2conn.records import RecordType, load_record
+from k2conn.records import RecordType, earliest_revision, load_record
 
 RECORD = "anomaly"
 STREAM = "anomalies"
@@ -19,14 +19,14 @@ _OF_THE_RECORD = ("symbol", "exchange", "asset_class", "currency", "timestamp", 
 _NUMBERS = ("price", "quantity", "bid_price", "ask_price")
 
 
-def anomaly_record() -> RecordType:
-    """The record type that is made."""
-    return load_record(RECORD)
+def anomaly_record(asset_class: str) -> RecordType:
+    """The record type that is made, for instruments of that class. Its revisions have the same fields."""
+    return earliest_revision(RECORD, asset_classes=[asset_class])
 
 
 def anomaly_topic(exchange: str, asset_class: str) -> str:
     """Where anomalies of an exchange go."""
-    plural = anomaly_record().profile.plural
+    plural = anomaly_record(asset_class).profile.plural
     return TOPIC.format(asset_class=asset_class, plural=plural, exchange=exchange.lower())
 
 
@@ -40,7 +40,7 @@ class AnomalyEncoder:
 
     def __init__(self, connector: str) -> None:
         self._connector = connector
-        self._record = record = anomaly_record()
+        self._record = record = load_record(RECORD)
         self._names = [field.name for field in record.schema.fields]
         observed = record.field("observed")
         self._unit = 10**observed.scale
@@ -68,7 +68,7 @@ class AnomalyEncoder:
             "detail": oddity.detail,
             "record_message_id": marked["message_id"],
         }
-        schema = self._record.schema
+        schema = anomaly_record(marked["asset_class"]).schema
         body = schema.encode([values[name] for name in self._names])
         topic = anomaly_topic(exchange, marked["asset_class"])
         return Envelope(topic, symbol.encode(), body, schema, marked["timestamp"] // 1000, account(symbol))

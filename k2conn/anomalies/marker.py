@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from k2conn.anomalies.encoding import AnomalyEncoder, anomaly_topic, needed
+from k2conn.anomalies.encoding import AnomalyEncoder, anomaly_record, anomaly_topic, needed
 from k2conn.anomalies.habits import NOTHING_LISTED, QuoteHabits, QuoteRow, Thresholds, TradeHabits, TradeRow, listed
 from k2conn.anomalies.reports import OddRecord, Report, Reports
 from k2conn.anomalies.settings import AnomalySettings
@@ -14,7 +14,7 @@ from k2conn.avro.picking import FieldPicker
 from k2conn.avro.unscaled import UnscaledReader
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.plan import Instrument, Plan
-from k2conn.records import load_record
+from k2conn.records import StandingRecords, load_record, record_revisions
 
 TRADE, QUOTE = "trade", "quote"
 MOST_SYMBOLS = 20_000
@@ -36,6 +36,7 @@ class _Looked:
         self.picker: FieldPicker[Any] = FieldPicker(rows, schema, names, {})
         self.habits = habits
         self.reader = UnscaledReader(schema.text)
+        self.standing = StandingRecords(schema)
 
 
 class AnomalyMarker:
@@ -52,10 +53,9 @@ class AnomalyMarker:
         self._most = most
         self._limits = Thresholds(settings)
         self._encoder = AnomalyEncoder(plan.name)
-        trades, quotes = load_record(TRADE).schema, load_record(QUOTE).schema
         self._looked: dict[RecordSchema, _Looked] = {
-            trades: _Looked(trades, TradeRow, _TRADE, TradeHabits),
-            quotes: _Looked(quotes, QuoteRow, _QUOTE, QuoteHabits),
+            **{one.schema: _Looked(one.schema, TradeRow, _TRADE, TradeHabits) for one in record_revisions(TRADE)},
+            **{one.schema: _Looked(one.schema, QuoteRow, _QUOTE, QuoteHabits) for one in record_revisions(QUOTE)},
         }
         self._scale = load_record(TRADE).field(_TRADE[1]).scale
         """Of all prices and quantities."""
@@ -63,11 +63,11 @@ class AnomalyMarker:
         self._instruments: Mapping[str, Instrument] = {}
         self._whole = False
 
-    def topics(self) -> list[str]:
-        """Where its anomalies go."""
+    def topics(self) -> dict[str, RecordSchema]:
+        """Where its anomalies go, and as what."""
         classes = {name for stream in self._plan.streams if stream.record in (TRADE, QUOTE)
                    for name in stream.kafka_topics}
-        return [anomaly_topic(self._plan.exchange, name) for name in sorted(classes)]
+        return {anomaly_topic(self._plan.exchange, name): anomaly_record(name).schema for name in sorted(classes)}
 
     def know(self, instruments: Mapping[str, Instrument], whole: bool) -> None:
         """What the venue's list says last; quick where that is what it said before. Before it was read nothing is
@@ -81,7 +81,7 @@ class AnomalyMarker:
 
     def look(self, envelopes: Iterable[Envelope], now_us: int, account: Accounts) -> list[Envelope]:
         """Looks at the trades and quotes among these; what is to be told of them now. Those of the past (fetched, or of
-        a snapshot) are left out: they say nothing of the moment.
+        a snapshot) are left out: they say nothing of the moment; so are corrections, and quotes of one side only.
         """
         found: list[Envelope] = []
         for (schema, stream), bodies in self._sorted(envelopes).items():
@@ -106,7 +106,10 @@ class AnomalyMarker:
         self, looked: _Looked, stream: str, bodies: Sequence[bytes], now_us: int, account: Accounts
     ) -> Iterator[Envelope]:
         known, kinds = self._habits, self._limits.kinds
+        bodies = looked.standing.of(bodies)
         for at, row in enumerate(looked.picker.pick(bodies)):
+            if None in row:
+                continue
             habits = known.get((stream, row[0]))
             if habits is None:
                 habits = self._begin(looked, stream, bodies[at], row[0])

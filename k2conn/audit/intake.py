@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from k2conn.audit.auditor import Auditor
-from k2conn.avro.unscaled import UnscaledReader
+from k2conn.avro import RecordSchema
+from k2conn.avro.unscaled import UnscaledRecords
 from k2conn.candles.bodies import AT_ONCE, TradeBodies
-from k2conn.candles.trades import trade_record
 from k2conn.envelope import Envelope
 from k2conn.plan import Stream
-from k2conn.records import load_record
 
 
 class AuditedStream(NamedTuple):
@@ -32,9 +31,7 @@ class AuditIntake:
         """By the name of the stream of candles."""
         self._bodies: dict[str, TradeBodies] = {}
         """By the name of the stream of trades."""
-        self._trades = trade_record().schema
-        self._candles = load_record("candle").schema
-        self._candle_reader = UnscaledReader(self._candles.text)
+        self._candle_reader = UnscaledRecords()
 
     def __iter__(self) -> Iterator[AuditedStream]:
         """All streams of candles that are audited."""
@@ -67,13 +64,13 @@ class AuditIntake:
             return
         bodies = self._bodies
         for envelope in envelopes:
-            account = envelope[5]
-            if account is None:
+            schema, account = envelope[3], envelope[5]
+            if account is None or schema is None:
                 continue
-            if envelope[3] is self._trades and account.stream in bodies:
-                bodies[account.stream].waiting.append(envelope[2])
-            elif envelope[3] is self._candles and account.stream in self._audited:
-                self._candle(self._audited[account.stream].auditor, envelope[2])
+            if account.stream in bodies:
+                bodies[account.stream].waiting.append((schema, envelope[2]))
+            elif account.stream in self._audited:
+                self._candle(self._audited[account.stream].auditor, schema, envelope[2])
         if any(len(one.waiting) >= AT_ONCE for one in bodies.values()):
             self.read()
 
@@ -84,7 +81,7 @@ class AuditIntake:
             if found[one.trades]:
                 one.auditor.trades(found[one.trades])
 
-    def _candle(self, auditor: Auditor, body: bytes) -> None:
-        record = self._candle_reader.record(body)
+    def _candle(self, auditor: Auditor, schema: RecordSchema, body: bytes) -> None:
+        record = self._candle_reader.record(schema, body)
         if record["is_closed"]:
             auditor.candle((record["exchange"], record["symbol"]), record["open_time"], record)

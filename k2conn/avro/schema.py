@@ -164,7 +164,7 @@ def known_schemas() -> tuple[str, ...]:
 
 
 def load_schema(name: str) -> RecordSchema:
-    """The schema of the record type ``name`` ("trade" is ``schemas/trade_v2.avsc``), read once.
+    """The schema of the record type ``name`` ("trade" is ``schemas/trade_v2.avsc``), read once: its first revision.
 
     SettingsError, listing the known ones, where there is no such type.
     """

@@ -25,6 +25,7 @@ from k2conn.avro.blocks import (
     take,
 )
 from k2conn.avro.fields import SchemaField, parse_field
+from k2conn.avro.schema import RecordSchema
 from k2conn.errors import SettingsError
 
 _DAMAGED = (
@@ -81,6 +82,20 @@ class UnscaledReader:
         except _DAMAGED as error:
             raise ValueError(f"not a {self.full_name} record: {error!r}") from None
         return found  # type: ignore[no-any-return]  # a record schema gives a dict
+
+
+class UnscaledRecords:
+    """Reads records of several schemas: those of a type that has grown."""
+
+    def __init__(self) -> None:
+        self._readers: dict[RecordSchema, UnscaledReader] = {}
+
+    def record(self, schema: RecordSchema, body: bytes) -> dict[str, Any]:
+        """The record of one Avro body. ValueError for bytes that are not such a record."""
+        reader = self._readers.get(schema)
+        if reader is None:
+            reader = self._readers[schema] = UnscaledReader(schema.text)
+        return reader.record(body)
 
 
 class UnscaledContainer:

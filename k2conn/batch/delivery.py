@@ -43,7 +43,7 @@ class Delivery:
             for mapping in state.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
                 if mapping.gaps is not None:
-                    topics[gap_topic(state.plan)] = gap_record().schema
+                    topics[gap_topic(state.plan)] = gap_record(state.plan.asset_class).schema
         try:
             await self._sink.prepare({**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)})
         except BaseException:  # whatever it is, a sink that was opened is closed

@@ -14,7 +14,7 @@ from k2conn.candles.trades import trade_record
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.engine.identity.record_content import content_maker, told_apart
 from k2conn.envelope import DeliveryAccount, Envelope
-from k2conn.records import RecordType, load_record
+from k2conn.records import RecordType, earliest_revision, load_record
 
 RECORD = "candle"
 STREAM = "candle-of-trades"
@@ -24,9 +24,9 @@ SOURCE = {"source": "trades"}
 TOPIC = "market.{asset_class}.{plural}.{exchange}"
 
 
-def candle_record() -> RecordType:
-    """The record type that is made."""
-    return load_record(RECORD)
+def candle_record(asset_class: str) -> RecordType:
+    """The record type that is made, for instruments of that class. Its revisions have the same fields."""
+    return earliest_revision(RECORD, asset_classes=[asset_class])
 
 
 class CandleEncoder:
@@ -34,7 +34,7 @@ class CandleEncoder:
 
     def __init__(self, topic: str = TOPIC) -> None:
         self._topic = topic
-        record, trade = candle_record(), trade_record()
+        record, trade = load_record(RECORD), trade_record()
         self._record = record
         profile = record.profile
         at = {field.name: place for place, field in enumerate(record.schema.fields)}
@@ -60,13 +60,14 @@ class CandleEncoder:
     ) -> Envelope:
         """The record of a candle; ``notes`` go into vendor_data. EncodeError where a number does not fit."""
         values = self._values(candle, {**SOURCE, **(notes or {})})
-        row = [values.get(field.name) for field in self._record.schema.fields]
+        schema = candle_record(candle.asset_class).schema
+        row = [values.get(field.name) for field in schema.fields]
         row[self._id_at] = self._message_id(candle, row)
-        body = self._record.schema.encode(row)
+        body = schema.encode(row)
         end_us = candle.begin_us + candle.interval.length_us
         exchange, symbol = candle.symbol
         topic = self.topic(exchange, candle.asset_class)
-        return Envelope(topic, symbol.encode(), body, self._record.schema, end_us // 1000, account)
+        return Envelope(topic, symbol.encode(), body, schema, end_us // 1000, account)
 
     def _values(self, candle: Candle, notes: dict[str, str]) -> dict[str, object]:
         sums, (exchange, symbol) = candle.sums, candle.symbol

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k2conn.avro.unscaled import UnscaledReader
+from k2conn.avro.unscaled import UnscaledRecords
 from k2conn.candles.aggregator import CandleAggregator
-from k2conn.candles.envelopes import STREAM, CandleEncoder, candle_record
+from k2conn.candles.envelopes import STREAM, CandleEncoder
 from k2conn.candles.output import CandleOutput
 from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
@@ -138,7 +138,7 @@ class CandleMaking:
         features: FeatureMaker | None = None,
     ) -> None:
         self._features = features
-        self._reader = UnscaledReader(candle_record().schema.text)
+        self._reader = UnscaledRecords()
         self.aggregator = CandleAggregator(settings)
         self._output = CandleOutput(encoder)
         self._settings = sink
@@ -213,7 +213,8 @@ class CandleMaking:
                     continue
                 if candle.interval.name in maker.settings.intervals:
                     account = self._output.account(candle.symbol[1], FEATURES)
-                    found = maker.features(self._reader.record(made.value), STREAM, 0.0, account)
+                    assert made.schema is not None
+                    found = maker.features(self._reader.record(made.schema, made.value), STREAM, 0.0, account)
                     if found is not None:
                         yield found
 

@@ -58,14 +58,16 @@ async def _status(settings: SinkSettings) -> int:
     from k2conn.records import known_records
     from k2conn.sinks.postgres.connection import sorted_errors
     from k2conn.sinks.postgres.migrating import status, table_of
+    from k2conn.sinks.postgres.tables import can_grow
 
     options, missing = settings.options, 0
     async with _reached(options) as (connection, timescale), sorted_errors(options.place, "looking"):
         for name in known_records():
             table = table_of(options, name, timescale)
             there = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name)
-            missing += not there
-            show(f"{'ok     ' if there else 'missing'} table {table.full_name}")
+            grows = there and await can_grow(connection, table)
+            missing += not there or grows
+            show(f"{'missing' if not there or grows else 'ok     '} {'new columns of ' * grows}table {table.full_name}")
         for one in await status(connection, options):
             missing += not one.applied
             show(f"{'ok     ' if one.applied else 'missing'} migration {one.number:03}_{one.name}")

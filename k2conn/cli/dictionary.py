@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from k2conn import exactjson
@@ -10,7 +10,7 @@ from k2conn.avro import V2, WIDE, SchemaField, read_schema
 from k2conn.cli.markdown_text import cell, code
 from k2conn.cli.messages import show
 from k2conn.errors import SettingsError
-from k2conn.records import RecordType, known_records, load_record
+from k2conn.records import RecordType, known_records, load_record, record_revisions, revision_files
 from k2conn.resources import record_files
 
 _INTRO = """\
@@ -26,17 +26,18 @@ of the [connector file](spec.md); what is filled by k2conn is the same for all v
 _CHANGES = """\
 ## How schemas change
 
+- A schema that is published is never edited. What is new is in a [revision](revisions.md) beside it, and a stream is
+  written in the earliest one that has what its connector file uses: the bytes of all others stay as they are.
 - A field is added at the end, with a default, and its meaning never changes afterwards: then who reads with the old
   schema passes over it, and who reads with the new one finds the default in old records (Avro calls that full
   compatibility; the registry's `BACKWARD` is a part of it). Anything else is another record type, with a name, topics
   and tables of its own.
-- Words of an enumeration are not added within a version: a reader with the old schema could not read them. What a venue
-  says beyond them is `UNKNOWN`, or a dead letter.
-- `schemas/NAME_v2.avsc` is registered as it is, documentation included, so a corrected meaning is a new schema version
-  in the registry that differs in no field. The size of decimals is a part of the type: the two sizes do not share a
-  subject.
-- Tables that have more columns are accepted; k2conn adds none to a table that is there. When a schema gains a field,
-  add its column first, then start the new version.
+- Words of an enumeration, and null in a field that never was, come in a revision of their own: who reads with the old
+  schema reads all records but those that have them. What a venue says beyond the words is `UNKNOWN`, or a dead letter.
+- Schemas are registered as they are, documentation included, so a corrected meaning is a new schema version in the
+  registry that differs in no field. The size of decimals is a part of the type: the two sizes do not share a subject.
+- Tables that have more columns are accepted. To a table of an earlier revision the new columns are added, where k2conn
+  may make tables; no other table is changed.
 - [Record types of your own](add-a-record-type.md) follow the same rules; `k2conn docs --dictionary` writes their page.
 """
 _FILLED = {
@@ -79,7 +80,8 @@ def dictionary() -> str:
 
 
 def _record(record: RecordType) -> Iterator[str]:
-    profile, path = record.profile, record_files()[record.name]
+    profile, revisions = record.profile, record_revisions(record.name)
+    path = revision_files(record_files()[record.name])[-1]
     schema, wide = (read_schema(record.name, path, size) for size in (V2, WIDE))
     yield f"## {profile.plural.capitalize()}: {code(record.name + '_v2')}"
     yield ""
@@ -95,11 +97,34 @@ def _record(record: RecordType) -> Iterator[str]:
         names = ", ".join(map(code, profile.content))
         yield f"What makes it this one: {names}. Under the same id of the venue's another content is another record."
     yield ""
-    yield "| field | type | unit | meaning | from |"
-    yield "|---|---|---|---|---|"
+    if len(revisions) > 1:
+        yield (f"There are {len(revisions)} [revisions](revisions.md). *Since* names the one that brought a field, or "
+               "what changed in it; a field without is in all of them, as it stands here.")
+        yield ""
+    yield "| field | type | unit | meaning | from |" + " since |" * (len(revisions) > 1)
+    yield "|---|---|---|---|---|" + "---|" * (len(revisions) > 1)
     for field, larger in zip(schema.fields, wide.fields, strict=True):
         cells = [code(field.name), _type(field, larger), _unit(record, field), cell(field.doc), _from(record, field)]
+        cells += [_since(revisions, field.name)] * (len(revisions) > 1)
         yield f"| {' | '.join(cells)} |"
+
+
+def _since(revisions: Sequence[RecordType], name: str) -> str:
+    """The revision that a field came with, and those that changed it."""
+    found: list[str] = []
+    before: SchemaField | None = None
+    for one in revisions:
+        now = next((field for field in one.schema.fields if field.name == name), None)
+        if now is None:
+            continue
+        if before is None:
+            found += [str(one.revision)] if one.revision > 1 else []
+        else:
+            more = [symbol for symbol in now.symbols if symbol not in before.symbols]
+            found += [f"{one.revision}: {', '.join(more)}"] if more else []
+            found += [f"{one.revision}: null"] if now.nullable and not before.nullable else []
+        before = now
+    return cell("; ".join(found))
 
 
 def _type(field: SchemaField, larger: SchemaField) -> str:

@@ -29,7 +29,7 @@ from k2conn.tools.drafting.writing import DraftTest, written
 from k2conn.tools.recorded_frames import recorded_texts
 from k2conn.tools.recorded_lines import recorded_lines
 
-ASSET_CLASSES = ("crypto", "equities", "futures", "options")
+ASSET_CLASSES = ("crypto", "equities", "futures", "options", "forex", "index", "commodity", "fixed_income")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 _EXCHANGE = re.compile(r"[A-Z][A-Z0-9_.-]{0,31}\Z")
 _RECEIVED_AT = 1_767_323_045_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from k2conn.cli.revision_words import revision_text
 from k2conn.plan import (
     POLITE_CONNECTS,
     Backfill,
@@ -133,6 +134,8 @@ def request_text(request: HttpRequest) -> str:
 def stream_words(stream: Stream) -> Words:
     """How a stream's messages become records, beside its fields."""
     yield "recognised", stream.when.text
+    if revision := revision_text(stream):
+        yield "revision", revision
     if stream.also:
         yield "also", "takes messages that a stream before it takes, too"
     yield "items", f"{stream.items_text}, {order_words(stream)}"
@@ -156,6 +159,9 @@ def stream_words(stream: Stream) -> Words:
         yield "sequence", f"{rule.expression}{before}: {rule.rule} per {rule.per}"
     if stream.identity:
         yield "identity", ", ".join(stream.identity) + ("; equal ones are one record" * stream.distinct)
+    if (scope := stream.id_scope) is not None:
+        day = [f"the day in {scope.zone_name}"] if scope.zone is not None else []
+        yield "ids within", ", ".join([*scope.fields, *day])
     if stream.empty != "dead_letter":
         yield "all zeros", stream.empty
     yield "message id", stream.message_id

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
-from k2conn.avro import RecordSchema
 from k2conn.consumer.decoding import Decoded
 from k2conn.consumer.progress import PartitionProgress
 from k2conn.envelope import DeliveryAccount, Envelope
@@ -21,11 +20,11 @@ class Place(NamedTuple):
 
 
 class Stage(Protocol):
-    """Fed with the records of all partitions that this process has; it may know something of each. ``schema`` is that
-    of the records it takes: others are dead letters.
+    """Fed with the records of all partitions that this process has; it may know something of each. ``record`` is the
+    type of the records it takes, in whatever revision: others are dead letters.
     """
 
-    schema: RecordSchema
+    record: str
 
     def assigned(self, partition: SourcePartition, start: Place) -> None:
         """The partition is this process's from there on, whatever was known of it."""
@@ -90,7 +89,7 @@ def sorted_for(stage: Stage, found: Sequence[Decoded]) -> tuple[list[Decoded], l
     for one in found:
         if isinstance(one.body, RecordError):
             others.append(one)
-        elif one.schema is stage.schema:
+        elif one.schema is not None and one.schema.name == stage.record:
             taken.append(one)
         else:
             name = one.schema.name if one.schema is not None else "record"

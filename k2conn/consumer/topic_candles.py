@@ -23,7 +23,7 @@ class TopicCandles:
         self._settings = settings
         self._output = CandleOutput(encoder)
         self._bodies = TradeBodies()
-        self.schema = trade_record().schema
+        self.record = trade_record().name
         self._partitions: dict[SourcePartition, ReplayedCandles] = {}
 
     def assigned(self, partition: SourcePartition, start: Place) -> None:
@@ -38,9 +38,10 @@ class TopicCandles:
         self, partition: SourcePartition, found: Sequence[Decoded], end: int, account: DeliveryAccount
     ) -> list[Envelope]:
         """See `Stage`."""
-        self._bodies.waiting += [one.body for one in found if isinstance(one.body, bytes)]
-        trades = zip((one.message.offset for one in found), self._bodies.read(), strict=True)
-        made = self._partitions[partition].add(list(trades), end)
+        self._bodies.waiting += [(one.schema, one.body) for one in found if isinstance(one.body, bytes) and one.schema]
+        offsets = [one.message.offset for one in found]
+        trades = [(at, trade) for at, trade in zip(offsets, self._bodies.read_all(), strict=True) if trade is not None]
+        made = self._partitions[partition].add(trades, end)
         now_us = found[-1].message.timestamp * 1000 if found else 0
         late = [self._output.refused(trade, why, now_us, account) for trade, why in made.refused]
         return [*late, *self._output.candles(made.candles, now_us, account)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from k2conn.avro import Resolution, declared_name
 from k2conn.clock import monotonic
 from k2conn.errors import SettingsError
-from k2conn.records import known_records, load_record
+from k2conn.records import known_records, load_record, record_revisions
 from k2conn.sinks.kafka.registry import OtherKind, SchemaRegistry
 
 MOST = 2000
@@ -64,12 +65,24 @@ class WriterSchemas:
             return self._unusable(f"the registry at {self._registry.url} knows no schema {number}")
         try:
             name = declared_name(text)
-            own = [record for record in map(load_record, known_records()) if record.schema.full_name == name]
-            if not own:
+            own = next((one for one in known_records() if load_record(one).schema.full_name == name), None)
+            if own is None:
                 return self._unusable(f"schema {number} is of {name[:200]}, which is no record type here")
-            return Resolution(text, own[0].schema)
+            return _resolved(text, own)
         except SettingsError as error:
             return self._unusable(f"schema {number}: {error}")
 
     def _unusable(self, reason: str) -> UnusableSchema:
         return UnusableSchema(reason[:1000], self._now() + REFUSED_FOR)
+
+
+def _resolved(text: str, record: str) -> Resolution:
+    """Records of that schema as those of the revision that they are of; others as those of the latest, which has room
+    for all. SettingsError where they never can be.
+    """
+    for revision in record_revisions(record):
+        with suppress(SettingsError):
+            found = Resolution(text, revision.schema)
+            if found.same:
+                return found
+    return Resolution(text, load_record(record).schema)

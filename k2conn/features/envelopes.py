@@ -12,7 +12,7 @@ from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.features.inputs import NAMES
 from k2conn.features.normalised import PLACES, Normalised
 from k2conn.features.settings import FeatureSettings
-from k2conn.records import RecordType, load_record
+from k2conn.records import RecordType, earliest_revision, load_record
 
 RECORD = "feature"
 STREAM = "features"
@@ -24,9 +24,9 @@ _OF_THE_CANDLE = (
 )
 
 
-def feature_record() -> RecordType:
-    """The record type that is made."""
-    return load_record(RECORD)
+def feature_record(asset_class: str) -> RecordType:
+    """The record type that is made, for instruments of that class. Its revisions have the same fields."""
+    return earliest_revision(RECORD, asset_classes=[asset_class])
 
 
 class FeatureEncoder:
@@ -35,7 +35,7 @@ class FeatureEncoder:
     def __init__(self, settings: FeatureSettings, topic: str = TOPIC) -> None:
         self._window = settings.window
         self._topic = topic
-        self._record = record = feature_record()
+        self._record = record = load_record(RECORD)
         self._names = [field.name for field in record.schema.fields]
         self._minmax, self._zscore = (
             [(f"{name}_{kind}", 10 ** (record.field(f"{name}_{kind}").scale - PLACES)) for name in NAMES]
@@ -64,7 +64,7 @@ class FeatureEncoder:
         for names, numbers in ((self._minmax, found.minmax), (self._zscore, found.zscore)):
             for (name, unit), number in zip(names, numbers, strict=True):
                 values[name] = None if number is None else number * unit
-        schema = self._record.schema
+        schema = feature_record(candle["asset_class"]).schema
         body = schema.encode([values[name] for name in self._names])
         topic = self.topic(candle["exchange"], candle["asset_class"])
         return Envelope(topic, candle["symbol"].encode(), body, schema, candle["timestamp"] // 1000, account)

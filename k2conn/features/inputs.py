@@ -43,8 +43,8 @@ class CandleInputs:
         """The quoted spread in basis points of the middle: (ask - bid) / ((ask + bid) / 2) * 10,000; 0 where one side
         is missing.
         """
-        bid: int = quote["bid_price"]
-        ask: int = quote["ask_price"]
+        bid: int | None = quote["bid_price"]
+        ask: int | None = quote["ask_price"]
         if not bid or not ask or bid + ask <= 0:
             return 0.0
         return (ask - bid) * 20_000 / (ask + bid)

@@ -35,7 +35,8 @@ def files_as_tables(engine: SqlEngine, files: Iterable[Path], shapes: Iterable[S
     """Makes the files known to an engine, each by the record type it holds; those types. SettingsError for a file that
     holds none. Avro files are read whole, into memory.
     """
-    known = {frozenset(field.name for field in shape.fields): shape for shape in shapes}
+    known = {frozenset(field.name for field in fields): shape for shape in shapes
+             for fields in (shape.fields, *shape.earlier)}
     parquet: dict[str, list[str]] = {}
     avro: dict[str, list[Any]] = {}
     found: dict[str, Shape] = {}
@@ -102,7 +103,7 @@ def _avro(file: Path, known: dict[frozenset[str], Shape]) -> Iterator[tuple[Shap
 
 def _columns(pa: Any, shape: Shape, records: list[dict[str, Any]]) -> Any:
     return pa.table({
-        field.name: _column(pa, field, [record[field.name] for record in records]) for field in shape.fields
+        field.name: _column(pa, field, [record.get(field.name) for record in records]) for field in shape.fields
     })
 
 

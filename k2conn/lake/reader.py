@@ -162,8 +162,13 @@ def _source(engine: SqlEngine, state: TableState, files: Sequence[DataFile]) -> 
         engine.register(name, _arrow(state, files))
         return quoted(name)
     listed = ", ".join(quoted_text(_path(file.path)) for file in files)
-    united = ", union_by_name=true" if len(state.table.metadata.schemas) > 1 else ""
-    return f"read_parquet([{listed}], hive_partitioning=false{united})"
+    if len(state.table.metadata.schemas) == 1:
+        return f"read_parquet([{listed}], hive_partitioning=false)"
+    # Columns may have come later than all of these files: those are of an empty table beside them.
+    name = f"columns_of_{state.shape.name}"
+    engine.register(name, _arrow(state, ()))
+    return (f"(SELECT * FROM read_parquet([{listed}], hive_partitioning=false, union_by_name=true) "
+            f"UNION ALL BY NAME SELECT * FROM {quoted(name)})")
 
 
 def _arrow(state: TableState, files: Sequence[DataFile]) -> Any:

@@ -38,7 +38,7 @@ class ColumnFormat:
         """The rows of Avro bodies, sorted. RowsRefused where one is no record of the schema, or fits no row."""
         if not self.takes(schema):
             raise RowsRefused(f"the record was written with another schema than the table {self._shape.name} has")
-        columns = columns_of(schema, [one.type for one in self.fields], bodies)
+        columns = columns_of(schema, [one.type for one in self.fields[: len(schema.fields)]], bodies)
         if columns is not None:
             return self._sorted(columns)
         try:
@@ -57,13 +57,13 @@ class ColumnFormat:
         ], {field.name: field for field in self._shape.fields})
 
     def takes(self, schema: RecordSchema) -> bool:
-        """Whether records of that schema have these columns: an earlier process may have left others."""
-        if [one.name for one in schema.fields] != [one.name for one in self._shape.fields]:
+        """Whether records of that schema have these columns, or the first of them (those of an earlier revision): an
+        earlier process may have left others.
+        """
+        own, rest = self._shape.fields[: len(schema.fields)], self._shape.fields[len(schema.fields) :]
+        if [one.name for one in schema.fields] != [one.name for one in own] or not all(one.nullable for one in rest):
             return False
-        return all(
-            one.kind == own.kind and one.scale <= own.scale and one.precision - one.scale <= own.precision - own.scale
-            for one, own in zip(schema.fields, self._shape.fields, strict=True)
-        )
+        return all(_holds(mine, one) for one, mine in zip(schema.fields, own, strict=True))
 
     def _table(self, records: Sequence[Mapping[str, Any]], given: Mapping[str, SchemaField]) -> ArrowTable:
         import pyarrow as pa  # type: ignore[import-untyped]
@@ -71,6 +71,8 @@ class ColumnFormat:
         columns = []
         for target, make in zip(self.fields, self._makers, strict=True):
             name = target.name
+            if name not in given:
+                break
             try:
                 columns.append(make([record[name] for record in records], given[name]))
             except (pa.ArrowException, ValueError, OverflowError, TypeError) as unfit:
@@ -80,8 +82,18 @@ class ColumnFormat:
     def _sorted(self, columns: Sequence[Any]) -> ArrowTable:
         import pyarrow as pa
 
-        made = pa.Table.from_arrays(columns, schema=pa.schema(self.fields))
+        count = len(columns[0]) if columns else 0
+        later = [pa.nulls(count, one.type) for one in self.fields[len(columns) :]]
+        made = pa.Table.from_arrays([*columns, *later], schema=pa.schema(self.fields))
         return made.sort_by([(name, "ascending") for name in self._shape.sorted_by])
+
+
+def _holds(own: SchemaField, one: SchemaField) -> bool:
+    """Whether the column of a field takes all that another one holds."""
+    return (
+        one.kind == own.kind and one.scale <= own.scale and one.precision - one.scale <= own.precision - own.scale
+        and (own.nullable or not one.nullable)
+    )
 
 
 Maker = Callable[[list[Any], SchemaField], Any]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from k2conn.avro import SchemaField
 from k2conn.errors import SinkError
 from k2conn.lake.catalog import Catalog, IcebergTable, make_namespace, sorted_errors
 from k2conn.lake.settings import LakeSettings
-from k2conn.records import RecordType, known_records, load_record
+from k2conn.records import RecordType, known_records, load_record, record_revisions
 
 DEAD = "dead_letters"
 MOST_DIGITS = 38
@@ -61,6 +61,8 @@ class Shape:
     closed: str | None = None
     reported: str = ""
     """The column of the time of a state's report."""
+    earlier: tuple[tuple[SchemaField, ...], ...] = ()
+    """The fields that earlier revisions of the record type have, the first one first."""
 
     @property
     def partitioned(self) -> bool:
@@ -92,9 +94,9 @@ def shape_of(settings: LakeSettings, record: RecordType | None) -> Shape:
     if large:
         raise SinkError(f"{name}: a decimal of the lake has at most {MOST_DIGITS} digits: {', '.join(large)}")
     own = [one for one in ("exchange", "symbol") if any(field.name == one for field in fields)] if profile.key else []
-    return Shape(
-        profile.plural, name, fields, profile.begin or profile.time, (*own, *profile.key), profile.closed, profile.time
-    )
+    earlier = tuple(one.schema.fields for one in record_revisions(record.name)[: record.revision - 1])
+    time = profile.begin or profile.time
+    return Shape(profile.plural, name, fields, time, (*own, *profile.key), profile.closed, profile.time, earlier)
 
 
 def known_shapes(settings: LakeSettings) -> dict[str, Shape]:
@@ -169,15 +171,42 @@ def _order(schema: Any, shape: Shape) -> Any:
     ))
 
 
+def of_revision(table: IcebergTable, shape: Shape) -> Shape | None:
+    """The shape of the latest revision that a table has all columns for; None where it has those of none."""
+    for fields in (shape.fields, *reversed(shape.earlier)):
+        found = replace(shape, fields=fields)
+        if not _problems(table, found):
+            return found
+    return None
+
+
+def grow(table: IcebergTable, shape: Shape, maps: str) -> None:
+    """Adds the columns that a table of an earlier revision has not, and lets those be null that may be now: a new
+    schema of the table, no file is written again.
+    """
+    columns = {one.name: one for one in table.schema().fields}
+    with table.update_schema() as change:
+        for field in shape.fields:
+            if field.name not in columns:
+                change.add_column(field.name, iceberg_type(field, maps))
+            elif field.nullable and columns[field.name].required:
+                change.make_column_optional(field.name)
+
+
 def check(table: IcebergTable, shape: Shape) -> None:
     """SinkError, with every difference, where the table is none that these records go into."""
+    problems = _problems(table, shape)
+    if problems:
+        raise SinkError(f"the table {shape.name} is of another shape: {'; '.join(problems)}")
+
+
+def _problems(table: IcebergTable, shape: Shape) -> list[str]:
     columns = {one.name: one for one in table.schema().fields}
     problems = [text for field in shape.fields if (text := _differs(field, columns.get(field.name)))]
     own = {field.name for field in shape.fields}
     problems += [f"{name} is required and no field of {shape.kind}" for name, one in columns.items()
                  if name not in own and one.required]
-    if problems:
-        raise SinkError(f"the table {shape.name} is of another shape: {'; '.join(problems)}")
+    return problems
 
 
 def _differs(field: SchemaField, column: Any) -> str:

@@ -21,7 +21,7 @@ from k2conn.lake.known import without_known
 from k2conn.lake.rows import ArrowTable, ColumnFormat, joined
 from k2conn.lake.settings import LakeSettings
 from k2conn.lake.standing_back import seconds_asked
-from k2conn.lake.tables import Shape, as_we_write, check, identifier, make_table
+from k2conn.lake.tables import Shape, as_we_write, check, grow, identifier, make_table, of_revision
 
 OFFSETS = "k2conn.offsets"
 """The member of a snapshot's summary that holds Kafka's offsets: JSON, consumer group -> topic -> partition -> the next
@@ -141,9 +141,21 @@ class TableWriter:
                 self._format = None
                 text = f"there is no table {self._settings.namespace}.{self.shape.name}"
                 raise SinkError(text if self._settings.create else f"{text}, and K2_LAKE_CREATE=false") from None
-            check(table, self.shape)
-            self._format = ColumnFormat(self.shape, table)
+            shape = of_revision(table, self.shape)
+            if shape is not None and shape != self.shape and self._settings.create:
+                table = self._grown(table)
+                shape = of_revision(table, self.shape)
+            check(table, shape or self.shape)
+            self._format = ColumnFormat(shape or self.shape, table)
             self._table = as_we_write(table)
+
+    def _grown(self, table: IcebergTable) -> IcebergTable:
+        """The table with the columns of later revisions; as it is now, where another process was quicker."""
+        from pyiceberg.exceptions import CommitFailedException
+
+        with suppress(CommitFailedException):
+            grow(table, self.shape, self._settings.vendor_data)
+        return self._catalog.load_table(identifier(self._settings, self.shape))
 
     def _new(self, rows: ArrowTable, suspects: ArrowTable | None) -> ArrowTable:
         """What of the rows is to be written."""

@@ -90,7 +90,7 @@ typedef struct {
     Source *sources;
     Piece *pieces;
     Entry *entries;
-    int source_count, piece_count, entry_count, row_count, opened, nullable, keeps, scoped, time_at;
+    int source_count, piece_count, entry_count, row_count, opened, behind, nullable, keeps, scoped, time_at; /* `behind`: the first piece after vendor_data */
     int price_at; /* -1: such records have no price */
     int numbers[CONTENT_FIELDS], words[CONTENT_FIELDS]; /* the sources of what is a record's content */
     int number_count, word_count, timed;
@@ -653,23 +653,34 @@ static int left_notes(PyObject *scope)
     return any;
 }
 
+/* The pieces from `at` to before `end`. 1 written, 0 not plain, -1 with an exception set. */
+static int put_pieces(Buffer *out, const Mapper *self, int at, int end, const Value *values)
+{
+    for (; at < end; at++) {
+        int done = put_piece(out, self, self->pieces + at, values);
+        if (done != 1)
+            return done;
+    }
+    return 1;
+}
+
 /* The record behind its ids into `out`. 1 written, 0 not plain, -1 with an exception set. */
 static int put_body(Buffer *out, const Mapper *self, Given *given, Value *values, int *taken)
 {
     for (; *taken < self->source_count; ++*taken)
         if (take(self->sources + *taken, given, values + *taken) < 0)
             return -1;
-    for (int at = 0; at < self->piece_count; at++) {
-        int done = put_piece(out, self, self->pieces + at, values);
-        if (done != 1)
-            return done;
-    }
+    int done = put_pieces(out, self, 0, self->behind, values);
+    if (done != 1)
+        return done;
     const Value *time = values + self->time_at;
     if (time->object != NULL || time->number < 0 || !is_long(time->number))
         return 0;
     if (self->price_at >= 0 && values[self->price_at].object != NULL)
         return 0;
-    int done = put_vendor(out, self, given);
+    done = put_vendor(out, self, given);
+    if (done == 1)
+        done = put_pieces(out, self, self->behind, self->piece_count, values);
     if (done != 1 || !self->scoped)
         return done;
     int left = left_notes(given->scope);
@@ -1109,19 +1120,20 @@ static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *k
 {
     static char *names[] = {"seed", "identity", "row", "numbered", "before", "opening", "opened", "nullable", "sources", "pieces",
                             "entries", "keeps", "mapped", "names", "scoped", "time_at", "price_at", "spell", "unusual",
-                            "envelope", "topic", "symbol", "schema", "account", "numbers", "words", "timed", NULL};
+                            "envelope", "topic", "symbol", "schema", "account", "numbers", "words", "timed", "behind",
+                            NULL};
     Mapper *self = (Mapper *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     PyObject *seed, *identity, *before, *opening, *sources, *pieces, *entries, *mapped, *known, *spell, *unusual;
     PyObject *envelope, *topic, *symbol, *schema, *account, *numbers, *words, *row, *numbered;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SOO!OSSipO!O!O!pO!O!piiOO!O!OOOOO!O!p", names, &seed,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "SOO!OSSipO!O!O!pO!O!piiOO!O!OOOOO!O!pi", names, &seed,
                                      &identity, &PyTuple_Type, &row, &numbered, &before, &opening, &self->opened, &self->nullable,
                                      &PyTuple_Type, &sources, &PyTuple_Type, &pieces, &PyTuple_Type, &entries,
                                      &self->keeps, &PyFrozenSet_Type, &mapped, &PyFrozenSet_Type, &known,
                                      &self->scoped, &self->time_at, &self->price_at, &spell, &PyTuple_Type, &unusual, &PyType_Type, &envelope,
                                      &topic, &symbol, &schema, &account, &PyTuple_Type, &numbers, &PyTuple_Type,
-                                     &words, &self->timed)) {
+                                     &words, &self->timed, &self->behind)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -1154,6 +1166,11 @@ static PyObject *mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *k
         || read_parts(self, sources, pieces, entries, row) < 0
         || (self->number_count = read_places(numbers, self->numbers, self->source_count)) < 0
         || (self->word_count = read_places(words, self->words, self->source_count)) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    if (self->behind < 0 || self->behind > self->piece_count) {
+        PyErr_SetString(PyExc_ValueError, "there are not so many pieces before vendor_data");
         Py_DECREF(self);
         return NULL;
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from k2conn.intervals import Interval
@@ -42,6 +43,8 @@ class Carry:
     clear: tuple[ClearRule, ...] = ()
     changes_only: bool = False
     """Whether an item that changes none of the fields is no record."""
+    nullable: tuple[bool, ...] = ()
+    """Whether a field may be null where nothing was said yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,17 @@ class Level(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class IdScope:
+    """What the ids of a venue are unique within, where it gives them anew: the values of ``fields``, and the day of the
+    event time in ``zone`` (None: whatever the day).
+    """
+
+    fields: tuple[str, ...]
+    zone: tzinfo | None
+    zone_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """One record type of one connector."""
 
@@ -149,6 +163,10 @@ class Stream:
     """Top-level keys of an item that are mapped, and so not kept again as unmapped."""
     carry: Carry | None
     sequence: Sequence | None
+    revision: int = 1
+    """The revision of the record type that it is written in: the earliest that has what the file uses."""
+    id_scope: IdScope | None = None
+    """What the venue's ids are unique within; None: within the symbol, for ever."""
     message_id: str = "deterministic"
     """``deterministic``: the same record always has the same id; ``random``: never."""
     backfill: tuple[Backfill, ...] = ()

@@ -68,6 +68,12 @@ class Profile:
     """When it ends: ``begin`` and the interval."""
     closed: str | None = None
     """Whether the span is over; states of one that is not are published on demand only."""
+    reference: str | None = None
+    """The id of another record that this one is about: the venue's own, behind the exchange's name as in ``id``."""
+    remainder: str | None = None
+    """The nanoseconds of the event time that its own field has no room for."""
+    action: str | None = None
+    """Whether a record stands for itself (`NEW`, or null) or is about another one."""
     sequence: str | None = None
     """The venue's sequence number."""
     price: str | None = None

@@ -17,7 +17,10 @@ from k2conn.records.defaults import profile_default, schema_default
 from k2conn.records.profile import ENGINE_KINDS, ENGINE_NEEDED, MOST_CONTENT, Profile
 from k2conn.records.record import FILLABLE
 
-_TEXTS = ("plural", "time", "made_by", "id", "sequence", "price", "interval", "begin", "end", "closed")
+_TEXTS = (
+    "plural", "time", "made_by", "id", "reference", "remainder", "action", "sequence", "price", "interval", "begin",
+    "end", "closed",
+)
 _LISTS = ("engine", "identity", "key", "prices", "amounts", "content", "carried", "never_all_zero")
 _SPAN = ("interval", "begin", "end")
 _KEYS = (*_TEXTS, *_LISTS, "defaults")
@@ -27,6 +30,9 @@ _PLURAL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ROLES: dict[str, tuple[str, ...]] = {
     "time": ("timestamp-micros", "timestamp-millis"),
     "id": ("string",),
+    "reference": ("string",),
+    "remainder": ("int",),
+    "action": ("enum",),
     "sequence": ("int", "long"),
     "price": ("decimal",),
     "prices": ("decimal",),

@@ -20,13 +20,18 @@ TIMES = {"timestamp-micros": 1, "timestamp-millis": 1000, "date": 86_400_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordType:
-    """One record type. ``name`` is the short name: trade."""
+    """One revision of a record type. ``name`` is the short name: trade."""
 
     name: str
     schema: RecordSchema
     profile: Profile
     more_places: Mapping[str, int] = field(default_factory=dict)
     """Decimals that have more places than in the default schema (`K2_DECIMALS`), and how many more."""
+    revision: int = 1
+    """Which revision of the type it is; the first is 1."""
+    once_required: frozenset[str] = frozenset()
+    """Fields that may be null in this revision, and could not in an earlier one: a connector file says so where they
+    are, for a field that is forgotten or misspelt is another thing."""
 
     def field(self, name: str) -> SchemaField:
         """The schema's field of that name; KeyError where it has none."""
@@ -48,7 +53,7 @@ class RecordType:
         """Whether a connector file must say where the field comes from (but for the id, which `identity` replaces)."""
         if name in self.profile.engine:
             return name == "symbol"
-        return name not in self.profile.defaults
+        return name not in self.profile.defaults or name in self.once_required
 
     @property
     def microseconds(self) -> int:

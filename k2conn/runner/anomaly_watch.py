@@ -13,9 +13,10 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from k2conn.anomalies.encoding import STREAM, anomaly_record
+from k2conn.anomalies.encoding import STREAM
 from k2conn.anomalies.marker import AnomalyMarker
 from k2conn.anomalies.settings import AnomalyMode, AnomalySettings
+from k2conn.avro import RecordSchema
 from k2conn.clock import monotonic, thread_time
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.envelope import DeliveryAccount, Envelope
@@ -72,9 +73,9 @@ class AnomalyWatch:
             found[kind] += count
         return dict(sorted(found.items()))
 
-    def topics(self) -> list[str]:
-        """Where its anomalies go; none where they are not published."""
-        return self.marker.topics() if self.publishes else []
+    def topics(self) -> dict[str, RecordSchema]:
+        """Where its anomalies go, and as what; none where they are not published."""
+        return self.marker.topics() if self.publishes else {}
 
     def take(self, envelopes: Sequence[Envelope]) -> None:
         """Takes in what goes to the sink."""
@@ -133,7 +134,8 @@ class AnomalyWatch:
         return found
 
     def _tell(self, envelope: Envelope) -> None:
-        shown = anomaly_record().schema.decode_plain(envelope.value)
+        assert envelope.schema is not None
+        shown = envelope.schema.decode_plain(envelope.value)
         self.latest.append({name: value for name, value in shown.items() if name not in _LEFT_OUT})
         words = ("stream", "symbol", "kind", "observed", "bound", "unit", "detail", "count", "record_message_id")
         self._log.warning("anomaly", **{name: shown[name] for name in words if shown[name] is not None})

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from k2conn.avro import RecordSchema
 from k2conn.candles.aggregator import CandleAggregator
 from k2conn.candles.bodies import AT_ONCE, TradeBodies
-from k2conn.candles.envelopes import STREAM, CandleEncoder
+from k2conn.candles.envelopes import STREAM, CandleEncoder, candle_record
 from k2conn.candles.series import Candle
 from k2conn.candles.settings import CandleSettings
-from k2conn.candles.trades import RECORD, trade_record
+from k2conn.candles.trades import RECORD
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.end_causes import PLANNED
 from k2conn.envelope import Envelope
@@ -37,7 +38,6 @@ class CandleStage:
         self.unfit = 0
         """Candles with a number that does not fit the record."""
         self._bodies = TradeBodies()
-        self._schema = trade_record().schema
         self._encoder = CandleEncoder()
         self._stream = ""
         self._since_us: int | None = None
@@ -47,11 +47,11 @@ class CandleStage:
         self._told = 0
         self._log = get_logger(connector=plan.name)
 
-    def topics(self, state: ConnectorState) -> list[str]:
-        """Where its candles go; none where the connector has no trades."""
+    def topics(self, state: ConnectorState) -> dict[str, RecordSchema]:
+        """Where its candles go, and as what; none where the connector has no trades."""
         classes = {name for mapping in state.mappings.values() if mapping.stream.record == RECORD
                    for name in mapping.stream.kafka_topics}
-        return [self._encoder.topic(state.plan.exchange, name) for name in sorted(classes)]
+        return {self._encoder.topic(state.plan.exchange, name): candle_record(name).schema for name in sorted(classes)}
 
     def choose(self, state: ConnectorState) -> None:
         """Which of the connector's streams it counts: the first one of trades, for two would count each trade twice."""
@@ -64,10 +64,10 @@ class CandleStage:
 
     def take(self, envelopes: Iterable[Envelope]) -> None:
         """Counts the trades among what goes to the sink."""
-        schema, stream, waiting = self._schema, self._stream, self._bodies.waiting
+        stream, waiting = self._stream, self._bodies.waiting
         waiting += [
-            envelope[2] for envelope in envelopes
-            if envelope[3] is schema and envelope[5] is not None and envelope[5].stream == stream
+            (envelope[3], envelope[2]) for envelope in envelopes
+            if envelope[3] is not None and envelope[5] is not None and envelope[5].stream == stream
         ]
         if len(waiting) >= AT_ONCE:
             self.aggregator.add(self._bodies.read())

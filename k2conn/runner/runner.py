@@ -19,8 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from k2conn.anomalies.encoding import anomaly_record
-from k2conn.candles.envelopes import candle_record
 from k2conn.clock import monotonic, wall_us
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
 from k2conn.engine.accounting.figures import ConversationFigures
@@ -32,7 +30,6 @@ from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import CollectedProblems, K2Error, RecordError, SettingsError
-from k2conn.features.envelopes import feature_record
 from k2conn.observe import Observer, Observers, SessionPlace
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
@@ -417,15 +414,13 @@ class Runner:
             for mapping in connector.connector_state.mappings.values():
                 topics.update(dict.fromkeys(mapping.stream.kafka_topics.values(), mapping.schema))
                 if mapping.gaps is not None or mapping.suspected_gaps is not None or connector.audit is not None:
-                    topics[gap_topic(connector.plan)] = gap_record().schema
+                    topics[gap_topic(connector.plan)] = gap_record(connector.plan.asset_class).schema
             if connector.candles is not None:
-                names = connector.candles.topics(connector.connector_state)
-                topics.update(dict.fromkeys(names, candle_record().schema))
+                topics.update(connector.candles.topics(connector.connector_state))
             if connector.features is not None:
-                names = connector.features.topics(connector.connector_state)
-                topics.update(dict.fromkeys(names, feature_record().schema))
+                topics.update(connector.features.topics(connector.connector_state))
             if connector.anomalies is not None:
-                topics.update(dict.fromkeys(connector.anomalies.topics(), anomaly_record().schema))
+                topics.update(connector.anomalies.topics())
         return {**topics, **dict.fromkeys(f"{topic}{DEAD_SUFFIX}" for topic in topics)}
 
     async def _until(self, waits: list[asyncio.Task[Any]]) -> None:

@@ -226,7 +226,7 @@ async def _probe(options: LakeSettings, topics: Iterable[str]) -> list[Finding]:
 def _look(options: LakeSettings) -> list[Finding]:
     """Which tables are there, and which are of another shape; nothing is made."""
     from k2conn.lake.catalog import CATALOG_FILE, sorted_errors
-    from k2conn.lake.tables import check, existing, known_shapes
+    from k2conn.lake.tables import check, existing, known_shapes, of_revision
 
     if not options.catalog and not (options.folder / CATALOG_FILE).is_file():
         return [Finding("lake", options.place, "a start makes it", options.create)]
@@ -236,7 +236,8 @@ def _look(options: LakeSettings) -> list[Finding]:
         with sorted_errors(options):
             tables = existing(catalog, options, shapes.values())
         for kind, table in tables.items():
-            check(table, shapes[kind])
+            if of_revision(table, shapes[kind]) is None:
+                check(table, shapes[kind])
     except K2Error as error:
         return [Finding("lake", options.place, str(error), False)]
     return [Finding("lake", options.place, f"tables of {', '.join(sorted(tables)) or 'nothing yet'}", True)]

@@ -23,7 +23,7 @@ from k2conn.avro import RecordSchema, SchemaField
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError, SinkError, Unreachable
 from k2conn.net.http import Call, HttpAnswer, NoAnswer, exchange
-from k2conn.records import RecordType, load_record
+from k2conn.records import RecordType, load_record, record_revisions
 from k2conn.schemes import HTTP, in_the_clear
 from k2conn.sinks import SinkKind
 from k2conn.sinks.batching import BatchingSink, BatchRefused
@@ -133,8 +133,12 @@ class QuestDbWriter:
             raise SinkError(str(error)) from None
         name = self._settings.table.format(plural=record.profile.plural, record=record.name)
         await self._rows(_table(name, record))
-        rows = await self._rows(f'SHOW COLUMNS FROM "{name}"')
-        found = {row[0]: (row[1], row[8]) for row in rows}
+        found = await self._columns(name)
+        first = {one.name for one in record_revisions(record.name)[0].schema.fields}
+        new = [one for one in record.schema.fields if one.name not in first and one.name not in found]
+        for one in new:  # a table of an earlier revision
+            await self._rows(f'ALTER TABLE "{name}" ADD COLUMN IF NOT EXISTS "{one.name}" {_type(one)}')
+        found = await self._columns(name) if new else found
         problems = [f"{one.name} is {found[one.name][0] if one.name in found else 'missing'}, not {_type(one)}"
                     for one in record.schema.fields if found.get(one.name, ("",))[0] != _type(one)]
         keys = {column for column, (_, key) in found.items() if key}
@@ -143,6 +147,10 @@ class QuestDbWriter:
         if problems:
             raise SinkError(f"the table {name} is of another shape: {'; '.join(problems)}")
         self._lines[schema] = _liner(name, record, schema)
+
+    async def _columns(self, name: str) -> dict[str, tuple[str, bool]]:
+        """The columns of a table: the type of each, and whether it is one of the keys."""
+        return {row[0]: (row[1], row[8]) for row in await self._rows(f'SHOW COLUMNS FROM "{name}"')}
 
     # --- lines
 

@@ -6,8 +6,9 @@ import json
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from k2conn.avro import RecordSchema, load_schema
+from k2conn.avro import RecordSchema
 from k2conn.errors import SettingsError
+from k2conn.records import record_revisions
 from k2conn.spool.names import TOPIC
 
 LONGEST = 1024
@@ -63,10 +64,10 @@ def stored_route(text: Any, schemas: dict[int, RecordSchema]) -> StoredRoute | N
 def _schema(name: str, text: str) -> RecordSchema:
     """The schema a record was written with: ours where it still is the same, else as it was then."""
     try:
-        ours = load_schema(name)
+        ours = next((one.schema for one in record_revisions(name) if one.schema.text == text), None)
     except SettingsError:
-        return _foreign(name, text)
-    return ours if ours.text == text else _foreign(name, text)
+        ours = None
+    return ours or _foreign(name, text)
 
 
 def _foreign(name: str, text: str) -> RecordSchema:

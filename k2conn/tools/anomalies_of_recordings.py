@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from k2conn.anomalies.encoding import anomaly_record
 from k2conn.anomalies.marker import AnomalyMarker
 from k2conn.anomalies.settings import AnomalySettings
 from k2conn.engine.connector_state import ConnectorState
@@ -84,4 +83,5 @@ class AnomaliesOfRecordings:
 
 def _plain(envelopes: Iterable[Envelope]) -> Iterator[dict[str, Any]]:
     for envelope in envelopes:
-        yield anomaly_record().schema.decode_plain(envelope.value)
+        assert envelope.schema is not None
+        yield envelope.schema.decode_plain(envelope.value)

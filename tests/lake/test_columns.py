@@ -89,7 +89,7 @@ def test_the_tables_of_both_sizes_of_decimals_are_the_same_by_both_ways(kind: st
             some = [candle(at, close=price, quote_volume=price if at % 2 else None, is_closed=bool(at % 2))
                     for at, price in enumerate([0, 1, -1, most, -most])]
         bodies = [one.value for one in some]
-        assert columns_of(schema, [one.type for one in form.fields], bodies) is not None
+        assert columns_of(schema, [one.type for one in form.fields[: len(schema.fields)]], bodies) is not None
         same(form.of_records(schema, bodies), in_python(form, schema, bodies))
     finally:
         use_decimals(V2)

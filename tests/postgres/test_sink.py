@@ -11,7 +11,7 @@ import pytest
 
 from k2conn.avro import load_schema
 from k2conn.errors import SinkError, Unreachable
-from k2conn.records import V2, WIDE, use_decimals
+from k2conn.records import V2, WIDE, load_record, use_decimals
 from tests.servers.postgres import Database
 from tests.support.databases import candle, drive, numbered
 from tests.support.sinks import TRADE, Book, dead
@@ -37,6 +37,8 @@ def test_a_trade_is_read_back_column_by_column(database: Database) -> None:
     put(database, numbered(7))
     (row,) = database.query("SELECT row_to_json(t) FROM trades_v2 t")
     found = json.loads(row[0], parse_float=str)
+    later = {field.name for field in load_record("trade").schema.fields} - TRADE.keys()
+    assert {found.pop(name) for name in later} == {None}
     assert found == TRADE | {
         "message_id": "00000000-0000-0000-0000-000000000007", "trade_id": "X-7", "source_sequence": 7,
         "price": "64000.10000000", "quantity": "0.25000000", "timestamp": "2026-01-02T03:04:05.678901+00:00",

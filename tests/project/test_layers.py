@@ -112,7 +112,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "avro", "clock", "compat", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native", "net",
         "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_definitions", "variable_files",
     },
-    "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "sinks"},
+    "spool": {"avro", "envelope", "errors", "files", "graded", "merging", "records", "sinks"},
     "transports": {
         "clock", "compat", "compression", "errors", "framing", "loopback", "native", "net", "printable", "registry",
         "schemes",

@@ -63,5 +63,5 @@ class Looking:
 
 def _plain(envelopes: Sequence[Envelope]) -> Iterator[dict[str, Any]]:
     for one in envelopes:
-        assert one.schema is anomaly_record().schema
+        assert one.schema is anomaly_record("crypto").schema
         yield one.schema.decode_plain(one.value)

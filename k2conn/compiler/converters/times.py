@@ -90,6 +90,24 @@ def _day(text: str) -> int:
     return days if days >= 0 else _out_of_range(text)
 
 
+def nanoseconds(unit: str, zone: str | None = None, ambiguous: Ambiguous = None, least: int = 0) -> Times:
+    """A converter from the exchange's time to the nanoseconds beyond its microseconds, 0 to 999: what `times` cuts.
+    It refuses what `times` refuses.
+    """
+    micros = times(unit, zone, ambiguous, least)
+
+    def remainder(value: Any) -> int:
+        micros(value)
+        if unit != "iso8601":
+            number = read_number(value).scaleb(9 - _PLACES[unit], EXACT)
+            return int(number.to_integral_value(ROUND_FLOOR, EXACT)) % 1000
+        found = _ISO.match(value)
+        assert found is not None
+        return int((found[7] or "")[6:9].ljust(3, "0"))
+
+    return remainder
+
+
 def plain_time(unit: str, kind: str = "timestamp-micros", least: int = 0) -> FastConversion | None:
     """How `times_in` converts the common forms of a unit, as data; None where only the Python converter can."""
     if kind == "timestamp-millis" and unit == "ms":

@@ -34,7 +34,7 @@ class _Interpreter(TreeInterpreter):
         if not isinstance(name, Name):
             return super().visit_field(node, value)
         if name == "symbol":
-            return self.scope.symbol._asdict() if self.scope.symbol else None
+            return self.scope.symbol.described() if self.scope.symbol else None
         return getattr(self.scope, str(name))
 
     def visit_function_expression(self, node: Any, value: Any) -> Any:

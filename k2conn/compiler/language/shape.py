@@ -81,13 +81,15 @@ def _fields_of(record: RecordType) -> dict[str, Any]:
     shown = _schema()["$defs"]["fields"]["properties"]
     found = {}
     for name in record.authored:
-        place = _form(record.field(name)) if name != "symbol" else "symbol_field"
+        place = _form(record.field(name), record) if name != "symbol" else "symbol_field"
         said = {"$ref": f"#/$defs/{place}", "description": record.field(name).doc or f"The {name} of a {record.name}."}
         found[name] = shown[name] if shown.get(name, {}).get("$ref") == said["$ref"] else said
     return found
 
 
-def _form(field: SchemaField) -> str:
+def _form(field: SchemaField, record: RecordType) -> str:
+    if field.name == record.profile.remainder:
+        return "time_field"
     return "side_field" if field.is_side else _FORMS.get(field.kind, "text_field")
 
 

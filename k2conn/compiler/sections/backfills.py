@@ -61,13 +61,13 @@ class BackfillCompiler:
         counted = stream.sequence is not None and stream.sequence.rule in _COUNTED
         number = self.streams.sequences.row_number(said, path)
         if stream.span is not None and rows is not None:
-            spanned = self.streams.spans(stream.name, load_record(stream.record))
+            spanned = self.streams.spans(stream.name, load_record(stream.record, stream.revision))
             number = spanned.number({field.name: field for field in rows.fields})
         elif number is None and counted and stream.sequence is not None:
             number = stream.sequence.read
         if not self._fits(stream, said, path) or request is None or rows is None:
             return None
-        record = load_record(stream.record)
+        record = load_record(stream.record, stream.revision)
         time = next((field.read for field in rows.fields if field.name == record.profile.time), None)
         if time is None:  # noted, as the stream's own time is missing
             return None
@@ -96,7 +96,7 @@ class BackfillCompiler:
     def _fits(self, stream: Stream, said: dict[str, Any], path: Path) -> bool:
         """Whether the stream is one whose missing records can be recognised; else what is wrong is noted."""
         text, rule = "", stream.sequence
-        profile = load_record(stream.record).profile
+        profile = load_record(stream.record, stream.revision).profile
         told_apart = stream.venue_id is not None or profile.key or stream.distinct
         if not told_apart or stream.message_id == "random":
             hint = f"map `{profile.id}`" if profile.id else f"a {stream.record} has none"
@@ -126,7 +126,7 @@ class BackfillCompiler:
     def _rows(self, stream: Stream, said: dict[str, Any], path: Path) -> Stream | None:
         """The stream as its rows are read; None after noting what is wrong."""
         mapping = self.note.pruned(said.get("fields", {}), (*path, "fields"))
-        record = load_record(stream.record)
+        record = load_record(stream.record, stream.revision)
         self.streams.check_names(record, {"fields": mapping}, path)
         if "symbol" in mapping:
             text = "a call is made for one symbol, and so are its rows: take it out"
@@ -162,9 +162,11 @@ class BackfillCompiler:
 
     def _own(self, stream: Stream, mapping: dict[str, Any], path: Path) -> Iterator[Field]:
         """The fields that differ in rows, except ids and currency."""
-        for target in load_record(stream.record).mapped:
+        record = load_record(stream.record, stream.revision)
+        for target in record.mapped:
             if target.name in mapping:
-                found = self.streams.fields.field(target, mapping[target.name], (*path, "fields", target.name))
+                place = (*path, "fields", target.name)
+                found = self.streams.mapped_field(record, target, mapping[target.name], place)
                 if found:
                     yield found
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from k2conn import exactjson
 from k2conn.avro import SchemaField
+from k2conn.compiler.converters.dates import DATE_UNITS, days
 from k2conn.compiler.converters.decimals import decimals, plain_decimal, read_number
 from k2conn.compiler.converters.names import named, truth
 from k2conn.compiler.converters.patterns import text_pattern
@@ -44,7 +45,7 @@ from k2conn.compiler.converters.sides import (
     side_table,
     signed_side,
 )
-from k2conn.compiler.converters.times import PLAUSIBLE, UNITS, LocalTimes, plain_time, times_in
+from k2conn.compiler.converters.times import PLAUSIBLE, UNITS, LocalTimes, nanoseconds, plain_time, times_in
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
@@ -72,6 +73,8 @@ class FieldCompiler:
         """One mapped field of the record."""
         said: dict[str, Any] = value if isinstance(value, dict) else {"from": value}
         kind = target.kind
+        if "value" in said and said["value"] is None:
+            return self._null(target, said, path)
         if kind == "decimal":
             return self._decimal(target, said, path)
         if kind in TIMES:
@@ -94,6 +97,31 @@ class FieldCompiler:
             return self._simple(target, said, path, text, "text", FastConversion("text"))
         self.note(path, "value", f"nothing fills a field of the kind {kind}: take '{target.name}' out", at_key=True)
         return None
+
+    def _null(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        """A field that the venue has nothing for."""
+        if "from" in said:
+            self.note((*path, "value"), "value", "a field has `from` or `value`, not both", at_key=True)
+        elif not target.nullable:
+            self.note((*path, "value"), "value", f"the {target.name} field is never empty")
+        else:
+            return Field(target.name, lambda item, scope: None, "null", "constant")
+        return None
+
+    def remainder(self, target: SchemaField, value: Any, path: Path) -> Field | None:
+        """The nanoseconds of a time beyond its microseconds: said as the time is."""
+        said: dict[str, Any] = value if isinstance(value, dict) else {"from": value}
+        if "value" in said and said["value"] is None:
+            return self._null(target, said, path)
+        if said.get("from") == _RECEIVED or said.get("unit") not in UNITS:
+            text = f"a {target.name} is cut out of a time: {{from: EXPRESSION, unit: one of {', '.join(UNITS)}}}"
+            self.note(path, "time-unit", text)
+            return None
+        zone = said.get("zone")
+        if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
+            return None
+        convert = nanoseconds(said["unit"], zone, said.get("ambiguous"))
+        return self._simple(target, said, path, convert, f"nanoseconds of a time in {said['unit']}")
 
     def vendor(self, name: str, value: Any, path: Path) -> Field | None:
         """One vendor_data entry: text in JSON spelling, None where the message has nothing."""
@@ -204,6 +232,8 @@ class FieldCompiler:
             text = f"a time says its unit: {{from: {shown}, unit: one of {', '.join(UNITS)}}}"
             self.note(path, "time-unit", text)
             return None
+        if said["unit"] in DATE_UNITS:
+            return self._date(target, said, path)
         zone = said.get("zone")
         if zone is not None and not self._zone(zone, "iso8601" if "date" in said else said["unit"], (*path, "zone")):
             return None
@@ -225,6 +255,18 @@ class FieldCompiler:
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
         direct = _direct(said, convert, plain_time(said["unit"], target.kind, least))
         return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct)
+
+    def _date(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        """A date as names of instruments have it."""
+        unit, text = said["unit"], ""
+        if target.kind != "date":
+            text = f"{unit} is for dates: the unit of a {target.name} is one of {', '.join(UNITS)}"
+        elif "zone" in said or "ambiguous" in said or said.get("absent") == _RECEIVED:
+            text = f"a date as {unit} is a day and no moment: it has no zone, and none of receipt"
+        if text:
+            self.note((*path, "unit"), "time-unit", text)
+            return None
+        return self._simple(target, said, path, days(unit), f"date as {unit}")
 
     def _zone(self, zone: str, unit: str, path: Path) -> bool:
         if unit != "iso8601":

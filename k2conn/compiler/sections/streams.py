@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from k2conn import exactjson
@@ -17,8 +18,11 @@ from k2conn.compiler.sections.audits import compile_audit
 from k2conn.compiler.sections.carries import CarryCompiler
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
+from k2conn.compiler.sections.id_scopes import compile_id_scope
 from k2conn.compiler.sections.intervals import OfInterval
 from k2conn.compiler.sections.parts import SectionCompiler
+from k2conn.compiler.sections.references import referring
+from k2conn.compiler.sections.revisions import says_null, used_revision
 from k2conn.compiler.sections.sequences import SequenceCompiler
 from k2conn.compiler.sections.spans import NEXT, SpanCompiler
 from k2conn.compiler.sections.texts import text_expressions
@@ -92,6 +96,8 @@ class StreamCompiler(SectionCompiler):
         return Stream(
             name=name,
             record=record.name,
+            revision=record.revision,
+            id_scope=compile_id_scope(self.note, record, said, mapping, path),
             default=said.get("default", True),
             also=said.get("also", False),
             when=when,
@@ -153,7 +159,7 @@ class StreamCompiler(SectionCompiler):
             return None
         records = known_records("connectors")
         if record in records:
-            return load_record(record)
+            return used_revision(record, said, self._asset_classes())
         if "record" in said:
             text = f"'{short(record)}' is no record type{known(record, records)}"
             self.note((*path, "record"), "record", text)
@@ -175,7 +181,7 @@ class StreamCompiler(SectionCompiler):
         mapped = record.mapped
         for field in record.schema.fields:
             if field.name in mapping and field in mapped:
-                found.append(self.fields.field(field, mapping[field.name], (*place, field.name)))
+                found.append(self.mapped_field(record, field, mapping[field.name], (*place, field.name)))
             elif field.name not in given and self._required(field.name, record, whole):
                 hint = _without(field, record)
                 self.note(place, "unmapped-field", f"the {record.name} record needs '{field.name}'{hint}", at_key=True)
@@ -184,9 +190,23 @@ class StreamCompiler(SectionCompiler):
             self.note(place, "unmapped-field", text, at_key=True)
         return {field.name: field for field in found if field}
 
+    def mapped_field(self, record: RecordType, field: SchemaField, said: Any, path: Path) -> Field | None:
+        """One of the record's own fields, by what it is for. Where an earlier revision has it always, it is null only
+        where the file says so: a key that is misspelt is another thing.
+        """
+        profile = record.profile
+        if field.name == profile.remainder:
+            return self.fields.remainder(field, said, path)
+        if field.name in record.once_required and not says_null(said):
+            field = replace(field, nullable=False)
+        found = self.fields.field(field, said, path)
+        if found is not None and field.name == profile.reference:
+            return referring(found, str(self.spec["exchange"]))
+        return found
+
     def check_names(self, record: RecordType, whole: dict[str, Any], path: Path) -> None:
-        """Notes the fields that the record does not have."""
-        names = record.authored
+        """Notes the fields that the record has in no revision."""
+        names = load_record(record.name).authored
         for name in whole["fields"]:
             if name in names:
                 continue  # before a near match is looked for, which takes long

@@ -7,26 +7,28 @@ from k2conn.engine.gaps.gap_states import BackfillStatus, GapStatus
 from k2conn.engine.identity.message_ids import MessageIds
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.plan import Plan
-from k2conn.records import RecordType, load_record
+from k2conn.records import RecordType, earliest_revision
 
+GAP = "gap"
+"""The name of their record type."""
 STREAM = "gaps"
 """The ledger's name for gap records."""
 _UNDECIDED = (BackfillStatus.NONE, BackfillStatus.PENDING)
 
 
-def gap_record() -> RecordType:
-    """The record type that the engine makes itself."""
-    return load_record("gap")
+def gap_record(asset_class: str) -> RecordType:
+    """The record type that the engine makes itself, for a connector of that asset class."""
+    return earliest_revision(GAP, asset_classes=[asset_class])
 
 
 def gap_topic(plan: Plan) -> str:
     """Where a connector's gap records go."""
-    return f"market.{plan.asset_class}.{gap_record().profile.plural}.{plan.exchange.lower()}"
+    return f"market.{plan.asset_class}.{gap_record(plan.asset_class).profile.plural}.{plan.exchange.lower()}"
 
 
 def gap_envelope(plan: Plan, gap: Gap, now_us: int, account: DeliveryAccount) -> Envelope:
     """The record of one gap as it stands; ``now_us`` is microseconds since the epoch."""
-    schema = gap_record().schema
+    schema = gap_record(plan.asset_class).schema
     status = GapStatus.OPEN if gap.open else GapStatus.CLOSED
     place = f"{gap.first}" if gap.first is not None else f"t{gap.from_us}"
     stage = f"{gap.last}|{status}" if gap.backfill in _UNDECIDED else f"{gap.last}|{status}|{gap.missing}"

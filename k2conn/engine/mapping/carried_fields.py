@@ -35,6 +35,7 @@ class CarriedFields:
     def __init__(self, carry: Carry, stream: str, places: Mapping[str, int], most: int) -> None:
         """``places``: of the record's fields; ``most``: symbols whose values are known."""
         self._carry = carry
+        self._nullable = carry.nullable or (False,) * len(carry.fields)
         self._key = CARRY + stream
         self._places = tuple(places[name] for name in carry.fields)
         self._most = most
@@ -76,7 +77,8 @@ class CarriedFields:
             except RecordError as error:
                 if error.reason != "missing-field":
                     now[at] = None  # the new value is unknown, and the old one no longer holds
-                if now[at] is None and failed is None:
+                missing = error.reason == "missing-field" and self._nullable[at]
+                if now[at] is None and failed is None and not missing:
                     failed = error
         return failed
 

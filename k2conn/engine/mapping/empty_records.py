@@ -1,4 +1,4 @@
-"""Records that say nothing, because all their prices and quantities are zero: a venue's word for "no quote"."""
+"""Records that say nothing: all their prices and quantities are zero, or null. A venue's word for "no quote"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from k2conn.records import RecordType
 
 
 class EmptyRecords:
-    """Finds those of one stream; asked of records whose headline price is zero."""
+    """Finds those of one stream; asked of records whose headline price is zero or null."""
 
     def __init__(self, stream: Stream, record: RecordType) -> None:
         self._names = record.profile.never_all_zero
@@ -18,10 +18,10 @@ class EmptyRecords:
         """Whether they are filtered, not dead letters."""
 
     def holds(self, envelope: Envelope) -> bool:
-        """Whether a record, of which the headline price is zero, is empty."""
+        """Whether a record, of which the headline price is zero or null, is empty."""
         assert envelope.schema is not None
         values = envelope.schema.decode(envelope.value)
-        return all(values[name] == 0 for name in self._names)
+        return all(not values[name] for name in self._names)
 
     def error(self) -> RecordError:
         """Why there is no record."""

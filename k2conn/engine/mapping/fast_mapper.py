@@ -61,6 +61,7 @@ class FastMappers:
         self._prefix = prefix
         self._direct = [(field.key, field.direct.convert) for field in own if field.key is not None and field.direct]
         self._reads = [field.read for field in own if field.key is None]
+        self._vendor_at = record.schema.index("vendor_data") if "vendor_data" in self._profile.engine else -1
         self._order = sorted(own, key=lambda one: one.key is None)
         self._sources = sources_of(self._order)
         self._places = {field.name: at for at, field in enumerate(self._order)}
@@ -68,8 +69,10 @@ class FastMappers:
         """Where a record's values are while it is made."""
         self._content = content_fields(stream, record)
         self._row = row_parts(stream, record, self._order, always)
-        self._pieces: dict[tuple[str, str], list[Piece]] = {}
-        """The middle of a record by (price currency, asset class): many symbols share it."""
+        self._pieces: dict[tuple[str, str], tuple[list[Piece], list[Piece]]] = {}
+        """The middle of a record, and what is behind vendor_data, by (price currency, asset class): many symbols share
+        them.
+        """
 
     def fast_mapper(
         self, symbol: Symbol, vendor: Mapping[str, str], always: Mapping[str, object], ids: MessageIds, template:
@@ -105,7 +108,9 @@ class FastMappers:
             return None
         key = symbol.price_currency, symbol.asset_class
         if key not in self._pieces:
-            self._pieces[key] = self._schema.pieces(known, first, len(fields) - 1, self._places)
+            ends = (first, self._vendor_at), (self._vendor_at + 1, len(fields))
+            middle, rest = (self._schema.pieces(known, begin, end, self._places) for begin, end in ends)
+            self._pieces[key] = middle, rest
         return self._fast_mapper(ids, after, opening, heads, len(vendor), self._pieces[key], template)
 
     def _eligible(self, known: Mapping[str, object]) -> bool:
@@ -116,15 +121,16 @@ class FastMappers:
             (stream.venue_id is not None or self._row) and stream.message_id != "random"
             and stream.carry is None and stream.currency is None
             and [field.name for field in fields[:2]] == ["message_id", own_id]
-            and fields[-1].name == "vendor_data" and fields[-1].kind == "map<string>" and fields[-1].null_first
-            and "vendor_data" in profile.engine
+            and stream.id_scope is None
+            and self._vendor_at >= 2 and fields[self._vendor_at].null_first
             and self._timed and profile.time in self._places and (price is None or price in self._places)
-            and all(field.name in known or field.name in self._places for field in fields[2:-1])
+            and all(field.name in known or field.name in self._places or at == self._vendor_at
+                    for at, field in enumerate(fields) if at >= 2)
         )
 
     def _fast_mapper(  # everything that the inner function needs is a local name of this one
-        self, ids: MessageIds, after: str, opening: str, heads: list[str], begun: int, pieces: list[Piece],
-        template: EnvelopeTemplate,
+        self, ids: MessageIds, after: str, opening: str, heads: list[str], begun: int,
+        pieces: tuple[list[Piece], list[Piece]], template: EnvelopeTemplate,
     ) -> FastMapper:
         stream, time_at = self._stream, self._places[self._profile.time]
         price_at = self._places[self._profile.price] if self._profile.price is not None else None
@@ -144,14 +150,14 @@ class FastMappers:
         keys += [stream.symbol.key if stream.symbol.key is not None else id_key]
         grab = itemgetter(*keys)
         prefix, more, lengths, variant, state = self._prefix, len(self._prefix), LENGTH_TEXT, VARIANT, ids.state
-        start, branch = lengths[36], "\x02" if self._schema.fields[-1].nullable else ""
+        start, branch = lengths[36], "\x02" if self._schema.fields[self._vendor_at].nullable else ""
         whole = f"{branch}{lengths[begun + len(plain)]}{opening}"
         mapped = stream.mapped_keys if stream.unmapped else frozenset()
         usual = len(set(keys)) if stream.unmapped and mapped.issuperset(keys) else -1
         keeps, names = stream.unmapped, frozenset(heads)
         topic, key, schema, account = template
         spell, make, scoped = exactjson.spell, tuple.__new__, bool(reads or rest)
-        convert, write = row(converts), body(pieces)
+        convert, write, behind = row(converts), body(pieces[0]), tuple(pieces[1])
 
         def entry(head: str, value: Any) -> str:
             text = value if type(value) is str else spell(value)
@@ -216,6 +222,8 @@ class FastMappers:
                 tail = "".join(entries)
                 if head.isascii() and tail.isascii() and not (scoped and (scope.notes or scope.unknown_sides)):
                     encoded = write(head.encode(), values, tail.encode())
+                    for piece in behind:
+                        encoded += piece(values)
                     event: int = values[time_at]
                     envelope = make(Envelope, (topic, key, encoded, schema, event // 1000, account, scope.received_at))
                     price = values[price_at] if price_at is not None else None

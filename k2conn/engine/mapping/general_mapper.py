@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.engine.identity.id_scope import id_scope
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
 from k2conn.engine.mapping.carried_fields import CarriedFields
 from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
@@ -60,6 +61,7 @@ class GeneralMapper:
         self._state_at = tuple((at[name], record.more_places.get(name)) for name in profile.content)
         self._i_closed = at[profile.closed] if profile.closed is not None else None
         self._i_own = at[profile.id] if profile.id is not None else None
+        self._scope = id_scope(stream, record)
         self._numbers = partial(numbering, stream)
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
@@ -132,6 +134,8 @@ class GeneralMapper:
             values[self._i_own] = self._prefix + own
         if self._shared_id:
             own = self._own_id(values, context, scope)
+        if self._scope is not None:
+            own = self._scope(own, values)
         values[self._i_id] = context.ids.make(own) if stream.message_id != "random" else str(uuid.uuid4())
         values[self._i_symbol] = context.symbol
         if self._i_currency is not None:

@@ -74,11 +74,13 @@ def native_mapper(
     fields that are a record's content.
     """
     places = {field.name: at for at, field in enumerate(order)} | {"ingestion_timestamp": len(order)}
-    body = schema.fields[2:-1]
-    if native.Mapper is None or not all(_can(field) for field in body if field.name not in known):
+    vendor_at = schema.index("vendor_data")
+    body, rest = schema.fields[2:vendor_at], schema.fields[vendor_at + 1 :]
+    if native.Mapper is None or not all(_can(field) for field in (*body, *rest) if field.name not in known):
         return None
-    if max(len(order), len(body), len(stream.vendor_data)) >= _MOST:
+    if max(len(order), len(body) + len(rest), len(stream.vendor_data)) >= _MOST:
         return None
+    before, behind = _pieces(body, known, places), _pieces(rest, known, places)
     entries = tuple(
         (None, None, _prefixed(one.name) + _prefixed(one.expression)) if one.constant
         else (_place(one), one.read, _prefixed(one.name), one.joined.parts[0][4] if one.joined else None)
@@ -92,9 +94,10 @@ def native_mapper(
         before=prefix.encode(),
         opening=b"".join(_prefixed(part) for entry in vendor.items() for part in entry),
         opened=len(vendor),
-        nullable=schema.fields[-1].nullable,
+        nullable=schema.fields[vendor_at].nullable,
         sources=sources,
-        pieces=_pieces(body, known, places),
+        pieces=(*before, *behind),
+        behind=len(before),
         entries=entries,
         keeps=stream.unmapped,
         mapped=frozenset(stream.mapped_keys),

@@ -66,7 +66,7 @@ class RowMapping:
                 made = fast(item, scope)
             except Exception:  # a bug: it is met again where it costs this row only, and is counted
                 made = None
-            if made is None or (made[2] == 0 and empty is not None and empty.holds(made[3])):
+            if made is None or (not made[2] and empty is not None and empty.holds(made[3])):
                 scope.line = line
                 other(item, raw)
                 scope.symbol = context.resolved

@@ -49,7 +49,7 @@ class StreamMapping:
         self.ledger = ledger
         self.window = window
         self.directory = directory
-        record = load_record(stream.record)
+        record = load_record(stream.record, stream.revision)
         self.schema = record.schema
         price = record.profile.price
         self.price_scale = record.field(price).scale if price is not None else None
@@ -234,7 +234,7 @@ class StreamMapping:
                 self._item(item, frame, scope, out, False, context is not None)
                 continue
             identity, event, price, envelope, content = made
-            if price == 0 and empty is not None and empty.holds(envelope):
+            if not price and empty is not None and empty.holds(envelope):
                 self._item(item, frame, scope, out, False, True)
                 continue
             account = context.account
@@ -348,7 +348,7 @@ class StreamMapping:
         if made is None:
             made = self._general.made(item, context, scope, carried, snapshot)
         identity, event, price, envelope, content = made
-        if price == 0 and self.empty is not None and self.empty.holds(envelope):
+        if not price and self.empty is not None and self.empty.holds(envelope):
             if not self.empty.dropped:
                 raise self.empty.error()
             account.filtered += 1

@@ -11,6 +11,7 @@ import base64
 import json
 import logging
 import ssl
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -78,9 +79,11 @@ class SchemaRegistry:
             if error.status != 403:  # a role that may not list subjects may know its own all the same
                 raise
 
-    def register(self, subject: str, schema: str, compatibility: str = "") -> int:
+    def register(self, subject: str, schema: str, compatibility: str = "", before: Sequence[str] = ()) -> int:
         """The id of ``schema`` under ``subject``: registered where it is new, looked up where we are to do no more, or
-        may do no more. ``compatibility`` is the subject's rule; "" leaves the rule to the registry.
+        may do no more. ``compatibility`` is the subject's rule; "" leaves the rule to the registry. ``before``: the
+        revisions that it has grown from, which are registered before it, so that streams of all of them can share the
+        subject whichever comes first.
 
         Unreachable where trying again may help, SinkError where the registry refuses (an incompatible schema), or where
         the subject has records with other decimals.
@@ -92,6 +95,9 @@ class SchemaRegistry:
             number = self._looked_up(subject, name, schema)
         else:
             rule.set(exists=False)
+            if before and not self._has(name, schema):
+                for earlier in before:
+                    self._registered(subject, name, earlier)
             number = self._registered(subject, name, schema)
             rule.set(exists=True)
         if rule.denied:
@@ -133,8 +139,19 @@ class SchemaRegistry:
         log.warning("schema registry %s: not allowed to register under %s; its schema is there", self.url, subject)
         return number
 
+    def _has(self, name: str, schema: str) -> bool:
+        """Whether a subject has a schema, or does not say."""
+        try:
+            return self._known(name, schema) is not None
+        except Refused:
+            return True
+
+    def _known(self, name: str, schema: str) -> Any:
+        """What the registry says of a schema that a subject has; None where it has not."""
+        return self.call("POST", f"/subjects/{name}", {"schema": schema, "schemaType": "AVRO"}, missing_ok=True)
+
     def _looked_up(self, subject: str, name: str, schema: str) -> int:
-        answer = self.call("POST", f"/subjects/{name}", {"schema": schema, "schemaType": "AVRO"}, missing_ok=True)
+        answer = self._known(name, schema)
         if answer is None:
             text = f"schema registry {self.url}: the schema is not registered under {subject}"
             if not self._registers:

@@ -21,6 +21,7 @@ from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.net.http import in_thread
+from k2conn.records import earlier_schemas
 from k2conn.sinks.kafka.diagnosis import Cause, advertised_trouble, likely_cause
 from k2conn.sinks.kafka.framing import head
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
@@ -332,8 +333,9 @@ class Sender:
             subject = self._settings.subject.format(
                 topic=topic.name, record=schema.full_name, decimals=schema.decimals.folder
             )
+            before = [one.text for one in earlier_schemas(schema)]
             number = await in_thread(
-                partial(self._registry.register, subject, schema.text, self._settings.compatibility)
+                partial(self._registry.register, subject, schema.text, self._settings.compatibility, before)
             )
             topic.heads[schema] = head(number)
         producer = self._producer

@@ -7,18 +7,22 @@ hold what is built upon them. One process at a time applies them, in one transac
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+import asyncpg  # type: ignore[import-untyped]
+
 from k2conn.errors import SinkError
 from k2conn.records import known_records, load_record
 from k2conn.sinks.postgres.connection import Connection, sorted_errors
 from k2conn.sinks.postgres.settings import PostgresSettings
-from k2conn.sinks.postgres.tables import Table, quoted
+from k2conn.sinks.postgres.tables import Table, can_grow, quoted
 from k2conn.sinks.postgres.timescale import Timescale, hypertable
 
+log = logging.getLogger("k2conn.sinks.postgres")
 LOCK = 0x6B32_636F_6E6E
 """The advisory lock of all that change what a database looks like: "k2conn"."""
 _NAME = re.compile(r"(\d{3})_(\w+)\.sql")
@@ -103,9 +107,9 @@ async def migrate(connection: Connection, settings: PostgresSettings, timescale:
 async def make_table(
     connection: Connection, table: Table, settings: PostgresSettings, timescale: Timescale
 ) -> list[str]:
-    """Makes the table of a record type where it is missing: its name, or nothing."""
+    """Makes the table of a record type where it is missing, or lets it grow: what was done, or nothing."""
     if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name):
-        return []
+        return await _grown(connection, table)
     async with connection.transaction():
         await connection.execute(table.create())
         if timescale.used:
@@ -114,6 +118,20 @@ async def make_table(
         if index := table.index():
             await connection.execute(index)
     return [f"table {table.full_name}"]
+
+
+async def _grown(connection: Connection, table: Table) -> list[str]:
+    """Adds the columns of later revisions to a table that has those of an earlier one, whole; any other is left as it
+    is, for whoever writes into it to refuse.
+    """
+    if not await can_grow(connection, table):
+        return []
+    try:
+        await connection.execute(table.grow())
+    except asyncpg.InsufficientPrivilegeError as error:  # another's table: records of earlier revisions go on
+        log.warning("postgres %s: %s has no columns for later revisions: %s", table.schema_name, table.name, error)
+        return []
+    return [f"new columns of {table.full_name}"]
 
 
 async def _apply(connection: Connection, settings: PostgresSettings, timescale: Timescale, one: Migration) -> None:

@@ -8,7 +8,7 @@ from k2conn.sinks import Finding
 from k2conn.sinks.postgres.connection import connect, sorted_errors
 from k2conn.sinks.postgres.migrating import status, table_of
 from k2conn.sinks.postgres.settings import PostgresSettings
-from k2conn.sinks.postgres.tables import check
+from k2conn.sinks.postgres.tables import can_grow, check
 from k2conn.sinks.postgres.timescale import detected
 
 WITHIN = 5.0
@@ -31,7 +31,12 @@ async def probe(options: PostgresSettings) -> list[Finding]:
             found.append(Finding("postgres", "schema", text, options.migrate or not pending))
             for name in known_records():
                 table = table_of(options, name, timescale)
-                if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name):
+                if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.full_name):
+                    continue
+                if await can_grow(connection, table):
+                    will = "a start adds" if options.migrate else "k2conn db migrate adds"
+                    found.append(Finding("postgres", table.full_name, f"{will} its new columns", True))
+                else:
                     await check(connection, table)
             return found
     except K2Error as error:

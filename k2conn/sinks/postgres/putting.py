@@ -21,6 +21,8 @@ _REPEATS = ("23505", "40P01")
 _NO_COPY = "0A000"
 """A table into which nothing can be copied, such as one whose rows are secured one by one."""
 
+Rows = tuple[Table, bytes]
+"""A table as rows of one revision see it, and those rows as data of COPY."""
 Also = Callable[[Connection], Awaitable[None]]
 """What else belongs to the transaction."""
 
@@ -30,25 +32,24 @@ class RowPutter:
     that the rows are written in.
     """
 
-    def __init__(self, table: Table, straight: bool) -> None:
-        self._table = table
-        self._names = [field.name for field in table.fields]
+    def __init__(self, straight: bool) -> None:
         self._straight = straight
         self._seldom = 1
         self._wait = 0
         """Batches that go the other way before the straight one is tried again."""
-        self._staged: Connection = None
-        """The connection whose session has the temporary table."""
+        self._staged: tuple[Connection, set[str]] = None, set()
+        """A connection, and the temporary tables that its session has."""
 
-    async def put(self, connection: Connection, parts: Sequence[bytes], also: Also) -> None:
-        """Commits rows (``parts``: data of COPY), and what ``also`` says. Raises what asyncpg does."""
+    async def put(self, connection: Connection, parts: Sequence[Rows], also: Also) -> None:
+        """Commits rows, and what ``also`` says. Raises what asyncpg does."""
         if not self._straight or self._wait:
             self._wait = max(0, self._wait - 1)
             await self._merge(connection, parts, also)
             return
         try:
             async with connection.transaction():
-                await self._copy(connection, parts, self._table.name, self._table.schema_name)
+                for table, data in parts:
+                    await _copy(connection, table, data, table.name, table.schema_name)
                 await also(connection)
         except asyncpg.PostgresError as error:
             if error.sqlstate == _NO_COPY:
@@ -60,17 +61,23 @@ class RowPutter:
         else:
             self._seldom = 1
 
-    async def _merge(self, connection: Connection, parts: Sequence[bytes], also: Also) -> None:
-        if self._staged is not connection:
-            await connection.execute(self._table.create_stage())
-            self._staged = connection
+    async def _merge(self, connection: Connection, parts: Sequence[Rows], also: Also) -> None:
+        if self._staged[0] is not connection:
+            self._staged = connection, set()
+        tables = {table.stage: table for table, _ in parts}
+        for stage in tables.keys() - self._staged[1]:
+            await connection.execute(tables[stage].create_stage())
+            self._staged[1].add(stage)
         async with connection.transaction():
-            await self._copy(connection, parts, self._table.stage, "pg_temp")
-            await connection.execute(self._table.merge())
+            for table, data in parts:
+                await _copy(connection, table, data, table.stage, "pg_temp")
+            for table in tables.values():
+                await connection.execute(table.merge())
             await also(connection)
 
-    async def _copy(self, connection: Connection, parts: Sequence[bytes], name: str, schema: str) -> None:
-        for part in parts:
-            await connection.copy_to_table(
-                name, schema_name=schema, columns=self._names, format="binary", source=memoryview(part)
-            )
+
+async def _copy(connection: Connection, table: Table, data: bytes, name: str, schema: str) -> None:
+    await connection.copy_to_table(
+        name, schema_name=schema, columns=[field.name for field in table.fields], format="binary",
+        source=memoryview(data),
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from k2conn.avro import RecordSchema, SchemaField
 from k2conn.errors import SinkError
-from k2conn.records import RecordType
+from k2conn.records import RecordType, record_revisions
 from k2conn.sinks.postgres.connection import Connection
 
 TYPES = {
@@ -68,15 +69,16 @@ class Table:
 
     @property
     def stage(self) -> str:
-        """The temporary table that a batch is copied into."""
-        return f"k2_stage_{self.name}"
+        """The temporary table that a batch is copied into: each revision has its own."""
+        return f"k2_stage_{self.name}" + (f"_{self.record.revision}" if self.record.revision > 1 else "")
 
-    def of_schema(self, schema: RecordSchema) -> bool:
-        """Whether records of that schema have this table's columns: an earlier process may have left others."""
-        if [one.name for one in self.fields] != [one.name for one in schema.fields]:
-            return False
-        return all(column_type(own) == column_type(one) and _within(one, own)
-                   for own, one in zip(self.fields, schema.fields, strict=True))
+    def of(self, schema: RecordSchema) -> Table | None:
+        """The table as records of that schema see it: those of an earlier revision go into its first columns. None
+        where they are of no revision: an earlier process may have left others.
+        """
+        fitting = (one for one in record_revisions(self.record.name) if _alike(one.schema.fields, schema.fields))
+        record = next(fitting, None)
+        return None if record is None else replace(self, record=record)
 
     # --- SQL
 
@@ -85,6 +87,15 @@ class Table:
         columns = [f"{quoted(one.name)} {column_type(one)}{'' if one.nullable else ' NOT NULL'}" for one in self.fields]
         columns.append(f"PRIMARY KEY ({listed(self.key)})")
         return f"CREATE TABLE IF NOT EXISTS {self.full_name} (\n  " + ",\n  ".join(columns) + "\n)"
+
+    def grow(self) -> str:
+        """Adds the columns that later revisions have, and lets those be null that may be now. Nothing is rewritten."""
+        first = {one.name: one for one in record_revisions(self.record.name)[0].schema.fields}
+        changes = [f"ADD COLUMN IF NOT EXISTS {quoted(one.name)} {column_type(one)}" for one in self.fields
+                   if one.name not in first]
+        changes += [f"ALTER COLUMN {quoted(one.name)} DROP NOT NULL" for one in self.fields
+                    if one.name in first and one.nullable and not first[one.name].nullable]
+        return f"ALTER TABLE {self.full_name} {', '.join(changes)}" if changes else ""
 
     def index(self) -> str:
         """Makes the index by which a symbol's rows of a time are found; empty where the key does that."""
@@ -117,6 +128,14 @@ class Table:
                 f"WHERE ({new}) IS DISTINCT FROM ({old}){guard}")
 
 
+def _alike(own: Sequence[SchemaField], given: Sequence[SchemaField]) -> bool:
+    """Whether records with the given fields have the columns of the others."""
+    if [one.name for one in own] != [one.name for one in given]:
+        return False
+    return all(column_type(mine) == column_type(one) and _within(one, mine) and (mine.nullable or not one.nullable)
+               for mine, one in zip(own, given, strict=True))
+
+
 def _within(one: SchemaField, own: SchemaField) -> bool:
     """Whether a decimal of the one field fits the other."""
     return one.scale <= own.scale and one.precision - one.scale <= own.precision - own.scale
@@ -137,6 +156,25 @@ def listed(names: object) -> str:
     return ", ".join(quoted(name) for name in names)  # type: ignore[attr-defined]
 
 
+async def fits(connection: Connection, table: Table) -> bool:
+    """Whether a table that is there is one that these records go into."""
+    try:
+        await check(connection, table)
+    except SinkError:
+        return False
+    return True
+
+
+async def can_grow(connection: Connection, table: Table) -> bool:
+    """Whether a table that is there is one of an earlier revision, whole: then `grow` makes it this one's."""
+    if not table.grow() or await fits(connection, table):
+        return False
+    for earlier in record_revisions(table.record.name)[: table.record.revision - 1]:
+        if await fits(connection, replace(table, record=earlier)):
+            return True
+    return False
+
+
 async def check(connection: Connection, table: Table) -> bool:
     """SinkError, with every difference, where the table is none that these records go into. Whether they can be copied
     straight into it: its columns read the very bytes that ours do.
@@ -153,7 +191,8 @@ async def check(connection: Connection, table: Table) -> bool:
     if set(table.key) not in keys:
         problems.append(f"there is no unique index on ({', '.join(table.key)})")
     if problems:
-        raise SinkError(f"the table {table.full_name} is of another shape: {'; '.join(problems)}")
+        hint = " (k2conn db migrate adds columns that are new)" if table.record.revision > 1 else ""
+        raise SinkError(f"the table {table.full_name} is of another shape: {'; '.join(problems)}{hint}")
     as_text = any(column_type(field) == "uuid" and columns[field.name]["type"] != "uuid" for field in table.fields)
     return not as_text and not table.hyper
 

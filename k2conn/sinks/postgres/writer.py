@@ -23,7 +23,7 @@ from k2conn.sinks.positions import Positions
 from k2conn.sinks.postgres.connection import Connection, connect, connect_by, sorted_errors
 from k2conn.sinks.postgres.migrating import make_table, migrate, table_of
 from k2conn.sinks.postgres.positions import StoredPositions
-from k2conn.sinks.postgres.putting import RowPutter
+from k2conn.sinks.postgres.putting import RowPutter, Rows
 from k2conn.sinks.postgres.rows import RowFormat
 from k2conn.sinks.postgres.settings import PostgresSettings
 from k2conn.sinks.postgres.tables import Table, check, quoted
@@ -59,9 +59,11 @@ class _Lane:
 
     table: Table | None
     connection: Connection = None
-    formats: dict[RecordSchema, RowFormat] = field(default_factory=dict)
+    formats: dict[RecordSchema, tuple[Table, RowFormat]] = field(default_factory=dict)
+    """By schema: the table as records of it see it, and how their rows are made."""
     putter: RowPutter | None = None
-    checked: bool = False
+    checked: set[RecordSchema | None] = field(default_factory=set)
+    """The schemas whose records the table was found to take; None: dead letters."""
 
 
 class PostgresWriter:
@@ -95,7 +97,7 @@ class PostgresWriter:
     async def prepare(self, schema: RecordSchema | None) -> None:
         """Look at the table: a wrong one is said at start."""
         lane = self._lane(self.lane(schema), schema)
-        await self._check(lane, await self._connection(lane))
+        await self._check(lane, await self._connection(lane), schema)
 
     def lane(self, schema: RecordSchema | None) -> str:
         """The record type's name: a table each."""
@@ -113,8 +115,9 @@ class PostgresWriter:
         one = self._lane(lane, batch[0].schema)
         connection = await self._connection(one)
         try:
-            if not one.checked:
-                await self._check(one, connection)
+            for schema in dict.fromkeys(envelope.schema for envelope in batch):
+                if schema not in one.checked:
+                    await self._check(one, connection, schema)
             if one.table is None:
                 await self._write_dead(connection, batch)
             else:
@@ -123,7 +126,7 @@ class PostgresWriter:
             self._drop(one)
             raise
         except SinkError:
-            one.checked = False  # whoever mends the table may make another one
+            one.checked.clear()  # whoever mends the table may make another one
             raise
 
     async def positions(self, group: str) -> Positions:
@@ -185,9 +188,10 @@ class PostgresWriter:
         """Leave a connection that has failed. The next one looks at the table again: it may be another server's."""
         if lane.connection is not None:
             lane.connection.terminate()
-        lane.connection, lane.checked = None, False
+        lane.connection = None
+        lane.checked.clear()
 
-    async def _check(self, lane: _Lane, connection: Connection) -> None:
+    async def _check(self, lane: _Lane, connection: Connection, schema: RecordSchema | None) -> None:
         settings = self._settings
         async with sorted_errors(settings.place, "looking at the tables"):
             if lane.table is None:
@@ -197,9 +201,11 @@ class PostgresWriter:
             else:
                 if settings.migrate:
                     await make_table(connection, lane.table, settings, self._timescale)
-                straight = await check(connection, lane.table)
-                lane.putter = RowPutter(lane.table, straight)
-        lane.checked = True
+                table = lane.table.of(schema) if schema is not None else None
+                straight = await check(connection, table or lane.table)
+                if lane.putter is None or not lane.checked:
+                    lane.putter = RowPutter(straight)
+        lane.checked.add(schema)
 
     # --- writing
 
@@ -217,19 +223,20 @@ class PostgresWriter:
         async with sorted_errors(self._settings.place, table.full_name, names):
             await lane.putter.put(connection, data, positions)
 
-    async def _rows(self, lane: _Lane, table: Table, batch: Sequence[Envelope]) -> bytes:
+    async def _rows(self, lane: _Lane, table: Table, batch: Sequence[Envelope]) -> Rows:
         schema = batch[0].schema
         assert schema is not None
         known = lane.formats.get(schema)
         if known is None:
-            if not table.of_schema(schema):
+            own = table.of(schema)
+            if own is None:
                 raise BatchRefused(f"the record was written with another schema than {table.record.schema.full_name} "
                                    "has now")
-            known = lane.formats[schema] = RowFormat(schema, table.key)
+            known = lane.formats[schema] = own, RowFormat(schema, table.key)
         bodies = [envelope.value for envelope in batch]
         if len(bodies) < IN_A_THREAD:
-            return known.rows(bodies)
-        return await asyncio.to_thread(known.rows, bodies)
+            return known[0], known[1].rows(bodies)
+        return known[0], await asyncio.to_thread(known[1].rows, bodies)
 
     async def _write_dead(self, connection: Connection, batch: Sequence[Envelope]) -> None:
         table = f"{quoted(self._settings.schema)}.{DEAD}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from k2conn.avro import RecordSchema, load_schema
+from k2conn.avro import RecordSchema
 from k2conn.clock import monotonic
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.engine.accounting.figures import ConnectorReport
@@ -21,6 +21,7 @@ from k2conn.engine.resilience.circuit_breaker import BreakerSettings
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError, SinkError, Unreachable
 from k2conn.plan import Plan
+from k2conn.records import load_record
 from k2conn.runner import Job, Overrides, Runner
 from k2conn.sinks import SINKS, Reject, Settle, Sink
 from k2conn.sinks.kafka.registry import SchemaRegistry
@@ -381,10 +382,10 @@ class Certification:
         if self.settings.kind == "file":
             return await asyncio.to_thread(from_files, self.settings.options.folder)
         topics: dict[str, RecordSchema] = {
-            prefix + topic: load_schema(one.record)
+            prefix + topic: load_record(one.record, one.revision).schema
             for one in self.plan.streams for topic in one.kafka_topics.values()
         }
-        topics[prefix + gap_topic(self.plan)] = gap_record().schema
+        topics[prefix + gap_topic(self.plan)] = gap_record(self.plan.asset_class).schema
         return await from_kafka(self.settings.options, topics, [topic + DEAD_SUFFIX for topic in topics])
 
 

@@ -77,7 +77,7 @@ class ExpectedRecords:
         self._exchange = exchange
         self._connector_state = ConnectorState(plan, streams, 0)
         self._streams = {stream.name: stream for stream in self._connector_state.streams}
-        profiles = [load_record(stream.record).profile for stream in self._connector_state.streams]
+        profiles = [load_record(stream.record, stream.revision).profile for stream in self._connector_state.streams]
         self._ids = tuple(dict.fromkeys(one.id for one in profiles if one.id is not None))
         """The fields that hold a venue's own id, of all record types."""
         times = [one.time for one in profiles]
@@ -275,7 +275,7 @@ def _may_carry(client_session: ClientSession, key: tuple[str, str]) -> bool:
 
 def has_unstable_ids(stream: Stream) -> bool:
     """Whether message ids depend on the time of receipt, because the venue gives neither ids nor times."""
-    time = load_record(stream.record).profile.time
+    time = load_record(stream.record, stream.revision).profile.time
     times = [one for one in stream.fields if one.name == time]
     received = any(one.expression == "$received_at" or one.absent == "$received_at" for one in times)
     return stream.message_id == "random" or (stream.venue_id is None and received)

@@ -13,7 +13,8 @@ from k2conn import exactjson
 from k2conn.avro import RecordSchema
 from k2conn.avro.reading import read_container
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
-from k2conn.engine.gaps.gap_records import gap_record
+from k2conn.engine.gaps.gap_records import GAP
+from k2conn.records import load_record
 from k2conn.sinks.kafka.reading import HEAD, read_topics
 from k2conn.sinks.kafka.settings import KafkaSettings
 
@@ -28,7 +29,7 @@ class Readback:
 
     def take(self, record: dict[str, Any]) -> None:
         """Adds one record."""
-        (self.gaps if gap_record().profile.id in record else self.records).append(record)
+        (self.gaps if load_record(GAP).profile.id in record else self.records).append(record)
 
     def frames(self) -> Counter[bytes]:
         """The raw frames of dead letters without a stream: frames that could not be decoded."""

@@ -183,7 +183,7 @@ def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> ItemValues:
 
 
 def _readers(stream: Stream) -> list[tuple[str, Sequence[Reader]]]:
-    record = load_record(stream.record)
+    record = load_record(stream.record, stream.revision)
     profile, by_name = record.profile, {field.name: field.read for field in stream.fields}
     sequence = [by_name[profile.sequence]] if profile.sequence in by_name else []
     previous: list[Reader] = []

@@ -128,7 +128,7 @@ def _unit(lowest: Decimal | None, rows: Sequence[ItemValues]) -> Decimal | None:
     """The frame's lowest price beside the lowest of the records that it becomes."""
     found: list[Decimal] = []
     for row in rows:
-        record = load_record(row.stream.record)
+        record = load_record(row.stream.record, row.stream.revision)
         names = [name for name in record.profile.prices if name in {field.name for field in row.stream.fields}]
         for name, value in zip(names, row.values[PRICE], strict=True):
             if type(value) is int and value > 0:

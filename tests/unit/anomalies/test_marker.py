@@ -206,7 +206,8 @@ def test_numbers_that_do_not_fit_are_the_largest_that_do() -> None:
 
 def test_their_topic_is_one_for_each_asset_class() -> None:
     assert anomaly_topic("VENUE", "crypto") == "market.crypto.anomalies.venue"
-    assert Looking().marker.topics() == ["market.crypto.anomalies.venue"]
+    topics = Looking().marker.topics()
+    assert {name: schema.name for name, schema in topics.items()} == {"market.crypto.anomalies.venue": "anomaly"}
 
 
 def test_a_market_with_fat_tails_is_seldom_odd() -> None:

@@ -239,8 +239,8 @@ def test_the_fields_are_those_of_the_platform() -> None:
 
 
 def test_an_unknown_record_type_lists_the_known_ones() -> None:
-    assert known_schemas() == ("anomaly", "candle", "feature", "gap", "quote", "trade")
-    with pytest.raises(SettingsError, match="known are anomaly, candle, feature, gap, quote, trade"):
+    assert known_schemas() == ("anomaly", "candle", "feature", "gap", "price", "quote", "trade")
+    with pytest.raises(SettingsError, match="known are anomaly, candle, feature, gap, price, quote, trade"):
         load_schema("../trade")
 
 

@@ -49,7 +49,7 @@ def test_what_is_lost_is_counted_and_holds_nothing_up() -> None:
 
 
 def test_records_of_another_type_are_told_apart() -> None:
-    stage: Any = SimpleNamespace(schema=load_schema("trade"))
+    stage: Any = SimpleNamespace(record="trade")
     unread = RecordError(None, None, 1, "unknown-schema", "")
     mixed = [*found(1), Decoded(None, load_schema("quote"), b""), Decoded(None, None, unread)]
     taken, others = sorted_for(cast(Stage, stage), mixed)

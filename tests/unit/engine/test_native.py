@@ -64,7 +64,7 @@ def mapper_of(
         "keeps": False, "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False,
         "time_at": 0, "price_at": 0, "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope,
         "topic": "t", "symbol": b"S", "schema": None, "account": None, "numbers": (), "words": (), "timed": True,
-        **more,
+        "behind": 1, **more,
     }
     found: Callable[..., Any] = native.Mapper(**given).make
     return found

@@ -39,6 +39,7 @@ WHOLE = {
     ("phemex", "main"): "'subscribe spot and inverse contracts' has no undo",
     ("phemex-futures", "main"): "'subscribe inverse' has no undo",
     ("tiingo-iex", "main"): "'subscribe' has no undo",
+    ("tradermade", "main"): "'subscribe' has no undo",
     ("upbit", "quotes"): "'subscribe' has no undo",
     ("upbit", "trades"): "'subscribe' has no undo",
     ("whitebit", "main"): "the undo of 'subscribe trades' does not name the symbols",

@@ -32,18 +32,18 @@ own_records = known_here(SCHEMAS)
 
 
 def test_every_schema_that_ships_has_a_profile() -> None:
-    schemas = {path.name.removesuffix(".avsc") for path in (ROOT / "schemas").glob("*.avsc")}
+    schemas = {path.name.removesuffix(".avsc") for path in (ROOT / "schemas").glob("*_v2.avsc")}
     assert schemas == {path.name.removesuffix(".profile.toml") for path in (ROOT / "schemas").glob("*.toml")}
 
 
 def test_what_ships_and_what_connector_files_can_have() -> None:
     assert {"gap", "quote", "trade"} <= set(known_records())
     assert known_records("engine") == ("anomaly", "feature", "gap")
-    assert set(known_records("connectors")) == {"candle", "kline", "quote", "sample", "status", "trade"}
+    assert set(known_records("connectors")) == {"candle", "kline", "price", "quote", "sample", "status", "trade"}
 
 
 def test_defaults_are_the_encoders_values() -> None:
-    assert load_record("trade").profile.defaults == {"trade_conditions": [], "source_sequence": None}
+    assert load_record("trade", 1).profile.defaults == {"trade_conditions": [], "source_sequence": None}
     assert {load_record("sample").profile.defaults[name] for name in ("with_default", "worth", "grade")} == {
         7, 256, "plain"
     }
