@@ -99,6 +99,7 @@ FORMS: dict[str, list[Json]] = {
     "poloniex": [{"event": "error", "message": "Subscription failed (already subscribed)"}],
     "tiingo-iex": [{"messageType": "E", "response": {"code": 400, "message": "thresholdLevel not valid"}}],
     "toobit": [{"code": "-10001", "desc": "Invalid JSON!"}],
+    "tradermade": ["User Key Used to many times"],
     "upbit": [{"error": {"name": "WRONG_FORMAT", "message": "Format does not match"}}],
     "weex": [{"result": False, "msg": "INVALID_ARGUMENT: unrecognized message : hello"}],
     "whitebit": _ERROR_ID,
