@@ -171,7 +171,10 @@ def _bybit_frame(trades: Sequence[Trade]) -> Any:
 
 
 def _bybit(asked: Asked, trades: Sequence[Trade]) -> Any:
-    """The latest trades, newest first."""
+    """The latest trades, newest first; and the list of instruments."""
+    if "symbol" not in asked.query:
+        listed = {"symbol": "BTCUSDT", "baseCoin": "BTC", "quoteCoin": "USDT", "status": "Trading"}
+        return {"retCode": 0, "retMsg": "OK", "result": {"category": asked.query["category"], "list": [listed]}}
     assert asked.query["symbol"] == "BTCUSDT"
     found = list(reversed(trades))[: int(asked.query["limit"])]
     rows = [{"execId": f"id-{one.number}", "symbol": "BTCUSDT", "price": one.price, "size": one.quantity,
