@@ -32,7 +32,7 @@ test: java postgres $(INSTALLED_TEST) ## ruff, mypy, then every test, against a 
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
-	@$(BIN)/python -m pytest -m deploy
+	@$(BIN)/python -m pytest -m deploy -n 2
 
 connect: java ## deploy/connect/build: Kafka Connect with Iceberg's sink, by checksum, and the transform for it
 	@deploy/connect/fetch

@@ -2,6 +2,7 @@
 
 - Long groups start first, so that none of them is still running when everything else is done.
 - Tests of one module that share a costly fixture stay in one process, and so do those that stop or pause a server.
+- Those marked `deploy` share images and stores in their folder or file, each of which stays in one process.
 - A test marked `alone` measures speed, and no other test runs while it does.
 """
 
@@ -91,12 +92,20 @@ def _group(item: pytest.Item) -> str:
     """The name of the tests that belong in one process with this one; its own where there are none."""
     if item.get_closest_marker("alone"):
         return "alone"
+    if item.get_closest_marker("deploy"):
+        return _shared_place(item)
     costly = _costly(item)
     if costly:
         return f"{item.path.stem}:{costly}"
     if OWN_SERVERS & _fixtures(item):
         return "own-servers"
     return item.nodeid
+
+
+def _shared_place(item: pytest.Item) -> str:
+    """The folder with a conftest of its own, whose fixtures all of its files share; else the file."""
+    own = item.path.with_name("conftest.py")
+    return str(item.path.parent if own.exists() and own.parent != item.config.rootpath / "tests" else item.path)
 
 
 def _costly(item: pytest.Item) -> str:

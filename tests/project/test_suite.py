@@ -87,6 +87,32 @@ def test_nothing_runs_beside_a_test_that_is_alone_and_groups_stay_together(tmp_p
     assert any(one[0] < other[0] < one[1] for one in others for other in others), "nothing ran side by side"
 
 
+DEPLOY = """
+import os
+from pathlib import Path
+import pytest
+
+pytestmark = pytest.mark.deploy
+
+@pytest.mark.parametrize("number", range(6))
+def test_it(number):
+    with (Path(__file__).parent / "processes").open("a") as file:
+        file.write(f"{os.getpid()}\\n")
+"""
+
+
+def test_a_folder_with_fixtures_of_its_own_stays_in_one_process(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "conftest.py").touch()
+        for file in ("a", "b"):
+            (tmp_path / name / f"test_{name}_{file}.py").write_text(DEPLOY)
+    said = waited(started(tmp_path, "", "-m", "deploy", str(tmp_path)))
+    assert "24 passed" in said, said
+    for name in ("one", "other"):
+        assert len(set((tmp_path / name / "processes").read_text().split())) == 1, name
+
+
 # -- the servers
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the processes are looked up in /proc")
