@@ -16,7 +16,7 @@ from k2conn.cli.messages import complain, say, show, show_json
 from k2conn.cli.option_values import listed
 from k2conn.errors import SettingsError, known
 from k2conn.plan import Stream
-from k2conn.records import load_record
+from k2conn.records import load_record, stands
 from k2conn.runner.audit_stage import difference_text
 
 ALL_PROVEN, NOT_PROVEN = 0, 1
@@ -92,8 +92,9 @@ class StoredAudit:
     def _read_trades(self, container: UnscaledContainer) -> None:
         fields = container.schema.fields
         make = TradeReading(fields["price"].scale, fields["quantity"].scale).trade
+        action = trade_record().profile.action
         for records in container.blocks():
-            trades = [make(one) for one in records if one["exchange"] == self._exchange]
+            trades = [make(one) for one in records if one["exchange"] == self._exchange and stands(one, action)]
             self.trades += len(trades)
             for one in trades:
                 first, last = self._covered.get(one.symbol, (one.time_us, one.time_us))

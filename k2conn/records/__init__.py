@@ -18,7 +18,7 @@ from k2conn.records.registry import (
     revision_of,
 )
 from k2conn.records.revisions import revision_files
-from k2conn.records.standing import NEW, StandingRecords
+from k2conn.records.standing import NEW, StandingRecords, stands
 
 __all__ = [
     "ENGINE_ONLY",
@@ -41,5 +41,6 @@ __all__ = [
     "record_revisions",
     "revision_files",
     "revision_of",
+    "stands",
     "use_decimals",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 
 from k2conn.avro import RecordSchema
@@ -31,3 +31,8 @@ class StandingRecords:
         if self._picker is None:
             return [True] * len(bodies)
         return [action in (None, NEW) for (action,) in self._picker.pick(bodies)]
+
+
+def stands(record: Mapping[str, object], action: str | None) -> bool:
+    """Whether a decoded record stands for itself; ``action``: the field of its type that says so, if there is one."""
+    return action is None or record.get(action) in (None, NEW)

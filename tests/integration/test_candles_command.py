@@ -30,15 +30,18 @@ def values(one: Trade) -> dict[str, Any]:
     }
 
 
-def written(path: Path, trades: list[Trade]) -> Path:
-    """A container file as the file sink writes it."""
-    schema = load_record("trade").schema
+def written(path: Path, trades: list[Trade], revision: int = 1, about: list[Trade] | None = None) -> Path:
+    """A container file as the file sink writes it; ``about``: trades that it cancels and corrects besides."""
+    schema = load_record("trade", revision).schema
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
         writer = ContainerWriter(stream, schema)
         for one in trades:
             found = values(one)
-            writer.append(schema.encode([found[field.name] for field in schema.fields]))
+            writer.append(schema.encode([found.get(field.name) for field in schema.fields]))
+        for at, one in enumerate(about or ()):
+            found = {**values(one), "message_id": f"about-{at}", "trade_action": ("CANCEL", "CORRECT")[at % 2]}
+            writer.append(schema.encode([found.get(field.name) for field in schema.fields]))
         writer.flush()
     return path
 
@@ -61,7 +64,7 @@ def test_from_files_to_files(tmp_path: Path, size: str) -> None:
     trades = many(20_000, step_us=1_000_000)
     rows = shuffled(trades, MINUTE)
     written(tmp_path / "data" / "market.crypto.trades.venue" / "1.avro", rows[:9000])
-    written(tmp_path / "data" / "market.crypto.trades.venue" / "2.avro", rows[9000:])
+    written(tmp_path / "data" / "market.crypto.trades.venue" / "2.avro", rows[9000:], 3, rows[9000:9100])
     with (tmp_path / "data" / "torn.avro").open("wb") as torn:
         torn.write(b"Obj")
     options = ("--intervals", "1m,1h", "--open", "close", "--sink", "file", "--folder", "out")
