@@ -86,6 +86,24 @@ def stages(found: Mapping[str, Any]) -> Section:
     return page, {}
 
 
+def connectors(found: Mapping[str, Any]) -> Section:
+    """Every stream of every shipped connector, from the cheapest to the dearest."""
+    beside = found["reference"]
+    page = [
+        f"Each stream's frames are made of its own connector's test frames, one by one through the engine; "
+        f"{found['not_measured']} of {found['not_measured'] + len(found['streams'])} have none that frames could be "
+        f"made of. They are compared with `{beside['connector']}` `{beside['stream']}` "
+        f"({spelled(beside['us'], 'us')}).",
+        "",
+    ]
+    page += table(
+        ("connector", "stream", "by default", "CPU a record", f"times {beside['connector']} {beside['stream']}"),
+        [(one["connector"], one["stream"], "yes" if one["default"] else "", spelled(one["us"], "us"), one["beside"])
+         for one in found["streams"]],
+    )
+    return page, {}
+
+
 def candles(found: Mapping[str, Any]) -> Section:
     """What is made of trades, beside what a trade costs without it."""
     rows = found["rows"]
@@ -249,6 +267,7 @@ def features(found: Mapping[str, Any]) -> Section:
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "endtoend": ("The whole way: socket to acknowledged batch", endtoend),
     "stages": ("Frame to Avro bytes, no network", stages),
+    "connectors": ("Frame to record, every stream that ships", connectors),
     "latency": ("Latency and bursts", latency),
     "memory": ("Memory", memory),
     "growth": ("Growth", growth),
