@@ -29,7 +29,7 @@ from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
 from k2conn.plan import Plan
-from k2conn.records import load_record
+from k2conn.records import record_revisions
 from tests.support.fair import on_the_wire
 from tests.support.shipped import load
 
@@ -40,7 +40,9 @@ TIMES = 3 * WARM_UP
 """How often each is played: every symbol's habits are known after the first third."""
 MOST = 10_000
 """Records of one recording that are looked at."""
-READERS = {load_record(name).schema: UnscaledReader(load_record(name).schema.text) for name in (TRADE, QUOTE)}
+READERS = {
+    one.schema: UnscaledReader(one.schema.text) for name in (TRADE, QUOTE) for one in record_revisions(name)
+}
 
 
 def records(corpus: Path, name: str) -> tuple[Plan, list[Envelope]]:

@@ -84,14 +84,14 @@ def chosen(streams: list[str], made: CandleStage | None = None, **given: Any) ->
 
 def test_without_candles_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     stage, state = chosen(["trade"])
-    assert stage.topics(state) == []
+    assert stage.topics(state) == {}
     assert "no features: no candles of this interval" in capsys.readouterr().out
 
 
 def test_candles_of_trades_where_the_venues_do_not_run() -> None:
     made = CandleStage(load_plan(PLAN), CandleSettings(names=("1m", "5m")))
     stage, state = chosen(["trade"], made, names=("1m",))
-    assert stage.topics(state) == ["market.crypto.features.binance"]
+    assert list(stage.topics(state)) == ["market.crypto.features.binance"]
     assert stage._sources == {("candle-of-trades", "1m")}
 
 

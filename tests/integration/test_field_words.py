@@ -39,7 +39,10 @@ def records_of(folder: Path, kind: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_word_is_explained(venue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_word_is_explained(
+    venue: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
     assert explain(str(venue), None) == 0
     shown = capsys.readouterr().out
     assert [text for text in EXPLAINED if text not in shown] == [], shown

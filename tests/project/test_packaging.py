@@ -272,8 +272,12 @@ def test_a_jar_of_another_content_is_refused(tmp_path: Path) -> None:
 def test_each_record_type_has_a_connector_that_knows_its_times(name: str) -> None:
     record = load_record(name)
     settings = json.loads((ROOT / "deploy" / "connect" / f"{record.profile.plural}.json").read_text())
-    times = {field.name for field in record.schema.fields if field.kind == "timestamp-micros"}
+    times, later = (
+        {field.name for field in one.schema.fields if field.kind == "timestamp-micros"}
+        for one in (load_record(name, 1), record)
+    )
     assert set(settings["transforms.times.fields"].split(",")) == times
+    assert set(settings.get("transforms.times.optional.fields", "").split(",")) - {""} == later - times
     assert settings["iceberg.tables"] == f"market_data.{record.profile.plural}_v2"
     topics = re.compile(settings["topics.regex"])
     assert topics.fullmatch(f"market.crypto.{record.profile.plural}.kraken")

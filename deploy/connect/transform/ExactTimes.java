@@ -22,29 +22,38 @@ import org.apache.kafka.connect.transforms.Transformation;
  *
  * <p>Connect has no type of its own for microseconds: they arrive as plain whole numbers, and the Iceberg sink takes those
  * for milliseconds. Text it reads exactly. {@code fields} names them; a record without one of them is refused, because a
- * time that is passed over would be written wrong.
+ * time that is passed over would be written wrong. {@code optional.fields} names those that only later revisions of a
+ * record have.
  */
 public class ExactTimes<R extends ConnectRecord<R>> implements Transformation<R> {
   private static final String FIELDS = "fields";
+  private static final String OPTIONAL = "optional.fields";
   private static final long MICROS = 1_000_000;
   private static final int SCHEMAS = 64;
 
+  private Set<String> needed = Set.of();
   private Set<String> names = Set.of();
   private final SynchronizedCache<Schema, Schema> changed = new SynchronizedCache<>(new LRUCache<>(SCHEMAS));
 
   @Override
   public ConfigDef config() {
-    return new ConfigDef().define(FIELDS, ConfigDef.Type.LIST, ConfigDef.NO_DEFAULT_VALUE,
-        ConfigDef.Importance.HIGH, "The fields that hold microseconds since 1970 UTC.");
+    return new ConfigDef()
+        .define(FIELDS, ConfigDef.Type.LIST, ConfigDef.NO_DEFAULT_VALUE,
+            ConfigDef.Importance.HIGH, "The fields that hold microseconds since 1970 UTC.")
+        .define(OPTIONAL, ConfigDef.Type.LIST, List.of(), ConfigDef.Importance.MEDIUM,
+            "Further ones, which a record need not have.");
   }
 
   @Override
   @SuppressWarnings("unchecked")
   public void configure(Map<String, ?> settings) {
-    names = new HashSet<>((List<String>) config().parse(settings).get(FIELDS));
-    if (names.isEmpty()) {
+    Map<String, Object> parsed = config().parse(settings);
+    needed = new HashSet<>((List<String>) parsed.get(FIELDS));
+    if (needed.isEmpty()) {
       throw new ConfigException(FIELDS, "", "names no field");
     }
+    names = new HashSet<>(needed);
+    names.addAll((List<String>) parsed.get(OPTIONAL));
   }
 
   @Override
@@ -74,9 +83,10 @@ public class ExactTimes<R extends ConnectRecord<R>> implements Transformation<R>
     if (before.isOptional()) {
       after.optional();
     }
-    Set<String> missing = new HashSet<>(names);
+    Set<String> missing = new HashSet<>(needed);
     for (Field field : before.fields()) {
-      if (!missing.remove(field.name())) {
+      missing.remove(field.name());
+      if (!names.contains(field.name())) {
         after.field(field.name(), field.schema());
         continue;
       }

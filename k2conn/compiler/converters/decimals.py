@@ -73,7 +73,7 @@ def decimals(
         if type(value) is int:
             number = value * one
             return number if 0 <= number < limit else slow(value)
-        if type(value) is Decimal and 0 <= value < top:
+        if type(value) is Decimal and value.is_finite() and 0 <= value < top:
             scaled = value.scaleb(scale, EXACT)
             number = int(scaled)
             if number == scaled:
