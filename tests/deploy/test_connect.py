@@ -166,6 +166,8 @@ def test_two_workers_of_which_one_is_killed_write_each_record_once_and_exactly(
         assert row["ingestion_timestamp"].year > 2023
         row["ingestion_timestamp"] = record["ingestion_timestamp"]
         row["vendor_data"] = None if row["vendor_data"] is None else dict(row["vendor_data"])
+        later = [row.pop(name) for name in row.keys() - record.keys()]  # the columns of later revisions
+        assert set(later) <= {None}
         assert row == record
     micros = {(row["timestamp"] - EPOCH) // timedelta(microseconds=1) % 1000 for row in found.values()}
     assert len(micros) == 1000
