@@ -153,7 +153,7 @@ def test_a_database_that_goes_is_said_and_counted(own_postgres: Postgres, tmp_pa
         assert said["details"]["errors_by_kind"]["sink"] >= 1
         assert said["candles_processed"] > said["candles_in_db"]
         own_postgres.start()
-        said = until(ask, lambda one: one["candles_in_db"] == 2 * COUNT)
-        assert (said["candles_processed"], said["database_connected"]) == (2 * COUNT, True)
+        said = until(ask, lambda one: one["candles_in_db"] == 2 * COUNT and one["database_connected"])
+        assert said["candles_processed"] == 2 * COUNT
         assert said["errors_24h"] >= 1, "for a day"
     assert own_postgres.query("SELECT count(*) FROM candles_v2") == [[str(2 * COUNT)]]
