@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, NamedTuple
 
+from k2conn.avro import SchemaField
 from k2conn.errors import SettingsError
-from k2conn.records import RecordType, load_record
+from k2conn.records import RecordType, load_record, stands
 
 RECORD = "trade"
 _EXACT = Context(prec=200, traps=[Inexact, InvalidOperation])
@@ -90,6 +91,16 @@ def trade_of_plain(record: Mapping[str, Any]) -> Trade:
 def trade_record() -> RecordType:
     """The record type whose records are counted."""
     return load_record(RECORD)
+
+
+def counts(record: Mapping[str, Any]) -> bool:
+    """Whether a decoded trade record counts in a candle; corrections of trades and what takes them back do not."""
+    return stands(record, trade_record().profile.action)
+
+
+def common_fields() -> list[SchemaField]:
+    """What trades of any revision have, with the names of enums that the latest knows."""
+    return [trade_record().field(field.name) for field in load_record(RECORD, 1).schema.fields]
 
 
 def _factor(record: RecordType, name: str, scale: int | None) -> int:

@@ -10,13 +10,13 @@ from typing import Any
 from k2conn.audit.auditor import Auditor, AuditOutcome, Verdict
 from k2conn.avro.unscaled import DamagedFile, UnscaledContainer
 from k2conn.candles.envelopes import SOURCE
-from k2conn.candles.trades import TradeReading, trade_record
+from k2conn.candles.trades import TradeReading, counts, trade_record
 from k2conn.cli.loading import load
 from k2conn.cli.messages import complain, say, show, show_json
 from k2conn.cli.option_values import listed
 from k2conn.errors import SettingsError, known
 from k2conn.plan import Stream
-from k2conn.records import load_record, stands
+from k2conn.records import load_record
 from k2conn.runner.audit_stage import difference_text
 
 ALL_PROVEN, NOT_PROVEN = 0, 1
@@ -92,9 +92,8 @@ class StoredAudit:
     def _read_trades(self, container: UnscaledContainer) -> None:
         fields = container.schema.fields
         make = TradeReading(fields["price"].scale, fields["quantity"].scale).trade
-        action = trade_record().profile.action
         for records in container.blocks():
-            trades = [make(one) for one in records if one["exchange"] == self._exchange and stands(one, action)]
+            trades = [make(one) for one in records if one["exchange"] == self._exchange and counts(one)]
             self.trades += len(trades)
             for one in trades:
                 first, last = self._covered.get(one.symbol, (one.time_us, one.time_us))

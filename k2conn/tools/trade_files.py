@@ -15,9 +15,8 @@ from k2conn.avro import SchemaField
 from k2conn.avro.container import MAGIC
 from k2conn.avro.unscaled import DamagedFile, UnscaledContainer, UnscaledReader
 from k2conn.candles.source import TradeBatch, UnreadRecord
-from k2conn.candles.trades import RECORD, TradeReading, trade_of_plain, trade_record
+from k2conn.candles.trades import TradeReading, common_fields, counts, trade_of_plain, trade_record
 from k2conn.errors import SettingsError
-from k2conn.records import load_record, stands
 
 STDIN = "-"
 BATCH = 2000
@@ -118,10 +117,8 @@ def _reading(schema: UnscaledReader) -> TradeReading:
     own = trade_record().schema
     if schema.full_name != own.full_name:
         raise SettingsError(f"it holds {schema.full_name}, not {own.full_name}")
-    # What trades of any revision have, with the names of enums that the latest knows.
-    needed = [trade_record().field(field.name) for field in load_record(RECORD, 1).schema.fields]
     wrong = [
-        field.name for field in needed
+        field.name for field in common_fields()
         if field.name not in schema.fields or not _alike(schema.fields[field.name], field)
     ]
     if wrong:
@@ -135,14 +132,14 @@ def _alike(one: SchemaField, own: SchemaField) -> bool:
 
 def _container(place: str, container: UnscaledContainer) -> Iterator[TradeBatch]:
     try:
-        make, action = _reading(container.schema).trade, trade_record().profile.action
+        make = _reading(container.schema).trade
     except SettingsError as error:
         raise SettingsError(f"{place}: {error}") from None
     try:
         for records in container.blocks():
             for first in range(0, len(records), BATCH):
                 some = records[first : first + BATCH]
-                yield TradeBatch([make(record) for record in some if stands(record, action)], [])
+                yield TradeBatch([make(record) for record in some if counts(record)], [])
     except DamagedFile as error:
         yield TradeBatch([], [UnreadRecord(place, f"the rest of the file cannot be read: {error}", b"")])
 
@@ -174,7 +171,7 @@ def _lines(stream: FileIO, begin: bytes) -> Iterator[TradeBatch]:
         for number, line in enumerate(lines, before + 1):
             try:
                 record = _record(line)
-                if record is not None and stands(record, trade_record().profile.action):
+                if record is not None and counts(record):
                     batch.trades.append(trade_of_plain(record))
             except ValueError as error:
                 batch.unread.append(UnreadRecord(f"line {number}", str(error), line[:_SHOWN]))
