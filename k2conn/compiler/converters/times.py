@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from decimal import ROUND_FLOOR
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -137,16 +137,21 @@ def _whole(factor: int, slow: Times, least: int) -> Times:
     return whole
 
 
+def time_number(value: Any) -> Decimal:
+    """The number that a time is written as; raises RecordError."""
+    if value is None or value == "":
+        raise RecordError(None, None, None, "missing-field", "the time is missing")
+    try:
+        return read_number(value)
+    except RecordError as error:
+        raise RecordError(None, None, None, "bad-time", error.detail) from None
+
+
 def _exact(places: int, least: int) -> Times:
     """Any number of a unit that is 10**-places of a second."""
 
     def exact(value: Any) -> int:
-        if value is None or value == "":
-            raise RecordError(None, None, None, "missing-field", "the time is missing")
-        try:
-            number = read_number(value)
-        except RecordError as error:
-            raise RecordError(None, None, None, "bad-time", error.detail) from None
+        number = time_number(value)
         if number < 0:
             _out_of_range(value)
         micros = int(number.scaleb(6 - places, EXACT).to_integral_value(ROUND_FLOOR, EXACT))

@@ -16,8 +16,9 @@ from decimal import ROUND_FLOOR
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.compiler.converters.decimals import EXACT, read_number
+from k2conn.compiler.converters.decimals import EXACT
 from k2conn.compiler.converters.local_times import Ambiguous, offsets
+from k2conn.compiler.converters.times import time_number
 from k2conn.errors import RecordError
 from k2conn.plan import Getter
 from k2conn.scope import Scope
@@ -60,12 +61,7 @@ def _counted(places: int) -> Clock:
     """A number of a unit that is 10**-places of a second."""
 
     def counted(value: Any) -> int:
-        if value is None or value == "":
-            raise RecordError(None, None, None, "missing-field", "the time is missing")
-        try:
-            number = read_number(value)
-        except RecordError as error:
-            raise RecordError(None, None, None, "bad-time", error.detail) from None
+        number = time_number(value)
         micros = int(number.scaleb(6 - places, EXACT).to_integral_value(ROUND_FLOOR, EXACT))
         if not 0 <= micros < DAY_US:
             raise _bad(value, "is no time since midnight in the declared unit")
