@@ -548,7 +548,7 @@ class Connector:
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
-        sums = ledger.by_stream()
+        sums = ledger.by_stream_lately()
         whole = total(sums.values())
         self.findings = self.recent.findings(now, sums)
         return {

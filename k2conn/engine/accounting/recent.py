@@ -66,7 +66,7 @@ class RecentFigures:
 
     def _sample(self, now: float, totals: Mapping[str, AccountFigures] | None = None) -> Sample:
         ledger = self._ledger
-        totals = ledger.by_stream() if totals is None else totals
+        totals = ledger.by_stream_lately() if totals is None else totals
         streams = {}
         for name in self._streams:
             one = totals.get(name)
