@@ -69,6 +69,8 @@ class Job:
     """Tells whether a job is another one than before; empty where nobody asks."""
     likeness: str = ""
     """The same for two jobs that differ in nothing but their symbols; empty where nobody asks."""
+    share: tuple[str, ...] | None = None
+    """Of all symbols, where all are asked for, the part that is this process's, by native names; None: each."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -391,7 +393,7 @@ class Connector:
         """The symbols that a job means. Names that are refused because the venue's list does not have them are said,
         once each. SettingsError as `wanted_symbols`.
         """
-        found = wanted_symbols(self.plan, job.wanted, self.connector_state.symbols)
+        found = wanted_symbols(self.plan, job.wanted, self.connector_state.symbols, job.share)
         for name in found.unlisted:
             if name not in self._unlisted:
                 self._unlisted.add(name)
