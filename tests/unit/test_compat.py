@@ -110,8 +110,8 @@ def test_aiokafka() -> None:
         needs("aiokafka", MessageBatch(None, None, 1, 0), "_drain_waiter", "_retry_count", "_ctime", "future")
         numbering = AIOKafkaProducer(enable_idempotence=True)
         assert Leaders(numbering).lacking == Leaders(producer).lacking == []
-        needs("aiokafka", AIOKafkaConnection("localhost", 1), "_requests", "_writer", "_versions", "_next_correlation_id",
-              "connected", "close")
+        needs("aiokafka", AIOKafkaConnection("localhost", 1), "_requests", "_writer", "_versions", "connected", "close",
+              "_next_correlation_id")
         await numbering.stop()
         needs("aiokafka", admin, "_client")
         needs("aiokafka", admin._client.cluster, "controller")
