@@ -43,8 +43,9 @@ log = logging.getLogger("k2conn.sinks.kafka")
 
 
 class Parcel(NamedTuple):
-    """A batch on its way, and who waits for it."""
+    """A batch on its way, the connection that it takes, and who waits for it."""
 
+    connection: Any
     topic: str
     partition: int
     batch: Batch
@@ -69,24 +70,24 @@ class ProduceRequests:
 
     def take(self, topic: str, partition: int, batch: Batch) -> asyncio.Future[Any] | None:
         """A future that ends when ``batch`` is acknowledged, or fails; None where it must take aiokafka's own way."""
-        if not self._usable or self._leaders.connection(topic, partition, PRODUCE) is None:
+        connection = self._leaders.connection(topic, partition, PRODUCE) if self._usable else None
+        if connection is None:
             return None
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._depart)
         future = loop.create_future()
-        self._waiting.append(Parcel(topic, partition, batch, future))
+        self._waiting.append(Parcel(connection, topic, partition, batch, future))
         return future
 
     def _depart(self) -> None:
         parcels, self._waiting = self._waiting, []
         requests: dict[Any, list[Parcel]] = {}
         for parcel in parcels:
-            connection = self._leaders.connection(parcel.topic, parcel.partition, PRODUCE)
-            if connection is None:
-                self._leave_to_aiokafka(parcel)
+            if parcel.connection.connected():
+                requests.setdefault(parcel.connection, []).append(parcel)
             else:
-                requests.setdefault(connection, []).append(parcel)
+                self._leave_to_aiokafka(parcel)
         for connection, taken in requests.items():
             try:
                 self._send(connection, taken)
@@ -96,7 +97,7 @@ class ProduceRequests:
 
     def _send(self, connection: Any, parcels: Sequence[Parcel]) -> None:
         topics: dict[str, list[bytes]] = {}
-        for topic, partition, batch, _ in parcels:
+        for _, topic, partition, batch, _ in parcels:
             sealed = self._leaders.seal(batch, topic, partition)
             topics.setdefault(topic, []).extend((_PARTITION.pack(partition, len(sealed)), sealed))
         parts = [self._name, _OPTIONS.pack(-1, self._acks, self._within, len(topics))]
