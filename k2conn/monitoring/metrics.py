@@ -110,11 +110,11 @@ class RunnerCollector(Collector):
             " messages that are unknown or malformed.", labels=_STREAM,
         )
         for connector in self._runner.connectors:
-            ledger = connector.connector_state.ledger
-            sums, ratios = ledger.by_stream_lately(), connector.recent.ratios(monotonic())
+            sums = connector.shown.by_stream()
+            ratios = connector.recent.ratios(monotonic(), sums)
             for stream in (*connector.stream_names, NOWHERE):
                 labels = (connector.plan.name, connector.plan.exchange, stream)
-                totals, times = sums.get(stream) or total(()), ledger.times_lately(stream)
+                totals, times = sums.get(stream) or total(()), connector.shown.times(stream)
                 errors.add_metric(labels, ratios[stream])
                 for family, (name, _) in zip(families, _COUNTERS, strict=True):
                     family.add_metric(labels, totals[name])

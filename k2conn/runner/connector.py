@@ -47,6 +47,7 @@ from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.rounding_report import RoundingReport
 from k2conn.runner.shared_sink import SharedSink
+from k2conn.runner.shown_sums import ShownSums
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import ConnectorStatus, trouble_status
@@ -148,6 +149,7 @@ class Connector:
         )
         self.backfill_worker.check_settings()
         self.silence = SilenceMonitor(connector_state, self._log)
+        self.shown = ShownSums(connector_state.ledger)
         self.recent = RecentFigures(
             connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
         )
@@ -550,7 +552,7 @@ class Connector:
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
-        sums = ledger.by_stream_lately()
+        sums = self.shown.by_stream()
         whole = total(sums.values())
         self.findings = self.recent.findings(now, sums)
         return {

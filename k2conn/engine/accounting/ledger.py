@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import cast
 
-from k2conn.clock import wall_us
 from k2conn.engine.accounting.figures import (
     AccountFigures,
     ConnectorReport,
@@ -30,7 +29,6 @@ from k2conn.engine.accounting.figures import (
 )
 from k2conn.engine.accounting.latency import StreamLatency
 from k2conn.engine.accounting.latest import LatestExamples
-from k2conn.engine.accounting.moments import Moment
 from k2conn.engine.accounting.troubles import Troubles
 from k2conn.engine.accounting.venue_errors import VenueErrors
 
@@ -170,9 +168,6 @@ class Ledger:
         """The accounts by stream and symbol."""
         self._accounts: list[Account] = []
         """All of them, in the order of their first use."""
-        self._sums = Moment(self.by_stream)
-        self._times: dict[str, Moment[StreamTimes]] = {}
-        """By stream."""
 
     def account(self, stream: str, symbol: str) -> Account:
         """The account of one stream and symbol, opened on first use."""
@@ -207,14 +202,6 @@ class Ledger:
         """The sums over symbols of each stream that has an account, in one pass."""
         return {stream: _sum(accounts.values()) for stream, accounts in self._streams.items()}
 
-    def by_stream_lately(self) -> dict[str, AccountFigures]:
-        """`by_stream` for who only shows it: with very many symbols, that of a moment ago."""
-        return self._sums.get()
-
-    def totals_lately(self) -> AccountFigures:
-        """`totals` for who only shows them."""
-        return total(self._sums.get().values())
-
     def _of(self, stream: str) -> Collection[Account]:
         return self._streams.get(stream, {}).values()
 
@@ -226,13 +213,6 @@ class Ledger:
             "last_received_us": max((one.last_received_us for one in accounts), default=0),
             "lag_us": max((one.lag_us(now_us) for one in accounts), default=0),
         }
-
-    def times_lately(self, stream: str) -> StreamTimes:
-        """`times` for who only shows them."""
-        found = self._times.get(stream)
-        if found is None:
-            found = self._times[stream] = Moment(lambda: self.times(stream, wall_us()))
-        return found.get()
 
     def least_delay_us(self, stream: str, since_us: int) -> int | None:
         """Microseconds from the exchange's time to receipt of the latest records of a stream's symbols, the least of

@@ -1,12 +1,12 @@
-"""A figure of a moment ago: made anew at once where that is quick, seldom where it takes long."""
+"""Sums that are only shown: made anew at once where that is quick, seldom where it takes long."""
 
 from __future__ import annotations
 
 import pytest
 
-from k2conn.engine.accounting import moments
 from k2conn.engine.accounting.ledger import Ledger
-from k2conn.engine.accounting.moments import Moment
+from k2conn.runner import shown_sums
+from k2conn.runner.shown_sums import Moment, ShownSums
 
 
 class Clock:
@@ -22,7 +22,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(moments, "monotonic", found)
+    monkeypatch.setattr(shown_sums, "monotonic", found)
     return found
 
 
@@ -47,12 +47,12 @@ def test_what_takes_long_is_made_seldom(clock: Clock, takes: float, waits: float
 
 def test_a_ledger_s_sums_that_are_shown_are_those_that_count_at_first(clock: Clock) -> None:
     ledger = Ledger("base", "BASE")
-    account = ledger.account("trade", "A")
+    account, shown = ledger.account("trade", "A"), ShownSums(ledger)
     account.received = 3
-    assert ledger.by_stream_lately() == ledger.by_stream()
-    assert ledger.totals_lately() == ledger.totals()
+    assert shown.by_stream() == ledger.by_stream()
+    assert shown.totals() == ledger.totals()
     account.received = 4
     account.last_received_us = 5
-    assert ledger.totals_lately()["received"] == 4
-    assert ledger.times_lately("trade")["last_received_us"] == 5
-    assert ledger.times_lately("none")["last_received_us"] == 0
+    assert shown.totals()["received"] == 4
+    assert shown.times("trade")["last_received_us"] == 5
+    assert shown.times("none")["last_received_us"] == 0
