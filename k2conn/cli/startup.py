@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from k2conn.settings.environment import shown
 from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import integer
 from k2conn.sinks import SINKS
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import spooled
 from k2conn.transports import TRANSPORTS
@@ -100,6 +101,8 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             _check_workers(options, settings, workers)
     with problems.noting():
         jobs = jobs_for(options, environment, problems=problems)
+    with problems.noting():
+        settings = journaled(settings, jobs, options, workers, states)
     if problems and jobs:  # what the runner would say of them is told, too
         with problems.noting():
             Runner(jobs, SinkSettings(kind="console"), environment=environment)
@@ -109,6 +112,29 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             lock.take(job.plan.name for job in jobs)
     problems.finish()
     return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress, console)
+
+
+def journaled(
+    settings: SinkSettings, jobs: Sequence[Job], options: RunOptions, workers: int, states: Path | None
+) -> SinkSettings:
+    """The sink's settings, with the name of whose transactions they are where the user says none. SettingsError where
+    state in Kafka does not go with what else is said.
+    """
+    kafka: KafkaSettings | None = settings.kafka
+    if kafka is None or kafka.journal is None:
+        return settings
+    said = f"K2_KAFKA_DELIVERY={kafka.delivery}" if kafka.exactly_once else "K2_STATE=kafka"
+    problems = []
+    if workers > 1:
+        problems.append(f"{said} goes with one process of a transactional id: --workers {workers} would be several")
+    if states is not None:
+        problems.append(f"{said} keeps the state in {kafka.state_topic}: unset K2_STATE_FOLDER")
+    if kafka.exactly_once and options.max_records is not None:
+        problems.append(f"{said} takes a frame whole or not at all: --max-records may cut one in two")
+    if problems:
+        raise SettingsError(*problems)
+    name = kafka.transactional_id or f"k2conn.{'+'.join(sorted(job.plan.name for job in jobs))}"
+    return replace(settings, options=replace(kafka, transactional_id=name))
 
 
 def checked_sink(

@@ -2,8 +2,8 @@
 where this one was, and reports nothing twice.
 
 Each is ``first``, ``last``, ``count``, ``since_us``, ``from_us``, ``to_us``, ``cause``, ``reported`` (null where it
-waits for its grace), ``recovered``, ``fill`` (whether it waits to be filled) and ``ranges``: what is missing, where that
-is known number by number. A gap that an audit found is none of them: the next audit finds it again.
+waits for its grace), ``recovered``, ``fill`` (whether it waits to be filled) and ``ranges``: what is missing, where
+that is known number by number. A gap that an audit found is none of them: the next audit finds it again.
 """
 
 from __future__ import annotations
@@ -106,8 +106,10 @@ def _gaps(stream: str, key: str, gaps: list[dict[str, Any]]) -> Iterator[tuple[G
     for one in gaps:
         ranges = [(first, last) for first, last in one["ranges"]]
         missing = sum(last - first + 1 for first, last in ranges) if one["count"] is not None else None
-        gap = Gap(stream, key, one["first"], one["last"], one["since_us"], GapCause(one["cause"]), one["count"], missing,
-                  one["reported"], one["from_us"], one["to_us"], one["recovered"], BackfillStatus.NONE)
+        gap = Gap(
+            stream, key, one["first"], one["last"], one["since_us"], GapCause(one["cause"]), one["count"], missing,
+            one["reported"], one["from_us"], one["to_us"], one["recovered"], BackfillStatus.NONE,
+        )
         yield gap, ranges, one["fill"]
 
 

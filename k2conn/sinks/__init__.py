@@ -196,7 +196,9 @@ def _how_read(one: Field[Any]) -> str:
     return kind
 
 
-SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "journal", "lanes", "positions", "settings"))
+SINKS = Registry(
+    "sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "journal", "lanes", "positions", "settings")
+)
 """All sinks, by kind."""
 
 

@@ -2,8 +2,8 @@
 of them is there.
 
 Its entries are envelopes without a schema on a topic of their own, put into the sink like records. What an entry is of
-is in its key, a JSON list that begins with its kind. Two kinds are the journal's own; all others belong to whoever keeps
-state there::
+is in its key, a JSON list that begins with its kind. Three kinds are the journal's own; all others belong to whoever
+keeps state there::
 
     ["border", unit]   {"v": 1, "incarnation": ..., "number": ...}   all that was put before it is a transaction's
     ["began", unit]    {"v": 1, "incarnation": ...}                  a process begins; never written

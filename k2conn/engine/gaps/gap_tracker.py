@@ -224,8 +224,8 @@ class GapTracker:
                     yield gap
 
     def take_in(self, gap: Gap, ranges: Ordered[tuple[int, int]]) -> bool:
-        """Goes on with a gap of an earlier process, of which these ranges are missing; false where this stream's numbers
-        say nothing of it.
+        """Goes on with a gap of an earlier process, of which these ranges are missing; false where this stream's
+        numbers say nothing of it.
         """
         known = self._numbers.get(gap.key)
         if known is None or (ranges and self.rule != "contiguous"):

@@ -78,10 +78,11 @@ class Failure(NamedTuple):
 class Producer:
     """One producer, from ``connect`` to ``stop`` or ``abandon``."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, **options: Any) -> None:
+        """``options``: what the client of aiokafka is given beside, or instead of, what the settings say."""
         self._settings = settings
         self._client = AIOKafkaProducer(
-            **client_options(settings),
+            **{**client_options(settings), **options},
             acks="all" if settings.acks == "all" else int(settings.acks),
             enable_idempotence=settings.idempotent,
             compression_type=None if settings.compression == "none" else settings.compression,

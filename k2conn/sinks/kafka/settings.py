@@ -188,12 +188,17 @@ class KafkaSettings:
         return self.delivery == EXACTLY_ONCE
 
     @property
+    def unit(self) -> str:
+        """Whose transactions they are, as the cluster knows it: one of each slot."""
+        return f"{self.transactional_id}-{self.slot}"
+
+    @property
     def journal(self) -> JournalSettings | None:
         """How the state is kept in Kafka; None where it is not."""
         if not self.exactly_once and self.state != "kafka":
             return None
         return JournalSettings(
-            self.state_topic, self.transactional_id, self.incarnation, self.commit_ms / 1000, self.exactly_once
+            self.state_topic, self.unit, self.incarnation, self.commit_ms / 1000, self.exactly_once
         )
 
     @property
