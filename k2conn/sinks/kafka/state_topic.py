@@ -56,23 +56,26 @@ async def make_sure(settings: KafkaSettings, within: float) -> None:
 
 async def _made(admin: Any, settings: KafkaSettings) -> None:
     name = name_of(settings)
+    # Not asked for by its name before: some brokers then make it, with one partition and not compacted.
+    if name not in await admin.list_topics():
+        await _make(admin, name, settings)
     while True:
         described = (await admin.describe_topics([name]))[0]
         error = kafka_errors.for_code(described["error_code"])
         if error is kafka_errors.NoError and described["partitions"]:
             return _refuse_other(name, settings, len(described["partitions"]), await _policy(admin, name))
-        if error is kafka_errors.UnknownTopicOrPartitionError:
-            wanted = NewTopic(
-                name, settings.state_partitions, settings.replication, topic_configs={POLICY: COMPACT}
-            )
-            answer = await admin.create_topics([wanted])
-            for _, code, text in answer.topic_errors:
-                refusal = kafka_errors.for_code(code)
-                if refusal not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
-                    raise refusal(f"cannot be created: {text}")
-        elif not (error is kafka_errors.NoError or error.retriable):
+        if error is not kafka_errors.NoError and not error.retriable:
             raise error(name)
         await asyncio.sleep(AGAIN)
+
+
+async def _make(admin: Any, name: str, settings: KafkaSettings) -> None:
+    wanted = NewTopic(name, settings.state_partitions, settings.replication, topic_configs={POLICY: COMPACT})
+    answer = await admin.create_topics([wanted])
+    for _, code, text in answer.topic_errors:
+        error = kafka_errors.for_code(code)
+        if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
+            raise error(f"cannot be created: {text}")
 
 
 async def _policy(admin: Any, name: str) -> str:
