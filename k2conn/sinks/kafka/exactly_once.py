@@ -256,6 +256,7 @@ class ExactlyOnceSink:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
         for producer in (self._left, self._producer):
             if producer is not None:
                 await producer.abandon()
