@@ -32,8 +32,11 @@ class Batch(BatchBuilder):  # type: ignore[misc]
     that whoever else uses aiokafka in this process has its own default.
     """
 
-    def __init__(self, batch_bytes: int, compression: str) -> None:
-        super().__init__(batch_bytes, CODECS[compression])
+    def __init__(self, batch_bytes: int, compression: str, transactional: bool = False) -> None:
+        """``transactional``: its records count as committed only once their transaction is; without that mark a broker
+        takes them into a transaction's partition all the same, and shows them at once.
+        """
+        super().__init__(batch_bytes, CODECS[compression], is_transactional=transactional)
 
     def _build(self) -> Any:
         before = lz4_encode.__defaults__

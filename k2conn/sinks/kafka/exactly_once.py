@@ -328,9 +328,12 @@ class ExactlyOnceSink:
 
     async def _commit(self, groups: list[_Group]) -> None:
         """Sees to it that groups are committed, for as long as that takes."""
-        while left := [group for group in groups if self._to_send(group)]:
+        left = groups
+        while left := [group for group in left if self._to_send(group)]:
             try:
                 producer = await self._connected()
+                if not all(map(self._to_send, left)):  # what was in doubt has been looked up
+                    continue
                 waiting = await self._distributed(left)
                 began = self._now()
                 await producer.commit(waiting, began, self._settings.delivery_timeout_ms / 1000)

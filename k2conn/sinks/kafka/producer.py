@@ -81,6 +81,7 @@ class Producer:
     def __init__(self, settings: KafkaSettings, **options: Any) -> None:
         """``options``: what the client of aiokafka is given beside, or instead of, what the settings say."""
         self._settings = settings
+        self._transactional = "transactional_id" in options
         self._client = AIOKafkaProducer(
             **{**client_options(settings), **options},
             acks="all" if settings.acks == "all" else int(settings.acks),
@@ -135,7 +136,7 @@ class Producer:
 
     def pack(self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]) -> tuple[Any, int]:
         """A batch of the first envelopes, as many as fit (at least one), and how many those are."""
-        batch = Batch(self._settings.batch_bytes, self._settings.compression)
+        batch = Batch(self._settings.batch_bytes, self._settings.compression, self._transactional)
         append = batch.append
         latest = wall_ms() + AHEAD_MS
         count = 0
