@@ -403,8 +403,8 @@ def test_a_right_that_is_missing_is_named(
                          AclPermissionType.ALLOW)
     for made in admin.create_acls([denied, allowed]).values():
         made.result(20)
+    settings = place.settings(open_timeout=8)
     with pytest.raises(Unreachable, match=told) as refused:
-        settings = place.settings(open_timeout=8)
         drive(settings, lambda bordered: read_journal(settings))
     assert refused.value.exit_code == 69
     assert name in str(refused.value)
