@@ -24,6 +24,7 @@ from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_lette
 from k2conn.engine.accounting.figures import ConversationFigures
 from k2conn.engine.accounting.frame_letters import SharedAccount
 from k2conn.engine.accounting.ledger import NOWHERE, Account
+from k2conn.engine.accounting.settlement import settle
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
@@ -482,15 +483,7 @@ class Runner:
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         now = wall_us()
-        counts = Counter([envelope[3:] for envelope in envelopes])
-        for (schema, event_ms, account, received_us), count in counts.items():
-            if account is None:
-                continue
-            account.settled(schema is None, count)
-            if received_us and isinstance(account, Account):
-                latency = account.latency
-                latency.receipt.observe(now - received_us, count)
-                latency.exchange.observe(now - event_ms * 1000, count)
+        settle(envelopes, now)
         last = envelopes[-1].account if envelopes else None
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
