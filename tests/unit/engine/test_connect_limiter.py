@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn.engine.resilience.limit_share import LimitShare
 from k2conn.engine.resilience.rate_limiter import RateLimiter
 from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.plan import Rate
@@ -66,3 +67,34 @@ def test_what_a_venue_counts_by_ip_address_is_counted_together() -> None:
     assert elsewhere.wait(100.0) == 0.0
     assert limiter("four", "{connect: 2 per 1s}") is None
     assert limiter("five", "{connect: 2 per 1s, per: connection}") is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 5)), max_size=80), st.integers(1, 8), st.integers(1, 6))
+def test_members_that_share_a_limit_keep_to_it_together(
+    steps: list[tuple[float, int]], count: int, members: int
+) -> None:
+    """In any span where each has at least one attempt of its own in it; else over so many spans as they are more."""
+    limiters, now, made = [], 100.0, []
+    for _ in range(members):
+        share = LimitShare()
+        share.among = members
+        limiters.append(RateLimiter(Rate(count, 10.0), share=share))
+    for gap, member in steps:
+        now += gap
+        made.append(now + limiters[member % members].wait(now))
+    made.sort()
+    most, span = (count, 10.0) if count >= members else (members, 10.0 * members / count)
+    for first, last in zip(made, made[most:], strict=False):
+        assert last - first > span - 1e-6
+
+
+def test_a_limit_is_divided_anew_while_it_is_kept() -> None:
+    shared = SharedLimits()
+    limiter = RateLimiter(Rate(4, 10.0), share=shared.share_of("alpha"))
+    assert [limiter.wait(100.0) for _ in range(2)] == [0.0, 0.0]
+    shared.divide(2, {"alpha": 2})
+    assert limiter.foreseen(100.0) == 10.0
+    shared.divide(9, {"alpha": 8})  # one in 20 s
+    assert limiter.foreseen(105.0) == 15.0
+    shared.divide(1, {"alpha": 1})
+    assert [limiter.wait(105.0) for _ in range(3)] == [0.0, 0.0, 5.0]
