@@ -2,7 +2,8 @@
 
 A bundle of symbols that only one process can carry together falls into the slot that the connector's name and the
 bundle's smallest symbol hash to: the same in every process, on every machine, in every version. Where a venue bounds
-the connections, a connector spreads over so many slots at most, so that no more members need one each.
+connections, or how often one may connect, a connector spreads over so many slots at most, so that no more members need
+connections of their own.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from k2conn.plan import Rate
+
 SLOTS = 64
 """Unless the user says another number."""
 MOST_SLOTS = 4096
+MINUTE = 60
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
     """A connector's symbols (native names) as bundles. ``most``: how many processes may carry the connector at the same
-    time; None where the venue does not say. ``effort``: how much work a symbol is beside others', as a whole number.
+    time; None where nothing bounds them. ``effort``: how much work a symbol is beside others', as a whole number.
     """
 
     connector: str
@@ -86,6 +91,14 @@ class SlotTable:
         """The same for two members that name the same symbols."""
         return _digest(f"{one.connector}:{name}" for one in sorted(self.bundled, key=_name)
                        for name in sorted(name for bundle in one.bundles for name in bundle))
+
+
+def spread(connections: int | None, connect: Rate) -> int:
+    """Over how many processes a connector spreads at most: as many as the venue allows connections, and connects of one
+    address in a minute, so that all are at work again a minute after an outage.
+    """
+    a_minute = max(1, int(connect.count * MINUTE // connect.seconds))
+    return a_minute if connections is None else max(1, min(connections, a_minute))
 
 
 def slot_of(connector: str, bundle: Sequence[str], slots: int, most: int | None = None) -> int:

@@ -135,7 +135,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "workers": {
         *LEAVES, "child_python", "clock", "engine", "files", "monitoring", "observe", "runner", "sinks", "spool"
     },
-    "group/slots": set(),
+    "group/slots": {"plan"},
     "group/assignor": set(),
     "group/member_data": {"exactjson", "group/assignor", "group/slots"},
     "group": {

@@ -50,8 +50,10 @@ class RateLimiter:
     def foreseen(self, now: float) -> float:
         """The seconds that an attempt would have to wait; nothing is booked."""
         times, own = self._attempts.times, self._own()
-        if own is None or len(times) < own.count:
+        if own is None or self._limit is None:
             return 0.0
+        if len(times) < own.count or times[-1] <= now - own.seconds:
+            return self._share.turn(self._limit)
         return max(0.0, times[-own.count] + own.seconds - now)
 
     def _own(self) -> Rate | None:

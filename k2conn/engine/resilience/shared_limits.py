@@ -22,13 +22,14 @@ class SharedLimits:
         """The part of a connector's own limits that is this process's."""
         return self._shares.setdefault(connector, LimitShare())
 
-    def divide(self, everybody: int, among: Mapping[str, int]) -> None:
-        """From now on the limits are divided among so many processes: those of an address among all, those of a
-        connector among those that run it.
+    def divide(self, everybody: tuple[int, int], connectors: Mapping[str, tuple[int, int]]) -> None:
+        """From now on the limits are divided: those of an address among all processes, those of a connector among those
+        that run it. Each is said as (which of them this is, from 0; how many there are).
         """
-        self._everybody.among = max(1, everybody)
-        for connector, number in among.items():
-            self.share_of(connector).among = max(1, number)
+        for share, (place, among) in (
+            (self._everybody, everybody), *((self.share_of(name), one) for name, one in connectors.items())
+        ):
+            share.place, share.among = place, max(1, among)
 
     def limiter(self, what: str, connection: Connection, limit: Rate | None) -> RateLimiter | None:
         """The limit on ``what`` a connection does (connecting, asking), which counts what others do at its host; None
