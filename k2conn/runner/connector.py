@@ -43,6 +43,7 @@ from k2conn.runner.event_log import get_logger, tell_left_out
 from k2conn.runner.feature_stage import FeatureStage
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
+from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.rounding_report import RoundingReport
 from k2conn.runner.shared_sink import SharedSink
@@ -86,6 +87,7 @@ class Connector:
         admit: Callable[[list[Envelope]], list[Envelope]],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
+        loop_share: LoopShare,
         candles: CandleStage | None = None,
         audit: AuditStage | None = None,
         features: FeatureStage | None = None,
@@ -115,6 +117,7 @@ class Connector:
         self._admit = admit
         self._environment = environment
         self._open_transport = open_transport
+        self._loop_share = loop_share
         self._main: asyncio.Task[None] | None = None
         """The task of `run`; None while it does not run."""
         self._bug: Exception | None = None
@@ -358,7 +361,7 @@ class Connector:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
-            session_context, self._open_transport, self.observers, self.drift,
+            session_context, self._open_transport, self.observers, self._loop_share, self.drift,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
