@@ -1,4 +1,4 @@
-"""What each member says of itself, every second and whenever something changes, to all others; and what follows from it.
+"""What each member says of itself to all others, every second and whenever something changes; and what follows from it.
 
 All hear it in the same order. Nobody's clock counts: a member is alive while it is heard, by the clock of who listens.
 """
@@ -128,7 +128,7 @@ class InstanceName:
     """Whether a process may use its instance's name: no other process of that name is heard.
 
     A process knocks, and waits whether one that it knew before is heard after that. Of two that come at once, the one
-    that knocked second gives way. One that was stopped for a while and finds that another has taken its place ends, too.
+    that knocked second gives way. One that was stopped for a while and finds another in its place ends, too.
     """
 
     def __init__(self, instance: str, incarnation: str) -> None:

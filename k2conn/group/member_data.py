@@ -66,23 +66,26 @@ class MemberData:
 
 @dataclass(frozen=True, slots=True)
 class GivenSlots:
-    """What one member is given. ``refused``: why it is given nothing, where it cannot be a member."""
+    """What one member is given. ``refused``: why it is given nothing, where it cannot be a member; ``generation``: larger
+    than all that members have heard of before.
+    """
 
     slots: tuple[int, ...] = ()
     refused: str = ""
+    generation: int = 0
 
     def encoded(self) -> bytes:
         """What goes beside the slots themselves, which the protocol of Kafka carries."""
-        return exactjson.encode({"version": VERSION, "refused": self.refused})
+        return exactjson.encode({"version": VERSION, "refused": self.refused, "generation": self.generation})
 
-    @staticmethod
-    def refusal(data: bytes) -> str:
-        """The refusal of what was sent; empty where there is none."""
+    @classmethod
+    def beside(cls, data: bytes) -> GivenSlots:
+        """What was sent beside the slots."""
         try:
             said = exactjson.decode(data)
-        except exactjson.JsonError:
-            return ""
-        return str(said.get("refused") or "") if isinstance(said, Mapping) else ""
+            return cls((), str(said["refused"]), int(said["generation"]))
+        except (exactjson.JsonError, KeyError, TypeError, ValueError):
+            return cls()
 
 
 def given_slots(members: Mapping[str, bytes], own: MemberData, weights: tuple[int, ...]) -> dict[str, GivenSlots]:
@@ -104,7 +107,8 @@ def given_slots(members: Mapping[str, bytes], own: MemberData, weights: tuple[in
         else:
             alike[one.instance] = member
     shares = assign_slots({name: known[member].claim for name, member in alike.items()}, weights)
-    return {**found, **{alike[name]: GivenSlots(slots) for name, slots in shares.items()}}
+    generation = max((one.claim.generation for one in known.values()), default=0) + 1
+    return {**found, **{alike[name]: GivenSlots(slots, "", generation) for name, slots in shares.items()}}
 
 
 def _standard(known: Mapping[str, MemberData], own: MemberData) -> MemberData:

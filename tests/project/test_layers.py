@@ -187,7 +187,10 @@ USED_IN: dict[str, set[str]] = {
     "google": {"codecs/protobuf.py"},
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
-    "aiokafka": {"consumer/member.py", "consumer/whole_topics.py", "sinks/kafka/", "compat/aiokafka.py"},
+    "aiokafka": {
+        "compat/aiokafka.py", "consumer/member.py", "consumer/whole_topics.py", "group/beats_topic.py",
+        "group/membership.py", "group/topics.py", "sinks/kafka/",
+    },
     "asyncpg": {"sinks/postgres/"},
     "fastapi": {"api/"},
     "starlette": {"api/"},

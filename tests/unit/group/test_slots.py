@@ -214,9 +214,10 @@ def test_a_member_with_other_connectors_or_slots_is_refused_by_name() -> None:
     found = given_to({"1": owner, "2": data_of("b", more), "3": data_of("c", replace(TABLE, count=9))}, own="b")
     assert found["2"].refused == "b: other connectors: only it has beta"
     assert found["3"].refused == "c: it has 9 slots, the group has 8 (K2_GROUP_SLOTS)"
-    assert GivenSlots.refusal(found["3"].encoded()) == found["3"].refused
+    assert GivenSlots.beside(found["3"].encoded()).refused == found["3"].refused
     assert found["1"].slots == tuple(range(8))
-    assert not GivenSlots.refusal(found["1"].encoded())
+    beside = GivenSlots.beside(found["1"].encoded())
+    assert (beside.refused, beside.generation) == ("", 2)
 
 
 def test_whoever_has_the_slots_decides_what_the_group_runs_and_not_who_assigns() -> None:
@@ -231,4 +232,4 @@ def test_whoever_has_the_slots_decides_what_the_group_runs_and_not_who_assigns()
 @given(st.binary(max_size=200))
 def test_nothing_that_is_sent_raises(data: bytes) -> None:
     MemberData.decoded(data)
-    GivenSlots.refusal(data)
+    GivenSlots.beside(data)
