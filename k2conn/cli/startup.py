@@ -18,6 +18,8 @@ from k2conn.cli.stream_names import chosen_streams
 from k2conn.codecs import CODECS
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.files import unwritable
+from k2conn.group.settings import GroupSettings
+from k2conn.group.table_of_jobs import slot_table
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
 from k2conn.runner.event_log import LEVELS, configure, get_logger
@@ -35,6 +37,7 @@ from k2conn.settings import (
 )
 from k2conn.settings.console import ConsoleSettings, console_settings
 from k2conn.settings.environment import shown
+from k2conn.settings.group import group_settings
 from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import integer
 from k2conn.sinks import SINKS
@@ -61,6 +64,8 @@ class Prepared:
     limits: HealthLimits
     progress: ProgressSettings
     console: ConsoleSettings
+    group: GroupSettings | None = None
+    """Where what runs is shared with other processes."""
 
 
 def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = True) -> Prepared:
@@ -100,7 +105,13 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             _check_workers(options, settings, workers)
     with problems.noting():
         jobs = jobs_for(options, environment, problems=problems)
-    if problems and jobs:  # what the runner would say of them is told, too
+    group: GroupSettings | None = None
+    with problems.noting():
+        group = group_settings(environment, options.group, settings)
+        if group is not None:
+            _check_group(options, workers)
+            slot_table(jobs, group.slots)
+    if (problems or group is not None) and jobs:  # what the runner would say of them is told, too
         with problems.noting():
             Runner(jobs, SinkSettings(kind="console"), environment=environment)
     lock = StateLock(states) if states is not None and not unwritable(states) else None
@@ -108,7 +119,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         with problems.noting():
             lock.take(job.plan.name for job in jobs)
     problems.finish()
-    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress, console)
+    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress, console, group)
 
 
 def checked_sink(
@@ -233,6 +244,13 @@ def _check_workers(options: RunOptions, settings: SinkSettings, workers: int) ->
         problems.append(f"the {settings.kind} sink is for one process: leave --workers out")
     if problems:
         raise SettingsError(*problems)
+
+
+def _check_group(options: RunOptions, workers: int) -> None:
+    """What has no meaning for a member of a group."""
+    if workers != 1:
+        raise SettingsError("--group shares the symbols among processes: for more of them start it again with another"
+                            " K2_GROUP_INSTANCE_ID, and leave --workers out")
 
 
 # -- connectors

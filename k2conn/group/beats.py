@@ -38,6 +38,8 @@ class Beat:
     owned: frozenset[int] = field(default_factory=frozenset)
     carrying: frozenset[int] = field(default_factory=frozenset)
     digest: str = ""
+    slots: int = 0
+    connectors: tuple[str, ...] = ()
     symbols: str = ""
     """A digest of all symbols that it knows, its own and others'."""
     unsent: int = 0
@@ -50,8 +52,9 @@ class Beat:
         return exactjson.encode({
             "v": VERSION, "group": self.group, "instance": self.instance, "incarnation": self.incarnation,
             "state": self.state, "generation": self.generation, "owned": sorted(self.owned),
-            "carrying": sorted(self.carrying), "digest": self.digest, "symbols": self.symbols, "unsent": self.unsent,
-            "host": self.host, "pid": self.pid, "version": self.version,
+            "carrying": sorted(self.carrying), "digest": self.digest, "slots": self.slots,
+            "connectors": list(self.connectors), "symbols": self.symbols, "unsent": self.unsent, "host": self.host,
+            "pid": self.pid, "version": self.version,
         })
 
 
@@ -64,7 +67,8 @@ def decoded_beat(data: bytes | None) -> Beat | None:
         return Beat(
             _text(said["group"]), _text(said["instance"]), _text(said["incarnation"]), _text(said["state"]),
             int(said["generation"]), _numbers(said["owned"]), _numbers(said["carrying"]), _text(said["digest"]),
-            _text(said["symbols"]), int(said["unsent"]), _text(said["host"]), int(said["pid"]), _text(said["version"]),
+            int(said["slots"]), tuple(map(_text, said["connectors"])), _text(said["symbols"]), int(said["unsent"]),
+            _text(said["host"]), int(said["pid"]), _text(said["version"]),
         )
     except (exactjson.JsonError, KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -66,8 +66,8 @@ class MemberData:
 
 @dataclass(frozen=True, slots=True)
 class GivenSlots:
-    """What one member is given. ``refused``: why it is given nothing, where it cannot be a member; ``generation``: larger
-    than all that members have heard of before.
+    """What one member is given. ``refused``: why it is given nothing, where it cannot be a member; ``generation``:
+    larger than all that members have heard of before.
     """
 
     slots: tuple[int, ...] = ()

@@ -144,8 +144,8 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {
-        *LEAVES, "anomalies", "candles", "compiler", "consumer", "features", "net", "recording", "runner", "sinks",
-        "transports",
+        *LEAVES, "anomalies", "candles", "compiler", "consumer", "features", "group", "net", "recording", "runner",
+        "sinks", "transports",
     },
     "tools/example_verdicts": {*LEAVES, "audit", "envelope"},
     "tools/letter_places": {*LEAVES},
