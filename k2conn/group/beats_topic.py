@@ -27,14 +27,17 @@ class BeatsTopic:
     def __init__(self, settings: GroupSettings, speaks: bool = True) -> None:
         """``speaks``: False for one that only listens."""
         self._settings = settings
-        options = client_options(settings.kafka)
+        self._speaks = speaks
         self._at = TopicPartition(settings.beats_topic, 0)
-        self._consumer: Any = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="latest")
-        self._producer: Any = AIOKafkaProducer(**options, acks=1, linger_ms=0) if speaks else None
+        self._consumer: Any = None
+        self._producer: Any = None
         self._end_at_start = 0
 
     async def open(self) -> None:
         """Connects."""
+        options = client_options(self._settings.kafka)
+        self._consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="latest")
+        self._producer = AIOKafkaProducer(**options, acks=1, linger_ms=0) if self._speaks else None
         with kafka_trouble(self._settings, "its members"):
             async with asyncio.timeout(self._settings.kafka.open_timeout):
                 await self._consumer.start()

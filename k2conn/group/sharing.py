@@ -346,7 +346,7 @@ class GroupSharing:
         carried = {slot for beat in alive.values() for slot in beat.carrying}
         everything = range(self.settings.slots)
         return {
-            "name": self.settings.name, "instance": self.settings.instance,
+            "name": self.settings.name, "instance": self.settings.instance, "joined": self._seen > 0,
             "generation": self._membership.claim.generation, "slots": self.settings.slots,
             "owned": len(self._holding.owned), "lost": len(self._holding.lost), "carrying": len(self._own.carrying),
             "without_owner": [slot for slot in everything if slot not in owned],

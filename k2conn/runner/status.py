@@ -165,6 +165,8 @@ class GroupStatus(TypedDict):
 
     name: str
     instance: str
+    joined: bool
+    """Whether it was ever given its slots, which may be none."""
     generation: int
     slots: int
     owned: int
