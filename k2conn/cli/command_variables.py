@@ -38,6 +38,7 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "probe": (*_FILES, *_LIVE),
     "replay": (*_FILES, *_LOG, *_SINKS),
     "doctor": (*_START, *_RUN),
+    "group": (*_GROUP, *_KAFKA),
     "status": (*_PORT, *PROXY_VARIABLES),
     "certify": (*_FILES, *_SINKS),
     "demo": (*_FILES, *_KAFKA),

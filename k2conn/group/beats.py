@@ -42,6 +42,8 @@ class Beat:
     connectors: tuple[str, ...] = ()
     symbols: str = ""
     """A digest of all symbols that it knows, its own and others'."""
+    load: int = 0
+    """The work of its slots."""
     unsent: int = 0
     host: str = ""
     pid: int = 0
@@ -53,8 +55,8 @@ class Beat:
             "v": VERSION, "group": self.group, "instance": self.instance, "incarnation": self.incarnation,
             "state": self.state, "generation": self.generation, "owned": sorted(self.owned),
             "carrying": sorted(self.carrying), "digest": self.digest, "slots": self.slots,
-            "connectors": list(self.connectors), "symbols": self.symbols, "unsent": self.unsent, "host": self.host,
-            "pid": self.pid, "version": self.version,
+            "connectors": list(self.connectors), "symbols": self.symbols, "load": self.load, "unsent": self.unsent,
+            "host": self.host, "pid": self.pid, "version": self.version,
         })
 
 
@@ -67,8 +69,8 @@ def decoded_beat(data: bytes | None) -> Beat | None:
         return Beat(
             _text(said["group"]), _text(said["instance"]), _text(said["incarnation"]), _text(said["state"]),
             int(said["generation"]), _numbers(said["owned"]), _numbers(said["carrying"]), _text(said["digest"]),
-            int(said["slots"]), tuple(map(_text, said["connectors"])), _text(said["symbols"]), int(said["unsent"]),
-            _text(said["host"]), int(said["pid"]), _text(said["version"]),
+            int(said["slots"]), tuple(map(_text, said["connectors"])), _text(said["symbols"]), int(said["load"]),
+            int(said["unsent"]), _text(said["host"]), int(said["pid"]), _text(said["version"]),
         )
     except (exactjson.JsonError, KeyError, TypeError, ValueError, OverflowError):
         return None
@@ -116,6 +118,11 @@ class RollCall:
             name: beat for name, (beat, heard) in sorted(self._latest.items())
             if beat.state == AT_WORK and now - heard < SILENT
         }
+
+    def silent(self, now: float) -> list[str]:
+        """Members that have not said that they leave, and are not heard any more."""
+        return [name for name, (beat, heard) in sorted(self._latest.items())
+                if beat.state == AT_WORK and now - heard >= SILENT]
 
     def ages(self, now: float) -> dict[str, float]:
         """How long ago each was heard."""

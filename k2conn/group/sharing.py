@@ -299,7 +299,8 @@ class GroupSharing:
         carrying = self._keeper.carried(self.table, running) if not self._stop.is_set() else frozenset()
         before, self._own = self._own, replace(
             self._own, state=AT_WORK, generation=self._membership.claim.generation, owned=self._holding.owned,
-            carrying=carrying, unsent=self._unsent(),
+            carrying=carrying, load=sum(self.table.weights[slot] for slot in self._holding.owned),
+            unsent=self._unsent(),
         )
         return replace(before, unsent=0) != replace(self._own, unsent=0)
 

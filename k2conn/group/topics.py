@@ -38,6 +38,20 @@ async def make_sure_of_topics(settings: GroupSettings) -> None:
         await admin.close()
 
 
+async def has_beats_topic(settings: GroupSettings) -> bool:
+    """Whether there is a topic in which members say something; it is not made."""
+    admin = AIOKafkaAdminClient(**client_options(settings.kafka))
+    try:
+        with kafka_trouble(settings, "its topics"):
+            async with asyncio.timeout(settings.kafka.open_timeout):
+                await admin.start()
+                return settings.beats_topic in await admin.list_topics()
+    except Unreachable as error:
+        raise Unreachable((await likely_cause(settings.kafka)).text or str(error)) from None
+    finally:
+        await admin.close()
+
+
 async def _made(admin: Any, settings: GroupSettings, name: str, partitions: int, configs: dict[str, str]) -> None:
     # Not asked for by its name before: some brokers then make it, with one partition.
     if name not in await admin.list_topics():

@@ -27,7 +27,9 @@ from tests.servers.process import free_port
 
 pytestmark = pytest.mark.kafka
 
-SYMBOLS = tuple(f"{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "LTC", "DOT", "LINK", "BCH", "AVAX"))
+SYMBOLS = tuple(
+    f"{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "LTC", "DOT", "LINK", "BCH", "AVAX")
+)
 GIVEN_BACK = 12.0
 """Seconds within which the slots of a member that is gone have owners again: its session is 10."""
 
@@ -113,7 +115,8 @@ async def members_of(
     file = own_topics("binance", folder, "t")
     async with MockServer([exchange := MockExchange(load_plan(file), symbols=SYMBOLS, **how)]):
         members = Members(folder, {
-            "K2_BINANCE_WEBSOCKET_URL": exchange.url(), "K2_BINANCE_HTTP_URL": exchange.http_url or "", "K2_BACKFILL": "false", "K2_BINANCE_SYMBOLS": ",".join(SYMBOLS),
+            "K2_BINANCE_WEBSOCKET_URL": exchange.url(), "K2_BINANCE_HTTP_URL": exchange.http_url or "",
+            "K2_BACKFILL": "false", "K2_BINANCE_SYMBOLS": ",".join(SYMBOLS),
             "K2_BINANCE_STREAMS": "trade", "K2_GROUP": "g", "K2_KAFKA_TOPIC_PREFIX": f"{prefix}.",
             "K2_KAFKA_CREATE_TOPICS": "true",
         }, (str(file), "--kafka", broker.bootstrap, "--registry", registry.url))
@@ -145,6 +148,16 @@ async def once_each(exchange: MockExchange, within: float = 60) -> None:
         await asyncio.sleep(0.05)
 
 
+async def shown(members: Members, *more: str) -> tuple[int, str]:
+    """What `k2conn group` prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "k2conn", "group", "g", "--kafka", members.arguments[2], *more,
+        env=environment(**members.variables), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
 def test_three_members_share_the_symbols_and_take_over_from_one_that_is_killed(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
@@ -169,15 +182,111 @@ def test_three_members_share_the_symbols_and_take_over_from_one_that_is_killed(
             killed.process.kill()
             began = time.monotonic()
             await first.until(lambda group: "b" not in [one["instance"] for one in group["members"]])
-            group = await first.until(at_rest(2), within=GIVEN_BACK + 20)
+            await first.until(at_rest(2), within=GIVEN_BACK + 20)
             took = time.monotonic() - began
             await once_each(exchange)
-            assert group["without_owner"] == []
-            (again,) = [await members.start("b")]
-            group = await again.until(at_rest(3))
+            again = await members.start("b")
+            await again.until(at_rest(3))
             await once_each(exchange)
             for member in (first, again, others[1]):
                 await member.stop()
             assert took < GIVEN_BACK, f"without an owner for {took:.1f} s"
+
+    main()
+
+
+def test_a_restart_moves_nothing_and_what_members_say_is_shown(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("r")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            code, text = await shown(members)
+            assert (code, "no member of a group has ever been here" in text) == (69, True), text
+            run = {name: await members.start(name) for name in ("a", "b", "c")}
+            for member in run.values():
+                await member.until(at_rest(3))
+            await once_each(exchange)
+            code, text = await shown(members, "--format", "json")
+            assert code == 0, text
+            before = {one["instance"]: one["slots"] for one in json.loads(text)["members"]}
+            assert sorted(slot for slots in before.values() for slot in slots) == list(range(64))
+            moves = {name: (await member.group())["moves"] for name, member in run.items()}
+            for name in ("a", "c"):
+                await run[name].stop()
+                run[name] = await members.start(name)
+                await run[name].until(at_rest(3))
+            code, text = await shown(members, "--format", "json")
+            survey = json.loads(text)
+            assert {one["instance"]: one["slots"] for one in survey["members"]} == before
+            assert (await run["b"].group())["moves"] == moves["b"], run["b"].text
+            assert sum(one["load"] for one in survey["members"]) == len(SYMBOLS)
+            assert (survey["kinds"], survey["symbols"], survey["silent"], survey["not_carried"]) == (1, 1, [], [])
+            code, text = await shown(members)
+            assert code == 0, text
+            assert "3 members, 64 slots" in text
+            metrics = (await get(run["b"].port, "/metrics"))[2].decode()
+            assert 'k2conn_group_members{group="g"} 3.0' in metrics
+            assert 'k2conn_group_slots{group="g",kind="without_owner"} 0.0' in metrics
+            assert (await get(run["b"].port, "/ready"))[0] == 200
+            await once_each(exchange)
+            for member in run.values():
+                await member.stop()
+            code, text = await shown(members)
+            assert (code, "no member is heard" in text) == (1, True), text
+
+    main()
+
+
+def test_who_cannot_be_a_member_is_refused_by_name_and_disturbs_nobody(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("n")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            first = await members.start("a")
+            await first.until(at_rest(1))
+            twin = await members.start("a", K2_SPOOL_FOLDER="other")
+            assert await twin.ended() == 2, twin.text
+            assert f"the instance a is at work in another process (pid {first.process.pid}" in twin.text
+            other = own_topics("kraken", tmp_path, "t")
+            stranger = await members.start("b", str(other))
+            assert await stranger.ended() == 2, stranger.text
+            assert "does not take b: other connectors: only it has kraken" in stranger.text
+            divided = await members.start("c", K2_GROUP_SLOTS="32")
+            assert await divided.ended() == 2, divided.text
+            assert f"the topic {prefix}.k2conn.slots has 64 partitions, and K2_GROUP_SLOTS says 32" in divided.text
+            group = await first.group()
+            assert at_rest(1)(group), group
+            assert group["moves"] == 64, "it was never disturbed"
+            await once_each(exchange)
+            await first.stop()
+
+    main()
+
+
+def test_a_group_needs_the_kafka_sink_and_names_that_are_words(tmp_path: Path) -> None:
+    @timed
+    async def main() -> None:
+        members = Members(tmp_path, {"K2_GROUP": "g"}, ("binance", "--sink", "file"))
+        try:
+            alone = await members.start("a")
+            assert await alone.ended() == 2
+            assert "K2_GROUP shares the symbols through Kafka: it needs the kafka sink" in alone.text
+            members.arguments = ("binance", "--kafka", "127.0.0.1:1", "--workers", "2")
+            wrong = await members.start("a", "--group", "no word", K2_GROUP_SLOTS="0")
+            assert await wrong.ended() == 2
+            assert "--group 'no word': a word of letters" in wrong.text
+            assert "K2_GROUP_SLOTS=0: a whole number from 1 to 4096 is needed" in wrong.text
+            members.arguments = ("binance", "--kafka", "127.0.0.1:1", "--workers", "2")
+            crew = await members.start("a")
+            assert await crew.ended() == 2
+            assert "leave --workers out" in crew.text
+        finally:
+            await members.end()
 
     main()
