@@ -14,7 +14,6 @@ from k2conn.cli.startup import sink_settings_of
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError
 from k2conn.group.survey import GroupSurvey, survey
-from k2conn.settings.environment import Environment
 from k2conn.settings.group import read_group
 from k2conn.sinks.kafka.settings import KafkaSettings
 
@@ -33,7 +32,7 @@ def run(name: str, kafka: str | None, form: str, reload: bool) -> int:
         raise SettingsError(f"--format {form}{known(form, FORMATS)}")
     sink = sink_settings_of(RunOptions(sink="kafka", kafka=kafka), os.environ)
     assert isinstance(sink.options, KafkaSettings)
-    found = asyncio.run(survey(read_group(Environment(os.environ), "NAME", name, sink.options), reload))
+    found = asyncio.run(survey(read_group(os.environ, "NAME", name, sink.options), reload))
     if form == "json":
         show_json(found)
     else:

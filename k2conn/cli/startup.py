@@ -107,7 +107,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         jobs = jobs_for(options, environment, problems=problems)
     group: GroupSettings | None = None
     with problems.noting():
-        group = group_settings(environment, options.group, settings)
+        group = group_settings(environment, options.group, settings) if options.shares else None
         if group is not None:
             _check_group(options, workers)
             slot_table(jobs, group.slots)

@@ -20,24 +20,39 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 def group_settings(environment: Mapping[str, str], flag: str | None, sink: SinkSettings) -> GroupSettings | None:
     """What flag and environment say; None where they say no group. SettingsError with all problems."""
     reader = Environment(environment)
-    name: str = (flag or reader.get(NAME, "text") or "").strip()
+    named: str | None = reader.get(NAME, "text")
+    name = (flag or named or "").strip()
+    given = _Given(reader)
     if not name:
         reader.finish()
         return None
+    said = "--group" if flag else NAME
     if not isinstance(sink.options, KafkaSettings):
-        raise SettingsError(f"{'--group' if flag else NAME} shares the symbols through Kafka: it needs the kafka sink")
-    return read_group(reader, "--group" if flag else NAME, name, sink.options)
+        raise SettingsError(f"{said} shares the symbols through Kafka: it needs the kafka sink")
+    return given.checked(said, name, sink.options)
 
 
-def read_group(reader: Environment, said: str, name: str, kafka: KafkaSettings) -> GroupSettings:
+def read_group(environment: Mapping[str, str], said: str, name: str, kafka: KafkaSettings) -> GroupSettings:
     """The same for a group that is named. ``said``: how."""
-    instance: str = reader.get(INSTANCE, "text") or socket.gethostname()
-    slots: int | None = reader.get(COUNT, "int")
-    share: bool | None = reader.get(SHARED, "bool")
-    for what, word in ((said, name), (INSTANCE, instance)):
-        if _WORD.fullmatch(word) is None:
-            reader.problems.append(f"{what}{shown(word)}: a word of letters, digits, '.', '_' and '-' is needed")
-    if slots is not None and not 1 <= slots <= MOST_SLOTS:
-        reader.problems.append(f"{COUNT}={slots}: a whole number from 1 to {MOST_SLOTS} is needed")
-    reader.finish()
-    return GroupSettings(name, instance, kafka, slots or SLOTS, share is not False)
+    return _Given(Environment(environment)).checked(said, name, kafka)
+
+
+class _Given:
+    """What the environment says beside the group's name."""
+
+    def __init__(self, reader: Environment) -> None:
+        self._reader = reader
+        self._instance: str = reader.get(INSTANCE, "text") or socket.gethostname()
+        self._slots: int | None = reader.get(COUNT, "int")
+        self._share: bool | None = reader.get(SHARED, "bool")
+
+    def checked(self, said: str, name: str, kafka: KafkaSettings) -> GroupSettings:
+        """The settings. SettingsError with all problems."""
+        problems, slots = self._reader.problems, self._slots
+        for what, word in ((said, name), (INSTANCE, self._instance)):
+            if _WORD.fullmatch(word) is None:
+                problems.append(f"{what}{shown(word)}: a word of letters, digits, '.', '_' and '-' is needed")
+        if slots is not None and not 1 <= slots <= MOST_SLOTS:
+            problems.append(f"{COUNT}={slots}: a whole number from 1 to {MOST_SLOTS} is needed")
+        self._reader.finish()
+        return GroupSettings(name, self._instance, kafka, SLOTS if slots is None else slots, self._share is not False)

@@ -108,7 +108,7 @@ def run(
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning, features, anomalies, progress, board, record,
+        from_beginning, features, anomalies, progress, board, record, shares=True,
     )
     raise typer.Exit(start(options))
 
