@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from k2conn.clock import monotonic, wall_us
+from k2conn.clock import monotonic
 from k2conn.engine.accounting.latency import BOUNDS_MS, LatencyHistogram
-from k2conn.engine.accounting.ledger import NOWHERE
+from k2conn.engine.accounting.ledger import NOWHERE, total
 from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.monitoring.condition_metrics import condition_metrics
 from k2conn.observe import Observers
@@ -34,7 +34,11 @@ from k2conn.spool.status import SpoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PRICED = 2000
-"""Accounts of a connector that have a metric of their own, at most: a venue may send any number of names."""
+"""Accounts that have a metric of their own, at most, in equal shares of the connectors: a venue may send any number of
+names, and making the text takes its time.
+"""
+PRICED_AT_LEAST = 100
+"""Of each connector."""
 _LABEL_VALUE = re.compile(rb'="(?:[^"\\\\]|\\\\.)*"')
 _STREAM = ("connector", "exchange", "stream")
 _Figure = Literal[
@@ -108,13 +112,12 @@ class RunnerCollector(Collector):
             "k2conn_error_ratio", "Share of the last minute's records that are dead letters; of stream -: of its"
             " messages that are unknown or malformed.", labels=_STREAM,
         )
-        now = wall_us()
         for connector in self._runner.connectors:
-            ledger = connector.connector_state.ledger
-            sums, ratios = ledger.by_stream(), connector.recent.ratios(monotonic())
+            sums = connector.shown.by_stream()
+            ratios = connector.recent.ratios(monotonic(), sums)
             for stream in (*connector.stream_names, NOWHERE):
                 labels = (connector.plan.name, connector.plan.exchange, stream)
-                totals, times = sums.get(stream) or ledger.totals(stream), ledger.times(stream, now)
+                totals, times = sums.get(stream) or total(()), connector.shown.times(stream)
                 errors.add_metric(labels, ratios[stream])
                 for family, (name, _) in zip(families, _COUNTERS, strict=True):
                     family.add_metric(labels, totals[name])
@@ -144,10 +147,12 @@ class RunnerCollector(Collector):
         price = GaugeMetricFamily(
             "k2conn_last_price", "The headline price of the latest record.", labels=(*_STREAM, "symbol")
         )
-        for connector in self._runner.connectors:
+        connectors = self._runner.connectors
+        share = max(PRICED_AT_LEAST, PRICED // max(1, len(connectors)))
+        for connector in connectors:
             state = connector.connector_state
             scales = {name: mapping.price_scale for name, mapping in state.mappings.items()}
-            for account in islice(state.ledger.accounts(), PRICED):
+            for account in islice(state.ledger.accounts(), share):
                 scale = scales.get(account.stream)
                 if account.last_price is not None and scale is not None:
                     labels = (connector.plan.name, connector.plan.exchange, account.stream, account.symbol)

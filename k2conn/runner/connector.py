@@ -47,6 +47,7 @@ from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.rounding_report import RoundingReport
 from k2conn.runner.shared_sink import SharedSink
+from k2conn.runner.shown_sums import ShownSums
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.status import ConnectorStatus, trouble_status
@@ -69,6 +70,8 @@ class Job:
     """Tells whether a job is another one than before; empty where nobody asks."""
     likeness: str = ""
     """The same for two jobs that differ in nothing but their symbols; empty where nobody asks."""
+    share: tuple[str, ...] | None = None
+    """Of all symbols, where all are asked for, the part that is this process's, by native names; None: each."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -146,6 +149,7 @@ class Connector:
         )
         self.backfill_worker.check_settings()
         self.silence = SilenceMonitor(connector_state, self._log)
+        self.shown = ShownSums(connector_state.ledger)
         self.recent = RecentFigures(
             connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
         )
@@ -391,7 +395,7 @@ class Connector:
         """The symbols that a job means. Names that are refused because the venue's list does not have them are said,
         once each. SettingsError as `wanted_symbols`.
         """
-        found = wanted_symbols(self.plan, job.wanted, self.connector_state.symbols)
+        found = wanted_symbols(self.plan, job.wanted, self.connector_state.symbols, job.share)
         for name in found.unlisted:
             if name not in self._unlisted:
                 self._unlisted.add(name)
@@ -548,7 +552,7 @@ class Connector:
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
-        sums = ledger.by_stream()
+        sums = self.shown.by_stream()
         whole = total(sums.values())
         self.findings = self.recent.findings(now, sums)
         return {

@@ -48,7 +48,8 @@ class Reloader:
         good, changed = True, 0
         for name in wanted.keys() & running.keys():
             job, old = wanted[name], running[name]
-            if job.digest and job.digest == old.job.digest and job.wanted == old.job.wanted:
+            same = (job.wanted, job.share) == (old.job.wanted, old.job.share)
+            if job.digest and job.digest == old.job.digest and same:
                 continue
             changed += 1
             good = await self.change(name, job) and good

@@ -34,10 +34,17 @@ class Assignment:
     def jobs(self, jobs: Sequence[Job]) -> list[Job]:
         """This worker's part of some jobs; those of which it has none are left out."""
         return [
-            replace(job, symbols=self.symbols[job.plan.name], plan=limited(job.plan, self.among[job.plan.name]))
+            replace(self._part(job), plan=limited(job.plan, self.among[job.plan.name]))
             for job in jobs
             if job.plan.name in self.symbols
         ]
+
+    def _part(self, job: Job) -> Job:
+        """A job with this worker's symbols; of all symbols a share, or what the venue has one word for as a whole."""
+        names = self.symbols[job.plan.name]
+        if not asks_for_all(job.wanted):
+            return replace(job, symbols=names)
+        return job if job.plan.symbols.all else replace(job, share=names)
 
     def plain(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -150,12 +157,11 @@ class _Table:
 
 def _names(job: Job) -> list[str]:
     """A job's symbols, each once. SettingsError for one that nothing reads; where the venue's list says what names mean
-    that cannot be told yet.
+    that cannot be told yet. All symbols are one where the venue has a word for them, which cannot be divided.
     """
     wanted = job.symbols or job.plan.symbols.default
-    if asks_for_all(wanted):
-        raise SettingsError(f"{job.plan.name}: nobody knows yet which symbols are all, so they cannot be spread over"
-                            " --workers: name them, or run one process")
+    if asks_for_all(wanted) and job.share is not None:
+        return list(job.share)
     listed = job.plan.symbols.list
     if listed is None or not listed.names:
         return [symbol.native for symbol in resolve(job.plan, wanted)]

@@ -27,6 +27,10 @@ AT_ONCE = 1000
 again, and has its fast mapper, which is most of what a symbol takes, from the next record on: a venue may invent
 symbols, each for one record.
 """
+FAST = 5000
+"""Symbols of a stream that have a fast mapper, which takes some 3 KB: more than most venues list at all.
+Records of further ones are mapped by the general mapper.
+"""
 
 
 class SymbolContext:
@@ -90,6 +94,8 @@ class SymbolContexts:
         """Symbols that are kept; whatever is kept by symbol has no more entries than that."""
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
+        self._fast = 0
+        """Symbols with a fast mapper."""
         self._once: set[str] = set()
         """Our names of symbols without an account of their own that came once."""
         self.always = _encoded_once(stream, record)
@@ -135,13 +141,17 @@ class SymbolContexts:
         return self._awaited(symbol)
 
     def prepare(self, context: SymbolContext) -> FastMapper | None:
-        """Makes a symbol's fast mapper, which is None where its records need the general mapper."""
+        """Makes a symbol's fast mapper, which is None where its records need the general mapper, and beyond `FAST`."""
         symbol = context.resolved
+        if self._fast >= FAST:
+            context.prepared = True
+            return None
         template = EnvelopeTemplate(context.topic, context.key, self._schema, context.account)
         context.prepared = True
         context.fast = self.fast_mappers.fast_mapper(
             symbol, context.vendor, self._always(symbol), context.ids, template
         )
+        self._fast += context.fast is not None
         return context.fast
 
     def _always(self, symbol: Symbol) -> dict[str, object]:

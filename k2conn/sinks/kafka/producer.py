@@ -2,10 +2,10 @@
 for those it does not foresee itself, too (a broker that speaks nonsense, a slip of the library): the next producer may
 do better, and nothing that was put is lost by trying.
 
-Batches are built by us and handed over whole (``create_batch``/``send_batch``), a third of the cost of a
-``send`` each. aiokafka retries a batch by itself, in order and without repeats, for as long as it lives; what
-it cannot retry breaks the partition's sequence for good, so a failed producer is left (``abandon``) and a new
-one made.
+Batches are built by us and go whole: as requests of our own while all is well (`ProduceRequests`), else by aiokafka's
+``send_batch``, a third of the cost of a ``send`` each. aiokafka retries a batch by itself, in order and without
+repeats, for as long as it lives; what it cannot retry breaks the partition's sequence for good, so a failed producer is
+left (``abandon``) and a new one made.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, mend_pending
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
+from k2conn.sinks.kafka.produce_requests import ProduceRequests
 from k2conn.sinks.kafka.settings import OAUTH, KafkaSettings
 from k2conn.sinks.kafka.tokens import Tokens
 from k2conn.variable_files import latest
@@ -90,6 +91,7 @@ class Producer:
             linger_ms=0,
         )
         mend_pending_batches(self._client)
+        self._requests = ProduceRequests(self._client, settings)
 
     async def connect(self, within: float) -> None:
         """Reach the cluster. Raises Unreachable, with the addresses and the reason, after ``within``
@@ -151,6 +153,9 @@ class Producer:
         """Hand ``batch`` over; the future ends when it is acknowledged, or fails (see ``failure_of``)."""
         if partition >= (self.partitions(topic) or 0):
             return Failure(f"partition {partition} is gone", topic=True)
+        taken = self._requests.take(topic, partition, batch)
+        if taken is not None:
+            return taken
         try:
             future: asyncio.Future[Any] = await self._client.send_batch(batch, topic, partition=partition)
         except Exception as error:  # of the library, whatever it is

@@ -10,7 +10,6 @@ producer broke may arrive twice, which readers see by ``message_id``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable
@@ -76,6 +75,7 @@ class Sender:
         self._left: Producer | None = None
         """A broken producer that is not abandoned yet."""
         self._task: asyncio.Task[None] | None = None
+        self._ticking: asyncio.TimerHandle | None = None
         self._broken: str | None = None
         self._attempts = 0
         self._bug: Exception | None = None
@@ -119,7 +119,7 @@ class Sender:
         """Begin the rounds; ``ended`` is told when they end, which only a bug or ``stop`` does."""
         self._task = asyncio.create_task(self._run(), name="kafka-sender")
         self._task.add_done_callback(lambda _: ended())
-        self.wake()
+        self._tick()
 
     def check(self) -> None:
         """Raise the bug that ended the rounds, if one did."""
@@ -164,6 +164,8 @@ class Sender:
 
     async def stop(self) -> None:
         """End the rounds and disconnect; what is not acknowledged is forgotten."""
+        if self._ticking is not None:
+            self._ticking.cancel()
         tasks = [self._task, *(topic.preparing for topic in self.topics.values())]
         for task in filter(None, tasks):
             task.cancel()
@@ -181,7 +183,7 @@ class Sender:
     async def _run(self) -> None:
         watched = self._now()
         while True:
-            await self._woken()
+            await self._wake.wait()
             self._wake.clear()
             self.alarm = False
             if self._now() - watched >= WATCH_EVERY:
@@ -194,11 +196,11 @@ class Sender:
             for topic in list(self.topics.values()):
                 await self._depart(topic)
 
-    async def _woken(self) -> None:
-        # Not wait_for: Python 3.11's forgets a cancellation that comes in the moment the event is set.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WATCH_EVERY):
-                await self._wake.wait()
+    def _tick(self) -> None:
+        """A round is due now and then, whatever happens; one timer for all is cheaper than a bound on each wait."""
+        assert self._loop is not None
+        self._wake.set()
+        self._ticking = self._loop.call_later(WATCH_EVERY, self._tick)
 
     async def _depart(self, topic: Topic) -> None:
         producer = self._producer
