@@ -65,6 +65,7 @@ PROCESS_VARIABLES: Mapping[str, Definition] = MappingProxyType({
     "K2_GROUP": Definition("Share the symbols with the other processes of this group.", in_file=True),
     "K2_GROUP_INSTANCE_ID": Definition("The member's own name, the same over restarts.", "the host's name",
                                        in_file=True),
+    "K2_GROUP_SESSION": Definition("How long a member that is not heard keeps its slots.", "10s", in_file=True),
     "K2_GROUP_SHARE_LIMITS": Definition("Members divide venues' limits: they have one address.", "true", in_file=True),
     "K2_GROUP_SLOTS": Definition("Parts that the symbols of a group fall into (1 to 4096).", "64", in_file=True),
     "K2_LOG_FORMAT": Definition("text or json.", "text; json with --daemon"),

@@ -15,7 +15,7 @@ VERSION = 1
 EVERY = 1.0
 """Seconds between two beats."""
 SILENT = 10.0
-"""Seconds after which a member that is not heard does not count any more: as long as its session."""
+"""Seconds after which a member that is not heard does not count any more: as long as a session is by default."""
 KNOCK = 3.0
 """Seconds in which whoever has an instance's name must be heard, for it not to be free."""
 KNOCKING, AT_WORK, LEFT = "knocking", "at work", "left"
@@ -89,10 +89,13 @@ def _numbers(value: Any) -> frozenset[int]:
 
 
 class RollCall:
-    """The members of one group, by what was heard of them."""
+    """The members of one group, by what was heard of them. ``silent``: seconds after which one that is not heard does
+    not count any more.
+    """
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, silent: float = SILENT) -> None:
         self._group = group
+        self._silence = silent
         self._latest: dict[str, tuple[Beat, float]] = {}
         """By instance: the last beat, and when it was heard (seconds, monotonic)."""
 
@@ -116,13 +119,13 @@ class RollCall:
         """The members that are heard, by instance in order."""
         return {
             name: beat for name, (beat, heard) in sorted(self._latest.items())
-            if beat.state == AT_WORK and now - heard < SILENT
+            if beat.state == AT_WORK and now - heard < self._silence
         }
 
     def silent(self, now: float) -> list[str]:
         """Members that have not said that they leave, and are not heard any more."""
         return [name for name, (beat, heard) in sorted(self._latest.items())
-                if beat.state == AT_WORK and now - heard >= SILENT]
+                if beat.state == AT_WORK and now - heard >= self._silence]
 
     def ages(self, now: float) -> dict[str, float]:
         """How long ago each was heard."""

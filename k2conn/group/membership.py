@@ -21,7 +21,7 @@ from aiokafka.coordinator.protocol import (  # type: ignore[import-untyped]
 
 from k2conn.group.assignor import SlotClaim
 from k2conn.group.member_data import GivenSlots, MemberData, given_slots
-from k2conn.group.settings import HEARTBEAT_MS, REBALANCE_MS, SESSION_MS, GroupSettings
+from k2conn.group.settings import HEARTBEAT_MS, REBALANCE_MS, GroupSettings
 from k2conn.group.slots import SlotTable
 from k2conn.group.topics import kafka_trouble
 from k2conn.sinks.kafka.producer import STOP_WITHIN, client_options
@@ -55,7 +55,8 @@ class SlotMembership:
         given = self._settings
         self._client = AIOKafkaConsumer(
             **client_options(given.kafka), group_id=given.group_id, group_instance_id=given.instance,
-            session_timeout_ms=SESSION_MS, heartbeat_interval_ms=HEARTBEAT_MS, rebalance_timeout_ms=REBALANCE_MS,
+            session_timeout_ms=int(given.session * 1000), heartbeat_interval_ms=HEARTBEAT_MS,
+            rebalance_timeout_ms=REBALANCE_MS,
             enable_auto_commit=False, auto_offset_reset="latest",
             partition_assignment_strategy=[_SlotAssignor(self)],
         )

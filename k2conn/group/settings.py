@@ -11,14 +11,17 @@ SLOTS_TOPIC = "k2conn.slots"
 BEATS_TOPIC = "k2conn.members"
 """What members say of themselves; one partition, so that all hear it in the same order."""
 HEARTBEAT_MS = 1000
-SESSION_MS = 10_000
+SESSION = 10.0
+"""Seconds; Kafka's brokers allow 6 to 1800 unless they are told otherwise."""
+SHORTEST_SESSION, LONGEST_SESSION = 6.0, 1800.0
 REBALANCE_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSettings:
     """``instance``: the member's name, the same over restarts. ``share_limits``: whether venues see all members as one,
-    so that each keeps to its part of their limits.
+    so that each keeps to its part of their limits. ``session``: seconds for which a member that is not heard is waited
+    for.
     """
 
     name: str
@@ -26,6 +29,7 @@ class GroupSettings:
     kafka: KafkaSettings
     slots: int
     share_limits: bool = True
+    session: float = SESSION
 
     @property
     def group_id(self) -> str:

@@ -19,7 +19,7 @@ from k2conn import __version__
 from k2conn.clock import monotonic
 from k2conn.errors import K2Error, SettingsError, Unreachable
 from k2conn.group.assignor import SlotClaim
-from k2conn.group.beats import AT_WORK, EVERY, KNOCK, LEFT, RELOAD, SILENT, Beat, InstanceName, RollCall, decoded_beat
+from k2conn.group.beats import AT_WORK, EVERY, KNOCK, LEFT, RELOAD, Beat, InstanceName, RollCall, decoded_beat
 from k2conn.group.beats_topic import BeatsTopic
 from k2conn.group.holding import SlotHolding
 from k2conn.group.member_data import MemberData
@@ -57,7 +57,7 @@ class GroupSharing:
             connectors=self.table.connectors, symbols=self.table.symbols_digest, host=socket.gethostname()[:64],
             pid=os.getpid(), version=__version__,
         )
-        self._roll = RollCall(settings.name)
+        self._roll = RollCall(settings.name, settings.session)
         self._name = InstanceName(settings.instance, self._own.incarnation)
         self._topic = BeatsTopic(settings)
         self._membership = SlotMembership(settings, lambda: self.table, SlotClaim())
@@ -127,7 +127,7 @@ class GroupSharing:
         await make_sure_of_topics(given)
         await self._topic.open()
         for data in await self._topic.before():
-            self._take(data, monotonic() - SILENT)
+            self._take(data, monotonic() - given.session)
         mine = self._roll.last_of(given.instance)
         if mine is not None and mine.digest == self._own.digest:
             self._membership.claim = SlotClaim(mine.owned, mine.generation)

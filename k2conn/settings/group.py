@@ -7,13 +7,14 @@ import socket
 from collections.abc import Mapping
 
 from k2conn.errors import SettingsError
-from k2conn.group.settings import GroupSettings
+from k2conn.group.settings import LONGEST_SESSION, SESSION, SHORTEST_SESSION, GroupSettings
 from k2conn.group.slots import MOST_SLOTS, SLOTS
 from k2conn.settings.environment import Environment, shown
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 
-NAME, INSTANCE, COUNT, SHARED = "K2_GROUP", "K2_GROUP_INSTANCE_ID", "K2_GROUP_SLOTS", "K2_GROUP_SHARE_LIMITS"
+NAME, INSTANCE, COUNT = "K2_GROUP", "K2_GROUP_INSTANCE_ID", "K2_GROUP_SLOTS"
+SHARED, HELD = "K2_GROUP_SHARE_LIMITS", "K2_GROUP_SESSION"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
@@ -45,6 +46,7 @@ class _Given:
         self._instance: str = reader.get(INSTANCE, "text") or socket.gethostname()
         self._slots: int | None = reader.get(COUNT, "int")
         self._share: bool | None = reader.get(SHARED, "bool")
+        self._session: float | None = reader.get(HELD, "seconds")
 
     def checked(self, said: str, name: str, kafka: KafkaSettings) -> GroupSettings:
         """The settings. SettingsError with all problems."""
@@ -54,5 +56,10 @@ class _Given:
                 problems.append(f"{what}{shown(word)}: a word of letters, digits, '.', '_' and '-' is needed")
         if slots is not None and not 1 <= slots <= MOST_SLOTS:
             problems.append(f"{COUNT}={slots}: a whole number from 1 to {MOST_SLOTS} is needed")
+        session = SESSION if self._session is None else self._session
+        if not SHORTEST_SESSION <= session <= LONGEST_SESSION:
+            problems.append(f"{HELD}: {SHORTEST_SESSION:.0f}s to {LONGEST_SESSION:.0f}s are needed")
         self._reader.finish()
-        return GroupSettings(name, self._instance, kafka, SLOTS if slots is None else slots, self._share is not False)
+        return GroupSettings(
+            name, self._instance, kafka, SLOTS if slots is None else slots, self._share is not False, session
+        )
