@@ -140,11 +140,15 @@ def at_rest(count: int) -> Callable[[dict[str, Any]], bool]:
     return judge
 
 
-async def once_each(exchange: MockExchange, within: float = 60) -> None:
+async def once_each(exchange: MockExchange) -> None:
     """Every symbol is on one connection."""
+    await until(lambda: covered(exchange) == Counter(SYMBOLS))
+
+
+async def until(condition: Callable[[], bool], within: float = 60) -> None:
     end = time.monotonic() + within
-    while covered(exchange) != Counter(SYMBOLS):
-        assert time.monotonic() < end, covered(exchange)
+    while not condition():
+        assert time.monotonic() < end
         await asyncio.sleep(0.05)
 
 
@@ -203,6 +207,7 @@ def test_a_restart_moves_nothing_and_what_members_say_is_shown(
     @timed
     async def main() -> None:
         async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            members.variables["K2_GROUP_SESSION"] = "60s"  # longer than a restart takes on a busy machine
             code, text = await shown(members)
             assert (code, "no member of a group has ever been here" in text) == (69, True), text
             run = {name: await members.start(name) for name in ("a", "b", "c")}
@@ -236,6 +241,33 @@ def test_a_restart_moves_nothing_and_what_members_say_is_shown(
                 await member.stop()
             code, text = await shown(members)
             assert (code, "no member is heard" in text) == (1, True), text
+
+    main()
+
+
+def test_all_members_read_their_files_again_when_told_so(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("l")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            del members.variables["K2_BINANCE_SYMBOLS"]
+            file = tmp_path / "binance.yaml"
+            pair = exchange.plan.symbols.default
+            run = [await members.start(name) for name in ("a", "b")]
+            for member in run:
+                await member.until(lambda group: len(group["members"]) == 2 and not group["not_carried"])
+            await until(lambda: covered(exchange) == Counter(pair))
+            text = file.read_text()
+            (said,) = [line for line in text.splitlines() if line.strip().startswith("default: [")]
+            file.write_text(text.replace(said, f"  default: [{', '.join(SYMBOLS)}]"))
+            await shown(members, "--reload")
+            await until(lambda: covered(exchange) == Counter(SYMBOLS))
+            for member in run:
+                assert "reloaded: the slots have the symbols that the files say now" in member.text
+                await member.stop()
 
     main()
 
