@@ -15,7 +15,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path("k2conn", "native")
-SOURCES = ("mapper.c", "frames.c", "copy_rows.c", "bodies.c", "columns.c", "picking.c")
+SOURCES = ("mapper.c", "frames.c", "copy_rows.c", "bodies.c", "columns.c", "picking.c", "cells.c")
 
 
 class NativeHook(BuildHookInterface):  # type: ignore[type-arg]

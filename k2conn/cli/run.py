@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from k2conn import exactjson, native
+from k2conn.cli.amendment_text import amended
 from k2conn.cli.board.beside import board_while, with_board
 from k2conn.cli.board.sources import LocalBoard
 from k2conn.cli.event_loop import on_event_loop, stop_on_signals
@@ -169,6 +170,8 @@ def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> 
             connector=connector.plan.name, frames=ledger.frames, reconnects=sum(ledger.reconnects.values()),
             unrecognised=ledger.unrecognised, **ledger.totals(),
         )
+        if connector.amendments:
+            say(f"{connector.plan.name}: {amended(connector.amendments)}", connector=connector.plan.name)
         if text := crash_report(connector.plan.name, ledger.crashes):
             show(*text.split("\n"), error=True)
     if outcome is None:

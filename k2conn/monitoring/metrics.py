@@ -163,7 +163,7 @@ class RunnerCollector(Collector):
         labels = ("connector", "exchange", "outcome")
         trades = CounterMetricFamily(
             "k2conn_candle_trades", "What became of trades that candles are made of: counted, repeated, late, ahead,"
-            " unknown.", labels=labels,
+            " unknown; and amendments, which correct trades or take them back and are left out.", labels=labels,
         )
         made = CounterMetricFamily(
             "k2conn_candles", "Candles made of trades: new ones, those that were published before and changed"
@@ -177,7 +177,7 @@ class RunnerCollector(Collector):
             counts, own = stage.aggregator.counts, (connector.plan.name, connector.plan.exchange)
             for name, count in (
                 ("counted", counts.trades), ("repeated", counts.repeated), ("late", counts.late),
-                ("ahead", counts.ahead), ("unknown", counts.unknown),
+                ("ahead", counts.ahead), ("unknown", counts.unknown), ("amendment", stage.amendments),
             ):
                 trades.add_metric((*own, name), count)
             new = counts.candles - counts.corrections - stage.partial - stage.unfit
@@ -208,13 +208,22 @@ class RunnerCollector(Collector):
             "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
             labels=(*_STREAM, "outcome"),
         )
+        amendments = CounterMetricFamily(
+            "k2conn_audit_amendments", "Corrections of trades, and what takes them back, that an audit leaves out.",
+            labels=_STREAM,
+        )
         for connector in self._runner.connectors:
-            for stream, outcomes, unmatched in connector.audit.counts if connector.audit is not None else ():
-                labels = (connector.plan.name, connector.plan.exchange, stream)
+            if connector.audit is None:
+                continue
+            own = (connector.plan.name, connector.plan.exchange)
+            for stream, count in connector.audit.amendments.items():
+                amendments.add_metric((*own, stream), count)
+            for stream, outcomes, unmatched in connector.audit.counts:
+                labels = (*own, stream)
                 for outcome, count in outcomes.items():
                     spans.add_metric((*labels, outcome), count)
                 spans.add_metric((*labels, "no-candle"), unmatched)
-        return [spans]
+        return [spans, amendments]
 
     def _drifts(self) -> Iterable[Metric]:
         changes = CounterMetricFamily(

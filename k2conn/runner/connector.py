@@ -549,6 +549,13 @@ class Connector:
         own = tuple(stream.name for stream in self.connector_state.streams if stream.record == CANDLE)
         return own if self.candles is None else (*own, CANDLES_OF_TRADES)
 
+    @property
+    def amendments(self) -> dict[str, int]:
+        """Corrections of trades, and what takes them back, by what leaves them out; without what has left out none."""
+        candles = 0 if self.candles is None else self.candles.amendments
+        audit = 0 if self.audit is None else sum(self.audit.amendments.values())
+        return {name: count for name, count in (("candles", candles), ("audit", audit)) if count}
+
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
@@ -567,6 +574,7 @@ class Connector:
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
             "anomalies": {} if self.anomalies is None else self.anomalies.by_kind,
+            "amendments": self.amendments,
             "bad_data": [finding.text for finding in self.findings],
             "troubles": [trouble_status(one) for one in ledger.troubles.latest],
             **whole,
@@ -574,7 +582,7 @@ class Connector:
 
     def report(self) -> ConnectorReport:
         """Its final figures."""
-        return self.connector_state.ledger.report()
+        return {**self.connector_state.ledger.report(), "amendments": self.amendments}
 
 
 def state_for(

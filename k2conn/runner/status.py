@@ -108,6 +108,8 @@ class ConnectorStatus(AccountFigures):
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
     anomalies: Annotated[dict[str, int], each_by_name(total)]
     """Odd records by kind."""
+    amendments: Annotated[dict[str, int], each_by_name(total)]
+    """Corrections of trades, and what takes them back, by what leaves them out (candles, audit) and did so."""
     bad_data: Annotated[list[str], one_after_the_other]
     """What was wrong with the data of the last minute."""
     troubles: Annotated[list[TroubleStatus], one_after_the_other]

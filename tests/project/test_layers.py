@@ -51,7 +51,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "scope": {"symbols"},
     "plan": {"compression", "framing", "intervals", "schemes", "scope", "symbols"},
     "binary": {"errors"},
-    "codecs": {"binary", "errors", "exactjson", "plan", "registry"},
+    "codecs": {"binary", "errors", "exactjson", "native", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
     "compiler/language": {*LEAVES, "avro", "resources"},
