@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from k2conn.group.beats import AT_WORK, KNOCKING, LEFT, SILENT, Beat, InstanceName, RollCall, decoded_beat
 from k2conn.group.holding import SlotHolding
 
-BEAT = Beat("g", "a", "1", AT_WORK, 4, frozenset({1, 2}), frozenset({2}), "d", 64, ("alpha",), "s", 31, 7, "host", 12, "1.0")
+BEAT = Beat(
+    "g", "a", "1", AT_WORK, 4, frozenset({1, 2}), frozenset({2}), "d", 64, ("alpha",), "s", 31, 7, "host", 12, "1.0"
+)
 
 
 def test_what_a_member_says_is_read_back() -> None:
