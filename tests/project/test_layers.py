@@ -139,8 +139,8 @@ IMPORTABLE: dict[str, set[str]] = {
     "group/assignor": set(),
     "group/member_data": {"exactjson", "group/assignor", "group/slots"},
     "group": {
-        *LEAVES, "clock", "engine", "envelope", "group/assignor", "group/member_data", "group/slots", "observe", "runner",
-        "sinks",
+        *LEAVES, "clock", "engine", "envelope", "group/assignor", "group/member_data", "group/slots", "observe",
+        "runner", "sinks",
     },
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {
@@ -340,8 +340,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 PURE = (
     "anomalies", "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records",
-    "scope", "codecs", "errors", "envelope", "exactjson", "group/slots", "group/assignor", "group/member_data", "schemes",
-    "tools/connector_tests",
+    "scope", "codecs", "errors", "envelope", "exactjson", "group/slots", "group/assignor", "group/member_data",
+    "schemes", "tools/connector_tests",
 )
 
 
