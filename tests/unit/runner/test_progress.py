@@ -31,8 +31,7 @@ def lines(settings: ProgressSettings, *looks: tuple[float, int], monkeypatch: py
     """The counts of the lines that looks at these times, with so many published, bring."""
     monkeypatch.setattr(progress, "monotonic", lambda: 0.0)
     totals = {"published": 0, "dead_letters": 2, "lost": 1}
-    ledger = SimpleNamespace(totals=lambda: totals)
-    connector = SimpleNamespace(connector_state=SimpleNamespace(ledger=ledger))
+    connector = SimpleNamespace(shown=SimpleNamespace(totals=lambda: totals))
     runner: Any = SimpleNamespace(connectors=(connector,), latest=None)
     line = ProgressLine(runner, settings)
     with capture_logs() as logs:
