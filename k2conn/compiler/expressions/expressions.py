@@ -162,11 +162,17 @@ def _paths(node: Any) -> list[ValuePath] | None:
     return [ValuePath(str(steps[0]), tuple(steps[1:]))] if steps[0] in _ROOTS else None
 
 
+_BEYOND = 2**31
+"""No list has an element there, nor at any index beyond, of which a machine's word would not hold every one."""
+
+
 def _steps(node: Any) -> list[str | int] | None:
     """What a plain path goes through, the engine's name first where it has one."""
     kind = node["type"]
-    if kind in ("field", "index"):
+    if kind == "field":
         return [node["value"]]
+    if kind == "index":
+        return [max(-_BEYOND, min(node["value"], _BEYOND))]
     if kind in ("identity", "current"):
         return []
     if kind not in ("subexpression", "index_expression"):

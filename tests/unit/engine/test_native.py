@@ -28,6 +28,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import FastConversion
 from k2conn.scope import Scope
+from tests.support.plans import STREAMS, intake_of, plan_of, trade, trades
 
 pytestmark = pytest.mark.skipif(native.Mapper is None, reason="k2conn/native is not built here (no C compiler)")
 
@@ -393,6 +394,15 @@ def test_paths_in_c_lead_where_the_expression_leads(
     assert (made is None) is (wanted is None)  # a record without any entry of vendor_data is not plain
     if made is not None:
         assert (wanted if isinstance(wanted, str) else exactjson.spell(wanted)).encode() in made[3].value
+
+
+@pytest.mark.parametrize("index", [2**31, 2**63 - 1, 2**63, 10**100, -(2**31) - 1, -(2**63) - 1, -(10**100)])
+def test_an_index_beyond_any_list_is_no_bug(index: int) -> None:
+    pipeline = intake_of(plan_of(streams=STREAMS.replace("price: p", f"price: 'p[{index}] || q'")))
+    envelopes, _ = pipeline.receive([trades(trade(1)), trades(trade(2, p=["1", "2"]))], 0.0, 1_700_000_000_000_000)
+    found = [one.schema.decode_plain(one.value)["price"] for one in envelopes if one.schema is not None]
+    assert len(found) == 2
+    assert len(set(found)) == 1
 
 
 @pytest.mark.parametrize("wrong", WRONG)
