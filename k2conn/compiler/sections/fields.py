@@ -169,7 +169,8 @@ class FieldCompiler:
         read = rounding(found.read, got[0], target.name, target.scale, target.precision)
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
-        return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=found.direct)
+        direct = found.direct._replace(rounded=True) if found.direct is not None else None
+        return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=direct)
 
     def _scaled_by_symbol(
         self, target: SchemaField, said: dict[str, Any], path: Path, magnitude: bool, signed: bool
@@ -389,7 +390,8 @@ class FieldCompiler:
         if isinstance(value, list):
             return Field(target.name, lambda item, scope: value, exactjson.spell(value), "constant")
         fallback: list[str] | None = None if target.nullable else []
-        return self._simple(target, {"from": value, "absent": fallback}, path, texts, "list of text")
+        said = {"from": value, "absent": fallback}
+        return self._simple(target, said, path, texts, "list of text", FastConversion("list"))
 
     def _simple(
         self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str,

@@ -11,7 +11,7 @@ import uuid
 from collections import OrderedDict
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/k2conn/k2conn/message_id")
-VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """The digit of a UUID that says its variant, by the hash's own."""
 
 
@@ -34,7 +34,7 @@ class MessageIds:
 
 def uuid_text(d: str) -> str:
     """The text of a UUID of version 5, by the hexadecimal digits of its hash."""
-    return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
+    return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
 
 
 class Ordinals:
@@ -50,12 +50,16 @@ class Ordinals:
 
     def number(self, row: str) -> int:
         """How many equal rows came before."""
-        count = self._seen.get(row, -1) + 1
-        self._seen[row] = count
-        self._seen.move_to_end(row)
-        if len(self._seen) > self._limit:
-            self._seen.popitem(last=False)
-        return count
+        seen = self._seen
+        count = seen.get(row)
+        if count is not None:
+            seen[row] = count + 1
+            seen.move_to_end(row)
+            return count + 1
+        seen[row] = 0
+        if len(seen) > self._limit:
+            seen.popitem(last=False)
+        return 0
 
     def forget(self, prefix: str) -> None:
         """Rows that begin with this are numbered anew."""

@@ -1,7 +1,7 @@
 """Symbol contexts: whatever depends only on the symbol of a record, prepared once for each symbol of a stream.
 
 A context holds the topic, the key, the seed of the ids, the beginning of vendor_data, the encoder with its constants,
-and the fast mapper where there is one.
+and the native mapper where there is one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from k2conn.engine.accounting.ledger import Account, Ledger
 from k2conn.engine.gaps.sequence_state import SequenceState
 from k2conn.engine.identity.message_ids import MessageIds
-from k2conn.engine.mapping.fast_mapper import FastMapper, FastMappers
-from k2conn.engine.mapping.native_mapper import EnvelopeTemplate
+from k2conn.engine.mapping.mapped_record import FastMapper
+from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, NativeMappers
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
@@ -94,7 +94,7 @@ class SymbolContexts:
         """Our names of symbols without an account of their own that came once."""
         self.always = _encoded_once(stream, record)
         """The fields with the same value in every record of the stream; they are encoded once."""
-        self.fast_mappers = FastMappers(stream, record, plan.exchange + "-", self.always)
+        self.native_mappers = NativeMappers(stream, record, plan.exchange + "-", self.always)
 
     @cached_property
     def _encode(self) -> Encode:
@@ -137,11 +137,9 @@ class SymbolContexts:
     def prepare(self, context: SymbolContext) -> FastMapper | None:
         """Makes a symbol's fast mapper, which is None where its records need the general mapper."""
         symbol = context.resolved
-        template = EnvelopeTemplate(context.topic, context.key, self._schema, context.account)
+        template = EnvelopeTemplate(context.topic, context.key, context.account)
         context.prepared = True
-        context.fast = self.fast_mappers.fast_mapper(
-            symbol, context.vendor, self._always(symbol), context.ids, template
-        )
+        context.fast = self.native_mappers.mapper(symbol, context.vendor, self._always(symbol), context.ids, template)
         return context.fast
 
     def _always(self, symbol: Symbol) -> dict[str, object]:

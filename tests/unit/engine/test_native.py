@@ -24,6 +24,7 @@ from k2conn.compiler.converters.sides import plain_sign, quick_side, quick_sign,
 from k2conn.compiler.converters.times import PLAUSIBLE, plain_time, times
 from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.engine.identity.record_content import content_maker
+from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
 from k2conn.envelope import Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import FastConversion
@@ -56,22 +57,40 @@ def mapper_of(
     table = {name: fixed_bytes(SIDE, name) for name in SIDE.symbols} if field is SIDE else None
     source = (at("v"), convert, KINDS[how.kind], how.scale, how.factor, how.least, how.below, how.table)
     below = 10**field.precision if field.kind == "decimal" else 1
-    given = {
-        "seed": b"seed|", "identity": (at("i"), text, 5, 0, 1, 0, 1, None), "row": (),
-        "numbered": None, "before": b"X-", "opening": b"",
-        "opened": 0, "nullable": True, "sources": ((at("w"), int, 2, 0, 1, 0, 2**62, None), source),
-        "pieces": ((letter, False, 1, below, table),), "entries": ((at("v"), exactjson.spell, b"\x02v"),),
-        "keeps": False, "mapped": frozenset({"v", "i", "w"}), "names": frozenset({"v"}), "scoped": False,
-        "time_at": 0, "price_at": 0, "spell": exactjson.spell, "unusual": UNUSUAL, "envelope": Envelope,
-        "topic": "t", "symbol": b"S", "schema": None, "account": None, "numbers": (), "words": (), "timed": True,
-        "behind": 1, **more,
+    program = {
+        "identity": (at("i"), text, 5, 0, 1, 0, 1, None), "row": (), "before": b"X-", "nullable": True,
+        "sources": ((at("w"), int, 2, 0, 1, 0, 2**62, None), source),
+        "entries": ((at("v"), exactjson.spell, b"\x02v"),), "keeps": False, "mapped": frozenset({"v", "i", "w"}),
+        "time_at": 0, "price_at": 0, "time_source": "t_source", "scoped": None, "scope": (), "empty": (), "numbers": (),
+        "words": (), "timed": True, "spell": exactjson.spell, "unusual": UNUSUAL, "odd": CONVERSION_ERRORS,
+        "envelope": Envelope, "schema": None,
     }
-    found: Callable[..., Any] = native.Mapper(**given).make
+    symbol = {
+        "seed": b"seed|", "numbered": None, "opening": b"", "opened": 0, "names": frozenset({"v"}),
+        "pieces": ((letter, False, 1, below, table),), "behind": 1, "topic": "t", "symbol": b"S", "account": None,
+    }
+    program |= {name: value for name, value in more.items() if name in program}
+    symbol |= {name: value for name, value in more.items() if name in symbol}
+    program["sources"] = tuple(map(with_reader, program["sources"]))
+    program["identity"] = with_reader(program["identity"])
+    found: Callable[..., Any] = native.Mapper(program=native.Program(**program), **symbol).make
     return found
 
 
+def with_reader(source: Any) -> Any:
+    """A source described with its reader: where it has a place, one that knows no more than the converter."""
+    if not isinstance(source, tuple) or len(source) != 8:
+        return source
+    place, convert, *rest = source
+    return (None, None, convert, *rest) if place is None else (place, convert, refuse, *rest)
+
+
+def refuse(item: Any, scope: Any) -> Any:
+    raise RecordError(None, None, None, "bad-type", "no such value")
+
+
 def scope() -> Any:
-    return SimpleNamespace(received_at=5, notes={}, unknown_sides=0)
+    return SimpleNamespace(received_at=5, notes={}, unknown_sides=0, rounded=None)
 
 
 def message_id(own: str) -> str:
@@ -340,7 +359,13 @@ WRONG: list[dict[str, Any]] = [
     {"identity": ("i", text, 5, 0, 1, 0, 1, None)},
     {"identity": ((), text, 5, 0, 1, 0, 1, None)},
     {"identity": (at("i") * 5, text, 5, 0, 1, 0, 1, None)},
-    {"sources": ((at("v"), int, 13, 0, 1, 0, 1, None),)},
+    {"sources": ((at("v"), int, 15, 0, 1, 0, 1, None),)},
+    {"sources": (at("v"),)},
+    {"pieces": (("p", False, 0, 1, None),)},
+    {"behind": 2},
+    {"opened": 64},
+    {"empty": (2,)},
+    {"scope": (-1,)},
     {"sources": ((at("v"), int, 12, -19, 1, 0, 1, None),)},
     {"sources": ((at("v"), int, 11, 0, 1, 0, 1, {True: "BUY"}),)},
     *({"entries": (((path,), exactjson.spell, b"\x02v"),)} for path in (
