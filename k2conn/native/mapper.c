@@ -734,6 +734,7 @@ static int add_type(PyObject *to, const char *name, PyType_Spec *spec)
 PyMODINIT_FUNC PyInit_mapper(void)
 {
     fill_powers();
+    sha1_choose();
     if (name_roots() < 0)
         return NULL;
     received_at = PyUnicode_InternFromString("received_at");
