@@ -33,11 +33,23 @@ Decimals = Callable[[Any], int]
 
 
 class Overflow(RecordError):
-    """A number with more digits than the field holds; ``exact`` is the number itself."""
+    """A number with more digits than the field holds; ``exact`` is the number itself. Whoever asks for the detail is
+    told what would hold it; who rounds the number does not ask.
+    """
 
-    def __init__(self, exact: Decimal, detail: str) -> None:
+    def __init__(self, exact: Decimal, detail: str, scale: int, precision: int) -> None:
         super().__init__(None, None, None, "overflow", detail)
         self.exact = exact
+        self._size = precision, scale
+
+    @property
+    def detail(self) -> str:
+        """The text for people."""
+        return self._detail + _hint(self.exact, self._size)
+
+    @detail.setter
+    def detail(self, text: str) -> None:
+        self._detail = text
 
 
 def decimals(
@@ -139,9 +151,9 @@ def fit(exact: Decimal, scale: int, precision: int) -> int:
     scaled = exact.scaleb(scale, EXACT)
     number = int(scaled)
     if number != scaled:
-        raise Overflow(exact, f"more than {scale} decimals{_hint(exact, scale, precision)}")
+        raise Overflow(exact, f"more than {scale} decimals", scale, precision)
     if abs(number) >= 10**precision:
-        raise Overflow(exact, f"{10 ** (precision - scale)} or more{_hint(exact, scale, precision)}")
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more", scale, precision)
     return number
 
 
@@ -149,13 +161,13 @@ def rounded(exact: Decimal, scale: int, precision: int) -> int:
     """The unscaled integer after half-even rounding; raises Overflow where the whole part does not fit."""
     number = int(exact.scaleb(scale, EXACT).to_integral_value(ROUND_HALF_EVEN, EXACT))
     if abs(number) >= 10**precision:
-        raise Overflow(exact, f"{10 ** (precision - scale)} or more{_hint(exact, scale, precision)}")
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more", scale, precision)
     return number
 
 
-def _hint(exact: Decimal, scale: int, precision: int) -> str:
+def _hint(exact: Decimal, size: tuple[int, int]) -> str:
     """What holds a number that v2's decimals do not."""
-    if (precision, scale) != V2:
+    if size != V2:
         return ""
     scaled = exact.scaleb(WIDE.scale, EXACT)
     fits = scaled == int(scaled) and abs(int(scaled)) < 10**WIDE.precision

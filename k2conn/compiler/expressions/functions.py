@@ -112,6 +112,11 @@ def _quick_reverse(arg: Any) -> Any:
     return arg[::-1] if type(arg) is list or type(arg) is str else _OTHERWISE
 
 
+def _quick_join(separator: Any, array: Any) -> Any:
+    texts = type(separator) is str and type(array) is list and all(type(one) is str for one in array)
+    return _functions._func_join(separator, array) if texts else _OTHERWISE
+
+
 def _quick_not_null(*arguments: Any) -> Any:
     return next((one for one in arguments if one is not None), None)
 
@@ -132,10 +137,11 @@ def _quick_by(pick: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
 
 _QUICK: dict[str, Callable[..., Any]] = {
     "type": _quick_type, "length": _quick_length, "reverse": _quick_reverse, "not_null": _quick_not_null,
-    "max_by": _quick_by(max), "min_by": _quick_by(min),
+    "max_by": _quick_by(max), "min_by": _quick_by(min), "join": _quick_join,
+    "to_string": lambda arg: _functions._func_to_string(arg), "to_number": lambda arg: _functions._func_to_number(arg),
 }
 """The functions that streams call for every message, without the table of what their arguments may be."""
-_functions = ExactFunctions()
+_functions: ExactFunctions = ExactFunctions()
 _TABLE: dict[str, Any] = _functions.FUNCTION_TABLE
 NAMES: tuple[str, ...] = tuple(sorted(_TABLE))
 
@@ -154,10 +160,10 @@ def takes_expression(name: str) -> int | None:
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
     """A function's value. Where it cannot be computed: null if ``lenient``, else RecordError."""
     quick = _QUICK.get(name)
-    found = quick(*arguments) if quick is not None else _OTHERWISE
-    if found is not _OTHERWISE:
-        return found
     try:
+        found = quick(*arguments) if quick is not None else _OTHERWISE
+        if found is not _OTHERWISE:
+            return found
         return _functions.call_function(name, list(arguments))
     except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecordError) as error:
         if lenient:

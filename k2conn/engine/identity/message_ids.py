@@ -39,8 +39,8 @@ def uuid_text(d: str) -> str:
 class Ordinals:
     """Numbers equal rows of one connection: 0 for the first, 1 for the next equal one.
 
-    Bounded: the latest ``limit`` different rows are remembered, and at most as many more. Equal rows carry equal times, so they come close
-    together; a new connection starts anew, so a snapshot that repeats them gives the same numbers.
+    Bounded: the latest ``limit`` different rows are remembered, and at most as many more. Equal rows carry equal times,
+    so they come close together; a new connection starts anew, so a snapshot that repeats them gives the same numbers.
     """
 
     def __init__(self, limit: int = 4096) -> None:

@@ -177,8 +177,12 @@ class StreamMapping:
         skipped, as `first_batch` says. ``fresh`` collects the symbols whose first message this one is.
         """
         seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
+        fast = not snapshot and self.stream.carry is None and not self._fetched
         for item in items:
             name = self._name(item, scope)
+            if fast and name in seen and name not in fresh:
+                self._map_fast(frame, scope, out, (item,))
+                continue
             account = self._account(name) if name is not None and name not in seen else None
             if account is not None and name is not None and len(seen) < self.contexts.most:
                 fresh.add(name)
