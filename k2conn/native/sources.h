@@ -26,7 +26,7 @@
 
 enum {
     BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME, MAGNITUDE, SIGNED, SIGN, CUT, LISTED, GIVEN,
-    HOWS
+    NANOS, HOWS
 }; /* how a value is found */
 
 #define PARTS 16    /* of a text that is put together */
@@ -267,6 +267,7 @@ static int take(const Source *source, Given *given, Value *found)
 {
     PyObject *value = NULL;
     int64_t number;
+    int nanos;
     found->object = NULL;
     if (source->how == GIVEN)
         return take_given(source, given, found);
@@ -312,8 +313,9 @@ static int take(const Source *source, Given *given, Value *found)
                 return 0;
             break;
         case TIME:
-            if (utc_time(value, &number)) {
-                found->number = number;
+        case NANOS:
+            if (utc_time(value, &number, &nanos)) {
+                found->number = source->how == TIME ? number : nanos;
                 return 0;
             }
             break;

@@ -18,7 +18,7 @@ class FastConversion(NamedTuple):
     number's digits); *magnitude* (as decimal, a minus dropped), *signed* (as decimal, also below zero), *sign* (the
     name that ``table`` has for True where such a number is above zero, for False where it is below), *cut* (as decimal
     with any number of places, those beyond ``scale`` cut, and at least ``least``; ``scale`` may be negative); *list*
-    (of texts).
+    (of texts), *nanoseconds* (those beyond the microseconds of an ISO 8601 time in UTC).
     """
 
     kind: str
@@ -83,6 +83,8 @@ class Field:
     """Where the value is at the end of a plain path: that path and a quick converter, which gives what ``read`` would
     give or raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 
+    of_symbol: bool = False
+    """Whether all records of a symbol have the same value: nothing but `$symbol` is read."""
     words: frozenset[str] = frozenset()
     """The texts that it knows, where it knows them all; else none."""
 

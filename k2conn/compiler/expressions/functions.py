@@ -21,6 +21,8 @@ from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
 
+_DIGITS = 40
+"""Of a whole number that is read at once."""
 _LONGEST = 1 << 20
 """Characters of a joined text."""
 _EXACT = Context(prec=200)
@@ -180,6 +182,8 @@ def equal(one: Any, other: Any) -> bool:
 
 def number(text: str) -> int | Decimal | None:
     """A number from text, exact; None where the text is none."""
+    if len(text) <= _DIGITS and text.isdecimal() and text.isascii():
+        return int(text)
     try:
         found = read_number(text.strip())
     except RecordError:

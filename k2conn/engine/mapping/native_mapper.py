@@ -23,13 +23,14 @@ from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError, RecordError
 from k2conn.plan import Field, Stream, Symbol
 from k2conn.records import RecordType
+from k2conn.scope import Scope
 
 CONVERSION_ERRORS = (RecordError, KeyError, TypeError)
 """What a direct converter raises for a value that the field's full reader must decide."""
 _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 """What the native mapper leaves to the general mapper, which meets it again and says it."""
 _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5, "magnitude": 9, "signed": 10, "sign": 11,
-        "cut": 12, "list": 13}
+        "cut": 12, "list": 13, "nanoseconds": 15}
 _RECEIVED, _JOINED, _JOINED_TIME, _GIVEN = 6, 7, 8, 14
 _KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
           "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
@@ -65,7 +66,9 @@ class NativeMappers:
         self._record = record
         self._always = always
         carried = stream.carry.fields if stream.carry is not None else ()
-        own = [field for field in stream.fields if field.name not in always]
+        needed = self._needed()
+        self._of_symbol = [field for field in stream.fields if field.of_symbol and field.name not in needed]
+        own = [field for field in stream.fields if field.name not in always and field not in self._of_symbol]
         own += [stream.currency] if stream.currency is not None else []
         self._sources: list[Source] = [
             _given(carried.index(field.name)) if field.name in carried else _source(field) for field in own
@@ -90,11 +93,13 @@ class NativeMappers:
         known = {**always, "symbol": symbol.record}
         if "currency" in self._record.profile.engine and self._stream.currency is None:
             known["currency"] = symbol.price_currency
+        said = self._said(symbol)
         vendor_at = schema.index("vendor_data") if self._program is not None else 0
         body, rest = schema.fields[2:vendor_at], schema.fields[vendor_at + 1 :]
+        known |= said or {}
         entries = [*vendor, *(field.name for field in self._stream.vendor_data)]
         whole = all(field.name in known or field.name in places for field in (*body, *rest))
-        if self._program is None or not whole or len(set(entries)) < len(entries):
+        if self._program is None or said is None or not whole or len(set(entries)) < len(entries):
             return None
         try:
             before, behind = _pieces(body, known, places), _pieces(rest, known, places)
@@ -107,6 +112,25 @@ class NativeMappers:
             opened=len(vendor), names=names, pieces=(*before, *behind), behind=len(before), **template._asdict(),
         ).make
         return found
+
+    def _said(self, symbol: Symbol) -> dict[str, object] | None:
+        """The values that are read of a symbol alone; None where one of them is none, or is something to note."""
+        scope, found = Scope(), {}
+        scope.symbol = symbol
+        for field in self._of_symbol:
+            try:
+                found[field.name] = field.read(None, scope)
+            except RecordError:
+                return None
+        return found if not scope.notes and not scope.unknown_sides and scope.rounded is None else None
+
+    def _needed(self) -> set[str]:
+        """The fields whose values the records of a stream are known by."""
+        stream, record = self._stream, self._record
+        scope, content, profile = id_scope(stream, record), content_fields(stream, record), record.profile
+        found = {*stream.identity, *content.numbers, *content.words, *profile.never_all_zero, profile.time}
+        found |= {*(scope.fields if scope is not None else ()), *(stream.carry.fields if stream.carry else ())}
+        return found | {name for name in (profile.price,) if name is not None}
 
     def _suits(self) -> bool:
         """Whether the native mapper can make records of this stream at all."""
