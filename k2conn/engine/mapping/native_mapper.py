@@ -113,6 +113,11 @@ class NativeMappers:
         ).make
         return found
 
+    @property
+    def possible(self) -> bool:
+        """Whether symbols of this stream have native mappers at all."""
+        return self._program is not None
+
     def _said(self, symbol: Symbol) -> dict[str, object] | None:
         """The values that are read of a symbol alone; None where one of them is none, or is something to note."""
         scope, found = Scope(), {}

@@ -62,8 +62,8 @@ class StreamMapping:
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
         self._symbol_key = stream.symbol.key
-        self._fast_allowed = stream.carry is None and stream.first_batch == "keep" and not fetched
-        """Whether the rules of the stream allow the loop in `_map_fast`."""
+        self._quick = stream.carry is None and not fetched and self.contexts.native_mappers.possible
+        """Whether the rules of the stream allow the loop in `_map_fast` for items that are no snapshot."""
         rule = stream.sequence
         counts = rule is not None and rule.rule in ("contiguous", "linked")
         self.gaps = GapTracker(stream.name, rule, ledger.most) if rule is not None and counts else None
@@ -94,7 +94,7 @@ class StreamMapping:
         stream = self.stream
         scope.message = message
         snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
-        fast = self._fast_allowed and not snapshot
+        fast = self._quick and not snapshot and stream.first_batch == "keep"
         if stream.each is None:
             if fast:
                 self._map_fast(frame, scope, out, (message,))
@@ -177,7 +177,7 @@ class StreamMapping:
         skipped, as `first_batch` says. ``fresh`` collects the symbols whose first message this one is.
         """
         seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
-        fast = not snapshot and self.stream.carry is None and not self._fetched
+        fast = self._quick and not snapshot
         for item in items:
             name = self._name(item, scope)
             if fast and name in seen and name not in fresh:
