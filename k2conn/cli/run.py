@@ -82,7 +82,7 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
 
 def _say_what_is_missing() -> None:
     if native.Mapper is None:
-        get_logger().warning("k2conn goes without its part in C, at about twice the CPU", hint="install it again where "
+        get_logger().warning("k2conn goes without its part in C, at several times the CPU", hint="install it again where "
                           "there is a C compiler, and unset K2CONN_PURE_PYTHON")
 
 
