@@ -25,8 +25,8 @@ from k2conn import __version__
 from k2conn.native import Mapper
 
 NAMES = (
-    "startup", "stages", "connectors", "endtoend", "latency", "growth", "scaling", "memory", "postgres", "features",
-    "lake", "consumer", "candles", "load", "api", "api_lake", "profiling",
+    "startup", "stages", "connectors", "endtoend", "offered", "latency", "growth", "scaling", "memory", "postgres",
+    "features", "lake", "consumer", "candles", "load", "api", "api_lake", "profiling",
 )
 SIZED = ("api", "api_lake", "lake", "load", "postgres")
 """Those whose number of rows can be said."""

@@ -54,6 +54,20 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return sum((x - middle) * y for x, y in points) / spread if spread else 0.0
 
 
+def solved(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
+    """The numbers that solve some linear equations (Gauss, the largest pivot first). ValueError where none do."""
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    for at in range(len(rows)):
+        rows[at:] = sorted(rows[at:], key=lambda row: -abs(row[at]))
+        if not rows[at][at]:
+            raise ValueError("the equations have no single solution")
+        for other in range(len(rows)):
+            if other != at:
+                times = rows[other][at] / rows[at][at]
+                rows[other] = [left - times * by for left, by in zip(rows[other], rows[at], strict=True)]
+    return [row[-1] / row[at] for at, row in enumerate(rows)]
+
+
 def progress(text: str) -> None:
     """A line for whoever waits."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -147,6 +147,28 @@ def latency(found: Mapping[str, Any]) -> Section:
     return page + picture("latency.svg", "percentiles of latency"), {"latency.svg": drawn}
 
 
+def offered(found: Mapping[str, Any]) -> Section:
+    """Cost by trades a second, and of what it is made up."""
+    page = table(
+        ("trades a second", "linger", "CPU a trade", "of a core", "trades a read", "trades a batch",
+         "rounds, us a trade"),
+        [(f"{one['rate']:,}", f"{one['linger_ms']} ms", spelled(one["cpu_us"], "us"), f"{one['core_percent']} %",
+          one["trades_a_read"], one["trades_a_batch"], ", ".join(spelled(turn) for turn in one["rounds"]))
+         for one in found["rows"]],
+    )
+    parts = found["parts_us"]
+    page += ["Fitted, CPU microseconds of each:", ""]
+    page += table(tuple(parts), [tuple(spelled(value) for value in parts.values())])
+    if "native" in found:
+        page += table(
+            ("trades a second, native program", "CPU a trade", "k2conn's beside it", "rounds, us a trade"),
+            [(f"{one['rate']:,}", spelled(one["cpu_us"], "us"), f"{one['times']} times",
+              ", ".join(spelled(turn) for turn in one["rounds"])) for one in found["native"]],
+        )
+    page += [f"Checked: {found['checked']}.", ""]
+    return page, {}
+
+
 def memory(found: Mapping[str, Any]) -> Section:
     """Resident memory over time."""
     every = sum(found["trades"].values())
@@ -268,6 +290,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Section]]] = {
     "endtoend": ("The whole way: socket to acknowledged batch", endtoend),
     "stages": ("Frame to Avro bytes, no network", stages),
     "connectors": ("Frame to record, every stream that ships", connectors),
+    "offered": ("At the rates of venues", offered),
     "latency": ("Latency and bursts", latency),
     "memory": ("Memory", memory),
     "growth": ("Growth", growth),

@@ -1,4 +1,4 @@
-"""Peers that are not part of this project, built on first use below `$K2CONN_CACHE/peers` (by default ~/.cache/k2conn).
+"""Peers that are built on first use below `$K2CONN_CACHE/peers` (by default ~/.cache/k2conn).
 
 By hand, all of them: ``python -m benchmarks.peers.builds``. What cannot be built raises Absent with the reason.
 """
@@ -21,6 +21,9 @@ CRYPTOFEED = "2.4.1"
 
 _PEERS = Path(__file__).parent
 _SOURCES = _PEERS / "redpanda-connect"
+_NATIVE = _PEERS / "native" / "binance_aggtrade_kafka.c"
+_SHA1 = _PEERS.parents[1] / "k2conn" / "native" / "sha1.h"
+"""Included by it."""
 _BUILD_WITHIN = 1800
 _PROBE = """
 import importlib.metadata as found
@@ -60,6 +63,21 @@ def redpanda_connect() -> tuple[Path, str]:
         _run([go, "build", "-o", str(program), "."], _SOURCES)
         stamp.write_text(_digest())
     return program, f"{_module('connect')} (Benthos {_module('benthos')}), built from benchmarks/peers/redpanda-connect"
+
+
+def native() -> tuple[Path, str]:
+    """The program in C (see native/binance_aggtrade_kafka.c), and what compiled it."""
+    compiler = shutil.which(os.environ.get("CC") or "cc")
+    if compiler is None:
+        raise Absent("there is no C compiler (cc)")
+    digest = hashlib.sha256(_NATIVE.read_bytes() + _SHA1.read_bytes()).hexdigest()
+    program = cache_folder() / f"{_NATIVE.stem}-{digest[:16]}"
+    if not program.is_file():
+        made = program.with_suffix(f".{os.getpid()}")
+        _run([compiler, "-O2", "-o", str(made), str(_NATIVE)], _NATIVE.parent)
+        made.replace(program)
+    said = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    return program, f"compiled by {said.splitlines()[0] if said else compiler}, -O2"
 
 
 def cache_folder() -> Path:
@@ -111,7 +129,7 @@ def _run(command: Sequence[str], folder: Path) -> None:
 
 def main() -> None:
     """Builds what is not there; says what is."""
-    for make in (cryptofeed, redpanda_connect):
+    for make in (cryptofeed, redpanda_connect, native):
         try:
             print(*make(), sep=": ")
         except Absent as error:

@@ -21,6 +21,7 @@ from k2conn.native import Mapper
 from tests.support.lists import shown_list
 
 SYMBOLS = 10
+NATIVE = "native program"
 _HERE = Path(__file__).parent
 _TAPE = BinanceTape(SYMBOLS, 1)
 _PAIRS = [f"{base}-USDT" for base in _TAPE.bases]
@@ -57,7 +58,8 @@ class Program:
 def programs() -> tuple[list[Program], dict[str, str]]:
     """All that can be run on this machine, in the order of a round; and of the others, why not."""
     found, absent = [*_k2conn(), _interpreted(), _naive()], {}
-    for name, make in (("cryptofeed", _cryptofeed), ("Redpanda Connect", _redpanda_connect)):
+    others = (("cryptofeed", _cryptofeed), ("Redpanda Connect", _redpanda_connect), (NATIVE, _native))
+    for name, make in others:
         try:
             found += make()
         except builds.Absent as error:
@@ -146,10 +148,28 @@ def _redpanda_connect() -> list[Program]:
     return [program_of("Redpanda Connect", {}), program_of("Redpanda Connect, GOMAXPROCS=1", {"GOMAXPROCS": "1"})]
 
 
-def _register(registry: str) -> None:
-    """The schema under the subject that the pipeline names: it does not register one itself."""
+def _native() -> list[Program]:
+    _, parts = builds.native()
+    return [Program(
+        NATIVE, parts, lambda at: start_native(at.folder, at.topic, at.url, at.bootstrap, at.registry),
+        f"asked {SYMBOLS}", 150_000, 20_000,
+        note="benchmarks/peers/native, the same records and nothing else: what k2conn could cost at the very least; "
+             "no compression, no idempotence, SHA-1 without the processor's instructions for it",
+    )]
+
+
+def start_native(folder: Path, topic: str, url: str, bootstrap: str, registry: str) -> Process:
+    """The program in C, with linger 5 ms."""
+    program, _ = builds.native()
+    ports = [address.rpartition(":")[2] for address in (url, bootstrap)]
+    given = [*ports, topic, str(_register(registry)), ",".join(_PAIRS)]
+    return Process("native", [str(program), "run", *given], folder / "log")
+
+
+def _register(registry: str) -> int:
+    """The schema's id, registered for programs that do not (under the subject that Redpanda Connect's words name)."""
     body = json.dumps({"schema": load_schema("trade").text}).encode()
     kind = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
     request = urllib.request.Request(f"{registry}/subjects/{_SUBJECT}/versions", body, kind)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        answer.read()
+        return int(json.load(answer)["id"])

@@ -146,6 +146,8 @@ class CandleMaking:
         self._prepared: set[str] = set()
         self.written = 0
         self.dead = 0
+        self.amendments = 0
+        """Corrections of trades, and what takes them back, that were left out."""
         self.lost = 0
         self._sink: Sink | None = None
 
@@ -179,6 +181,7 @@ class CandleMaking:
                 if batch is None:
                     return True
                 found = [self._unread(one) for one in batch.unread]
+                self.amendments += batch.amendments
                 late = self.aggregator.add(batch.trades)
                 found += [self._output.refused(trade, why, wall_us()) for trade, why in late]
                 if source.in_order:
@@ -251,7 +254,8 @@ class CandleMaking:
     def _said(self, unsent: int) -> int:
         counts = self.aggregator.counts
         say(
-            f"{counts.trades} trades, {counts.repeated} repeats, {counts.late} too late, {counts.ahead} ahead of time: "
+            f"{counts.trades} trades, {counts.repeated} repeats, {counts.late} too late, {counts.ahead} ahead of time, "
+            f"{self.amendments} corrections of trades left out: "
             f"{self.written} records written, {counts.corrections} corrections, {self.dead} dead letters",
         )
         if unsent or self.lost:

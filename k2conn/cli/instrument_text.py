@@ -12,4 +12,5 @@ def instrument_text(listed: InstrumentList) -> str:
     told = [word for word in listed.words if word not in ("base", "quote")]
     paged = f"at most {listed.pages.most} pages" if listed.pages else ""
     said = "; ".join(part for part in (", ".join(told), used, often, paged, listed.evidence) if part)
-    return f"{listed.request.method} {listed.request.url_text} ({said})"
+    calls = ", ".join(f"{request.method} {request.url_text}" for request in listed.requests)
+    return f"{calls} ({said})"

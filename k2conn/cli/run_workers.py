@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from k2conn import exactjson
+from k2conn.cli.amendment_text import amended
 from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_asking
 from k2conn.cli.run_options import RunOptions
@@ -19,12 +20,14 @@ from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.monitoring.tap.listening import Taps
 from k2conn.runner import Job
+from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.stopping import unless_stopped
 from k2conn.settings import tap_token
 from k2conn.settings.console import ConsoleSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.workers.assignment import Assignment, assign
 from k2conn.workers.handover import distribute_state, send_left_over
+from k2conn.workers.listed_symbols import ListedSymbols
 from k2conn.workers.worker_pool import WorkerPool, WorkersOutcome, exit_now, worker_command
 
 
@@ -40,11 +43,14 @@ def lead(
     """Runs the workers until told to stop, at most ``limit`` seconds; returns the exit code. ``read`` gives the jobs
     anew.
     """
+    listed = ListedSymbols(jobs, ReadVariables(dict(os.environ)))
+    asyncio.run(listed.read())
+    jobs = listed.shared(jobs)
     assignments = assign(jobs, int(options.workers))
     if states is not None:
         distribute_state(states, jobs, assignments)
     before = partial(send_left_over, jobs, settings, assignments)
-    outcome = asyncio.run(_lead(options, jobs, read, assignments, limit, before, console))
+    outcome = asyncio.run(_lead(options, jobs, read, listed, assignments, limit, before, console))
     _report(outcome, options)
     return outcome.exit_code
 
@@ -53,13 +59,14 @@ async def _lead(
     options: RunOptions,
     jobs: Sequence[Job],
     read: Callable[[], Sequence[Job]],
+    listed: ListedSymbols,
     assignments: Sequence[Assignment],
     limit: float | None,
     before: Callable[[asyncio.Event], Awaitable[None]],
     console: ConsoleSettings,
 ) -> WorkersOutcome:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    pool = WorkerPool(assignments, worker_command(), os.environ, read)
+    pool = WorkerPool(assignments, worker_command(), os.environ, lambda: listed.shared(read()))
     loop.add_signal_handler(signal.SIGINT, lambda: exit_now(pool) if stop.is_set() else stop.set())
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     files = [job.plan.path for job in jobs]
@@ -69,7 +76,19 @@ async def _lead(
         await unless_stopped(before(stop), stop)
         if limit is not None:
             loop.call_later(limit, stop.set)
+        return await _followed(pool, listed, stop)
+
+
+async def _followed(pool: WorkerPool, listed: ListedSymbols, stop: asyncio.Event) -> WorkersOutcome:
+    """Runs the workers, while what venues list anew is dealt out to them. A bug in that ends all."""
+    following = asyncio.create_task(listed.follow(pool.reload))
+    following.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
+    try:
         return await pool.run(stop)
+    finally:
+        if following.done():
+            following.result()
+        following.cancel()
 
 
 def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
@@ -80,6 +99,8 @@ def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
             f"unrecognised {one['unrecognised']}",
             connector=name, **{key: value for key, value in one.items() if isinstance(value, int)},
         )
+        if left_out := one.get("amendments"):
+            say(f"{name}: {amended(left_out)}", connector=name)
         if text := crash_report(name, one["crashes"]):
             show(*text.split("\n"), error=True)
     if outcome.silent:

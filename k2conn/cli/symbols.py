@@ -76,7 +76,7 @@ def run(options: SymbolOptions) -> int:
 # -- where the list is
 
 def _answers(plan: Plan, listing: InstrumentList, options: SymbolOptions) -> list[Any]:
-    """The answers, one for each page."""
+    """The answers, one for each call or page."""
     if options.shown:
         if not listing.shown:
             raise SettingsError(f"no test of {plan.name} shows its `list`; leave --shown out to ask the venue")
@@ -94,7 +94,7 @@ def _answers(plan: Plan, listing: InstrumentList, options: SymbolOptions) -> lis
         ) from None
     if cut:
         show(f"{plan.name}: the list has more pages than are read; `pages.most` says how many", error=True)
-    return list(answer) if listing.pages is not None else [answer]
+    return list(answer) if listing.in_parts else [answer]
 
 
 def _save(plan: Plan, answers: list[Any], path: Path) -> None:

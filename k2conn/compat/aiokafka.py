@@ -1,5 +1,5 @@
-"""What nothing public of aiokafka does: LZ4 at its own pace, and leaving a producer whose batches are not acknowledged
-(aiokafka itself trips over that, see `_PendingBatches`).
+"""What nothing public of aiokafka does: LZ4 at its own pace, requests of ours on its connections, and leaving a
+producer whose batches are not acknowledged (aiokafka itself trips over that, see `_PendingBatches`).
 
 Objects of aiokafka have no types, so they are ``Any`` here.
 """
@@ -7,11 +7,17 @@ Objects of aiokafka have no types, so they are ``Any`` here.
 from __future__ import annotations
 
 import asyncio
+import copy
+from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
+from aiokafka.client import ConnectionGroup  # type: ignore[import-untyped]
 from aiokafka.codec import lz4_encode  # type: ignore[import-untyped]
+from aiokafka.conn import CloseReason  # type: ignore[import-untyped]
 from aiokafka.errors import ProducerClosed  # type: ignore[import-untyped]
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped]
+from aiokafka.structs import TopicPartition  # type: ignore[import-untyped]
 
 VERSIONS = ">=0.14,<0.15"
 
@@ -32,8 +38,11 @@ class Batch(BatchBuilder):  # type: ignore[misc]
     that whoever else uses aiokafka in this process has its own default.
     """
 
-    def __init__(self, batch_bytes: int, compression: str) -> None:
-        super().__init__(batch_bytes, CODECS[compression])
+    def __init__(self, batch_bytes: int, compression: str, transactional: bool = False) -> None:
+        """``transactional``: its records count as committed only once their transaction is; without that mark a broker
+        takes them into a transaction's partition all the same, and shows them at once.
+        """
+        super().__init__(batch_bytes, CODECS[compression], is_transactional=transactional)
 
     def _build(self) -> Any:
         before = lz4_encode.__defaults__
@@ -97,3 +106,141 @@ def names_controller(admin: Any) -> bool:
 async def refresh_metadata(consumer: Any) -> None:
     """Asks the cluster for its topics and partitions, now."""
     await consumer._client.force_metadata_update()
+
+
+_PARTS = {
+    "_txn_manager": ("transactional_id", "has_pid", "sequence_number", "increment_sequence_number", "producer_id",
+                     "producer_epoch"),
+    "_message_accumulator": ("_append_batch", "_pending_batches", "_closed", "_exception"),
+    "client": ("_conns", "cluster"),
+}
+"""What `Leaders` uses of a producer's parts."""
+
+_OF_A_CONNECTION = ("_requests", "_writer", "_versions", "_next_correlation_id", "connected", "close")
+
+
+class Exchange:
+    """One of our requests on a connection of aiokafka, until it ends. It stands in the connection's queue in place of a
+    request and its future: the connection reads the answer by it, and tells it how it ended. ``ended`` hears that once:
+    the answer's bytes behind its head, or the error there is instead.
+    """
+
+    __slots__ = ("_ended", "_over", "correlation_id")
+
+    def __init__(self, ended: Callable[[bytes | BaseException], None]) -> None:
+        self._ended = ended
+        self._over = False
+        self.correlation_id = -1
+        """As the answer's head has it."""
+
+    @property
+    def RESPONSE_TYPE(self) -> Exchange:  # noqa: N802 (aiokafka's name)
+        """What decodes the answer."""
+        return self
+
+    def parse_response_header(self, answer: BytesIO) -> Exchange:
+        """The head is its number and nothing else."""
+        self.correlation_id = int.from_bytes(answer.read(4), "big", signed=True)
+        return self
+
+    def decode(self, answer: BytesIO) -> bytes:
+        """All behind the head."""
+        return answer.read()
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._over
+
+    def set_result(self, answer: bytes) -> None:
+        """The answer came."""
+        self._over = True
+        self._ended(answer)
+
+    def set_exception(self, error: BaseException) -> None:
+        """None will come."""
+        self._over = True
+        self._ended(error)
+
+
+class Leaders:
+    """The leaders of partitions as a producer knows them, its connections to them, its numbering of batches, and its
+    own way for a batch that has to be sent again: what is needed to send beside it without being in its way.
+
+    Nothing here connects or asks who leads: where something is missing, the producer itself is the one to send.
+    """
+
+    def __init__(self, producer: Any) -> None:
+        self._accumulator = producer._message_accumulator
+        self._client = producer.client
+        self._numbering = getattr(producer, "_txn_manager", None)
+        self._usable: dict[int, Any] = {}
+        """By broker: the connection that was found to have everything."""
+        self.lacking = [
+            f"{part}.{name}" for part, names in _PARTS.items() for name in names
+            if getattr(producer, part, None) is not None and not hasattr(getattr(producer, part), name)
+        ]
+        """Names that this aiokafka has no more; with any, nothing else here may be used."""
+
+    def connection(self, topic: str, partition: int, request: tuple[int, int]) -> Any:
+        """The connection to the partition's leader, where ``request`` (the protocol's number and its version) can be
+        sent on it now; else None.
+        """
+        numbering = self._numbering
+        if numbering is not None and (numbering.transactional_id is not None or not numbering.has_pid()):
+            return None
+        if self._accumulator._closed or self._accumulator._exception is not None:
+            return None
+        leader = self._client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        found = self._client._conns.get((leader, ConnectionGroup.DEFAULT))
+        if found is None or (found is not self._usable.get(leader) and not self._has_all(found, leader, request)):
+            return None
+        return found if found.connected() else None
+
+    def _has_all(self, connection: Any, leader: int, request: tuple[int, int]) -> bool:
+        if not all(hasattr(connection, name) for name in _OF_A_CONNECTION):
+            return False
+        low, high = connection._versions.get(request[0], (0, -1))
+        if not low <= request[1] <= high:
+            return False
+        self._usable[leader] = connection
+        return True
+
+    def seal(self, batch: Any, topic: str, partition: int) -> Any:
+        """The batch's bytes, with the producer's id and the partition's next sequence number where it is idempotent."""
+        numbering, where = self._numbering, TopicPartition(topic, partition)
+        if numbering is not None:
+            batch._set_producer_state(numbering.producer_id, numbering.producer_epoch, numbering.sequence_number(where))
+            numbering.increment_sequence_number(where, batch.record_count())
+        return batch._build()
+
+    def post(self, connection: Any, request: Callable[[int], bytes], exchange: Exchange) -> None:
+        """Sends ``request``, which is told its number. Its ``exchange`` hears what comes of it, also that the
+        connection breaks right now.
+        """
+        number = connection._next_correlation_id()
+        data = request(number)
+        connection._requests.append((number, exchange, exchange))
+        try:
+            connection._writer.write(data)
+        except (OSError, RuntimeError) as error:  # the latter is uvloop's for a socket that was closed meanwhile
+            connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+
+    def unanswered(self, connection: Any) -> None:
+        """Breaks a connection on which a request was not answered in time."""
+        connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+
+    def send_again(self, batch: Any, topic: str, partition: int, sealed: bool, since: float) -> asyncio.Future[Any]:
+        """Gives a batch to the producer's own sender; where it is ``sealed``, as one that it sent itself, at ``since``
+        of the monotonic clock, and that has to be sent once more.
+        """
+        accumulator = self._accumulator
+        if accumulator._exception is not None or accumulator._closed:
+            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            failed.set_exception(copy.copy(accumulator._exception) or ProducerClosed())
+            return failed
+        waiting = accumulator._append_batch(batch, TopicPartition(topic, partition))
+        if sealed:  # so that it gets no second number
+            waiting._retry_count, waiting._ctime = 1, since
+            waiting.future.add_done_callback(lambda _: accumulator._pending_batches.discard(waiting))
+        future: asyncio.Future[Any] = waiting.future
+        return future

@@ -421,6 +421,7 @@ class Consumption:
             "pattern": ",".join(self.settings.topics), "assigned": len(self._progress),
             "lag": sum(one.lag for one in self._progress.values()), "accounts": self.accounts.equation(),
             "balanced": self.accounts.balanced, "expired": self._member.expired,
+            "amendments": 0 if self.stage is None else self.stage.amendments,
             "dead_letter_reasons": dict(self.accounts.reasons), "errors": self._errors, "last_error": self._last_error,
             "topics": topics,
         }

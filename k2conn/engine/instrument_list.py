@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
+from k2conn import exactjson
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
-from k2conn.plan import Instrument, InstrumentList, Json, ListedInstrument, Symbol, SymbolRule
+from k2conn.plan import Instrument, InstrumentList, Json, ListedInstrument, ListPages, Symbol, SymbolRule
+from k2conn.scope import Scope
 
 MOST_AT_ONCE = 500
 """Rows that are read before others have their turn."""
@@ -17,7 +19,7 @@ MOST_AT_ONCE = 500
 
 def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> Generator[None, None, int]:
     """Takes every listed instrument in, and gives others a turn now and then; how many there were. ``answer``: of a
-    list in pages, all of them, in a list. RecordError where an answer has no list.
+    list in parts, all of them, in a list. RecordError where an answer has no list.
     """
     count = 0
     described: dict[str, Instrument] = {}
@@ -33,15 +35,27 @@ def learn(listing: InstrumentList, answer: Any, symbols: SymbolDirectory) -> Gen
 
 def listed(listing: InstrumentList, answer: Any) -> Iterator[ListedInstrument | None]:
     """What each entry says; None for one that does not count. Raises RecordError where an answer has no list."""
-    for page in pages_of(listing, answer):
-        if listing.entries(page) is None:
+    for part in parts_of(listing, answer):
+        if listing.entries(part) is None:
             raise RecordError("list", None, None, "missing-field", "the answer has no list of instruments")
-        yield from listing.instruments(page)
+        yield from listing.instruments(part)
 
 
-def pages_of(listing: InstrumentList, answer: Any) -> list[Json]:
-    """The pages of what was answered."""
-    return answer if listing.pages is not None and isinstance(answer, list) else [answer]
+def parts_of(listing: InstrumentList, answer: Any) -> list[Json]:
+    """The parts of what was answered: those of several calls, or pages."""
+    return answer if listing.in_parts and isinstance(answer, list) else [answer]
+
+
+def next_of(pages: ListPages, answer: Json) -> str:
+    """What names the next page, as text; empty where there is none, or pages are numbered."""
+    if pages.next is None:
+        return ""
+    scope = Scope()
+    scope.message = answer
+    value = pages.next(answer, scope)
+    if isinstance(value, (dict, list)) or value is None or value is False:
+        return ""
+    return exactjson.spell(value)[:2000]
 
 
 class InstrumentRow(NamedTuple):

@@ -50,7 +50,7 @@ def _gaps(runner: Runner) -> Iterable[Metric]:
     for connector in runner.connectors:
         ledger = connector.connector_state.ledger
         own = (connector.plan.name, connector.plan.exchange)
-        sums = ledger.by_stream()
+        sums = connector.shown.by_stream()
         for stream in connector.stream_names:
             missing.add_metric((*own, stream), sums[stream]["missing"] if stream in sums else 0)
             unfilled.add_metric((*own, stream), ledger.unfilled[stream])

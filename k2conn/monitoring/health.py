@@ -49,8 +49,11 @@ MOST_ANSWERS = 50
 """Answers in a second, but for /live."""
 SHARE = 0.2
 """The part of the time that goes into making answers of one path. Who asks sooner than that allows is given the latest
-one: however many ask at once, it is made once. In the long run it holds for all paths together; more is refused.
+one: however many ask at once, it is made once. In the long run it holds for all paths together; beyond that there is
+the latest answer or, where that is stale, none.
 """
+STALE = 10.0
+"""Seconds after that for which the latest answer is still given where there is too much work for a new one."""
 MOST_WORK = 1.0
 """Seconds of that work which may be done at once, after a while without."""
 WITHIN = 5.0
@@ -272,8 +275,10 @@ class HealthServer:
         until, latest = self._latest.get(asked, (0.0, _REFUSED))
         if not too_many and now < until:
             return latest
-        if too_many or self._too_much(now):
+        if too_many:
             return _REFUSED
+        if self._too_much(now):
+            return latest if now < until + STALE else _REFUSED
         began, work = thread_time(), 0.0
         try:
             answer = await self._state(path) if query is None else await self._board(query)

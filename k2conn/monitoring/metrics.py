@@ -18,22 +18,27 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from k2conn.clock import monotonic, wall_us
+from k2conn.clock import monotonic
 from k2conn.engine.accounting.latency import BOUNDS_MS, LatencyHistogram
-from k2conn.engine.accounting.ledger import NOWHERE
+from k2conn.engine.accounting.ledger import NOWHERE, total
 from k2conn.engine.resilience.circuit_breaker import BreakerState
 from k2conn.monitoring.condition_metrics import condition_metrics
 from k2conn.observe import Observers
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.error_count import ErrorCount
+from k2conn.runner.status import GroupStatus
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SinkStatus
 from k2conn.spool.status import SpoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PRICED = 2000
-"""Accounts of a connector that have a metric of their own, at most: a venue may send any number of names."""
+"""Accounts that have a metric of their own, at most, in equal shares of the connectors: a venue may send any number of
+names, and making the text takes its time.
+"""
+PRICED_AT_LEAST = 100
+"""Of each connector."""
 _LABEL_VALUE = re.compile(rb'="(?:[^"\\\\]|\\\\.)*"')
 _STREAM = ("connector", "exchange", "stream")
 _Figure = Literal[
@@ -87,6 +92,8 @@ class RunnerCollector(Collector):
         yield from self._subscriptions()
         yield from self._endpoints()
         yield from condition_metrics(self._runner)
+        if self._runner.group is not None:
+            yield from _group(self._runner.group())
         yield from self._sink()
 
     def _streams(self) -> Iterable[Metric]:
@@ -105,13 +112,12 @@ class RunnerCollector(Collector):
             "k2conn_error_ratio", "Share of the last minute's records that are dead letters; of stream -: of its"
             " messages that are unknown or malformed.", labels=_STREAM,
         )
-        now = wall_us()
         for connector in self._runner.connectors:
-            ledger = connector.connector_state.ledger
-            sums, ratios = ledger.by_stream(), connector.recent.ratios(monotonic())
+            sums = connector.shown.by_stream()
+            ratios = connector.recent.ratios(monotonic(), sums)
             for stream in (*connector.stream_names, NOWHERE):
                 labels = (connector.plan.name, connector.plan.exchange, stream)
-                totals, times = sums.get(stream) or ledger.totals(stream), ledger.times(stream, now)
+                totals, times = sums.get(stream) or total(()), connector.shown.times(stream)
                 errors.add_metric(labels, ratios[stream])
                 for family, (name, _) in zip(families, _COUNTERS, strict=True):
                     family.add_metric(labels, totals[name])
@@ -141,10 +147,12 @@ class RunnerCollector(Collector):
         price = GaugeMetricFamily(
             "k2conn_last_price", "The headline price of the latest record.", labels=(*_STREAM, "symbol")
         )
-        for connector in self._runner.connectors:
+        connectors = self._runner.connectors
+        share = max(PRICED_AT_LEAST, PRICED // max(1, len(connectors)))
+        for connector in connectors:
             state = connector.connector_state
             scales = {name: mapping.price_scale for name, mapping in state.mappings.items()}
-            for account in islice(state.ledger.accounts(), PRICED):
+            for account in islice(state.ledger.accounts(), share):
                 scale = scales.get(account.stream)
                 if account.last_price is not None and scale is not None:
                     labels = (connector.plan.name, connector.plan.exchange, account.stream, account.symbol)
@@ -155,7 +163,7 @@ class RunnerCollector(Collector):
         labels = ("connector", "exchange", "outcome")
         trades = CounterMetricFamily(
             "k2conn_candle_trades", "What became of trades that candles are made of: counted, repeated, late, ahead,"
-            " unknown.", labels=labels,
+            " unknown; and amendments, which correct trades or take them back and are left out.", labels=labels,
         )
         made = CounterMetricFamily(
             "k2conn_candles", "Candles made of trades: new ones, those that were published before and changed"
@@ -169,7 +177,7 @@ class RunnerCollector(Collector):
             counts, own = stage.aggregator.counts, (connector.plan.name, connector.plan.exchange)
             for name, count in (
                 ("counted", counts.trades), ("repeated", counts.repeated), ("late", counts.late),
-                ("ahead", counts.ahead), ("unknown", counts.unknown),
+                ("ahead", counts.ahead), ("unknown", counts.unknown), ("amendment", stage.amendments),
             ):
                 trades.add_metric((*own, name), count)
             new = counts.candles - counts.corrections - stage.partial - stage.unfit
@@ -200,13 +208,22 @@ class RunnerCollector(Collector):
             "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
             labels=(*_STREAM, "outcome"),
         )
+        amendments = CounterMetricFamily(
+            "k2conn_audit_amendments", "Corrections of trades, and what takes them back, that an audit leaves out.",
+            labels=_STREAM,
+        )
         for connector in self._runner.connectors:
-            for stream, outcomes, unmatched in connector.audit.counts if connector.audit is not None else ():
-                labels = (connector.plan.name, connector.plan.exchange, stream)
+            if connector.audit is None:
+                continue
+            own = (connector.plan.name, connector.plan.exchange)
+            for stream, count in connector.audit.amendments.items():
+                amendments.add_metric((*own, stream), count)
+            for stream, outcomes, unmatched in connector.audit.counts:
+                labels = (*own, stream)
                 for outcome, count in outcomes.items():
                     spans.add_metric((*labels, outcome), count)
                 spans.add_metric((*labels, "no-candle"), unmatched)
-        return [spans]
+        return [spans, amendments]
 
     def _drifts(self) -> Iterable[Metric]:
         changes = CounterMetricFamily(
@@ -327,6 +344,27 @@ class RunnerCollector(Collector):
         if "spool" in status:
             yield from _spool(status["spool"])
         yield from _observers(self._runner.observers)
+
+
+def _group(status: GroupStatus) -> Iterable[Metric]:
+    """How a member sees its group."""
+    slots = GaugeMetricFamily(
+        "k2conn_group_slots", "Slots of the group: of this member, and those with which something is amiss.",
+        labels=("group", "kind"),
+    )
+    for kind, count in (
+        ("all", status["slots"]), ("owned", status["owned"]), ("carried", status["carrying"]),
+        ("handing_over", status["lost"]), ("without_owner", len(status["without_owner"])),
+        ("not_carried", len(status["not_carried"])),
+    ):
+        slots.add_metric((status["name"], kind), count)
+    members = GaugeMetricFamily("k2conn_group_members", "Members that this one hears, with itself.", labels=("group",))
+    members.add_metric((status["name"],), len(status["members"]))
+    moves = CounterMetricFamily(
+        "k2conn_group_moves", "Slots that this member was given or has lost.", labels=("group",)
+    )
+    moves.add_metric((status["name"],), status["moves"])
+    return [slots, members, moves]
 
 
 def _observers(observers: Observers) -> Iterable[Metric]:

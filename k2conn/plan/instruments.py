@@ -49,7 +49,9 @@ class ListPages:
 
 
 class ShownList(NamedTuple):
-    """What a test shows of the list: the venue's answers, one for each page. ``line`` is the test's in the file."""
+    """What a test shows of the list: the venue's answers, one for each call or page. ``line`` is the test's in the
+    file.
+    """
 
     line: int
     answers: tuple[Json, ...]
@@ -57,10 +59,12 @@ class ShownList(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InstrumentList:
-    """The venue's own instrument list: the call, where its entries are, and what an entry says. ``refresh`` in seconds.
+    """The venue's own instrument list: the calls, where entries are in an answer, and what an entry says. ``refresh``
+    in seconds.
     """
 
-    request: HttpRequest
+    requests: tuple[HttpRequest, ...]
+    """The calls; of several, each gives a part of the list, in the same form."""
     each: Getter
     read: Callable[[Json, Scope], ListedInstrument | None]
     """What an entry says; None where it does not count, or has no name."""
@@ -83,6 +87,11 @@ class InstrumentList:
     def describes(self) -> bool:
         """Whether it says more of an instrument than its name."""
         return not {"tick", "lot", "status"}.isdisjoint(self.words)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether it comes in several answers: those of several calls, or pages."""
+        return self.pages is not None or len(self.requests) > 1
 
     def entries(self, answer: Json) -> list[Json] | None:
         """The entries of one answer; None where it has no list."""

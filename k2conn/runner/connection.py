@@ -208,7 +208,7 @@ class VenueConnection:
             self._context.connector_state, shard.connection, shard.symbols,
             replace(self._context.session_context, uuid=session_ids(self._seed)), self._replica,
         )
-        self._turns = FrameTurns(pipeline, self._deliver, self._watched)
+        self._turns = FrameTurns(pipeline, self._deliver, self._watched, self._context.loop_share)
         self._transport = await self._new_transport(pipeline)
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
@@ -348,7 +348,7 @@ class VenueConnection:
         try:
             waits = True
             while waits:
-                await (self._context.relief() if turns.crowded else asyncio.sleep(0))
+                await (self._context.relief() if turns.crowded else self._context.loop_share.turn())
                 waits = turns.unfinished and turns.go_on()
         finally:
             self.held = False

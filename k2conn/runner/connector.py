@@ -43,11 +43,14 @@ from k2conn.runner.event_log import get_logger, tell_left_out
 from k2conn.runner.feature_stage import FeatureStage
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
+from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.rounding_report import RoundingReport
 from k2conn.runner.shared_sink import SharedSink
+from k2conn.runner.shown_sums import ShownSums
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
+from k2conn.runner.state_journal import StateJournal
 from k2conn.runner.status import ConnectorStatus, trouble_status
 from k2conn.runner.wanted_symbols import WantedSymbols, asks_for_all, needs_list, wanted_symbols
 from k2conn.transports import Address, Transport, secure
@@ -68,6 +71,8 @@ class Job:
     """Tells whether a job is another one than before; empty where nobody asks."""
     likeness: str = ""
     """The same for two jobs that differ in nothing but their symbols; empty where nobody asks."""
+    share: tuple[str, ...] | None = None
+    """Of all symbols, where all are asked for, the part that is this process's, by native names; None: each."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -86,6 +91,7 @@ class Connector:
         admit: Callable[[list[Envelope]], list[Envelope]],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
+        loop_share: LoopShare,
         candles: CandleStage | None = None,
         audit: AuditStage | None = None,
         features: FeatureStage | None = None,
@@ -97,6 +103,8 @@ class Connector:
         self.connector_state = connector_state
         self.state_file: StateFile | None = None
         """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
+        self.journal: StateJournal | None = None
+        """The same for a state that is kept where the records go."""
         self.findings: list[DataFinding] = []
         """What was wrong with the last minute's data when `status` was last asked for."""
         self.trouble = ""
@@ -115,6 +123,7 @@ class Connector:
         self._admit = admit
         self._environment = environment
         self._open_transport = open_transport
+        self._loop_share = loop_share
         self._main: asyncio.Task[None] | None = None
         """The task of `run`; None while it does not run."""
         self._bug: Exception | None = None
@@ -143,6 +152,7 @@ class Connector:
         )
         self.backfill_worker.check_settings()
         self.silence = SilenceMonitor(connector_state, self._log)
+        self.shown = ShownSums(connector_state.ledger)
         self.recent = RecentFigures(
             connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
         )
@@ -180,6 +190,8 @@ class Connector:
         admitted = self._admit(envelopes)
         if len(admitted) < len(envelopes) and self.state_file is not None:
             self.state_file.hold()
+        if len(admitted) < len(envelopes) and self.journal is not None:
+            self.journal.hold(self.plan.name)
         if self.candles is not None:
             self.candles.take(admitted)
         if self.audit is not None:
@@ -310,6 +322,10 @@ class Connector:
             self._rounding.look(monotonic())
             self.connector_state.expire_replicas(wall_us())
 
+    def look_for_gaps(self) -> None:
+        """Publishes the gaps that are due, and those that are closed."""
+        self._report_gaps(0)
+
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
         ledger, now_us = self.connector_state.ledger, wall_us()
@@ -358,7 +374,7 @@ class Connector:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
-            session_context, self._open_transport, self.observers, self.drift,
+            session_context, self._open_transport, self.observers, self._loop_share, self.drift,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:
@@ -388,7 +404,7 @@ class Connector:
         """The symbols that a job means. Names that are refused because the venue's list does not have them are said,
         once each. SettingsError as `wanted_symbols`.
         """
-        found = wanted_symbols(self.plan, job.wanted, self.connector_state.symbols)
+        found = wanted_symbols(self.plan, job.wanted, self.connector_state.symbols, job.share)
         for name in found.unlisted:
             if name not in self._unlisted:
                 self._unlisted.add(name)
@@ -542,10 +558,17 @@ class Connector:
         own = tuple(stream.name for stream in self.connector_state.streams if stream.record == CANDLE)
         return own if self.candles is None else (*own, CANDLES_OF_TRADES)
 
+    @property
+    def amendments(self) -> dict[str, int]:
+        """Corrections of trades, and what takes them back, by what leaves them out; without what has left out none."""
+        candles = 0 if self.candles is None else self.candles.amendments
+        audit = 0 if self.audit is None else sum(self.audit.amendments.values())
+        return {name: count for name, count in (("candles", candles), ("audit", audit)) if count}
+
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
-        sums = ledger.by_stream()
+        sums = self.shown.by_stream()
         whole = total(sums.values())
         self.findings = self.recent.findings(now, sums)
         return {
@@ -560,6 +583,7 @@ class Connector:
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
             "anomalies": {} if self.anomalies is None else self.anomalies.by_kind,
+            "amendments": self.amendments,
             "bad_data": [finding.text for finding in self.findings],
             "troubles": [trouble_status(one) for one in ledger.troubles.latest],
             **whole,
@@ -567,7 +591,7 @@ class Connector:
 
     def report(self) -> ConnectorReport:
         """Its final figures."""
-        return self.connector_state.ledger.report()
+        return {**self.connector_state.ledger.report(), "amendments": self.amendments}
 
 
 def state_for(

@@ -16,6 +16,7 @@ from k2conn.net.destinations import Destinations
 from k2conn.observe import Observers
 from k2conn.plan import Connection
 from k2conn.runner.drift_watch import DriftWatch
+from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.status import EndpointStatus
 from k2conn.schemes import family
@@ -38,6 +39,8 @@ class ConnectorContext:
     session_context: SessionContext
     open_transport: Callable[[Address], Transport]
     observers: Observers
+    loop_share: LoopShare
+    """What the frames of all connections of the process may take of a turn of the event loop."""
     drift: DriftWatch | None = None
     """Who looks for changes of the venue's messages; None: nobody."""
 

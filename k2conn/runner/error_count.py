@@ -57,7 +57,7 @@ def runner_errors(connectors: Iterable[Connector], sink: SpooledSinkStatus) -> F
 
 def _of(connector: Connector) -> dict[ErrorKind, int]:
     ledger = connector.connector_state.ledger
-    whole = ledger.totals()
+    whole = connector.shown.totals()
     ends = sum(count for cause, count in ledger.reconnects.items() if cause not in PLANNED)
     return {
         ErrorKind.WEBSOCKET: ends + ledger.refused + ledger.venue_errors.count,

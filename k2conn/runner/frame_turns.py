@@ -14,9 +14,12 @@ from k2conn.engine.conversation.actions import Action
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.mapping.slices import Abandoned, Slices
 from k2conn.envelope import Envelope
+from k2conn.runner.loop_share import LoopShare
 
 TURN = 0.05
-"""Seconds of work after which all others of the process get their turn."""
+"""Seconds of work after which all others of the process get their turn: of a connection since its last one, and of all
+connections together in a turn of the event loop.
+"""
 LONGEST = 5.0
 """Seconds of work for what was received at once; then the rest of a long frame is given up."""
 LARGE = 1024 * 1024
@@ -33,12 +36,17 @@ Watch = Callable[[Sequence[str | bytes], float, int], None]
 
 class FrameTurns:
     """Those of one connection. Where a method answers true nothing more is to be read: see `crowded` and `unfinished`.
+
+    ``share``: what it may take of a turn of the event loop beside all others; None where it has the loop for itself.
     """
 
-    def __init__(self, pipeline: FramePipeline, deliver: Deliver, watch: Watch | None = None) -> None:
+    def __init__(
+        self, pipeline: FramePipeline, deliver: Deliver, watch: Watch | None = None, share: LoopShare | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._deliver = deliver
         self._watch = watch
+        self._share = share
         self._work: Slices | None = None
         self._behind: deque[Sequence[str | bytes]] = deque()
         """Received while a frame was not finished, by a transport that cannot wait."""
@@ -65,7 +73,7 @@ class FrameTurns:
         if self._end is not None and self._end <= 0:
             self.ignored += len(frames)
             return False
-        if self.unfinished:
+        if self.unfinished or (self._share is not None and self._share.used_up and self._end is None):
             self._behind.append(frames)
             return True
         began = monotonic()
@@ -82,16 +90,22 @@ class FrameTurns:
 
     def give_up(self) -> int:
         """The connection is at its end: what is begun is finished, but for the rest of a long frame, which is counted
-        in one dead letter. How many frames were not looked at.
+        in one dead letter; what waits behind it has `AT_THE_END`. How many frames were not looked at.
         """
-        self._left = 0.0
-        reason = "the connection ended"
-        while self._work is not None:
-            self._step(reason)
+        reason, end = "the connection ended", monotonic() + (AT_THE_END if self._end is None else self._end)
+        self._finish(reason, monotonic())
+        while self._behind and monotonic() < end:
+            self._begin(self._behind.popleft(), monotonic())
+            self._finish(reason, end)
         left = self.ignored + sum(map(len, self._behind))
         self._behind.clear()
         self.ignored = 0
         return left
+
+    def _finish(self, reason: str, end: float) -> None:
+        """All of the current read, but for the rest of a frame that is not finished when the time is over."""
+        while self._work is not None:
+            self._step(reason if monotonic() >= end else "")
 
     def closing(self) -> None:
         """The connection is being closed, which takes a moment, in which more may come."""
@@ -105,6 +119,12 @@ class FrameTurns:
         self._work = self._pipeline.work(frames, now, wall, self._envelopes, self._actions)
 
     def _go_on(self, began: float) -> bool:
+        waits = self._work_on(began)
+        if self._share is not None:
+            self._share.spend(monotonic() - began)
+        return waits
+
+    def _work_on(self, began: float) -> bool:
         while self._work is not None:
             self.crowded = self._step(f"its items take longer than {LONGEST:g} s" if self._left <= 0 else "")
             spent = monotonic() - began

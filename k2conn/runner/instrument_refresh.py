@@ -58,7 +58,8 @@ class InstrumentRefresh:
             read_saved(self._connector, self._listing, self._overrides.instruments)
             return
         with suppress(RecordError, TransportError):  # a value that is only there later
-            check_call(self._listing.request, self._scope(), self._overrides, self._destinations)
+            for request in self._listing.requests:
+                check_call(request, self._scope(), self._overrides, self._destinations)
 
     async def first(self, enough: Callable[[], bool]) -> None:
         """Waits for the list; after some tries goes on without it where ``enough`` says that symbols can be read."""
@@ -105,7 +106,7 @@ class InstrumentRefresh:
             return await read_list(self._listing, self._scope(), self._overrides, self._destinations)
         path = self._overrides.instruments
         answers = await in_thread(lambda: read_saved(self._connector, self._listing, path))
-        return ListAnswer(answers if self._listing.pages is not None else answers[0])
+        return ListAnswer(answers if self._listing.in_parts else answers[0])
 
     async def _fetch(self) -> bool:
         try:

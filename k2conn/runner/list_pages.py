@@ -1,4 +1,4 @@
-"""A venue's instrument list asked for, page by page, within bounds."""
+"""A venue's instrument list asked for, call by call and page by page, within bounds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from k2conn import exactjson
 from k2conn.codecs.bodies import ReadBody, body_reader
+from k2conn.engine.instrument_list import next_of
 from k2conn.errors import RecordError, TransportError
 from k2conn.hosts import host_of
 from k2conn.net.destinations import Destinations
 from k2conn.net.http import MAX_ANSWER, MOST_VALUES, Call, body, in_thread
-from k2conn.plan import InstrumentList, Json, ListPages, SendScope
+from k2conn.plan import InstrumentList, Json, SendScope
 from k2conn.runner.http_requests import http_call, reached
 from k2conn.runner.overrides import Overrides
-from k2conn.scope import Scope
 
 MOST_BYTES = 2 * MAX_ANSWER
 """Bytes of all pages of a list together."""
@@ -27,7 +27,7 @@ class ListAnswer(NamedTuple):
     """What a venue answered when it was asked for its list."""
 
     answer: Any
-    """The answer; of a list in pages, all of them, in a list."""
+    """The answer; of a list in parts, all of them, in a list."""
     cut: bool = False
     """Whether there were more pages than are asked for."""
 
@@ -36,11 +36,14 @@ async def read_list(
     listing: InstrumentList, scope: SendScope, given: Overrides, allowed: Destinations | None
 ) -> ListAnswer:
     """Asks for the list. Raises TransportError, RecordError, MissingVariable and SettingsError."""
-    request = http_call(listing.request, scope, given, allowed)
-    if listing.pages is None:
-        return ListAnswer(await _read(request, body_reader(listing.encoding, MOST_LISTED_VALUES)))
-    reading = _Reading(listing, listing.pages, str(listing.request.url(scope)), given)
-    return await reading.read(request)
+    calls = [(http_call(one, scope, given, allowed), str(one.url(scope))) for one in listing.requests]
+    if not listing.in_parts:
+        return ListAnswer(await _read(calls[0][0], body_reader(listing.encoding, MOST_LISTED_VALUES)))
+    reading = _Reading(listing, given)
+    for request, url in calls:
+        if not await reading.read(request, url):
+            return ListAnswer(reading.answers, True)
+    return ListAnswer(reading.answers)
 
 
 async def _read(request: Call, decode: ReadBody) -> Json:
@@ -58,31 +61,28 @@ async def _read(request: Call, decode: ReadBody) -> Json:
 
 
 class _Reading:
-    """One reading of a list in pages."""
+    """One reading of a list in parts; the bounds are those of all parts together."""
 
-    def __init__(self, listing: InstrumentList, pages: ListPages, url: str, given: Overrides) -> None:
+    def __init__(self, listing: InstrumentList, given: Overrides) -> None:
+        self.answers: list[Json] = []
         self._listing = listing
-        self._pages = pages
-        self._url = url
-        """The address of the first page, as the file has it."""
         self._given = given
         self._decode = body_reader(listing.encoding, MOST_LISTED_VALUES)
-        self._answers: list[Json] = []
         self._bytes = self._values = 0
-        self._seen: set[str] = set()
 
-    async def read(self, request: Call) -> ListAnswer:
-        """All pages, as far as the bounds let them be asked for."""
-        url: str | None = self._url
-        if self._pages.next is None:
-            url = _with(self._url, self._pages.query, str(self._pages.first))
-        while url is not None:
-            if len(self._answers) >= self._pages.most or not self._room():
-                return ListAnswer(self._answers, True)
-            answer = await _read(replace(request, url=reached(url, self._given)), self._counted)
-            url = self._next(answer)
-            self._answers.append(answer)
-        return ListAnswer(self._answers)
+    async def read(self, request: Call, url: str) -> bool:
+        """What one call gives, all its pages, as far as the bounds let them be asked for; False where they do not.
+        ``url``: the address as the file has it.
+        """
+        pages = _Pages(self._listing, url)
+        following: str | None = pages.begin
+        while following is not None:
+            if pages.full or not self._room():
+                return False
+            answer = await _read(replace(request, url=reached(following, self._given)), self._counted)
+            following = pages.after(answer)
+            self.answers.append(answer)
+        return True
 
     def _counted(self, text: bytes) -> Json:
         self._bytes += len(text)
@@ -92,14 +92,42 @@ class _Reading:
     def _room(self) -> bool:
         return self._bytes <= MOST_BYTES - MAX_ANSWER and self._values <= MOST_LISTED_VALUES - MOST_VALUES
 
-    def _next(self, answer: Json) -> str | None:
-        """The address of the page after this one; None where it is the last."""
+
+class _Pages:
+    """The pages of one call; one, where the list says nothing of pages."""
+
+    def __init__(self, listing: InstrumentList, url: str) -> None:
+        self._listing = listing
+        self._url = url
+        self._pages = listing.pages
+        self._count = 0
+        self._latest: Json = None
+        self._seen: set[str] = set()
+
+    @property
+    def begin(self) -> str:
+        """The address of the first."""
+        if self._pages is None or self._pages.next is not None:
+            return self._url
+        return _with(self._url, self._pages.query, str(self._pages.first))
+
+    @property
+    def full(self) -> bool:
+        """Whether no more of them are asked for."""
+        return self._pages is not None and self._count >= self._pages.most
+
+    def after(self, answer: Json) -> str | None:
+        """The address of the page after the one with this answer; None where it is the last."""
+        latest, self._latest = self._latest, answer
+        self._count += 1
         pages = self._pages
+        if pages is None:
+            return None
         if pages.next is None:
-            again = bool(self._answers) and answer == self._answers[-1]  # a venue that does not know the parameter
-            number = str(pages.first + len(self._answers) + 1)
+            again = self._count > 1 and answer == latest  # a venue that does not know the parameter
+            number = str(pages.first + self._count)
             return None if again or not self._listing.entries(answer) else _with(self._url, pages.query, number)
-        found = _next_of(pages, answer)
+        found = next_of(pages, answer)
         if not found:
             return None
         if found in self._seen:
@@ -117,17 +145,6 @@ class _Reading:
         if not same:
             raise TransportError("http", f"{host_of(self._url)} says that the next page of its list is elsewhere")
         return whole
-
-
-def _next_of(pages: ListPages, answer: Json) -> str:
-    """What names the next page, as text; empty where there is none."""
-    assert pages.next is not None
-    scope = Scope()
-    scope.message = answer
-    value = pages.next(answer, scope)
-    if isinstance(value, (dict, list)) or value is None or value is False:
-        return ""
-    return exactjson.spell(value)[:2000]
 
 
 def _with(url: str, name: str, value: str) -> str:

@@ -53,7 +53,7 @@ class ProgressLine:
 
     def look(self, now: float) -> None:
         """A line, where one is due and something was published since the last one."""
-        totals = [one.connector_state.ledger.totals() for one in self._runner.connectors]
+        totals = [one.shown.totals() for one in self._runner.connectors]
         published = sum(one["published"] for one in totals)
         new, seconds = published - self._published, now - self._at
         given = self._settings

@@ -34,10 +34,15 @@ def needs_list(plan: Plan, names: Sequence[str]) -> bool:
     return plan.symbols.list.names or plan.symbols.unlisted == "refuse" or everything
 
 
-def wanted_symbols(plan: Plan, names: Sequence[str], directory: SymbolDirectory) -> WantedSymbols:
-    """The symbols of a running connector, with what the venue's list has told so far. SettingsError where no rule reads
-    a name, or the list has none of them.
+def wanted_symbols(
+    plan: Plan, names: Sequence[str], directory: SymbolDirectory, share: Sequence[str] | None = None
+) -> WantedSymbols:
+    """The symbols of a running connector, with what the venue's list has told so far; of all those of ``share``, where
+    it is given. SettingsError where no rule reads a name, or the list has none of them.
     """
+    if share is not None and asks_for_all(names):
+        own = set(share)
+        return WantedSymbols([symbol for symbol in resolve(plan, (ALL,), directory) if symbol.native in own])
     if plan.symbols.unlisted != "refuse" or not directory.listed or asks_for_all(names):
         return WantedSymbols(resolve(plan, tuple(names), directory))
     unlisted = tuple(name for name in names if name not in directory.listed)

@@ -15,8 +15,9 @@ from typing import Any
 
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.planning.inseparable_symbols import bundles
+from k2conn.engine.resilience.limit_share import part_of
 from k2conn.errors import SettingsError
-from k2conn.plan import Connection, Limits, Plan, Rate, Stream
+from k2conn.plan import Connection, Limits, Plan, Stream
 from k2conn.runner import Job
 from k2conn.runner.wanted_symbols import asks_for_all, resolve
 
@@ -33,10 +34,17 @@ class Assignment:
     def jobs(self, jobs: Sequence[Job]) -> list[Job]:
         """This worker's part of some jobs; those of which it has none are left out."""
         return [
-            replace(job, symbols=self.symbols[job.plan.name], plan=limited(job.plan, self.among[job.plan.name]))
+            replace(self._part(job), plan=limited(job.plan, self.among[job.plan.name]))
             for job in jobs
             if job.plan.name in self.symbols
         ]
+
+    def _part(self, job: Job) -> Job:
+        """A job with this worker's symbols; of all symbols a share, or what the venue has one word for as a whole."""
+        names = self.symbols[job.plan.name]
+        if not asks_for_all(job.wanted):
+            return replace(job, symbols=names)
+        return job if job.plan.symbols.all else replace(job, share=names)
 
     def plain(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -149,12 +157,11 @@ class _Table:
 
 def _names(job: Job) -> list[str]:
     """A job's symbols, each once. SettingsError for one that nothing reads; where the venue's list says what names mean
-    that cannot be told yet.
+    that cannot be told yet. All symbols are one where the venue has a word for them, which cannot be divided.
     """
     wanted = job.symbols or job.plan.symbols.default
-    if asks_for_all(wanted):
-        raise SettingsError(f"{job.plan.name}: nobody knows yet which symbols are all, so they cannot be spread over"
-                            " --workers: name them, or run one process")
+    if asks_for_all(wanted) and job.share is not None:
+        return list(job.share)
     listed = job.plan.symbols.list
     if listed is None or not listed.names:
         return [symbol.native for symbol in resolve(job.plan, wanted)]
@@ -184,7 +191,7 @@ def limited(plan: Plan, among: int) -> Plan:
         plan,
         connections=tuple(_limited(one, among) for one in plan.connections),
         streams=tuple(
-            replace(stream, backfill=tuple(replace(one, limit=_part(one.limit, among)) for one in stream.backfill))
+            replace(stream, backfill=tuple(replace(one, limit=part_of(one.limit, among)) for one in stream.backfill))
             for stream in plan.streams
         ),
     )
@@ -194,15 +201,7 @@ def _limited(connection: Connection, among: int) -> Connection:
     limits: Limits = connection.limits
     most = limits.connections
     part = replace(
-        limits, connect=_part(limits.connect, among), requests=_part(limits.requests, among),
+        limits, connect=part_of(limits.connect, among), requests=part_of(limits.requests, among),
         connections=None if most is None else max(1, most // among),
     )
     return replace(connection, limits=part)
-
-
-def _part(rate: Rate | None, among: int) -> Rate | None:
-    if rate is None:
-        return None
-    if rate.count >= among:
-        return Rate(rate.count // among, rate.seconds)
-    return Rate(1, rate.seconds * among / rate.count)

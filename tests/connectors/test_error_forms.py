@@ -92,6 +92,7 @@ FORMS: dict[str, list[Json]] = {
     "mercado-bitcoin": [{"type": "error", "message": "unknown message type"}],
     "mexc": [{"id": 0, "code": 1, "msg": "Not Subscribed successfully! [x]. Reason: Blocked!"}],
     "mexc-futures": [{"channel": "rs.error", "data": "Contract does not exist", "ts": 1}],
+    "oanda": [{"errorMessage": "Insufficient authorization to perform request."}],
     "okx": _OKX,
     "paradex": _JSON_RPC,
     "phemex": [{"error": {"code": 6001, "message": "invalid argument"}, "id": 99, "result": None}],

@@ -23,6 +23,8 @@ from k2conn.engine.conversation.session import Action, Note, Send, SessionContex
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
+from k2conn.framing import LINES, cutter
+from k2conn.net.answer_stream import AnswerStream
 from k2conn.net.http import Call, call
 from k2conn.plan import Plan
 from k2conn.scope import Scope
@@ -66,6 +68,9 @@ class Listener:
         session = pipeline.session
         for request, answer in zip(session.connection.before, before, strict=False):
             session.captured(request.capture, answer)
+        if session.connection.transport == "http":
+            await self._answer(url, pipeline)
+            return
         offered = [Subprotocol(name) for name in session.subprotocols(_wall())] or None
         async with connect(url, compression=None, proxy=None, close_timeout=0.2, subprotocols=offered) as socket:
             await self._act(socket, session.open(time.monotonic(), _wall()))
@@ -80,15 +85,30 @@ class Listener:
                     continue
                 except ConnectionClosed:
                     return
-                self.frames.append(frame)
-                envelopes, actions = pipeline.receive([frame], time.monotonic(), _wall())
-                for envelope in envelopes:
-                    if envelope.schema is None:
-                        self.dead.append(envelope.value)
-                    else:
-                        stream = getattr(envelope.account, "stream", "")
-                        self.records.append((stream, envelope.schema.decode_plain(envelope.value)))
-                await self._act(socket, actions)
+                await self._act(socket, self._heard(pipeline, [frame]))
+
+    async def _answer(self, url: str, pipeline: FramePipeline) -> None:
+        """The same, where the frames are an HTTP answer that goes on."""
+        session = pipeline.session
+        session.open(time.monotonic(), _wall())
+        cut, answer = cutter(session.connection.framing or LINES, 1 << 20), AnswerStream(Call("GET", url))
+        try:
+            await answer.open()
+            while data := await answer.read():
+                self._heard(pipeline, cut.feed(data))
+        finally:
+            answer.close()
+
+    def _heard(self, pipeline: FramePipeline, frames: list[str | bytes]) -> list[Action]:
+        self.frames += frames
+        envelopes, actions = pipeline.receive(frames, time.monotonic(), _wall())
+        for envelope in envelopes:
+            if envelope.schema is None:
+                self.dead.append(envelope.value)
+            else:
+                stream = getattr(envelope.account, "stream", "")
+                self.records.append((stream, envelope.schema.decode_plain(envelope.value)))
+        return actions
 
     async def _act(self, socket: ClientConnection, actions: list[Action]) -> None:
         for action in actions:
@@ -536,6 +556,12 @@ def test_ids_without_a_number_keep_their_shape_and_differ() -> None:
     [
         ({"ch": "market.{$symbol.lower}.trade"}, {"ch": "market.btcusdt.trade"}, [{"native.lower": "btcusdt"}]),
         ({"topic": "/match:{$symbols}"}, {"topic": "/match:A-B,C-D"}, [{"native": "A-B"}, {"native": "C-D"}]),
+        ("/v3/{$env.ACCOUNT}/stream?key={$state.key}&names={$symbols}", "/v3/1/stream?key=2&names=A-B,C-D",
+         [{"native": "A-B"}, {"native": "C-D"}]),
+        ("/v3/stream?names={$symbols}&key={$env.KEY}", "/v3/stream?names=A-B,C-D&key=2",
+         [{"native": "A-B"}, {"native": "C-D"}]),
+        ("/{$symbols.base}/to/{$symbols.quote}", "/A,C/to/B,D",
+         [{"base": "A", "quote": "B"}, {"base": "C", "quote": "D"}]),
         ([{"ticket": "$uuid"}, {"codes": "$symbols"}], [{"ticket": "x"}, {"codes": ["A", "B"]}],
          [{"native": "A"}, {"native": "B"}]),
         ({"args": {"$each_symbol": {"base": "$symbol.base", "to": "$symbol.quote"}}, "id": "$counter"},
@@ -549,7 +575,7 @@ def test_ids_without_a_number_keep_their_shape_and_differ() -> None:
 def test_a_frame_gives_back_what_its_template_was_rendered_with(
     template: Any, frame: Any, rows: list[dict[str, Any]] | None
 ) -> None:
-    shape = ShapeMaker((), ()).shape(compile_template(template).render)
+    shape = ShapeMaker((), ("key",)).shape(compile_template(template).render)
     found = MatchCapture()
     assert shape is not None
     assert shape.match(frame, found) is (rows is not None)

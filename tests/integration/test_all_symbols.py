@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from k2conn.runner.connector import Job
 from k2conn.workers.assignment import assign
 from tests.integration.test_byte_mocks import DIALOGUE, ROW, STREAM, k2conn
 from tests.integration.test_connection_words import mock
+from tests.integration.test_workers import running_workers
 from tests.support.plans import HEAD, STREAMS, plan_of, trade, trades
 from tests.support.venues import Run
 
@@ -70,7 +73,8 @@ class ListedVenue:
                 await client.send(trades(trade(len(self.heard), s=name)))
 
     async def _list(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        with suppress(asyncio.IncompleteReadError):  # a process that asks may be killed
+            await reader.readuntil(b"\r\n\r\n")
         rows = [{"id": name, "state": "halted" if name in self.halted else "live"} for name in self.listed]
         body = exactjson.encode({"data": rows})
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -79,13 +83,19 @@ class ListedVenue:
 
     @asynccontextmanager
     async def open(self, unlisted: str = "try") -> AsyncIterator[Plan]:
+        async with self.written(unlisted) as text:
+            yield whole_plan(text)
+
+    @asynccontextmanager
+    async def written(self, unlisted: str = "try") -> AsyncIterator[str]:
+        """Its connector file, while it serves."""
         async with (
             serve(self._serve, "127.0.0.1", 0) as server,
             await asyncio.start_server(self._list, "127.0.0.1", 0) as listing,
         ):
             ports = [next(iter(one.sockets)).getsockname()[1] for one in (server, listing)]
             head = HEAD[: HEAD.index("symbols:")] + LIST % (unlisted, ports[1])
-            yield whole_plan(head + CONNECTION % ports[0] + STREAMS)
+            yield head + CONNECTION % ports[0] + STREAMS
 
     @property
     def subscribed(self) -> set[str]:
@@ -193,9 +203,73 @@ def test_all_of_a_venue_without_a_list_is_nothing() -> None:
         asyncio.run(main())
 
 
-def test_all_symbols_are_not_spread_over_workers() -> None:
-    with pytest.raises(SettingsError, match="nobody knows yet which symbols are all"):
+# -- several processes
+
+
+def test_all_that_the_list_says_is_dealt_out_to_workers_and_what_it_says_later(tmp_path: Path) -> None:
+    venue = ListedVenue("BTC-USD", "ETH-USD", "SOL-USD", "OLD-USD", "XRP-USD")
+    venue.halted = {"OLD-USD"}
+
+    async def main() -> None:
+        async with venue.written() as text:
+            (tmp_path / "venue.yaml").write_text(text)
+            arguments = ("venue.yaml", "--symbols", "all", "--streams", "trade", "--workers", "2")
+            async with running_workers(tmp_path, *arguments) as run:
+                await run.until(lambda now: published(now) == 4)
+                assert sorted(map(sorted, venue.heard)) == [["BTC-USD", "SOL-USD"], ["ETH-USD", "XRP-USD"]]
+                venue.listed = ["NEW-USD", "BTC-USD"]
+                await run.until(lambda now: published(now) == 5 and dealt(now) == [2, 3])
+                assert (venue.connects, venue.heard[2:]) == (2, [["NEW-USD"]])
+                worker = next(one for one in (await run.state())["workers"] if one["symbols"]["venue"] == 3)
+                os.kill(worker["pid"], signal.SIGKILL)
+                # what is not listed any more is not asked for again by a process that begins, and is no reason to end
+                await run.until(lambda now: [one["restarts"] for one in now["workers"]].count(1) and now["ready"])
+                await run.until(lambda _: len(venue.heard) == 4)
+                assert {"NEW-USD"} <= set(venue.heard[3]) <= {"BTC-USD", "NEW-USD"}
+                run.process.send_signal(signal.SIGTERM)
+                assert await run.ended() == 0, run.text
+
+    asyncio.run(main())
+
+
+def published(state: dict[str, Any]) -> int:
+    """0 while no worker answers."""
+    found: int = state["connectors"].get("venue", {"published": 0})["published"]
+    return found
+
+
+def dealt(state: dict[str, Any]) -> list[int]:
+    return sorted(one["symbols"]["venue"] for one in state["workers"])
+
+
+def test_a_list_that_cannot_be_had_is_nothing_to_deal_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        head = HEAD[: HEAD.index("symbols:")] + LIST % ("try", 9)
+        (tmp_path / "venue.yaml").write_text(head + CONNECTION % 9 + STREAMS)
+        arguments = ("venue.yaml", "--symbols", "all", "--streams", "trade", "--workers", "2")
+        async with running_workers(tmp_path, *arguments) as run:
+            assert await run.ended() == 69, run.text
+        assert "venue: which symbols are `all` its list says, and that could not be read in 3 tries" in run.text
+        assert "Traceback" not in run.text
+
+    asyncio.run(main())
+
+
+def test_all_of_a_venue_without_a_list_is_nothing_for_workers_either() -> None:
+    with pytest.raises(SettingsError, match="which symbols are `all` nobody knows"):
         assign([Job(plan_of(CONNECTION % 9, STREAMS), ("all",), ("trade",))], 2)
+
+
+def test_what_the_venue_has_one_word_for_is_for_one_of_the_workers() -> None:
+    plan = plan_of(EVERY, STREAMS)
+    whole = Job(replace(plan, symbols=replace(plan.symbols, all="*")), ("all",), ("trade",))
+    other = Job(replace(plan, name="other"), None, ("trade",))
+    found = [one.jobs([whole, other]) for one in assign([whole, other], 2)]
+    assert [[(job.plan.name, job.symbols, job.share) for job in jobs] for jobs in found] == [
+        [("venue", ("all",), None), ("other", ("ETH-USD",), None)], [("other", ("BTC-USD",), None)],
+    ]
+    with pytest.raises(SettingsError, match="--workers 2: there is work for 1 only"):
+        assign([whole], 2)
 
 
 EVERY = """

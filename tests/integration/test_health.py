@@ -272,6 +272,23 @@ def test_answers_that_are_much_work_leave_time_for_all_else(monkeypatch: pytest.
     serving(check)
 
 
+@pytest.mark.parametrize(("age", "status"), [(health.STALE - 5, 200), (health.STALE + 5, 429)])
+def test_where_there_is_too_much_work_there_is_the_latest_answer(age: float, status: int) -> None:
+    async def check(port: int, run: Run) -> None:
+        server = HealthServer(run.runner, "127.0.0.1", 0)
+        await server.start()
+        first = await get(server.port, "/health")
+        _, latest = server._latest["/health"]
+        server._latest["/health"] = asyncio.get_running_loop().time() - age, latest
+        server._credit = -100.0
+        again = await get(server.port, "/health")
+        assert (first[0], again[0]) == (200, status)
+        assert (again[2] == first[2]) == (status == 200)
+        await server.stop()
+
+    serving(check)
+
+
 def test_work_for_clients_is_bounded() -> None:
     async def check(port: int, run: Run) -> None:
         statuses = [(await get(port, "/nothing"))[0] for _ in range(3 * MOST_ANSWERS)]

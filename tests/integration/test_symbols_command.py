@@ -120,6 +120,22 @@ def test_the_mock_serves_the_list_and_a_run_knows_what_it_says(folder: Path) -> 
     assert "no symbol rule reads BTC-27MAR26-1-P" in missing.stderr
 
 
+def test_a_list_of_several_calls(folder: Path) -> None:
+    once = "    http: GET https://venue.example/v1/instruments?kind=option\n"
+    calls = [f"GET https://venue.example/v1/instruments?kind={kind}" for kind in ("option", "future")]
+    text = VENUE.replace("    pages: {next: result.cursor, query: cursor, most: 5}\n", "")
+    (folder / "venue.yaml").write_text(text.replace(once, f"    http: {json.dumps(calls)}\n"))
+    with mocked(folder) as variables:
+        listed = k2conn(folder, "symbols", "venue.yaml", "--save", "saved.json", **variables)
+        done = k2conn(folder, "run", "venue.yaml", "--symbols", PUT, "--sink", "console", "--max-records", "1",
+                      "--port", "-1", **variables)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["native", CALL, PUT], listed.stderr
+    assert records(done)[0]["symbol"] == PUT, done.stderr
+    again = k2conn(folder, "symbols", "venue.yaml", "--from", "saved.json", "--json")
+    assert [one["native"] for one in json.loads(again.stdout)] == [CALL, PUT]
+    assert ", ".join(calls) in k2conn(folder, "explain", "venue.yaml").stdout
+
+
 def test_what_is_shown_needs_no_network(folder: Path) -> None:
     for words in (["map", "venue.yaml", "frames.jsonl"], ["explain", "venue.yaml", "--symbols", PUT],
                   ["plan", "venue.yaml", "--symbols", PUT], ["test", "venue.yaml"]):

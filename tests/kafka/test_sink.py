@@ -21,12 +21,14 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from k2conn.avro import RecordSchema, load_schema
+from k2conn.compat.aiokafka import Leaders
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks.kafka.partitioner import partition_of
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.kafka.sink import KafkaSink
 from k2conn.sinks.settings import SinkSettings
 from tests.servers import Broker, Registry, SharedBroker, SharedRegistry
+from tests.support.produce_requests import read_request
 from tests.support.sinks import TRADE, Book, dead, trade
 
 pytestmark = pytest.mark.kafka
@@ -429,27 +431,34 @@ def test_topics_are_created_when_asked(broker: SharedBroker, registry: SharedReg
     assert len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == 5
 
 
+@pytest.mark.parametrize("way", ["ours", "aiokafka's"])
 def test_acknowledgements_are_asked_of_all_replicas(
-    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, monkeypatch: pytest.MonkeyPatch
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     # One broker cannot show the difference: look at what is asked of it.
-    asked: list[int] = []
-    real = aiokafka.producer.sender.ProduceRequest
+    asked: list[tuple[str, int]] = []
+    real, post = aiokafka.producer.sender.ProduceRequest, Leaders.post
 
     def recorded(**fields: Any) -> Any:
-        asked.append(fields["required_acks"])
+        asked.append(("aiokafka's", fields["required_acks"]))
         return real(**fields)
 
+    def posted(leaders: Leaders, connection: Any, request: Any, exchange: Any) -> None:
+        asked.append(("ours", read_request(request(1)).required_acks))
+        post(leaders, connection, request, exchange)
+
     monkeypatch.setattr(aiokafka.producer.sender, "ProduceRequest", recorded)
-    topic = kafka_topic("trades")
+    monkeypatch.setattr(Leaders, "post", posted)
+    if way != "ours":
+        monkeypatch.setattr(Leaders, "connection", lambda *_: None)
+    topic = create(broker, kafka_topic("trades"))
 
     async def work(sink: KafkaSink) -> None:
         sink.put(trade(1, topic))
         assert await sink.flush(20) == 0
 
     drive(broker, registry, Book(), work)
-    assert asked
-    assert set(asked) == {-1}
+    assert asked == [(way, -1)]
 
 
 def test_a_full_buffer_is_reported_and_drains(

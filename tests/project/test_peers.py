@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
+from benchmarks.peers.builds import native
 from benchmarks.peers.interpreted import compile_by_fastavro
 from benchmarks.peers.proof import prove, read_json
 from benchmarks.peers.topics import Wrong
@@ -16,6 +18,9 @@ from k2conn.avro import load_schema
 from k2conn.cli.loading import find
 from k2conn.compiler.compiler import load_plan
 from k2conn.compiler.expressions.expressions import reference
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.conversation.session import SessionContext
+from k2conn.engine.frame_pipeline import FramePipeline
 
 FRAMES, SYMBOLS = 40, 4
 
@@ -84,3 +89,41 @@ def test_fastavro_in_its_place_writes_the_same_bytes() -> None:
         4_215_050_000_000, 128, "USDT", "SELL", [], 7, 1_700_000_000_000_001, None, {"a": "1"},
     ]
     assert compile_by_fastavro(schema, constants)(values) == schema.compile(constants)(values)
+
+
+def test_the_native_program_writes_the_records_that_k2conn_writes() -> None:
+    tape, received = BinanceTape(SYMBOLS, 1), 1_700_000_000_000_000
+    frames = [tape.frame(number).decode() for number in range(500)]
+    plan = load_plan(find("binance"))
+    symbols = [found for name in tape.symbols if (found := plan.symbols.resolve(name))]
+    state = ConnectorState(plan, [tape.stream])
+    pipeline = FramePipeline(state, plan.connections[0], symbols, SessionContext(lambda: "", {}))
+    pipeline.session.open(0.0, 0)
+    ours = [made.value for made in pipeline.receive(frames, 1.0, received)[0]]
+    program, _ = native()
+    pairs = ",".join(f"{base}-USDT" for base in tape.bases)
+    answers = json.dumps({"result": None, "id": 1})
+    done = subprocess.run([str(program), "map", str(received), pairs], input="\n".join([answers, *frames]).encode(),
+                          stdout=subprocess.PIPE, check=True)
+    theirs, at = [], 0
+    while at < len(done.stdout):
+        size = int.from_bytes(done.stdout[at : at + 4], "big")
+        theirs.append(done.stdout[at + 4 : at + 4 + size])
+        at += 4 + size
+    assert len(ours) == len(frames)
+    assert theirs == ours
+
+
+@pytest.mark.parametrize(("frame", "said"), [
+    ('{"data":{"e":"aggTrade","s":"XUSDT"}}', "not asked for: XUSDT"),
+    ('{"data":{"s":"BTCUSDT","a":1}}', "without its 'p'"),
+    ('{"data":{"s":"BTC\\u0055SDT"}}', "with an escape"),
+    ('{"data":{"s":"BTCUSDT","a":1,"p":"1e5","q":"1","f":1,"l":1,"e":"x","E":1,"T":1,"m":true,"M":true}}', "a price"),
+    ('{"data":{"s":"BTCUSDT"', "without an end"),
+])
+def test_what_the_native_program_does_not_expect_ends_it(frame: str, said: str) -> None:
+    program, _ = native()
+    done = subprocess.run([str(program), "map", "1", "BTC-USDT"], input=frame, capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr

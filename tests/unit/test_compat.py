@@ -23,6 +23,7 @@ import uvicorn.server
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.codec import lz4_decode, lz4_encode
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.producer.producer import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
@@ -36,7 +37,7 @@ from websockets.asyncio.connection import Connection
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from k2conn.compat.aiokafka import CODECS, LZ4_LEVEL, Batch
+from k2conn.compat.aiokafka import CODECS, LZ4_LEVEL, Batch, Leaders
 from tests.project.test_layers import ROOT, sources
 
 FILES = [name for name in sources() if name.startswith("compat/") and not name.endswith("__init__.py")]
@@ -106,7 +107,12 @@ def test_aiokafka() -> None:
         needs("aiokafka", producer._sender, "sender_task")
         needs("aiokafka", producer._message_accumulator, "_pending_batches", "_batches", "fail_all")
         needs("aiokafka", producer.client, "_md_update_fut", "close")
-        needs("aiokafka", MessageBatch(None, None, 1, 0), "_drain_waiter")
+        needs("aiokafka", MessageBatch(None, None, 1, 0), "_drain_waiter", "_retry_count", "_ctime", "future")
+        numbering = AIOKafkaProducer(enable_idempotence=True)
+        assert Leaders(numbering).lacking == Leaders(producer).lacking == []
+        needs("aiokafka", AIOKafkaConnection("localhost", 1), "_requests", "_writer", "_versions", "connected", "close",
+              "_next_correlation_id")
+        await numbering.stop()
         needs("aiokafka", admin, "_client")
         needs("aiokafka", admin._client.cluster, "controller")
         needs("aiokafka", consumer, "_client")
@@ -116,6 +122,10 @@ def test_aiokafka() -> None:
         await admin.close()
 
     asyncio.run(look())
+    handled = inspect.getsource(AIOKafkaConnection._handle_frame)
+    assert "correlation_id, request, fut = self._requests[0]" in handled, "what is in a connection's queue?"
+    assert "request.parse_response_header(" in handled
+    assert "resp_type.decode(" in handled
 
 
 def test_a_batch_of_ours_is_compressed_quickly_and_no_other_is() -> None:

@@ -64,13 +64,14 @@ def connection_url(url: str, path: Path, insecure: bool, note: CompileContext) -
 
 
 def http_request(
-    said: dict[str, Any], path: Path, note: CompileContext, signed: bool = False, allowed: tuple[str, ...] = SET_UP
+    said: dict[str, Any], path: Path, note: CompileContext, signed: bool = False, allowed: tuple[str, ...] = SET_UP,
+    place: Path | None = None,
 ) -> HttpRequest | None:
     """One HTTP call; None after noting what is wrong with its address. ``signed``: there is a ``$signature``;
-    ``allowed`` are the other placeholders that have a meaning.
+    ``allowed`` are the other placeholders that have a meaning; ``place`` is the address's, where it is not `http`.
     """
     allowed = (*allowed, "signature") if signed else allowed
-    place = (*path, "http")
+    place = place or (*path, "http")
     method, _, url = said["http"].partition(" ")
     compiled = note.template(url, place, allowed)
     parts = _split(url, HTTP.get, "https://", place, note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import reduce
 from pathlib import Path as FilePath
@@ -24,6 +24,7 @@ from k2conn.errors import RecordError
 from k2conn.plan import (
     FrameEncoding,
     Getter,
+    HttpRequest,
     Instrument,
     InstrumentList,
     Json,
@@ -125,18 +126,32 @@ class ListCompiler:
             return None
         entry = self._entry(said, path)
         each = self.note.expression(said["each"], (*path, "each"), lenient=True)
-        request = http_request(said, path, self.note)
+        requests = self._requests(said, path)
         every = self.note.positive(said["refresh"], (*path, "refresh")) if "refresh" in said else None
         encoding = CodecCompiler(self.note, self.folder).of_body(said.get("codec"), (*path, "codec"))
         pages = self._pages(said["pages"], (*path, "pages")) if "pages" in said else None
-        if request is None or entry is None or each is None or ("pages" in said and pages is None):
+        if requests is None or entry is None or each is None or ("pages" in said and pages is None):
             return None
         words = [*(name for name in NAMED if name in list_names(said)), *list_parts(said)]
         words += [name for name in _DESCRIBED if name in said]
         return InstrumentList(
-            request, each.get, entry.read, tuple(words), bool(entry.said) or entry.split is not None, every,
+            requests, each.get, entry.read, tuple(words), bool(entry.said) or entry.split is not None, every,
             encoding, pages, _keys(said["each"]), said.get("evidence", ""),
         )
+
+    def _requests(self, said: dict[str, Any], path: Path) -> tuple[HttpRequest, ...] | None:
+        """The calls; what is sent beside the address is the same in all. None after noting what is wrong with one."""
+        if isinstance(said["http"], str):
+            one = http_request(said, path, self.note)
+            return None if one is None else (one,)
+        first, *others = (
+            http_request({**(said if not at else {}), "http": text}, path, self.note, place=(*path, "http", at))
+            for at, text in enumerate(said["http"])
+        )
+        if first is None or None in others:
+            return None
+        rest = (one for one in others if one is not None)
+        return (first, *(replace(first, method=one.method, url=one.url, url_text=one.url_text) for one in rest))
 
     # -- what an entry says
 
@@ -280,8 +295,10 @@ class ShownLists:
                 return None
             return ShownList(line, (reduce(lambda inner, key: {key: inner}, reversed(self.listing.each_path),
                                            said["rows"]),))
-        if self.listing.pages is None and len(said["answers"]) > 1:
-            self.note((*path, "answers"), "value", "the list says no `pages`, so there is one answer", at_key=True)
+        calls = len(self.listing.requests)
+        if self.listing.pages is None and len(said["answers"]) not in (1, calls):
+            text = "there is one answer" if calls == 1 else f"its {calls} calls have {calls} answers"
+            self.note((*path, "answers"), "value", f"the list says no `pages`, so {text}", at_key=True)
             return None
         answers = [self._answer(one, (*path, "answers", at)) for at, one in enumerate(said["answers"])]
         return ShownList(line, tuple(answers)) if None not in answers else None

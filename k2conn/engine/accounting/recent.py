@@ -75,11 +75,11 @@ class RecentFigures:
                 streams[name] = StreamSample(good, one["dead_letters"], one["received"])
         return Sample(now, ledger.frames, ledger.unrecognised + ledger.malformed, streams)
 
-    def ratios(self, now: float) -> dict[str, float]:
+    def ratios(self, now: float, totals: Mapping[str, AccountFigures] | None = None) -> dict[str, float]:
         """The share of dead letters among a stream's records; of the stream `NOWHERE`, that of messages which no rule
-        knows, or which are none.
+        knows, or which are none. ``totals``: `Ledger.by_stream`, where the caller has it.
         """
-        before, after = self._samples[0], self._sample(now)
+        before, after = self._samples[0], self._sample(now, totals)
         found = {name: _share(*_bad(before, after, name)) for name in self._streams}
         found[NOWHERE] = _share(after.bad - before.bad, after.frames - before.frames)
         return found

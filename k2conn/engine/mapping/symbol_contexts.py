@@ -23,9 +23,13 @@ from k2conn.scope import Scope
 
 Encode = Callable[[list[Any]], bytes]
 AT_ONCE = 1000
-"""Symbols of a stream whose context is kept, with its fast mapper, at once. That of any other is kept when it comes
-again, and has its fast mapper, which is most of what a symbol takes, from the next record on: a venue may invent
+"""Symbols of a stream whose context is kept, with its native mapper, at once. That of any other is kept when it comes
+again, and has its native mapper, which is most of what a symbol takes, from the next record on: a venue may invent
 symbols, each for one record.
+"""
+FAST = 5000
+"""Symbols of a stream that have a native mapper, which takes some 3 KB: more than most venues list at all.
+Records of further ones are mapped by the general mapper.
 """
 
 
@@ -90,6 +94,8 @@ class SymbolContexts:
         """Symbols that are kept; whatever is kept by symbol has no more entries than that."""
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
+        self._fast = 0
+        """Symbols with a native mapper."""
         self._once: set[str] = set()
         """Our names of symbols without an account of their own that came once."""
         self.always = _encoded_once(stream, record)
@@ -135,11 +141,14 @@ class SymbolContexts:
         return self._awaited(symbol)
 
     def prepare(self, context: SymbolContext) -> FastMapper | None:
-        """Makes a symbol's fast mapper, which is None where its records need the general mapper."""
+        """Makes a symbol's native mapper, which is None where its records need the general mapper, and beyond `FAST`."""
         symbol = context.resolved
-        template = EnvelopeTemplate(context.topic, context.key, context.account)
         context.prepared = True
+        if self._fast >= FAST:
+            return None
+        template = EnvelopeTemplate(context.topic, context.key, context.account)
         context.fast = self.native_mappers.mapper(symbol, context.vendor, self._always(symbol), context.ids, template)
+        self._fast += context.fast is not None
         return context.fast
 
     def _always(self, symbol: Symbol) -> dict[str, object]:

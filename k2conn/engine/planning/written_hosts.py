@@ -29,6 +29,6 @@ def _told(plan: Plan) -> Iterator[str]:
 def _asked(plan: Plan) -> Iterator[str]:
     """Hosts that are only asked: for the symbols, and for what is missing."""
     if plan.symbols.list is not None:
-        yield host_of(plan.symbols.list.request.url_text)
+        yield from (host_of(request.url_text) for request in plan.symbols.list.requests)
     for stream in plan.streams:
         yield from (host_of(one.request.url_text) for one in stream.backfill)

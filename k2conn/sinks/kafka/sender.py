@@ -10,7 +10,6 @@ producer broke may arrive twice, which readers see by ``message_id``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable
@@ -76,6 +75,7 @@ class Sender:
         self._left: Producer | None = None
         """A broken producer that is not abandoned yet."""
         self._task: asyncio.Task[None] | None = None
+        self._ticking: asyncio.TimerHandle | None = None
         self._broken: str | None = None
         self._attempts = 0
         self._bug: Exception | None = None
@@ -119,7 +119,7 @@ class Sender:
         """Begin the rounds; ``ended`` is told when they end, which only a bug or ``stop`` does."""
         self._task = asyncio.create_task(self._run(), name="kafka-sender")
         self._task.add_done_callback(lambda _: ended())
-        self.wake()
+        self._tick()
 
     def check(self) -> None:
         """Raise the bug that ended the rounds, if one did."""
@@ -164,6 +164,8 @@ class Sender:
 
     async def stop(self) -> None:
         """End the rounds and disconnect; what is not acknowledged is forgotten."""
+        if self._ticking is not None:
+            self._ticking.cancel()
         tasks = [self._task, *(topic.preparing for topic in self.topics.values())]
         for task in filter(None, tasks):
             task.cancel()
@@ -181,7 +183,7 @@ class Sender:
     async def _run(self) -> None:
         watched = self._now()
         while True:
-            await self._woken()
+            await self._wake.wait()
             self._wake.clear()
             self.alarm = False
             if self._now() - watched >= WATCH_EVERY:
@@ -194,11 +196,11 @@ class Sender:
             for topic in list(self.topics.values()):
                 await self._depart(topic)
 
-    async def _woken(self) -> None:
-        # Not wait_for: Python 3.11's forgets a cancellation that comes in the moment the event is set.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WATCH_EVERY):
-                await self._wake.wait()
+    def _tick(self) -> None:
+        """A round is due now and then, whatever happens; one timer for all is cheaper than a bound on each wait."""
+        assert self._loop is not None
+        self._wake.set()
+        self._ticking = self._loop.call_later(WATCH_EVERY, self._tick)
 
     async def _depart(self, topic: Topic) -> None:
         producer = self._producer
@@ -278,7 +280,7 @@ class Sender:
                 self.retries += bool(queue.under_way)
                 queue.came_back()
         while self._producer is None:
-            await asyncio.sleep(_backoff(self._attempts))
+            await asyncio.sleep(backoff(self._attempts))
             self._attempts += 1
             self.rebuilds += 1
             producer = Producer(self._settings)
@@ -330,14 +332,7 @@ class Sender:
         """Register ``schema`` for ``topic``, find its partitions. Unreachable, or SinkError for a refusal."""
         if schema not in topic.heads:
             assert schema is not None
-            subject = self._settings.subject.format(
-                topic=topic.name, record=schema.full_name, decimals=schema.decimals.folder
-            )
-            before = [one.text for one in earlier_schemas(schema)]
-            number = await in_thread(
-                partial(self._registry.register, subject, schema.text, self._settings.compatibility, before)
-            )
-            topic.heads[schema] = head(number)
+            topic.heads[schema] = await registered_head(self._registry, self._settings, topic.name, schema)
         producer = self._producer
         if producer is None:
             raise Unreachable(f"kafka {self._settings.bootstrap}: not connected")
@@ -346,7 +341,7 @@ class Sender:
 
     def _delay(self, topic: Topic, trouble: str) -> None:
         topic.trouble = trouble
-        topic.not_before = self._now() + _backoff(topic.failures)
+        topic.not_before = self._now() + backoff(topic.failures)
         topic.failures += 1
 
     # --- small things
@@ -378,7 +373,18 @@ class Sender:
         return self._loop.time() if self._loop is not None else 0.0
 
 
-def _backoff(attempts: int) -> float:
+async def registered_head(
+    registry: SchemaRegistry, settings: KafkaSettings, topic: str, schema: RecordSchema
+) -> bytes:
+    """What goes before the records of a schema on a topic, once the registry knows it. Unreachable, or SinkError for a
+    refusal.
+    """
+    subject = settings.subject.format(topic=topic, record=schema.full_name, decimals=schema.decimals.folder)
+    before = [one.text for one in earlier_schemas(schema)]
+    return head(await in_thread(partial(registry.register, subject, schema.text, settings.compatibility, before)))
+
+
+def backoff(attempts: int) -> float:
     """Seconds before the next attempt: none at first, then 0.1 s doubling up to the cap, with jitter."""
     if not attempts:
         return 0.0

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from k2conn import exactjson
 from k2conn.tools.mock.served_exchange import ServedExchange
-from k2conn.tools.mock.shown_lists import shown_body
+from k2conn.tools.mock.shown_lists import call_of, shown_body
 
 _WITHIN = 5.0
 """Seconds a request may take to arrive."""
@@ -68,9 +68,9 @@ class MockHttp:
                 self.calls += 1
                 return exactjson.encode(answer)
         listing = exchange.plan.symbols.list
-        if listing is not None and urlsplit(listing.request.url_text).path in (path, path.rstrip("/")):
+        if listing is not None and (call := call_of(listing, path, query)) is not None:
             self.calls += 1
-            return shown_body(listing, query)
+            return shown_body(listing, query, call)
         return None
 
 

@@ -78,11 +78,11 @@ class Placeholder(FrameShape):
 
 @dataclass(frozen=True, slots=True)
 class TextShape(FrameShape):
-    """Text with placeholders in it; if ``joined``, they hold comma-separated lists."""
+    """Text with placeholders in it, of which those ``joined`` hold comma-separated lists."""
 
     pattern: re.Pattern[str]
     names: tuple[str, ...]
-    joined: bool
+    joined: frozenset[str]
 
     def match(self, value: Json, found: MatchCapture) -> bool:
         """By regular expression, shortest match first."""
@@ -90,11 +90,10 @@ class TextShape(FrameShape):
         if matched is None:
             return False
         texts = dict(zip(self.names, matched.groups(), strict=True))
-        if self.joined:
-            parts = [text.split(",") for text in texts.values()]
-            found.rows.extend(dict(zip(texts, row, strict=False)) for row in zip(*parts, strict=False))
-            return True
-        return all(found.put(name, text) for name, text in texts.items())
+        lists = {name: text.split(",") for name, text in texts.items() if name in self.joined}
+        if lists:
+            found.rows.extend(dict(zip(lists, row, strict=False)) for row in zip(*lists.values(), strict=False))
+        return all(found.put(name, text) for name, text in texts.items() if name not in self.joined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,27 +195,29 @@ class ShapeMaker:
                 return RepeatShape(self._shape(single[0], double[0]))
             return ArrayShape(tuple(self._shape(one, two) for one, two in zip(single, double, strict=False)))
         if isinstance(single, str):
-            return self._text(single, _OTHER in str(double))
+            return self._text(single, str(double))
         if isinstance(single, int) and single in _NUMBERS:
             return Placeholder(_NUMBERS[single])
         return ConstantShape(single)
 
-    def _text(self, text: str, joined: bool) -> FrameShape:
+    def _text(self, text: str, longer: str) -> FrameShape:
+        """The shape of a text, of which ``longer`` is what it is for two symbols: a placeholder that stands there for
+        the second, too, is a list.
+        """
+        joined = frozenset(self._name(place) for place in _MARK.finditer(longer) if place.group(3) == _OTHER)
         source, at = "", 0
         names: list[str] = []
         for place in _MARK.finditer(text):
-            source += re.escape(text[at : place.start()])
             name = self._name(place)
+            last_list = name in joined and joined.isdisjoint(map(self._name, _MARK.finditer(text, place.end())))
+            source += re.escape(text[at : place.start()]) + ("(.+)" if last_list else "(.+?)")
             names.append(name)
-            source += "(.+)" if joined else "(.+?)"
             at = place.end()
         if not names:
             return ConstantShape(text)
         source += re.escape(text[at:])
-        if source in ("(.+?)", "(.+)") and not joined:
+        if source == "(.+?)" and not joined:
             return Placeholder(names[0])
-        if joined and len(names) > 1:
-            source = source.replace("(.+)", "(.+?)", len(names) - 1)
         return TextShape(re.compile(source, re.DOTALL), tuple(names), joined)
 
     def _name(self, place: re.Match[str]) -> str:

@@ -316,6 +316,15 @@ class Reader(ClientConnection):
             self._on_frames = self._ignore
             self.transport.abort()
 
+    def send_data(self) -> None:
+        """What the library has to send, unless TCP is at its end: what was received before that may still be read, and
+        wants an answer, which uvloop does not take then.
+        """
+        if self.transport.is_closing():
+            self.protocol.data_to_send()
+        else:
+            super().send_data()
+
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`: the peer reads more slowly than is written, whoever writes."""
         super().pause_writing()

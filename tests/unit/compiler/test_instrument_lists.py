@@ -151,6 +151,9 @@ def test_a_body_in_another_format_stands_in_a_test_as_text(codec: Any, body: str
     ({"codec": "nonsense"}, "'nonsense' is not allowed"),
     ({"codec": {"binary": "gzip"}}, "a body is one: say its codecs as `text`"),
     ({"body": {"a": 1}, "form": {"a": "1"}}, "a `body` (JSON) or a `form`, not both"),
+    ({"http": ["GET https://v.example/a", "GET http://v.example/b"]}, "http:// sends everything in the clear"),
+    ({"http": ["GET https://v.example/a", "GET https://v.example/a"]}, "has non-unique elements"),
+    ({"http": ["GET https://v.example/a"]}, "at least 2"),
 ])
 def test_wrong_words(words: dict[str, Any], text: str) -> None:
     assert any(text in one for one in problems({**PLAIN, **words})), problems({**PLAIN, **words})
@@ -166,6 +169,25 @@ def test_wrong_words(words: dict[str, Any], text: str) -> None:
 def test_what_cannot_be_shown(shown: dict[str, Any], text: str) -> None:
     found = problems(PLAIN, [{"name": "the list", "list": shown}])
     assert any(text in one for one in found), found
+
+
+TWO = {**PLAIN, "http": ["GET https://v.example/a", "GET https://v.example/b?c=d"]}
+
+
+def test_several_calls_say_the_same_beside_their_addresses() -> None:
+    listing = compiled({**TWO, "headers": {"X-Kind": "k"}, "within": "3s"}).symbols.list
+    assert listing is not None
+    assert [one.url_text for one in listing.requests] == ["https://v.example/a", "https://v.example/b?c=d"]
+    assert [(one.method, one.within, one.headers is not None) for one in listing.requests] == [("GET", 3, True)] * 2
+    assert listing.in_parts
+
+
+def test_several_calls_have_an_answer_each() -> None:
+    shown = [{"name": "x", "list": {"answers": [{"data": [{"id": name, "b": name, "q": "U"}]} for name in "AB"]}}]
+    plan = compiled(TWO, shown)
+    assert [(found := plan.symbols.resolve(name)) and found.record for name in "AB"] == ["AU", "BU"]
+    shown[0]["list"] = {"answers": [{"data": []}] * 3}
+    assert problems(TWO, shown) == ["the list says no `pages`, so its 2 calls have 2 answers"]
 
 
 def test_rows_need_a_plain_path() -> None:

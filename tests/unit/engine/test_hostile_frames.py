@@ -287,6 +287,18 @@ def test_symbols_for_one_record_each_are_not_kept_ready(monkeypatch: pytest.Monk
     assert len(values[0]) == 20
 
 
+def test_so_many_symbols_are_mapped_the_fast_way_and_others_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, frame, values = plan_of(), trades(*(trade(n, s=f"S{n}-USD") for n in range(20))), []
+    for most in (20, 7, 0):
+        monkeypatch.setattr("k2conn.engine.mapping.symbol_contexts.FAST", most)
+        pipeline = FramePipeline(ConnectorState(plan, None, 0), plan.connections[0], (), WORLD)
+        values.append([one.value for _ in range(2) for one in pipeline.receive([frame], 0.0, WALL)[0]])
+        known = pipeline.connector_state.mappings["trade"].contexts.known
+        assert sum(one.fast is not None for one in known.values()) == most
+    assert values[0] == values[1] == values[2]
+    assert len(values[0]) == 40
+
+
 def test_a_symbol_that_an_earlier_process_saw_is_kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its first record may end a gap, and who fills that must know what the symbol is."""
     monkeypatch.setattr("k2conn.engine.mapping.symbol_contexts.AT_ONCE", 0)

@@ -160,7 +160,7 @@ def test_which_records_have_a_native_mapper(stream: str, in_native: bool) -> Non
     assert (context(stream).fast is not None) is (in_native and native.Mapper is not None)
 
 
-def test_the_fast_mapper_agrees_on_the_connectors_own_tests() -> None:
+def test_the_native_mapper_agrees_on_the_connectors_own_tests() -> None:
     frames = [frame_text(one) for stream in ("kline", "status", "sample") for one in said(stream)]
     assert agree(example(), frames * 2) > 8
 
@@ -173,7 +173,7 @@ def item_of(message: Any) -> list[Any]:
 @pytest.mark.parametrize("stream", ["kline", "status", "sample"])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
-def test_the_fast_mapper_agrees_on_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
+def test_the_native_mapper_agrees_on_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
     frames = []
     for some in changes:
         message = copy.deepcopy(said(stream)[0])

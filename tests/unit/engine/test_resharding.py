@@ -37,6 +37,7 @@ WHOLE = {
     ("lseg-ads", "main"): "'open an item' has no undo",
     ("lseg-rto", "main"): "'open an item' has no undo",
     ("phemex", "main"): "'subscribe spot and inverse contracts' has no undo",
+    ("oanda", "main"): "its address names the symbols",
     ("phemex-futures", "main"): "'subscribe inverse' has no undo",
     ("tiingo-iex", "main"): "'subscribe' has no undo",
     ("tradermade", "main"): "'subscribe' has no undo",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from k2conn.engine.mapping.slices import MOST_ITEMS
 from k2conn.envelope import Envelope
 from k2conn.runner import frame_turns
 from k2conn.runner.frame_turns import FrameTurns
+from k2conn.runner.loop_share import LoopShare
 from tests.support.plans import intake_of, plan_of, trade, trades
 
 ITEMS = 5000
@@ -107,12 +109,16 @@ def test_a_frame_that_takes_too_long_is_given_up(pipeline: FramePipeline, monkey
     assert len(sink.all) < 300
 
 
-def test_at_the_end_of_a_connection_everything_is_in_the_books(pipeline: FramePipeline) -> None:
+@pytest.mark.parametrize(("moment", "left"), [(0.0, 2), (60.0, 0)])
+def test_at_the_end_of_a_connection_everything_is_in_the_books(
+    pipeline: FramePipeline, moment: float, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_turns, "AT_THE_END", moment)
     sink = Sink(0)
     turns = FrameTurns(pipeline, sink.deliver)
     turns.receive([BAD])
     turns.receive(["{}", "{}"])
-    assert turns.give_up() == 2
+    assert turns.give_up() == left
     assert not turns.unfinished
     assert settled(pipeline, sink)["dead_letters"] == MOST_ITEMS
     assert len(sink.all) <= 101
@@ -131,3 +137,32 @@ def test_while_a_connection_is_being_closed_its_frames_have_a_moment(
         turns.receive([trades(trade(number))])
     assert 0 < len(sink.all) < 20
     assert turns.give_up() == 100 - len(sink.all)
+
+
+def test_frames_wait_while_others_had_the_turn_of_the_loop(pipeline: FramePipeline) -> None:
+    async def run() -> None:
+        sink, share = Sink(), LoopShare(frame_turns.TURN)
+        turns = FrameTurns(pipeline, sink.deliver, share=share)
+        assert not turns.receive([trades(trade(1))])
+        share.spend(frame_turns.TURN)
+        assert turns.receive([trades(trade(2))])
+        assert turns.receive([trades(trade(3))])
+        assert len(sink.all) == 1
+        await share.turn()
+        finish(turns, sink)
+        numbers = [one.schema.decode_plain(one.value)["trade_id"] for one in sink.all if one.schema]
+        assert numbers == [f"VENUE-{number}" for number in (1, 2, 3)]
+
+    asyncio.run(run())
+
+
+def test_who_waits_for_the_loop_when_its_connection_ends_loses_nothing(pipeline: FramePipeline) -> None:
+    async def run() -> None:
+        sink, share = Sink(), LoopShare(frame_turns.TURN)
+        turns = FrameTurns(pipeline, sink.deliver, share=share)
+        share.spend(frame_turns.TURN)
+        assert turns.receive([trades(trade(1))])
+        assert turns.give_up() == 0
+        assert len(sink.all) == 1
+
+    asyncio.run(run())

@@ -10,18 +10,22 @@ from typing import Any
 
 import pytest
 
+from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
 from k2conn.errors import TransportError
 from k2conn.plan import InstrumentList, SendScope
 from k2conn.runner import list_pages
 from k2conn.runner.list_pages import ListAnswer, read_list
 from k2conn.runner.overrides import Overrides
+from k2conn.tools.mock.shown_lists import call_of
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE
 from tests.support.rest import Answer, Asked, rest
 
 
-def listing(words: str, http: str = "GET https://v.example/list?kind=spot") -> InstrumentList:
-    text = HEAD.replace("form:", f"list: {{http: '{http}', each: data, symbol: id, tick: t, {words}}}, form:")
+def listing(words: str, *http: str) -> InstrumentList:
+    said = list(http) if len(http) > 1 else (http or ("GET https://v.example/list?kind=spot",))[0]
+    whole = f"list: {{http: {exactjson.spell(said)}, each: data, symbol: id, tick: t, {words}}}, form:"
+    text = HEAD.replace("form:", whole)
     plan, problems = check_text("venue.yaml", text + SUBSCRIBE + STREAMS, Path())
     assert plan is not None, problems
     assert plan.symbols.list is not None
@@ -83,6 +87,47 @@ def test_an_address_of_another_host_is_not(address: str) -> None:
     with rest(lambda asked: Answer({"next": address, "data": [row("A")]})) as api, elsewhere:
         read(listing("pages: {next: next}"), api.url)
     assert len(api.asked) == 1
+
+
+TWO = ("GET https://v.example/list?kind=spot", "GET https://v.example/list?kind=future")
+
+
+def test_several_calls_are_one_list() -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer({"data": [row(asked.query["kind"])]})
+
+    with rest(answer) as api:
+        found = read(listing("", *TWO), api.url)
+    assert found == ListAnswer([{"data": [row("spot")]}, {"data": [row("future")]}])
+
+
+def test_each_of_several_calls_has_its_own_pages() -> None:
+    def answer(asked: Asked) -> Answer:
+        page = int(asked.query["page"])
+        return Answer({"data": [row(asked.query["kind"] + str(page))] if page < 3 else []})
+
+    with rest(answer) as api:
+        found = read(listing("pages: {number: page, most: 3}", *TWO), api.url)
+    assert not found.cut
+    assert [asked.query["kind"] + asked.query["page"] for asked in api.asked] == [
+        "spot1", "spot2", "spot3", "future1", "future2", "future3"
+    ]
+
+
+def test_half_of_a_list_is_none() -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer({"data": [row("A")]}, status=200 if asked.query["kind"] == "spot" else 500)
+
+    with rest(answer) as api, pytest.raises(TransportError):
+        read(listing("", *TWO), api.url)
+
+
+@pytest.mark.parametrize(("path", "query", "call"), [
+    ("/list", "kind=future", 1), ("/list", "kind=spot&cursor=x", 0), ("/list/", "kind=future", 1),
+    ("/list", "kind=option", None), ("/list", "", None), ("/other", "kind=spot", None),
+])
+def test_the_mock_knows_which_call_is_made(path: str, query: str, call: int | None) -> None:
+    assert call_of(listing("", *TWO), path, query) == call
 
 
 def test_a_circle_is_no_list() -> None:
@@ -151,7 +196,8 @@ def test_a_body_that_is_none(codec: str, body: bytes, headers: dict[str, str], e
 def test_a_post_has_its_body() -> None:
     asked: list[Any] = []
     one = listing("body: {type: meta}, headers: {X-Kind: k}", "POST https://v.example/info")
-    assert one.request.method == "POST"
-    assert one.request.body is not None
-    asked.append(one.request.body(SendScope(lambda: 0, lambda: "u", 0, {}, {})))
+    (request,) = one.requests
+    assert request.method == "POST"
+    assert request.body is not None
+    asked.append(request.body(SendScope(lambda: 0, lambda: "u", 0, {}, {})))
     assert asked == [{"type": "meta"}]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
+import uvloop
 
 from k2conn.errors import TransportError
 from k2conn.transports import Address
@@ -29,7 +30,8 @@ class Stubborn(Venue):
 
 
 def ended(
-    wire: bytes, *, close_at: str | None = None, cut_at: str | None = None, relief: float = 0.0, stay: bool = True
+    wire: bytes, *, close_at: str | None = None, cut_at: str | None = None, relief: float = 0.0, stay: bool = True,
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
 ) -> tuple[list[str | bytes], TransportError | None, float]:
     """What was handed on of what a peer sent at once, why the connection ended, and how many seconds it stood. Our
     side says goodbye when it hears ``close_at``, and finds TCP cut when it hears ``cut_at``; ``relief`` seconds are
@@ -68,7 +70,8 @@ def ended(
         return None
 
     began = time.monotonic()
-    error = asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        error = runner.run(main())
     return frames, error, time.monotonic() - began
 
 
@@ -104,6 +107,18 @@ def test_who_breaks_the_protocol_is_left_though_tcp_stays_open(wire: bytes, caus
     assert error is not None
     assert error.cause == cause
     assert seconds < CLOSE_TIMEOUT + 3
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize(
+    "question", [framed(b"there?", PING), framed(b"\x03\xe8", CLOSE), b"\x81\x82abcdzz", framed(b"\xff", TEXT)]
+)
+def test_what_is_to_be_answered_when_tcp_is_gone_is_no_bug(
+    question: bytes, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    frames, error, _ = ended(framed(b"cut", TEXT) + question, cut_at="cut", relief=0.05, loop=loop)
+    assert frames == ["cut"]
+    assert error is not None
 
 
 @pytest.mark.parametrize("first", [framed(b"\xff\xfe", TEXT), b"\x81\x82abcdzz", framed(b"\x03\xe8", CLOSE), b""])
