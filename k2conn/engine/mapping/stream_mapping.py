@@ -153,7 +153,7 @@ class StreamMapping:
         def do(items: Iterable[NestedItem]) -> None:
             for one in items:
                 if one.error is not None:
-                    self._add_dead_letter(one.error, None, frame, scope, out)
+                    self._add_dead_letter(one.error, None, frame, scope, out, None if one.item is message else one.item)
                 elif one.found:
                     one.enter(scope)
                     map_them((one.item,))
