@@ -395,7 +395,7 @@ def _transactions(name: str, status: dict[str, float]) -> Iterable[Metric]:
         yield found
     gauges = (
         ("commit_seconds", "k2conn_transaction_seconds", "How long the last transaction took."),
-        ("uncommitted_seconds", "k2conn_transaction_waiting_seconds", "Age of the oldest records behind a border, not committed."),
+        ("uncommitted_seconds", "k2conn_transaction_waiting_seconds", "Age of the oldest that is not committed."),
     )
     for figure, metric, text in gauges:
         gauge = GaugeMetricFamily(metric, text, labels=("sink",))

@@ -21,7 +21,7 @@ KEY = "BTCUSD"
 CONTENT = bytes(14)
 COUNTED = "each: data\n    sequence: {from: i, rule: contiguous, per: symbol}"
 CALL = '\n    backfill: {http: "GET https://v.example/t?from={$first}", page: {size: 3, by: first}}'
-TIMED = '\n    backfill: {http: "GET https://v.example/t?from={$first_ms}&to={$last_ms}"}'
+TIMED = '\n    backfill: {http: "GET https://v.example/t?from={$from_ms}&to={$to_ms}"}'
 
 
 def state(call: str = "", counted: bool = True) -> ConnectorState:
@@ -156,10 +156,11 @@ def test_ids_go_in_pages_and_none_is_forgotten() -> None:
     one, topic = state(), Topic()
     window, parts = one.mappings["trade"].window, StateParts(one)
     sizes = (1, LEAST_IDS - 1, 5, MOST_IDS * 2 + 7, 0, 900, LEAST_IDS, 1)
-    number = 0
+    seen = 0
     for size in sizes:
-        for number in range(number + 1, number + 1 + size):
+        for number in range(seen + 1, seen + 1 + size):
             assert not window.seen(f"id-{number}", CONTENT)
+        seen += size
         topic.write(parts)
     new = after(topic).mappings["trade"].window
     assert all(new.seen(f"id-{one}", CONTENT) for one in range(1, sum(sizes) + 1))
@@ -182,20 +183,21 @@ def test_a_generation_of_the_window_that_turns_between_two_borders_is_written() 
 
 
 def test_old_pages_are_replaced_over_restarts_too() -> None:
-    topic, number, pages = Topic(), 0, {}
+    topic, last, pages = Topic(), 0, {}
     for _ in range(3):
         one = state()
         pages = taken_in(one, topic.parts(), NOW)
         window, parts = one.mappings["trade"].window, StateParts(one, pages)
         for _ in range(PAGES):
-            for number in range(number + 1, number + 1 + LEAST_IDS):
+            for number in range(last + 1, last + 1 + LEAST_IDS):
                 window.seen(f"id-{number}", CONTENT)
+            last += LEAST_IDS
             topic.write(parts)
     assert pages["trade"] == 2 * PAGES
     assert sum('"ids"' in key for key in topic.kept) == PAGES
     new = after(topic).mappings["trade"].window
-    assert new.seen(f"id-{number}", CONTENT)
-    assert new.seen(f"id-{number - 100 * LEAST_IDS}", CONTENT)
+    assert new.seen(f"id-{last}", CONTENT)
+    assert new.seen(f"id-{last - 100 * LEAST_IDS}", CONTENT)
 
 
 GOOD = (
