@@ -214,7 +214,7 @@ class Leaders:
         self._usable[leader] = connection
         return True
 
-    def seal(self, batch: Batch, topic: str, partition: int) -> Any:
+    def seal(self, batch: Any, topic: str, partition: int) -> Any:
         """The batch's bytes, with the producer's id and the partition's next sequence number where it is idempotent."""
         numbering, where = self._numbering, TopicPartition(topic, partition)
         if numbering is not None:
@@ -238,7 +238,7 @@ class Leaders:
         """Breaks a connection on which a request was not answered in time."""
         connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
-    def send_again(self, batch: Batch, topic: str, partition: int, sealed: bool, since: float) -> asyncio.Future[Any]:
+    def send_again(self, batch: Any, topic: str, partition: int, sealed: bool, since: float) -> asyncio.Future[Any]:
         """Gives a batch to the producer's own sender; where it is ``sealed``, as one that it sent itself, at ``since``
         of the monotonic clock, and that has to be sent once more.
         """

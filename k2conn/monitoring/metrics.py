@@ -27,6 +27,7 @@ from k2conn.observe import Observers
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.error_count import ErrorCount
+from k2conn.runner.status import GroupStatus
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SinkStatus
 from k2conn.spool.status import SpoolStatus
@@ -91,6 +92,8 @@ class RunnerCollector(Collector):
         yield from self._subscriptions()
         yield from self._endpoints()
         yield from condition_metrics(self._runner)
+        if self._runner.group is not None:
+            yield from _group(self._runner.group())
         yield from self._sink()
 
     def _streams(self) -> Iterable[Metric]:
@@ -341,6 +344,27 @@ class RunnerCollector(Collector):
         if "spool" in status:
             yield from _spool(status["spool"])
         yield from _observers(self._runner.observers)
+
+
+def _group(status: GroupStatus) -> Iterable[Metric]:
+    """How a member sees its group."""
+    slots = GaugeMetricFamily(
+        "k2conn_group_slots", "Slots of the group: of this member, and those with which something is amiss.",
+        labels=("group", "kind"),
+    )
+    for kind, count in (
+        ("all", status["slots"]), ("owned", status["owned"]), ("carried", status["carrying"]),
+        ("handing_over", status["lost"]), ("without_owner", len(status["without_owner"])),
+        ("not_carried", len(status["not_carried"])),
+    ):
+        slots.add_metric((status["name"], kind), count)
+    members = GaugeMetricFamily("k2conn_group_members", "Members that this one hears, with itself.", labels=("group",))
+    members.add_metric((status["name"],), len(status["members"]))
+    moves = CounterMetricFamily(
+        "k2conn_group_moves", "Slots that this member was given or has lost.", labels=("group",)
+    )
+    moves.add_metric((status["name"],), status["moves"])
+    return [slots, members, moves]
 
 
 def _observers(observers: Observers) -> Iterable[Metric]:

@@ -24,6 +24,7 @@ from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_lette
 from k2conn.engine.accounting.figures import ConversationFigures
 from k2conn.engine.accounting.frame_letters import SharedAccount
 from k2conn.engine.accounting.ledger import NOWHERE, Account
+from k2conn.engine.accounting.settlement import settle
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
@@ -47,7 +48,7 @@ from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.state_journal import StateJournal
-from k2conn.runner.status import RunReport
+from k2conn.runner.status import GroupStatus, RunReport
 from k2conn.runner.stopping import unless_stopped
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SINKS, Reject, Settle, Sink, database, with_options
@@ -104,7 +105,9 @@ class Runner:
         state_folder: Path | None = None,
         limits: HealthLimits | None = None,
         observers: Observers | None = None,
+        standing: bool = False,
     ) -> None:
+        """``standing``: it goes on where no connector runs, for some may come (`begin`)."""
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
         self.latest: Envelope | None = None
@@ -148,6 +151,9 @@ class Runner:
         self._changed = asyncio.Event()
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
+        self._standing = standing
+        self.group: Callable[[], GroupStatus] | None = None
+        """What it says of the group that it works in; None where it works alone."""
 
     def _make(self, job: Job, state: ConnectorState) -> Connector:
         settings, stage = job.overrides.candles, self._stages.get(job.plan.name)
@@ -186,11 +192,7 @@ class Runner:
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
         for connector in self.connectors:
             self._keep_state(connector)
-            if connector.state_file is not None:
-                connector.state_file.load()
-            kept = connector.state_file is not None or connector.journal is not None
-            self.observers.tell(Observer.begun, connector.plan.name, connector.stream_names, kept, wall_us())
-            self._start(connector)
+            self._set_out(connector)
         self.opened.set()
         counting = asyncio.create_task(self.errors.keep(), name="errors")
         counting.add_done_callback(self._counted)
@@ -345,6 +347,45 @@ class Runner:
         except Exception as bug:
             self._crashes.note_late(connector, bug)
 
+    # -- connectors that come and go
+
+    async def begin(self, job: Job) -> Connector:
+        """Starts a connector beside those that run. SettingsError or SinkError where it, or its topics, cannot be."""
+        new = self._make(job, state_for(job, shared_limits=self._shared_limits))
+        await self._prepare((new,))
+        self.connectors = (*self.connectors, new)
+        self._keep_state(new)
+        self._set_out(new)
+        return new
+
+    async def end(self, name: str) -> None:
+        """Stops a connector, and forgets it; what it has handed to the sink goes on."""
+        connector = next(one for one in self.connectors if one.plan.name == name)
+        task = self._tasks.get(connector)
+        await self._told_to_stop(connector)
+        if task is not None:
+            await asyncio.wait({task})
+        await self._save_state(connector)
+        self.connectors = tuple(one for one in self.connectors if one.plan.name != name)
+        for gone in [one for one in self._tasks if one.plan.name == name]:
+            if self._tasks[gone].done() and (self._tasks[gone].cancelled() or self._tasks[gone].exception() is None):
+                del self._tasks[gone]
+        self._changed.set()
+        ledger = connector.connector_state.ledger
+        self._log.info("connector ended", connector=name, frames=ledger.frames, **ledger.totals())
+
+    def divide_limits(self, everybody: tuple[int, int], connectors: Mapping[str, tuple[int, int]]) -> None:
+        """See `SharedLimits.divide`."""
+        self._shared_limits.divide(everybody, connectors)
+
+    def _set_out(self, connector: Connector) -> None:
+        """Starts a connector with what the process before has left it."""
+        if connector.state_file is not None:
+            connector.state_file.load()
+        kept = connector.state_file is not None or connector.journal is not None
+        self.observers.tell(Observer.begun, connector.plan.name, connector.stream_names, kept, wall_us())
+        self._start(connector)
+
     # -- reload
 
     async def replace(self, old: Connector, job: Job, within: float) -> bool:
@@ -443,7 +484,8 @@ class Runner:
         while True:
             tasks = list(self._tasks.values())
             done = [task for task in tasks if task.done()]
-            if any(wait.done() for wait in waits) or (len(done) == len(tasks) and not self._between):
+            over = len(done) == len(tasks) and not (self._between or self._standing)
+            if over or any(wait.done() for wait in waits):
                 return
             if any(not task.cancelled() and task.exception() is not None for task in done):
                 return
@@ -482,15 +524,7 @@ class Runner:
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         now = wall_us()
-        counts = Counter([envelope[3:] for envelope in envelopes])
-        for (schema, event_ms, account, received_us), count in counts.items():
-            if account is None:
-                continue
-            account.settled(schema is None, count)
-            if received_us and isinstance(account, Account):
-                latency = account.latency
-                latency.receipt.observe(now - received_us, count)
-                latency.exchange.observe(now - event_ms * 1000, count)
+        settle(envelopes, now)
         last = envelopes[-1].account if envelopes else None
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.gaps.gap import Gap
+from k2conn.engine.resilience.limit_share import LimitShare
 from k2conn.engine.resilience.rate_limiter import RateLimiter
 
 MOST = 1000
@@ -21,11 +22,11 @@ MOST = 1000
 class PendingBackfills:
     """The queue of one connector."""
 
-    def __init__(self, gaps: GapRegistry) -> None:
+    def __init__(self, gaps: GapRegistry, share: LimitShare | None = None) -> None:
         self._gaps = gaps
         self._queue: deque[Gap] = deque()
         shared = {  # the intervals of a stream ask the venue for the same
-            (one.owner.stream.written, number): RateLimiter(one.backfill.limit)
+            (one.owner.stream.written, number): RateLimiter(one.backfill.limit, share=share)
             for mappings in gaps.backfills.values()
             for number, one in enumerate(mappings)
         }
