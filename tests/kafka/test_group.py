@@ -21,7 +21,8 @@ from k2conn.tools.mock.server import MockServer
 from tests.integration.test_health import get
 from tests.integration.test_run import environment
 from tests.integration.test_workers import timed
-from tests.kafka.test_end_to_end import NameTopic, own_topics
+from tests.kafka.test_end_to_end import NameTopic, own_topics, readable
+from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
 from tests.servers.process import free_port
 
@@ -241,6 +242,39 @@ def test_a_restart_moves_nothing_and_what_members_say_is_shown(
                 await member.stop()
             code, text = await shown(members)
             assert (code, "no member is heard" in text) == (1, True), text
+
+    main()
+
+
+def test_a_move_loses_no_record_and_what_is_published_twice_has_equal_ids(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("m")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=40, keep_generating=True) as (
+            exchange, members
+        ):
+            first = await members.start("a")
+            await first.until(at_rest(1))
+            await once_each(exchange)
+            others = [await members.start(name) for name in ("b", "c")]
+            for member in others:
+                await member.until(at_rest(3))
+            await once_each(exchange)
+            for member in (first, *others):
+                await member.stop()
+        count = sum(map(len, exchange.sent.values())) // 2
+        messages = await asyncio.to_thread(read, broker, f"{prefix}.t.trades.binance", count)
+        names: dict[str, dict[int, set[str]]] = {symbol: {} for symbol in SYMBOLS}
+        for record in readable(registry, messages):
+            number = int(record["trade_id"].partition("-")[2])
+            names[record["vendor_data"]["native_symbol"]].setdefault(number, set()).add(record["message_id"])
+        for found in names.values():
+            assert len(found) > 20
+            assert found.keys() == set(range(min(found), max(found) + 1)), "the venue goes on; nothing was missed"
+            assert {len(ids) for ids in found.values()} == {1}, "who publishes a trade again gives it the same id"
 
     main()
 
