@@ -159,6 +159,12 @@ def offered(found: Mapping[str, Any]) -> Section:
     parts = found["parts_us"]
     page += ["Fitted, CPU microseconds of each:", ""]
     page += table(tuple(parts), [tuple(spelled(value) for value in parts.values())])
+    if "native" in found:
+        page += table(
+            ("trades a second, native program", "CPU a trade", "k2conn's beside it", "rounds, us a trade"),
+            [(f"{one['rate']:,}", spelled(one["cpu_us"], "us"), f"{one['times']} times",
+              ", ".join(spelled(turn) for turn in one["rounds"])) for one in found["native"]],
+        )
     page += [f"Checked: {found['checked']}.", ""]
     return page, {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from k2conn.settings.group import group_settings
 from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import integer
 from k2conn.sinks import SINKS
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import spooled
 from k2conn.transports import TRANSPORTS
@@ -111,6 +112,8 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         if group is not None:
             _check_group(options, workers)
             slot_table(jobs, group.slots)
+    with problems.noting():
+        settings = journaled(settings, jobs, options, workers, states, group)
     if (problems or group is not None) and jobs:  # what the runner would say of them is told, too
         with problems.noting():
             Runner(jobs, SinkSettings(kind="console"), environment=environment)
@@ -120,6 +123,32 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             lock.take(job.plan.name for job in jobs)
     problems.finish()
     return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress, console, group)
+
+
+def journaled(
+    settings: SinkSettings, jobs: Sequence[Job], options: RunOptions, workers: int, states: Path | None,
+    group: GroupSettings | None,
+) -> SinkSettings:
+    """The sink's settings, with the name of whose transactions they are where the user says none. SettingsError where
+    state in Kafka does not go with what else is said.
+    """
+    kafka: KafkaSettings | None = settings.kafka
+    if kafka is None or kafka.journal is None:
+        return settings
+    said = f"K2_KAFKA_DELIVERY={kafka.delivery}" if kafka.exactly_once else "K2_STATE=kafka"
+    problems = []
+    if workers > 1:
+        problems.append(f"{said} goes with one process of a transactional id: --workers {workers} would be several")
+    if group is not None:
+        problems.append(f"{said} goes with one process of a transactional id: a group's members would be several")
+    if states is not None:
+        problems.append(f"{said} keeps the state in {kafka.state_topic}: unset K2_STATE_FOLDER")
+    if kafka.exactly_once and options.max_records is not None:
+        problems.append(f"{said} takes a frame whole or not at all: --max-records may cut one in two")
+    if problems:
+        raise SettingsError(*problems)
+    name = kafka.transactional_id or f"k2conn.{'+'.join(sorted(job.plan.name for job in jobs))}"
+    return replace(settings, options=replace(kafka, transactional_id=name))
 
 
 def checked_sink(

@@ -38,8 +38,11 @@ class Batch(BatchBuilder):  # type: ignore[misc]
     that whoever else uses aiokafka in this process has its own default.
     """
 
-    def __init__(self, batch_bytes: int, compression: str) -> None:
-        super().__init__(batch_bytes, CODECS[compression])
+    def __init__(self, batch_bytes: int, compression: str, transactional: bool = False) -> None:
+        """``transactional``: its records count as committed only once their transaction is; without that mark a broker
+        takes them into a transaction's partition all the same, and shows them at once.
+        """
+        super().__init__(batch_bytes, CODECS[compression], is_transactional=transactional)
 
     def _build(self) -> Any:
         before = lz4_encode.__defaults__
@@ -202,7 +205,7 @@ class Leaders:
         self._usable[leader] = connection
         return True
 
-    def seal(self, batch: Batch, topic: str, partition: int) -> Any:
+    def seal(self, batch: Any, topic: str, partition: int) -> Any:
         """The batch's bytes, with the producer's id and the partition's next sequence number where it is idempotent."""
         numbering, where = self._numbering, TopicPartition(topic, partition)
         if numbering is not None:
@@ -226,7 +229,7 @@ class Leaders:
         """Breaks a connection on which a request was not answered in time."""
         connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
-    def send_again(self, batch: Batch, topic: str, partition: int, sealed: bool, since: float) -> asyncio.Future[Any]:
+    def send_again(self, batch: Any, topic: str, partition: int, sealed: bool, since: float) -> asyncio.Future[Any]:
         """Gives a batch to the producer's own sender; where it is ``sealed``, as one that it sent itself, at ``since``
         of the monotonic clock, and that has to be sent once more.
         """

@@ -1,7 +1,7 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Mapper``, ``cut``, ``rows``, ``columns``, ``well_formed``, ``picked`` and ``table`` are None where there was no C
-compiler when k2conn was installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
+``Mapper``, ``cut``, ``rows``, ``columns``, ``well_formed``, ``picked``, ``table``, ``packed`` and ``crc32c`` are None
+where there was no C compiler when k2conn was installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ picked: Any = None
 """Some fields of Avro records as tuples: see `k2conn.avro.picking`."""
 table: Any = None
 """Lines of CSV as objects of their columns: see `k2conn.codecs.csv`."""
+packed: Any = None
+"""Envelopes as the records of a Kafka batch, and ``crc32c``, its checksum: see `k2conn.sinks.kafka.record_batches`."""
+crc32c: Any = None
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
-        from k2conn.native import bodies, cells, copy_rows, frames, mapper, picking
+        from k2conn.native import bodies, cells, copy_rows, frames, mapper, picking, record_batch
         from k2conn.native.columns import columns as as_columns
     except ImportError:  # not built here
         pass
@@ -36,3 +39,4 @@ if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
         Mapper, most_digits, cut, rows = mapper.Mapper, mapper.MOST_DIGITS, frames.cut, copy_rows.rows
         columns, well_formed, picked = as_columns, bodies.well_formed, picking.picked
         table = cells.table
+        packed, crc32c = record_batch.packed, record_batch.crc32c

@@ -24,6 +24,7 @@ from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_lette
 from k2conn.engine.accounting.figures import ConversationFigures
 from k2conn.engine.accounting.frame_letters import SharedAccount
 from k2conn.engine.accounting.ledger import NOWHERE, Account
+from k2conn.engine.accounting.settlement import settle
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
@@ -46,10 +47,11 @@ from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
+from k2conn.runner.state_journal import StateJournal
 from k2conn.runner.status import GroupStatus, RunReport
 from k2conn.runner.stopping import unless_stopped
 from k2conn.secret_mask import SECRETS
-from k2conn.sinks import Reject, Settle, Sink, database
+from k2conn.sinks import SINKS, Reject, Settle, Sink, database, with_options
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.status import SpooledSinkStatus
@@ -143,6 +145,7 @@ class Runner:
         """Whether the sink is one."""
         self._state_folder = state_folder
         """None: what was seen is forgotten when the process ends."""
+        self._journal = journal_of(sink_settings, self.sink, lambda: self.connectors)
         self._tasks: dict[Connector, asyncio.Task[None]] = {}
         """The connectors at work, those that come or go on a reload too."""
         self._changed = asyncio.Event()
@@ -193,12 +196,14 @@ class Runner:
         self.opened.set()
         counting = asyncio.create_task(self.errors.keep(), name="errors")
         counting.add_done_callback(self._counted)
+        keeping = asyncio.create_task(self._keep_journal(), name="journal")
+        keeping.add_done_callback(self._counted)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
         try:
             await self._until(waits)
         finally:
             self.stopping = True
-            for wait in (*waits, counting):
+            for wait in (*waits, counting, keeping):
                 wait.cancel()
             ended = all(task.done() for task in self._tasks.values())
             unsent = await self._stop(list(self._tasks.values()))
@@ -225,6 +230,8 @@ class Runner:
         await self.sink.open()
         try:
             await self._prepare()
+            if self._journal is not None:
+                await self._journal.begin()
         except BaseException:  # whatever it is, a sink that was opened is closed
             await self.sink.close()
             raise
@@ -328,6 +335,10 @@ class Runner:
         except Exception as bug:
             self._crashes.note_late(connector, bug)
 
+    async def _keep_journal(self) -> None:
+        if self._journal is not None:
+            await self._journal.keep()
+
     async def _save_state(self, connector: Connector) -> None:
         """The last state of a connector, where it is kept; its bugs are only its own."""
         try:
@@ -371,7 +382,7 @@ class Runner:
         """Starts a connector with what the process before has left it."""
         if connector.state_file is not None:
             connector.state_file.load()
-        kept = connector.state_file is not None
+        kept = connector.state_file is not None or connector.journal is not None
         self.observers.tell(Observer.begun, connector.plan.name, connector.stream_names, kept, wall_us())
         self._start(connector)
 
@@ -413,7 +424,10 @@ class Runner:
         self._keep_state(new)
 
     def _keep_state(self, connector: Connector) -> None:
-        """From now on the state file is this connector's."""
+        """From now on the state file is this connector's, or its part of the journal."""
+        if self._journal is not None:
+            connector.journal = self._journal
+            self._journal.take_in(connector)
         if self._state_folder is not None:
             connector.state_file = StateFile(self._state_folder, connector.connector_state)
 
@@ -493,8 +507,13 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
+            if self._journal is not None and self._journal.atomic:
+                self._journal.border()
             unsent = await self.sink.flush(FLUSH_WITHIN)
             await asyncio.gather(*(self._save_state(one) for one in self.connectors))
+            if self._journal is not None and not self._journal.atomic:
+                await self._journal.finish()
+                await self.sink.flush(FLUSH_WITHIN)
         finally:
             await self.sink.close()
         if unsent:
@@ -505,15 +524,7 @@ class Runner:
 
     def _settle(self, envelopes: Sequence[Envelope]) -> None:
         now = wall_us()
-        counts = Counter([envelope[3:] for envelope in envelopes])
-        for (schema, event_ms, account, received_us), count in counts.items():
-            if account is None:
-                continue
-            account.settled(schema is None, count)
-            if received_us and isinstance(account, Account):
-                latency = account.latency
-                latency.receipt.observe(now - received_us, count)
-                latency.exchange.observe(now - event_ms * 1000, count)
+        settle(envelopes, now)
         last = envelopes[-1].account if envelopes else None
         if isinstance(last, Account):
             last.settled_us, last.settled_event_us = now, envelopes[-1].timestamp_ms * 1000
@@ -598,6 +609,16 @@ def in_vain(connectors: Collection[ConversationFigures], seconds: float) -> bool
     if not connectors or any(one["stood"] for one in connectors):
         return False
     return seconds >= _TIME_TO_STAND or any(one["reconnects"] for one in connectors)
+
+
+def journal_of(
+    settings: SinkSettings, sink: Sink, connectors: Callable[[], Sequence[Connector]]
+) -> StateJournal | None:
+    """The journal that a sink's settings ask for."""
+    kind = SINKS.get(settings.kind)
+    options = with_options(settings, kind).options
+    given, read = kind.journal(options), kind.read_journal
+    return None if given is None or read is None else StateJournal(given, partial(read, options), sink, connectors)
 
 
 def _crowded(old: Connector, new: Connector, name: str) -> bool:

@@ -15,6 +15,7 @@ from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.merging import all_true, each_by_name, side_by_side, total
 from k2conn.registry import Registry
+from k2conn.sinks.journal import JournalEntries, JournalSettings
 from k2conn.sinks.settings import SinkSettings
 
 Settle = Callable[[Sequence[Envelope]], None]
@@ -168,6 +169,10 @@ class SinkKind:
     """
     probe: Callable[[Any, Iterable[str]], Awaitable[Sequence[Finding]]] | None = None
     """Reaches out to where it would write, given its settings and the topics, without writing: for `k2conn doctor`."""
+    journal: Callable[[Any], JournalSettings | None] = lambda options: None
+    """How state is kept beside the records, by its settings; None where it is not."""
+    read_journal: Callable[[Any], Awaitable[JournalEntries]] | None = None
+    """Reads back what was kept there, given its settings. Unreachable, or SinkError for what cannot be read."""
     prefix: Callable[[Any], str] = lambda options: ""
     """What goes before the name of every topic, by its settings."""
 
@@ -191,7 +196,9 @@ def _how_read(one: Field[Any]) -> str:
     return kind
 
 
-SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "lanes", "positions", "settings"))
+SINKS = Registry(
+    "sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "journal", "lanes", "positions", "settings")
+)
 """All sinks, by kind."""
 
 

@@ -93,6 +93,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/accounting",
         "engine/backfill",
         "engine/conversation",
+        "engine/gaps",
         "engine/identity",
         "engine/mapping",
         "engine/resilience",

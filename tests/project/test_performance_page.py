@@ -35,7 +35,8 @@ RESULTS: dict[str, dict[str, Any]] = {
                            "parts_us": {"decode": 1.0, "route": 0.8, "map and encode": 4.0, "the rest": 0.7}}},
     "offered": {"rows": [{"rate": 1_000, "linger_ms": 5, "cpu_us": 61.25, "core_percent": 6.13, "rounds": [61.25],
                           "trades_a_read": 1.0, "trades_a_batch": 5.5}],
-                "parts_us": {"second": 2_500.0, "trade": 5.5, "read": 43.2, "batch": 384.0}, "checked": "all"},
+                "parts_us": {"second": 2_500.0, "trade": 5.5, "read": 43.2, "batch": 384.0}, "checked": "all",
+                "native": [{"rate": 10_000, "cpu_us": 2.5, "times": 6.1, "rounds": [2.4, 2.6]}]},
     "startup": {"help": {"wall_s": 0.14, "cpu_s": 0.13}, "targets": [below("help", 0.15, 0.14, "s")]},
     "latency": {
         "rate": 10_000,
@@ -88,6 +89,7 @@ def test_every_benchmark_has_its_part(results: Path) -> None:
         "- Other: not measured: no compiler", "| binance | 6.5 us | 14 us | 42 us | 6.46 |",
         "| linger 5 ms: sent to acknowledged | 500 | 900 | 990 | 999 | 1,000 |", "46,000 sent, 46,000 read back",
         "| 1,000 | 5 ms | 61.2 us | 6.13 % | 1.0 | 5.5 | 61.2 |", "| 2,500 | 5.5 | 43.2 | 384 |", "1.25 MB an hour",
+        "| 10,000 | 2.5 us | 6.1 times | 2.4, 2.6 |",
         "| one connector | 10.0 | 11.5 |", "9,998 to 9,999 a second", "| k2conn/engine | 40.0 % |",
     ):
         assert text in page, text
@@ -144,12 +146,14 @@ def test_a_slope_is_the_rise_for_one_of_x() -> None:
 
 def test_what_a_run_costs_is_divided_among_its_parts() -> None:
     costs = {Case(rate, linger): [_cost(rate, linger)] for rate in RATES for linger in (5, 0)}
-    found = offered_result(costs)
+    native = {rate: [Cost(2e-6 * rate * 10, 10, rate * 10, 0, 0)] for rate in RATES}
+    found = offered_result(costs, native)
     assert found["parts_us"] == {"second": 2_000.0, "trade": 5.0, "read": 40.0, "batch": 300.0}
     row = next(row for row in found["rows"] if (row["rate"], row["linger_ms"]) == (10_000, 5))
     assert (row["trades_a_read"], row["trades_a_batch"]) == (10.0, 50.0)
     assert row["cpu_us"] == pytest.approx((2_000 + 50_000 + 40_000 + 60_000) / 10_000)
     assert [target["met"] for target in found["targets"]] == [False, False, False]
+    assert found["native"][2] == {"rate": 10_000, "cpu_us": 2.0, "rounds": [2.0], "times": 7.6}
 
 
 def _cost(rate: int, linger: int) -> Cost:

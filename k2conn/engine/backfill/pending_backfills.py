@@ -7,6 +7,7 @@ one that is under way is handed over to a successor like the others.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.backfill.gap_registry import GapRegistry
@@ -52,6 +53,10 @@ class PendingBackfills:
     def first(self) -> Gap | None:
         """The gap that is filled now, or next; None where nothing waits."""
         return self._queue[0] if self._queue else None
+
+    def waiting(self) -> Iterator[Gap]:
+        """All of them, the one that is filled now first."""
+        return iter(self._queue)
 
     def end_first(self) -> Gap:
         """The first gap has ended, filled or not, and waits no more."""

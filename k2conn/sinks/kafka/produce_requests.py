@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from k2conn.clock import monotonic
 from k2conn.compat.aiokafka import Batch, Exchange, Leaders
+from k2conn.sinks.kafka.record_batches import PackedBatch
 from k2conn.sinks.kafka.settings import KafkaSettings
 
 PRODUCE = (0, 7)
@@ -48,7 +49,7 @@ class Parcel(NamedTuple):
     connection: Any
     topic: str
     partition: int
-    batch: Batch
+    batch: Batch | PackedBatch
     future: asyncio.Future[Any]
 
 
@@ -68,7 +69,7 @@ class ProduceRequests:
         self._waiting: list[Parcel] = []
         """Those of this turn of the event loop."""
 
-    def take(self, topic: str, partition: int, batch: Batch) -> asyncio.Future[Any] | None:
+    def take(self, topic: str, partition: int, batch: Batch | PackedBatch) -> asyncio.Future[Any] | None:
         """A future that ends when ``batch`` is acknowledged, or fails; None where it must take aiokafka's own way."""
         connection = self._leaders.connection(topic, partition, PRODUCE) if self._usable else None
         if connection is None:

@@ -20,6 +20,7 @@ import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
 
+from k2conn import native
 from k2conn.avro import RecordSchema
 from k2conn.clock import wall_ms
 from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, mend_pending_batches, names_controller, sender_task
@@ -27,6 +28,7 @@ from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
 from k2conn.sinks.kafka.produce_requests import ProduceRequests
+from k2conn.sinks.kafka.record_batches import PackedBatch
 from k2conn.sinks.kafka.settings import OAUTH, KafkaSettings
 from k2conn.sinks.kafka.tokens import Tokens
 from k2conn.variable_files import latest
@@ -79,10 +81,12 @@ class Failure(NamedTuple):
 class Producer:
     """One producer, from ``connect`` to ``stop`` or ``abandon``."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, **options: Any) -> None:
+        """``options``: what the client of aiokafka is given beside, or instead of, what the settings say."""
         self._settings = settings
+        self._transactional = "transactional_id" in options
         self._client = AIOKafkaProducer(
-            **client_options(settings),
+            **{**client_options(settings), **options},
             acks="all" if settings.acks == "all" else int(settings.acks),
             enable_idempotence=settings.idempotent,
             compression_type=None if settings.compression == "none" else settings.compression,
@@ -136,9 +140,14 @@ class Producer:
 
     def pack(self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]) -> tuple[Any, int]:
         """A batch of the first envelopes, as many as fit (at least one), and how many those are."""
-        batch = Batch(self._settings.batch_bytes, self._settings.compression)
+        settings, latest = self._settings, wall_ms() + AHEAD_MS
+        if native.packed is not None:
+            made = PackedBatch(
+                envelopes, heads, settings.batch_bytes, settings.compression, latest, self._transactional
+            )
+            return made, made.record_count()
+        batch = Batch(settings.batch_bytes, settings.compression, self._transactional)
         append = batch.append
-        latest = wall_ms() + AHEAD_MS
         count = 0
         for _, key, value, schema, stamp, *_ in envelopes:
             if not 0 <= stamp <= latest:
