@@ -23,7 +23,7 @@ from tests.integration.test_run import environment
 from tests.integration.test_workers import timed
 from tests.kafka.test_end_to_end import NameTopic, own_topics, readable
 from tests.kafka.test_sink import read
-from tests.servers import SharedBroker, SharedRegistry
+from tests.servers import Broker, SharedBroker, SharedRegistry
 from tests.servers.process import free_port
 
 pytestmark = pytest.mark.kafka
@@ -110,7 +110,7 @@ class Members:
 
 @asynccontextmanager
 async def members_of(
-    folder: Path, broker: SharedBroker, registry: SharedRegistry, prefix: str, **how: Any
+    folder: Path, broker: SharedBroker | Broker, registry: SharedRegistry, prefix: str, **how: Any
 ) -> AsyncIterator[tuple[MockExchange, Members]]:
     """A mock exchange, and members that are not started."""
     file = own_topics("binance", folder, "t")
@@ -275,6 +275,65 @@ def test_a_move_loses_no_record_and_what_is_published_twice_has_equal_ids(
             assert len(found) > 20
             assert found.keys() == set(range(min(found), max(found) + 1)), "the venue goes on; nothing was missed"
             assert {len(ids) for ids in found.values()} == {1}, "who publishes a trade again gives it the same id"
+
+    main()
+
+
+def test_a_member_that_was_frozen_takes_its_share_again(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("f")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            members.variables["K2_GROUP_SESSION"] = "6s"
+            first, other = [await members.start(name) for name in ("a", "b")]
+            for member in (first, other):
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            other.process.send_signal(signal.SIGSTOP)
+            try:
+                group = await first.until(at_rest(1))
+                assert group["owned"] == 64
+                await until(lambda: all(covered(exchange)[symbol] for symbol in SYMBOLS))
+            finally:
+                other.process.send_signal(signal.SIGCONT)
+            for member in (first, other):
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            for member in (first, other):
+                await member.stop()
+
+    main()
+
+
+def test_while_kafka_is_away_what_runs_goes_on(
+    own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("w")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, own_broker, registry, prefix, rate=5) as (exchange, members):
+            run = [await members.start(name) for name in ("a", "b")]
+            for member in run:
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            await asyncio.to_thread(own_broker.stop)
+            await asyncio.sleep(12)  # longer than a session
+            assert covered(exchange) == Counter(SYMBOLS)
+            assert [member.process.returncode for member in run] == [None, None]
+            await asyncio.to_thread(own_broker.start)
+            for member in run:
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            for member in run:
+                await member.stop()
+        sent = {symbol: len(exchange.sent["trade", symbol]) for symbol in SYMBOLS}
+        found = await asyncio.to_thread(read, own_broker, f"{prefix}.t.trades.binance", sum(sent.values()))
+        ids = {record["message_id"] for record in readable(registry, found)}
+        assert len(ids) >= sum(sent.values()) - len(SYMBOLS) * 2, "but for what was under way when sockets closed"
 
     main()
 
