@@ -143,5 +143,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(SettingsError) as error:
         group_settings(said, None, sink)
     assert [name for name in said if name in str(error.value)] == list(said)
+    for kept in (KafkaSettings(state="kafka"), KafkaSettings(delivery="exactly-once", request_timeout_ms=60_000)):
+        with pytest.raises(SettingsError, match="do not hand their state over yet"):
+            group_settings({"K2_GROUP": "a"}, None, SinkSettings(options=kept))
     with pytest.raises(SettingsError, match="it needs the kafka sink"):
         group_settings({"K2_GROUP": "a"}, None, SinkSettings(kind="file"))
