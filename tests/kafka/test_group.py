@@ -338,6 +338,34 @@ def test_while_kafka_is_away_what_runs_goes_on(
     main()
 
 
+def test_a_member_that_is_gone_for_good_can_be_taken_out(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("o")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            members.variables["K2_GROUP_SESSION"] = "1800s"
+            first, other = [await members.start(name) for name in ("a", "b")]
+            for member in (first, other):
+                await member.until(at_rest(2))
+            code, text = await shown(members, "--remove", "b")
+            assert (code, "b is at work" in text) == (2, True), text
+            code, text = await shown(members, "--remove", "nobody")
+            assert (code, "has no member nobody" in text) == (2, True), text
+            other.process.kill()
+            await other.process.wait()
+            await shown(members, "--remove", "b")
+            await first.until(at_rest(1))
+            await once_each(exchange)
+            code, text = await shown(members)
+            assert code == 0, text
+            await first.stop()
+
+    main()
+
+
 def test_all_members_read_their_files_again_when_told_so(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
