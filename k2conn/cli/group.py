@@ -13,6 +13,7 @@ from k2conn.cli.screen import Column, Console, Styled, line, screen, table
 from k2conn.cli.startup import sink_settings_of
 from k2conn.compiler.language.problems import known
 from k2conn.errors import SettingsError
+from k2conn.group.removal import remove
 from k2conn.group.survey import GroupSurvey, survey
 from k2conn.settings.group import read_group
 from k2conn.sinks.kafka.settings import KafkaSettings
@@ -26,13 +27,18 @@ _MEMBER = (
 )
 
 
-def run(name: str, kafka: str | None, form: str, reload: bool) -> int:
-    """Prints how the group does; returns 0 where every slot has an owner that carries it, else 1."""
+def run(name: str, kafka: str | None, form: str, reload: bool, removed: str | None) -> int:
+    """Prints how the group does; returns 0 where every slot has an owner that carries it, else 1. ``removed``: a member
+    that is taken out first.
+    """
     if form not in FORMATS:
         raise SettingsError(f"--format {form}{known(form, FORMATS)}")
     sink = sink_settings_of(RunOptions(sink="kafka", kafka=kafka), os.environ)
     assert isinstance(sink.options, KafkaSettings)
-    found = asyncio.run(survey(read_group(os.environ, "NAME", name, sink.options), reload))
+    settings = read_group(os.environ, "NAME", name, sink.options)
+    if removed is not None:
+        asyncio.run(remove(settings, removed))
+    found = asyncio.run(survey(settings, reload))
     if form == "json":
         show_json(found)
     else:

@@ -14,7 +14,7 @@ from k2conn.group.topics import has_beats_topic
 
 LISTENS = 2 * EVERY
 """Seconds in which every member that is alive is heard."""
-_LOOK = 0.2
+LOOK = 0.2
 
 
 class SurveyedMember(TypedDict):
@@ -67,7 +67,7 @@ async def survey(settings: GroupSettings, reload: bool = False) -> GroupSurvey:
             await topic.say(Beat(settings.name, "", "", RELOAD).encoded())
         until = monotonic() + LISTENS
         while (now := monotonic()) < until:
-            _take(roll, await topic.hear(_LOOK), now)
+            _take(roll, await topic.hear(LOOK), now)
         return _survey(settings.name, roll, now)
     finally:
         await topic.close()

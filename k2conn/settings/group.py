@@ -30,6 +30,9 @@ def group_settings(environment: Mapping[str, str], flag: str | None, sink: SinkS
     said = "--group" if flag else NAME
     if not isinstance(sink.options, KafkaSettings):
         raise SettingsError(f"{said} shares the symbols through Kafka: it needs the kafka sink")
+    if sink.options.journal is not None:
+        raise SettingsError(f"{said}: members of a group do not hand their state over yet: leave"
+                            " K2_KAFKA_DELIVERY=exactly-once and K2_STATE=kafka out, or run one process")
     return given.checked(said, name, sink.options)
 
 

@@ -21,8 +21,9 @@ from k2conn.tools.mock.server import MockServer
 from tests.integration.test_health import get
 from tests.integration.test_run import environment
 from tests.integration.test_workers import timed
-from tests.kafka.test_end_to_end import NameTopic, own_topics
-from tests.servers import SharedBroker, SharedRegistry
+from tests.kafka.test_end_to_end import NameTopic, own_topics, readable
+from tests.kafka.test_sink import read
+from tests.servers import Broker, SharedBroker, SharedRegistry
 from tests.servers.process import free_port
 
 pytestmark = pytest.mark.kafka
@@ -109,7 +110,7 @@ class Members:
 
 @asynccontextmanager
 async def members_of(
-    folder: Path, broker: SharedBroker, registry: SharedRegistry, prefix: str, **how: Any
+    folder: Path, broker: SharedBroker | Broker, registry: SharedRegistry, prefix: str, **how: Any
 ) -> AsyncIterator[tuple[MockExchange, Members]]:
     """A mock exchange, and members that are not started."""
     file = own_topics("binance", folder, "t")
@@ -241,6 +242,126 @@ def test_a_restart_moves_nothing_and_what_members_say_is_shown(
                 await member.stop()
             code, text = await shown(members)
             assert (code, "no member is heard" in text) == (1, True), text
+
+    main()
+
+
+def test_a_move_loses_no_record_and_what_is_published_twice_has_equal_ids(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("m")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=40, keep_generating=True) as (
+            exchange, members
+        ):
+            first = await members.start("a")
+            await first.until(at_rest(1))
+            await once_each(exchange)
+            others = [await members.start(name) for name in ("b", "c")]
+            for member in others:
+                await member.until(at_rest(3))
+            await once_each(exchange)
+            for member in (first, *others):
+                await member.stop()
+        count = sum(map(len, exchange.sent.values())) // 2
+        messages = await asyncio.to_thread(read, broker, f"{prefix}.t.trades.binance", count)
+        names: dict[str, dict[int, set[str]]] = {symbol: {} for symbol in SYMBOLS}
+        for record in readable(registry, messages):
+            number = int(record["trade_id"].partition("-")[2])
+            names[record["vendor_data"]["native_symbol"]].setdefault(number, set()).add(record["message_id"])
+        for found in names.values():
+            assert len(found) > 20
+            assert found.keys() == set(range(min(found), max(found) + 1)), "the venue goes on; nothing was missed"
+            assert {len(ids) for ids in found.values()} == {1}, "who publishes a trade again gives it the same id"
+
+    main()
+
+
+def test_a_member_that_was_frozen_takes_its_share_again(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("f")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            members.variables["K2_GROUP_SESSION"] = "6s"
+            first, other = [await members.start(name) for name in ("a", "b")]
+            for member in (first, other):
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            other.process.send_signal(signal.SIGSTOP)
+            try:
+                group = await first.until(at_rest(1))
+                assert group["owned"] == 64
+                await until(lambda: all(covered(exchange)[symbol] for symbol in SYMBOLS))
+            finally:
+                other.process.send_signal(signal.SIGCONT)
+            for member in (first, other):
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            for member in (first, other):
+                await member.stop()
+
+    main()
+
+
+def test_while_kafka_is_away_what_runs_goes_on(
+    own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("w")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, own_broker, registry, prefix, rate=5) as (exchange, members):
+            run = [await members.start(name) for name in ("a", "b")]
+            for member in run:
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            await asyncio.to_thread(own_broker.stop)
+            await asyncio.sleep(12)  # longer than a session
+            assert covered(exchange) == Counter(SYMBOLS)
+            assert [member.process.returncode for member in run] == [None, None]
+            await asyncio.to_thread(own_broker.start)
+            for member in run:
+                await member.until(at_rest(2))
+            await once_each(exchange)
+            for member in run:
+                await member.stop()
+        sent = {symbol: len(exchange.sent["trade", symbol]) for symbol in SYMBOLS}
+        found = await asyncio.to_thread(read, own_broker, f"{prefix}.t.trades.binance", sum(sent.values()))
+        ids = {record["message_id"] for record in readable(registry, found)}
+        assert len(ids) >= sum(sent.values()) - len(SYMBOLS) * 2, "but for what was under way when sockets closed"
+
+    main()
+
+
+def test_a_member_that_is_gone_for_good_can_be_taken_out(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("o")
+
+    @timed
+    async def main() -> None:
+        async with members_of(tmp_path, broker, registry, prefix, rate=5) as (exchange, members):
+            members.variables["K2_GROUP_SESSION"] = "1800s"
+            first, other = [await members.start(name) for name in ("a", "b")]
+            for member in (first, other):
+                await member.until(at_rest(2))
+            code, text = await shown(members, "--remove", "b")
+            assert (code, "b is at work" in text) == (2, True), text
+            code, text = await shown(members, "--remove", "nobody")
+            assert (code, "has no member nobody" in text) == (2, True), text
+            other.process.kill()
+            await other.process.wait()
+            await shown(members, "--remove", "b")
+            await first.until(at_rest(1))
+            await once_each(exchange)
+            code, text = await shown(members)
+            assert code == 0, text
+            await first.stop()
 
     main()
 

@@ -190,7 +190,7 @@ USED_IN: dict[str, set[str]] = {
     "python_socks": {"net/socks.py"},
     "aiokafka": {
         "compat/aiokafka.py", "consumer/member.py", "consumer/whole_topics.py", "group/beats_topic.py",
-        "group/membership.py", "group/topics.py", "sinks/kafka/",
+        "group/membership.py", "group/removal.py", "group/topics.py", "sinks/kafka/",
     },
     "asyncpg": {"sinks/postgres/"},
     "fastapi": {"api/"},

@@ -66,6 +66,9 @@ def group(
     kafka: Kafka = None,
     format: Format = "text",
     reload: Annotated[bool, typer.Option("--reload", help="Tell all members to read their files again.")] = False,
+    remove: Annotated[
+        str | None, typer.Option("--remove", help="Take out a member that is gone: its slots are given away at once.")
+    ] = None,
 ) -> None:
     """Show the members of a group, and who has which slots: by what they say, heard for two seconds.
 
@@ -75,7 +78,7 @@ def group(
     """
     from k2conn.cli.group import run
 
-    raise typer.Exit(run(name, kafka, format, reload))
+    raise typer.Exit(run(name, kafka, format, reload, remove))
 
 
 @command()
