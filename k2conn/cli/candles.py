@@ -28,7 +28,7 @@ from k2conn.features.envelopes import STREAM as FEATURES
 from k2conn.features.making import feature_maker
 from k2conn.runner.event_log import configure
 from k2conn.settings import feature_settings, sink_settings
-from k2conn.sinks import SINKS, Sink, putter
+from k2conn.sinks import SINKS, Sink, putter, refuse_borders
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.trade_files import TradeFiles
@@ -77,6 +77,7 @@ def run(options: CandleOptions) -> int:
     with problems.noting():
         flags: dict[str, Any] = {"folder": options.folder, "kafka": options.kafka, "registry": options.registry}
         sink = sink_settings(os.environ, options.sink, options.sink_options, **flags)
+        refuse_borders(sink)
         if found := SINKS.get(sink.kind).check(sink.options):
             raise SettingsError(*found)
     with problems.noting():

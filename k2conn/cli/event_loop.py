@@ -8,7 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from k2conn.cli.garbage import keep_and_look_as_usual
+from k2conn.cli.garbage import keep_what_is_there
 from k2conn.cli.heap import give_back_large_pieces
 
 Result = TypeVar("Result")
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 def on_event_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Runs ``main`` to its end: on uvloop where it is installed."""
     give_back_large_pieces()
-    keep_and_look_as_usual()
+    keep_what_is_there()
     try:
         import uvloop
     except ImportError:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 
-_AS_USUAL = gc.get_threshold()
 _WHILE_STARTING = (10_000, 10, 10)
+_AT_WORK = (5_000, 10, 10)
+"""A seventh of Python's usual number of looks. A trade leaves nothing that counting references does not find (150,000
+of them at full speed left 259 objects in all), and the usual looks cost 0.3 us a trade.
+"""
 
 
 def look_seldom() -> None:
@@ -13,8 +16,9 @@ def look_seldom() -> None:
     gc.set_threshold(*_WHILE_STARTING)
 
 
-def keep_and_look_as_usual() -> None:
+def keep_what_is_there() -> None:
     """For a run: what was loaded and compiled stays, so that nobody need look at it again; what comes now may not."""
-    gc.set_threshold(*_AS_USUAL)
+    if gc.get_threshold() == _WHILE_STARTING:  # else the command has said how often
+        gc.set_threshold(*_AT_WORK)
     gc.collect()
     gc.freeze()

@@ -111,8 +111,8 @@ def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int
 
 def _say_what_is_missing() -> None:
     if native.Mapper is None:
-        get_logger().warning("k2conn goes without its part in C, at about twice the CPU", hint="install it again where "
-                          "there is a C compiler, and unset K2CONN_PURE_PYTHON")
+        get_logger().warning("k2conn goes without its part in C, at several times the CPU", hint="install it again "
+                          "where there is a C compiler, and unset K2CONN_PURE_PYTHON")
 
 
 async def _until_stopped(worker: Worker) -> RunOutcome:

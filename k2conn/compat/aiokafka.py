@@ -99,6 +99,15 @@ def fail_batches(producer: Any) -> None:
     accumulator.fail_all(ProducerClosed())
 
 
+def forget_transaction(producer: Any) -> None:
+    """A producer is left whose transaction may have failed: that has a future of its own, for which nobody waits any
+    more, and asyncio would report its exception as an error that was never looked at.
+    """
+    waiting = producer._txn_manager._transaction_waiter
+    if waiting is not None and waiting.done() and not waiting.cancelled():
+        waiting.exception()
+
+
 def names_controller(admin: Any) -> bool:
     """Whether the cluster, as an admin client sees it, has a controller."""
     return admin._client.cluster.controller is not None

@@ -135,9 +135,9 @@ class FramePipeline:
         if not isinstance(error, RecordError):
             try:
                 return self.session.decode(frame), None
-            except RecordError as caught:
-                error = caught
-        return None, RecordError(error.field, error.expression, error.value, error.reason, error.detail)
+            except RecordError as caught:  # under no other name: that would be a ring with what it passed
+                return None, _only_said(caught)
+        return None, _only_said(error)
 
     def classify(self, frame: str | bytes) -> Iterator[tuple[Stream | None, Json, bool]]:
         """What a frame consists of, for who only looks: each message with its stream (None: no rule knows it) and
@@ -373,3 +373,8 @@ class FramePipeline:
 def _whole(message: Json, scope: Scope) -> Json:
     """No messages in this one: it is one itself."""
     return None
+
+
+def _only_said(error: RecordError) -> RecordError:
+    """The same without where it was raised."""
+    return RecordError(error.field, error.expression, error.value, error.reason, error.detail)

@@ -403,7 +403,28 @@ def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metr
         produce.append(found)
     start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
     start.add_metric((), monotonic() - started)
-    return [up, queued, *produce, start]
+    return [up, queued, *produce, *_transactions(name, cast(dict[str, float], status)), start]
+
+
+def _transactions(name: str, status: dict[str, float]) -> Iterable[Metric]:
+    """How a sink's transactions do; all is 0 for one without."""
+    counts = (
+        ("transactions", "k2conn_transactions", "Transactions that were committed."),
+        ("failed_transactions", "k2conn_transactions_failed", "Those that were not; what was in them went later."),
+        ("left_out", "k2conn_left_out_records", "Of an earlier process: committed already, or of no state."),
+    )
+    for figure, metric, text in counts:
+        found = CounterMetricFamily(metric, text, labels=("sink",))
+        found.add_metric((name,), status.get(figure, 0))
+        yield found
+    gauges = (
+        ("commit_seconds", "k2conn_transaction_seconds", "How long the last transaction took."),
+        ("uncommitted_seconds", "k2conn_transaction_waiting_seconds", "Age of the oldest that is not committed."),
+    )
+    for figure, metric, text in gauges:
+        gauge = GaugeMetricFamily(metric, text, labels=("sink",))
+        gauge.add_metric((name,), status.get(figure, 0))
+        yield gauge
 
 
 _OBSERVED = {

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
+from k2conn.errors import SettingsError
 from k2conn.merging import all_true, each_by_name, side_by_side, total
 from k2conn.registry import Registry
 from k2conn.sinks.journal import JournalEntries, JournalSettings
@@ -213,6 +214,16 @@ def make_sink(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
     """
     kind = SINKS.get(settings.kind)
     return kind.make(with_options(settings, kind), settle, reject)
+
+
+def refuse_borders(settings: SinkSettings) -> None:
+    """SettingsError where the sink commits what lies between two borders, for whoever puts none: there, nothing would
+    ever be committed.
+    """
+    kind = SINKS.get(settings.kind)
+    given = kind.journal(with_options(settings, kind).options)
+    if given is not None and given.atomic:
+        raise SettingsError("K2_KAFKA_DELIVERY=exactly-once is for `k2conn run` with connectors: say at-least-once")
 
 
 def with_options(settings: SinkSettings, kind: SinkKind) -> SinkSettings:

@@ -39,7 +39,7 @@ class Setting:
         self.variables = {
             "K2_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "K2_KAFKA_SCHEMA_REGISTRY_URL": registry.url,
             "K2_KAFKA_CREATE_TOPICS": "true", "K2_KAFKA_PARTITIONS": "3", "K2_KAFKA_TOPIC_PREFIX": prefix,
-            "K2_KAFKA_TRANSACTIONAL_ID": prefix, "K2_KAFKA_STATE_PARTITIONS": "2", "K2_KAFKA_COMMIT_MS": "200",
+            "K2_KAFKA_TRANSACTIONAL_ID": prefix, "K2_KAFKA_STATE_PARTITIONS": "2", "K2_KAFKA_COMMIT_MS": "50",
             "K2_SPOOL_FOLDER": str(folder / "spool"), **variables,
         }
 

@@ -66,7 +66,7 @@ class ExactlyOnceSinkStatus(SinkStatus):
     """How long the last one took, from its first batch on."""
     left_out: int
     """Records of an earlier process that were not sent: committed already, or of no state."""
-    waiting: float
+    uncommitted_seconds: float
     """Seconds since the oldest group that is not committed was complete."""
     bootstrap: str
     registry: str | None
@@ -276,7 +276,7 @@ class ExactlyOnceSink:
             "failed_transactions": counts.failed,
             "commit_seconds": round(counts.commit_seconds, 4),
             "left_out": counts.left_out,
-            "waiting": round(waiting, 1),
+            "uncommitted_seconds": round(waiting, 1),
             "errors": counts.errors,
             "last_error": counts.last_error or self._log_handler.last,
             "bootstrap": self._settings.bootstrap,

@@ -190,7 +190,7 @@ class KafkaSettings:
     @property
     def unit(self) -> str:
         """Whose transactions they are, as the cluster knows it: one of each slot."""
-        return f"{self.transactional_id}-{self.slot}"
+        return f"{self.transactional_id or 'k2conn'}-{self.slot}"
 
     @property
     def journal(self) -> JournalSettings | None:

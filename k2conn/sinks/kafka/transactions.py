@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 
+from k2conn.compat.aiokafka import forget_transaction
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
 from k2conn.sinks.kafka.producer import Failure, Producer, failure_from
 from k2conn.sinks.kafka.settings import KafkaSettings
@@ -64,6 +65,11 @@ class TransactionalProducer(Producer):
             transaction_timeout_ms=settings.transaction_timeout_ms,
             request_timeout_ms=max(settings.request_timeout_ms, LEAST_REQUEST_MS),
         )
+
+    async def abandon(self) -> None:
+        """See `Producer.abandon`."""
+        await super().abandon()
+        forget_transaction(self._client)
 
     async def commit(self, topics: Iterable[Topic], now: float, within: float) -> None:
         """Commits all that waits in the queues of some topics as one transaction; the queues stay as they are.
