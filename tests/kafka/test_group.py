@@ -163,6 +163,7 @@ async def shown(members: Members, *more: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode()
 
 
+@pytest.mark.alone
 def test_three_members_share_the_symbols_and_take_over_from_one_that_is_killed(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

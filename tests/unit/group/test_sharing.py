@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 import pytest
 
 from k2conn.clock import monotonic
-from k2conn.errors import SettingsError
+from k2conn.errors import SettingsError, Unreachable
 from k2conn.group.beats import AT_WORK, Beat
 from k2conn.group.settings import GroupSettings
 from k2conn.group.sharing import GroupSharing
 from k2conn.group.slots import spread
 from k2conn.group.table_of_jobs import slot_table
+from k2conn.group.topics import kafka_trouble
 from k2conn.plan import Rate
 from k2conn.runner import Job, Runner
 from k2conn.settings.group import group_settings
@@ -148,3 +150,20 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
             group_settings({"K2_GROUP": "a"}, None, SinkSettings(options=kept))
     with pytest.raises(SettingsError, match="it needs the kafka sink"):
         group_settings({"K2_GROUP": "a"}, None, SinkSettings(kind="file"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (kafka_errors.GroupAuthorizationFailedError("g"), "the right READ on the group is missing"),
+        (kafka_errors.TopicAuthorizationFailedError("t"), "READ, WRITE and DESCRIBE on the topics is missing"),
+        (kafka_errors.ClusterAuthorizationFailedError(), "the right CREATE on the cluster is missing"),
+        (TimeoutError(), "no answer in 10 s"), (OSError("gone"), "gone"),
+    ],
+)
+def test_what_kafka_refuses_is_said_with_the_right_that_is_missing(error: Exception, said: str) -> None:
+    settings = GroupSettings("market", "b", KafkaSettings(), 16)
+    with pytest.raises(Unreachable) as found, kafka_trouble(settings, "its slots"):
+        raise error
+    assert said in str(found.value)
+    assert "group market" in str(found.value)
