@@ -39,6 +39,32 @@ def committed(bootstrap: str, topic: str, within: float = 60) -> list[Message]:
     return found
 
 
+class Follower:
+    """Reads on in a topic, which may not be there yet: each committed message once."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._topic = topic
+        self._reader = Consumer({"bootstrap.servers": bootstrap, "group.id": f"test-{time.monotonic_ns()}",
+                                 "enable.auto.commit": False, "isolation.level": "read_committed"})
+        self._assigned = False
+
+    def new(self) -> list[Message]:
+        """What has come since the last call, or comes within a moment."""
+        if not self._assigned:
+            known = self._reader.list_topics(timeout=60).topics  # asked for by name, the broker would make it
+            if self._topic not in known:
+                time.sleep(0.2)
+                return []
+            numbers = known[self._topic].partitions
+            self._reader.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in numbers])
+            self._assigned = bool(numbers)
+        return [one for one in self._reader.consume(5000, 0.2) if one.error() is None]
+
+    def close(self) -> None:
+        """Lets go of the broker."""
+        self._reader.close()
+
+
 def plain(messages: list[Message], record: str) -> list[dict[str, object]]:
     """Records of one of our types."""
     schema = load_schema(record)
