@@ -28,7 +28,7 @@ again, and has its native mapper, which is most of what a symbol takes, from the
 symbols, each for one record.
 """
 FAST = 5000
-"""Symbols of a stream that have a native mapper, which takes some 3 KB: more than most venues list at all.
+"""Symbols of a stream that have a native mapper, which takes some 1.3 KB: more than most venues list at all.
 Records of further ones are mapped by the general mapper.
 """
 
@@ -141,7 +141,7 @@ class SymbolContexts:
         return self._awaited(symbol)
 
     def prepare(self, context: SymbolContext) -> FastMapper | None:
-        """Makes a symbol's native mapper, which is None where its records need the general mapper, and beyond `FAST`."""
+        """Makes a symbol's native mapper; None where its records need the general mapper, and beyond `FAST`."""
         symbol = context.resolved
         context.prepared = True
         if self._fast >= FAST:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from k2conn import exactjson
+from k2conn import exactjson, native
 from k2conn.codecs.component import MOST_VALUES
 from k2conn.codecs.decoding import decoder
 from k2conn.engine.accounting.dead_letter import RAW_LIMIT, shortened
@@ -281,7 +281,8 @@ def test_symbols_for_one_record_each_are_not_kept_ready(monkeypatch: pytest.Monk
     values = []
     for kept, mapped in ((5, 5), (20, 5), (20, 20)):
         envelopes, _ = pipeline.receive([frame], 0.0, WALL)
-        assert (len(known), sum(one.fast is not None for one in known.values())) == (kept, mapped)
+        fast = sum(one.fast is not None for one in known.values())
+        assert (len(known), fast) == (kept, mapped if native.Mapper is not None else 0)
         values.append([one.value for one in envelopes])
     assert values[0] == values[1] == values[2]
     assert len(values[0]) == 20
@@ -294,7 +295,7 @@ def test_so_many_symbols_are_mapped_the_fast_way_and_others_to_the_same_bytes(mo
         pipeline = FramePipeline(ConnectorState(plan, None, 0), plan.connections[0], (), WORLD)
         values.append([one.value for _ in range(2) for one in pipeline.receive([frame], 0.0, WALL)[0]])
         known = pipeline.connector_state.mappings["trade"].contexts.known
-        assert sum(one.fast is not None for one in known.values()) == most
+        assert sum(one.fast is not None for one in known.values()) == (most if native.Mapper is not None else 0)
     assert values[0] == values[1] == values[2]
     assert len(values[0]) == 40
 
