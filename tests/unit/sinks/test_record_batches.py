@@ -127,7 +127,7 @@ def test_a_producer_packs_with_what_it_has(in_c: bool, monkeypatch: pytest.Monke
     if not in_c:
         monkeypatch.setattr(native, "packed", None)
     producer = object.__new__(Producer)
-    producer._settings = KafkaSettings(compression="none")
+    producer._settings, producer._transactional = KafkaSettings(compression="none"), False
     batch, count = producer.pack([*envelopes(3, 20)], HEADS)
     assert count == batch.record_count() == 20
     assert isinstance(batch, PackedBatch if in_c else Batch)
