@@ -15,7 +15,9 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path("k2conn", "native")
-SOURCES = ("mapper.c", "frames.c", "copy_rows.c", "bodies.c", "columns.c", "picking.c", "record_batch.c")
+SOURCES = (
+    "mapper.c", "frames.c", "copy_rows.c", "bodies.c", "columns.c", "picking.c", "cells.c", "record_batch.c",
+)
 
 
 class NativeHook(BuildHookInterface):  # type: ignore[type-arg]

@@ -50,14 +50,14 @@ class Measured(NamedTuple):
 def run(quick: bool) -> dict[str, Any]:
     """CPU microseconds a record of each stream: the median of ROUNDS, the streams taking turns."""
     plans = [load(str(path)) for path in shipped()]
-    cases = [case for plan in plans if not plan.reads_files for case in _cases(plan)]
+    cases = [case for plan in plans if not plan.reads_files for case in cases_of(plan)]
     frames = 150 if quick else 1500
     turns: dict[tuple[str, str], list[Measured]] = {}
     for turn in range(ROUNDS):
         for at, case in enumerate(cases):
             if at % 50 == 0:
                 progress(f"connectors: round {turn + 1} of {ROUNDS}, stream {at} of {len(cases)}")
-            found = _measured(case, frames, turn)
+            found = measured(case, frames, turn)
             if found is not None:
                 turns.setdefault((case.plan.name, case.stream.name), []).append(found)
     default = {(case.plan.name, case.stream.name): case.stream.default for case in cases}
@@ -90,7 +90,7 @@ def _result(
     }
 
 
-def _cases(plan: Plan) -> list[Case]:
+def cases_of(plan: Plan) -> list[Case]:
     """The streams of a plan, each with the first symbol that it has by default."""
     symbols = VenueSymbols(plan)
     names = [*plan.symbols.default, *(one.native for one in symbols.listed)]
@@ -103,7 +103,7 @@ def _cases(plan: Plan) -> list[Case]:
     ]
 
 
-def _measured(case: Case, frames: int, turn: int) -> Measured | None:
+def measured(case: Case, frames: int, turn: int) -> Measured | None:
     """One round of one stream; None where the connector's tests have no frame of it."""
     plan, connection, stream, symbol = case
     mock = MockConnection(plan, connection, VenueSymbols(plan), {}, seed=turn)

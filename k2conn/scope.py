@@ -62,6 +62,8 @@ class Scope:
         """What was captured of the venue's messages (`capture:`), for the dead letter of a message that needs it."""
         return {name: value for name, value in self.state.items() if not name.startswith("$")}
 
-    def forget_rounding(self) -> None:
-        """Another item begins."""
+    def forget_item(self) -> None:
+        """An item is done with: what its converters have left is another item's no more."""
+        self.notes = {}
+        self.unknown_sides = 0
         self.rounded = None

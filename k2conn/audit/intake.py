@@ -37,6 +37,11 @@ class AuditIntake:
         """All streams of candles that are audited."""
         return iter(self._audited.values())
 
+    @property
+    def amendments(self) -> dict[str, int]:
+        """Corrections of trades, and what takes them back, that were left out, by the stream of trades."""
+        return {stream: one.amendments for stream, one in self._bodies.items()}
+
     def choose(self, streams: Iterable[Stream]) -> Mapping[str, str]:
         """Audits those of these streams that have a rule whose trades are among them, and goes on with those that it
         audits already; the others with a rule, each with its stream of trades.

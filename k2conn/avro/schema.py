@@ -15,7 +15,7 @@ from typing import Any
 
 import fastavro
 
-from k2conn.avro.compiled import Piece, compile_encoder, compile_pieces
+from k2conn.avro.compiled import compile_encoder
 from k2conn.avro.decimals import V2, DecimalSize, decimals_used, differences, size_of, widened
 from k2conn.avro.fields import SchemaField, parse_field
 from k2conn.errors import SettingsError
@@ -89,14 +89,6 @@ class RecordSchema:
                 self._compiled.clear()
             found = self._compiled[key] = compile_encoder(self.fields, constants)
         return found
-
-    def pieces(
-        self, constants: Mapping[str, object], first: int, end: int, places: Mapping[str, int]
-    ) -> list[Piece]:
-        """Like ``compile``, for the fields from place ``first`` to before ``end`` only, in pieces that a caller puts
-        together; ``places`` says where in the values a field's value is.
-        """
-        return compile_pieces(self.fields, constants, first, end, places)
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The record of one Avro body: decimals as Decimal at the field's scale, times as int since 1970 UTC

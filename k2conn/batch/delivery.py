@@ -14,7 +14,7 @@ from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import RecordError
 from k2conn.runner.event_log import get_logger
-from k2conn.sinks import putter
+from k2conn.sinks import putter, refuse_borders
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 
@@ -28,6 +28,7 @@ class Delivery:
     """
 
     def __init__(self, settings: SinkSettings, states: list[ConnectorState]) -> None:
+        refuse_borders(settings)
         self.states = states
         self._sink = make_spooled(replace(settings, spool=replace(settings.spool, mode="never")), _settle, self._reject)
         self._put_all = putter(self._sink)

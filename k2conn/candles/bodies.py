@@ -21,10 +21,12 @@ _NAMES = (
 
 class TradeBodies:
     """Avro bodies of this process's own trade records, in the order in which they came. Corrections of trades and what
-    takes them back are left out: a candle counts each trade once, as it was first reported.
+    takes them back are left out and counted: a candle counts each trade once, as it was first reported.
     """
 
     def __init__(self) -> None:
+        self.amendments = 0
+        """How many were left out so far."""
         self.waiting: list[tuple[RecordSchema, bytes]] = []
         """Add to it; when there are `AT_ONCE` of them it is time to read them."""
         self._known: dict[RecordSchema, tuple[FieldPicker[Trade], StandingRecords]] = {}
@@ -40,8 +42,9 @@ class TradeBodies:
         for schema, some in groupby(waiting, key=itemgetter(0)):
             picker, standing = self._known.get(schema) or self._learn(schema)
             bodies = [body for _, body in some]
-            trades = picker.pick(bodies)
-            found += [trade if own else None for trade, own in zip(trades, standing.which(bodies), strict=True)]
+            trades, stand = picker.pick(bodies), standing.which(bodies)
+            self.amendments += stand.count(False)
+            found += [trade if own else None for trade, own in zip(trades, stand, strict=True)]
         return found
 
     def _learn(self, schema: RecordSchema) -> tuple[FieldPicker[Trade], StandingRecords]:

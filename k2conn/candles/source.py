@@ -17,10 +17,13 @@ class UnreadRecord(NamedTuple):
 
 
 class TradeBatch(NamedTuple):
-    """Some trades, in the order in which they came, and what could not be read among them."""
+    """Some trades, in the order in which they came, what could not be read among them, and how many corrections of
+    trades, and what takes them back, are left out.
+    """
 
     trades: list[Trade]
     unread: list[UnreadRecord]
+    amendments: int = 0
 
 
 class TradeSource(Protocol):

@@ -74,6 +74,8 @@ class StoredAudit:
         self._covered: dict[str, tuple[int, int]] = {}
         """By symbol, the times of the first and the last trade."""
         self.trades = self.candles = 0
+        self.amendments = 0
+        """Corrections of trades, and what takes them back, that were left out."""
 
     def read(self, paths: Sequence[Path]) -> None:
         """Reads all trades and candles of the exchange."""
@@ -93,7 +95,9 @@ class StoredAudit:
         fields = container.schema.fields
         make = TradeReading(fields["price"].scale, fields["quantity"].scale).trade
         for records in container.blocks():
-            trades = [make(one) for one in records if one["exchange"] == self._exchange and counts(one)]
+            ours = [one for one in records if one["exchange"] == self._exchange]
+            trades = [make(one) for one in ours if counts(one)]
+            self.amendments += len(ours) - len(trades)
             self.trades += len(trades)
             for one in trades:
                 first, last = self._covered.get(one.symbol, (one.time_us, one.time_us))
@@ -133,7 +137,8 @@ class StoredAudit:
                 if verdict.outcome is not AuditOutcome.PROVEN:
                     _show(name, verdict, format)
         figures = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing to compare"
-        say(f"{self.trades} trades, {self.candles} candles: {figures}")
+        left_out = f", {self.amendments} corrections of trades left out" if self.amendments else ""
+        say(f"{self.trades} trades, {self.candles} candles{left_out}: {figures}")
         differs = counts[AuditOutcome.SUSPECTED] or counts[AuditOutcome.SURPLUS]
         return NOT_PROVEN if differs or not counts else ALL_PROVEN
 

@@ -28,7 +28,7 @@ from k2conn.features.envelopes import STREAM as FEATURES
 from k2conn.features.making import feature_maker
 from k2conn.runner.event_log import configure
 from k2conn.settings import feature_settings, sink_settings
-from k2conn.sinks import SINKS, Sink, putter
+from k2conn.sinks import SINKS, Sink, putter, refuse_borders
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.tools.trade_files import TradeFiles
@@ -77,6 +77,7 @@ def run(options: CandleOptions) -> int:
     with problems.noting():
         flags: dict[str, Any] = {"folder": options.folder, "kafka": options.kafka, "registry": options.registry}
         sink = sink_settings(os.environ, options.sink, options.sink_options, **flags)
+        refuse_borders(sink)
         if found := SINKS.get(sink.kind).check(sink.options):
             raise SettingsError(*found)
     with problems.noting():
@@ -146,6 +147,8 @@ class CandleMaking:
         self._prepared: set[str] = set()
         self.written = 0
         self.dead = 0
+        self.amendments = 0
+        """Corrections of trades, and what takes them back, that were left out."""
         self.lost = 0
         self._sink: Sink | None = None
 
@@ -179,6 +182,7 @@ class CandleMaking:
                 if batch is None:
                     return True
                 found = [self._unread(one) for one in batch.unread]
+                self.amendments += batch.amendments
                 late = self.aggregator.add(batch.trades)
                 found += [self._output.refused(trade, why, wall_us()) for trade, why in late]
                 if source.in_order:
@@ -251,7 +255,8 @@ class CandleMaking:
     def _said(self, unsent: int) -> int:
         counts = self.aggregator.counts
         say(
-            f"{counts.trades} trades, {counts.repeated} repeats, {counts.late} too late, {counts.ahead} ahead of time: "
+            f"{counts.trades} trades, {counts.repeated} repeats, {counts.late} too late, {counts.ahead} ahead of time, "
+            f"{self.amendments} corrections of trades left out: "
             f"{self.written} records written, {counts.corrections} corrections, {self.dead} dead letters",
         )
         if unsent or self.lost:

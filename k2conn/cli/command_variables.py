@@ -25,6 +25,7 @@ _MADE = (
 )
 _DEGRADED = ("K2_DEGRADED_ERRORS_24H", "K2_DEGRADED_MEMORY_MB", "K2_DEGRADED_CANDLE_AGE")
 _CONSOLE = ("K2_CONSOLE", "K2_CONSOLE_TOKEN", "K2_CONSOLE_HOSTS", "K2_TAP_TOKEN")
+_GROUP = ("K2_GROUP_INSTANCE_ID", "K2_GROUP_SLOTS", "K2_GROUP_SHARE_LIMITS", "K2_GROUP_SESSION")
 _START = (
     "K2_CONNECTORS", "K2_PROGRESS", *_CONSOLE, *_FILES, *_MADE, "K2_STATE_FOLDER", "K2_RECORD_", "K2_LOG_FORMAT",
     *_PORT, *_DEGRADED,
@@ -32,11 +33,12 @@ _START = (
 _RUN = ("K2_RECORD_FOLDER", *_SINKS, *_LIVE)
 
 READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "run": (*_START, "K2_LOG_LEVEL", "K2_WORKERS", *_RUN, *_CONSUMER),
+    "run": (*_START, "K2_LOG_LEVEL", "K2_WORKERS", "K2_GROUP", *_GROUP, *_RUN, *_CONSUMER),
     "record": (*_START, "K2_LOG_LEVEL", *_LIVE),
     "probe": (*_FILES, *_LIVE),
     "replay": (*_FILES, *_LOG, *_SINKS),
     "doctor": (*_START, *_RUN),
+    "group": (*_GROUP, *_KAFKA),
     "status": (*_PORT, *PROXY_VARIABLES),
     "certify": (*_FILES, *_SINKS),
     "demo": (*_FILES, *_KAFKA),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from k2conn import exactjson
+from k2conn.cli.amendment_text import amended
 from k2conn.cli.event_loop import on_event_loop, stop_on_signals
 from k2conn.cli.messages import complain, say
 from k2conn.cli.option_values import lasting, listed
@@ -141,6 +142,8 @@ async def _stop_after(limit: float | None, consumption: Consumption, stop: async
 def _report(consumption: Consumption, options: RunOptions, outcome: ConsumptionOutcome | None) -> None:
     """The final figures: a line, and (where the run ended in order) the summary file."""
     say(f"kafka: {consumption.accounts.equation()}", **consumption.accounts.totals())
+    if consumption.stage is not None and consumption.stage.amendments:
+        say(f"kafka: {amended({'candles': consumption.stage.amendments})}")
     if outcome is None:
         return
     if outcome.unsent:

@@ -20,7 +20,7 @@ from k2conn.cli.run_options import RunOptions
 from k2conn.cli.screen import ProgressBar, line, screen
 from k2conn.cli.startup import check_log, checked_sink
 from k2conn.cli.stream_names import chosen_streams
-from k2conn.engine.accounting.figures import ConnectorReport
+from k2conn.engine.accounting.figures import LedgerReport
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import CollectedProblems, SettingsError
 from k2conn.merging import merged
@@ -133,12 +133,12 @@ class _Shown:
         self._bar.show("replaying", outcome.entries, figures)
 
 
-def _reports(replay: Replay) -> dict[str, ConnectorReport]:
+def _reports(replay: Replay) -> dict[str, LedgerReport]:
     """The figures of each connector, over all its runs in the recording."""
-    found: dict[str, list[ConnectorReport]] = {name: [] for name in replay.plans}
+    found: dict[str, list[LedgerReport]] = {name: [] for name in replay.plans}
     for state in replay.delivery.states:
         found[state.plan.name].append(state.ledger.report())
-    return {name: merged(ConnectorReport, reports) for name, reports in found.items() if reports}
+    return {name: merged(LedgerReport, reports) for name, reports in found.items() if reports}
 
 
 def _report(replay: Replay, outcome: ReplayOutcome, options: ReplayOptions) -> int:
@@ -182,7 +182,7 @@ def _iso(moment: int) -> str:
     return f"{datetime.fromtimestamp(moment // 1_000_000, UTC):%Y-%m-%dT%H:%M:%S}.{moment % 1_000_000:06d}Z"
 
 
-def _exit_code(outcome: ReplayOutcome, reports: Sequence[ConnectorReport]) -> int:
+def _exit_code(outcome: ReplayOutcome, reports: Sequence[LedgerReport]) -> int:
     if outcome.unsent or any(one["lost"] for one in reports):
         return FAILED
     if outcome.stopped:

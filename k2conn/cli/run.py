@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from k2conn import exactjson, native
+from k2conn.cli.amendment_text import amended
 from k2conn.cli.board.beside import board_while, with_board
 from k2conn.cli.board.sources import LocalBoard
 from k2conn.cli.event_loop import on_event_loop, stop_on_signals
 from k2conn.cli.messages import complain, say, show
 from k2conn.cli.recording_run import recorded
-from k2conn.cli.reload import keep_reloading, read_again
+from k2conn.cli.reload import keep_asking, keep_reloading, read_again
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
 from k2conn.cli.run_workers import lead
@@ -22,6 +24,8 @@ from k2conn.cli.start_line import say_start
 from k2conn.cli.startup import Prepared, check_log, jobs_for, prepared, progress_of, sink_settings_of
 from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.errors import SettingsError
+from k2conn.group.settings import GroupSettings
+from k2conn.group.sharing import GroupSharing
 from k2conn.monitoring.health import RunnerView
 from k2conn.monitoring.tap.listening import Taps
 from k2conn.monitoring.tap.passing import Tap
@@ -50,6 +54,8 @@ def run(options: RunOptions) -> int:
     _say_what_is_missing()
     say_start(jobs, settings, states, start.workers)
     options = replace(options, port=start.port, workers=start.workers)
+    if start.group is not None:
+        return _share(options, start, start.group)
     if start.workers > 1:
         read = partial(read_again, partial(jobs_for, options, environment))
         return lead(options, jobs, read, settings, states, start.limit, start.console)
@@ -62,7 +68,9 @@ def run(options: RunOptions) -> int:
         )
         ended = None
         try:
-            ended = on_event_loop(_run(runner, options, start, partial(send_left_over, jobs, settings, None)))
+            reloading = keep_reloading(runner, partial(jobs_for, options, environment), options.watch)
+            before = partial(send_left_over, jobs, settings, None)
+            ended = on_event_loop(_run(runner, options, start, before, runner.run, reloading))
         finally:  # the figures are printed, whatever ended the run
             _report(runner, options, ended)
     return ended.exit_code
@@ -80,10 +88,31 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 
+def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int:
+    """A member of a group, until told to stop."""
+    jobs, read = start.jobs, partial(read_again, partial(jobs_for, options, os.environ, warn=False))
+    if start.states is not None:
+        distribute_state(start.states, jobs, None)
+    with recorded(options, os.environ) as observers:
+        runner = Runner(
+            (), start.settings, max_records=options.max_records, state_folder=start.states, limits=start.limits,
+            observers=observers, standing=True,
+        )
+        sharing = GroupSharing(settings, jobs, read, runner)
+        ended = None
+        try:
+            reloading = keep_asking(sharing.reload, lambda: [job.plan.path for job in jobs], options.watch)
+            before = partial(send_left_over, jobs, start.settings, None)
+            ended = on_event_loop(_run(runner, options, start, before, sharing.run, reloading))
+        finally:
+            _report(runner, options, ended)
+    return ended.exit_code
+
+
 def _say_what_is_missing() -> None:
     if native.Mapper is None:
-        get_logger().warning("k2conn goes without its part in C, at about twice the CPU", hint="install it again where "
-                          "there is a C compiler, and unset K2CONN_PURE_PYTHON")
+        get_logger().warning("k2conn goes without its part in C, at several times the CPU", hint="install it again "
+                          "where there is a C compiler, and unset K2CONN_PURE_PYTHON")
 
 
 async def _until_stopped(worker: Worker) -> RunOutcome:
@@ -94,13 +123,14 @@ async def _until_stopped(worker: Worker) -> RunOutcome:
 
 
 async def _run(
-    runner: Runner, options: RunOptions, start: Prepared, before: Callable[[asyncio.Event], Awaitable[None]]
+    runner: Runner, options: RunOptions, start: Prepared, before: Callable[[asyncio.Event], Awaitable[None]],
+    work: Callable[[asyncio.Event], Awaitable[RunOutcome]], reloading: Coroutine[Any, Any, None],
 ) -> RunOutcome:
+    """``work``: runs the runner."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     stop_on_signals(loop, stop)
     await unless_stopped(before(stop), stop)
-    reloading = keep_reloading(runner, partial(jobs_for, options, os.environ), options.watch)
     taps = Taps(
         lambda wanted: Tap(wanted, runner.observers, runner.captured), compiled_condition, tap_token(os.environ)
     )
@@ -110,10 +140,10 @@ async def _run(
         try:
             if with_board(options, os.environ, start.settings.kind):
                 async with board_while(LocalBoard(view, taps), stop):
-                    return await runner.run(stop)
+                    return await work(stop)
             saying = loop.create_task(ProgressLine(runner, start.progress).keep())
             try:
-                return await runner.run(stop)
+                return await work(stop)
             finally:
                 saying.cancel()
         finally:
@@ -140,6 +170,8 @@ def _report(runner: Runner, options: RunOptions, outcome: RunOutcome | None) -> 
             connector=connector.plan.name, frames=ledger.frames, reconnects=sum(ledger.reconnects.values()),
             unrecognised=ledger.unrecognised, **ledger.totals(),
         )
+        if connector.amendments:
+            say(f"{connector.plan.name}: {amended(connector.amendments)}", connector=connector.plan.name)
         if text := crash_report(connector.plan.name, ledger.crashes):
             show(*text.split("\n"), error=True)
     if outcome is None:

@@ -45,3 +45,5 @@ class RunOptions:
     """Whether there is a board, where there is a terminal."""
     record: Path | None = None
     """Where frames are recorded; None: what K2_RECORD_FOLDER says."""
+    shares: bool = False
+    """Whether ``group``, or a variable, may name a group that shares the symbols."""

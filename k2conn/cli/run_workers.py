@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from k2conn import exactjson
+from k2conn.cli.amendment_text import amended
 from k2conn.cli.messages import complain, say, show
 from k2conn.cli.reload import keep_asking
 from k2conn.cli.run_options import RunOptions
@@ -98,6 +99,8 @@ def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
             f"unrecognised {one['unrecognised']}",
             connector=name, **{key: value for key, value in one.items() if isinstance(value, int)},
         )
+        if left_out := one.get("amendments"):
+            say(f"{name}: {amended(left_out)}", connector=name)
         if text := crash_report(name, one["crashes"]):
             show(*text.split("\n"), error=True)
     if outcome.silent:

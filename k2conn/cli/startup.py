@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from k2conn.cli.stream_names import chosen_streams
 from k2conn.codecs import CODECS
 from k2conn.errors import CollectedProblems, SettingsError, known
 from k2conn.files import unwritable
+from k2conn.group.settings import GroupSettings
+from k2conn.group.table_of_jobs import slot_table
 from k2conn.plan import Plan
 from k2conn.runner import Job, Runner
 from k2conn.runner.event_log import LEVELS, configure, get_logger
@@ -35,9 +37,11 @@ from k2conn.settings import (
 )
 from k2conn.settings.console import ConsoleSettings, console_settings
 from k2conn.settings.environment import shown
+from k2conn.settings.group import group_settings
 from k2conn.settings.unread_variables import unread
 from k2conn.settings.values import integer
 from k2conn.sinks import SINKS
+from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import spooled
 from k2conn.transports import TRANSPORTS
@@ -61,6 +65,8 @@ class Prepared:
     limits: HealthLimits
     progress: ProgressSettings
     console: ConsoleSettings
+    group: GroupSettings | None = None
+    """Where what runs is shared with other processes."""
 
 
 def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = True) -> Prepared:
@@ -100,7 +106,15 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             _check_workers(options, settings, workers)
     with problems.noting():
         jobs = jobs_for(options, environment, problems=problems)
-    if problems and jobs:  # what the runner would say of them is told, too
+    group: GroupSettings | None = None
+    with problems.noting():
+        group = group_settings(environment, options.group, settings) if options.shares else None
+        if group is not None:
+            _check_group(options, workers)
+            slot_table(jobs, group.slots)
+    with problems.noting():
+        settings = journaled(settings, jobs, options, workers, states, group)
+    if (problems or group is not None) and jobs:  # what the runner would say of them is told, too
         with problems.noting():
             Runner(jobs, SinkSettings(kind="console"), environment=environment)
     lock = StateLock(states) if states is not None and not unwritable(states) else None
@@ -108,7 +122,33 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         with problems.noting():
             lock.take(job.plan.name for job in jobs)
     problems.finish()
-    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress, console)
+    return Prepared(port, workers, jobs, settings, states, limit, lock, limits, progress, console, group)
+
+
+def journaled(
+    settings: SinkSettings, jobs: Sequence[Job], options: RunOptions, workers: int, states: Path | None,
+    group: GroupSettings | None,
+) -> SinkSettings:
+    """The sink's settings, with the name of whose transactions they are where the user says none. SettingsError where
+    state in Kafka does not go with what else is said.
+    """
+    kafka: KafkaSettings | None = settings.kafka
+    if kafka is None or kafka.journal is None:
+        return settings
+    said = f"K2_KAFKA_DELIVERY={kafka.delivery}" if kafka.exactly_once else "K2_STATE=kafka"
+    problems = []
+    if workers > 1:
+        problems.append(f"{said} goes with one process of a transactional id: --workers {workers} would be several")
+    if group is not None:
+        problems.append(f"{said} goes with one process of a transactional id: a group's members would be several")
+    if states is not None:
+        problems.append(f"{said} keeps the state in {kafka.state_topic}: unset K2_STATE_FOLDER")
+    if kafka.exactly_once and options.max_records is not None:
+        problems.append(f"{said} takes a frame whole or not at all: --max-records may cut one in two")
+    if problems:
+        raise SettingsError(*problems)
+    name = kafka.transactional_id or f"k2conn.{'+'.join(sorted(job.plan.name for job in jobs))}"
+    return replace(settings, options=replace(kafka, transactional_id=name))
 
 
 def checked_sink(
@@ -233,6 +273,13 @@ def _check_workers(options: RunOptions, settings: SinkSettings, workers: int) ->
         problems.append(f"the {settings.kind} sink is for one process: leave --workers out")
     if problems:
         raise SettingsError(*problems)
+
+
+def _check_group(options: RunOptions, workers: int) -> None:
+    """What has no meaning for a member of a group."""
+    if workers != 1:
+        raise SettingsError("--group shares the symbols among processes: for more of them start it again with another"
+                            " K2_GROUP_INSTANCE_ID, and leave --workers out")
 
 
 # -- connectors

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from k2conn import exactjson
+from k2conn.cli.amendment_text import amended
 from k2conn.cli.messages import show_json
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.compiler.language.problems import known
@@ -83,6 +84,8 @@ def show(state: ProcessStatus, console: Console) -> None:
         _silent(connector["streams"], console)
         console.print(_sockets(connector["sockets"], console.width))
         _copies(connector["sockets"], console)
+        if left_out := connector.get("amendments"):
+            line(console, f"  {amended(left_out)}")
         for trouble in connector.get("troubles", ()):
             words = ", ".join(f"{key} {exactjson.spell(value)}" for key, value in trouble["detail"].items())
             told = " ".join(filter(None, (trouble["time"], trouble["kind"], trouble["stream"], trouble["reason"])))
@@ -111,6 +114,8 @@ def _source(source: SourceStatus, console: Console) -> None:
                   f"lag {source['lag']}; {source['accounts']}")
     if source["expired"]:
         line(console, f"  {source['expired']} records were deleted by Kafka before they were read")
+    if source.get("amendments"):
+        line(console, f"  {amended({'candles': source['amendments']})}")
     rows: list[Sequence[Cell]] = []
     for name, one in source["topics"].items():
         counts = (str(one.get(column.name.replace(" ", "_"), 0)) for column in _TOPIC[1:-1])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count, repeat
 
-from k2conn import exactjson
+from k2conn import exactjson, native
 from k2conn.codecs.component import FileFormat, Row, RowPosition, Setting, Settings
 from k2conn.codecs.lines import ROW_BYTES, LineReader, malformed, text_of, too_large
 from k2conn.codecs.quoted_cells import QuotedCells
@@ -114,6 +114,11 @@ class CsvReader(LineReader):
         if "\r" in text:
             text = text.replace("\r\n", "\n")
             text = text.removesuffix("\r") if last else text
+        if (table := native.table) is not None:
+            found: list[Row] | None = table(text, self.columns, self._delimiter, self._line)
+            if found is not None:
+                self._line += len(found)
+                return found, len(block)
         lines = text.split("\n")
         if not lines[-1]:
             lines.pop()

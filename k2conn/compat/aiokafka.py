@@ -17,6 +17,7 @@ from aiokafka.codec import lz4_encode  # type: ignore[import-untyped]
 from aiokafka.conn import CloseReason  # type: ignore[import-untyped]
 from aiokafka.errors import ProducerClosed  # type: ignore[import-untyped]
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped]
+from aiokafka.protocol.group import LeaveGroupRequest  # type: ignore[import-untyped]
 from aiokafka.structs import TopicPartition  # type: ignore[import-untyped]
 
 VERSIONS = ">=0.14,<0.15"
@@ -38,8 +39,11 @@ class Batch(BatchBuilder):  # type: ignore[misc]
     that whoever else uses aiokafka in this process has its own default.
     """
 
-    def __init__(self, batch_bytes: int, compression: str) -> None:
-        super().__init__(batch_bytes, CODECS[compression])
+    def __init__(self, batch_bytes: int, compression: str, transactional: bool = False) -> None:
+        """``transactional``: its records count as committed only once their transaction is; without that mark a broker
+        takes them into a transaction's partition all the same, and shows them at once.
+        """
+        super().__init__(batch_bytes, CODECS[compression], is_transactional=transactional)
 
     def _build(self) -> Any:
         before = lz4_encode.__defaults__
@@ -93,6 +97,15 @@ def fail_batches(producer: Any) -> None:
     for batch in batches:
         batch._drain_waiter.add_done_callback(lambda future: future.cancelled() or future.exception())
     accumulator.fail_all(ProducerClosed())
+
+
+def forget_transaction(producer: Any) -> None:
+    """A producer is left whose transaction may have failed: that has a future of its own, for which nobody waits any
+    more, and asyncio would report its exception as an error that was never looked at.
+    """
+    waiting = producer._txn_manager._transaction_waiter
+    if waiting is not None and waiting.done() and not waiting.cancelled():
+        waiting.exception()
 
 
 def names_controller(admin: Any) -> bool:
@@ -241,3 +254,12 @@ class Leaders:
             waiting.future.add_done_callback(lambda _: accumulator._pending_batches.discard(waiting))
         future: asyncio.Future[Any] = waiting.future
         return future
+
+
+async def leave_group(admin: Any, group: str, member: str) -> int:
+    """Takes a member out of a group in its place; the error's number, 0 where that was done. A consumer with an
+    instance id never leaves by itself, and no public call makes it.
+    """
+    coordinator = await admin.find_coordinator(group)
+    answer = await admin._send_request(LeaveGroupRequest(group, member), coordinator)
+    return int(answer.error_code)

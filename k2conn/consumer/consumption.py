@@ -31,7 +31,7 @@ from k2conn.errors import K2Error, RecordError, SinkError, Unreachable
 from k2conn.net.http import in_thread
 from k2conn.runner.error_count import ErrorCount, Figures
 from k2conn.runner.stopping import unless_stopped
-from k2conn.sinks import Reject, Settle, Sink, SinkStatus, database, make_sink, putter
+from k2conn.sinks import Reject, Settle, Sink, SinkStatus, database, make_sink, putter, refuse_borders
 from k2conn.sinks.kafka.sink import registry_of
 from k2conn.sinks.positions import SourcePartition, StoresPositions
 from k2conn.sinks.settings import SinkSettings
@@ -76,6 +76,7 @@ class Consumption:
         open_sink: Callable[[SinkSettings, Settle, Reject], Sink] = make_sink, stage: Stage | None = None,
     ) -> None:
         """``stage``: what makes something else of the records; None: they are handed on as they are."""
+        refuse_borders(sink_settings)
         self.settings = settings
         self.stage = stage
         self.sink = open_sink(sink_settings, self._settle, self._reject)
@@ -421,6 +422,7 @@ class Consumption:
             "pattern": ",".join(self.settings.topics), "assigned": len(self._progress),
             "lag": sum(one.lag for one in self._progress.values()), "accounts": self.accounts.equation(),
             "balanced": self.accounts.balanced, "expired": self._member.expired,
+            "amendments": 0 if self.stage is None else self.stage.amendments,
             "dead_letter_reasons": dict(self.accounts.reasons), "errors": self._errors, "last_error": self._last_error,
             "topics": topics,
         }

@@ -26,6 +26,10 @@ class Stage(Protocol):
 
     record: str
 
+    @property
+    def amendments(self) -> int:
+        """Records about other records (corrections, and what takes them back) that it has left out."""
+
     def assigned(self, partition: SourcePartition, start: Place) -> None:
         """The partition is this process's from there on, whatever was known of it."""
 

@@ -43,6 +43,8 @@ class SourceStatus(TypedDict):
     """The equation of all topics."""
     balanced: bool
     expired: int
+    amendments: int
+    """Corrections of trades, and what takes them back, that a stage leaves out."""
     dead_letter_reasons: dict[str, int]
     errors: int
     last_error: str | None

@@ -26,6 +26,11 @@ class TopicCandles:
         self.record = trade_record().name
         self._partitions: dict[SourcePartition, ReplayedCandles] = {}
 
+    @property
+    def amendments(self) -> int:
+        """See `Stage`."""
+        return self._bodies.amendments
+
     def assigned(self, partition: SourcePartition, start: Place) -> None:
         """See `Stage`."""
         self._partitions[partition] = ReplayedCandles(self._settings, start.offset, start.note)

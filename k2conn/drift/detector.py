@@ -22,8 +22,10 @@ MOST_SHAPES = 50
 """Forms of messages without a rule that are told apart."""
 MOST_FINDINGS = 200
 """Changes of one connector that are told."""
-_PLAIN = re.compile(r"[\w.$@\"\[\]-]+\Z")
-"""An expression that is a path, so that what it gives stands in the message."""
+_PLAIN = re.compile(r"[\w.$@\"\[\]-]+(\s*\|\|\s*[\w.$@\"\[\]-]+)*\Z")
+"""An expression that is a path, or the first of several that has something, so that what it gives stands in the
+message.
+"""
 _SHOWN = 60
 """Characters of a value that are shown."""
 

@@ -53,6 +53,7 @@ class ConnectorState:
         """How often each symbol has data."""
         self.symbols = SymbolDirectory(plan.symbols, self.ledger.most)
         self.shared_limits = SharedLimits() if shared_limits is None else shared_limits
+        self.limit_share = self.shared_limits.share_of(plan.name)
         self.connect_limiters = {one.name: self._connect_limiter(one, before) for one in plan.connections}
         """The venue's limit on connecting, by the connection's name."""
         self.request_limiters = {one.name: self._request_limiter(one, before) for one in plan.connections}
@@ -62,7 +63,7 @@ class ConnectorState:
             for stream in self.streams
         }
         self.gaps = GapRegistry(plan, self.ledger, self.mappings, backfill)
-        self.pending_backfills = PendingBackfills(self.gaps)
+        self.pending_backfills = PendingBackfills(self.gaps, self.limit_share)
         self._replica_sets: dict[tuple[str, int], ReplicaSet] = {}
         if before is not None:
             self._replica_sets.update(before._replica_sets)
@@ -112,14 +113,14 @@ class ConnectorState:
         if (shared := self.shared_limits.limiter("connect", connection, limit)) is not None:
             return shared
         known = predecessor.connect_limiters.get(connection.name) if predecessor is not None else None
-        return RateLimiter(limit) if known is None else known.under(limit)
+        return RateLimiter(limit, share=self.limit_share) if known is None else known.under(limit)
 
     def _request_limiter(self, connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
         limit = connection.limits.requests
         if (shared := self.shared_limits.limiter("requests", connection, limit)) is not None:
             return shared
         known = predecessor.request_limiters.get(connection.name) if predecessor is not None else None
-        return RateLimiter(limit) if known is None else known.under(limit)
+        return RateLimiter(limit, share=self.limit_share) if known is None else known.under(limit)
 
     # -- gaps and replicas
 

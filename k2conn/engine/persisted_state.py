@@ -135,7 +135,7 @@ def checked(plan: Plan, state: Any) -> dict[str, Any]:
             _check(type(said["ids"]) is list and len(said["ids"]) <= MOST_IDS and all(map(_name, said["ids"])))
             contents = _contents(said)
             _check(type(contents) is list and len(contents) == len(said["ids"]))
-            _check(all(type(one) is str and _CONTENT.fullmatch(one) for one in contents))
+            _check(all(map(is_content, contents)))
             for table in (said["numbers"], said["times"]):
                 _check(type(table) is dict and len(table) <= MOST_SYMBOLS and all(map(_name, table)))
             _check(all(map(_time, said["times"].values())))
@@ -150,6 +150,11 @@ def checked(plan: Plan, state: Any) -> dict[str, Any]:
 def _contents(said: Mapping[str, Any]) -> Any:
     """What the records of a stream's ids say, in hexadecimal digits; an older process kept the ids alone."""
     return said.get("contents", [KNOWN_NOT.hex()] * len(said["ids"]))
+
+
+def is_content(value: Any) -> bool:
+    """Whether it is what a record says, in short, in hexadecimal digits."""
+    return type(value) is str and _CONTENT.fullmatch(value) is not None
 
 
 def _check(right: bool) -> None:

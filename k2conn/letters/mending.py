@@ -19,7 +19,7 @@ from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.conversation.session_ids import session_ids
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.envelope import Envelope
-from k2conn.letters.letter import DeadFrame, received_at
+from k2conn.letters.letter import DeadFrame, Letter, received_at
 from k2conn.plan import Connection, Match, Plan, Stream
 from k2conn.scope import Scope
 
@@ -35,6 +35,9 @@ class Mended(NamedTuple):
     still: list[dict[str, Any]]
     why_not: str = ""
     unrecognised: bool = False
+
+
+_NOTHING = Mended([], [])
 
 
 class Mender:
@@ -56,6 +59,13 @@ class Mender:
         assert raw is not None
         whole = [one for one in frame.letters if one.said.get("item") is None]
         self._chosen = None if whole else frozenset(str(one.said["item"]) for one in frame.letters)
+        found = self._found(frame, first, raw)
+        if found == _NOTHING and any(one.field == "each" for one in frame.letters):
+            self._chosen = None  # what had no items is not met any more: another level of `each` was mended
+            found = self._found(frame, first, raw)
+        return found
+
+    def _found(self, frame: DeadFrame, first: Letter, raw: str | bytes) -> Mended:
         best = Mended([], [], unrecognised=True)
         for connection in self.plan.connections:
             if frame.letters[0].stream not in ("", NOWHERE, *connection.streams):
@@ -85,13 +95,17 @@ class Mender:
         own = stream.drop_when
 
         def dropped(item: Any, scope: Scope) -> bool:
-            if self._chosen is not None:
-                shown = safe_excerpt(exactjson.excerpt(item, VALUE_LIMIT), VALUE_LIMIT)
-                if shown not in self._chosen:
-                    return True
+            if self._chosen is not None and not (self._is_chosen(item) or self._is_chosen(scope.parent)):
+                return True
             return own is not None and own.condition(item, scope)
 
         return replace(stream, drop_when=Match("not a dead letter's item", dropped), first_batch="keep")
+
+
+    def _is_chosen(self, item: Any) -> bool:
+        """Whether a letter is about this: an item, or what a level of `each` found none in."""
+        shown = safe_excerpt(exactjson.excerpt(item, VALUE_LIMIT), VALUE_LIMIT) if item is not None else None
+        return self._chosen is not None and shown in self._chosen
 
 
 class _Anything(dict[str, str]):

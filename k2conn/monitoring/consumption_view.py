@@ -138,4 +138,9 @@ class _ConsumptionCollector(Collector):
         )
         status = self._consumption.status()
         expired.add_metric((status["group"],), status["expired"])
-        return [*families.values(), flight, dead, expired]
+        amendments = CounterMetricFamily(
+            "k2conn_source_amendments", "Corrections of trades, and what takes them back, that candles leave out.",
+            labels=("group",),
+        )
+        amendments.add_metric((status["group"],), status["amendments"])
+        return [*families.values(), flight, dead, expired, amendments]

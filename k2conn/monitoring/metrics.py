@@ -27,6 +27,7 @@ from k2conn.observe import Observers
 from k2conn.runner import Runner
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.error_count import ErrorCount
+from k2conn.runner.status import GroupStatus
 from k2conn.secret_mask import SECRETS
 from k2conn.sinks import SinkStatus
 from k2conn.spool.status import SpoolStatus
@@ -91,6 +92,8 @@ class RunnerCollector(Collector):
         yield from self._subscriptions()
         yield from self._endpoints()
         yield from condition_metrics(self._runner)
+        if self._runner.group is not None:
+            yield from _group(self._runner.group())
         yield from self._sink()
 
     def _streams(self) -> Iterable[Metric]:
@@ -160,7 +163,7 @@ class RunnerCollector(Collector):
         labels = ("connector", "exchange", "outcome")
         trades = CounterMetricFamily(
             "k2conn_candle_trades", "What became of trades that candles are made of: counted, repeated, late, ahead,"
-            " unknown.", labels=labels,
+            " unknown; and amendments, which correct trades or take them back and are left out.", labels=labels,
         )
         made = CounterMetricFamily(
             "k2conn_candles", "Candles made of trades: new ones, those that were published before and changed"
@@ -174,7 +177,7 @@ class RunnerCollector(Collector):
             counts, own = stage.aggregator.counts, (connector.plan.name, connector.plan.exchange)
             for name, count in (
                 ("counted", counts.trades), ("repeated", counts.repeated), ("late", counts.late),
-                ("ahead", counts.ahead), ("unknown", counts.unknown),
+                ("ahead", counts.ahead), ("unknown", counts.unknown), ("amendment", stage.amendments),
             ):
                 trades.add_metric((*own, name), count)
             new = counts.candles - counts.corrections - stage.partial - stage.unfit
@@ -205,13 +208,22 @@ class RunnerCollector(Collector):
             "k2conn_audited_spans", "Spans whose trades were compared with the venue's candle, by what became of them.",
             labels=(*_STREAM, "outcome"),
         )
+        amendments = CounterMetricFamily(
+            "k2conn_audit_amendments", "Corrections of trades, and what takes them back, that an audit leaves out.",
+            labels=_STREAM,
+        )
         for connector in self._runner.connectors:
-            for stream, outcomes, unmatched in connector.audit.counts if connector.audit is not None else ():
-                labels = (connector.plan.name, connector.plan.exchange, stream)
+            if connector.audit is None:
+                continue
+            own = (connector.plan.name, connector.plan.exchange)
+            for stream, count in connector.audit.amendments.items():
+                amendments.add_metric((*own, stream), count)
+            for stream, outcomes, unmatched in connector.audit.counts:
+                labels = (*own, stream)
                 for outcome, count in outcomes.items():
                     spans.add_metric((*labels, outcome), count)
                 spans.add_metric((*labels, "no-candle"), unmatched)
-        return [spans]
+        return [spans, amendments]
 
     def _drifts(self) -> Iterable[Metric]:
         changes = CounterMetricFamily(
@@ -334,6 +346,27 @@ class RunnerCollector(Collector):
         yield from _observers(self._runner.observers)
 
 
+def _group(status: GroupStatus) -> Iterable[Metric]:
+    """How a member sees its group."""
+    slots = GaugeMetricFamily(
+        "k2conn_group_slots", "Slots of the group: of this member, and those with which something is amiss.",
+        labels=("group", "kind"),
+    )
+    for kind, count in (
+        ("all", status["slots"]), ("owned", status["owned"]), ("carried", status["carrying"]),
+        ("handing_over", status["lost"]), ("without_owner", len(status["without_owner"])),
+        ("not_carried", len(status["not_carried"])),
+    ):
+        slots.add_metric((status["name"], kind), count)
+    members = GaugeMetricFamily("k2conn_group_members", "Members that this one hears, with itself.", labels=("group",))
+    members.add_metric((status["name"],), len(status["members"]))
+    moves = CounterMetricFamily(
+        "k2conn_group_moves", "Slots that this member was given or has lost.", labels=("group",)
+    )
+    moves.add_metric((status["name"],), status["moves"])
+    return [slots, members, moves]
+
+
 def _observers(observers: Observers) -> Iterable[Metric]:
     """What those count who look on."""
     counts = Counter[str]()
@@ -370,7 +403,28 @@ def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metr
         produce.append(found)
     start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
     start.add_metric((), monotonic() - started)
-    return [up, queued, *produce, start]
+    return [up, queued, *produce, *_transactions(name, cast(dict[str, float], status)), start]
+
+
+def _transactions(name: str, status: dict[str, float]) -> Iterable[Metric]:
+    """How a sink's transactions do; all is 0 for one without."""
+    counts = (
+        ("transactions", "k2conn_transactions", "Transactions that were committed."),
+        ("failed_transactions", "k2conn_transactions_failed", "Those that were not; what was in them went later."),
+        ("left_out", "k2conn_left_out_records", "Of an earlier process: committed already, or of no state."),
+    )
+    for figure, metric, text in counts:
+        found = CounterMetricFamily(metric, text, labels=("sink",))
+        found.add_metric((name,), status.get(figure, 0))
+        yield found
+    gauges = (
+        ("commit_seconds", "k2conn_transaction_seconds", "How long the last transaction took."),
+        ("uncommitted_seconds", "k2conn_transaction_waiting_seconds", "Age of the oldest that is not committed."),
+    )
+    for figure, metric, text in gauges:
+        gauge = GaugeMetricFamily(metric, text, labels=("sink",))
+        gauge.add_metric((name,), status.get(figure, 0))
+        yield gauge
 
 
 _OBSERVED = {

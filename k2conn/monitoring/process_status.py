@@ -14,7 +14,7 @@ from k2conn.monitoring.feed_figures import FeedFigures, beyond_limits, feed_figu
 from k2conn.runner import Connector, Runner
 from k2conn.runner.anomaly_watch import SHOWN
 from k2conn.runner.connection_state import ConnectionState
-from k2conn.runner.status import ConnectorStatus, merge_connectors
+from k2conn.runner.status import ConnectorStatus, GroupStatus, merge_connectors
 from k2conn.secret_mask import SECRETS
 from k2conn.spool.status import SpooledSinkStatus, merge_sinks
 
@@ -57,6 +57,8 @@ class ProcessStatus(FeedFigures):
     """What else is amiss."""
     version: str
     workers: NotRequired[list[WorkerStatus]]
+    group: NotRequired[GroupStatus]
+    """How a member of a group sees it."""
     sink: SpooledSinkStatus | NoSink
     source: NotRequired[SourceStatus]
     """Where records come from topics, not from connectors."""
@@ -86,6 +88,10 @@ def process_status(runner: Runner) -> ProcessStatus:
         degraded += _unheard(connector, connectors[name])
     feed = feed_figures(runner, connectors.values())
     degraded += beyond_limits(feed, runner.limits, any(one.candle_streams for one in runner.connectors))
+    group = runner.group() if runner.group is not None else None
+    if group is not None:
+        waiting += [] if group["joined"] else [f"group {group['name']}: no slots are given yet"]
+        degraded += _of_group(group)
     failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
     found = cast(ProcessStatus, {  # a TypedDict cannot say that the figures bring none of its optional members
         "status": _health(bool(failed) and all(failed), waiting + degraded),
@@ -94,10 +100,23 @@ def process_status(runner: Runner) -> ProcessStatus:
         "degraded_by": degraded,
         "version": __version__,
         **feed,
+        **({} if group is None else {"group": group}),
         "sink": sink,
         "connectors": connectors,
     })
     return SECRETS.hide(found)
+
+
+def _of_group(group: GroupStatus) -> list[str]:
+    """What is amiss with a group that a member hears."""
+    name, found = f"group {group['name']}", []
+    if group["without_owner"]:
+        found.append(f"{name}: {len(group['without_owner'])} slots without an owner")
+    if group["not_carried"]:
+        found.append(f"{name}: {len(group['not_carried'])} slots whose symbols nobody has subscribed")
+    if group["other_symbols"]:
+        found.append(f"{name}: other symbols are named by {', '.join(group['other_symbols'])}")
+    return found
 
 
 def silent_symbols(runner: Runner) -> Silence:

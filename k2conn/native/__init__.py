@@ -1,7 +1,8 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Mapper``, ``cut``, ``rows``, ``columns``, ``well_formed``, ``picked``, ``packed`` and ``crc32c`` are None where there
-was no C compiler when k2conn was installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
+``Program``, ``Mapper``, ``cut``, ``rows``, ``columns``, ``well_formed``, ``picked``, ``table``, ``packed`` and
+``crc32c`` are None where there was no C compiler when k2conn was installed, or where K2CONN_PURE_PYTHON is set to
+anything but 0.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+Program: Any = None
+"""How the items of a stream become records: see `k2conn.engine.mapping.native_mapper`."""
 Mapper: Any = None
-"""A record's way from item to bytes, of one symbol: see `k2conn.engine.mapping.native_mapper`."""
+"""A record's way from item to bytes, of one symbol of a program."""
 most_digits = 0
 """Digits of the longest decimal that a `Mapper` takes: 38, or 18 where the compiler has no integers of 128 bits."""
 cut: Any = None
@@ -23,17 +26,20 @@ well_formed: Any = None
 """How many of some bytes are Avro records of a schema: see `k2conn.avro.bodies`."""
 picked: Any = None
 """Some fields of Avro records as tuples: see `k2conn.avro.picking`."""
+table: Any = None
+"""Lines of CSV as objects of their columns: see `k2conn.codecs.csv`."""
 packed: Any = None
 """Envelopes as the records of a Kafka batch, and ``crc32c``, its checksum: see `k2conn.sinks.kafka.record_batches`."""
 crc32c: Any = None
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
-        from k2conn.native import bodies, copy_rows, frames, mapper, picking, record_batch
+        from k2conn.native import bodies, cells, copy_rows, frames, mapper, picking, record_batch
         from k2conn.native.columns import columns as as_columns
     except ImportError:  # not built here
         pass
     else:
-        Mapper, most_digits, cut, rows = mapper.Mapper, mapper.MOST_DIGITS, frames.cut, copy_rows.rows
-        columns, well_formed, picked = as_columns, bodies.well_formed, picking.picked
+        Program, Mapper, most_digits, cut = mapper.Program, mapper.Mapper, mapper.MOST_DIGITS, frames.cut
+        rows, columns, well_formed, picked = copy_rows.rows, as_columns, bodies.well_formed, picking.picked
+        table = cells.table
         packed, crc32c = record_batch.packed, record_batch.crc32c

@@ -223,8 +223,9 @@ static int within_minute(const char *text, Py_ssize_t size, int64_t *found)
     return 1;
 }
 
-/* "2026-01-02T03:04:05.678901Z", with one to twelve places or none, as microseconds since 1970, what is finer cut. */
-static int utc_time(PyObject *value, int64_t *found)
+/* "2026-01-02T03:04:05.678901Z", with one to twelve places or none, as microseconds since 1970, and the nanoseconds beyond
+   them; what is finer is cut. */
+static int utc_time(PyObject *value, int64_t *found, int *nanos)
 {
     Py_ssize_t size = 0;
     const char *text = ascii_text(value, &size);
@@ -242,15 +243,18 @@ static int utc_time(PyObject *value, int64_t *found)
         || hour > 23 || minute > 59 || second > 59)
         return 0;
     int64_t micros = 0;
+    *nanos = 0;
     if (size > 20) {
         if (text[19] != '.' || size == 21)
             return 0;
-        for (int at = 20; at < size - 1 || at < 26; at++) {
+        for (int at = 20; at < size - 1 || at < 29; at++) {
             int digit = at < size - 1 ? text[at] - '0' : 0;
             if (digit < 0 || digit > 9)
                 return 0;
             if (at < 26)
                 micros = micros * 10 + digit;
+            else if (at < 29)
+                *nanos = *nanos * 10 + digit;
         }
     }
     int64_t seconds = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;

@@ -23,7 +23,19 @@ from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Renewal, Retry, Step
-from k2conn.plan.stream import Backfill, BackfillPage, Carry, ClearRule, IdScope, Level, Sequence, Span, States, Stream
+from k2conn.plan.stream import (
+    Backfill,
+    BackfillPage,
+    Carry,
+    ClearRule,
+    IdScope,
+    Level,
+    QuickNumber,
+    Sequence,
+    Span,
+    States,
+    Stream,
+)
 from k2conn.plan.tests import ConnectorTest, DialogueTurn
 from k2conn.plan.transport_words import Poll, ProgramWords
 from k2conn.plan.values import Condition, Getter, Json, Reader
@@ -69,6 +81,7 @@ __all__ = [
     "PlanVariable",
     "Poll",
     "ProgramWords",
+    "QuickNumber",
     "Rate",
     "Reader",
     "Renewal",

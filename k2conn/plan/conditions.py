@@ -16,6 +16,10 @@ class ConditionPath(NamedTuple):
     presence: bool = False
     head: str | None = None
     """The message's own key that the path begins with; None where it begins otherwise."""
+    wanted: frozenset[Json] | None = None
+    """What its value is compared with, where it is only compared, or asked whether it counts as true; None: any value
+    may make a difference.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ class FastConversion(NamedTuple):
     *named* (a text, a truth value or a whole number's digits that ``table`` knows), *text* (not empty, or a whole
     number's digits); *magnitude* (as decimal, a minus dropped), *signed* (as decimal, also below zero), *sign* (the
     name that ``table`` has for True where such a number is above zero, for False where it is below), *cut* (as decimal
-    with any number of places, those beyond ``scale`` cut, and at least ``least``; ``scale`` may be negative).
+    with any number of places, those beyond ``scale`` cut, and at least ``least``; ``scale`` may be negative); *list*
+    (of texts), *nanoseconds* (those beyond the microseconds of an ISO 8601 time in UTC).
     """
 
     kind: str
@@ -59,6 +60,8 @@ class DirectPath(NamedTuple):
     paths: tuple[ValuePath, ...]
     convert: Callable[[Json], Any]
     conversion: FastConversion | None = None
+    rounded: bool = False
+    """Whether the field's reader rounds what ``convert`` refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Field:
     """Where the value is at the end of a plain path: that path and a quick converter, which gives what ``read`` would
     give or raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 
+    of_symbol: bool = False
+    """Whether all records of a symbol have the same value: nothing but `$symbol` is read."""
     words: frozenset[str] = frozenset()
     """The texts that it knows, where it knows them all; else none."""
 

@@ -5,7 +5,7 @@ A stream has its backfills, and a backfill has the stream as its rows are read: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, NamedTuple
@@ -28,6 +28,15 @@ class ClearRule(NamedTuple):
     fields: frozenset[int]
 
 
+class QuickNumber(NamedTuple):
+    """What finds a number, and what converts it; where that raises one of a direct converter's errors, the field's
+    reader decides.
+    """
+
+    get: Getter
+    convert: Callable[[Json], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Carry:
     """Quotes from deltas: an absent field keeps its last value for that symbol on that connection.
@@ -45,6 +54,8 @@ class Carry:
     """Whether an item that changes none of the fields is no record."""
     nullable: tuple[bool, ...] = ()
     """Whether a field may be null where nothing was said yet."""
+    numbers: tuple[QuickNumber | None, ...] = ()
+    """How the fields are read that are numbers at the end of a plain path."""
 
 
 @dataclass(frozen=True, slots=True)

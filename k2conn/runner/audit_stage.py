@@ -43,6 +43,11 @@ class AuditStage:
         for one in self._intake:
             yield one.stream, one.auditor.counts.outcomes, one.auditor.counts.unmatched
 
+    @property
+    def amendments(self) -> Mapping[str, int]:
+        """Corrections of trades, and what takes them back, that were left out, by the stream of trades."""
+        return self._intake.amendments
+
     def take(self, envelopes: Iterable[Envelope]) -> None:
         """Takes in the trades and the closed candles among what goes to the sink."""
         self._intake.take(envelopes)

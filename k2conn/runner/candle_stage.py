@@ -47,6 +47,11 @@ class CandleStage:
         self._told = 0
         self._log = get_logger(connector=plan.name)
 
+    @property
+    def amendments(self) -> int:
+        """Corrections of trades, and what takes them back, that were left out."""
+        return self._bodies.amendments
+
     def topics(self, state: ConnectorState) -> dict[str, RecordSchema]:
         """Where its candles go, and as what; none where the connector has no trades."""
         classes = {name for mapping in state.mappings.values() if mapping.stream.record == RECORD

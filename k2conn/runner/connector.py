@@ -50,6 +50,7 @@ from k2conn.runner.shared_sink import SharedSink
 from k2conn.runner.shown_sums import ShownSums
 from k2conn.runner.silence_monitor import SilenceMonitor
 from k2conn.runner.state_file import StateFile
+from k2conn.runner.state_journal import StateJournal
 from k2conn.runner.status import ConnectorStatus, trouble_status
 from k2conn.runner.wanted_symbols import WantedSymbols, asks_for_all, needs_list, wanted_symbols
 from k2conn.transports import Address, Transport, secure
@@ -102,6 +103,8 @@ class Connector:
         self.connector_state = connector_state
         self.state_file: StateFile | None = None
         """Where the state is kept for the next process; None where it is forgotten, or another connector's to keep."""
+        self.journal: StateJournal | None = None
+        """The same for a state that is kept where the records go."""
         self.findings: list[DataFinding] = []
         """What was wrong with the last minute's data when `status` was last asked for."""
         self.trouble = ""
@@ -187,6 +190,8 @@ class Connector:
         admitted = self._admit(envelopes)
         if len(admitted) < len(envelopes) and self.state_file is not None:
             self.state_file.hold()
+        if len(admitted) < len(envelopes) and self.journal is not None:
+            self.journal.hold(self.plan.name)
         if self.candles is not None:
             self.candles.take(admitted)
         if self.audit is not None:
@@ -316,6 +321,10 @@ class Connector:
             tell_left_out()
             self._rounding.look(monotonic())
             self.connector_state.expire_replicas(wall_us())
+
+    def look_for_gaps(self) -> None:
+        """Publishes the gaps that are due, and those that are closed."""
+        self._report_gaps(0)
 
     def _report_gaps(self, ahead_us: int) -> None:
         """Publishes the gaps that are due; ``ahead_us`` for those still in their grace when the end has come."""
@@ -549,6 +558,13 @@ class Connector:
         own = tuple(stream.name for stream in self.connector_state.streams if stream.record == CANDLE)
         return own if self.candles is None else (*own, CANDLES_OF_TRADES)
 
+    @property
+    def amendments(self) -> dict[str, int]:
+        """Corrections of trades, and what takes them back, by what leaves them out; without what has left out none."""
+        candles = 0 if self.candles is None else self.candles.amendments
+        audit = 0 if self.audit is None else sum(self.audit.amendments.values())
+        return {name: count for name, count in (("candles", candles), ("audit", audit)) if count}
+
     def status(self) -> ConnectorStatus:
         """For /health, as it is now."""
         ledger, now = self.connector_state.ledger, monotonic()
@@ -567,6 +583,7 @@ class Connector:
             "endpoints": {name: group.status(now) for name, group in self.endpoint_groups.items()},
             "reconnect_causes": dict(ledger.reconnects),
             "anomalies": {} if self.anomalies is None else self.anomalies.by_kind,
+            "amendments": self.amendments,
             "bad_data": [finding.text for finding in self.findings],
             "troubles": [trouble_status(one) for one in ledger.troubles.latest],
             **whole,
@@ -574,7 +591,7 @@ class Connector:
 
     def report(self) -> ConnectorReport:
         """Its final figures."""
-        return self.connector_state.ledger.report()
+        return {**self.connector_state.ledger.report(), "amendments": self.amendments}
 
 
 def state_for(

@@ -52,12 +52,13 @@ class Reloader:
             if job.digest and job.digest == old.job.digest and same:
                 continue
             changed += 1
-            good = await self._one(name, job) and good
+            good = await self.change(name, job) and good
         if not changed:
             self._log.info("reloaded: nothing has changed")
         return good
 
-    async def _one(self, name: str, job: Job) -> bool:
+    async def change(self, name: str, job: Job) -> bool:
+        """Makes one running connector run another job; whether it does, and is subscribed."""
         old = next(one for one in self._runner.connectors if one.plan.name == name)
         try:
             async with old.changing_symbols:

@@ -47,10 +47,11 @@ from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
-from k2conn.runner.status import RunReport
+from k2conn.runner.state_journal import StateJournal
+from k2conn.runner.status import GroupStatus, RunReport
 from k2conn.runner.stopping import unless_stopped
 from k2conn.secret_mask import SECRETS
-from k2conn.sinks import Reject, Settle, Sink, database
+from k2conn.sinks import SINKS, Reject, Settle, Sink, database, with_options
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.status import SpooledSinkStatus
@@ -104,7 +105,9 @@ class Runner:
         state_folder: Path | None = None,
         limits: HealthLimits | None = None,
         observers: Observers | None = None,
+        standing: bool = False,
     ) -> None:
+        """``standing``: it goes on where no connector runs, for some may come (`begin`)."""
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
         self.latest: Envelope | None = None
@@ -142,11 +145,15 @@ class Runner:
         """Whether the sink is one."""
         self._state_folder = state_folder
         """None: what was seen is forgotten when the process ends."""
+        self._journal = journal_of(sink_settings, self.sink, lambda: self.connectors)
         self._tasks: dict[Connector, asyncio.Task[None]] = {}
         """The connectors at work, those that come or go on a reload too."""
         self._changed = asyncio.Event()
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
+        self._standing = standing
+        self.group: Callable[[], GroupStatus] | None = None
+        """What it says of the group that it works in; None where it works alone."""
 
     def _make(self, job: Job, state: ConnectorState) -> Connector:
         settings, stage = job.overrides.candles, self._stages.get(job.plan.name)
@@ -185,20 +192,18 @@ class Runner:
         asyncio.get_running_loop().set_exception_handler(self._uncaught)
         for connector in self.connectors:
             self._keep_state(connector)
-            if connector.state_file is not None:
-                connector.state_file.load()
-            kept = connector.state_file is not None
-            self.observers.tell(Observer.begun, connector.plan.name, connector.stream_names, kept, wall_us())
-            self._start(connector)
+            self._set_out(connector)
         self.opened.set()
         counting = asyncio.create_task(self.errors.keep(), name="errors")
         counting.add_done_callback(self._counted)
+        keeping = asyncio.create_task(self._keep_journal(), name="journal")
+        keeping.add_done_callback(self._counted)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._enough.wait())]
         try:
             await self._until(waits)
         finally:
             self.stopping = True
-            for wait in (*waits, counting):
+            for wait in (*waits, counting, keeping):
                 wait.cancel()
             ended = all(task.done() for task in self._tasks.values())
             unsent = await self._stop(list(self._tasks.values()))
@@ -225,6 +230,8 @@ class Runner:
         await self.sink.open()
         try:
             await self._prepare()
+            if self._journal is not None:
+                await self._journal.begin()
         except BaseException:  # whatever it is, a sink that was opened is closed
             await self.sink.close()
             raise
@@ -328,6 +335,10 @@ class Runner:
         except Exception as bug:
             self._crashes.note_late(connector, bug)
 
+    async def _keep_journal(self) -> None:
+        if self._journal is not None:
+            await self._journal.keep()
+
     async def _save_state(self, connector: Connector) -> None:
         """The last state of a connector, where it is kept; its bugs are only its own."""
         try:
@@ -335,6 +346,45 @@ class Runner:
                 await connector.state_file.finish()
         except Exception as bug:
             self._crashes.note_late(connector, bug)
+
+    # -- connectors that come and go
+
+    async def begin(self, job: Job) -> Connector:
+        """Starts a connector beside those that run. SettingsError or SinkError where it, or its topics, cannot be."""
+        new = self._make(job, state_for(job, shared_limits=self._shared_limits))
+        await self._prepare((new,))
+        self.connectors = (*self.connectors, new)
+        self._keep_state(new)
+        self._set_out(new)
+        return new
+
+    async def end(self, name: str) -> None:
+        """Stops a connector, and forgets it; what it has handed to the sink goes on."""
+        connector = next(one for one in self.connectors if one.plan.name == name)
+        task = self._tasks.get(connector)
+        await self._told_to_stop(connector)
+        if task is not None:
+            await asyncio.wait({task})
+        await self._save_state(connector)
+        self.connectors = tuple(one for one in self.connectors if one.plan.name != name)
+        for gone in [one for one in self._tasks if one.plan.name == name]:
+            if self._tasks[gone].done() and (self._tasks[gone].cancelled() or self._tasks[gone].exception() is None):
+                del self._tasks[gone]
+        self._changed.set()
+        ledger = connector.connector_state.ledger
+        self._log.info("connector ended", connector=name, frames=ledger.frames, **ledger.totals())
+
+    def divide_limits(self, everybody: tuple[int, int], connectors: Mapping[str, tuple[int, int]]) -> None:
+        """See `SharedLimits.divide`."""
+        self._shared_limits.divide(everybody, connectors)
+
+    def _set_out(self, connector: Connector) -> None:
+        """Starts a connector with what the process before has left it."""
+        if connector.state_file is not None:
+            connector.state_file.load()
+        kept = connector.state_file is not None or connector.journal is not None
+        self.observers.tell(Observer.begun, connector.plan.name, connector.stream_names, kept, wall_us())
+        self._start(connector)
 
     # -- reload
 
@@ -374,7 +424,10 @@ class Runner:
         self._keep_state(new)
 
     def _keep_state(self, connector: Connector) -> None:
-        """From now on the state file is this connector's."""
+        """From now on the state file is this connector's, or its part of the journal."""
+        if self._journal is not None:
+            connector.journal = self._journal
+            self._journal.take_in(connector)
         if self._state_folder is not None:
             connector.state_file = StateFile(self._state_folder, connector.connector_state)
 
@@ -431,7 +484,8 @@ class Runner:
         while True:
             tasks = list(self._tasks.values())
             done = [task for task in tasks if task.done()]
-            if any(wait.done() for wait in waits) or (len(done) == len(tasks) and not self._between):
+            over = len(done) == len(tasks) and not (self._between or self._standing)
+            if over or any(wait.done() for wait in waits):
                 return
             if any(not task.cancelled() and task.exception() is not None for task in done):
                 return
@@ -453,8 +507,13 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
+            if self._journal is not None and self._journal.atomic:
+                self._journal.border()
             unsent = await self.sink.flush(FLUSH_WITHIN)
             await asyncio.gather(*(self._save_state(one) for one in self.connectors))
+            if self._journal is not None and not self._journal.atomic:
+                await self._journal.finish()
+                await self.sink.flush(FLUSH_WITHIN)
         finally:
             await self.sink.close()
         if unsent:
@@ -550,6 +609,16 @@ def in_vain(connectors: Collection[ConversationFigures], seconds: float) -> bool
     if not connectors or any(one["stood"] for one in connectors):
         return False
     return seconds >= _TIME_TO_STAND or any(one["reconnects"] for one in connectors)
+
+
+def journal_of(
+    settings: SinkSettings, sink: Sink, connectors: Callable[[], Sequence[Connector]]
+) -> StateJournal | None:
+    """The journal that a sink's settings ask for."""
+    kind = SINKS.get(settings.kind)
+    options = with_options(settings, kind).options
+    given, read = kind.journal(options), kind.read_journal
+    return None if given is None or read is None else StateJournal(given, partial(read, options), sink, connectors)
 
 
 def _crowded(old: Connector, new: Connector, name: str) -> bool:

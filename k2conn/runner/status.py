@@ -108,6 +108,8 @@ class ConnectorStatus(AccountFigures):
     reconnect_causes: Annotated[dict[str, int], each_by_name(total)]
     anomalies: Annotated[dict[str, int], each_by_name(total)]
     """Odd records by kind."""
+    amendments: Annotated[dict[str, int], each_by_name(total)]
+    """Corrections of trades, and what takes them back, by what leaves them out (candles, audit) and did so."""
     bad_data: Annotated[list[str], one_after_the_other]
     """What was wrong with the data of the last minute."""
     troubles: Annotated[list[TroubleStatus], one_after_the_other]
@@ -146,3 +148,39 @@ def _of_worker(index: int, status: ConnectorStatus) -> list[ConnectionStatus]:
 def merge_reports(reports: Sequence[RunReport]) -> RunReport:
     """The final figures of several workers."""
     return merged(RunReport, reports) if reports else {"seconds": 0, "records": 0, "sink": None, "connectors": {}}
+
+
+class GroupMemberStatus(TypedDict):
+    """A member of a group, as another one hears it."""
+
+    instance: str
+    owned: int
+    carrying: int
+    unsent: int
+    heard_ago: float
+    host: str
+    version: str
+
+
+class GroupStatus(TypedDict):
+    """How a member sees its group."""
+
+    name: str
+    instance: str
+    joined: bool
+    """Whether it was ever given its slots, which may be none."""
+    generation: int
+    slots: int
+    owned: int
+    lost: int
+    """Slots that it still runs, because nobody else carries them yet."""
+    carrying: int
+    without_owner: list[int]
+    """Slots that no member owns that is heard."""
+    not_carried: list[int]
+    """Slots whose symbols nobody has subscribed."""
+    moves: int
+    """Slots that it was given or has lost since it began."""
+    other_symbols: list[str]
+    """Members that name other symbols: whoever owns a slot runs what it knows."""
+    members: list[GroupMemberStatus]

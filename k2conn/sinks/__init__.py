@@ -13,8 +13,10 @@ from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
+from k2conn.errors import SettingsError
 from k2conn.merging import all_true, each_by_name, side_by_side, total
 from k2conn.registry import Registry
+from k2conn.sinks.journal import JournalEntries, JournalSettings
 from k2conn.sinks.settings import SinkSettings
 
 Settle = Callable[[Sequence[Envelope]], None]
@@ -168,6 +170,10 @@ class SinkKind:
     """
     probe: Callable[[Any, Iterable[str]], Awaitable[Sequence[Finding]]] | None = None
     """Reaches out to where it would write, given its settings and the topics, without writing: for `k2conn doctor`."""
+    journal: Callable[[Any], JournalSettings | None] = lambda options: None
+    """How state is kept beside the records, by its settings; None where it is not."""
+    read_journal: Callable[[Any], Awaitable[JournalEntries]] | None = None
+    """Reads back what was kept there, given its settings. Unreachable, or SinkError for what cannot be read."""
     prefix: Callable[[Any], str] = lambda options: ""
     """What goes before the name of every topic, by its settings."""
 
@@ -191,7 +197,9 @@ def _how_read(one: Field[Any]) -> str:
     return kind
 
 
-SINKS = Registry("sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "lanes", "positions", "settings"))
+SINKS = Registry(
+    "sink", "k2conn.sinks", "SINK", SinkKind, shared=("batching", "journal", "lanes", "positions", "settings")
+)
 """All sinks, by kind."""
 
 
@@ -206,6 +214,16 @@ def make_sink(settings: SinkSettings, settle: Settle, reject: Reject) -> Sink:
     """
     kind = SINKS.get(settings.kind)
     return kind.make(with_options(settings, kind), settle, reject)
+
+
+def refuse_borders(settings: SinkSettings) -> None:
+    """SettingsError where the sink commits what lies between two borders, for whoever puts none: there, nothing would
+    ever be committed.
+    """
+    kind = SINKS.get(settings.kind)
+    given = kind.journal(with_options(settings, kind).options)
+    if given is not None and given.atomic:
+        raise SettingsError("K2_KAFKA_DELIVERY=exactly-once is for `k2conn run` with connectors: say at-least-once")
 
 
 def with_options(settings: SinkSettings, kind: SinkKind) -> SinkSettings:

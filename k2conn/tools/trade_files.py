@@ -15,7 +15,7 @@ from k2conn.avro import SchemaField
 from k2conn.avro.container import MAGIC
 from k2conn.avro.unscaled import DamagedFile, UnscaledContainer, UnscaledReader
 from k2conn.candles.source import TradeBatch, UnreadRecord
-from k2conn.candles.trades import TradeReading, common_fields, counts, trade_of_plain, trade_record
+from k2conn.candles.trades import Trade, TradeReading, common_fields, counts, trade_of_plain, trade_record
 from k2conn.errors import SettingsError
 
 STDIN = "-"
@@ -139,7 +139,8 @@ def _container(place: str, container: UnscaledContainer) -> Iterator[TradeBatch]
         for records in container.blocks():
             for first in range(0, len(records), BATCH):
                 some = records[first : first + BATCH]
-                yield TradeBatch([make(record) for record in some if counts(record)], [])
+                trades = [make(record) for record in some if counts(record)]
+                yield TradeBatch(trades, [], len(some) - len(trades))
     except DamagedFile as error:
         yield TradeBatch([], [UnreadRecord(place, f"the rest of the file cannot be read: {error}", b"")])
 
@@ -165,18 +166,22 @@ def _lines(stream: FileIO, begin: bytes) -> Iterator[TradeBatch]:
         *lines, rest = (rest + chunk).split(b"\n")
         if not chunk:
             lines.append(rest)
-        batch = TradeBatch([], [])
+        trades: list[Trade] = []
+        unread: list[UnreadRecord] = []
+        amendments = 0
         if len(rest) > LONGEST_LINE and chunk:
             rest = rest[:_SHOWN]  # it is no record, whatever comes: what is kept of it is no JSON
         for number, line in enumerate(lines, before + 1):
             try:
                 record = _record(line)
                 if record is not None and counts(record):
-                    batch.trades.append(trade_of_plain(record))
+                    trades.append(trade_of_plain(record))
+                elif record is not None:
+                    amendments += 1
             except ValueError as error:
-                batch.unread.append(UnreadRecord(f"line {number}", str(error), line[:_SHOWN]))
+                unread.append(UnreadRecord(f"line {number}", str(error), line[:_SHOWN]))
         before += len(lines)
-        yield batch
+        yield TradeBatch(trades, unread, amendments)
         if not chunk:
             return
 

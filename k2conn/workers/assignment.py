@@ -15,8 +15,9 @@ from typing import Any
 
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.planning.inseparable_symbols import bundles
+from k2conn.engine.resilience.limit_share import part_of
 from k2conn.errors import SettingsError
-from k2conn.plan import Connection, Limits, Plan, Rate, Stream
+from k2conn.plan import Connection, Limits, Plan, Stream
 from k2conn.runner import Job
 from k2conn.runner.wanted_symbols import asks_for_all, resolve
 
@@ -190,7 +191,7 @@ def limited(plan: Plan, among: int) -> Plan:
         plan,
         connections=tuple(_limited(one, among) for one in plan.connections),
         streams=tuple(
-            replace(stream, backfill=tuple(replace(one, limit=_part(one.limit, among)) for one in stream.backfill))
+            replace(stream, backfill=tuple(replace(one, limit=part_of(one.limit, among)) for one in stream.backfill))
             for stream in plan.streams
         ),
     )
@@ -200,15 +201,7 @@ def _limited(connection: Connection, among: int) -> Connection:
     limits: Limits = connection.limits
     most = limits.connections
     part = replace(
-        limits, connect=_part(limits.connect, among), requests=_part(limits.requests, among),
+        limits, connect=part_of(limits.connect, among), requests=part_of(limits.requests, among),
         connections=None if most is None else max(1, most // among),
     )
     return replace(connection, limits=part)
-
-
-def _part(rate: Rate | None, among: int) -> Rate | None:
-    if rate is None:
-        return None
-    if rate.count >= among:
-        return Rate(rate.count // among, rate.seconds)
-    return Rate(1, rate.seconds * among / rate.count)

@@ -14,7 +14,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Json
 from tests.paths import ROOT
 
-UNKNOWN = {"asx-quotes", "asx-trades", "bitbank", "bitso", "btse", "coincheck"}
+UNKNOWN = {"asx-quotes", "asx-trades", "bitbank", "bitkub", "bitso", "btse", "coincheck", "polymarket"}
 """Venues whose documentation has no form of errors; and files, which report none."""
 
 _BINANCE: list[Json] = [

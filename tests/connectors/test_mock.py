@@ -28,13 +28,16 @@ from k2conn.net.answer_stream import AnswerStream
 from k2conn.net.http import Call, call
 from k2conn.plan import Plan
 from k2conn.scope import Scope
+from k2conn.tools.mock.connection import MockConnection
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.number_formats import count_to, counted, spelled, tick
 from k2conn.tools.mock.recordings import read_frames
+from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols
 from k2conn.tools.mock.server import MockServer
 from k2conn.tools.mock.template_matching import MatchCapture, ShapeMaker
 from k2conn.tools.mock.time_formats import layout, near
+from tests.support.plans import STREAMS, SUBSCRIBE, plan_of
 from tests.support.shipped import plans
 
 PLANS = {plan.name: plan for plan in plans()}
@@ -549,6 +552,25 @@ def test_ids_without_a_number_keep_their_shape_and_differ() -> None:
         assert len(set(made)) == 100
         assert {len(one) for one in made} == {len(text)}
         assert counted(text) is None
+
+
+@pytest.mark.parametrize(("rows", "why"), [
+    ([{"s": "BTC-USD", "i": 1, "p": "1", "q": "1", "t": 1, "d": "buy"}], None),
+    ([{"s": "BTC-USD", "i": 1, "p": "1", "q": "1", "t": 1, "d": "buy"}, {"s": "BTC-USD", "old": True}],
+     "in each that the tests show, an item makes no record"),
+    (None, "no frame of stream 'trade' is known for BTC-USD"),
+])
+def test_a_mock_says_why_it_has_no_data(rows: list[dict[str, Any]] | None, why: str | None) -> None:
+    streams = STREAMS.replace("    each: data\n", "    each: data\n    drop_when: old\n")
+    frame = exactjson.encode({"ch": "trade", "data": rows}).decode()
+    tests = f"tests:\n  - {{name: a, received: {frame}, records: [{{price: '1'}}]}}\n" if rows else ""
+    plan = plan_of(SUBSCRIBE, streams + tests)
+    connection = MockConnection(plan, plan.connections[0], VenueSymbols(plan), {})
+    symbol = plan.symbols.resolve("BTC-USD")
+    assert symbol is not None
+    found = connection.frame_source(RequestedSubscription("trade", symbol))
+    assert (found is None) is (why is not None)
+    assert (why or "") in "".join(connection.warnings)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from k2conn.variable_definitions import PROCESS_VARIABLES
 from tests.paths import ROOT
 from tests.servers.go_programs import HELM, KUBECONFORM, go_program
 from tests.servers.prerequisites import Missing
@@ -33,6 +34,7 @@ nodeSelector: {c: d}
 tolerations: [{key: a, operator: Exists}]
 imagePullSecrets: [{name: e}]
 """,
+    "group": "group: {name: market, members: 5}",
     "everything": """
 workers: 4
 env: {K2_KRAKEN_SYMBOLS: "BTC/USD,ETH/USD"}
@@ -133,6 +135,20 @@ def test_without_a_volume_it_is_a_deployment_without_a_spool(helm: Path, tmp_pat
     variables = {one["name"]: one.get("value") for one in container["env"]}
     assert variables["K2_SPOOL"] == "never"
     assert "K2_STATE_FOLDER" not in variables
+
+
+def test_the_pods_of_a_group_are_members_by_their_own_names(helm: Path, tmp_path: Path) -> None:
+    objects = {one["kind"]: one for one in yaml.safe_load_all(rendered(helm, tmp_path, VALUES["group"])) if one}
+    spec = objects["StatefulSet"]["spec"]
+    assert (spec["replicas"], spec["podManagementPolicy"]) == (5, "Parallel")
+    (container,) = spec["template"]["spec"]["containers"]
+    variables = {one["name"]: one for one in container["env"]}
+    assert variables["K2_GROUP"]["value"] == "market"
+    assert variables["K2_GROUP_INSTANCE_ID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert set(variables) & {name for name in PROCESS_VARIABLES if name.startswith("K2_GROUP")} == {
+        "K2_GROUP", "K2_GROUP_INSTANCE_ID", "K2_GROUP_SLOTS", "K2_GROUP_SESSION"}
+    alone = {one["kind"]: one for one in yaml.safe_load_all(rendered(helm, tmp_path, "")) if one}
+    assert alone["StatefulSet"]["spec"]["replicas"] == 1
 
 
 def test_secrets_are_files(helm: Path, tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ import pytest
 
 from k2conn.avro import load_schema
 from k2conn.errors import SinkError, Unreachable
-from k2conn.sinks.questdb import QuestDbSettings
+from k2conn.records import load_record
+from k2conn.sinks.questdb import QuestDbSettings, _table
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled, spooled
 from tests.servers import QuestDb
 from tests.support.databases import candle, numbered
+from tests.support.grown import grown_trade
 from tests.support.sinks import Book, dead
 
 pytestmark = pytest.mark.deploy
@@ -113,6 +115,44 @@ def test_a_refused_record_is_one_dead_letter(server: QuestDb, tmp_path: Any) -> 
 def test_a_table_of_another_shape_is_refused(server: QuestDb, tmp_path: Any) -> None:
     server.query("CREATE TABLE trades_v2 (timestamp TIMESTAMP, price DOUBLE) TIMESTAMP(timestamp) PARTITION BY DAY WAL")
     with pytest.raises(SinkError, match=r"price is DOUBLE, not DECIMAL\(18,8\).*its keys are none, not timestamp, "):
+        drive(server, Book(), lambda sink: sink.prepare({"t": load_schema("trade")}), tmp_path)
+
+
+def test_a_table_of_an_earlier_revision_gets_the_new_columns_and_keeps_its_rows(server: QuestDb, tmp_path: Any) -> None:
+    first = load_record("trade", 1)
+    server.query(_table("trades_v2", first))
+
+    async def before(sink: Any) -> None:
+        sink.put(numbered(1))  # writing a record of the first revision adds the columns, too
+        assert await sink.flush(60) == 0
+
+    async def now(sink: Any) -> None:
+        sink.put(grown_trade(2))
+        sink.put(grown_trade(2))
+        sink.put(numbered(3))
+        assert await sink.flush(60) == 0
+
+    names = [row[0] for row in server.query('SHOW COLUMNS FROM "trades_v2"')]
+    assert "multiplier" not in names
+    book = Book()
+    drive(server, book, before, tmp_path)
+    drive(server, book, now, tmp_path)
+    assert (len(book.settled), book.rejected) == (4, [])
+    added = [one.name for one in load_record("trade").schema.fields if one.name not in names]
+    assert {row[0] for row in server.query('SHOW COLUMNS FROM "trades_v2"')} == {*names, *added}
+    asked(server, "SELECT source_sequence, trade_action, venue, multiplier, strike, expiry, sip_timestamp IS NULL "
+                  "FROM trades_v2 ORDER BY source_sequence", [
+        [1, None, None, None, None, None, True],
+        [2, "CORRECT", "XNAS", "100.00000000", "650.00000000", "2025-12-18T00:00:00.000000Z", False],
+        [3, None, None, None, None, None, True],
+    ])
+
+
+def test_a_column_of_that_name_and_another_type_is_refused(server: QuestDb, tmp_path: Any) -> None:
+    server.query(_table("trades_v2", load_record("trade", 1)))
+    server.query("ALTER TABLE trades_v2 ADD COLUMN multiplier DOUBLE")
+    asked(server, "SELECT \"type\" FROM table_columns('trades_v2') WHERE \"column\" = 'multiplier'", [["DOUBLE"]])
+    with pytest.raises(SinkError, match=r"multiplier is DOUBLE, not DECIMAL\(18,8\)"):
         drive(server, Book(), lambda sink: sink.prepare({"t": load_schema("trade")}), tmp_path)
 
 

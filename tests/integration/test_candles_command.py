@@ -71,6 +71,7 @@ def test_from_files_to_files(tmp_path: Path, size: str) -> None:
     done = candles(tmp_path, "data", *options, K2_DECIMALS=size)
     assert done.returncode == 0, done.stderr
     assert b"20000 trades, 400 repeats, 0 too late" in done.stderr
+    assert b" ahead of time, 100 corrections of trades left out: " in done.stderr
     found = by_key(read(tmp_path / "out"))
     expected = {
         (symbol, interval, begin): sums
@@ -91,6 +92,7 @@ def test_from_a_pipe_of_lines_and_what_is_no_trade(tmp_path: Path) -> None:
     lines: list[Any] = [
         {"topic": "t", "type": "trade", "record": plain}, {"type": "quote", "record": {}}, {**plain, "price": 3},
         {**plain, "message_id": "2", "timestamp": 185_000_000, "ingestion_timestamp": 185_000_000}, {"no": "trade"},
+        {**plain, "message_id": "3", "trade_action": "CANCEL"},
     ]
     data = "\n".join([*map(json.dumps, lines), "{broken", ""]).encode()
     done = candles(tmp_path, "--intervals", "1m", "--sink", "console", data=data)
@@ -98,8 +100,9 @@ def test_from_a_pipe_of_lines_and_what_is_no_trade(tmp_path: Path) -> None:
     (line,) = [json.loads(one)["record"] for one in done.stdout.splitlines()]
     assert [line[name] for name in ("open", "volume", "quote_volume", "trade_count")] == ["2.5", "0.3", "0.75", 1]
     letters = [json.loads(one) for one in done.stderr.splitlines() if one.startswith(b"{")]
-    assert [one["detail"].split(":")[0] for one in letters] == ["line 5", "line 6"]
+    assert [one["detail"].split(":")[0] for one in letters] == ["line 5", "line 7"]
     assert b"2 trades, 1 repeats" in done.stderr
+    assert b"1 corrections of trades left out" in done.stderr
     assert b"1 candles are not over, and not written" in done.stderr
 
 

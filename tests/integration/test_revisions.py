@@ -54,15 +54,22 @@ def venue(talk: Sequence[Any]) -> Iterator[str]:
 
 def written(folder: Path, connector: str, talk: Sequence[Any], most: int, symbol: str, **keys: str) -> list[Any]:
     """The records that a run leaves in files."""
+    ran(folder, connector, talk, most, symbol, **keys)
+    return [one for path in sorted(folder.rglob("*.avro")) for one in read_container(path)]
+
+
+def ran(
+    folder: Path, connector: str, talk: Sequence[Any], most: int, symbol: str, *more: str, **keys: str
+) -> subprocess.CompletedProcess[str]:
     prefix = f"K2_{connector.upper().replace('-', '_')}"
     with venue(talk) as url:
         done = run(
             folder, ROOT / "connectors" / f"{connector}.yaml", "--symbols", symbol, "--sink", "file", "--max-records",
-            most, "--duration", "30s", "--port", -1, **{f"{prefix}_WEBSOCKET_URL": url},
+            most, "--duration", "30s", "--port", -1, *more, **{f"{prefix}_WEBSOCKET_URL": url},
             **{f"{prefix}_{name}": value for name, value in keys.items()},
         )
     assert done.returncode == 0, done.stderr
-    return [one for path in sorted(folder.rglob("*.avro")) for one in read_container(path)]
+    return done
 
 
 def asked(folder: Path, sql: str) -> list[dict[str, Any]]:
@@ -88,7 +95,12 @@ def test_quotes_without_sizes_of_a_forex_venue(tmp_path: Path) -> None:
 def test_a_trade_that_is_taken_back(tmp_path: Path) -> None:
     talk = [[{"T": "success", "msg": "connected"}], None, [{"T": "success", "msg": "authenticated"}], None,
             [{"T": "subscription", "trades": ["AAPL"]}], None, [{"T": "subscription", "quotes": ["AAPL"]}], TRADES]
-    found = written(tmp_path, "alpaca-sip", talk, 3, "AAPL", KEY="key", SECRET="secret")
+    more = ("--candles", "1m", "--summary", "sum.json")
+    done = ran(tmp_path, "alpaca-sip", talk, 3, "AAPL", *more, KEY="key", SECRET="secret")
+    assert "alpaca-sip: 1 corrections of trades left out by candles" in done.stdout + done.stderr
+    report = json.loads((tmp_path / "sum.json").read_text())["connectors"]["alpaca-sip"]
+    assert report["amendments"] == {"candles": 1}
+    found = [one for path in sorted(tmp_path.rglob("*.avro")) for one in read_container(path)]
     assert [(one["trade_action"], one["venue"], one["trade_id"], one["reference_trade_id"]) for one in found] == [
         ("NEW", "IEXG", "ALPACA-7", None), ("NEW", "EDGX", "ALPACA-7", None),
         ("CANCEL", "EDGX", "ALPACA-7", "ALPACA-7"),

@@ -10,8 +10,8 @@ import pytest
 PUBLIC = {
     "k2conn": [],
     "k2conn.avro": [
-        "ContainerWriter", "DecimalSize", "LENGTH_TEXT", "Piece", "RecordSchema", "Resolution", "SchemaField", "V2",
-        "WIDE", "decimals_used", "declared_name", "default_of", "fixed_bytes", "known_schemas", "load_schema",
+        "ContainerWriter", "DecimalSize", "RecordSchema", "Resolution", "SchemaField", "V2", "WIDE", "checked_writer",
+        "decimals_used", "declared_name", "default_of", "fixed_bytes", "known_schemas", "load_schema",
         "plain_text", "read_decimals", "read_schema", "use_decimals", "well_formed", "wide_file",
     ],
     "k2conn.codecs": ["CODECS", "Codec", "FileFormat", "MessageFormat", "Packing", "Row", "RowPosition", "RowReader",

@@ -51,7 +51,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "scope": {"symbols"},
     "plan": {"compression", "framing", "intervals", "schemes", "scope", "symbols"},
     "binary": {"errors"},
-    "codecs": {"binary", "errors", "exactjson", "plan", "registry"},
+    "codecs": {"binary", "errors", "exactjson", "native", "plan", "registry"},
     "records": {"avro", "errors", "resources"},
     "native": set(),
     "compiler/language": {*LEAVES, "avro", "resources"},
@@ -93,6 +93,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/accounting",
         "engine/backfill",
         "engine/conversation",
+        "engine/gaps",
         "engine/identity",
         "engine/mapping",
         "engine/resilience",
@@ -135,10 +136,17 @@ IMPORTABLE: dict[str, set[str]] = {
     "workers": {
         *LEAVES, "child_python", "clock", "engine", "files", "monitoring", "observe", "runner", "sinks", "spool"
     },
+    "group/slots": {"plan"},
+    "group/assignor": set(),
+    "group/member_data": {"exactjson", "group/assignor", "group/slots"},
+    "group": {
+        *LEAVES, "clock", "engine", "envelope", "group/assignor", "group/member_data", "group/slots", "observe",
+        "runner", "sinks",
+    },
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {
-        *LEAVES, "anomalies", "candles", "compiler", "consumer", "features", "net", "recording", "runner", "sinks",
-        "transports",
+        *LEAVES, "anomalies", "candles", "compiler", "consumer", "features", "group", "net", "recording", "runner",
+        "sinks", "transports",
     },
     "tools/example_verdicts": {*LEAVES, "audit", "envelope"},
     "tools/letter_places": {*LEAVES},
@@ -180,7 +188,10 @@ USED_IN: dict[str, set[str]] = {
     "google": {"codecs/protobuf.py"},
     "websockets": {"compat/websockets.py", "transports/websocket/", "tools/mock/"},
     "python_socks": {"net/socks.py"},
-    "aiokafka": {"consumer/member.py", "consumer/whole_topics.py", "sinks/kafka/", "compat/aiokafka.py"},
+    "aiokafka": {
+        "compat/aiokafka.py", "consumer/member.py", "consumer/whole_topics.py", "group/beats_topic.py",
+        "group/membership.py", "group/removal.py", "group/topics.py", "sinks/kafka/",
+    },
     "asyncpg": {"sinks/postgres/"},
     "fastapi": {"api/"},
     "starlette": {"api/"},
@@ -330,7 +341,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 PURE = (
     "anomalies", "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records",
-    "scope", "codecs", "errors", "envelope", "exactjson", "schemes", "tools/connector_tests",
+    "scope", "codecs", "errors", "envelope", "exactjson", "group/slots", "group/assignor", "group/member_data",
+    "schemes", "tools/connector_tests",
 )
 
 

@@ -13,10 +13,15 @@ from k2conn.monitoring.console.web_console import WebConsole
 from k2conn.monitoring.consumption_view import ConsumptionView
 from k2conn.monitoring.health import RunnerView
 from k2conn.monitoring.metrics import SpoolFigure, exposition
+from k2conn.runner.status import GroupStatus
 from k2conn.sinks.settings import SinkSettings
 from k2conn.workers.metrics_merge import pool_metrics
 from tests.support.venues import CONNECTION, Run, Venue
 
+GROUP: GroupStatus = {
+    "name": "g", "instance": "a", "joined": True, "generation": 1, "slots": 64, "owned": 64, "lost": 0, "carrying": 64,
+    "without_owner": [], "not_carried": [], "moves": 64, "other_symbols": [], "members": [],
+}
 _TYPE = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
 
 
@@ -24,6 +29,7 @@ _TYPE = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
 def families() -> dict[str, str]:
     """Each family's kind by its name, as the exposition says both."""
     run = Run(Venue().plan(connection=CONNECTION % 1))
+    run.runner.group = lambda: GROUP
     consumption = Consumption(ConsumerSettings(topics=("x",)), SinkSettings(kind="console"))
     consumed = asyncio.run(ConsumptionView(consumption).metrics()).decode()
     console = WebConsole(RunnerView(run.runner), None, "", True).metrics().decode()

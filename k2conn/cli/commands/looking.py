@@ -61,6 +61,27 @@ def tap(
 
 
 @command()
+def group(
+    name: Annotated[str, typer.Argument(help="The group, as `k2conn run --group` names it.")],
+    kafka: Kafka = None,
+    format: Format = "text",
+    reload: Annotated[bool, typer.Option("--reload", help="Tell all members to read their files again.")] = False,
+    remove: Annotated[
+        str | None, typer.Option("--remove", help="Take out a member that is gone: its slots are given away at once.")
+    ] = None,
+) -> None:
+    """Show the members of a group, and who has which slots: by what they say, heard for two seconds.
+
+    Ends with 0 where every slot has an owner that carries it, and with 1 where not.
+
+    Example: k2conn group NAME --kafka localhost:9092
+    """
+    from k2conn.cli.group import run
+
+    raise typer.Exit(run(name, kafka, format, reload, remove))
+
+
+@command()
 def drift(
     connector: Connector,
     recordings: Annotated[

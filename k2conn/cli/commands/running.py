@@ -78,7 +78,9 @@ def run(
     topics: Annotated[
         list[str] | None, typer.Option(help="With --from kafka: topics or patterns, such as 'market.*'.")
     ] = None,
-    group: Annotated[str | None, typer.Option(help="With --from kafka: the consumer group (default: k2conn).")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Share the symbols with this group's processes (K2_GROUP); of --from its group.")
+    ] = None,
     from_beginning: FromBeginning = False,
     record: Annotated[
         Path | None, typer.Option(help="Record all frames into this folder, beside the sink (K2_RECORD_FOLDER).")
@@ -106,7 +108,7 @@ def run(
     options = RunOptions(
         connectors or (), symbols, streams, sink, folder, kafka, registry, duration, max_records, summary, host, port,
         log_level, daemon, watch, workers, sink_option or (), intervals, candles, audit, source, topics or (), group,
-        from_beginning, features, anomalies, progress, board, record,
+        from_beginning, features, anomalies, progress, board, record, shares=True,
     )
     raise typer.Exit(start(options))
 

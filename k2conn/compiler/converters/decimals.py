@@ -33,11 +33,23 @@ Decimals = Callable[[Any], int]
 
 
 class Overflow(RecordError):
-    """A number with more digits than the field holds; ``exact`` is the number itself."""
+    """A number with more digits than the field holds; ``exact`` is the number itself. Whoever asks for the detail is
+    told what would hold it; who rounds the number does not ask.
+    """
 
-    def __init__(self, exact: Decimal, detail: str) -> None:
+    def __init__(self, exact: Decimal, detail: str, scale: int, precision: int) -> None:
         super().__init__(None, None, None, "overflow", detail)
         self.exact = exact
+        self._size = precision, scale
+
+    @property
+    def detail(self) -> str:
+        """The text for people."""
+        return self._detail + _hint(self.exact, self._size)
+
+    @detail.setter
+    def detail(self, text: str) -> None:
+        self._detail = text
 
 
 def decimals(
@@ -49,10 +61,12 @@ def decimals(
     carry the side in their sign), ``signed`` allows a price below zero (spreads between contracts).
     """
     limit: int = 10**precision
-    one: int = 10**scale
-    zeros = tuple("0" * (scale - n) for n in range(scale + 1))
-    point_at, least = -1 - scale, max(scale, 1)
-    top = Decimal(limit).scaleb(-scale, EXACT)
+    moved = _moved(factor, scale, precision)
+    places = scale if moved is None else moved
+    one: int = 10**places
+    zeros = tuple("0" * (places - n) for n in range(places + 1))
+    point_at, least = -1 - places, max(places, 1)
+    top = Decimal(limit).scaleb(-places, EXACT)
 
     def plain(value: Any) -> int:
         if type(value) is str:
@@ -61,8 +75,8 @@ def decimals(
                 digits = value.replace(".", "", 1)
             elif size <= _QUICK:
                 whole, point, fraction = value.partition(".")
-                places = len(fraction)
-                digits = whole + fraction + zeros[places] if point and places <= scale and size > 1 else ""
+                said = len(fraction)
+                digits = whole + fraction + zeros[said] if point and said <= places and size > 1 else ""
             else:
                 return slow(value)
             if digits.isdecimal() and digits.isascii():
@@ -74,7 +88,7 @@ def decimals(
             number = value * one
             return number if 0 <= number < limit else slow(value)
         if type(value) is Decimal and value.is_finite() and 0 <= value < top:
-            scaled = value.scaleb(scale, EXACT)
+            scaled = value.scaleb(places, EXACT)
             number = int(scaled)
             if number == scaled:
                 return number
@@ -90,9 +104,17 @@ def decimals(
             raise RecordError(None, None, None, "bad-number", "the number is negative, and the field is not `signed`")
         return fit(exact, scale, precision)
 
-    if factor is not None:
-        return slow
-    return plain if not magnitude else slow
+    return slow if magnitude or moved is None else plain
+
+
+def _moved(factor: Decimal | None, scale: int, precision: int) -> int | None:
+    """How many places a number has whose digits are those of the field; None where the factor does more than move the
+    point, or moves it too far.
+    """
+    if factor is None:
+        return scale
+    places = scale + factor.adjusted()
+    return places if factor == Decimal(1).scaleb(factor.adjusted()) and 0 <= places <= precision else None
 
 
 def plain_decimal(
@@ -139,9 +161,9 @@ def fit(exact: Decimal, scale: int, precision: int) -> int:
     scaled = exact.scaleb(scale, EXACT)
     number = int(scaled)
     if number != scaled:
-        raise Overflow(exact, f"more than {scale} decimals{_hint(exact, scale, precision)}")
+        raise Overflow(exact, f"more than {scale} decimals", scale, precision)
     if abs(number) >= 10**precision:
-        raise Overflow(exact, f"{10 ** (precision - scale)} or more{_hint(exact, scale, precision)}")
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more", scale, precision)
     return number
 
 
@@ -149,13 +171,28 @@ def rounded(exact: Decimal, scale: int, precision: int) -> int:
     """The unscaled integer after half-even rounding; raises Overflow where the whole part does not fit."""
     number = int(exact.scaleb(scale, EXACT).to_integral_value(ROUND_HALF_EVEN, EXACT))
     if abs(number) >= 10**precision:
-        raise Overflow(exact, f"{10 ** (precision - scale)} or more{_hint(exact, scale, precision)}")
+        raise Overflow(exact, f"{10 ** (precision - scale)} or more", scale, precision)
     return number
 
 
-def _hint(exact: Decimal, scale: int, precision: int) -> str:
+def quick_rounded(text: Any, scale: int, precision: int) -> int | None:
+    """The same of a text of plain digits that has too many places; None for any other value."""
+    if type(text) is not str or len(text) > _QUICK or not text.isascii():
+        return None
+    whole, point, fraction = text.partition(".")
+    if not point or len(fraction) <= scale or not whole.isdecimal() or not fraction.isdecimal():
+        return None
+    number, rest, half = int(whole + fraction[:scale]), fraction[scale:].rstrip("0"), "5"
+    if not rest:
+        return None  # nothing is lost
+    if rest > half or (rest == half and number % 2):
+        number += 1
+    return number if number < 10**precision else None
+
+
+def _hint(exact: Decimal, size: tuple[int, int]) -> str:
     """What holds a number that v2's decimals do not."""
-    if (precision, scale) != V2:
+    if size != V2:
         return ""
     scaled = exact.scaleb(WIDE.scale, EXACT)
     fits = scaled == int(scaled) and abs(int(scaled)) < 10**WIDE.precision

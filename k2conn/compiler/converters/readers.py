@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from k2conn import exactjson
-from k2conn.compiler.converters.decimals import Overflow, rounded
+from k2conn.compiler.converters.decimals import Overflow, quick_rounded, rounded
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, Getter, Reader, Symbol
 from k2conn.scope import Scope
@@ -34,9 +34,19 @@ def reader(get: Getter, convert: Convert, name: str, expression: str, absent: bo
     return read
 
 
-def rounding(read: Reader, get: Getter, name: str, scale: int, precision: int) -> Reader:
-    """The same, with a number that has too many decimals rounded half-even and its text kept in the notes."""
+def rounding(read: Reader, get: Getter, name: str, scale: int, precision: int, plain: bool) -> Reader:
+    """The same, with a number that has too many decimals rounded half-even and its text kept in the notes. ``plain``:
+    the number is what the venue says, and no more is said of it.
+    """
+
     def either(item: Any, scope: Scope) -> Any:
+        if plain:  # what is usual costs no exception
+            value = get(item, scope)
+            number = quick_rounded(value, scale, precision)
+            if number is not None:
+                scope.notes[f"{name}_exact"] = value
+                scope.rounded = name, value
+                return number
         try:
             return read(item, scope)
         except Overflow as error:

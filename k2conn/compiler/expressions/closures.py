@@ -230,6 +230,8 @@ class ClosureCompiler:
     def _projection(self, node: Any) -> Getter:
         self._slower("fast")
         base, each = self._children(node)
+        if node["children"][1]["type"] == "identity":
+            return _elements(base)
 
         def projection(value: Any, scope: Scope) -> Any:
             rows = base(value, scope)
@@ -384,6 +386,14 @@ def _member(first: Getter, key: str) -> Getter:
 
 def _then(first: Getter, second: Getter) -> Getter:
     return lambda value, scope: second(first(value, scope), scope)
+
+
+def _elements(base: Getter) -> Getter:
+    def elements(value: Any, scope: Scope) -> Any:
+        rows = base(value, scope)
+        return [row for row in rows if row is not None] if isinstance(rows, list) else None
+
+    return elements
 
 
 def _present(rows: list[Any]) -> list[Any]:

@@ -1,7 +1,9 @@
-"""What a condition depends on: the plain paths it reads, so that its result can be cached by their values.
+"""What a condition depends on, so that its result can be cached: the paths it reads, and what of their values counts.
 
-A leaf is a longest chain of keys and indices from the message itself. Where a condition reads something else (what is
-inside a list it walks, the connection's state), leaves do not determine its value.
+A leaf is a longest chain of keys and indices from the message itself. Of some leaves any value may make a difference;
+of those that are only compared with constants, or asked whether JMESPath calls them true, only that does. A comparison
+of anything else is a leaf of its own, and so is what walks through a list where only its truth counts. Where a
+condition reads something else (the connection's state), leaves do not determine its value.
 """
 
 from __future__ import annotations
@@ -12,35 +14,88 @@ from k2conn.compiler.expressions.closures import ClosureCompiler, Name
 from k2conn.plan import ConditionPath
 
 _CHAINS = ("field", "subexpression", "index_expression", "index", "identity", "current")
-_BRANCHES = ("comparator", "or_expression", "and_expression", "not_expression", "function_expression")
+_WALKS = ("projection", "value_projection", "filter_projection", "flatten")
+"""What gives nothing where its first child is nothing."""
+_ANY = None
+"""Of a leaf: every value may make a difference."""
 
 
-def leaves(node: Any) -> tuple[ConditionPath, ...] | None:
-    """The leaves of one expression's tree; None where they do not decide its value."""
-    found: dict[str, Any] = {}
-    if not _collect(node, found):
-        return None
-    return tuple(
-        ConditionPath(text, ClosureCompiler(True).compile(leaf), head=_head(leaf)) for text, leaf in found.items()
-    )
+def value_leaves(tree: Any) -> tuple[ConditionPath, ...] | None:
+    """The leaves that decide an expression's value; None where more does."""
+    return _Leaves().of(tree, truth=False)
 
 
-def _collect(node: Any, found: dict[str, Any]) -> bool:
-    kind = node["type"]
-    if kind == "literal":
+def truth_leaves(tree: Any) -> tuple[ConditionPath, ...] | None:
+    """The leaves that decide whether an expression's value counts as true; None where more does."""
+    return _Leaves().of(tree, truth=True)
+
+
+class _Leaves:
+    """Collects the leaves of one tree."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Any] = {}
+        self._wanted: dict[str, frozenset[Any] | None] = {}
+
+    def of(self, tree: Any, truth: bool) -> tuple[ConditionPath, ...] | None:
+        if tree is None or not self._collect(tree, truth):
+            return None
+        return tuple(
+            ConditionPath(text, ClosureCompiler(True).compile(leaf), head=_head(leaf), wanted=self._wanted[text])
+            for text, leaf in self._nodes.items()
+        )
+
+    def _collect(self, node: Any, truth: bool) -> bool:
+        """Takes in a node, of which only the truth counts, or the value; False where leaves do not decide it."""
+        kind = node["type"]
+        if kind == "literal":
+            return True
+        if kind == "comparator" and self._compares(node):
+            return True
+        if kind == "comparator" and _pure(node):
+            self._add(repr(node), node, frozenset())  # it is true, false or null
+            return True
+        if kind == "not_expression":
+            return self._collect(node["children"][0], True)
+        if kind in ("or_expression", "and_expression", "function_expression"):
+            truth = truth and kind != "function_expression"
+            return all(self._collect(child, truth) for child in node["children"])
+        text = _chain(node)
+        if text is None and truth and kind in _WALKS and _pure(node):
+            text = repr(node)
+        if text is None:
+            return False
+        self._add(text, node, frozenset() if truth else _ANY)
         return True
-    if kind in _BRANCHES:
-        return all(_collect(child, found) for child in node["children"])
-    text = _chain(node)
-    if text is None:
+
+    def _compares(self, node: Any) -> bool:
+        """Takes in a plain path that is equal to a constant, or is not."""
+        left, right = node["children"]
+        text, constant = _chain(left), right.get("value")
+        plain = right["type"] == "literal" and text is not None and not isinstance(constant, list | dict)
+        if plain and node["value"] in ("eq", "ne"):
+            self._add(str(text), left, frozenset() if constant is None else frozenset({constant}))
+            return True
         return False
-    found[text] = node
-    return True
+
+    def _add(self, text: str, node: Any, wanted: frozenset[Any] | None) -> None:
+        known = self._wanted.get(text, frozenset())
+        self._nodes[text] = node
+        self._wanted[text] = _ANY if known is None or wanted is None else known | wanted
+
+
+def _pure(node: Any) -> bool:
+    """Whether none of the engine's names stands in a tree."""
+    return not isinstance(node.get("value"), Name) and all(map(_pure, _inner(node)))
+
+
+def _inner(node: Any) -> list[Any]:
+    return [child for child in node.get("children", ()) if isinstance(child, dict)]
 
 
 def _head(node: Any) -> str | None:
-    """The key that a chain begins with."""
-    while node["type"] in ("subexpression", "index_expression"):
+    """The key that a leaf begins with."""
+    while node["type"] in ("subexpression", "index_expression", *_WALKS):
         node = node["children"][0]
     return str(node["value"]) if node["type"] == "field" else None
 

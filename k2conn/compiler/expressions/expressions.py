@@ -24,11 +24,10 @@ from jmespath import exceptions
 
 from k2conn.compat.jmespath import parse
 from k2conn.compiler.expressions.closures import ClosureCompiler, ExpressionError, Name, true
-from k2conn.compiler.expressions.condition_paths import leaves
 from k2conn.compiler.expressions.growth import check_growth
 from k2conn.compiler.expressions.interpreter import interpret
 from k2conn.compiler.language.problems import short
-from k2conn.plan import Condition, ConditionPath, Getter, ValuePath
+from k2conn.plan import Condition, Getter, ValuePath
 from k2conn.scope import Scope
 
 MAX_LENGTH = 2000
@@ -52,8 +51,8 @@ class Expression:
     """The engine's names in it, without the ``$``."""
     states: frozenset[str]
     """The names that stand behind ``$state.``"""
-    leaves: tuple[ConditionPath, ...] | None
-    """The plain paths that decide the value; None where more does."""
+    tree: Any
+    """What jmespath's parser made of the text; None where its interpreter runs it."""
     key: str | None
     """The key, where the expression is one key of the value and nothing else."""
     paths: tuple[ValuePath, ...]
@@ -83,7 +82,7 @@ def compile_expression(text: str, lenient: bool = False) -> Expression:
     if not _reference.get():
         return _compile(text, lenient)
     found = _compile(text, lenient)
-    return replace(found, get=interpret(_parse(text), lenient), leaves=None, key=None, paths=())
+    return replace(found, get=interpret(_parse(text), lenient), tree=None, key=None, paths=())
 
 
 @lru_cache(maxsize=4096)
@@ -98,7 +97,7 @@ def _compile(text: str, lenient: bool) -> Expression:
         raise
     return Expression(
         text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
-        leaves(node), _key(node), tuple(_paths(node) or ()), _there(node),
+        node, _key(node), tuple(_paths(node) or ()), _there(node),
     )
 
 
@@ -162,11 +161,17 @@ def _paths(node: Any) -> list[ValuePath] | None:
     return [ValuePath(str(steps[0]), tuple(steps[1:]))] if steps[0] in _ROOTS else None
 
 
+_BEYOND = 2**31
+"""No list has an element there, nor at any index beyond, of which a machine's word would not hold every one."""
+
+
 def _steps(node: Any) -> list[str | int] | None:
     """What a plain path goes through, the engine's name first where it has one."""
     kind = node["type"]
-    if kind in ("field", "index"):
+    if kind == "field":
         return [node["value"]]
+    if kind == "index":
+        return [max(-_BEYOND, min(node["value"], _BEYOND))]
     if kind in ("identity", "current"):
         return []
     if kind not in ("subexpression", "index_expression"):

@@ -8,7 +8,7 @@ function cannot do (text where a number belongs) is a RecordError in a field and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
@@ -21,6 +21,8 @@ from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
 
+_DIGITS = 40
+"""Of a whole number that is read at once."""
 _LONGEST = 1 << 20
 """Characters of a joined text."""
 _EXACT = Context(prec=200)
@@ -94,7 +96,54 @@ class ExactFunctions(DecimalFunctions):
         return number(arg) if isinstance(arg, str) else arg
 
 
-_functions = ExactFunctions()
+_OTHERWISE = object()
+"""What a quick function gives for arguments that the checked one must judge."""
+_TYPES = {str: "string", dict: "object", list: "array", bool: "boolean", type(None): "null", int: "number",
+          Decimal: "number"}
+
+
+def _quick_type(arg: Any) -> Any:
+    return _TYPES.get(type(arg), _OTHERWISE)
+
+
+def _quick_length(arg: Any) -> Any:
+    return len(arg) if type(arg) is list or type(arg) is str or type(arg) is dict else _OTHERWISE
+
+
+def _quick_reverse(arg: Any) -> Any:
+    return arg[::-1] if type(arg) is list or type(arg) is str else _OTHERWISE
+
+
+def _quick_join(separator: Any, array: Any) -> Any:
+    texts = type(separator) is str and type(array) is list and all(type(one) is str for one in array)
+    return _functions._func_join(separator, array) if texts else _OTHERWISE
+
+
+def _quick_not_null(*arguments: Any) -> Any:
+    return next((one for one in arguments if one is not None), None)
+
+
+def _quick_by(pick: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
+    def by(rows: Any, expression: Any) -> Any:
+        if type(rows) is not list:
+            return _OTHERWISE
+        if not rows:
+            return None
+        keys = [expression.visit(expression.expression, row) for row in rows]
+        if any(type(key) is not int and type(key) is not Decimal for key in keys):
+            return _OTHERWISE
+        return rows[keys.index(pick(keys))]
+
+    return by
+
+
+_QUICK: dict[str, Callable[..., Any]] = {
+    "type": _quick_type, "length": _quick_length, "reverse": _quick_reverse, "not_null": _quick_not_null,
+    "max_by": _quick_by(max), "min_by": _quick_by(min), "join": _quick_join,
+    "to_string": lambda arg: _functions._func_to_string(arg), "to_number": lambda arg: _functions._func_to_number(arg),
+}
+"""The functions that streams call for every message, without the table of what their arguments may be."""
+_functions: ExactFunctions = ExactFunctions()
 _TABLE: dict[str, Any] = _functions.FUNCTION_TABLE
 NAMES: tuple[str, ...] = tuple(sorted(_TABLE))
 
@@ -112,7 +161,11 @@ def takes_expression(name: str) -> int | None:
 
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
     """A function's value. Where it cannot be computed: null if ``lenient``, else RecordError."""
+    quick = _QUICK.get(name)
     try:
+        found = quick(*arguments) if quick is not None else _OTHERWISE
+        if found is not _OTHERWISE:
+            return found
         return _functions.call_function(name, list(arguments))
     except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecordError) as error:
         if lenient:
@@ -129,6 +182,8 @@ def equal(one: Any, other: Any) -> bool:
 
 def number(text: str) -> int | Decimal | None:
     """A number from text, exact; None where the text is none."""
+    if len(text) <= _DIGITS and text.isdecimal() and text.isascii():
+        return int(text)
     try:
         found = read_number(text.strip())
     except RecordError:

@@ -10,8 +10,13 @@ _COMPARED = re.compile(r'[=!]=\s*"([^"\\]*)"(?!\s*[.\[(])')
 _SECOND = re.compile(r'\b(?:starts_with|ends_with|contains)\s*\([^()]*,\s*"([^"\\]*)"\s*\)')
 
 
+def without_literals(text: str) -> str:
+    """An expression, as long as it is, without the content of its texts and values."""
+    return _LITERALS.sub(lambda found: "_" * len(found[0]), text)
+
+
 def quoted_key(text: str) -> str | None:
     """What an expression compares with that is a key in quotes where a text would be usual; None where nothing is."""
-    bare = _LITERALS.sub(lambda found: "_" * len(found[0]), text)
+    bare = without_literals(text)
     found = _COMPARED.search(bare) or _SECOND.search(bare)
     return None if found is None else found[1]

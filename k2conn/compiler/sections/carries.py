@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.fields import FieldCompiler
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.revisions import says_null
-from k2conn.plan import Carry, ClearRule, Condition, Reader
+from k2conn.plan import Carry, ClearRule, Condition, Field, QuickNumber, Reader
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
@@ -33,6 +34,7 @@ class CarryCompiler(SectionCompiler):
         readers: list[Reader] = []
         defaults: list[Any] = []
         nullable: list[bool] = []
+        numbers: list[QuickNumber | None] = []
         for name in (one for one in record.profile.carried if one in mapping and not _always_null(mapping[one])):
             value, where = mapping[name], (*path, "fields", name)
             target = replace(record.field(name), nullable=False)  # so that a missing value raises
@@ -45,6 +47,7 @@ class CarryCompiler(SectionCompiler):
             if field:
                 names.append(name)
                 readers.append(field.read)
+                numbers.append(_number(field))
                 defaults.append(fallback.read(None, Scope()) if fallback else None)
                 nullable.append(null and record.field(name).nullable)
         if not names:
@@ -57,7 +60,7 @@ class CarryCompiler(SectionCompiler):
         begin = self._match(words, "begin", place)
         return Carry(
             tuple(names), tuple(readers), tuple(defaults), begin, tuple(clear), words.get("publish") == "changed",
-            tuple(nullable),
+            tuple(nullable), tuple(numbers),
         )
 
     def _rules(
@@ -101,6 +104,14 @@ class CarryCompiler(SectionCompiler):
             text = f"nothing stands in {name} when it is cleared: say `absent` there, such as 0"
             self.note(path, "value", text)
         return stands
+
+
+def _number(field: Field) -> QuickNumber | None:
+    """How a number at the end of a plain path is read; None where the field is something else."""
+    direct = field.direct
+    if direct is None or direct.conversion is None or direct.conversion.kind not in ("decimal", "magnitude", "signed"):
+        return None
+    return QuickNumber(compile_expression(field.expression).get, direct.convert)
 
 
 def _always_null(said: Any) -> bool:

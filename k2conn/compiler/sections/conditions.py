@@ -9,6 +9,7 @@ from typing import Any
 
 from k2conn import exactjson
 from k2conn.compiler.expressions.closures import true
+from k2conn.compiler.expressions.condition_paths import truth_leaves, value_leaves
 from k2conn.compiler.expressions.expressions import Expression
 from k2conn.compiler.expressions.functions import equal
 from k2conn.compiler.language.document import Path
@@ -60,7 +61,7 @@ def compile_match(value: Any, path: Path, note: CompileContext) -> Match | None:
     if expression is None:
         return None
     get = expression.get
-    return Match(value, lambda message, scope: true(get(message, scope)), paths=expression.leaves)
+    return Match(value, lambda message, scope: true(get(message, scope)), paths=truth_leaves(expression.tree))
 
 
 def compile_matches(value: Any, path: Path, note: CompileContext) -> tuple[Match, ...]:
@@ -124,15 +125,24 @@ def _map(value: dict[str, Any], path: Path, note: CompileContext) -> Match | Non
 def _more(
     leaves: list[ConditionPath] | None, expression: Expression, values: tuple[Any, ...]
 ) -> list[ConditionPath] | None:
-    """The leaves so far and those of one more path; None once they do not decide (captured values change)."""
-    if leaves is None or expression.leaves is None or any(isinstance(one, _Captured) for one in values):
+    """The leaves so far and those of one more path; None once they do not decide."""
+    own = value_leaves(expression.tree) if leaves is not None else None
+    if leaves is None or own is None:
         return None
-    presence = expression.speed == "plain" and all(isinstance(one, _Presence) for one in values)
-    found = leaves + [leaf._replace(presence=presence) for leaf in expression.leaves]
+    captured = [one for one in values if isinstance(one, _Captured)]
+    plain = frozenset(one for one in values if not isinstance(one, list | dict | _Captured | _Presence))
+    if expression.speed == "plain" and not any(isinstance(one, list | dict) for one in values):
+        presence = all(isinstance(one, _Presence) for one in values)
+        own = tuple(leaf._replace(presence=presence, wanted=plain) for leaf in own)
+    found = [*leaves, *own]
+    for one in captured:  # whether a value was captured is a leaf of its own: what was captured changes
+        head = own[0].head if len(own) == 1 else None
+        text = f"{expression.text} in {one.name}"
+        found.append(ConditionPath(text, _captured(expression.get, one), head=head, wanted=frozenset()))
     if expression.there is not None and any(one in _EXACT for one in values if isinstance(one, _Presence)):
         # whether something is there is a leaf of its own: a value of null looks like nothing
         found += [
-            ConditionPath(f"{leaf.text} is there", expression.there, True, leaf.head) for leaf in expression.leaves
+            ConditionPath(f"{leaf.text} is there", expression.there, True, leaf.head, frozenset()) for leaf in own
         ]
     return found
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
+from k2conn.compiler.expressions.negated_paths import negated_path
 from k2conn.compiler.expressions.quoted_keys import quoted_key
 from k2conn.compiler.expressions.templates import Compiled, TemplateError, compile_template
 from k2conn.compiler.language.document import Document, Path
@@ -102,6 +103,9 @@ class CompileContext:
         if (key := quoted_key(text)) is not None:
             self.warn(path, "expression", f'"{short(key)}" is a key in JMESPath, not a text: for the text say '
                                           f"'{short(key)}', with single quotes")
+        if (negated := negated_path(text)) is not None:
+            self.warn(path, "expression", f"'!{short(negated)}' is null whatever the message is, for ! takes the first "
+                                          f"key only: say '!({short(negated)})'")
         return expression
 
     def template(

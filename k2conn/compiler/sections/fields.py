@@ -5,7 +5,9 @@ Which converter is decided by the field's kind in the record schema, so a new re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -60,6 +62,9 @@ from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, Jo
 from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
+_SYMBOL = re.compile(r"\$symbol(\.[A-Za-z_]+)*\Z")
+_SAME = {"from", "unit", "zone", "map", "signed", "magnitude"}
+"""Words of a field that read nothing else."""
 
 
 class FieldCompiler:
@@ -72,6 +77,10 @@ class FieldCompiler:
     def field(self, target: SchemaField, value: Any, path: Path) -> Field | None:
         """One mapped field of the record."""
         said: dict[str, Any] = value if isinstance(value, dict) else {"from": value}
+        field = self._field(target, value, said, path)
+        return replace(field, of_symbol=True) if field is not None and _of_symbol(said) else field
+
+    def _field(self, target: SchemaField, value: Any, said: dict[str, Any], path: Path) -> Field | None:
         kind = target.kind
         if "value" in said and said["value"] is None:
             return self._null(target, said, path)
@@ -121,7 +130,8 @@ class FieldCompiler:
         if zone is not None and not self._zone(zone, said["unit"], (*path, "zone")):
             return None
         convert = nanoseconds(said["unit"], zone, said.get("ambiguous"))
-        return self._simple(target, said, path, convert, f"nanoseconds of a time in {said['unit']}")
+        how = FastConversion("nanoseconds") if said["unit"] == "iso8601" else None
+        return self._simple(target, said, path, convert, f"nanoseconds of a time in {said['unit']}", how)
 
     def vendor(self, name: str, value: Any, path: Path) -> Field | None:
         """One vendor_data entry: text in JSON spelling, None where the message has nothing."""
@@ -166,10 +176,12 @@ class FieldCompiler:
         got = self._getter(said, path)
         if got is None:
             return None
-        read = rounding(found.read, got[0], target.name, target.scale, target.precision)
+        plain = {"scale", "magnitude", "signed", "thousands"}.isdisjoint(said)
+        read = rounding(found.read, got[0], target.name, target.scale, target.precision, plain)
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
-        return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=found.direct)
+        direct = found.direct._replace(rounded=True) if found.direct is not None else None
+        return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=direct)
 
     def _scaled_by_symbol(
         self, target: SchemaField, said: dict[str, Any], path: Path, magnitude: bool, signed: bool
@@ -389,7 +401,8 @@ class FieldCompiler:
         if isinstance(value, list):
             return Field(target.name, lambda item, scope: value, exactjson.spell(value), "constant")
         fallback: list[str] | None = None if target.nullable else []
-        return self._simple(target, {"from": value, "absent": fallback}, path, texts, "list of text")
+        said = {"from": value, "absent": fallback}
+        return self._simple(target, said, path, texts, "list of text", FastConversion("list"))
 
     def _simple(
         self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert, words: str,
@@ -493,6 +506,13 @@ class FieldCompiler:
             self.note(path, "unknown-name", f"there is no table '{short(name)}'{hint}")
             return None
         return looked_up_in(get, name, self.note.tables[name], exactjson.spell)
+
+
+def _of_symbol(said: dict[str, Any]) -> bool:
+    """Whether a field is read of the symbol alone."""
+    words, text = {*said} - {"scale"}, said.get("from")
+    same = words <= _SAME and not isinstance(said.get("scale"), str | dict)
+    return same and isinstance(text, str) and _SYMBOL.match(text) is not None
 
 
 def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:

@@ -63,10 +63,17 @@ class ConversationFigures(TypedDict):
     dead_letter_reasons: Annotated[dict[str, int], each_by_name(total)]
 
 
-class ConnectorReport(ConversationFigures, AccountFigures):
-    """All figures of a connector."""
+class LedgerReport(ConversationFigures, AccountFigures):
+    """All figures of a connector's ledger."""
 
     connector: Annotated[str, side_by_side]
     exchange: Annotated[str, side_by_side]
     balanced: Annotated[bool, all_true]
     streams: Annotated[dict[str, StreamReport], each_by_name(in_shape(StreamReport))]
+
+
+class ConnectorReport(LedgerReport):
+    """All figures of a connector."""
+
+    amendments: Annotated[dict[str, int], each_by_name(total)]
+    """Corrections of trades, and what takes them back, by what leaves them out (candles, audit) and did so."""

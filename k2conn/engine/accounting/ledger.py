@@ -22,8 +22,8 @@ from typing import cast
 
 from k2conn.engine.accounting.figures import (
     AccountFigures,
-    ConnectorReport,
     ConversationFigures,
+    LedgerReport,
     StreamReport,
     StreamTimes,
 )
@@ -244,7 +244,7 @@ class Ledger:
             "dead_letter_reasons": dict(self.dead_reasons),
         }
 
-    def report(self) -> ConnectorReport:
+    def report(self) -> LedgerReport:
         """All figures, for `--summary`."""
         streams: dict[str, StreamReport] = {
             stream: {**figures, "symbols": {}} for stream, figures in self.by_stream().items()

@@ -87,6 +87,17 @@ class GapRegistry:
             gap.backfill = BackfillStatus.PENDING
             self.to_fill.append(gap)
 
+    def take_in(self, gap: Gap, fill: bool) -> None:
+        """Goes on with a gap that an earlier process has reported: it is in the accounts as if found here, and its
+        record is there already. ``fill``: whether it is to be filled, where its stream has calls for that.
+        """
+        account = self.ledger.account(gap.stream, gap.key)
+        if gap.first is not None:
+            account.gaps += 1
+            account.missing += gap.reported or 0
+        if fill and gap.stream in self.backfills:
+            self._fill((gap,))
+
     # -- gaps that somebody else finds
 
     def report(self, gap: Gap, now_us: int) -> Envelope:

@@ -7,10 +7,12 @@ one that is under way is handed over to a successor like the others.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.gaps.gap import Gap
+from k2conn.engine.resilience.limit_share import LimitShare
 from k2conn.engine.resilience.rate_limiter import RateLimiter
 
 MOST = 1000
@@ -20,11 +22,11 @@ MOST = 1000
 class PendingBackfills:
     """The queue of one connector."""
 
-    def __init__(self, gaps: GapRegistry) -> None:
+    def __init__(self, gaps: GapRegistry, share: LimitShare | None = None) -> None:
         self._gaps = gaps
         self._queue: deque[Gap] = deque()
         shared = {  # the intervals of a stream ask the venue for the same
-            (one.owner.stream.written, number): RateLimiter(one.backfill.limit)
+            (one.owner.stream.written, number): RateLimiter(one.backfill.limit, share=share)
             for mappings in gaps.backfills.values()
             for number, one in enumerate(mappings)
         }
@@ -51,6 +53,10 @@ class PendingBackfills:
     def first(self) -> Gap | None:
         """The gap that is filled now, or next; None where nothing waits."""
         return self._queue[0] if self._queue else None
+
+    def waiting(self) -> Iterator[Gap]:
+        """All of them, the one that is filled now first."""
+        return iter(self._queue)
 
     def end_first(self) -> Gap:
         """The first gap has ended, filled or not, and waits no more."""

@@ -2,12 +2,14 @@
 
 Most messages of a connection look alike. Where the values on a few plain paths decide all rules, the route is cached
 by those values (the message's *signature*): one look-up for each path and one for the route. The keys of a message
-say which of the paths it can have. Strings, booleans and absence can be cached; a message with any other value on a
-deciding path is tested rule by rule.
+say which of the paths it can have. Of a path that rules only compare with constants the signature has the value where
+it is one of these, and otherwise whether it counts as true: a number that is another in each message does not matter.
+Of other paths strings, booleans and absence can be cached; a message with another value there is tested rule by rule.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from k2conn.plan import ConditionPath, Connection, Getter, Match, Stream
@@ -27,11 +29,11 @@ _LONGEST = 200
 
 
 class MessageShape(NamedTuple):
-    """Messages with the same keys: the paths they can have (each with whether only its presence matters), and the
-    routes by the values on those paths.
+    """Messages with the same keys, or lists: the paths they can have (each with whether only its presence matters, and
+    what it is compared with), and the routes by the values on those paths.
     """
 
-    paths: tuple[tuple[Getter, bool], ...]
+    paths: tuple[tuple[Getter, bool, frozenset[Any] | None], ...]
     known: dict[tuple[Any, ...], Route]
     only: Getter | None
     """The path, where there is only one and its value matters."""
@@ -60,26 +62,38 @@ class Router:
         self.several: list[tuple[Route, ...]] = []
         """The routes of messages that have more than one, in their order."""
         self._shapes: dict[tuple[str, ...], MessageShape] = {}
+        self._lists = _shape_of(leaf for leaf in self._paths or () if leaf.head is None)
 
     def route(self, message: Any, scope: Scope) -> Route:
         """The rule for a message; UNKNOWN where there is none."""
-        if type(message) is not dict or self._paths is None:
+        kind = type(message)
+        if self._paths is None or (kind is not dict and kind is not list):
             return self._evaluate(message, scope)
-        members = tuple(message)
-        shape = self._shapes.get(members) or self._shape(members, self._paths)
+        if kind is list:
+            shape = self._lists
+        else:
+            members = tuple(message)
+            shape = self._shapes.get(members) or self._shape(members, self._paths)
         paths, known, only, texts = shape
         if only is not None:
             value = only(message, scope)
             if type(value) is str and value in texts:
                 return texts[value]
-        signature = []
-        for get, presence in paths:
+        signature: list[Any] = []
+        for get, presence, wanted in paths:
             value = get(message, scope)
             kind = type(value)
-            if value is None or kind is str:
-                signature.append(True if presence and value is not None else value)
+            if value is None:
+                signature.append(None)
             elif presence:
                 signature.append(True)
+            elif wanted is not None:
+                if kind is dict or kind is list or value not in wanted:
+                    signature.append(value is not False and value != "" and value != [] and value != {})
+                else:
+                    signature.append(value if kind is str else (kind, value))
+            elif kind is str:
+                signature.append(value)
             elif kind is bool:
                 signature.append((value,))
             else:
@@ -90,8 +104,7 @@ class Router:
 
     def _shape(self, keys: tuple[str, ...], paths: tuple[ConditionPath, ...]) -> MessageShape:
         """The cache for messages with these keys."""
-        own = [(leaf.get, leaf.presence) for leaf in paths if leaf.head is None or leaf.head in keys]
-        shape = MessageShape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
+        shape = _shape_of(leaf for leaf in paths if leaf.head is None or leaf.head in keys)
         if len(self._shapes) < _SHAPES and len(keys) <= _LONGEST and all(len(key) <= _LONGEST for key in keys):
             self._shapes[keys] = shape
         return shape
@@ -167,5 +180,16 @@ def _paths(rules: tuple[Rule, ...]) -> tuple[ConditionPath, ...] | None:
             return None
         for leaf in rule.match.paths:
             known = found.get(leaf.text)
-            found[leaf.text] = leaf._replace(presence=leaf.presence and (known is None or known.presence))
+            if known is None:
+                found[leaf.text] = leaf
+                continue
+            wanted = None
+            if leaf.wanted is not None and known.wanted is not None:
+                wanted = leaf.wanted | known.wanted
+            found[leaf.text] = leaf._replace(presence=leaf.presence and known.presence, wanted=wanted)
     return tuple(found.values())
+
+
+def _shape_of(paths: Iterable[ConditionPath]) -> MessageShape:
+    own = [(leaf.get, leaf.presence, leaf.wanted) for leaf in paths]
+    return MessageShape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})

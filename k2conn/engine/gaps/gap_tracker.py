@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Ordered
 from typing import Any
 
 from k2conn.engine.gaps.gap import Gap
@@ -207,6 +208,33 @@ class GapTracker:
     def last(self) -> dict[str, int]:
         """The latest number of each key."""
         return {key: numbers.last for key, numbers in self._numbers.items()}
+
+    def latest(self) -> dict[str, tuple[int, int]]:
+        """Each symbol's latest number, and its event time; nothing where numbers belong to connections."""
+        if self.per != "symbol":
+            return {}
+        return {key: (one.last, one.event_us) for key, one in self._numbers.items()}
+
+    def open_gaps(self) -> Iterator[Gap]:
+        """The gaps of symbols of which something is known to be missing, and those that wait for their grace."""
+        if self.per == "symbol":
+            yield from self._waiting
+            for known in self._numbers.values():
+                for _, _, gap in known.holes:
+                    yield gap
+
+    def take_in(self, gap: Gap, ranges: Ordered[tuple[int, int]]) -> bool:
+        """Goes on with a gap of an earlier process, of which these ranges are missing; false where this stream's
+        numbers say nothing of it.
+        """
+        known = self._numbers.get(gap.key)
+        if known is None or (ranges and self.rule != "contiguous"):
+            return False
+        for first, last in ranges:
+            known.miss(first, last, gap)
+        if gap.reported is None:
+            self._waiting.append(gap)
+        return True
 
     def state(self) -> dict[str, Any]:
         """What the next process must know: each symbol's latest number and its holes."""

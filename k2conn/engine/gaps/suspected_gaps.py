@@ -55,6 +55,15 @@ class SuspectedGapTracker:
         if key in self._latest:
             self._latest[key][0] = 0
 
+    def open_gaps(self) -> Iterator[Gap]:
+        """Those whose grace is not over."""
+        return iter(self._waiting)
+
+    def take_in(self, gap: Gap) -> None:
+        """Goes on with one of an earlier process whose grace was not over."""
+        if gap.key in self._latest:
+            self._waiting.append(gap)
+
     @property
     def last(self) -> dict[str, int]:
         """The latest event time of each symbol, for the next process."""

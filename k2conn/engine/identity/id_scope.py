@@ -6,30 +6,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn.plan import Stream
 from k2conn.records import RecordType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Scoped = Callable[[str, Sequence[Any]], str]
-"""(the venue's id, the record's values) -> what identifies the record."""
+
+class ScopedIds(NamedTuple):
+    """What the ids of a stream are made of: ``make`` takes the venue's id and the record's values of ``fields``."""
+
+    fields: tuple[str, ...]
+    make: Callable[[str, Sequence[Any]], str]
 
 
-def id_scope(stream: Stream, record: RecordType) -> Scoped | None:
+def id_scope(stream: Stream, record: RecordType) -> ScopedIds | None:
     """How the ids of a stream are told apart; None where they are unique for ever."""
     scope = stream.id_scope
     if scope is None:
         return None
-    places = [record.schema.index(name) for name in scope.fields]
-    time_at, unit, zone = record.schema.index(record.profile.time), record.microseconds, scope.zone
+    unit, zone = record.microseconds, scope.zone
 
-    def scoped(own: str, values: Sequence[Any]) -> str:
-        parts = ["" if values[at] is None else str(values[at]) for at in places]
+    def make(own: str, said: Sequence[Any]) -> str:
+        parts = ["" if value is None else str(value) for value in said[:-1]]
         if zone is not None:
-            moment = _EPOCH + timedelta(microseconds=values[time_at] * unit)
+            moment = _EPOCH + timedelta(microseconds=said[-1] * unit)
             parts.append(moment.astimezone(zone).date().isoformat())
         return "|".join((*parts, own))
 
-    return scoped
+    return ScopedIds((*scope.fields, record.profile.time), make)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections import OrderedDict
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/k2conn/k2conn/message_id")
-VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """The digit of a UUID that says its variant, by the hash's own."""
 
 
@@ -34,30 +33,35 @@ class MessageIds:
 
 def uuid_text(d: str) -> str:
     """The text of a UUID of version 5, by the hexadecimal digits of its hash."""
-    return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
+    return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
 
 
 class Ordinals:
     """Numbers equal rows of one connection: 0 for the first, 1 for the next equal one.
 
-    Bounded: only the latest ``limit`` different rows are remembered. Equal rows carry equal times, so they come close
-    together; a new connection starts anew, so a snapshot that repeats them gives the same numbers.
+    Bounded: the latest ``limit`` different rows are remembered, and at most as many more. Equal rows carry equal times,
+    so they come close together; a new connection starts anew, so a snapshot that repeats them gives the same numbers.
     """
 
     def __init__(self, limit: int = 4096) -> None:
-        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
         self._limit = limit
 
     def number(self, row: str) -> int:
         """How many equal rows came before."""
-        count = self._seen.get(row, -1) + 1
-        self._seen[row] = count
-        self._seen.move_to_end(row)
-        if len(self._seen) > self._limit:
-            self._seen.popitem(last=False)
-        return count
+        young = self._young
+        count = young.get(row)
+        if count is None:
+            count = self._old.get(row, -1)
+            if len(young) >= self._limit:
+                self._old, self._young = young, {}
+                young = self._young
+        young[row] = count + 1
+        return count + 1
 
     def forget(self, prefix: str) -> None:
         """Rows that begin with this are numbered anew."""
-        for row in [row for row in self._seen if row.startswith(prefix)]:
-            del self._seen[row]
+        for rows in (self._young, self._old):
+            for row in [row for row in rows if row.startswith(prefix)]:
+                del rows[row]

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
 from k2conn.engine.symbol_state import CARRY
 from k2conn.errors import RecordError
 from k2conn.plan import Carry
 from k2conn.scope import Scope
 
+_NONE: frozenset[int] = frozenset()
 Values = tuple[tuple[int, Any], ...]
 """Pairs of a place in the record and a value."""
 
@@ -67,11 +69,21 @@ class CarriedFields:
     def _move(self, now: list[Any], item: Any, scope: Scope) -> RecordError | None:
         """Moves the values by what an item says; what is wrong with it, where something is."""
         carry, failed = self._carry, None
-        cleared = self._cleared(item, scope)
+        cleared, numbers = self._cleared(item, scope), carry.numbers
         for at, read in enumerate(carry.readers):
             if at in cleared:
                 now[at] = carry.defaults[at]
                 continue
+            number = numbers[at] if numbers else None
+            if number is not None:
+                value = number.get(item, scope)
+                if (value is None or value == "") and now[at] is not None:
+                    continue
+                try:
+                    now[at] = number.convert(value)
+                    continue
+                except CONVERSION_ERRORS:
+                    pass  # the reader decides
             try:
                 now[at] = read(item, scope)
             except RecordError as error:
@@ -83,7 +95,7 @@ class CarriedFields:
         return failed
 
     def _cleared(self, item: Any, scope: Scope) -> frozenset[int]:
-        found: frozenset[int] = frozenset()
+        found: frozenset[int] = _NONE
         for rule in self._carry.clear:
             if rule.when(item, scope):
                 found |= rule.fields

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from k2conn import exactjson
 from k2conn.engine.identity.id_scope import id_scope
 from k2conn.engine.identity.record_content import SNAPSHOT, content_fields, content_maker
 from k2conn.engine.mapping.carried_fields import CarriedFields
-from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS, MappedRecord
+from k2conn.engine.mapping.mapped_record import MOST_MEMBERS, MappedRecord
+from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
 from k2conn.engine.mapping.row_identity import as_in_v2, numbering
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.envelope import Envelope
@@ -24,9 +24,6 @@ from k2conn.errors import RecordError
 from k2conn.plan import Stream
 from k2conn.records import RecordType
 from k2conn.scope import Scope
-
-_CONVERSION_ERRORS = (RecordError, KeyError, TypeError)
-"""What a direct converter raises for a value that the field's full reader must decide."""
 
 
 class GeneralMapper:
@@ -61,8 +58,8 @@ class GeneralMapper:
         self._state_at = tuple((at[name], record.more_places.get(name)) for name in profile.content)
         self._i_closed = at[profile.closed] if profile.closed is not None else None
         self._i_own = at[profile.id] if profile.id is not None else None
-        self._scope = id_scope(stream, record)
-        self._numbers = partial(numbering, stream)
+        self._scope = scope = id_scope(stream, record)
+        self._scope_at = tuple(at[name] for name in scope.fields) if scope is not None else ()
         self._shared_id = stream.venue_id is not None and profile.id in stream.identity
         self._i_price = at[profile.price] if profile.price is not None else None
         self._i_time = at[profile.time]
@@ -109,7 +106,7 @@ class GeneralMapper:
                 for at, read in self._indirect:
                     values[at] = read(item, scope)
                 return values
-            except _CONVERSION_ERRORS:
+            except CONVERSION_ERRORS:
                 scope.notes = {}
                 scope.unknown_sides = 0
         for at, read in self._readers:
@@ -135,7 +132,7 @@ class GeneralMapper:
         if self._shared_id:
             own = self._own_id(values, context, scope)
         if self._scope is not None:
-            own = self._scope(own, values)
+            own = self._scope.make(own, [values[at] for at in self._scope_at])
         values[self._i_id] = context.ids.make(own) if stream.message_id != "random" else str(uuid.uuid4())
         values[self._i_symbol] = context.symbol
         if self._i_currency is not None:
@@ -165,7 +162,8 @@ class GeneralMapper:
              for name, at, more in self._identity_at if at is not None]
         )
         digest = hashlib.sha1(row.encode(), usedforsecurity=False).hexdigest()[:16]
-        number = self._numbers(context.symbol)(scope, digest)
+        numbered = numbering(self._stream, context.symbol)
+        number = numbered(scope, digest) if numbered is not None else 0
         return f"{values[self._i_time]}-{digest}-{number}"
 
     def _vendor_data(self, item: Any, context: SymbolContext, scope: Scope, snapshot: bool) -> dict[str, str]:

@@ -8,7 +8,7 @@ and the places of what does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from k2conn.engine.identity.message_ids import Ordinals
 from k2conn.engine.symbol_state import ORDINALS
@@ -22,12 +22,8 @@ Part = tuple[bytes, int, int]
 """What stands before a value, its place, and how many places a decimal has beyond those of the default schema."""
 
 
-class RowIdentity(NamedTuple):
-    """How the records of one symbol are told apart."""
-
-    parts: tuple[Part, ...]
-    numbered: Callable[[Scope, str], int]
-    """(scope, digest of a row) -> how many equal rows of the connection came before. It counts what it is asked."""
+Numbered = Callable[[Scope, str], int]
+"""(scope, digest of a row) -> how many equal rows of the connection came before. It counts what it is asked."""
 
 
 def row_parts(
@@ -65,10 +61,10 @@ def as_in_v2(value: int | None, more: int) -> object:
     return number if not rest else f"{value}e-{more}"
 
 
-def numbering(stream: Stream, symbol: str) -> Callable[[Scope, str], int]:
-    """Numbers the equal rows of one symbol; where these are one record, each is the first."""
+def numbering(stream: Stream, symbol: str) -> Numbered | None:
+    """Numbers the equal rows of one symbol; None where these are one record."""
     if stream.distinct:
-        return lambda scope, digest: 0
+        return None
     key = ORDINALS + stream.name
 
     def numbered(scope: Scope, digest: str) -> int:

@@ -1,6 +1,6 @@
 """Rows of files to envelopes, many at a time, where all rows of a file are one stream's and one symbol's.
 
-It does what `StreamMapping.take` does for each of them, and leaves every row to it that its symbol's fast mapper does
+It does what `StreamMapping.take` does for each of them, and leaves every row to it that its symbol's native mapper does
 not take. A record whose id has its file and the number of its row in it is like no other: it is not looked for among
 those that came before.
 """
@@ -58,7 +58,7 @@ class RowMapping:
                 other(item, raw)
             return
         scope.symbol = context.resolved
-        append, empty = out.append, self._mapping.empty
+        append = out.append
         for line, raw, item in rows:
             number += 1
             scope.row = number
@@ -66,12 +66,14 @@ class RowMapping:
                 made = fast(item, scope)
             except Exception:  # a bug: it is met again where it costs this row only, and is counted
                 made = None
-            if made is None or (not made[2] and empty is not None and empty.holds(made[3])):
+            if made is None:
                 scope.line = line
                 other(item, raw)
                 scope.symbol = context.resolved
                 continue
             _, event, price, envelope, _ = made
+            if scope.rounded is not None or scope.unknown_sides:
+                self._mapping.count_oddities(context, scope)
             taken += 1
             append(envelope)
         if taken:

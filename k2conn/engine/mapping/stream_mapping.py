@@ -1,13 +1,13 @@
 """Messages to envelopes: one mapping for each stream, compiled from its plan.
 
-The hot path. What depends only on the symbol is prepared once (`symbol_contexts`). A plain item is mapped by the fast
+The hot path. What depends only on the symbol is prepared once (`symbol_contexts`). A plain item is mapped by the native
 mapper of its symbol, any other by the general mapper. An item that cannot become a record becomes a dead letter and
 does not affect the other items of its message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,8 +62,8 @@ class StreamMapping:
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
         self._symbol_key = stream.symbol.key
-        self._fast_allowed = stream.carry is None and stream.first_batch == "keep" and not fetched
-        """Whether the rules of the stream allow the loop in `_map_fast`."""
+        self._quick = stream.carry is None and not fetched and self.contexts.native_mappers.possible
+        """Whether the rules of the stream allow the loop in `_map_fast` for items that are no snapshot."""
         rule = stream.sequence
         counts = rule is not None and rule.rule in ("contiguous", "linked")
         self.gaps = GapTracker(stream.name, rule, ledger.most) if rule is not None and counts else None
@@ -94,7 +94,7 @@ class StreamMapping:
         stream = self.stream
         scope.message = message
         snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
-        fast = self._fast_allowed and not snapshot
+        fast = self._quick and not snapshot and stream.first_batch == "keep"
         if stream.each is None:
             if fast:
                 self._map_fast(frame, scope, out, (message,))
@@ -153,7 +153,7 @@ class StreamMapping:
         def do(items: Iterable[NestedItem]) -> None:
             for one in items:
                 if one.error is not None:
-                    self._add_dead_letter(one.error, None, frame, scope, out)
+                    self._add_dead_letter(one.error, None, frame, scope, out, None if one.item is message else one.item)
                 elif one.found:
                     one.enter(scope)
                     map_them((one.item,))
@@ -177,8 +177,12 @@ class StreamMapping:
         skipped, as `first_batch` says. ``fresh`` collects the symbols whose first message this one is.
         """
         seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
+        fast = self._quick and not snapshot
         for item in items:
             name = self._name(item, scope)
+            if fast and name in seen and name not in fresh:
+                self._map_fast(frame, scope, out, (item,))
+                continue
             account = self._account(name) if name is not None and name not in seen else None
             if account is not None and name is not None and len(seen) < self.contexts.most:
                 fresh.add(name)
@@ -206,11 +210,10 @@ class StreamMapping:
     # -- items
 
     def _map_fast(self, frame: str | bytes, scope: Scope, out: list[Envelope], items: Iterable[Any]) -> None:
-        """Does what `_item` does, but faster, for items that the fast mapper can map; passes all others to `_item`."""
+        """Does what `_item` does, but faster, for items that the native mapper maps; passes all others to `_item`."""
         contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
         received_at, read_symbol, drop_when = scope.received_at, self.stream.symbol.read, self._drop_when
-        empty = self.empty
         plain = window.replica is None and window.size > 0
         for item in items:
             made = context = None
@@ -234,9 +237,6 @@ class StreamMapping:
                 self._item(item, frame, scope, out, False, context is not None)
                 continue
             identity, event, price, envelope, content = made
-            if not price and empty is not None and empty.holds(envelope):
-                self._item(item, frame, scope, out, False, True)
-                continue
             account = context.account
             if heard is not None:
                 heard.add(context.resolved.native)
@@ -258,6 +258,8 @@ class StreamMapping:
             elif suspected_gaps is not None:
                 suspected_gaps.see(context.symbol, event, received_at, scope.epoch)
             account.received += 1  # from here on nothing can fail: what is received has an outcome
+            if scope.rounded is not None or scope.unknown_sides:
+                self.count_oddities(context, scope)
             if admitted is not identity:
                 if admitted is None:
                     account.duplicates += 1
@@ -297,12 +299,9 @@ class StreamMapping:
     def _item(
         self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False
     ) -> None:
-        """Maps any item; ``tried``: the fast mapper has already returned None for it."""
+        """Maps any item; ``tried``: the native mapper has already returned None for it."""
         stream = self.stream
         context: SymbolContext | None = None
-        if scope.notes:
-            scope.notes = {}
-        scope.forget_rounding()
         try:
             native = item.get(self._symbol_key) if type(item) is dict else None
             context = (self.contexts.known.get(native) if type(native) is str else None) or self._context(item, scope)
@@ -329,13 +328,23 @@ class StreamMapping:
             if context is not None and self.gaps is not None and self._states is None:
                 self._number(self.gaps, item, context, scope, 0)
             self._add_dead_letter(error, context, frame, scope, out, item)
+        finally:
+            scope.forget_item()
+
+    def count_oddities(self, context: SymbolContext, scope: Scope) -> None:
+        """Counts what the converters of a record have left for the books."""
+        if scope.rounded is not None:
+            self.ledger.count_rounded(self.stream.name, context.symbol, *scope.rounded)
+            scope.rounded = None
+        context.account.unknown_sides += scope.unknown_sides
+        scope.unknown_sides = 0
 
     def _publish(
         self, item: Any, context: SymbolContext, scope: Scope, out: list[Envelope], snapshot: bool,
-        carried: Iterable[tuple[int, Any]], quick: bool = False, over: bool = True,
+        carried: Sequence[tuple[int, Any]], quick: bool = False, over: bool = True,
     ) -> bool:
         """Maps an item that is a record, False where it is filtered; raises RecordError where it cannot be one.
-        ``quick``: the fast mapper may do it; ``over``: it is no mere state of something that goes on.
+        ``quick``: the native mapper may do it; ``over``: it is no mere state of something that goes on.
         """
         account = context.account
         if snapshot:
@@ -344,7 +353,9 @@ class StreamMapping:
                 return False
             account.snapshots += 1
         fast = context.fast if quick else None
-        made = fast(item, scope) if fast is not None else None
+        made = None
+        if fast is not None:
+            made = fast(item, scope, carried) if carried else fast(item, scope)
         if made is None:
             made = self._general.made(item, context, scope, carried, snapshot)
         identity, event, price, envelope, content = made
@@ -367,11 +378,8 @@ class StreamMapping:
             elif self.suspected_gaps is not None:
                 self.suspected_gaps.see(context.symbol, until, scope.received_at, scope.epoch)
         account.received += 1
-        if scope.rounded is not None:
-            self.ledger.count_rounded(self.stream.name, context.symbol, *scope.rounded)
-        if scope.unknown_sides:
-            account.unknown_sides += scope.unknown_sides
-            scope.unknown_sides = 0
+        if scope.rounded is not None or scope.unknown_sides:
+            self.count_oddities(context, scope)
         if admitted is None:
             account.duplicates += 1
             return True
@@ -394,7 +402,7 @@ class StreamMapping:
             if self.gaps is not None and self.stream.carry is not None and self.stream.carry.changes_only:
                 self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
             return
-        if self._publish(item, context, scope, out, snapshot, values):
+        if self._publish(item, context, scope, out, snapshot, values, not snapshot):
             fields.published(context.symbol, scope)
 
     # -- states of something that is over some day
@@ -441,8 +449,7 @@ class StreamMapping:
         finally:
             finish_letters(scope, out)  # those of the frame that it came with
             scope.received_at, scope.message, scope.letters = now, message, letters
-            scope.notes = {}
-            scope.forget_rounding()
+            scope.forget_item()
         if len(out) > made and out[-1].received_us:
             out[-1] = out[-1]._replace(received_us=now)
 
@@ -490,7 +497,6 @@ class StreamMapping:
     ) -> None:
         account = context.account if context else self.ledger.account(self.stream.name, NOWHERE)
         account.received += 1
-        scope.unknown_sides = 0
         self.ledger.dead_reasons[error.reason] += 1
         symbol = context.symbol if context else ""
         self.ledger.troubles.note(

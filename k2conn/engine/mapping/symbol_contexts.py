@@ -1,7 +1,7 @@
 """Symbol contexts: whatever depends only on the symbol of a record, prepared once for each symbol of a stream.
 
 A context holds the topic, the key, the seed of the ids, the beginning of vendor_data, the encoder with its constants,
-and the fast mapper where there is one.
+and the native mapper where there is one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from k2conn.engine.accounting.ledger import Account, Ledger
 from k2conn.engine.gaps.sequence_state import SequenceState
 from k2conn.engine.identity.message_ids import MessageIds
-from k2conn.engine.mapping.fast_mapper import FastMapper, FastMappers
-from k2conn.engine.mapping.native_mapper import EnvelopeTemplate
+from k2conn.engine.mapping.mapped_record import FastMapper
+from k2conn.engine.mapping.native_mapper import EnvelopeTemplate, NativeMappers
 from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.errors import RecordError
 from k2conn.plan import Plan, Stream, Symbol
@@ -23,12 +23,12 @@ from k2conn.scope import Scope
 
 Encode = Callable[[list[Any]], bytes]
 AT_ONCE = 1000
-"""Symbols of a stream whose context is kept, with its fast mapper, at once. That of any other is kept when it comes
-again, and has its fast mapper, which is most of what a symbol takes, from the next record on: a venue may invent
+"""Symbols of a stream whose context is kept, with its native mapper, at once. That of any other is kept when it comes
+again, and has its native mapper, which is most of what a symbol takes, from the next record on: a venue may invent
 symbols, each for one record.
 """
 FAST = 5000
-"""Symbols of a stream that have a fast mapper, which takes some 3 KB: more than most venues list at all.
+"""Symbols of a stream that have a native mapper, which takes some 3 KB: more than most venues list at all.
 Records of further ones are mapped by the general mapper.
 """
 
@@ -95,12 +95,12 @@ class SymbolContexts:
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
         self._fast = 0
-        """Symbols with a fast mapper."""
+        """Symbols with a native mapper."""
         self._once: set[str] = set()
         """Our names of symbols without an account of their own that came once."""
         self.always = _encoded_once(stream, record)
         """The fields with the same value in every record of the stream; they are encoded once."""
-        self.fast_mappers = FastMappers(stream, record, plan.exchange + "-", self.always)
+        self.native_mappers = NativeMappers(stream, record, plan.exchange + "-", self.always)
 
     @cached_property
     def _encode(self) -> Encode:
@@ -141,16 +141,13 @@ class SymbolContexts:
         return self._awaited(symbol)
 
     def prepare(self, context: SymbolContext) -> FastMapper | None:
-        """Makes a symbol's fast mapper, which is None where its records need the general mapper, and beyond `FAST`."""
+        """Makes a symbol's native mapper, which is None where its records need the general mapper, and beyond `FAST`."""
         symbol = context.resolved
-        if self._fast >= FAST:
-            context.prepared = True
-            return None
-        template = EnvelopeTemplate(context.topic, context.key, self._schema, context.account)
         context.prepared = True
-        context.fast = self.fast_mappers.fast_mapper(
-            symbol, context.vendor, self._always(symbol), context.ids, template
-        )
+        if self._fast >= FAST:
+            return None
+        template = EnvelopeTemplate(context.topic, context.key, context.account)
+        context.fast = self.native_mappers.mapper(symbol, context.vendor, self._always(symbol), context.ids, template)
         self._fast += context.fast is not None
         return context.fast
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 
+from k2conn.engine.resilience.limit_share import LimitShare, part_of
 from k2conn.plan import Rate
 
 
@@ -21,21 +22,25 @@ class Attempts:
 
 
 class RateLimiter:
-    """Counts attempts without a clock: the caller says the time (seconds, monotonic) and waits for what it is told."""
+    """Counts attempts without a clock: the caller says the time (seconds, monotonic) and waits for what it is told.
+    ``share``: the part of the limit that is this process's.
+    """
 
-    def __init__(self, limit: Rate | None, attempts: Attempts | None = None) -> None:
+    def __init__(
+        self, limit: Rate | None, attempts: Attempts | None = None, share: LimitShare | None = None
+    ) -> None:
         self._limit = limit
         self._attempts = Attempts() if attempts is None else attempts
-        if limit is not None:
-            self._attempts.longest = max(self._attempts.longest, limit.seconds)
+        self._share = LimitShare() if share is None else share
+        self._own()
 
     def under(self, limit: Rate | None) -> RateLimiter:
         """Another limit on the same attempts: those made through either limiter count in both."""
-        return RateLimiter(limit, self._attempts)
+        return RateLimiter(limit, self._attempts, self._share)
 
     def wait(self, now: float) -> float:
         """Books the next attempt and gives the seconds to wait for it."""
-        if self._limit is None:
+        if self._own() is None:
             return 0.0
         self._attempts.forget(now)
         free = now + self.foreseen(now)
@@ -44,7 +49,16 @@ class RateLimiter:
 
     def foreseen(self, now: float) -> float:
         """The seconds that an attempt would have to wait; nothing is booked."""
-        times = self._attempts.times
-        if self._limit is None or len(times) < self._limit.count:
+        times, own = self._attempts.times, self._own()
+        if own is None or self._limit is None:
             return 0.0
-        return max(0.0, times[-self._limit.count] + self._limit.seconds - now)
+        if len(times) < own.count or times[-1] <= now - own.seconds:
+            return self._share.turn(self._limit)
+        return max(0.0, times[-own.count] + own.seconds - now)
+
+    def _own(self) -> Rate | None:
+        """This process's part of the limit, as it is divided now."""
+        own = part_of(self._limit, self._share.among)
+        if own is not None:
+            self._attempts.longest = max(self._attempts.longest, own.seconds)
+        return own

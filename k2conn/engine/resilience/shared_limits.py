@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from k2conn.engine.resilience.limit_share import LimitShare
 from k2conn.engine.resilience.rate_limiter import Attempts, RateLimiter
 from k2conn.hosts import host_of
 from k2conn.plan import Connection, Rate
@@ -12,6 +15,21 @@ class SharedLimits:
 
     def __init__(self) -> None:
         self._attempts: dict[tuple[str, str], Attempts] = {}
+        self._everybody = LimitShare()
+        self._shares: dict[str, LimitShare] = {}
+
+    def share_of(self, connector: str) -> LimitShare:
+        """The part of a connector's own limits that is this process's."""
+        return self._shares.setdefault(connector, LimitShare())
+
+    def divide(self, everybody: tuple[int, int], connectors: Mapping[str, tuple[int, int]]) -> None:
+        """From now on the limits are divided: those of an address among all processes, those of a connector among those
+        that run it. Each is said as (which of them this is, from 0; how many there are).
+        """
+        for share, (place, among) in (
+            (self._everybody, everybody), *((self.share_of(name), one) for name, one in connectors.items())
+        ):
+            share.place, share.among = place, max(1, among)
 
     def limiter(self, what: str, connection: Connection, limit: Rate | None) -> RateLimiter | None:
         """The limit on ``what`` a connection does (connecting, asking), which counts what others do at its host; None
@@ -20,4 +38,4 @@ class SharedLimits:
         host = host_of(connection.url_texts[0])
         if connection.limits.per != "ip" or not host:
             return None
-        return RateLimiter(limit, self._attempts.setdefault((what, host), Attempts()))
+        return RateLimiter(limit, self._attempts.setdefault((what, host), Attempts()), self._everybody)

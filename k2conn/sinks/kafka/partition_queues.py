@@ -38,11 +38,13 @@ class PartitionQueue:
         self.limit: int | None = None
         self.narrow_until = 0.0
 
-    def offered(self, now: float) -> Sequence[Envelope]:
-        """What the next batch may be made of."""
+    def offered(self, now: float, first: int = 0) -> Sequence[Envelope]:
+        """What the next batch may be made of; ``first``: how many of those that wait are in others already."""
         if self.limit is not None and now > self.narrow_until:
             self.limit = None
-        return self.waiting if self.limit is None else self.waiting[: self.limit]
+        if self.limit is not None:
+            return self.waiting[first : first + self.limit]
+        return self.waiting[first:] if first else self.waiting
 
     def depart(self, count: int, now: float) -> None:
         """The first ``count`` of the waiting are on their way."""
@@ -69,9 +71,13 @@ class PartitionQueue:
             self.limit = None
             return self.arrived()[0]
         self.came_back()
-        self.limit = size // 2
-        self.narrow_until = now + NARROW_FOR
+        self.narrow(size // 2, now)
         return None
+
+    def narrow(self, limit: int, now: float) -> None:
+        """For a while its batches have no more than ``limit`` records."""
+        self.limit = limit
+        self.narrow_until = now + NARROW_FOR
 
 
 class Topic:
@@ -147,3 +153,14 @@ class Topic:
             return self.queues[partition_of(key, len(self.queues))]
         self._turn = (self._turn + 1) % len(self.queues)
         return self.queues[self._turn]
+
+
+class SlotTopic(Topic):
+    """The state topic: all of it goes to the partition of one slot."""
+
+    def __init__(self, name: str, slot: int) -> None:
+        super().__init__(name)
+        self._slot = slot
+
+    def _queue_of(self, key: bytes | None) -> PartitionQueue:
+        return self.queues[self._slot]

@@ -81,10 +81,12 @@ class Failure(NamedTuple):
 class Producer:
     """One producer, from ``connect`` to ``stop`` or ``abandon``."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, **options: Any) -> None:
+        """``options``: what the client of aiokafka is given beside, or instead of, what the settings say."""
         self._settings = settings
+        self._transactional = "transactional_id" in options
         self._client = AIOKafkaProducer(
-            **client_options(settings),
+            **{**client_options(settings), **options},
             acks="all" if settings.acks == "all" else int(settings.acks),
             enable_idempotence=settings.idempotent,
             compression_type=None if settings.compression == "none" else settings.compression,
@@ -140,9 +142,11 @@ class Producer:
         """A batch of the first envelopes, as many as fit (at least one), and how many those are."""
         settings, latest = self._settings, wall_ms() + AHEAD_MS
         if native.packed is not None:
-            made = PackedBatch(envelopes, heads, settings.batch_bytes, settings.compression, latest)
+            made = PackedBatch(
+                envelopes, heads, settings.batch_bytes, settings.compression, latest, self._transactional
+            )
             return made, made.record_count()
-        batch = Batch(settings.batch_bytes, settings.compression)
+        batch = Batch(settings.batch_bytes, settings.compression, self._transactional)
         append = batch.append
         count = 0
         for _, key, value, schema, stamp, *_ in envelopes:

@@ -280,7 +280,7 @@ class Sender:
                 self.retries += bool(queue.under_way)
                 queue.came_back()
         while self._producer is None:
-            await asyncio.sleep(_backoff(self._attempts))
+            await asyncio.sleep(backoff(self._attempts))
             self._attempts += 1
             self.rebuilds += 1
             producer = Producer(self._settings)
@@ -332,14 +332,7 @@ class Sender:
         """Register ``schema`` for ``topic``, find its partitions. Unreachable, or SinkError for a refusal."""
         if schema not in topic.heads:
             assert schema is not None
-            subject = self._settings.subject.format(
-                topic=topic.name, record=schema.full_name, decimals=schema.decimals.folder
-            )
-            before = [one.text for one in earlier_schemas(schema)]
-            number = await in_thread(
-                partial(self._registry.register, subject, schema.text, self._settings.compatibility, before)
-            )
-            topic.heads[schema] = head(number)
+            topic.heads[schema] = await registered_head(self._registry, self._settings, topic.name, schema)
         producer = self._producer
         if producer is None:
             raise Unreachable(f"kafka {self._settings.bootstrap}: not connected")
@@ -348,7 +341,7 @@ class Sender:
 
     def _delay(self, topic: Topic, trouble: str) -> None:
         topic.trouble = trouble
-        topic.not_before = self._now() + _backoff(topic.failures)
+        topic.not_before = self._now() + backoff(topic.failures)
         topic.failures += 1
 
     # --- small things
@@ -380,7 +373,18 @@ class Sender:
         return self._loop.time() if self._loop is not None else 0.0
 
 
-def _backoff(attempts: int) -> float:
+async def registered_head(
+    registry: SchemaRegistry, settings: KafkaSettings, topic: str, schema: RecordSchema
+) -> bytes:
+    """What goes before the records of a schema on a topic, once the registry knows it. Unreachable, or SinkError for a
+    refusal.
+    """
+    subject = settings.subject.format(topic=topic, record=schema.full_name, decimals=schema.decimals.folder)
+    before = [one.text for one in earlier_schemas(schema)]
+    return head(await in_thread(partial(registry.register, subject, schema.text, settings.compatibility, before)))
+
+
+def backoff(attempts: int) -> float:
     """Seconds before the next attempt: none at first, then 0.1 s doubling up to the cap, with jitter."""
     if not attempts:
         return 0.0

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from k2conn.schemes import HTTP, in_the_clear
+from k2conn.sinks.journal import JournalSettings
 from k2conn.sinks.kafka.registry_addresses import registry_problems, registry_urls, wrong_url
 from k2conn.sinks.settings import MiB, above, not_positive, one_of, refuse
 from k2conn.variable_definitions import Variable
@@ -14,6 +16,13 @@ from k2conn.variable_definitions import Variable
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 OAUTH = "OAUTHBEARER"
+AT_LEAST_ONCE = "at-least-once"
+EXACTLY_ONCE = "exactly-once"
+COMMIT_MS = (50, 5000)
+LEAST_TIMEOUT_MS = 1000
+LONGEST_ID = 1000
+MOST_PARTITIONS = 4096
+"""Of the state topic."""
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTH)
 LARGEST_INT = 2**31 - 1
 """Of the protocol's numbers."""
@@ -40,6 +49,19 @@ VARIABLES = {
     "K2_KAFKA_DELIVERY_TIMEOUT_MS": Variable(
         "delivery_timeout_ms", "ms", "Without an acknowledgement; then the producer is made anew."
     ),
+    "K2_KAFKA_DELIVERY": Variable(
+        "delivery", "text", "at-least-once, or exactly-once: records and state in one transaction."
+    ),
+    "K2_KAFKA_COMMIT_MS": Variable("commit_ms", "ms", "Between two transactions, or two states: 50 to 5000."),
+    "K2_KAFKA_TRANSACTIONAL_ID": Variable(
+        "transactional_id", "text", "Whose transactions they are; by default it names the connectors."
+    ),
+    "K2_KAFKA_TRANSACTION_TIMEOUT_MS": Variable(
+        "transaction_timeout_ms", "ms", "After which the broker ends a transaction of a process that is gone."
+    ),
+    "K2_KAFKA_STATE_TOPIC": Variable("state_topic", "text", "Where the state is kept; made where it is not there."),
+    "K2_KAFKA_STATE_PARTITIONS": Variable("state_partitions", "int", "Of that topic, one a slot."),
+    "K2_STATE": Variable("state", "text", "folder (K2_STATE_FOLDER, where it is set), or kafka: in the state topic."),
     "K2_KAFKA_CLIENT_ID": Variable("client_id", "text", "As Kafka's logs show it."),
     "K2_KAFKA_SUBJECT": Variable("subject", "text", "The registry's subject, of {topic}, {record} and {decimals}."),
     "K2_KAFKA_TOPIC_PREFIX": Variable("topic_prefix", "text", "Goes before the name of every topic, as in staging."),
@@ -120,6 +142,19 @@ class KafkaSettings:
     create_topics: bool = False
     partitions: int = 6
     replication: int = 1
+    delivery: str = AT_LEAST_ONCE
+    commit_ms: int = 500
+    """Between two transactions of exactly-once delivery, or two states of at-least-once delivery."""
+    transactional_id: str = ""
+    """Unique in the cluster: who starts later under the same id ends who is at work. "" before it is known."""
+    transaction_timeout_ms: int = 60_000
+    state: str = "folder"
+    state_topic: str = "k2conn.state"
+    state_partitions: int = 64
+    slot: int = 0
+    """Whose state it is: the partition of the state topic that this one alone writes."""
+    incarnation: str = field(default_factory=lambda: uuid4().hex, repr=False)
+    """Tells this process from others that have had the same transactional id."""
     client_id: str = "k2conn"
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str | None = None
@@ -148,6 +183,25 @@ class KafkaSettings:
         refuse(_contradictions(self))
 
     @property
+    def exactly_once(self) -> bool:
+        """Whether records and state are committed in one transaction."""
+        return self.delivery == EXACTLY_ONCE
+
+    @property
+    def unit(self) -> str:
+        """Whose transactions they are, as the cluster knows it: one of each slot."""
+        return f"{self.transactional_id or 'k2conn'}-{self.slot}"
+
+    @property
+    def journal(self) -> JournalSettings | None:
+        """How the state is kept in Kafka; None where it is not."""
+        if not self.exactly_once and self.state != "kafka":
+            return None
+        return JournalSettings(
+            self.state_topic, self.unit, self.incarnation, self.commit_ms / 1000, self.exactly_once
+        )
+
+    @property
     def registry_urls(self) -> tuple[str, ...]:
         """The registry's addresses, one or several."""
         return registry_urls(self.registry_url)
@@ -164,6 +218,7 @@ class KafkaSettings:
 def _contradictions(given: KafkaSettings) -> list[str]:
     return [
         *_delivery(given),
+        *_state(given),
         *one_of("compression", given.compression, COMPRESSIONS),
         *one_of("compatibility", given.compatibility, COMPATIBILITIES),
         *_look_up_only(given),
@@ -193,6 +248,30 @@ def _delivery(given: KafkaSettings) -> list[str]:
             f"delivery_timeout_ms={given.delivery_timeout_ms} is below "
             f"request_timeout_ms + linger_ms = {given.request_timeout_ms + given.linger_ms}"
         )
+    return problems
+
+
+def _state(given: KafkaSettings) -> list[str]:
+    problems = [
+        *one_of("delivery", given.delivery, (AT_LEAST_ONCE, EXACTLY_ONCE)),
+        *one_of("state", given.state, ("folder", "kafka")),
+        *not_positive(given, "state_partitions"),
+        *above(given, MOST_PARTITIONS, "state_partitions"),
+        *above(given, LARGEST_INT, "transaction_timeout_ms"),
+    ]
+    least, most = COMMIT_MS
+    if not least <= given.commit_ms <= most:
+        problems.append(f"commit_ms={given.commit_ms} is not from {least} to {most}")
+    if not 0 <= given.slot < given.state_partitions:
+        problems.append(f"slot={given.slot} is none of the {given.state_partitions} of state_partitions")
+    if given.transaction_timeout_ms < LEAST_TIMEOUT_MS:
+        problems.append(f"transaction_timeout_ms={given.transaction_timeout_ms} is below {LEAST_TIMEOUT_MS}")
+    if len(given.transactional_id) > LONGEST_ID:
+        problems.append(f"transactional_id has more than {LONGEST_ID} characters")
+    if not given.state_topic or _prefix(given.state_topic):
+        problems.append(f"state_topic {given.state_topic!r}: it has letters, digits, '.', '_' and '-' only")
+    if given.exactly_once and not (given.idempotent and given.acks == "all"):
+        problems.append(f"delivery={EXACTLY_ONCE} needs acks=all and the idempotent producer")
     return problems
 
 

@@ -17,9 +17,11 @@ from k2conn.net.http import in_thread
 from k2conn.net.tls import client_context
 from k2conn.sinks import SinkStatus
 from k2conn.sinks.kafka.client_log import ClientLogHandler
+from k2conn.sinks.kafka.partition_queues import SlotTopic
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.sender import Sender
 from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.kafka.state_topic import make_sure, name_of
 from k2conn.sinks.settings import SinkSettings
 
 ENVELOPE_BYTES = 250
@@ -63,6 +65,9 @@ class KafkaSink:
         self._registry = registry_of(self._settings)
         self._sender = Sender(self._settings, self._registry, self._taken, self._refused)
         self._topics = self._sender.topics
+        if self._settings.journal is not None:
+            name = name_of(self._settings)
+            self._topics[name] = SlotTopic(name, self._settings.slot)
         self._log_handler = ClientLogHandler()
         self._queued = 0
         self._bytes = 0
@@ -74,7 +79,9 @@ class KafkaSink:
         try:
             end = asyncio.get_running_loop().time() + self._settings.open_timeout
             await self._connect(end)
-            await self._registry_answers_by(end)
+            await registry_answers_by(self._registry, end)
+            if self._settings.journal is not None:
+                await make_sure(self._settings, self._settings.open_timeout)
         except BaseException:  # also a cancelled start must not leave a connection behind
             await self.close()
             raise
@@ -189,17 +196,19 @@ class KafkaSink:
             await self._moved.wait()
             self._sender.check()
 
-    async def _registry_answers_by(self, end: float) -> None:
-        now = asyncio.get_running_loop().time
-        while True:
-            try:
-                return await in_thread(self._registry.check)
-            except Unreachable:
-                if now() + 0.5 > end:
-                    raise
-                await asyncio.sleep(0.5)
-            except SinkError as error:
-                raise Unreachable(str(error)) from None
+
+async def registry_answers_by(registry: SchemaRegistry, end: float) -> None:
+    """Asks the registry again and again until it answers. Unreachable where it does not by the loop's time ``end``."""
+    now = asyncio.get_running_loop().time
+    while True:
+        try:
+            return await in_thread(registry.check)
+        except Unreachable:
+            if now() + 0.5 > end:
+                raise
+            await asyncio.sleep(0.5)
+        except SinkError as error:
+            raise Unreachable(str(error)) from None
 
 
 def registry_of(settings: KafkaSettings) -> SchemaRegistry:

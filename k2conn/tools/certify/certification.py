@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from k2conn.avro import RecordSchema
 from k2conn.clock import monotonic
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
-from k2conn.engine.accounting.figures import ConnectorReport
+from k2conn.engine.accounting.figures import LedgerReport
 from k2conn.engine.accounting.ledger import Ledger
 from k2conn.engine.gaps.gap_records import gap_record, gap_topic
 from k2conn.engine.resilience.circuit_breaker import BreakerSettings
@@ -88,7 +88,7 @@ class CertificationOutcome:
     trials: list[ScenarioRun]
     proof: Proof
     gaps: int
-    books: ConnectorReport
+    books: LedgerReport
     wrong: list[str]
     crash_losses: list[CrashLosses] = field(default_factory=list)
     """What kill -9 cost, by stream and symbol; accounted for separately."""

@@ -11,19 +11,35 @@ from k2conn.tools.drafting.leaves import Path, at, number, scalars, spelled, wal
 
 @dataclass(frozen=True, slots=True)
 class ItemPlace:
-    """Where items are. ``kind``: `object` (one object is one item), `list` (each element is), `row` (an array is)."""
+    """Where items are. ``kind``: `object` (one object is one item), `list` (each element is), `row` (an array is),
+    `nested` (each element of the list at ``inner`` in each element is).
+    """
 
     path: Path
     kind: str
+    inner: Path = ()
 
     @property
-    def each(self) -> str | None:
+    def each(self) -> str | list[str] | None:
         """The stream's `each`; None where the message is the item."""
+        if self.kind == "nested":
+            return [spelled(self.path), spelled(self.inner)]
         return spelled(self.path) if self.path and self.kind != "row" else None
+
+    def parents(self, message: Any) -> list[Any]:
+        """What the items of one message are found in, once for each item; empty where that is the message itself."""
+        outer = at(message, self.path) if self.kind == "nested" else None
+        return [one for one in outer for _ in self._within(one)] if isinstance(outer, list) else []
+
+    def _within(self, parent: Any) -> list[Any]:
+        found = at(parent, self.inner)
+        return [one for one in found if isinstance(one, (dict, list))] if isinstance(found, list) else []
 
     def items(self, message: Any) -> list[Any]:
         """The items of one message."""
         value = at(message, self.path) if self.path else message
+        if self.kind == "nested":
+            return [item for one in value for item in self._within(one)] if isinstance(value, list) else []
         if self.kind == "list":
             return [one for one in value if isinstance(one, (dict, list))] if isinstance(value, list) else []
         wanted = list if self.kind == "row" else dict
@@ -32,7 +48,9 @@ class ItemPlace:
 
 @dataclass(frozen=True, slots=True)
 class ItemColumn:
-    """One value of every item, None where an item has none. ``outer``: it is in the message that contains the item."""
+    """One value of every item, None where an item has none. ``outer``: it is in what contains the item: the message, or
+    an element of a list in it.
+    """
 
     expression: str
     name: str
@@ -96,6 +114,10 @@ def _places(message: Any) -> Iterator[ItemPlace]:
         elif isinstance(value, list) and value and (path or not _nested(value)) and _plain(path):
             nested = all(isinstance(one, (dict, list)) for one in value)
             yield ItemPlace(path, "list" if nested else "row")
+        elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            levels = [number for number, part in enumerate(path) if not isinstance(part, str)]
+            if len(levels) == 1 and 0 < levels[0] < len(path) - 1:
+                yield ItemPlace(path[: levels[0]], "nested", path[levels[0] + 1 :])
 
 
 def _nested(values: list[Any]) -> bool:
@@ -110,15 +132,17 @@ def _plain(path: Path) -> bool:
 def _pool(place: ItemPlace, messages: Sequence[Any]) -> Pool | None:
     items: list[Any] = []
     owners: list[int] = []
+    parents: list[Any] = []
     for index, message in enumerate(messages):
         found = place.items(message)
         items += found
+        parents += place.parents(message)
         owners += [index] * len(found)
     if not items or len(set(owners)) * 2 < len(messages):
         return None
     prefix = place.path if place.kind == "row" else ()
     inner = tuple(_inner(items, prefix))
-    outer = tuple(_outer(place, messages, owners)) if place.path else ()
+    outer = (*_parental(parents), *_outer(place, messages, owners)) if place.path else ()
     return Pool(place, tuple(items), tuple(owners), inner, outer)
 
 
@@ -135,6 +159,13 @@ def _inner(items: Sequence[Any], prefix: Path) -> Iterator[ItemColumn]:
                 names.setdefault(path)
     for path in names:
         yield ItemColumn(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)
+
+
+def _parental(parents: Sequence[Any]) -> Iterator[ItemColumn]:
+    """What the elements have that items are found in."""
+    names = dict.fromkeys(path for one in parents for path, _ in scalars(one))
+    for path in names:
+        yield ItemColumn(f"$parent.{spelled(path)}", str(path[-1]), path, tuple(at(one, path) for one in parents), True)
 
 
 def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[ItemColumn]:

@@ -209,7 +209,8 @@ def _stream(stream: DraftStream) -> Iterator[str]:
         yield "    default: false  # guess: another stream tells the same; GAP: which of them you want"
     yield from _line("    ", "when", stream.when)
     if mapping.place.each:
-        yield f"    each: {_text(mapping.place.each)}"
+        each = mapping.place.each
+        yield f"    each: {_text(each) if isinstance(each, str) else flow(each)}"
     for key in ("intervals", "order", "snapshot", "first_batch", "carry", "closed", "sequence", "identity"):
         if key in mapping.options:
             yield from _line("    ", key, mapping.options[key])

@@ -128,8 +128,15 @@ class MockConnection:
         if key not in self._frame_sources:
             self._frame_sources[key] = self._synthetic_frames(wanted) if self._fresh else self._recorded_frames(wanted)
             if self._frame_sources[key] is None:
-                self._warn(f"no frame of stream '{wanted.stream}' is known for {wanted.symbol.native}")
+                self._warn(f"no frame of stream '{wanted.stream}' is known for {wanted.symbol.native}"
+                           f"{self._unusable(wanted.stream)}")
         return self._frame_sources[key]
+
+    def _unusable(self, stream: str) -> str:
+        """Why the frames of a stream that the tests show are not used; empty where they show none."""
+        shown = any(one.stream == stream for one in self._learned.data)
+        return ": in each that the tests show, an item makes no record, because it is dropped or lacks something" \
+            if shown and stream not in self.streams else ""
 
     def opening(self, wanted: RequestedSubscription, now_us: int) -> GeneratedFrame | None:
         """The snapshot that a stream of deltas starts with; None for other streams."""

@@ -86,8 +86,9 @@ static void check_whole(PyObject *value, const char *text, size_t size)
 static void check_time(PyObject *value, const char *text, size_t size)
 {
     int64_t micros = 0;
+    int nanos = 0;
     char whole[64], fraction[16] = "000000000000";
-    if (!utc_time(value, &micros))
+    if (!utc_time(value, &micros, &nanos))
         return;
     CHECK(size >= 20 && size < sizeof whole && text[size - 1] == 'Z');
     memcpy(whole, text, size);
@@ -101,6 +102,8 @@ static void check_time(PyObject *value, const char *text, size_t size)
     CHECK(memcmp(again, text, 19) == 0); /* a day that the calendar does not have would be another one */
     if (size > 20)
         memcpy(fraction, text + 20, size - 21);
+    char beyond[4] = {fraction[6], fraction[7], fraction[8], 0};
+    CHECK(nanos == atoi(beyond));
     fraction[6] = 0;
     CHECK(micros == (int64_t)seconds * 1000000 + atoi(fraction));
 }

@@ -10,8 +10,8 @@ from typing import Any
 from unittest.mock import patch
 
 from k2conn.engine.mapping import stream_mapping, symbol_contexts
-from k2conn.engine.mapping.fast_mapper import FastMappers
 from k2conn.engine.mapping.general_mapper import GeneralMapper
+from k2conn.engine.mapping.native_mapper import NativeMappers
 from k2conn.envelope import Envelope
 from k2conn.plan import Stream
 from tests.fuzz.draws import Draws
@@ -24,7 +24,7 @@ WORDS = (b"\x04", b"\x02\x07", b"\x06\x0564000", b"\x0b\x01", b"\x0a\x02", b"\xf
 
 
 _general = Once(GeneralMapper)
-_fast = Once(FastMappers)
+_native = Once(NativeMappers)
 
 
 def general_mapper(exchange: str, stream: Stream, *rest: Any) -> Any:
@@ -32,9 +32,9 @@ def general_mapper(exchange: str, stream: Stream, *rest: Any) -> Any:
     return _general.by(stream, exchange, stream, *rest)
 
 
-def fast_mappers(stream: Stream, *rest: Any) -> Any:
-    """The maker of fast mappers of a stream, as `general_mapper`."""
-    return _fast.by(stream, stream, *rest)
+def native_mappers(stream: Stream, *rest: Any) -> Any:
+    """The maker of native mappers of a stream, as `general_mapper`."""
+    return _native.by(stream, stream, *rest)
 
 
 def seeds() -> Iterator[bytes]:
@@ -71,7 +71,7 @@ def target(data: bytes) -> None:
     one = shown()[draws.below(1 << 16) % len(shown())]
     with (
         patch.object(stream_mapping, "GeneralMapper", general_mapper),
-        patch.object(symbol_contexts, "FastMappers", fast_mappers),
+        patch.object(symbol_contexts, "NativeMappers", native_mappers),
     ):
         pipeline = conversation(one.plan)
     codec = one.plan.connections[0]

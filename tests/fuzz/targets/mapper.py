@@ -1,5 +1,5 @@
-"""Items to records in C against the Python beside it: the same record and envelope, byte for byte, or left to it. Where
-only C makes a record, the general mapper is the judge.
+"""Items to records in C against the general mapper: the same record and envelope, byte for byte, or left to it. The
+values that carried fields have are made of the item.
 
 Run by libFuzzer, what is written in C is instrumented (`c/python_host.c`).
 """
@@ -43,7 +43,6 @@ class Case:
     message: Any
     state: dict[str, Any]
     in_c: Callable[..., Any] | None
-    in_python: Callable[..., Any] | None
     mapping: StreamMapping
     context: SymbolContext
 
@@ -105,19 +104,10 @@ def items_of(stream: Stream, message: Any, scope: Scope) -> list[tuple[str | Non
 
 
 def case_of(plan: Plan, mapping: StreamMapping, item: Any, message: Any, scope: Scope) -> Case:
-    """One item, with its symbol's shortcuts both ways."""
-    name = mapping.stream.symbol.read(item, scope)
-    context = mapping.contexts.context(name)
-    built, native.Mapper = native.Mapper, None
-    try:
-        mapping.contexts.known.clear()
-        python = mapping.contexts.context(name).fast
-    finally:
-        native.Mapper = built
-    return Case(
-        f"{plan.name} {mapping.stream.name}", item, scope.key, message, dict(scope.state), context.fast, python,
-        mapping, context,
-    )
+    """One item, with its symbol's native mapper."""
+    context = mapping.contexts.context(mapping.stream.symbol.read(item, scope))
+    name = f"{plan.name} {mapping.stream.name}"
+    return Case(name, item, scope.key, message, dict(scope.state), context.fast, mapping, context)
 
 
 def seeds() -> Iterator[bytes]:
@@ -134,17 +124,27 @@ def target(data: bytes) -> None:
     draws = Draws(data)
     case = draws.of(cases())
     item = changed(draws, case.item)
-    scope, other = case.scope(), case.scope()
-    found = case.in_c(item, scope) if case.in_c is not None else None
-    python = case.in_python(item, other) if case.in_python is not None else None
+    carried = case.mapping._general.carried
+    scope, other, values = case.scope(), case.scope(), None
+    if carried is not None:
+        with suppress(RecordError):
+            values = carried.take(item, case.context.symbol, case.scope())
+        if values is None:
+            return
+    found = case.in_c(item, scope, *filter(None, (values,))) if case.in_c is not None else None
     if found is None:
-        assert not scope.notes
-        assert not scope.unknown_sides
+        assert left(scope) == ({}, 0, None)
         return
-    judge = python if python is not None else general(case, item)
+    judge = general(case, item, other, values or ())
     assert judge is not None, "only C makes a record of it"
     assert tuple(found) == tuple(judge), case.name
     assert type(found[3]) is type(judge[3])
+    assert left(scope) == left(other)
+
+
+def left(scope: Scope) -> tuple[Any, ...]:
+    """What a mapper has left in a scope."""
+    return scope.notes, scope.unknown_sides, scope.rounded
 
 
 def changed(draws: Draws, item: Any) -> Any:
@@ -166,11 +166,10 @@ def changed(draws: Draws, item: Any) -> Any:
     return found
 
 
-def general(case: Case, item: Any) -> Any:
-    """What the complete way makes of it; None where it makes no record."""
-    scope = case.scope()
+def general(case: Case, item: Any, scope: Scope, values: Any) -> Any:
+    """What the general mapper makes of it; None where it makes no record."""
     try:
-        made = case.mapping._general.made(item, case.context, scope, (), False)
+        made = case.mapping._general.made(item, case.context, scope, values, False)
     except (RecordError, EncodeError):
         return None
     return made

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn import native
 from k2conn.codecs import CODECS, FileFormat, Row, RowPosition, RowReader
 from k2conn.codecs.csv import CsvReader
 from k2conn.codecs.decoding import decoder
@@ -119,6 +120,42 @@ def test_what_csv_writes_is_read_in_pieces_of_any_size(table: list[Any], piece: 
     found = [message for _, _, message in fed(reader, data, piece)]
     assert found == [dict(zip(ABC, [cell or None for cell in row], strict=True)) for row in table]
     assert reader.position.offset == len(data)
+
+
+def in_both(columns: tuple[str, ...], data: bytes, delimiter: str, piece: int) -> list[list[Row]]:
+    """The rows by the part in C, and by Python."""
+    found, table = [], native.table
+    for native.table in (table, None):
+        try:
+            found.append(fed(CsvReader(columns, delimiter=delimiter), data, piece))
+        finally:
+            native.table = table
+    return found
+
+
+UNQUOTED = st.text(st.sampled_from("ab1,;\n\u00e5\U0001f600\u20ac "), max_size=60)
+
+
+@pytest.mark.skipif(native.table is None, reason="k2conn/native is not built here (no C compiler)")
+@given(UNQUOTED, st.integers(1, 40), st.sampled_from([",", ";", "\u00e5", "\u20ac"]), st.integers(1, 3))
+def test_the_part_in_c_reads_the_same(text: str, piece: int, delimiter: str, width: int) -> None:
+    in_c, in_python = in_both(ABC[:width], text.encode(), delimiter, piece)
+    assert list(map(repr, in_c)) == list(map(repr, in_python))
+
+
+@pytest.mark.skipif(native.table is None, reason="k2conn/native is not built here (no C compiler)")
+def test_what_the_part_in_c_says_no_to() -> None:
+    assert native.table("1,,3\n4,5,6", ABC, ",", 7) == [
+        (8, "1,,3", {"a": "1", "b": None, "c": "3"}), (9, "4,5,6", {"a": "4", "b": "5", "c": "6"}),
+    ]
+    assert native.table("", ABC, ",", 0) == []
+    assert [native.table(text, ABC, ",", 0) for text in ("1,2", "1,2,3,4", "1,2,3\n\n4,5,6", "\n", ",,,")] == [None] * 5
+    assert native.table("1", (), ",", 0) is None
+    wrong: list[tuple[Any, ...]] = [
+        (b"1,2,3", ABC, ",", 0), ("1", ["a"], ",", 0), ("1", ABC, ",,", 0), ("1", ([],), ",", 0), ()]
+    for given_ in wrong:
+        with pytest.raises(TypeError):
+            native.table(*given_)
 
 
 LINES = [b"1,2,3", b'"', b'x,"y', b"\0", b"\xff", b"", b'1,"2\n2",3', b'"""', b"\r"]

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.compiler.converters.decimals import Overflow, decimals, read_number, rounded
+from k2conn.compiler.converters.decimals import (
+    EXACT,
+    Overflow,
+    decimals,
+    fit,
+    quick_rounded,
+    read_number,
+    rounded,
+)
 from k2conn.errors import RecordError
 
 D = Decimal
@@ -171,3 +179,43 @@ def test_any_text_is_a_number_or_a_record_error(text: str) -> None:
     except RecordError as error:
         reason = error.reason
     assert reason in (None, "bad-number", "missing-field")
+
+
+SAID = st.one_of(
+    st.from_regex(r"-?[0-9]{0,12}\.?[0-9]{0,20}", fullmatch=True), st.integers(-5, 10**20), st.none(), st.booleans(),
+    st.decimals(-2, 10**12, allow_nan=False), st.sampled_from(["", ".", "1.", ".5", "1e5", "+1", "1_0", "٣", "1..2"]),
+)
+
+
+@given(SAID, st.integers(-20, 12))
+def test_a_factor_that_moves_the_point_is_exact(value: Any, shift: int) -> None:
+    def slowly() -> Any:
+        exact = EXACT.multiply(read_number(value), D(1).scaleb(shift))
+        if exact < 0:
+            raise RecordError(None, None, None, "bad-number", "")
+        return fit(exact, 8, 18)
+
+    def outcome(number: Any) -> Any:
+        try:
+            return number()
+        except RecordError as error:
+            return error.reason
+
+    assert outcome(lambda: decimals(8, 18, D(1).scaleb(shift))(value)) == outcome(slowly)
+
+
+@given(SAID, st.sampled_from([(8, 18), (18, 38), (0, 5)]))
+def test_what_is_rounded_quickly_is_rounded_right(value: Any, size: tuple[int, int]) -> None:
+    found = quick_rounded(value, *size)
+    if found is not None:
+        assert found == rounded(D(value), *size)
+        with pytest.raises(Overflow):
+            decimals(*size)(value)
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("0.125", 12), ("0.135", 14), ("0.1251", 13), ("9.999", 1000), ("0.1200", None), ("1e-9", None), ("0.12", None),
+    ("9999999.999", None),
+])
+def test_halves_go_to_the_even_digit(text: str, number: int | None) -> None:
+    assert quick_rounded(text, 2, 9) == number

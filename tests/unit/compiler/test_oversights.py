@@ -8,6 +8,7 @@ import pytest
 
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
+from k2conn.compiler.expressions.negated_paths import negated_path
 from k2conn.compiler.expressions.quoted_keys import quoted_key
 from k2conn.tools.connector_tests import run_test
 from tests.support.plans import intake_of, plan_of, trade, trades
@@ -67,6 +68,8 @@ WARNED = {
     "bare accepted": ("accepted: success", "accepted: done", "13:26: warning[value]: 'done' holds for messages"),
     "bare refused": ("refused: {event: error}", "refused: error", "'error' holds for messages that have the key"),
     "key in quotes": ("channel == 'trade'", 'channel == "trade"', '"trade" is a key in JMESPath, not a text'),
+    "negated beginning": ("channel == 'trade'", "channel == 'trade' && !data.old",
+                          "'!data.old' is null whatever the message is, for ! takes the first key only: say '!("),
     "key of a list": ("data: {BTC-USD: {", "data: [{", "`each: data` gives a list, so $key is nothing"),
     "key without each": ("    each: data\n", "", "the stream has no `each`, so $key is nothing"),
     "key of a projection": ("each: data", "each: data[*]", "`each: data[*]` gives a list, so $key is nothing"),
@@ -97,6 +100,15 @@ def test_an_oversight_is_warned_of_at_its_place(name: str) -> None:
     found = warnings(changed.replace(old, new))
     assert any(wanted in one for one in found), found
     assert name == "no tests" or len(found) == 1, found  # without tests nothing shows that `success` is a key
+
+
+@pytest.mark.parametrize(("text", "path"), [
+    ("!a.b", "a.b"), ("x && ! a[0].b || y", "a[0].b"), ('!"a.b".c', '"a.b".c'), ("!$message.x", "$message.x"),
+    ("a[?!b.c]", "b.c"), ("!(a.b)", None), ("!a", None), ("a != b.c", None), ("!a[0]", None), ("x == '!a.b'", None),
+    ("!starts_with(a.b, 'c')", None), ("!contains(a, b) && c.d", None), ("x == `\"!a.b\"`", None),
+])
+def test_a_negation_that_ends_too_early_is_told(text: str, path: str | None) -> None:
+    assert negated_path(text) == path
 
 
 @pytest.mark.parametrize(("text", "key"), [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2conn.engine.resilience.limit_share import LimitShare
 from k2conn.engine.resilience.rate_limiter import RateLimiter
 from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.plan import Rate
@@ -66,3 +67,46 @@ def test_what_a_venue_counts_by_ip_address_is_counted_together() -> None:
     assert elsewhere.wait(100.0) == 0.0
     assert limiter("four", "{connect: 2 per 1s}") is None
     assert limiter("five", "{connect: 2 per 1s, per: connection}") is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 5)), max_size=80), st.integers(1, 8), st.integers(1, 6))
+def test_members_that_share_a_limit_keep_to_it_together(
+    steps: list[tuple[float, int]], count: int, members: int
+) -> None:
+    limiters, now, made = [], 100.0, []
+    for place in range(members):
+        share = LimitShare()
+        share.place, share.among = place, members
+        limiters.append(RateLimiter(Rate(count, 10.0), share=share))
+    for gap, member in steps:
+        now += gap
+        made.append(now + limiters[member % members].wait(now))
+    made.sort()
+    rounds = -(-members // count)  # in each round the limit allows, every member has at most one attempt
+    for first, last in zip(made, made[max(count, members) :], strict=False):
+        assert last - first > 10.0 * (1 if count >= members else rounds) - 1e-6
+
+
+@given(st.integers(1, 8), st.integers(1, 30))
+def test_members_that_all_want_to_connect_at_once_keep_to_the_limit_together(count: int, members: int) -> None:
+    made = []
+    for place in range(members):
+        share = LimitShare()
+        share.place, share.among = place, members
+        limiter = RateLimiter(Rate(count, 10.0), share=share)
+        made += [100.0 + limiter.wait(100.0) for _ in range(3)]
+    made.sort()
+    for first, last in zip(made, made[count:], strict=False):
+        assert last - first > 10.0 - 1e-6
+
+
+def test_a_limit_is_divided_anew_while_it_is_kept() -> None:
+    shared = SharedLimits()
+    limiter = RateLimiter(Rate(4, 10.0), share=shared.share_of("alpha"))
+    assert [limiter.wait(100.0) for _ in range(2)] == [0.0, 0.0]
+    shared.divide((0, 2), {"alpha": (0, 2)})
+    assert limiter.foreseen(100.0) == 10.0
+    shared.divide((0, 9), {"alpha": (0, 8)})  # one in 20 s, for 8 are twice as many as 4
+    assert limiter.foreseen(105.0) == 15.0
+    shared.divide((0, 1), {"alpha": (0, 1)})
+    assert [limiter.wait(105.0) for _ in range(3)] == [0.0, 0.0, 5.0]

@@ -20,7 +20,7 @@ from tests.support.plans import STREAMS, WORLD, intake_of, plan_of, trade, trade
 from tests.support.shipped import load
 from tests.unit.engine.test_backfill import COUNTED, NOW, EngineHarness, counted, row
 from tests.unit.engine.test_backfill import STREAMS as FILLED
-from tests.unit.engine.test_fast_mapper import complete, said
+from tests.unit.engine.test_native_mapper import complete, said
 
 in_c = both_ways("Mapper")
 WALL = 1_767_323_046_000_000

@@ -1,5 +1,5 @@
-"""The words for odd fields on all ways through the mapping: native, fast and general make the same records, dead
-letters and figures of the same frames.
+"""The words for odd fields on both ways through the mapping: native and general make the same records, dead letters and
+figures of the same frames.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2conn import exactjson, native
-from k2conn.engine.mapping import native_mapper
-from k2conn.engine.mapping.fast_mapper import FastMappers
+from k2conn.engine.mapping.native_mapper import NativeMappers
 from k2conn.plan import Plan
 from tests.support.plans import STREAMS, SUBSCRIBE, intake_of, plan_of
 
@@ -37,17 +36,14 @@ CHANGES: dict[str, dict[str, str]] = {
                                             "rule: contiguous, per: symbol}\n"},
     "nested": {"each: data": 'each: [data, "[@][]"]'},
 }
-WAYS = ["native", "python", "general"]
+WAYS = ["native", "general"]
 
 
 @contextmanager
 def way(name: str) -> Iterator[None]:
     """Everything inside maps in one way."""
     if name == "general":
-        with patch.object(FastMappers, "fast_mapper", lambda *rest: None):
-            yield
-    elif name == "python":
-        with patch.object(native_mapper.native, "Mapper", None):
+        with patch.object(NativeMappers, "mapper", lambda *rest: None):
             yield
     else:
         yield
@@ -93,8 +89,7 @@ def test_all_ways_agree(change: str, messages: list[tuple[list[dict[str, Any]], 
     for name in WAYS:
         with way(name):
             found[name] = outcome(plan, told)
-    assert found["python"] == found["general"]
-    assert native.Mapper is None or found["native"] == found["general"]
+    assert found["native"] == found["general"]
 
 
 NESTED = {
@@ -120,8 +115,7 @@ def test_all_ways_agree_about_items_of_items(symbol: str, data: dict[str, list[d
     for name in WAYS:
         with way(name):
             found[name] = outcome(plan, frames)
-    assert found["python"] == found["general"]
-    assert native.Mapper is None or found["native"] == found["general"]
+    assert found["native"] == found["general"]
 
 
 def test_the_native_mapper_takes_part() -> None:

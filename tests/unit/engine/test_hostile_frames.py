@@ -21,7 +21,7 @@ from k2conn.engine.conversation.captures import LARGEST, MOST_ROWS, Captures
 from k2conn.engine.conversation.session import MOST_ANSWERS
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.gaps.gap_tracker import GRACE_US, MOST_WAITING, GapTracker
-from k2conn.engine.mapping.fast_mapper import MOST_MEMBERS
+from k2conn.engine.mapping.mapped_record import MOST_MEMBERS
 from k2conn.engine.mapping.slices import AT_ONCE, MOST_ITEMS, Abandoned
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError

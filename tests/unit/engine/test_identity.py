@@ -33,7 +33,7 @@ def test_equal_rows_are_numbered() -> None:
 
 def test_only_the_latest_rows_are_remembered() -> None:
     ordinals = Ordinals(limit=2)
-    for row in "abc":
+    for row in "abcde":
         ordinals.number(row)
     assert ordinals.number("a") == 0
     assert ordinals.number("c") == 1

@@ -24,7 +24,7 @@ from k2conn.tools.connector_tests import run_test
 from tests.support.in_c import both_ways
 from tests.support.own_records import CONNECTOR, SCHEMAS, known_here
 from tests.support.plans import intake_of, plan_of
-from tests.unit.engine.test_fast_mapper import CHANGES, agree, changed, spelled
+from tests.unit.engine.test_native_mapper import CHANGES, agree, changed, spelled
 
 own_records = known_here(SCHEMAS)
 in_c = both_ways("Mapper")
@@ -154,19 +154,13 @@ def test_a_record_without_an_id_has_its_message_id_of_the_fields_that_tell_it_ap
 # -- the short ways
 
 
-@pytest.mark.parametrize(("stream", "in_native"), [("status", True), ("sample", False), ("kline", None)])
-def test_which_records_have_a_fast_mapper(stream: str, in_native: bool | None) -> None:
-    """Klines have no id; a map is not written in C."""
-    fast = context(stream).fast
-    if in_native is None:
-        assert fast is None
-    else:
-        assert fast is not None
-        written_in_c = native.Mapper is not None and isinstance(getattr(fast, "__self__", None), native.Mapper)
-        assert written_in_c is (in_native and native.Mapper is not None)
+@pytest.mark.parametrize(("stream", "in_native"), [("status", True), ("sample", True), ("kline", False)])
+def test_which_records_have_a_native_mapper(stream: str, in_native: bool) -> None:
+    """Klines have no id; of a sample's map Python writes the bytes."""
+    assert (context(stream).fast is not None) is (in_native and native.Mapper is not None)
 
 
-def test_the_fast_mapper_agrees_on_the_connectors_own_tests() -> None:
+def test_the_native_mapper_agrees_on_the_connectors_own_tests() -> None:
     frames = [frame_text(one) for stream in ("kline", "status", "sample") for one in said(stream)]
     assert agree(example(), frames * 2) > 8
 
@@ -179,7 +173,7 @@ def item_of(message: Any) -> list[Any]:
 @pytest.mark.parametrize("stream", ["kline", "status", "sample"])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
-def test_the_fast_mapper_agrees_on_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
+def test_the_native_mapper_agrees_on_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
     frames = []
     for some in changes:
         message = copy.deepcopy(said(stream)[0])

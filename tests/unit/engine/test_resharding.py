@@ -24,6 +24,9 @@ PLANS = {plan.name: plan for plan in plans() if not plan.reads_files}
 CONNECTIONS = [(plan.name, connection.name) for plan in PLANS.values() for connection in plan.connections]
 
 WHOLE = {
+    ("bitkub", "books"): "each of its sockets is for one symbol",
+    ("bitkub", "tickers"): "its address names the symbols",
+    ("polymarket", "main"): "'subscribe' has no undo",
     ("bitbank", "main"): "'join trades' has no undo",
     ("bitfinex", "main"): "'subscribe trades' has no undo",
     ("bitfinex-derivatives", "main"): "'subscribe trades' has no undo",

@@ -27,6 +27,17 @@ connection:
   url: wss://venue.example/ws
   ignore: ["starts_with(ch, 'st')"]
 """)
+MANY = plan_of("""
+connection:
+  url: wss://venue.example/ws
+  capture: [{when: {op: table}, into: known, key: id, value: ch}]
+  steps: [{send: {sub: $symbols}, for: trade, expect: {accepted: {op: [sub, 0, 1], ok: true}, refused: {op: bad},
+           within: 5s}}]
+  heartbeat: {every: 20s, send: {op: ping}, answer: "type(@) == 'string' && @ != 'x'"}
+  answer: [{when: "op == 'ping' && result[?n > `1`]", send: {op: pong}}]
+  reconnect: {when: "id == result || (ok && op)"}
+  ignore: [{id: [1, true, "1"]}, "id && result == `{}`", "[0] == `1`", {"[0]": $state.known}, "result > id", "result.n"]
+""")
 
 CASES: list[tuple[Any, int]] = [
     ({"op": "sub", "ok": True}, REPLY),
@@ -87,3 +98,28 @@ def test_memory_and_asking_agree(heard: list[dict[str, Any]]) -> None:
     one = router()
     for message in [*heard, *heard]:
         assert one.route(message, Scope()) == router().route(message, Scope())
+
+
+many: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, 2, "0", "1", "sub", "ping", "x", "", "x" * 300])
+    | st.decimals(0, 2, places=1),
+    lambda inner: st.lists(inner, max_size=2)
+    | st.dictionaries(st.sampled_from(["op", "ok", "ch", "id", "result", "n"]), inner, max_size=4),
+)
+
+
+@given(st.lists(many, max_size=40), st.dictionaries(st.sampled_from(["0", "1", "x"]), st.just(1), max_size=2))
+def test_memory_and_asking_agree_whatever_the_rules_compare(heard: list[Any], known: dict[str, Any]) -> None:
+    one, asked = router(MANY), router(MANY)
+    for captured in ({"known": known}, {"known": {}}, {}):
+        scope = Scope(dict(captured))
+        for message in [*heard, *heard]:
+            assert one.route(message, scope) == asked._evaluate(message, scope)
+
+
+def test_numbers_that_no_rule_asks_for_are_remembered_as_one() -> None:
+    one = router(MANY)
+    for number in range(2, 100):
+        one.route({"id": number, "op": "new"}, Scope())
+    (shape,) = one._shapes.values()
+    assert len(shape.known) == 1

@@ -63,12 +63,24 @@ def test_only_what_was_dead_is_mapped() -> None:
     assert [one["field"] for one in found.still] == ["price"]
 
 
-def test_where_a_level_found_no_items_all_of_the_message_is_mapped_with_the_ids_that_it_had() -> None:
+def test_where_a_level_found_no_items_only_what_is_below_it_is_mapped() -> None:
     frame = exactjson.encode({"ch": "trade", "data": [{"rows": [trade(1)]}, {"list": [trade(2)]}]}).decode()
     levels = STREAMS.replace("each: data", "each: [data, rows]")
     (one,) = dead(frame, plan_of(streams=levels))
     assert (one.field, one.said["reason"]) == ("each", "missing-field")
     found = mended([one], plan_of(streams=levels.replace("rows]", "rows || list]")))
+    assert [record["trade_id"] for record in records(found)] == ["VENUE-2"]
+    then, _ = intake_of(plan_of(streams=levels.replace("rows]", "rows || list]"))).receive([frame], 0.0, WALL)
+    assert found.envelopes[0].value == then[1].value
+    assert mended([one], plan_of(streams=levels)).still
+
+
+def test_where_another_level_was_mended_all_of_the_message_is_mapped_with_the_ids_that_it_had() -> None:
+    frame = exactjson.encode({"ch": "trade", "data": [{"rows": [trade(1)]}, {"in": {"rows": [trade(2)]}}]}).decode()
+    levels = STREAMS.replace("each: data", "each: [data, rows]")
+    (one,) = dead(frame, plan_of(streams=levels))
+    deeper = levels.replace("[data, rows]", '["data[].[@, in][]", "rows || `[]`"]')
+    found = mended([one], plan_of(streams=deeper))
     assert [record["trade_id"] for record in records(found)] == ["VENUE-1", "VENUE-2"]
     then, _ = intake_of(plan_of(streams=levels)).receive([frame], 0.0, WALL)
     assert found.envelopes[0].value == then[0].value

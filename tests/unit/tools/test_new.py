@@ -330,6 +330,28 @@ def test_frames_that_are_lists_of_messages() -> None:
     assert played.streams["trade"].records == 3
 
 
+def test_lists_within_lists() -> None:
+    def frame(*books: tuple[str, int]) -> str:
+        data = [{"symbol": name, "trades": [
+            {"price": f"{at}.5", "qty": "2", "side": "buy", "id": 77000 + at, "ts": 1700000000123 + at},
+            {"price": f"{at}.6", "qty": "3", "side": "sell", "id": 78000 + at, "ts": 1700000000124 + at},
+        ]} for name, at in books]
+        return exactjson.encode({"ch": "trade", "data": data}).decode()
+
+    texts = [frame(("BTC-USD", 1), ("ETH-USD", 2)), frame(("ETH-USD", 3)), frame(("BTC-USD", 4))]
+    sample = list(frames([text.encode() for text in texts], None))
+    made = draft(ASKED, sample)
+    one = said(made, "trade")
+    assert (one["each"], one["symbol"], one["trade_id"]) == (["data", "trades"], "$parent.symbol", "id")
+    text, problems = finished(made, sample)
+    assert problems == []
+    assert "    each: [data, trades]\n" in text
+    plan, _ = check_text("venue.yaml", text, Path())
+    assert plan is not None
+    assert [difference for example in plan.tests for difference in run_test(plan, example)] == []
+    assert sum(len(turn.records or ()) for example in plan.tests for turn in example.dialogue) >= 2
+
+
 def test_a_message_that_is_the_list_of_rows() -> None:
     rows = [["1663318663", 2357062, "btc_jpy", "2820896.0", "5.0", "sell"],
             ["1663318664", 2357063, "btc_jpy", "2820897.0", "0.1", "buy"]]

@@ -50,6 +50,18 @@ spec:
           value: {{ join "," .Values.connectors | quote }}
         - name: K2_WORKERS
           value: {{ .Values.workers | quote }}
+        {{- with .Values.group }}
+        {{- if .name }}
+        - name: K2_GROUP
+          value: {{ .name | quote }}
+        - name: K2_GROUP_INSTANCE_ID
+          valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        - name: K2_GROUP_SLOTS
+          value: {{ .slots | quote }}
+        - name: K2_GROUP_SESSION
+          value: {{ .session | quote }}
+        {{- end }}
+        {{- end }}
         - name: K2_METRICS_HOST
           value: "0.0.0.0"
         - name: K2_KAFKA_BOOTSTRAP_SERVERS

@@ -1,0 +1,3 @@
+from typing import Any
+
+def table(text: str, columns: tuple[str, ...], delimiter: str, line: int, /) -> list[Any] | None: ...

@@ -1,0 +1,464 @@
+/* The values of one record: where each is read, and what of it C reads itself.
+
+   A *source* is one value. Its place is some plain paths into what JSON has become (paths.h), or it is put together of
+   texts (JOINED, a JOINED_TIME in a local time), or it was given by the caller (GIVEN: a field that keeps its last value),
+   or only Python knows how to read it (BY_PYTHON). What stands at a place is converted here where it has an everyday form:
+   digits, whole numbers, times in UTC, names in a table, texts, lists of texts (numbers.h has the readers, FastConversion
+   in k2conn/plan says what each kind means).
+
+   Whatever is not everyday is Python's, value by value, never for the whole record at once: first the source's quick
+   converter is asked (`call`, of the value), where that raises one of the errors that mean "not mine" its full reader
+   (`read`, of item and scope), as the general mapper does. What they return is a value like any other. What the full reader
+   raises ends the record here: the general mapper meets it again and says it, with its place.
+
+   References: a place's value is borrowed for as long as `Given` lives (nothing here lets go of the item, and the scope's
+   attributes are held in `Given.roots`); Value.object is owned; all of Source is owned by the program that it is part of.
+   Bounds: paths and their steps (paths.h), PARTS of a text of at most LONGEST bytes. */
+#ifndef K2CONN_SOURCES_H
+#define K2CONN_SOURCES_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "buffer.h"
+#include "numbers.h"
+#include "paths.h"
+
+enum {
+    BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME, MAGNITUDE, SIGNED, SIGN, CUT, LISTED, GIVEN,
+    NANOS, HOWS
+}; /* how a value is found */
+
+#define PARTS 16    /* of a text that is put together */
+#define MINUTE 17   /* characters of a time up to its minute, with the colon behind it */
+#define LONGEST 120 /* bytes of such a text; a longer one is Python's */
+
+typedef struct {
+    PyObject *key;    /* of the item, whose value is a part, or is cut */
+    PyObject *cuts;   /* a dict: from the value to a tuple of the texts cut of it; NULL where the value itself is the part */
+    PyObject *given;  /* a text; or, with neither key nor given, it is the scope's: */
+    PyObject *name;
+    int at;           /* which of the texts cut */
+} Part;
+
+typedef struct {
+    int count;
+    Part parts[PARTS];
+    PyObject *minutes; /* a dict: the microseconds since 1970 of a local time's first 17 characters */
+} Text;
+
+typedef struct {
+    Place place;      /* where the value is; if nowhere, `read` finds it */
+    PyObject *call;   /* the quick Python converter of what is there; NULL where the reader is to be asked at once */
+    PyObject *read;   /* the full Python reader, of item and scope */
+    int given;        /* GIVEN: which of the caller's values */
+    PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero */
+    int how, scale;
+    wide_int factor, below, least;
+    int64_t fewest;   /* the smallest int that is, times `factor`, no less than what is plausible */
+    int64_t most;     /* the largest int that is below `below` times `factor` */
+    Text *text;       /* JOINED, JOINED_TIME */
+} Source;
+typedef struct {
+    wide_int number;
+    PyObject *object; /* owned; NULL where `number` is the value */
+} Value;
+
+static PyObject *decimal_type;
+
+/* Takes over what Python made: NULL is an exception. 0, or -1 with an exception set. */
+static int take_made(PyObject *made, Value *found)
+{
+    if (made == NULL)
+        return -1;
+    if (exact_wide(made, &found->number))
+        Py_DECREF(made);
+    else
+        found->object = made;
+    return 0;
+}
+
+/* What Python makes of it: the quick converter, or else the full reader. 0, or -1 with an exception set. */
+static int ask(const Source *source, PyObject *value, Given *given, Value *found)
+{
+    if (source->call != NULL && source->place.count) {
+        PyObject *made = PyObject_CallOneArg(source->call, value != NULL ? value : Py_None);
+        if (made != NULL || !PyErr_ExceptionMatches(given->odd))
+            return take_made(made, found);
+        PyErr_Clear();
+    }
+    given->asked = 1;
+    return take_made(PyObject_CallFunctionObjArgs(source->read, given->item, given->scope, NULL), found);
+}
+
+/* The caller's value. 0, or -1 with an exception set. */
+static int take_given(const Source *source, const Given *given, Value *found)
+{
+    PyObject *pair = given->values != NULL && PyTuple_CheckExact(given->values)
+                             && source->given < PyTuple_GET_SIZE(given->values)
+                         ? PyTuple_GET_ITEM(given->values, source->given) : NULL;
+    if (pair != NULL && PyTuple_CheckExact(pair) && PyTuple_GET_SIZE(pair) == 2)
+        return take_made(Py_NewRef(PyTuple_GET_ITEM(pair, 1)), found);
+    PyErr_SetString(PyExc_SystemError, "fewer values are given than the records have");
+    return -1;
+}
+
+/* What plain digits say, with or without a sign before them. */
+static int digits_of(const Source *source, const char *text, Py_ssize_t size, wide_int *found)
+{
+    if (source->how == CUT)
+        return cut_digits(text, size, source->scale, source->below, found) && *found >= source->least;
+    int signed_ones = source->how != DECIMAL, negative = signed_ones && size > 0 && text[0] == '-';
+    if (!decimal_digits(text + negative, size - negative, source->scale, source->below, found))
+        return 0;
+    if (negative && source->how != MAGNITUDE)
+        *found = -*found;
+    return 1;
+}
+
+/* What a whole number says, if it is not too large. */
+static int scaled_int(const Source *source, int64_t number, wide_int *found)
+{
+    int negative = number < 0;
+    if ((negative && (source->how == DECIMAL || source->how == CUT)) || number == INT64_MIN)
+        return 0;
+    if (source->how == CUT && source->scale < 0) {
+        *found = number / (int64_t)ten_to[-source->scale];
+        return *found >= source->least && *found < source->below;
+    }
+    if (negative)
+        number = -number;
+    if (number > source->most)
+        return 0;
+    *found = number * source->factor;
+    if (source->how == CUT && *found < source->least)
+        return 0;
+    if (negative && source->how != MAGNITUDE)
+        *found = -*found;
+    return 1;
+}
+
+/* The scaled integer of a decimal text, an int, or a Decimal that is written without exponent. */
+static int unscaled(const Source *source, PyObject *value, wide_int *found)
+{
+    Py_ssize_t size = 0;
+    int64_t number;
+    const char *text = ascii_text(value, &size);
+    if (text != NULL)
+        return digits_of(source, text, size, found);
+    if (exact_int(value, &number))
+        return scaled_int(source, number, found);
+    if ((PyObject *)Py_TYPE(value) != decimal_type)
+        return 0;
+    PyObject *digits = PyObject_Str(value);
+    if (digits == NULL) {
+        PyErr_Clear(); /* the converter meets the same, and says it */
+        return 0;
+    }
+    text = ascii_text(digits, &size);
+    int mine = text != NULL && digits_of(source, text, size, found);
+    Py_DECREF(digits);
+    return mine;
+}
+
+/* The name that stands for a text, a truth value, or a whole number's digits; borrowed. NULL where there is none, or
+   with an exception set. */
+static PyObject *name_for(PyObject *table, PyObject *value)
+{
+    int64_t number;
+    if (PyUnicode_CheckExact(value) || PyBool_Check(value))
+        return PyDict_GetItemWithError(table, value);
+    if (!exact_int(value, &number))
+        return NULL;
+    char digits[20];
+    PyObject *text = PyUnicode_DecodeASCII(digits, number_text(number, digits), NULL);
+    PyObject *name = text != NULL ? PyDict_GetItemWithError(table, text) : NULL;
+    Py_XDECREF(text);
+    return name;
+}
+
+/* A text put together. 1 made, 0 not plain, -1 with an exception set. */
+static int joined(const Text *text, const Given *given, char *out, Py_ssize_t *used)
+{
+    *used = 0;
+    for (const Part *part = text->parts; part < text->parts + text->count; part++) {
+        PyObject *value = part->given, *attribute = NULL;
+        if (part->key != NULL) {
+            value = PyDict_CheckExact(given->item) ? PyDict_GetItemWithError(given->item, part->key) : NULL;
+            if (value != NULL && part->cuts != NULL) {
+                value = PyUnicode_CheckExact(value) ? PyDict_GetItemWithError(part->cuts, value) : NULL;
+                value = value != NULL && PyTuple_CheckExact(value) && part->at < PyTuple_GET_SIZE(value)
+                          ? PyTuple_GET_ITEM(value, part->at) : NULL;
+            }
+            if (value == NULL)
+                return PyErr_Occurred() ? -1 : 0;
+        } else if (value == NULL) {
+            value = attribute = PyObject_GetAttr(given->scope, part->name);
+            if (value == NULL)
+                return -1;
+        }
+        char digits[20];
+        const char *bytes = digits;
+        Py_ssize_t size = 0;
+        int64_t number;
+        if (PyUnicode_CheckExact(value))
+            bytes = ascii_text(value, &size);
+        else if (exact_int(value, &number))
+            size = number_text(number, digits);
+        else
+            bytes = NULL;
+        int fits = bytes != NULL && size > 0 && *used + size <= LONGEST;
+        if (fits)
+            memcpy(out + *used, bytes, (size_t)size);
+        Py_XDECREF(attribute);
+        if (!fits)
+            return 0;
+        *used += size;
+    }
+    return 1;
+}
+
+/* What a dict of whole numbers has for a text. 1 found, 0 not, -1 with an exception set. */
+static int known_number(PyObject *table, const char *text, Py_ssize_t size, int64_t *found)
+{
+    PyObject *key = PyUnicode_DecodeASCII(text, size, NULL);
+    if (key == NULL)
+        return -1;
+    PyObject *value = PyDict_GetItemWithError(table, key);
+    Py_DECREF(key);
+    if (value == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    return exact_int(value, found);
+}
+
+/* A text put together, or the time that one says. 1 made, 0 where Python is to be asked, -1 with an exception set. */
+static int take_joined(const Source *source, const Given *given, Value *found)
+{
+    char bytes[LONGEST];
+    Py_ssize_t size;
+    int done = joined(source->text, given, bytes, &size);
+    if (done != 1)
+        return done;
+    if (source->how == JOINED) {
+        found->object = PyUnicode_DecodeASCII(bytes, size, NULL);
+        return found->object == NULL ? -1 : 1;
+    }
+    int64_t start, within;
+    if (size <= MINUTE || !within_minute(bytes + MINUTE, size - MINUTE, &within))
+        return 0;
+    done = known_number(source->text->minutes, bytes, MINUTE, &start);
+    if (done == 1)
+        found->number = start + within;
+    return done;
+}
+
+static int is_text_list(PyObject *value)
+{
+    if (!PyList_CheckExact(value))
+        return 0;
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(value); at++)
+        if (!PyUnicode_CheckExact(PyList_GET_ITEM(value, at)))
+            return 0;
+    return 1;
+}
+
+/* The value of one source. 0, or -1 with an exception set. */
+static int take(const Source *source, Given *given, Value *found)
+{
+    PyObject *value = NULL;
+    int64_t number;
+    int nanos;
+    found->object = NULL;
+    if (source->how == GIVEN)
+        return take_given(source, given, found);
+    if (source->how == RECEIVED) {
+        PyObject *moment = at_place(&source->place, given);
+        if (moment == NULL)
+            return -1;
+        int fits = exact_wide(moment, &found->number) && is_long(found->number);
+        if (!fits)
+            PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
+        return fits ? 0 : -1;
+    }
+    if (source->text != NULL) {
+        int done = take_joined(source, given, found);
+        if (done != 0)
+            return done < 0 ? -1 : 0;
+    }
+    if (source->place.count) {
+        value = at_place(&source->place, given);
+        if (value == NULL && PyErr_Occurred())
+            return -1;
+    }
+    if (value != NULL) {
+        switch (source->how) {
+        case DECIMAL:
+        case MAGNITUDE:
+        case SIGNED:
+        case CUT:
+            if (unscaled(source, value, &found->number))
+                return 0;
+            break;
+        case SIGN:
+            if (unscaled(source, value, &found->number) && found->number != 0) {
+                PyObject *name = PyDict_GetItemWithError(source->table, found->number > 0 ? Py_True : Py_False);
+                if (name == NULL)
+                    return -1; /* it was there */
+                found->object = Py_NewRef(name);
+                return 0;
+            }
+            break;
+        case WHOLE:
+            if (whole_number(value, source->factor, source->fewest, source->most, &found->number))
+                return 0;
+            break;
+        case TIME:
+        case NANOS:
+            if (utc_time(value, &number, &nanos)) {
+                found->number = source->how == TIME ? number : nanos;
+                return 0;
+            }
+            break;
+        case TEXT:
+            if (exact_int(value, &number)) {
+                found->number = number;
+                return 0;
+            }
+            if (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value)) {
+                found->object = Py_NewRef(value);
+                return 0;
+            }
+            break;
+        case LISTED:
+            if (is_text_list(value)) {
+                found->object = Py_NewRef(value);
+                return 0;
+            }
+            break;
+        case NAMED: {
+            PyObject *name = name_for(source->table, value);
+            if (name != NULL) {
+                found->object = Py_NewRef(name);
+                return 0;
+            }
+            if (PyErr_Occurred())
+                return -1;
+            break;
+        }
+        }
+    }
+    return ask(source, value, given, found);
+}
+
+/* -- making one */
+
+/* Each of these takes references only when all is well. */
+
+static void forget_text(Source *source)
+{
+    if (source->text == NULL)
+        return;
+    for (int at = 0; at < source->text->count; at++) {
+        Py_CLEAR(source->text->parts[at].key);
+        Py_CLEAR(source->text->parts[at].cuts);
+        Py_CLEAR(source->text->parts[at].given);
+        Py_CLEAR(source->text->parts[at].name);
+    }
+    Py_CLEAR(source->text->minutes);
+    PyMem_Free(source->text);
+    source->text = NULL;
+}
+
+static PyObject *or_null(PyObject *given)
+{
+    return given == Py_None ? NULL : Py_NewRef(given);
+}
+
+/* The text of a JOINED or JOINED_TIME: (parts, minutes), of which a part is (key, cuts, at, given, name). */
+static int read_text(PyObject *given, Source *source)
+{
+    PyObject *parts, *minutes;
+    if (!PyArg_ParseTuple(given, "O!O", &PyTuple_Type, &parts, &minutes))
+        return -1;
+    int timed = source->how == JOINED_TIME;
+    if (PyTuple_GET_SIZE(parts) < 1 || PyTuple_GET_SIZE(parts) > PARTS
+        || (timed && !PyDict_CheckExact(minutes))) {
+        PyErr_SetString(PyExc_ValueError, "no such text");
+        return -1;
+    }
+    source->text = PyMem_Calloc(1, sizeof(Text));
+    if (source->text == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    source->text->minutes = or_null(minutes);
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(parts); at++) {
+        PyObject *key, *cuts, *text, *name;
+        int place;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(parts, at), "OOiOO", &key, &cuts, &place, &text, &name))
+            return -1;
+        int right = key != Py_None ? PyUnicode_CheckExact(key) && (cuts == Py_None || PyDict_CheckExact(cuts))
+                                   : cuts == Py_None && PyUnicode_CheckExact(text != Py_None ? text : name);
+        if (!right || place < 0) {
+            PyErr_SetString(PyExc_ValueError, "no such part");
+            return -1;
+        }
+        source->text->parts[at] = (Part){or_null(key), or_null(cuts), or_null(text), or_null(name), place};
+        source->text->count++;
+    }
+    return 0;
+}
+
+static int has_key(PyObject *dict, PyObject *key)
+{
+    int found = PyDict_Contains(dict, key);
+    if (found < 0)
+        PyErr_Clear();
+    return found == 1;
+}
+
+static void forget_source(Source *source)
+{
+    forget_text(source);
+    forget_place(&source->place);
+    Py_CLEAR(source->call);
+    Py_CLEAR(source->read);
+    Py_CLEAR(source->table);
+}
+
+/* A source of (place, converter, reader, how, scale, factor, least, below, table). */
+static int read_source(PyObject *described, Source *source)
+{
+    PyObject *place, *call, *read, *table, *given_factor, *given_least, *given_below;
+    int how, scale;
+    wide_int factor = 0, least = 0, below = 0;
+    *source = (Source){0};
+    if (!PyTuple_CheckExact(described)) {
+        PyErr_SetString(PyExc_TypeError, "a source is a tuple");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(described, "OOOiiOOOO", &place, &call, &read, &how, &scale, &given_factor, &given_least,
+                          &given_below, &table))
+        return -1;
+    if (!exact_wide(given_factor, &factor) || !exact_wide(given_least, &least) || !exact_wide(given_below, &below)
+        || how < BY_PYTHON || how >= HOWS || factor < 1 || least < 0 || least >= below
+        || scale < (how == CUT ? -SHORT_DIGITS : 0) || scale > MOST_DIGITS
+        || ((how == NAMED || how == SIGN) && !PyDict_CheckExact(table))
+        || (how == SIGN && (!has_key(table, Py_True) || !has_key(table, Py_False)))
+        || (how == RECEIVED && place == Py_None)) {
+        PyErr_SetString(PyExc_ValueError, "no such source");
+        return -1;
+    }
+    wide_int fewest = (least + factor - 1) / factor, most = (below - 1) / factor;
+    source->how = how;
+    if (((how == JOINED || how == JOINED_TIME) && read_text(table, source) < 0) || read_place(place, &source->place) < 0) {
+        forget_source(source);
+        return -1;
+    }
+    *source = (Source){source->place, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how, scale,
+                       factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
+                       is_long(most) ? (int64_t)most : INT64_MAX, source->text};
+    return 0;
+}
+
+#endif

@@ -1,0 +1,150 @@
+"""What a member does with what it hears: its part of the venues' limits, and how it sees the group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from k2conn.clock import monotonic
+from k2conn.errors import SettingsError
+from k2conn.group.beats import AT_WORK, Beat
+from k2conn.group.settings import GroupSettings
+from k2conn.group.sharing import GroupSharing
+from k2conn.group.slots import spread
+from k2conn.group.table_of_jobs import slot_table
+from k2conn.plan import Rate
+from k2conn.runner import Job, Runner
+from k2conn.settings.group import group_settings
+from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.settings import SinkSettings
+from tests.support.plans import plan_of
+from tests.support.shipped import load
+
+SIX = ("BTC-USD", "ETH-USD", "SOL-USD", "BTC-EUR", "ETH-EUR", "SOL-EUR")
+
+
+CONNECTION = """
+connection:
+  url: wss://venue.example/ws
+  steps:
+    - send: {op: sub, symbol: $symbol}
+      for: trade
+"""
+
+
+def job(name: str = "alpha", more: str = "", symbols: tuple[str, ...] = SIX) -> Job:
+    return Job(plan_of(CONNECTION + more, name=name), symbols, ("trade",))
+
+
+def sharing(*jobs: Job, share: bool = True) -> GroupSharing:
+    settings = GroupSettings("g", "b", KafkaSettings(), 16, share)
+    runner = Runner((), SinkSettings(kind="console"), standing=True)
+    return GroupSharing(settings, jobs, lambda: jobs, runner)
+
+
+def hears(member: GroupSharing, instance: str, *slots: int) -> None:
+    own = frozenset(slots)
+    beat = Beat("g", instance, instance, AT_WORK, 1, own, own, member.table.digest, 16, symbols="s")
+    member._roll.take(beat, monotonic())
+
+
+def divided(member: GroupSharing, connector: str) -> tuple[int, int]:
+    share = member._runner._shared_limits.share_of(connector)
+    return share.place, share.among
+
+
+def test_limits_are_divided_among_those_that_run_a_connector() -> None:
+    member = sharing(job(), job("beta"))
+    slots = {name: [slot for slot in range(16) if name in member.table.of(slot)] for name in ("alpha", "beta")}
+    mine = slots["alpha"][:1]
+    member._membership.claim = replace(member._membership.claim, slots=frozenset(mine))
+    member._holding.given(mine)
+    member._own = replace(member._own, owned=frozenset(mine), state=AT_WORK)
+    only_beta = [slot for slot in slots["beta"] if slot not in slots["alpha"]]
+    hears(member, "a", *slots["alpha"][1:2])
+    hears(member, "c", *slots["alpha"][2:3])
+    hears(member, "d", *only_beta)
+    member._divide_limits(monotonic())
+    assert divided(member, "alpha") == (1, 3)
+    everybody = member._runner._shared_limits._everybody
+    assert (everybody.place, everybody.among) == (1, 4)
+
+
+def test_members_with_addresses_of_their_own_divide_nothing() -> None:
+    member = sharing(job(), share=False)
+    hears(member, "a", 1, 2, 3)
+    member._divide_limits(monotonic())
+    assert divided(member, "alpha") == (0, 1)
+
+
+def test_a_member_sees_slots_without_an_owner_and_symbols_that_nobody_carries() -> None:
+    member = sharing(job())
+    hears(member, "a", *range(15))
+    status = member.status()
+    assert (status["without_owner"], status["joined"], status["slots"]) == ([15], False, 16)
+    assert [one["instance"] for one in status["members"]] == ["a"]
+    assert status["other_symbols"] == ["a"]
+    with_symbols = [slot for slot in range(16) if member.table.of(slot)]
+    assert status["not_carried"] == [slot for slot in with_symbols if slot == 15]
+
+
+# -- what falls into slots
+
+
+def test_a_venue_with_few_connections_is_spread_over_few_slots() -> None:
+    few = slot_table([job(more="  limits: {connections: 2}\n")], 64)
+    assert sum(bool(few.of(slot)) for slot in range(64)) <= 2
+    assert few.digest != slot_table([job()], 64).digest
+
+
+@pytest.mark.parametrize(
+    ("connections", "connect", "most"),
+    [(None, Rate(30, 30.0), 60), (5, Rate(30, 30.0), 5), (None, Rate(150, 600.0), 15), (None, Rate(1, 300.0), 1),
+     (100, Rate(20, 60.0), 20)],
+)
+def test_a_connector_spreads_as_far_as_a_minute_of_connecting_allows(
+    connections: int | None, connect: Rate, most: int
+) -> None:
+    assert spread(connections, connect) == most
+
+
+def test_all_symbols_of_a_venue_cannot_be_shared() -> None:
+    with pytest.raises(SettingsError, match="cannot be shared in a group"):
+        slot_table([job(symbols=("all",))], 64)
+
+
+def test_a_shipped_connector_falls_into_slots() -> None:
+    plan = load("kraken")
+    table = slot_table([Job(plan)], 64)
+    assert sorted(table.symbols(range(64))["kraken"]) == sorted(plan.symbols.default)
+
+
+# -- settings
+
+
+def test_without_a_name_there_is_no_group() -> None:
+    assert group_settings({}, None, SinkSettings(kind="file")) is None
+
+
+def test_a_flag_goes_before_a_variable_and_the_host_is_the_name() -> None:
+    sink = SinkSettings(options=KafkaSettings(topic_prefix="p."))
+    found = group_settings({"K2_GROUP": "x", "K2_GROUP_SESSION": "2m", "K2_GROUP_SHARE_LIMITS": "false"}, "y", sink)
+    assert found is not None
+    assert (found.name, found.session, found.share_limits, found.slots) == ("y", 120.0, False, 64)
+    assert (found.group_id, found.slots_topic, found.beats_topic) == (
+        "k2conn.group.p.y", "p.k2conn.slots", "p.k2conn.members")
+    assert found.instance
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    sink = SinkSettings(options=KafkaSettings())
+    said = {"K2_GROUP": "a b", "K2_GROUP_INSTANCE_ID": "/", "K2_GROUP_SLOTS": "5000", "K2_GROUP_SESSION": "1s"}
+    with pytest.raises(SettingsError) as error:
+        group_settings(said, None, sink)
+    assert [name for name in said if name in str(error.value)] == list(said)
+    for kept in (KafkaSettings(state="kafka"), KafkaSettings(delivery="exactly-once", request_timeout_ms=60_000)):
+        with pytest.raises(SettingsError, match="do not hand their state over yet"):
+            group_settings({"K2_GROUP": "a"}, None, SinkSettings(options=kept))
+    with pytest.raises(SettingsError, match="it needs the kafka sink"):
+        group_settings({"K2_GROUP": "a"}, None, SinkSettings(kind="file"))
