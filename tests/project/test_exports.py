@@ -25,7 +25,7 @@ PUBLIC = {
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
     "k2conn.sinks": [
         "Finding", "NoOptions", "Reject", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "database", "make_sink",
-        "putter", "with_options",
+        "putter", "refuse_borders", "with_options",
     ],
     "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled", "spooled"],
