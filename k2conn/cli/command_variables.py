@@ -32,6 +32,9 @@ _START = (
 )
 _RUN = ("K2_RECORD_FOLDER", *_SINKS, *_LIVE)
 
+_ELSEWHERE = {"K2_STATE": "K2_KAFKA_"}
+"""Variables of a room that do not begin like it."""
+
 READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "run": (*_START, "K2_LOG_LEVEL", "K2_WORKERS", "K2_GROUP", *_GROUP, *_RUN, *_CONSUMER),
     "record": (*_START, "K2_LOG_LEVEL", *_LIVE),
@@ -71,6 +74,8 @@ def room_of(name: str) -> str:
     """What the name begins with, as `READ` may have it: the longest of `ROOMS`; empty where it stands alone."""
     if name in PROCESS_VARIABLES:
         return ""
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
     return max((room for room in ROOMS if name.startswith(room)), key=len, default="")
 
 
