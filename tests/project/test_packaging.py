@@ -85,7 +85,7 @@ def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
 
 def test_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "k2conn = k2conn.cli:main" in wheel.read(name).decode()
+    assert "k2conn = k2conn.__main__:main" in wheel.read(name).decode()
 
 
 def test_every_dependency_has_its_reason() -> None:
