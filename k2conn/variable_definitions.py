@@ -140,6 +140,7 @@ CONNECTOR_VARIABLES: Mapping[str, Definition] = MappingProxyType({
 ROOMS: Mapping[str, str] = MappingProxyType({
     "K2_KAFKA_": "Kafka and its schema registry",
     "K2_KAFKA_CONSUMER_": "Kafka as a source (--from kafka)",
+    "K2_STATE": "where the state is kept, a folder or Kafka",
     "K2_POSTGRES_": "the postgres sink",
     "K2_QUESTDB_": "the questdb sink",
     "K2_LAKE_": "the iceberg sink, its catalog and its store",

@@ -17,8 +17,6 @@ from k2conn.variable_definitions import PROXY_VARIABLES, ROOMS
 
 _INTERNAL = ("K2_WORKER",)
 """What k2conn sets for processes that it starts."""
-_OF_A_SINK = ("K2_STATE",)
-"""What a sink reads beside the variables of its room: where state is kept is said of the process."""
 _CONNECTOR_ENDS = tuple(f"_{suffix}{end}" for suffix in CONNECTOR_VARIABLES for end in ("", "_FILE"))
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
@@ -35,8 +33,7 @@ def is_name(text: str) -> bool:
 
 def is_setting(name: str) -> bool:
     """Whether a variable is, or by its prefix could be, a setting of the process."""
-    known = name in PROCESS_VARIABLES or name in PROXY_VARIABLES or name in (*_INTERNAL, *_OF_A_SINK)
-    return known or name.startswith(tuple(ROOMS))
+    return name in PROCESS_VARIABLES or name in PROXY_VARIABLES or name in _INTERNAL or name.startswith(tuple(ROOMS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ CONNECTOR = "K2_<CONNECTOR>_"
 _FILES = (ALLOWED,)
 _LOG = ("K2_LOG_LEVEL", "K2_LOG_FORMAT")
 _PORT = ("K2_METRICS_HOST", "K2_METRICS_PORT")
-_KAFKA = ("K2_KAFKA_",)
+_KAFKA = ("K2_KAFKA_", "K2_STATE")
 _SINKS = ("K2_SINK", "K2_SINK_", *_KAFKA, "K2_POSTGRES_", "K2_QUESTDB_", "K2_LAKE_", "K2_SPOOL")
 _CONSUMER = ("K2_KAFKA_CONSUMER_",)
 _LIVE = (CONNECTOR, *PROXY_VARIABLES)
@@ -31,9 +31,6 @@ _START = (
     *_PORT, *_DEGRADED,
 )
 _RUN = ("K2_RECORD_FOLDER", *_SINKS, *_LIVE)
-
-_ELSEWHERE = {"K2_STATE": "K2_KAFKA_"}
-"""Variables of a room that do not begin like it."""
 
 READ: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "run": (*_START, "K2_LOG_LEVEL", "K2_WORKERS", "K2_GROUP", *_GROUP, *_RUN, *_CONSUMER),
@@ -74,8 +71,6 @@ def room_of(name: str) -> str:
     """What the name begins with, as `READ` may have it: the longest of `ROOMS`; empty where it stands alone."""
     if name in PROCESS_VARIABLES:
         return ""
-    if name in _ELSEWHERE:
-        return _ELSEWHERE[name]
     return max((room for room in ROOMS if name.startswith(room)), key=len, default="")
 
 

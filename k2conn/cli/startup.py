@@ -113,7 +113,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
             _check_group(options, workers)
             slot_table(jobs, group.slots)
     with problems.noting():
-        settings = journaled(settings, jobs, options, workers, states, group)
+        settings = journaled(settings, jobs, options, workers, states)
     if (problems or group is not None) and jobs:  # what the runner would say of them is told, too
         with problems.noting():
             Runner(jobs, SinkSettings(kind="console"), environment=environment)
@@ -126,8 +126,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
 
 
 def journaled(
-    settings: SinkSettings, jobs: Sequence[Job], options: RunOptions, workers: int, states: Path | None,
-    group: GroupSettings | None,
+    settings: SinkSettings, jobs: Sequence[Job], options: RunOptions, workers: int, states: Path | None
 ) -> SinkSettings:
     """The sink's settings, with the name of whose transactions they are where the user says none. SettingsError where
     state in Kafka does not go with what else is said.
@@ -139,8 +138,6 @@ def journaled(
     problems = []
     if workers > 1:
         problems.append(f"{said} goes with one process of a transactional id: --workers {workers} would be several")
-    if group is not None:
-        problems.append(f"{said} goes with one process of a transactional id: a group's members would be several")
     if states is not None:
         problems.append(f"{said} keeps the state in {kafka.state_topic}: unset K2_STATE_FOLDER")
     if kafka.exactly_once and options.max_records is not None:

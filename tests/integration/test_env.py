@@ -90,7 +90,7 @@ LINES = {
 """Command lines that end by themselves, by command. `certify` and `query` read what their children, and the lake,
 read.
 """
-SINK_ROOMS = {"K2_SINK", "K2_SINK_", "K2_KAFKA_", "K2_POSTGRES_", "K2_QUESTDB_", "K2_LAKE_", "K2_SPOOL"}
+SINK_ROOMS = {"K2_SINK", "K2_SINK_", "K2_KAFKA_", "K2_STATE", "K2_POSTGRES_", "K2_QUESTDB_", "K2_LAKE_", "K2_SPOOL"}
 ELSEWHERE = {
     # what k2conn sets itself, and how it says what is wrong with a command line
     "": {"K2_WORKER", "K2_LOG_FORMAT"},

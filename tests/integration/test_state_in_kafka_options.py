@@ -33,7 +33,7 @@ def test_several_processes_and_a_folder(name: str, value: str, tmp_path: Path) -
 @pytest.mark.parametrize(("name", "value"), BOTH)
 def test_a_group(name: str, value: str) -> None:
     text = refused({name: value, "K2_GROUP_INSTANCE_ID": "one"}, group="prices", shares=True)
-    assert f"{name}={value} goes with one process of a transactional id: a group's members would be several" in text
+    assert "--group: members of a group do not hand their state over yet" in text
 
 
 def test_so_many_records() -> None:
