@@ -99,10 +99,11 @@ def lines(part: int) -> Iterator[str]:
         yield json.dumps(row)
 
 
-def until(what: Callable[[], Any], seconds: float, why: str) -> Any:
+def until(what: Callable[[], Any], seconds: float, why: str, worker: ConnectWorker | None = None) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := what()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {why}"
+        log = f"; log: {worker.tail()}" if worker is not None and time.monotonic() >= deadline else ""
+        assert time.monotonic() < deadline, f"not within {seconds} s: {why}{log}"
         time.sleep(0.5)
     return found
 
@@ -150,7 +151,7 @@ def test_two_workers_of_which_one_is_killed_write_each_record_once_and_exactly(
     killed, left = sorted(workers, key=lambda worker: not leader.endswith(f":{worker.port}"))
     killed.kill()
     publish(files[2])
-    until(lambda: len(table_rows(table)) >= ROWS, 200, f"all is in the table; log: {left.tail()}")
+    until(lambda: len(table_rows(table)) >= ROWS, 200, "all is in the table", left)
     time.sleep(5)  # two commits more: whatever comes twice has come
     found = {row["message_id"]: row for row in table_rows(table)}
     assert len(table_rows(table)) == len(found) == ROWS
@@ -192,9 +193,9 @@ def test_what_cannot_be_read_is_one_dead_letter(
     start(workers[1], "trades.json", "others", **{
         "topics.regex": "market\\.(futures\\.trades\\.example|crypto\\.trades\\.others)",
         "iceberg.tables": "market_data.trades_of_others", "iceberg.control.topic": "k2.connect.others.control",
-        "errors.deadletterqueue.topic.name": "k2.connect.others.dlq",
+        "errors.deadletterqueue.topic.name": "k2.connect.others.dlq", "consumer.override.metadata.max.age.ms": "5000",
     })
-    until(lambda: len(table_rows(table)) == 200, 200, "the good ones are in the table")
+    until(lambda: len(table_rows(table)) == 200, 200, "the good ones are in the table", workers[1])
     found = read(own_broker, "k2.connect.others.dlq", 1)  # twice where the group was dealt anew before its next commit
     for dead in found:
         assert dead.value() == b"no Avro at all"
