@@ -34,24 +34,28 @@ class ConnectorState:
 
     def __init__(
         self, plan: Plan, streams: Sequence[str] | None = None, window: int = REMEMBERED, backfill: bool = False,
-        *, most_symbols: int = MOST_SYMBOLS, predecessor: ConnectorState | None = None,
-        shared_limits: SharedLimits | None = None,
+        *, most_symbols: int = MOST_SYMBOLS, most_accounts: int | None = None,
+        predecessor: ConnectorState | None = None, shared_limits: SharedLimits | None = None,
     ) -> None:
         """``streams``: those that run; None for those that the plan enables. ``window``: how many ids each stream
-        remembers at least. ``backfill``: whether somebody fills gaps. ``most_symbols``: of the ledger's accounts, see
-        there. ``predecessor``: see `for_plan`. ``shared_limits``: those of the process.
+        remembers at least. ``backfill``: whether somebody fills gaps. ``most_symbols``: that are known of the venue's
+        list. ``most_accounts``: of the ledger, see there; None: as many. ``predecessor``: see `for_plan`.
+        ``shared_limits``: those of the process.
         """
         before = predecessor
         wanted = [stream.name for stream in plan.streams if stream.default] if streams is None else list(streams)
         self.plan = plan
         self.streams = tuple(stream for stream in plan.streams if stream.name in wanted)
         self.malformed_topic = (self.streams or plan.streams)[0].kafka_topic
-        self.ledger: Ledger = Ledger(plan.name, plan.exchange, most_symbols) if before is None else before.ledger
+        self.ledger: Ledger = (
+            Ledger(plan.name, plan.exchange, most_accounts or most_symbols) if before is None else before.ledger
+        )
         self.epochs: Iterator[int] = count(1) if before is None else before.epochs
         """Numbers for connections."""
         self.baselines: Baselines = {} if before is None else before.baselines
         """How often each symbol has data."""
-        self.symbols = SymbolDirectory(plan.symbols, self.ledger.most)
+        self.most_listed: int = most_symbols if before is None else before.most_listed
+        self.symbols = SymbolDirectory(plan.symbols, self.most_listed)
         self.shared_limits = SharedLimits() if shared_limits is None else shared_limits
         self.limit_share = self.shared_limits.share_of(plan.name)
         self.connect_limiters = {one.name: self._connect_limiter(one, before) for one in plan.connections}

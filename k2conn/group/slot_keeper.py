@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from k2conn.engine.accounting.ledger import MOST_SYMBOLS
 from k2conn.errors import K2Error
 from k2conn.group.slots import SlotTable
 from k2conn.runner import Connector, Job, Runner
@@ -90,13 +91,17 @@ class SlotKeeper:
 
     async def _become(self, name: str, job: Job | None, symbols: tuple[str, ...]) -> None:
         running = next((one for one in self._runner.connectors if one.plan.name == name), None)
+        if job is not None:
+            given = job.overrides  # it must have room for the symbols of more slots, too
+            room = replace(given, most_symbols=given.most_symbols or MOST_SYMBOLS)
+            job = replace(job, symbols=symbols, overrides=room)
         if not symbols or job is None:
             if running is not None:
                 await self._runner.end(name)
         elif running is None:
-            await self._runner.begin(replace(job, symbols=symbols))
+            await self._runner.begin(job)
         elif (running.job.wanted, running.job.digest) != (symbols, job.digest):
-            await self._reloader.change(name, replace(job, symbols=symbols))
+            await self._reloader.change(name, job)
 
 
 def _subscribed(connector: Connector) -> tuple[set[str], set[str]]:

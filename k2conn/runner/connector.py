@@ -185,6 +185,11 @@ class Connector:
     def _call_failed(self) -> None:
         self.connector_state.ledger.failed_calls += 1
 
+    def make_room(self, job: Job) -> None:
+        """Accounts for the symbols of a job, where it has more of them."""
+        ledger = self.connector_state.ledger
+        ledger.most = max(ledger.most, job.overrides.most_symbols or _accounts(job))
+
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
         admitted = self._admit(envelopes)
@@ -474,6 +479,7 @@ class Connector:
         """Another job, whose plan differs in its symbols only: the ``new`` connections are started; those that are
         ``gone`` are to be stopped by the caller.
         """
+        self.make_room(job)
         self.job = job
         self.plan = replace(self.plan, path=job.plan.path,
                             symbols=replace(self.plan.symbols, default=job.plan.symbols.default))
@@ -594,6 +600,17 @@ class Connector:
         return {**self.connector_state.ledger.report(), "amendments": self.amendments}
 
 
+NAMED = 5000
+"""Accounts of a connector whose symbols are named: a venue may invent any number of others."""
+
+
+def _accounts(job: Job) -> int:
+    """How many accounts its ledger has where nobody says a number: as many as there are where all symbols are asked
+    for, else enough for those that are.
+    """
+    return MOST_SYMBOLS if asks_for_all(job.wanted) else max(NAMED, 2 * len(job.wanted) * len(job.plan.streams))
+
+
 def state_for(
     job: Job, replaced: Connector | None = None, shared_limits: SharedLimits | None = None
 ) -> ConnectorState:
@@ -601,8 +618,9 @@ def state_for(
     given = job.overrides
     plan, window = overridden(job.plan, given), given.remembered or REMEMBERED
     if replaced is None:
-        most = given.most_symbols or MOST_SYMBOLS
         return ConnectorState(
-            plan, job.streams, window, given.backfill, most_symbols=most, shared_limits=shared_limits
+            plan, job.streams, window, given.backfill, most_symbols=given.most_symbols or MOST_SYMBOLS,
+            most_accounts=given.most_symbols or _accounts(job), shared_limits=shared_limits,
         )
+    replaced.make_room(job)
     return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)

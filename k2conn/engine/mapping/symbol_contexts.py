@@ -90,8 +90,6 @@ class SymbolContexts:
         self._schema = record.schema
         self._classed = "asset_class" in record.profile.engine
         self._ledger = ledger
-        self.most = ledger.most
-        """Symbols that are kept; whatever is kept by symbol has no more entries than that."""
         self.known: dict[str, SymbolContext] = {}
         self.symbols: dict[str, Symbol] = {}
         self._fast = 0
@@ -101,6 +99,11 @@ class SymbolContexts:
         self.always = _encoded_once(stream, record)
         """The fields with the same value in every record of the stream; they are encoded once."""
         self.native_mappers = NativeMappers(stream, record, plan.exchange + "-", self.always)
+
+    @property
+    def most(self) -> int:
+        """Symbols that are kept; whatever is kept by symbol has no more entries than that."""
+        return self._ledger.most
 
     @cached_property
     def _encode(self) -> Encode:
