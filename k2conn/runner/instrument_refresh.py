@@ -25,8 +25,10 @@ from k2conn.runner.list_pages import ListAnswer, read_list
 from k2conn.runner.overrides import Overrides
 from k2conn.runner.saved_list import read_saved
 
-TRIES = 3
-"""Attempts before a connector whose symbols its rules can read goes on without the list."""
+ONCE_MORE = 1
+"""Further attempts before a connector whose symbols its rules can read goes on without the list: whatever its venue
+sends meanwhile is missed.
+"""
 
 
 class InstrumentRefresh:
@@ -61,11 +63,13 @@ class InstrumentRefresh:
             for request in self._listing.requests:
                 check_call(request, self._scope(), self._overrides, self._destinations)
 
-    async def first(self, enough: Callable[[], bool]) -> None:
-        """Waits for the list; after some tries goes on without it where ``enough`` says that symbols can be read."""
+    async def first(self, enough: Callable[[], bool], again: int = ONCE_MORE) -> None:
+        """Waits for the list; goes on without it where it was not there, nor ``again`` times after that, and ``enough``
+        says that symbols can be read.
+        """
         delays = BackoffDelays(Backoff(), random.random)
         while not await self._fetch():
-            if delays.attempts >= TRIES and enough():
+            if delays.attempts >= again and enough():
                 self._log.warning("going on without the venue's instrument list", names="read by the connector file")
                 return
             await asyncio.sleep(delays.next())

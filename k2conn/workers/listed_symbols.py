@@ -17,9 +17,11 @@ from k2conn.plan import InstrumentList
 from k2conn.runner import Job
 from k2conn.runner.declared_hosts import destinations
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.instrument_refresh import TRIES, InstrumentRefresh
+from k2conn.runner.instrument_refresh import InstrumentRefresh
 from k2conn.runner.wanted_symbols import asks_for_all
 
+TRIES = 3
+"""Attempts to read a list at the start; without it there is nothing to run."""
 _LOOK = 0.5
 """Seconds between two looks whether a list was read again."""
 
@@ -78,7 +80,7 @@ class _VenueList:
     async def read(self) -> None:
         """Reads it for the first time."""
         self._refresh.check()
-        await self._refresh.first(self._give_up)
+        await self._refresh.first(self._give_up, TRIES - 1)
         self.look()
 
     def _give_up(self) -> bool:

@@ -441,9 +441,7 @@ class ExactlyOnceSink:
             else:
                 batch.queue.narrow(batch.size // 2, self._now())
         self._left, self._producer = self._producer, None
-        if self._left is not None:
-            await self._left.abandon()
-            self._left = None
+        await self._abandon_left()
         if error.fenced:
             await self._check_owner()  # before another producer ends that of a new owner
         elif batch is None or not batch.failure.refused:
@@ -452,6 +450,7 @@ class ExactlyOnceSink:
     async def _connected(self) -> TransactionalProducer:
         """The producer, a new one where the last one was left; then what is committed is looked up."""
         if self._producer is None:
+            await self._abandon_left()  # one whose look-up failed
             producer = TransactionalProducer(self._settings)
             await producer.connect(self._settings.open_timeout)
             self._left = producer
@@ -459,6 +458,11 @@ class ExactlyOnceSink:
             self._left, self._producer = None, producer
             log.info("kafka: a new producer of transactions, after %d failed ones", self._counts.failed)
         return self._producer
+
+    async def _abandon_left(self) -> None:
+        if self._left is not None:
+            await self._left.abandon()
+            self._left = None
 
     async def _check_owner(self) -> None:
         """Looks up what is committed; Fenced where this process is not the owner any more."""
