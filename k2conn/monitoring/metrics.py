@@ -392,39 +392,37 @@ def sink_metrics(name: str, status: SinkStatus, started: float) -> Iterable[Metr
     up.add_metric((name,), 1 if status["reachable"] else 0)
     queued = GaugeMetricFamily("k2conn_sink_queued", "Envelopes waiting in the sink.", labels=("sink",))
     queued.add_metric((name,), status["queued"])
-    counts = (
+    produce = _of_sink(CounterMetricFamily, name, status, (
         ("errors", "k2conn_produce_errors", "Attempts to hand records on that the sink's system did not take."),
         ("retries", "k2conn_produce_retries", "Batches that were sent again."),
-    )
-    produce = []
-    for figure, metric, text in counts:
-        found = CounterMetricFamily(metric, text, labels=("sink",))
-        found.add_metric((name,), cast(dict[str, int], status).get(figure, 0))
-        produce.append(found)
+    ))
     start = GaugeMetricFamily("k2conn_uptime_seconds", "Seconds since the start.")
     start.add_metric((), monotonic() - started)
-    return [up, queued, *produce, *_transactions(name, cast(dict[str, float], status)), start]
+    return [up, queued, *produce, *_transactions(name, status), start]
 
 
-def _transactions(name: str, status: dict[str, float]) -> Iterable[Metric]:
+def _transactions(name: str, status: SinkStatus) -> Iterable[Metric]:
     """How a sink's transactions do; all is 0 for one without."""
-    counts = (
+    yield from _of_sink(CounterMetricFamily, name, status, (
         ("transactions", "k2conn_transactions", "Transactions that were committed."),
         ("failed_transactions", "k2conn_transactions_failed", "Those that were not; what was in them went later."),
         ("left_out", "k2conn_left_out_records", "Of an earlier process: committed already, or of no state."),
-    )
-    for figure, metric, text in counts:
-        found = CounterMetricFamily(metric, text, labels=("sink",))
-        found.add_metric((name,), status.get(figure, 0))
-        yield found
-    gauges = (
+    ))
+    yield from _of_sink(GaugeMetricFamily, name, status, (
         ("commit_seconds", "k2conn_transaction_seconds", "How long the last transaction took."),
         ("uncommitted_seconds", "k2conn_transaction_waiting_seconds", "Age of the oldest that is not committed."),
-    )
-    for figure, metric, text in gauges:
-        gauge = GaugeMetricFamily(metric, text, labels=("sink",))
-        gauge.add_metric((name,), status.get(figure, 0))
-        yield gauge
+    ))
+
+
+def _of_sink(
+    kind: type[CounterMetricFamily] | type[GaugeMetricFamily], name: str, status: SinkStatus,
+    rows: Iterable[tuple[str, str, str]],
+) -> Iterable[Metric]:
+    """A metric for each of some figures of a sink's status, 0 where that has it not."""
+    for figure, metric, text in rows:
+        found = kind(metric, text, labels=("sink",))
+        found.add_metric((name,), cast(dict[str, float], status).get(figure, 0))
+        yield found
 
 
 _OBSERVED = {
